@@ -1,0 +1,22 @@
+-- name: DirectionFacts :batchone
+-- The original of a referral, the patient it was written for, and the legal entities it stands between. All rows are of the source institution.
+SELECT
+    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
+    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
+    m.person_guid, m.birth_date, m.disabled, m.pregnant,
+    holder.legal_entity_guid AS holder_legal_entity_guid,
+    source.legal_entity_guid AS from_legal_entity_guid,
+    target.legal_entity_guid AS to_legal_entity_guid
+FROM direction d
+JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+JOIN lpu holder ON holder.guid = d.lpu_guid
+JOIN lpu source ON source.guid = d.lpu_from_guid
+LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
+WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type = @type AND d.copied_from_lpu_guid IS NULL;
+
+-- name: DirectionClaim :batchone
+-- Promise 2: a referral has at most one active appointment. No row: another booking has it.
+UPDATE direction
+SET appointment_guid = @appointment_guid::uuid
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL
+RETURNING guid;
