@@ -42,12 +42,11 @@ SELECT
     EXISTS (SELECT FROM created) AS created;
 
 -- name: AppointmentGet :batchone
--- An appointment, read back with the referral it is attached to, as its institution holds it.
+-- An appointment, read back with its referral as its institution holds it, and whether that names the appointment.
 SELECT
     a.guid, a.start_at, a.end_at, a.created_at,
-    d.id AS direction_id, d.guid AS direction_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at AS direction_created_at,
-    d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-    d.lpu_from_guid, d.lpu_to_guid
+    coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
+    sqlc.embed(d)
 FROM appointment a
-LEFT JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;

@@ -215,11 +215,10 @@ func (b *AppointmentCreateBatchResults) Close() error {
 const appointmentGet = `-- name: AppointmentGet :batchone
 SELECT
     a.guid, a.start_at, a.end_at, a.created_at,
-    d.id AS direction_id, d.guid AS direction_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at AS direction_created_at,
-    d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-    d.lpu_from_guid, d.lpu_to_guid
+    coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
+    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid
 FROM appointment a
-LEFT JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = $1 AND a.guid = $2
 `
 
@@ -235,41 +234,22 @@ type AppointmentGetParams struct {
 }
 
 type AppointmentGetRow struct {
-	Guid               uuid.UUID
-	StartAt            time.Time
-	EndAt              time.Time
-	CreatedAt          time.Time
-	DirectionID        *int64
-	DirectionGuid      *uuid.UUID
-	Type               *DirectionType
-	Number             *string
-	AccessionNumber    *string
-	Date               *time.Time
-	DateEnd            *time.Time
-	DirectionCreatedAt *time.Time
-	DocPrvdSenderGuid  *uuid.UUID
-	MkabGuid           *uuid.UUID
-	Reason             *string
-	Comment            *string
-	Urgent             *bool
-	Flags              *int32
-	SpecialityCode     *string
-	SpecialityName     *string
-	MkbCode            *string
-	MkbName            *string
-	LpuFromGuid        *uuid.UUID
-	LpuToGuid          *uuid.UUID
+	Guid      uuid.UUID
+	StartAt   time.Time
+	EndAt     time.Time
+	CreatedAt time.Time
+	Linked    bool
+	Direction Direction
 }
 
-// An appointment, read back with the referral it is attached to, as its institution holds it.
+// An appointment, read back with its referral as its institution holds it, and whether that names the appointment.
 //
 //	SELECT
 //	    a.guid, a.start_at, a.end_at, a.created_at,
-//	    d.id AS direction_id, d.guid AS direction_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at AS direction_created_at,
-//	    d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-//	    d.lpu_from_guid, d.lpu_to_guid
+//	    coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
+//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid
 //	FROM appointment a
-//	LEFT JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid
+//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 //	WHERE a.lpu_guid = $1 AND a.guid = $2
 func (q *Queries) AppointmentGet(ctx context.Context, arg []AppointmentGetParams) *AppointmentGetBatchResults {
 	batch := &pgx.Batch{}
@@ -300,26 +280,30 @@ func (b *AppointmentGetBatchResults) QueryRow(f func(int, AppointmentGetRow, err
 			&i.StartAt,
 			&i.EndAt,
 			&i.CreatedAt,
-			&i.DirectionID,
-			&i.DirectionGuid,
-			&i.Type,
-			&i.Number,
-			&i.AccessionNumber,
-			&i.Date,
-			&i.DateEnd,
-			&i.DirectionCreatedAt,
-			&i.DocPrvdSenderGuid,
-			&i.MkabGuid,
-			&i.Reason,
-			&i.Comment,
-			&i.Urgent,
-			&i.Flags,
-			&i.SpecialityCode,
-			&i.SpecialityName,
-			&i.MkbCode,
-			&i.MkbName,
-			&i.LpuFromGuid,
-			&i.LpuToGuid,
+			&i.Linked,
+			&i.Direction.LpuGuid,
+			&i.Direction.Guid,
+			&i.Direction.ID,
+			&i.Direction.CopiedFromLpuGuid,
+			&i.Direction.Type,
+			&i.Direction.Number,
+			&i.Direction.AccessionNumber,
+			&i.Direction.Date,
+			&i.Direction.DateEnd,
+			&i.Direction.CreatedAt,
+			&i.Direction.DocPrvdSenderGuid,
+			&i.Direction.MkabGuid,
+			&i.Direction.Reason,
+			&i.Direction.Comment,
+			&i.Direction.Urgent,
+			&i.Direction.Flags,
+			&i.Direction.SpecialityCode,
+			&i.Direction.SpecialityName,
+			&i.Direction.MkbCode,
+			&i.Direction.MkbName,
+			&i.Direction.LpuFromGuid,
+			&i.Direction.LpuToGuid,
+			&i.Direction.AppointmentGuid,
 		)
 		if f != nil {
 			f(t, i, err)

@@ -10,15 +10,15 @@ import (
 )
 
 const healthCheck = `-- name: HealthCheck :one
-SELECT NOT pg_is_in_recovery() AS writable
+SELECT (NOT pg_is_in_recovery())::boolean AS writable
 `
 
 // Whether the database answers and takes writes: a standby answers false.
 //
-//	SELECT NOT pg_is_in_recovery() AS writable
-func (q *Queries) HealthCheck(ctx context.Context) (*bool, error) {
+//	SELECT (NOT pg_is_in_recovery())::boolean AS writable
+func (q *Queries) HealthCheck(ctx context.Context) (bool, error) {
 	row := q.db.QueryRow(ctx, healthCheck)
-	var writable *bool
+	var writable bool
 	err := row.Scan(&writable)
 	return writable, err
 }

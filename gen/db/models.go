@@ -237,7 +237,7 @@ type Direction struct {
 	// The institution that holds this row.
 	LpuGuid uuid.UUID
 	Guid    uuid.UUID
-	ID      *int64
+	ID      int64
 	// Where the original is held; null: this is the original.
 	CopiedFromLpuGuid *uuid.UUID
 	Type              DirectionType

@@ -1,0 +1,133 @@
+// Package booking is the heart of Talon: what an appointment by referral (запись на прием по направлению) asks for, the facts that decide it, the
+// table of the documented rules, and the use case that puts them together. It knows no HTTP, no SQL and no generated code.
+package booking
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Store is where bookings live. Its methods answer a *Refusal where the database decides a rule.
+type Store interface {
+	// Facts reads all that the rules need, in one round trip.
+	Facts(ctx context.Context, patient Patient, request Request, now time.Time) (*Facts, error)
+	// CreateMkab makes the person's card in an institution and links the policy to it, or finds the open one that another booking made meanwhile.
+	CreateMkab(ctx context.Context, lpu uuid.UUID, person *Person, now time.Time) (*Mkab, error)
+	// Create writes the booking in one transaction, which succeeds only if nobody was faster.
+	Create(ctx context.Context, appointment NewAppointment) (*HeldDirection, error)
+}
+
+// MasterIndex is the region's master patient index (МИП). Person answers a *Refusal where the index does not know the person, holds no data, or
+// cannot be asked.
+type MasterIndex interface {
+	Person(ctx context.Context, guid uuid.UUID) (*Person, error)
+}
+
+// NewAppointment is a booking that all rules allow.
+type NewAppointment struct {
+	Guid       uuid.UUID
+	CreatedAt  time.Time
+	Patient    Patient
+	Request    Request
+	Direction  *Direction
+	Resource   *Resource
+	Slots      []Slot // empty out of schedule
+	Access     Access // the client's mask, which the cells must still share a bit with
+	Mkab       uuid.UUID
+	Start, End time.Time
+
+	// OneActivePerSpeciality is the region's setting; consultations claim their speciality, and may take over an active claim only where it is off.
+	OneActivePerSpeciality bool
+	Zone                   *time.Location
+}
+
+// HeldDirection is a referral as the target institution holds it, with its appointment: the answer to a booking. Times are in that
+// institution's zone, days are its midnights.
+type HeldDirection struct {
+	ID          int64 // in the target institution's own list
+	Direction   Direction
+	Mkab        uuid.UUID
+	LpuTo       uuid.UUID
+	Appointment Appointment
+}
+
+// Appointment is a booked visit (запись на прием).
+type Appointment struct {
+	Guid       uuid.UUID
+	Start, End time.Time
+	CreatedAt  time.Time
+}
+
+// Service books appointments.
+type Service struct {
+	store Store
+	index MasterIndex
+	now   func() time.Time
+}
+
+// NewService puts the use cases on top of a store and an index. now is the clock that all rules go by.
+func NewService(store Store, index MasterIndex, now func() time.Time) *Service {
+	return &Service{store, index, now}
+}
+
+// Book books an appointment by referral: facts, rules, write. It answers a *Refusal where a rule forbids it. Nothing is left of a booking
+// that fails but the medical card, where one had to be made.
+func (s *Service) Book(ctx context.Context, patient Patient, request Request) (*HeldDirection, error) {
+	now := s.now()
+	facts, err := s.store.Facts(ctx, patient, request, now)
+	if err != nil {
+		return nil, fmt.Errorf("load the facts: %w", err)
+	}
+	if refusal := Check(facts); refusal != nil {
+		return nil, refusal
+	}
+	if facts.Mkab == nil {
+		if err := s.createMkab(ctx, facts); err != nil {
+			return nil, err
+		}
+	}
+
+	start, end := facts.visit()
+	held, err := s.store.Create(ctx, NewAppointment{
+		Guid:                   uuid.Must(uuid.NewV7()), // ordered by time, which keeps the index of a growing table compact
+		CreatedAt:              now,
+		Patient:                patient,
+		Request:                request,
+		Direction:              facts.Direction,
+		Resource:               facts.Resource,
+		Slots:                  facts.Slots,
+		Access:                 facts.access(),
+		Mkab:                   facts.Mkab.Guid,
+		Start:                  start,
+		End:                    end,
+		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality,
+		Zone:                   facts.Target.Zone,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create the appointment: %w", err)
+	}
+	return held, nil
+}
+
+// createMkab makes the missing card from the master patient index and goes through the rules that only then can be decided.
+func (s *Service) createMkab(ctx context.Context, facts *Facts) error {
+	var err error
+	facts.Person, err = s.index.Person(ctx, facts.Patient.Person)
+	if err != nil {
+		return fmt.Errorf("ask the master patient index: %w", err)
+	}
+	if refusal := Check(facts); refusal != nil {
+		return refusal
+	}
+	facts.Mkab, err = s.store.CreateMkab(ctx, facts.Request.LpuTo, facts.Person, facts.Now)
+	if err != nil {
+		return fmt.Errorf("create the medical card: %w", err)
+	}
+	if refusal := Check(facts); refusal != nil {
+		return refusal
+	}
+	return nil
+}

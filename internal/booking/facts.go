@@ -1,0 +1,224 @@
+package booking
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Facts are all that the rules need to know, read at one moment. What does not exist is nil or empty; a rule says so first.
+type Facts struct {
+	Now       time.Time
+	Patient   Patient
+	Request   Request
+	Direction *Direction
+	Target    *Lpu
+	Slots     []Slot // the chosen cell, then those of its resource that follow it, Request.Difficulty in all at the most
+	Resource  *Resource
+	Mkab      *Mkab      // the patient's card in the target institution, an open one first
+	TapOpened *time.Time // the day the patient's newest open case of treatment (ТАП) was opened, in the source or the target institution
+	Active    []ActiveAppointment
+	Person    *Person // from the master patient index; asked for only where a card must be made
+}
+
+// Direction is a referral (направление) as its source institution holds it, with the patient it was written for.
+type Direction struct {
+	Guid            uuid.UUID
+	Type            DirectionType
+	Number          string
+	AccessionNumber string
+	Date            time.Time // a day
+	DateEnd         time.Time // a day
+	CreatedAt       time.Time
+	Sender          *uuid.UUID // the doctor who referred
+	Reason          string
+	Comment         string
+	Urgent          bool
+	Flags           int32
+	SpecialityCode  string
+	SpecialityName  string
+	MkbCode         string
+	MkbName         string
+	LpuFrom         uuid.UUID
+	LpuTo           *uuid.UUID
+	Appointment     *uuid.UUID // the active one
+
+	Person    uuid.UUID // the patient
+	BirthDate time.Time // a day
+	Disabled  bool
+	Pregnant  bool
+
+	// The legal entities (юр. лица) of the institution that holds it (the request's source), and of its own source and target.
+	HolderLegalEntity uuid.UUID
+	FromLegalEntity   uuid.UUID
+	ToLegalEntity     *uuid.UUID
+}
+
+// Lpu is the target institution (ЛПУ), with the settings in force there and what the client application may do.
+type Lpu struct {
+	LegalEntity            uuid.UUID
+	Zone                   *time.Location
+	OneActivePerSpeciality bool // a setting of the region
+	CreatesMkab            bool
+	PolyclinicCodeIsOwn    bool // the setting «Код поликлиники» names this very institution
+	Rights                 Rights
+}
+
+// Rights are what a client application may do by referral. The masks are Access bits.
+type Rights struct {
+	SameLpu       Access // VisitDirection: source and target are one institution
+	OtherLpu      Access // VisitDirectionOtherLpu
+	OutOfSchedule bool
+}
+
+// Access is a set of bits; a cell can be taken where its own (FlagAccess) and the client's share one.
+type Access int32
+
+// The documented bits.
+const (
+	AccessRegistry       Access = 1
+	AccessDoctor         Access = 2
+	AccessInternet       Access = 4
+	AccessDoctorOtherLpu Access = 8
+	AccessInfomat        Access = 16
+	AccessCallCenter     Access = 64
+)
+
+// Slot is a cell of a resource's schedule (ячейка расписания).
+type Slot struct {
+	Guid        uuid.UUID
+	Start, End  time.Time
+	Capacity    int32
+	Taken       int32
+	Access      Access
+	Reception   bool // its busy type (тип занятости) takes visits
+	Blocked     bool
+	Restriction Restriction
+}
+
+// Restriction is whom a cell is kept for.
+type Restriction string
+
+// The restrictions that the rules know.
+const (
+	Unrestricted        Restriction = "none"
+	AdultsOnly          Restriction = "adults"
+	ChildrenOnly        Restriction = "children"
+	InfantsOnly         Restriction = "infants"
+	DisabledOnly        Restriction = "disabled"
+	PregnantOnly        Restriction = "pregnant"
+	HealthyChildrenOnly Restriction = "healthy_children"
+)
+
+// Resource is a doctor, a cabinet or a piece of equipment (ресурс, DocPrvd).
+type Resource struct {
+	Guid           uuid.UUID
+	Kind           ResourceKind
+	Name           string
+	SpecialityCode string
+	Active         bool
+}
+
+// ResourceKind tells doctors, cabinets and equipment apart.
+type ResourceKind string
+
+// The kinds of resource.
+const (
+	Doctor    ResourceKind = "doctor"
+	Room      ResourceKind = "room"
+	Equipment ResourceKind = "equipment"
+)
+
+// Mkab is a patient's medical card in one institution (МКАБ).
+type Mkab struct {
+	Guid   uuid.UUID
+	Closed bool
+}
+
+// ActiveAppointment is a consultation that the patient has in some institution and that has not ended.
+type ActiveAppointment struct {
+	SpecialityCode string
+	ResourceName   string
+	Start          time.Time // in that institution's zone
+}
+
+// Person is what the master patient index (МИП) knows of a person. Texts may be empty.
+type Person struct {
+	Guid         uuid.UUID
+	Surname      string
+	Name         string
+	Patronymic   string
+	BirthDate    time.Time // a day
+	Sex          Sex
+	Snils        string
+	PolicySeries string
+	PolicyNumber string
+}
+
+// Sex of a person; the zero value stands for one not given.
+type Sex string
+
+// The sexes that a card may carry.
+const (
+	Male   Sex = "male"
+	Female Sex = "female"
+)
+
+// access is the client's mask for this request.
+func (f *Facts) access() Access {
+	if f.Request.LpuFrom == f.Request.LpuTo {
+		return f.Target.Rights.SameLpu
+	}
+	return f.Target.Rights.OtherLpu
+}
+
+// visit gives the start and end of the visit in the target's zone: of the chosen cell and the last one taken, or of the date asked for.
+func (f *Facts) visit() (start, end time.Time) {
+	if out := f.Request.Place.OutOfSchedule; out != nil {
+		return out.Date.In(f.Target.Zone)
+	}
+	return f.Slots[0].Start.In(f.Target.Zone), f.Slots[len(f.Slots)-1].End.In(f.Target.Zone)
+}
+
+// age is the patient's on the day of the visit, in whole years.
+func (f *Facts) age() int {
+	start, _ := f.visit()
+	years := start.Year() - f.Direction.BirthDate.Year()
+	if start.Month() < f.Direction.BirthDate.Month() ||
+		start.Month() == f.Direction.BirthDate.Month() && start.Day() < f.Direction.BirthDate.Day() {
+		years--
+	}
+	return years
+}
+
+// adultAge is the age from which the age restrictions count a patient as an adult.
+const adultAge = 18
+
+// activeInSpeciality is the patient's active consultation in the referral's speciality, or nil.
+func (f *Facts) activeInSpeciality() *ActiveAppointment {
+	for i := range f.Active {
+		if f.Active[i].SpecialityCode == f.Direction.SpecialityCode {
+			return &f.Active[i]
+		}
+	}
+	return nil
+}
+
+// complexSlotIsFree tells whether the visit's cells are as many as asked for, without a gap, and each after the first may be taken
+// by this patient through this client.
+func (f *Facts) complexSlotIsFree() bool {
+	if len(f.Slots) < f.Request.Difficulty {
+		return false
+	}
+	for i := 1; i < len(f.Slots); i++ {
+		if !f.Slots[i].Start.Equal(f.Slots[i-1].End) {
+			return false
+		}
+		next := *f
+		next.Slots = f.Slots[i : i+1]
+		if firstRefusal(slotRules, &next) != nil || firstRefusal(restrictionRules, &next) != nil {
+			return false
+		}
+	}
+	return true
+}

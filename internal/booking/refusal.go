@@ -1,0 +1,65 @@
+package booking
+
+import "strings"
+
+// Type is the documented type of an error (Тип ошибки). It is independent of the HTTP status.
+type Type string
+
+// The two documented types.
+const (
+	TypeValidation Type = "Validation"
+	TypeError      Type = "Error"
+)
+
+// Refusal is an answer other than success: one row of the rule table with its placeholders filled.
+// It is an error, so that it travels through the same returns as a failure and is told apart with errors.As.
+type Refusal struct {
+	Rule    Name   // the stable name
+	Status  int    // HTTP status (Code)
+	Code    string // message_code (Код сообщения)
+	Type    Type
+	Message string // for the patient, in Russian
+
+	cause error
+}
+
+// Refuse makes the refusal of the named rule. values are pairs of a placeholder's name and its text, as for {DirectionGuid}:
+// Refuse(DirectionNotPatients, "DirectionGuid", guid). It panics on a name that is not in the table, which no input can cause.
+func Refuse(name Name, values ...string) *Refusal {
+	rule, ok := rulesByName[name]
+	if !ok {
+		panic("booking: no rule is named " + name)
+	}
+	return rule.refuse(values...)
+}
+
+// refuse fills the placeholders of the rule's message.
+func (r *Rule) refuse(values ...string) *Refusal {
+	message := r.Message
+	for i := 0; i+1 < len(values); i += 2 {
+		message = strings.ReplaceAll(message, "{"+values[i]+"}", values[i+1])
+	}
+	return &Refusal{Rule: r.Name, Status: r.Status, Code: r.Code, Type: r.Type, Message: message}
+}
+
+// Because attaches what went wrong inside: for the log, never for the client.
+func (r *Refusal) Because(cause error) *Refusal {
+	r.cause = cause
+	return r
+}
+
+// Error names the rule and the cause. The message is left out: it may hold a patient's data, and errors end in logs.
+func (r *Refusal) Error() string {
+	if r.cause == nil {
+		return string(r.Rule)
+	}
+	return string(r.Rule) + ": " + r.cause.Error()
+}
+
+// Unwrap gives the cause, if any.
+func (r *Refusal) Unwrap() error { return r.cause }
+
+// InvalidField refuses a field of the request; problem continues «Поле SlotGuid: …», in Russian.
+func InvalidField(field, problem string) *Refusal {
+	return Refuse(FieldInvalid, "Field", field, "Problem", problem)
+}

@@ -1,0 +1,130 @@
+package booking
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Patient is who asks: the person that the COD token names, through the client application that it was given to.
+type Patient struct {
+	Person uuid.UUID // in the master patient index (МИП)
+	Client uuid.UUID
+}
+
+// DirectionType is the type of a referral (Тип направления). The zero value stands for one that is not supported.
+type DirectionType string
+
+// The supported types.
+const (
+	Consult    DirectionType = "Consult"    // консультация
+	Laboratory DirectionType = "Laboratory" // исследование
+)
+
+// ParseDirectionType reads the type as clients write it; anything else is not supported, which a rule refuses.
+func ParseDirectionType(text string) DirectionType {
+	switch text {
+	case "Consult", "consult":
+		return Consult
+	case "Laboratory", "laboratory":
+		return Laboratory
+	default:
+		return ""
+	}
+}
+
+// Request asks for an appointment by referral.
+type Request struct {
+	Direction  uuid.UUID
+	Type       DirectionType
+	LpuFrom    uuid.UUID
+	LpuTo      uuid.UUID
+	Place      Place
+	Difficulty int // how many adjacent cells, 1 to 16; 1 out of schedule
+	Comment    string
+	IsCito     bool
+}
+
+// Place is where and when to book. Exactly one of the three is given.
+type Place struct {
+	SlotID        int64
+	SlotGuid      uuid.UUID
+	OutOfSchedule *OutOfSchedule
+}
+
+// OutOfSchedule is a visit without a cell (вне расписания).
+type OutOfSchedule struct {
+	Resource uuid.UUID
+	Date     VisitDate
+}
+
+// VisitDate is when a visit out of schedule is wanted, as the client wrote it: a moment, a local time, or a day.
+type VisitDate struct {
+	// For a moment, the moment; else the clock's reading in the target institution, kept in UTC until its zone is known.
+	reading time.Time
+	form    visitDateForm
+}
+
+type visitDateForm int
+
+const (
+	aMoment visitDateForm = iota
+	aLocalTime
+	aDay
+)
+
+// VisitDateHorizon is how far ahead a visit out of schedule may lie. It keeps typing errors such as the year 9999 out of the schedule.
+const VisitDateHorizon = 366 * 24 * time.Hour
+
+var visitDateLayouts = []struct {
+	layout string
+	form   visitDateForm
+}{
+	{time.RFC3339, aMoment},
+	{"2006-01-02T15:04Z07:00", aMoment},
+	{"2006-01-02T15:04:05", aLocalTime},
+	{"2006-01-02T15:04", aLocalTime},
+	{time.DateOnly, aDay},
+}
+
+// ParseVisitDate reads a date-time with an offset, a local date-time, or a date. It refuses what is none of these, a day that does not
+// exist, and what lies further ahead of now than VisitDateHorizon.
+func ParseVisitDate(text string, now time.Time) (VisitDate, *Refusal) {
+	for _, known := range visitDateLayouts {
+		reading, err := time.Parse(known.layout, text)
+		if err != nil {
+			continue
+		}
+		if reading.After(now.Add(VisitDateHorizon)) {
+			return VisitDate{}, InvalidField("Date", "дата должна быть не позже чем через 366 дней")
+		}
+		return VisitDate{reading, known.form}, nil
+	}
+	return VisitDate{}, InvalidField("Date", "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)")
+}
+
+// In gives the visit's start and end in the institution's zone. A day lasts from its midnight to the next; the length of a visit at a
+// given time is not known, so that it ends as it starts.
+func (d VisitDate) In(zone *time.Location) (start, end time.Time) {
+	y, m, day := d.reading.Date()
+	switch d.form {
+	case aDay:
+		return time.Date(y, m, day, 0, 0, 0, 0, zone), time.Date(y, m, day+1, 0, 0, 0, 0, zone)
+	case aLocalTime:
+		hour, minute, second := d.reading.Clock()
+		start = time.Date(y, m, day, hour, minute, second, 0, zone)
+		return start, start
+	default:
+		start = d.reading.In(zone)
+		return start, start
+	}
+}
+
+// passed tells whether the visit would have begun before now: a day has not until it is over.
+func (d VisitDate) passed(zone *time.Location, now time.Time) bool {
+	start, end := d.In(zone)
+	if d.form == aDay {
+		return !end.After(now)
+	}
+	return start.Before(now)
+}

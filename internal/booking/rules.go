@@ -1,0 +1,420 @@
+package booking
+
+import "slices"
+
+// Name is the stable name of a rule, as clients see it in an error's `rule`.
+type Name string
+
+// The rules, in the order they are checked.
+const (
+	TokenMissing          Name = "token_missing"
+	TokenInvalid          Name = "token_invalid"
+	TokenExpired          Name = "token_expired"
+	TokenSignatureInvalid Name = "token_signature_invalid"
+
+	BodyTooLarge         Name = "body_too_large"
+	MediaTypeUnsupported Name = "media_type_unsupported"
+	BodyMalformed        Name = "body_malformed"
+	FieldInvalid         Name = "field_invalid"
+
+	DirectionTypeUnsupported Name = "direction_type_unsupported"
+	DirectionNotFound        Name = "direction_not_found"
+	DirectionNotPatients     Name = "direction_not_patients"
+	DirectionLpuMismatch     Name = "direction_lpu_mismatch"
+	DirectionAlreadyBooked   Name = "direction_already_booked"
+
+	SlotNotFound         Name = "slot_not_found"
+	SlotResourceNotFound Name = "slot_resource_not_found"
+	SlotNotForReception  Name = "slot_not_for_reception"
+	SlotUnavailable      Name = "slot_unavailable"
+	SlotTimePassed       Name = "slot_time_passed"
+	SlotAccessDenied     Name = "slot_access_denied"
+	SlotFull             Name = "slot_full"
+
+	ResourceKindMismatch Name = "resource_kind_mismatch"
+	SpecialityMismatch   Name = "speciality_mismatch"
+
+	SlotAdultsOnly          Name = "slot_adults_only"
+	SlotChildrenOnly        Name = "slot_children_only"
+	SlotInfantsOnly         Name = "slot_infants_only"
+	SlotDisabledOnly        Name = "slot_disabled_only"
+	SlotPregnantOnly        Name = "slot_pregnant_only"
+	SlotHealthyChildrenOnly Name = "slot_healthy_children_only"
+
+	SpecialityAlreadyBooked Name = "speciality_already_booked"
+
+	MkabClosed            Name = "mkab_closed"
+	MkabAbsent            Name = "mkab_absent"
+	MipAuthURLEmpty       Name = "mip_auth_url_empty"
+	MipAuthURLUnreachable Name = "mip_auth_url_unreachable"
+	MipPersonNotFound     Name = "mip_person_not_found"
+	MipPersonDataMissing  Name = "mip_person_data_missing"
+	MkabPolicyNumberEmpty Name = "mkab_policy_number_empty"
+	MkabSexEmpty          Name = "mkab_sex_empty"
+	MkabSurnameEmpty      Name = "mkab_surname_empty"
+	MkabNameEmpty         Name = "mkab_name_empty"
+	MkabLpuNotFound       Name = "mkab_lpu_not_found"
+	MkabPolicyLinkFailed  Name = "mkab_policy_link_failed"
+
+	SlotTaken             Name = "slot_taken"
+	ComplexSlotFailed     Name = "complex_slot_failed"
+	AppointmentNotCreated Name = "appointment_not_created"
+	AppointmentNotFound   Name = "appointment_not_found"
+	AppointmentNotLinked  Name = "appointment_not_linked"
+
+	RouteNotFound       Name = "route_not_found"
+	MethodNotAllowed    Name = "method_not_allowed"
+	InternalError       Name = "internal_error"
+	DatabaseUnavailable Name = "database_unavailable"
+	MipUnavailable      Name = "mip_unavailable"
+	KeysUnavailable     Name = "keys_unavailable"
+	Overloaded          Name = "overloaded"
+	NotReady            Name = "not_ready"
+)
+
+// Rule is one row of the table: a rule and the answer of whoever breaks it. Where the facts decide it, the row holds the check; the other rows are
+// answered by the part that finds out: the token's verification, the contract's validation, the master patient index, the database.
+type Rule struct {
+	Name    Name
+	Status  int
+	Code    string
+	Type    Type
+	Message string // with {placeholders}, as the source writes them
+
+	needs   need
+	refuses func(*Facts) bool
+	values  func(*Facts) []string // fills the placeholders
+}
+
+// need names facts without which a check says nothing: its row then does not apply, or a row before it has refused their absence.
+type need int
+
+const (
+	aDirection need = 1 << iota
+	aTarget
+	aSlot
+	aResource
+	aPerson
+)
+
+// Rules is the whole table, in order; the first row that refuses answers. The order and the answers stand in openapi.yaml, too, and a test
+// compares the two. The source of the documented rows is the vendor's table «Возможные ошибки» of this method.
+var Rules = slices.Concat(tokenRules, requestRules, directionRules, slotRules, resourceRules, restrictionRules, specialityRules,
+	mkabRules, mipRules, writeRules, serviceRules)
+
+var rulesByName = func() map[Name]*Rule {
+	byName := make(map[Name]*Rule, len(Rules))
+	for i := range Rules {
+		byName[Rules[i].Name] = &Rules[i]
+	}
+	return byName
+}()
+
+// Check answers the first refusal of the rules that the facts decide, or nil.
+func Check(f *Facts) *Refusal {
+	return firstRefusal(Rules, f)
+}
+
+func firstRefusal(rules []Rule, f *Facts) *Refusal {
+	has := f.has()
+	for _, rule := range rules {
+		if rule.refuses == nil || rule.needs&^has != 0 || !rule.refuses(f) {
+			continue
+		}
+		if rule.values == nil {
+			return rule.refuse()
+		}
+		return rule.refuse(rule.values(f)...)
+	}
+	return nil
+}
+
+func (f *Facts) has() need {
+	var has need
+	if f.Direction != nil {
+		has |= aDirection
+	}
+	if f.Target != nil {
+		has |= aTarget
+	}
+	if len(f.Slots) > 0 {
+		has |= aSlot
+	}
+	if f.Resource != nil {
+		has |= aResource
+	}
+	if f.Person != nil {
+		has |= aPerson
+	}
+	return has
+}
+
+// 1. The token: decided by its verification.
+var tokenRules = []Rule{
+	{Name: TokenMissing, Status: 403, Code: "5010", Type: TypeError, Message: "Запрос должен содержать 'Authorization: Bearer ...'"},
+	{Name: TokenInvalid, Status: 403, Code: "5008", Type: TypeError, Message: "Токен некорректен"},
+	{Name: TokenExpired, Status: 403, Code: "5007", Type: TypeError, Message: "Время действия токена истекло"},
+	{Name: TokenSignatureInvalid, Status: 403, Code: "5009", Type: TypeError, Message: "Подпись запроса некорректна"},
+}
+
+// The request's form: decided by its validation against the contract. These answers are ours.
+var requestRules = []Rule{
+	{Name: BodyTooLarge, Status: 413, Code: "4130", Type: TypeValidation, Message: "Тело запроса больше {Limit} байт"},
+	{Name: MediaTypeUnsupported, Status: 415, Code: "4150", Type: TypeValidation, Message: "Тело запроса должно быть в формате application/json без сжатия"},
+	{Name: BodyMalformed, Status: 400, Code: "4000", Type: TypeValidation, Message: "Тело запроса должно быть корректным объектом JSON: {Problem}"},
+	{Name: FieldInvalid, Status: 400, Code: "4000", Type: TypeValidation, Message: "Поле {Field}: {Problem}"},
+}
+
+// 2. The referral.
+var directionRules = []Rule{
+	{
+		Name: DirectionTypeUnsupported, Status: 400, Code: "4000", Type: TypeValidation, Message: "Неподдерживаемый тип направления",
+		refuses: func(f *Facts) bool { return f.Request.Type == "" },
+	},
+	{
+		Name: DirectionNotFound, Status: 400, Code: "4000", Type: TypeValidation, Message: "Направление не найдено",
+		refuses: func(f *Facts) bool { return f.Direction == nil },
+	},
+	{
+		Name: DirectionNotPatients, Status: 400, Code: "4000", Type: TypeValidation, Message: "Направление {DirectionGuid} не принадлежит пациенту",
+		needs:   aDirection,
+		refuses: func(f *Facts) bool { return f.Direction.Person != f.Patient.Person },
+		values:  func(f *Facts) []string { return []string{"DirectionGuid", f.Request.Direction.String()} },
+	},
+	{
+		Name: DirectionLpuMismatch, Status: 400, Code: "4000", Type: TypeValidation, Message: "ЛПУ в направлении и запросе не принадлежат одному юр лицу",
+		needs: aDirection,
+		refuses: func(f *Facts) bool {
+			if f.Direction.HolderLegalEntity != f.Direction.FromLegalEntity {
+				return true
+			}
+			return f.Direction.ToLegalEntity != nil && (f.Target == nil || f.Target.LegalEntity != *f.Direction.ToLegalEntity)
+		},
+	},
+	{
+		Name: DirectionAlreadyBooked, Status: 400, Code: "4000", Type: TypeValidation, Message: "У выбранного направления уже есть запись на прием",
+		needs:   aDirection,
+		refuses: func(f *Facts) bool { return f.Direction.Appointment != nil },
+	},
+}
+
+// 3. The cell and its resource. Out of schedule there is no cell, and the rows about it do not apply.
+var slotRules = []Rule{
+	{
+		Name: SlotNotFound, Status: 400, Code: "4000", Type: TypeValidation, Message: "По указанному идентификатору не найдено ячейки расписания",
+		refuses: func(f *Facts) bool { return f.Request.Place.OutOfSchedule == nil && len(f.Slots) == 0 },
+	},
+	{
+		Name: SlotResourceNotFound, Status: 400, Code: "4000", Type: TypeValidation,
+		Message: "По указанному идентификатору ячейки расписания не найдено ресурса для записи",
+		refuses: func(f *Facts) bool { return f.Resource == nil || !f.Resource.Active },
+	},
+	{
+		Name: SlotNotForReception, Status: 400, Code: "4000", Type: TypeValidation, Message: "Невозможно записаться в заданную ячейку расписания",
+		needs:   aSlot,
+		refuses: func(f *Facts) bool { return !f.Slots[0].Reception },
+	},
+	{
+		Name: SlotUnavailable, Status: 400, Code: "4000", Type: TypeValidation, Message: "Выбранная ячейка расписания недоступна.",
+		needs:   aSlot,
+		refuses: func(f *Facts) bool { return f.Slots[0].Blocked || f.Slots[0].Access == 0 },
+	},
+	{
+		Name: SlotTimePassed, Status: 400, Code: "4000", Type: TypeValidation, Message: "У выбранной ячейки расписания прошло время начала приема.",
+		needs: aTarget,
+		refuses: func(f *Facts) bool {
+			if out := f.Request.Place.OutOfSchedule; out != nil {
+				return out.Date.passed(f.Target.Zone, f.Now)
+			}
+			return f.Slots[0].Start.Before(f.Now)
+		},
+	},
+	{
+		Name: SlotAccessDenied, Status: 400, Code: "4000", Type: TypeValidation, Message: "У вас не хватает прав для записи в выбранную ячейку расписания.",
+		needs: aTarget,
+		refuses: func(f *Facts) bool {
+			if f.Request.Place.OutOfSchedule != nil {
+				return !f.Target.Rights.OutOfSchedule
+			}
+			return f.Slots[0].Access&f.access() == 0
+		},
+	},
+	{
+		Name: SlotFull, Status: 400, Code: "4000", Type: TypeValidation, Message: "Выбранная ячейка расписания уже занята.",
+		needs:   aSlot,
+		refuses: func(f *Facts) bool { return f.Slots[0].Taken >= f.Slots[0].Capacity },
+	},
+}
+
+// 4. The referral against the resource. An examination is matched by medical service, which the source leaves to the institutions.
+var resourceRules = []Rule{
+	{
+		Name: ResourceKindMismatch, Status: 400, Code: "4000", Type: TypeValidation, Message: "Запись на консультацию возможно только к врачу или в кабинет",
+		needs:   aResource,
+		refuses: func(f *Facts) bool { return f.Request.Type == Consult && f.Resource.Kind == Equipment },
+	},
+	{
+		Name: SpecialityMismatch, Status: 400, Code: "4000", Type: TypeValidation,
+		Message: "Специальность, указанная в направлении не совпадает со специальностью ресурса",
+		needs:   aDirection | aResource,
+		refuses: func(f *Facts) bool {
+			return f.Request.Type == Consult && f.Direction.SpecialityCode != f.Resource.SpecialityCode
+		},
+	},
+}
+
+const byAge = "Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время."
+
+// 5. The patient against the cell's restriction.
+var restrictionRules = []Rule{
+	{
+		Name: SlotAdultsOnly, Status: 400, Code: "4029", Type: TypeValidation, Message: "Запись недоступна для лиц младше 18 лет. " + byAge,
+		needs:   aDirection | aTarget | aSlot,
+		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == AdultsOnly && f.age() < adultAge },
+	},
+	{
+		// The source lists this answer twice: for cells of children, and of healthy children.
+		Name: SlotChildrenOnly, Status: 400, Code: "4029", Type: TypeValidation, Message: "Запись недоступна для взрослых. " + byAge,
+		needs: aDirection | aTarget | aSlot,
+		refuses: func(f *Facts) bool {
+			restriction := f.Slots[0].Restriction
+			return (restriction == ChildrenOnly || restriction == HealthyChildrenOnly) && f.age() >= adultAge
+		},
+	},
+	{
+		Name: SlotInfantsOnly, Status: 400, Code: "4029", Type: TypeValidation, Message: "Запись доступна только для детей до 1 года. " + byAge,
+		needs:   aDirection | aTarget | aSlot,
+		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == InfantsOnly && f.age() >= 1 },
+	},
+	{
+		Name: SlotDisabledOnly, Status: 400, Code: "4000", Type: TypeValidation,
+		Message: "Это время доступно для записи на прием только для пациентов с ограниченными возможностями.",
+		needs:   aDirection | aSlot,
+		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == DisabledOnly && !f.Direction.Disabled },
+	},
+	{
+		Name: SlotPregnantOnly, Status: 400, Code: "4000", Type: TypeValidation,
+		Message: "Это время доступно для записи на прием только для беременных.",
+		needs:   aDirection | aSlot,
+		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == PregnantOnly && !f.Direction.Pregnant },
+	},
+	{
+		Name: SlotHealthyChildrenOnly, Status: 400, Code: "4000", Type: TypeValidation,
+		Message: "Это время доступно для записи на прием только здоровых детей. У выбранного пациента имеется открытый случай лечения. Открыт {tapDate}",
+		needs:   aSlot,
+		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == HealthyChildrenOnly && f.TapOpened != nil },
+		values:  func(f *Facts) []string { return []string{"tapDate", f.TapOpened.Format("02.01.2006")} },
+	},
+}
+
+// 6. One active appointment a speciality: consultations, over all institutions of the region.
+var specialityRules = []Rule{
+	{
+		Name: SpecialityAlreadyBooked, Status: 400, Code: "4008", Type: TypeValidation,
+		Message: `Вы уже записаны {actualAppointment.ResourceName} на {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}. ` +
+			"Запрещено иметь более одной активной записи на прием на одну специальность.",
+		needs: aDirection | aTarget,
+		refuses: func(f *Facts) bool {
+			return f.Request.Type == Consult && f.Target.OneActivePerSpeciality && f.activeInSpeciality() != nil
+		},
+		values: func(f *Facts) []string { return f.activeInSpeciality().values() },
+	},
+}
+
+func (a *ActiveAppointment) values() []string {
+	return []string{
+		"actualAppointment.ResourceName", a.ResourceName,
+		`actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")`, a.Start.Format("02.01.2006 15:04"),
+	}
+}
+
+// RefuseSpeciality is the refusal of whoever lost the race for a speciality to the appointment given.
+func RefuseSpeciality(active ActiveAppointment) *Refusal {
+	return Refuse(SpecialityAlreadyBooked, active.values()...)
+}
+
+// 7. The medical card in the target institution.
+var mkabRules = []Rule{
+	{
+		Name: MkabClosed, Status: 403, Code: "5096", Type: TypeError,
+		Message: "Ваша электронная медицинская карта закрыта. Обратитесь в регистратуру медицинского учреждения.",
+		refuses: func(f *Facts) bool { return f.Mkab != nil && f.Mkab.Closed },
+	},
+	{
+		Name: MkabAbsent, Status: 404, Code: "4001", Type: TypeError,
+		Message: "Ваша электронная медицинская карта отсутствует. Обратитесь в регистратуру медицинского учреждения.",
+		needs:   aTarget,
+		refuses: func(f *Facts) bool { return f.Mkab == nil && !f.Target.CreatesMkab },
+	},
+}
+
+const noMkab = "Произошла ошибка при попытке создания МКАБ"
+
+// 7, continued: making the card. The index answers the first four itself; the database, the last.
+var mipRules = []Rule{
+	{Name: MipAuthURLEmpty, Status: 500, Code: "5000", Type: TypeError, Message: "Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое."},
+	{
+		Name: MipAuthURLUnreachable, Status: 500, Code: "5000", Type: TypeError,
+		Message: `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "{AuthUrl}" - значение настройки "AuthUrl"`,
+	},
+	{Name: MipPersonNotFound, Status: 500, Code: "5000", Type: TypeError, Message: "Пациент не найден в МИПе"},
+	{Name: MipPersonDataMissing, Status: 500, Code: "5000", Type: TypeError, Message: "Данные персоны не найдены"},
+	{
+		Name: MkabPolicyNumberEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Номер полиса не может быть пуст.",
+		needs:   aPerson,
+		refuses: func(f *Facts) bool { return f.Person.PolicyNumber == "" },
+	},
+	{
+		Name: MkabSexEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Пол не указан.",
+		needs:   aPerson,
+		refuses: func(f *Facts) bool { return f.Person.Sex == "" },
+	},
+	{
+		Name: MkabSurnameEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Фамилия не должна быть пуста",
+		needs:   aPerson,
+		refuses: func(f *Facts) bool { return f.Person.Surname == "" },
+	},
+	{
+		Name: MkabNameEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Имя не должно быть пусто",
+		needs:   aPerson,
+		refuses: func(f *Facts) bool { return f.Person.Name == "" },
+	},
+	{
+		Name: MkabLpuNotFound, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ". ЛПУ из настройки 'Код поликлиники' не найдено.",
+		needs:   aPerson | aTarget,
+		refuses: func(f *Facts) bool { return !f.Target.PolyclinicCodeIsOwn },
+	},
+	{
+		Name: MkabPolicyLinkFailed, Status: 500, Code: "5000", Type: TypeError,
+		Message: "Произошла ошибка при попытке создания связи полиса с МКАБ: Ссылка на МКАБ не должна быть пусто",
+	},
+}
+
+const noAppointment = "Произошла ошибка при попытке создания записи на прием по направлению: "
+
+// 8. Taking the cell: decided by the database. As soon as there is a card, the facts can tell a complex slot that cannot be had.
+var writeRules = []Rule{
+	{Name: SlotTaken, Status: 400, Code: "4009", Type: TypeValidation, Message: "Это время уже занято. Выберите другое свободное время приема."},
+	{
+		Name: ComplexSlotFailed, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "не удалось сделать сложную ячейку",
+		needs:   aDirection | aTarget | aSlot,
+		refuses: func(f *Facts) bool { return f.Mkab != nil && f.Request.Difficulty > 1 && !f.complexSlotIsFree() },
+	},
+	{Name: AppointmentNotCreated, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "операция создания не вернула идентификатор"},
+	{Name: AppointmentNotFound, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "конечная запись не найдена"},
+	{Name: AppointmentNotLinked, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "конечная запись не прикреплена к направлению"},
+}
+
+const tryLater = " Повторите попытку позже."
+
+// What is not about this booking. These answers are ours.
+var serviceRules = []Rule{
+	{Name: RouteNotFound, Status: 404, Code: "4040", Type: TypeError, Message: "Ресурс не найден"},
+	{Name: MethodNotAllowed, Status: 405, Code: "4050", Type: TypeError, Message: "Метод не поддерживается"},
+	{Name: InternalError, Status: 500, Code: "5000", Type: TypeError, Message: "Внутренняя ошибка сервера"},
+	{Name: DatabaseUnavailable, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис временно недоступен." + tryLater},
+	{Name: MipUnavailable, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис МИП временно недоступен." + tryLater},
+	{Name: KeysUnavailable, Status: 503, Code: "5030", Type: TypeError, Message: "Проверка токенов временно недоступна." + tryLater},
+	{Name: Overloaded, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис перегружен." + tryLater},
+	{Name: NotReady, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис не готов принимать запросы"},
+}

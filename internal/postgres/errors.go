@@ -1,0 +1,81 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"talon.example/internal/booking"
+)
+
+// refusedByConstraint says which rule a constraint keeps. The guards of the statements answer before it comes to these.
+var refusedByConstraint = map[string]booking.Name{
+	"appointment_one_active": booking.DirectionAlreadyBooked,
+	"slot_capacity":          booking.SlotTaken,
+}
+
+// SQLSTATEs (or their class, of two characters) that say «not now» rather than «never».
+var (
+	unavailableStates = []string{
+		"08",    // connection exceptions
+		"57P01", // the server is being shut down, or an administrator ended the connection
+		"57P02", // the server is recovering from a crash of one of its processes
+		"57P03", // the server is starting up
+		"25006", // read-only: a failover made this server a standby
+		"40001", // serialization failure
+		"40P01", // deadlock
+	}
+	overloadedStates = []string{
+		"53",    // out of connections, memory or disk
+		"57014", // the statement ran into its time-out
+		"25P03", // the transaction ran into its time-out
+	}
+)
+
+// refused turns an error of the database into the refusal that it stands for; one that stands for none is returned as it is.
+func refused(err error) error {
+	var (
+		refusal *booking.Refusal
+		connect *pgconn.ConnectError
+		answer  *pgconn.PgError
+	)
+	switch {
+	case err == nil, errors.As(err, &refusal):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return booking.Refuse(booking.Overloaded).Because(err)
+	case errors.As(err, &connect), isBroken(err):
+		return booking.Refuse(booking.DatabaseUnavailable).Because(err)
+	case !errors.As(err, &answer):
+		return err
+	}
+	if name, ok := refusedByConstraint[answer.ConstraintName]; ok {
+		return booking.Refuse(name).Because(err)
+	}
+	if hasState(answer, unavailableStates) {
+		return booking.Refuse(booking.DatabaseUnavailable).Because(err)
+	}
+	if hasState(answer, overloadedStates) {
+		return booking.Refuse(booking.Overloaded).Because(err)
+	}
+	return err
+}
+
+// isBroken tells whether the connection was lost on the way.
+func isBroken(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed)
+}
+
+func hasState(answer *pgconn.PgError, states []string) bool {
+	for _, state := range states {
+		if strings.HasPrefix(answer.Code, state) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,204 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+)
+
+// Facts implements booking.Store. Each statement is about one institution or one person, so that each would be answered by one machine of a
+// distributed database.
+func (s *Store) Facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
+	load := newPipeline(ctx, s.pool)
+	queries := db.New(load)
+
+	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
+		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: db.DirectionType(request.Type)},
+	})
+	taps := queries.TapFacts(ctx, []db.TapFactsParams{
+		{LpuGuid: request.LpuFrom, PersonGuid: patient.Person},
+		{LpuGuid: request.LpuTo, PersonGuid: patient.Person},
+	})
+	active := queries.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}})
+	lpu := queries.LpuFacts(ctx, []db.LpuFactsParams{{LpuGuid: request.LpuTo, ClientGuid: patient.Client}})
+	mkab := queries.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}})
+	var (
+		slots     *db.SlotFactsBatchResults
+		resources *db.ResourceFactsBatchResults
+	)
+	if out := request.Place.OutOfSchedule; out != nil {
+		resources = queries.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}})
+	} else {
+		slots = queries.SlotFacts(ctx, []db.SlotFactsParams{slotParams(request)})
+	}
+
+	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
+	read := reader{zones: &s.zones, facts: facts}
+	direction.QueryRow(read.direction)
+	taps.QueryRow(read.tap)
+	active.Query(read.active)
+	lpu.QueryRow(read.lpu)
+	mkab.QueryRow(read.mkab)
+	if resources != nil {
+		resources.QueryRow(read.resource)
+	} else {
+		slots.Query(read.slots)
+	}
+	if err := errors.Join(read.err, load.close()); err != nil {
+		return nil, refused(err)
+	}
+	return facts, nil
+}
+
+func slotParams(request booking.Request) db.SlotFactsParams {
+	params := db.SlotFactsParams{LpuGuid: request.LpuTo, Difficulty: int32(request.Difficulty)}
+	if request.Place.SlotID != 0 {
+		params.ID = &request.Place.SlotID
+	} else {
+		params.Guid = &request.Place.SlotGuid
+	}
+	return params
+}
+
+// reader puts the rows of the pipeline into the facts. A row that does not exist leaves its fact nil; the first other error is kept.
+type reader struct {
+	zones *zones
+	facts *booking.Facts
+	err   error
+}
+
+// found tells whether there is a row to read.
+func (r *reader) found(err error) bool {
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) && r.err == nil {
+		r.err = err
+	}
+	return err == nil
+}
+
+func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
+	if !r.found(err) {
+		return
+	}
+	r.facts.Direction = &booking.Direction{
+		Guid:              row.Guid,
+		Type:              r.facts.Request.Type,
+		Number:            row.Number,
+		AccessionNumber:   row.AccessionNumber,
+		Date:              row.Date,
+		DateEnd:           row.DateEnd,
+		CreatedAt:         row.CreatedAt,
+		Sender:            row.DocPrvdSenderGuid,
+		Reason:            row.Reason,
+		Comment:           row.Comment,
+		Urgent:            row.Urgent,
+		Flags:             row.Flags,
+		SpecialityCode:    row.SpecialityCode,
+		SpecialityName:    row.SpecialityName,
+		MkbCode:           row.MkbCode,
+		MkbName:           row.MkbName,
+		LpuFrom:           row.LpuFromGuid,
+		LpuTo:             row.LpuToGuid,
+		Appointment:       row.AppointmentGuid,
+		Person:            row.PersonGuid,
+		BirthDate:         row.BirthDate,
+		Disabled:          row.Disabled,
+		Pregnant:          row.Pregnant,
+		HolderLegalEntity: row.HolderLegalEntityGuid,
+		FromLegalEntity:   row.FromLegalEntityGuid,
+		ToLegalEntity:     row.ToLegalEntityGuid,
+	}
+}
+
+func (r *reader) tap(_ int, openedOn time.Time, err error) {
+	if r.found(err) && (r.facts.TapOpened == nil || openedOn.After(*r.facts.TapOpened)) {
+		r.facts.TapOpened = &openedOn
+	}
+}
+
+func (r *reader) active(_ int, rows []db.SpecialityClaimFactsRow, err error) {
+	if !r.found(err) {
+		return
+	}
+	for _, row := range rows {
+		active, err := activeAppointment(r.zones, row.SpecialityCode, row.ResourceName, row.TimeZone, row.StartAt)
+		if !r.found(err) {
+			return
+		}
+		r.facts.Active = append(r.facts.Active, active)
+	}
+}
+
+func activeAppointment(zones *zones, specialityCode, resourceName, timeZone string, start time.Time) (booking.ActiveAppointment, error) {
+	zone, err := zones.load(timeZone)
+	if err != nil {
+		return booking.ActiveAppointment{}, err
+	}
+	return booking.ActiveAppointment{SpecialityCode: specialityCode, ResourceName: resourceName, Start: start.In(zone)}, nil
+}
+
+func (r *reader) lpu(_ int, row db.LpuFactsRow, err error) {
+	if !r.found(err) {
+		return
+	}
+	zone, err := r.zones.load(row.TimeZone)
+	if !r.found(err) {
+		return
+	}
+	r.facts.Target = &booking.Lpu{
+		LegalEntity:            row.LegalEntityGuid,
+		Zone:                   zone,
+		OneActivePerSpeciality: row.OneActivePerSpeciality,
+		CreatesMkab:            row.CreatesMkab,
+		PolyclinicCodeIsOwn:    row.PolyclinicCodeIsOwn,
+		Rights: booking.Rights{
+			SameLpu:       booking.Access(row.VisitDirection),
+			OtherLpu:      booking.Access(row.VisitDirectionOtherLpu),
+			OutOfSchedule: row.OutOfSchedule,
+		},
+	}
+}
+
+func (r *reader) mkab(_ int, row db.MkabFactsRow, err error) {
+	if r.found(err) {
+		r.facts.Mkab = &booking.Mkab{Guid: row.Guid, Closed: row.ClosedAt != nil}
+	}
+}
+
+func (r *reader) resource(_ int, row db.ResourceFactsRow, err error) {
+	if r.found(err) {
+		r.facts.Resource = &booking.Resource{
+			Guid: row.Guid, Kind: booking.ResourceKind(row.Kind), Name: row.Name, SpecialityCode: row.SpecialityCode, Active: row.Active,
+		}
+	}
+}
+
+func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
+	if !r.found(err) || len(rows) == 0 {
+		return
+	}
+	for _, row := range rows {
+		r.facts.Slots = append(r.facts.Slots, booking.Slot{
+			Guid:        row.Guid,
+			Start:       row.StartAt,
+			End:         row.EndAt,
+			Capacity:    row.Capacity,
+			Taken:       row.Taken,
+			Access:      booking.Access(row.FlagAccess),
+			Reception:   row.Reception,
+			Blocked:     row.Blocked,
+			Restriction: booking.Restriction(row.Restriction),
+		})
+	}
+	r.facts.Resource = &booking.Resource{
+		Guid:           rows[0].ResourceGuid,
+		Kind:           booking.ResourceKind(rows[0].ResourceKind),
+		Name:           rows[0].ResourceName,
+		SpecialityCode: rows[0].ResourceSpecialityCode,
+		Active:         rows[0].ResourceActive,
+	}
+}

@@ -1,0 +1,105 @@
+// Package postgres keeps bookings in PostgreSQL. The promises hold by the database's constraints and conditional writes; this package turns what
+// they answer into refusals.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+)
+
+// Store implements booking.Store.
+type Store struct {
+	pool  *pgxpool.Pool
+	zones zones
+}
+
+// NewStore works through the pool, which stays the caller's to close.
+func NewStore(pool *pgxpool.Pool) *Store {
+	return &Store{pool: pool}
+}
+
+// Options are what a pool is opened with.
+type Options struct {
+	URL              string
+	MaxConns         int32
+	StatementTimeout time.Duration // the database gives up on a statement after this
+}
+
+// Open makes a pool of connections. It does not connect yet: the database may come later.
+func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(options.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database's address: %w", err)
+	}
+	config.MaxConns = options.MaxConns
+	params := config.ConnConfig.RuntimeParams
+	params["application_name"] = "talon"
+	params["statement_timeout"] = fmt.Sprint(options.StatementTimeout.Milliseconds())
+	// Nothing of ours waits between the statements of a transaction: whoever does has lost its client and must not hold locks.
+	params["idle_in_transaction_session_timeout"] = fmt.Sprint(options.StatementTimeout.Milliseconds())
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the pool: %w", err)
+	}
+	return pool, nil
+}
+
+// Ready tells whether the database answers and takes writes.
+func (s *Store) Ready(ctx context.Context) error {
+	writable, err := db.New(s.pool).HealthCheck(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the database: %w", refused(err))
+	}
+	if !writable {
+		return booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the database is a standby"))
+	}
+	return nil
+}
+
+// CreateMkab implements booking.Store.
+func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
+	var mkab *booking.Mkab
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		queries := db.New(tx)
+		guid, err := queries.MkabCreate(ctx, db.MkabCreateParams{
+			LpuGuid:    lpu,
+			Guid:       uuid.New(),
+			PersonGuid: person.Guid,
+			Surname:    person.Surname,
+			Name:       person.Name,
+			Patronymic: person.Patronymic,
+			BirthDate:  person.BirthDate,
+			Sex:        db.Sex(person.Sex),
+			Snils:      person.Snils,
+			CreatedAt:  now,
+		})
+		switch {
+		case err == nil:
+			mkab = &booking.Mkab{Guid: guid}
+			return queries.MkabPolicyLink(ctx, db.MkabPolicyLinkParams{
+				LpuGuid: lpu, MkabGuid: guid, Series: person.PolicySeries, Number: person.PolicyNumber,
+			})
+		case errors.Is(err, pgx.ErrNoRows):
+			// Another booking of the same person made the card; it linked the policy, too.
+			guid, err = queries.MkabGetOpen(ctx, lpu, person.Guid)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return booking.Refuse(booking.MkabPolicyLinkFailed).Because(errors.New("the card was neither created nor there"))
+			}
+			mkab = &booking.Mkab{Guid: guid}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, refused(err)
+	}
+	return mkab, nil
+}
