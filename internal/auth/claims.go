@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+)
+
+const guidLength = 36 // of the one form we take, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx; uuid.Parse knows others
+
+// maxUnix is the end of the year 9999. Dates beyond it would overflow somewhere, later and less visibly.
+const maxUnix = 253402300799
+
+// claims are what we need of a token's payload. They are trusted only where the signature has been checked too.
+type claims struct {
+	token     Token
+	notBefore time.Time // the later of iat and nbf, without leeway
+}
+
+// checkTime compares the token's dates with now: ErrInvalid before them, ErrExpired after.
+func (c claims) checkTime(now time.Time) error {
+	if now.Before(c.notBefore.Add(-leeway)) {
+		return fmt.Errorf("%w: not valid yet", ErrInvalid)
+	}
+	if !now.Before(c.token.ExpiresAt.Add(leeway)) {
+		return ErrExpired
+	}
+	return nil
+}
+
+// readClaims reads the payload and compares its issuer and audience with ours. Every error is ErrInvalid.
+func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
+	issuer, err := payload.GetIssuer()
+	if err != nil || issuer == "" || issuer != v.issuer {
+		return claims{}, faultyClaim("iss")
+	}
+	audience, err := payload.GetAudience()
+	if err != nil || v.audience == "" || !slices.Contains(audience, v.audience) {
+		return claims{}, faultyClaim("aud")
+	}
+	person, err := readGUID(payload, "sub")
+	if err != nil {
+		return claims{}, err
+	}
+	client, err := readGUID(payload, "client_application")
+	if err != nil {
+		return claims{}, err
+	}
+	expiresAt, err := readDate("exp", payload.GetExpirationTime)
+	if err != nil {
+		return claims{}, err
+	}
+	notBefore, err := readDate("iat", payload.GetIssuedAt)
+	if err != nil {
+		return claims{}, err
+	}
+	if date, present := payload["nbf"]; present && date != 0.0 { // 0 is how some issuers say that there is none
+		date, err := readDate("nbf", payload.GetNotBefore)
+		if err != nil {
+			return claims{}, err
+		}
+		if date.After(notBefore) {
+			notBefore = date
+		}
+	}
+	return claims{
+		token:     Token{Person: person, Client: client, ExpiresAt: expiresAt},
+		notBefore: notBefore,
+	}, nil
+}
+
+// readGUID reads a claim that must be a guid in its canonical form, and not the zero one.
+func readGUID(payload jwt.MapClaims, name string) (uuid.UUID, error) {
+	text, _ := payload[name].(string)
+	if len(text) != guidLength {
+		return uuid.Nil, faultyClaim(name)
+	}
+	guid, err := uuid.Parse(text)
+	if err != nil || guid == uuid.Nil {
+		return uuid.Nil, faultyClaim(name)
+	}
+	return guid, nil
+}
+
+// readDate reads a claim that must be a number of seconds since 1970, between 1 and maxUnix.
+func readDate(name string, get func() (*jwt.NumericDate, error)) (time.Time, error) {
+	date, err := get()
+	if err != nil || date == nil || date.Unix() <= 0 || date.Unix() > maxUnix {
+		return time.Time{}, faultyClaim(name)
+	}
+	return date.UTC(), nil
+}
+
+// faultyClaim names a claim that is missing, malformed or not ours; its value stays out of the log.
+func faultyClaim(name string) error {
+	return fmt.Errorf("%w: claim %s", ErrInvalid, name)
+}

@@ -1,0 +1,106 @@
+package auth
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDemoKeyIsCreatedOnce(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	path := filepath.Join(dir, "demo.pem")
+	_, err := LoadDemoKey(path)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	// Several at once, as processes that start together would.
+	keys := make([]*DemoKey, 8)
+	var group sync.WaitGroup
+	for i := range keys {
+		group.Go(func() {
+			var err error
+			if keys[i], err = EnsureDemoKey(path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	require.False(t, t.Failed())
+	for _, k := range keys {
+		require.True(t, keys[0].private.Equal(k.private))
+		require.Equal(t, keys[0].id, k.id)
+	}
+
+	file, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), file.Mode().Perm())
+	parent, err := os.Stat(dir)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o700), parent.Mode().Perm())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+}
+
+func TestDemoKeySignsWhatVerifies(t *testing.T) {
+	t.Parallel()
+	demo, err := EnsureDemoKey(filepath.Join(t.TempDir(), "demo.pem"))
+	require.NoError(t, err)
+	keys, err := LoadKeys(t.Context(), Sources{Demo: demo}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+
+	now := time.Now()
+	said := Token{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
+	raw, err := demo.Sign(said, testIssuer, testAudience, now, time.Minute)
+	require.NoError(t, err)
+	verified, err := NewVerifier(keys, testIssuer, testAudience, time.Now).
+		VerifyHeader(context.Background(), []string{"Bearer " + raw})
+	require.NoError(t, err)
+	require.Equal(t, said, verified)
+}
+
+func TestDemoKeyIDIsItsThumbprint(t *testing.T) {
+	t.Parallel()
+	demo, err := EnsureDemoKey(filepath.Join(t.TempDir(), "demo.pem"))
+	require.NoError(t, err)
+	public := jwk("", &demo.private.PublicKey)
+	sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, public.X, public.Y))
+	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), demo.id)
+}
+
+func TestUnusableDemoKeys(t *testing.T) {
+	t.Parallel()
+	otherCurve := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
+	for name, document := range map[string][]byte{
+		"empty":         nil,
+		"public":        publicPEM(&ecKey().PublicKey),
+		"damaged":       block(pemPrivateKey, []byte("x")),
+		"RSA":           block(pemPrivateKey, must(x509.MarshalPKCS8PrivateKey(rsaKey()))),
+		"another curve": block(pemPrivateKey, must(x509.MarshalPKCS8PrivateKey(otherCurve))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := tempFile(t, document)
+			_, err := EnsureDemoKey(path)
+			require.ErrorContains(t, err, path)
+			after, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, document, append([]byte(nil), after...), "the file is left alone")
+		})
+	}
+}
