@@ -57,7 +57,12 @@ func Latest() (int64, error) {
 }
 
 // Current is the schema version that the database is at; 0 where it has never been migrated. It only reads.
-func Current(ctx context.Context, conn *pgx.Conn) (int64, error) {
+func Current(ctx context.Context, databaseURL string) (int64, error) {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return 0, fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
 	var migrated bool
 	if err := conn.QueryRow(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&migrated); err != nil {
 		return 0, fmt.Errorf("look for the table of versions: %w", err)

@@ -12,7 +12,7 @@ JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
 JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type = @type AND d.copied_from_lpu_guid IS NULL;
+WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text AND d.copied_from_lpu_guid IS NULL;
 
 -- name: DirectionClaim :batchone
 -- Promise 2: a referral has at most one active appointment. No row: another booking has it.

@@ -391,7 +391,7 @@ JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
 JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3 AND d.copied_from_lpu_guid IS NULL
+WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL
 `
 
 type DirectionFactsBatchResults struct {
@@ -403,7 +403,7 @@ type DirectionFactsBatchResults struct {
 type DirectionFactsParams struct {
 	LpuGuid uuid.UUID
 	Guid    uuid.UUID
-	Type    DirectionType
+	Type    string
 }
 
 type DirectionFactsRow struct {
@@ -448,7 +448,7 @@ type DirectionFactsRow struct {
 //	JOIN lpu holder ON holder.guid = d.lpu_guid
 //	JOIN lpu source ON source.guid = d.lpu_from_guid
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-//	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3 AND d.copied_from_lpu_guid IS NULL
+//	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL
 func (q *Queries) DirectionFacts(ctx context.Context, arg []DirectionFactsParams) *DirectionFactsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {

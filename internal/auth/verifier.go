@@ -22,7 +22,7 @@ const (
 	maxTokenBytes = 8 << 10
 )
 
-// The ways in which a token is refused; domain.md, rule group 1, gives their codes. They come wrapped with a detail that is
+// The ways in which a token is refused; group 1 of the contract gives their answers. They come wrapped with a detail that is
 // for the log and never holds the token or a claim of it.
 var (
 	// ErrMissing (5010): not exactly one Authorization header with the scheme Bearer and something after it.

@@ -18,7 +18,7 @@ func (s *Store) Facts(ctx context.Context, patient booking.Patient, request book
 	queries := db.New(load)
 
 	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
-		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: db.DirectionType(request.Type)},
+		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
 	})
 	taps := queries.TapFacts(ctx, []db.TapFactsParams{
 		{LpuGuid: request.LpuFrom, PersonGuid: patient.Person},

@@ -103,3 +103,9 @@ func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 	}
 	return mkab, nil
 }
+
+// MipPersonGet reads a person of the local master patient index. No row answers pgx.ErrNoRows.
+func (s *Store) MipPersonGet(ctx context.Context, guid uuid.UUID) (db.MipPersonGetRow, error) {
+	row, err := db.New(s.pool).MipPersonGet(ctx, guid)
+	return row, refused(err)
+}

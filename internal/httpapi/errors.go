@@ -1,0 +1,39 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+)
+
+// retryAfter is what clients are told to wait, in seconds, where a later try can help.
+const retryAfter = "1"
+
+// refuse is the one renderer of answers that are not 2xx. Every exit leads here: no route, no method, the token, the validation, the binding, and the
+// three hooks of the strict server. An error that is no refusal becomes the internal error; its text goes to the log alone.
+func (s *server) refuse(c *gin.Context, err error) {
+	var refusal *booking.Refusal
+	if !errors.As(err, &refusal) {
+		refusal = booking.Refuse(booking.InternalError).Because(err)
+	}
+	c.Set(outcomeKey, refusal)
+	if c.Writer.Written() {
+		c.Abort()
+		return
+	}
+	if refusal.Status == http.StatusServiceUnavailable {
+		c.Header("Retry-After", retryAfter)
+	}
+	c.AbortWithStatusJSON(refusal.Status, api.Error{
+		Code:        int32(refusal.Status),
+		Message:     refusal.Message,
+		MessageCode: refusal.Code,
+		Type:        api.ErrorType(refusal.Type),
+		Rule:        api.Rule(refusal.Rule),
+		RequestID:   requestID(c),
+	})
+}

@@ -1,0 +1,82 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
+)
+
+type contextKey int
+
+const (
+	requestIDKey contextKey = iota
+	patientKey
+)
+
+// requestID is the id of the request that the context belongs to.
+func requestID(ctx context.Context) uuid.UUID {
+	id, _ := ctx.Value(requestIDKey).(uuid.UUID)
+	return id
+}
+
+// What the handlers leave for the log line, in gin's own store.
+const (
+	outcomeKey = "outcome" // the *booking.Refusal that was answered
+	clientKey  = "client"  // the client application
+)
+
+// observe gives the request its id and, when it is answered, writes the one line of the log. The line holds no token, no body and no person.
+func (s *server) observe(c *gin.Context) {
+	started := time.Now()
+	id := uuid.Must(uuid.NewV7())
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestIDKey, id))
+	c.Header("X-Request-Id", id.String())
+	c.Header("X-Content-Type-Options", "nosniff")
+
+	c.Next()
+
+	status := c.Writer.Status()
+	attributes := []slog.Attr{
+		slog.String("request_id", id.String()),
+		slog.String("method", c.Request.Method),
+		slog.String("route", c.FullPath()),
+		slog.Int("status", status),
+		slog.Duration("duration", time.Since(started)),
+	}
+	if client, ok := c.Get(clientKey); ok {
+		attributes = append(attributes, slog.Any("client", client))
+	}
+	level := slog.LevelInfo
+	if outcome, ok := c.Get(outcomeKey); ok {
+		refusal := outcome.(*booking.Refusal)
+		attributes = append(attributes, slog.String("rule", string(refusal.Rule)))
+		if cause := refusal.Unwrap(); cause != nil {
+			attributes = append(attributes, slog.String("cause", cause.Error()))
+		}
+		switch {
+		case status == http.StatusServiceUnavailable:
+			level = slog.LevelWarn
+		case status >= http.StatusInternalServerError:
+			level = slog.LevelError
+		}
+	}
+	s.log.LogAttrs(c.Request.Context(), level, "request", attributes...)
+}
+
+// recover turns a panic into the internal error, with the stack as its cause in the log.
+func (s *server) recover(c *gin.Context) {
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			s.refuse(c, fmt.Errorf("panic: %v\n%s", recovered, debug.Stack()))
+		}
+	}()
+	c.Next()
+}

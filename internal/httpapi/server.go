@@ -1,0 +1,90 @@
+// Package httpapi is the service on the wire: the generated strict server, the COD token, validation against the contract, and the one renderer of
+// every answer that is not 2xx.
+//
+// A request goes: observe → recover → limit → authenticate → validate → the generated binding → a method of server → booking.
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"talon.example/gen/api"
+	"talon.example/internal/auth"
+	"talon.example/internal/booking"
+)
+
+// Config is what the server needs from the rest of the service.
+type Config struct {
+	Booking        *booking.Service
+	Verifier       *auth.Verifier
+	Ready          func(context.Context) error // nil while the instance can serve
+	Now            func() time.Time
+	Log            *slog.Logger
+	RequestTimeout time.Duration // until a request has its answer
+	MaxInFlight    int           // requests at once; more are refused at once
+}
+
+// server implements the generated api.StrictServerInterface.
+type server struct {
+	booking  *booking.Service
+	verifier *auth.Verifier
+	ready    func(context.Context) error
+	now      func() time.Time
+	log      *slog.Logger
+	timeout  time.Duration
+	contract *contract
+	inFlight chan struct{}
+}
+
+// Without this gin writes its routes to standard output. It is global, and set once here rather than by each New, which may run at the same time.
+func init() { gin.SetMode(gin.ReleaseMode) }
+
+// New builds the handler of all paths.
+func New(config Config) (http.Handler, error) {
+	contract, err := loadContract()
+	if err != nil {
+		return nil, fmt.Errorf("load the contract: %w", err)
+	}
+	s := &server{
+		booking:  config.Booking,
+		verifier: config.Verifier,
+		ready:    config.Ready,
+		now:      config.Now,
+		log:      config.Log,
+		timeout:  config.RequestTimeout,
+		contract: contract,
+		inFlight: make(chan struct{}, config.MaxInFlight),
+	}
+
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	// A path is right or unknown: a redirect would be an answer that the contract does not have.
+	engine.RedirectTrailingSlash = false
+	engine.ContextWithFallback = true
+	engine.Use(s.observe, s.recover)
+	engine.NoRoute(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.RouteNotFound)) })
+	engine.NoMethod(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.MethodNotAllowed)) })
+	s.serveDocs(engine)
+
+	operations := engine.Group("/", s.limit, s.authenticate, s.validate)
+	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{detach}, api.StrictGinServerOptions{
+		RequestErrorHandlerFunc:  s.refuse,
+		HandlerErrorFunc:         s.refuse,
+		ResponseErrorHandlerFunc: s.refuse,
+	})
+	api.RegisterHandlersWithOptions(operations, strict, api.GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { s.refuse(c, err) },
+	})
+	return engine, nil
+}
+
+// detach gives the handler a copy of gin's context. The original goes back to a pool when the request ends, while a database or HTTP call that was
+// cancelled may still look at its context.
+func detach(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+	return func(c *gin.Context, request any) (any, error) { return next(c.Copy(), request) }
+}

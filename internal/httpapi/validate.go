@@ -1,0 +1,185 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"talon.example/internal/booking"
+)
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 64 << 10
+
+var validation = &openapi3filter.Options{
+	MultiError: true,
+	// The handler must see what was validated, not a second reading of the body that folds the case of keys.
+	KeepValidatedValue:  true,
+	SkipSettingDefaults: true,
+	// The token was verified before.
+	AuthenticationFunc:      openapi3filter.NoopAuthenticationFunc,
+	SchemaValidationOptions: []openapi3.SchemaValidationOption{openapi3.DisableSchemaErrorDetails()},
+}
+
+// validate holds the request against the contract.
+func (s *server) validate(c *gin.Context) {
+	route := s.contract.route(c)
+	if requestBody(route) != nil {
+		body, err := readBody(c)
+		if err != nil {
+			s.refuse(c, err)
+			return
+		}
+		c.Request.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	params := make(map[string]string, len(c.Params))
+	for _, param := range c.Params {
+		params[param.Key] = param.Value
+	}
+	err := openapi3filter.ValidateRequest(c.Request.Context(), &openapi3filter.RequestValidationInput{
+		Request: c.Request, PathParams: params, Route: route, Options: validation,
+	})
+	if err != nil {
+		s.refuse(c, refuseInvalid(err))
+	}
+}
+
+// readBody reads a body that is one JSON object, in UTF-8, without a key given twice.
+func readBody(c *gin.Context) ([]byte, error) {
+	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	charset, given := params["charset"]
+	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") || c.GetHeader("Content-Encoding") != "" {
+		return nil, booking.Refuse(booking.MediaTypeUnsupported)
+	}
+	tooLarge := booking.Refuse(booking.BodyTooLarge, "Limit", fmt.Sprint(maxBody))
+	if c.Request.ContentLength > maxBody {
+		c.Header("Connection", "close") // what was announced is not read
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	var limit *http.MaxBytesError
+	switch {
+	case errors.As(err, &limit):
+		return nil, tooLarge
+	case err != nil:
+		return nil, booking.Refuse(booking.BodyMalformed, "Problem", "тело запроса получено не полностью").Because(err)
+	}
+	if err := checkJSON(body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+func checkJSON(body []byte) error {
+	malformed := func(problem string) error { return booking.Refuse(booking.BodyMalformed, "Problem", problem) }
+	if len(bytes.TrimSpace(body)) == 0 {
+		return malformed("тело запроса пустое")
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(body))
+	value, err := decoder.ReadValue()
+	if err == nil {
+		kind := value.Kind()
+		if _, err = decoder.ReadToken(); errors.Is(err, io.EOF) {
+			if kind != '{' {
+				return malformed("ожидается объект")
+			}
+			return nil
+		}
+		return malformed("после объекта есть лишние данные")
+	}
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) && errors.Is(err, jsontext.ErrDuplicateName) {
+		return malformed("ключ " + shorten(syntax.JSONPointer.LastToken()) + " указан дважды")
+	}
+	return malformed("ошибка разбора JSON или текст не в UTF-8")
+}
+
+// shorten keeps a client's own text in a message within bounds.
+func shorten(text string) string {
+	const most = 50
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}
+
+// refuseInvalid names the field that breaks the contract; of several, the first in the alphabet, so that the same request gets the same answer.
+func refuseInvalid(err error) error {
+	violations := schemaErrors(err)
+	if len(violations) == 0 {
+		return booking.Refuse(booking.BodyMalformed, "Problem", "запрос не соответствует описанию").Because(err)
+	}
+	first := slices.MinFunc(violations, func(a, b *openapi3.SchemaError) int { return strings.Compare(fieldOf(a), fieldOf(b)) })
+	return booking.InvalidField(shorten(fieldOf(first)), problemOf(first))
+}
+
+func schemaErrors(err error) []*openapi3.SchemaError {
+	var (
+		several openapi3.MultiError
+		request *openapi3filter.RequestError
+		schema  *openapi3.SchemaError
+	)
+	switch {
+	case errors.As(err, &several):
+		var all []*openapi3.SchemaError
+		for _, one := range several {
+			all = append(all, schemaErrors(one)...)
+		}
+		return all
+	case errors.As(err, &schema):
+		return []*openapi3.SchemaError{schema}
+	case errors.As(err, &request) && request.Err != nil:
+		return schemaErrors(request.Err)
+	default:
+		return nil
+	}
+}
+
+func fieldOf(violation *openapi3.SchemaError) string {
+	return strings.Join(violation.JSONPointer(), ".")
+}
+
+// problemOf says in Russian what is wrong with a field's value.
+func problemOf(violation *openapi3.SchemaError) string {
+	schema := violation.Schema
+	if schema.Format == "uuid" && violation.SchemaField != "required" {
+		return "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
+	}
+	switch violation.SchemaField {
+	case "required":
+		return "обязательное поле не указано"
+	case "properties", "additionalProperties":
+		return "неизвестное поле"
+	case "nullable":
+		return "не может быть null"
+	case "minimum":
+		return fmt.Sprintf("значение должно быть не меньше %.0f", *schema.Min)
+	case "maximum":
+		return fmt.Sprintf("значение должно быть не больше %.0f", *schema.Max)
+	case "maxLength":
+		return fmt.Sprintf("длина должна быть не больше %d символов", *schema.MaxLength)
+	case "pattern":
+		return "недопустимые символы"
+	case "type", "format":
+		switch {
+		case schema.Type.Is("integer"):
+			return "ожидается целое число"
+		case schema.Type.Is("boolean"):
+			return "ожидается true или false"
+		default:
+			return "ожидается строка"
+		}
+	default:
+		return "недопустимое значение"
+	}
+}
