@@ -8,6 +8,7 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 
 	talon "talon.example"
+	"talon.example/internal/booking"
 )
 
 // serveDocs serves the contract in both notations and Swagger UI on top of it, from assets inside the binary.
@@ -25,7 +26,38 @@ func (s *server) serveDocs(engine *gin.Engine) {
 	})
 	engine.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
 	engine.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
-	engine.GET("/docs/*file", gin.WrapH(ui))
+	engine.GET("/docs/*file", func(c *gin.Context) {
+		w := &found{ResponseWriter: c.Writer}
+		ui.ServeHTTP(w, c.Request)
+		if w.missing {
+			c.Writer.Header().Del("Content-Type")
+			s.refuse(c, booking.Refuse(booking.RouteNotFound))
+		}
+	})
 	engine.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.contract.json) })
 	engine.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
+}
+
+// found passes on what the file server answers, unless it has no such file: then the answer is ours.
+type found struct {
+	http.ResponseWriter
+
+	missing bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (f *found) WriteHeader(status int) {
+	if status == http.StatusNotFound {
+		f.missing = true
+		return
+	}
+	f.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (f *found) Write(data []byte) (int, error) {
+	if f.missing {
+		return len(data), nil
+	}
+	return f.ResponseWriter.Write(data)
 }

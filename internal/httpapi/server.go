@@ -73,7 +73,7 @@ func New(config Config) (http.Handler, error) {
 
 	operations := engine.Group("/", s.limit, s.authenticate, s.validate)
 	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{detach}, api.StrictGinServerOptions{
-		RequestErrorHandlerFunc:  s.refuse,
+		RequestErrorHandlerFunc:  s.refuseUnbound,
 		HandlerErrorFunc:         s.refuse,
 		ResponseErrorHandlerFunc: s.refuse,
 	})

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -146,8 +147,25 @@ func schemaErrors(err error) []*openapi3.SchemaError {
 }
 
 func fieldOf(violation *openapi3.SchemaError) string {
-	return strings.Join(violation.JSONPointer(), ".")
+	object, ok := violation.Value.(map[string]any)
+	if !ok || violation.SchemaField != unknownKey {
+		return strings.Join(violation.JSONPointer(), ".")
+	}
+	// The library names the object alone.
+	var unknown []string
+	for key := range object {
+		if violation.Schema.Properties[key] == nil {
+			unknown = append(unknown, key)
+		}
+	}
+	slices.Sort(unknown)
+	return strings.Join(append(violation.JSONPointer(), unknown[0]), ".")
 }
+
+// unknownKey is the part of a schema that a key breaks that is none of its properties.
+const unknownKey = "properties"
+
+const wholeNumber = "ожидается целое число"
 
 // problemOf says in Russian what is wrong with a field's value.
 func problemOf(violation *openapi3.SchemaError) string {
@@ -158,7 +176,7 @@ func problemOf(violation *openapi3.SchemaError) string {
 	switch violation.SchemaField {
 	case "required":
 		return "обязательное поле не указано"
-	case "properties", "additionalProperties":
+	case unknownKey:
 		return "неизвестное поле"
 	case "nullable":
 		return "не может быть null"
@@ -172,8 +190,10 @@ func problemOf(violation *openapi3.SchemaError) string {
 		return "недопустимые символы"
 	case "type", "format":
 		switch {
+		case schema.Type.Is("integer") && violation.SchemaField == "format":
+			return fmt.Sprintf("ожидается целое число от %.0f до %.0f", *schema.Min, *schema.Max)
 		case schema.Type.Is("integer"):
-			return "ожидается целое число"
+			return wholeNumber
 		case schema.Type.Is("boolean"):
 			return "ожидается true или false"
 		default:
@@ -182,4 +202,14 @@ func problemOf(violation *openapi3.SchemaError) string {
 	default:
 		return "недопустимое значение"
 	}
+}
+
+// refuseUnbound answers what passed the validation and still does not fit the generated type: a whole number written as a fraction, such as 1.0.
+func (s *server) refuseUnbound(c *gin.Context, err error) {
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		s.refuse(c, booking.InvalidField(mismatch.Field, wholeNumber))
+		return
+	}
+	s.refuse(c, booking.Refuse(booking.BodyMalformed, "Problem", "запрос не соответствует описанию").Because(err))
 }
