@@ -379,7 +379,7 @@ type Error struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
 
-	// Message What to tell the patient (Сообщение)
+	// Message What to tell the patient (Сообщение), in Russian.
 	Message string `json:"message"`
 
 	// MessageCode The documented code (Код сообщения).

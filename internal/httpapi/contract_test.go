@@ -1,0 +1,120 @@
+package httpapi
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/stretchr/testify/require"
+
+	talon "talon.example"
+	"talon.example/gen/api"
+)
+
+func contractDoc(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(talon.Contract)
+	require.NoError(t, err)
+	return doc
+}
+
+// Promise: the contract is valid OpenAPI 3.0.3, its examples too. (3.1 would have its schemas compiled anew for each request.)
+func TestContractIsValid(t *testing.T) {
+	t.Parallel()
+	doc := contractDoc(t)
+	require.Equal(t, "3.0.3", doc.OpenAPI)
+	require.NoError(t, doc.Validate(t.Context(), openapi3.EnableExamplesValidation()))
+	embedded, err := api.GetSpec()
+	require.NoError(t, err)
+	require.Equal(t, doc.Info.Version, embedded.Info.Version)
+}
+
+// Promise: an integrator finds for every operation what it does, who may call it, and every answer with examples and a request id.
+func TestContractIsComplete(t *testing.T) {
+	t.Parallel()
+	doc := contractDoc(t)
+	require.NotEmpty(t, doc.Info.Description)
+	ids := map[string]bool{}
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			name := method + " " + path
+			require.NotEmpty(t, operation.OperationID, name)
+			require.False(t, ids[operation.OperationID], "%s: its operationId is another's", name)
+			ids[operation.OperationID] = true
+			require.NotEmpty(t, operation.Summary, name)
+			require.NotEmpty(t, operation.Description, name)
+			require.Len(t, operation.Tags, 1, name)
+			require.True(t, operation.Security != nil || len(doc.Security) > 0, "%s: no word on security", name)
+			require.Nil(t, operation.Responses.Default(), "%s: each answer has its own status", name)
+			for status, response := range operation.Responses.Map() {
+				where := name + " " + status
+				require.NotNil(t, response.Value.Headers["X-Request-Id"], where)
+				require.NotEmpty(t, *response.Value.Description, where)
+				for mediaType, content := range response.Value.Content {
+					require.Equal(t, "application/json", mediaType, where)
+					require.NotEmpty(t, content.Examples, where)
+					require.Equal(t, status >= "400", strings.HasSuffix(content.Schema.Ref, "/Error"), where)
+				}
+			}
+			if body := requestBody(&routers.Route{Operation: operation}); body != nil {
+				require.True(t, body.Required, name)
+				require.NotEmpty(t, body.Content["application/json"].Examples, name)
+				schema := body.Content["application/json"].Schema.Value
+				require.NotNil(t, schema.AdditionalProperties.Has, "%s: unknown keys", name)
+				require.False(t, *schema.AdditionalProperties.Has, "%s: unknown keys", name)
+			}
+		}
+	}
+}
+
+// Promise: every schema says what it means, and everything that can grow has a bound.
+func TestContractIsBounded(t *testing.T) {
+	t.Parallel()
+	doc := contractDoc(t)
+	var check func(where string, ref *openapi3.SchemaRef)
+	check = func(where string, ref *openapi3.SchemaRef) {
+		schema := ref.Value
+		switch {
+		case schema.Type.Is("string"):
+			require.True(t, schema.MaxLength != nil || len(schema.Enum) > 0, "%s: a string without a bound", where)
+		case schema.Type.Is("integer"), schema.Type.Is("number"):
+			require.True(t, schema.Min != nil && schema.Max != nil, "%s: a number without bounds", where)
+			require.NotEmpty(t, schema.Format, "%s: a number without a format", where)
+		case schema.Type.Is("array"):
+			require.NotNil(t, schema.MaxItems, "%s: an array without a bound", where)
+			check(where+"[]", schema.Items)
+		}
+		for name, property := range schema.Properties {
+			require.NotEmpty(t, property.Value.Description, "%s.%s: no description", where, name)
+			check(where+"."+name, property)
+		}
+	}
+	for name, schema := range doc.Components.Schemas {
+		require.NotEmpty(t, schema.Value.Description, name)
+		check(name, schema)
+	}
+	for name, header := range doc.Components.Headers {
+		require.NotEmpty(t, header.Value.Description, name)
+		check(name, header.Value.Schema)
+	}
+}
+
+// Promise: requests are written in PascalCase and answers in camelCase (the error in the vendor's lower case).
+func TestContractNames(t *testing.T) {
+	t.Parallel()
+	pascal, camel, lower := regexp.MustCompile(`^[A-Z][A-Za-z]*$`), regexp.MustCompile(`^[a-z][A-Za-z]*$`), regexp.MustCompile(`^[a-z_]+$`)
+	for name, schema := range contractDoc(t).Components.Schemas {
+		convention := camel
+		switch {
+		case strings.HasSuffix(name, "Request"):
+			convention = pascal
+		case name == "Error":
+			convention = lower
+		}
+		for property := range schema.Value.Properties {
+			require.Regexp(t, convention, property, name)
+		}
+	}
+}
