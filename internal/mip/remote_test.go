@@ -1,0 +1,559 @@
+package mip
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+)
+
+func TestRemoteReadsThePersonOfTheIndex(t *testing.T) {
+	t.Parallel()
+	stranger := object{"identifier": []object{id("urn:other", guid.String())}, "birthDate": "1901-01-01"}
+	merged := object{"active": false, "birthDate": "1901-01-01"}
+	former := object{"use": "old", "system": DefaultPolicySystem, "value": "111"}
+	for name, c := range map[string]struct {
+		found  []object
+		change func(*booking.Person)
+	}{
+		"all that we read": {[]object{inna}, func(*booking.Person) {}},
+		"that she is active may go without saying": {
+			[]object{inna.with(object{"active": nil})}, func(*booking.Person) {},
+		},
+		"identifiers of no use to us": {
+			[]object{inna.with(object{"identifier": []object{
+				id("urn:other", "9"), former, id(DefaultPolicySystem, " 222 "), id(system, "nonsense"), identity,
+			}})},
+			func(p *booking.Person) { p.Snils, p.PolicyNumber = "", "222" },
+		},
+		"her guid in upper case": {
+			[]object{inna.with(object{"identifier": []object{id(system, strings.ToUpper(guid.String()))}})},
+			func(p *booking.Person) { p.Snils, p.PolicyNumber = "", "" },
+		},
+		"a policy with a series": {
+			[]object{inna.with(object{"identifier": []object{identity, id(DefaultPolicySystem, "78 АБ:744233")}})},
+			func(p *booking.Person) { p.Snils, p.PolicySeries, p.PolicyNumber = "", "78 АБ", "744233" },
+		},
+		"the official name among others": {
+			[]object{inna.with(object{"name": []object{
+				{"use": "maiden", "family": "М"}, {"family": "Н"}, {"use": "official", "family": "О", "given": []string{"А", "Б", "В"}},
+			}})},
+			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "О", "А", "Б В" },
+		},
+		"a name that does not say what it is for": {
+			[]object{inna.with(object{"name": []object{{"use": "nickname", "family": "М"}, {"family": "Н", "given": []string{"А"}}}})},
+			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "Н", "А", "" },
+		},
+		"no name that counts": {
+			[]object{inna.with(object{"name": []object{{"use": "old", "family": "М", "given": []string{"А"}}}})},
+			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "", "", "" },
+		},
+		"no names at all": {
+			[]object{inna.with(object{"name": nil})},
+			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "", "", "" },
+		},
+		"a man":           {[]object{inna.with(object{"gender": "male"})}, func(p *booking.Person) { p.Sex = booking.Male }},
+		"another gender":  {[]object{inna.with(object{"gender": "other"})}, func(p *booking.Person) { p.Sex = "" }},
+		"no gender":       {[]object{inna.with(object{"gender": nil})}, func(p *booking.Person) { p.Sex = "" }},
+		"and a warning":   {[]object{{"resourceType": "OperationOutcome", "issue": []object{{"code": "informational"}}}, inna}, func(*booking.Person) {}},
+		"and her clinic":  {[]object{{"resourceType": "Organization", "name": "Clinic"}, inna}, func(*booking.Person) {}},
+		"twice the same":  {[]object{inna, inna.with(object{"id": "43"})}, func(*booking.Person) {}},
+		"and others":      {[]object{inna.with(stranger), inna}, func(*booking.Person) {}},
+		"and merged ones": {[]object{inna.with(merged), inna}, func(*booking.Person) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, serve(t, index(t, 200, results(c.found...))).URL, inATest)
+			person, err := remote.Person(t.Context(), guid)
+			require.NoError(t, err)
+			want := innaRead
+			c.change(&want)
+			require.Equal(t, &want, person)
+		})
+	}
+}
+
+func TestRemoteRefusesWhatTheIndexDoesNotAnswerWell(t *testing.T) {
+	t.Parallel()
+	outcome := func(code string) string {
+		return text(object{"resourceType": "OperationOutcome", "issue": []object{{"severity": "error", "code": code}}})
+	}
+	other := object{"identifier": []object{id(system, "11111111-1111-1111-1111-111111111111")}}
+	long := strings.Repeat(" ", 10<<20)
+	for name, c := range map[string]struct {
+		status   int
+		body     string
+		refusal  booking.Name
+		requests int64
+	}{
+		"nobody found":                             {200, results(), booking.MipPersonNotFound, 1},
+		"nobody found, without entries":            {200, `{"resourceType": "Bundle", "type": "searchset"}`, booking.MipPersonNotFound, 1},
+		"nobody found, with a warning":             {200, results(object{"resourceType": "OperationOutcome"}), booking.MipPersonNotFound, 1},
+		"404 that says that nobody was found":      {404, outcome("not-found"), booking.MipPersonNotFound, 1},
+		"404 that says something else":             {404, outcome("not-supported"), booking.MipUnavailable, 1},
+		"404 of a web server":                      {404, "<html>Not Found</html>", booking.MipUnavailable, 1},
+		"no date of birth":                         {200, results(inna.with(object{"birthDate": nil})), booking.MipPersonDataMissing, 1},
+		"a year of birth":                          {200, results(inna.with(object{"birthDate": "1999"})), booking.MipPersonDataMissing, 1},
+		"a month of birth":                         {200, results(inna.with(object{"birthDate": "1999-03"})), booking.MipPersonDataMissing, 1},
+		"a day that does not exist":                {200, results(inna.with(object{"birthDate": "1999-02-29"})), booking.MipPersonDataMissing, 1},
+		"an inactive patient":                      {200, results(inna.with(object{"active": false})), booking.MipPersonDataMissing, 1},
+		"two who differ":                           {200, results(inna, inna.with(object{"gender": "male"})), booking.MipPersonDataMissing, 1},
+		"two, one without data":                    {200, results(inna, inna.with(object{"birthDate": nil})), booking.MipPersonDataMissing, 1},
+		"another patient":                          {200, results(inna.with(other)), booking.MipUnavailable, 1},
+		"a patient without identifiers":            {200, results(inna.with(object{"identifier": nil})), booking.MipUnavailable, 1},
+		"no JSON":                                  {200, "<html>Хохлова</html>", booking.MipUnavailable, 1},
+		"half of the JSON":                         {200, results(inna)[:200], booking.MipUnavailable, 1},
+		"nothing":                                  {200, "", booking.MipUnavailable, 1},
+		"an array":                                 {200, "[]", booking.MipUnavailable, 1},
+		"another resource":                         {200, text(inna), booking.MipUnavailable, 1},
+		"another bundle":                           {200, `{"resourceType": "Bundle", "type": "history"}`, booking.MipUnavailable, 1},
+		"an entry without a resource":              {200, `{"resourceType": "Bundle", "type": "searchset", "entry": [{}]}`, booking.MipUnavailable, 1},
+		"a patient of other types":                 {200, results(inna.with(object{"birthDate": 19990320})), booking.MipUnavailable, 1},
+		"10 MiB":                                   {200, long, booking.MipUnavailable, 1},
+		"10 MiB with a bad status":                 {503, long, booking.MipUnavailable, 1},
+		"a success without content":                {204, "", booking.MipUnavailable, 1},
+		"a bad request":                            {400, outcome("invalid"), booking.MipUnavailable, 1},
+		"gone":                                     {410, outcome("not-found"), booking.MipUnavailable, 1},
+		"an internal error":                        {500, text(inna), booking.MipUnavailable, 1},
+		"too many requests, asked three times":     {429, "", booking.MipUnavailable, 3},
+		"a bad gateway, asked three times":         {502, "Хохлова", booking.MipUnavailable, 3},
+		"unavailable, asked three times":           {503, "Хохлова", booking.MipUnavailable, 3},
+		"a gateway's time-out, asked three times":  {504, "Хохлова", booking.MipUnavailable, 3},
+		"a redirect, which is not followed at all": {307, "", booking.MipUnavailable, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			elsewhere := serve(t, index(t, 200, results(inna)))
+			service := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Location", elsewhere.URL+r.URL.RequestURI())
+				index(t, c.status, c.body)(w, r)
+			})
+			if c.status == http.StatusNoContent {
+				service.turn(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })
+			}
+			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+			requireRefused(t, remote, c.refusal)
+			require.Equal(t, c.requests, service.requests.Load())
+			require.Zero(t, elsewhere.requests.Load())
+		})
+	}
+}
+
+func TestRemoteAsksAsFHIRWritesGuidsWhereNoSystemIsConfigured(t *testing.T) {
+	t.Parallel()
+	service := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.URL.Query().Get("identifier"); got != "urn:ietf:rfc:3986|urn:uuid:"+guid.String() {
+			t.Errorf("asked for %s", got)
+		}
+		io.WriteString(w, results(inna.with(object{"identifier": []object{id("urn:ietf:rfc:3986", guid.URN())}})))
+	})
+	remote, err := NewRemote(RemoteConfig{URL: service.URL, AuthURL: serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"access_token": "ticket"}`)
+	}).URL, Timeout: enough})
+	require.NoError(t, err)
+	t.Cleanup(remote.Close)
+	person, err := remote.Person(t.Context(), guid)
+	require.NoError(t, err)
+	require.Equal(t, "Хохлова", person.Surname)
+}
+
+func TestRemoteRefusesWithoutAuthURLBeforeAnyRequest(t *testing.T) {
+	t.Parallel()
+	service := serve(t, index(t, 200, results(inna)))
+	refusal := requireRefused(t, connect(t, "", service.URL, inATest), booking.MipAuthURLEmpty)
+	require.Equal(t, "Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое.", refusal.Message)
+	require.Zero(t, service.requests.Load())
+}
+
+func TestRemoteRefusesWhereTheTicketServiceGivesNone(t *testing.T) {
+	t.Parallel()
+	answers := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+		}
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"client refused":        answers(401, `{"error": "invalid_client", "error_description": "`+secret+`"}`),
+		"client refused, as OK": answers(200, `{"error": "invalid_client", "error_description": "`+secret+`"}`),
+		"error in plain text":   answers(500, "no "+secret),
+		"garbage":               answers(200, secret),
+		"no ticket in it":       answers(200, `{"token_type": "`+secret+`"}`),
+		"wrong types":           answers(200, `{"access_token": "ticket-1", "expires_in": "`+secret+`"}`),
+		"10 MiB":                answers(200, `{"x": "`+strings.Repeat("x", 10<<20)+`", "access_token": "ticket-1"}`),
+		"redirect":              answers(307, ""),
+		"drop":                  drop,
+		"drop in mid-body":      dropMidBody,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service, tickets := serve(t, index(t, 200, results(inna))), serve(t, answer)
+			refusal := requireRefused(t, connect(t, tickets.URL, service.URL, inATest), booking.MipAuthURLUnreachable)
+			require.Equal(t,
+				`Не удалось получить Ticket. Адрес сервиса авторизации недоступен "`+tickets.URL+`" - значение настройки "AuthUrl"`, refusal.Message)
+			require.Zero(t, service.requests.Load())
+			require.LessOrEqual(t, tickets.requests.Load(), int64(2), "the secret in the header, then in the form, and no more")
+		})
+	}
+	t.Run("nobody listens; a password in the URL is not shown", func(t *testing.T) {
+		t.Parallel()
+		url := strings.Replace(nowhere(t), "http://", "http://talon:password@", 1)
+		refusal := requireRefused(t, connect(t, url, nowhere(t), inATest), booking.MipAuthURLUnreachable)
+		require.Contains(t, refusal.Message, `"http://talon:xxxxx@127.0.0.1:`)
+	})
+}
+
+func TestRemoteRefusesWhereNobodyListens(t *testing.T) {
+	t.Parallel()
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, nowhere(t), inATest)
+	requireRefused(t, remote, booking.MipUnavailable)
+}
+
+func TestRemoteRefusesWhatIsNotHTTP(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			http.ReadRequest(bufio.NewReader(connection))
+			io.WriteString(connection, "Хохлова "+guid.String()+"\r\n\r\n")
+			connection.Close()
+		}
+	})
+	t.Cleanup(func() { listener.Close(); served.Wait() })
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, "http://"+listener.Addr().String(), inATest)
+	requireRefused(t, remote, booking.MipUnavailable)
+}
+
+func TestRemoteRefusesACertificateThatNobodyVouchesFor(t *testing.T) {
+	t.Parallel()
+	service := httptest.NewUnstartedServer(index(t, 200, results(inna)))
+	service.Config.ErrorLog = log.New(io.Discard, "", 0)
+	service.StartTLS()
+	t.Cleanup(service.Close)
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+	require.ErrorContains(t, requireRefused(t, remote, booking.MipUnavailable), "certificate")
+}
+
+func TestRemoteUsesOneTicketForManyCalls(t *testing.T) {
+	t.Parallel()
+	tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, accepting(t, "ticket-1", 401))
+	remote := connect(t, tickets.URL, service.URL, inATest)
+	together(32, func() { requirePerson(t, remote) })
+	require.EqualValues(t, 1, tickets.requests.Load())
+	require.EqualValues(t, 32, service.requests.Load())
+}
+
+func TestRemoteDoesNotUseATicketThatIsAboutToExpire(t *testing.T) {
+	t.Parallel()
+	tickets := serve(t, ticketsFor(t, 1))
+	remote := connect(t, tickets.URL, serve(t, index(t, 200, results(inna))).URL, inATest)
+	requireInna(t, remote)
+	requireInna(t, remote)
+	require.EqualValues(t, 2, tickets.requests.Load())
+}
+
+func TestRemoteRenewsADeniedTicketOnceForAll(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 403} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, accepting(t, "ticket-1", status))
+			remote := connect(t, tickets.URL, service.URL, inATest)
+			requireInna(t, remote)
+			service.turn(accepting(t, "ticket-2", status))
+			together(32, func() { requirePerson(t, remote) })
+			require.EqualValues(t, 2, tickets.requests.Load())
+		})
+	}
+}
+
+func TestRemoteRefusesWhereAFreshTicketIsDeniedToo(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 403} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, index(t, status, "Хохлова"))
+			requireRefused(t, connect(t, tickets.URL, service.URL, inATest), booking.MipUnavailable)
+			require.EqualValues(t, 2, tickets.requests.Load())
+			require.EqualValues(t, 2, service.requests.Load())
+		})
+	}
+}
+
+func TestRemoteRefusesWhereADeniedTicketCannotBeRenewed(t *testing.T) {
+	t.Parallel()
+	tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, index(t, 200, results(inna)))
+	remote := connect(t, tickets.URL, service.URL, inATest)
+	requireInna(t, remote)
+	tickets.turn(drop)
+	service.turn(index(t, 401, ""))
+	requireRefused(t, remote, booking.MipAuthURLUnreachable)
+}
+
+func TestRemoteTriesAgainAfterAPassingFailure(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]http.HandlerFunc{
+		"429":              index(t, 429, ""),
+		"502":              index(t, 502, ""),
+		"503":              index(t, 503, ""),
+		"504":              index(t, 504, ""),
+		"drop":             drop,
+		"drop in mid-body": dropMidBody,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var failures atomic.Int64
+			service := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if failures.Add(1) < maxTries {
+					failure(w, r)
+					return
+				}
+				index(t, 200, results(inna))(w, r)
+			})
+			tickets := serve(t, ticketsFor(t, 3600))
+			requireInna(t, connect(t, tickets.URL, service.URL, inATest))
+			require.EqualValues(t, maxTries, service.requests.Load())
+			require.EqualValues(t, 1, tickets.requests.Load())
+		})
+	}
+}
+
+func TestRemoteGivesUpAfterThreeBrokenConnections(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{"drop": drop, "drop in mid-body": dropMidBody} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := serve(t, answer)
+			requireRefused(t, connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest), booking.MipUnavailable)
+			require.EqualValues(t, maxTries, service.requests.Load())
+		})
+	}
+}
+
+func TestRemoteDoesNotBeginAPauseThatOutlastsTheDeadline(t *testing.T) {
+	t.Parallel()
+	service := serve(t, index(t, 503, ""))
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, pace{pause: time.Hour, open: time.Hour})
+	began := time.Now()
+	requireRefused(t, remote, booking.MipUnavailable)
+	require.Less(t, time.Since(began), enough)
+	require.EqualValues(t, 1, service.requests.Load())
+}
+
+func TestRemoteAnswersWithinItsTimeout(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tickets, index http.HandlerFunc
+		refusal        booking.Name
+	}{
+		"where the index hangs":          {ticketsFor(t, 3600), hang, booking.MipUnavailable},
+		"where the ticket service hangs": {hang, index(t, 200, results(inna)), booking.MipAuthURLUnreachable},
+		"where the index hangs in mid-body": {ticketsFor(t, 3600), func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, results(inna)[:100])
+			http.NewResponseController(w).Flush()
+			hang(w, r)
+		}, booking.MipUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			remote := connect(t, serve(t, c.tickets).URL, serve(t, c.index).URL, inATest)
+			remote.config.Timeout = 200 * time.Millisecond
+			began := time.Now()
+			together(tripAfter-1, func() {
+				_, err := remote.Person(t.Context(), guid)
+				var refusal *booking.Refusal
+				if !errors.As(err, &refusal) || refusal.Rule != c.refusal || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("answered %v", err)
+				}
+			})
+			require.Less(t, time.Since(began), enough/2)
+		})
+	}
+}
+
+func TestRemoteAnswersWithinTheCallersDeadline(t *testing.T) {
+	t.Parallel()
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, serve(t, hang).URL, inATest)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := remote.Person(ctx, guid)
+	requireRefusal(t, err, booking.MipUnavailable)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestRemoteDoesNotHoldACancelAgainstAnyService(t *testing.T) {
+	t.Parallel()
+	for name, ticketsHang := range map[string]bool{"of the index": false, "of the ticket service": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var cancel context.CancelCauseFunc
+			goAway := func(w http.ResponseWriter, r *http.Request) {
+				cancel(errors.New("a cause of the caller's"))
+				hang(w, r)
+			}
+			tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, index(t, 200, results(inna)))
+			first := service
+			if ticketsHang {
+				first = tickets
+			}
+			well := *first.answer.Load()
+			first.turn(goAway)
+			remote := connect(t, tickets.URL, service.URL, inATest)
+			for range 2 * tripAfter {
+				var ctx context.Context
+				ctx, cancel = context.WithCancelCause(t.Context())
+				_, err := remote.Person(ctx, guid)
+				cancel(nil)
+				require.ErrorIs(t, err, context.Canceled)
+				var refusal *booking.Refusal
+				require.NotErrorAs(t, err, &refusal)
+				requireDiscreet(t, err)
+			}
+			first.turn(well)
+			requireInna(t, remote)
+		})
+	}
+}
+
+func TestRemoteAnswersAtOnceAfterFailuresInARow(t *testing.T) {
+	t.Parallel()
+	service := serve(t, index(t, 500, ""))
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+	for range 2 * tripAfter {
+		requireRefused(t, remote, booking.MipUnavailable)
+	}
+	require.EqualValues(t, tripAfter, service.requests.Load(), "the index is left alone")
+}
+
+func TestRemoteNamesTheTicketServiceWhileItLeavesItAlone(t *testing.T) {
+	t.Parallel()
+	tickets, service := serve(t, drop), serve(t, index(t, 200, results(inna)))
+	remote := connect(t, tickets.URL, service.URL, inATest)
+	for range 2 * tripAfter {
+		requireRefused(t, remote, booking.MipAuthURLUnreachable)
+	}
+	require.EqualValues(t, 2*tripAfter, tickets.requests.Load(), "two ways to send the secret each time, until the breaker opened")
+	require.Zero(t, service.requests.Load())
+}
+
+func TestRemoteComesBackWhenTheServiceDoes(t *testing.T) {
+	t.Parallel()
+	for name, ticketsFail := range map[string]bool{"the index": false, "the ticket service": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, index(t, 200, results(inna)))
+			failing, refusal := service, booking.MipUnavailable
+			if ticketsFail {
+				failing, refusal = tickets, booking.MipAuthURLUnreachable
+			}
+			well := *failing.answer.Load()
+			failing.turn(drop)
+			remote := connect(t, tickets.URL, service.URL, pace{pause: time.Millisecond, open: 20 * time.Millisecond})
+			for range 2 * tripAfter {
+				requireRefused(t, remote, refusal)
+			}
+			failing.turn(well)
+			require.Eventually(t, func() bool {
+				_, err := remote.Person(t.Context(), guid)
+				return err == nil
+			}, enough, time.Millisecond)
+			requireInna(t, remote)
+		})
+	}
+}
+
+func TestRemoteStaysWithAnIndexThatAnswersWithRefusals(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		body    string
+		refusal booking.Name
+	}{
+		"not found":    {results(), booking.MipPersonNotFound},
+		"data missing": {results(inna.with(object{"birthDate": nil})), booking.MipPersonDataMissing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := serve(t, index(t, 200, c.body))
+			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+			for range 2 * tripAfter {
+				requireRefused(t, remote, c.refusal)
+			}
+			require.EqualValues(t, 2*tripAfter, service.requests.Load())
+		})
+	}
+}
+
+func TestRemoteClosesItsIdleConnections(t *testing.T) {
+	t.Parallel()
+	service := serve(t, index(t, 200, results(inna)))
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+	requireInna(t, remote)
+	requireInna(t, remote)
+	require.EqualValues(t, 1, service.open.Load(), "kept for the next call")
+	remote.Close()
+	require.Eventually(t, func() bool { return service.open.Load() == 0 }, enough, time.Millisecond)
+}
+
+func TestNewRemoteRefusesAWrongConfigurationWithoutShowingIt(t *testing.T) {
+	t.Parallel()
+	good := RemoteConfig{URL: "https://mip.example/fhir", AuthURL: "https://auth.example/token", Timeout: time.Second}
+	for name, change := range map[string]func(*RemoteConfig){
+		"no URL":              func(c *RemoteConfig) { c.URL = "" },
+		"a URL without host":  func(c *RemoteConfig) { c.URL = "https:///password" },
+		"another scheme":      func(c *RemoteConfig) { c.URL = "ftp://u:password@mip.example" },
+		"a malformed URL":     func(c *RemoteConfig) { c.URL = "http://u:password@mip.example:x" },
+		"a malformed AuthURL": func(c *RemoteConfig) { c.AuthURL = "http://u:password@auth.example/%zz" },
+		"no time-out":         func(c *RemoteConfig) { c.Timeout = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := good
+			change(&config)
+			_, err := NewRemote(config)
+			require.Error(t, err)
+			requireDiscreet(t, err)
+		})
+	}
+	_, err := NewRemote(good)
+	require.NoError(t, err)
+}
+
+// together runs calls at the same time and waits for all.
+func together(calls int, call func()) {
+	var all sync.WaitGroup
+	for range calls {
+		all.Go(call)
+	}
+	all.Wait()
+}
+
+// requirePerson is requireInna for goroutines that are not the test's own.
+func requirePerson(t *testing.T, remote *Remote) {
+	person, err := remote.Person(t.Context(), guid)
+	if err != nil || *person != innaRead {
+		t.Errorf("answered %v, %v", person, err)
+	}
+}
