@@ -1,0 +1,26 @@
+// Command ensure sees to it that this machine has the programs of a PostgreSQL server, and prints their folder.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"talon.example/internal/localpg"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	binaries, err := localpg.FindOrInstall(ctx, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ensure:", err)
+		return 1
+	}
+	fmt.Println(binaries.Dir)
+	return 0
+}

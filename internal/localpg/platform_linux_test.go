@@ -1,0 +1,51 @@
+package localpg
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestServerOutlivesTheThreadThatCalledStart(t *testing.T) {
+	t.Parallel()
+	var (
+		cluster *Cluster
+		err     error
+		thread  int
+	)
+	onThreadThatEnds(func() {
+		thread = syscall.Gettid()
+		cluster, err = Start(t.Context(), Options{})
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop(context.WithoutCancel(t.Context()))) })
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, poll(ctx, func() (bool, error) {
+		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", thread))
+		return os.IsNotExist(err), nil
+	}))
+	require.NoError(t, ping(t.Context(), cluster.URL(maintenance)))
+}
+
+// onThreadThatEnds calls do on a thread that ends soon after: a goroutine takes its thread along if it never unlocks it.
+// The main thread alone does not end; while it is held here, another goroutine gets another.
+func onThreadThatEnds(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if syscall.Gettid() == syscall.Getpid() {
+			onThreadThatEnds(do)
+			return
+		}
+		do()
+	}()
+	<-done
+}

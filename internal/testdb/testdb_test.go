@@ -1,0 +1,242 @@
+package testdb
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/localpg"
+	"talon.example/migrations"
+)
+
+// patience bounds what a test waits for.
+const patience = time.Minute
+
+// role, when set, is what TestRole does in a process that another test started.
+const role = "TALON_TESTDB_ROLE"
+
+func TestMain(m *testing.M) { Main(m) }
+
+func TestEveryTestHasADatabaseOfItsOwn(t *testing.T) {
+	const tests = 20
+	names := make(chan string, tests)
+	t.Run("at once", func(t *testing.T) {
+		for range tests {
+			t.Run("one", func(t *testing.T) {
+				t.Parallel()
+				address := New(t)
+				conn := connect(t, address)
+				latest, err := migrations.Latest()
+				require.NoError(t, err)
+				current, err := migrations.Current(t.Context(), address)
+				require.NoError(t, err)
+				require.Equal(t, latest, current)
+
+				name := value[string](t, conn, "SELECT current_database()")
+				_, err = conn.Exec(t.Context(), "CREATE TABLE mine AS SELECT 1") // it fails where another test has been
+				require.NoError(t, err)
+				names <- name
+			})
+		}
+	})
+	close(names)
+	base := connect(t, shared.base.String())
+	seen := map[string]bool{}
+	for name := range names {
+		seen[name] = true
+		require.Zero(t, value[int](t, base, "SELECT count(*) FROM pg_database WHERE datname = $1", name), "it is dropped")
+	}
+	require.Len(t, seen, tests)
+}
+
+func TestFreshDatabaseIsEmpty(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, Fresh(t))
+	require.Zero(t, value[int](t, conn, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"))
+	require.NoError(t, migrations.Up(t.Context(), conn.Config().ConnString()))
+}
+
+func TestDatabaseIsDroppedThoughSomebodyIsConnected(t *testing.T) {
+	var left *pgx.Conn
+	t.Run("leaves a connection", func(t *testing.T) {
+		var err error
+		left, err = pgx.Connect(t.Context(), New(t))
+		require.NoError(t, err)
+	})
+	require.Error(t, left.Ping(t.Context()))
+	_ = left.Close(t.Context()) // the server has closed it
+}
+
+func TestClusterIsTheTestsOwn(t *testing.T) {
+	var address string
+	t.Run("stops it", func(t *testing.T) {
+		c := Cluster(t)
+		address = c.URL("postgres")
+		connect(t, address)
+		require.NoError(t, c.Stop(t.Context()))
+	})
+	_, err := pgx.Connect(t.Context(), address)
+	require.Error(t, err)
+	connect(t, New(t)) // and the shared one is none the worse
+}
+
+func TestProcessesThatShareAServerMakeOneTemplate(t *testing.T) {
+	t.Parallel()
+	given := Cluster(t).URL("postgres")
+	base := connect(t, given)
+	template, err := templateName()
+	require.NoError(t, err)
+	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(dayLayout)
+	for _, name := range []string{
+		testPrefix + "20200101_1_aa", testPrefix + yesterday + "_1_aa", "somebody_elses", template + "_new",
+	} {
+		_, err := base.Exec(t.Context(), "CREATE DATABASE "+name)
+		require.NoError(t, err)
+	}
+
+	const processes = 5
+	errs := make([]error, processes)
+	servers := make([]*server, processes)
+	var all sync.WaitGroup
+	for i := range processes {
+		servers[i] = &server{given: given}
+		servers[i].open()
+		all.Go(func() { errs[i] = servers[i].ready() })
+	}
+	all.Wait()
+	for i := range processes {
+		require.NoError(t, errs[i])
+		connect(t, servers[i].give(t, template))
+	}
+	left := value[[]string](t, base, `SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
+		WHERE NOT datistemplate AND NOT starts_with(datname, $1)`, testPrefix+time.Now().UTC().Format(dayLayout))
+	require.Equal(t, []string{"postgres", "somebody_elses", testPrefix + yesterday + "_1_aa", template}, left)
+	require.False(t, value[bool](t, base, "SELECT datallowconn FROM pg_database WHERE datname = $1", template))
+}
+
+func TestURLOfAGivenServerKeepsItsParameters(t *testing.T) {
+	t.Parallel()
+	base, err := url.Parse("postgresql://me:secret@db.example:6432/first?sslmode=require")
+	require.NoError(t, err)
+	s := server{base: base}
+	require.Equal(t, "postgresql://me:secret@db.example:6432/second?sslmode=require", s.url("second"))
+}
+
+func TestMainOfOtherPackages(t *testing.T) {
+	t.Parallel()
+	for name, process := range map[string]struct {
+		role, given string
+		exit        int
+		says        string
+	}{
+		"asks for nothing":       {role: "nothing", exit: 0, says: "PASS"},
+		"given server is gone":   {role: "new", given: "postgres://localhost:1/none", exit: 1, says: "connect to the test server"},
+		"given server is no URL": {role: "new", given: "host=localhost password=secret", exit: 1, says: URLVariable + " is not a postgres:// URL"},
+		"leaves a goroutine":     {role: "leak", exit: 1, says: "left goroutines"},
+		"does not call Main":     {role: "stranger", exit: 1, says: "does not call testdb.Main"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := play(t, process.role, URLVariable+"="+process.given)
+			said, _ := cmd.CombinedOutput() // how it ended is looked at below
+			require.Equal(t, process.exit, cmd.ProcessState.ExitCode(), string(said))
+			require.Contains(t, string(said), process.says)
+			require.NotContains(t, string(said), "secret")
+		})
+	}
+}
+
+func TestInterruptStopsThePrivateServer(t *testing.T) {
+	t.Parallel()
+	cmd := play(t, "wait", URLVariable+"=")
+	output, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	address, err := bufio.NewReader(output).ReadString('\n')
+	require.NoError(t, err)
+	parsed, err := url.Parse(strings.TrimSpace(address))
+	require.NoError(t, err)
+	socket := parsed.Query().Get("host")
+	require.DirExists(t, socket)
+
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait() // how it ended is looked at below
+	require.Equal(t, 130, cmd.ProcessState.ExitCode())
+	require.NoDirExists(t, socket)
+}
+
+// TestRole does nothing but in a process that play started.
+func TestRole(t *testing.T) {
+	switch os.Getenv(role) {
+	case "new":
+		New(t)
+	case "leak":
+		go func() { select {} }()
+	case "stranger":
+		shared = &server{}
+		New(t)
+	case "wait":
+		fmt.Println(New(t))
+		select {}
+	}
+}
+
+// play starts this test binary again, for one role.
+func play(t *testing.T, as string, env ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, self, "-test.run=^TestRole$")
+	cmd.Env = append(os.Environ(), append(env, role+"="+as)...)
+	return cmd
+}
+
+// connect connects for as long as the test lasts.
+func connect(t *testing.T, address string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), address)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) }) // the test may have stopped the server
+	return conn
+}
+
+// value is the one value that a query returns.
+func value[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
+	t.Helper()
+	var v T
+	require.NoError(t, conn.QueryRow(t.Context(), sql, args...).Scan(&v))
+	return v
+}
+
+// BenchmarkNew is the price of a database: a clone and its drop.
+func BenchmarkNew(b *testing.B) {
+	shared.require(b)
+	for b.Loop() {
+		ctx := b.Context()
+		name, err := shared.create(ctx, shared.template)
+		require.NoError(b, err)
+		require.NoError(b, shared.drop(ctx, name))
+	}
+}
+
+// BenchmarkCluster is the price of a cluster.
+func BenchmarkCluster(b *testing.B) {
+	for b.Loop() {
+		c, err := localpg.Start(b.Context(), localpg.Options{})
+		require.NoError(b, err)
+		require.NoError(b, c.Stop(b.Context()))
+	}
+}
