@@ -1,0 +1,20 @@
+-- Deletes everything, whoever books meanwhile: the locks let readers go on with the old data, and are taken in the order in which a
+-- booking writes, so that one that is under way ends first.
+LOCK TABLE mkab, mkab_policy, direction, speciality_claim, slot, appointment, appointment_slot IN SHARE ROW EXCLUSIVE MODE;
+
+DELETE FROM appointment_slot;
+DELETE FROM appointment;
+DELETE FROM direction;
+DELETE FROM tap;
+DELETE FROM mkab_policy;
+DELETE FROM mkab;
+DELETE FROM slot;
+DELETE FROM resource;
+DELETE FROM speciality_claim;
+DELETE FROM mip_person_data;
+DELETE FROM mip_person;
+DELETE FROM busy_type;
+DELETE FROM client_application;
+DELETE FROM setting;
+DELETE FROM lpu;
+DELETE FROM legal_entity;

@@ -1,0 +1,101 @@
+package demo
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Who the demo token is for.
+var (
+	// Patient is the patient of both examples, in the master patient index.
+	Patient = person(1)
+	// Client is «Единая регистратура», which may book nearly everything.
+	Client = numbered("0003", 5)
+)
+
+// What the first example names, and what it is answered with.
+const (
+	FirstExampleSlotID      int64 = 14527455 // 08:45, seven days ahead
+	FirstExampleDirectionID int64 = 58384    // the referral's id in the target institution
+)
+
+var (
+	exampleDirection = uuid.MustParse("e714e964-d8a0-4776-b163-c708371c39a5")
+	exampleSource    = uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
+	exampleTarget    = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
+
+	// documentedInstitutions are those that the source's examples name. All other guids of the demo begin with de300000.
+	documentedInstitutions = []uuid.UUID{
+		exampleSource,
+		exampleTarget,
+		uuid.MustParse("1dadf64c-f34a-4023-98a6-3e7b7be4f243"),
+		uuid.MustParse("12ab9992-9875-4fb6-a9c0-8504170c1429"),
+	}
+)
+
+// The source's two examples of a request, byte for byte. The first succeeds until it is booked; the second is of a day that has passed, and
+// succeeds with today's.
+const (
+	FirstExample = `{
+  "DirectionGuid": "e714e964-d8a0-4776-b163-c708371c39a5",
+  "DirectionType": "consult",
+  "LpuFromGuid": "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
+  "LpuToGuid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",
+  "SlotGuid": "c2ab84d4-bfal-4965-a4a9-48c8306a0a84",
+  "SlotId": 14527455,
+  "Difficulty" : 2,
+  "VisitComment": "",
+  "IsCito":true
+}`
+	SecondExample = `{
+  "DirectionGuid": "18c29a77-35cf-4532-b70a-d493eae6dbc7",
+  "DirectionType": "laboratory",
+  "LpuFromGuid": "1dadf64c-f34a-4023-98a6-3e7b7be4f243",
+  "LpuToGuid": "12ab9992-9875-4fb6-a9c0-8504170c1429",
+  "DocPrvdGuid": "b0666870-c5b7-4e38-a959-0f17bc50a3cf",
+  "Date" : "2023-10-21",
+  "OutOfSchedule": true
+}`
+)
+
+// Person is a patient of the demo, to sign a token for.
+type Person struct {
+	Label string
+	Guid  uuid.UUID
+	Try   string // what this patient is good for
+}
+
+// Patients are those to try the rules with. Each has three unbooked referrals de300000-0007-4000-8000-PPPPNNNNNNNN, patient P and number N: 1 for a
+// consultation in speciality 92, 2 in 27, 3 for an examination; unless Try says otherwise, from e66e8056-… to 4cb4f1c8-…. The cells are of
+// the eighth day, and outlast the data.
+var Patients = []Person{
+	{"adult", Patient, "Both examples. Referral 4 is within e66e8056-…, 5 to any institution, 6 from another legal entity than where it is held."},
+	{"booked", person(2), "Referral 1 is booked: direction_already_booked. Referral 4, of the same speciality, in cell 20815: speciality_already_booked."},
+	{"disabled", person(3), "Referral 1 in cell 20804, for patients with disabilities."},
+	{"pregnant", person(4), "Referral 1 in cell 20805, for pregnant women."},
+	{"child", person(5), "Ten years old. Referral 1 in the cells 20802, for children, and 20806, for healthy ones; 20801 answers slot_adults_only."},
+	{"child under treatment", person(6), "Referral 1 in cell 20806: slot_healthy_children_only, with the day the case was opened."},
+	{"infant", person(7), "Half a year old. Referral 1 in cell 20803, for children under one."},
+	{"adolescent", person(8), "Seventeen years old. Referral 1 in cell 20801: slot_adults_only."},
+	{"closed card", person(9), "Referral 1 in cell 20815: mkab_closed."},
+	{
+		"no card", person(10), "Referrals 1 to 3 are from 1dadf64c-… to 12ab9992-…, which makes a card: 1 in cell 100801. Referral 4, from e66e8056-… to " +
+			"4cb4f1c8-…, in cell 20815: mkab_absent. Referral 5, to de300000-0002-4000-8000-000000001005, in cell 120801: mkab_lpu_not_found.",
+	},
+	{"no policy", person(11), noCard + "mkab_policy_number_empty."},
+	{"no sex", person(12), noCard + "mkab_sex_empty."},
+	{"no surname", person(13), noCard + "mkab_surname_empty."},
+	{"no name", person(14), noCard + "mkab_name_empty."},
+	{"no data", person(15), noCard + "mip_person_data_missing."},
+	{"not in MIP", person(16), noCard + "mip_person_not_found."},
+}
+
+const noCard = "Referrals from 1dadf64c-… to 12ab9992-…, which cannot make a card: 1 in cell 100801 answers "
+
+func person(number int) uuid.UUID { return numbered("0005", number) }
+
+// numbered gives a guid as demo.sql makes it.
+func numbered(kind string, number int) uuid.UUID {
+	return uuid.MustParse(fmt.Sprintf("de300000-%s-4000-8000-%012d", kind, number))
+}

@@ -1,0 +1,312 @@
+-- The demo data, all of it relative to one moment: the setting talon.demo_now of this transaction. The tables are empty.
+--
+-- Guids of the source's examples are the source's. Every other guid says what it is: de300000-KIND-4000-8000-NUMBER, where KIND is
+--   0001 legal entity   0002 institution (its code)      0003 client application       0004 resource         0005 person
+--   0006 medical card (institution's code, person)       0007 referral (person, its number)                  0008 case of treatment
+--   0009 cell (its id)  000a appointment
+-- The id of a cell says where it is: RDDCC is cell CC (from 01) of day DD (00 is the day of loading) of resource R.
+
+CREATE FUNCTION pg_temp.demo_guid(kind text, number bigint) RETURNS uuid LANGUAGE sql STABLE AS
+    $$ SELECT format('de300000-%s-4000-8000-%s', kind, lpad(number::text, 12, '0'))::uuid $$;
+
+CREATE FUNCTION pg_temp.demo_today(zone text) RETURNS date LANGUAGE sql STABLE AS
+    $$ SELECT (current_setting('talon.demo_now')::timestamptz AT TIME ZONE zone)::date $$;
+
+-- Institutions ------------------------------------------------------------------------------------------------------------------
+
+INSERT INTO legal_entity (guid, name)
+SELECT pg_temp.demo_guid('0001', n), 'Юридическое лицо ' || n
+FROM generate_series(1, 3) n;
+
+INSERT INTO lpu (guid, legal_entity_guid, code, name, time_zone)
+SELECT l.guid::uuid, pg_temp.demo_guid('0001', l.legal_entity), l.code, l.name, l.time_zone
+FROM (VALUES
+    ('1001', 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f', 1, 'Демонстрационная поликлиника А',         'Europe/Moscow'),      -- example 1 comes from here
+    ('1002', '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9', 1, 'Демонстрационная поликлиника Б',         'Europe/Moscow'),      -- and goes here
+    ('1003', '1dadf64c-f34a-4023-98a6-3e7b7be4f243', 2, 'Демонстрационная поликлиника В',         'Asia/Yekaterinburg'), -- example 2 comes from here
+    ('1004', '12ab9992-9875-4fb6-a9c0-8504170c1429', 2, 'Демонстрационный центр Г',               'Asia/Yekaterinburg'), -- and goes here
+    ('1005', 'de300000-0002-4000-8000-000000001005', 3, 'Демонстрационная больница Д',            'Europe/Moscow'),
+    ('1006', 'de300000-0002-4000-8000-000000001006', 1, 'Демонстрационная детская поликлиника Е', 'Europe/Moscow')
+) l (code, guid, legal_entity, name, time_zone);
+
+INSERT INTO setting (owner_guid, code, value) VALUES
+    ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'true');
+
+-- Г makes missing medical cards. Д wants to, but calls itself by a code that no institution has.
+INSERT INTO setting (owner_guid, code, value)
+SELECT l.guid, s.code, s.value
+FROM (VALUES
+    ('1004', '2dr_RecordWithoutMkab', 'true'), ('1004', 'PolyclinicCode', '1004'),
+    ('1005', '2dr_RecordWithoutMkab', 'true'), ('1005', 'PolyclinicCode', '9999')
+) s (lpu, code, value)
+JOIN lpu l ON l.code = s.lpu;
+
+-- Bits: 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter. By a referral from elsewhere each gains 8.
+INSERT INTO client_application (guid, name, visit_direction, visit_direction_other_lpu, out_of_schedule)
+SELECT pg_temp.demo_guid('0003', c.number), c.name, c.mask, c.mask | 8, c.out_of_schedule
+FROM (VALUES
+    (1, 'Портал',               4,               false),
+    (2, 'Колл-центр',           64,              false),
+    (3, 'Инфомат',              16,              false),
+    (4, 'МИС',                  1 | 2,           true),
+    (5, 'Единая регистратура',  1 | 4 | 16 | 64, true) -- the demo token's
+) c (number, name, mask, out_of_schedule);
+
+-- Resources and their schedules ---------------------------------------------------------------------------------------------------
+
+CREATE TEMPORARY TABLE demo_resource (
+    number int, lpu text, guid uuid, kind resource_kind, name text, speciality text, opens time, active boolean,
+    capacity int, restriction slot_restriction -- of its cells
+);
+INSERT INTO demo_resource VALUES
+    ( 1, '1002', DEFAULT, 'doctor',    'Врач Терапевт Первый',        '92',  '08:00', true,  1, 'none'), -- example 1
+    ( 2, '1002', DEFAULT, 'doctor',    'Врач Терапевт Второй',        '92',  '08:00', true,  1, 'none'), -- a cell for every rule, see below
+    ( 3, '1002', DEFAULT, 'doctor',    'Врач Невролог Первый',        '27',  '14:00', true,  1, 'none'),
+    ( 4, '1002', DEFAULT, 'room',      'Кабинет доврачебного приёма', '92',  '14:00', true,  3, 'none'),
+    ( 5, '1002', DEFAULT, 'equipment', 'Аппарат УЗИ',                 '501', '08:00', true,  1, 'none'),
+    ( 6, '1002', DEFAULT, 'doctor',    'Врач Терапевт Бывший',        '92',  '08:00', false, 1, 'none'),
+    ( 7, '1001', DEFAULT, 'doctor',    'Врач Терапевт Третий',        '92',  '08:00', true,  1, 'none'),
+    ( 8, '1001', DEFAULT, 'doctor',    'Врач Офтальмолог',            '81',  '14:00', true,  1, 'none'),
+    ( 9, '1004', 'b0666870-c5b7-4e38-a959-0f17bc50a3cf',
+                          'equipment', 'Анализатор',                  '501', '08:00', true,  1, 'none'), -- example 2
+    (10, '1004', DEFAULT, 'doctor',    'Врач Терапевт Четвёртый',     '92',  '08:00', true,  1, 'none'),
+    (11, '1004', DEFAULT, 'doctor',    'Врач Невролог Второй',        '27',  '14:00', true,  1, 'none'),
+    (12, '1005', DEFAULT, 'doctor',    'Врач Терапевт Пятый',         '92',  '08:00', true,  1, 'none'),
+    (13, '1006', DEFAULT, 'doctor',    'Врач Педиатр',                '56',  '08:00', true,  1, 'children'),
+    (14, '1006', DEFAULT, 'room',      'Кабинет здорового ребёнка',   '56',  '14:00', true,  3, 'healthy_children'),
+    (15, '1003', DEFAULT, 'doctor',    'Врач Терапевт Шестой',        '92',  '14:00', true,  1, 'none');
+UPDATE demo_resource SET guid = pg_temp.demo_guid('0004', number) WHERE guid IS NULL;
+
+INSERT INTO resource (lpu_guid, guid, kind, name, speciality_code, active)
+SELECT l.guid, r.guid, r.kind, r.name, r.speciality, r.active
+FROM demo_resource r
+JOIN lpu l ON l.code = r.lpu;
+
+INSERT INTO busy_type (code, name, reception) VALUES
+    (1, 'Прием', true), (2, 'Перерыв', false), (3, 'Вызов на дом', false), (4, 'Обучение', false);
+
+-- Sixteen cells of a quarter of an hour a day, for a fortnight, weekends too: example 1 must fall on a working day. Its own cell has the source's id.
+INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, capacity, flag_access, busy_type, restriction)
+SELECT l.guid, pg_temp.demo_guid('0009', named.id), named.id, r.guid, period.start_at, period.start_at + interval '15 minutes',
+    r.capacity, 1 | 2 | 4 | 8 | 16 | 64, 1, r.restriction
+FROM demo_resource r
+JOIN lpu l ON l.code = r.lpu
+CROSS JOIN generate_series(0, 13) day
+CROSS JOIN generate_series(1, 16) cell
+CROSS JOIN LATERAL (SELECT CASE WHEN (r.number, day, cell) = (1, 7, 4) THEN 14527455 ELSE r.number * 10000 + day * 100 + cell END AS id) named
+CROSS JOIN LATERAL (
+    SELECT (pg_temp.demo_today(l.time_zone) + day + r.opens + (cell - 1) * interval '15 minutes') AT TIME ZONE l.time_zone AS start_at
+) period;
+
+-- On every day of resource 2, cell CC is
+UPDATE slot s
+SET restriction = c.restriction::slot_restriction, capacity = c.capacity, flag_access = c.flag_access, busy_type = c.busy_type, blocked = c.blocked
+FROM (VALUES
+    ( 1, 'adults',           1, 95, 1, false),
+    ( 2, 'children',         1, 95, 1, false),
+    ( 3, 'infants',          1, 95, 1, false),
+    ( 4, 'disabled',         1, 95, 1, false),
+    ( 5, 'pregnant',         1, 95, 1, false),
+    ( 6, 'healthy_children', 1, 95, 1, false),
+    ( 7, 'none',             1, 95, 1, true),  -- blocked
+    ( 8, 'none',             1,  0, 1, false), -- open to nobody
+    ( 9, 'none',             1, 95, 2, false), -- a break, no reception
+    (10, 'none',             1,  1, 1, false), -- for the registry
+    (11, 'none',             1,  2, 1, false), -- for the institution's own doctors
+    (12, 'none',             1,  4, 1, false), -- for the internet
+    (13, 'none',             3, 95, 1, false)  -- for three patients at once
+    -- 14 is taken on day 9; 15 and 16 are as any other
+) c (cell, restriction, capacity, flag_access, busy_type, blocked)
+WHERE s.id / 10000 = 2 AND s.id % 100 = c.cell;
+
+-- And 20000 is yesterday's.
+INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
+SELECT lpu_guid, pg_temp.demo_guid('0009', 20000), 20000, resource_guid, start_at - interval '1 day', end_at - interval '1 day', 95, 1
+FROM slot
+WHERE id = 20001;
+
+-- Persons and their medical cards -------------------------------------------------------------------------------------------------
+
+-- Nobody's birthday is near: half a year keeps an age what it is for as long as the data last.
+CREATE TEMPORARY TABLE demo_person (
+    number int, surname text, name text, patronymic text, age interval, sex sex, disabled boolean, pregnant boolean,
+    cards text[], -- where
+    referred_from text, referred_to text
+);
+INSERT INTO demo_person VALUES
+    ( 1, 'Пациент', 'Взрослый',            'Первый',  '40 years 6 months', 'male',   false, false, '{1001,1002,1003}', '1001', '1002'), -- of both examples
+    ( 2, 'Пациент', 'Взрослый',            'Второй',  '50 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
+    ( 3, 'Пациент', 'С инвалидностью',     '',        '60 years 6 months', 'male',   true,  false, '{1001,1002}',      '1001', '1002'),
+    ( 4, 'Пациент', 'Беременная',          '',        '28 years 6 months', 'female', false, true,  '{1001,1002}',      '1001', '1002'),
+    ( 5, 'Пациент', 'Ребёнок',             'Десять лет', '10 years 6 months', 'female', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 6, 'Пациент', 'Ребёнок',             'С открытым ТАП', '8 years 6 months', 'male', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 7, 'Пациент', 'Младенец',            '',        '6 months',          'female', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 8, 'Пациент', 'Подросток',           'Семнадцать лет', '17 years 6 months', 'male', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 9, 'Пациент', 'С закрытой картой',   '',        '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (10, 'Пациент', 'Без карты',           '',        '40 years 6 months', 'male',   false, false, '{1001,1003}',      '1003', '1004'),
+    -- What is not known of these, only the master patient index does not know.
+    (11, 'Пациент', 'Без полиса в МИП',    '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
+    (12, 'Пациент', 'Без пола в МИП',      '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
+    (13, 'Пациент', 'Без фамилии в МИП',   '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
+    (14, 'Пациент', 'Без имени в МИП',     '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
+    (15, 'Пациент', 'Без данных в МИП',    '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
+    (16, 'Пациент', 'Не из МИП',           '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
+    (17, 'Пациент', 'Взрослый',            'Третий',  '30 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'); -- has an appointment
+
+INSERT INTO mip_person (guid)
+SELECT pg_temp.demo_guid('0005', number)
+FROM demo_person
+WHERE number <> 16;
+
+INSERT INTO mip_person_data (person_guid, surname, name, patronymic, birth_date, sex, snils, policy_number)
+SELECT pg_temp.demo_guid('0005', number),
+    CASE WHEN number <> 13 THEN surname ELSE '' END,
+    CASE WHEN number <> 14 THEN name ELSE '' END,
+    patronymic,
+    pg_temp.demo_today('Europe/Moscow') - age,
+    CASE WHEN number <> 12 THEN sex END,
+    '000-000-000 ' || lpad(number::text, 2, '0'),
+    CASE WHEN number <> 11 THEN lpad(number::text, 16, '0') ELSE '' END
+FROM demo_person
+WHERE number NOT IN (15, 16);
+
+INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, patronymic, birth_date, sex, snils, disabled, pregnant, created_at, closed_at)
+SELECT l.guid,
+    CASE WHEN (p.number, l.code) = (1, '1002') THEN '183209fc-1277-4896-aa7f-72dfcd8f03b1'
+         ELSE pg_temp.demo_guid('0006', l.code::bigint * 100000000 + p.number) END,
+    pg_temp.demo_guid('0005', p.number), p.surname, p.name, p.patronymic,
+    pg_temp.demo_today('Europe/Moscow') - p.age,
+    p.sex, '000-000-000 ' || lpad(p.number::text, 2, '0'), p.disabled, p.pregnant,
+    (pg_temp.demo_today(l.time_zone) - 30 + time '09:00') AT TIME ZONE l.time_zone,
+    CASE WHEN (p.number, l.code) = (9, '1002') THEN (pg_temp.demo_today(l.time_zone) - 10 + time '09:00') AT TIME ZONE l.time_zone END
+FROM demo_person p
+CROSS JOIN unnest(p.cards) card
+JOIN lpu l ON l.code = card;
+
+INSERT INTO mkab_policy (lpu_guid, mkab_guid, number)
+SELECT m.lpu_guid, m.guid, lpad(p.number::text, 16, '0')
+FROM mkab m
+JOIN demo_person p ON pg_temp.demo_guid('0005', p.number) = m.person_guid;
+
+-- A healthy child's case is closed.
+INSERT INTO tap (lpu_guid, guid, mkab_guid, opened_on, closed_on)
+SELECT m.lpu_guid, pg_temp.demo_guid('0008', t.person), m.guid,
+    pg_temp.demo_today('Europe/Moscow') - 20, pg_temp.demo_today('Europe/Moscow') - t.closed_days_ago
+FROM (VALUES (5, 10), (6, NULL)) t (person, closed_days_ago)
+JOIN mkab m ON m.person_guid = pg_temp.demo_guid('0005', t.person)
+JOIN lpu l ON l.guid = m.lpu_guid AND l.code = '1001';
+
+-- Referrals -----------------------------------------------------------------------------------------------------------------------
+
+CREATE TEMPORARY TABLE demo_direction (
+    person int, number int, type direction_type, held_by text, lpu_from text, lpu_to text, speciality_code text, speciality_name text
+);
+-- Three for everybody,
+INSERT INTO demo_direction
+SELECT p.number, d.number, d.type::direction_type, p.referred_from, p.referred_from, p.referred_to, d.speciality_code, d.speciality_name
+FROM demo_person p
+CROSS JOIN (VALUES (1, 'Consult', '92', 'Терапия'), (2, 'Consult', '27', 'Неврология'), (3, 'Laboratory', '', ''))
+    d (number, type, speciality_code, speciality_name);
+-- and those that have their own story.
+INSERT INTO demo_direction VALUES
+    ( 1, 4, 'Consult', '1001', '1001', '1001', '81', 'Офтальмология'), -- within one institution
+    ( 1, 5, 'Consult', '1001', '1001', NULL,   '27', 'Неврология'),    -- to wherever
+    ( 1, 6, 'Consult', '1001', '1005', '1002', '92', 'Терапия'),       -- from another legal entity than where it is held
+    ( 2, 4, 'Consult', '1001', '1001', '1002', '92', 'Терапия'),       -- in a speciality that the patient is booked in
+    (10, 4, 'Consult', '1001', '1001', '1002', '92', 'Терапия'),       -- where no card may be made
+    (10, 5, 'Consult', '1001', '1001', '1005', '92', 'Терапия'),       -- where one may, but cannot
+    ( 5, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
+    ( 6, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
+    ( 7, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
+    ( 8, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия');
+
+INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, comment, speciality_code, speciality_name,
+    mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+SELECT holder.guid, pg_temp.demo_guid('0007', d.person * 100000000::bigint + d.number),
+    row_number() OVER (ORDER BY d.person, d.number),
+    d.type, lpad((d.person * 1000 + d.number)::text, 11, '0'),
+    day.issued, day.issued + 30, (day.issued + time '10:00') AT TIME ZONE holder.time_zone,
+    m.guid, CASE d.type WHEN 'Laboratory' THEN 'Натощак' ELSE '' END, d.speciality_code, d.speciality_name, 'Z00.0', 'Общий медицинский осмотр',
+    source.guid, target.guid
+FROM demo_direction d
+JOIN lpu holder ON holder.code = d.held_by
+JOIN lpu source ON source.code = d.lpu_from
+LEFT JOIN lpu target ON target.code = d.lpu_to
+JOIN mkab m ON m.lpu_guid = holder.guid AND m.person_guid = pg_temp.demo_guid('0005', d.person)
+CROSS JOIN LATERAL (SELECT pg_temp.demo_today(holder.time_zone) - 3 AS issued) day;
+
+-- The two of the source's examples. The first was issued eight days before its visit, as in the source.
+INSERT INTO direction (lpu_guid, guid, id, type, number, accession_number, date, date_end, created_at, mkab_guid, comment,
+    speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+SELECT source.guid, d.guid::uuid, d.id, d.type::direction_type, d.number, d.accession_number, day.issued, day.issued + 30,
+    (day.issued + time '09:00') AT TIME ZONE source.time_zone,
+    m.guid, d.comment, d.speciality_code, d.mkb_code, d.mkb_name, source.guid, target.guid
+FROM (VALUES
+    ('e714e964-d8a0-4776-b163-c708371c39a5', 101, 'Consult',    '47010157096', '',     '',        '92', 'A01.1', 'A', '1001', '1002'),
+    ('18c29a77-35cf-4532-b70a-d493eae6dbc7', 102, 'Laboratory', '00000000002', '0002', 'Натощак', '',   '',      '',  '1003', '1004')
+) d (guid, id, type, number, accession_number, comment, speciality_code, mkb_code, mkb_name, lpu_from, lpu_to)
+JOIN lpu source ON source.code = d.lpu_from
+JOIN lpu target ON target.code = d.lpu_to
+JOIN mkab m ON m.lpu_guid = source.guid AND m.person_guid = pg_temp.demo_guid('0005', 1)
+CROSS JOIN LATERAL (SELECT pg_temp.demo_today(source.time_zone) - 1 AS issued) day;
+
+-- Appointments --------------------------------------------------------------------------------------------------------------------
+
+-- They outlast the cell of example 1, and so do their claims.
+CREATE TEMPORARY TABLE demo_visit (number int, direction_guid uuid, copy_id bigint, slot_id bigint, cancelled boolean);
+INSERT INTO demo_visit VALUES
+    (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, true), -- it left the copy that example 1 is answered with
+    (2, pg_temp.demo_guid('0007', 200000001),     58383, 20914, false),
+    (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, false);
+
+UPDATE direction d
+SET appointment_guid = pg_temp.demo_guid('000a', v.number)
+FROM demo_visit v
+WHERE d.guid = v.direction_guid AND NOT v.cancelled;
+
+INSERT INTO direction (lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
+    mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
+SELECT d.lpu_to_guid, d.guid, v.copy_id, d.lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid,
+    there.guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid,
+    d.appointment_guid
+FROM demo_visit v
+JOIN direction d ON d.guid = v.direction_guid
+JOIN mkab here ON here.lpu_guid = d.lpu_guid AND here.guid = d.mkab_guid
+JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.person_guid;
+
+-- The next copy gets 58385. Unlike setval, this is undone with the transaction.
+ALTER SEQUENCE direction_id_seq RESTART WITH 58385;
+
+INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
+    out_of_schedule, is_cito, comment, created_at, cancelled_at)
+SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, s.resource_guid,
+    pg_temp.demo_guid('0003', 5), s.start_at, s.end_at, false, false, '', day.yesterday + interval '10 hours',
+    CASE WHEN v.cancelled THEN day.yesterday + interval '11 hours' END
+FROM demo_visit v
+JOIN direction d ON d.guid = v.direction_guid AND d.copied_from_lpu_guid IS NOT NULL
+JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+JOIN slot s ON s.lpu_guid = d.lpu_guid AND s.id = v.slot_id
+CROSS JOIN LATERAL (SELECT (pg_temp.demo_today('Europe/Moscow') - 1)::timestamp AT TIME ZONE 'Europe/Moscow' AS yesterday) day;
+
+WITH occupied AS (
+    INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
+    SELECT s.lpu_guid, s.guid, pg_temp.demo_guid('000a', v.number)
+    FROM demo_visit v
+    JOIN slot s ON s.id = v.slot_id
+    WHERE NOT v.cancelled
+    RETURNING lpu_guid, slot_guid
+)
+UPDATE slot s
+SET taken = s.taken + 1 -- a cell is in demo_visit once
+FROM occupied o
+WHERE s.lpu_guid = o.lpu_guid AND s.guid = o.slot_guid;
+
+INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
+SELECT a.person_guid, d.speciality_code, a.guid, a.lpu_guid, r.name, a.start_at, a.end_at
+FROM appointment a
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+WHERE a.cancelled_at IS NULL AND d.type = 'Consult';
+
+DROP TABLE demo_resource, demo_person, demo_direction, demo_visit;
+DROP FUNCTION pg_temp.demo_guid, pg_temp.demo_today;

@@ -1,0 +1,678 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+	"talon.example/internal/mip"
+	"talon.example/internal/postgres"
+	"talon.example/internal/testdb"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+var (
+	moscow        = zone("Europe/Moscow")
+	yekaterinburg = zone("Asia/Yekaterinburg")
+	noon          = time.Date(2026, 3, 10, 12, 0, 0, 0, moscow)
+)
+
+func zone(name string) *time.Location {
+	loaded, err := time.LoadLocation(name)
+	if err != nil {
+		panic(err)
+	}
+	return loaded
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	first := dump(t, pool)
+
+	require.ErrorIs(t, Load(t.Context(), pool, noon.AddDate(0, 1, 0)), ErrLoaded)
+	require.Equal(t, first, dump(t, pool))
+
+	var temporary int
+	require.NoError(t, pool.QueryRow(t.Context(), `
+		SELECT (SELECT count(*) FROM pg_class WHERE relpersistence = 't') + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'demo%')`).Scan(&temporary))
+	require.Zero(t, temporary, "left in the session")
+}
+
+func TestLoadsAtOnceMakeTheDataOnce(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	outcomes := make(chan error)
+	const loads = 4
+	for range loads {
+		go func() { outcomes <- Load(t.Context(), pool, noon) }()
+	}
+	var succeeded int
+	for range loads {
+		if err := <-outcomes; err == nil {
+			succeeded++
+		} else {
+			require.ErrorIs(t, err, ErrLoaded)
+		}
+	}
+	require.Equal(t, 1, succeeded)
+}
+
+func TestReset(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Reset(t.Context(), pool, noon), "an empty database is like any other of ours")
+	first := dump(t, pool)
+
+	book(t, pool, noon, Patient, FirstExample)
+	book(t, pool, noon, Patient, secondExample("2026-03-10"))
+	require.NotEqual(t, first, dump(t, pool))
+
+	require.NoError(t, Reset(t.Context(), pool, noon))
+	require.Equal(t, first, dump(t, pool))
+
+	// What a referral's copy is numbered with starts again, too.
+	require.Equal(t, FirstExampleDirectionID+1, book(t, pool, noon, Patient, secondExample("2026-03-10")).ID)
+}
+
+func TestResetWhileOthersBook(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	done := make(chan struct{})
+	failed := make(chan error, 3)
+	for _, body := range []string{FirstExample, inCell(1, 2, 30801), inCell(1, 4, 80801)} {
+		go func() {
+			for {
+				select {
+				case <-done:
+					failed <- nil
+					return
+				default:
+				}
+				_, err := attemptBooking(t.Context(), pool, noon, Patient, Client, body)
+				var refusal *booking.Refusal
+				if err != nil && (!errors.As(err, &refusal) || refusal.Status >= 500) {
+					failed <- err
+					return
+				}
+			}
+		}()
+	}
+	for range 5 {
+		require.NoError(t, Reset(t.Context(), pool, noon))
+	}
+	close(done)
+	for range cap(failed) {
+		require.NoError(t, <-failed)
+	}
+	requireInvariants(t, pool, noon)
+}
+
+func TestResetClearsEveryTable(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	rows, err := pool.Query(t.Context(), "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version'")
+	require.NoError(t, err)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.NotEmpty(t, tables)
+	for _, table := range tables {
+		require.Contains(t, clearSQL, "DELETE FROM "+table+";")
+	}
+}
+
+func TestForeignDataAreRefused(t *testing.T) {
+	t.Parallel()
+	foreign := uuid.New()
+	for name, insert := range map[string]string{
+		"an institution": `WITH entity AS (INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо'))
+			INSERT INTO lpu VALUES ($1, $1, 'чужая', 'Учреждение', 'Europe/Moscow')`,
+		"a legal entity":       "INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо')",
+		"a client application": "INSERT INTO client_application VALUES ($1, 'Приложение')",
+		"a person":             "INSERT INTO mip_person VALUES ($1)",
+	} {
+		for _, loaded := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, demo data %t", name, loaded), func(t *testing.T) {
+				t.Parallel()
+				pool := open(t)
+				if loaded {
+					require.NoError(t, Load(t.Context(), pool, noon))
+				}
+				_, err := pool.Exec(t.Context(), insert, foreign)
+				require.NoError(t, err)
+				before := dump(t, pool)
+
+				late := noon.AddDate(0, 1, 0)
+				require.ErrorIs(t, Load(t.Context(), pool, late), ErrForeign)
+				require.ErrorIs(t, Reset(t.Context(), pool, late), ErrForeign)
+				_, err = Ensure(t.Context(), pool, late)
+				require.ErrorIs(t, err, ErrForeign)
+				require.ErrorContains(t, err, foreign.String())
+				if loaded {
+					_, err = Ensure(t.Context(), pool, noon)
+					require.NoError(t, err, "it has nothing to write")
+				}
+				require.Equal(t, before, dump(t, pool))
+			})
+		}
+	}
+}
+
+func TestEnsure(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	ensure := func(now time.Time) State {
+		t.Helper()
+		state, err := Ensure(t.Context(), pool, now)
+		require.NoError(t, err)
+		return state
+	}
+	visit := time.Date(2026, 3, 17, 8, 45, 0, 0, moscow)
+
+	require.Equal(t, State{Loaded, true}, ensure(noon))
+	first := dump(t, pool)
+	require.Equal(t, State{Kept, true}, ensure(noon))
+	require.Equal(t, State{Kept, true}, ensure(visit))
+	require.Equal(t, first, dump(t, pool))
+
+	book(t, pool, noon, Patient, FirstExample)
+	booked := dump(t, pool)
+	require.Equal(t, State{Kept, false}, ensure(noon))
+	require.Equal(t, booked, dump(t, pool))
+
+	require.Equal(t, State{Renewed, true}, ensure(visit.Add(time.Microsecond)))
+	require.NotEqual(t, booked, dump(t, pool))
+	book(t, pool, visit, Patient, FirstExample)
+}
+
+func TestFirstExampleIsNotFreeWhereSomethingElseWasBooked(t *testing.T) {
+	t.Parallel()
+	for name, other := range map[string]struct {
+		patient uuid.UUID
+		body    string
+	}{
+		"its speciality":  {Patient, inCell(1, 1, 20815)},
+		"its cell":        {person(3), inCell(3, 1, FirstExampleSlotID)},
+		"its second cell": {person(3), inCell(3, 1, 10705)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := open(t)
+			require.NoError(t, Load(t.Context(), pool, noon))
+			book(t, pool, noon, other.patient, other.body)
+			state, err := Ensure(t.Context(), pool, noon)
+			require.NoError(t, err)
+			require.Equal(t, State{Kept, false}, state)
+			require.NotEmpty(t, try(t, pool, noon, Patient, Client, FirstExample))
+		})
+	}
+}
+
+func TestEnsureWaitsNoLongerThanItsContext(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tx.Rollback(context.WithoutCancel(t.Context()))) }()
+	_, err = tx.Exec(t.Context(), "LOCK TABLE lpu")
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = Ensure(ctx, pool, noon)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// The moments that dates are got wrong at.
+func TestWheneverLoaded(t *testing.T) {
+	t.Parallel()
+	for name, now := range map[string]time.Time{
+		"at noon":                                    noon,
+		"in the last minute of Moscow's day":         time.Date(2026, 5, 20, 23, 59, 0, 0, moscow),
+		"in the last second of Moscow's day":         time.Date(2026, 5, 20, 23, 59, 59, 999_999_999, moscow),
+		"at Moscow's midnight":                       time.Date(2026, 5, 21, 0, 0, 0, 0, moscow),
+		"in the last second of Yekaterinburg's day":  time.Date(2026, 5, 20, 23, 59, 59, 999_999_999, yekaterinburg),
+		"at Yekaterinburg's midnight":                time.Date(2026, 5, 21, 0, 0, 0, 0, yekaterinburg),
+		"between the two midnights":                  time.Date(2026, 5, 21, 1, 0, 0, 0, yekaterinburg),
+		"at 23:59 of UTC's day":                      time.Date(2026, 5, 20, 23, 59, 0, 0, time.UTC),
+		"on the last evening of the year":            time.Date(2026, 12, 31, 23, 30, 0, 0, moscow),
+		"with the first example in the next year":    time.Date(2026, 12, 25, 9, 0, 0, 0, moscow),
+		"on a leap day":                              time.Date(2028, 2, 29, 12, 0, 0, 0, moscow),
+		"with the first example on a leap day":       time.Date(2028, 2, 22, 12, 0, 0, 0, moscow),
+		"half a year after a leap day":               time.Date(2028, 8, 29, 12, 0, 0, 0, moscow),
+		"at the end of a month with birthdays in 30": time.Date(2027, 8, 31, 12, 0, 0, 0, moscow),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := open(t)
+			require.NoError(t, Load(t.Context(), pool, now))
+			requireInvariants(t, pool, now)
+			requireFortnight(t, pool, now)
+			requireFirstExample(t, pool, now)
+			requireSecondExample(t, pool, now)
+			requireTries(t, pool, now)
+			requireInvariants(t, pool, now)
+		})
+	}
+}
+
+func TestPatientsServeUntilTheDataAreRenewed(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	last := time.Date(2026, 3, 17, 8, 45, 0, 0, moscow)
+	requireFirstExample(t, pool, noon)
+	requireTries(t, pool, last)
+	requireInvariants(t, pool, last)
+}
+
+func requireFirstExample(t *testing.T, pool *pgxpool.Pool, now time.Time) {
+	t.Helper()
+	held := book(t, pool, now, Patient, FirstExample)
+	y, m, d := now.In(moscow).Date()
+	require.Equal(t, FirstExampleDirectionID, held.ID)
+	require.Equal(t, exampleDirection, held.Direction.Guid)
+	require.Equal(t, "47010157096", held.Direction.Number)
+	require.Equal(t, "183209fc-1277-4896-aa7f-72dfcd8f03b1", held.Mkab.String())
+	require.Equal(t, exampleSource, held.Direction.LpuFrom)
+	require.Equal(t, exampleTarget, held.LpuTo)
+	require.Nil(t, held.Direction.Sender)
+	require.Equal(t, []string{"", "92", "", "A01.1", "A"}, []string{
+		held.Direction.Reason, held.Direction.SpecialityCode, held.Direction.SpecialityName, held.Direction.MkbCode, held.Direction.MkbName,
+	})
+	require.Equal(t, time.Date(y, m, d-1, 0, 0, 0, 0, moscow).Format(time.RFC3339), held.Direction.Date.Format(time.RFC3339))
+	require.Equal(t, time.Date(y, m, d+7, 8, 45, 0, 0, moscow).Format(time.RFC3339), held.Appointment.Start.Format(time.RFC3339))
+	require.Equal(t, time.Date(y, m, d+7, 9, 15, 0, 0, moscow).Format(time.RFC3339), held.Appointment.End.Format(time.RFC3339))
+	require.True(t, strings.HasSuffix(held.Appointment.Start.Format(time.RFC3339), "T08:45:00+03:00"))
+
+	require.Equal(t, booking.DirectionAlreadyBooked, try(t, pool, now, Patient, Client, FirstExample))
+}
+
+func requireSecondExample(t *testing.T, pool *pgxpool.Pool, now time.Time) {
+	t.Helper()
+	require.Equal(t, booking.SlotTimePassed, try(t, pool, now, Patient, Client, SecondExample))
+	today := now.In(yekaterinburg).Format(time.DateOnly)
+	held := book(t, pool, now, Patient, secondExample(today))
+	require.Greater(t, held.ID, FirstExampleDirectionID)
+	require.Equal(t, today+"T00:00:00+05:00", held.Appointment.Start.Format(time.RFC3339))
+}
+
+// attempt is a referral in a cell, and the rule that answers; none where it is booked.
+type attempt struct {
+	referral int
+	slot     int64
+	rule     booking.Name
+}
+
+// tries are those that Patients promise, and some that the comments of demo.sql do. They run after both examples.
+var tries = map[int][]attempt{
+	1: {
+		{1, 20815, booking.SpecialityAlreadyBooked},
+		{2, 20815, booking.SpecialityMismatch},
+		{1, 50801, booking.ResourceKindMismatch},
+		{4, 80801, ""},
+		{5, 110801, ""},
+		{6, 20815, booking.DirectionLpuMismatch},
+		{3, 50801, ""},
+	},
+	2: {{1, 20815, booking.DirectionAlreadyBooked}, {4, 20815, booking.SpecialityAlreadyBooked}},
+	3: {
+		{1, 20000, booking.SlotTimePassed},
+		{1, 20802, booking.SlotChildrenOnly},
+		{1, 20803, booking.SlotInfantsOnly},
+		{1, 20805, booking.SlotPregnantOnly},
+		{1, 20806, booking.SlotChildrenOnly},
+		{1, 20807, booking.SlotUnavailable},
+		{1, 20808, booking.SlotUnavailable},
+		{1, 20809, booking.SlotNotForReception},
+		{1, 20811, booking.SlotAccessDenied},
+		{1, 20914, booking.SlotFull},
+		{1, 20899, booking.SlotNotFound},
+		{1, 60801, booking.SlotResourceNotFound},
+		{1, 20804, ""},
+	},
+	4: {{1, 20804, booking.SlotDisabledOnly}, {1, 20805, ""}},
+	5: {{1, 20801, booking.SlotAdultsOnly}, {1, 20806, ""}, {4, 130801, ""}},
+	6: {{1, 20806, booking.SlotHealthyChildrenOnly}, {4, 140801, booking.SlotHealthyChildrenOnly}, {1, 20802, ""}},
+	7: {{4, 140801, ""}, {1, 20803, ""}},
+	8: {{1, 20801, booking.SlotAdultsOnly}, {1, 20803, booking.SlotInfantsOnly}, {4, 130802, ""}},
+	9: {{1, 20815, booking.MkabClosed}},
+	10: {
+		{4, 20815, booking.MkabAbsent},
+		{5, 120801, booking.MkabLpuNotFound},
+		{1, 100802, ""},
+		{2, 110802, ""},
+	},
+	11: {{1, 100801, booking.MkabPolicyNumberEmpty}},
+	12: {{1, 100801, booking.MkabSexEmpty}},
+	13: {{1, 100801, booking.MkabSurnameEmpty}},
+	14: {{1, 100801, booking.MkabNameEmpty}},
+	15: {{1, 100801, booking.MipPersonDataMissing}},
+	16: {{1, 100801, booking.MipPersonNotFound}},
+}
+
+// lpuOf gives the institution of a resource, by its number.
+func lpuOf(resource int64) uuid.UUID {
+	switch resource {
+	case 7, 8:
+		return exampleSource
+	case 9, 10, 11:
+		return documentedInstitutions[3]
+	case 12:
+		return numbered("0002", 1005)
+	case 13, 14:
+		return numbered("0002", 1006)
+	case 15:
+		return documentedInstitutions[2]
+	default:
+		return exampleTarget
+	}
+}
+
+// inCell asks for a cell by one of the patient's numbered referrals.
+func inCell(patient, referral int, slot int64) string {
+	request := map[string]any{
+		"DirectionGuid": numbered("0007", patient*100_000_000+referral),
+		"DirectionType": "consult",
+		"LpuFromGuid":   exampleSource,
+		"LpuToGuid":     lpuOf(slot / 10_000),
+		"SlotId":        slot,
+	}
+	if slot == FirstExampleSlotID {
+		request["LpuToGuid"] = exampleTarget
+	}
+	if referral == 3 {
+		request["DirectionType"] = "laboratory"
+	}
+	if patient >= 10 && patient <= 16 && referral <= 3 {
+		request["LpuFromGuid"] = documentedInstitutions[2]
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// requireTries makes those first that book nothing, since the others take cells.
+func requireTries(t *testing.T, pool *pgxpool.Pool, now time.Time) {
+	t.Helper()
+	for _, books := range []bool{false, true} {
+		for patient, attempts := range tries {
+			for _, a := range attempts {
+				if books != (a.rule == "") {
+					continue
+				}
+				got := try(t, pool, now, person(patient), Client, inCell(patient, a.referral, a.slot))
+				require.Equal(t, a.rule, got, "patient %d, referral %d, cell %d", patient, a.referral, a.slot)
+			}
+		}
+	}
+}
+
+func TestClientsTakeTheCellsOfTheirRights(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	const denied = booking.SlotAccessDenied
+	for _, c := range []struct {
+		name                          string
+		number                        int
+		registry, doctor, web, outing booking.Name // refusals; mkab_closed comes after the rights
+	}{
+		{"portal", 1, denied, denied, booking.MkabClosed, denied},
+		{"call centre", 2, denied, denied, denied, denied},
+		{"kiosk", 3, denied, denied, denied, denied},
+		{"МИС", 4, booking.MkabClosed, booking.MkabClosed, denied, booking.MkabClosed},
+		{"one registry", 5, booking.MkabClosed, denied, booking.MkabClosed, booking.MkabClosed},
+	} {
+		client := numbered("0003", c.number)
+		patient := person(9)
+		require.Equal(t, c.registry, try(t, pool, noon, patient, client, inCell(9, 1, 20810)), c.name)
+		require.Equal(t, c.doctor, try(t, pool, noon, patient, client, inCell(9, 1, 20811)), c.name)
+		require.Equal(t, c.web, try(t, pool, noon, patient, client, inCell(9, 1, 20812)), c.name)
+		outOfSchedule := fmt.Sprintf(`{"DirectionGuid": %q, "DirectionType": "Consult", "LpuFromGuid": %q, "LpuToGuid": %q, "DocPrvdGuid": %q,
+			"Date": "2026-03-11", "OutOfSchedule": true}`, numbered("0007", 9_0000_0001), exampleSource, exampleTarget, numbered("0004", 1))
+		require.Equal(t, c.outing, try(t, pool, noon, patient, client, outOfSchedule), c.name)
+	}
+}
+
+// requireInvariants holds the data against the promises of the domain; each query finds what breaks one.
+func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
+	t.Helper()
+	for promise, query := range map[string]string{
+		"a cell's counter is the number of its active appointments": `
+			SELECT s.id::text
+			FROM slot s
+			LEFT JOIN appointment_slot o ON o.lpu_guid = s.lpu_guid AND o.slot_guid = s.guid
+			LEFT JOIN appointment a ON a.lpu_guid = o.lpu_guid AND a.guid = o.appointment_guid AND a.cancelled_at IS NULL
+			GROUP BY s.lpu_guid, s.guid
+			HAVING s.taken <> count(a.guid)`,
+		"an active appointment lies in its cells": `
+			SELECT a.guid::text
+			FROM appointment a
+			LEFT JOIN appointment_slot o ON o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
+			LEFT JOIN slot s ON s.lpu_guid = o.lpu_guid AND s.guid = o.slot_guid AND s.resource_guid = a.resource_guid
+			WHERE a.cancelled_at IS NULL AND NOT a.out_of_schedule
+			GROUP BY a.lpu_guid, a.guid
+			HAVING (min(s.start_at), max(s.end_at)) IS DISTINCT FROM (a.start_at, a.end_at)`,
+		"a claim is that of an active consultation": `
+			SELECT c.appointment_guid::text
+			FROM speciality_claim c
+			LEFT JOIN appointment a ON a.lpu_guid = c.lpu_guid AND a.guid = c.appointment_guid AND a.cancelled_at IS NULL
+			LEFT JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+			WHERE (c.person_guid, c.speciality_code, c.resource_name, c.start_at, c.end_at)
+				IS DISTINCT FROM (a.person_guid, r.speciality_code, r.name, a.start_at, a.end_at)`,
+		"an active consultation has its claim": `
+			SELECT a.guid::text
+			FROM appointment a
+			JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.type = 'Consult'
+			WHERE a.cancelled_at IS NULL AND NOT EXISTS (SELECT FROM speciality_claim c WHERE c.appointment_guid = a.guid)`,
+		"a referral and its copies name the same appointment, which is active and names them": `
+			SELECT d.guid::text
+			FROM direction d
+			LEFT JOIN appointment a ON a.guid = d.appointment_guid AND a.cancelled_at IS NULL AND a.direction_guid = d.guid
+			LEFT JOIN direction original ON original.lpu_guid = d.copied_from_lpu_guid AND original.guid = d.guid
+			WHERE (d.appointment_guid IS NOT NULL AND a.guid IS NULL)
+				OR (d.copied_from_lpu_guid IS NOT NULL AND original.appointment_guid IS DISTINCT FROM d.appointment_guid)`,
+		"an active appointment is named by its referral": `
+			SELECT a.guid::text
+			FROM appointment a
+			WHERE a.cancelled_at IS NULL
+				AND NOT EXISTS (SELECT FROM direction d WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)`,
+		"a copy is like its original": `
+			SELECT c.guid::text
+			FROM direction c
+			JOIN direction o ON o.lpu_guid = c.copied_from_lpu_guid AND o.guid = c.guid
+			WHERE to_jsonb(c) - '{lpu_guid,id,copied_from_lpu_guid,mkab_guid,lpu_to_guid}'::text[]
+				<> to_jsonb(o) - '{lpu_guid,id,copied_from_lpu_guid,mkab_guid,lpu_to_guid}'::text[]`,
+		"a card belongs to a person of the demo": `
+			SELECT guid::text FROM mkab WHERE person_guid::text NOT LIKE 'de300000-0005-4000-8000-0000000000__'`,
+		"a person is the same in every card": `
+			SELECT person_guid::text FROM mkab GROUP BY person_guid
+			HAVING count(DISTINCT (surname, name, patronymic, birth_date, sex, snils)) > 1`,
+		"a card has its policy": `
+			SELECT m.guid::text FROM mkab m WHERE NOT EXISTS (SELECT FROM mkab_policy p WHERE p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid)`,
+		"an appointment's card is the person's": `
+			SELECT a.guid::text FROM appointment a JOIN mkab m ON m.lpu_guid = a.lpu_guid AND m.guid = a.mkab_guid WHERE m.person_guid <> a.person_guid`,
+		"cells of a resource do not overlap": `
+			SELECT s.id::text
+			FROM slot s
+			JOIN slot o ON o.lpu_guid = s.lpu_guid AND o.resource_guid = s.resource_guid AND o.guid <> s.guid
+				AND o.start_at < s.end_at AND o.end_at > s.start_at`,
+		"a cell's guid is made of its id": `
+			SELECT id::text FROM slot WHERE guid::text <> 'de300000-0009-4000-8000-' || lpad(id::text, 12, '0')`,
+		"things happen one after the other, until now": `
+			SELECT a.guid::text
+			FROM appointment a
+			JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+			JOIN mkab m ON m.lpu_guid = a.lpu_guid AND m.guid = a.mkab_guid
+			WHERE a.created_at > a.end_at OR a.cancelled_at < a.created_at OR a.created_at < d.created_at OR a.created_at < m.created_at
+				OR greatest(a.created_at, a.cancelled_at, d.created_at, m.created_at, m.closed_at) > @now`,
+	} {
+		rows, err := pool.Query(t.Context(), query, pgx.NamedArgs{"now": now})
+		require.NoError(t, err, promise)
+		broken, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err, promise)
+		require.Empty(t, broken, promise)
+	}
+}
+
+// requireFortnight looks at the schedules in each institution's own time.
+func requireFortnight(t *testing.T, pool *pgxpool.Pool, now time.Time) {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `
+		SELECT s.id, s.start_at, s.end_at, l.time_zone
+		FROM slot s
+		JOIN lpu l ON l.guid = s.lpu_guid`)
+	require.NoError(t, err)
+	var (
+		id         int64
+		start, end time.Time
+		zoneName   string
+		count      int
+	)
+	zones := map[string]*time.Location{"Europe/Moscow": moscow, "Asia/Yekaterinburg": yekaterinburg}
+	_, err = pgx.ForEachRow(rows, []any{&id, &start, &end, &zoneName}, func() error {
+		count++
+		y, m, d := now.In(zones[zoneName]).Date()
+		day := (id / 100) % 100
+		switch id {
+		case FirstExampleSlotID:
+			day = 7
+		case 20000:
+			day = -1
+		}
+		local := start.In(zones[zoneName])
+		today := time.Date(y, m, d+int(day), 0, 0, 0, 0, zones[zoneName])
+		opens := today.Add(8 * time.Hour)
+		closes := today.Add(18 * time.Hour)
+		if day > 13 || local.Before(opens) || end.After(closes) || end.Sub(start) != 15*time.Minute {
+			return fmt.Errorf("cell %d is at %s", id, local)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 15*14*16+1, count)
+}
+
+func TestPatients(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	seen := map[uuid.UUID]bool{}
+	for _, patient := range Patients {
+		require.False(t, seen[patient.Guid], patient.Label)
+		seen[patient.Guid] = true
+		require.NotEmpty(t, patient.Label)
+		require.NotEmpty(t, patient.Try)
+		var unbooked int
+		require.NoError(t, pool.QueryRow(t.Context(), `
+			SELECT count(*)
+			FROM direction d
+			JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+			WHERE m.person_guid = $1 AND d.copied_from_lpu_guid IS NULL AND d.appointment_guid IS NULL`, patient.Guid).Scan(&unbooked))
+		require.GreaterOrEqual(t, unbooked, 3, patient.Label)
+	}
+}
+
+// open gives a pool of connections to a database of the test's own.
+func open(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), testdb.New(t))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// book books through the real rules and the real store.
+func book(t *testing.T, pool *pgxpool.Pool, now time.Time, patient uuid.UUID, body string) *booking.HeldDirection {
+	t.Helper()
+	held, err := attemptBooking(t.Context(), pool, now, patient, Client, body)
+	require.NoError(t, err)
+	return held
+}
+
+// try gives the rule that refuses a booking; none where it is booked.
+func try(t *testing.T, pool *pgxpool.Pool, now time.Time, patient, client uuid.UUID, body string) booking.Name {
+	t.Helper()
+	_, err := attemptBooking(t.Context(), pool, now, patient, client, body)
+	if err == nil {
+		return ""
+	}
+	var refusal *booking.Refusal
+	require.ErrorAs(t, err, &refusal)
+	return refusal.Rule
+}
+
+func attemptBooking(ctx context.Context, pool *pgxpool.Pool, now time.Time, patient, client uuid.UUID, body string) (*booking.HeldDirection, error) {
+	var sent struct {
+		DirectionGuid uuid.UUID `json:"DirectionGuid"`
+		DirectionType string    `json:"DirectionType"`
+		LpuFromGuid   uuid.UUID `json:"LpuFromGuid"`
+		LpuToGuid     uuid.UUID `json:"LpuToGuid"`
+		SlotID        int64     `json:"SlotId"`
+		Difficulty    int       `json:"Difficulty"`
+		IsCito        bool      `json:"IsCito"`
+		OutOfSchedule bool      `json:"OutOfSchedule"`
+		DocPrvdGuid   uuid.UUID `json:"DocPrvdGuid"`
+		Date          string    `json:"Date"`
+	}
+	if err := json.Unmarshal([]byte(body), &sent); err != nil {
+		return nil, err
+	}
+	request := booking.Request{
+		Direction:  sent.DirectionGuid,
+		Type:       booking.ParseDirectionType(sent.DirectionType),
+		LpuFrom:    sent.LpuFromGuid,
+		LpuTo:      sent.LpuToGuid,
+		Place:      booking.Place{SlotID: sent.SlotID},
+		Difficulty: max(sent.Difficulty, 1),
+		IsCito:     sent.IsCito,
+	}
+	if sent.OutOfSchedule {
+		date, refusal := booking.ParseVisitDate(sent.Date, now)
+		if refusal != nil {
+			return nil, refusal
+		}
+		request.Place = booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: sent.DocPrvdGuid, Date: date}}
+	}
+	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return now })
+	return service.Book(ctx, booking.Patient{Person: patient, Client: client}, request)
+}
+
+// secondExample is the source's second example with another date.
+func secondExample(date string) string {
+	return strings.Replace(SecondExample, "2023-10-21", date, 1)
+}
+
+// dump is all that the database holds, in a form to compare.
+func dump(t *testing.T, pool *pgxpool.Pool) map[string]string {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+	require.NoError(t, err)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	all := map[string]string{}
+	for _, table := range tables {
+		var text string
+		query := fmt.Sprintf("SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM %s t", pgx.Identifier{table}.Sanitize())
+		require.NoError(t, pool.QueryRow(t.Context(), query).Scan(&text))
+		all[table] = text
+	}
+	return all
+}
