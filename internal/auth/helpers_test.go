@@ -187,6 +187,7 @@ func tempFile(t testing.TB, content []byte) string {
 // publisher is a real HTTP server of a JWK set, or of whatever a test wants in its place.
 type publisher struct {
 	*httptest.Server
+
 	hits     atomic.Int64
 	document atomic.Pointer[[]byte] // nil: the server is out of order
 }
@@ -202,7 +203,7 @@ func newPublisher(t testing.TB, document []byte) *publisher {
 		}
 		w.WriteHeader(http.StatusInternalServerError)
 	}))
-	t.Cleanup(p.Server.Close)
+	t.Cleanup(p.Close)
 	return p
 }
 
@@ -212,6 +213,7 @@ func (p *publisher) fail()                   { p.document.Store(nil) }
 // fixture is a verifier with its keys, where the test moves the time.
 type fixture struct {
 	*Verifier
+
 	clock *clock
 	log   *logBuffer
 	ticks chan time.Time

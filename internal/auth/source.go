@@ -101,7 +101,7 @@ func jwksURL(address string, log *slog.Logger) (*source, error) {
 		return nil, errors.New("JWKS URL: malformed") // err quotes the address, and that may hold a password
 	}
 	name := "JWKS URL " + target.Redacted()
-	if target.Host == "" || (target.Scheme != "https" && !(target.Scheme == "http" && isLoopback(target.Hostname()))) {
+	if target.Host == "" || (target.Scheme != "https" && (target.Scheme != "http" || !isLoopback(target.Hostname()))) {
 		return nil, fmt.Errorf("%s: neither https nor a loopback host", name)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -17,7 +18,11 @@ const retryAfter = "1"
 // three hooks of the strict server. An error that is no refusal becomes the internal error; its text goes to the log alone.
 func (s *server) refuse(c *gin.Context, err error) {
 	var refusal *booking.Refusal
-	if !errors.As(err, &refusal) {
+	switch {
+	case errors.As(err, &refusal):
+	case errors.Is(err, context.Canceled): // the client has gone, and nobody reads this
+		refusal = booking.Refuse(booking.Overloaded).Because(err)
+	default:
 		refusal = booking.Refuse(booking.InternalError).Because(err)
 	}
 	c.Set(outcomeKey, refusal)

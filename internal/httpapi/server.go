@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -41,8 +42,8 @@ type server struct {
 	inFlight chan struct{}
 }
 
-// Without this gin writes its routes to standard output. It is global, and set once here rather than by each New, which may run at the same time.
-func init() { gin.SetMode(gin.ReleaseMode) }
+// quiet keeps gin from writing its routes to standard output. The mode is global, and News may run at the same time.
+var quiet = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
 
 // New builds the handler of all paths.
 func New(config Config) (http.Handler, error) {
@@ -61,6 +62,7 @@ func New(config Config) (http.Handler, error) {
 		inFlight: make(chan struct{}, config.MaxInFlight),
 	}
 
+	quiet()
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
 	// A path is right or unknown: a redirect would be an answer that the contract does not have.

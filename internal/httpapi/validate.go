@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -62,7 +63,7 @@ func readBody(c *gin.Context) ([]byte, error) {
 	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") || c.GetHeader("Content-Encoding") != "" {
 		return nil, booking.Refuse(booking.MediaTypeUnsupported)
 	}
-	tooLarge := booking.Refuse(booking.BodyTooLarge, "Limit", fmt.Sprint(maxBody))
+	tooLarge := booking.Refuse(booking.BodyTooLarge, "Limit", strconv.Itoa(maxBody))
 	if c.Request.ContentLength > maxBody {
 		c.Header("Connection", "close") // what was announced is not read
 		return nil, tooLarge
@@ -206,8 +207,7 @@ func problemOf(violation *openapi3.SchemaError) string {
 
 // refuseUnbound answers what passed the validation and still does not fit the generated type: a whole number written as a fraction, such as 1.0.
 func (s *server) refuseUnbound(c *gin.Context, err error) {
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		s.refuse(c, booking.InvalidField(mismatch.Field, wholeNumber))
 		return
 	}

@@ -13,6 +13,7 @@ import (
 // only gathers them; the first result that is read sends all. Results are read in the order of the queries.
 type pipeline struct {
 	db.DBTX
+
 	ctx     context.Context
 	batch   pgx.Batch
 	results pgx.BatchResults

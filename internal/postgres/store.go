@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,9 +44,9 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	config.MaxConns = options.MaxConns
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "talon"
-	params["statement_timeout"] = fmt.Sprint(options.StatementTimeout.Milliseconds())
+	params["statement_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
 	// Nothing of ours waits between the statements of a transaction: whoever does has lost its client and must not hold locks.
-	params["idle_in_transaction_session_timeout"] = fmt.Sprint(options.StatementTimeout.Milliseconds())
+	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the pool: %w", err)

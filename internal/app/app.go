@@ -1,0 +1,196 @@
+// Package app puts the service together and runs it: the same code for the command and for the end-to-end tests.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"talon.example/internal/auth"
+	"talon.example/internal/booking"
+	"talon.example/internal/httpapi"
+	"talon.example/internal/mip"
+	"talon.example/internal/postgres"
+	"talon.example/migrations"
+)
+
+// App is the service, put together and not yet serving.
+type App struct {
+	config   Config
+	log      *slog.Logger
+	handler  http.Handler
+	close    []func()
+	stopping atomic.Bool
+}
+
+// The bounds of a connection. Answers take no longer than the request's own deadline; the rest is for slow clients.
+const (
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 2 * time.Minute
+	slowClient        = 10 * time.Second
+	// Above the 1 MiB that a client may mistake for a token, so that it gets our refusal and not the library's plain text.
+	maxHeaderBytes = 1<<20 + 64<<10
+)
+
+// New puts the service together: migrates where the settings say so, loads the keys, opens the pool. now is the clock that rules and tokens go by.
+func New(ctx context.Context, config Config, log *slog.Logger, now func() time.Time) (_ *App, err error) {
+	a := &App{config: config, log: log}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if err := prepareSchema(ctx, config, log); err != nil {
+		return nil, err
+	}
+	pool, err := postgres.Open(ctx, postgres.Options{
+		URL: string(config.DatabaseURL), MaxConns: config.DatabaseConns, StatementTimeout: config.Timeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	a.close = append(a.close, pool.Close)
+	keys, err := loadKeys(ctx, config, log)
+	if err != nil {
+		return nil, fmt.Errorf("load the keys of tokens: %w", err)
+	}
+	a.close = append(a.close, keys.Close)
+
+	store := postgres.NewStore(pool)
+	index, err := a.masterIndex(store)
+	if err != nil {
+		return nil, err
+	}
+	a.handler, err = httpapi.New(httpapi.Config{
+		Booking:  booking.NewService(store, index, now),
+		Verifier: auth.NewVerifier(keys, config.TokenIssuer, config.TokenAudience, now),
+		Ready: func(ctx context.Context) error {
+			if a.stopping.Load() {
+				return errors.New("the instance is stopping")
+			}
+			return store.Ready(ctx)
+		},
+		Now:            now,
+		Log:            log,
+		RequestTimeout: config.Timeout,
+		MaxInFlight:    config.MaxInFlight,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the handler: %w", err)
+	}
+	return a, nil
+}
+
+// masterIndex is the remote index where its address is set, else the local table.
+func (a *App) masterIndex(store *postgres.Store) (booking.MasterIndex, error) {
+	if a.config.MipURL == "" {
+		return mip.NewLocal(store), nil
+	}
+	remote, err := mip.NewRemote(mip.RemoteConfig{
+		URL:              a.config.MipURL,
+		IdentifierSystem: a.config.MipIdentifierSystem,
+		SnilsSystem:      a.config.MipSnilsSystem,
+		PolicySystem:     a.config.MipPolicySystem,
+		AuthURL:          a.config.MipAuthURL,
+		ClientID:         a.config.MipClientID,
+		ClientSecret:     string(a.config.MipClientSecret),
+		Scopes:           a.config.MipScopes,
+		Timeout:          a.config.MipTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the remote master patient index: %w", err)
+	}
+	a.close = append(a.close, remote.Close)
+	return remote, nil
+}
+
+func loadKeys(ctx context.Context, config Config, log *slog.Logger) (*auth.KeySet, error) {
+	sources := auth.Sources{
+		JWKSURL: config.JWKSURL, JWKSFile: config.JWKSFile, PEMFile: config.PEMFile, HS256Secret: []byte(config.HS256Secret),
+	}
+	if config.DemoKeyFile != "" {
+		demo, err := auth.LoadDemoKey(config.DemoKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("load the demo key: %w", err)
+		}
+		sources.Demo = demo
+		log.Warn("tokens of the demo key are accepted; never set TALON_DEMO_KEY_FILE where real patients are")
+	}
+	return auth.LoadKeys(ctx, sources, log)
+}
+
+// prepareSchema migrates the database, or makes sure that it is not older than this build needs. A newer one is fine: it is what an instance finds
+// during a rolling upgrade.
+func prepareSchema(ctx context.Context, config Config, log *slog.Logger) error {
+	if config.MigrateAtStart {
+		return migrations.Up(ctx, string(config.DatabaseURL))
+	}
+	needed, err := migrations.Latest()
+	if err != nil {
+		return err
+	}
+	current, err := migrations.Current(ctx, string(config.DatabaseURL))
+	if err != nil {
+		return err
+	}
+	if current < needed {
+		return fmt.Errorf("the database is at schema version %d and this build needs %d: run talon migrate, or set TALON_MIGRATE=true", current, needed)
+	}
+	if current > needed {
+		log.Warn("the database is newer than this build", "schema", current, "needed", needed)
+	}
+	return nil
+}
+
+// Handler answers all requests.
+func (a *App) Handler() http.Handler { return a.handler }
+
+// Serve answers on the listener until the context is done. Then readiness goes false, for ShutdownDelay the load balancer may notice, running
+// requests finish, and it returns.
+func (a *App) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           a.handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       a.config.Timeout + slowClient,
+		WriteTimeout:      a.config.Timeout + slowClient,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	a.log.Info("serving", "addr", listener.Addr().String())
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	a.stopping.Store(true)
+	a.log.Info("stopping")
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-time.After(a.config.ShutdownDelay):
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.Timeout+slowClient)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return fmt.Errorf("wait for running requests: %w", err)
+	}
+	a.log.Info("stopped")
+	return nil
+}
+
+// Close frees what New took. Call it when Serve has returned.
+func (a *App) Close() {
+	for _, v := range slices.Backward(a.close) {
+		v()
+	}
+}

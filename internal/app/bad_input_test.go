@@ -1,0 +1,392 @@
+package app_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// Promise: a body that breaks the contract is refused in Russian, naming the field where there is one; nothing changes, and the log holds neither the
+// token nor anything of the body.
+func TestBadBodies(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	before := sc.snapshot()
+
+	const notAGuid = "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
+	const zero = "00000000-0000-0000-0000-000000000000"
+	valid := func(changes ...fields) string {
+		text, err := json.Marshal(sc.request(changes...))
+		require.NoError(t, err)
+		return string(text)
+	}
+	malformed := func(problem string) string {
+		return "Тело запроса должно быть корректным объектом JSON: " + problem
+	}
+	unreadable := malformed("ошибка разбора JSON или текст не в UTF-8")
+	for name, bad := range map[string]struct{ body, message string }{
+		"no body":                  {"", malformed("тело запроса пустое")},
+		"blank":                    {" \r\n\t", malformed("тело запроса пустое")},
+		"null":                     {"null", malformed("ожидается объект")},
+		"an array":                 {"[" + valid() + "]", malformed("ожидается объект")},
+		"a string":                 {`"x"`, malformed("ожидается объект")},
+		"broken":                   {`{"SlotId":1`, unreadable},
+		"single quotes":            {`{'SlotId':1}`, unreadable},
+		"a comment":                {`{} // x`, malformed("после объекта есть лишние данные")},
+		"trailing object":          {valid() + "{}", malformed("после объекта есть лишние данные")},
+		"trailing garbage":         {valid() + "x", malformed("после объекта есть лишние данные")},
+		"a key twice":              {strings.Replace(valid(), "{", `{"SlotId":1,`, 1), malformed("ключ SlotId указан дважды")},
+		"a key in another case":    {strings.Replace(valid(), "{", `{"slotid":2,`, 1), "Поле slotid: неизвестное поле"},
+		"an unknown key":           {valid(fields{"Foo": 1}), "Поле Foo: неизвестное поле"},
+		"an escaped key twice":     {strings.Replace(valid(), "{", `{"Slot\u0049d":1,`, 1), malformed("ключ SlotId указан дважды")},
+		"invalid UTF-8":            {strings.Replace(valid(), "{", "{\"VisitComment\":\"\xff\",", 1), unreadable},
+		"a lone surrogate":         {strings.Replace(valid(), "{", `{"VisitComment":"\ud800",`, 1), unreadable},
+		"NUL":                      {valid(fields{"VisitComment": "a\x00b"}), "Поле VisitComment: недопустимые символы"},
+		"nested too deep":          {strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), unreadable},
+		"DirectionGuid missing":    {valid(fields{"DirectionGuid": nil}), "Поле DirectionGuid: обязательное поле не указано"},
+		"DirectionType missing":    {valid(fields{"DirectionType": nil}), "Поле DirectionType: обязательное поле не указано"},
+		"LpuFromGuid missing":      {valid(fields{"LpuFromGuid": nil}), "Поле LpuFromGuid: обязательное поле не указано"},
+		"LpuToGuid missing":        {valid(fields{"LpuToGuid": nil}), "Поле LpuToGuid: обязательное поле не указано"},
+		"several missing":          {`{}`, "Поле DirectionGuid: обязательное поле не указано"},
+		"DirectionGuid null":       {strings.Replace(valid(fields{"DirectionGuid": nil}), "{", `{"DirectionGuid":null,`, 1), "Поле DirectionGuid: " + notAGuid},
+		"DirectionGuid no guid":    {valid(fields{"DirectionGuid": "x"}), "Поле DirectionGuid: " + notAGuid},
+		"DirectionGuid a number":   {valid(fields{"DirectionGuid": 1}), "Поле DirectionGuid: " + notAGuid},
+		"DirectionGuid in braces":  {valid(fields{"DirectionGuid": "{" + sc.direction.String() + "}"}), "Поле DirectionGuid: " + notAGuid},
+		"DirectionGuid as a urn":   {valid(fields{"DirectionGuid": "urn:uuid:" + sc.direction.String()}), "Поле DirectionGuid: " + notAGuid},
+		"DirectionGuid zero":       {valid(fields{"DirectionGuid": zero}), "Поле DirectionGuid: нулевой guid недопустим"},
+		"LpuFromGuid zero":         {valid(fields{"LpuFromGuid": zero}), "Поле LpuFromGuid: нулевой guid недопустим"},
+		"LpuToGuid zero":           {valid(fields{"LpuToGuid": zero}), "Поле LpuToGuid: нулевой guid недопустим"},
+		"DirectionType a number":   {valid(fields{"DirectionType": 1}), "Поле DirectionType: ожидается строка"},
+		"no id of a cell":          {valid(fields{"SlotId": nil}), "Поле SlotId: обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"},
+		"SlotGuid no guid":         {valid(fields{"SlotId": nil, "SlotGuid": "c2ab84d4-bfal-4965-a4a9-48c8306a0a84"}), "Поле SlotGuid: " + notAGuid},
+		"SlotGuid without dashes":  {valid(fields{"SlotId": nil, "SlotGuid": strings.ReplaceAll(sc.slots[0].String(), "-", "")}), "Поле SlotGuid: " + notAGuid},
+		"SlotGuid zero":            {valid(fields{"SlotId": nil, "SlotGuid": zero}), "Поле SlotGuid: нулевой guid недопустим"},
+		"SlotGuid a number":        {valid(fields{"SlotGuid": 5}), "Поле SlotGuid: ожидается строка"},
+		"SlotId a string":          {valid(fields{"SlotId": "14527455"}), "Поле SlotId: ожидается целое число"},
+		"SlotId a fraction":        {valid(fields{"SlotId": 1.5}), "Поле SlotId: ожидается целое число"},
+		"SlotId as a fraction":     {valid(fields{"SlotId": json.Number("14527457.0")}), "Поле SlotId: ожидается целое число"},
+		"SlotId 0":                 {valid(fields{"SlotId": 0}), "Поле SlotId: значение должно быть не меньше 1"},
+		"SlotId negative":          {valid(fields{"SlotId": -1}), "Поле SlotId: значение должно быть не меньше 1"},
+		"SlotId over int64":        {valid(fields{"SlotId": json.Number("9223372036854775808")}), "Поле SlotId: значение должно быть не больше 9007199254740991"},
+		"SlotId of 400 digits":     {valid(fields{"SlotId": json.Number("1" + strings.Repeat("0", 400))}), ""},
+		"Difficulty 0":             {valid(fields{"Difficulty": 0}), "Поле Difficulty: значение должно быть не меньше 1"},
+		"Difficulty -1":            {valid(fields{"Difficulty": -1}), "Поле Difficulty: значение должно быть не меньше 1"},
+		"Difficulty 17":            {valid(fields{"Difficulty": 17}), "Поле Difficulty: значение должно быть не больше 16"},
+		"Difficulty a billion":     {valid(fields{"Difficulty": 1_000_000_000}), "Поле Difficulty: значение должно быть не больше 16"},
+		"Difficulty over int32":    {valid(fields{"Difficulty": int64(1) << 40}), "Поле Difficulty: ожидается целое число от 1 до 16"},
+		"VisitComment too long":    {valid(fields{"VisitComment": strings.Repeat("ж", 1001)}), "Поле VisitComment: длина должна быть не больше 1000 символов"},
+		"IsCito a string":          {valid(fields{"IsCito": "true"}), "Поле IsCito: ожидается true или false"},
+		"OutOfSchedule a number":   {valid(fields{"OutOfSchedule": 1}), "Поле OutOfSchedule: ожидается true или false"},
+		"DocPrvdGuid missing":      {valid(sc.outOfSchedule("2019-08-21"), fields{"DocPrvdGuid": nil}), "Поле DocPrvdGuid: обязательное поле не указано"},
+		"DocPrvdGuid no guid":      {valid(sc.outOfSchedule("2019-08-21"), fields{"DocPrvdGuid": "x"}), "Поле DocPrvdGuid: " + notAGuid},
+		"DocPrvdGuid zero":         {valid(sc.outOfSchedule("2019-08-21"), fields{"DocPrvdGuid": zero}), "Поле DocPrvdGuid: нулевой guid недопустим"},
+		"Date missing":             {valid(sc.outOfSchedule(""), fields{"Date": nil}), "Поле Date: обязательное поле не указано"},
+		"Date empty":               {valid(sc.outOfSchedule("")), "Поле Date: ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"},
+		"Date nonsense":            {valid(sc.outOfSchedule("завтра")), "Поле Date: ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"},
+		"Date on 31 February":      {valid(sc.outOfSchedule("2020-02-31")), "Поле Date: ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"},
+		"Date at 25 o'clock":       {valid(sc.outOfSchedule("2019-08-21T25:00:00")), "Поле Date: ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"},
+		"Date in the year 9999":    {valid(sc.outOfSchedule("9999-12-31")), "Поле Date: дата должна быть не позже чем через 366 дней"},
+		"Date in the year 9999, Z": {valid(sc.outOfSchedule("9999-12-31T23:59:59-23:59")), "Поле Date: дата должна быть не позже чем через 366 дней"},
+		"Date too long":            {valid(sc.outOfSchedule(strings.Repeat("2", 101))), "Поле Date: длина должна быть не больше 100 символов"},
+		"Date a number":            {valid(sc.outOfSchedule(""), fields{"Date": 20190821}), "Поле Date: ожидается строка"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := sc.book(sc.person, bad.body)
+			require.Equal(t, 400, a.StatusCode, "%s", a.raw)
+			require.Equal(t, "4000", a.error.MessageCode)
+			require.EqualValues(t, "Validation", a.error.Type)
+			require.Contains(t, []string{"body_malformed", "field_invalid"}, string(a.error.Rule))
+			if bad.message != "" {
+				require.Equal(t, bad.message, a.error.Message)
+			}
+		})
+	}
+	require.Equal(t, before, sc.snapshot())
+	sc.requireDiscreetLog()
+}
+
+// requireDiscreetLog looks for what must never be in the log: tokens, the person, the body.
+func (sc *scene) requireDiscreetLog() {
+	sc.t.Helper()
+	log := sc.logs.String()
+	require.NotEmpty(sc.t, log)
+	for _, secret := range []string{"eyJ", sc.person.String(), sc.direction.String(), "Пациент", "1234567890123456"} {
+		require.NotContains(sc.t, log, secret)
+	}
+}
+
+// Promise: what is at a bound is accepted.
+func TestBoundsAreInclusive(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	for i, changes := range []fields{
+		{"VisitComment": strings.Repeat("ж", 1000)},
+		{"VisitComment": strings.Repeat("😀", 1000)},
+		{"Difficulty": 1},
+	} {
+		direction := uuid.New()
+		sc.addDirection(direction, "Laboratory")
+		a := sc.attempt(fields{"SlotId": firstSlotID + i, "DirectionGuid": direction, "DirectionType": "Laboratory"}, changes)
+		require.Equal(t, 200, a.StatusCode, "%d: %s", i, a.raw)
+	}
+	sc.attempt(fields{"SlotId": 9007199254740991}).requireRefusal(t, "slot_not_found")
+	sc.attempt(fields{"Difficulty": 16}).requireRefusal(t, "slot_full")
+}
+
+// Promise: a body that is not plain JSON is refused by its headers.
+func TestMediaTypes(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	text, err := json.Marshal(sc.request())
+	require.NoError(t, err)
+	var bomb bytes.Buffer
+	zip := gzip.NewWriter(&bomb)
+	_, err = io.CopyN(zip, zeros{}, 20<<20)
+	require.NoError(t, err)
+	require.NoError(t, zip.Close())
+
+	for name, attempt := range map[string]struct {
+		headers http.Header
+		body    []byte
+		want    int
+	}{
+		"missing":         {nil, text, 415},
+		"text":            {http.Header{"Content-Type": {"text/plain"}}, text, 415},
+		"form":            {http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, text, 415},
+		"broken":          {http.Header{"Content-Type": {"application/json; charset"}}, text, 415},
+		"another charset": {http.Header{"Content-Type": {"application/json; charset=windows-1251"}}, text, 415},
+		"a gzip bomb":     {http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}, bomb.Bytes(), 415},
+		"a hidden bomb":   {http.Header{"Content-Type": {"application/json"}}, bomb.Bytes()[:60<<10%bomb.Len()], 400},
+		"with charset":    {http.Header{"Content-Type": {"application/json; charset=UTF-8"}}, text, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(attempt.body))
+			if attempt.headers != nil {
+				request.Header = attempt.headers.Clone()
+			}
+			request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
+			require.Equal(t, attempt.want, sc.do(request).StatusCode)
+		})
+	}
+}
+
+// zeros is an endless stream.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// Promise: an anonymous client cannot make the service read its body, and nobody can make it read more than 64 KiB.
+func TestLargeBodiesAreNotRead(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	for name, attempt := range map[string]struct {
+		authorization string
+		announced     bool
+		rule          string
+	}{
+		"anonymous, announced":   {"", true, "token_missing"},
+		"anonymous, in chunks":   {"", false, "token_missing"},
+		"with token, announced":  {"Bearer " + sc.token(sc.person), true, "body_too_large"},
+		"with token, in chunks":  {"Bearer " + sc.token(sc.person), false, "body_too_large"},
+		"a bad token, in chunks": {"Bearer x", false, "token_invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			size := int64(10 << 20)
+			if attempt.rule == "body_too_large" && !attempt.announced {
+				size = 200 << 10 // more than that, and the refusal may reach a client too late that is still writing
+			}
+			var sent atomic.Int64
+			body := io.TeeReader(io.LimitReader(zeros{}, size), counter{&sent})
+			request := sc.service.request(http.MethodPost, "/appointments", body)
+			if attempt.announced {
+				request.ContentLength = size
+			}
+			request.Header.Set("Content-Type", "application/json")
+			if attempt.authorization != "" {
+				request.Header.Set("Authorization", attempt.authorization)
+			}
+			// The client asks before it sends, as curl does with a body of this size.
+			request.Header.Set("Expect", "100-continue")
+			patient := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: 10 * time.Second}}
+			response, err := patient.Do(request)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			raw, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			validateResponse(t, request, response, raw)
+			require.Contains(t, string(raw), attempt.rule)
+			// What lies in the buffers of sockets has been sent, though nobody read it.
+			require.Less(t, sent.Load(), int64(4<<20))
+			if attempt.rule != "body_too_large" {
+				require.Zero(t, sent.Load(), "not a byte was asked for")
+			}
+		})
+	}
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// Promise: each bad token gets its documented answer, before anything else of the request is looked at; the database is unchanged and the log discreet.
+func TestBadTokens(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	before := sc.snapshot()
+	good := sc.token(sc.person)
+	claims := func(changes jwt.MapClaims) jwt.MapClaims {
+		all := jwt.MapClaims{
+			"iss": "issuer", "aud": "talon", "sub": sc.person.String(), "client_application": clientGuid.String(),
+			"iat": moment.Unix(), "exp": moment.Add(time.Hour).Unix(),
+		}
+		for name, value := range changes {
+			if value == nil {
+				delete(all, name)
+			} else {
+				all[name] = value
+			}
+		}
+		return all
+	}
+	// Signed by a stranger, so that a claim that passes would show as a wrong signature.
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	sign := func(method jwt.SigningMethod, key any, claims jwt.MapClaims, kid string) string {
+		token := jwt.NewWithClaims(method, claims)
+		if kid != "" {
+			token.Header["kid"] = kid
+		}
+		text, err := token.SignedString(key)
+		require.NoError(t, err)
+		return "Bearer " + text
+	}
+	with := func(changes jwt.MapClaims) []string {
+		return []string{sign(jwt.SigningMethodES256, stranger, claims(changes), "")}
+	}
+	for name, attempt := range map[string]struct {
+		authorization []string
+		rule          string
+	}{
+		"no header":               {nil, "token_missing"},
+		"an empty header":         {[]string{""}, "token_missing"},
+		"Bearer alone":            {[]string{"Bearer"}, "token_missing"},
+		"Bearer and a space":      {[]string{"Bearer "}, "token_missing"},
+		"another scheme":          {[]string{"Basic " + good}, "token_missing"},
+		"no scheme":               {[]string{good}, "token_missing"},
+		"two headers":             {[]string{"Bearer " + good, "Bearer " + good}, "token_missing"},
+		"garbage":                 {[]string{"Bearer a.b.c"}, "token_invalid"},
+		"1 MiB":                   {[]string{"Bearer " + strings.Repeat("a", 1<<20)}, "token_invalid"},
+		"alg none":                {[]string{sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, claims(nil), "")}, "token_invalid"},
+		"alg HS256":               {[]string{sign(jwt.SigningMethodHS256, []byte(strings.Repeat("k", 32)), claims(nil), "")}, "token_invalid"},
+		"without iss":             {with(jwt.MapClaims{"iss": nil}), "token_invalid"},
+		"without aud":             {with(jwt.MapClaims{"aud": nil}), "token_invalid"},
+		"without sub":             {with(jwt.MapClaims{"sub": nil}), "token_invalid"},
+		"without exp":             {with(jwt.MapClaims{"exp": nil}), "token_invalid"},
+		"without iat":             {with(jwt.MapClaims{"iat": nil}), "token_invalid"},
+		"without client":          {with(jwt.MapClaims{"client_application": nil}), "token_invalid"},
+		"sub no guid":             {with(jwt.MapClaims{"sub": "patient"}), "token_invalid"},
+		"sub the zero guid":       {with(jwt.MapClaims{"sub": uuid.Nil.String()}), "token_invalid"},
+		"another issuer":          {with(jwt.MapClaims{"iss": "somebody"}), "token_invalid"},
+		"another audience":        {with(jwt.MapClaims{"aud": "somebody"}), "token_invalid"},
+		"not valid yet":           {with(jwt.MapClaims{"nbf": moment.Add(61 * time.Second).Unix()}), "token_invalid"},
+		"expired":                 {with(jwt.MapClaims{"exp": moment.Add(-61 * time.Second).Unix()}), "token_expired"},
+		"expired within leeway":   {with(jwt.MapClaims{"exp": moment.Add(-59 * time.Second).Unix()}), "token_signature_invalid"},
+		"signed by a stranger":    {with(nil), "token_signature_invalid"},
+		"a foreign key id":        {[]string{sign(jwt.SigningMethodES256, stranger, claims(nil), "foreign")}, "token_signature_invalid"},
+		"a signature of no bytes": {[]string{"Bearer " + good[:strings.LastIndexByte(good, '.')+1]}, "token_signature_invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sc.post("not even JSON", attempt.authorization...).requireRefusal(t, attempt.rule)
+		})
+	}
+	require.Equal(t, before, sc.snapshot())
+	sc.requireDiscreetLog()
+}
+
+// Promise: a path or a method that does not exist is answered in the one shape, too.
+func TestUnknownRoutes(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, path := range []string{"/appointments/", "//appointments", "/Appointments", "/docs/no-such-file", "/health", "/appointments/%00", "/%2e%2e/appointments"} {
+		request := s.request(http.MethodPost, path, strings.NewReader("{}"))
+		if strings.HasPrefix(path, "/docs/") {
+			request = s.request(http.MethodGet, path, nil)
+		}
+		s.do(request).requireRefusal(t, "route_not_found")
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "BREW"} {
+		s.do(s.request(method, "/appointments", nil)).requireRefusal(t, "method_not_allowed")
+	}
+}
+
+// Promise: requests above the bound are refused at once instead of waiting, while the health checks still answer.
+func TestRequestsInFlightAreBounded(t *testing.T) {
+	t.Parallel()
+	sc := startWithInFlight(t, 1)
+	tx, err := sc.db.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	answers := make(chan answer, 1)
+	go func() { answers <- sc.attempt() }()
+	sc.waitForBlocked(tx)
+
+	sc.attempt().requireRefusal(t, "overloaded")
+	require.Equal(t, 200, sc.do(sc.service.request(http.MethodGet, "/health/live", nil)).StatusCode)
+	require.Equal(t, 200, sc.do(sc.service.request(http.MethodGet, "/health/ready", nil)).StatusCode)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Equal(t, 200, (<-answers).StatusCode)
+}
+
+// Promise: a client that goes away does not leave a booking half done, nor a goroutine.
+func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	tx, err := sc.db.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	ctx, hangUp := context.WithCancel(t.Context())
+	text, err := json.Marshal(sc.request())
+	require.NoError(t, err)
+	request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(text)).WithContext(ctx)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
+	gone := make(chan error, 1)
+	go func() {
+		response, err := httpClient.Do(request)
+		if err == nil {
+			err = fmt.Errorf("answered %s", response.Status)
+			_ = response.Body.Close()
+		}
+		gone <- err
+	}()
+	sc.waitForBlocked(tx)
+	hangUp()
+	require.ErrorIs(t, <-gone, context.Canceled)
+	require.NoError(t, tx.Rollback(t.Context()))
+	sc.stop() // waits for the request
+	require.Equal(t, 0, sc.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)
+		+ (SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL)`))
+}

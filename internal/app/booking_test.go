@@ -1,0 +1,387 @@
+package app_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+)
+
+// snapshot is the content of every table, to see that a refusal changed nothing.
+func (sc *scene) snapshot() map[string]string {
+	sc.t.Helper()
+	rows, err := sc.db.Query(sc.t.Context(), `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
+	require.NoError(sc.t, err)
+	defer rows.Close()
+	var tables []string
+	for rows.Next() {
+		var table string
+		require.NoError(sc.t, rows.Scan(&table))
+		tables = append(tables, table)
+	}
+	require.NoError(sc.t, rows.Err())
+	content := map[string]string{}
+	for _, table := range tables {
+		var text string
+		require.NoError(sc.t, sc.db.QueryRow(sc.t.Context(),
+			`SELECT coalesce(string_agg(t::text, E'\n' ORDER BY t::text), '') FROM `+table+` t`).Scan(&text))
+		content[table] = text
+	}
+	return content
+}
+
+// requireInvariants holds the tables against the promises, by looking at the data alone.
+func (s *service) requireInvariants() {
+	s.t.Helper()
+	require.Zero(s.t, s.count(`SELECT count(*) FROM slot s WHERE taken <> (SELECT count(*) FROM appointment_slot o
+		JOIN appointment a ON a.lpu_guid = o.lpu_guid AND a.guid = o.appointment_guid
+		WHERE o.lpu_guid = s.lpu_guid AND o.slot_guid = s.guid AND a.cancelled_at IS NULL) OR taken > capacity`), "promise 1: cells and their visits")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT direction_guid FROM appointment WHERE cancelled_at IS NULL
+		GROUP BY direction_guid HAVING count(*) > 1) twice`), "promise 2: one visit a referral")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM appointment a WHERE cancelled_at IS NULL AND NOT EXISTS (SELECT FROM direction d
+		WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)`), "promise 5: the referral names its visit")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
+		"promise 4: one open card")
+}
+
+// Promise: the source's first example succeeds byte for byte, though its SlotGuid is no guid, and is answered with the source's values.
+func TestFirstExampleOfTheSource(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	// A copy of the referral was left by an earlier booking that was cancelled; it is used again.
+	sc.exec(`INSERT INTO direction (lpu_guid, guid, id, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, mkb_code,
+		mkb_name, lpu_from_guid, lpu_to_guid) SELECT $1, guid, 58384, lpu_guid, type, number, date, date_end, created_at, $2, speciality_code, mkb_code,
+		mkb_name, lpu_from_guid, lpu_to_guid FROM direction`, sc.to, sc.mkabTo)
+
+	a := sc.book(sc.person, `{
+  "DirectionGuid": "e714e964-d8a0-4776-b163-c708371c39a5",
+  "DirectionType": "consult",
+  "LpuFromGuid": "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
+  "LpuToGuid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",
+  "SlotGuid": "c2ab84d4-bfal-4965-a4a9-48c8306a0a84",
+  "SlotId": 14527455,
+  "Difficulty" : 2,
+  "VisitComment": "",
+  "IsCito":true
+}`)
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.JSONEq(t, `{
+		"type": "Consult",
+		"consultDirection": {
+			"id": "58384",
+			"guid": "e714e964-d8a0-4776-b163-c708371c39a5",
+			"number": "47010157096",
+			"date": "2019-08-13T00:00:00+03:00",
+			"docPrvdSenderGuid": "00000000-0000-0000-0000-000000000000",
+			"mkabGuid": "183209fc-1277-4896-aa7f-72dfcd8f03b1",
+			"reason": "",
+			"specialityCode": "92",
+			"specialityName": "",
+			"mkbCode": "A01.1",
+			"mkbName": "A",
+			"lpuFromGuid": "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
+			"lpuToGuid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",
+			"appointment": {
+				"guid": "`+a.body.ConsultDirection.Appointment.GUID.String()+`",
+				"start": "2019-08-21T08:45:00+03:00",
+				"end": "2019-08-21T09:15:00+03:00",
+				"createTime": "2019-08-20T17:52:14+03:00"
+			}
+		},
+		"laboratoryDirection": null
+	}`, a.raw)
+	require.Equal(t, 2, sc.count(`SELECT sum(taken) FROM slot`))
+	require.Equal(t, 2, sc.count(`SELECT count(*) FROM appointment_slot`))
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment WHERE is_cito AND NOT out_of_schedule AND client_guid = $1`, clientGuid))
+	sc.requireInvariants()
+}
+
+// Promise: booking into another institution writes a copy there with an id of its own, and claims the original.
+func TestDirectionIsCopied(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	a := sc.attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	appointment := a.body.ConsultDirection.Appointment.GUID
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND appointment_guid = $2 AND copied_from_lpu_guid IS NULL`, sc.from, appointment))
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND appointment_guid = $2 AND copied_from_lpu_guid = $3
+		AND mkab_guid = $4 AND id::text = $5`, sc.to, appointment, sc.from, sc.mkabTo, a.body.ConsultDirection.ID))
+	sc.requireInvariants()
+}
+
+// Promise: a copy is no referral of the institution that holds it; a second visit cannot be had through it.
+func TestCopyCannotBeBooked(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	require.Equal(t, 200, sc.attempt().StatusCode)
+	sc.attempt(fields{"LpuFromGuid": sc.to, "SlotId": firstSlotID + 1}).requireRefusal(t, "direction_not_found")
+}
+
+// Promise: within one institution nothing is copied; the referral itself carries the appointment.
+func TestBookingWithinOneLpu(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = NULL`, sc.to, sc.mkabTo)
+	a := sc.attempt(fields{"LpuFromGuid": sc.to})
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Equal(t, sc.to, a.body.ConsultDirection.LpuToGUID)
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM direction`))
+	sc.requireInvariants()
+}
+
+// Promise: which mask of a client counts depends on whether the referral leaves the institution.
+func TestRightsDependOnTheTarget(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.exec(`UPDATE client_application SET visit_direction = 4, visit_direction_other_lpu = 8`)
+	sc.exec(`UPDATE slot SET flag_access = 4`)
+	sc.attempt().requireRefusal(t, "slot_access_denied")
+	sc.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2`, sc.to, sc.mkabTo)
+	require.Equal(t, 200, sc.attempt(fields{"LpuFromGuid": sc.to}).StatusCode)
+}
+
+// Promise: a client application that nobody has registered has no rights.
+func TestUnknownClientHasNoRights(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.exec(`DELETE FROM client_application`)
+	sc.attempt().requireRefusal(t, "slot_access_denied")
+	sc.attempt(sc.outOfSchedule("2019-08-21")).requireRefusal(t, "slot_access_denied")
+}
+
+// Promise: a cell is found by its guid, too; of another institution it is not found.
+func TestSlotByGuid(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.attempt(fields{"SlotId": nil, "SlotGuid": uuid.New()}).requireRefusal(t, "slot_not_found")
+	other := uuid.New()
+	sc.exec(`INSERT INTO lpu SELECT $1, legal_entity_guid, '3', 'Третья', time_zone FROM lpu WHERE guid = $2`, other, sc.to)
+	sc.attempt(fields{"SlotId": nil, "SlotGuid": sc.slots[3], "LpuToGuid": other}).requireRefusal(t, "slot_not_found")
+	a := sc.attempt(fields{"SlotId": nil, "SlotGuid": strings.ToUpper(sc.slots[3].String())})
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Equal(t, "2019-08-21T09:30:00+03:00", a.body.ConsultDirection.Appointment.Start.Format(time.RFC3339))
+}
+
+// Promise: an optional field that is null counts as absent.
+func TestNullCountsAsAbsent(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	a := sc.book(sc.person, fmt.Sprintf(`{"DirectionGuid":%q,"DirectionType":"Consult","LpuFromGuid":%q,"LpuToGuid":%q,"SlotGuid":null,"SlotId":%d,
+		"Difficulty":null,"VisitComment":null,"IsCito":null,"OutOfSchedule":null,"DocPrvdGuid":null,"Date":null}`, sc.direction, sc.from, sc.to, firstSlotID))
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+}
+
+// Promise: out of schedule a date is read in the target institution's zone; a bare day lasts until its midnight, and today is fine.
+func TestOutOfSchedule(t *testing.T) {
+	t.Parallel()
+	for _, visit := range []struct{ date, zone, start, end string }{
+		{"2019-08-20", "Europe/Moscow", "2019-08-20T00:00:00+03:00", "2019-08-21T00:00:00+03:00"},
+		{"2019-08-20", "Asia/Vladivostok", "", ""}, // there it is the 21st by now
+		{"2019-08-21", "Asia/Vladivostok", "2019-08-21T00:00:00+10:00", "2019-08-22T00:00:00+10:00"},
+		{"2019-08-20T17:53:00", "Europe/Moscow", "2019-08-20T17:53:00+03:00", "2019-08-20T17:53:00+03:00"},
+		{"2019-08-20T17:52:13", "Europe/Moscow", "", ""},
+		{"2019-08-21T10:30", "Asia/Vladivostok", "2019-08-21T10:30:00+10:00", "2019-08-21T10:30:00+10:00"},
+		{"2019-08-21T10:30:00+03:00", "Asia/Vladivostok", "2019-08-21T17:30:00+10:00", "2019-08-21T17:30:00+10:00"},
+		{"2019-08-20T14:52:13Z", "Asia/Vladivostok", "", ""},
+		{"2018-01-01", "Europe/Moscow", "", ""},
+	} {
+		t.Run(visit.date+" "+visit.zone, func(t *testing.T) {
+			t.Parallel()
+			sc := start(t).scene()
+			sc.exec(`UPDATE lpu SET time_zone = $1 WHERE guid = $2`, visit.zone, sc.to)
+			// With OutOfSchedule the ids of the cell are not read, and Difficulty has no effect.
+			a := sc.attempt(sc.outOfSchedule(visit.date), fields{"SlotId": 1, "SlotGuid": "no guid", "Difficulty": 3})
+			if visit.start == "" {
+				a.requireRefusal(t, "slot_time_passed")
+				return
+			}
+			require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+			require.Equal(t, visit.start, a.body.ConsultDirection.Appointment.Start.Format(time.RFC3339))
+			require.Equal(t, visit.end, a.body.ConsultDirection.Appointment.End.Format(time.RFC3339))
+			require.Equal(t, 0, sc.count(`SELECT sum(taken) FROM slot`))
+			require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment WHERE out_of_schedule`))
+			sc.requireInvariants()
+		})
+	}
+}
+
+// Promise: out of schedule the documented rules about the resource and the rights hold.
+func TestOutOfScheduleIsRefused(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.attempt(sc.outOfSchedule("2019-08-21"), fields{"DocPrvdGuid": uuid.New()}).requireRefusal(t, "slot_resource_not_found")
+	sc.exec(`UPDATE client_application SET out_of_schedule = false`)
+	sc.attempt(sc.outOfSchedule("2019-08-21")).requireRefusal(t, "slot_access_denied")
+}
+
+// Promise: an examination is booked on equipment, whatever its speciality, and is answered as a laboratory referral.
+func TestLaboratory(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	examination := uuid.New()
+	sc.addDirection(examination, "Laboratory")
+	sc.exec(`UPDATE resource SET kind = 'equipment', speciality_code = '1'`)
+	sc.exec(`UPDATE direction SET urgent = true, flags = 5, comment = 'натощак', accession_number = 'A-1' WHERE guid = $1`, examination)
+	a := sc.attempt(fields{"DirectionGuid": examination, "DirectionType": "laboratory"})
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Nil(t, a.body.ConsultDirection)
+	d := a.body.LaboratoryDirection
+	require.Equal(t, api.LaboratoryDirectionTypeLaboratory, d.Type)
+	require.Equal(t, "2019-09-12T00:00:00+03:00", d.DateEnd.Format(time.RFC3339))
+	require.Equal(t, "2019-08-20T17:52:14+03:00", d.DateCreate.Format(time.RFC3339))
+	require.True(t, d.Urgent)
+	require.EqualValues(t, 5, d.Flags)
+	require.Equal(t, "натощак", d.Comment)
+	require.Equal(t, "A-1", d.AccessionNumber)
+	// One active appointment a speciality is asked of consultations only.
+	require.Equal(t, 0, sc.count(`SELECT count(*) FROM speciality_claim`))
+}
+
+// Promise: a complex slot takes adjacent cells of one resource, all or none.
+func TestComplexSlot(t *testing.T) {
+	t.Parallel()
+	for name, breakUp := range map[string]string{
+		"a cell is full":             `UPDATE slot SET taken = capacity WHERE id = 14527457`,
+		"a cell is blocked":          `UPDATE slot SET blocked = true WHERE id = 14527457`,
+		"a cell takes no visits":     `UPDATE slot SET busy_type = 2 WHERE id = 14527457`,
+		"a cell is closed to us":     `UPDATE slot SET flag_access = 0 WHERE id = 14527457`,
+		"a cell is kept for others":  `UPDATE slot SET restriction = 'pregnant' WHERE id = 14527457`,
+		"there is a gap":             `DELETE FROM slot WHERE id = 14527456`,
+		"the schedule ends too soon": `DELETE FROM slot WHERE id > 14527456`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := start(t).scene()
+			sc.run(breakUp)
+			before := sc.snapshot()
+			sc.attempt(fields{"Difficulty": 3}).requireRefusal(t, "complex_slot_failed")
+			require.Equal(t, before, sc.snapshot())
+		})
+	}
+	t.Run("all are free", func(t *testing.T) {
+		t.Parallel()
+		sc := start(t).scene()
+		a := sc.attempt(fields{"Difficulty": 4})
+		require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+		require.Equal(t, "2019-08-21T09:45:00+03:00", a.body.ConsultDirection.Appointment.End.Format(time.RFC3339))
+		sc.requireInvariants()
+	})
+}
+
+// Promise: the card is made from the master patient index, its policy is linked, and it stays where the booking after it fails.
+func TestMkabIsMade(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.allowMkab()
+	sc.exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, sc.slots[1])
+	sc.attempt(fields{"Difficulty": 2}).requireRefusal(t, "complex_slot_failed")
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.lpu_guid = mkab.lpu_guid AND p.mkab_guid = mkab.guid
+		WHERE mkab.lpu_guid = $1 AND person_guid = $2 AND p.number = '1234567890123456'`, sc.to, sc.person))
+
+	a := sc.attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND guid = $2`, sc.to, a.body.ConsultDirection.MkabGUID))
+}
+
+// Promise: a closed card does not hide an open one.
+func TestOpenMkabCounts(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, sc.to)
+	open := uuid.New()
+	sc.addMkab(sc.to, open, sc.person)
+	a := sc.attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Equal(t, open, a.body.ConsultDirection.MkabGUID)
+}
+
+// Promise: one active appointment a speciality is a setting of the region; a visit that has ended, or of another speciality, does not count.
+func TestOneActiveAppointmentASpeciality(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"the setting is off":        `INSERT INTO setting VALUES ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'false')`,
+		"the other visit has ended": `UPDATE speciality_claim SET start_at = '2019-08-20T17:00+03', end_at = '2019-08-20T17:52:14+03'`,
+		"another speciality":        `UPDATE direction SET speciality_code = '7' WHERE appointment_guid IS NULL; UPDATE resource SET speciality_code = '7'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := start(t).scene()
+			require.Equal(t, 200, sc.attempt().StatusCode)
+			another := uuid.New()
+			sc.addDirection(another, "Consult")
+			sc.run(change)
+			a := sc.attempt(fields{"DirectionGuid": another, "SlotId": firstSlotID + 1})
+			require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+			sc.requireInvariants()
+		})
+	}
+}
+
+// Promise: whoever loses a race for the referral or the speciality gets its documented answer, and leaves nothing behind.
+func TestLostRaces(t *testing.T) {
+	t.Parallel()
+	t.Run("referral", func(t *testing.T) {
+		t.Parallel()
+		sc := start(t).scene()
+		sc.attemptWhile(`UPDATE direction SET appointment_guid = gen_random_uuid()`).requireRefusal(t, "direction_already_booked")
+		require.Equal(t, 0, sc.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
+	})
+	t.Run("speciality", func(t *testing.T) {
+		t.Parallel()
+		sc := start(t).scene()
+		a := sc.attemptWhile(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Кабинет 5', '2019-08-22T09:00+03', '2019-08-22T09:15+03')`,
+			sc.person, sc.to)
+		a.requireRefusal(t, "speciality_already_booked")
+		require.Equal(t, "Вы уже записаны Кабинет 5 на 22.08.2019 09:00. Запрещено иметь более одной активной записи на прием на одну специальность.", a.error.Message)
+		require.Equal(t, 0, sc.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment)`))
+	})
+	t.Run("later cell of a complex slot", func(t *testing.T) {
+		t.Parallel()
+		sc := start(t).scene()
+		tx, err := sc.db.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `UPDATE slot SET taken = capacity WHERE guid = $1`, sc.slots[1])
+		require.NoError(t, err)
+		answers := make(chan answer, 1)
+		go func() { answers <- sc.attempt(fields{"Difficulty": 2}) }()
+		sc.waitForBlocked(tx)
+		require.NoError(t, tx.Commit(t.Context()))
+		(<-answers).requireRefusal(t, string(booking.ComplexSlotFailed))
+		require.Equal(t, 1, sc.count(`SELECT sum(taken) FROM slot`))
+	})
+}
+
+// Promise: of many bookings of one cell at once, as many succeed as it has places; the others get a documented answer.
+func TestRaceForOneCell(t *testing.T) {
+	t.Parallel()
+	const patients, places = 24, 3
+	sc := start(t).scene()
+	sc.exec(`UPDATE slot SET capacity = $1 WHERE id = $2`, places, firstSlotID)
+	answers := make(chan answer, patients)
+	for range patients {
+		person, direction := uuid.New(), uuid.New()
+		sc.addPerson(person, "1980-01-01")
+		sc.addMkab(sc.from, person, person)
+		sc.addMkab(sc.to, person, person)
+		sc.addDirection(direction, "Consult")
+		sc.exec(`UPDATE direction SET mkab_guid = $1 WHERE guid = $2`, person, direction)
+		go func() { answers <- sc.book(person, sc.request(fields{"DirectionGuid": direction})) }()
+	}
+	booked := 0
+	for range patients {
+		a := <-answers
+		if a.StatusCode == 200 {
+			booked++
+			continue
+		}
+		require.Contains(t, []string{"slot_full", "slot_taken"}, string(a.error.Rule), "%s", a.raw)
+	}
+	require.Equal(t, places, booked)
+	sc.requireInvariants()
+}

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/url"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config is all that can be set, each by one environment variable. docs/configuration.md is its table.
+type Config struct {
+	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
+	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
+	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT" envDefault:"10s"`
+	MaxInFlight   int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
+	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
+
+	DatabaseURL    Secret `env:"DATABASE_URL"`
+	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"16"`
+	MigrateAtStart bool   `env:"TALON_MIGRATE" envDefault:"true"`
+
+	TokenIssuer   string `env:"TALON_TOKEN_ISSUER"`
+	TokenAudience string `env:"TALON_TOKEN_AUDIENCE"`
+	JWKSURL       string `env:"TALON_JWKS_URL"`
+	JWKSFile      string `env:"TALON_JWKS_FILE"`
+	PEMFile       string `env:"TALON_PEM_FILE"`
+	HS256Secret   Secret `env:"TALON_HS256_SECRET"`
+	DemoKeyFile   string `env:"TALON_DEMO_KEY_FILE"`
+
+	MipURL              string        `env:"TALON_MIP_URL"`
+	MipAuthURL          string        `env:"TALON_MIP_AUTH_URL"`
+	MipClientID         string        `env:"TALON_MIP_CLIENT_ID"`
+	MipClientSecret     Secret        `env:"TALON_MIP_CLIENT_SECRET"`
+	MipScopes           []string      `env:"TALON_MIP_SCOPES"`
+	MipIdentifierSystem string        `env:"TALON_MIP_IDENTIFIER_SYSTEM"`
+	MipSnilsSystem      string        `env:"TALON_MIP_SNILS_SYSTEM"`
+	MipPolicySystem     string        `env:"TALON_MIP_POLICY_SYSTEM"`
+	MipTimeout          time.Duration `env:"TALON_MIP_TIMEOUT" envDefault:"3s"`
+}
+
+// Secret is a setting that is never shown.
+type Secret string
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(hidden)"
+}
+
+// LogValue hides the secret from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// ReadConfig reads the settings from the environment given. It reports all that is wrong at once, without the values.
+func ReadConfig(environment map[string]string) (Config, error) {
+	var config Config
+	unreadable, err := unreadable(env.ParseWithOptions(&config, env.Options{Environment: environment}))
+	if err != nil {
+		return Config{}, err
+	}
+	if err := config.validate(unreadable); err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// unreadable gives the variables that could not be read, with what was expected.
+func unreadable(err error) (map[string]string, error) {
+	names := map[string]string{}
+	if err == nil {
+		return names, nil
+	}
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	for _, one := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(one, &parse) {
+			return nil, fmt.Errorf("read the settings: %w", one)
+		}
+		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+		names[field.Tag.Get("env")] = parse.Type.String()
+	}
+	return names, nil
+}
+
+func (c *Config) validate(unreadable map[string]string) error {
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(unreadable)) {
+		problems = append(problems, fmt.Errorf("%s: cannot be read as %s", name, unreadable[name]))
+	}
+	require := func(ok bool, name, problem string) {
+		if _, known := unreadable[name]; !ok && !known {
+			problems = append(problems, fmt.Errorf("%s: %s", name, problem))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Addr)
+	require(err == nil, "TALON_ADDR", "must be host:port")
+	require(c.Timeout > 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be above 0 and at most 1m")
+	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
+	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")
+	require(c.DatabaseURL != "", "DATABASE_URL", "must be given")
+	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
+	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
+	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
+	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.DemoKeyFile != "",
+		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET", "one must be given, to verify tokens with")
+	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret, "TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
+	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout, "TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
+	for _, address := range []struct{ name, value string }{
+		{"TALON_JWKS_URL", c.JWKSURL}, {"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
+	} {
+		parsed, err := url.Parse(address.value)
+		require(address.value == "" || err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != "",
+			address.name, "must be an http or https address")
+	}
+	return errors.Join(problems...)
+}
+
+// minSecret is the shortest HS256 secret, in bytes: as long as the hash (RFC 7518, 3.2).
+const minSecret = 32
+
+// Print writes the settings in force, one a line, secrets hidden.
+func (c Config) Print(w io.Writer) error {
+	value := reflect.ValueOf(c)
+	for i, field := range reflect.VisibleFields(value.Type()) {
+		if _, err := fmt.Fprintf(w, "%s=%v\n", field.Tag.Get("env"), value.Field(i).Interface()); err != nil {
+			return fmt.Errorf("print the settings: %w", err)
+		}
+	}
+	return nil
+}

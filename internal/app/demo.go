@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/internal/auth"
+	"talon.example/internal/demo"
+	"talon.example/internal/localpg"
+	"talon.example/migrations"
+)
+
+// The issuer and audience of demo tokens, where the settings name none.
+const (
+	demoIssuer   = "talon-demo"
+	demoAudience = "talon"
+)
+
+// stopTimeout bounds the stop of the private PostgreSQL, which comes after the context is done.
+const stopTimeout = 30 * time.Second
+
+// demo serves the demo data: on the database given, else on a private PostgreSQL that it starts and stops.
+func (c *command) demo(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	reset := flags.Bool("reset", false, "put the demo data back as on the first day, and end")
+	if err := c.parse(flags, args); err != nil {
+		return err
+	}
+	dir, err := localpg.DefaultDir()
+	if err != nil {
+		return err
+	}
+	database, stop, err := c.demoDatabase(ctx, dir, *reset)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := migrations.Up(ctx, database); err != nil {
+		return err
+	}
+	state, err := loadDemo(ctx, database, *reset)
+	if err != nil {
+		return err
+	}
+	if *reset {
+		fmt.Fprintln(c.stdout, "The demo data are as on the first day.")
+		return nil
+	}
+
+	keyFile := c.environmentOr("TALON_DEMO_KEY_FILE", filepath.Join(filepath.Dir(dir), "demo-key.pem"))
+	key, err := auth.EnsureDemoKey(keyFile)
+	if err != nil {
+		return fmt.Errorf("make the demo key: %w", err)
+	}
+	settings := maps.Clone(c.environment)
+	settings["DATABASE_URL"] = database
+	settings["TALON_DEMO_KEY_FILE"] = keyFile
+	settings["TALON_TOKEN_ISSUER"] = c.environmentOr("TALON_TOKEN_ISSUER", demoIssuer)
+	settings["TALON_TOKEN_AUDIENCE"] = c.environmentOr("TALON_TOKEN_AUDIENCE", demoAudience)
+	settings["TALON_SHUTDOWN_DELAY"] = c.environmentOr("TALON_SHUTDOWN_DELAY", "0s") // no load balancer waits here
+	config, err := ReadConfig(settings)
+	if err != nil {
+		return err
+	}
+	token, err := key.Sign(auth.Token{Person: demo.Patient, Client: demo.Client}, config.TokenIssuer, config.TokenAudience, time.Now(), 12*time.Hour)
+	if err != nil {
+		return fmt.Errorf("sign the demo token: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: config.LogLevel}))
+	return serve(ctx, config, log, func(addr net.Addr) { c.welcome(addr, token, keyFile, state) })
+}
+
+// demoDatabase gives the database to use and what ends it: the one given, else a private one, which a reset may find running already.
+func (c *command) demoDatabase(ctx context.Context, dir string, reset bool) (url string, stop func() error, err error) {
+	if given := c.environment["DATABASE_URL"]; given != "" {
+		return given, func() error { return nil }, nil
+	}
+	if _, err := localpg.FindOrInstall(ctx, c.stderr); err != nil {
+		return "", nil, err
+	}
+	cluster, err := localpg.Start(ctx, localpg.Options{Dir: dir, Durable: true})
+	var running *localpg.RunningError
+	switch {
+	case errors.As(err, &running) && reset:
+		return running.URL("postgres"), func() error { return nil }, nil
+	case err != nil:
+		return "", nil, fmt.Errorf("start the private PostgreSQL: %w", err)
+	}
+	return cluster.URL("postgres"), func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		return cluster.Stop(ctx)
+	}, nil
+}
+
+func loadDemo(ctx context.Context, database string, reset bool) (demo.State, error) {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return demo.State{}, fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if reset {
+		return demo.State{}, demo.Reset(ctx, conn, time.Now())
+	}
+	return demo.Ensure(ctx, conn, time.Now())
+}
+
+// welcome ends the first minutes with something to click and something to paste.
+func (c *command) welcome(addr net.Addr, token, keyFile string, state demo.State) {
+	base := "http://" + addr.String()
+	var text strings.Builder
+	fmt.Fprintf(&text, `
+Talon is ready. Try it in the browser: Authorize with the token, then Try it out.
+
+  %s/docs/
+
+The token of the first example's patient, valid for 12 hours:
+
+%s
+
+Book the source's first example:
+
+curl -s %s/appointments -H 'Content-Type: application/json' \
+  -H 'Authorization: Bearer %s' \
+  -d '%s'
+
+`, base, token, base, token, demo.FirstExample)
+	if !state.FirstExampleFree {
+		text.WriteString("That referral is booked already, which it will answer; make demo-reset puts the demo data back.\n")
+	}
+	fmt.Fprintf(&text, "Tokens of other patients: TALON_DEMO_KEY_FILE=%s bin/talon token --person GUID\nCtrl-C stops all of it.\n\n", keyFile)
+	fmt.Fprint(c.stdout, text.String())
+}
