@@ -394,7 +394,7 @@ func TestContractListsTheRules(t *testing.T) {
 	}
 	require.Equal(t, ruleNames(t), listed)
 	var stated []booking.Name
-	for _, quoted := range regexp.MustCompile("(?m)^\\| [0-9]+\\..*$").FindAllString(doc.Paths.Find("/appointments").Post.Description, -1) {
+	for _, quoted := range regexp.MustCompile(`(?m)^\| [0-9]+\..*$`).FindAllString(doc.Paths.Find("/appointments").Post.Description, -1) {
 		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(quoted, -1) {
 			stated = append(stated, booking.Name(name[1]))
 		}

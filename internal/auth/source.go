@@ -104,8 +104,8 @@ func jwksURL(address string, log *slog.Logger) (*source, error) {
 	if target.Host == "" || (target.Scheme != "https" && (target.Scheme != "http" || !isLoopback(target.Hostname()))) {
 		return nil, fmt.Errorf("%s: neither https nor a loopback host", name)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableKeepAlives = true // once an hour: an idle connection would only be one more thing to close
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library says so
+	transport.DisableKeepAlives = true                           // once an hour: an idle connection would only be one more thing to close
 	client := &http.Client{
 		Transport: transport,
 		Timeout:   fetchTimeout,

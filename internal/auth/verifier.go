@@ -96,7 +96,8 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Token, er
 		return known.token, nil
 	}
 
-	envelope, _, err := v.parser.ParseUnverified(raw, jwt.MapClaims{})
+	claims := jwt.MapClaims{}
+	envelope, _, err := v.parser.ParseUnverified(raw, claims)
 	if err != nil {
 		// The library's error may quote the token, such as a number out of range.
 		return Token{}, fmt.Errorf("%w: not a JWT, or of an unknown algorithm", ErrInvalid)
@@ -105,7 +106,7 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Token, er
 	if err != nil {
 		return Token{}, err
 	}
-	said, err := v.readClaims(envelope.Claims.(jwt.MapClaims))
+	said, err := v.readClaims(claims)
 	if err != nil {
 		return Token{}, err
 	}

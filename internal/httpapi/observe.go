@@ -55,8 +55,8 @@ func (s *server) observe(c *gin.Context) {
 		attributes = append(attributes, slog.Any("client", client))
 	}
 	level := slog.LevelInfo
-	if outcome, ok := c.Get(outcomeKey); ok {
-		refusal := outcome.(*booking.Refusal)
+	outcome, _ := c.Get(outcomeKey)
+	if refusal, ok := outcome.(*booking.Refusal); ok {
 		attributes = append(attributes, slog.String("rule", string(refusal.Rule)))
 		if cause := refusal.Unwrap(); cause != nil {
 			attributes = append(attributes, slog.String("cause", cause.Error()))

@@ -14,7 +14,7 @@ import (
 type pipeline struct {
 	db.DBTX
 
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // results are read by generated code, which has no context to give
 	batch   pgx.Batch
 	results pgx.BatchResults
 }
