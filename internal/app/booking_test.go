@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/internal/app"
 	"talon.example/internal/booking"
 )
 
@@ -287,6 +289,33 @@ func TestMkabIsMade(t *testing.T) {
 	a := sc.attempt()
 	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
 	require.Equal(t, 1, sc.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND guid = $2`, sc.to, a.body.ConsultDirection.MkabGUID))
+}
+
+// Promise: the card is made from a FHIR server, too, which is asked with a ticket.
+func TestMkabIsMadeFromARemoteIndex(t *testing.T) {
+	t.Parallel()
+	address := httptestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"access_token":"ticket","token_type":"Bearer","expires_in":3600}`))
+			return
+		}
+		if r.URL.Path != "/fhir/Patient" || r.Header.Get("Authorization") != "Bearer ticket" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, value, _ := strings.Cut(r.URL.Query().Get("identifier"), "|")
+		w.Header().Set("Content-Type", "application/fhir+json")
+		_, _ = fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient",
+			"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
+			"name":[{"family":"Удаленный","given":["Пациент","Второй"]}],"gender":"female","birthDate":"1980-02-29"}}]}`, value)
+	}))
+	sc := start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = address+"/fhir", address+"/token" }).scene()
+	sc.allowMkab()
+	a := sc.attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.mkab_guid = mkab.guid WHERE mkab.lpu_guid = $1
+		AND surname = 'Удаленный' AND name = 'Пациент' AND patronymic = 'Второй' AND sex = 'female' AND p.number = '7700000000000001'`, sc.to))
 }
 
 // Promise: a closed card does not hide an open one.
