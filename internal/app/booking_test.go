@@ -385,32 +385,3 @@ func TestLostRaces(t *testing.T) {
 		require.Equal(t, 1, sc.count(`SELECT sum(taken) FROM slot`))
 	})
 }
-
-// Promise: of many bookings of one cell at once, as many succeed as it has places; the others get a documented answer.
-func TestRaceForOneCell(t *testing.T) {
-	t.Parallel()
-	const patients, places = 24, 3
-	sc := start(t).scene()
-	sc.exec(`UPDATE slot SET capacity = $1 WHERE id = $2`, places, firstSlotID)
-	answers := make(chan answer, patients)
-	for range patients {
-		person, direction := uuid.New(), uuid.New()
-		sc.addPerson(person, "1980-01-01")
-		sc.addMkab(sc.from, person, person)
-		sc.addMkab(sc.to, person, person)
-		sc.addDirection(direction, "Consult")
-		sc.exec(`UPDATE direction SET mkab_guid = $1 WHERE guid = $2`, person, direction)
-		go func() { answers <- sc.book(person, sc.request(fields{"DirectionGuid": direction})) }()
-	}
-	booked := 0
-	for range patients {
-		a := <-answers
-		if a.StatusCode == 200 {
-			booked++
-			continue
-		}
-		require.Contains(t, []string{"slot_full", "slot_taken"}, string(a.error.Rule), "%s", a.raw)
-	}
-	require.Equal(t, places, booked)
-	sc.requireInvariants()
-}

@@ -28,6 +28,8 @@ const firstSlotID = 14527455
 
 func (s *service) scene() *scene {
 	s.t.Helper()
+	s.exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, clientGuid)
+	s.exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
 	sc := &scene{
 		service:   s,
 		person:    uuid.MustParse("5e550000-0000-4000-8000-000000000001"),
@@ -38,21 +40,48 @@ func (s *service) scene() *scene {
 		mkabFrom:  uuid.New(),
 		mkabTo:    uuid.MustParse("183209fc-1277-4896-aa7f-72dfcd8f03b1"),
 	}
+	sc.furnish("1", "2")
+	return sc
+}
+
+// another is a scene next to the others, with guids of its own.
+func (s *service) another() *scene {
+	s.t.Helper()
+	sc := &scene{
+		service: s, person: uuid.New(), direction: uuid.New(), from: uuid.New(), to: uuid.New(), doctor: uuid.New(), mkabFrom: uuid.New(), mkabTo: uuid.New(),
+	}
+	sc.furnish(sc.from.String(), sc.to.String())
+	return sc
+}
+
+// furnish makes what the scene is about; the institutions get the codes given.
+func (sc *scene) furnish(fromCode, toCode string) {
+	sc.t.Helper()
 	entity := uuid.New()
-	s.exec(`INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо')`, entity)
-	s.exec(`INSERT INTO lpu VALUES ($1, $3, '1', 'Источник', 'Europe/Moscow'), ($2, $3, '2', 'Цель', 'Europe/Moscow')`, sc.from, sc.to, entity)
-	s.exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, clientGuid)
-	s.exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
+	sc.exec(`INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо')`, entity)
+	sc.exec(`INSERT INTO lpu VALUES ($1, $3, $4, 'Источник', 'Europe/Moscow'), ($2, $3, $5, 'Цель', 'Europe/Moscow')`, sc.from, sc.to, entity, fromCode, toCode)
 	sc.addPerson(sc.person, "1980-02-29")
 	sc.addMkab(sc.from, sc.mkabFrom, sc.person)
 	sc.addMkab(sc.to, sc.mkabTo, sc.person)
 	sc.addDirection(sc.direction, "Consult")
-	s.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Терапевт', '92')`, sc.to, sc.doctor)
+	sc.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Терапевт', '92')`, sc.to, sc.doctor)
 	for i := range 4 {
 		start := time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, moment.Location())
 		sc.slots = append(sc.slots, sc.addSlot(sc.doctor, firstSlotID+i, start, 1))
 	}
-	return sc
+}
+
+// patient adds a person with cards in both institutions and a referral for a consultation.
+func (sc *scene) patient() (person, direction uuid.UUID) {
+	sc.t.Helper()
+	person, direction = uuid.New(), uuid.New()
+	card := uuid.New()
+	sc.addPerson(person, "1980-01-01")
+	sc.addMkab(sc.from, card, person)
+	sc.addMkab(sc.to, card, person)
+	sc.addDirection(direction, "Consult")
+	sc.exec(`UPDATE direction SET mkab_guid = $1 WHERE lpu_guid = $2 AND guid = $3`, card, sc.from, direction)
+	return person, direction
 }
 
 // addPerson adds a person to the local master patient index.

@@ -12,11 +12,11 @@ import (
 )
 
 // Facts implements booking.Store. Each statement is about one institution or one person, so that each would be answered by one machine of a
-// distributed database.
+// distributed database. All see one snapshot: between two of them another booking may commit, and half of it would be refused by the wrong rule.
 func (s *Store) Facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
 	load := newPipeline(ctx, s.pool)
+	load.queue("begin isolation level repeatable read read only")
 	queries := db.New(load)
-
 	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
 		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
 	})
@@ -37,8 +37,10 @@ func (s *Store) Facts(ctx context.Context, patient booking.Patient, request book
 		slots = queries.SlotFacts(ctx, []db.SlotFactsParams{slotParams(request)})
 	}
 
+	load.queue("commit")
+
 	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
-	read := reader{zones: &s.zones, facts: facts}
+	read := reader{zones: &s.zones, facts: facts, err: load.exec()}
 	direction.QueryRow(read.direction)
 	taps.QueryRow(read.tap)
 	active.Query(read.active)

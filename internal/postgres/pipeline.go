@@ -31,13 +31,23 @@ func (p *pipeline) SendBatch(_ context.Context, batch *pgx.Batch) pgx.BatchResul
 	return gathered{p}
 }
 
+// queue gathers a statement without rows; exec reads that it was done.
+func (p *pipeline) queue(sql string) {
+	p.batch.Queue(sql)
+}
+
+func (p *pipeline) exec() error {
+	_, err := p.sent().Exec()
+	return err
+}
+
 // begin makes the pipeline begin a transaction first; begun reads that it has. It is left open by close, for the caller to end.
 func (p *pipeline) begin() {
 	p.batch.BeginTx(pgx.TxOptions{})
 }
 
 func (p *pipeline) begun() (pgx.Tx, error) {
-	_, err := p.sent().Exec()
+	err := p.exec()
 	return p.sent().Tx(), err
 }
 
