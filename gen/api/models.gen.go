@@ -292,14 +292,14 @@ type AppointmentRequest struct {
 
 // AppointmentResult What was booked (Результат создания записи по направлению). One of the two referral fields is filled, by `type`; the other is `null`.
 type AppointmentResult struct {
+	// Type The referral's type (Тип направления).
+	Type AppointmentResultType `json:"type"`
+
 	// ConsultDirection The referral for a consultation (Направление на консультацию).
 	ConsultDirection *ConsultDirection `json:"consultDirection"`
 
 	// LaboratoryDirection The referral for an examination (Направление на исследование).
 	LaboratoryDirection *LaboratoryDirection `json:"laboratoryDirection"`
-
-	// Type The referral's type (Тип направления).
-	Type AppointmentResultType `json:"type"`
 }
 
 // AppointmentResultType The referral's type (Тип направления).
@@ -307,8 +307,14 @@ type AppointmentResultType string
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
 type ConsultDirection struct {
-	// Appointment The appointment (запись на прием) of a referral.
-	Appointment DirectionAppointment `json:"appointment"`
+	// ID Its number in the target institution's own list.
+	ID string `json:"id"`
+
+	// GUID Its guid (the same in every institution).
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
 
 	// Date Its date (дата направления), as that day's midnight.
 	Date time.Time `json:"date"`
@@ -316,29 +322,8 @@ type ConsultDirection struct {
 	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
 	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
 
-	// GUID Its guid (the same in every institution).
-	GUID openapi_types.UUID `json:"guid"`
-
-	// ID Its number in the target institution's own list.
-	ID string `json:"id"`
-
-	// LpuFromGUID The institution that referred.
-	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
-
-	// LpuToGUID The institution that the visit is in.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
-
 	// MkabGUID The patient's card (МКАБ) in the target institution.
 	MkabGUID openapi_types.UUID `json:"mkabGuid"`
-
-	// MkbCode The diagnosis, ICD-10 (код МКБ).
-	MkbCode string `json:"mkbCode"`
-
-	// MkbName The diagnosis in words.
-	MkbName string `json:"mkbName"`
-
-	// Number Its number on paper (номер направления).
-	Number string `json:"number"`
 
 	// Reason The reason (обоснование).
 	Reason string `json:"reason"`
@@ -348,21 +333,34 @@ type ConsultDirection struct {
 
 	// SpecialityName The speciality's name.
 	SpecialityName string `json:"specialityName"`
+
+	// MkbCode The diagnosis, ICD-10 (код МКБ).
+	MkbCode string `json:"mkbCode"`
+
+	// MkbName The diagnosis in words.
+	MkbName string `json:"mkbName"`
+
+	// LpuFromGUID The institution that referred.
+	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
+
+	// LpuToGUID The institution that the visit is in.
+	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	Appointment DirectionAppointment `json:"appointment"`
 }
 
 // DirectionAppointment The appointment (запись на прием) of a referral.
 type DirectionAppointment struct {
-	// CreateTime When it was booked.
-	CreateTime time.Time `json:"createTime"`
-
-	// End When it ends: the end of its last cell. Out of schedule the length is not known: the same as `start`, or the next midnight for a visit on a day without a time.
-	End time.Time `json:"end"`
-
 	// GUID Its guid.
 	GUID openapi_types.UUID `json:"guid"`
 
 	// Start When the visit begins.
 	Start time.Time `json:"start"`
+
+	// End When it ends: the end of its last cell. Out of schedule the length is not known: the same as `start`, or the next midnight for a visit on a day without a time.
+	End time.Time `json:"end"`
+
+	// CreateTime When it was booked.
+	CreateTime time.Time `json:"createTime"`
 }
 
 // Error The one shape of every answer that is not 2xx.
@@ -376,14 +374,14 @@ type Error struct {
 	// MessageCode The documented code (Код сообщения).
 	MessageCode string `json:"message_code"`
 
-	// RequestID The id of this request in the service's log.
-	RequestID openapi_types.UUID `json:"request_id"`
-
-	// Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
-	Rule Rule `json:"rule"`
-
 	// Type The documented type (Тип ошибки).
 	Type ErrorType `json:"type"`
+
+	// Rule Which rule answers. Branch on this.
+	Rule Rule `json:"rule"`
+
+	// RequestID The id of this request in the service's log.
+	RequestID openapi_types.UUID `json:"request_id"`
 }
 
 // ErrorType The documented type (Тип ошибки).
@@ -400,14 +398,20 @@ type HealthStatus string
 
 // LaboratoryDirection A referral for an examination, as the target institution holds it.
 type LaboratoryDirection struct {
+	// ID Its number in the target institution's own list.
+	ID string `json:"id"`
+
+	// GUID Its guid (the same in every institution).
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
+
+	// Type Its type.
+	Type LaboratoryDirectionType `json:"type"`
+
 	// AccessionNumber The number of the image or specimen (accession number).
 	AccessionNumber string `json:"accessionNumber"`
-
-	// Appointment The appointment (запись на прием) of a referral.
-	Appointment DirectionAppointment `json:"appointment"`
-
-	// Comment A comment.
-	Comment string `json:"comment"`
 
 	// Date Its date (дата направления), as that day's midnight.
 	Date time.Time `json:"date"`
@@ -418,35 +422,27 @@ type LaboratoryDirection struct {
 	// DateEnd Until when it is valid (30 days after its date), as that day's midnight.
 	DateEnd time.Time `json:"dateEnd"`
 
-	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
-	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
-
 	// Flags Its flags.
 	Flags int32 `json:"flags"`
 
-	// GUID Its guid (the same in every institution).
-	GUID openapi_types.UUID `json:"guid"`
+	// Urgent It is urgent.
+	Urgent bool `json:"urgent"`
 
-	// ID Its number in the target institution's own list.
-	ID string `json:"id"`
+	// Comment A comment.
+	Comment string `json:"comment"`
+
+	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
+	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
+
+	// MkabGUID The patient's card (МКАБ) in the target institution.
+	MkabGUID openapi_types.UUID `json:"mkabGuid"`
 
 	// LpuFromGUID The institution that referred.
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
 	// LpuToGUID The institution that the visit is in.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
-
-	// MkabGUID The patient's card (МКАБ) in the target institution.
-	MkabGUID openapi_types.UUID `json:"mkabGuid"`
-
-	// Number Its number on paper (номер направления).
-	Number string `json:"number"`
-
-	// Type Its type.
-	Type LaboratoryDirectionType `json:"type"`
-
-	// Urgent It is urgent.
-	Urgent bool `json:"urgent"`
+	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	Appointment DirectionAppointment `json:"appointment"`
 }
 
 // LaboratoryDirectionType Its type.
@@ -460,6 +456,9 @@ type BadRequest = Error
 
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
+
+// Failure The one shape of every answer that is not 2xx.
+type Failure = Error
 
 // Forbidden The one shape of every answer that is not 2xx.
 type Forbidden = Error

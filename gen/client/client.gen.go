@@ -301,14 +301,14 @@ type AppointmentRequest struct {
 
 // AppointmentResult What was booked (Результат создания записи по направлению). One of the two referral fields is filled, by `type`; the other is `null`.
 type AppointmentResult struct {
+	// Type The referral's type (Тип направления).
+	Type AppointmentResultType `json:"type"`
+
 	// ConsultDirection The referral for a consultation (Направление на консультацию).
 	ConsultDirection *ConsultDirection `json:"consultDirection"`
 
 	// LaboratoryDirection The referral for an examination (Направление на исследование).
 	LaboratoryDirection *LaboratoryDirection `json:"laboratoryDirection"`
-
-	// Type The referral's type (Тип направления).
-	Type AppointmentResultType `json:"type"`
 }
 
 // AppointmentResultType The referral's type (Тип направления).
@@ -316,8 +316,14 @@ type AppointmentResultType string
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
 type ConsultDirection struct {
-	// Appointment The appointment (запись на прием) of a referral.
-	Appointment DirectionAppointment `json:"appointment"`
+	// ID Its number in the target institution's own list.
+	ID string `json:"id"`
+
+	// GUID Its guid (the same in every institution).
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
 
 	// Date Its date (дата направления), as that day's midnight.
 	Date time.Time `json:"date"`
@@ -325,29 +331,8 @@ type ConsultDirection struct {
 	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
 	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
 
-	// GUID Its guid (the same in every institution).
-	GUID openapi_types.UUID `json:"guid"`
-
-	// ID Its number in the target institution's own list.
-	ID string `json:"id"`
-
-	// LpuFromGUID The institution that referred.
-	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
-
-	// LpuToGUID The institution that the visit is in.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
-
 	// MkabGUID The patient's card (МКАБ) in the target institution.
 	MkabGUID openapi_types.UUID `json:"mkabGuid"`
-
-	// MkbCode The diagnosis, ICD-10 (код МКБ).
-	MkbCode string `json:"mkbCode"`
-
-	// MkbName The diagnosis in words.
-	MkbName string `json:"mkbName"`
-
-	// Number Its number on paper (номер направления).
-	Number string `json:"number"`
 
 	// Reason The reason (обоснование).
 	Reason string `json:"reason"`
@@ -357,21 +342,34 @@ type ConsultDirection struct {
 
 	// SpecialityName The speciality's name.
 	SpecialityName string `json:"specialityName"`
+
+	// MkbCode The diagnosis, ICD-10 (код МКБ).
+	MkbCode string `json:"mkbCode"`
+
+	// MkbName The diagnosis in words.
+	MkbName string `json:"mkbName"`
+
+	// LpuFromGUID The institution that referred.
+	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
+
+	// LpuToGUID The institution that the visit is in.
+	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	Appointment DirectionAppointment `json:"appointment"`
 }
 
 // DirectionAppointment The appointment (запись на прием) of a referral.
 type DirectionAppointment struct {
-	// CreateTime When it was booked.
-	CreateTime time.Time `json:"createTime"`
-
-	// End When it ends: the end of its last cell. Out of schedule the length is not known: the same as `start`, or the next midnight for a visit on a day without a time.
-	End time.Time `json:"end"`
-
 	// GUID Its guid.
 	GUID openapi_types.UUID `json:"guid"`
 
 	// Start When the visit begins.
 	Start time.Time `json:"start"`
+
+	// End When it ends: the end of its last cell. Out of schedule the length is not known: the same as `start`, or the next midnight for a visit on a day without a time.
+	End time.Time `json:"end"`
+
+	// CreateTime When it was booked.
+	CreateTime time.Time `json:"createTime"`
 }
 
 // Error The one shape of every answer that is not 2xx.
@@ -385,14 +383,14 @@ type Error struct {
 	// MessageCode The documented code (Код сообщения).
 	MessageCode string `json:"message_code"`
 
-	// RequestID The id of this request in the service's log.
-	RequestID openapi_types.UUID `json:"request_id"`
-
-	// Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
-	Rule Rule `json:"rule"`
-
 	// Type The documented type (Тип ошибки).
 	Type ErrorType `json:"type"`
+
+	// Rule Which rule answers. Branch on this.
+	Rule Rule `json:"rule"`
+
+	// RequestID The id of this request in the service's log.
+	RequestID openapi_types.UUID `json:"request_id"`
 }
 
 // ErrorType The documented type (Тип ошибки).
@@ -409,14 +407,20 @@ type HealthStatus string
 
 // LaboratoryDirection A referral for an examination, as the target institution holds it.
 type LaboratoryDirection struct {
+	// ID Its number in the target institution's own list.
+	ID string `json:"id"`
+
+	// GUID Its guid (the same in every institution).
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
+
+	// Type Its type.
+	Type LaboratoryDirectionType `json:"type"`
+
 	// AccessionNumber The number of the image or specimen (accession number).
 	AccessionNumber string `json:"accessionNumber"`
-
-	// Appointment The appointment (запись на прием) of a referral.
-	Appointment DirectionAppointment `json:"appointment"`
-
-	// Comment A comment.
-	Comment string `json:"comment"`
 
 	// Date Its date (дата направления), as that day's midnight.
 	Date time.Time `json:"date"`
@@ -427,35 +431,27 @@ type LaboratoryDirection struct {
 	// DateEnd Until when it is valid (30 days after its date), as that day's midnight.
 	DateEnd time.Time `json:"dateEnd"`
 
-	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
-	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
-
 	// Flags Its flags.
 	Flags int32 `json:"flags"`
 
-	// GUID Its guid (the same in every institution).
-	GUID openapi_types.UUID `json:"guid"`
+	// Urgent It is urgent.
+	Urgent bool `json:"urgent"`
 
-	// ID Its number in the target institution's own list.
-	ID string `json:"id"`
+	// Comment A comment.
+	Comment string `json:"comment"`
+
+	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
+	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
+
+	// MkabGUID The patient's card (МКАБ) in the target institution.
+	MkabGUID openapi_types.UUID `json:"mkabGuid"`
 
 	// LpuFromGUID The institution that referred.
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
 	// LpuToGUID The institution that the visit is in.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
-
-	// MkabGUID The patient's card (МКАБ) in the target institution.
-	MkabGUID openapi_types.UUID `json:"mkabGuid"`
-
-	// Number Its number on paper (номер направления).
-	Number string `json:"number"`
-
-	// Type Its type.
-	Type LaboratoryDirectionType `json:"type"`
-
-	// Urgent It is urgent.
-	Urgent bool `json:"urgent"`
+	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	Appointment DirectionAppointment `json:"appointment"`
 }
 
 // LaboratoryDirectionType Its type.
@@ -469,6 +465,9 @@ type BadRequest = Error
 
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
+
+// Failure The one shape of every answer that is not 2xx.
+type Failure = Error
 
 // Forbidden The one shape of every answer that is not 2xx.
 type Forbidden = Error
@@ -572,7 +571,7 @@ type ClientInterface interface {
 	//
 	// Checks the rules in this order; the first that fails answers.
 	//
-	// | group | `rule` |
+	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -580,18 +579,18 @@ type ClientInterface interface {
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-	// | 7. one active appointment a speciality | `speciality_already_booked` |
+	// | 7. one active appointment per speciality | `speciality_already_booked` |
 	// | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 	// | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 	// | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 	//
-	// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-	// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+	// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+	// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 	// An optional field that is `null` counts as absent.
 	//
-	// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
-	// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes any type of body and a specified content type.
@@ -603,7 +602,7 @@ type ClientInterface interface {
 	//
 	// Checks the rules in this order; the first that fails answers.
 	//
-	// | group | `rule` |
+	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -611,18 +610,18 @@ type ClientInterface interface {
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-	// | 7. one active appointment a speciality | `speciality_already_booked` |
+	// | 7. one active appointment per speciality | `speciality_already_booked` |
 	// | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 	// | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 	// | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 	//
-	// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-	// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+	// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+	// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 	// An optional field that is `null` counts as absent.
 	//
-	// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
-	// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes a body of the `application/json` content type.
@@ -649,7 +648,7 @@ type ClientInterface interface {
 //
 // Checks the rules in this order; the first that fails answers.
 //
-// | group | `rule` |
+// | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -657,18 +656,18 @@ type ClientInterface interface {
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-// | 7. one active appointment a speciality | `speciality_already_booked` |
+// | 7. one active appointment per speciality | `speciality_already_booked` |
 // | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 // | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 // | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 //
-// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 // An optional field that is `null` counts as absent.
 //
-// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
-// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes any type of body and a specified content type.
@@ -690,7 +689,7 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, contentType stri
 //
 // Checks the rules in this order; the first that fails answers.
 //
-// | group | `rule` |
+// | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -698,18 +697,18 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, contentType stri
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-// | 7. one active appointment a speciality | `speciality_already_booked` |
+// | 7. one active appointment per speciality | `speciality_already_booked` |
 // | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 // | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 // | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 //
-// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 // An optional field that is `null` counts as absent.
 //
-// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
-// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes a body of the `application/json` content type.
@@ -903,7 +902,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Checks the rules in this order; the first that fails answers.
 	//
-	// | group | `rule` |
+	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -911,18 +910,18 @@ type ClientWithResponsesInterface interface {
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-	// | 7. one active appointment a speciality | `speciality_already_booked` |
+	// | 7. one active appointment per speciality | `speciality_already_booked` |
 	// | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 	// | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 	// | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 	//
-	// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-	// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+	// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+	// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 	// An optional field that is `null` counts as absent.
 	//
-	// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
-	// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -934,7 +933,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Checks the rules in this order; the first that fails answers.
 	//
-	// | group | `rule` |
+	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -942,18 +941,18 @@ type ClientWithResponsesInterface interface {
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-	// | 7. one active appointment a speciality | `speciality_already_booked` |
+	// | 7. one active appointment per speciality | `speciality_already_booked` |
 	// | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 	// | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 	// | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 	//
-	// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-	// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+	// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+	// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 	// An optional field that is `null` counts as absent.
 	//
-	// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
-	// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -1147,6 +1146,12 @@ type GetLivenessResponse200Headers struct {
 	XRequestID string
 }
 
+// GetLivenessResponse405Headers the declared response headers of an HTTP 405 response for GetLiveness
+type GetLivenessResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
 // GetLivenessResponse500Headers the declared response headers of an HTTP 500 response for GetLiveness
 type GetLivenessResponse500Headers struct {
 	XRequestID string
@@ -1157,10 +1162,14 @@ type GetLivenessResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Health
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
 	// JSON500 the response for an HTTP 500 `application/json` response
-	JSON500 *InternalError
+	JSON500 *Failure
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetLivenessResponse200Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetLivenessResponse405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetLivenessResponse500Headers
 }
@@ -1170,8 +1179,13 @@ func (r GetLivenessResponse) GetJSON200() *Health {
 	return r.JSON200
 }
 
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetLivenessResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
-func (r GetLivenessResponse) GetJSON500() *InternalError {
+func (r GetLivenessResponse) GetJSON500() *Failure {
 	return r.JSON500
 }
 
@@ -1209,6 +1223,12 @@ type GetReadinessResponse200Headers struct {
 	XRequestID string
 }
 
+// GetReadinessResponse405Headers the declared response headers of an HTTP 405 response for GetReadiness
+type GetReadinessResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
 // GetReadinessResponse500Headers the declared response headers of an HTTP 500 response for GetReadiness
 type GetReadinessResponse500Headers struct {
 	XRequestID string
@@ -1225,12 +1245,16 @@ type GetReadinessResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Health
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
 	// JSON500 the response for an HTTP 500 `application/json` response
-	JSON500 *InternalError
+	JSON500 *Failure
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *NotReady
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetReadinessResponse200Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetReadinessResponse405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetReadinessResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -1242,8 +1266,13 @@ func (r GetReadinessResponse) GetJSON200() *Health {
 	return r.JSON200
 }
 
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetReadinessResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
-func (r GetReadinessResponse) GetJSON500() *InternalError {
+func (r GetReadinessResponse) GetJSON500() *Failure {
 	return r.JSON500
 }
 
@@ -1285,7 +1314,7 @@ func (r GetReadinessResponse) ContentType() string {
 //
 // Checks the rules in this order; the first that fails answers.
 //
-// | group | `rule` |
+// | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -1293,18 +1322,18 @@ func (r GetReadinessResponse) ContentType() string {
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-// | 7. one active appointment a speciality | `speciality_already_booked` |
+// | 7. one active appointment per speciality | `speciality_already_booked` |
 // | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 // | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 // | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 //
-// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 // An optional field that is `null` counts as absent.
 //
-// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
-// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -1322,7 +1351,7 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 //
 // Checks the rules in this order; the first that fails answers.
 //
-// | group | `rule` |
+// | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
@@ -1330,18 +1359,18 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
-// | 7. one active appointment a speciality | `speciality_already_booked` |
+// | 7. one active appointment per speciality | `speciality_already_booked` |
 // | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 // | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 // | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 //
-// **Which cell.** `SlotId` wins: with it, `SlotGuid` is not read. Without `OutOfSchedule: true` one of the two is required.
-// With it, `DocPrvdGuid` and `Date` are required and the two ids are not read; without it, those two are not read.
+// **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
+// With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
 // An optional field that is `null` counts as absent.
 //
-// **Group 7.** One active appointment a speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
-// **What stays.** A refused or failed booking changes nothing, but for a medical card that was made on the way: it stays.
+// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -1595,8 +1624,15 @@ func ParseGetLivenessResponse(rsp *http.Response) (*GetLivenessResponse, error) 
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
-		var dest InternalError
+		var dest Failure
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -1615,6 +1651,23 @@ func ParseGetLivenessResponse(rsp *http.Response) (*GetLivenessResponse, error) 
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetLivenessResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetLivenessResponse500Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
@@ -1651,8 +1704,15 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
-		var dest InternalError
+		var dest Failure
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -1678,6 +1738,23 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetReadinessResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetReadinessResponse500Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {

@@ -15,13 +15,16 @@ import (
 func (s *server) serveDocs(engine *gin.Engine) {
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
 		Title:       "Talon",
-		SwaggerJSON: "/openapi.json",
+		SwaggerJSON: "/openapi.yaml",
 		BasePath:    "/docs/",
+		AppendHead:  docsHead,
 		SettingsUI: map[string]string{
 			"persistAuthorization":     "true",
 			"displayRequestDuration":   "true",
 			"tryItOutEnabled":          "true",
 			"defaultModelsExpandDepth": "0",
+			"defaultModelExpandDepth":  "2",
+			"showExtensions":           "false",
 		},
 	})
 	engine.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
@@ -30,13 +33,19 @@ func (s *server) serveDocs(engine *gin.Engine) {
 		w := &found{ResponseWriter: c.Writer}
 		ui.ServeHTTP(w, c.Request)
 		if w.missing {
-			c.Writer.Header().Del("Content-Type")
 			s.refuse(c, booking.Refuse(booking.RouteNotFound))
 		}
 	})
 	engine.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.contract.json) })
 	engine.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
 }
+
+// docsHead lets phones lay the page out at their own width, and keeps code in running text from covering the lines around it.
+const docsHead = `<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+.swagger-ui .renderedMarkdown code, .swagger-ui .markdown code { padding: 1px 4px; font-size: 12px; line-height: 1; overflow-wrap: anywhere }
+.swagger-ui .response-col_links { display: none }
+</style>`
 
 // found passes on what the file server answers, unless it has no such file: then the answer is ours.
 type found struct {

@@ -30,6 +30,7 @@ func (s *server) refuse(c *gin.Context, err error) {
 		c.Abort()
 		return
 	}
+	c.Header("Content-Type", "application/json") // as the generated answers have it
 	if refusal.Status == http.StatusServiceUnavailable {
 		c.Header("Retry-After", retryAfter)
 	}
