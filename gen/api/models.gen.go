@@ -344,7 +344,9 @@ type ConsultDirection struct {
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
 	// LpuToGUID The institution that the visit is in.
-	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+
+	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
@@ -441,7 +443,9 @@ type LaboratoryDirection struct {
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
 	// LpuToGUID The institution that the visit is in.
-	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+
+	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
 }
 

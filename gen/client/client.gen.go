@@ -353,7 +353,9 @@ type ConsultDirection struct {
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
 	// LpuToGUID The institution that the visit is in.
-	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+
+	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
@@ -450,7 +452,9 @@ type LaboratoryDirection struct {
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
 	// LpuToGUID The institution that the visit is in.
-	LpuToGUID   openapi_types.UUID   `json:"lpuToGuid"`
+	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+
+	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
