@@ -3,12 +3,12 @@ package migrations
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver of database/sql, which goose works through
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -17,6 +17,9 @@ import (
 //
 //go:embed *.sql
 var FS embed.FS
+
+// versionTable holds which migrations have been applied. Goose's own name for it may be another application's in the same database.
+const versionTable = "talon_schema_version"
 
 // Up brings the database to the newest schema. A session lock lets any number of instances call it at once:
 // one migrates, the others wait for it (five minutes at most) and find nothing to do.
@@ -58,20 +61,24 @@ func Latest() (int64, error) {
 
 // Current is the schema version that the database is at; 0 where it has never been migrated. It only reads.
 func Current(ctx context.Context, databaseURL string) (int64, error) {
-	conn, err := pgx.Connect(ctx, databaseURL)
+	config, err := connConfig(databaseURL)
+	if err != nil {
+		return 0, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return 0, fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var migrated bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&migrated); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&migrated); err != nil {
 		return 0, fmt.Errorf("look for the table of versions: %w", err)
 	}
 	if !migrated {
 		return 0, nil
 	}
 	var version int64
-	if err := conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&version); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied").Scan(&version); err != nil {
 		return 0, fmt.Errorf("read the schema version: %w", err)
 	}
 	return version, nil
@@ -79,10 +86,11 @@ func Current(ctx context.Context, databaseURL string) (int64, error) {
 
 // withProvider runs do with a goose provider over a connection that is closed afterwards.
 func withProvider(databaseURL string, do func(*goose.Provider) error) (err error) {
-	conn, err := sql.Open("pgx", databaseURL)
+	config, err := connConfig(databaseURL)
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return err
 	}
+	conn := stdlib.OpenDB(*config)
 	defer func() {
 		if closeErr := conn.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("close the database: %w", closeErr)
@@ -93,9 +101,18 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 	if err != nil {
 		return fmt.Errorf("make the session lock: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, conn, FS, goose.WithSessionLocker(locker))
+	provider, err := goose.NewProvider(goose.DialectPostgres, conn, FS, goose.WithSessionLocker(locker), goose.WithTableName(versionTable))
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
 	return do(provider)
+}
+
+// connConfig reads the database's address as the service does, with the words about the pool in it.
+func connConfig(databaseURL string) (*pgx.ConnConfig, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database's address: %w", err)
+	}
+	return config.ConnConfig, nil
 }

@@ -1,6 +1,7 @@
 -- name: AppointmentCreate :batchone
 -- The part of a booking that lies in the target institution: takes the cells (promise 1), copies the referral, writes the appointment. All or nothing:
--- where not every cell could be taken, nothing else is written, and the caller rolls back.
+-- where the cells, the resource or the card are not as they were when the rules allowed the booking, nothing is written but the cells' counters, and the
+-- caller rolls back.
 WITH locked AS (
     -- In one order, so that two complex slots that overlap wait for each other instead of deadlocking.
     SELECT cell.guid
@@ -13,38 +14,68 @@ WITH locked AS (
     SET taken = s.taken + 1
     FROM locked
     WHERE s.lpu_guid = @lpu_guid AND s.guid = locked.guid
-        AND s.taken < s.capacity AND NOT s.blocked AND s.start_at >= @created_at AND s.flag_access & @access::integer <> 0
-    RETURNING s.guid
+        AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & @access::integer <> 0
+        AND s.start_at >= @created_at AND s.start_at >= @start_at AND s.end_at <= @end_at
+        AND s.resource_guid = @resource_guid AND s.restriction::text = ANY(@restrictions::text[])
+        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
+    RETURNING s.guid, s.start_at, s.end_at
+), visited AS (
+    SELECT r.guid FROM resource r WHERE r.lpu_guid = @lpu_guid AND r.guid = @resource_guid AND r.active FOR SHARE
+), card AS (
+    SELECT m.guid FROM mkab m WHERE m.lpu_guid = @lpu_guid AND m.guid = @mkab_guid AND m.closed_at IS NULL FOR SHARE
+), target AS (
+    SELECT
+        EXISTS (SELECT FROM visited) AS resource_active,
+        EXISTS (SELECT FROM card) AS mkab_open,
+        cardinality(@slot_guids) = 0 OR (SELECT count(*) = cardinality(@slot_guids) AND min(taken.start_at) = @start_at AND max(taken.end_at) = @end_at FROM taken) AS slots_taken
+), allowed AS (
+    SELECT FROM target WHERE resource_active AND mkab_open AND slots_taken
 ), copied AS (
+    -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
+    -- again, with its id. Another original of the same guid is left alone.
     INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
         mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
     SELECT @lpu_guid, @direction_guid, @direction_lpu_guid::uuid, @type, @number, @accession_number, @date, @date_end, @direction_created_at,
         sqlc.narg(doc_prvd_sender_guid), @mkab_guid, @reason, @direction_comment, @urgent, @flags, @speciality_code, @speciality_name, @mkb_code,
         @mkb_name, @lpu_from_guid, @lpu_guid::uuid, @guid::uuid
-    WHERE (SELECT count(*) FROM taken) = cardinality(@slot_guids)
+    FROM allowed
+    WHERE @lpu_guid::uuid <> @direction_lpu_guid::uuid
     ON CONFLICT (lpu_guid, guid) DO UPDATE
-    SET mkab_guid = excluded.mkab_guid, appointment_guid = excluded.appointment_guid, lpu_to_guid = coalesce(direction.lpu_to_guid, excluded.lpu_to_guid)
+    SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
+        date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
+        mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
+        speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
+        mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+        appointment_guid = excluded.appointment_guid
+    WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
     RETURNING guid
+), held AS (
+    SELECT guid FROM copied
+    UNION ALL
+    SELECT @direction_guid FROM allowed WHERE @lpu_guid::uuid = @direction_lpu_guid::uuid
 ), created AS (
     INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
         out_of_schedule, is_cito, comment, created_at)
-    SELECT @lpu_guid, @guid, copied.guid, @direction_lpu_guid, @mkab_guid, @person_guid, @resource_guid, @client_guid, @start_at, @end_at,
+    SELECT @lpu_guid, @guid, held.guid, @direction_lpu_guid, @mkab_guid, @person_guid, @resource_guid, @client_guid, @start_at, @end_at,
         cardinality(@slot_guids) = 0, @is_cito, @comment, @created_at
-    FROM copied
+    FROM held
     RETURNING guid
 ), occupied AS (
     INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
     SELECT @lpu_guid, taken.guid, created.guid
     FROM taken CROSS JOIN created
+    RETURNING slot_guid
 )
 SELECT
+    target.resource_active, target.mkab_open, target.slots_taken::boolean AS slots_taken,
     ARRAY(SELECT taken.guid FROM taken)::uuid[] AS taken_slot_guids,
-    EXISTS (SELECT FROM created) AS created;
+    (EXISTS (SELECT FROM created) AND (SELECT count(*) FROM occupied) = cardinality(@slot_guids))::boolean AS created
+FROM target;
 
 -- name: AppointmentGet :batchone
 -- An appointment, read back with its referral as its institution holds it, and whether that names the appointment.
 SELECT
-    a.guid, a.start_at, a.end_at, a.created_at,
+    a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
     coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
     sqlc.embed(d)
 FROM appointment a

@@ -18,6 +18,6 @@ SELECT guid
 FROM mkab
 WHERE lpu_guid = @lpu_guid AND person_guid = @person_guid AND closed_at IS NULL;
 
--- name: MkabPolicyLink :exec
+-- name: MkabPolicyLink :execrows
 INSERT INTO mkab_policy (lpu_guid, mkab_guid, series, number)
 VALUES (@lpu_guid, @mkab_guid, @series, @number);

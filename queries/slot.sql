@@ -1,5 +1,5 @@
 -- name: SlotFacts :batchmany
--- A cell, by its id or else its guid, and the cells of the same resource that follow it, as many as the visit takes in all; in order of time.
+-- A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all; in order of time.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
     b.reception,
@@ -11,10 +11,10 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-    ORDER BY cell.start_at
-    LIMIT @difficulty
+    ORDER BY cell.start_at, cell.guid
+    LIMIT @most
 ) s
 JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = @lpu_guid
     AND chosen.guid = coalesce(sqlc.narg(guid), (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = @lpu_guid AND by_id.id = sqlc.narg(id)))
-ORDER BY s.start_at;
+ORDER BY s.start_at, s.guid;

@@ -23,41 +23,71 @@ WITH locked AS (
     -- In one order, so that two complex slots that overlap wait for each other instead of deadlocking.
     SELECT cell.guid
     FROM slot cell
-    WHERE cell.lpu_guid = $1 AND cell.guid = ANY($2::uuid[])
+    WHERE cell.lpu_guid = $2 AND cell.guid = ANY($1::uuid[])
     ORDER BY cell.start_at, cell.guid
     FOR NO KEY UPDATE
 ), taken AS (
     UPDATE slot s
     SET taken = s.taken + 1
     FROM locked
-    WHERE s.lpu_guid = $1 AND s.guid = locked.guid
-        AND s.taken < s.capacity AND NOT s.blocked AND s.start_at >= $3 AND s.flag_access & $4::integer <> 0
-    RETURNING s.guid
+    WHERE s.lpu_guid = $2 AND s.guid = locked.guid
+        AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & $3::integer <> 0
+        AND s.start_at >= $4 AND s.start_at >= $5 AND s.end_at <= $6
+        AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
+        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
+    RETURNING s.guid, s.start_at, s.end_at
+), visited AS (
+    SELECT r.guid FROM resource r WHERE r.lpu_guid = $2 AND r.guid = $7 AND r.active FOR SHARE
+), card AS (
+    SELECT m.guid FROM mkab m WHERE m.lpu_guid = $2 AND m.guid = $9 AND m.closed_at IS NULL FOR SHARE
+), target AS (
+    SELECT
+        EXISTS (SELECT FROM visited) AS resource_active,
+        EXISTS (SELECT FROM card) AS mkab_open,
+        cardinality($1) = 0 OR (SELECT count(*) = cardinality($1) AND min(taken.start_at) = $5 AND max(taken.end_at) = $6 FROM taken) AS slots_taken
+), allowed AS (
+    SELECT FROM target WHERE resource_active AND mkab_open AND slots_taken
 ), copied AS (
+    -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
+    -- again, with its id. Another original of the same guid is left alone.
     INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
         mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
-    SELECT $1, $5, $6::uuid, $7, $8, $9, $10, $11, $12,
-        $13, $14, $15, $16, $17, $18, $19, $20, $21,
-        $22, $23, $1::uuid, $24::uuid
-    WHERE (SELECT count(*) FROM taken) = cardinality($2)
+    SELECT $2, $10, $11::uuid, $12, $13, $14, $15, $16, $17,
+        $18, $9, $19, $20, $21, $22, $23, $24, $25,
+        $26, $27, $2::uuid, $28::uuid
+    FROM allowed
+    WHERE $2::uuid <> $11::uuid
     ON CONFLICT (lpu_guid, guid) DO UPDATE
-    SET mkab_guid = excluded.mkab_guid, appointment_guid = excluded.appointment_guid, lpu_to_guid = coalesce(direction.lpu_to_guid, excluded.lpu_to_guid)
+    SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
+        date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
+        mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
+        speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
+        mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+        appointment_guid = excluded.appointment_guid
+    WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
     RETURNING guid
+), held AS (
+    SELECT guid FROM copied
+    UNION ALL
+    SELECT $10 FROM allowed WHERE $2::uuid = $11::uuid
 ), created AS (
     INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
         out_of_schedule, is_cito, comment, created_at)
-    SELECT $1, $24, copied.guid, $6, $14, $25, $26, $27, $28, $29,
-        cardinality($2) = 0, $30, $31, $3
-    FROM copied
+    SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
+        cardinality($1) = 0, $31, $32, $4
+    FROM held
     RETURNING guid
 ), occupied AS (
     INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
-    SELECT $1, taken.guid, created.guid
+    SELECT $2, taken.guid, created.guid
     FROM taken CROSS JOIN created
+    RETURNING slot_guid
 )
 SELECT
+    target.resource_active, target.mkab_open, target.slots_taken::boolean AS slots_taken,
     ARRAY(SELECT taken.guid FROM taken)::uuid[] AS taken_slot_guids,
-    EXISTS (SELECT FROM created) AS created
+    (EXISTS (SELECT FROM created) AND (SELECT count(*) FROM occupied) = cardinality($1))::boolean AS created
+FROM target
 `
 
 type AppointmentCreateBatchResults struct {
@@ -67,10 +97,15 @@ type AppointmentCreateBatchResults struct {
 }
 
 type AppointmentCreateParams struct {
+	SlotGuids          interface{}
 	LpuGuid            uuid.UUID
-	SlotGuids          []uuid.UUID
-	CreatedAt          time.Time
 	Access             int32
+	CreatedAt          time.Time
+	StartAt            time.Time
+	EndAt              time.Time
+	ResourceGuid       uuid.UUID
+	Restrictions       []string
+	MkabGuid           uuid.UUID
 	DirectionGuid      uuid.UUID
 	DirectionLpuGuid   uuid.UUID
 	Type               DirectionType
@@ -80,7 +115,6 @@ type AppointmentCreateParams struct {
 	DateEnd            time.Time
 	DirectionCreatedAt time.Time
 	DocPrvdSenderGuid  *uuid.UUID
-	MkabGuid           uuid.UUID
 	Reason             string
 	DirectionComment   string
 	Urgent             bool
@@ -92,69 +126,105 @@ type AppointmentCreateParams struct {
 	LpuFromGuid        uuid.UUID
 	Guid               uuid.UUID
 	PersonGuid         uuid.UUID
-	ResourceGuid       uuid.UUID
 	ClientGuid         uuid.UUID
-	StartAt            time.Time
-	EndAt              time.Time
 	IsCito             bool
 	Comment            string
 }
 
 type AppointmentCreateRow struct {
+	ResourceActive bool
+	MkabOpen       bool
+	SlotsTaken     bool
 	TakenSlotGuids []uuid.UUID
 	Created        bool
 }
 
 // The part of a booking that lies in the target institution: takes the cells (promise 1), copies the referral, writes the appointment. All or nothing:
-// where not every cell could be taken, nothing else is written, and the caller rolls back.
+// where the cells, the resource or the card are not as they were when the rules allowed the booking, nothing is written but the cells' counters, and the
+// caller rolls back.
 //
 //	WITH locked AS (
 //	    -- In one order, so that two complex slots that overlap wait for each other instead of deadlocking.
 //	    SELECT cell.guid
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = $1 AND cell.guid = ANY($2::uuid[])
+//	    WHERE cell.lpu_guid = $2 AND cell.guid = ANY($1::uuid[])
 //	    ORDER BY cell.start_at, cell.guid
 //	    FOR NO KEY UPDATE
 //	), taken AS (
 //	    UPDATE slot s
 //	    SET taken = s.taken + 1
 //	    FROM locked
-//	    WHERE s.lpu_guid = $1 AND s.guid = locked.guid
-//	        AND s.taken < s.capacity AND NOT s.blocked AND s.start_at >= $3 AND s.flag_access & $4::integer <> 0
-//	    RETURNING s.guid
+//	    WHERE s.lpu_guid = $2 AND s.guid = locked.guid
+//	        AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & $3::integer <> 0
+//	        AND s.start_at >= $4 AND s.start_at >= $5 AND s.end_at <= $6
+//	        AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
+//	        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
+//	    RETURNING s.guid, s.start_at, s.end_at
+//	), visited AS (
+//	    SELECT r.guid FROM resource r WHERE r.lpu_guid = $2 AND r.guid = $7 AND r.active FOR SHARE
+//	), card AS (
+//	    SELECT m.guid FROM mkab m WHERE m.lpu_guid = $2 AND m.guid = $9 AND m.closed_at IS NULL FOR SHARE
+//	), target AS (
+//	    SELECT
+//	        EXISTS (SELECT FROM visited) AS resource_active,
+//	        EXISTS (SELECT FROM card) AS mkab_open,
+//	        cardinality($1) = 0 OR (SELECT count(*) = cardinality($1) AND min(taken.start_at) = $5 AND max(taken.end_at) = $6 FROM taken) AS slots_taken
+//	), allowed AS (
+//	    SELECT FROM target WHERE resource_active AND mkab_open AND slots_taken
 //	), copied AS (
+//	    -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
+//	    -- again, with its id. Another original of the same guid is left alone.
 //	    INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
 //	        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
-//	    SELECT $1, $5, $6::uuid, $7, $8, $9, $10, $11, $12,
-//	        $13, $14, $15, $16, $17, $18, $19, $20, $21,
-//	        $22, $23, $1::uuid, $24::uuid
-//	    WHERE (SELECT count(*) FROM taken) = cardinality($2)
+//	    SELECT $2, $10, $11::uuid, $12, $13, $14, $15, $16, $17,
+//	        $18, $9, $19, $20, $21, $22, $23, $24, $25,
+//	        $26, $27, $2::uuid, $28::uuid
+//	    FROM allowed
+//	    WHERE $2::uuid <> $11::uuid
 //	    ON CONFLICT (lpu_guid, guid) DO UPDATE
-//	    SET mkab_guid = excluded.mkab_guid, appointment_guid = excluded.appointment_guid, lpu_to_guid = coalesce(direction.lpu_to_guid, excluded.lpu_to_guid)
+//	    SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
+//	        date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
+//	        mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
+//	        speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
+//	        mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+//	        appointment_guid = excluded.appointment_guid
+//	    WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
 //	    RETURNING guid
+//	), held AS (
+//	    SELECT guid FROM copied
+//	    UNION ALL
+//	    SELECT $10 FROM allowed WHERE $2::uuid = $11::uuid
 //	), created AS (
 //	    INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
 //	        out_of_schedule, is_cito, comment, created_at)
-//	    SELECT $1, $24, copied.guid, $6, $14, $25, $26, $27, $28, $29,
-//	        cardinality($2) = 0, $30, $31, $3
-//	    FROM copied
+//	    SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
+//	        cardinality($1) = 0, $31, $32, $4
+//	    FROM held
 //	    RETURNING guid
 //	), occupied AS (
 //	    INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
-//	    SELECT $1, taken.guid, created.guid
+//	    SELECT $2, taken.guid, created.guid
 //	    FROM taken CROSS JOIN created
+//	    RETURNING slot_guid
 //	)
 //	SELECT
+//	    target.resource_active, target.mkab_open, target.slots_taken::boolean AS slots_taken,
 //	    ARRAY(SELECT taken.guid FROM taken)::uuid[] AS taken_slot_guids,
-//	    EXISTS (SELECT FROM created) AS created
+//	    (EXISTS (SELECT FROM created) AND (SELECT count(*) FROM occupied) = cardinality($1))::boolean AS created
+//	FROM target
 func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreateParams) *AppointmentCreateBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.LpuGuid,
 			a.SlotGuids,
-			a.CreatedAt,
+			a.LpuGuid,
 			a.Access,
+			a.CreatedAt,
+			a.StartAt,
+			a.EndAt,
+			a.ResourceGuid,
+			a.Restrictions,
+			a.MkabGuid,
 			a.DirectionGuid,
 			a.DirectionLpuGuid,
 			a.Type,
@@ -164,7 +234,6 @@ func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreate
 			a.DateEnd,
 			a.DirectionCreatedAt,
 			a.DocPrvdSenderGuid,
-			a.MkabGuid,
 			a.Reason,
 			a.DirectionComment,
 			a.Urgent,
@@ -176,10 +245,7 @@ func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreate
 			a.LpuFromGuid,
 			a.Guid,
 			a.PersonGuid,
-			a.ResourceGuid,
 			a.ClientGuid,
-			a.StartAt,
-			a.EndAt,
 			a.IsCito,
 			a.Comment,
 		}
@@ -200,7 +266,13 @@ func (b *AppointmentCreateBatchResults) QueryRow(f func(int, AppointmentCreateRo
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&i.TakenSlotGuids, &i.Created)
+		err := row.Scan(
+			&i.ResourceActive,
+			&i.MkabOpen,
+			&i.SlotsTaken,
+			&i.TakenSlotGuids,
+			&i.Created,
+		)
 		if f != nil {
 			f(t, i, err)
 		}
@@ -214,7 +286,7 @@ func (b *AppointmentCreateBatchResults) Close() error {
 
 const appointmentGet = `-- name: AppointmentGet :batchone
 SELECT
-    a.guid, a.start_at, a.end_at, a.created_at,
+    a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
     coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
     d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid
 FROM appointment a
@@ -235,6 +307,7 @@ type AppointmentGetParams struct {
 
 type AppointmentGetRow struct {
 	Guid      uuid.UUID
+	MkabGuid  uuid.UUID
 	StartAt   time.Time
 	EndAt     time.Time
 	CreatedAt time.Time
@@ -245,7 +318,7 @@ type AppointmentGetRow struct {
 // An appointment, read back with its referral as its institution holds it, and whether that names the appointment.
 //
 //	SELECT
-//	    a.guid, a.start_at, a.end_at, a.created_at,
+//	    a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
 //	    coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
 //	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid
 //	FROM appointment a
@@ -277,6 +350,7 @@ func (b *AppointmentGetBatchResults) QueryRow(f func(int, AppointmentGetRow, err
 		row := b.br.QueryRow()
 		err := row.Scan(
 			&i.Guid,
+			&i.MkabGuid,
 			&i.StartAt,
 			&i.EndAt,
 			&i.CreatedAt,
@@ -765,13 +839,13 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-    ORDER BY cell.start_at
+    ORDER BY cell.start_at, cell.guid
     LIMIT $1
 ) s
 JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = $2
     AND chosen.guid = coalesce($3, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $2 AND by_id.id = $4))
-ORDER BY s.start_at
+ORDER BY s.start_at, s.guid
 `
 
 type SlotFactsBatchResults struct {
@@ -781,10 +855,10 @@ type SlotFactsBatchResults struct {
 }
 
 type SlotFactsParams struct {
-	Difficulty int32
-	LpuGuid    uuid.UUID
-	Guid       *uuid.UUID
-	ID         *int64
+	Most    int32
+	LpuGuid uuid.UUID
+	Guid    *uuid.UUID
+	ID      *int64
 }
 
 type SlotFactsRow struct {
@@ -804,7 +878,7 @@ type SlotFactsRow struct {
 	ResourceActive         bool
 }
 
-// A cell, by its id or else its guid, and the cells of the same resource that follow it, as many as the visit takes in all; in order of time.
+// A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all; in order of time.
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
@@ -817,18 +891,18 @@ type SlotFactsRow struct {
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
 //	        AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-//	    ORDER BY cell.start_at
+//	    ORDER BY cell.start_at, cell.guid
 //	    LIMIT $1
 //	) s
 //	JOIN busy_type b ON b.code = s.busy_type
 //	WHERE chosen.lpu_guid = $2
 //	    AND chosen.guid = coalesce($3, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $2 AND by_id.id = $4))
-//	ORDER BY s.start_at
+//	ORDER BY s.start_at, s.guid
 func (q *Queries) SlotFacts(ctx context.Context, arg []SlotFactsParams) *SlotFactsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.Difficulty,
+			a.Most,
 			a.LpuGuid,
 			a.Guid,
 			a.ID,
@@ -983,10 +1057,17 @@ const specialityClaimTake = `-- name: SpecialityClaimTake :batchone
 INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (person_guid, speciality_code) DO UPDATE
-SET appointment_guid = excluded.appointment_guid, lpu_guid = excluded.lpu_guid, resource_name = excluded.resource_name,
-    start_at = excluded.start_at, end_at = excluded.end_at
-WHERE speciality_claim.end_at <= $8 OR NOT $9::boolean
-RETURNING appointment_guid
+SET appointment_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+        THEN excluded.appointment_guid ELSE speciality_claim.appointment_guid END,
+    lpu_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+        THEN excluded.lpu_guid ELSE speciality_claim.lpu_guid END,
+    resource_name = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+        THEN excluded.resource_name ELSE speciality_claim.resource_name END,
+    start_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+        THEN excluded.start_at ELSE speciality_claim.start_at END,
+    end_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+        THEN excluded.end_at ELSE speciality_claim.end_at END
+RETURNING appointment_guid, resource_name, start_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
 `
 
 type SpecialityClaimTakeBatchResults struct {
@@ -1007,15 +1088,30 @@ type SpecialityClaimTakeParams struct {
 	OnlyOne         bool
 }
 
-// Promise 3: where the setting is on, a person has at most one active appointment a speciality. No row: another booking has it.
+type SpecialityClaimTakeRow struct {
+	AppointmentGuid uuid.UUID
+	ResourceName    string
+	StartAt         time.Time
+	TimeZone        string
+}
+
+// Promise 3: where the setting is on, a person has at most one active appointment a speciality. Answers whose claim it is after this: another
+// appointment's has won. A claim that has ended is taken over; where the setting is off, also one that ends sooner, so that the claim is always the last.
 //
 //	INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 //	VALUES ($1, $2, $3, $4, $5, $6, $7)
 //	ON CONFLICT (person_guid, speciality_code) DO UPDATE
-//	SET appointment_guid = excluded.appointment_guid, lpu_guid = excluded.lpu_guid, resource_name = excluded.resource_name,
-//	    start_at = excluded.start_at, end_at = excluded.end_at
-//	WHERE speciality_claim.end_at <= $8 OR NOT $9::boolean
-//	RETURNING appointment_guid
+//	SET appointment_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+//	        THEN excluded.appointment_guid ELSE speciality_claim.appointment_guid END,
+//	    lpu_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+//	        THEN excluded.lpu_guid ELSE speciality_claim.lpu_guid END,
+//	    resource_name = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+//	        THEN excluded.resource_name ELSE speciality_claim.resource_name END,
+//	    start_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+//	        THEN excluded.start_at ELSE speciality_claim.start_at END,
+//	    end_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
+//	        THEN excluded.end_at ELSE speciality_claim.end_at END
+//	RETURNING appointment_guid, resource_name, start_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
 func (q *Queries) SpecialityClaimTake(ctx context.Context, arg []SpecialityClaimTakeParams) *SpecialityClaimTakeBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -1036,20 +1132,25 @@ func (q *Queries) SpecialityClaimTake(ctx context.Context, arg []SpecialityClaim
 	return &SpecialityClaimTakeBatchResults{br, len(arg), false}
 }
 
-func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, SpecialityClaimTakeRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var appointment_guid uuid.UUID
+		var i SpecialityClaimTakeRow
 		if b.closed {
 			if f != nil {
-				f(t, appointment_guid, ErrBatchAlreadyClosed)
+				f(t, i, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&appointment_guid)
+		err := row.Scan(
+			&i.AppointmentGuid,
+			&i.ResourceName,
+			&i.StartAt,
+			&i.TimeZone,
+		)
 		if f != nil {
-			f(t, appointment_guid, err)
+			f(t, i, err)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (q *Queries) MkabGetOpen(ctx context.Context, lpuGuid uuid.UUID, personGuid
 	return guid, err
 }
 
-const mkabPolicyLink = `-- name: MkabPolicyLink :exec
+const mkabPolicyLink = `-- name: MkabPolicyLink :execrows
 INSERT INTO mkab_policy (lpu_guid, mkab_guid, series, number)
 VALUES ($1, $2, $3, $4)
 `
@@ -90,12 +90,15 @@ type MkabPolicyLinkParams struct {
 //
 //	INSERT INTO mkab_policy (lpu_guid, mkab_guid, series, number)
 //	VALUES ($1, $2, $3, $4)
-func (q *Queries) MkabPolicyLink(ctx context.Context, arg MkabPolicyLinkParams) error {
-	_, err := q.db.Exec(ctx, mkabPolicyLink,
+func (q *Queries) MkabPolicyLink(ctx context.Context, arg MkabPolicyLinkParams) (int64, error) {
+	result, err := q.db.Exec(ctx, mkabPolicyLink,
 		arg.LpuGuid,
 		arg.MkabGuid,
 		arg.Series,
 		arg.Number,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -237,7 +237,8 @@ type Direction struct {
 	// The institution that holds this row.
 	LpuGuid uuid.UUID
 	Guid    uuid.UUID
-	ID      int64
+	// The number in the institution's own list. Those that Talon gives start at 1000000000; referrals brought in keep theirs, below.
+	ID int64
 	// Where the original is held; null: this is the original.
 	CopiedFromLpuGuid *uuid.UUID
 	Type              DirectionType

@@ -4,36 +4,3 @@
 // source: speciality_claim.sql
 
 package db
-
-import (
-	"context"
-	"time"
-
-	"github.com/google/uuid"
-)
-
-const specialityClaimGet = `-- name: SpecialityClaimGet :one
-SELECT c.resource_name, c.start_at, l.time_zone
-FROM speciality_claim c
-JOIN lpu l ON l.guid = c.lpu_guid
-WHERE c.person_guid = $1 AND c.speciality_code = $2
-`
-
-type SpecialityClaimGetRow struct {
-	ResourceName string
-	StartAt      time.Time
-	TimeZone     string
-}
-
-// The claim that a booking has just lost against; the lost upsert holds its row, so it cannot change before this is read.
-//
-//	SELECT c.resource_name, c.start_at, l.time_zone
-//	FROM speciality_claim c
-//	JOIN lpu l ON l.guid = c.lpu_guid
-//	WHERE c.person_guid = $1 AND c.speciality_code = $2
-func (q *Queries) SpecialityClaimGet(ctx context.Context, personGuid uuid.UUID, specialityCode string) (SpecialityClaimGetRow, error) {
-	row := q.db.QueryRow(ctx, specialityClaimGet, personGuid, specialityCode)
-	var i SpecialityClaimGetRow
-	err := row.Scan(&i.ResourceName, &i.StartAt, &i.TimeZone)
-	return i, err
-}

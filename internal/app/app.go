@@ -29,9 +29,10 @@ type App struct {
 	stopping atomic.Bool
 }
 
-// The bounds of a connection. Answers take no longer than the request's own deadline; the rest is for slow clients.
+// The bounds of a connection. A request has its own deadline from the moment that its body has been read; the rest is for slow clients.
 const (
 	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second // headers and body, which is 64 KiB at the most
 	idleTimeout       = 2 * time.Minute
 	slowClient        = 10 * time.Second
 	// Above the 1 MiB that a client may mistake for a token, so that it gets our refusal and not the library's plain text.
@@ -56,12 +57,20 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	a.close = append(a.close, pool.Close)
-	keys, err := loadKeys(ctx, config, log)
+	// The keys are refreshed until Close: requests are still answered when ctx is done.
+	keys, err := loadKeys(context.WithoutCancel(ctx), config, log)
 	if err != nil {
 		return nil, fmt.Errorf("load the keys of tokens: %w", err)
 	}
 	a.close = append(a.close, keys.Close)
 
+	// A connection apart: an instance whose bookings wait for locks is busy, not away.
+	probe, err := postgres.Open(ctx, postgres.Options{URL: string(config.DatabaseURL), MaxConns: 1, StatementTimeout: probeTimeout})
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	a.close = append(a.close, probe.Close)
+	ready := &readiness{check: postgres.NewStore(probe).Ready}
 	store := postgres.NewStore(pool)
 	index, err := a.masterIndex(store)
 	if err != nil {
@@ -74,7 +83,7 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")
 			}
-			return store.Ready(ctx)
+			return ready.ask(ctx)
 		},
 		Now:            now,
 		Log:            log,
@@ -93,11 +102,11 @@ func (a *App) masterIndex(store *postgres.Store) (booking.MasterIndex, error) {
 		return mip.NewLocal(store), nil
 	}
 	remote, err := mip.NewRemote(mip.RemoteConfig{
-		URL:              a.config.MipURL,
+		URL:              string(a.config.MipURL),
 		IdentifierSystem: a.config.MipIdentifierSystem,
 		SnilsSystem:      a.config.MipSnilsSystem,
 		PolicySystem:     a.config.MipPolicySystem,
-		AuthURL:          a.config.MipAuthURL,
+		AuthURL:          string(a.config.MipAuthURL),
 		ClientID:         a.config.MipClientID,
 		ClientSecret:     string(a.config.MipClientSecret),
 		Scopes:           a.config.MipScopes,
@@ -112,7 +121,7 @@ func (a *App) masterIndex(store *postgres.Store) (booking.MasterIndex, error) {
 
 func loadKeys(ctx context.Context, config Config, log *slog.Logger) (*auth.KeySet, error) {
 	sources := auth.Sources{
-		JWKSURL: config.JWKSURL, JWKSFile: config.JWKSFile, PEMFile: config.PEMFile, HS256Secret: []byte(config.HS256Secret),
+		JWKSURL: string(config.JWKSURL), JWKSFile: config.JWKSFile, PEMFile: config.PEMFile, HS256Secret: []byte(config.HS256Secret),
 	}
 	if config.DemoKeyFile != "" {
 		demo, err := auth.LoadDemoKey(config.DemoKeyFile)
@@ -157,8 +166,8 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           a.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       a.config.Timeout + slowClient,
-		WriteTimeout:      a.config.Timeout + slowClient,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      readTimeout + a.config.Timeout + slowClient,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
@@ -179,7 +188,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-time.After(a.config.ShutdownDelay):
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.Timeout+slowClient)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout+a.config.Timeout+slowClient)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("wait for running requests: %w", err)

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -71,6 +72,7 @@ func TestBadBodies(t *testing.T) {
 		"DirectionGuid zero":       {valid(fields{"DirectionGuid": zero}), "Поле DirectionGuid: нулевой guid недопустим"},
 		"LpuFromGuid zero":         {valid(fields{"LpuFromGuid": zero}), "Поле LpuFromGuid: нулевой guid недопустим"},
 		"LpuToGuid zero":           {valid(fields{"LpuToGuid": zero}), "Поле LpuToGuid: нулевой guid недопустим"},
+		"a key like a placeholder": {valid(fields{"{Problem}": 1}), "Поле {Problem}: неизвестное поле"},
 		"DirectionType a number":   {valid(fields{"DirectionType": 1}), "Поле DirectionType: ожидается строка"},
 		"no id of a cell":          {valid(fields{"SlotId": nil}), "Поле SlotId: обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"},
 		"SlotGuid no guid":         {valid(fields{"SlotId": nil, "SlotGuid": "c2ab84d4-bfal-4965-a4a9-48c8306a0a84"}), "Поле SlotGuid: " + notAGuid},
@@ -145,6 +147,7 @@ func TestBoundsAreInclusive(t *testing.T) {
 		require.Equal(t, 200, a.StatusCode, "%d: %s", i, a.raw)
 	}
 	sc.attempt(fields{"SlotId": 9007199254740991}).requireRefusal(t, "slot_not_found")
+	sc.attempt(fields{"DirectionType": strings.Repeat("x", 1000)}).requireRefusal(t, "direction_type_unsupported")
 	sc.attempt(fields{"Difficulty": 16}).requireRefusal(t, "slot_full")
 }
 
@@ -357,6 +360,31 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	require.Equal(t, 200, sc.do(sc.service.request(http.MethodGet, "/health/ready", nil)).StatusCode)
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, 200, (<-answers).StatusCode)
+}
+
+// Promise: clients that send their bodies slowly keep nobody else out.
+func TestSlowBodiesHoldNoPlace(t *testing.T) {
+	t.Parallel()
+	sc := startWithInFlight(t, 1)
+	for range 4 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(sc.url, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = fmt.Fprintf(conn, "POST /appointments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", sc.token(sc.person))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 200, sc.attempt().StatusCode)
+}
+
+// Promise: a patient's data in a message of the database do not end in the log.
+func TestDatabaseMessagesAreWithheld(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.run(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the patient is %', NEW.person_guid; END $$;
+		CREATE TRIGGER tell BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION tell()`)
+	sc.attempt().requireRefusal(t, "internal_error")
+	require.Contains(t, sc.logs.String(), "P0001")
+	sc.requireDiscreetLog()
 }
 
 // Promise: a client that goes away does not leave a booking half done, nor a goroutine.

@@ -125,16 +125,105 @@ func TestCopyCannotBeBooked(t *testing.T) {
 	sc.attempt(fields{"LpuFromGuid": sc.to, "SlotId": firstSlotID + 1}).requireRefusal(t, "direction_not_found")
 }
 
-// Promise: within one institution nothing is copied; the referral itself carries the appointment.
+// Promise: within one institution nothing is copied, and of the referral nothing changes but its appointment; the answer tells where the visit is.
 func TestBookingWithinOneLpu(t *testing.T) {
 	t.Parallel()
 	sc := start(t).scene()
-	sc.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = NULL`, sc.to, sc.mkabTo)
-	a := sc.attempt(fields{"LpuFromGuid": sc.to})
+	for _, target := range []any{nil, sc.from} {
+		sc.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.to, sc.mkabTo, target)
+		sc.run(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
+		a := sc.attempt(fields{"LpuFromGuid": sc.to})
+		require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+		require.Equal(t, sc.to, a.body.ConsultDirection.LpuToGUID)
+		require.Equal(t, sc.mkabTo, a.body.ConsultDirection.MkabGUID)
+		require.Equal(t, 1, sc.count(`SELECT count(*) FROM direction WHERE lpu_to_guid IS NOT DISTINCT FROM $1 AND mkab_guid = $2`, target, sc.mkabTo))
+		sc.requireInvariants()
+	}
+}
+
+// Promise: a copy that is used again is brought up to date, and keeps its id; another original of the same guid is left alone.
+func TestCopyIsBroughtUpToDate(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	first := sc.attempt()
+	require.Equal(t, 200, first.StatusCode, "%s", first.raw)
+	sc.run(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+	sc.exec(`UPDATE direction SET number = 'N-2', mkb_code = 'B02' WHERE lpu_guid = $1`, sc.from)
+	again := sc.attempt()
+	require.Equal(t, 200, again.StatusCode, "%s", again.raw)
+	require.Equal(t, first.body.ConsultDirection.ID, again.body.ConsultDirection.ID)
+	require.Equal(t, "N-2", again.body.ConsultDirection.Number)
+	require.Equal(t, "B02", again.body.ConsultDirection.MkbCode)
+
+	sc.run(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
+		UPDATE direction SET appointment_guid = NULL, copied_from_lpu_guid = NULL`)
+	before := sc.snapshot()
+	sc.attempt().requireRefusal(t, "appointment_not_created")
+	require.Equal(t, before, sc.snapshot())
+}
+
+// Promise: numbers of referrals that were brought in do not get in the way of the numbers of copies.
+func TestIdsOfCopies(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+		SELECT $1, gen_random_uuid(), i, 'Consult', i::text, '2019-08-13', '2019-09-12', $2, $3, $1 FROM generate_series(1, 100) i`, sc.to, moment, sc.mkabTo)
+	// Even where one was brought in with the very number that comes next.
+	sc.exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+		SELECT $1, gen_random_uuid(), last_value + 1, 'Consult', '', '2019-08-13', '2019-09-12', $2, $3, $1 FROM direction_id_seq`, sc.to, moment, sc.mkabTo)
+	a := sc.attempt()
 	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
-	require.Equal(t, sc.to, a.body.ConsultDirection.LpuToGUID)
-	require.Equal(t, 1, sc.count(`SELECT count(*) FROM direction`))
-	sc.requireInvariants()
+}
+
+// Promise: what the database loses without an error is noticed, and nothing is left half done.
+func TestNothingIsHalfDone(t *testing.T) {
+	t.Parallel()
+	t.Run("cells of a visit", func(t *testing.T) {
+		t.Parallel()
+		sc := start(t).scene()
+		sc.run(swallow("INSERT", "appointment_slot"))
+		before := sc.snapshot()
+		sc.attempt().requireRefusal(t, "appointment_not_created")
+		require.Equal(t, before, sc.snapshot())
+	})
+	t.Run("policy of a card", func(t *testing.T) {
+		t.Parallel()
+		sc := start(t).scene()
+		sc.allowMkab()
+		sc.run(swallow("INSERT", "mkab_policy"))
+		before := sc.snapshot()
+		sc.attempt().requireRefusal(t, "mkab_policy_link_failed")
+		require.Equal(t, before, sc.snapshot())
+	})
+}
+
+// Promise: with the setting off the claim of a speciality is kept by the visit that ends last, so that switching it on counts that one.
+func TestSpecialityClaimIsTheLast(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.exec(`INSERT INTO setting VALUES ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'false')`)
+	require.Equal(t, 200, sc.attempt(fields{"SlotId": firstSlotID + 3}).StatusCode)
+	sooner, third := uuid.New(), uuid.New()
+	sc.addDirection(sooner, "Consult")
+	sc.addDirection(third, "Consult")
+	require.Equal(t, 200, sc.attempt(fields{"DirectionGuid": sooner}).StatusCode)
+	sc.exec(`UPDATE setting SET value = 'true'`)
+	a := sc.attempt(fields{"DirectionGuid": third, "SlotId": firstSlotID + 1})
+	a.requireRefusal(t, "speciality_already_booked")
+	require.Contains(t, a.error.Message, "21.08.2019 09:30")
+}
+
+// Promise: where cells of a resource overlap, a complex slot is made of those that follow each other and have a place.
+func TestComplexSlotAmongOverlappingCells(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	for i := range 4 {
+		sc.addSlot(sc.doctor, 100+i, time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, moment.Location()), 1)
+	}
+	sc.exec(`UPDATE slot SET taken = 1 WHERE id IN (14527456, 102)`)
+	a := sc.attempt(fields{"Difficulty": 4})
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Equal(t, "2019-08-21T09:45:00+03:00", a.body.ConsultDirection.Appointment.End.Format(time.RFC3339))
 }
 
 // Promise: which mask of a client counts depends on whether the referral leaves the institution.
@@ -310,7 +399,9 @@ func TestMkabIsMadeFromARemoteIndex(t *testing.T) {
 			"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
 			"name":[{"family":"Удаленный","given":["Пациент","Второй"]}],"gender":"female","birthDate":"1980-02-29"}}]}`, value)
 	}))
-	sc := start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = address+"/fhir", address+"/token" }).scene()
+	sc := start(t, func(c *app.Config) {
+		c.MipURL, c.MipAuthURL = app.Address(address+"/fhir"), app.Address(address+"/token")
+	}).scene()
 	sc.allowMkab()
 	a := sc.attempt()
 	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
@@ -370,6 +461,25 @@ func TestLostRaces(t *testing.T) {
 		require.Equal(t, "Вы уже записаны Кабинет 5 на 22.08.2019 09:00. Запрещено иметь более одной активной записи на прием на одну специальность.", a.error.Message)
 		require.Equal(t, 0, sc.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment)`))
 	})
+	for name, change := range map[string]struct{ sql, rule string }{
+		"the cell is moved":            {`UPDATE slot SET start_at = start_at + interval '1 day', end_at = end_at + interval '1 day'`, "slot_taken"},
+		"the cell is made longer":      {`UPDATE slot SET end_at = end_at + interval '5 minutes'`, "slot_taken"},
+		"the cell is kept for others":  {`UPDATE slot SET restriction = 'pregnant'`, "slot_taken"},
+		"the cell is blocked":          {`UPDATE slot SET blocked = true`, "slot_taken"},
+		"the cell takes no visits":     {`UPDATE slot SET busy_type = 2`, "slot_taken"},
+		"the cell is closed to us":     {`UPDATE slot SET flag_access = 0`, "slot_taken"},
+		"the resource leaves":          {`UPDATE resource SET active = false`, "slot_resource_not_found"},
+		"the card is closed":           {`UPDATE mkab SET closed_at = now()`, "mkab_closed"},
+		"the cell goes to another one": {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE name = 'Другой')`, "slot_taken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := start(t).scene()
+			sc.exec(`INSERT INTO resource VALUES ($1, gen_random_uuid(), 'doctor', 'Другой', '92')`, sc.to)
+			sc.attemptWhile(change.sql).requireRefusal(t, change.rule)
+			require.Equal(t, 0, sc.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
+		})
+	}
 	t.Run("later cell of a complex slot", func(t *testing.T) {
 		t.Parallel()
 		sc := start(t).scene()

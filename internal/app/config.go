@@ -8,11 +8,13 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"time"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Config is all that can be set, each by one environment variable. docs/configuration.md is its table.
@@ -27,22 +29,22 @@ type Config struct {
 	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"16"`
 	MigrateAtStart bool   `env:"TALON_MIGRATE" envDefault:"true"`
 
-	TokenIssuer   string `env:"TALON_TOKEN_ISSUER"`
-	TokenAudience string `env:"TALON_TOKEN_AUDIENCE"`
-	JWKSURL       string `env:"TALON_JWKS_URL"`
-	JWKSFile      string `env:"TALON_JWKS_FILE"`
-	PEMFile       string `env:"TALON_PEM_FILE"`
-	HS256Secret   Secret `env:"TALON_HS256_SECRET"`
-	DemoKeyFile   string `env:"TALON_DEMO_KEY_FILE"`
+	TokenIssuer   string  `env:"TALON_TOKEN_ISSUER"`
+	TokenAudience string  `env:"TALON_TOKEN_AUDIENCE"`
+	JWKSURL       Address `env:"TALON_JWKS_URL"`
+	JWKSFile      string  `env:"TALON_JWKS_FILE"`
+	PEMFile       string  `env:"TALON_PEM_FILE"`
+	HS256Secret   Secret  `env:"TALON_HS256_SECRET"`
+	DemoKeyFile   string  `env:"TALON_DEMO_KEY_FILE"`
 
-	MipURL              string        `env:"TALON_MIP_URL"`
-	MipAuthURL          string        `env:"TALON_MIP_AUTH_URL"`
+	MipURL              Address       `env:"TALON_MIP_URL"`
+	MipAuthURL          Address       `env:"TALON_MIP_AUTH_URL"`
 	MipClientID         string        `env:"TALON_MIP_CLIENT_ID"`
 	MipClientSecret     Secret        `env:"TALON_MIP_CLIENT_SECRET"`
 	MipScopes           []string      `env:"TALON_MIP_SCOPES"`
-	MipIdentifierSystem string        `env:"TALON_MIP_IDENTIFIER_SYSTEM"`
-	MipSnilsSystem      string        `env:"TALON_MIP_SNILS_SYSTEM"`
-	MipPolicySystem     string        `env:"TALON_MIP_POLICY_SYSTEM"`
+	MipIdentifierSystem string        `env:"TALON_MIP_IDENTIFIER_SYSTEM" envDefault:"urn:ietf:rfc:3986"`
+	MipSnilsSystem      string        `env:"TALON_MIP_SNILS_SYSTEM" envDefault:"urn:oid:1.2.643.2.69.1.1.1.6.223"`
+	MipPolicySystem     string        `env:"TALON_MIP_POLICY_SYSTEM" envDefault:"urn:oid:1.2.643.2.69.1.1.1.6.228"`
 	MipTimeout          time.Duration `env:"TALON_MIP_TIMEOUT" envDefault:"3s"`
 }
 
@@ -59,6 +61,18 @@ func (s Secret) String() string {
 
 // LogValue hides the secret from slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Address is a setting that is a URL; a password in it is not shown.
+type Address string
+
+// String hides the password.
+func (a Address) String() string {
+	parsed, err := url.Parse(string(a))
+	if err != nil {
+		return "(malformed)"
+	}
+	return parsed.Redacted()
+}
 
 // ReadConfig reads the settings from the environment given. It reports all that is wrong at once, without the values.
 func ReadConfig(environment map[string]string) (Config, error) {
@@ -104,12 +118,14 @@ func (c *Config) validate(unreadable map[string]string) error {
 			problems = append(problems, fmt.Errorf("%s: %s", name, problem))
 		}
 	}
-	_, _, err := net.SplitHostPort(c.Addr)
+	_, err := net.ResolveTCPAddr("tcp", c.Addr)
 	require(err == nil, "TALON_ADDR", "must be host:port")
 	require(c.Timeout > 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be above 0 and at most 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
 	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")
 	require(c.DatabaseURL != "", "DATABASE_URL", "must be given")
+	_, err = pgxpool.ParseConfig(string(c.DatabaseURL))
+	require(c.DatabaseURL == "" || err == nil, "DATABASE_URL", "must be an address or words of PostgreSQL")
 	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
 	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
 	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
@@ -117,10 +133,19 @@ func (c *Config) validate(unreadable map[string]string) error {
 		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET", "one must be given, to verify tokens with")
 	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret, "TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
 	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout, "TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
-	for _, address := range []struct{ name, value string }{
+	for _, file := range []struct{ name, path string }{
+		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_DEMO_KEY_FILE", c.DemoKeyFile},
+	} {
+		_, err := os.Stat(file.path)
+		require(file.path == "" || err == nil, file.name, "cannot be found")
+	}
+	for _, address := range []struct {
+		name  string
+		value Address
+	}{
 		{"TALON_JWKS_URL", c.JWKSURL}, {"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
 	} {
-		parsed, err := url.Parse(address.value)
+		parsed, err := url.Parse(string(address.value))
 		require(address.value == "" || err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != "",
 			address.name, "must be an http or https address")
 	}

@@ -36,15 +36,14 @@ func (c *command) demo(ctx context.Context, args []string) (err error) {
 	if err := c.parse(flags, args); err != nil {
 		return err
 	}
-	dir, err := localpg.DefaultDir()
-	if err != nil {
-		return err
-	}
-	database, stop, err := c.demoDatabase(ctx, dir, *reset)
+	database, stop, err := c.demoDatabase(ctx, *reset)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
+	if err := refuseStranger(ctx, database); err != nil {
+		return err
+	}
 	if err := migrations.Up(ctx, database); err != nil {
 		return err
 	}
@@ -57,10 +56,9 @@ func (c *command) demo(ctx context.Context, args []string) (err error) {
 		return nil
 	}
 
-	keyFile := c.environmentOr("TALON_DEMO_KEY_FILE", filepath.Join(filepath.Dir(dir), "demo-key.pem"))
-	key, err := auth.EnsureDemoKey(keyFile)
+	key, keyFile, err := c.demoKey()
 	if err != nil {
-		return fmt.Errorf("make the demo key: %w", err)
+		return err
 	}
 	settings := maps.Clone(c.environment)
 	settings["DATABASE_URL"] = database
@@ -81,9 +79,13 @@ func (c *command) demo(ctx context.Context, args []string) (err error) {
 }
 
 // demoDatabase gives the database to use and what ends it: the one given, else a private one, which a reset may find running already.
-func (c *command) demoDatabase(ctx context.Context, dir string, reset bool) (url string, stop func() error, err error) {
+func (c *command) demoDatabase(ctx context.Context, reset bool) (url string, stop func() error, err error) {
 	if given := c.environment["DATABASE_URL"]; given != "" {
 		return given, func() error { return nil }, nil
+	}
+	dir, err := localpg.DefaultDir()
+	if err != nil {
+		return "", nil, err
 	}
 	if _, err := localpg.FindOrInstall(ctx, c.stderr); err != nil {
 		return "", nil, err
@@ -101,6 +103,47 @@ func (c *command) demoDatabase(ctx context.Context, dir string, reset bool) (url
 		defer cancel()
 		return cluster.Stop(ctx)
 	}, nil
+}
+
+// demoKey is the key given, else one that is kept beside the private PostgreSQL.
+func (c *command) demoKey() (*auth.DemoKey, string, error) {
+	path := c.environment["TALON_DEMO_KEY_FILE"]
+	if path == "" {
+		dir, err := localpg.DefaultDir()
+		if err != nil {
+			return nil, "", err
+		}
+		path = filepath.Join(filepath.Dir(dir), "demo-key.pem")
+	}
+	key, err := auth.EnsureDemoKey(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("make the demo key: %w", err)
+	}
+	return key, path, nil
+}
+
+// refuseStranger keeps the demo out of a database that is somebody else's, before anything is written there.
+func refuseStranger(ctx context.Context, database string) error {
+	current, err := migrations.Current(ctx, database)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if current > 0 {
+		return demo.Check(ctx, conn)
+	}
+	var tables int
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").Scan(&tables); err != nil {
+		return fmt.Errorf("look for tables: %w", err)
+	}
+	if tables > 0 {
+		return errors.New("the database has tables that are not Talon's: give the demo an empty one")
+	}
+	return nil
 }
 
 func loadDemo(ctx context.Context, database string, reset bool) (demo.State, error) {
@@ -135,6 +178,9 @@ curl -s %s/appointments -H 'Content-Type: application/json' \
   -d '%s'
 
 `, base, token, base, token, demo.FirstExample)
+	if state.Action == demo.Renewed {
+		text.WriteString("The cells of the demo data had passed: they were loaded anew.\n")
+	}
 	if !state.FirstExampleFree {
 		text.WriteString("That referral is booked already, which it will answer; make demo-reset puts the demo data back.\n")
 	}

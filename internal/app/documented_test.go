@@ -169,7 +169,7 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 	booking.MipAuthURLUnreachable: func(t *testing.T) answer {
 		down := httptest.NewServer(nil)
 		down.Close()
-		sc := start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = down.URL, down.URL }).scene()
+		sc := start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = app.Address(down.URL), app.Address(down.URL) }).scene()
 		sc.allowMkab()
 		a := sc.attempt()
 		// The example shows an address of its own.
@@ -244,14 +244,14 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 			w.WriteHeader(http.StatusInternalServerError)
 		}))
 		t.Cleanup(index.Close)
-		sc := start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = index.URL, index.URL+"/token" }).scene()
+		sc := start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = app.Address(index.URL), app.Address(index.URL+"/token") }).scene()
 		sc.allowMkab()
 		return sc.attempt()
 	},
 	booking.KeysUnavailable: func(t *testing.T) answer {
 		down := httptest.NewServer(nil)
 		down.Close()
-		s := start(t, func(c *app.Config) { c.JWKSURL, c.DemoKeyFile = down.URL, "" })
+		s := start(t, func(c *app.Config) { c.JWKSURL, c.DemoKeyFile = app.Address(down.URL), "" })
 		sc := s.scene()
 		return sc.attempt()
 	},

@@ -25,6 +25,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -99,7 +100,7 @@ func TestSchemaVersions(t *testing.T) {
 	require.ErrorContains(t, err, "talon migrate")
 
 	s := start(t)
-	s.exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`)
+	s.exec(`INSERT INTO talon_schema_version (version_id, is_applied) VALUES (99999, true)`)
 	newer := startOn(t, string(s.config.DatabaseURL), func(c *app.Config) { c.MigrateAtStart = false })
 	require.Contains(t, newer.logs.String(), "newer than this build")
 	require.Equal(t, 200, newer.do(newer.request(http.MethodGet, "/health/ready", nil)).StatusCode)
@@ -139,10 +140,11 @@ func TestSettingsAreChecked(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := run(t, []string{
 		"TALON_REQUEST_TIMEOUT=quick", "TALON_MAX_IN_FLIGHT=0", "TALON_ADDR=nowhere", "TALON_HS256_SECRET=short", "TALON_MIP_URL=ftp://x",
+		"TALON_PEM_FILE=/no/such/file",
 	}, "serve", "--check")
 	require.Equal(t, 1, code)
 	for _, name := range []string{
-		"TALON_REQUEST_TIMEOUT", "TALON_MAX_IN_FLIGHT", "TALON_ADDR", "TALON_HS256_SECRET", "TALON_MIP_URL", "DATABASE_URL",
+		"TALON_REQUEST_TIMEOUT", "TALON_MAX_IN_FLIGHT", "TALON_ADDR", "TALON_HS256_SECRET", "TALON_MIP_URL", "TALON_PEM_FILE", "DATABASE_URL",
 		"TALON_TOKEN_ISSUER", "TALON_TOKEN_AUDIENCE",
 	} {
 		require.Equal(t, 1, strings.Count(stderr, name+":"), "%s in %s", name, stderr)
@@ -154,7 +156,7 @@ func TestSettingsAreChecked(t *testing.T) {
 // Promise: serve --check shows every setting in force, and no secret; docs/configuration.md lists the same settings with the same defaults.
 func TestCheckHidesSecrets(t *testing.T) {
 	t.Parallel()
-	given := settings(map[string]string{"TALON_MIP_CLIENT_SECRET": "pa55word"})
+	given := settings(map[string]string{"TALON_MIP_CLIENT_SECRET": "pa55word", "TALON_MIP_URL": "https://user:pa55word@mip.example"})
 	code, stdout, stderr := run(t, environ(given), "serve", "--check")
 	require.Zero(t, code, stderr)
 	require.NotContains(t, stdout, "pa55word")
@@ -272,6 +274,38 @@ func demo(t *testing.T, environ []string) (text string, stop func()) {
 	}
 }
 
+// Promise: the demo stays out of a database that is somebody else's, and changes nothing there.
+func TestDemoRefusesAStranger(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"another application's": `CREATE TABLE customers (id int)`,
+		"a real one of ours":    "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := testdb.Fresh(t)
+			if sql == "" {
+				require.NoError(t, migrations.Up(t.Context(), database))
+				sql = `INSERT INTO legal_entity VALUES (gen_random_uuid(), 'Настоящее')`
+			}
+			conn, err := pgx.Connect(t.Context(), database)
+			require.NoError(t, err)
+			defer conn.Close(context.WithoutCancel(t.Context()))
+			_, err = conn.Exec(t.Context(), sql)
+			require.NoError(t, err)
+			count := func() (n int) {
+				require.NoError(t, conn.QueryRow(t.Context(), `SELECT sum(n_live_tup + 1)::int FROM pg_stat_user_tables`).Scan(&n))
+				return n
+			}
+			before := count()
+			code, _, stderr := run(t, []string{"DATABASE_URL=" + database, "TALON_DEMO_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem")}, "demo")
+			require.Equal(t, 1, code, stderr)
+			require.Contains(t, stderr, "not")
+			require.Equal(t, before, count())
+		})
+	}
+}
+
 // Promise: the docs need no internet: the page and what it loads come from the service, and the contract is served as it was written.
 func TestDocs(t *testing.T) {
 	t.Parallel()
@@ -336,7 +370,7 @@ func TestKeySources(t *testing.T) {
 		key       any
 		kid       string
 	}{
-		"JWKS URL":       {func(c *app.Config) { c.JWKSURL = keys }, jwt.SigningMethodEdDSA, edKey, "ed"},
+		"JWKS URL":       {func(c *app.Config) { c.JWKSURL = app.Address(keys) }, jwt.SigningMethodEdDSA, edKey, "ed"},
 		"JWKS file":      {func(c *app.Config) { c.JWKSFile = file(jwks) }, jwt.SigningMethodEdDSA, edKey, "ed"},
 		"PEM file RS256": {func(c *app.Config) { c.PEMFile = pemFile(rsaKey.Public()) }, jwt.SigningMethodRS256, rsaKey, ""},
 		"PEM file PS256": {func(c *app.Config) { c.PEMFile = pemFile(rsaKey.Public()) }, jwt.SigningMethodPS256, rsaKey, ""},

@@ -13,7 +13,7 @@ type Facts struct {
 	Request   Request
 	Direction *Direction
 	Target    *Lpu
-	Slots     []Slot // the chosen cell, then those of its resource that follow it, Request.Difficulty in all at the most
+	Slots     []Slot // the chosen cell, then those that follow it without a gap, Request.Difficulty in all or fewer
 	Resource  *Resource
 	Mkab      *Mkab      // the patient's card in the target institution, an open one first
 	TapOpened *time.Time // the day the patient's newest open case of treatment (ТАП) was opened, in the source or the target institution
@@ -204,16 +204,32 @@ func (f *Facts) activeInSpeciality() *ActiveAppointment {
 	return nil
 }
 
-// complexSlotIsFree tells whether the visit's cells are as many as asked for, without a gap, and each after the first may be taken
-// by this patient through this client.
+// Adjacent picks the cells of a complex slot (сложная ячейка) from cells of one resource in order of time: the first, and those that follow it without
+// a gap, difficulty in all where there are as many. Of cells that begin at the same time one with a place left is preferred.
+func Adjacent(cells []Slot, difficulty int) []Slot {
+	adjacent := cells[:1:1]
+	for len(adjacent) < difficulty {
+		var next *Slot
+		for i := range cells[1:] {
+			cell := &cells[1+i]
+			if cell.Start.Equal(adjacent[len(adjacent)-1].End) && (next == nil || next.Taken >= next.Capacity) {
+				next = cell
+			}
+		}
+		if next == nil {
+			break
+		}
+		adjacent = append(adjacent, *next)
+	}
+	return adjacent
+}
+
+// complexSlotIsFree tells whether the visit's cells are as many as asked for, and each after the first may be taken by this patient through this client.
 func (f *Facts) complexSlotIsFree() bool {
 	if len(f.Slots) < f.Request.Difficulty {
 		return false
 	}
 	for i := 1; i < len(f.Slots); i++ {
-		if !f.Slots[i].Start.Equal(f.Slots[i-1].End) {
-			return false
-		}
 		next := *f
 		next.Slots = f.Slots[i : i+1]
 		if firstRefusal(slotRules, &next) != nil || firstRefusal(restrictionRules, &next) != nil {

@@ -35,10 +35,15 @@ func Refuse(name Name, values ...string) *Refusal {
 
 // refuse fills the placeholders of the rule's message.
 func (r *Rule) refuse(values ...string) *Refusal {
-	message := r.Message
-	for i := 0; i+1 < len(values); i += 2 {
-		message = strings.ReplaceAll(message, "{"+values[i]+"}", values[i+1])
+	replacements := make([]string, 0, len(values))
+	for i, value := range values {
+		if i%2 == 0 {
+			value = "{" + value + "}"
+		}
+		replacements = append(replacements, value)
 	}
+	// All at once: a value that looks like a placeholder is not filled in its turn.
+	message := strings.NewReplacer(replacements...).Replace(r.Message)
 	return &Refusal{Rule: r.Name, Status: r.Status, Code: r.Code, Type: r.Type, Message: message}
 }
 

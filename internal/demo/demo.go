@@ -71,6 +71,14 @@ func Reset(ctx context.Context, db Beginner, now time.Time) error {
 	return nil
 }
 
+// Check answers ErrForeign where the database holds an institution, a legal entity, a client application or a person that is not the demo's.
+func Check(ctx context.Context, db Beginner) error {
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		_, err := isLoaded(ctx, tx)
+		return err
+	})
+}
+
 // Action is what Ensure did.
 type Action string
 

@@ -274,8 +274,6 @@ JOIN direction d ON d.guid = v.direction_guid
 JOIN mkab here ON here.lpu_guid = d.lpu_guid AND here.guid = d.mkab_guid
 JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.person_guid;
 
--- The next copy gets 58385. Unlike setval, this is undone with the transaction.
-ALTER SEQUENCE direction_id_seq RESTART WITH 58385;
 
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
     out_of_schedule, is_cito, comment, created_at, cancelled_at)

@@ -17,8 +17,6 @@ func (s *server) GetLiveness(ctx context.Context, _ api.GetLivenessRequestObject
 
 // GetReadiness tells whether requests should be sent here.
 func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	if err := s.ready(ctx); err != nil {
 		return nil, booking.Refuse(booking.NotReady).Because(err)
 	}

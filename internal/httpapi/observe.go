@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -62,6 +63,8 @@ func (s *server) observe(c *gin.Context) {
 			attributes = append(attributes, slog.String("cause", cause.Error()))
 		}
 		switch {
+		case errors.Is(refusal, context.Canceled): // the client has gone; nobody read the answer
+			attributes = append(attributes, slog.Bool("client_gone", true))
 		case status == http.StatusServiceUnavailable:
 			level = slog.LevelWarn
 		case status >= http.StatusInternalServerError:

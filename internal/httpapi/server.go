@@ -1,7 +1,7 @@
 // Package httpapi is the service on the wire: the generated strict server, the COD token, validation against the contract, and the one renderer of
 // every answer that is not 2xx.
 //
-// A request goes: observe → recover → limit → authenticate → validate → the generated binding → a method of server → booking.
+// A request goes: observe → recover → authenticate → read the body → limit → validate → the generated binding → a method of server → booking.
 package httpapi
 
 import (
@@ -42,7 +42,7 @@ type server struct {
 	inFlight chan struct{}
 }
 
-// quiet keeps gin from writing its routes to standard output. The mode is global, and News may run at the same time.
+// quiet keeps gin from writing its routes to standard output. The mode is global, and servers may be made at the same time.
 var quiet = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
 
 // New builds the handler of all paths.
@@ -73,7 +73,7 @@ func New(config Config) (http.Handler, error) {
 	engine.NoMethod(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.MethodNotAllowed)) })
 	s.serveDocs(engine)
 
-	operations := engine.Group("/", s.limit, s.authenticate, s.validate)
+	operations := engine.Group("/", s.authenticate, s.readBody, s.limit, s.validate)
 	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{detach}, api.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  s.refuseUnbound,
 		HandlerErrorFunc:         s.refuse,

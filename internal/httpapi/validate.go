@@ -33,17 +33,22 @@ var validation = &openapi3filter.Options{
 	SchemaValidationOptions: []openapi3.SchemaValidationOption{openapi3.DisableSchemaErrorDetails()},
 }
 
+// readBody reads the body of an operation that has one, so that the rest of the way never waits for the client.
+func (s *server) readBody(c *gin.Context) {
+	if requestBody(s.contract.route(c)) == nil {
+		return
+	}
+	body, err := readJSON(c)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	c.Request.Body = io.NopCloser(bytes.NewReader(body))
+}
+
 // validate holds the request against the contract.
 func (s *server) validate(c *gin.Context) {
 	route := s.contract.route(c)
-	if requestBody(route) != nil {
-		body, err := readBody(c)
-		if err != nil {
-			s.refuse(c, err)
-			return
-		}
-		c.Request.Body = io.NopCloser(bytes.NewReader(body))
-	}
 	params := make(map[string]string, len(c.Params))
 	for _, param := range c.Params {
 		params[param.Key] = param.Value
@@ -56,8 +61,8 @@ func (s *server) validate(c *gin.Context) {
 	}
 }
 
-// readBody reads a body that is one JSON object, in UTF-8, without a key given twice.
-func readBody(c *gin.Context) ([]byte, error) {
+// readJSON reads a body that is one JSON object, in UTF-8, without a key given twice.
+func readJSON(c *gin.Context) ([]byte, error) {
 	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	charset, given := params["charset"]
 	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") || c.GetHeader("Content-Encoding") != "" {

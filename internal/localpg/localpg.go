@@ -135,6 +135,26 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return nil
 }
 
+// Crash ends the server as its sudden death would: sessions are cut and nothing is written down. Resume starts it again.
+func (c *Cluster) Crash(ctx context.Context) error {
+	c.stopping.Lock()
+	defer c.stopping.Unlock()
+	if !c.server.end(ctx, syscall.SIGQUIT, killTimeout) {
+		return fmt.Errorf("crash the private PostgreSQL in %s: it goes on", c.home.dir)
+	}
+	return nil
+}
+
+// Resume starts a server that has crashed; it recovers and answers when Resume returns.
+func (c *Cluster) Resume(ctx context.Context) error {
+	c.stopping.Lock()
+	defer c.stopping.Unlock()
+	if err := c.launch(ctx); err != nil {
+		return fmt.Errorf("start the private PostgreSQL in %s again: %w", c.home.dir, err)
+	}
+	return nil
+}
+
 // start brings the cluster of an owned folder up.
 func (c *Cluster) start(ctx context.Context, installed []Binaries) (err error) {
 	if c.binaries, err = c.home.choose(installed); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -20,6 +21,10 @@ import (
 // The statements lock in one order (referral, speciality, cells by their time), so that bookings wait for each other but do not deadlock. After a
 // statement that lost a race the others still run; the rollback undoes them.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
+	return retry(ctx, func() (*booking.HeldDirection, error) { return s.create(ctx, a) })
+}
+
+func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
 	send := newPipeline(ctx, s.pool)
 	send.begin()
 	queries := db.New(send)
@@ -33,18 +38,17 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 	creation := queries.AppointmentCreate(ctx, []db.AppointmentCreateParams{appointmentCreateParams(a)})
 	reading := queries.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}})
 
-	var (
-		held           *booking.HeldDirection
-		specialityLost bool
-	)
+	var held *booking.HeldDirection
 	tx, err := send.begun()
 	directionClaim.QueryRow(func(_ int, _ uuid.UUID, rowErr error) {
 		err = firstOf(err, orRefuse(rowErr, booking.DirectionAlreadyBooked))
 	})
 	if specialityClaim != nil {
-		specialityClaim.QueryRow(func(_ int, _ uuid.UUID, rowErr error) {
-			specialityLost = err == nil && errors.Is(rowErr, pgx.ErrNoRows)
-			err = firstOf(err, orRefuse(rowErr, booking.SpecialityAlreadyBooked))
+		specialityClaim.QueryRow(func(_ int, row db.SpecialityClaimTakeRow, rowErr error) {
+			err = firstOf(err, rowErr)
+			if err == nil {
+				err = s.refuseSpeciality(a, row)
+			}
 		})
 	}
 	creation.QueryRow(func(_ int, row db.AppointmentCreateRow, rowErr error) {
@@ -61,19 +65,30 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 	})
 	err = firstOf(err, send.close())
 	if tx == nil {
-		return nil, refused(err)
+		return nil, err
 	}
 	defer rollback(ctx, tx)
-	if specialityLost {
-		err = s.refuseSpeciality(ctx, tx, a)
-	}
 	if err != nil {
-		return nil, refused(err)
+		return nil, err
 	}
-	if err := tx.Commit(ctx); err != nil {
-		return nil, refused(fmt.Errorf("commit: %w", err))
+	if err := commit(ctx, tx); err != nil {
+		return nil, err
 	}
 	return held, nil
+}
+
+// commit commits. Where the database did not answer, the booking may have been done.
+func commit(ctx context.Context, tx pgx.Tx) error {
+	err := tx.Commit(ctx)
+	var answer *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer), errors.Is(err, pgx.ErrTxCommitRollback):
+		return fmt.Errorf("commit: %w", err)
+	default:
+		return fmt.Errorf("%w: %w", errMaybeDone, err)
+	}
 }
 
 // rollbackTimeout bounds the rollback, which goes on where the request's own time is over: the connection is wanted again.
@@ -104,31 +119,34 @@ func orRefuse(err error, name booking.Name) error {
 	return err
 }
 
-// refuseCreation judges what the target institution's statement did.
-func refuseCreation(a booking.NewAppointment, row db.AppointmentCreateRow) error {
-	if len(row.TakenSlotGuids) < len(a.Slots) {
-		if slices.Contains(row.TakenSlotGuids, a.Slots[0].Guid) {
-			return booking.Refuse(booking.ComplexSlotFailed)
-		}
-		return booking.Refuse(booking.SlotTaken)
-	}
-	if !row.Created {
-		return booking.Refuse(booking.AppointmentNotCreated)
-	}
-	return nil
-}
-
-// refuseSpeciality reads the claim that the booking lost against, in the same transaction.
-func (s *Store) refuseSpeciality(ctx context.Context, tx pgx.Tx, a booking.NewAppointment) error {
-	row, err := db.New(tx).SpecialityClaimGet(ctx, a.Patient.Person, a.Direction.SpecialityCode)
-	if err != nil {
-		return fmt.Errorf("read the claim of the speciality: %w", err)
+// refuseSpeciality refuses where the speciality is another appointment's after the claim.
+func (s *Store) refuseSpeciality(a booking.NewAppointment, row db.SpecialityClaimTakeRow) error {
+	if !a.OneActivePerSpeciality || row.AppointmentGuid == a.Guid {
+		return nil
 	}
 	active, err := activeAppointment(&s.zones, a.Direction.SpecialityCode, row.ResourceName, row.TimeZone, row.StartAt)
 	if err != nil {
 		return err
 	}
 	return booking.RefuseSpeciality(active)
+}
+
+// refuseCreation judges what the target institution's statement did, in the order of the rules.
+func refuseCreation(a booking.NewAppointment, row db.AppointmentCreateRow) error {
+	switch {
+	case !row.ResourceActive:
+		return booking.Refuse(booking.SlotResourceNotFound)
+	case !row.MkabOpen:
+		return booking.Refuse(booking.MkabClosed)
+	case !row.SlotsTaken && slices.Contains(row.TakenSlotGuids, a.Slots[0].Guid) && len(row.TakenSlotGuids) < len(a.Slots):
+		return booking.Refuse(booking.ComplexSlotFailed)
+	case !row.SlotsTaken:
+		return booking.Refuse(booking.SlotTaken)
+	case !row.Created:
+		return booking.Refuse(booking.AppointmentNotCreated)
+	default:
+		return nil
+	}
 }
 
 func specialityClaimParams(a booking.NewAppointment) db.SpecialityClaimTakeParams {
@@ -150,6 +168,7 @@ func appointmentCreateParams(a booking.NewAppointment) db.AppointmentCreateParam
 		LpuGuid:            a.Request.LpuTo,
 		Guid:               a.Guid,
 		SlotGuids:          guids(a.Slots),
+		Restrictions:       restrictions(a.Slots),
 		Access:             int32(a.Access),
 		DirectionGuid:      a.Direction.Guid,
 		DirectionLpuGuid:   a.Request.LpuFrom,
@@ -187,13 +206,10 @@ func heldDirection(row db.AppointmentGetRow, zone *time.Location) (*booking.Held
 		return nil, booking.Refuse(booking.AppointmentNotLinked)
 	}
 	d := row.Direction
-	if d.LpuToGuid == nil {
-		return nil, errors.New("the referral in the target institution names no target")
-	}
 	return &booking.HeldDirection{
 		ID:    d.ID,
-		Mkab:  d.MkabGuid,
-		LpuTo: *d.LpuToGuid,
+		Mkab:  row.MkabGuid,
+		LpuTo: d.LpuGuid, // the visit is where this is held, whatever an original says of its target
 		Direction: booking.Direction{
 			Guid:            d.Guid,
 			Type:            booking.DirectionType(d.Type),
@@ -231,4 +247,13 @@ func guids(slots []booking.Slot) []uuid.UUID {
 		guids[i] = slot.Guid
 	}
 	return guids
+}
+
+// restrictions gives whom the cells were kept for when the rules allowed the booking.
+func restrictions(slots []booking.Slot) []string {
+	restrictions := make([]string, len(slots))
+	for i, slot := range slots {
+		restrictions[i] = string(slot.Restriction)
+	}
+	return restrictions
 }

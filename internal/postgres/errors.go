@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -16,6 +17,8 @@ import (
 var refusedByConstraint = map[string]booking.Name{
 	"appointment_one_active": booking.DirectionAlreadyBooked,
 	"slot_capacity":          booking.SlotTaken,
+	// A referral was brought in with the very number that a copy was given; the next try gives another.
+	"direction_id": booking.DatabaseUnavailable,
 }
 
 // SQLSTATEs (or their class, of two characters) that say «not now» rather than «never».
@@ -53,16 +56,30 @@ func refused(err error) error {
 	case !errors.As(err, &answer):
 		return err
 	}
+	cause := discreet(answer)
 	if name, ok := refusedByConstraint[answer.ConstraintName]; ok {
-		return booking.Refuse(name).Because(err)
+		return booking.Refuse(name).Because(cause)
 	}
 	if hasState(answer, unavailableStates) {
-		return booking.Refuse(booking.DatabaseUnavailable).Because(err)
+		return booking.Refuse(booking.DatabaseUnavailable).Because(cause)
 	}
 	if hasState(answer, overloadedStates) {
-		return booking.Refuse(booking.Overloaded).Because(err)
+		return booking.Refuse(booking.Overloaded).Because(cause)
 	}
-	return err
+	return cause
+}
+
+// talkativeStates are those whose messages quote what was stored or sent, a patient's data perhaps: bad data, constraints, and what triggers raise.
+var talkativeStates = []string{"22", "23", "44", "P0"}
+
+// discreet says for the log what the database answered, without a patient's data.
+func discreet(answer *pgconn.PgError) error {
+	message := answer.Message
+	if hasState(answer, talkativeStates) {
+		message = "message withheld"
+	}
+	return fmt.Errorf("the database answered SQLSTATE %s (table %q, column %q, constraint %q): %s",
+		answer.Code, answer.TableName, answer.ColumnName, answer.ConstraintName, message)
 }
 
 // isBroken tells whether the connection was lost on the way.

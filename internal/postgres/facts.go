@@ -14,6 +14,10 @@ import (
 // Facts implements booking.Store. Each statement is about one institution or one person, so that each would be answered by one machine of a
 // distributed database. All see one snapshot: between two of them another booking may commit, and half of it would be refused by the wrong rule.
 func (s *Store) Facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
+	return retry(ctx, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, now) })
+}
+
+func (s *Store) facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
 	load := newPipeline(ctx, s.pool)
 	load.queue("begin isolation level repeatable read read only")
 	queries := db.New(load)
@@ -52,13 +56,19 @@ func (s *Store) Facts(ctx context.Context, patient booking.Patient, request book
 		slots.Query(read.slots)
 	}
 	if err := errors.Join(read.err, load.close()); err != nil {
-		return nil, refused(err)
+		return nil, err
 	}
 	return facts, nil
 }
 
+// mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
+const mostOverlapping = 4
+
 func slotParams(request booking.Request) db.SlotFactsParams {
-	params := db.SlotFactsParams{LpuGuid: request.LpuTo, Difficulty: int32(request.Difficulty)}
+	params := db.SlotFactsParams{LpuGuid: request.LpuTo, Most: 1}
+	if request.Difficulty > 1 {
+		params.Most = int32(request.Difficulty * mostOverlapping)
+	}
 	if request.Place.SlotID != 0 {
 		params.ID = &request.Place.SlotID
 	} else {
@@ -183,8 +193,9 @@ func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
 	if !r.found(err) || len(rows) == 0 {
 		return
 	}
+	cells := make([]booking.Slot, 0, len(rows))
 	for _, row := range rows {
-		r.facts.Slots = append(r.facts.Slots, booking.Slot{
+		cells = append(cells, booking.Slot{
 			Guid:        row.Guid,
 			Start:       row.StartAt,
 			End:         row.EndAt,
@@ -196,6 +207,7 @@ func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
 			Restriction: booking.Restriction(row.Restriction),
 		})
 	}
+	r.facts.Slots = booking.Adjacent(cells, r.facts.Request.Difficulty)
 	r.facts.Resource = &booking.Resource{
 		Guid:           rows[0].ResourceGuid,
 		Kind:           booking.ResourceKind(rows[0].ResourceKind),

@@ -35,7 +35,7 @@ type Options struct {
 	StatementTimeout time.Duration // the database gives up on a statement after this
 }
 
-// Open makes a pool of connections. It does not connect yet: the database may come later.
+// Open makes a pool of connections. It does not connect yet.
 func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(options.URL)
 	if err != nil {
@@ -45,6 +45,10 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "talon"
 	params["statement_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
+	// Promise 6 needs it. Whoever wants more, such as remote_apply, says so in the address.
+	if params["synchronous_commit"] == "" {
+		params["synchronous_commit"] = "on"
+	}
 	// Nothing of ours waits between the statements of a transaction: whoever does has lost its client and must not hold locks.
 	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -68,6 +72,11 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // CreateMkab implements booking.Store.
 func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
+	// To repeat it does no harm: a card that was made after all is found.
+	return retry(ctx, func() (*booking.Mkab, error) { return s.createMkab(ctx, lpu, person, now) })
+}
+
+func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
 	var mkab *booking.Mkab
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
@@ -86,9 +95,13 @@ func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 		switch {
 		case err == nil:
 			mkab = &booking.Mkab{Guid: guid}
-			return queries.MkabPolicyLink(ctx, db.MkabPolicyLinkParams{
+			linked, err := queries.MkabPolicyLink(ctx, db.MkabPolicyLinkParams{
 				LpuGuid: lpu, MkabGuid: guid, Series: person.PolicySeries, Number: person.PolicyNumber,
 			})
+			if err == nil && linked == 0 {
+				return booking.Refuse(booking.MkabPolicyLinkFailed).Because(errors.New("the policy was not linked"))
+			}
+			return err
 		case errors.Is(err, pgx.ErrNoRows):
 			// Another booking of the same person made the card; it linked the policy, too.
 			guid, err = queries.MkabGetOpen(ctx, lpu, person.Guid)
@@ -100,13 +113,12 @@ func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 		return err
 	})
 	if err != nil {
-		return nil, refused(err)
+		return nil, err
 	}
 	return mkab, nil
 }
 
 // MipPersonGet reads a person of the local master patient index. No row answers pgx.ErrNoRows.
 func (s *Store) MipPersonGet(ctx context.Context, guid uuid.UUID) (db.MipPersonGetRow, error) {
-	row, err := db.New(s.pool).MipPersonGet(ctx, guid)
-	return row, refused(err)
+	return retry(ctx, func() (db.MipPersonGetRow, error) { return db.New(s.pool).MipPersonGet(ctx, guid) })
 }

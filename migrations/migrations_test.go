@@ -1,0 +1,247 @@
+package migrations_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/testdb"
+	"talon.example/migrations"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	return conn
+}
+
+// lines collects the rows of a query that gives texts.
+func lines(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), sql, args...)
+	require.NoError(t, err)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return found
+}
+
+// reference are the small tables that may be joined from anywhere; the master patient index stands for a system of its own.
+var reference = []string{"legal_entity", "lpu", "setting", "client_application", "busy_type", "mip_person", "mip_person_data"}
+
+// schema describes all that migrations make, an object a line. The table of versions is goose's own.
+func schema(t *testing.T, conn *pgx.Conn) []string {
+	t.Helper()
+	return lines(t, conn, `
+		WITH made AS (
+			SELECT oid, relname, relkind, reloptions FROM pg_class
+			WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'talon_schema_version%'
+		)
+		SELECT format('%s %s %s', relkind, relname, reloptions) FROM made
+		UNION ALL
+		SELECT format('column %s.%s %s %s not null %s identity %s default %s', relname, attname, attnum, format_type(atttypid, atttypmod), attnotnull,
+			attidentity, pg_get_expr(adbin, adrelid))
+		FROM made JOIN pg_attribute ON attrelid = made.oid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+		WHERE relkind = 'r' AND attnum > 0 AND NOT attisdropped
+		UNION ALL
+		SELECT format('constraint %s.%s %s', relname, conname, pg_get_constraintdef(c.oid)) FROM made JOIN pg_constraint c ON conrelid = made.oid
+		UNION ALL
+		SELECT pg_get_indexdef(made.oid) FROM made WHERE relkind = 'i'
+		UNION ALL
+		SELECT format('trigger %s.%s', relname, pg_get_triggerdef(t.oid)) FROM made JOIN pg_trigger t ON tgrelid = made.oid WHERE NOT tgisinternal
+		UNION ALL
+		SELECT format('comment %s.%s %s', relname, objsubid, description) FROM made JOIN pg_description ON objoid = made.oid AND classoid = 'pg_class'::regclass
+		UNION ALL
+		SELECT format('type %s %s %s', typname, typtype, (SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))
+		FROM pg_type t WHERE typnamespace = 'public'::regnamespace AND typname NOT LIKE '%talon_schema_version'
+		UNION ALL
+		SELECT format('function %s', oid::regprocedure) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+		UNION ALL
+		SELECT format('extension %s', extname) FROM pg_extension WHERE extname <> 'plpgsql'
+		ORDER BY 1`)
+}
+
+// Promise: the migrations make the schema on an empty database, can be taken back to nothing, and make the very same schema again.
+func TestUpDownUp(t *testing.T) {
+	t.Parallel()
+	url := testdb.Fresh(t)
+	conn := connect(t, url)
+	empty := schema(t, conn)
+	require.Empty(t, empty)
+	latest, err := migrations.Latest()
+	require.NoError(t, err)
+	require.Positive(t, latest)
+	requireVersion(t, url, 0)
+
+	require.NoError(t, migrations.Up(t.Context(), url))
+	requireVersion(t, url, latest)
+	first := schema(t, conn)
+	require.Greater(t, len(first), 100)
+	require.NoError(t, migrations.Up(t.Context(), url), "nothing to do")
+	require.Equal(t, first, schema(t, conn))
+
+	for range latest {
+		require.NoError(t, migrations.Down(t.Context(), url))
+	}
+	requireVersion(t, url, 0)
+	require.Equal(t, empty, schema(t, conn))
+	require.Error(t, migrations.Down(t.Context(), url), "there is nothing to take back")
+
+	require.NoError(t, migrations.Up(t.Context(), url))
+	requireVersion(t, url, latest)
+	require.Equal(t, first, schema(t, conn))
+}
+
+func requireVersion(t *testing.T, url string, want int64) {
+	t.Helper()
+	current, err := migrations.Current(t.Context(), url)
+	require.NoError(t, err)
+	require.Equal(t, want, current)
+}
+
+// Promise: every table says what it holds.
+func TestTablesAreCommented(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, testdb.New(t))
+	require.Empty(t, lines(t, conn, `SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+		AND relname <> 'talon_schema_version' AND coalesce(obj_description(oid, 'pg_class'), '') = ''`))
+	require.Greater(t, len(tables(t, conn)), len(reference))
+}
+
+// tables are those that are not small references.
+func tables(t *testing.T, conn *pgx.Conn) []string {
+	t.Helper()
+	found := lines(t, conn, `SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'talon_schema_version'`)
+	for _, table := range reference {
+		require.Contains(t, found, table)
+	}
+	return slices.DeleteFunc(found, func(table string) bool { return slices.Contains(reference, table) })
+}
+
+// Promise: the schema can be distributed: the rows of an institution are keyed by lpu_guid, those of a person by person_guid, and no key or reference
+// reaches from one to another.
+func TestMadeToBeDistributed(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, testdb.New(t))
+	first := func(sql string, table string) []string { return lines(t, conn, sql, table) }
+	for _, table := range tables(t, conn) {
+		primary := first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+			WHERE indrelid = $1::text::regclass AND indisprimary`, table)
+		require.Len(t, primary, 1, "%s has no primary key", table)
+		key := primary[0]
+		require.Contains(t, []string{"lpu_guid", "person_guid"}, key, table)
+		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+			WHERE indrelid = $1::text::regclass AND indisunique`, table) {
+			require.Equal(t, key, leads, "a unique index of %s", table)
+		}
+		for _, reaches := range first(`SELECT format('%s %s.%s', mine.attname, confrelid::regclass, theirs.attname) FROM pg_constraint
+			JOIN pg_attribute mine ON mine.attrelid = conrelid AND mine.attnum = conkey[1]
+			JOIN pg_attribute theirs ON theirs.attrelid = confrelid AND theirs.attnum = confkey[1]
+			WHERE conrelid = $1::text::regclass AND contype = 'f'`, table) {
+			target, _, _ := strings.Cut(strings.Fields(reaches)[1], ".")
+			if !slices.Contains(reference, target) {
+				require.Equal(t, key+" "+target+"."+key, reaches, "a reference of %s", table)
+			}
+		}
+	}
+	for _, table := range reference {
+		for _, reaches := range first(`SELECT confrelid::regclass::text FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'f'`, table) {
+			require.Contains(t, reference, reaches, table)
+		}
+	}
+}
+
+// Promise: what the domain forbids the schema refuses, by a constraint with a name.
+func TestConstraints(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, testdb.New(t))
+	lpu, other, mkab, direction, resource, slot, visit := uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	exec := func(sql string, args ...any) error {
+		_, err := conn.Exec(t.Context(), sql, args...)
+		return err
+	}
+	for _, row := range []struct {
+		sql  string
+		args []any
+	}{
+		{`INSERT INTO legal_entity VALUES ($1, '')`, []any{lpu}},
+		{`INSERT INTO lpu VALUES ($1, $1, '1', '', 'UTC'), ($2, $1, '2', '', 'UTC')`, []any{lpu, other}},
+		{`INSERT INTO busy_type VALUES (1, '', true)`, nil},
+		{`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at) VALUES ($1, $2, $2, '', '', '2000-01-01', 'male', now())`, []any{lpu, mkab}},
+		{`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+			VALUES ($1, $2, 'Consult', '', '2000-01-01', '2000-01-01', now(), $3, $1)`, []any{lpu, direction, mkab}},
+		{`INSERT INTO resource VALUES ($1, $2, 'doctor', '', '')`, []any{lpu, resource}},
+		{`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type, capacity)
+			VALUES ($1, $2, 1, $3, '2000-01-01 10:00Z', '2000-01-01 10:15Z', 1, 1, 2)`, []any{lpu, slot, resource}},
+		{`INSERT INTO appointment VALUES ($1, $2, $3, $1, $4, $4, $5, $5, '2000-01-01 10:00Z', '2000-01-01 10:15Z', false, false, '', now())`,
+			[]any{lpu, visit, direction, mkab, resource}},
+		{`INSERT INTO appointment_slot VALUES ($1, $2, $3)`, []any{lpu, slot, visit}},
+		{`INSERT INTO speciality_claim VALUES ($1, '92', $2, $3, '', now(), now())`, []any{mkab, visit, lpu}},
+		{`INSERT INTO mkab_policy VALUES ($1, $2, '', '1')`, []any{lpu, mkab}},
+		{`INSERT INTO client_application VALUES ($1, '')`, []any{mkab}},
+	} {
+		require.NoError(t, exec(row.sql, row.args...), row.sql)
+	}
+	const anotherVisit = `INSERT INTO appointment SELECT lpu_guid, gen_random_uuid(), direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid,
+		client_guid, start_at, end_at, out_of_schedule, is_cito, comment, created_at, `
+	for _, attempt := range []struct{ sql, constraint string }{
+		{`UPDATE slot SET taken = 2`, ""},
+		{`UPDATE slot SET taken = 3`, "slot_capacity"},
+		{`UPDATE slot SET capacity = 1`, "slot_capacity"},
+		{`UPDATE slot SET taken = -1`, "slot_capacity"},
+		{`UPDATE slot SET end_at = start_at`, "slot_period"},
+		{`UPDATE slot SET id = 0`, "slot_id_check"},
+		{`UPDATE slot SET flag_access = -1`, "slot_flag_access_check"},
+		{`INSERT INTO slot SELECT lpu_guid, gen_random_uuid(), id, resource_guid, start_at, end_at, capacity, 0, flag_access, busy_type FROM slot`, "slot_id"},
+		{`UPDATE slot SET busy_type = 2`, "slot_busy_type_fkey"},
+		{`UPDATE slot SET resource_guid = gen_random_uuid()`, "slot_resource"},
+		{`DELETE FROM slot`, "appointment_slot_slot"},
+		{`DELETE FROM appointment`, "appointment_slot_appointment"},
+		{`DELETE FROM direction`, "appointment_direction"},
+
+		{`INSERT INTO mkab SELECT lpu_guid, gen_random_uuid(), person_guid, '', '', '', birth_date, sex, '', false, false, created_at, now() FROM mkab`, ""},
+		{`INSERT INTO mkab SELECT lpu_guid, gen_random_uuid(), person_guid, '', '', '', birth_date, sex, '', false, false, created_at FROM mkab LIMIT 1`, "mkab_one_open"},
+		{`UPDATE mkab SET closed_at = NULL`, "mkab_one_open"},
+		{`UPDATE mkab_policy SET number = ''`, "mkab_policy_number_check"},
+
+		{anotherVisit + `now() FROM appointment`, ""}, // one that was cancelled
+		{anotherVisit + `NULL FROM appointment LIMIT 1`, "appointment_one_active"},
+		{`UPDATE appointment SET cancelled_at = NULL`, "appointment_one_active"},
+		{`UPDATE appointment SET end_at = start_at - interval '1s'`, "appointment_check"},
+		{`UPDATE appointment SET end_at = start_at`, ""}, // out of schedule a visit has no length
+		{`UPDATE appointment SET mkab_guid = gen_random_uuid()`, "appointment_mkab"},
+		{`UPDATE appointment SET resource_guid = gen_random_uuid()`, "appointment_resource"},
+		{`INSERT INTO direction SELECT lpu_guid, gen_random_uuid(), id, NULL, type, '', '', date, date, created_at, NULL, mkab_guid, '', '', false, 0, '', '', '', '',
+			lpu_from_guid FROM direction`, "direction_id"},
+		{`UPDATE direction SET mkab_guid = gen_random_uuid()`, "direction_mkab"},
+		{`INSERT INTO speciality_claim SELECT person_guid, speciality_code, gen_random_uuid(), lpu_guid, '', now(), now() FROM speciality_claim`, "speciality_claim_pkey"},
+
+		{`UPDATE client_application SET visit_direction = -1`, "client_application_visit_direction_check"},
+		{`UPDATE client_application SET visit_direction_other_lpu = -1`, "client_application_visit_direction_other_lpu_check"},
+		{`UPDATE lpu SET code = '1'`, "lpu_code_key"},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'true'), (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'false')`, ""},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'TRUE')`, "setting_value"},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMkab', 'true'), (gen_random_uuid(), '2dr_RecordWithoutMkab', 'false')`, ""},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMkab', '')`, "setting_value"},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), 'PolyclinicCode', 'что угодно')`, ""},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMKAB', 'true')`, "setting_value"},
+		{`INSERT INTO setting SELECT owner_guid, code, 'true' FROM setting`, "setting_pkey"},
+	} {
+		err := exec(attempt.sql)
+		if attempt.constraint == "" {
+			require.NoError(t, err, attempt.sql)
+			continue
+		}
+		var answer *pgconn.PgError
+		require.ErrorAs(t, err, &answer, attempt.sql)
+		require.Equal(t, attempt.constraint, answer.ConstraintName, "%s: %v", attempt.sql, err)
+	}
+}
