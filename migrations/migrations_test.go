@@ -37,7 +37,7 @@ func lines(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
 // reference are the small tables that may be joined from anywhere; the master patient index stands for a system of its own.
 var reference = []string{"legal_entity", "lpu", "setting", "client_application", "busy_type", "mip_person", "mip_person_data"}
 
-// schema describes all that migrations make, an object a line. The table of versions is goose's own.
+// schema describes all that migrations make, an object a line. The table of versions is not among them.
 func schema(t *testing.T, conn *pgx.Conn) []string {
 	t.Helper()
 	return lines(t, conn, `
@@ -227,6 +227,10 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE client_application SET visit_direction = -1`, "client_application_visit_direction_check"},
 		{`UPDATE client_application SET visit_direction_other_lpu = -1`, "client_application_visit_direction_other_lpu_check"},
 		{`UPDATE lpu SET code = '1'`, "lpu_code_key"},
+		{`UPDATE lpu SET time_zone = 'Europe/Kaliningrad'`, ""},
+		{`UPDATE direction SET flags = -1`, "direction_flags_check"},
+		{`UPDATE direction SET comment = repeat('ж', 4000)`, ""},
+		{`UPDATE direction SET comment = repeat('ж', 4001)`, "direction_comment_check"},
 		{`INSERT INTO setting VALUES (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'true'), (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'false')`, ""},
 		{`INSERT INTO setting VALUES (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'TRUE')`, "setting_value"},
 		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMkab', 'true'), (gen_random_uuid(), '2dr_RecordWithoutMkab', 'false')`, ""},

@@ -1,0 +1,137 @@
+package booking
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Promise: the two types are read as the source writes them, and nothing else is.
+func TestParseDirectionType(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]DirectionType{"Consult": Consult, "consult": Consult, "Laboratory": Laboratory, "laboratory": Laboratory} {
+		require.Equal(t, want, ParseDirectionType(text), "%q", text)
+	}
+	for _, text := range []string{"", "CONSULT", "Consult ", "lab", "Сonsult", "hospital"} { // one begins with a Cyrillic С
+		require.Empty(t, ParseDirectionType(text), "%q", text)
+	}
+}
+
+// Promise: the documented forms of a date are read in the institution's zone: a moment keeps its instant, a local time its reading, a day is whole,
+// also where clocks change.
+func TestVisitDates(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, zone, start, end string }{
+		{"2014-10-25", "Europe/Moscow", "2014-10-25T00:00:00+04:00", "2014-10-26T00:00:00+04:00"},
+		// Moscow left UTC+4 for UTC+3 that night: the day had 25 hours.
+		{"2014-10-26", "Europe/Moscow", "2014-10-26T00:00:00+04:00", "2014-10-27T00:00:00+03:00"},
+		{"2014-10-26T00:59:59", "Europe/Moscow", "2014-10-26T00:59:59+04:00", ""},
+		{"2014-10-26T02:00:00", "Europe/Moscow", "2014-10-26T02:00:00+03:00", ""},
+		{"2014-10-25T21:30:00Z", "Europe/Moscow", "2014-10-26T01:30:00+04:00", ""},
+		{"2014-10-25T22:30:00Z", "Europe/Moscow", "2014-10-26T01:30:00+03:00", ""},
+		// Berlin and, until 2011, Kaliningrad have summer time: days of 23 and of 25 hours.
+		{"2014-03-30", "Europe/Berlin", "2014-03-30T00:00:00+01:00", "2014-03-31T00:00:00+02:00"},
+		{"2014-10-26", "Europe/Berlin", "2014-10-26T00:00:00+02:00", "2014-10-27T00:00:00+01:00"},
+		{"2010-03-28", "Europe/Kaliningrad", "2010-03-28T00:00:00+02:00", "2010-03-29T00:00:00+03:00"},
+		{"2010-10-31T12:00:00", "Europe/Kaliningrad", "2010-10-31T12:00:00+02:00", ""},
+		{"2010-10-30T12:00:00", "Europe/Kaliningrad", "2010-10-30T12:00:00+03:00", ""},
+		{"2014-12-31", "Asia/Kamchatka", "2014-12-31T00:00:00+12:00", "2015-01-01T00:00:00+12:00"},
+		{"2012-02-29", "Asia/Kolkata", "2012-02-29T00:00:00+05:30", "2012-03-01T00:00:00+05:30"},
+		{"2014-08-21T10:30", "Europe/Moscow", "2014-08-21T10:30:00+04:00", ""},
+		{"2014-08-21T10:30:15", "Europe/Moscow", "2014-08-21T10:30:15+04:00", ""},
+		{"2014-08-21T10:30+03:00", "Europe/Moscow", "2014-08-21T11:30:00+04:00", ""},
+		{"2014-08-21T10:30Z", "Europe/Moscow", "2014-08-21T14:30:00+04:00", ""},
+		{"2014-08-21T23:30:15-05:00", "Europe/Moscow", "2014-08-22T08:30:15+04:00", ""},
+	} {
+		date, refusal := ParseVisitDate(c.text, day("2014-09-01"))
+		require.Nil(t, refusal, c.text)
+		start, end := date.In(zone(c.zone))
+		if c.end == "" {
+			c.end = c.start
+		}
+		require.Equal(t, c.start, start.Format(time.RFC3339), "%s in %s", c.text, c.zone)
+		require.Equal(t, c.end, end.Format(time.RFC3339), "%s in %s", c.text, c.zone)
+	}
+}
+
+// Promise: a local time that the clocks show twice is one of the two, and one that they skip is beside the gap: never an hour off.
+func TestVisitDatesWhileClocksChange(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text, zone string
+		possible   []string
+	}{
+		{"2014-10-26T01:30:00", "Europe/Moscow", []string{"2014-10-26T01:30:00+04:00", "2014-10-26T01:30:00+03:00"}},
+		{"2014-10-26T02:30:00", "Europe/Berlin", []string{"2014-10-26T02:30:00+02:00", "2014-10-26T02:30:00+01:00"}},
+		{"2014-03-30T02:30:00", "Europe/Berlin", []string{"2014-03-30T01:30:00+01:00", "2014-03-30T03:30:00+02:00"}},
+	} {
+		date, refusal := ParseVisitDate(c.text, day("2014-09-01"))
+		require.Nil(t, refusal, c.text)
+		start, end := date.In(zone(c.zone))
+		require.Contains(t, c.possible, start.Format(time.RFC3339))
+		require.Equal(t, start, end)
+	}
+}
+
+// Promise: a visit may lie 366 days ahead and no more; what has no known form is no date.
+func TestVisitDateBounds(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2019, 8, 20, 17, 52, 14, 0, moscow)
+	for text, accepted := range map[string]bool{
+		"2020-08-20":                          true,
+		"2020-08-21":                          false,
+		"2020-08-20T17:52:14+03:00":           true,
+		"2020-08-20T17:52:15+03:00":           false,
+		"2020-08-20T17:52:14.000000001+03:00": false,
+		"2020-08-20T14:52:14Z":                true,
+		"2020-08-20T14:52:15Z":                false,
+		"2020-08-20T14:52:14":                 true, // a local time and a day are held against UTC: their zone is not known yet
+		"2020-08-20T14:52:15":                 false,
+		"1900-01-01":                          true, // the rule about the past answers this
+	} {
+		_, refusal := ParseVisitDate(text, now)
+		if accepted {
+			require.Nil(t, refusal, text)
+			continue
+		}
+		require.NotNil(t, refusal, text)
+		require.Equal(t, "Поле Date: дата должна быть не позже чем через 366 дней", refusal.Message, text)
+	}
+	for _, text := range []string{
+		"", " ", "2019", "2019-8-21", "21.08.2019", "2019-08-21 10:30", "2019-08-21T", "2019-08-21T10", "2019-02-29", "2019-08-21T24:00:00",
+		"2019-08-21T10:30:00+25:00", "2019-08-21T10:30:00+03", "2019-08-21T10:30:00+03:00 ", " 2019-08-21", "2019-08-21T10:60", "10000-01-01", "-001-01-01",
+	} {
+		_, refusal := ParseVisitDate(text, now)
+		require.NotNil(t, refusal, text)
+		require.Equal(t, "Поле Date: ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)", refusal.Message, text)
+	}
+}
+
+// Promise: a moment has passed when it lies before now, a day when its last moment has; both in the institution's zone.
+func TestVisitDatePassed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text, zone, now string
+		passed          bool
+	}{
+		{"2019-08-20", "Europe/Moscow", "2019-08-20T00:00:00+03:00", false},
+		{"2019-08-20", "Europe/Moscow", "2019-08-20T23:59:59+03:00", false},
+		{"2019-08-20", "Europe/Moscow", "2019-08-21T00:00:00+03:00", true},
+		{"2019-08-20", "Asia/Vladivostok", "2019-08-20T13:59:59Z", false},
+		{"2019-08-20", "Asia/Vladivostok", "2019-08-20T14:00:00Z", true},
+		{"2014-10-26", "Europe/Moscow", "2014-10-26T20:59:59Z", false}, // the 25th hour
+		{"2014-10-26", "Europe/Moscow", "2014-10-26T21:00:00Z", true},
+		{"2019-08-20T10:30:00", "Europe/Moscow", "2019-08-20T10:30:00+03:00", false},
+		{"2019-08-20T10:30:00", "Europe/Moscow", "2019-08-20T10:30:01+03:00", true},
+		{"2019-08-20T10:30:00", "Asia/Vladivostok", "2019-08-20T00:30:01Z", true},
+		{"2019-08-20T10:30:00Z", "Asia/Vladivostok", "2019-08-20T10:30:00Z", false},
+		{"2019-08-20T10:30:00Z", "Asia/Vladivostok", "2019-08-20T10:30:01Z", true},
+	} {
+		now, err := time.Parse(time.RFC3339, c.now)
+		require.NoError(t, err)
+		date, refusal := ParseVisitDate(c.text, now)
+		require.Nil(t, refusal)
+		require.Equal(t, c.passed, date.passed(zone(c.zone), now), "%+v", c)
+	}
+}

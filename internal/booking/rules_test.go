@@ -1,0 +1,750 @@
+package booking
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// documented is the source's table «Возможные ошибки», row by row, each with the rule that answers it. An answer that the source lists twice is here twice.
+var documented = []struct {
+	status  int
+	code    string
+	message string
+	kind    Type
+	rule    Name
+}{
+	{403, "5010", `Запрос должен содержать 'Authorization: Bearer ...'`, "Error", TokenMissing},
+	{403, "5008", `Токен некорректен`, "Error", TokenInvalid},
+	{403, "5007", `Время действия токена истекло`, "Error", TokenExpired},
+	{403, "5009", `Подпись запроса некорректна`, "Error", TokenSignatureInvalid},
+	{404, "4001", `Ваша электронная медицинская карта отсутствует. Обратитесь в регистратуру медицинского учреждения.`, "Error", MkabAbsent},
+	{403, "5096", `Ваша электронная медицинская карта закрыта. Обратитесь в регистратуру медицинского учреждения.`, "Error", MkabClosed},
+	{400, "4000", `По указанному идентификатору ячейки расписания не найдено ресурса для записи`, "Validation", SlotResourceNotFound},
+	{400, "4000", `По указанному идентификатору не найдено ячейки расписания`, "Validation", SlotNotFound},
+	{400, "4000", `Невозможно записаться в заданную ячейку расписания`, "Validation", SlotNotForReception},
+	{400, "4000", `Неподдерживаемый тип направления`, "Validation", DirectionTypeUnsupported},
+	{400, "4000", `Направление не найдено`, "Validation", DirectionNotFound},
+	{400, "4000", `ЛПУ в направлении и запросе не принадлежат одному юр лицу`, "Validation", DirectionLpuMismatch},
+	{400, "4000", `У выбранного направления уже есть запись на прием`, "Validation", DirectionAlreadyBooked},
+	{400, "4000", `Направление {DirectionGuid} не принадлежит пациенту`, "Validation", DirectionNotPatients},
+	{400, "4000", `Специальность, указанная в направлении не совпадает со специальностью ресурса`, "Validation", SpecialityMismatch},
+	{400, "4000", `Запись на консультацию возможно только к врачу или в кабинет`, "Validation", ResourceKindMismatch},
+	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: не удалось сделать сложную ячейку`, "Error", ComplexSlotFailed},
+	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: операция создания не вернула идентификатор`, "Error", AppointmentNotCreated},
+	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: конечная запись не найдена`, "Error", AppointmentNotFound},
+	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: конечная запись не прикреплена к направлению`, "Error", AppointmentNotLinked},
+	{400, "4009", `Это время уже занято. Выберите другое свободное время приема.`, "Validation", SlotTaken},
+	{400, "4000", `Выбранная ячейка расписания уже занята.`, "Validation", SlotFull},
+	{400, "4000", `У выбранной ячейки расписания прошло время начала приема.`, "Validation", SlotTimePassed},
+	{400, "4000", `У вас не хватает прав для записи в выбранную ячейку расписания.`, "Validation", SlotAccessDenied},
+	{400, "4000", `Выбранная ячейка расписания недоступна.`, "Validation", SlotUnavailable},
+	{400, "4029", `Запись недоступна для лиц младше 18 лет. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotAdultsOnly},
+	{400, "4029", `Запись недоступна для взрослых. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotChildrenOnly},
+	{400, "4029", `Запись доступна только для детей до 1 года. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotInfantsOnly},
+	{400, "4000", `Это время доступно для записи на прием только для пациентов с ограниченными возможностями.`, "Validation", SlotDisabledOnly},
+	{400, "4000", `Это время доступно для записи на прием только для беременных.`, "Validation", SlotPregnantOnly},
+	{400, "4029", `Запись недоступна для взрослых. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotChildrenOnly},
+	{400, "4000", `Это время доступно для записи на прием только здоровых детей. У выбранного пациента имеется открытый случай лечения. Открыт {tapDate}`, "Validation", SlotHealthyChildrenOnly},
+	{400, "4008", `Вы уже записаны {actualAppointment.ResourceName} на {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}. Запрещено иметь более одной активной записи на прием на одну специальность.`, "Validation", SpecialityAlreadyBooked},
+	{500, "5000", `Пациент не найден в МИПе`, "Error", MipPersonNotFound},
+	{500, "5000", `Данные персоны не найдены`, "Error", MipPersonDataMissing},
+	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Номер полиса не может быть пуст.`, "Error", MkabPolicyNumberEmpty},
+	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Пол не указан.`, "Error", MkabSexEmpty},
+	{500, "5000", `Произошла ошибка при попытке создания МКАБ. ЛПУ из настройки 'Код поликлиники' не найдено.`, "Error", MkabLpuNotFound},
+	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Фамилия не должна быть пуста`, "Error", MkabSurnameEmpty},
+	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Имя не должно быть пусто`, "Error", MkabNameEmpty},
+	{500, "5000", `Произошла ошибка при попытке создания связи полиса с МКАБ: Ссылка на МКАБ не должна быть пусто`, "Error", MkabPolicyLinkFailed},
+	{500, "5000", `Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое.`, "Error", MipAuthURLEmpty},
+	{500, "5000", `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "..." - значение настройки \"AuthUrl\"`, "Error", MipAuthURLUnreachable},
+}
+
+// own are the rules that the source does not have.
+var own = []Name{
+	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid,
+	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
+}
+
+// Promise: each documented row is answered by a rule with its code, message code, type and message, to the letter, and every other rule is known
+// to be ours.
+func TestRulesAreTheDocumentedOnes(t *testing.T) {
+	t.Parallel()
+	require.Len(t, documented, 43)
+	answers := map[Name]bool{}
+	for _, row := range documented {
+		rule := rulesByName[row.rule]
+		require.NotNil(t, rule, row.rule)
+		// The dots stand for the setting's value, and the backslashes are an escape.
+		message := strings.NewReplacer(`"..."`, `"{AuthUrl}"`, `\"`, `"`).Replace(row.message)
+		if row.rule == TokenMissing {
+			message = row.message // these dots are part of the message
+		}
+		require.Equal(t, Rule{Name: row.rule, Status: row.status, Code: row.code, Type: row.kind, Message: message},
+			Rule{Name: rule.Name, Status: rule.Status, Code: rule.Code, Type: rule.Type, Message: rule.Message})
+		answers[row.rule] = true
+	}
+	require.Len(t, answers, 42, "one answer stands twice")
+	var others []Name
+	names := map[Name]bool{}
+	for _, rule := range Rules {
+		require.False(t, names[rule.Name], "%s is there twice", rule.Name)
+		names[rule.Name] = true
+		if !answers[rule.Name] {
+			others = append(others, rule.Name)
+		}
+	}
+	require.Equal(t, own, others)
+	require.Len(t, Rules, 42+len(own))
+}
+
+var moscow = zone("Europe/Moscow")
+
+func zone(name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		panic(err)
+	}
+	return zone
+}
+
+// day is a day as the database gives it.
+func day(text string) time.Time {
+	day, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		panic(err)
+	}
+	return day
+}
+
+// allowed are facts that every rule allows: an adult, three free cells one after the other of which the visit takes two, and a card. The master
+// patient index has been asked, too, so that its rules can be broken.
+func allowed() *Facts {
+	entity, person := uuid.New(), uuid.New()
+	request := Request{Direction: uuid.New(), Type: Consult, LpuFrom: uuid.New(), LpuTo: uuid.New(), Place: Place{SlotID: 1}, Difficulty: 2}
+	facts := &Facts{
+		Now:     time.Date(2019, 8, 20, 17, 52, 14, 0, moscow),
+		Patient: Patient{Person: person, Client: uuid.New()},
+		Request: request,
+		Direction: &Direction{
+			Guid: request.Direction, Type: Consult, SpecialityCode: "92", LpuFrom: request.LpuFrom, LpuTo: &request.LpuTo,
+			Person: person, BirthDate: day("1980-02-29"),
+			HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,
+		},
+		Target: &Lpu{
+			LegalEntity: entity, Zone: moscow, OneActivePerSpeciality: true, CreatesMkab: true, PolyclinicCodeIsOwn: true,
+			Rights: Rights{SameLpu: AccessInternet, OtherLpu: AccessInternet, OutOfSchedule: true},
+		},
+		Resource: &Resource{Guid: uuid.New(), Kind: Doctor, Name: "Врач Терапевт", SpecialityCode: "92", Active: true},
+		Mkab:     &Mkab{Guid: uuid.New()},
+		Active:   []ActiveAppointment{{SpecialityCode: "7", ResourceName: "Кабинет 7", Start: time.Date(2019, 8, 22, 9, 0, 0, 0, moscow)}},
+		Person:   &Person{Guid: person, Surname: "Пациент", Name: "Первый", BirthDate: day("1980-02-29"), Sex: Male, PolicyNumber: "1234567890123456"},
+	}
+	for i := range 3 {
+		start := time.Date(2019, 8, 21, 5, 45+15*i, 0, 0, time.UTC)
+		facts.Slots = append(facts.Slots, Slot{
+			Guid: uuid.New(), Start: start, End: start.Add(15 * time.Minute), Capacity: 1, Access: AccessInternet | AccessRegistry, Reception: true,
+			Restriction: Unrestricted,
+		})
+	}
+	return facts
+}
+
+// allowedOutOfSchedule are facts that every rule allows, for a visit without a cell.
+func allowedOutOfSchedule() *Facts {
+	facts := allowed()
+	facts.Slots = nil
+	facts.Request.Difficulty = 1
+	facts.Request.Place = Place{OutOfSchedule: &OutOfSchedule{
+		Resource: facts.Resource.Guid, Date: VisitDate{reading: time.Date(2019, 8, 21, 9, 0, 0, 0, moscow)},
+	}}
+	return facts
+}
+
+// breaker breaks one rule that the facts decide and, unless that cannot be, no other.
+type breaker struct {
+	rule          Name
+	cell          func(*Facts) // for a visit to a cell
+	outOfSchedule func(*Facts) // for one without; nil where the rule does not apply
+}
+
+// everywhere breaks a rule that does not care for cells.
+func everywhere(rule Name, breaks func(*Facts)) breaker { return breaker{rule, breaks, breaks} }
+
+func kept(restriction Restriction, birthDate string) func(*Facts) {
+	return func(f *Facts) {
+		f.Slots[0].Restriction = restriction
+		f.Direction.BirthDate = day(birthDate)
+	}
+}
+
+// breakers stand in the order in which the rules are to answer.
+var breakers = []breaker{
+	everywhere(DirectionTypeUnsupported, func(f *Facts) { f.Request.Type = "" }),
+	everywhere(DirectionNotFound, func(f *Facts) { f.Direction = nil }),
+	everywhere(DirectionNotPatients, func(f *Facts) { f.Patient.Person = uuid.New() }),
+	everywhere(DirectionLpuMismatch, func(f *Facts) { f.Direction.HolderLegalEntity = uuid.New() }),
+	everywhere(DirectionAlreadyBooked, func(f *Facts) { f.Direction.Appointment = new(uuid.New()) }),
+
+	{SlotNotFound, func(f *Facts) { f.Slots = nil }, nil},
+	everywhere(SlotResourceNotFound, func(f *Facts) { f.Resource.Active = false }),
+	{SlotNotForReception, func(f *Facts) { f.Slots[0].Reception = false }, nil},
+	{SlotUnavailable, func(f *Facts) { f.Slots[0].Blocked = true }, nil},
+	{
+		SlotTimePassed,
+		func(f *Facts) { f.Slots[0].Start = f.Now.Add(-time.Microsecond) },
+		func(f *Facts) { f.Request.Place.OutOfSchedule.Date.reading = f.Now.Add(-time.Microsecond) },
+	},
+	{
+		SlotAccessDenied,
+		func(f *Facts) {
+			f.Target.Rights = Rights{SameLpu: ^AccessInternet, OtherLpu: AccessCallCenter, OutOfSchedule: true}
+		},
+		func(f *Facts) { f.Target.Rights.OutOfSchedule = false },
+	},
+	{SlotFull, func(f *Facts) { f.Slots[0].Taken = f.Slots[0].Capacity }, nil},
+
+	everywhere(ResourceKindMismatch, func(f *Facts) { f.Resource.Kind = Equipment }),
+	everywhere(SpecialityMismatch, func(f *Facts) { f.Resource.SpecialityCode = "93" }),
+
+	{SlotAdultsOnly, kept(AdultsOnly, "2010-01-01"), nil},
+	{SlotChildrenOnly, kept(ChildrenOnly, "1980-02-29"), nil},
+	{SlotInfantsOnly, kept(InfantsOnly, "1980-02-29"), nil},
+	{SlotDisabledOnly, kept(DisabledOnly, "1980-02-29"), nil},
+	{SlotPregnantOnly, kept(PregnantOnly, "1980-02-29"), nil},
+	{SlotHealthyChildrenOnly, func(f *Facts) {
+		kept(HealthyChildrenOnly, "2010-01-01")(f)
+		f.TapOpened = new(day("2019-08-13"))
+	}, nil},
+
+	everywhere(SpecialityAlreadyBooked, func(f *Facts) { f.Active[0].SpecialityCode = "92" }),
+
+	everywhere(MkabClosed, func(f *Facts) { f.Mkab.Closed = true }),
+	everywhere(MkabAbsent, func(f *Facts) { f.Mkab, f.Target.CreatesMkab = nil, false }),
+	everywhere(MkabPolicyNumberEmpty, func(f *Facts) { f.Person.PolicyNumber = "" }),
+	everywhere(MkabSexEmpty, func(f *Facts) { f.Person.Sex = "" }),
+	everywhere(MkabSurnameEmpty, func(f *Facts) { f.Person.Surname = "" }),
+	everywhere(MkabNameEmpty, func(f *Facts) { f.Person.Name = "" }),
+	everywhere(MkabLpuNotFound, func(f *Facts) { f.Target.PolyclinicCodeIsOwn = false }),
+
+	{ComplexSlotFailed, func(f *Facts) { f.Slots[1].Blocked = true }, nil},
+}
+
+var (
+	consultations  = []Name{ResourceKindMismatch, SpecialityMismatch, SpecialityAlreadyBooked}
+	restrictions   = []Name{SlotAdultsOnly, SlotChildrenOnly, SlotInfantsOnly, SlotDisabledOnly, SlotPregnantOnly, SlotHealthyChildrenOnly}
+	aboutReferrals = []Name{DirectionNotPatients, DirectionLpuMismatch, DirectionAlreadyBooked, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}
+	aboutCells     = []Name{SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotAccessDenied, SlotFull, ComplexSlotFailed}
+)
+
+func among(name Name, names ...[]Name) bool {
+	return slices.Contains(slices.Concat(names...), name)
+}
+
+// exclusive tells whether a visit cannot break both rules: what is not there breaks nothing else, a referral of no type is no consultation, and a
+// cell is kept for one group.
+func exclusive(first, second Name, outOfSchedule bool) bool {
+	switch first {
+	case DirectionTypeUnsupported:
+		return among(second, consultations)
+	case DirectionNotFound:
+		return among(second, aboutReferrals, restrictions)
+	case SlotNotFound:
+		return among(second, aboutCells, restrictions)
+	case MkabClosed:
+		return second == MkabAbsent
+	case MkabAbsent:
+		return second == ComplexSlotFailed && !outOfSchedule
+	default:
+		return among(first, restrictions) && among(second, restrictions)
+	}
+}
+
+// Promise: of several rules that a booking breaks, the first in the order of the domain answers.
+func TestOrderOfRules(t *testing.T) {
+	t.Parallel()
+	var decided []Name
+	for _, rule := range Rules {
+		if rule.refuses != nil {
+			decided = append(decided, rule.Name)
+		}
+	}
+	var known []Name
+	for _, b := range breakers {
+		known = append(known, b.rule)
+	}
+	require.Equal(t, known, decided, "each rule that the facts decide has a breaker, in the order of the domain")
+
+	for _, base := range []struct {
+		name          string
+		facts         func() *Facts
+		breaks        func(breaker) func(*Facts)
+		outOfSchedule bool
+	}{
+		{"cell", allowed, func(b breaker) func(*Facts) { return b.cell }, false},
+		{"out of schedule", allowedOutOfSchedule, func(b breaker) func(*Facts) { return b.outOfSchedule }, true},
+	} {
+		require.Nil(t, Check(base.facts()), base.name)
+		pairs := 0
+		for i, first := range breakers {
+			breakFirst := base.breaks(first)
+			if breakFirst == nil {
+				continue
+			}
+			alone := base.facts()
+			breakFirst(alone)
+			requireRefused(t, alone, first.rule, base.name)
+			for _, second := range breakers[i+1:] {
+				breakSecond := base.breaks(second)
+				if breakSecond == nil || exclusive(first.rule, second.rule, base.outOfSchedule) {
+					continue
+				}
+				where := base.name + ": " + string(first.rule) + " before " + string(second.rule)
+				both := base.facts()
+				breakSecond(both) // first, since the other may take away what it changes
+				breakFirst(both)
+				requireRefused(t, both, first.rule, where)
+				require.True(t, rulesByName[second.rule].refuses(both), "%s: the other is broken, too", where)
+				pairs++
+			}
+		}
+		if base.outOfSchedule {
+			require.Equal(t, 18*17/2-3-5-1, pairs, "18 rules apply; 9 pairs are exclusive")
+		} else {
+			require.Equal(t, 29*28/2-3-12-12-15-1-1, pairs, "29 rules apply; 44 pairs are exclusive")
+		}
+	}
+}
+
+func requireRefused(t *testing.T, f *Facts, rule Name, where ...any) {
+	t.Helper()
+	refusal := Check(f)
+	require.NotNil(t, refusal, where...)
+	require.Equal(t, rule, refusal.Rule, where...)
+	require.NotContains(t, refusal.Message, "{", "a placeholder was not filled")
+}
+
+// Promise: the rules about the cell do not apply where there is none.
+func TestOutOfScheduleHasNoCell(t *testing.T) {
+	t.Parallel()
+	facts := allowedOutOfSchedule()
+	facts.TapOpened = new(day("2019-08-13"))
+	facts.Target.Rights.SameLpu, facts.Target.Rights.OtherLpu = 0, 0
+	require.Nil(t, Check(facts))
+	facts.Resource = nil
+	requireRefused(t, facts, SlotResourceNotFound)
+	// Whoever may take every cell may not therefore book without one.
+	facts = allowedOutOfSchedule()
+	facts.Target.Rights = Rights{SameLpu: -1, OtherLpu: -1}
+	requireRefused(t, facts, SlotAccessDenied)
+}
+
+// Promise: without a card the rules before it still come first, and those about it follow as they become known: may it be made, what the master
+// patient index lacks, and, when it is there, the complex slot.
+func TestRulesWithoutMkab(t *testing.T) {
+	t.Parallel()
+	facts := allowed()
+	facts.Mkab, facts.Person = nil, nil
+	facts.Slots[1].Blocked = true
+	require.Nil(t, Check(facts), "it may be made")
+	facts.Person = &Person{}
+	facts.Target.PolyclinicCodeIsOwn = false
+	requireRefused(t, facts, MkabPolicyNumberEmpty)
+	facts.Person.PolicyNumber = "1"
+	requireRefused(t, facts, MkabSexEmpty)
+	facts.Person.Sex = Female
+	requireRefused(t, facts, MkabSurnameEmpty)
+	facts.Person.Surname = "Ж"
+	requireRefused(t, facts, MkabNameEmpty)
+	facts.Person.Name = "Ж"
+	requireRefused(t, facts, MkabLpuNotFound)
+	facts.Target.PolyclinicCodeIsOwn = true
+	require.Nil(t, Check(facts))
+	facts.Mkab = &Mkab{Guid: uuid.New()}
+	requireRefused(t, facts, ComplexSlotFailed)
+}
+
+// Promise: the institutions of the referral and of the request are of one legal entity: source against source, and target against target where the
+// referral names one.
+func TestLegalEntities(t *testing.T) {
+	t.Parallel()
+	one, other := uuid.New(), uuid.New()
+	for _, c := range []struct {
+		holder, from, target uuid.UUID
+		to                   *uuid.UUID
+		refused              bool
+	}{
+		{one, one, one, &one, false},
+		{one, one, other, &other, false}, // source and target need not be of one
+		{one, other, one, &one, true},
+		{one, one, one, &other, true},
+		{one, one, other, &one, true},
+		{one, one, other, nil, false},
+		{one, other, other, nil, true},
+	} {
+		facts := allowed()
+		facts.Direction.HolderLegalEntity, facts.Direction.FromLegalEntity, facts.Direction.ToLegalEntity = c.holder, c.from, c.to
+		facts.Target.LegalEntity = c.target
+		if c.refused {
+			requireRefused(t, facts, DirectionLpuMismatch)
+		} else {
+			require.Nil(t, Check(facts), "%+v", c)
+		}
+	}
+	facts := allowed()
+	facts.Target, facts.Slots, facts.Resource = nil, nil, nil
+	requireRefused(t, facts, DirectionLpuMismatch, "the target does not exist")
+	facts.Direction.ToLegalEntity = nil
+	requireRefused(t, facts, SlotNotFound, "an institution that does not exist has no cells")
+}
+
+// Promise: a consultation is with a doctor or in a cabinet, of the referral's speciality; an examination is on whatever resource.
+func TestResourceOfADirection(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind       DirectionType
+		resource   ResourceKind
+		speciality string
+		rule       Name
+	}{
+		{Consult, Doctor, "92", ""},
+		{Consult, Room, "92", ""},
+		{Consult, Equipment, "92", ResourceKindMismatch},
+		{Consult, Doctor, "092", SpecialityMismatch},
+		{Consult, Room, "", SpecialityMismatch},
+		{Laboratory, Doctor, "", ""},
+		{Laboratory, Room, "7", ""},
+		{Laboratory, Equipment, "7", ""},
+	} {
+		facts := allowed()
+		facts.Request.Type, facts.Direction.Type = c.kind, c.kind
+		facts.Resource.Kind, facts.Resource.SpecialityCode = c.resource, c.speciality
+		requireRule(t, facts, c.rule)
+	}
+}
+
+// requireRule is requireRefused, or with an empty name requires that nothing refuses.
+func requireRule(t *testing.T, f *Facts, rule Name, where ...any) {
+	t.Helper()
+	if rule == "" {
+		require.Nil(t, Check(f), where...)
+		return
+	}
+	requireRefused(t, f, rule, where...)
+}
+
+// Promise: a cell can be taken from the very moment at which it starts, not after it.
+func TestCellThatStartsNow(t *testing.T) {
+	t.Parallel()
+	facts := allowed()
+	facts.Now = facts.Slots[0].Start
+	require.Nil(t, Check(facts))
+	facts.Now = facts.Now.Add(1)
+	requireRefused(t, facts, SlotTimePassed)
+}
+
+// Promise: a cell takes as many visits as its capacity.
+func TestCapacity(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		taken, capacity int32
+		rule            Name
+	}{{0, 1, ""}, {1, 1, SlotFull}, {2, 3, ""}, {3, 3, SlotFull}, {0, 0, SlotFull}} {
+		facts := allowed()
+		facts.Slots[0].Taken, facts.Slots[0].Capacity = c.taken, c.capacity
+		requireRule(t, facts, c.rule, "%+v", c)
+	}
+}
+
+// Promise: a cell can be taken where it and the client share a bit; which of the client's masks counts depends on whether the referral leaves the
+// institution. A cell without bits is open to nobody.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	bits := map[Access]int{
+		AccessRegistry: 1, AccessDoctor: 2, AccessInternet: 4, AccessDoctorOtherLpu: 8, AccessInfomat: 16, AccessCallCenter: 64,
+	}
+	require.Len(t, bits, 6)
+	for cell, documented := range bits {
+		require.EqualValues(t, documented, cell)
+		for client := range bits {
+			for _, same := range []bool{true, false} {
+				facts := allowed()
+				facts.Slots[0].Access, facts.Slots[1].Access, facts.Slots[2].Access = cell, cell, cell
+				if same {
+					facts.Request.LpuTo = facts.Request.LpuFrom
+					facts.Target.Rights = Rights{SameLpu: client, OtherLpu: ^client}
+				} else {
+					facts.Target.Rights = Rights{SameLpu: ^client, OtherLpu: client}
+				}
+				rule := SlotAccessDenied
+				if cell == client {
+					rule = ""
+				}
+				requireRule(t, facts, rule, "cell %d, client %d, same LPU %t", cell, client, same)
+			}
+		}
+	}
+	facts := allowed()
+	facts.Slots[0].Access, facts.Target.Rights.OtherLpu = 0, -1
+	requireRefused(t, facts, SlotUnavailable)
+}
+
+// Promise: age is counted in whole years on the day of the visit in the target institution's zone; who is born on 29 February comes of age on
+// 1 March of a common year.
+func TestAge(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		born, visit, zone string
+		age               int
+	}{
+		{"2001-08-22", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 17}, // and 364 days
+		{"2001-08-21", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 18}, // today
+		{"2001-08-20", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 18},
+		{"2001-09-01", "2019-08-31T08:45:00+03:00", "Europe/Moscow", 17},
+		{"2001-07-31", "2019-08-01T08:45:00+03:00", "Europe/Moscow", 18},
+		{"2001-12-31", "2020-01-01T08:45:00+03:00", "Europe/Moscow", 18},
+		{"2002-01-01", "2019-12-31T08:45:00+03:00", "Europe/Moscow", 17},
+		{"2004-02-29", "2022-02-28T23:59:59+03:00", "Europe/Moscow", 17},
+		{"2004-02-29", "2022-03-01T00:00:00+03:00", "Europe/Moscow", 18},
+		{"2002-02-28", "2020-02-28T08:45:00+03:00", "Europe/Moscow", 18},
+		{"2002-03-01", "2020-02-29T08:45:00+03:00", "Europe/Moscow", 17},
+		{"2018-08-22", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 0},
+		{"2018-08-21", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 1}, // the first birthday
+		{"2020-02-29", "2021-02-28T08:45:00+03:00", "Europe/Moscow", 0},
+		{"2020-02-29", "2021-03-01T08:45:00+03:00", "Europe/Moscow", 1},
+		{"2019-08-21", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 0},
+		// In Moscow it is the 21st already while it is the 20th in UTC and in Kaliningrad.
+		{"2001-08-21", "2019-08-20T21:30:00Z", "Europe/Moscow", 18},
+		{"2001-08-21", "2019-08-20T21:30:00Z", "Europe/Kaliningrad", 17},
+		{"2001-08-21", "2019-08-20T13:00:00Z", "Asia/Kamchatka", 18},
+		{"2001-08-21", "2019-08-21T00:30:00Z", "America/New_York", 17},
+		{"2001-08-21", "2019-08-21T04:00:00Z", "America/New_York", 18},
+	} {
+		facts := allowed()
+		facts.Now = day("2019-01-01")
+		facts.Request.Difficulty = 1
+		facts.Direction.BirthDate = day(c.born)
+		facts.Target.Zone = zone(c.zone)
+		start, err := time.Parse(time.RFC3339, c.visit)
+		require.NoError(t, err)
+		facts.Slots = facts.Slots[:1]
+		facts.Slots[0].Start, facts.Slots[0].End = start.UTC(), start.UTC().Add(time.Hour)
+		require.Equal(t, c.age, facts.age(), "%+v", c)
+
+		for restriction, refused := range map[Restriction]map[bool]Name{
+			AdultsOnly:          {c.age < 18: SlotAdultsOnly},
+			ChildrenOnly:        {c.age >= 18: SlotChildrenOnly},
+			HealthyChildrenOnly: {c.age >= 18: SlotChildrenOnly},
+			InfantsOnly:         {c.age >= 1: SlotInfantsOnly},
+		} {
+			facts.Slots[0].Restriction = restriction
+			requireRule(t, facts, refused[true], "%s: %+v", restriction, c)
+		}
+	}
+}
+
+// Promise: who may take a cell that is kept for others. An adult is refused a healthy child's cell for being one, whatever his health; an open case
+// of treatment matters nowhere else.
+func TestRestrictions(t *testing.T) {
+	t.Parallel()
+	const adult, child, infant = "1980-02-29", "2010-01-01", "2019-01-01"
+	ill := new(day("2019-08-03"))
+	type patient struct {
+		born               string
+		disabled, pregnant bool
+		tap                *time.Time
+	}
+	everybody := map[string]patient{
+		"adult": {born: adult}, "child": {born: child}, "infant": {born: infant},
+		"disabled adult": {born: adult, disabled: true}, "disabled child": {born: child, disabled: true},
+		"pregnant": {born: adult, pregnant: true}, "ill adult": {born: adult, tap: ill}, "ill child": {born: child, tap: ill}, "ill infant": {born: infant, tap: ill},
+	}
+	adults := []string{"adult", "disabled adult", "pregnant", "ill adult"}
+	children := []string{"child", "disabled child", "ill child"}
+	infants := []string{"infant", "ill infant"}
+	refusals := map[Restriction]map[Name][]string{
+		Unrestricted:        {},
+		AdultsOnly:          {SlotAdultsOnly: append(children, infants...)},
+		ChildrenOnly:        {SlotChildrenOnly: adults},
+		InfantsOnly:         {SlotInfantsOnly: append(children, adults...)},
+		DisabledOnly:        {SlotDisabledOnly: {"adult", "child", "infant", "pregnant", "ill adult", "ill child", "ill infant"}},
+		PregnantOnly:        {SlotPregnantOnly: {"adult", "child", "infant", "disabled adult", "disabled child", "ill adult", "ill child", "ill infant"}},
+		HealthyChildrenOnly: {SlotChildrenOnly: adults, SlotHealthyChildrenOnly: {"ill child", "ill infant"}},
+	}
+	for restriction, refused := range refusals {
+		for name, who := range everybody {
+			facts := allowed()
+			facts.Slots[0].Restriction = restriction
+			facts.Direction.BirthDate, facts.Direction.Disabled, facts.Direction.Pregnant = day(who.born), who.disabled, who.pregnant
+			facts.TapOpened = who.tap
+			var rule Name
+			for answer, patients := range refused {
+				if slices.Contains(patients, name) {
+					rule = answer
+				}
+			}
+			requireRule(t, facts, rule, "%s, %s", restriction, name)
+		}
+	}
+}
+
+// Promise: messages name what they speak of, in the documented form, and the error's text for the log holds nothing of it.
+func TestPlaceholders(t *testing.T) {
+	t.Parallel()
+	facts := allowed()
+	facts.Patient.Person = uuid.New()
+	refusal := Check(facts)
+	require.Equal(t, "Направление "+facts.Request.Direction.String()+" не принадлежит пациенту", refusal.Message)
+	require.Equal(t, "direction_not_patients", refusal.Error())
+
+	facts = allowed()
+	kept(HealthyChildrenOnly, "2010-01-01")(facts)
+	facts.TapOpened = new(day("2019-08-03"))
+	require.Equal(t, "Это время доступно для записи на прием только здоровых детей. У выбранного пациента имеется открытый случай лечения. Открыт 03.08.2019",
+		Check(facts).Message)
+
+	facts = allowed()
+	const name = `Иванова {tapDate} {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}`
+	facts.Active = append(facts.Active, ActiveAppointment{
+		SpecialityCode: "92", ResourceName: name, Start: time.Date(2019, 9, 2, 7, 5, 59, 0, zone("Asia/Vladivostok")),
+	})
+	refusal = Check(facts)
+	require.Equal(t, "Вы уже записаны "+name+" на 02.09.2019 07:05. Запрещено иметь более одной активной записи на прием на одну специальность.",
+		refusal.Message, "in the zone of that institution; what fills a placeholder is not filled itself")
+	require.Equal(t, refusal, RefuseSpeciality(facts.Active[1]), "whoever loses the race reads the same")
+
+	require.Equal(t, `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "https://auth.example" - значение настройки "AuthUrl"`,
+		Refuse(MipAuthURLUnreachable, "AuthUrl", "https://auth.example").Message)
+	require.Equal(t, "Поле Date: плохо", InvalidField("Date", "плохо").Message)
+}
+
+// Promise: a refusal is its own: what is attached to one shows in no other, and in its text only.
+func TestRefusalsAreIndependent(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("disk on fire")
+	refusal := Refuse(InternalError).Because(cause)
+	require.ErrorIs(t, refusal, cause)
+	require.Equal(t, "internal_error: disk on fire", refusal.Error())
+	require.NotContains(t, refusal.Message, "fire")
+	require.NoError(t, Refuse(InternalError).Unwrap())
+	require.PanicsWithValue(t, Name("booking: no rule is named no_such_rule"), func() { Refuse("no_such_rule") })
+}
+
+// Promise: one active appointment a speciality is asked of consultations only, and only where the region's setting is on.
+func TestOneActiveASpeciality(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind    DirectionType
+		setting bool
+		active  []string
+		rule    Name
+	}{
+		{Consult, true, nil, ""},
+		{Consult, true, []string{"7", "092"}, ""},
+		{Consult, true, []string{"7", "92"}, SpecialityAlreadyBooked},
+		{Consult, false, []string{"92"}, ""},
+		{Laboratory, true, []string{"92"}, ""},
+	} {
+		facts := allowed()
+		facts.Request.Type, facts.Target.OneActivePerSpeciality, facts.Active = c.kind, c.setting, nil
+		for _, speciality := range c.active {
+			facts.Active = append(facts.Active, ActiveAppointment{SpecialityCode: speciality})
+		}
+		requireRule(t, facts, c.rule, "%+v", c)
+	}
+}
+
+// Promise: a complex slot needs as many cells as asked for, without a gap, each of which this patient may take through this client.
+func TestComplexSlots(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		difficulty int
+		change     func(*Facts)
+		refused    bool
+	}{
+		"all":                           {3, func(*Facts) {}, false},
+		"more than the day has":         {4, func(*Facts) {}, true},
+		"a gap":                         {3, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.Add(time.Second) }, true},
+		"an overlap":                    {3, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.Add(-time.Second) }, true},
+		"a gap after what is needed":    {2, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.Add(time.Second) }, false},
+		"another zone":                  {3, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.In(moscow) }, false},
+		"the second is full":            {3, func(f *Facts) { f.Slots[1].Taken = 1 }, true},
+		"the last is full":              {3, func(f *Facts) { f.Slots[2].Taken = 1 }, true},
+		"the last is blocked":           {3, func(f *Facts) { f.Slots[2].Blocked = true }, true},
+		"the last is open to nobody":    {3, func(f *Facts) { f.Slots[2].Access = 0 }, true},
+		"the last is closed to us":      {3, func(f *Facts) { f.Slots[2].Access = AccessRegistry }, true},
+		"the last is no reception":      {3, func(f *Facts) { f.Slots[2].Reception = false }, true},
+		"the last is for others":        {3, func(f *Facts) { f.Slots[2].Restriction = PregnantOnly }, true},
+		"the last is for us":            {3, func(f *Facts) { f.Slots[2].Restriction = AdultsOnly }, false},
+		"each is for us":                {2, func(f *Facts) { f.Slots[0].Restriction, f.Slots[1].Restriction = AdultsOnly, AdultsOnly }, false},
+		"a single cell needs no second": {1, func(f *Facts) { f.Slots[1].Blocked = true }, false},
+	} {
+		facts := allowed()
+		facts.Request.Difficulty = c.difficulty
+		c.change(facts)
+		facts.Slots = Adjacent(facts.Slots, c.difficulty)
+		var rule Name
+		if c.refused {
+			rule = ComplexSlotFailed
+		}
+		requireRule(t, facts, rule, name)
+	}
+}
+
+// Promise: the cells of a complex slot follow each other without a gap; of two that begin at the same time the one with a place left is taken. The
+// cells that they are picked from stay as they are.
+func TestAdjacent(t *testing.T) {
+	t.Parallel()
+	at := func(minutes, taken int) Slot {
+		start := time.Date(2019, 8, 21, 9, minutes, 0, 0, time.UTC)
+		return Slot{Guid: uuid.New(), Start: start, End: start.Add(15 * time.Minute), Capacity: 1, Taken: int32(taken)}
+	}
+	first, second, full, third, between, late := at(0, 0), at(15, 0), at(15, 1), at(30, 0), at(20, 0), at(60, 0)
+	long := at(15, 0)
+	long.End = long.Start.Add(30 * time.Minute)
+	for name, c := range map[string]struct {
+		cells      []Slot
+		difficulty int
+		want       []Slot
+	}{
+		"one":                          {[]Slot{first}, 1, []Slot{first}},
+		"one of many":                  {[]Slot{first, second}, 1, []Slot{first}},
+		"all":                          {[]Slot{first, second, third}, 3, []Slot{first, second, third}},
+		"fewer than there are":         {[]Slot{first, second, third}, 2, []Slot{first, second}},
+		"more than there are":          {[]Slot{first, second}, 16, []Slot{first, second}},
+		"a gap":                        {[]Slot{first, third}, 2, []Slot{first}},
+		"a gap later":                  {[]Slot{first, second, late}, 3, []Slot{first, second}},
+		"an overlap is left out":       {[]Slot{first, second, between, third}, 3, []Slot{first, second, third}},
+		"a full one first":             {[]Slot{first, full, second, third}, 3, []Slot{first, second, third}},
+		"a full one last":              {[]Slot{first, second, full, third}, 3, []Slot{first, second, third}},
+		"only a full one":              {[]Slot{first, full, third}, 3, []Slot{first, full, third}},
+		"the first of two":             {[]Slot{first, second, long, third}, 3, []Slot{first, second, third}},
+		"one that begins as the first": {[]Slot{first, at(0, 0), second}, 2, []Slot{first, second}},
+	} {
+		cells := slices.Clone(c.cells)
+		got := Adjacent(cells, c.difficulty)
+		require.Equal(t, c.want, got, name)
+		_ = append(got, late)
+		require.Equal(t, c.cells, cells, name)
+	}
+}
+
+// Promise: a visit lasts from its first cell's start to its last cell's end, told in the target institution's zone.
+func TestVisit(t *testing.T) {
+	t.Parallel()
+	facts := allowed()
+	facts.Slots = facts.Slots[:2]
+	facts.Target.Zone = zone("Asia/Vladivostok")
+	start, end := facts.visit()
+	require.Equal(t, "2019-08-21T15:45:00+10:00", start.Format(time.RFC3339))
+	require.Equal(t, "2019-08-21T16:15:00+10:00", end.Format(time.RFC3339))
+	facts = allowedOutOfSchedule()
+	facts.Target.Zone = zone("Asia/Vladivostok")
+	start, end = facts.visit()
+	require.Equal(t, "2019-08-21T16:00:00+10:00", start.Format(time.RFC3339))
+	require.Equal(t, start, end)
+}

@@ -1,0 +1,151 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+)
+
+// line is what the log has of one request.
+type line struct {
+	Level     string    `json:"level"`
+	Msg       string    `json:"msg"`
+	RequestID uuid.UUID `json:"request_id"`
+	Method    string    `json:"method"`
+	Route     *string   `json:"route"`
+	Status    int       `json:"status"`
+	Duration  *int64    `json:"duration"`
+	Client    string    `json:"client"`
+	Rule      string    `json:"rule"`
+	Cause     string    `json:"cause"`
+	Gone      bool      `json:"client_gone"`
+}
+
+// ask sends one request, without a body, to a server whose readiness is told by ready. It gives the answer, and the one line of the log.
+func ask(t *testing.T, ctx context.Context, ready func(context.Context) error, method, path string) (*httptest.ResponseRecorder, line) {
+	t.Helper()
+	var log bytes.Buffer
+	handler, err := New(Config{
+		Ready: ready, Now: time.Now, Log: slog.New(slog.NewJSONHandler(&log, nil)), RequestTimeout: time.Minute, MaxInFlight: 1,
+	})
+	require.NoError(t, err)
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, httptest.NewRequest(method, path, nil).WithContext(ctx))
+	var fields map[string]any
+	var written line
+	require.NoError(t, json.Unmarshal(log.Bytes(), &fields), "one line, and no more: %s", log.String())
+	delete(fields, "time")
+	text, err := json.Marshal(fields)
+	require.NoError(t, err)
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields() // the line holds nothing else
+	require.NoError(t, decoder.Decode(&written))
+	require.Equal(t, "request", written.Msg)
+	require.Equal(t, method, written.Method)
+	require.Equal(t, response.Code, written.Status)
+	require.Equal(t, response.Header().Get("X-Request-ID"), written.RequestID.String())
+	require.Equal(t, "nosniff", response.Header().Get("X-Content-Type-Options"))
+	require.NotNil(t, written.Route)
+	require.NotNil(t, written.Duration)
+	require.Positive(t, *written.Duration)
+	return response, written
+}
+
+// requireError holds an answer against a rule: the one shape, and the rule's row.
+func requireError(t *testing.T, response *httptest.ResponseRecorder, name booking.Name) {
+	t.Helper()
+	rule := booking.Refuse(name)
+	require.Equal(t, "application/json", response.Header().Get("Content-Type"))
+	decoder := json.NewDecoder(response.Body)
+	decoder.DisallowUnknownFields()
+	var answer api.Error
+	require.NoError(t, decoder.Decode(&answer))
+	id, err := uuid.Parse(response.Header().Get("X-Request-ID"))
+	require.NoError(t, err)
+	require.Equal(t, api.Error{
+		Code: int32(rule.Status), Message: rule.Message, MessageCode: rule.Code, Type: api.ErrorType(rule.Type), Rule: api.Rule(name), RequestID: id,
+	}, answer)
+	require.Equal(t, rule.Status, response.Code)
+	require.Equal(t, rule.Status == http.StatusServiceUnavailable, response.Header().Get("Retry-After") != "")
+}
+
+// Promise: a panic is answered as the internal error in the one shape, which shows nothing of it; the log has its words and its stack, as an error.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	response, logged := ask(t, t.Context(), func(context.Context) error { panic("no such drawer") }, http.MethodGet, "/health/ready")
+	require.NotContains(t, response.Body.String(), "drawer")
+	requireError(t, response, booking.InternalError)
+	require.Equal(t, "ERROR", logged.Level)
+	require.Equal(t, "internal_error", logged.Rule)
+	require.Contains(t, logged.Cause, "no such drawer")
+	require.Contains(t, logged.Cause, "server_test.go", "the stack leads to where it was")
+	require.Equal(t, "/health/ready", *logged.Route)
+}
+
+// Promise: a panic ends one request, not the service; even one that cannot be told from the end of the connection.
+func TestPanicEndsOneRequest(t *testing.T) {
+	t.Parallel()
+	for _, value := range []any{http.ErrAbortHandler, errors.New("bug"), context.Canceled} {
+		response, logged := ask(t, t.Context(), func(context.Context) error { panic(value) }, http.MethodGet, "/health/ready")
+		requireError(t, response, booking.InternalError)
+		require.Equal(t, "ERROR", logged.Level)
+	}
+}
+
+// Promise: a log line says what was asked and answered, why it was refused, and how bad that is; a path that nobody knows is not in it, since it may
+// hold anything.
+func TestLogLine(t *testing.T) {
+	t.Parallel()
+	fine := func(context.Context) error { return nil }
+	for _, c := range []struct {
+		method, path, route string
+		ready               func(context.Context) error
+		status              int
+		level, rule, cause  string
+	}{
+		{http.MethodGet, "/health/live", "/health/live", fine, 200, "INFO", "", ""},
+		{http.MethodGet, "/health/ready", "/health/ready", fine, 200, "INFO", "", ""},
+		{
+			http.MethodGet, "/health/ready", "/health/ready", func(context.Context) error { return errors.New("the database is away") },
+			503, "WARN", "not_ready", "the database is away",
+		},
+		{http.MethodGet, "/secret", "", fine, 404, "INFO", "route_not_found", ""},
+		{http.MethodGet, "/appointments", "", fine, 405, "INFO", "method_not_allowed", ""},
+		{http.MethodGet, "/docs/secret", "/docs/*file", fine, 404, "INFO", "route_not_found", ""},
+	} {
+		response, logged := ask(t, t.Context(), c.ready, c.method, c.path)
+		require.Equal(t, c.status, response.Code, c.path)
+		if c.rule != "" {
+			requireError(t, response, booking.Name(c.rule))
+		}
+		logged.RequestID, logged.Duration = uuid.Nil, nil
+		require.Equal(t, line{Level: c.level, Msg: "request", Method: c.method, Route: &c.route, Status: c.status, Rule: c.rule, Cause: c.cause}, logged, c.path)
+	}
+}
+
+// Promise: that a client has gone is no failure of ours: the log says so, and does not warn.
+func TestClientGone(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	response, logged := ask(t, ctx, func(ctx context.Context) error {
+		cancel()
+		<-ctx.Done() // the check is told
+		return ctx.Err()
+	}, http.MethodGet, "/health/ready")
+	requireError(t, response, booking.NotReady)
+	require.Equal(t, "context canceled", logged.Cause)
+	require.True(t, logged.Gone)
+	require.Equal(t, "INFO", logged.Level)
+}

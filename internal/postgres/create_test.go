@@ -1,0 +1,473 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+)
+
+// Promise: the copy of a referral says what the original says, and the answer is what is held; it has the target institution's card and zone.
+func TestCreateCopiesTheReferral(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sender := uuid.New()
+	w.exec(`UPDATE direction SET doc_prvd_sender_guid = $1`, sender)
+	a := w.appointment(2)
+	held, err := w.store().Create(t.Context(), a)
+	require.NoError(t, err)
+	w.requireTrueCopy()
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND copied_from_lpu_guid = $2 AND mkab_guid = $3 AND id = $4`,
+		w.to, w.from, w.mkabTo, held.ID))
+
+	zone, err := time.LoadLocation("Asia/Vladivostok")
+	require.NoError(t, err)
+	require.Equal(t, &booking.HeldDirection{
+		ID: held.ID, Mkab: w.mkabTo, LpuTo: w.to,
+		Direction: booking.Direction{
+			Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
+			Date: time.Date(2019, 8, 13, 0, 0, 0, 0, zone), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, zone), CreatedAt: moment.In(zone),
+			Sender: &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92", SpecialityName: "Терапия",
+			MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to, Appointment: &a.Guid,
+		},
+		Appointment: booking.Appointment{
+			Guid: a.Guid, Start: w.firstStart.In(zone), End: w.firstStart.Add(30 * time.Minute).In(zone), CreatedAt: moment.In(zone),
+		},
+	}, held)
+}
+
+// cancelAll takes every visit back, as a registrar would.
+func (w *world) cancelAll() {
+	w.t.Helper()
+	w.exec(`UPDATE appointment SET cancelled_at = $1`, moment)
+	w.exec(`UPDATE direction SET appointment_guid = NULL`)
+	w.exec(`DELETE FROM speciality_claim`)
+	w.exec(`UPDATE slot SET taken = 0`)
+}
+
+// Promise: a copy that an earlier booking left is used again, with its id, as the original is now and with the card that is open now.
+func TestCreateUsesTheCopyAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, err := w.store().Create(t.Context(), w.appointment(1))
+	require.NoError(t, err)
+	w.cancelAll()
+	w.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, w.to)
+	mkab := uuid.New()
+	w.addMkab(w.to, mkab, w.patient.Person)
+	w.exec(`UPDATE direction SET number = 'N-2', accession_number = 'A-2', date = '2019-08-14', date_end = '2019-09-13', created_at = $1, doc_prvd_sender_guid = $2,
+		reason = 'другая', comment = 'другой', urgent = false, flags = 6, speciality_name = 'Т', mkb_code = 'B01', mkb_name = 'Другой' WHERE lpu_guid = $3`,
+		moment.Add(time.Hour), uuid.New(), w.from)
+	second, err := w.store().Create(t.Context(), w.appointment(1))
+	require.NoError(t, err)
+	require.Equal(t, first.ID, second.ID)
+	require.Equal(t, mkab, second.Mkab)
+	require.Equal(t, "N-2", second.Direction.Number)
+	require.NotEqual(t, first.Appointment.Guid, second.Appointment.Guid)
+	require.Equal(t, 2, w.count(`SELECT count(*) FROM direction WHERE appointment_guid = $1`, second.Appointment.Guid), "the original and its copy")
+	w.requireTrueCopy()
+}
+
+// requireTrueCopy requires that the original and its copy say the same, in whatever columns there will be.
+func (w *world) requireTrueCopy() {
+	w.t.Helper()
+	require.Equal(w.t, 2, w.count(`SELECT count(*) FROM direction`))
+	require.Equal(w.t, 1, w.count(`SELECT count(DISTINCT to_jsonb(d) - ARRAY['lpu_guid', 'id', 'copied_from_lpu_guid', 'mkab_guid']) FROM direction d`))
+}
+
+// Promise: where source and target are one institution nothing of the referral changes but its appointment; the answer has the visit's card and
+// institution.
+func TestCreateWithinOneInstitution(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	elsewhere := w.from
+	w.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3`, w.to, w.mkabTo, elsewhere)
+	w.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, w.to)
+	mkab := uuid.New()
+	w.addMkab(w.to, mkab, w.patient.Person)
+	w.exec(`UPDATE client_application SET visit_direction = 8`)
+	w.from = w.to
+	const all = `SELECT (to_jsonb(d) - 'appointment_guid')::text FROM direction d`
+	var before, after string
+	require.NoError(t, w.db.QueryRow(t.Context(), all).Scan(&before))
+	a := w.appointment(1)
+	held, err := w.store().Create(t.Context(), a)
+	require.NoError(t, err)
+	require.NoError(t, w.db.QueryRow(t.Context(), all).Scan(&after))
+	require.Equal(t, before, after)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM direction WHERE appointment_guid = $1`, a.Guid))
+	require.Equal(t, mkab, held.Mkab)
+	require.Equal(t, w.to, held.LpuTo)
+}
+
+// Promise: a referral of the target institution's own is not overwritten by one that happens to have its guid, nor by a copy of a third one's.
+func TestCreateLeavesAnotherReferralAlone(t *testing.T) {
+	t.Parallel()
+	for name, copiedFrom := range map[string]string{"an original": `NULL`, "a copy of another": `lpu_guid`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a := w.appointment(1)
+			w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+				SELECT m.lpu_guid, d.guid, `+strings.ReplaceAll(copiedFrom, "lpu_guid", "m.lpu_guid")+`, d.type, 'чужое', d.date, d.date_end, d.created_at, m.guid, m.lpu_guid
+				FROM direction d, mkab m WHERE m.guid = $1`, w.mkabTo)
+			before := w.written()
+			store := w.store()
+			requireRefused(t, create(t, store, a), booking.AppointmentNotCreated)
+			requireFree(t, store)
+			require.Equal(t, before, w.written())
+			require.Equal(t, 1, w.count(`SELECT count(*) FROM direction WHERE number = 'чужое'`))
+		})
+	}
+}
+
+// Promise: the appointment says who booked what, when, where and through which client, and names its cells.
+func TestCreateWritesTheAppointment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.appointment(2)
+	require.NoError(t, create(t, w.store(), a))
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1 AND guid = $2 AND direction_guid = $3 AND direction_lpu_guid = $4
+		AND mkab_guid = $5 AND person_guid = $6 AND resource_guid = $7 AND client_guid = $8 AND start_at = $9 AND end_at = $10 AND NOT out_of_schedule
+		AND is_cito AND comment = 'к врачу' AND created_at = $11 AND cancelled_at IS NULL`,
+		w.to, a.Guid, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, w.patient.Client, a.Start, a.End, moment))
+	rows, err := w.db.Query(t.Context(), `SELECT o.slot_guid FROM appointment_slot o JOIN slot s ON s.lpu_guid = o.lpu_guid AND s.guid = o.slot_guid AND s.taken = 1
+		WHERE o.appointment_guid = $1`, a.Guid)
+	require.NoError(t, err)
+	taken, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	require.NoError(t, err)
+	require.Equal(t, sorted(w.slots[:2]), sorted(taken))
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE person_guid = $1 AND speciality_code = '92' AND appointment_guid = $2
+		AND lpu_guid = $3 AND resource_name = 'Врач' AND start_at = $4 AND end_at = $5`, w.patient.Person, a.Guid, w.to, a.Start, a.End))
+	require.Equal(t, 2, w.count(`SELECT sum(taken) FROM slot`))
+}
+
+// Promise: the write succeeds only while the facts hold: what has changed since is refused by the rule that it breaks, and nothing of the booking is left.
+func TestCreateGuardsTheFacts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change string
+		rule   booking.Name
+	}{
+		"taken":                             {`UPDATE slot SET taken = capacity WHERE id = 101`, booking.SlotTaken},
+		"taken, the second":                 {`UPDATE slot SET taken = capacity WHERE id = 102`, booking.ComplexSlotFailed},
+		"blocked":                           {`UPDATE slot SET blocked = true WHERE id = 101`, booking.SlotTaken},
+		"blocked, the second":               {`UPDATE slot SET blocked = true WHERE id = 102`, booking.ComplexSlotFailed},
+		"closed to us":                      {`UPDATE slot SET flag_access = 4 + 64 WHERE id = 101`, booking.SlotTaken},
+		"closed to us, the second":          {`UPDATE slot SET flag_access = 4 + 64 WHERE id = 102`, booking.ComplexSlotFailed},
+		"kept for others":                   {`UPDATE slot SET restriction = 'pregnant' WHERE id = 101`, booking.SlotTaken},
+		"kept for others, the second":       {`UPDATE slot SET restriction = 'pregnant' WHERE id = 102`, booking.ComplexSlotFailed},
+		"no reception":                      {`UPDATE slot SET busy_type = 2 WHERE id = 101`, booking.SlotTaken},
+		"no reception, the second":          {`UPDATE slot SET busy_type = 2 WHERE id = 102`, booking.ComplexSlotFailed},
+		"no reception any more":             {`UPDATE busy_type SET reception = false`, booking.SlotTaken},
+		"another resource's":                {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 101`, booking.SlotTaken},
+		"another resource's, the second":    {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 102`, booking.ComplexSlotFailed},
+		"moved away":                        {`UPDATE slot SET start_at = start_at - interval '1m' WHERE id = 101`, booking.SlotTaken},
+		"begins later":                      {`UPDATE slot SET start_at = start_at + interval '1m' WHERE id = 101`, booking.SlotTaken},
+		"ends later":                        {`UPDATE slot SET end_at = end_at + interval '1m' WHERE id = 102`, booking.ComplexSlotFailed},
+		"ends sooner":                       {`UPDATE slot SET end_at = end_at - interval '1m' WHERE id = 102`, booking.SlotTaken},
+		"begun":                             {`UPDATE slot SET start_at = '2019-08-20 14:52:13.999999Z' WHERE id = 101`, booking.SlotTaken},
+		"gone":                              {`DELETE FROM slot WHERE id = 101`, booking.SlotTaken},
+		"gone, the second":                  {`DELETE FROM slot WHERE id = 102`, booking.ComplexSlotFailed},
+		"all":                               {`UPDATE slot SET blocked = true`, booking.SlotTaken},
+		"the resource has left":             {`UPDATE resource SET active = false WHERE kind = 'doctor'`, booking.SlotResourceNotFound},
+		"the card is closed":                {`UPDATE mkab SET closed_at = now() WHERE lpu_guid = (SELECT lpu_guid FROM slot LIMIT 1)`, booking.MkabClosed},
+		"another place is left":             {`UPDATE slot SET capacity = 3, taken = 2`, ""},
+		"open to us in one bit":             {`UPDATE slot SET flag_access = 8`, ""},
+		"the resource has another name":     {`UPDATE resource SET name = 'Другой'`, ""},
+		"another card is closed":            {`UPDATE mkab SET closed_at = now() WHERE lpu_guid <> (SELECT lpu_guid FROM slot LIMIT 1)`, ""},
+		"another cell is blocked":           {`UPDATE slot SET blocked = true WHERE id = 103`, ""},
+		"another resource has left":         {`UPDATE resource SET active = false WHERE kind = 'room'`, ""},
+		"the same restriction for the both": {`UPDATE slot SET restriction = 'none'`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.exec(`INSERT INTO resource VALUES ($1, $2, 'room', 'Кабинет', '92')`, w.to, uuid.New())
+			a := w.appointment(2)
+			w.exec(c.change)
+			before := w.written()
+			store := w.store()
+			err := create(t, store, a)
+			if c.rule == "" {
+				require.NoError(t, err)
+				return
+			}
+			requireRefused(t, err, c.rule)
+			requireFree(t, store)
+			require.Equal(t, before, w.written())
+		})
+	}
+}
+
+// Promise: a change that somebody is about to commit is waited for, and then refused like one that was made before.
+func TestCreateWaitsForChanges(t *testing.T) {
+	t.Parallel()
+	for change, rule := range map[string]booking.Name{
+		`UPDATE direction SET appointment_guid = gen_random_uuid()`: booking.DirectionAlreadyBooked,
+		`UPDATE slot SET taken = capacity WHERE id = 101`:           booking.SlotTaken,
+		`UPDATE slot SET blocked = true WHERE id = 102`:             booking.ComplexSlotFailed,
+		`UPDATE resource SET active = false`:                        booking.SlotResourceNotFound,
+		`UPDATE mkab SET closed_at = now()`:                         booking.MkabClosed,
+	} {
+		t.Run(change, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a, store := w.appointment(2), w.store()
+			err := w.whileBlocked(func() error { return create(t, store, a) }, change, func(tx pgx.Tx, _ int) {
+				require.NoError(t, tx.Commit(t.Context()))
+			})
+			requireRefused(t, err, rule)
+			requireFree(t, store)
+			require.Zero(t, w.count(`SELECT count(*) FROM appointment`))
+		})
+	}
+}
+
+// Promise: a cell can be booked until the very moment at which it starts.
+func TestCreateAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	for start, rule := range map[time.Time]booking.Name{moment: "", moment.Add(-time.Microsecond): booking.SlotTaken} {
+		w := newWorld(t)
+		a := w.appointment(2)
+		w.exec(`UPDATE slot SET start_at = $1 WHERE id = 101`, start)
+		a.Start = start
+		err := create(t, w.store(), a)
+		if rule == "" {
+			require.NoError(t, err)
+		} else {
+			requireRefused(t, err, rule)
+		}
+	}
+}
+
+// Promise: a visit out of schedule needs no cell, but a resource that works and a card that is open.
+func TestCreateOutOfSchedule(t *testing.T) {
+	t.Parallel()
+	for change, rule := range map[string]booking.Name{
+		``: "", `UPDATE slot SET taken = capacity`: "", `UPDATE resource SET active = false`: booking.SlotResourceNotFound,
+		`UPDATE mkab SET closed_at = now()`: booking.MkabClosed,
+	} {
+		w := newWorld(t)
+		a := w.appointment(1)
+		a.Slots, a.End = nil, a.Start
+		w.exec(change)
+		before := w.written()
+		store := w.store()
+		err := create(t, store, a)
+		requireFree(t, store)
+		if rule != "" {
+			requireRefused(t, err, rule)
+			require.Equal(t, before, w.written())
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE out_of_schedule AND guid = $1 AND start_at = $2 AND end_at = $2`, a.Guid, a.Start))
+		require.Zero(t, w.count(`SELECT count(*) FROM appointment_slot`))
+	}
+}
+
+// Promise: a client that may take every cell may take one whose highest bit alone is set.
+func TestCreateKnowsEveryBit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.appointment(1)
+	w.exec(`UPDATE slot SET flag_access = 64`)
+	a.Access = 127
+	require.NoError(t, create(t, w.store(), a))
+}
+
+// Promise: a referral that has been booked since, or is gone, is lost whatever else is free; of several races that are lost the first rule answers.
+func TestCreateGuardsTheReferral(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.appointment(1)
+	w.exec(`UPDATE direction SET appointment_guid = gen_random_uuid()`)
+	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Врач', $3, $4)`, w.patient.Person, w.to, a.Start, a.End)
+	w.exec(`UPDATE slot SET blocked = true`)
+	store := w.store()
+	requireRefused(t, create(t, store, a), booking.DirectionAlreadyBooked)
+	w.exec(`UPDATE direction SET appointment_guid = NULL`)
+	refusal := requireRefused(t, create(t, store, a), booking.SpecialityAlreadyBooked)
+	require.Equal(t, "Вы уже записаны Врач на 21.08.2019 15:45. Запрещено иметь более одной активной записи на прием на одну специальность.",
+		refusal.Message, "in the zone of the institution that holds the visit")
+	w.exec(`DELETE FROM speciality_claim`)
+	requireRefused(t, create(t, store, a), booking.SlotTaken)
+	requireFree(t, store)
+	require.Zero(t, w.written())
+}
+
+// Promise: an active claim of the speciality is lost against; one that has ended is taken over. Where the setting is off nothing is lost, and the claim is
+// the visit's that ends last. An examination neither needs nor makes one.
+func TestCreateClaimsTheSpeciality(t *testing.T) {
+	t.Parallel()
+	ours := time.Date(2019, 8, 21, 6, 0, 0, 0, time.UTC) // when the visit ends
+	for name, c := range map[string]struct {
+		end     time.Time
+		onlyOne bool
+		kind    booking.DirectionType
+		refused bool
+		kept    bool
+	}{
+		"active":                           {moment.Add(time.Microsecond), true, booking.Consult, true, true},
+		"ended just now":                   {moment, true, booking.Consult, false, false},
+		"the setting is off, ours is last": {ours.Add(-time.Microsecond), false, booking.Consult, false, false},
+		"the setting is off, both end":     {ours, false, booking.Consult, false, true},
+		"the setting is off, ours is not":  {ours.AddDate(0, 1, 0), false, booking.Consult, false, true},
+		"the setting is off, ended":        {moment, false, booking.Consult, false, false},
+		"an examination":                   {ours.AddDate(0, 1, 0), true, booking.Laboratory, false, true},
+		"an examination, ended":            {moment, true, booking.Laboratory, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a := w.appointment(1)
+			a.OneActivePerSpeciality = c.onlyOne
+			a.Request.Type, a.Direction.Type = c.kind, c.kind
+			other := uuid.New()
+			w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', $2, $3, 'Другой', $4, $5)`, w.patient.Person, other, w.from, moment.AddDate(0, -1, 0), c.end)
+			err := create(t, w.store(), a)
+			if c.refused {
+				requireRefused(t, err, booking.SpecialityAlreadyBooked)
+			} else {
+				require.NoError(t, err)
+			}
+			require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim`))
+			if c.kept {
+				require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE appointment_guid = $1 AND lpu_guid = $2 AND resource_name = 'Другой'
+					AND start_at = $3 AND end_at = $4`, other, w.from, moment.AddDate(0, -1, 0), c.end))
+			} else {
+				require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE appointment_guid = $1 AND lpu_guid = $2 AND resource_name = 'Врач'
+					AND start_at = $3 AND end_at = $4`, a.Guid, w.to, a.Start, a.End))
+			}
+		})
+	}
+}
+
+// Promise: a booking locks the referral, then the speciality, then the cells by their time, whatever the order in which they are stored, named or
+// indexed: bookings that overlap wait for each other instead of deadlocking.
+func TestCreateLocksInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`DELETE FROM slot`)
+	w.slots = nil
+	for i := range 3 { // the last cell of the day first
+		guid := uuid.UUID{0: byte(i + 1), 15: 1}
+		start := w.firstStart.Add(time.Duration(2-i) * 15 * time.Minute)
+		w.exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type) VALUES ($1, $2, $3, $4, $5, $6, 12, 1)`,
+			w.to, guid, firstSlot+2-i, w.doctor, start, start.Add(15*time.Minute))
+	}
+	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Врач', $3, $3)`, w.patient.Person, w.from, moment)
+	a := w.appointment(3)
+	a.Slots[0], a.Slots[1] = a.Slots[1], a.Slots[0]
+	free := func() []string { // which rows nobody has locked
+		var free []string
+		for _, sql := range []string{
+			`SELECT 'referral' FROM direction FOR UPDATE SKIP LOCKED`,
+			`SELECT 'speciality' FROM speciality_claim FOR UPDATE SKIP LOCKED`,
+			`SELECT 'cell ' || id FROM slot ORDER BY id FOR UPDATE SKIP LOCKED`,
+		} {
+			rows, err := w.db.Query(t.Context(), sql)
+			require.NoError(t, err)
+			found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			require.NoError(t, err)
+			free = append(free, found...)
+		}
+		return free
+	}
+	for _, wait := range []struct {
+		lock string
+		free []string
+	}{
+		{`SELECT FROM direction FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM speciality_claim FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, []string{"cell 102", "cell 103"}},
+		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 103"}},
+		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, nil},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		store := w.store()
+		err := w.whileBlocked(func() error {
+			_, err := store.Create(ctx, a)
+			return err
+		}, wait.lock, func(pgx.Tx, int) {
+			require.Equal(t, wait.free, free(), wait.lock)
+			cancel()
+		})
+		w.requireAbandoned(store, err)
+	}
+}
+
+func person(guid uuid.UUID) *booking.Person {
+	return &booking.Person{
+		Guid: guid, Surname: "Иванова", Name: "Анна", Patronymic: "Петровна", BirthDate: time.Date(2010, 2, 28, 0, 0, 0, 0, time.UTC),
+		Sex: booking.Female, Snils: "123-456-789 00", PolicySeries: "AB", PolicyNumber: "1234567890123456",
+	}
+}
+
+// Promise: a card is made of what the master patient index knows, with its policy.
+func TestCreateMkab(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store, guid := w.store(), uuid.New()
+	mkab, err := store.CreateMkab(t.Context(), w.to, person(guid), moment)
+	require.NoError(t, err)
+	require.False(t, mkab.Closed)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.lpu_guid = mkab.lpu_guid AND p.mkab_guid = mkab.guid
+		WHERE mkab.lpu_guid = $1 AND mkab.guid = $2 AND person_guid = $3 AND surname = 'Иванова' AND name = 'Анна' AND patronymic = 'Петровна'
+		AND birth_date = '2010-02-28' AND sex = 'female' AND snils = '123-456-789 00' AND NOT disabled AND NOT pregnant AND created_at = $4
+		AND closed_at IS NULL AND series = 'AB' AND number = '1234567890123456'`, w.to, mkab.Guid, guid, moment))
+	again, err := store.CreateMkab(t.Context(), w.to, person(guid), moment)
+	require.NoError(t, err)
+	require.Equal(t, mkab, again, "there is one already")
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab_policy`))
+	requireFree(t, store)
+}
+
+// Promise: of many bookings that make a person's card at once all get the one card.
+func TestCreateMkabAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const bookings = 8
+	store, guid := w.store(), uuid.New()
+	cards := make([]*booking.Mkab, bookings)
+	errs := make([]error, bookings)
+	var group sync.WaitGroup
+	for i := range bookings {
+		group.Go(func() { cards[i], errs[i] = store.CreateMkab(t.Context(), w.to, person(guid), moment) })
+	}
+	group.Wait()
+	for i := range bookings {
+		require.NoError(t, errs[i])
+		require.Equal(t, cards[0], cards[i])
+	}
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab WHERE person_guid = $1`, guid))
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab_policy`))
+	requireFree(t, store)
+}
+
+// Promise: a card that is closed does not stand in the way of a new one; a card without its policy is not made.
+func TestCreateMkabAllOrNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	w.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, w.to)
+	who := person(w.patient.Person)
+	who.PolicyNumber = ""
+	_, err := store.CreateMkab(t.Context(), w.to, who, moment)
+	requireState(t, err, "23514")
+	require.Zero(t, w.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND closed_at IS NULL`, w.to))
+	requireFree(t, store)
+	who.PolicyNumber = "1"
+	mkab, err := store.CreateMkab(t.Context(), w.to, who, moment)
+	require.NoError(t, err)
+	require.NotEqual(t, w.mkabTo, mkab.Guid)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND closed_at IS NULL`, w.to))
+}

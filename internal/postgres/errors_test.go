@@ -1,0 +1,650 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+	"talon.example/internal/testdb"
+)
+
+// Promise: whatever goes wrong in the database while a booking is written, the answer is the rule that says so with the cause for the log, nothing is
+// left of the booking, no connection is lost, and the next booking succeeds. What may pass is tried three times, anything else once.
+func TestFailuresOfCreate(t *testing.T) {
+	t.Parallel()
+	const soon = 300 * time.Millisecond
+	for name, failure := range map[string]struct {
+		rule  booking.Name
+		state string // the SQLSTATE that is provoked; empty where the answer is the client's own
+		tries int64
+		fail  func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error)
+	}{
+		"statement time-out": {booking.Overloaded, "57014", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.storeAt(w.url, soon, count)
+			_, end := w.hold(cells)
+			defer end()
+			return store, create(w.t, store, a)
+		}},
+		"idle in transaction": {booking.Overloaded, "25P03", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.storeAt(w.url, soon, count, asOverTCP, beforeCommit(func(conn *pgx.Conn) { w.gone(conn) }))
+			return store, create(w.t, store, a)
+		}},
+		"no time left": {booking.Overloaded, "", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.store(count)
+			_, end := w.hold(cells)
+			defer end()
+			ctx, cancel := context.WithTimeout(w.t.Context(), soon)
+			defer cancel()
+			_, err := store.Create(ctx, a)
+			require.ErrorIs(w.t, err, context.DeadlineExceeded)
+			return store, err
+		}},
+		"no connection left": {booking.Overloaded, "", 0, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.store(count)
+			for range 2 {
+				conn, err := store.pool.Acquire(w.t.Context())
+				require.NoError(w.t, err)
+				defer conn.Release()
+			}
+			ctx, cancel := context.WithTimeout(w.t.Context(), soon)
+			defer cancel()
+			_, err := store.Create(ctx, a)
+			return store, err
+		}},
+		"terminated again and again": {booking.DatabaseUnavailable, "57P01", 3, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.store(count)
+			return store, w.whileBlocked(func() error { return create(w.t, store, a) }, cells, func(tx pgx.Tx, pid int) {
+				for range 2 {
+					w.terminate(uint32(pid))
+					pid = w.blocked(tx, pid)
+				}
+				w.terminate(uint32(pid))
+			})
+		}},
+		"gone before the commit": {booking.DatabaseUnavailable, "", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.store(count, beforeCommit(func(conn *pgx.Conn) { _ = conn.PgConn().Conn().Close(); w.gone(conn) }))
+			return store, create(w.t, store, a)
+		}},
+		"read-only": {booking.DatabaseUnavailable, "25006", 3, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.store(count, runtime("default_transaction_read_only", "on"))
+			return store, create(w.t, store, a)
+		}},
+		"a rule of the schema: one visit a referral": {booking.DirectionAlreadyBooked, "23505", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			// The target institution has a visit that the original does not know of.
+			other := uuid.New()
+			w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+				SELECT $1, guid, lpu_guid, type, number, date, date_end, created_at, $2, lpu_from_guid FROM direction`, w.to, w.mkabTo)
+			w.exec(`INSERT INTO appointment SELECT $1, $2, $3, $4, $5, $6, $7, $6, $8, $8, true, false, '', $8`,
+				w.to, other, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, moment)
+			defer func() {
+				w.exec(`DELETE FROM appointment`)
+				w.exec(`DELETE FROM direction WHERE lpu_guid = $1`, w.to)
+			}()
+			store := w.store(count)
+			err := create(w.t, store, a)
+			require.Equal(w.t, 2, w.written(), "the other visit and the copy of the referral are as they were")
+			return store, err
+		}},
+		"a rule of the schema: capacity": {booking.SlotTaken, "23514", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			w.exec(`CREATE FUNCTION overfill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.taken := NEW.capacity + 1; RETURN NEW; END'`)
+			w.exec(`CREATE TRIGGER overfill BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION overfill()`)
+			defer w.exec(`DROP TRIGGER overfill ON slot`)
+			store := w.store(count)
+			return store, create(w.t, store, a)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a := w.appointment(2)
+			var tries batches
+			store, err := failure.fail(w, a, tries.counted)
+			refusal := requireRefused(t, err, failure.rule)
+			require.Error(t, refusal.Unwrap(), "the log is told why")
+			if failure.state != "" {
+				requireState(t, err, failure.state)
+			}
+			require.Equal(t, failure.tries, tries.n.Load())
+			requireFree(t, store)
+			require.Zero(t, w.written())
+			require.NoError(t, w.store().Ready(t.Context()))
+			require.NoError(t, create(t, w.store(), w.appointment(2)), "the next booking succeeds")
+		})
+	}
+}
+
+// Promise: what passes is not told to the client: the booking is tried again, and is there once.
+func TestPassingFailuresOfCreate(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error{
+		"terminated while it waits": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+			store := w.store(count)
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, cells, func(tx pgx.Tx, pid int) {
+				w.terminate(uint32(pid))
+				require.NoError(w.t, tx.Rollback(w.t.Context()))
+			})
+		},
+		"terminated before the commit": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+			store := w.store(count, asOverTCP, beforeCommit(func(conn *pgx.Conn) { w.terminate(conn.PgConn().PID()); w.gone(conn) }))
+			return create(w.t, store, a)
+		},
+		"the network is cut": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+			var cut cutter
+			store := w.store(count, cut.through)
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, cells, func(tx pgx.Tx, pid int) {
+				cut.all()
+				w.terminate(uint32(pid)) // or it would wait on, and the second try for it
+				require.NoError(w.t, tx.Rollback(w.t.Context()))
+			})
+		},
+		"serialization": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+			store := w.store(count, runtime("default_transaction_isolation", "repeatable read"))
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, `UPDATE direction SET comment = 'другой'`, func(tx pgx.Tx, _ int) {
+				require.NoError(w.t, tx.Commit(w.t.Context()))
+			})
+		},
+		"the number of the copy is in use": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+			w.exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+				SELECT $1, gen_random_uuid(), nextval('direction_id_seq') + 1, type, number, date, date_end, created_at, $2, $1 FROM direction`, w.to, w.mkabTo)
+			return create(w.t, w.store(count), a)
+		},
+		"deadlock": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+			store := w.store(count)
+			// Whoever looks first is the victim. The other looks too late.
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, `SET LOCAL deadlock_timeout = '30s'; SELECT FROM slot FOR UPDATE`,
+				func(tx pgx.Tx, _ int) {
+					_, err := tx.Exec(w.t.Context(), `UPDATE direction SET comment = 'другой'`)
+					require.NoError(w.t, err)
+					require.NoError(w.t, tx.Commit(w.t.Context()))
+				})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a := w.appointment(2)
+			var tries batches
+			require.NoError(t, fail(w, a, tries.counted))
+			require.EqualValues(t, 2, tries.n.Load(), "it did fail once")
+			w.requireBooked(a)
+		})
+	}
+}
+
+// Promise: a booking whose commit was done while the answer was lost is not tried again: it would be refused for itself. The client is told to come
+// back later, and finds it.
+func TestAnswerToTheCommitIsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.appointment(2)
+	var tries batches
+	store := w.store(tries.counted, func(config *pgxpool.Config) {
+		config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			return losesCommit{conn}, err
+		}
+	})
+	requireRefused(t, create(t, store, a), booking.DatabaseUnavailable)
+	require.EqualValues(t, 1, tries.n.Load())
+	requireFree(t, store)
+	w.requireBooked(a)
+}
+
+// losesCommit is a connection that breaks when the answer to a commit has come.
+type losesCommit struct{ net.Conn }
+
+// Write implements net.Conn.
+func (c losesCommit) Write(data []byte) (int, error) {
+	n, err := c.Conn.Write(data)
+	if data[0] == 'Q' && bytes.HasSuffix(data, []byte("commit\x00")) {
+		_, _ = c.Read(make([]byte, 1))
+		_ = c.Close()
+	}
+	return n, err
+}
+
+// cells locks the cells.
+const cells = `SELECT FROM slot FOR UPDATE`
+
+// requireBooked requires that the booking of two cells is there, once and whole.
+func (w *world) requireBooked(a booking.NewAppointment) {
+	w.t.Helper()
+	require.Equal(w.t, 1, w.count(`SELECT count(*) FROM appointment WHERE guid = $1`, a.Guid))
+	require.Equal(w.t, 2+1+2+1+2, w.written(), "two cells, taken and named, the visit, the claim, the referral and its copy")
+}
+
+// batches counts how often a pipeline is sent.
+type batches struct{ n atomic.Int64 }
+
+// counted counts on every connection of a pool.
+func (b *batches) counted(config *pgxpool.Config) { addTracer(config, b) }
+
+// addTracer adds a tracer to those that a pool has.
+func addTracer(config *pgxpool.Config, tracer pgx.QueryTracer) {
+	tracers, _ := config.ConnConfig.Tracer.(*multitracer.Tracer)
+	if tracers == nil {
+		config.ConnConfig.Tracer = multitracer.New(tracer)
+		return
+	}
+	config.ConnConfig.Tracer = multitracer.New(append(tracers.QueryTracers, tracer)...)
+}
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (*batches) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (*batches) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TraceBatchStart implements pgx.BatchTracer.
+func (b *batches) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	b.n.Add(1)
+	return ctx
+}
+
+// TraceBatchQuery implements pgx.BatchTracer.
+func (*batches) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+// TraceBatchEnd implements pgx.BatchTracer.
+func (*batches) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// gone waits until a session has ended.
+func (w *world) gone(conn *pgx.Conn) {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, conn.PgConn().PID()) == 0
+	},
+		20*time.Second, 5*time.Millisecond, "the session does not end")
+}
+
+// terminate ends a session.
+func (w *world) terminate(pid uint32) {
+	w.t.Helper()
+	w.exec(`SELECT pg_terminate_backend($1)`, pid)
+}
+
+// cutter is a network that can be cut.
+type cutter struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (c *cutter) through(config *pgxpool.Config) {
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.conns = append(c.conns, conn)
+		return conn, err
+	}
+}
+
+func (c *cutter) all() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		_ = conn.Close()
+	}
+}
+
+// asOverTCP lets a write into a connection that the server has closed succeed, as it does over TCP: that the server has gone, and what it said last, is
+// learnt when its answer is read. A Unix socket, over which the tests' server may listen, fails the write.
+func asOverTCP(config *pgxpool.Config) {
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return tcp{conn}, err
+	}
+}
+
+type tcp struct{ net.Conn }
+
+// Write implements net.Conn.
+func (c tcp) Write(data []byte) (int, error) {
+	n, err := c.Conn.Write(data)
+	if errors.Is(err, syscall.EPIPE) {
+		return len(data), nil
+	}
+	return n, err
+}
+
+// Promise: what goes wrong while the facts are read is answered in the same way.
+func TestFailuresOfFacts(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]struct {
+		rule booking.Name
+		fail func(w *world, store *Store) error
+	}{
+		"statement time-out": {booking.Overloaded, func(w *world, store *Store) error {
+			_, end := w.hold(`LOCK TABLE slot`)
+			defer end()
+			_, err := store.Facts(w.t.Context(), w.patient, w.request(1), moment)
+			requireState(w.t, err, "57014")
+			return err
+		}},
+		"terminated again and again": {booking.DatabaseUnavailable, func(w *world, store *Store) error {
+			return w.whileBlocked(func() error {
+				_, err := store.Facts(w.t.Context(), w.patient, w.request(1), moment)
+				return err
+			}, `LOCK TABLE mkab`, func(tx pgx.Tx, pid int) {
+				for range 2 {
+					w.terminate(uint32(pid))
+					pid = w.blocked(tx, pid)
+				}
+				w.terminate(uint32(pid))
+			})
+		}},
+		"no time left": {booking.Overloaded, func(w *world, store *Store) error {
+			ctx, cancel := context.WithDeadline(w.t.Context(), time.Now())
+			defer cancel()
+			_, err := store.Facts(ctx, w.patient, w.request(1), moment)
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			store := w.storeAt(w.url, 2*time.Second)
+			requireRefused(t, failure.fail(w, store), failure.rule)
+			requireFree(t, store)
+			facts, err := store.Facts(t.Context(), w.patient, w.request(1), moment)
+			require.NoError(t, err)
+			require.NotNil(t, facts.Direction)
+		})
+	}
+}
+
+// Promise: an error that says nothing about the load or the connection is no refusal: the client gets the internal error, the log the cause. Where the
+// database's words may hold what a patient wrote or is, they are left out.
+func TestUnknownErrorsAreNoRefusals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	var refusal *booking.Refusal
+	const trigger = `CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS `
+	for _, failure := range []struct {
+		state, says string
+		changes     []string
+		comment     string
+	}{
+		{"22021", "message withheld", nil, "тайна\x00"},
+		{"23514", `constraint "secret"`, []string{`ALTER TABLE appointment ADD CONSTRAINT secret CHECK (comment <> 'тайна')`}, "тайна"},
+		{"42703", `column "tap"`, []string{
+			`ALTER TABLE appointment DROP CONSTRAINT secret`, trigger + `'BEGIN PERFORM tap FROM mkab; RETURN NEW; END'`,
+			`CREATE TRIGGER fail BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION fail()`,
+		}, "тайна"},
+		{"P0001", "message withheld", []string{trigger + `'BEGIN RAISE EXCEPTION ''no room for %'', NEW.comment; END'`}, "тайна"},
+	} {
+		for _, change := range failure.changes {
+			w.exec(change)
+		}
+		a := w.appointment(1)
+		a.Request.Comment = failure.comment
+		var tries batches
+		store := w.store(tries.counted)
+		err := create(t, store, a)
+		requireState(t, err, failure.state)
+		require.ErrorContains(t, err, failure.says)
+		require.NotContains(t, err.Error(), "тайна")
+		require.NotErrorAs(t, err, &refusal)
+		require.EqualValues(t, 1, tries.n.Load(), "another try would fail as well")
+		requireFree(t, store)
+		require.Zero(t, w.written())
+	}
+	w.exec(`ALTER TABLE lpu DROP CONSTRAINT lpu_time_zone`)
+	w.exec(`UPDATE lpu SET time_zone = 'Europe/Nowhere' WHERE guid = $1`, w.to)
+	_, err := store.Facts(t.Context(), w.patient, w.request(1), moment)
+	require.ErrorContains(t, err, "Europe/Nowhere")
+	require.NotErrorAs(t, err, &refusal)
+	requireFree(t, store)
+}
+
+// Promise: a database that cannot be reached, or does not let us in, is unavailable, whoever asks; the password is in no error.
+func TestDatabaseCannotBeReached(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	w := newWorldIn(t, cluster.URL("postgres"))
+	a := w.appointment(1)
+	w.exec(`CREATE ROLE patient LOGIN PASSWORD 'right'`)
+	w.requirePassword("patient")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	address := func(change func(*url.URL, url.Values)) string {
+		u, err := url.Parse(w.url)
+		require.NoError(t, err)
+		query := u.Query()
+		change(u, query)
+		u.RawQuery = query.Encode()
+		return u.String()
+	}
+	for name, database := range map[string]string{
+		"nobody listens":   "postgres://talon:pa55word@" + listener.Addr().String() + "/postgres",
+		"no such socket":   address(func(_ *url.URL, query url.Values) { query.Set("host", t.TempDir()) }),
+		"no such role":     address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("nobody", "pa55word") }),
+		"no such database": address(func(u *url.URL, _ url.Values) { u.Path = "/none" }),
+		"a wrong password": address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("patient", "pa55word") }),
+	} {
+		store := w.storeAt(database, time.Second)
+		for _, err := range store.everyCall(t, w, a) {
+			requireRefused(t, err, booking.DatabaseUnavailable)
+			require.NotContains(t, err.Error(), "pa55word", name)
+		}
+		requireFree(t, store)
+	}
+	require.Zero(t, w.written())
+}
+
+// everyCall calls every method.
+func (s *Store) everyCall(t testing.TB, w *world, a booking.NewAppointment) []error {
+	t.Helper()
+	_, facts := s.Facts(t.Context(), w.patient, w.request(1), moment)
+	_, mkab := s.CreateMkab(t.Context(), w.to, &booking.Person{Guid: uuid.New(), Sex: booking.Male, BirthDate: moment, PolicyNumber: "1"}, moment)
+	_, person := s.MipPersonGet(t.Context(), w.patient.Person)
+	return []error{facts, create(t, s, a), mkab, person, s.Ready(t.Context())}
+}
+
+// requirePassword has the server ask a role for its password, and waits until it does.
+func (w *world) requirePassword(role string) {
+	w.t.Helper()
+	var path string
+	require.NoError(w.t, w.db.QueryRow(w.t.Context(), `SHOW hba_file`).Scan(&path))
+	rest, err := os.ReadFile(path)
+	require.NoError(w.t, err)
+	require.NoError(w.t, os.WriteFile(path, append([]byte("local all "+role+" scram-sha-256\n"), rest...), 0o600))
+	w.exec(`SELECT pg_reload_conf()`)
+	require.Eventually(w.t, func() bool {
+		return w.count(`SELECT count(*) FROM pg_hba_file_rules WHERE $1 = ANY(user_name)`, role) == 1 && w.refuses(role)
+	}, 20*time.Second, 5*time.Millisecond, "the server does not ask for a password")
+}
+
+// refuses tells whether a role cannot connect without a password.
+func (w *world) refuses(role string) bool {
+	config, err := pgx.ParseConfig(w.url)
+	require.NoError(w.t, err)
+	config.User, config.Password = role, ""
+	conn, err := pgx.ConnectConfig(w.t.Context(), config)
+	if err != nil {
+		return true
+	}
+	_ = conn.Close(w.t.Context())
+	return false
+}
+
+// Promise: a server that is stopped while a booking is written makes it unavailable, and every call after it.
+func TestServerStops(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	w := newWorldIn(t, cluster.URL("postgres"))
+	a := w.appointment(2)
+	store := w.store()
+	err := w.whileBlocked(func() error { return create(t, store, a) }, cells, func(pgx.Tx, int) {
+		require.NoError(t, cluster.Stop(t.Context()))
+	})
+	requireRefused(t, err, booking.DatabaseUnavailable)
+	requireFree(t, store)
+	for _, err := range store.everyCall(t, w, a) {
+		requireRefused(t, err, booking.DatabaseUnavailable)
+	}
+	requireFree(t, store)
+}
+
+// Promise: a crash of the server makes bookings unavailable until it has recovered, no more; then the same pool works, and a booking is there whole or
+// not at all.
+func TestServerCrashes(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	w := newWorldIn(t, cluster.URL("postgres"))
+	a := w.appointment(2)
+	store := w.store()
+	err := w.whileBlocked(func() error { return create(t, store, a) }, cells, func(_ pgx.Tx, pid int) {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	})
+	requireFree(t, store)
+	require.Eventually(t, func() bool {
+		err := store.Ready(t.Context())
+		if err != nil {
+			requireRefused(t, err, booking.DatabaseUnavailable)
+		}
+		return err == nil
+	}, 20*time.Second, 5*time.Millisecond, "the server does not recover")
+	w.db.Reset()    // its idle connections are dead, too
+	if err != nil { // unless it recovered while the booking was tried again
+		requireRefused(t, err, booking.DatabaseUnavailable)
+		require.Zero(t, w.written())
+		require.NoError(t, create(t, store, a))
+	}
+	w.requireBooked(a)
+}
+
+// Promise: a standby is not ready: it would refuse every booking.
+func TestStandbyIsNotReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.NoError(t, w.store().Ready(t.Context()))
+	w.exec(`CREATE SCHEMA standby`)
+	w.exec(`CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean RETURN true`)
+	store := w.store(runtime("search_path", "standby, pg_catalog, public"))
+	requireRefused(t, store.Ready(t.Context()), booking.DatabaseUnavailable)
+	requireFree(t, store)
+}
+
+// Promise: a client that has gone is no failure of the service: nothing is written, the connection is free, and the error says that it was cancelled.
+func TestCancelledCreate(t *testing.T) {
+	t.Parallel()
+	t.Run("before it begins", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		a, store := w.appointment(2), w.store()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := store.Create(ctx, a)
+		w.requireCancelled(store, a, err)
+	})
+	for name, lock := range map[string]string{
+		"while it waits for the referral":   `SELECT FROM direction FOR UPDATE`,
+		"while it waits for the speciality": `INSERT INTO speciality_claim SELECT person_guid, '92', gen_random_uuid(), lpu_guid, '', now(), now() FROM mkab LIMIT 1`,
+		"while it waits for the cell":       `SELECT FROM slot WHERE id = 102 FOR UPDATE`,
+		"while it waits for the copy":       `LOCK TABLE appointment_slot`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a, store := w.appointment(2), w.store()
+			ctx, cancel := context.WithCancel(t.Context())
+			err := w.whileBlocked(func() error {
+				_, err := store.Create(ctx, a)
+				return err
+			}, lock, func(pgx.Tx, int) { cancel() })
+			w.requireCancelled(store, a, err)
+		})
+	}
+	t.Run("before the commit", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		a := w.appointment(2)
+		ctx, cancel := context.WithCancel(t.Context())
+		store := w.store(beforeCommit(func(*pgx.Conn) { cancel() }))
+		_, err := store.Create(ctx, a)
+		w.requireCancelled(store, a, err)
+	})
+}
+
+func (w *world) requireCancelled(store *Store, a booking.NewAppointment, err error) {
+	w.t.Helper()
+	w.requireAbandoned(store, err)
+	require.Zero(w.t, w.written())
+	require.NoError(w.t, create(w.t, store, a), "the next booking succeeds")
+}
+
+// requireAbandoned requires that a cancelled call has ended, here and in the database.
+func (w *world) requireAbandoned(store *Store, err error) {
+	w.t.Helper()
+	require.ErrorIs(w.t, err, context.Canceled)
+	requireFree(w.t, store)
+	// The session may learn of it a little later than the client.
+	require.Eventually(w.t, func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'talon' AND datname = current_database() AND state <> 'idle'`) == 0
+	}, 20*time.Second, 5*time.Millisecond, "a session goes on")
+}
+
+// Promise: every error of the connection that the library hands out counts as the database being unavailable.
+func TestBrokenConnections(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, pgconn.ErrConnClosed} {
+		var network net.Error
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, pgconn.ErrConnClosed) && !errors.As(err, &network) {
+			err = &net.OpError{Op: "read", Net: "tcp", Err: err}
+		}
+		requireRefused(t, refused(errors.Join(errors.New("read"), err)), booking.DatabaseUnavailable)
+	}
+	for _, err := range []error{nil, errors.New("bug"), context.Canceled, pgx.ErrNoRows} {
+		require.Equal(t, err, refused(err))
+	}
+	requireRefused(t, refused(context.DeadlineExceeded), booking.Overloaded)
+	refusal := booking.Refuse(booking.SlotTaken)
+	require.Equal(t, refusal, refused(refusal))
+}
+
+// Promise: the service is known by its name in the server's lists, and no statement or idle transaction of it lasts longer than a request may.
+func TestConnectionSettings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.storeAt(w.url, 1500*time.Millisecond)
+	for setting, want := range map[string]string{
+		"application_name": "talon", "statement_timeout": "1500ms", "idle_in_transaction_session_timeout": "1500ms", "synchronous_commit": "on",
+	} {
+		var got string
+		require.NoError(t, store.pool.QueryRow(t.Context(), `SELECT current_setting($1)`, setting).Scan(&got))
+		require.Equal(t, want, got, setting)
+	}
+	require.EqualValues(t, 2, store.pool.Config().MaxConns)
+	address, err := url.Parse(w.url)
+	require.NoError(t, err)
+	query := address.Query()
+	query.Set("synchronous_commit", "remote_apply")
+	address.RawQuery = query.Encode()
+	var commit string
+	require.NoError(t, w.storeAt(address.String(), time.Second).pool.QueryRow(t.Context(), `SHOW synchronous_commit`).Scan(&commit))
+	require.Equal(t, "remote_apply", commit, "more may be asked for")
+	_, err = Open(t.Context(), Options{URL: "postgres://talon:pa55word@host:port/x", MaxConns: 1})
+	require.ErrorContains(t, err, "parse the database's address")
+	require.NotContains(t, err.Error(), "pa55word")
+}

@@ -1,0 +1,258 @@
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+)
+
+func (w *world) read(request booking.Request) *booking.Facts {
+	w.t.Helper()
+	store := w.store()
+	facts, err := store.Facts(w.t.Context(), w.patient, request, moment)
+	require.NoError(w.t, err)
+	requireFree(w.t, store)
+	return facts
+}
+
+// Promise: the facts are what the tables hold, column by column.
+func TestFacts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sender, appointment := uuid.New(), uuid.New()
+	w.exec(`UPDATE direction SET doc_prvd_sender_guid = $1, appointment_guid = $2`, sender, appointment)
+	w.exec(`UPDATE mkab SET birth_date = '2001-08-22', disabled = true WHERE lpu_guid = $1`, w.from)
+	w.exec(`UPDATE mkab SET birth_date = '1999-01-01', pregnant = true WHERE lpu_guid = $1`, w.to) // the referral's own card counts
+	w.exec(`UPDATE slot SET capacity = 5, taken = 2, blocked = true, restriction = 'infants', busy_type = 2, flag_access = 65 WHERE id = $1`, firstSlot)
+	var entity uuid.UUID
+	require.NoError(t, w.db.QueryRow(t.Context(), `SELECT guid FROM legal_entity`).Scan(&entity))
+	facts := w.read(w.request(1))
+	// A day comes at midnight in UTC.
+	require.Equal(t, &booking.Direction{
+		Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
+		Date: time.Date(2019, 8, 13, 0, 0, 0, 0, time.UTC), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, time.UTC), CreatedAt: moment.In(facts.Direction.CreatedAt.Location()),
+		Sender: &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92", SpecialityName: "Терапия",
+		MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to, Appointment: &appointment,
+		Person: w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC), Disabled: true, Pregnant: false,
+		HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,
+	}, facts.Direction)
+	require.Equal(t, &booking.Resource{Guid: w.doctor, Kind: booking.Doctor, Name: "Врач", SpecialityCode: "92", Active: true}, facts.Resource)
+	require.Len(t, facts.Slots, 1)
+	require.True(t, facts.Slots[0].Start.Equal(w.firstStart))
+	require.True(t, facts.Slots[0].End.Equal(w.firstStart.Add(15*time.Minute)))
+	facts.Slots[0].Start, facts.Slots[0].End = time.Time{}, time.Time{}
+	require.Equal(t, booking.Slot{
+		Guid: w.slots[0], Capacity: 5, Taken: 2, Access: 65, Reception: false, Blocked: true, Restriction: booking.InfantsOnly,
+	}, facts.Slots[0])
+	require.Equal(t, &booking.Mkab{Guid: w.mkabTo}, facts.Mkab)
+	require.Equal(t, "Asia/Vladivostok", facts.Target.Zone.String())
+	facts.Target.Zone = nil
+	require.Equal(t, &booking.Lpu{
+		LegalEntity: entity, OneActivePerSpeciality: true, CreatesMkab: false, PolyclinicCodeIsOwn: false,
+		Rights: booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
+	}, facts.Target)
+	require.Nil(t, facts.TapOpened)
+	require.Empty(t, facts.Active)
+	require.Equal(t, moment, facts.Now)
+}
+
+// Promise: what is not there is nil, and nothing of another institution, person or type takes its place.
+func TestFactsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	request := w.request(1)
+	request.Type = booking.Laboratory
+	require.Nil(t, w.read(request).Direction, "of another type")
+	request.Type = ""
+	require.Nil(t, w.read(request).Direction, "of no type")
+	request = w.request(1)
+	request.LpuFrom = w.to
+	require.Nil(t, w.read(request).Direction, "of another institution")
+	request = w.request(1)
+	request.LpuTo = w.from
+	facts := w.read(request)
+	require.Empty(t, facts.Slots, "of another institution")
+	require.Nil(t, facts.Resource)
+	require.Equal(t, &booking.Mkab{Guid: w.mkabFrom}, facts.Mkab)
+	request.LpuTo = uuid.New()
+	facts = w.read(request)
+	require.Nil(t, facts.Target)
+	require.Nil(t, facts.Mkab)
+
+	date, refusal := booking.ParseVisitDate("2019-08-21", moment)
+	require.Nil(t, refusal)
+	request = w.request(1)
+	request.Place = booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: w.doctor, Date: date}}
+	facts = w.read(request)
+	require.Equal(t, &booking.Resource{Guid: w.doctor, Kind: booking.Doctor, Name: "Врач", SpecialityCode: "92", Active: true}, facts.Resource)
+	require.Empty(t, facts.Slots)
+	w.exec(`UPDATE resource SET active = false, kind = 'room'`)
+	require.Equal(t, &booking.Resource{Guid: w.doctor, Kind: booking.Room, Name: "Врач", SpecialityCode: "92"}, w.read(request).Resource)
+	request.LpuTo = w.from
+	require.Nil(t, w.read(request).Resource, "of another institution")
+
+	w.exec(`DELETE FROM client_application`)
+	require.Equal(t, booking.Rights{}, w.read(w.request(1)).Target.Rights)
+	w.patient.Person = uuid.New()
+	require.Nil(t, w.read(w.request(1)).Mkab, "of another person")
+}
+
+// Promise: a cell is found by its id, or by its guid where no id is given; those that follow it are of its resource and without a gap, as many as asked
+// for, also where other cells overlap them; one with a place left is preferred.
+func TestFactsOfComplexSlots(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	another := uuid.New()
+	w.exec(`INSERT INTO resource VALUES ($1, $2, 'room', 'Кабинет', '92')`, w.to, another)
+	w.addSlot(another, 201, w.firstStart.Add(15*time.Minute))
+	w.addSlot(w.doctor, 202, w.firstStart.Add(-15*time.Minute))
+	for i := range 3 {
+		w.addSlot(w.doctor, 300+i, w.firstStart) // begin with the chosen one
+		w.addSlot(w.doctor, 310+i, w.firstStart.Add(5*time.Minute))
+		full := w.addSlot(w.doctor, 320+i, w.firstStart.Add(30*time.Minute))
+		w.exec(`UPDATE slot SET taken = capacity WHERE guid = $1`, full)
+	}
+	w.addSlot(w.doctor, 400, w.firstStart.Add(5*time.Hour))
+	for difficulty, want := range map[int][]uuid.UUID{1: w.slots[:1], 2: w.slots[:2], 3: w.slots, 16: w.slots} {
+		byID := w.request(difficulty)
+		byGuid := w.request(difficulty)
+		byGuid.Place = booking.Place{SlotGuid: w.slots[0]}
+		both := w.request(difficulty)
+		both.Place.SlotGuid = w.slots[2] // not read
+		for _, request := range []booking.Request{byID, byGuid, both} {
+			var got []uuid.UUID
+			for _, slot := range w.read(request).Slots {
+				got = append(got, slot.Guid)
+			}
+			require.Equal(t, want, got, "%d cells", difficulty)
+		}
+	}
+}
+
+// Promise: an open case of treatment counts in the source and in the target institution, the newest; a closed one, another person's and another
+// institution's do not.
+func TestFactsOfTaps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	elsewhere, stranger := uuid.New(), uuid.New()
+	w.exec(`INSERT INTO lpu SELECT $1, legal_entity_guid, '3', 'Третья', time_zone FROM lpu WHERE code = '2'`, elsewhere)
+	w.addMkab(elsewhere, w.mkabTo, w.patient.Person)
+	w.addMkab(w.to, stranger, stranger)
+	tap := func(lpu, mkab uuid.UUID, opened string, closed any) {
+		w.exec(`INSERT INTO tap VALUES ($1, gen_random_uuid(), $2, $3::text::date, $4::text::date)`, lpu, mkab, opened, closed)
+	}
+	tap(elsewhere, w.mkabTo, "2019-08-19", nil)
+	tap(w.to, stranger, "2019-08-19", nil)
+	tap(w.to, w.mkabTo, "2019-08-19", "2019-08-19")
+	require.Nil(t, w.read(w.request(1)).TapOpened)
+	for _, more := range []struct {
+		lpu, mkab uuid.UUID
+		opened    string
+		newest    string
+	}{
+		{w.to, w.mkabTo, "2019-08-03", "2019-08-03"},
+		{w.from, w.mkabFrom, "2019-08-02", "2019-08-03"},
+		{w.from, w.mkabFrom, "2019-08-05", "2019-08-05"},
+		{w.to, w.mkabTo, "2019-08-01", "2019-08-05"},
+		{w.to, w.mkabTo, "2019-08-07", "2019-08-07"},
+	} {
+		tap(more.lpu, more.mkab, more.opened, nil)
+		require.Equal(t, more.newest, w.read(w.request(1)).TapOpened.Format(time.DateOnly))
+	}
+}
+
+// Promise: an appointment is active until it ends, in whatever institution, told in that institution's zone; of others nothing is read.
+func TestFactsOfActiveAppointments(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	claim := func(person uuid.UUID, speciality string, lpu uuid.UUID, end time.Time) {
+		w.exec(`INSERT INTO speciality_claim VALUES ($1, $2, gen_random_uuid(), $3, 'Врач ' || $2, $4, $5)`, person, speciality, lpu, end.Add(-time.Hour), end)
+	}
+	claim(w.patient.Person, "1", w.to, moment)
+	claim(w.patient.Person, "2", w.to, moment.Add(time.Microsecond))
+	claim(w.patient.Person, "3", w.from, moment.AddDate(0, 1, 0))
+	claim(uuid.New(), "4", w.to, moment.AddDate(0, 1, 0))
+	active := w.read(w.request(1)).Active
+	require.Len(t, active, 2)
+	require.Equal(t, "2", active[0].SpecialityCode)
+	require.Equal(t, "Врач 2", active[0].ResourceName)
+	require.Equal(t, "20.08.2019 23:52", active[0].Start.Format("02.01.2006 15:04"))
+	require.Equal(t, "3", active[1].SpecialityCode)
+	require.Equal(t, "20.09.2019 16:52", active[1].Start.Format("02.01.2006 15:04"))
+}
+
+// Promise: of several cards the open one counts, else the one that was closed last.
+func TestFactsOfMkab(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old, older := uuid.New(), uuid.New()
+	w.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, w.to)
+	for guid, closed := range map[uuid.UUID]time.Time{old: moment.Add(time.Hour), older: moment.Add(-time.Hour)} {
+		w.exec(`INSERT INTO mkab SELECT lpu_guid, $1, person_guid, surname, name, patronymic, birth_date, sex, snils, disabled, pregnant, created_at, $2
+			FROM mkab WHERE guid = $3`, guid, closed, w.mkabTo)
+	}
+	require.Equal(t, &booking.Mkab{Guid: old, Closed: true}, w.read(w.request(1)).Mkab)
+	w.exec(`UPDATE mkab SET closed_at = NULL WHERE guid = $1`, older)
+	require.Equal(t, &booking.Mkab{Guid: older}, w.read(w.request(1)).Mkab)
+}
+
+// Promise: settings of the region and of the target institution are in force, and of no other owner; without one its default is.
+func TestFactsOfSettings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	region := uuid.Nil
+	set := func(owner uuid.UUID, code, value string) {
+		w.exec(`INSERT INTO setting VALUES ($1, $2, $3) ON CONFLICT (owner_guid, code) DO UPDATE SET value = excluded.value`, owner, code, value)
+	}
+	for _, s := range []struct {
+		owner                                 uuid.UUID
+		code, value                           string
+		oneActive, createsMkab, polyclinicOwn bool
+	}{
+		{region, "2dr_RecordWithoutMkab", "true", true, false, false},
+		{w.from, "2dr_RecordWithoutMkab", "true", true, false, false},
+		{w.to, "2dr_RecordWithoutMkab", "false", true, false, false},
+		{w.to, "2dr_RecordWithoutMkab", "true", true, true, false},
+		{w.from, "PolyclinicCode", "2", true, true, false},
+		{w.to, "PolyclinicCode", "1", true, true, false},
+		{w.to, "PolyclinicCode", "none", true, true, false},
+		{w.to, "PolyclinicCode", "2", true, true, true},
+		{w.to, "OneActiveAppointmentPerSpeciality", "false", true, true, true},
+		{region, "OneActiveAppointmentPerSpeciality", "true", true, true, true},
+		{region, "OneActiveAppointmentPerSpeciality", "false", false, true, true},
+	} {
+		set(s.owner, s.code, s.value)
+		target := w.read(w.request(1)).Target
+		require.Equal(t, []bool{s.oneActive, s.createsMkab, s.polyclinicOwn},
+			[]bool{target.OneActivePerSpeciality, target.CreatesMkab, target.PolyclinicCodeIsOwn}, "%+v", s)
+	}
+}
+
+// Promise: the legal entities are of the institutions that hold the referral and that it names, each its own.
+func TestFactsOfLegalEntities(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entities := map[string]uuid.UUID{}
+	for _, code := range []string{"1", "2", "3"} {
+		entities[code] = uuid.New()
+		w.exec(`INSERT INTO legal_entity VALUES ($1, $2)`, entities[code], code)
+	}
+	third := uuid.New()
+	w.exec(`INSERT INTO lpu VALUES ($1, $2, '3', 'Третья', 'Europe/Moscow')`, third, entities["3"])
+	w.exec(`UPDATE lpu SET legal_entity_guid = CASE code WHEN '1' THEN $1::uuid WHEN '2' THEN $2::uuid ELSE legal_entity_guid END`, entities["1"], entities["2"])
+	w.exec(`UPDATE direction SET lpu_from_guid = $1`, third)
+	facts := w.read(w.request(1))
+	require.Equal(t, entities["1"], facts.Direction.HolderLegalEntity)
+	require.Equal(t, entities["3"], facts.Direction.FromLegalEntity)
+	require.Equal(t, entities["2"], *facts.Direction.ToLegalEntity)
+	require.Equal(t, entities["2"], facts.Target.LegalEntity)
+	require.Equal(t, third, facts.Direction.LpuFrom)
+	w.exec(`UPDATE direction SET lpu_to_guid = NULL`)
+	facts = w.read(w.request(1))
+	require.Nil(t, facts.Direction.LpuTo)
+	require.Nil(t, facts.Direction.ToLegalEntity)
+}
