@@ -4,7 +4,7 @@ TOOL  := go tool -modfile=internal/tools/go.mod
 LINT  := go tool -modfile=internal/tools/golangci/go.mod golangci-lint
 RACE  := $(shell command -v gcc clang >/dev/null && echo -race)
 
-.PHONY: help run demo-reset build test gen gen-check lint postgres
+.PHONY: help run demo-reset build test test-long chaos gen gen-check lint postgres
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -21,6 +21,12 @@ build: ## Build bin/talon
 
 test: postgres ## Run every test, with the race detector where there is a C compiler
 	$(TOOL) gotestsum --format pkgname -- $(RACE) -timeout 15m ./...
+
+test-long: postgres ## Run the races for hundreds of rounds
+	TALON_RACE_ROUNDS=300 go test $(RACE) -timeout 60m -v -run 'TestRaces' ./internal/app
+
+chaos: postgres ## Kill, cut and hang everything under load, and count what was lost
+	go test -tags chaos -timeout 10m -v -run TestChaos ./internal/app
 
 gen: ## Generate gen/ and docs/answers.md from openapi.yaml, queries, migrations and the rule table
 	$(TOOL) oapi-codegen -config gen/api/models.cfg.yaml openapi.yaml
