@@ -300,7 +300,7 @@ func (c *chaos) bookFor(patient int) {
 		if took > chaosTimeout+chaosSlack {
 			c.t.Errorf("patient %d waited %s for %s", patient, took, a.raw)
 		}
-		c.wait(time.Duration(rand.IntN(200)) * time.Millisecond) //nolint:gosec // a pause needs no secret
+		c.wait(time.Duration(rand.IntN(200)) * time.Millisecond)
 	}
 	c.t.Errorf("patient %d has no answer", patient)
 }
