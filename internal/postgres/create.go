@@ -77,14 +77,14 @@ func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.
 	return held, nil
 }
 
-// commit commits. Where the database did not answer, the booking may have been done.
+// commit commits. Where the database did not answer, or ended the session (FATAL), the booking may have been done.
 func commit(ctx context.Context, tx pgx.Tx) error {
 	err := tx.Commit(ctx)
 	var answer *pgconn.PgError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &answer), errors.Is(err, pgx.ErrTxCommitRollback):
+	case errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR", errors.Is(err, pgx.ErrTxCommitRollback):
 		return fmt.Errorf("commit: %w", err)
 	default:
 		return fmt.Errorf("%w: %w", errMaybeDone, err)
