@@ -4,7 +4,7 @@ TOOL  := go tool -modfile=internal/tools/go.mod
 LINT  := go tool -modfile=internal/tools/golangci/go.mod golangci-lint
 RACE  := $(shell command -v gcc clang >/dev/null && echo -race)
 
-.PHONY: help run demo-reset build test test-long chaos gen gen-check lint postgres
+.PHONY: help run demo-reset build test test-long chaos fuzz bench-data bench profile gen gen-check lint postgres
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +27,23 @@ test-long: postgres ## Run the races for hundreds of rounds
 
 chaos: postgres ## Kill, cut and hang everything under load, and count what was lost
 	go test -tags chaos -timeout 10m -v -run TestChaos ./internal/app
+
+FUZZTIME ?= 10s
+fuzz: ## Fuzz what strangers send: bodies, dates, tokens, key sets (FUZZTIME=10s each)
+	go test ./internal/httpapi -run '^$$' -fuzz '^FuzzRequestBody$$' -fuzztime $(FUZZTIME)
+	go test ./internal/booking -run '^$$' -fuzz '^FuzzParseVisitDate$$' -fuzztime $(FUZZTIME)
+	go test ./internal/auth -run '^$$' -fuzz '^FuzzVerifyHeader$$' -fuzztime $(FUZZTIME)
+	go test ./internal/auth -run '^$$' -fuzz '^FuzzParseJWKS$$' -fuzztime $(FUZZTIME)
+
+SCALE ?= 1
+bench-data: postgres ## Make the benchmark's data (SCALE=1: 10 million cells)
+	go run ./bench data -scale $(SCALE)
+
+bench: postgres ## Measure bookings against the database's own limit (SCALE=0.01,0.1,1); needs wrk
+	go run ./bench run -scale $(SCALE)
+
+profile: postgres ## Leave a CPU and an allocation profile of the booking path in bench/results
+	go run ./bench profile -scale $(SCALE)
 
 gen: ## Generate gen/ and docs/answers.md from openapi.yaml, queries, migrations and the rule table
 	$(TOOL) oapi-codegen -config gen/api/models.cfg.yaml openapi.yaml

@@ -69,6 +69,7 @@ func TestCreateUsesTheCopyAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, first.ID, second.ID)
 	require.Equal(t, mkab, second.Mkab)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND mkab_guid = $2`, w.to, mkab))
 	require.Equal(t, "N-2", second.Direction.Number)
 	require.NotEqual(t, first.Appointment.Guid, second.Appointment.Guid)
 	require.Equal(t, 2, w.count(`SELECT count(*) FROM direction WHERE appointment_guid = $1`, second.Appointment.Guid), "the original and its copy")
@@ -170,6 +171,7 @@ func TestCreateGuardsTheFacts(t *testing.T) {
 		"another resource's":                {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 101`, booking.SlotTaken},
 		"another resource's, the second":    {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 102`, booking.ComplexSlotFailed},
 		"moved away":                        {`UPDATE slot SET start_at = start_at - interval '1m' WHERE id = 101`, booking.SlotTaken},
+		"moved away, the second":            {`UPDATE slot SET start_at = start_at - interval '1h' WHERE id = 102`, booking.ComplexSlotFailed},
 		"begins later":                      {`UPDATE slot SET start_at = start_at + interval '1m' WHERE id = 101`, booking.SlotTaken},
 		"ends later":                        {`UPDATE slot SET end_at = end_at + interval '1m' WHERE id = 102`, booking.ComplexSlotFailed},
 		"ends sooner":                       {`UPDATE slot SET end_at = end_at - interval '1m' WHERE id = 102`, booking.SlotTaken},
@@ -205,6 +207,16 @@ func TestCreateGuardsTheFacts(t *testing.T) {
 			require.Equal(t, before, w.written())
 		})
 	}
+}
+
+// Promise: every cell of a complex slot counts, the ones in the middle, too.
+func TestCreateGuardsTheMiddle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.appointment(3)
+	w.exec(`UPDATE slot SET blocked = true WHERE id = 102`)
+	requireRefused(t, create(t, w.store(), a), booking.ComplexSlotFailed)
+	require.Zero(t, w.written())
 }
 
 // Promise: a change that somebody is about to commit is waited for, and then refused like one that was made before.
@@ -392,16 +404,18 @@ func TestCreateLocksInOrder(t *testing.T) {
 		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 103"}},
 		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, nil},
 	} {
-		ctx, cancel := context.WithCancel(t.Context())
-		store := w.store()
-		err := w.whileBlocked(func() error {
-			_, err := store.Create(ctx, a)
-			return err
-		}, wait.lock, func(pgx.Tx, int) {
-			require.Equal(t, wait.free, free(), wait.lock)
-			cancel()
-		})
-		w.requireAbandoned(store, err)
+		for _, plan := range []string{"enable_nestloop", "enable_hashjoin"} { // whatever the planner prefers
+			ctx, cancel := context.WithCancel(t.Context())
+			store := w.store(runtime(plan, "off"))
+			err := w.whileBlocked(func() error {
+				_, err := store.Create(ctx, a)
+				return err
+			}, wait.lock, func(pgx.Tx, int) {
+				require.Equal(t, wait.free, free(), wait.lock)
+				cancel()
+			})
+			w.requireAbandoned(store, err)
+		}
 	}
 }
 
@@ -470,4 +484,7 @@ func TestCreateMkabAllOrNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, w.mkabTo, mkab.Guid)
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND closed_at IS NULL`, w.to))
+	again, err := store.CreateMkab(t.Context(), w.to, who, moment)
+	require.NoError(t, err)
+	require.Equal(t, mkab, again, "the open one, not the closed one before it")
 }

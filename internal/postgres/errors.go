@@ -57,6 +57,9 @@ func refused(err error) error {
 		return err
 	}
 	cause := discreet(answer)
+	if errors.Is(err, errMaybeDone) {
+		cause = fmt.Errorf("%w: %w", errMaybeDone, cause)
+	}
 	if name, ok := refusedByConstraint[answer.ConstraintName]; ok {
 		return booking.Refuse(name).Because(cause)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -77,6 +78,10 @@ func TestFailuresOfCreate(t *testing.T) {
 				}
 				w.terminate(uint32(pid))
 			})
+		}},
+		"terminated before the commit": {booking.DatabaseUnavailable, "57P01", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.store(count, asOverTCP, beforeCommit(func(conn *pgx.Conn) { w.terminate(conn.PgConn().PID()); w.gone(conn) }))
+			return store, create(w.t, store, a)
 		}},
 		"gone before the commit": {booking.DatabaseUnavailable, "", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
 			store := w.store(count, beforeCommit(func(conn *pgx.Conn) { _ = conn.PgConn().Conn().Close(); w.gone(conn) }))
@@ -141,10 +146,6 @@ func TestPassingFailuresOfCreate(t *testing.T) {
 				require.NoError(w.t, tx.Rollback(w.t.Context()))
 			})
 		},
-		"terminated before the commit": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
-			store := w.store(count, asOverTCP, beforeCommit(func(conn *pgx.Conn) { w.terminate(conn.PgConn().PID()); w.gone(conn) }))
-			return create(w.t, store, a)
-		},
 		"the network is cut": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
 			var cut cutter
 			store := w.store(count, cut.through)
@@ -189,35 +190,69 @@ func TestPassingFailuresOfCreate(t *testing.T) {
 }
 
 // Promise: a booking whose commit was done while the answer was lost is not tried again: it would be refused for itself. The client is told to come
-// back later, and finds it.
+// back later, and finds it. So it is where somebody in between, such as a pooler, says that the session has ended.
 func TestAnswerToTheCommitIsLost(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a := w.appointment(2)
-	var tries batches
-	store := w.store(tries.counted, func(config *pgxpool.Config) {
-		config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-			return losesCommit{conn}, err
-		}
-	})
-	requireRefused(t, create(t, store, a), booking.DatabaseUnavailable)
-	require.EqualValues(t, 1, tries.n.Load())
-	requireFree(t, store)
-	w.requireBooked(a)
+	for name, instead := range map[string][]byte{
+		"nothing": nil,
+		"a word":  encode(t, &pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "08P01", Message: "server conn crashed?"}),
+		"a curse": encode(t, &pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "terminating connection"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a := w.appointment(2)
+			var tries batches
+			store := w.store(tries.counted, func(config *pgxpool.Config) {
+				config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+					return &losesCommit{Conn: conn, instead: instead}, err
+				}
+			})
+			err := create(t, store, a)
+			requireRefused(t, err, booking.DatabaseUnavailable)
+			require.ErrorIs(t, err, errMaybeDone, "the log is told")
+			require.EqualValues(t, 1, tries.n.Load())
+			requireFree(t, store)
+			w.requireBooked(a)
+		})
+	}
 }
 
-// losesCommit is a connection that breaks when the answer to a commit has come.
-type losesCommit struct{ net.Conn }
+func encode(t *testing.T, message *pgproto3.ErrorResponse) []byte {
+	t.Helper()
+	encoded, err := message.Encode(nil)
+	require.NoError(t, err)
+	return encoded
+}
+
+// losesCommit is a connection that breaks when the answer to a commit has come; something else may come instead of it.
+type losesCommit struct {
+	net.Conn
+
+	instead []byte
+	lost    bool
+}
 
 // Write implements net.Conn.
-func (c losesCommit) Write(data []byte) (int, error) {
+func (c *losesCommit) Write(data []byte) (int, error) {
 	n, err := c.Conn.Write(data)
 	if data[0] == 'Q' && bytes.HasSuffix(data, []byte("commit\x00")) {
-		_, _ = c.Read(make([]byte, 1))
+		_, _ = c.Conn.Read(make([]byte, 1))
+		c.lost = true
 		_ = c.Close()
 	}
 	return n, err
+}
+
+// Read implements net.Conn.
+func (c *losesCommit) Read(data []byte) (int, error) {
+	if c.lost && len(c.instead) > 0 {
+		n := copy(data, c.instead)
+		c.instead = c.instead[n:]
+		return n, nil
+	}
+	return c.Conn.Read(data)
 }
 
 // cells locks the cells.

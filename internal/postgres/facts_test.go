@@ -72,6 +72,9 @@ func TestFactsThatAreNotThere(t *testing.T) {
 	request = w.request(1)
 	request.LpuFrom = w.to
 	require.Nil(t, w.read(request).Direction, "of another institution")
+	w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+		SELECT $1, guid, lpu_guid, type, number, date, date_end, created_at, $2, lpu_from_guid FROM direction`, w.to, w.mkabTo)
+	require.Nil(t, w.read(request).Direction, "a copy")
 	request = w.request(1)
 	request.LpuTo = w.from
 	facts := w.read(request)
@@ -108,7 +111,7 @@ func TestFactsOfComplexSlots(t *testing.T) {
 	w := newWorld(t)
 	another := uuid.New()
 	w.exec(`INSERT INTO resource VALUES ($1, $2, 'room', 'Кабинет', '92')`, w.to, another)
-	w.addSlot(another, 201, w.firstStart.Add(15*time.Minute))
+	w.addSlot(another, 201, w.firstStart.Add(45*time.Minute))
 	w.addSlot(w.doctor, 202, w.firstStart.Add(-15*time.Minute))
 	for i := range 3 {
 		w.addSlot(w.doctor, 300+i, w.firstStart) // begin with the chosen one
@@ -131,6 +134,25 @@ func TestFactsOfComplexSlots(t *testing.T) {
 			require.Equal(t, want, got, "%d cells", difficulty)
 		}
 	}
+}
+
+// Promise: the chosen cell and those that follow it are found in order, in whatever order they are stored, and however the planner reads them.
+func TestFactsOfCellsInDisorder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 20 {
+		w.addSlot(w.doctor, 400+i, w.firstStart.Add(time.Duration(5+i)*time.Hour))
+	}
+	for _, id := range []int{103, 102, 101} { // to the end of the table, the chosen one last
+		w.exec(`UPDATE slot SET taken = taken, busy_type = CASE id WHEN 101 THEN 2 ELSE 1 END WHERE id = $1`, id)
+	}
+	store := w.store(runtime("enable_indexscan", "off"), runtime("enable_bitmapscan", "off"), runtime("enable_hashjoin", "off"),
+		runtime("enable_nestloop", "off"))
+	facts, err := store.Facts(t.Context(), w.patient, w.request(2), moment)
+	require.NoError(t, err)
+	require.Len(t, facts.Slots, 2)
+	require.Equal(t, w.slots[:2], []uuid.UUID{facts.Slots[0].Guid, facts.Slots[1].Guid})
+	require.False(t, facts.Slots[0].Reception)
 }
 
 // Promise: an open case of treatment counts in the source and in the target institution, the newest; a closed one, another person's and another
