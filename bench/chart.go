@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"html"
+	"strconv"
+	"strings"
+)
+
+// chart draws the rates as bars, a group for each size, with the ratio to the limit beside them.
+func chart(r *Report) string {
+	const (
+		width, left, barHeight, gap = 860, 250, 22, 6
+		barWidth                    = 430
+	)
+	colours := map[string]string{Limit: "#9aa5b1", Booking16: "#2563eb", Booking64: "#60a5fa", Mixed: "#0d9488", Refusals: "#f59e0b"}
+	bars := []string{Limit, Booking16, Booking64, Mixed, Refusals}
+	top := 0.0
+	for _, size := range r.Sizes {
+		for _, name := range bars {
+			top = max(top, size.Medians[name].Rate)
+		}
+	}
+	var body strings.Builder
+	y := 64
+	for _, size := range r.Sizes {
+		fmt.Fprintf(&body, `<text x="20" y="%d" class="size">scale %g: %s cells, %s persons</text>`+"\n", y, size.Scale, thousands(size.Cells), thousands(size.Persons))
+		y += 12
+		for _, name := range bars {
+			s := size.Medians[name]
+			length := int(barWidth * s.Rate / top)
+			fmt.Fprintf(&body, `<text x="%d" y="%d" class="label">%s</text>`+"\n", left-10, y+16, what[name])
+			fmt.Fprintf(&body, `<rect x="%d" y="%d" width="%d" height="%d" rx="3" fill="%s"/>`+"\n", left, y, length, barHeight, colours[name])
+			fmt.Fprintf(&body, `<text x="%d" y="%d">%.0f/s · p99 %.1f ms%s</text>`+"\n", left+length+8, y+16, s.Rate, s.P99, besides(size, name))
+			y += barHeight + gap
+		}
+		y += 30
+	}
+	m := r.Machine
+	fmt.Fprintf(&body, `<text x="20" y="%d" class="note">%s, %d cores, %d MiB · Linux %s · PostgreSQL %s · %s · commit %s</text>`+"\n",
+		y, html.EscapeString(m.Processor), m.Cores, m.MemoryMiB, m.Kernel, m.PostgreSQL, m.Go, m.Commit)
+	fmt.Fprintf(&body, `<text x="20" y="%d" class="note">Medians of %d rounds of %d requests, %s. Client, service and database share the machine.</text>`+"\n",
+		y+18, r.Rounds, r.Requests, m.Started.Format("2006-01-02"))
+	height := y + 36
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d">
+<style>text{font:13px system-ui,sans-serif;fill:#1f2933}.title{font-size:17px;font-weight:600}.size{font-weight:600}.label{text-anchor:end}.note{font-size:11px;fill:#616e7c}</style>
+<rect width="%[1]d" height="%[2]d" fill="#ffffff"/>
+<text x="20" y="30" class="title">Answers a second, and what part of the database's own limit</text>
+%s</svg>
+`, width, height, body.String())
+}
+
+// besides is what a bar is worth against the limit.
+func besides(size *Size, name string) string {
+	switch name {
+	case Booking16:
+		return fmt.Sprintf(" · %.2f of (a)", size.Ratio16)
+	case Booking64:
+		return fmt.Sprintf(" · %.2f of (a)", size.Ratio64)
+	default:
+		return ""
+	}
+}
+
+// thousands writes a number with spaces between its groups.
+func thousands(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + " " + text[i:]
+	}
+	return text
+}

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"talon.example/migrations"
+)
+
+// Loading runs over this many connections, in pieces of so many rows.
+const (
+	loaders   = 4
+	chunkRows = 100_000
+)
+
+// ensureData gives the region of a scale, making it where it is not there, its first cells are over, or the schema has changed.
+func ensureData(ctx context.Context, server *server, scale float64, progress io.Writer) (Region, error) {
+	database := databaseName(scale)
+	region, err := readRegion(ctx, server, scale)
+	if err == nil && time.Until(region.Expires()) > time.Hour {
+		return region, nil
+	}
+	if err != nil {
+		fmt.Fprintf(progress, "scale %g: %v\n", scale, err)
+	}
+	region = NewRegion(scale, time.Now())
+	fmt.Fprintf(progress, "making the data of scale %g: %d institutions, %d resources, %d cells, %d referrals, %d persons\n",
+		scale, region.Lpus, region.Resources, region.Cells(), region.Referrals, region.Persons)
+	if err := server.recreate(ctx, database); err != nil {
+		return Region{}, err
+	}
+	if err := migrations.Up(ctx, server.url(database)); err != nil {
+		return Region{}, err
+	}
+	return region, fill(ctx, server.url(database), region, progress)
+}
+
+// readRegion reads what ensureData has left when it was done.
+func readRegion(ctx context.Context, server *server, scale float64) (Region, error) {
+	url := server.url(databaseName(scale))
+	latest, err := migrations.Latest()
+	if err != nil {
+		return Region{}, err
+	}
+	if current, err := migrations.Current(ctx, url); err != nil || current != latest {
+		return Region{}, errors.Join(errors.New("the data are of another schema"), err)
+	}
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return Region{}, fmt.Errorf("open the data: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var firstDay time.Time
+	if err := conn.QueryRow(ctx, "SELECT first_day FROM bench.region WHERE schema = $1", schemaSum()).Scan(&firstDay); err != nil {
+		return Region{}, fmt.Errorf("read when the schedules begin: %w", err)
+	}
+	return NewRegion(scale, firstDay.AddDate(0, 0, -1)), nil
+}
+
+// schemaSum tells one schema from another.
+func schemaSum() string {
+	sum := sha256.New()
+	names, _ := migrations.FS.ReadDir(".") // it is embedded: reading cannot fail
+	for _, name := range names {
+		text, _ := migrations.FS.ReadFile(name.Name())
+		_, _ = sum.Write(text)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// fill loads the rows into tables without indexes and constraints, which it puts back afterwards: many times faster than the other way round.
+func fill(ctx context.Context, url string, region Region, progress io.Writer) error {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return fmt.Errorf("parse the database's address: %w", err)
+	}
+	config.MaxConns = loaders
+	config.ConnConfig.RuntimeParams["maintenance_work_mem"] = "512MB"
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		types, err := conn.LoadTypes(ctx, []string{"resource_kind", "slot_restriction", "sex", "direction_type"})
+		if err == nil {
+			conn.TypeMap().RegisterTypes(types)
+		}
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer pool.Close()
+
+	began := time.Now()
+	restore, err := dropConstraints(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if err := copyTables(ctx, pool, region, progress); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "  rows in after %s; indexes and constraints\n", time.Since(began).Round(time.Second))
+	if err := restore(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "  constraints hold after %s; statistics\n", time.Since(began).Round(time.Second))
+	for _, sql := range []string{
+		"VACUUM (FREEZE, ANALYZE)",
+		"CREATE SCHEMA bench",
+		"CREATE TABLE bench.region (first_day timestamptz NOT NULL, schema text NOT NULL)",
+	} {
+		if _, err := pool.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	if _, err := pool.Exec(ctx, "INSERT INTO bench.region VALUES ($1, $2)", region.FirstDay, schemaSum()); err != nil {
+		return fmt.Errorf("note that the data are complete: %w", err)
+	}
+	fmt.Fprintf(progress, "  done in %s\n", time.Since(began).Round(time.Second))
+	return nil
+}
+
+// dropConstraints takes all keys, foreign keys and indexes away, and gives what puts them back as they were.
+func dropConstraints(ctx context.Context, pool *pgxpool.Pool) (restore func(context.Context) error, err error) {
+	const foreign = `
+		SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
+			format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+		FROM pg_constraint
+		WHERE contype = 'f' AND connamespace = 'public'::regnamespace`
+	const keys = `
+		SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
+			format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+		FROM pg_constraint
+		WHERE contype IN ('p', 'u') AND connamespace = 'public'::regnamespace`
+	const indexes = `
+		SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+		FROM pg_index
+		JOIN pg_class c ON c.oid = indrelid
+		WHERE c.relnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)`
+	var creates [3][]string
+	for i, catalogue := range []string{foreign, keys, indexes} {
+		rows, err := pool.Query(ctx, catalogue)
+		if err != nil {
+			return nil, fmt.Errorf("read the constraints: %w", err)
+		}
+		var drops []string
+		var drop, create string
+		_, err = pgx.ForEachRow(rows, []any{&drop, &create}, func() error {
+			drops = append(drops, drop)
+			creates[i] = append(creates[i], create)
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the constraints: %w", err)
+		}
+		for _, sql := range drops {
+			if _, err := pool.Exec(ctx, sql); err != nil {
+				return nil, fmt.Errorf("%s: %w", sql, err)
+			}
+		}
+	}
+	return func(ctx context.Context) error {
+		// Keys before the foreign keys that refer to them, which lock two tables each and so come one by one.
+		return errors.Join(
+			executeAll(ctx, pool, append(creates[1], creates[2]...), loaders),
+			executeAll(ctx, pool, creates[0], 1),
+		)
+	}, nil
+}
+
+func executeAll(ctx context.Context, pool *pgxpool.Pool, statements []string, atOnce int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, sql := range statements {
+		group.Go(func() error {
+			if _, err := pool.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("%s: %w", sql, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// table is what is copied into one table: the rows from 0 to count, each made by a function of its number.
+type table struct {
+	name    string
+	columns []string
+	count   int64
+	row     func(n int64) []any
+}
+
+// copyTables copies all rows, several pieces at a time, and tells how far it is.
+func copyTables(ctx context.Context, pool *pgxpool.Pool, region Region, progress io.Writer) error {
+	tables := region.tables()
+	var done, total int64
+	for _, t := range tables {
+		total += t.count
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go reportProgress(progress, &done, total, stop)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(loaders)
+	for _, t := range tables {
+		for from := int64(0); from < t.count; from += chunkRows {
+			group.Go(func() error {
+				n, to := from, min(from+chunkRows, t.count)
+				_, err := pool.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromFunc(func() ([]any, error) {
+					if n == to {
+						return nil, nil
+					}
+					n++
+					return t.row(n - 1), nil
+				}))
+				if err != nil {
+					return fmt.Errorf("copy into %s: %w", t.name, err)
+				}
+				atomic.AddInt64(&done, to-from)
+				return nil
+			})
+		}
+	}
+	return group.Wait()
+}
+
+func reportProgress(w io.Writer, done *int64, total int64, stop <-chan struct{}) {
+	const million = 1e6
+	ticker := time.NewTicker(3 * time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+			so := atomic.LoadInt64(done)
+			fmt.Fprintf(w, "  %3d%%  %.1f of %.1f million rows\n", 100*so/total, float64(so)/million, float64(total)/million)
+		}
+	}
+}
+
+// tables are all rows of the region.
+func (r Region) tables() []table {
+	written := r.FirstDay.AddDate(0, 0, -10)
+	born := time.Date(1980, 2, 29, 0, 0, 0, 0, time.UTC)
+	card := func(kind string, lpu, person int64) []any {
+		return []any{
+			guid(kindLpu, lpu), guid(kind, person), guid(kindPerson, person), "Пациент", "Номер " + strconv.FormatInt(person, 10), "Нагрузочный",
+			born, "female", snils(person), false, false, written,
+		}
+	}
+	cardColumns := []string{
+		"lpu_guid", "guid", "person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "disabled", "pregnant", "created_at",
+	}
+	policyColumns := []string{"lpu_guid", "mkab_guid", "number"}
+	return []table{
+		{"legal_entity", []string{"guid", "name"}, legalEntities, func(n int64) []any {
+			return []any{guid(kindEntity, n), "Юридическое лицо " + strconv.FormatInt(n, 10)}
+		}},
+		{"lpu", []string{"guid", "legal_entity_guid", "code", "name", "time_zone"}, r.Lpus + 1, func(n int64) []any {
+			return []any{guid(kindLpu, n), guid(kindEntity, n%legalEntities), strconv.FormatInt(1000+n, 10), "Поликлиника " + strconv.FormatInt(n, 10), "Europe/Moscow"}
+		}},
+		{"client_application", []string{"guid", "name", "visit_direction", "visit_direction_other_lpu", "out_of_schedule"}, 1, func(int64) []any {
+			return []any{guid(kindClient, clientNumber), "Портал", 4, 12, false}
+		}},
+		{"busy_type", []string{"code", "name", "reception"}, 4, func(n int64) []any {
+			return []any{n + 1, []string{"Прием", "Перерыв", "Вызов на дом", "Обучение"}[n], n == 0}
+		}},
+		{"setting", []string{"owner_guid", "code", "value"}, 1, func(int64) []any {
+			return []any{[16]byte{}, "OneActiveAppointmentPerSpeciality", "true"}
+		}},
+		{"resource", []string{"lpu_guid", "guid", "kind", "name", "speciality_code"}, r.Resources + 1, func(n int64) []any {
+			return []any{guid(kindLpu, r.lpuOf(n)), guid(kindResource, n), "doctor", resourceName(n), r.speciality(n)}
+		}},
+		{
+			"slot", []string{"lpu_guid", "guid", "id", "resource_guid", "start_at", "end_at", "capacity", "flag_access", "busy_type"},
+			(r.Resources + 1) * cellsPerResource, func(n int64) []any {
+				resource, cell := n/cellsPerResource, n%cellsPerResource
+				id, start, capacity := slotID(resource, cell), r.cellStart(cell), 1
+				if cell == fullCell {
+					capacity = 0
+				}
+				return []any{
+					guid(kindLpu, r.lpuOf(resource)), guid(kindSlot, id), id, guid(kindResource, resource), start, start.Add(cellLength), capacity, 95, 1,
+				}
+			},
+		},
+		{"mip_person", []string{"guid"}, r.Persons + rushReferrals, func(n int64) []any { return []any{guid(kindPerson, n)} }},
+		{
+			"mip_person_data", []string{"person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "policy_number"},
+			r.Persons + rushReferrals, func(n int64) []any {
+				return []any{guid(kindPerson, n), "Пациент", "Номер " + strconv.FormatInt(n, 10), "Нагрузочный", born, "female", snils(n), policy(n)}
+			},
+		},
+		{"mkab", cardColumns, r.Persons + rushReferrals, func(n int64) []any { return card(kindHome, r.homeOf(n), n) }},
+		{"mkab", cardColumns, r.Referrals + rushReferrals, func(n int64) []any {
+			b := r.ofReferral(n)
+			return card(kindAway, b.To, b.Person)
+		}},
+		{"mkab_policy", policyColumns, r.Persons + rushReferrals, func(n int64) []any {
+			return []any{guid(kindLpu, r.homeOf(n)), guid(kindHome, n), policy(n)}
+		}},
+		{"mkab_policy", policyColumns, r.Referrals + rushReferrals, func(n int64) []any {
+			b := r.ofReferral(n)
+			return []any{guid(kindLpu, b.To), guid(kindAway, b.Person), policy(b.Person)}
+		}},
+		// One in ten is being treated.
+		{"tap", []string{"lpu_guid", "guid", "mkab_guid", "opened_on"}, r.Persons / 10, func(n int64) []any {
+			return []any{guid(kindLpu, r.homeOf(10*n)), guid(kindTap, n), guid(kindHome, 10*n), written}
+		}},
+		{
+			"direction", []string{
+				"lpu_guid", "guid", "id", "type", "number", "date", "date_end", "created_at", "doc_prvd_sender_guid", "mkab_guid", "reason", "speciality_code",
+				"speciality_name", "mkb_code", "mkb_name", "lpu_from_guid", "lpu_to_guid",
+			}, r.Referrals + rushReferrals, func(n int64) []any {
+				b := r.ofReferral(n)
+				from := guid(kindLpu, b.From)
+				return []any{
+					from, guid(kindReferral, n), n + 1, "Consult", referralNumber(n), written, written.AddDate(0, 0, 60), written, guid(kindSender, b.From),
+					guid(kindHome, b.Person), "Уточнение диагноза", r.speciality(b.Resource), "Специальность " + r.speciality(b.Resource), "A01.1", "Паратиф A",
+					from, guid(kindLpu, b.To),
+				}
+			},
+		},
+	}
+}
+
+// lpuOf is the institution of a resource.
+func (r Region) lpuOf(resource int64) int64 {
+	if resource == r.Resources {
+		return r.Lpus
+	}
+	return resource % r.Lpus
+}
+
+// homeOf is the institution that a person belongs to: where the referral was written.
+func (r Region) homeOf(person int64) int64 {
+	switch {
+	case person < r.Referrals:
+		return r.ofReferral(person).From
+	case person < r.Persons:
+		return person % r.Lpus
+	default:
+		return r.Rush(person - r.Persons).From
+	}
+}
+
+// ofReferral is the booking of a referral by the referral's own number.
+func (r Region) ofReferral(n int64) Booking {
+	if n >= r.Referrals {
+		return r.Rush(n - r.Referrals)
+	}
+	return r.bookingOf(n)
+}
+
+func resourceName(n int64) string   { return "Врач номер " + strconv.FormatInt(n, 10) }
+func referralNumber(n int64) string { return strconv.FormatInt(firstReferralNumber+n, 10) }
+func policy(person int64) string    { return fmt.Sprintf("%016d", person) }
+func snils(person int64) string     { return fmt.Sprintf("%011d", person) }

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"talon.example/internal/booking"
+	"talon.example/internal/postgres"
+)
+
+// The limit is what the database does by itself: pgbench sends the statements of a booking, and nothing else is at work. The statements are not
+// written down here. They are taken, with their parameters and round trips, from a booking by the service's own code, so that they cannot drift apart.
+
+// statement is one that the service sent.
+type statement struct {
+	sql       string
+	arguments []any
+}
+
+// recorder is a tracer that keeps what is sent, by round trips.
+type recorder struct{ trips [][]statement }
+
+// TraceBatchStart implements pgx.BatchTracer.
+func (r *recorder) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	var trip []statement
+	for _, query := range data.Batch.QueuedQueries {
+		trip = append(trip, statement{query.SQL, query.Arguments})
+	}
+	r.trips = append(r.trips, trip)
+	return ctx
+}
+
+// TraceBatchQuery implements pgx.BatchTracer.
+func (r *recorder) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+// TraceBatchEnd implements pgx.BatchTracer.
+func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	r.trips = append(r.trips, []statement{{data.SQL, data.Args}})
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (r *recorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// recordBooking makes one booking by the service's own code and gives what that sent.
+func recordBooking(ctx context.Context, url string, b Booking, now time.Time) ([][]statement, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database's address: %w", err)
+	}
+	recorded := new(recorder)
+	config.ConnConfig.Tracer = recorded
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	defer pool.Close()
+	service := booking.NewService(postgres.NewStore(pool), nil, func() time.Time { return now })
+	_, err = service.Book(ctx,
+		booking.Patient{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)},
+		booking.Request{
+			Direction:  guid(kindReferral, b.Referral),
+			Type:       booking.Consult,
+			LpuFrom:    guid(kindLpu, b.From),
+			LpuTo:      guid(kindLpu, b.To),
+			Place:      booking.Place{SlotID: b.SlotID()},
+			Difficulty: 1,
+		})
+	if err != nil {
+		return nil, fmt.Errorf("make the booking whose statements are recorded: %w", err)
+	}
+	return recorded.trips, nil
+}
+
+// script is a booking as pgbench runs it.
+type script struct {
+	body      string
+	constants []string // the values of the variables c0, c1, …
+}
+
+// recordScript makes the script from two recorded bookings, whose scripts must be the same: a parameter that this program does not know how to
+// compute would show as a constant that differs.
+func recordScript(ctx context.Context, url string, region Region) (recorded script, trips [][]statement, err error) {
+	now := time.Now().Truncate(time.Second)
+	var scripts []script
+	for n := range int64(2) {
+		b := region.Booking(n)
+		trips, err = recordBooking(ctx, url, b, now)
+		if err != nil {
+			return script{}, nil, err
+		}
+		writer := scriptWriter{symbols: region.symbols(b)}
+		scripts = append(scripts, writer.write(trips))
+	}
+	if !reflect.DeepEqual(scripts[0], scripts[1]) {
+		return script{}, nil, fmt.Errorf("two bookings differ by more than their numbers:\n%+v\n%+v", scripts[0], scripts[1])
+	}
+	scripts[0].body = region.variables() + scripts[0].body
+	return scripts[0], trips, nil
+}
+
+// variables computes the numbers of a booking in pgbench, as Region.Booking does. Each client takes every sixteenth.
+func (r Region) variables() string {
+	var text strings.Builder
+	for _, v := range []struct {
+		name, format string
+		numbers      []any
+	}{
+		{"turn", ":turn + 1", nil},
+		{"n", ":base + :turn * %d + :client_id", []any{limitClients}},
+		{"referral", "(:n * %d) %% %d", []any{stride, r.Referrals}},
+		{"resource", ":referral %% %d", []any{r.Resources}},
+		{"round", ":referral / %d", []any{r.Resources}},
+		{"to", ":resource %% %d", []any{r.Lpus}},
+		{"from", "(:to + 1 + :round %% %d) %% %d", []any{r.Lpus - 1, r.Lpus}},
+		{"cell", "%d + :round * %d", []any{firstBookedCell, bookedCellStep}},
+		{"slot", ":resource * %d + :cell + 1", []any{cellsPerResource}},
+		{"number", "%d + :referral", []any{firstReferralNumber}},
+		{"speciality", "%d + (:resource / %d) %% %d", []any{firstSpeciality, r.Lpus, specialities}},
+		{"start", "%d + (:cell / %d) * 86400 + (:cell %% %d) * %d", []any{r.FirstDay.Unix(), cellsPerDay, cellsPerDay, int64(cellLength.Seconds())}},
+		{"end", ":start + %d", []any{int64(cellLength.Seconds())}},
+	} {
+		fmt.Fprintf(&text, "\\set "+v.name+" "+v.format+"\n", v.numbers...)
+	}
+	return text.String()
+}
+
+// symbols are the values of a booking's parameters, each with the expression by which pgbench computes it.
+func (r Region) symbols(b Booking) map[any]string {
+	symbols := map[any]string{
+		r.speciality(b.Resource):                    ":speciality",
+		"Специальность " + r.speciality(b.Resource): "'Специальность ' || :speciality",
+		resourceName(b.Resource):                    "'Врач номер ' || :resource",
+		referralNumber(b.Referral):                  ":number",
+		b.SlotID():                                  ":slot",
+		r.cellStart(b.Cell).Unix():                  "to_timestamp(:start)",
+		r.cellStart(b.Cell).Add(cellLength).Unix():  "to_timestamp(:end)",
+	}
+	for _, g := range []struct {
+		kind, variable string
+		n              int64
+	}{
+		{kindLpu, "from", b.From},
+		{kindLpu, "to", b.To},
+		{kindResource, "resource", b.Resource},
+		{kindSlot, "slot", b.SlotID()},
+		{kindPerson, "referral", b.Person},
+		{kindHome, "referral", b.Person},
+		{kindAway, "referral", b.Person},
+		{kindReferral, "referral", b.Referral},
+		{kindSender, "from", b.From},
+	} {
+		symbols[guid(g.kind, g.n)] = guidSQL(g.kind, g.variable)
+	}
+	return symbols
+}
+
+// scriptWriter writes statements for pgbench.
+type scriptWriter struct {
+	symbols   map[any]string
+	constants []string
+}
+
+// Each trip of more than one statement is a pipeline.
+func (w *scriptWriter) write(trips [][]statement) script {
+	var body strings.Builder
+	for _, trip := range trips {
+		if len(trip) > 1 {
+			body.WriteString("\\startpipeline\n")
+		}
+		for _, s := range trip {
+			body.WriteString(w.statement(s) + ";\n")
+		}
+		if len(trip) > 1 {
+			body.WriteString("\\endpipeline\n")
+		}
+	}
+	return script{body.String(), w.constants}
+}
+
+var (
+	comment   = regexp.MustCompile(`(?m)^\s*--.*\n`)
+	parameter = regexp.MustCompile(`\$\d+`)
+)
+
+func (w *scriptWriter) statement(s statement) string {
+	sql := comment.ReplaceAllString(strings.TrimSpace(s.sql), "")
+	return parameter.ReplaceAllStringFunc(strings.TrimSpace(sql), func(name string) string {
+		i, _ := strconv.Atoi(name[1:])
+		return w.expression(reflect.ValueOf(s.arguments[i-1]))
+	})
+}
+
+// expression gives a parameter as pgbench is to send it.
+func (w *scriptWriter) expression(value reflect.Value) string {
+	if value.Kind() == reflect.Pointer {
+		if value.IsNil() {
+			return "NULL"
+		}
+		value = value.Elem()
+	}
+	switch known := value.Interface().(type) {
+	case uuid.UUID:
+		if symbol, ok := w.symbols[known]; ok {
+			return symbol
+		}
+		if known == guid(kindClient, clientNumber) {
+			return w.constant(known.String())
+		}
+		// The one guid that is not the data's is the new appointment's; the service's, too, are in the order of time.
+		return "lpad(:n, 32, '0')::uuid"
+	case []uuid.UUID:
+		var items []string
+		for _, item := range known {
+			items = append(items, w.expression(reflect.ValueOf(item)))
+		}
+		return "ARRAY[" + strings.Join(items, ", ") + "]"
+	case []string:
+		return w.constant("{" + strings.Join(known, ",") + "}")
+	case time.Time:
+		if symbol, ok := w.symbols[known.Unix()]; ok {
+			return symbol
+		}
+		return w.constant(known.Format(time.RFC3339))
+	}
+	if symbol, ok := w.symbols[value.Interface()]; ok {
+		return symbol
+	}
+	return w.constant(fmt.Sprint(value.Interface()))
+}
+
+// constant is a parameter that is the same in all bookings.
+func (w *scriptWriter) constant(value string) string {
+	if value == "" {
+		return "''" // pgbench refuses to define an empty variable
+	}
+	i := slices.Index(w.constants, value)
+	if i < 0 {
+		i = len(w.constants)
+		w.constants = append(w.constants, value)
+	}
+	return ":c" + strconv.Itoa(i)
+}
+
+// limitClients is how many connections pgbench uses: as many as the service's pool has.
+const limitClients = 16
+
+var transactions = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
+
+var withoutConnecting = regexp.MustCompile(`tps = ([\d.]+)`)
+
+// runLimit has pgbench make n bookings, from the one given on.
+func runLimit(ctx context.Context, server *server, url string, s script, base, n int64) (Load, error) {
+	dir, err := os.MkdirTemp("", "talon-bench-")
+	if err != nil {
+		return Load{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "booking.sql")
+	if err := os.WriteFile(file, []byte(s.body), 0o600); err != nil {
+		return Load{}, err
+	}
+	args := []string{
+		"--no-vacuum", "--protocol=prepared", "--client=" + strconv.Itoa(limitClients), "--jobs=1",
+		"--transactions=" + strconv.FormatInt(n/limitClients, 10), "--file=" + file, "--log", "--log-prefix=" + filepath.Join(dir, "log"),
+		"--define=turn=-1", "--define=base=" + strconv.FormatInt(base, 10),
+	}
+	for i, value := range s.constants {
+		args = append(args, fmt.Sprintf("--define=c%d=%s", i, value))
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(server.bin, "pgbench"), append(args, url)...) //nolint:gosec // our own arguments
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return Load{}, fmt.Errorf("pgbench: %w\n%s", err, output)
+	}
+	done, rate := transactions.FindSubmatch(output), withoutConnecting.FindSubmatch(output)
+	if done == nil || rate == nil {
+		return Load{}, fmt.Errorf("pgbench: not understood:\n%s", output)
+	}
+	load := Load{Outcomes: map[string]int64{}}
+	load.Requests, _ = strconv.ParseInt(string(done[1]), 10, 64)
+	load.Rate, _ = strconv.ParseFloat(string(rate[1]), 64)
+	load.Outcomes[booked] = load.Requests
+	load.client = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+	latencies, err := pgbenchLatencies(filepath.Join(dir, "log*"))
+	if err != nil {
+		return Load{}, err
+	}
+	load.setPercentiles(latencies)
+	return load, nil
+}
+
+// pgbenchLatencies reads the third column of pgbench's log, in microseconds.
+func pgbenchLatencies(pattern string) ([]time.Duration, error) {
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		return nil, errors.New("pgbench left no log")
+	}
+	var latencies []time.Duration
+	for _, name := range files {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		lines := bufio.NewScanner(file)
+		for lines.Scan() {
+			fields := strings.Fields(lines.Text())
+			if len(fields) < 3 {
+				continue
+			}
+			us, err := strconv.ParseInt(fields[2], 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("read pgbench's log: %w", err)
+			}
+			latencies = append(latencies, time.Duration(us)*time.Microsecond)
+		}
+		if err := lines.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return latencies, nil
+}

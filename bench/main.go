@@ -1,0 +1,98 @@
+// Command bench measures what a booking costs: it makes a region's data, and measures the service against what the database can do by itself.
+//
+//	go run ./bench data    -scale 1
+//	go run ./bench run     -scale 0.01,0.1,1 -rounds 5
+//	go run ./bench profile -scale 0.01
+//
+// docs/benchmarks.md says what the figures mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop has been called
+	}
+}
+
+// command runs the command that the arguments name.
+func command(ctx context.Context, args []string) (err error) {
+	if len(args) == 0 {
+		return errors.New("which one: data, run or profile?")
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	scale := flags.String("scale", "1", "sizes of the data, with commas; 1 is a region of 10 million cells")
+	rounds := flags.Int("rounds", 5, "how often each measurement is made")
+	requests := flags.Int64("requests", 10_000, "requests of a measurement")
+	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 leaves it out")
+	results := flags.String("results", "bench/results", "the folder for what was measured")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	scales, err := parseScales(*scale)
+	if err != nil {
+		return err
+	}
+	if *rounds < 1 || *requests < 1_000 || *rush > rushReferrals {
+		return fmt.Errorf("at least one round and 1000 requests, and at most %d in the rush", rushReferrals)
+	}
+
+	server, err := startServer(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+	switch args[0] {
+	case "data":
+		for _, scale := range scales {
+			if _, err := ensureData(ctx, server, scale, os.Stderr); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "run":
+		report, err := run(ctx, server, plan{scales, *rounds, *requests, *rush}, os.Stderr)
+		if err != nil {
+			return err
+		}
+		return errors.Join(report.markdown(os.Stdout), report.save(*results))
+	case "profile":
+		region, err := ensureData(ctx, server, scales[0], os.Stderr)
+		if err != nil {
+			return err
+		}
+		s, err := openSite(ctx, server, "", region)
+		if err != nil {
+			return err
+		}
+		return errors.Join(profile(ctx, s, *requests, *results, os.Stdout), s.close(ctx))
+	default:
+		return fmt.Errorf("there is no command %q", args[0])
+	}
+}
+
+func parseScales(list string) ([]float64, error) {
+	var scales []float64
+	for text := range strings.SplitSeq(list, ",") {
+		scale, err := strconv.ParseFloat(text, 64)
+		if err != nil || scale <= 0 || scale > 10 {
+			return nil, fmt.Errorf("-scale: %q is not a number between 0 and 10", text)
+		}
+		scales = append(scales, scale)
+	}
+	return scales, nil
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Report is the outcome of a run.
+type Report struct {
+	Machine  Machine `json:"machine"`
+	Rounds   int     `json:"rounds"`
+	Requests int64   `json:"requests"` // of a measurement
+	Sizes    []*Size `json:"sizes"`
+}
+
+// Size is what was measured on one size of the data.
+type Size struct {
+	Scale          float64             `json:"scale"`
+	Cells          int64               `json:"cells"`
+	Persons        int64               `json:"persons"`
+	Referrals      int64               `json:"referrals"`
+	ColdStart      float64             `json:"cold_start_ms"`
+	Allocations    float64             `json:"allocations_per_booking"`
+	AllocatedBytes float64             `json:"allocated_bytes_per_booking"`
+	WholeScans     []string            `json:"whole_scans"` // growing tables that a plan of a booking's statements reads as a whole
+	Samples        map[string][]Sample `json:"samples"`
+	Medians        map[string]Sample   `json:"medians"`
+	Ratio16        float64             `json:"ratio_16"` // (b)/(a): the median of the ratios within each round
+	Ratio64        float64             `json:"ratio_64"`
+	RefusalRatio   float64             `json:"refusal_ratio"` // (d)/(b) at 16 connections
+	AgainstFirst   float64             `json:"against_first"` // bookings a second at 16 connections, against the first size of the run
+}
+
+func newSize(region Region) *Size {
+	return &Size{
+		Scale: region.Scale, Cells: region.Cells(), Persons: region.Persons, Referrals: region.Referrals,
+		Samples: map[string][]Sample{}, Medians: map[string]Sample{},
+	}
+}
+
+func (size *Size) add(name string, sample Sample) {
+	size.Samples[name] = append(size.Samples[name], sample)
+}
+
+// highestRate is the bookings a second of the better number of connections.
+func (size *Size) highestRate() float64 {
+	return max(medianOf(size.Samples[Booking16], rateOf), medianOf(size.Samples[Booking64], rateOf))
+}
+
+func rateOf(s Sample) float64 { return s.Rate }
+
+func medianOf(samples []Sample, figure func(Sample) float64) float64 {
+	var figures []float64
+	for _, sample := range samples {
+		figures = append(figures, figure(sample))
+	}
+	return median(figures)
+}
+
+// ratio is the median, over the rounds, of what one measurement reached of another of the same round.
+func (size *Size) ratio(of, to string) float64 {
+	var ratios []float64
+	for i, sample := range size.Samples[of] {
+		ratios = append(ratios, sample.Rate/size.Samples[to][i].Rate)
+	}
+	return median(ratios)
+}
+
+// summarize fills in the medians.
+func (r *Report) summarize() {
+	for _, size := range r.Sizes {
+		for name, samples := range size.Samples {
+			of := func(figure func(Sample) float64) float64 { return medianOf(samples, figure) }
+			size.Medians[name] = Sample{
+				Load: Load{
+					Requests: samples[0].Requests,
+					Outcomes: samples[len(samples)-1].Outcomes,
+					Rate:     of(rateOf),
+					P50:      of(func(s Sample) float64 { return s.P50 }),
+					P99:      of(func(s Sample) float64 { return s.P99 }),
+				},
+				ServiceCPU:  of(func(s Sample) float64 { return s.ServiceCPU }),
+				PostgresCPU: of(func(s Sample) float64 { return s.PostgresCPU }),
+				ClientCPU:   of(func(s Sample) float64 { return s.ClientCPU }),
+				WAL:         of(func(s Sample) float64 { return s.WAL }),
+				PeakMiB:     of(func(s Sample) float64 { return s.PeakMiB }),
+			}
+		}
+		size.Ratio16, size.Ratio64 = size.ratio(Booking16, Limit), size.ratio(Booking64, Limit)
+		size.RefusalRatio = size.ratio(Refusals, Booking16)
+		var against []float64
+		for i, sample := range size.Samples[Booking16] {
+			against = append(against, sample.Rate/r.Sizes[0].Samples[Booking16][i].Rate)
+		}
+		size.AgainstFirst = median(against)
+	}
+}
+
+// what each measurement is, for the reader.
+var what = map[string]string{
+	Limit:     "(a) pgbench, 16 connections",
+	Booking16: "(b) service, 16 connections",
+	Booking64: "(b) service, 64 connections",
+	Mixed:     "(c) every fifth refused, 16",
+	Refusals:  "(d) all refused, 16",
+	HalfRate:  "bookings at half the rate",
+	Minute:    "one resource, within a minute",
+	Rush:      "one resource, 1000 connections",
+}
+
+// targets are those of the issue, judged on each size.
+func (size *Size) targets() []target {
+	half, most := size.Medians[HalfRate], size.Medians[Booking64]
+	return []target{
+		{"ratio (b)/(a), 16 connections", size.Ratio16, "≥ 0.60", size.Ratio16 >= 0.60, "%.2f"},
+		{"p99 at half of the highest rate, ms", half.P99, "< 25", half.P99 < 25, "%.1f"},
+		{"service's CPU a booking, of PostgreSQL's", cpuRatio(size.Medians[Booking16]), "≤ 1.00", cpuRatio(size.Medians[Booking16]) <= 1, "%.2f"},
+		{"service's peak memory at 64 connections, MiB", most.PeakMiB, "< 100", most.PeakMiB < 100, "%.0f"},
+		{"refusals against bookings, rate", size.RefusalRatio, "≥ 2.0", size.RefusalRatio >= 2, "%.2f"},
+		{"start until ready, ms", size.ColdStart, "< 1000", size.ColdStart < 1000, "%.0f"},
+		{"growing tables that a plan reads as a whole", float64(len(size.WholeScans)), "0", len(size.WholeScans) == 0, "%.0f"},
+		{"bookings against the run's first size", size.AgainstFirst, "≥ 0.90", size.AgainstFirst >= 0.90, "%.2f"},
+	}
+}
+
+func cpuRatio(s Sample) float64 { return s.ServiceCPU / s.PostgresCPU }
+
+type target struct {
+	name   string
+	figure float64
+	wanted string
+	met    bool
+	format string
+}
+
+// markdown writes the report as tables.
+func (r *Report) markdown(w io.Writer) error {
+	var text strings.Builder
+	m := r.Machine
+	fmt.Fprintf(&text, "# Bench: %s\n\n", m.Started.Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(&text, "%s, %d cores, %d MiB, Linux %s, PostgreSQL %s (%s), %s, commit %s. Load average before: %s.\n",
+		m.Processor, m.Cores, m.MemoryMiB, m.Kernel, m.PostgreSQL, m.Settings, m.Go, m.Commit, m.LoadBefore)
+	fmt.Fprintf(&text, "Medians of %d rounds, %d requests a measurement; everything, the client too, runs on this machine.\n", r.Rounds, r.Requests)
+	for _, size := range r.Sizes {
+		fmt.Fprintf(&text, "\n## Scale %g: %d cells, %d persons, %d referrals\n\n", size.Scale, size.Cells, size.Persons, size.Referrals)
+		text.WriteString("| measurement | answers/s | p50 ms | p99 ms | service CPU µs | PostgreSQL CPU µs | client CPU µs | WAL bytes | service peak MiB | outcomes |\n")
+		text.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
+		for _, name := range measurements {
+			s, ok := size.Medians[name]
+			if !ok {
+				continue
+			}
+			service, peak := fmt.Sprintf("%.0f", s.ServiceCPU), fmt.Sprintf("%.0f", s.PeakMiB)
+			if name == Limit {
+				service, peak = "", "" // it rests
+			}
+			fmt.Fprintf(&text, "| %s | %.0f | %.1f | %.1f | %s | %.0f | %.0f | %.0f | %s | %s |\n",
+				what[name], s.Rate, s.P50, s.P99, service, s.PostgresCPU, s.ClientCPU, s.WAL, peak, outcomes(s.Outcomes))
+		}
+		fmt.Fprintf(&text, "\nAllocations a booking: %.0f, %.1f KiB. Ratio (b)/(a) at 64 connections: %.2f.\n\n",
+			size.Allocations, size.AllocatedBytes/1024, size.Ratio64)
+		text.WriteString("| target | measured | wanted | |\n|---|--:|--:|---|\n")
+		for _, t := range size.targets() {
+			mark := "met"
+			if !t.met {
+				mark = "**missed**"
+			}
+			fmt.Fprintf(&text, "| %s | "+t.format+" | %s | %s |\n", t.name, t.figure, t.wanted, mark)
+		}
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func outcomes(counts map[string]int64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s: %d", name, counts[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// save writes latest.json, latest.md and latest.svg into the folder.
+func (r *Report) save(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // to be read by all
+		return err
+	}
+	document, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	var tables strings.Builder
+	return errors.Join(
+		r.markdown(&tables),
+		os.WriteFile(filepath.Join(dir, "latest.json"), append(document, '\n'), 0o644), //nolint:gosec // to be read by all
+		os.WriteFile(filepath.Join(dir, "latest.md"), []byte(tables.String()), 0o644),  //nolint:gosec // to be read by all
+		os.WriteFile(filepath.Join(dir, "latest.svg"), []byte(chart(r)), 0o644),        //nolint:gosec // to be read by all
+	)
+}

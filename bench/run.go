@@ -1,0 +1,185 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// The measurements, by the names that the report uses.
+const (
+	Limit     = "limit"      // (a) pgbench
+	Booking16 = "booking 16" // (b) the service over 16 connections
+	Booking64 = "booking 64" // (b) over 64
+	Mixed     = "mixed"      // (c) a fifth refused
+	Refusals  = "refusals"   // (d)
+	HalfRate  = "half rate"  // bookings at half of the highest rate
+	Rush      = "rush"       // all for one resource, as fast as a thousand connections can
+	Minute    = "minute"     // the same requests, spread over a minute
+)
+
+// The order of the measurements in the report; the first five make a round.
+var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, HalfRate, Minute, Rush}
+
+// plan is what a run does.
+type plan struct {
+	scales   []float64
+	rounds   int
+	requests int64 // of a measurement
+	rush     int64
+}
+
+const (
+	warmUpRequests  = 2_000
+	coldStarts      = 5
+	halfRateRepeats = 3
+	rushConnections = 1_000
+)
+
+// run measures. Sizes and measurements alternate within each round: what else the machine does meets all of them.
+func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ *Report, err error) {
+	machine, err := describeMachine(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(progress, "building the service")
+	program, err := build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{Machine: machine, Rounds: plan.rounds, Requests: plan.requests}
+	var sites []*site
+	defer func() {
+		for _, s := range sites {
+			err = errors.Join(err, s.close(ctx))
+		}
+	}()
+	for _, scale := range plan.scales {
+		region, err := ensureData(ctx, server, scale, progress)
+		if err != nil {
+			return nil, err
+		}
+		s, err := openSite(ctx, server, program, region)
+		if err != nil {
+			return nil, err
+		}
+		sites = append(sites, s)
+		size := newSize(region)
+		size.WholeScans = s.wholeScans
+		report.Sizes = append(report.Sizes, size)
+	}
+
+	for i, s := range sites {
+		size := report.Sizes[i]
+		if size.ColdStart, err = coldStart(ctx, program, s); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(progress, "scale %g: ready after %.0f ms; warming up\n", size.Scale, size.ColdStart)
+		for _, connections := range []int{16, 64} {
+			if _, err := s.closed(ctx, connections, warmUpRequests, s.take(warmUpRequests)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for round := range plan.rounds {
+		for i, s := range sites {
+			if err := report.Sizes[i].round(ctx, s, plan.requests, fmt.Sprintf("round %d of %d", round+1, plan.rounds), progress); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, s := range sites {
+		extra := plan
+		if i < len(sites)-1 {
+			extra.rush = 0 // once, on the last size
+		}
+		if err := report.Sizes[i].afterwards(ctx, s, extra, progress); err != nil {
+			return nil, err
+		}
+	}
+	report.summarize()
+	return report, nil
+}
+
+// coldStart is how long the service takes from its start until it is ready, in milliseconds: the median of some starts.
+func coldStart(ctx context.Context, program string, s *site) (float64, error) {
+	var times []float64
+	for range coldStarts {
+		other, err := startService(ctx, program, s.url)
+		if err != nil {
+			return 0, err
+		}
+		times = append(times, float64(other.started.Microseconds())/1000)
+		if err := other.stop(); err != nil {
+			return 0, err
+		}
+	}
+	return median(times), nil
+}
+
+// round makes each measurement once.
+func (size *Size) round(ctx context.Context, s *site, n int64, title string, progress io.Writer) error {
+	for _, m := range []struct {
+		name string
+		do   func() (Sample, error)
+	}{
+		{Limit, func() (Sample, error) { return s.limit(ctx, n) }},
+		{Booking16, func() (Sample, error) { return s.closed(ctx, 16, n, s.take(n)) }},
+		{Booking64, func() (Sample, error) { return s.closed(ctx, 64, n, s.take(n)) }},
+		{Mixed, func() (Sample, error) { return s.closed(ctx, 16, n, mixed(s.take(n))) }},
+		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, refused(s.take(n))) }},
+	} {
+		sample, err := m.do()
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		size.add(m.name, sample)
+		fmt.Fprintf(progress, "scale %g, %s: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms\n", size.Scale, title, m.name, sample.Rate, sample.P50, sample.P99)
+	}
+	return nil
+}
+
+// afterwards makes the measurements that need the others' figures, or are too large for a round.
+func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress io.Writer) error {
+	rate := size.highestRate() / 2
+	for range halfRateRepeats {
+		sample, err := s.steady(ctx, rate, plan.requests, s.take(plan.requests))
+		if err != nil {
+			return fmt.Errorf("%s: %w", HalfRate, err)
+		}
+		size.add(HalfRate, sample)
+		fmt.Fprintf(progress, "scale %g: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms\n", size.Scale, HalfRate, sample.Rate, sample.P50, sample.P99)
+	}
+	if plan.rush > 0 {
+		for _, m := range []struct {
+			name string
+			do   func() (Sample, error)
+		}{
+			{Minute, func() (Sample, error) { return s.steady(ctx, float64(plan.rush)/60, plan.rush, s.region.Rush) }},
+			{Rush, func() (Sample, error) { return s.closed(ctx, rushConnections, plan.rush, s.region.Rush) }},
+		} {
+			sample, err := m.do()
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			size.add(m.name, sample)
+			fmt.Fprintf(progress, "scale %g: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms, %v\n", size.Scale, m.name, sample.Rate, sample.P50, sample.P99, sample.Outcomes)
+		}
+	}
+	var err error
+	size.Allocations, size.AllocatedBytes, err = allocations(ctx, s, plan.requests)
+	return err
+}
+
+// median is the middle one; of an even number, the upper of the two.
+func median[T cmp.Ordered](values []T) T {
+	if len(values) == 0 {
+		var none T
+		return none
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"talon.example/internal/auth"
+)
+
+// readyTimeout bounds the start of the service.
+const readyTimeout = 30 * time.Second
+
+// service is Talon in a process of its own.
+type service struct {
+	address string
+	key     *auth.DemoKey
+	command *exec.Cmd
+	started time.Duration // from the start of the process until it was ready
+}
+
+// build builds the service as it is delivered.
+func build(ctx context.Context) (program string, err error) {
+	dir, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	program = filepath.Join(dir, "talon")
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, "go", "build", "-o", program, "talon.example/cmd/talon").CombinedOutput() //nolint:gosec // ours
+	if err != nil {
+		return "", fmt.Errorf("build the service: %w\n%s", err, output)
+	}
+	return program, nil
+}
+
+// settings are the service's: its defaults but for what this machine must say.
+func settings(database string) (environment map[string]string, key *auth.DemoKey, err error) {
+	dir, err := cacheDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	keyFile := filepath.Join(dir, "key.pem")
+	if key, err = auth.EnsureDemoKey(keyFile); err != nil {
+		return nil, nil, fmt.Errorf("make the key of the tokens: %w", err)
+	}
+	return map[string]string{
+		"DATABASE_URL":         database,
+		"TALON_TOKEN_ISSUER":   issuer,
+		"TALON_TOKEN_AUDIENCE": audience,
+		"TALON_DEMO_KEY_FILE":  keyFile,
+		"TALON_SHUTDOWN_DELAY": "0s",
+	}, key, nil
+}
+
+// startService starts the service and waits until it is ready. Its log goes to a file: writing it is part of its work.
+func startService(ctx context.Context, program, database string) (*service, error) {
+	environment, key, err := settings(database)
+	if err != nil {
+		return nil, err
+	}
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(program + ".log")
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()                                                                              // the process has its own copy
+	s := &service{address: "http://" + address, key: key, command: exec.Command(program, "serve")} //nolint:noctx // stop ends it
+	s.command.Stderr = log
+	s.command.Env = append(os.Environ(), "TALON_ADDR="+address)
+	for name, value := range environment {
+		s.command.Env = append(s.command.Env, name+"="+value)
+	}
+	began := time.Now()
+	if err := s.command.Start(); err != nil {
+		return nil, fmt.Errorf("start the service: %w", err)
+	}
+	if err := s.waitReady(ctx); err != nil {
+		return nil, errors.Join(err, s.stop(), fmt.Errorf("its log: %s", log.Name()))
+	}
+	s.started = time.Since(began)
+	return s, nil
+}
+
+// freeAddress is one of loopback that nobody listens on.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+func (s *service) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.address+"/health/ready", nil)
+		if err != nil {
+			return err
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the service is not ready: %w", ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (s *service) process() process { return process(s.command.Process.Pid) }
+
+// stop stops the service in order, and at once where that takes too long.
+func (s *service) stop() error {
+	_ = s.command.Process.Signal(os.Interrupt) // it fails only where the process has ended
+	kill := time.AfterFunc(readyTimeout, func() { _ = s.command.Process.Kill() })
+	defer kill.Stop()
+	if err := s.command.Wait(); err != nil {
+		return fmt.Errorf("the service ended: %w", err)
+	}
+	return nil
+}
+
+func (s *service) caller() *caller {
+	return &caller{key: s.key, host: strings.TrimPrefix(s.address, "http://"), now: time.Now()}
+}

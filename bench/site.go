@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// site is a region in its database, with the service in front of it.
+type site struct {
+	server     *server
+	region     Region
+	url        string
+	conn       *pgx.Conn // for looking at the database
+	postmaster process
+	service    *service
+	script     script
+	wholeScans []string // growing tables that a statement of a booking would read as a whole
+	next       int64    // the first booking that no measurement has used yet
+}
+
+// Sample is one measurement: what the client saw, and what it cost.
+type Sample struct {
+	Load
+
+	ServiceCPU  float64 `json:"service_cpu_us,omitempty"` // processor time a request, in microseconds
+	PostgresCPU float64 `json:"postgres_cpu_us"`
+	ClientCPU   float64 `json:"client_cpu_us"`
+	WAL         float64 `json:"wal_bytes"`                  // written to the log of the database, a request
+	PeakMiB     float64 `json:"service_peak_mib,omitempty"` // the most memory that the service has held
+}
+
+// openSite opens the database and starts the service.
+func openSite(ctx context.Context, server *server, program string, region Region) (_ *site, err error) {
+	s := &site{server: server, region: region, url: server.url(databaseName(region.Scale))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(ctx))
+		}
+	}()
+	if s.conn, err = pgx.Connect(ctx, s.url); err != nil {
+		return nil, fmt.Errorf("open the data: %w", err)
+	}
+	s.postmaster = clusterProcess(ctx, s.conn)
+	if err := s.reset(ctx); err != nil {
+		return nil, err
+	}
+	var trips [][]statement
+	if s.script, trips, err = recordScript(ctx, s.url, region); err != nil {
+		return nil, err
+	}
+	if s.wholeScans, err = wholeScans(ctx, s.conn, trips); err != nil {
+		return nil, err
+	}
+	if program != "" {
+		if s.service, err = startService(ctx, program, s.url); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *site) close(ctx context.Context) error {
+	var err error
+	if s.service != nil {
+		err = s.service.stop()
+	}
+	if s.conn != nil {
+		err = errors.Join(err, s.conn.Close(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+// reset takes all bookings back, so that each measurement finds the same database, and has the dirty pages written.
+func (s *site) reset(ctx context.Context) error {
+	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
+		for _, sql := range []string{
+			`CREATE TEMPORARY TABLE undone ON COMMIT DROP AS SELECT lpu_guid, direction_guid, direction_lpu_guid FROM appointment`,
+			`CREATE TEMPORARY TABLE freed ON COMMIT DROP AS SELECT lpu_guid, slot_guid FROM appointment_slot`,
+			`TRUNCATE appointment, appointment_slot, speciality_claim`,
+			`UPDATE slot s SET taken = 0 FROM freed f WHERE s.lpu_guid = f.lpu_guid AND s.guid = f.slot_guid`,
+			`UPDATE direction d SET appointment_guid = NULL FROM undone u WHERE d.lpu_guid = u.direction_lpu_guid AND d.guid = u.direction_guid`,
+			`DELETE FROM direction d USING undone u WHERE d.lpu_guid = u.lpu_guid AND d.guid = u.direction_guid AND d.copied_from_lpu_guid IS NOT NULL`,
+		} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("%s: %w", sql, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("take the bookings back: %w", err)
+	}
+	// Not the emptied tables: once vacuumed, the database would know that they are empty, and plan to read them whole while they fill.
+	for _, sql := range []string{"VACUUM slot, direction", "CHECKPOINT"} {
+		if _, err := s.conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
+// ledger counts what must agree after a measurement, by looking at the data alone.
+type ledger struct {
+	appointments, cells, referrals, claims, overbooked int64
+}
+
+func (s *site) ledger(ctx context.Context) (l ledger, err error) {
+	err = s.conn.QueryRow(ctx, `
+		SELECT
+			(SELECT count(*) FROM appointment),
+			(SELECT count(*) FROM appointment_slot x JOIN slot s ON s.lpu_guid = x.lpu_guid AND s.guid = x.slot_guid
+				JOIN appointment a ON a.lpu_guid = x.lpu_guid AND a.guid = x.appointment_guid
+				WHERE (a.resource_guid, a.start_at, a.end_at) = (s.resource_guid, s.start_at, s.end_at)),
+			(SELECT count(*) FROM appointment a JOIN direction d ON d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid),
+			(SELECT count(*) FROM speciality_claim c JOIN appointment a ON a.lpu_guid = c.lpu_guid AND a.guid = c.appointment_guid
+				JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.speciality_code = c.speciality_code
+				WHERE (c.person_guid, c.start_at, c.end_at) = (a.person_guid, a.start_at, a.end_at)),
+			(SELECT count(*) FROM (SELECT lpu_guid, slot_guid, count(*) FROM appointment_slot GROUP BY 1, 2) t (lpu, guid, taken)
+				JOIN slot s ON s.lpu_guid = t.lpu AND s.guid = t.guid WHERE s.taken <> t.taken OR s.taken > s.capacity)`,
+	).Scan(&l.appointments, &l.cells, &l.referrals, &l.claims, &l.overbooked)
+	if err != nil {
+		return ledger{}, fmt.Errorf("count the bookings: %w", err)
+	}
+	return l, nil
+}
+
+// measure resets the database, has load run, and takes what that cost. Where the answers and the tables disagree it is an error.
+func (s *site) measure(ctx context.Context, load func(ctx context.Context) (Load, error)) (Sample, error) {
+	if err := s.reset(ctx); err != nil {
+		return Sample{}, err
+	}
+	if s.service != nil {
+		if err := s.service.process().resetPeak(); err != nil {
+			return Sample{}, err
+		}
+	}
+	before, err := s.meter(ctx)
+	if err != nil {
+		return Sample{}, err
+	}
+	sample := Sample{}
+	if sample.Load, err = load(ctx); err != nil {
+		return Sample{}, err
+	}
+	after, err := s.meter(ctx)
+	if err != nil {
+		return Sample{}, err
+	}
+	perRequest := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(sample.Requests) }
+	sample.PostgresCPU = perRequest(after.postgres - before.postgres)
+	sample.ServiceCPU = perRequest(after.service - before.service)
+	sample.ClientCPU = perRequest(sample.client)
+	sample.WAL = float64(after.wal-before.wal) / float64(sample.Requests)
+	if s.service != nil {
+		sample.PeakMiB = float64(s.service.process().peakMemory()) / (1 << 20)
+	}
+	found, err := s.ledger(ctx)
+	if err != nil {
+		return Sample{}, err
+	}
+	want := sample.Outcomes[booked]
+	if found != (ledger{want, want, want, want, 0}) {
+		return Sample{}, fmt.Errorf("%d bookings were answered 200, but the tables hold %+v", want, found)
+	}
+	return sample, nil
+}
+
+// meter is what the machine and the database have counted so far.
+type meter struct {
+	service, postgres time.Duration
+	wal               int64
+}
+
+func (s *site) meter(ctx context.Context) (m meter, err error) {
+	if err := s.conn.QueryRow(ctx, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").Scan(&m.wal); err != nil {
+		return meter{}, fmt.Errorf("read how long the database's log is: %w", err)
+	}
+	m.postgres = clusterTime(s.postmaster)
+	if s.service != nil {
+		used, err := s.service.process().usage()
+		if err != nil {
+			return meter{}, fmt.Errorf("read the service's processor time: %w", err)
+		}
+		m.service = used.own
+	}
+	return m, nil
+}
+
+// take gives the bookings of a measurement of n requests, by their number in it.
+func (s *site) take(n int64) func(int64) Booking {
+	base := s.next
+	s.next += n
+	return func(i int64) Booking { return s.region.Booking(base + i) }
+}
+
+// limit measures what the database can do by itself.
+func (s *site) limit(ctx context.Context, n int64) (Sample, error) {
+	base := s.next
+	s.next += n
+	return s.measure(ctx, func(ctx context.Context) (Load, error) { return runLimit(ctx, s.server, s.url, s.script, base, n) })
+}
+
+// closed measures the service under as many requests at once as there are connections.
+func (s *site) closed(ctx context.Context, connections int, n int64, booking func(int64) Booking) (Sample, error) {
+	requests, err := s.service.caller().requests(n, booking)
+	if err != nil {
+		return Sample{}, err
+	}
+	return s.measure(ctx, func(ctx context.Context) (Load, error) { return runWrk(ctx, s.service.address, connections, requests) })
+}
+
+// steady measures the service at a rate.
+func (s *site) steady(ctx context.Context, rate float64, n int64, booking func(int64) Booking) (Sample, error) {
+	caller := s.service.caller()
+	requests, err := caller.requests(n, booking)
+	if err != nil {
+		return Sample{}, err
+	}
+	return s.measure(ctx, func(ctx context.Context) (Load, error) { return runSteady(ctx, caller.host, rate, requests) })
+}
+
+// mixed makes every fifth request one that is refused.
+func mixed(booking func(int64) Booking) func(int64) Booking {
+	return func(i int64) Booking {
+		if i%5 == 4 {
+			return booking(i).Refused()
+		}
+		return booking(i)
+	}
+}
+
+// refused makes every request one that is refused.
+func refused(booking func(int64) Booking) func(int64) Booking {
+	return func(i int64) Booking { return booking(i).Refused() }
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// steadyConnections is how many requests can be under way at once at a steady rate.
+const steadyConnections = 64
+
+// runSteady sends the requests at a steady rate, whether or not earlier ones have been answered. A request's latency counts from the moment that
+// it was due, so that waiting for a connection is not left out.
+func runSteady(ctx context.Context, host string, rate float64, requests [][]byte) (Load, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	var (
+		mu         sync.Mutex
+		load       = Load{Outcomes: map[string]int64{}, Requests: int64(len(requests))}
+		latencies  = make([]time.Duration, 0, len(requests))
+		next       = make(chan int)
+		began      = time.Now()
+		usedBefore = ownTime()
+		due        = func(i int) time.Time { return began.Add(time.Duration(float64(i) / rate * float64(time.Second))) }
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(next)
+		for i := range requests {
+			time.Sleep(time.Until(due(i)))
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for range steadyConnections {
+		group.Go(func() error {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close() }()
+			reader := bufio.NewReader(conn)
+			for i := range next {
+				outcome, err := exchange(conn, reader, requests[i])
+				if err != nil {
+					return err
+				}
+				latency := time.Since(due(i))
+				mu.Lock()
+				load.Outcomes[outcome]++
+				latencies = append(latencies, latency)
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Load{}, fmt.Errorf("send at a steady rate: %w", err)
+	}
+	load.Rate = float64(len(requests)) / time.Since(began).Seconds()
+	load.client = ownTime() - usedBefore
+	load.setPercentiles(latencies)
+	return load, nil
+}
+
+// ownTime is the processor time of this process so far.
+func ownTime() time.Duration {
+	used, _ := process(os.Getpid()).usage()
+	return used.own
+}
+
+var ruleOf = regexp.MustCompile(`"rule":"([^"]*)"`)
+
+// exchange sends a request and reads its answer.
+func exchange(conn net.Conn, reader *bufio.Reader, request []byte) (outcome string, err error) {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return "", err
+	}
+	if _, err := conn.Write(request); err != nil {
+		return "", err
+	}
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", err
+	}
+	outcome = strconv.Itoa(response.StatusCode)
+	if response.StatusCode != http.StatusOK {
+		rule := ruleOf.FindSubmatch(body)
+		if rule == nil {
+			return outcome + " without a rule", nil
+		}
+		outcome += " " + string(rule[1])
+	}
+	return outcome, nil
+}
