@@ -40,6 +40,11 @@ func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.
 
 	var held *booking.HeldDirection
 	tx, err := send.begun()
+	// Whatever happens, a panic too: the pool gets its connection back, and nothing is left open on it.
+	defer func() {
+		_ = send.close()
+		rollback(ctx, tx)
+	}()
 	directionClaim.QueryRow(func(_ int, _ uuid.UUID, rowErr error) {
 		err = firstOf(err, orRefuse(rowErr, booking.DirectionAlreadyBooked))
 	})
@@ -63,12 +68,7 @@ func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.
 			held, err = heldDirection(row, a.Zone)
 		}
 	})
-	err = firstOf(err, send.close())
-	if tx == nil {
-		return nil, err
-	}
-	defer rollback(ctx, tx)
-	if err != nil {
+	if err := firstOf(err, send.close()); err != nil {
 		return nil, err
 	}
 	if err := commit(ctx, tx); err != nil {
@@ -96,6 +96,9 @@ const rollbackTimeout = 5 * time.Second
 
 // rollback ends a transaction that was not committed. Where even that fails the pool closes the connection, and the database rolls back by itself.
 func rollback(ctx context.Context, tx pgx.Tx) {
+	if tx == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	_ = tx.Rollback(ctx)

@@ -42,6 +42,7 @@ func (s *Store) facts(ctx context.Context, patient booking.Patient, request book
 	}
 
 	load.queue("commit")
+	defer func() { _ = load.close() }() // after a panic, too
 
 	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
 	read := reader{zones: &s.zones, facts: facts, err: load.exec()}

@@ -1,0 +1,442 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/auth"
+)
+
+// The service's side of the model test: a world in the tables, a history over HTTP, and what both leave, told in the model's words.
+
+// guids are what stands for the labels of one world. They are fresh, so that worlds do not meet in the database they share.
+type guids struct {
+	guid  map[string]uuid.UUID
+	label map[uuid.UUID]string
+}
+
+func (g *guids) of(label string) uuid.UUID {
+	guid, ok := g.guid[label]
+	if !ok {
+		guid = uuid.New()
+		g.name(guid, label)
+	}
+	return guid
+}
+
+func (g *guids) name(guid uuid.UUID, label string) { g.guid[label], g.label[guid] = guid, label }
+
+var guidPattern = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// tell puts labels where a text has guids.
+func (g *guids) tell(text string) string {
+	return guidPattern.ReplaceAllStringFunc(text, func(guid string) string {
+		if label, ok := g.label[uuid.MustParse(guid)]; ok {
+			return label
+		}
+		return "an unknown guid"
+	})
+}
+
+// furnish puts a world into the tables, in one round trip.
+func (s *service) furnish(w *world) *guids {
+	s.t.Helper()
+	g := &guids{map[string]uuid.UUID{}, map[uuid.UUID]string{}}
+	var batch pgx.Batch
+	insert := func(table string, rows []fields) {
+		if len(rows) == 0 {
+			return
+		}
+		encoded, err := json.Marshal(rows)
+		require.NoError(s.t, err)
+		columns := strings.Join(slices.Sorted(maps.Keys(rows[0])), ", ")
+		batch.Queue(fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM jsonb_populate_recordset(NULL::%s, $1)`, table, columns, columns, table), encoded)
+	}
+	batch.Queue(`DELETE FROM setting WHERE owner_guid = $1`, uuid.Nil)
+	settings := []fields{}
+	set := func(owner uuid.UUID, code, value string) {
+		if value != "" {
+			settings = append(settings, fields{"owner_guid": owner, "code": code, "value": value})
+		}
+	}
+	set(uuid.Nil, "OneActiveAppointmentPerSpeciality", w.onlyOne)
+
+	entities := map[int]bool{}
+	for _, l := range w.lpus {
+		entities[l.entity] = true
+	}
+	insert("legal_entity", rowsOf(slices.Sorted(maps.Keys(entities)), func(_, entity int) fields {
+		return fields{"guid": g.of(label("E", entity)), "name": "Юридическое лицо"}
+	}))
+	insert("lpu", rowsOf(w.lpus, func(n int, l lpu) fields {
+		guid := g.of(label("L", n))
+		set(guid, "2dr_RecordWithoutMkab", l.createsMkab)
+		set(guid, "PolyclinicCode", map[string]string{"own": guid.String(), "other": g.of(label("L", (n+1)%len(w.lpus))).String(), "nowhere": "?"}[l.polyclinic])
+		return fields{"guid": guid, "legal_entity_guid": g.of(label("E", l.entity)), "code": guid, "name": "ЛПУ", "time_zone": l.zone}
+	}))
+	insert("setting", settings)
+	insert("client_application", rowsOf(w.clients, func(n int, c clientApplication) fields {
+		return fields{"guid": g.of(label("C", n)), "name": "", "visit_direction": c.same, "visit_direction_other_lpu": c.other, "out_of_schedule": c.outOfSchedule}
+	}))
+	var known, data []fields
+	for n, p := range w.persons {
+		guid := g.of(label("P", n))
+		if p.known {
+			known = append(known, fields{"guid": guid})
+		}
+		if p.known && p.data {
+			data = append(data, fields{
+				"person_guid": guid, "surname": p.surname, "name": p.name, "patronymic": "", "birth_date": mipBirthDate, "sex": orNull(p.sex),
+				"snils": "", "policy_series": "", "policy_number": p.policy,
+			})
+		}
+	}
+	insert("mip_person", known)
+	insert("mip_person_data", data)
+	insert("mkab", rowsOf(w.mkabs, func(n int, k mkab) fields {
+		var closed any
+		if k.closed {
+			closed = moment
+		}
+		return fields{
+			"lpu_guid": g.of(label("L", k.lpu)), "guid": g.of(label("K", n)), "person_guid": g.of(label("P", k.person)), "surname": "Пациент", "name": "",
+			"patronymic": "", "birth_date": k.born, "sex": "male", "snils": "", "disabled": k.disabled, "pregnant": k.pregnant, "created_at": moment, "closed_at": closed,
+		}
+	}))
+	insert("tap", rowsOf(w.taps, func(n int, t tap) fields {
+		var closed any
+		if t.closed {
+			closed = "2019-08-19"
+		}
+		return fields{
+			"lpu_guid": g.of(label("L", w.mkabs[t.mkab].lpu)), "guid": g.of(label("T", n)), "mkab_guid": g.of(label("K", t.mkab)),
+			"opened_on": t.opened, "closed_on": closed,
+		}
+	}))
+	insert("resource", rowsOf(w.resources, func(n int, r resource) fields {
+		return fields{
+			"lpu_guid": g.of(label("L", r.lpu)), "guid": g.of(label("R", n)), "kind": r.kind, "name": resourceName(n), "speciality_code": r.speciality,
+			"active": !r.inactive,
+		}
+	}))
+	insert("slot", rowsOf(w.slots, func(n int, c slot) fields {
+		return fields{
+			"lpu_guid": g.of(label("L", w.resources[c.resource].lpu)), "guid": g.of(label("S", n)), "id": c.id, "resource_guid": g.of(label("R", c.resource)),
+			"start_at": c.start, "end_at": c.end(), "capacity": c.capacity, "taken": 0, "flag_access": c.access,
+			"busy_type": map[bool]int{false: 1, true: 2}[c.lunch], "blocked": c.blocked, "restriction": c.restriction,
+		}
+	}))
+	held := func(id, n, lpu, mkab int, from any) fields {
+		d := w.directions[n]
+		return fields{
+			"lpu_guid": g.of(label("L", lpu)), "guid": g.of(label("D", n)), "id": id, "copied_from_lpu_guid": from, "type": d.kind, "number": directionNumber(n),
+			"accession_number": "A-1", "date": "2019-08-13", "date_end": "2019-09-12", "created_at": moment, "doc_prvd_sender_guid": g.of("sender"),
+			"mkab_guid": g.of(label("K", mkab)), "reason": "причина", "comment": "натощак", "urgent": true, "flags": 5, "speciality_code": d.speciality,
+			"speciality_name": "Терапия", "mkb_code": "A01.1", "mkb_name": "A", "lpu_from_guid": g.of(label("L", d.from)), "lpu_to_guid": orUnknown(g, "L", d.to),
+			"appointment_guid": nil,
+		}
+	}
+	directions := rowsOf(w.directions, func(n int, d direction) fields { return held(originalID(n), n, w.mkabs[d.mkab].lpu, d.mkab, nil) })
+	for i, c := range w.copies {
+		left := held(copyID(i), c.direction, c.lpu, c.mkab, g.of(label("L", w.mkabs[w.directions[c.direction].mkab].lpu)))
+		left["lpu_to_guid"] = g.of(label("L", c.lpu))
+		directions = append(directions, left)
+	}
+	insert("direction", directions)
+	insert("speciality_claim", rowsOf(w.claims, func(_ int, c claim) fields {
+		return fields{
+			"person_guid": g.of(label("P", c.person)), "speciality_code": c.speciality, "appointment_guid": g.of(c.visit), "lpu_guid": g.of(label("L", c.lpu)),
+			"resource_name": c.resource, "start_at": c.start, "end_at": c.end,
+		}
+	}))
+	require.NoError(s.t, s.db.SendBatch(s.t.Context(), &batch).Close())
+	return g
+}
+
+func rowsOf[T any](things []T, row func(n int, thing T) fields) []fields {
+	rows := make([]fields, len(things))
+	for n, thing := range things {
+		rows[n] = row(n, thing)
+	}
+	return rows
+}
+
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+func orUnknown(g *guids, kind string, n int) any {
+	if n == unknown {
+		return nil
+	}
+	return g.of(label(kind, n))
+}
+
+// tables reads what a world and its history have left in the tables, a line for each row, as the model tells it.
+func (s *service) tables(w *world, g *guids) []string {
+	s.t.Helper()
+	var lpus, persons []uuid.UUID
+	for n := range w.lpus {
+		lpus = append(lpus, g.of(label("L", n)))
+	}
+	for n := range w.persons {
+		persons = append(persons, g.of(label("P", n)))
+	}
+	// Cards that the service made have guids of its own; the one open card of a person in an institution is what it must be.
+	rows, err := s.db.Query(s.t.Context(), `SELECT guid, person_guid, lpu_guid FROM mkab WHERE lpu_guid = ANY($1)`, lpus)
+	require.NoError(s.t, err)
+	var card, owner, at uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&card, &owner, &at}, func() error {
+		if g.label[card] == "" {
+			g.name(card, fmt.Sprintf("K(%s,%s)", g.label[owner], g.label[at]))
+		}
+		return nil
+	})
+	require.NoError(s.t, err)
+
+	rows, err = s.db.Query(s.t.Context(), `
+		SELECT format('cell %s: %s taken', guid, taken) FROM slot WHERE lpu_guid = ANY($1)
+		UNION ALL
+		SELECT format('visit %s is in cell %s', appointment_guid, slot_guid) FROM appointment_slot WHERE lpu_guid = ANY($1)
+		UNION ALL
+		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s', guid, direction_guid, person_guid,
+			resource_guid, lpu_guid, mkab_guid, client_guid, to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3),
+			out_of_schedule::text, is_cito::text, comment, CASE WHEN cancelled_at IS NOT NULL THEN ', cancelled' END)
+		FROM appointment WHERE lpu_guid = ANY($1)
+		UNION ALL
+		SELECT format('%s in %s: id %s, card %s, visit %s%s', d.guid, d.lpu_guid, CASE WHEN d.id < 1000000000 THEN d.id::text ELSE 'new' END, d.mkab_guid,
+			coalesce(d.appointment_guid::text, 'none'), ', a copy from ' || d.copied_from_lpu_guid || (
+				SELECT CASE WHEN to_jsonb(o) - $4::text[] = to_jsonb(d) - $4::text[] THEN ', faithful' END
+				FROM direction o WHERE o.lpu_guid = d.copied_from_lpu_guid AND o.guid = d.guid))
+		FROM direction d WHERE lpu_guid = ANY($1)
+		UNION ALL
+		SELECT format('claim of %s on %s: %s at %s in %s, %s to %s', person_guid, speciality_code, appointment_guid, resource_name, lpu_guid,
+			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3))
+		FROM speciality_claim WHERE person_guid = ANY($2)
+		UNION ALL
+		SELECT format('card %s of %s in %s: closed %s, born %s, policies [%s]', guid, person_guid, lpu_guid, (closed_at IS NOT NULL)::text, birth_date,
+			(SELECT string_agg(number, ' ') FROM mkab_policy p WHERE p.lpu_guid = k.lpu_guid AND p.mkab_guid = k.guid))
+		FROM mkab k WHERE lpu_guid = ANY($1)`,
+		lpus, persons, `YYYY-MM-DD"T"HH24:MI:SS"Z"`, []string{"lpu_guid", "id", "copied_from_lpu_guid", "mkab_guid", "lpu_to_guid", "appointment_guid"})
+	require.NoError(s.t, err)
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(s.t, err)
+	for i := range lines {
+		lines[i] = g.tell(lines[i])
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// event is a step as it happened.
+type event struct {
+	client    int
+	label     string
+	step      step
+	call, end time.Duration // since the history began
+	answer    answer        // to a request
+	reply     string        // the answer in the model's words
+}
+
+// storyT fails a story, where failing the test would end it before the story could be made smaller.
+type storyT struct {
+	testing.TB
+
+	mu       sync.Mutex
+	problems []string
+}
+
+func (t *storyT) Errorf(format string, values ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.problems = append(t.problems, fmt.Sprintf(format, values...))
+}
+
+func (t *storyT) FailNow() { runtime.Goexit() }
+
+// play plays a story's history, its clients at the same time, and gives the events in the order of the answers, and the tables at the end. What is
+// wrong with an answer by itself, such as that it breaks the contract, is a problem.
+func (s *service) play(st *story) (events []event, tables, problems []string) {
+	s.t.Helper()
+	failures := &storyT{TB: s.t}
+	on := *s
+	on.t = failures
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		g := on.furnish(&st.world)
+		events = on.playHistory(st, g)
+		tables = on.tables(&st.world, g)
+		on.putIntoWords(g, events)
+	}()
+	<-finished
+	return events, tables, failures.problems
+}
+
+func (s *service) playHistory(st *story, g *guids) []event {
+	var (
+		mu      sync.Mutex
+		events  []event
+		booked  []uuid.UUID
+		group   sync.WaitGroup
+		gate    = make(chan struct{})
+		tokens  = map[[2]int]string{}
+		clients = make([][]func() answer, len(st.history))
+	)
+	// Everything is ready before the first request, so that clients race with requests alone.
+	for c, steps := range st.history {
+		for _, step := range steps {
+			asks := [2]int{step.request.person, step.request.client}
+			if tokens[asks] == "" {
+				token, err := s.key.Sign(auth.Token{Person: g.of(label("P", asks[0])), Client: g.of(label("C", asks[1]))}, "issuer", "talon", moment, time.Hour)
+				require.NoError(s.t, err)
+				tokens[asks] = "Bearer " + token
+			}
+			body, err := json.Marshal(step.request.body(g))
+			require.NoError(s.t, err)
+			clients[c] = append(clients[c], func() answer { return s.post(string(body), tokens[asks]) })
+		}
+	}
+	var began time.Time
+	for c, steps := range st.history {
+		group.Go(func() {
+			<-gate
+			for i, step := range steps {
+				e := event{client: c, label: stepLabel(c, i), step: step, call: time.Since(began)}
+				switch {
+				case step.cancel > 0 && step.cancel <= len(booked):
+					s.cancel(booked[len(booked)-step.cancel])
+				case step.cancel > 0:
+				case step.toggle:
+					s.exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
+						ON CONFLICT (owner_guid, code) DO UPDATE SET value = (setting.value <> 'true')::text`, uuid.Nil)
+				default:
+					e.answer = clients[c][i]()
+				}
+				e.end = time.Since(began)
+				mu.Lock()
+				if e.answer.Response != nil && e.answer.StatusCode == 200 {
+					g.name(appointmentOf(e.answer).GUID, e.label)
+					booked = append(booked, appointmentOf(e.answer).GUID)
+				}
+				events = append(events, e)
+				mu.Unlock()
+			}
+		})
+	}
+	began = time.Now()
+	close(gate)
+	group.Wait()
+	return events
+}
+
+// cancel does what a registry does.
+func (s *service) cancel(visit uuid.UUID) {
+	s.exec(`
+		WITH cancelled AS (
+			UPDATE appointment SET cancelled_at = $2 WHERE guid = $1 AND cancelled_at IS NULL
+			RETURNING lpu_guid, guid, direction_lpu_guid, direction_guid
+		), freed AS (
+			UPDATE slot SET taken = taken - 1 FROM cancelled c JOIN appointment_slot o ON o.lpu_guid = c.lpu_guid AND o.appointment_guid = c.guid
+			WHERE slot.lpu_guid = o.lpu_guid AND slot.guid = o.slot_guid
+		), released AS (
+			UPDATE direction d SET appointment_guid = NULL FROM cancelled c
+			WHERE d.lpu_guid IN (c.lpu_guid, c.direction_lpu_guid) AND d.guid = c.direction_guid
+		)
+		DELETE FROM speciality_claim WHERE appointment_guid = $1`, visit, moment)
+}
+
+// body is the request as it is sent.
+func (r request) body(g *guids) fields {
+	written := func(kind string, n int) string {
+		guid := g.of(label(kind, n)).String()
+		if r.upper {
+			return strings.ToUpper(guid)
+		}
+		return guid
+	}
+	body := fields{
+		"DirectionGuid": written("D", r.direction), "DirectionType": r.kind, "LpuFromGuid": written("L", r.from), "LpuToGuid": written("L", r.to),
+		"IsCito": r.cito, "VisitComment": r.comment,
+	}
+	if r.difficulty != 0 {
+		body["Difficulty"] = max(r.difficulty, 0)
+	}
+	switch r.place.how {
+	case "id":
+		body["SlotId"] = r.place.id
+		if r.place.junk {
+			body["SlotGuid"], body["DocPrvdGuid"], body["Date"], body["OutOfSchedule"] = "c2ab84d4-bfal-4965-a4a9-48c8306a0a84", "?", "?", false
+		}
+	case "guid":
+		body["SlotGuid"] = written("S", r.place.slot)
+	case "out":
+		body["OutOfSchedule"], body["DocPrvdGuid"], body["Date"] = true, written("R", r.place.resource), r.place.date
+		if r.place.junk {
+			body["SlotId"], body["SlotGuid"] = 1, "?"
+		}
+	}
+	return body
+}
+
+// putIntoWords tells the answers in the model's words: a success in full, a refusal by its rule, with the message where the model knows it.
+func (s *service) putIntoWords(g *guids, events []event) {
+	s.t.Helper()
+	for i := range events {
+		e := &events[i]
+		switch {
+		case e.step.cancel > 0 || e.step.toggle:
+			e.reply = "done"
+		case e.answer.StatusCode == 200:
+			e.reply = s.told(g, e)
+		default:
+			e.reply = string(e.answer.error.Rule)
+			if slices.Contains([]string{"direction_not_patients", "slot_healthy_children_only", "speciality_already_booked"}, e.reply) {
+				e.reply += ": " + g.tell(e.answer.error.Message)
+			}
+		}
+	}
+}
+
+// told is a success in the model's words. That its id is the one of the row in the target institution is looked up.
+func (s *service) told(g *guids, e *event) string {
+	s.t.Helper()
+	a := appointmentOf(e.answer)
+	var (
+		id, number           string
+		guid, from, to, card uuid.UUID
+	)
+	if d := e.answer.body.ConsultDirection; d != nil {
+		id, number, guid, from, to, card = d.ID, d.Number, d.GUID, d.LpuFromGUID, d.LpuToGUID, d.MkabGUID
+	} else {
+		d := e.answer.body.LaboratoryDirection
+		id, number, guid, from, to, card = d.ID, d.Number, d.GUID, d.LpuFromGUID, d.LpuToGUID, d.MkabGUID
+	}
+	require.Equal(s.t, 1, s.count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND guid = $2 AND id::text = $3`,
+		g.of(label("L", e.step.request.to)), guid, id), "the id is the referral's where the visit is")
+	return g.tell(fmt.Sprintf("booked %s %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.body.Type, guid, number, from, to, card,
+		a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.CreateTime.Format(time.RFC3339)))
+}
+
+func appointmentOf(a answer) api.DirectionAppointment {
+	if a.body.ConsultDirection != nil {
+		return a.body.ConsultDirection.Appointment
+	}
+	return a.body.LaboratoryDirection.Appointment
+}

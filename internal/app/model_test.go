@@ -1,0 +1,660 @@
+package app_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A model of Talon in plain Go, written from the domain's page (which rule each documented answer belongs to) and knowing nothing of the service: no
+// code of ours, no SQL, no clock but the tests' own. The model test plays random histories against both and compares what they answer and leave behind.
+//
+// Everything has a short label: L0 an institution (ЛПУ), C0 a client application, P0 a person, R0 a resource, S0 a cell, K0 a card (МКАБ), D0 a
+// referral (направление), a1 the first step of the first client and the visit it booked. «?» is something that does not exist.
+
+// world is what there is before a history begins.
+type world struct {
+	onlyOne    string // the region's setting of one active appointment a speciality; empty is not set, which means on
+	lpus       []lpu
+	clients    []clientApplication
+	persons    []person
+	mkabs      []mkab
+	taps       []tap
+	resources  []resource
+	slots      []slot
+	directions []direction
+	copies     []directionCopy
+	claims     []claim
+}
+
+type lpu struct {
+	entity      int // the legal entity it belongs to
+	zone        string
+	createsMkab string // the setting that lets booking make a card; empty is not set, which means off
+	polyclinic  string // whom the setting «Код поликлиники» names: own, other, nowhere, or empty where it is not set
+}
+
+type clientApplication struct {
+	same, other   int // masks: within an institution, and into another
+	outOfSchedule bool
+}
+
+// person is what the master patient index knows of somebody.
+type person struct {
+	known, data                bool
+	surname, name, sex, policy string
+}
+
+type mkab struct {
+	lpu                int
+	person             int
+	born               string
+	disabled, pregnant bool
+	closed             bool
+}
+
+// tap is a case of treatment.
+type tap struct {
+	mkab   int
+	opened string
+	closed bool
+}
+
+type resource struct {
+	lpu        int
+	kind       string
+	speciality string
+	inactive   bool
+}
+
+type slot struct {
+	resource    int
+	id          int // within the institution
+	start       time.Time
+	minutes     int
+	capacity    int
+	access      int
+	lunch       bool // not of a reception type
+	blocked     bool
+	restriction string
+}
+
+func (s slot) end() time.Time { return s.start.Add(time.Duration(s.minutes) * time.Minute) }
+
+// direction is an original; the institution of its card holds it.
+type direction struct {
+	kind       string
+	speciality string
+	mkab       int
+	from       int
+	to         int // unknown where it names no target
+}
+
+// directionCopy was left in another institution by a booking that was cancelled.
+type directionCopy struct {
+	direction, lpu, mkab int
+}
+
+// claim is the latest consultation of a person in a speciality.
+type claim struct {
+	person     int
+	speciality string
+	visit      string
+	lpu        int
+	resource   string // its name
+	start, end time.Time
+}
+
+const unknown = -1
+
+func label(kind string, n int) string {
+	if n == unknown {
+		return kind + "?"
+	}
+	return fmt.Sprint(kind, n)
+}
+
+// request asks for an appointment.
+type request struct {
+	person, client int
+	direction      int
+	kind           string
+	from, to       int
+	place          place
+	difficulty     int // 0 is absent; -1 stands for 0
+	comment        string
+	cito           bool
+	upper          bool // writes guids in upper case
+}
+
+// place is where to book: of the four fields one is given, the institution's cell by its id or by its guid, or a resource and a date.
+type place struct {
+	how      string // id, guid, out (of schedule), nowhere
+	id       int    // how = id
+	slot     int    // how = guid
+	resource int    // how = out
+	date     string // how = out
+	junk     bool   // also gives what is not to be read
+}
+
+// state is what booking changes. A step gives a new state and leaves the old one alone.
+type state struct {
+	*world
+
+	onlyOneActive bool
+	visits        []visit
+	made          []mkab           // cards made on the way
+	claimed       map[string]claim // by person and speciality
+}
+
+type visit struct {
+	label      string
+	request    request
+	direction  int
+	resource   int
+	mkab       string
+	start, end time.Time
+	slots      []int
+	cancelled  bool
+}
+
+func (w *world) begin() state {
+	s := state{world: w, onlyOneActive: w.onlyOne != "false", claimed: map[string]claim{}}
+	for _, c := range w.claims {
+		s.claimed[label("P", c.person)+c.speciality] = c
+	}
+	return s
+}
+
+// book answers a request, nobody else being about.
+func (s state) book(step string, r request) (string, state) {
+	refusal, checked := s.check(r)
+	if refusal != "" {
+		return refusal, checked
+	}
+	return checked.write(step, r)
+}
+
+// check goes through the rules in their order. It gives the first refusal, or none. The state differs where a card was made: it stays, also where the
+// booking after it fails.
+func (s state) check(r request) (refusal string, after state) {
+	// The request's form.
+	if r.place.how == "nowhere" || r.difficulty < 0 || r.difficulty > 16 || r.place.how == "out" && slices.Contains(badDates, r.place.date) {
+		return "field_invalid", s
+	}
+
+	// 2. The direction: unsupported type; not found in the source LPU, of that type.
+	kind := map[string]string{"Consult": "Consult", "consult": "Consult", "Laboratory": "Laboratory", "laboratory": "Laboratory"}[r.kind]
+	if kind == "" {
+		return "direction_type_unsupported", s
+	}
+	if r.direction == unknown {
+		return "direction_not_found", s
+	}
+	d := s.directions[r.direction]
+	holder := s.mkabs[d.mkab].lpu
+	if r.from != holder || d.kind != kind {
+		return "direction_not_found", s
+	}
+	// Not the patient's.
+	patient := s.mkabs[d.mkab]
+	if patient.person != r.person {
+		return "direction_not_patients: Направление " + label("D", r.direction) + " не принадлежит пациенту", s
+	}
+	// The request's source against the direction's source; the request's target against the direction's target, where it names one.
+	if s.lpus[r.from].entity != s.lpus[d.from].entity {
+		return "direction_lpu_mismatch", s
+	}
+	if d.to != unknown && (r.to == unknown || s.lpus[r.to].entity != s.lpus[d.to].entity) {
+		return "direction_lpu_mismatch", s
+	}
+	if s.activeVisit(r.direction) != nil {
+		return "direction_already_booked", s
+	}
+
+	// 3. The slot and its resource.
+	first, at := s.find(r)
+	if r.place.how != "out" && first == unknown {
+		return "slot_not_found", s
+	}
+	if at == unknown || s.resources[at].inactive {
+		return "slot_resource_not_found", s
+	}
+	with := s.resources[at]
+	zone := s.zone(r.to)
+	var start time.Time
+	if r.place.how == "out" {
+		start, _ = readDate(r.place.date, zone)
+		if hasPassed(r.place.date, zone) {
+			return "slot_time_passed", s
+		}
+		if r.client == unknown || !s.clients[r.client].outOfSchedule {
+			return "slot_access_denied", s
+		}
+	} else {
+		cell := s.slots[first]
+		start = cell.start.In(zone)
+		switch {
+		case cell.lunch:
+			return "slot_not_for_reception", s
+		case cell.blocked || cell.access == 0:
+			return "slot_unavailable", s
+		case cell.start.Before(moment):
+			return "slot_time_passed", s
+		case cell.access&s.mask(r) == 0:
+			return "slot_access_denied", s
+		case s.full(first):
+			return "slot_full", s
+		}
+	}
+
+	// 4. Direction against resource.
+	if kind == "Consult" && with.kind == "equipment" {
+		return "resource_kind_mismatch", s
+	}
+	if kind == "Consult" && with.speciality != d.speciality {
+		return "speciality_mismatch", s
+	}
+
+	// 5. The patient against the cell's restriction.
+	if r.place.how != "out" {
+		if refusal := s.restricted(r, patient, s.slots[first].restriction, start); refusal != "" {
+			return refusal, s
+		}
+	}
+
+	// 6. One active appointment a speciality; consultations, over all LPUs.
+	if kind == "Consult" && s.onlyOneActive {
+		if active := s.activeClaim(r); active != nil {
+			return s.alreadyBooked(active), s
+		}
+	}
+
+	// 7. The medical card in the target LPU.
+	if open, closed := s.cardsOf(r.person, r.to); open == "" {
+		who, target := s.persons[r.person], s.lpus[r.to]
+		switch {
+		case closed:
+			return "mkab_closed", s
+		case target.createsMkab != "true":
+			return "mkab_absent", s
+		case !who.known:
+			return "mip_person_not_found", s
+		case !who.data:
+			return "mip_person_data_missing", s
+		case who.policy == "":
+			return "mkab_policy_number_empty", s
+		case who.sex == "":
+			return "mkab_sex_empty", s
+		case who.surname == "":
+			return "mkab_surname_empty", s
+		case who.name == "":
+			return "mkab_name_empty", s
+		case target.polyclinic != "own":
+			return "mkab_lpu_not_found", s
+		}
+		s.made = append(slices.Clone(s.made), mkab{lpu: r.to, person: r.person})
+	}
+
+	// 8. The adjacent cells for Difficulty > 1: each must be one that this patient could take through this client.
+	if r.place.how != "out" {
+		cells := s.adjacent(first, r)
+		if len(cells) < r.wanted() {
+			return "complex_slot_failed", s
+		}
+		for _, n := range cells[1:] {
+			cell := s.slots[n]
+			if cell.lunch || cell.blocked || cell.access&s.mask(r) == 0 || s.full(n) ||
+				s.restricted(r, patient, cell.restriction, cell.start.In(zone)) != "" {
+				return "complex_slot_failed", s
+			}
+		}
+	}
+	return "", s
+}
+
+// write takes the direction, the speciality and the cells, all or none, in this order. It refuses what somebody else has taken since the check; right
+// after the check it refuses nothing.
+func (s state) write(step string, r request) (string, state) {
+	d := s.directions[r.direction]
+	if s.activeVisit(r.direction) != nil {
+		return "direction_already_booked", s
+	}
+	if active := s.activeClaim(r); d.kind == "Consult" && s.onlyOneActive && active != nil {
+		return s.alreadyBooked(active), s
+	}
+	v := visit{label: step, request: r, direction: r.direction}
+	v.mkab, _ = s.cardsOf(r.person, r.to)
+	first, at := s.find(r)
+	v.resource = at
+	if r.place.how == "out" {
+		v.start, v.end = readDate(r.place.date, s.zone(r.to))
+	} else {
+		v.slots = s.adjacent(first, r)
+		for i, n := range v.slots {
+			switch {
+			case s.full(n) && i == 0:
+				return "slot_taken", s
+			case s.full(n):
+				return "complex_slot_failed", s
+			}
+		}
+		v.start, v.end = s.slots[first].start, s.slots[v.slots[len(v.slots)-1]].end()
+	}
+	s.visits = append(slices.Clone(s.visits), v)
+	if d.kind == "Consult" {
+		s = s.claim(claim{r.person, d.speciality, step, r.to, resourceName(at), v.start, v.end})
+	}
+	return s.booked(v), s
+}
+
+// claim records a consultation: where the setting is off and there are several, the one that ends last.
+func (s state) claim(c claim) state {
+	key := label("P", c.person) + c.speciality
+	if old, ok := s.claimed[key]; ok && old.end.After(moment) && !old.end.Before(c.end) {
+		return s
+	}
+	s.claimed = maps.Clone(s.claimed)
+	s.claimed[key] = c
+	return s
+}
+
+// cancel is what the registry does where a patient cancels the visit that was booked last, or last but some: Talon does not, but must live with it.
+func (s state) cancel(last int) state {
+	if last > len(s.visits) {
+		return s
+	}
+	s.visits, s.claimed = slices.Clone(s.visits), maps.Clone(s.claimed)
+	v := &s.visits[len(s.visits)-last]
+	v.cancelled = true
+	maps.DeleteFunc(s.claimed, func(_ string, c claim) bool { return c.visit == v.label })
+	return s
+}
+
+// find gives the cell, and the resource it or the request names; each is unknown where the target LPU has none such.
+func (s *state) find(r request) (cell, at int) {
+	switch r.place.how {
+	case "id":
+		cell = slices.IndexFunc(s.slots, func(c slot) bool { return c.id == r.place.id && s.resources[c.resource].lpu == r.to })
+	case "guid":
+		cell = r.place.slot
+	default:
+		if r.place.resource != unknown && s.resources[r.place.resource].lpu == r.to {
+			return unknown, r.place.resource
+		}
+		return unknown, unknown
+	}
+	if cell == unknown || s.resources[s.slots[cell].resource].lpu != r.to {
+		return unknown, unknown
+	}
+	return cell, s.slots[cell].resource
+}
+
+// adjacent gives the chosen cell and those of its resource that follow it without a gap, as many as wanted or as there are.
+func (s *state) adjacent(first int, r request) []int {
+	cells := []int{first}
+	for len(cells) < r.wanted() {
+		last := s.slots[cells[len(cells)-1]]
+		next := slices.IndexFunc(s.slots, func(c slot) bool { return c.resource == last.resource && c.start.Equal(last.end()) })
+		if next == unknown {
+			break
+		}
+		cells = append(cells, next)
+	}
+	return cells
+}
+
+func (r request) wanted() int { return max(r.difficulty, 1) }
+
+// full tells whether a cell has as many active visits as its capacity.
+func (s *state) full(cell int) bool {
+	taken := 0
+	for _, v := range s.visits {
+		if !v.cancelled && slices.Contains(v.slots, cell) {
+			taken++
+		}
+	}
+	return taken >= s.slots[cell].capacity
+}
+
+// mask is what the client may take: which counts depends on whether the source and the target LPU are the same.
+func (s *state) mask(r request) int {
+	switch {
+	case r.client == unknown:
+		return 0
+	case r.from == r.to:
+		return s.clients[r.client].same
+	default:
+		return s.clients[r.client].other
+	}
+}
+
+// restricted tells why a patient may not take a cell that is kept for others.
+func (s *state) restricted(r request, patient mkab, restriction string, visit time.Time) string {
+	born := parse(time.DateOnly, patient.born, visit.Location())
+	age := visit.Year() - born.Year()
+	if visit.Before(time.Date(visit.Year(), born.Month(), born.Day(), 0, 0, 0, 0, visit.Location())) {
+		age--
+	}
+	switch restriction {
+	case "adults":
+		if age < 18 {
+			return "slot_adults_only"
+		}
+	case "children":
+		if age >= 18 {
+			return "slot_children_only"
+		}
+	case "infants":
+		if age >= 1 {
+			return "slot_infants_only"
+		}
+	case "disabled":
+		if !patient.disabled {
+			return "slot_disabled_only"
+		}
+	case "pregnant":
+		if !patient.pregnant {
+			return "slot_pregnant_only"
+		}
+	case "healthy_children":
+		if age >= 18 {
+			return "slot_children_only"
+		}
+		// An open case counts in the source and in the target; the newest is told.
+		newest := ""
+		for _, t := range s.taps {
+			card := s.mkabs[t.mkab]
+			if !t.closed && card.person == r.person && (card.lpu == r.from || card.lpu == r.to) {
+				newest = max(newest, t.opened)
+			}
+		}
+		if newest != "" {
+			return "slot_healthy_children_only: Это время доступно для записи на прием только здоровых детей. " +
+				"У выбранного пациента имеется открытый случай лечения. Открыт " + parse(time.DateOnly, newest, time.UTC).Format("02.01.2006")
+		}
+	}
+	return ""
+}
+
+// activeClaim is the consultation in the direction's speciality that has neither ended nor been cancelled.
+func (s *state) activeClaim(r request) *claim {
+	c, ok := s.claimed[label("P", r.person)+s.directions[r.direction].speciality]
+	if !ok || !c.end.After(moment) {
+		return nil
+	}
+	return &c
+}
+
+func (s *state) alreadyBooked(c *claim) string {
+	return fmt.Sprintf("speciality_already_booked: Вы уже записаны %s на %s. Запрещено иметь более одной активной записи на прием на одну специальность.",
+		c.resource, c.start.In(s.zone(c.lpu)).Format("02.01.2006 15:04"))
+}
+
+// activeVisit is the one active appointment of a direction.
+func (s *state) activeVisit(direction int) *visit {
+	for i := range s.visits {
+		if s.visits[i].direction == direction && !s.visits[i].cancelled {
+			return &s.visits[i]
+		}
+	}
+	return nil
+}
+
+// cardsOf finds somebody's open card in an institution, and tells whether there is a closed one. An open card counts, even next to a closed one.
+func (s *state) cardsOf(person, lpu int) (open string, closed bool) {
+	for i, card := range s.mkabs {
+		if card.person == person && card.lpu == lpu {
+			if card.closed {
+				closed = true
+			} else {
+				open = label("K", i)
+			}
+		}
+	}
+	for _, card := range s.made {
+		if card.person == person && card.lpu == lpu {
+			open = madeMkab(card)
+		}
+	}
+	return open, closed
+}
+
+func madeMkab(card mkab) string {
+	return fmt.Sprintf("K(%s,%s)", label("P", card.person), label("L", card.lpu))
+}
+
+func (s *state) zone(lpu int) *time.Location { return mustZone(s.lpus[lpu].zone) }
+
+// badDates cannot be read as a day or a time, or lie more than 366 days ahead.
+var badDates = []string{"завтра", "2019-02-30", "2020-08-23", "2021-01-01T10:00:00+03:00"}
+
+// readDate reads a date out of schedule: a bare date is that day, a local time is of the institution's zone.
+func readDate(text string, zone *time.Location) (start, end time.Time) {
+	switch {
+	case len(text) == len(time.DateOnly):
+		day := parse(time.DateOnly, text, zone)
+		return day, day.AddDate(0, 0, 1)
+	case strings.HasSuffix(text, "Z") || strings.Contains(text, "+"):
+		start = parse(time.RFC3339, text, zone)
+	default:
+		start = parse("2006-01-02T15:04:05", text, zone)
+	}
+	return start, start
+}
+
+// hasPassed: a bare date of today is fine, a moment that has passed is not.
+func hasPassed(text string, zone *time.Location) bool {
+	if len(text) == len(time.DateOnly) {
+		return text < moment.In(zone).Format(time.DateOnly)
+	}
+	start, _ := readDate(text, zone)
+	return start.Before(moment)
+}
+
+// booked is the answer to a success: the direction as held in the target LPU, with its appointment.
+func (s *state) booked(v visit) string {
+	d := s.directions[v.direction]
+	zone := s.zone(v.request.to)
+	return fmt.Sprintf("booked %s %s %s from %s to %s, card %s, %s to %s, created %s", d.kind, label("D", v.direction), directionNumber(v.direction),
+		label("L", d.from), label("L", v.request.to), v.mkab, v.start.In(zone).Format(time.RFC3339), v.end.In(zone).Format(time.RFC3339),
+		moment.In(zone).Format(time.RFC3339))
+}
+
+func directionNumber(n int) string { return fmt.Sprint("4701-", n) }
+func resourceName(n int) string    { return fmt.Sprint("Ресурс ", n) }
+
+// tables is the state as the database has to show it, a line for each row.
+func (s *state) tables() []string {
+	var lines []string
+	add := func(format string, values ...any) { lines = append(lines, fmt.Sprintf(format, values...)) }
+	for n := range s.slots {
+		taken := 0
+		for _, v := range s.visits {
+			if slices.Contains(v.slots, n) && !v.cancelled {
+				taken++
+			}
+		}
+		add("cell %s: %d taken", label("S", n), taken)
+	}
+	for _, v := range s.visits {
+		for _, n := range v.slots {
+			add("visit %s is in cell %s", v.label, label("S", n))
+		}
+		cancelled := map[bool]string{true: ", cancelled"}[v.cancelled]
+		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s", v.label, label("D", v.direction),
+			label("P", v.request.person), label("R", v.resource), label("L", v.request.to), v.mkab, label("C", v.request.client),
+			utc(v.start), utc(v.end), v.request.place.how == "out", v.request.cito, v.request.comment, cancelled)
+	}
+	for n, d := range s.directions {
+		active := "none"
+		if v := s.activeVisit(n); v != nil {
+			active = v.label
+		}
+		holder := s.mkabs[d.mkab].lpu
+		add("%s in %s: id %d, card %s, visit %s", label("D", n), label("L", holder), originalID(n), label("K", d.mkab), active)
+		for l := range s.lpus {
+			card, id := s.leftCopy(n, l)
+			visit := "none"
+			for _, v := range s.visits {
+				if v.direction == n && v.request.to == l && l != holder {
+					card, visit = v.mkab, "none"
+					if !v.cancelled {
+						visit = v.label
+					}
+				}
+			}
+			if card != "" {
+				add("%s in %s: id %s, card %s, visit %s, a copy from %s, faithful", label("D", n), label("L", l), id, card, visit, label("L", holder))
+			}
+		}
+	}
+	for _, c := range s.claimed {
+		add("claim of %s on %s: %s at %s in %s, %s to %s", label("P", c.person), c.speciality, c.visit, c.resource, label("L", c.lpu), utc(c.start), utc(c.end))
+	}
+	for n, card := range s.mkabs {
+		add("card %s of %s in %s: closed %t, born %s, policies []", label("K", n), label("P", card.person), label("L", card.lpu), card.closed, card.born)
+	}
+	for _, card := range s.made {
+		add("card %s of %s in %s: closed false, born %s, policies [%s]", madeMkab(card), label("P", card.person), label("L", card.lpu), mipBirthDate,
+			s.persons[card.person].policy)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// leftCopy gives the card and the id of a copy that was left in an institution.
+func (w *world) leftCopy(direction, lpu int) (card, id string) {
+	for i, c := range w.copies {
+		if c.direction == direction && c.lpu == lpu {
+			return label("K", c.mkab), fmt.Sprint(copyID(i))
+		}
+	}
+	return "", "new"
+}
+
+// The ids of directions that were there before, below those that Talon gives.
+func originalID(n int) int { return 1 + n }
+func copyID(n int) int     { return 101 + n }
+
+const mipBirthDate = "1980-02-29"
+
+func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func parse(layout, text string, zone *time.Location) time.Time {
+	t, err := time.ParseInLocation(layout, text, zone)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func mustZone(name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		panic(err)
+	}
+	return zone
+}
