@@ -1,9 +1,18 @@
 package app_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/app"
 )
 
 // Promise: a cell that was closed to this client between the check and the write is lost, though it is open to others.
@@ -14,4 +23,80 @@ func TestCellIsClosedToTheClientMeanwhile(t *testing.T) {
 	sc.exec(`UPDATE slot SET flag_access = 32 + 16`)
 	a := sc.attempt()
 	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+}
+
+// Promise: a request that has been answered, whatever the answer, makes room for the next.
+func TestAnsweredRequestsMakeRoom(t *testing.T) {
+	t.Parallel()
+	sc := startWithInFlight(t, 1)
+	for range 3 {
+		sc.attempt(fields{"SlotId": 1}).requireRefusal(t, "slot_not_found")
+		sc.attempt(fields{"Difficulty": 0}).requireRefusal(t, "field_invalid")
+	}
+	a := sc.attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+}
+
+// Promise: a request is answered in its time, whoever does not answer us.
+func TestRequestsAreAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 10)
+	silent := httptestServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then it is seen that the caller has gone
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	sc := start(t, func(c *app.Config) {
+		c.MipURL, c.MipAuthURL = app.Address(silent+"/fhir"), app.Address(silent+"/token")
+		c.Timeout, c.MipTimeout = 500*time.Millisecond, time.Hour
+	}).scene()
+	sc.allowMkab()
+	started := time.Now()
+	a := sc.attempt()
+	require.Less(t, time.Since(started), 20*time.Second)
+	require.Len(t, asked, 1)
+	require.GreaterOrEqual(t, a.StatusCode, 500, "%s", a.raw)
+	require.Zero(t, sc.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1`, sc.to))
+}
+
+// Promise: a client that goes away is in the log as one that has gone: neither a warning nor an error, and no failure of ours.
+func TestClientThatHasGoneInTheLog(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	tx, err := sc.db.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tx.Rollback(context.WithoutCancel(t.Context()))) }()
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	ctx, hangUp := context.WithCancel(t.Context())
+	body, err := json.Marshal(sc.request())
+	require.NoError(t, err)
+	request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(body)).WithContext(ctx)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
+	gone := make(chan error, 1)
+	go func() {
+		response, err := httpClient.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		gone <- err
+	}()
+	sc.waitForBlocked(tx)
+	hangUp()
+	require.ErrorIs(t, <-gone, context.Canceled)
+	sc.stop() // waits for the request
+	var lines []map[string]any
+	for line := range strings.Lines(sc.logs.String()) {
+		var logged map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &logged))
+		if logged["msg"] == "request" {
+			lines = append(lines, logged)
+		}
+	}
+	require.Len(t, lines, 1)
+	require.Equal(t, true, lines[0]["client_gone"])
+	require.Equal(t, "INFO", lines[0]["level"])
+	require.Equal(t, "overloaded", lines[0]["rule"])
+	require.EqualValues(t, http.StatusServiceUnavailable, lines[0]["status"])
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 )
 
@@ -38,7 +39,7 @@ func ask(t *testing.T, ctx context.Context, ready func(context.Context) error, m
 	t.Helper()
 	var log bytes.Buffer
 	handler, err := New(Config{
-		Ready: ready, Now: time.Now, Log: slog.New(slog.NewJSONHandler(&log, nil)), RequestTimeout: time.Minute, MaxInFlight: 1,
+		Ready: ready, Verifier: auth.NewVerifier(nil, "issuer", "talon", time.Now), Now: time.Now, Log: slog.New(slog.NewJSONHandler(&log, nil)), RequestTimeout: time.Minute, MaxInFlight: 1,
 	})
 	require.NoError(t, err)
 	response := httptest.NewRecorder()
@@ -132,6 +133,59 @@ func TestLogLine(t *testing.T) {
 		}
 		logged.RequestID, logged.Duration = uuid.Nil, nil
 		require.Equal(t, line{Level: c.level, Msg: "request", Method: c.method, Route: &c.route, Status: c.status, Rule: c.rule, Cause: c.cause}, logged, c.path)
+	}
+}
+
+// Promise: who is refused for the token is not kept: the server would have to read the rest of the request to go on with the connection.
+func TestRefusedTokenEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	response, _ := ask(t, t.Context(), nil, http.MethodPost, "/appointments")
+	requireError(t, response, booking.TokenMissing)
+	require.Equal(t, "close", response.Header().Get("Connection"))
+}
+
+// Promise: what goes on after a request has been answered, such as a call that was cancelled, sees that request's context and not the next one's.
+func TestContextIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	kept := make(chan context.Context, 1)
+	handler, err := New(Config{
+		Ready:       func(ctx context.Context) error { kept <- ctx; return nil },
+		Log:         slog.New(slog.DiscardHandler),
+		MaxInFlight: 1,
+	})
+	require.NoError(t, err)
+	for range 50 { // the pool of gin does not always give what was just put back
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/health/ready", nil))
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/health/live", nil))
+		require.Equal(t, response.Header().Get("X-Request-ID"), requestID(<-kept).String())
+	}
+}
+
+// Promise: times are answered in whole seconds, as the source does; days as they are.
+func TestTimesInWholeSeconds(t *testing.T) {
+	t.Parallel()
+	at := func(second int) time.Time {
+		return time.Date(2019, 8, 21, 8, 45, second, 999_999_000, time.FixedZone("", 3*60*60))
+	}
+	held := &booking.HeldDirection{
+		Direction:   booking.Direction{Type: booking.Laboratory, CreatedAt: at(1)},
+		Appointment: booking.Appointment{Start: at(2), End: at(3), CreatedAt: at(4)},
+	}
+	laboratory := appointmentResult(held).LaboratoryDirection
+	held.Direction.Type = booking.Consult
+	consult := appointmentResult(held).ConsultDirection
+	for _, appointment := range []api.DirectionAppointment{laboratory.Appointment, consult.Appointment} {
+		for want, got := range map[string]time.Time{
+			`"2019-08-21T08:45:02+03:00"`: appointment.Start,
+			`"2019-08-21T08:45:03+03:00"`: appointment.End,
+			`"2019-08-21T08:45:04+03:00"`: appointment.CreateTime,
+			`"2019-08-21T08:45:01+03:00"`: laboratory.DateCreate,
+		} {
+			text, err := json.Marshal(got)
+			require.NoError(t, err)
+			require.Equal(t, want, string(text))
+		}
 	}
 }
 

@@ -488,3 +488,17 @@ func TestCreateMkabAllOrNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, mkab, again, "the open one, not the closed one before it")
 }
+
+// Promise: even a panic in the middle of a booking leaves nothing of it, and gives the connection back.
+func TestCreatePanics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, store := w.appointment(1), w.store()
+	zone := a.Zone
+	a.Zone = nil // times cannot be told in no zone
+	require.Panics(t, func() { _, _ = store.Create(t.Context(), a) })
+	requireFree(t, store)
+	require.Zero(t, w.written())
+	a.Zone = zone
+	require.NoError(t, create(t, store, a))
+}

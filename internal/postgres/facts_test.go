@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/booking"
@@ -151,8 +153,35 @@ func TestFactsOfCellsInDisorder(t *testing.T) {
 	facts, err := store.Facts(t.Context(), w.patient, w.request(2), moment)
 	require.NoError(t, err)
 	require.Len(t, facts.Slots, 2)
-	require.Equal(t, w.slots[:2], []uuid.UUID{facts.Slots[0].Guid, facts.Slots[1].Guid})
+	require.Equal(t, w.slots[0], facts.Slots[0].Guid)
+	require.Equal(t, w.slots[1], facts.Slots[1].Guid)
 	require.False(t, facts.Slots[0].Reception)
+}
+
+// Promise: the facts are of one moment: a booking that commits while they are read is seen whole or not at all.
+func TestFactsAreOfOneMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store(func(config *pgxpool.Config) { config.MaxConns = 1 })
+	_, err := store.Facts(t.Context(), w.patient, w.request(1), moment) // the connection learns the statements, which needs locks, too
+	require.NoError(t, err)
+	var facts *booking.Facts
+	// The referral is read before the claims of the speciality, and whoever reads those has to wait.
+	err = w.whileBlocked(func() error {
+		var err error
+		facts, err = store.Facts(t.Context(), w.patient, w.request(1), moment)
+		return err
+	}, `LOCK TABLE speciality_claim`, func(tx pgx.Tx, _ int) {
+		_, err := tx.Exec(t.Context(), `UPDATE direction SET appointment_guid = gen_random_uuid()`)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `INSERT INTO speciality_claim SELECT person_guid, '92', gen_random_uuid(), lpu_guid, 'Врач', $1, $1 FROM mkab LIMIT 1`,
+			moment.Add(time.Hour))
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit(t.Context()))
+	})
+	require.NoError(t, err)
+	require.Nil(t, facts.Direction.Appointment)
+	require.Empty(t, facts.Active)
 }
 
 // Promise: an open case of treatment counts in the source and in the target institution, the newest; a closed one, another person's and another
