@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -40,7 +39,7 @@ func FuzzRequestBody(f *testing.F) {
 		}
 		var refusal *booking.Refusal
 		if err != nil {
-			require.True(t, errors.As(err, &refusal), "%v", err)
+			require.ErrorAs(t, err, &refusal)
 			require.GreaterOrEqual(t, refusal.Status, 400)
 			require.Less(t, refusal.Status, 500)
 			require.True(t, utf8.ValidString(refusal.Message))
