@@ -48,7 +48,7 @@ func TestRequestsAreAnsweredInTime(t *testing.T) {
 	}))
 	sc := start(t, func(c *app.Config) {
 		c.MipURL, c.MipAuthURL = app.Address(silent+"/fhir"), app.Address(silent+"/token")
-		c.Timeout, c.MipTimeout = 500*time.Millisecond, time.Hour
+		c.Timeout, c.MipTimeout = 500*time.Millisecond, 40*time.Second
 	}).scene()
 	sc.allowMkab()
 	started := time.Now()
@@ -57,6 +57,19 @@ func TestRequestsAreAnsweredInTime(t *testing.T) {
 	require.Len(t, asked, 1)
 	require.GreaterOrEqual(t, a.StatusCode, 500, "%s", a.raw)
 	require.Zero(t, sc.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1`, sc.to))
+}
+
+// Promise: of several unknown keys the first in the alphabet is named, so that the same request gets the same answer; a long one is cut short.
+func TestUnknownKeysAreNamed(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	a := sc.attempt(fields{"H": 1, "G": 1, "F": 1, "E": 1, "D": 1, "C": 1, "B": 1, "Aa": 1})
+	require.Equal(t, "Поле Aa: неизвестное поле", a.error.Message)
+	long := strings.Repeat("ж", 10_000)
+	a = sc.attempt(fields{long: 1})
+	require.Equal(t, "Поле "+strings.Repeat("ж", 50)+"…: неизвестное поле", a.error.Message)
+	a = sc.book(sc.person, `{"`+long+`":1,"`+long+`":1}`)
+	require.Equal(t, "Тело запроса должно быть корректным объектом JSON: ключ "+strings.Repeat("ж", 50)+"… указан дважды", a.error.Message)
 }
 
 // Promise: a client that goes away is in the log as one that has gone: neither a warning nor an error, and no failure of ours.

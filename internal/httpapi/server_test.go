@@ -162,6 +162,24 @@ func TestContextIsNotUsedAgain(t *testing.T) {
 	}
 }
 
+// Promise: out of schedule there are no cells to be adjacent: Difficulty is not asked.
+func TestDifficultyOutOfSchedule(t *testing.T) {
+	t.Parallel()
+	guid := uuid.New()
+	body := &api.AppointmentRequest{
+		DirectionGUID: guid, DirectionType: "consult", LpuFromGUID: guid, LpuToGUID: guid,
+		OutOfSchedule: new(true), DocPrvdGUID: new(guid.String()), Date: new("2019-08-21"), Difficulty: new(int32(3)),
+	}
+	now := time.Date(2019, 8, 20, 12, 0, 0, 0, time.UTC)
+	wanted, refusal := bookingRequest(body, now)
+	require.Nil(t, refusal)
+	require.Equal(t, 1, wanted.Difficulty)
+	body.OutOfSchedule, body.SlotID = nil, new(int64(1))
+	wanted, refusal = bookingRequest(body, now)
+	require.Nil(t, refusal)
+	require.Equal(t, 3, wanted.Difficulty)
+}
+
 // Promise: times are answered in whole seconds, as the source does; days as they are.
 func TestTimesInWholeSeconds(t *testing.T) {
 	t.Parallel()

@@ -209,6 +209,15 @@ func TestCreateGuardsTheFacts(t *testing.T) {
 	}
 }
 
+// Promise: the cells of a complex slot may be kept for different groups, as long as the patient is of each.
+func TestCreateOfCellsKeptForGroups(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`UPDATE mkab SET disabled = true`)
+	w.exec(`UPDATE slot SET restriction = (ARRAY['none', 'adults', 'disabled'])[id - 100]::slot_restriction`)
+	require.NoError(t, create(t, w.store(), w.appointment(3)))
+}
+
 // Promise: every cell of a complex slot counts, the ones in the middle, too.
 func TestCreateGuardsTheMiddle(t *testing.T) {
 	t.Parallel()
