@@ -63,10 +63,12 @@ func TestRequestsAreAnsweredInTime(t *testing.T) {
 func TestUnknownKeysAreNamed(t *testing.T) {
 	t.Parallel()
 	sc := start(t).scene()
-	a := sc.attempt(fields{"H": 1, "G": 1, "F": 1, "E": 1, "D": 1, "C": 1, "B": 1, "Aa": 1})
-	require.Equal(t, "Поле Aa: неизвестное поле", a.error.Message)
+	for range 20 {
+		a := sc.attempt(fields{"H": 1, "G": 1, "F": 1, "E": 1, "D": 1, "C": 1, "B": 1, "Aa": 1})
+		require.Equal(t, "Поле Aa: неизвестное поле", a.error.Message)
+	}
 	long := strings.Repeat("ж", 10_000)
-	a = sc.attempt(fields{long: 1})
+	a := sc.attempt(fields{long: 1})
 	require.Equal(t, "Поле "+strings.Repeat("ж", 50)+"…: неизвестное поле", a.error.Message)
 	a = sc.book(sc.person, `{"`+long+`":1,"`+long+`":1}`)
 	require.Equal(t, "Тело запроса должно быть корректным объектом JSON: ключ "+strings.Repeat("ж", 50)+"… указан дважды", a.error.Message)
