@@ -36,6 +36,7 @@ var (
 		"53",    // out of connections, memory or disk
 		"57014", // the statement ran into its time-out
 		"25P03", // the transaction ran into its time-out
+		"55P03", // the statement waited for a lock longer than lock_timeout, which the address or the role may set
 	}
 )
 

@@ -43,6 +43,12 @@ func TestFailuresOfCreate(t *testing.T) {
 			defer end()
 			return store, create(w.t, store, a)
 		}},
+		"lock time-out": {booking.Overloaded, "55P03", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+			store := w.store(count, runtime("lock_timeout", "300ms"))
+			_, end := w.hold(cells)
+			defer end()
+			return store, create(w.t, store, a)
+		}},
 		"idle in transaction": {booking.Overloaded, "25P03", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
 			store := w.storeAt(w.url, soon, count, asOverTCP, beforeCommit(func(conn *pgx.Conn) { w.gone(conn) }))
 			return store, create(w.t, store, a)
