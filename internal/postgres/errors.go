@@ -21,13 +21,12 @@ var refusedByConstraint = map[string]booking.Name{
 	"direction_id": booking.DatabaseUnavailable,
 }
 
-// SQLSTATEs (or their class, of two characters) that say «not now» rather than «never».
+// SQLSTATEs (or their class, of two characters) that say «not now» rather than «never». While we connect, any that is not of the overloaded says it.
 var (
 	unavailableStates = []string{
 		"08",    // connection exceptions
 		"57P01", // the server is being shut down, or an administrator ended the connection
 		"57P02", // the server is recovering from a crash of one of its processes
-		"57P03", // the server is starting up
 		"25006", // read-only: a failover made this server a standby
 		"40001", // serialization failure
 		"40P01", // deadlock
@@ -52,23 +51,20 @@ func refused(err error) error {
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return booking.Refuse(booking.Overloaded).Because(err)
+	// Before the next case: a server that is out of connections says so while we connect.
+	case errors.As(err, &answer) && hasState(answer, overloadedStates):
+		return booking.Refuse(booking.Overloaded).Because(discreet(err, answer))
 	case errors.As(err, &connect), isBroken(err):
 		return booking.Refuse(booking.DatabaseUnavailable).Because(err)
-	case !errors.As(err, &answer):
+	case answer == nil:
 		return err
 	}
-	cause := discreet(answer)
-	if errors.Is(err, errMaybeDone) {
-		cause = fmt.Errorf("%w: %w", errMaybeDone, cause)
-	}
+	cause := discreet(err, answer)
 	if name, ok := refusedByConstraint[answer.ConstraintName]; ok {
 		return booking.Refuse(name).Because(cause)
 	}
 	if hasState(answer, unavailableStates) {
 		return booking.Refuse(booking.DatabaseUnavailable).Because(cause)
-	}
-	if hasState(answer, overloadedStates) {
-		return booking.Refuse(booking.Overloaded).Because(cause)
 	}
 	return cause
 }
@@ -77,13 +73,17 @@ func refused(err error) error {
 var talkativeStates = []string{"22", "23", "44", "P0"}
 
 // discreet says for the log what the database answered, without a patient's data.
-func discreet(answer *pgconn.PgError) error {
+func discreet(err error, answer *pgconn.PgError) error {
 	message := answer.Message
 	if hasState(answer, talkativeStates) {
 		message = "message withheld"
 	}
-	return fmt.Errorf("the database answered SQLSTATE %s (table %q, column %q, constraint %q): %s",
+	cause := fmt.Errorf("the database answered SQLSTATE %s (table %q, column %q, constraint %q): %s",
 		answer.Code, answer.TableName, answer.ColumnName, answer.ConstraintName, message)
+	if errors.Is(err, errMaybeDone) {
+		return fmt.Errorf("%w: %w", errMaybeDone, cause)
+	}
+	return cause
 }
 
 // isBroken tells whether the connection was lost on the way.

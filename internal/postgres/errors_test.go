@@ -457,13 +457,15 @@ func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 	requireFree(t, store)
 }
 
-// Promise: a database that cannot be reached, or does not let us in, is unavailable, whoever asks; the password is in no error.
+// Promise: a database that cannot be reached, or does not let us in, is unavailable, whoever asks, and is asked again; one that has no connection left
+// is overloaded, and is left alone. The password is in no error.
 func TestDatabaseCannotBeReached(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
 	w := newWorldIn(t, cluster.URL("postgres"))
 	a := w.appointment(1)
 	w.exec(`CREATE ROLE patient LOGIN PASSWORD 'right'`)
+	w.exec(`CREATE ROLE crowd LOGIN CONNECTION LIMIT 0`)
 	w.requirePassword("patient")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -476,18 +478,30 @@ func TestDatabaseCannotBeReached(t *testing.T) {
 		u.RawQuery = query.Encode()
 		return u.String()
 	}
-	for name, database := range map[string]string{
-		"nobody listens":   "postgres://talon:pa55word@" + listener.Addr().String() + "/postgres",
-		"no such socket":   address(func(_ *url.URL, query url.Values) { query.Set("host", t.TempDir()) }),
-		"no such role":     address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("nobody", "pa55word") }),
-		"no such database": address(func(u *url.URL, _ url.Values) { u.Path = "/none" }),
-		"a wrong password": address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("patient", "pa55word") }),
+	for name, c := range map[string]struct {
+		rule     booking.Name
+		connects int
+		database string
+	}{
+		"nobody listens":     {booking.DatabaseUnavailable, tries, "postgres://talon:pa55word@" + listener.Addr().String() + "/postgres"},
+		"no such socket":     {booking.DatabaseUnavailable, tries, address(func(_ *url.URL, query url.Values) { query.Set("host", t.TempDir()) })},
+		"no such role":       {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("nobody", "pa55word") })},
+		"no such database":   {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) { u.Path = "/none" })},
+		"a wrong password":   {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("patient", "pa55word") })},
+		"no connection left": {booking.Overloaded, 1, address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("crowd", "pa55word") })},
 	} {
-		store := w.storeAt(database, time.Second)
+		connects := 0
+		store := w.storeAt(c.database, time.Second, func(config *pgxpool.Config) {
+			config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {
+				connects++
+				return nil
+			}
+		})
 		for _, err := range store.everyCall(t, w, a) {
-			requireRefused(t, err, booking.DatabaseUnavailable)
+			requireRefused(t, err, c.rule)
 			require.NotContains(t, err.Error(), "pa55word", name)
 		}
+		require.Equal(t, 4*c.connects+1, connects, "%s: all but the health check", name)
 		requireFree(t, store)
 	}
 	require.Zero(t, w.written())
