@@ -21,7 +21,7 @@ import (
 // The statements lock in one order (referral, speciality, cells by their time), so that bookings wait for each other but do not deadlock. After a
 // statement that lost a race the others still run; the rollback undoes them.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
-	return retry(ctx, func() (*booking.HeldDirection, error) { return s.create(ctx, a) })
+	return retry(ctx, s.pool.Reset, func() (*booking.HeldDirection, error) { return s.create(ctx, a) })
 }
 
 func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {

@@ -63,10 +63,17 @@ func refused(err error) error {
 	if name, ok := refusedByConstraint[answer.ConstraintName]; ok {
 		return booking.Refuse(name).Because(cause)
 	}
-	if hasState(answer, unavailableStates) {
+	if hasState(answer, unavailableStates) || outlived(err) {
 		return booking.Refuse(booking.DatabaseUnavailable).Because(cause)
 	}
 	return cause
+}
+
+// outlived tells whether the database has changed under its connections, so that only new ones can help: a migration changed a type that a prepared
+// statement answers. The state says much else, too, and the message comes in the server's language; the routine does not.
+func outlived(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
 }
 
 // talkativeStates are those whose messages quote what was stored or sent, a patient's data perhaps: bad data, constraints, and what triggers raise.

@@ -261,6 +261,45 @@ func (c *losesCommit) Read(data []byte) (int, error) {
 	return c.Conn.Read(data)
 }
 
+// Promise: a migration that changes a type goes unnoticed by a service that runs meanwhile, however many of its connections have prepared the statements.
+func TestMigrationChangesATypeMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(w *world, store *Store, a booking.NewAppointment) error{
+		"facts": func(w *world, store *Store, _ booking.NewAppointment) error {
+			_, err := store.Facts(w.t.Context(), w.patient, w.request(1), moment)
+			return err
+		},
+		"booking": func(w *world, store *Store, a booking.NewAppointment) error { return create(w.t, store, a) },
+		"person": func(w *world, store *Store, _ booking.NewAppointment) error {
+			_, err := store.MipPersonGet(w.t.Context(), w.patient.Person)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.exec(`INSERT INTO mip_person VALUES ($1)`, w.patient.Person)
+			store := w.store(func(config *pgxpool.Config) { config.MaxConns = 2 * tries })
+			conns := make([]*pgxpool.Conn, 2*tries)
+			for i := range conns {
+				require.NoError(t, call(w, store, w.appointment(1)))
+				w.exec(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim;
+					UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+				var err error
+				conns[i], err = store.pool.Acquire(t.Context()) // so that the next call makes another
+				require.NoError(t, err)
+			}
+			require.EqualValues(t, len(conns), store.pool.Stat().NewConnsCount())
+			for _, conn := range conns {
+				conn.Release()
+			}
+			w.exec(`ALTER TABLE direction ALTER reason TYPE varchar`)
+			w.exec(`ALTER TABLE mip_person_data ALTER surname TYPE varchar`)
+			require.NoError(t, call(w, store, w.appointment(1)))
+		})
+	}
+}
+
 // cells locks the cells.
 const cells = `SELECT FROM slot FOR UPDATE`
 
@@ -430,6 +469,9 @@ func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 		{"42703", `column "tap"`, []string{
 			`ALTER TABLE appointment DROP CONSTRAINT secret`, trigger + `'BEGIN PERFORM tap FROM mkab; RETURN NEW; END'`,
 			`CREATE TRIGGER fail BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION fail()`,
+		}, "тайна"},
+		{"0A000", "cached plan must not change result type", []string{
+			trigger + `'BEGIN RAISE feature_not_supported USING MESSAGE = ''cached plan must not change result type''; END'`,
 		}, "тайна"},
 		{"P0001", "message withheld", []string{trigger + `'BEGIN RAISE EXCEPTION ''no room for %'', NEW.comment; END'`}, "тайна"},
 	} {

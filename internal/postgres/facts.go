@@ -14,7 +14,7 @@ import (
 // Facts implements booking.Store. Each statement is about one institution or one person, so that each would be answered by one machine of a
 // distributed database. All see one snapshot: between two of them another booking may commit, and half of it would be refused by the wrong rule.
 func (s *Store) Facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
-	return retry(ctx, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, now) })
+	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, now) })
 }
 
 func (s *Store) facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {

@@ -18,13 +18,17 @@ const (
 	longPause  = 200 * time.Millisecond
 )
 
-// retry repeats what the database could not do just now: a deadlock, a serialization failure, a connection lost, a failover. do must not have changed
-// anything when it answers such an error; one that may have is wrapped in errMaybeDone and not repeated.
-func retry[T any](ctx context.Context, do func() (T, error)) (T, error) {
+// retry repeats what the database could not do just now: a deadlock, a serialization failure, a connection lost, a failover, a migration. do must not have
+// changed anything when it answers such an error; one that may have is wrapped in errMaybeDone and not repeated. Where only a new connection can help it
+// resets the pool first, as the idle ones that the next try might get are no better.
+func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = firstPause, longPause
 	result, err := backoff.Retry(ctx, func() (T, error) {
 		result, err := do()
+		if outlived(err) {
+			reset()
+		}
 		err = refused(err)
 		var refusal *booking.Refusal
 		passing := errors.As(err, &refusal) && refusal.Rule == booking.DatabaseUnavailable && !errors.Is(err, errMaybeDone)

@@ -39,7 +39,7 @@ func TestRetry(t *testing.T) {
 		"perhaps done":                {[]error{fmt.Errorf("%w: %w", errMaybeDone, io.EOF), nil}, 1, errMaybeDone, booking.DatabaseUnavailable},
 	} {
 		tries := 0
-		result, err := retry(t.Context(), func() (int, error) {
+		result, err := retry(t.Context(), noReset(t), func() (int, error) {
 			tries++
 			return tries, c.answers[tries-1]
 		})
@@ -60,12 +60,17 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// noReset holds that new connections would be no better.
+func noReset(t *testing.T) func() {
+	return func() { t.Error("the pool was reset") }
+}
+
 // Promise: nothing is tried again for a client that has gone or whose time is over, and the answer says which.
 func TestRetryEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
 	tries := 0
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := retry(ctx, func() (int, error) {
+	_, err := retry(ctx, noReset(t), func() (int, error) {
 		tries++
 		cancel()
 		return 0, io.EOF
@@ -73,7 +78,7 @@ func TestRetryEndsWithTheRequest(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	_, err = retry(ctx, func() (int, error) {
+	_, err = retry(ctx, noReset(t), func() (int, error) {
 		tries++
 		<-ctx.Done()
 		return 0, io.EOF

@@ -79,7 +79,7 @@ func (s *Store) Ready(ctx context.Context) error {
 // CreateMkab implements booking.Store.
 func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
 	// To repeat it does no harm: a card that was made after all is found.
-	return retry(ctx, func() (*booking.Mkab, error) { return s.createMkab(ctx, lpu, person, now) })
+	return retry(ctx, s.pool.Reset, func() (*booking.Mkab, error) { return s.createMkab(ctx, lpu, person, now) })
 }
 
 func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
@@ -126,5 +126,5 @@ func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 
 // MipPersonGet reads a person of the local master patient index. No row answers pgx.ErrNoRows.
 func (s *Store) MipPersonGet(ctx context.Context, guid uuid.UUID) (db.MipPersonGetRow, error) {
-	return retry(ctx, func() (db.MipPersonGetRow, error) { return db.New(s.pool).MipPersonGet(ctx, guid) })
+	return retry(ctx, s.pool.Reset, func() (db.MipPersonGetRow, error) { return db.New(s.pool).MipPersonGet(ctx, guid) })
 }
