@@ -27,7 +27,6 @@ var (
 		"08",    // connection exceptions
 		"57P01", // the server is being shut down, or an administrator ended the connection
 		"57P02", // the server is recovering from a crash of one of its processes
-		"25006", // read-only: a failover made this server a standby
 		"40001", // serialization failure
 		"40P01", // deadlock
 	}
@@ -69,11 +68,20 @@ func refused(err error) error {
 	return cause
 }
 
-// outlived tells whether the database has changed under its connections, so that only new ones can help: a migration changed a type that a prepared
-// statement answers. The state says much else, too, and the message comes in the server's language; the routine does not.
+// outlived tells whether the database has changed under its connections, so that only new ones can help.
 func outlived(err error) bool {
 	var answer *pgconn.PgError
-	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.Code {
+	case "25006": // read-only: a failover made this server a standby
+		return true
+	case "0A000": // a migration changed a type that a prepared statement answers; the routine tells it from all else that is not supported
+		return answer.Routine == "RevalidateCachedQuery"
+	default:
+		return false
+	}
 }
 
 // talkativeStates are those whose messages quote what was stored or sent, a patient's data perhaps: bad data, constraints, and what triggers raise.

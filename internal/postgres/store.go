@@ -71,6 +71,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		return fmt.Errorf("ask the database: %w", refused(err))
 	}
 	if !writable {
+		s.pool.Reset() // or the connection might go on asking the standby when the address leads elsewhere
 		return booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the database is a standby"))
 	}
 	return nil

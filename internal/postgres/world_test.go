@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +155,19 @@ func (w *world) storeAt(url string, timeout time.Duration, changes ...func(*pgxp
 // runtime changes a run-time parameter of every connection.
 func runtime(name, value string) func(*pgxpool.Config) {
 	return func(config *pgxpool.Config) { config.ConnConfig.RuntimeParams[name] = value }
+}
+
+// atFirst changes a run-time parameter of the first connections: those to another server than the later ones.
+func atFirst(connections int64, name, value string) func(*pgxpool.Config) {
+	var made atomic.Int64
+	return func(config *pgxpool.Config) {
+		config.BeforeConnect = func(_ context.Context, config *pgx.ConnConfig) error {
+			if made.Add(1) <= connections {
+				config.RuntimeParams[name] = value
+			}
+			return nil
+		}
+	}
 }
 
 // facts reads the facts of the booking that the world allows.
