@@ -164,7 +164,7 @@ const (
 	Female Sex = "female"
 )
 
-// access is the client's mask for this request.
+// access is the client's mask for this request. It needs aTarget.
 func (f *Facts) access() Access {
 	if f.Request.LpuFrom == f.Request.LpuTo {
 		return f.Target.Rights.SameLpu
@@ -173,6 +173,7 @@ func (f *Facts) access() Access {
 }
 
 // visit gives the start and end of the visit in the target's zone: of the chosen cell and the last one taken, or of the date asked for.
+// It needs aTarget and aPlace.
 func (f *Facts) visit() (start, end time.Time) {
 	if out := f.Request.Place.OutOfSchedule; out != nil {
 		return out.Date.In(f.Target.Zone)
@@ -180,7 +181,7 @@ func (f *Facts) visit() (start, end time.Time) {
 	return f.Slots[0].Start.In(f.Target.Zone), f.Slots[len(f.Slots)-1].End.In(f.Target.Zone)
 }
 
-// age is the patient's on the day of the visit, in whole years.
+// age is the patient's on the day of the visit, in whole years. It needs what visit does, and aDirection.
 func (f *Facts) age() int {
 	start, _ := f.visit()
 	years := start.Year() - f.Direction.BirthDate.Year()

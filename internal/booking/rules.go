@@ -93,6 +93,7 @@ const (
 	aDirection need = 1 << iota
 	aTarget
 	aSlot
+	aPlace // a cell, or a visit out of schedule
 	aResource
 	aPerson
 )
@@ -117,16 +118,23 @@ func Check(f *Facts) *Refusal {
 
 func firstRefusal(rules []Rule, f *Facts) *Refusal {
 	has := f.has()
-	for _, rule := range rules {
-		if rule.refuses == nil || rule.needs&^has != 0 || !rule.refuses(f) {
-			continue
+	for i := range rules {
+		if refusal := rules[i].check(f, has); refusal != nil {
+			return refusal
 		}
-		if rule.values == nil {
-			return rule.refuse()
-		}
-		return rule.refuse(rule.values(f)...)
 	}
 	return nil
+}
+
+// check answers the row's own refusal, whatever the other rows say, or nil where it allows the facts or does not apply to them.
+func (r *Rule) check(f *Facts, has need) *Refusal {
+	if r.refuses == nil || r.needs&^has != 0 || !r.refuses(f) {
+		return nil
+	}
+	if r.values == nil {
+		return r.refuse()
+	}
+	return r.refuse(r.values(f)...)
 }
 
 func (f *Facts) has() need {
@@ -138,7 +146,10 @@ func (f *Facts) has() need {
 		has |= aTarget
 	}
 	if len(f.Slots) > 0 {
-		has |= aSlot
+		has |= aSlot | aPlace
+	}
+	if f.Request.Place.OutOfSchedule != nil {
+		has |= aPlace
 	}
 	if f.Resource != nil {
 		has |= aResource
@@ -221,7 +232,7 @@ var slotRules = []Rule{
 	},
 	{
 		Name: SlotTimePassed, Status: 400, Code: "4000", Type: TypeValidation, Message: "У выбранной ячейки расписания прошло время начала приема.",
-		needs: aTarget,
+		needs: aTarget | aPlace,
 		refuses: func(f *Facts) bool {
 			if out := f.Request.Place.OutOfSchedule; out != nil {
 				return out.Date.passed(f.Target.Zone, f.Now)
@@ -231,7 +242,7 @@ var slotRules = []Rule{
 	},
 	{
 		Name: SlotAccessDenied, Status: 400, Code: "4000", Type: TypeValidation, Message: "У вас не хватает прав для записи в выбранную ячейку расписания.",
-		needs: aTarget,
+		needs: aTarget | aPlace,
 		refuses: func(f *Facts) bool {
 			if f.Request.Place.OutOfSchedule != nil {
 				return !f.Target.Rights.OutOfSchedule

@@ -320,6 +320,52 @@ func TestOrderOfRules(t *testing.T) {
 	}
 }
 
+// Promise: each row can be asked by itself, whatever facts are missing and whatever other rules are broken.
+func TestEachRuleWithoutFacts(t *testing.T) {
+	t.Parallel()
+	missing := []func(*Facts){
+		func(f *Facts) { f.Direction = nil },
+		func(f *Facts) { f.Target = nil },
+		func(f *Facts) { f.Slots = nil },
+		func(f *Facts) { f.Resource = nil },
+		func(f *Facts) { f.Mkab = nil },
+		func(f *Facts) { f.TapOpened = nil },
+		func(f *Facts) { f.Active = nil },
+		func(f *Facts) { f.Person = nil },
+	}
+	refused := map[Name]bool{}
+	ask := func(base func() *Facts, breaks func(*Facts), without int, where string) {
+		facts := base()
+		facts.TapOpened = new(day("2019-08-13"))
+		breaks(facts)
+		for i, remove := range missing {
+			if without&(1<<i) != 0 {
+				remove(facts)
+			}
+		}
+		var row Name
+		defer func() {
+			require.Nil(t, recover(), "%s, without %08b: %s", where, without, row)
+		}()
+		for i := range Rules {
+			row = Rules[i].Name
+			if refusal := Rules[i].check(facts, facts.has()); refusal != nil {
+				require.Equal(t, row, refusal.Rule)
+				refused[row] = true
+			}
+		}
+	}
+	for _, b := range breakers {
+		for without := range 1 << len(missing) {
+			ask(allowed, b.cell, without, "cell: "+string(b.rule))
+			if b.outOfSchedule != nil {
+				ask(allowedOutOfSchedule, b.outOfSchedule, without, "out of schedule: "+string(b.rule))
+			}
+		}
+	}
+	require.Len(t, refused, len(breakers), "each rule has refused")
+}
+
 func requireRefused(t *testing.T, f *Facts, rule Name, where ...any) {
 	t.Helper()
 	refusal := Check(f)
