@@ -16,6 +16,8 @@ WITH locked AS (
     WHERE s.lpu_guid = @lpu_guid AND s.guid = locked.guid
         AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & @access::integer <> 0
         AND s.start_at >= @created_at AND s.start_at >= @start_at AND s.end_at <= @end_at
+        -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
+        AND s.start_at < @end_at
         AND s.resource_guid = @resource_guid AND s.restriction::text = ANY(@restrictions::text[])
         AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
     RETURNING s.guid, s.start_at, s.end_at

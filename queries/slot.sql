@@ -1,5 +1,6 @@
 -- name: SlotFacts :batchmany
--- A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all; in order of time.
+-- A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all, and those that begin with the last; in order
+-- of time.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
     b.reception,
@@ -11,8 +12,9 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-    ORDER BY cell.start_at, cell.guid
-    LIMIT @most
+    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
+    ORDER BY cell.start_at
+    FETCH FIRST (@most) ROWS WITH TIES
 ) s
 JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = @lpu_guid

@@ -33,6 +33,8 @@ WITH locked AS (
     WHERE s.lpu_guid = $2 AND s.guid = locked.guid
         AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & $3::integer <> 0
         AND s.start_at >= $4 AND s.start_at >= $5 AND s.end_at <= $6
+        -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
+        AND s.start_at < $6
         AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
         AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
     RETURNING s.guid, s.start_at, s.end_at
@@ -157,6 +159,8 @@ type AppointmentCreateRow struct {
 //	    WHERE s.lpu_guid = $2 AND s.guid = locked.guid
 //	        AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & $3::integer <> 0
 //	        AND s.start_at >= $4 AND s.start_at >= $5 AND s.end_at <= $6
+//	        -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
+//	        AND s.start_at < $6
 //	        AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
 //	        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
 //	    RETURNING s.guid, s.start_at, s.end_at
@@ -839,8 +843,9 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-    ORDER BY cell.start_at, cell.guid
-    LIMIT $1
+    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
+    ORDER BY cell.start_at
+    FETCH FIRST ($1) ROWS WITH TIES
 ) s
 JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = $2
@@ -878,7 +883,8 @@ type SlotFactsRow struct {
 	ResourceActive         bool
 }
 
-// A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all; in order of time.
+// A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all, and those that begin with the last; in order
+// of time.
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
@@ -891,8 +897,9 @@ type SlotFactsRow struct {
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
 //	        AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-//	    ORDER BY cell.start_at, cell.guid
-//	    LIMIT $1
+//	    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
+//	    ORDER BY cell.start_at
+//	    FETCH FIRST ($1) ROWS WITH TIES
 //	) s
 //	JOIN busy_type b ON b.code = s.busy_type
 //	WHERE chosen.lpu_guid = $2
