@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"golang.org/x/sync/errgroup"
 
 	"talon.example/migrations"
@@ -88,6 +89,7 @@ func fill(ctx context.Context, url string, region Region, progress io.Writer) er
 	config.MaxConns = loaders
 	config.ConnConfig.RuntimeParams["maintenance_work_mem"] = "512MB"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap()) // otherwise each guid goes through its text
 		types, err := conn.LoadTypes(ctx, []string{"resource_kind", "slot_restriction", "sex", "direction_type"})
 		if err == nil {
 			conn.TypeMap().RegisterTypes(types)
@@ -295,22 +297,22 @@ func (r Region) tables() []table {
 				}
 			},
 		},
-		{"mip_person", []string{"guid"}, r.Persons + rushReferrals, func(n int64) []any { return []any{guid(kindPerson, n)} }},
+		{"mip_person", []string{"guid"}, r.Persons + r.Rushers, func(n int64) []any { return []any{guid(kindPerson, n)} }},
 		{
 			"mip_person_data", []string{"person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "policy_number"},
-			r.Persons + rushReferrals, func(n int64) []any {
+			r.Persons + r.Rushers, func(n int64) []any {
 				return []any{guid(kindPerson, n), "Пациент", "Номер " + strconv.FormatInt(n, 10), "Нагрузочный", born, "female", snils(n), policy(n)}
 			},
 		},
-		{"mkab", cardColumns, r.Persons + rushReferrals, func(n int64) []any { return card(kindHome, r.homeOf(n), n) }},
-		{"mkab", cardColumns, r.Referrals + rushReferrals, func(n int64) []any {
+		{"mkab", cardColumns, r.Persons + r.Rushers, func(n int64) []any { return card(kindHome, r.homeOf(n), n) }},
+		{"mkab", cardColumns, r.Referrals + r.Rushers, func(n int64) []any {
 			b := r.ofReferral(n)
 			return card(kindAway, b.To, b.Person)
 		}},
-		{"mkab_policy", policyColumns, r.Persons + rushReferrals, func(n int64) []any {
+		{"mkab_policy", policyColumns, r.Persons + r.Rushers, func(n int64) []any {
 			return []any{guid(kindLpu, r.homeOf(n)), guid(kindHome, n), policy(n)}
 		}},
-		{"mkab_policy", policyColumns, r.Referrals + rushReferrals, func(n int64) []any {
+		{"mkab_policy", policyColumns, r.Referrals + r.Rushers, func(n int64) []any {
 			b := r.ofReferral(n)
 			return []any{guid(kindLpu, b.To), guid(kindAway, b.Person), policy(b.Person)}
 		}},
@@ -322,7 +324,7 @@ func (r Region) tables() []table {
 			"direction", []string{
 				"lpu_guid", "guid", "id", "type", "number", "date", "date_end", "created_at", "doc_prvd_sender_guid", "mkab_guid", "reason", "speciality_code",
 				"speciality_name", "mkb_code", "mkb_name", "lpu_from_guid", "lpu_to_guid",
-			}, r.Referrals + rushReferrals, func(n int64) []any {
+			}, r.Referrals + r.Rushers, func(n int64) []any {
 				b := r.ofReferral(n)
 				from := guid(kindLpu, b.From)
 				return []any{

@@ -36,7 +36,7 @@ var moscow = time.FixedZone("MSK", 3*60*60)
 
 // Region is the arithmetic of the data set: every row is a function of its number, so that the data are the same each time, and so that pgbench,
 // which computes with integers alone, finds the same rows. Besides what its size says, a region has one more institution with one resource, the
-// popular one, and rushReferrals patients with a referral there.
+// popular one, and Rushers patients with a referral there.
 type Region struct {
 	Scale     float64
 	FirstDay  time.Time // 08:00 of the first day of all schedules
@@ -44,6 +44,7 @@ type Region struct {
 	Resources int64
 	Referrals int64
 	Persons   int64
+	Rushers   int64
 }
 
 // NewRegion is a region of a size, 1 being 200 institutions, 20,000 resources, 10 million cells, 1 million referrals and 2 million persons. Its
@@ -58,6 +59,7 @@ func NewRegion(scale float64, today time.Time) Region {
 		Resources: part(20_000, 100),
 		Referrals: part(1_000_000, 5_000),
 		Persons:   part(2_000_000, 10_000),
+		Rushers:   rushReferrals,
 	}
 }
 

@@ -18,7 +18,7 @@ type site struct {
 	postmaster process
 	service    *service
 	script     script
-	wholeScans []string // growing tables that a statement of a booking would read as a whole
+	wholeScans []string // the queries of the service that would read a growing table as a whole, with the table
 	next       int64    // the first booking that no measurement has used yet
 }
 
@@ -48,11 +48,10 @@ func openSite(ctx context.Context, server *server, program string, region Region
 	if err := s.reset(ctx); err != nil {
 		return nil, err
 	}
-	var trips [][]statement
-	if s.script, trips, err = recordScript(ctx, s.url, region); err != nil {
+	if s.script, _, err = recordScript(ctx, s.url, region); err != nil {
 		return nil, err
 	}
-	if s.wholeScans, err = wholeScans(ctx, s.conn, trips); err != nil {
+	if s.wholeScans, err = wholeScans(ctx, s.conn); err != nil {
 		return nil, err
 	}
 	if program != "" {
