@@ -45,7 +45,7 @@ type NewAppointment struct {
 }
 
 // HeldDirection is a referral as the target institution holds it, with its appointment: the answer to a booking. Times are in that
-// institution's zone, days are its midnights.
+// institution's zone, days are their first moments in it.
 type HeldDirection struct {
 	ID          int64 // in the target institution's own list
 	Direction   Direction

@@ -1,6 +1,7 @@
 package booking
 
 import (
+	"sort"
 	"time"
 
 	"github.com/google/uuid"
@@ -103,14 +104,14 @@ func ParseVisitDate(text string, now time.Time) (VisitDate, *Refusal) {
 	return VisitDate{}, InvalidField("Date", "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)")
 }
 
-// In gives the visit's start and end in the institution's zone. A day lasts from its midnight to the next; the length of a visit at a
+// In gives the visit's start and end in the institution's zone. A day lasts until the next one starts; the length of a visit at a
 // given time is not known, so that it ends as it starts.
 func (d VisitDate) In(zone *time.Location) (start, end time.Time) {
-	y, m, day := d.reading.Date()
 	switch d.form {
 	case aDay:
-		return time.Date(y, m, day, 0, 0, 0, 0, zone), time.Date(y, m, day+1, 0, 0, 0, 0, zone)
+		return StartOfDay(d.reading, zone), StartOfDay(d.reading.AddDate(0, 0, 1), zone)
 	case aLocalTime:
+		y, m, day := d.reading.Date()
 		hour, minute, second := d.reading.Clock()
 		start = time.Date(y, m, day, hour, minute, second, 0, zone)
 		return start, start
@@ -127,4 +128,20 @@ func (d VisitDate) passed(zone *time.Location, now time.Time) bool {
 		return !end.After(now)
 	}
 	return start.Before(now)
+}
+
+// farthestFromUTC is more than any clock ever was.
+const farthestFromUTC = 16 * time.Hour
+
+// StartOfDay gives the first moment of a day in a zone. That is its midnight, but where the clocks skip midnight, or show it twice, time.Date may answer
+// a moment of the day before, or the second of the two.
+func StartOfDay(day time.Time, zone *time.Location) time.Time {
+	y, m, d := day.Date()
+	midnight := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	earliest := midnight.Add(-farthestFromUTC).In(zone)
+	seconds := sort.Search(int(2*farthestFromUTC/time.Second), func(n int) bool {
+		y, m, d := earliest.Add(time.Duration(n) * time.Second).Date()
+		return !time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Before(midnight)
+	})
+	return earliest.Add(time.Duration(seconds) * time.Second)
 }

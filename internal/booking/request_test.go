@@ -55,6 +55,37 @@ func TestVisitDates(t *testing.T) {
 	}
 }
 
+// Promise: a day begins with its first moment and ends with the next day's, also where the clocks skip midnight, show it twice, or skip the day.
+func TestDaysWithoutMidnight(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, zone, start, end string }{
+		{"2018-11-03", "America/Sao_Paulo", "2018-11-03T00:00:00-03:00", "2018-11-04T01:00:00-02:00"},
+		{"2018-11-04", "America/Sao_Paulo", "2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"},
+		{"2023-04-27", "Africa/Cairo", "2023-04-27T00:00:00+02:00", "2023-04-28T01:00:00+03:00"},
+		{"2023-04-28", "Africa/Cairo", "2023-04-28T01:00:00+03:00", "2023-04-29T00:00:00+03:00"},
+		{"2022-03-27", "Asia/Beirut", "2022-03-27T01:00:00+03:00", "2022-03-28T00:00:00+03:00"},
+		{"2021-10-29", "Asia/Amman", "2021-10-29T00:00:00+03:00", "2021-10-30T00:00:00+02:00"}, // 00:00 comes twice
+		{"2022-11-06", "America/Havana", "2022-11-06T00:00:00-04:00", "2022-11-07T00:00:00-05:00"},
+		{"1919-03-31", "America/Toronto", "1919-03-31T00:30:00-04:00", "1919-04-01T00:00:00-04:00"}, // skipped from 23:30
+		{"2011-12-30", "Pacific/Apia", "2011-12-31T00:00:00+14:00", "2011-12-31T00:00:00+14:00"},    // there was no such day
+		{"2011-12-31", "Pacific/Apia", "2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00"},
+	} {
+		date, refusal := ParseVisitDate(c.text, day(c.text))
+		require.Nil(t, refusal, c.text)
+		start, end := date.In(zone(c.zone))
+		require.Equal(t, c.start, start.Format(time.RFC3339), "%s in %s", c.text, c.zone)
+		require.Equal(t, c.end, end.Format(time.RFC3339), "%s in %s", c.text, c.zone)
+	}
+	for _, name := range []string{"America/Asuncion", "America/Sao_Paulo", "Asia/Amman", "Asia/Beirut", "Asia/Tehran", "Europe/Moscow", "Pacific/Auckland"} {
+		zone := zone(name)
+		for d := day("1995-01-01"); d.Year() < 2030; d = d.AddDate(0, 0, 1) {
+			start := StartOfDay(d, zone)
+			require.Equal(t, d.Format(time.DateOnly), start.Format(time.DateOnly), name)
+			require.Equal(t, d.AddDate(0, 0, -1).Format(time.DateOnly), start.Add(-1).Format(time.DateOnly), name)
+		}
+	}
+}
+
 // Promise: a local time that the clocks show twice is one of the two, and one that they skip is beside the gap: never an hour off.
 func TestVisitDatesWhileClocksChange(t *testing.T) {
 	t.Parallel()

@@ -218,8 +218,8 @@ func heldDirection(row db.AppointmentGetRow, zone *time.Location) (*booking.Held
 			Type:            booking.DirectionType(d.Type),
 			Number:          d.Number,
 			AccessionNumber: d.AccessionNumber,
-			Date:            midnight(d.Date, zone),
-			DateEnd:         midnight(d.DateEnd, zone),
+			Date:            booking.StartOfDay(d.Date, zone),
+			DateEnd:         booking.StartOfDay(d.DateEnd, zone),
 			CreatedAt:       d.CreatedAt.In(zone),
 			Sender:          d.DocPrvdSenderGuid,
 			Reason:          d.Reason,
@@ -236,11 +236,6 @@ func heldDirection(row db.AppointmentGetRow, zone *time.Location) (*booking.Held
 		},
 		Appointment: booking.Appointment{Guid: row.Guid, Start: row.StartAt.In(zone), End: row.EndAt.In(zone), CreatedAt: row.CreatedAt.In(zone)},
 	}, nil
-}
-
-// midnight is the beginning of a day in a zone.
-func midnight(day time.Time, zone *time.Location) time.Time {
-	return time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, zone)
 }
 
 // guids gives the guids of cells.

@@ -43,6 +43,18 @@ func TestCreateCopiesTheReferral(t *testing.T) {
 	}, held)
 }
 
+// Promise: a referral's days are told as they are, also where the clocks skip their midnight.
+func TestDaysOfTheReferral(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`UPDATE lpu SET time_zone = 'America/Sao_Paulo' WHERE guid = $1`, w.to)
+	w.exec(`UPDATE direction SET date = '2018-11-04', date_end = '2018-12-04'`)
+	held, err := w.store().Create(t.Context(), w.appointment(1))
+	require.NoError(t, err)
+	require.Equal(t, "2018-11-04T01:00:00-02:00", held.Direction.Date.Format(time.RFC3339))
+	require.Equal(t, "2018-12-04T00:00:00-02:00", held.Direction.DateEnd.Format(time.RFC3339))
+}
+
 // cancelAll takes every visit back, as a registrar would.
 func (w *world) cancelAll() {
 	w.t.Helper()
