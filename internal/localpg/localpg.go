@@ -69,6 +69,7 @@ type Cluster struct {
 
 	stopping sync.Mutex
 	owned    *os.File // nil once stopped
+	hung     bool
 }
 
 // DefaultDir is where a cluster that should last lives when nobody says otherwise. Root's own cache will not do:
@@ -153,6 +154,39 @@ func (c *Cluster) Resume(ctx context.Context) error {
 		return fmt.Errorf("start the private PostgreSQL in %s again: %w", c.home.dir, err)
 	}
 	return nil
+}
+
+// Hang stops all processes of the server where they stand, as a disk that does not answer would: connections stay open, new ones are taken, and
+// nobody says a word. Continue ends it. It needs Linux.
+func (c *Cluster) Hang(ctx context.Context) error {
+	c.stopping.Lock()
+	defer c.stopping.Unlock()
+	c.hung = true
+	// The parent may be about to have another child: it is over when the parent, too, has been seen to stand.
+	err := poll(ctx, func() (bool, error) {
+		return signalFamily(c.server.cmd.Process.Pid, syscall.SIGSTOP)
+	})
+	if err != nil {
+		return fmt.Errorf("hang the private PostgreSQL in %s: %w", c.home.dir, errors.Join(err, c.wake()))
+	}
+	return nil
+}
+
+// Continue lets a server that hangs go on from where it stands.
+func (c *Cluster) Continue() error {
+	c.stopping.Lock()
+	defer c.stopping.Unlock()
+	if err := c.wake(); err != nil {
+		return fmt.Errorf("let the private PostgreSQL in %s go on: %w", c.home.dir, err)
+	}
+	return nil
+}
+
+// wake ends what Hang began.
+func (c *Cluster) wake() error {
+	_, err := signalFamily(c.server.cmd.Process.Pid, syscall.SIGCONT)
+	c.hung = err != nil
+	return err
 }
 
 // start brings the cluster of an owned folder up.
@@ -260,6 +294,9 @@ func (c *Cluster) settings() []string {
 func (c *Cluster) halt(ctx context.Context) error {
 	if c.server == nil {
 		return nil
+	}
+	if c.hung {
+		_ = c.wake() // else none of its processes would hear that it is to stop
 	}
 	// Fast: sessions end, and a last checkpoint is written. A caller in a hurry skips the wait for it, not the next.
 	if !c.server.end(ctx, syscall.SIGINT, fastTimeout) {

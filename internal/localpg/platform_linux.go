@@ -1,7 +1,11 @@
 package localpg
 
 import (
+	"bytes"
+	"errors"
 	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -25,4 +29,33 @@ func memoryDir() string {
 		return ""
 	}
 	return dir
+}
+
+// signalFamily sends a process and its children a signal, and tells whether all stood still before. PostgreSQL's processes each lead a group of their
+// own, so that no group has them all; the kernel's own list of children is not in every kernel.
+func signalFamily(parent int, signal syscall.Signal) (stood bool, err error) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return false, err
+	}
+	stood = true
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state parent …; the name may hold anything.
+		fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if ppid, _ := strconv.Atoi(string(fields[1])); pid != parent && ppid != parent {
+			continue
+		}
+		if state := fields[0][0]; state != 'T' && state != 'Z' {
+			stood = false
+		}
+		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return false, err
+		}
+	}
+	return stood, nil
 }

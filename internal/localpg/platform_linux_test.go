@@ -7,7 +7,9 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -48,4 +50,34 @@ func onThreadThatEnds(do func()) {
 		do()
 	}()
 	<-done
+}
+
+func TestHungServerIsSilentUntilItContinues(t *testing.T) {
+	t.Parallel()
+	c := start(t, Options{})
+	conn, err := pgx.Connect(t.Context(), c.URL(maintenance))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) }()
+	require.NoError(t, c.Hang(t.Context()))
+
+	answered := make(chan error, 2)
+	go func() { answered <- conn.Ping(context.WithoutCancel(t.Context())) }()
+	go func() { answered <- ping(context.WithoutCancel(t.Context()), c.URL(maintenance)) }()
+	select {
+	case err := <-answered:
+		require.Fail(t, "it answered", "%v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	require.NoError(t, c.Continue())
+	require.NoError(t, <-answered)
+	require.NoError(t, <-answered)
+}
+
+func TestHungServerStops(t *testing.T) {
+	t.Parallel()
+	c := start(t, Options{})
+	require.NoError(t, c.Hang(t.Context()))
+	began := time.Now()
+	require.NoError(t, c.Stop(t.Context()))
+	require.Less(t, time.Since(began), fastTimeout, "in order")
 }
