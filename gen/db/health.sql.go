@@ -10,12 +10,12 @@ import (
 )
 
 const healthCheck = `-- name: HealthCheck :one
-SELECT (NOT pg_is_in_recovery())::boolean AS writable
+SELECT (NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off')::boolean AS writable
 `
 
-// Whether the database answers and takes writes: a standby answers false.
+// Whether the database answers and takes writes: a standby answers false, and a server that was made read-only.
 //
-//	SELECT (NOT pg_is_in_recovery())::boolean AS writable
+//	SELECT (NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off')::boolean AS writable
 func (q *Queries) HealthCheck(ctx context.Context) (bool, error) {
 	row := q.db.QueryRow(ctx, healthCheck)
 	var writable bool

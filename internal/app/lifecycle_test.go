@@ -64,6 +64,15 @@ func TestGracefulStop(t *testing.T) {
 	sc.requireInvariants()
 }
 
+// Promise: where the database takes no writes the instance is alive and not ready: it would refuse every booking.
+func TestReadOnlyDatabaseIsNotReady(t *testing.T) {
+	t.Parallel()
+	s := start(t) // its first check of readiness connects, and finds the default changed
+	s.exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
+	s.do(s.request(http.MethodGet, "/health/ready", nil)).requireRefusal(t, "not_ready")
+	require.Equal(t, 200, s.do(s.request(http.MethodGet, "/health/live", nil)).StatusCode)
+}
+
 // Promise: ten instances may start at once on an empty database; one migrates, all serve.
 func TestInstancesStartAtOnce(t *testing.T) {
 	t.Parallel()
