@@ -104,6 +104,7 @@ func TestBadBodies(t *testing.T) {
 		"Date at 25 o'clock":       {valid(sc.outOfSchedule("2019-08-21T25:00:00")), "Поле Date: ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"},
 		"Date in the year 9999":    {valid(sc.outOfSchedule("9999-12-31")), "Поле Date: дата должна быть не позже чем через 366 дней"},
 		"Date in the year 9999, Z": {valid(sc.outOfSchedule("9999-12-31T23:59:59-23:59")), "Поле Date: дата должна быть не позже чем через 366 дней"},
+		"Date a second too far":    {valid(sc.outOfSchedule("2020-08-20T17:52:15+03:00")), "Поле Date: дата должна быть не позже чем через 366 дней"},
 		"Date too long":            {valid(sc.outOfSchedule(strings.Repeat("2", 101))), "Поле Date: длина должна быть не больше 100 символов"},
 		"Date a number":            {valid(sc.outOfSchedule(""), fields{"Date": 20190821}), "Поле Date: ожидается строка"},
 	} {

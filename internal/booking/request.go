@@ -77,6 +77,8 @@ const (
 // VisitDateHorizon is how far ahead a visit out of schedule may lie. It keeps typing errors such as the year 9999 out of the schedule.
 const VisitDateHorizon = 366 * 24 * time.Hour
 
+const tooFarAhead = "дата должна быть не позже чем через 366 дней"
+
 var visitDateLayouts = []struct {
 	layout string
 	form   visitDateForm
@@ -89,15 +91,15 @@ var visitDateLayouts = []struct {
 }
 
 // ParseVisitDate reads a date-time with an offset, a local date-time, or a date. It refuses what is none of these, a day that does not
-// exist, and what lies further ahead of now than VisitDateHorizon.
+// exist, and what lies further ahead of now than VisitDateHorizon in every zone; whether it does in the institution's, a rule tells.
 func ParseVisitDate(text string, now time.Time) (VisitDate, *Refusal) {
 	for _, known := range visitDateLayouts {
 		reading, err := time.Parse(known.layout, text)
 		if err != nil {
 			continue
 		}
-		if reading.After(now.Add(VisitDateHorizon)) {
-			return VisitDate{}, InvalidField("Date", "дата должна быть не позже чем через 366 дней")
+		if reading.After(now.Add(VisitDateHorizon + farthestFromUTC)) {
+			return VisitDate{}, InvalidField("Date", tooFarAhead)
 		}
 		return VisitDate{reading, known.form}, nil
 	}
@@ -128,6 +130,12 @@ func (d VisitDate) passed(zone *time.Location, now time.Time) bool {
 		return !end.After(now)
 	}
 	return start.Before(now)
+}
+
+// tooFar tells whether the visit would begin further ahead of now than it may.
+func (d VisitDate) tooFar(zone *time.Location, now time.Time) bool {
+	start, _ := d.In(zone)
+	return start.After(now.Add(VisitDateHorizon))
 }
 
 // farthestFromUTC is more than any clock ever was.

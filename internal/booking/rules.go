@@ -168,12 +168,21 @@ var tokenRules = []Rule{
 	{Name: TokenSignatureInvalid, Status: 403, Code: "5009", Type: TypeError, Message: "Подпись запроса некорректна"},
 }
 
-// The request's form: decided by its validation against the contract. These answers are ours.
+// The request's form: decided by its validation against the contract, and while it is read. These answers are ours.
 var requestRules = []Rule{
 	{Name: BodyTooLarge, Status: 413, Code: "4130", Type: TypeValidation, Message: "Тело запроса больше {Limit} байт"},
 	{Name: MediaTypeUnsupported, Status: 415, Code: "4150", Type: TypeValidation, Message: "Тело запроса должно быть в формате application/json без сжатия"},
 	{Name: BodyMalformed, Status: 400, Code: "4000", Type: TypeValidation, Message: "Тело запроса должно быть корректным объектом JSON: {Problem}"},
-	{Name: FieldInvalid, Status: 400, Code: "4000", Type: TypeValidation, Message: "Поле {Field}: {Problem}"},
+	{
+		// Here, what only the target's zone can tell.
+		Name: FieldInvalid, Status: 400, Code: "4000", Type: TypeValidation, Message: "Поле {Field}: {Problem}",
+		needs: aTarget,
+		refuses: func(f *Facts) bool {
+			out := f.Request.Place.OutOfSchedule
+			return out != nil && out.Date.tooFar(f.Target.Zone, f.Now)
+		},
+		values: func(*Facts) []string { return []string{"Field", "Date", "Problem", tooFarAhead} },
+	},
 }
 
 // 2. The referral.
