@@ -392,14 +392,23 @@ func TestDatabaseMessagesAreWithheld(t *testing.T) {
 func TestClientGoesAway(t *testing.T) {
 	t.Parallel()
 	sc := start(t).scene()
-	tx, err := sc.db.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
-	ctx, hangUp := context.WithCancel(t.Context())
-	text, err := json.Marshal(sc.request())
-	require.NoError(t, err)
-	request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(text)).WithContext(ctx)
+	sc.goAway()
+	require.Equal(t, 0, sc.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)
+		+ (SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL)`))
+}
+
+// goAway sends the booking that the scene allows, hangs up while it waits for its cell, and stops the service, which waits for the request. The lock keeps
+// the booking from being done before its client is missed.
+func (sc *scene) goAway() {
+	sc.t.Helper()
+	tx, err := sc.db.Begin(sc.t.Context())
+	require.NoError(sc.t, err)
+	_, err = tx.Exec(sc.t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(sc.t, err)
+	ctx, hangUp := context.WithCancel(sc.t.Context())
+	body, err := json.Marshal(sc.request())
+	require.NoError(sc.t, err)
+	request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(body)).WithContext(ctx)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
 	gone := make(chan error, 1)
@@ -413,9 +422,7 @@ func TestClientGoesAway(t *testing.T) {
 	}()
 	sc.waitForBlocked(tx)
 	hangUp()
-	require.ErrorIs(t, <-gone, context.Canceled)
-	sc.stop() // waits for the request, which the lock keeps from being done before its client is missed
-	require.NoError(t, tx.Rollback(t.Context()))
-	require.Equal(t, 0, sc.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)
-		+ (SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL)`))
+	require.ErrorIs(sc.t, <-gone, context.Canceled)
+	sc.stop()
+	require.NoError(sc.t, tx.Rollback(sc.t.Context()))
 }

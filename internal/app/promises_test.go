@@ -1,8 +1,6 @@
 package app_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -78,29 +76,7 @@ func TestUnknownKeysAreNamed(t *testing.T) {
 func TestClientThatHasGoneInTheLog(t *testing.T) {
 	t.Parallel()
 	sc := start(t).scene()
-	tx, err := sc.db.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { require.NoError(t, tx.Rollback(context.WithoutCancel(t.Context()))) }()
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
-	ctx, hangUp := context.WithCancel(t.Context())
-	body, err := json.Marshal(sc.request())
-	require.NoError(t, err)
-	request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(body)).WithContext(ctx)
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
-	gone := make(chan error, 1)
-	go func() {
-		response, err := httpClient.Do(request)
-		if err == nil {
-			_ = response.Body.Close()
-		}
-		gone <- err
-	}()
-	sc.waitForBlocked(tx)
-	hangUp()
-	require.ErrorIs(t, <-gone, context.Canceled)
-	sc.stop() // waits for the request
+	sc.goAway()
 	var lines []map[string]any
 	for line := range strings.Lines(sc.logs.String()) {
 		var logged map[string]any
