@@ -297,8 +297,7 @@ func TestMigrationChangesATypeMeanwhile(t *testing.T) {
 			conns := make([]*pgxpool.Conn, 2*tries)
 			for i := range conns {
 				require.NoError(t, call(w, store, w.appointment(1)))
-				w.exec(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim;
-					UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+				w.cancelAll()
 				var err error
 				conns[i], err = store.pool.Acquire(t.Context()) // so that the next call makes another
 				require.NoError(t, err)
