@@ -34,8 +34,11 @@ import (
 const (
 	chaosPatients = 200_000
 	chaosWorkers  = 16
-	chaosTimeout  = 2 * time.Second // TALON_REQUEST_TIMEOUT
+	chaosTimeout  = 2 * time.Second // TALON_REQUEST_TIMEOUT; the probe of readiness has as long
 	chaosSlack    = 2 * time.Second // for a busy machine, beyond the deadline
+	chaosMargin   = time.Second     // the same while the database hangs: nobody works then
+	chaosRollback = 5 * time.Second // how long a booking that lost its race waits for a rollback, whatever its deadline
+	chaosOutage   = 4 * chaosTimeout
 	chaosCalm     = 2 * time.Second // load between two blows
 	chaosMoments  = 300             // tries of one request, each after a pause of up to 200 ms
 )
@@ -50,20 +53,25 @@ func TestChaos(t *testing.T) {
 		strike func()
 	}{
 		{"calm", func() {}},
-		{"kill -9 the service", c.killService},
-		{"stop the service in order", c.restartService},
-		{"kill -9 a backend of PostgreSQL", c.killBackend},
-		{"crash PostgreSQL and start it again", c.crashPostgres},
-		{"cut all connections", c.cutConnections},
-		{"lock the cells, until the pool is full", c.lockCells},
 		{"the ticket service hangs", c.mip("hang", "")},
+		{"kill -9 the service", c.killService},
 		{"the index hangs", c.mip("", "hang")},
-		{"the index answers 500", c.mip("", "500")},
-		{"the index answers garbage", c.mip("", "garbage")},
-		{"the index drops its answers", c.mip("", "drop")},
+		{"stop the service in order", c.restartService},
 		{"the ticket service answers 500", c.mip("500", "")},
+		{"kill -9 a backend of PostgreSQL", c.killBackend},
+		{"the index answers 500", c.mip("", "500")},
+		{"stop PostgreSQL (immediate) and start it", c.crashPostgres},
+		{"the ticket service answers garbage", c.mip("garbage", "")},
+		{"cut all connections", c.cutConnections},
+		{"the index answers garbage", c.mip("", "garbage")},
+		{"lock the cells, until the pool is full", c.lockCells},
+		{"the ticket service drops mid-body", c.mip("drop", "")},
+		{"PostgreSQL hangs", c.hangPostgres},
+		{"the index drops mid-body", c.mip("", "drop")},
+		{"PostgreSQL is read-only", c.failOver},
 		{"kill -9 the service, again", c.killService},
-		{"crash PostgreSQL, again", c.crashPostgres},
+		{"stop PostgreSQL (immediate), again", c.crashPostgres},
+		{"all is well again", c.waitIndex},
 	} {
 		before, blown := c.confirmed.Load(), time.Now()
 		blow.strike()
@@ -85,18 +93,30 @@ type chaos struct {
 	cluster interface {
 		Crash(ctx context.Context) error
 		Resume(ctx context.Context) error
+		Hang(ctx context.Context) error
+		Continue() error
 	}
 	binary  string
 	environ []string
 	process *exec.Cmd
 	index   *failingIndex
 	over    chan struct{}
+	outage  atomic.Pointer[outage] // nil while the database can take bookings
 
 	next, sent, unanswered, unavailable, refused, confirmed, repeated atomic.Int64
 
 	mu     sync.Mutex
 	booked map[int]uuid.UUID // by patient: the appointment that was answered
 	byRule map[string]int
+}
+
+// outage is a time in which the database cannot take bookings. A request that lies within it gets one of the answers allowed, within its deadline.
+type outage struct {
+	allowed func(answer) bool
+
+	mu      sync.Mutex
+	answers int
+	longest time.Duration
 }
 
 // Where the patients of the chaos are from and go to.
@@ -183,14 +203,31 @@ func (c *chaos) startService() {
 // waitReady returns when the service is ready, for which nobody helps it.
 func (c *chaos) waitReady() {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool {
-		response, err := httpClient.Get(c.service.url + "/health/ready")
-		if err != nil {
-			return false
-		}
-		_ = response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	}, 60*time.Second, 10*time.Millisecond, "the service is not ready again")
+	require.Eventually(c.t, func() bool { return c.health("ready") == http.StatusOK }, 60*time.Second, 10*time.Millisecond, "the service is not ready again")
+}
+
+// waitUnready returns when the service says that it is not ready, having noticed by itself.
+func (c *chaos) waitUnready() {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool { return c.health("ready") == http.StatusServiceUnavailable }, 10*time.Second, 10*time.Millisecond, "the service is ready")
+}
+
+// health is what a health check answers, in time; 0 where there is no service.
+func (c *chaos) health(check string) int {
+	request := c.service.request(http.MethodGet, "/health/"+check, nil)
+	began := time.Now()
+	response, err := httpClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0
+	}
+	validateResponse(c.t, request, response, raw)
+	require.Less(c.t, time.Since(began), chaosTimeout+chaosSlack)
+	return response.StatusCode
 }
 
 // wait lets the load go on for a while.
@@ -238,12 +275,73 @@ func (c *chaos) lockCells() {
 	require.NoError(c.t, tx.Rollback(c.t.Context()))
 }
 
+// hangPostgres stops PostgreSQL where it stands for longer than a request may take: nothing is refused or reset, nothing answers.
+func (c *chaos) hangPostgres() {
+	require.NoError(c.t, c.cluster.Hang(c.t.Context()))
+	c.endure(func(a answer) bool { return a.StatusCode == http.StatusServiceUnavailable })
+	require.NoError(c.t, c.cluster.Continue())
+}
+
+// failOver makes PostgreSQL read-only under the service's connections, as a failover or a full disk does. What needs no writing is answered as ever.
+func (c *chaos) failOver() {
+	c.service.exec(`ALTER SYSTEM SET default_transaction_read_only = on`)
+	c.service.exec(`SELECT pg_reload_conf()`)
+	c.waitUnready()
+	c.endure(func(a answer) bool { return a.StatusCode != http.StatusOK })
+	c.service.exec(`ALTER SYSTEM RESET default_transaction_read_only`)
+	c.service.exec(`SELECT pg_reload_conf()`)
+}
+
+// endure lets the load go on through an outage.
+func (c *chaos) endure(allowed func(answer) bool) {
+	now := &outage{allowed: allowed}
+	c.outage.Store(now)
+	began := time.Now()
+	c.waitUnready()
+	for time.Since(began) < chaosOutage {
+		require.Equal(c.t, http.StatusServiceUnavailable, c.health("ready"))
+		require.Equal(c.t, http.StatusOK, c.health("live"))
+		c.wait(50 * time.Millisecond)
+	}
+	c.outage.Store(nil)
+	now.mu.Lock()
+	defer now.mu.Unlock()
+	require.GreaterOrEqual(c.t, now.answers, chaosWorkers)
+	c.t.Logf("an outage of %s: %d requests within it, the longest %s", time.Since(began).Round(time.Millisecond), now.answers, now.longest.Round(time.Millisecond))
+}
+
+// met holds a request that lies within the outage against what is allowed.
+func (o *outage) met(t *testing.T, a answer, took time.Duration, err error) {
+	switch {
+	case err != nil:
+		t.Errorf("no answer during an outage: %v", err)
+	case !o.allowed(a):
+		t.Errorf("during an outage: %s", a.raw)
+	case took > chaosTimeout+chaosMargin:
+		t.Errorf("%s during an outage for %s", took, a.raw)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answers++
+	o.longest = max(o.longest, took)
+}
+
+// mip has the ticket service or the index fail, once they are asked again after their last failure: one that nobody meets shows nothing.
 func (c *chaos) mip(ticket, search string) func() {
 	return func() {
+		c.waitIndex()
 		c.index.set(ticket, search)
-		c.wait(3 * time.Second)
+		c.wait(2 * time.Second)
+		require.Positive(c.t, c.index.count())
 		c.index.set("", "")
 	}
+}
+
+// waitIndex returns when the service asks the index again, for which nobody helps it: after failures it stops asking for a while.
+func (c *chaos) waitIndex() {
+	c.t.Helper()
+	c.index.set("", "")
+	require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond, "the index is not asked again")
 }
 
 // load books for one patient after the other until the chaos is over.
@@ -272,8 +370,19 @@ func (c *chaos) load() *sync.WaitGroup {
 func (c *chaos) bookFor(patient int) {
 	doubtful := false // an earlier try may have been done
 	for range chaosMoments {
+		outage := c.outage.Load()
 		a, took, err := c.send(patient)
 		c.sent.Add(1)
+		limit := chaosTimeout + chaosSlack
+		switch {
+		case outage != c.outage.Load(): // the database may have fallen silent between a refusal and its rollback
+			limit += chaosRollback
+		case outage != nil:
+			outage.met(c.t, a, took, err)
+		}
+		if took > limit {
+			c.t.Errorf("patient %d waited %s: %s %v", patient, took, a.raw, err)
+		}
 		switch {
 		case err != nil:
 			c.unanswered.Add(1)
@@ -296,9 +405,6 @@ func (c *chaos) bookFor(patient int) {
 		default:
 			c.t.Errorf("patient %d: unexpected answer %s", patient, a.raw)
 			return
-		}
-		if took > chaosTimeout+chaosSlack {
-			c.t.Errorf("patient %d waited %s for %s", patient, took, a.raw)
 		}
 		c.wait(time.Duration(rand.IntN(200)) * time.Millisecond)
 	}
@@ -358,6 +464,23 @@ func (c *chaos) send(patient int) (answer, time.Duration, error) {
 // check looks for every booking that was answered.
 func (c *chaos) check() {
 	c.service.requireInvariants()
+	for _, half := range []string{
+		// A visit without its one cell, its copy of the referral or its claim; and each of these without its visit.
+		`SELECT count(*) FROM appointment a WHERE
+			(SELECT count(*) FROM appointment_slot o WHERE o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid) <> 1
+			OR NOT EXISTS (SELECT FROM direction d WHERE d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)
+			OR NOT EXISTS (SELECT FROM speciality_claim s WHERE s.person_guid = a.person_guid AND s.appointment_guid = a.guid)`,
+		`SELECT count(*) FROM direction d WHERE (appointment_guid IS NOT NULL OR copied_from_lpu_guid IS NOT NULL)
+			AND NOT EXISTS (SELECT FROM appointment a WHERE a.guid = d.appointment_guid AND a.direction_guid = d.guid)`,
+		`SELECT count(*) FROM speciality_claim s WHERE NOT EXISTS (SELECT FROM appointment a WHERE a.guid = s.appointment_guid)`,
+		// A card that the service made, without its policy.
+		`SELECT count(*) FROM mkab m WHERE guid <> person_guid
+			AND NOT EXISTS (SELECT FROM mkab_policy p WHERE p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid)`,
+	} {
+		require.Zero(c.t, c.service.count(half), half)
+	}
+	require.NotContains(c.t, c.service.logs.String(), "DATA RACE")
+
 	rows, err := c.service.db.Query(c.t.Context(), `SELECT direction_guid, guid FROM appointment`)
 	require.NoError(c.t, err)
 	defer rows.Close()
@@ -368,31 +491,39 @@ func (c *chaos) check() {
 		stored[direction] = appointment
 	}
 	require.NoError(c.t, rows.Err())
-	lost := 0
+	found := 0
 	for patient, appointment := range c.booked {
-		found, ok := stored[chaosGuid(2, patient)]
-		if !ok || appointment != uuid.Nil && found != appointment {
-			lost++
+		guid, ok := stored[chaosGuid(2, patient)]
+		if !ok || appointment != uuid.Nil && guid != appointment {
+			c.t.Errorf("the visit of patient %d is lost", patient)
+			continue
 		}
+		found++
 	}
-	// A request whose answer was lost when the chaos ended may have been booked: such a visit belongs to a request that was sent.
 	c.t.Logf("answers that said «later»: %v", c.byRule)
-	fmt.Fprintf(os.Stdout, "\nrequests %d: unanswered %d, «later» %d, refused %d, confirmed %d, confirmed by repetition %d; found %d, lost %d\n\n",
-		c.sent.Load(), c.unanswered.Load(), c.unavailable.Load(), c.refused.Load(), c.confirmed.Load(), c.repeated.Load(), len(stored), lost)
-	require.Zero(c.t, lost)
+	fmt.Fprintf(os.Stdout, "\nrequests: sent %d, answered %d («later» %d, refused %d); bookings: confirmed %d (%d by repetition), found %d, lost %d\n\n",
+		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.unavailable.Load(), c.refused.Load(), len(c.booked), c.repeated.Load(), found, len(c.booked)-found)
 	require.Positive(c.t, c.confirmed.Load())
+	require.Len(c.t, stored, found, "visits that nobody was told of")
 }
 
 // failingIndex is a master patient index with its ticket service, both of which can be made to fail.
 type failingIndex struct {
 	mu             sync.Mutex
 	ticket, search string // how each fails; empty: not
+	asked          int    // since then: requests that failed so, or, where nothing fails, searches answered
 }
 
 func (f *failingIndex) set(ticket, search string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ticket, f.search = ticket, search
+	f.ticket, f.search, f.asked = ticket, search, 0
+}
+
+func (f *failingIndex) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
 }
 
 func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -400,6 +531,9 @@ func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	failure := f.search
 	if r.URL.Path == "/token" {
 		failure = f.ticket
+	}
+	if failure != "" || r.URL.Path != "/token" && f.ticket == "" {
+		f.asked++
 	}
 	f.mu.Unlock()
 	_, _ = io.Copy(io.Discard, r.Body) // until then the server does not notice that the client has gone
@@ -416,6 +550,7 @@ func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "drop":
 		w.Header().Set("Content-Length", "1000")
 		_, _ = w.Write([]byte("{"))
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	if r.URL.Path == "/token" {
