@@ -98,23 +98,23 @@ type script struct {
 
 // recordScript makes the script from two recorded bookings, whose scripts must be the same: a parameter that this program does not know how to
 // compute would show as a constant that differs.
-func recordScript(ctx context.Context, url string, region Region) (recorded script, trips [][]statement, err error) {
+func recordScript(ctx context.Context, url string, region Region) (script, error) {
 	now := time.Now().Truncate(time.Second)
 	var scripts []script
 	for n := range int64(2) {
 		b := region.Booking(n)
-		trips, err = recordBooking(ctx, url, b, now)
+		trips, err := recordBooking(ctx, url, b, now)
 		if err != nil {
-			return script{}, nil, err
+			return script{}, err
 		}
 		writer := scriptWriter{symbols: region.symbols(b)}
 		scripts = append(scripts, writer.write(trips))
 	}
 	if !reflect.DeepEqual(scripts[0], scripts[1]) {
-		return script{}, nil, fmt.Errorf("two bookings differ by more than their numbers:\n%+v\n%+v", scripts[0], scripts[1])
+		return script{}, fmt.Errorf("two bookings differ by more than their numbers:\n%+v\n%+v", scripts[0], scripts[1])
 	}
 	scripts[0].body = region.variables() + scripts[0].body
-	return scripts[0], trips, nil
+	return scripts[0], nil
 }
 
 // variables computes the numbers of a booking in pgbench, as Region.Booking does. Each client takes every sixteenth.
@@ -267,8 +267,9 @@ var transactions = regexp.MustCompile(`number of transactions actually processed
 
 var withoutConnecting = regexp.MustCompile(`tps = ([\d.]+)`)
 
-// runLimit has pgbench make n bookings, from the one given on.
-func runLimit(ctx context.Context, server *server, url string, s script, base, n int64) (Load, error) {
+// runLimit has pgbench make n bookings, from the one given on: as fast as it can, or at a rate, where latencies count from the moment that a booking
+// was due.
+func runLimit(ctx context.Context, server *server, url string, s script, rate float64, base, n int64) (Load, error) {
 	dir, err := os.MkdirTemp("", "talon-bench-")
 	if err != nil {
 		return Load{}, err
@@ -283,6 +284,9 @@ func runLimit(ctx context.Context, server *server, url string, s script, base, n
 		"--transactions=" + strconv.FormatInt(n/limitClients, 10), "--file=" + file, "--log", "--log-prefix=" + filepath.Join(dir, "log"),
 		"--define=turn=-1", "--define=base=" + strconv.FormatInt(base, 10),
 	}
+	if rate > 0 {
+		args = append(args, fmt.Sprintf("--rate=%.3f", rate))
+	}
 	for i, value := range s.constants {
 		args = append(args, fmt.Sprintf("--define=c%d=%s", i, value))
 	}
@@ -293,16 +297,16 @@ func runLimit(ctx context.Context, server *server, url string, s script, base, n
 	if err != nil {
 		return Load{}, fmt.Errorf("pgbench: %w\n%s", err, output)
 	}
-	done, rate := transactions.FindSubmatch(output), withoutConnecting.FindSubmatch(output)
-	if done == nil || rate == nil {
+	done, tps := transactions.FindSubmatch(output), withoutConnecting.FindSubmatch(output)
+	if done == nil || tps == nil {
 		return Load{}, fmt.Errorf("pgbench: not understood:\n%s", output)
 	}
 	load := Load{Outcomes: map[string]int64{}}
 	load.Requests, _ = strconv.ParseInt(string(done[1]), 10, 64)
-	load.Rate, _ = strconv.ParseFloat(string(rate[1]), 64)
+	load.Rate, _ = strconv.ParseFloat(string(tps[1]), 64)
 	load.Outcomes[booked] = load.Requests
 	load.client = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-	latencies, err := pgbenchLatencies(filepath.Join(dir, "log*"))
+	latencies, err := pgbenchLatencies(filepath.Join(dir, "log*"), rate > 0)
 	if err != nil {
 		return Load{}, err
 	}
@@ -310,13 +314,20 @@ func runLimit(ctx context.Context, server *server, url string, s script, base, n
 	return load, nil
 }
 
-// pgbenchLatencies reads the third column of pgbench's log, in microseconds.
-func pgbenchLatencies(pattern string) ([]time.Duration, error) {
+// connecting is how long pgbench may take to open its connections and prepare its statements, which it does while bookings are due already.
+const connecting = time.Second
+
+// pgbenchLatencies reads pgbench's log: its third column in microseconds, the fifth and sixth are the moment. settled leaves out what began while
+// pgbench was connecting.
+func pgbenchLatencies(pattern string, settled bool) ([]time.Duration, error) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		return nil, errors.New("pgbench left no log")
 	}
-	var latencies []time.Duration
+	var (
+		latencies []time.Duration
+		began     time.Time
+	)
 	for _, name := range files {
 		file, err := os.Open(name)
 		if err != nil {
@@ -326,14 +337,22 @@ func pgbenchLatencies(pattern string) ([]time.Duration, error) {
 		lines := bufio.NewScanner(file)
 		for lines.Scan() {
 			fields := strings.Fields(lines.Text())
-			if len(fields) < 3 {
+			if len(fields) < 6 {
 				continue
 			}
-			us, err := strconv.ParseInt(fields[2], 10, 64)
-			if err != nil {
+			us, err1 := strconv.ParseInt(fields[2], 10, 64)
+			seconds, err2 := strconv.ParseInt(fields[4], 10, 64)
+			micros, err3 := strconv.ParseInt(fields[5], 10, 64)
+			if err := errors.Join(err1, err2, err3); err != nil {
 				return nil, fmt.Errorf("read pgbench's log: %w", err)
 			}
-			latencies = append(latencies, time.Duration(us)*time.Microsecond)
+			ended := time.Unix(seconds, micros*1000)
+			if began.IsZero() {
+				began = ended
+			}
+			if !settled || ended.Sub(began) > connecting {
+				latencies = append(latencies, time.Duration(us)*time.Microsecond)
+			}
 		}
 		if err := lines.Err(); err != nil {
 			return nil, err

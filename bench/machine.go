@@ -23,7 +23,8 @@ type Machine struct {
 	MemoryMiB  int64     `json:"memory_mib"`
 	Kernel     string    `json:"kernel"`
 	PostgreSQL string    `json:"postgresql"`
-	Settings   string    `json:"settings"` // those of PostgreSQL that matter here
+	Settings   string    `json:"settings"`       // those of PostgreSQL that matter here
+	HugePages  int64     `json:"huge_pages_mib"` // memory in huge pages, which PostgreSQL takes where the system has reserved them
 	Go         string    `json:"go"`
 	Commit     string    `json:"commit"`
 	Started    time.Time `json:"started"`
@@ -36,10 +37,15 @@ func describeMachine(ctx context.Context, server *server) (Machine, error) {
 		return Machine{}, fmt.Errorf("open the server: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	hugePages := func(field string) int64 {
+		n, _ := strconv.ParseInt(fieldOf("/proc/meminfo", field), 10, 64)
+		return n
+	}
 	m := Machine{
 		Processor:  fieldOf("/proc/cpuinfo", "model name"),
 		Cores:      runtime.NumCPU(),
 		MemoryMiB:  totalMemory() >> 20,
+		HugePages:  (hugePages("HugePages_Total") - hugePages("HugePages_Free")) * kibibytes("/proc/meminfo", "Hugepagesize") >> 20,
 		Kernel:     firstLine("/proc/sys/kernel/osrelease"),
 		Go:         runtime.Version(),
 		Commit:     commit(ctx),
@@ -49,7 +55,7 @@ func describeMachine(ctx context.Context, server *server) (Machine, error) {
 	err = conn.QueryRow(ctx, `
 		SELECT current_setting('server_version'), string_agg(name || '=' || current_setting(name), ' ' ORDER BY name)
 		FROM pg_settings
-		WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes', 'shared_buffers', 'max_wal_size', 'checkpoint_timeout')`,
+		WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes', 'wal_compression', 'shared_buffers', 'max_wal_size', 'min_wal_size', 'checkpoint_timeout')`,
 	).Scan(&m.PostgreSQL, &m.Settings)
 	if err != nil {
 		return Machine{}, fmt.Errorf("read the server's settings: %w", err)

@@ -37,7 +37,7 @@ func command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, with commas; 1 is a region of 10 million cells")
 	rounds := flags.Int("rounds", 5, "how often each measurement is made")
-	requests := flags.Int64("requests", 10_000, "requests of a measurement")
+	requests := flags.Int64("requests", 8_000, "requests of a measurement")
 	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 leaves it out")
 	results := flags.String("results", "bench/results", "the folder for what was measured")
 	if err := flags.Parse(args[1:]); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 )
 
 // The measurements, by the names that the report uses.
@@ -16,13 +17,14 @@ const (
 	Booking64 = "booking 64" // (b) over 64
 	Mixed     = "mixed"      // (c) a fifth refused
 	Refusals  = "refusals"   // (d)
+	HalfLimit = "half limit" // (a) at the rate of HalfRate
 	HalfRate  = "half rate"  // bookings at half of the highest rate
 	Rush      = "rush"       // all for one resource, as fast as a thousand connections can
 	Minute    = "minute"     // the same requests, spread over a minute
 )
 
-// The order of the measurements in the report; the first five make a round.
-var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, HalfRate, Minute, Rush}
+// The order of the measurements in the report; all but the last two make a round.
+var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, HalfLimit, HalfRate, Minute, Rush}
 
 // plan is what a run does.
 type plan struct {
@@ -35,7 +37,6 @@ type plan struct {
 const (
 	warmUpRequests  = 2_000
 	coldStarts      = 5
-	halfRateRepeats = 3
 	rushConnections = 1_000
 )
 
@@ -58,6 +59,9 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 		}
 	}()
 	for _, scale := range plan.scales {
+		if most := NewRegion(scale, time.Now()).Referrals - settleRequests; plan.requests > most {
+			return nil, fmt.Errorf("at most %d requests at scale %g: each is of a referral of its own", most, scale)
+		}
 		region, err := ensureData(ctx, server, scale, progress)
 		if err != nil {
 			return nil, err
@@ -126,11 +130,13 @@ func (size *Size) round(ctx context.Context, s *site, n int64, title string, pro
 		name string
 		do   func() (Sample, error)
 	}{
-		{Limit, func() (Sample, error) { return s.limit(ctx, n) }},
+		{Limit, func() (Sample, error) { return s.limit(ctx, 0, n) }},
 		{Booking16, func() (Sample, error) { return s.closed(ctx, 16, n, s.take(n)) }},
 		{Booking64, func() (Sample, error) { return s.closed(ctx, 64, n, s.take(n)) }},
 		{Mixed, func() (Sample, error) { return s.closed(ctx, 16, n, mixed(s.take(n))) }},
 		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, refused(s.take(n))) }},
+		{HalfLimit, func() (Sample, error) { return s.limit(ctx, size.highestRate()/2, n) }},
+		{HalfRate, func() (Sample, error) { return s.steady(ctx, size.highestRate()/2, n, s.take(n)) }},
 	} {
 		sample, err := m.do()
 		if err != nil {
@@ -142,17 +148,8 @@ func (size *Size) round(ctx context.Context, s *site, n int64, title string, pro
 	return nil
 }
 
-// afterwards makes the measurements that need the others' figures, or are too large for a round.
+// afterwards makes the measurements that are too large for a round.
 func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress io.Writer) error {
-	rate := size.highestRate() / 2
-	for range halfRateRepeats {
-		sample, err := s.steady(ctx, rate, plan.requests, s.take(plan.requests))
-		if err != nil {
-			return fmt.Errorf("%s: %w", HalfRate, err)
-		}
-		size.add(HalfRate, sample)
-		fmt.Fprintf(progress, "scale %g: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms\n", size.Scale, HalfRate, sample.Rate, sample.P50, sample.P99)
-	}
 	if plan.rush > 0 {
 		for _, m := range []struct {
 			name string

@@ -77,17 +77,26 @@ func startServer(ctx context.Context, progress io.Writer) (*server, error) {
 // maintenance is the database that every server has.
 const maintenance = "postgres"
 
-// configure gives the server what an administrator would give a machine of its own: a quarter of the memory, and checkpoints so rare that none
-// falls into a measurement. What makes a commit durable stays as PostgreSQL has it. It tells whether the server must be started anew.
+// configure gives the server what an administrator would give a machine of its own: a quarter of the memory, a log whose files are there before they
+// are needed and whose whole pages are compressed, and checkpoints so rare that none falls into a measurement. What makes a commit durable stays as
+// PostgreSQL has it. It tells whether the server must be started anew.
 func configure(ctx context.Context, url string) (restart bool, err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	// PostgreSQL 14 knows but one way to compress.
+	var compression string
+	err = conn.QueryRow(ctx, "SELECT CASE WHEN 'lz4' = ANY(enumvals) THEN 'lz4' ELSE 'on' END FROM pg_settings WHERE name = 'wal_compression'").Scan(&compression)
+	if err != nil {
+		return false, err
+	}
 	for _, setting := range []struct{ name, value string }{
 		{"shared_buffers", strconv.FormatInt(totalMemory()>>20/4, 10) + "MB"},
 		{"max_wal_size", "16GB"},
+		{"min_wal_size", "2GB"},
+		{"wal_compression", compression},
 		{"checkpoint_timeout", "1h"},
 	} {
 		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", setting.name, setting.value)); err != nil {
