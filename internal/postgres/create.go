@@ -91,8 +91,8 @@ func commit(ctx context.Context, tx pgx.Tx) error {
 	}
 }
 
-// rollbackTimeout bounds the rollback, which goes on where the request's own time is over: the connection is wanted again.
-const rollbackTimeout = 5 * time.Second
+// rollbackTimeout bounds the rollback, which goes on where the request's own time is over: the connection is wanted again. The answer waits for it.
+const rollbackTimeout = time.Second
 
 // rollback ends a transaction that was not committed. Where even that fails the pool closes the connection, and the database rolls back by itself.
 func rollback(ctx context.Context, tx pgx.Tx) {
