@@ -36,10 +36,11 @@ WITH locked AS (
     -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
     -- again, with its id. Another original of the same guid is left alone.
     INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
-        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
+        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
+        appointment_lpu_guid, appointment_start_at, appointment_end_at)
     SELECT @lpu_guid, @direction_guid, @direction_lpu_guid::uuid, @type, @number, @accession_number, @date, @date_end, @direction_created_at,
         sqlc.narg(doc_prvd_sender_guid), @mkab_guid, @reason, @direction_comment, @urgent, @flags, @speciality_code, @speciality_name, @mkb_code,
-        @mkb_name, @lpu_from_guid, @lpu_guid::uuid, @guid::uuid
+        @mkb_name, @lpu_from_guid, @lpu_guid::uuid, @guid::uuid, @lpu_guid::uuid, @start_at, @end_at
     FROM allowed
     WHERE @lpu_guid::uuid <> @direction_lpu_guid::uuid
     ON CONFLICT (lpu_guid, guid) DO UPDATE
@@ -48,7 +49,8 @@ WITH locked AS (
         mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
         speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
         mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
-        appointment_guid = excluded.appointment_guid
+        appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
+        appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
     WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
     RETURNING guid
 ), held AS (
@@ -57,9 +59,9 @@ WITH locked AS (
     SELECT @direction_guid FROM allowed WHERE @lpu_guid::uuid = @direction_lpu_guid::uuid
 ), created AS (
     INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-        out_of_schedule, is_cito, comment, created_at)
+        out_of_schedule, is_cito, comment, created_at, updated_at)
     SELECT @lpu_guid, @guid, held.guid, @direction_lpu_guid, @mkab_guid, @person_guid, @resource_guid, @client_guid, @start_at, @end_at,
-        cardinality(@slot_guids) = 0, @is_cito, @comment, @created_at
+        cardinality(@slot_guids) = 0, @is_cito, @comment, @created_at, @created_at
     FROM held
     RETURNING guid
 ), occupied AS (

@@ -12,11 +12,13 @@ JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
 JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text AND d.copied_from_lpu_guid IS NULL;
+WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
 
 -- name: DirectionClaim :batchone
--- Promise 2: a referral has at most one active appointment. No row: another booking has it.
+-- Promise 2: a referral has at most one active appointment. No row: another booking has it, or it has been withdrawn since the rules were checked,
+-- which the next request is told.
 UPDATE direction
-SET appointment_guid = @appointment_guid::uuid
-WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL
+SET appointment_guid = @appointment_guid::uuid, appointment_lpu_guid = @appointment_lpu_guid::uuid,
+    appointment_start_at = @appointment_start_at::timestamptz, appointment_end_at = @appointment_end_at::timestamptz
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL AND cancelled_at IS NULL
 RETURNING guid;

@@ -53,10 +53,11 @@ WITH locked AS (
     -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
     -- again, with its id. Another original of the same guid is left alone.
     INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
-        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
+        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
+        appointment_lpu_guid, appointment_start_at, appointment_end_at)
     SELECT $2, $10, $11::uuid, $12, $13, $14, $15, $16, $17,
         $18, $9, $19, $20, $21, $22, $23, $24, $25,
-        $26, $27, $2::uuid, $28::uuid
+        $26, $27, $2::uuid, $28::uuid, $2::uuid, $5, $6
     FROM allowed
     WHERE $2::uuid <> $11::uuid
     ON CONFLICT (lpu_guid, guid) DO UPDATE
@@ -65,7 +66,8 @@ WITH locked AS (
         mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
         speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
         mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
-        appointment_guid = excluded.appointment_guid
+        appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
+        appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
     WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
     RETURNING guid
 ), held AS (
@@ -74,9 +76,9 @@ WITH locked AS (
     SELECT $10 FROM allowed WHERE $2::uuid = $11::uuid
 ), created AS (
     INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-        out_of_schedule, is_cito, comment, created_at)
+        out_of_schedule, is_cito, comment, created_at, updated_at)
     SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
-        cardinality($1) = 0, $31, $32, $4
+        cardinality($1) = 0, $31, $32, $4, $4
     FROM held
     RETURNING guid
 ), occupied AS (
@@ -179,10 +181,11 @@ type AppointmentCreateRow struct {
 //	    -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
 //	    -- again, with its id. Another original of the same guid is left alone.
 //	    INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
-//	        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
+//	        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
+//	        appointment_lpu_guid, appointment_start_at, appointment_end_at)
 //	    SELECT $2, $10, $11::uuid, $12, $13, $14, $15, $16, $17,
 //	        $18, $9, $19, $20, $21, $22, $23, $24, $25,
-//	        $26, $27, $2::uuid, $28::uuid
+//	        $26, $27, $2::uuid, $28::uuid, $2::uuid, $5, $6
 //	    FROM allowed
 //	    WHERE $2::uuid <> $11::uuid
 //	    ON CONFLICT (lpu_guid, guid) DO UPDATE
@@ -191,7 +194,8 @@ type AppointmentCreateRow struct {
 //	        mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
 //	        speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
 //	        mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
-//	        appointment_guid = excluded.appointment_guid
+//	        appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
+//	        appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
 //	    WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
 //	    RETURNING guid
 //	), held AS (
@@ -200,9 +204,9 @@ type AppointmentCreateRow struct {
 //	    SELECT $10 FROM allowed WHERE $2::uuid = $11::uuid
 //	), created AS (
 //	    INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-//	        out_of_schedule, is_cito, comment, created_at)
+//	        out_of_schedule, is_cito, comment, created_at, updated_at)
 //	    SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
-//	        cardinality($1) = 0, $31, $32, $4
+//	        cardinality($1) = 0, $31, $32, $4, $4
 //	    FROM held
 //	    RETURNING guid
 //	), occupied AS (
@@ -292,7 +296,7 @@ const appointmentGet = `-- name: AppointmentGet :batchone
 SELECT
     a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
     coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
-    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid
+    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at
 FROM appointment a
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = $1 AND a.guid = $2
@@ -324,7 +328,7 @@ type AppointmentGetRow struct {
 //	SELECT
 //	    a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
 //	    coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
-//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid
+//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at
 //	FROM appointment a
 //	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 //	WHERE a.lpu_guid = $1 AND a.guid = $2
@@ -382,6 +386,10 @@ func (b *AppointmentGetBatchResults) QueryRow(f func(int, AppointmentGetRow, err
 			&i.Direction.LpuFromGuid,
 			&i.Direction.LpuToGuid,
 			&i.Direction.AppointmentGuid,
+			&i.Direction.CancelledAt,
+			&i.Direction.AppointmentLpuGuid,
+			&i.Direction.AppointmentStartAt,
+			&i.Direction.AppointmentEndAt,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -396,8 +404,9 @@ func (b *AppointmentGetBatchResults) Close() error {
 
 const directionClaim = `-- name: DirectionClaim :batchone
 UPDATE direction
-SET appointment_guid = $1::uuid
-WHERE lpu_guid = $2 AND guid = $3 AND appointment_guid IS NULL
+SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
+    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
+WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
 RETURNING guid
 `
 
@@ -408,22 +417,30 @@ type DirectionClaimBatchResults struct {
 }
 
 type DirectionClaimParams struct {
-	AppointmentGuid uuid.UUID
-	LpuGuid         uuid.UUID
-	Guid            uuid.UUID
+	AppointmentGuid    uuid.UUID
+	AppointmentLpuGuid uuid.UUID
+	AppointmentStartAt time.Time
+	AppointmentEndAt   time.Time
+	LpuGuid            uuid.UUID
+	Guid               uuid.UUID
 }
 
-// Promise 2: a referral has at most one active appointment. No row: another booking has it.
+// Promise 2: a referral has at most one active appointment. No row: another booking has it, or it has been withdrawn since the rules were checked,
+// which the next request is told.
 //
 //	UPDATE direction
-//	SET appointment_guid = $1::uuid
-//	WHERE lpu_guid = $2 AND guid = $3 AND appointment_guid IS NULL
+//	SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
+//	    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
+//	WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
 //	RETURNING guid
 func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams) *DirectionClaimBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.AppointmentGuid,
+			a.AppointmentLpuGuid,
+			a.AppointmentStartAt,
+			a.AppointmentEndAt,
 			a.LpuGuid,
 			a.Guid,
 		}
@@ -469,7 +486,7 @@ JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
 JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL
+WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
 `
 
 type DirectionFactsBatchResults struct {
@@ -526,7 +543,7 @@ type DirectionFactsRow struct {
 //	JOIN lpu holder ON holder.guid = d.lpu_guid
 //	JOIN lpu source ON source.guid = d.lpu_from_guid
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-//	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL
+//	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
 func (q *Queries) DirectionFacts(ctx context.Context, arg []DirectionFactsParams) *DirectionFactsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {

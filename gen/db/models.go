@@ -204,6 +204,12 @@ type Appointment struct {
 	Comment          string
 	CreatedAt        time.Time
 	CancelledAt      *time.Time
+	// When it was booked, moved or cancelled last.
+	UpdatedAt time.Time
+	// Why it was cancelled (ReasonCode), as the client gave it.
+	CancelReasonCode *int32
+	// Why it was cancelled in words (Reason); kept where the code is 6.
+	CancelReason *string
 }
 
 // The cells that a visit takes: one, or Difficulty adjacent ones (сложная ячейка).
@@ -261,6 +267,14 @@ type Direction struct {
 	LpuToGuid         *uuid.UUID
 	// The active appointment. On the original it is the claim that keeps the promise of at most one a referral; on a copy, the link to the visit.
 	AppointmentGuid *uuid.UUID
+	// When the institution withdrew the referral; nothing can be booked by it from then on.
+	CancelledAt *time.Time
+	// Beside appointment_guid: where the appointment is.
+	AppointmentLpuGuid *uuid.UUID
+	// Beside appointment_guid: when the visit begins.
+	AppointmentStartAt *time.Time
+	// Beside appointment_guid: when the visit ends; a referral is completed from then on.
+	AppointmentEndAt *time.Time
 }
 
 // A legal entity (юр. лицо) that institutions belong to.

@@ -233,7 +233,8 @@ func (s *service) tables(w *world, g *guids) []string {
 		SELECT format('card %s of %s in %s: closed %s, born %s, policies [%s]', guid, person_guid, lpu_guid, (closed_at IS NOT NULL)::text, birth_date,
 			(SELECT string_agg(number, ' ') FROM mkab_policy p WHERE p.lpu_guid = k.lpu_guid AND p.mkab_guid = k.guid))
 		FROM mkab k WHERE lpu_guid = ANY($1)`,
-		lpus, persons, `YYYY-MM-DD"T"HH24:MI:SS"Z"`, []string{"lpu_guid", "id", "copied_from_lpu_guid", "mkab_guid", "lpu_to_guid", "appointment_guid"})
+		lpus, persons, `YYYY-MM-DD"T"HH24:MI:SS"Z"`, []string{"lpu_guid", "id", "copied_from_lpu_guid", "mkab_guid", "lpu_to_guid", "appointment_guid",
+			"appointment_lpu_guid", "appointment_start_at", "appointment_end_at"})
 	require.NoError(s.t, err)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(s.t, err)

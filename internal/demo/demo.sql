@@ -260,15 +260,17 @@ INSERT INTO demo_visit VALUES
     (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, false);
 
 UPDATE direction d
-SET appointment_guid = pg_temp.demo_guid('000a', v.number)
+SET appointment_guid = pg_temp.demo_guid('000a', v.number), appointment_lpu_guid = s.lpu_guid, appointment_start_at = s.start_at, appointment_end_at = s.end_at
 FROM demo_visit v
-WHERE d.guid = v.direction_guid AND NOT v.cancelled;
+JOIN slot s ON s.id = v.slot_id
+WHERE d.guid = v.direction_guid AND NOT v.cancelled AND s.lpu_guid = d.lpu_to_guid;
 
 INSERT INTO direction (lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
-    mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid)
+    mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
+    appointment_lpu_guid, appointment_start_at, appointment_end_at)
 SELECT d.lpu_to_guid, d.guid, v.copy_id, d.lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid,
     there.guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid,
-    d.appointment_guid
+    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at
 FROM demo_visit v
 JOIN direction d ON d.guid = v.direction_guid
 JOIN mkab here ON here.lpu_guid = d.lpu_guid AND here.guid = d.mkab_guid
@@ -276,10 +278,10 @@ JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.p
 
 
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, cancelled_at)
+    out_of_schedule, is_cito, comment, created_at, cancelled_at, updated_at)
 SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, s.resource_guid,
     pg_temp.demo_guid('0003', 5), s.start_at, s.end_at, false, false, '', day.yesterday + interval '10 hours',
-    CASE WHEN v.cancelled THEN day.yesterday + interval '11 hours' END
+    CASE WHEN v.cancelled THEN day.yesterday + interval '11 hours' END, day.yesterday + CASE WHEN v.cancelled THEN interval '11 hours' ELSE interval '10 hours' END
 FROM demo_visit v
 JOIN direction d ON d.guid = v.direction_guid AND d.copied_from_lpu_guid IS NOT NULL
 JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid

@@ -29,7 +29,10 @@ func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.
 	send.begin()
 	queries := db.New(send)
 	directionClaim := queries.DirectionClaim(ctx, []db.DirectionClaimParams{
-		{LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid, AppointmentGuid: a.Guid},
+		{
+			LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,
+			AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo, AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
+		},
 	})
 	var specialityClaim *db.SpecialityClaimTakeBatchResults
 	if a.Request.Type == booking.Consult {
