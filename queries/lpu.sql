@@ -15,3 +15,15 @@ LEFT JOIN setting polyclinic ON polyclinic.owner_guid = l.guid AND polyclinic.co
 LEFT JOIN lpu own ON own.code = polyclinic.value
 LEFT JOIN client_application c ON c.guid = @client_guid
 WHERE l.guid = @lpu_guid;
+
+-- name: LpuSettings :one
+-- The settings that switch rules on and off: the region's, and of an institution, where it exists. The zero guid names none.
+SELECT
+    EXISTS (SELECT FROM lpu l WHERE l.guid = @lpu_guid) AS known,
+    NOT EXISTS (
+        SELECT FROM setting s
+        WHERE s.owner_guid = '00000000-0000-0000-0000-000000000000' AND s.code = 'OneActiveAppointmentPerSpeciality' AND s.value <> 'true'
+    ) AS one_active_per_speciality,
+    EXISTS (
+        SELECT FROM setting s WHERE s.owner_guid = @lpu_guid AND s.code = '2dr_RecordWithoutMkab' AND s.value = 'true'
+    ) AS creates_mkab;

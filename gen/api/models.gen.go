@@ -75,6 +75,33 @@ func (e LaboratoryDirectionType) Valid() bool {
 	}
 }
 
+// Defines values for Mender.
+const (
+	MenderClient          Mender = "client"
+	MenderPatient         Mender = "patient"
+	MenderReferringDoctor Mender = "referring_doctor"
+	MenderRegistry        Mender = "registry"
+	MenderService         Mender = "service"
+)
+
+// Valid indicates whether the value is a known member of the Mender enum.
+func (e Mender) Valid() bool {
+	switch e {
+	case MenderClient:
+		return true
+	case MenderPatient:
+		return true
+	case MenderReferringDoctor:
+		return true
+	case MenderRegistry:
+		return true
+	case MenderService:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Rule.
 const (
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
@@ -92,6 +119,7 @@ const (
 	RuleFieldInvalid             Rule = "field_invalid"
 	RuleInternalError            Rule = "internal_error"
 	RuleKeysUnavailable          Rule = "keys_unavailable"
+	RuleLpuAbsent                Rule = "lpu_absent"
 	RuleMediaTypeUnsupported     Rule = "media_type_unsupported"
 	RuleMethodNotAllowed         Rule = "method_not_allowed"
 	RuleMipAuthURLEmpty          Rule = "mip_auth_url_empty"
@@ -165,6 +193,8 @@ func (e Rule) Valid() bool {
 	case RuleInternalError:
 		return true
 	case RuleKeysUnavailable:
+		return true
+	case RuleLpuAbsent:
 		return true
 	case RuleMediaTypeUnsupported:
 		return true
@@ -243,6 +273,72 @@ func (e Rule) Valid() bool {
 	case RuleTokenMissing:
 		return true
 	case RuleTokenSignatureInvalid:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleEntryGroup.
+const (
+	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
+	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupMip         RuleEntryGroup = "mip"
+	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
+	RuleEntryGroupRequest     RuleEntryGroup = "request"
+	RuleEntryGroupResource    RuleEntryGroup = "resource"
+	RuleEntryGroupRestriction RuleEntryGroup = "restriction"
+	RuleEntryGroupService     RuleEntryGroup = "service"
+	RuleEntryGroupSlot        RuleEntryGroup = "slot"
+	RuleEntryGroupSpeciality  RuleEntryGroup = "speciality"
+	RuleEntryGroupToken       RuleEntryGroup = "token"
+	RuleEntryGroupWrite       RuleEntryGroup = "write"
+)
+
+// Valid indicates whether the value is a known member of the RuleEntryGroup enum.
+func (e RuleEntryGroup) Valid() bool {
+	switch e {
+	case RuleEntryGroupAbsent:
+		return true
+	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupMip:
+		return true
+	case RuleEntryGroupMkab:
+		return true
+	case RuleEntryGroupRequest:
+		return true
+	case RuleEntryGroupResource:
+		return true
+	case RuleEntryGroupRestriction:
+		return true
+	case RuleEntryGroupService:
+		return true
+	case RuleEntryGroupSlot:
+		return true
+	case RuleEntryGroupSpeciality:
+		return true
+	case RuleEntryGroupToken:
+		return true
+	case RuleEntryGroupWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleEntryType.
+const (
+	RuleEntryTypeError      RuleEntryType = "Error"
+	RuleEntryTypeValidation RuleEntryType = "Validation"
+)
+
+// Valid indicates whether the value is a known member of the RuleEntryType enum.
+func (e RuleEntryType) Valid() bool {
+	switch e {
+	case RuleEntryTypeError:
+		return true
+	case RuleEntryTypeValidation:
 		return true
 	default:
 		return false
@@ -452,8 +548,56 @@ type LaboratoryDirection struct {
 // LaboratoryDirectionType Its type.
 type LaboratoryDirectionType string
 
+// Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
+type Mender string
+
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
+
+// RuleEntry A rule, its answer, and whether it is on.
+type RuleEntry struct {
+	// Rule Its stable name.
+	Rule Rule `json:"rule"`
+
+	// Group The group that it stands in. New groups may be added.
+	Group RuleEntryGroup `json:"group"`
+
+	// Status The HTTP status.
+	Status int32 `json:"status"`
+
+	// MessageCode The documented code (Код сообщения).
+	MessageCode string `json:"messageCode"`
+
+	// Type The documented type (Тип ошибки).
+	Type RuleEntryType `json:"type"`
+
+	// Message The message for the patient, in Russian; what stands in braces is filled in.
+	Message string `json:"message"`
+
+	// Retryable The same request may succeed later though nobody changes anything.
+	Retryable bool `json:"retryable"`
+
+	// Mender Who can mend it.
+	Mender Mender `json:"mender"`
+
+	// Field The field of the booking's body that it is about; `null` where it is about none, or any. `SlotId` stands for `SlotGuid`, too.
+	Field *string `json:"field"`
+
+	// Enabled It is on in the institution, or in the region where none was named.
+	Enabled bool `json:"enabled"`
+}
+
+// RuleEntryGroup The group that it stands in. New groups may be added.
+type RuleEntryGroup string
+
+// RuleEntryType The documented type (Тип ошибки).
+type RuleEntryType string
+
+// RuleList The rule table (Справочник правил).
+type RuleList struct {
+	// Items The rules, in their order.
+	Items []RuleEntry `json:"items"`
+}
 
 // BadRequest The one shape of every answer that is not 2xx.
 type BadRequest = Error
@@ -470,6 +614,9 @@ type Forbidden = Error
 // InternalError The one shape of every answer that is not 2xx.
 type InternalError = Error
 
+// LpuAbsent The one shape of every answer that is not 2xx.
+type LpuAbsent = Error
+
 // MediaTypeUnsupported The one shape of every answer that is not 2xx.
 type MediaTypeUnsupported = Error
 
@@ -482,8 +629,23 @@ type NotFound = Error
 // NotReady The one shape of every answer that is not 2xx.
 type NotReady = Error
 
+// ParameterInvalid The one shape of every answer that is not 2xx.
+type ParameterInvalid = Error
+
+// ReadUnavailable The one shape of every answer that is not 2xx.
+type ReadUnavailable = Error
+
+// TokenRefused The one shape of every answer that is not 2xx.
+type TokenRefused = Error
+
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
+
+// ListRulesParams defines parameters for ListRules.
+type ListRulesParams struct {
+	// LpuGUID The institution to answer for (Гуид ЛПУ); without it, the region. Not the zero guid.
+	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+}
 
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.
 type CreateAppointmentJSONRequestBody = AppointmentRequest

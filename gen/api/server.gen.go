@@ -32,6 +32,9 @@ type ServerInterface interface {
 	// GetReadiness The instance takes requests
 	// (GET /health/ready)
 	GetReadiness(c *gin.Context)
+	// ListRules The catalogue of the rules (Справочник правил)
+	// (GET /rules)
+	ListRules(c *gin.Context, params ListRulesParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -82,6 +85,33 @@ func (siw *ServerInterfaceWrapper) GetReadiness(c *gin.Context) {
 	siw.Handler.GetReadiness(c)
 }
 
+// ListRules operation middleware
+func (siw *ServerInterfaceWrapper) ListRules(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRulesParams
+
+	// ------------- Optional query parameter "lpuGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lpuGuid", c.Request.URL.Query(), &params.LpuGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListRules(c, params)
+}
+
 // GinServerOptions provides options for the Gin server.
 type GinServerOptions struct {
 	BaseURL      string
@@ -110,6 +140,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	}
 
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
+	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
 }
@@ -159,6 +190,15 @@ type InternalErrorJSONResponse struct {
 	Headers InternalErrorResponseHeaders
 }
 
+type LpuAbsentResponseHeaders struct {
+	XRequestID string
+}
+type LpuAbsentJSONResponse struct {
+	Body Error
+
+	Headers LpuAbsentResponseHeaders
+}
+
 type MediaTypeUnsupportedResponseHeaders struct {
 	XRequestID string
 }
@@ -195,6 +235,34 @@ type NotReadyJSONResponse struct {
 	Body Error
 
 	Headers NotReadyResponseHeaders
+}
+
+type ParameterInvalidResponseHeaders struct {
+	XRequestID string
+}
+type ParameterInvalidJSONResponse struct {
+	Body Error
+
+	Headers ParameterInvalidResponseHeaders
+}
+
+type ReadUnavailableResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type ReadUnavailableJSONResponse struct {
+	Body Error
+
+	Headers ReadUnavailableResponseHeaders
+}
+
+type TokenRefusedResponseHeaders struct {
+	XRequestID string
+}
+type TokenRefusedJSONResponse struct {
+	Body Error
+
+	Headers TokenRefusedResponseHeaders
 }
 
 type UnavailableResponseHeaders struct {
@@ -497,6 +565,128 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 	return err
 }
 
+type ListRulesRequestObject struct {
+	Params ListRulesParams
+}
+
+type ListRulesResponseObject interface {
+	VisitListRulesResponse(w http.ResponseWriter) error
+}
+
+type ListRules200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ListRules200JSONResponse struct {
+	Body    RuleList
+	Headers ListRules200ResponseHeaders
+}
+
+func (response ListRules200JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListRules400JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response ListRules403JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response ListRules404JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListRules405JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListRules500JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListRules503JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
@@ -508,6 +698,9 @@ type StrictServerInterface interface {
 	// GetReadiness The instance takes requests
 	// (GET /health/ready)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// ListRules The catalogue of the rules (Справочник правил)
+	// (GET /rules)
+	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
@@ -657,186 +850,237 @@ func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
 	}
 }
 
+// ListRules operation middleware
+func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
+	var request ListRulesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRules(ctx, request.(ListRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListRulesResponseObject); ok {
+		if err := validResponse.VisitListRulesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1rbxxHkuBfSfQtINLb3ap+P/SJlu0dzWpln02vD7C07OyqbHYNqyv7qrJF9dgERGpnPXf2jWb2FpjB",
-	"3Ox6PXe4L4cDaI1o03rQwP6Cqr9wv+SQkVmPrMqqboqkH4sZYCx25aOyIiLjlRGRH1VMOptTl7jMrww/",
-	"qpAHeDZ3CPyN53Nqu2xGXLbjUrZjegQzYvEmfzGbYW9ZGRZ1GqLtKUEWZniMfYI8whaeSyzkUmRbxGX2",
-	"xCZepVq5j50F4TOa1CKVYccwqpUZ8X28SyrDSvB5+DA4C06Dr4Oz8JfB8+AYwR+nwZfBM/7j2/BhcIqC",
-	"b4Oz4Nvw0/AoeBacoPAwOAu+Dp4Gx8HL4DR8jIKvg+Pg2+A0POSdX8YDg5PgBQyGh/DsOHgSPA9OYOCv",
-	"hojPG5zw5+E/wFT5uV8GJyh4Ap1eho/EGk+Dp3yO8Cg4Df8+OOVrDY+Cs/BhJf66HfHBlY5hGJVqxSP/",
-	"eUF8tmNblWHFaAwGVmvSqHXGPbPWM9ukNsCdRq01MSYd3Jx0cQPGLBxSjIFKtcKWc97hTc+jXuXgoJrr",
-	"OqELdwU+oYvAZqoJmXThcGwyNObYxRYaY3PvR4DQZ8EZR1n4Ce+hTBV+JpHJh34jMBgcfxcYE2hYA1+O",
-	"7e6t2oCiTx5jtg/owoxhc0osxCiymY88MiGeh51/H6gTUz0LHwYnwbdy8DEKnhVM+l0gV+JMg90xtZY7",
-	"M+xMqDfLYlVtE9jkzyI0Upegn7739h1Exz8jJkO2i97ffqvWryLqIRfPiI8w2iNLxPZtk+SR284g94/B",
-	"SfCcA/9rCaez8JBD7mlwFjwPvgpe8rYvOVo5rJ9xXgZAfhYeBS/DTznuzoIvw/8qH50FL2B5gLXn4a/C",
-	"T9B7DmW3LBQ+4tQCr3nJp38SHAdfBU/DT/O4aF8YFxkIxzj4W+zYFmY2dRNEMEp3HOztEg0i4jYVEfDI",
-	"Q2yKXdRto7+2X9cAutFaC9BfckCHn4W/DE5Qt9Npdfmj4+Cb8EgDmEbrMgCTfHERYLhu4JAHO77DuRS2",
-	"nSyZajpIzmP9DJsgKIjj+BxEDL1hTya2uXDYEmF/z0cT6iHsEcGWHAdNPEJ+BGyIM5rwEcz1nGMv/IxP",
-	"/xTwegz7IzzkLXzXhI/CX6HwcfhJcBJ8EzwLH10Fx9FhScNuImVsZ+Hi+9h28NjJ0LquR0aRsyiRcsT1",
-	"94l3AzFvifAutl2EJ4x46F3CvGVtC/72iUldy9fhVN0UX4D69ISjAwVPgLG8AIi/FIg44XwoPAyPwkdc",
-	"Hwte1lHweXAWPBFaVXAaHgH3T3AePhI/vw6+Ck7qOqhfdAtpwakDu+0Rk++oHexwRWm5M6Y0J8WLegnw",
-	"R0IaTbGPsIuwyez7inhfzeH/J4fsp8GXQNEA2eBPRWT+mBP4VxykJwD1z3KyNr1froJzF0KtiFUlA5z5",
-	"Ymdm+zPMzGkRkNN9hug9uvBMwiUn4+yQITpJQI5dC8kPQWPiUHeXq06WPZkQjzM4h+xiB3GThtnEX42H",
-	"/xF8DrjQQp4zo1NVNpwoqg0f8xR6f8WZDZe6TwGXL8JHKPxV+BAFz4PT8B90nOYysaIAeTVOCowNTQdB",
-	"8L7AiO36zGYL3gPZvr8QBqS/MKcJfugEsantI1jCSuj/swbmJxq9/+xqwafR+kthN8fMjkz0IvBFfTIs",
-	"w+Ycg7Ip8ZDscc1/VTiRXqNNBt12zepjo9bu9bq1caPbqpk9o9/qNczWAHcKyfWUk+u3wpIW1vFVE6kC",
-	"udWA5u07C9dfzOfUY8UcOttviN6I2raXcwIqOrEB4iZ1/YXDkEs95OAx9TCj3nId8J+A+HrKyTF8yKEH",
-	"mvJJ8CL8NPgGhUfBafBtAfO+WqDmoFQE2IlNHGvHdu/zxyoslaYh2kLwAI09gvd8sZ1N6jIPm+wGYlOC",
-	"5PdIy8ZeQ9x9DobLSUrpHHK+yi3HT5J9rzdvgIBBAZEKeeMqQKrCpwiKtsuI52Jnh4BGoYBRbeNybEbY",
-	"1HZ3kdACOf+0LXIDJatEE9u1OAS5xcgh69Dd1Tr3P4ImewSK2cvgZfiYa9BprZvLKdDgwFd2FUpuBg4a",
-	"RWuPLP1i3TbbKrgkfyqME0b3iOuDPWJOiblHLLRvs6nq6HIotoiFloRdkuIrjBkBNoAjN52fCQnEVYSV",
-	"uvDL4PgHoAvnQK9Bz4xYNl7BY/V9hugmdRlxWS1mr9wAmc8d24SNcv1nPnXB88FS1jk3izzi+8CiclZ5",
-	"5wLujyco/HuA9Qvw657k1sJt95Pga74tQE0r4MqNzgXhXgDTIl7CuQO1QCxix6H7efBn28UumWM2TSw/",
-	"hveI4NGi/w20xTtL3sym1CdiS9mir1bbUMH/h+AEKP9ppDzoRF94FB7qhdvFwZiDi46A7fkOXrDpzsJz",
-	"dshszpYZ6OXapStkwabUs33AA/KJd9/mxsYE/c2tdyJiNqk7sXcXno5WO3ndIOt/AIA9Dx+Fn/DtH36G",
-	"tm1zj7A6Cn6bkXgxoz4VBH6c8A1O+6CbnaKtBZu+7zmoxvW4R5zZBGcFrOOifF0D1VWwX7geweY0z+OL",
-	"eq2Bh137PpC3hNwlY+HXwVPOyMPDNeGvc3mgu5UpY3N/eP06/5K6PKm7DoLrboXjKqfe8J+HILfPgm+C",
-	"Z8EpuluRuL1buXJspvFUgNM58Xzq7liYYW5O+ra7m0epppPAqO1a5AHac+m+D5xf6vpVNF4wNKWOBRjl",
-	"41bj85+EVyT8VPCfk/Ah+Axfhp/mrUOds/pyYKeDRznoCixrXY+Ymdup8yCpBs6wzxILUUB2DV9s2prL",
-	"wwm8HH8Ifhd8HpxcMcRKj9F4v0LFMNMogKQDx3fh+wRg/WhcoFm46kC/h8c7eOwTl2XAnjQAyD2p2CET",
-	"e1ZEldIdl3IDVcEfZzPkEMa7u4Tr5TNsETReojGle2LL5BSOdsagOQ5/yfXt/wZm8zPJI19GJ4svAN6n",
-	"QNwvw0M4wH+M4J+H4ZE4c+DqyCP471HwJHzEFZQ6Cv5FeFhB5zsC96lQGDlC/wT+0yPRHj4KH3IU5V8l",
-	"HLNcjsCor6RL6jR8XNfaoY0LYjGFoiIMmg71c9pi0qBwlmv+ChyCci4m1CCqdcmI4hr9s/Ah7Inj7wFB",
-	"HWPQvQQExQDTI8iZLwpFQa5d+lgJY7a7i/7t/wS/F7o36C8QrvIcfHf8r9N/e54wPq7iFyD1Ozu4+0Pw",
-	"++DXwW/qKPKknwZf6zSda6VfdU3n870aBTePniIkcvBqLQu1Ma38xFoOb/6ucTBEwe+CF3EQlN5Yjg2I",
-	"KwNuCmxFkJ1TxzaXEIuhPccu6CQgDdxsH0tLTURXVZFPhc4Jg5CJ3chHBPEeIrzmu0JIeBg8CR8HX0dd",
-	"n0vzQqgUEa6+CA/DT4PnYmI4wpNtOfwdf6f40yBnBR7dxWxMvMKtouml3TMSd6Lf97B5/jk449IlfKhi",
-	"LfI/n3HFjevVWVzUrxoVCnyLcOGTB4UYiNu0cPfXsi0uG9pwIhCHb8RBSFcHzARAhSBceKU8X2nXg1L0",
-	"+B7A+b+C4+BFcApU+3gtDnJ8dZBW4KiBNpe9EEagAjl+HMHWZ9g1wRLxGfZAPaIe8hmdz2139wairrNE",
-	"16cEO2x6HUZKY9BHPj2nrQcQ+xM3JISvPzoxPRVu5TjoQnij9T6Hi1pwCVw0QKP3iSdOPFSoJc+HaJtS",
-	"NMPuMjpi8hFmiLomEYGIVIIHzlKkQWARbDm2S67CfhbB2ifBn7jqztnnD8JOTgFSA2aPiGiHnT3btQoi",
-	"V/R9hmgrOmHGkWEFFAonVxhZ1GTU44jgIEYmHtsuWePs9Le5WB8IveX2LsQoHslw+F+h4AkATsgqrvcB",
-	"MT8PP+MjIO72CRhTn3AgA68AnxBnvl8CsZ9o4xsvzBUKYFp0MOLRBSNF9lOmUfVWQCzKHLPpap/Dv4Kx",
-	"yY3Kw7zxoQNC+6JAyHyVhvYgZBCbJvH9HYu4dnar59ulSuyAXyx17gWhaS5Fnr07ZVz7Faf4xHHEwRwF",
-	"5wyiC4iu8s0psRYOWS9sjdt2UnD/An4difMgFMU+cMnzPBfV+SQT8ZYLxkRAm4dyxHGZj+WCqNDAuYgW",
-	"RVdr4TB/h29mHUKSVtWnu287DrdBFq5FPNToIypZLl6KOCmC7tu+fX4WkDt0jiEO0WZcW30eHAdPRbRE",
-	"nz8W7rAvwFH2EE5KhOkNWoPWeQIqAxzDRgqDOAaXkS1nKDjjjF0iKnXMAeG6wIkEQvkyY42mNNAXfmfD",
-	"Ik9iB2wBNTQHl0ENKRSX0oI5tR3LI24RNSjtcnsSBwK/JtRDUTNsQ/5AaC/LVAN2rfT5SUxG2EWwyksk",
-	"lyeAo7PwMHgefhr+4s8UUkIhKuJLacSyfTx2iFVEI0p7nkaiIDmhOEBn21kznvX/cpGfggfK4P5Mz5wz",
-	"cFb1BjlACRYEJZnLgTyKIQEFOL6qjcAqHvOmq2PqKuRLkTRZOI4GN/xxCiVSjs4dbBLkkMkau+8fFfI8",
-	"Dh+npFxwrJVycYA32MDhY3COXxmQ4MtLYSOZ0kpmp+2XJ+gsj4tZHDyIwujpnLjIxD5EATCPYJEptxH8",
-	"Mfh18Pnm90P7X8McEBbGOSSCMJgjjsw6KgziV3cKZKC+CE6imBk4rYoOQUT86KEMVDgOvhHC+pP4CAMF",
-	"/5L0Ro1W3ejXm0ZjcGXUocd9KbnY7gS7xQpSulmvIVGXoCXBHqKOxQUjdSydC7BUzmVlnJaHxdiD/qgB",
-	"Jn/wFI6i/iz6ikhCwW8pJQjzxtvxiEnm0JQnh1wflWHQCcKIG4oyEhTviVAgUJX99YK1s3ZwCrLgyxHb",
-	"8Il4/vQ89siVbbs85NYAdM46VtsEYDVHvlKqgbnM4b5WALfip42zXIqz63lj/lQvLQxPvw8Ql6V5QLe5",
-	"R3Zd7LIidqa0a7Q32Yz26Yy436vG9qX0v72I9LLwF1enVahgK4Vw7A8qo+J8pyiVRqYjxefg5IHts7Ig",
-	"FerFYcqQqndV5L6StPUb4mHiikrZZilsXxnONIgoRRxnxjqWDs+HaEtmNsnAH8Qo3RN6HgE5z/YJcaXi",
-	"R8y9WA3c92xGXmGn5LXmszoS+jdQvvQuPwWh/icQl+EhCIcv40y9E2XrxRuqSP++DHEqoFgOaHtGdubY",
-	"97UuwFSr2BMgG9E+JEdM8X2CxmR34SKZrPlK2ajfrEPN4jTklyJYPwVGEfh6LA62VsL0Mig5DbBSyBZG",
-	"HmZbVc4+dqi5RyzgJWCoMIpcOqbrQPdVDEJtasmVQU8bNpiF3pyYNnZstixNnS7spmr+auq0emziCm91",
-	"MtNaIFa4QQzM8FPOEODQAwV/FAlRELH5RITIHqNmIzKpkNEftjsQpi8O+k7C/xKp82DBiWPAL0UuG39V",
-	"xES+QRDWdgTJEfLBamUeRnOxcQgnZdxiPAYZHjlLPtNjvH9BjBcicg3U6w/ENB0ywloq9lJAJP1FuQ6W",
-	"SpFdjewvisBVzcrsY6nmF+R2v4wO1Z9wkx0MgZPwCB6VIIWbCYrIvpJtqQF5EXog52CHPJjbXnY3Kk3S",
-	"HOCPrvmIPJjDLoyZ5qrYz7SCehJ8IyJthfcqyZM7RiJoMziBCD99mFLvYrBRv1dzjiY6aHNdlaYhusN1",
-	"QvTTD7arCCPTwfYMyUD/akyskOruVRFeWDZxRWUC7OxSz2bTWRXUSpgNLfWnudmKMxJUgsWrtXu0R4+d",
-	"C+94FR6FANOmfChNgoKmBFsAFyTilKuQr+OK4kYy0oCh1wn2iIf+38P/vRoov00iK5KwFQ4j2J1R5pkI",
-	"w7i2JTKHfo6F70C+p16vX9PBrmFcBuxKsj9EB9/edTFbeKSM7HKdZOhv9DjKmdwjS2RbHMD7HtUH0Ldy",
-	"6dVPE1dYJm0yT2dFldQGlwGrPChyUDuoVgQRQQkFSFjkf1jENz1b+o0qkPkBuYBRUnCU/Ag+obpcq2B6",
-	"zFuQasU3p2SG+VQz/OA2cXfZtDJsgPiw3eh3K16OzzyOVL6cVLBLfiUiBmZK90VwjQyGgWP1KGamfDUT",
-	"6s0wE3nTrSYHPX5gzxazyrAr1iZ+NOKV2S4ju0QQ2H+qvStQUrtl6aFkW3HdDYm9KgDLxzOCsI9GCU5H",
-	"EHziIsjbFtkbQvzKDLxrPnLo7tqwbXVV0HarlTlmjHh8aX/3oVEb4Nqkdu+jVvfgLyp5uIt4mzl1fVHj",
-	"8nVsyW8VtA55xrL4pZLSmy2OmS/e9hcemVSGlf9wPamoeT0acT3TfUVdoNKpCgeWVsFZc0plWHEJlzVn",
-	"S8aUVjQ5x2zxsJWVO9acNDdUV7midC61d2lAV+k8BcMKo3RKJ9MMKYgtWWOa1IDCoITV06hDCk+uV0+k",
-	"Dsmerq4eDz1XHjyunkc/tOiIavV8yojS843Vc+WHaf34604kt7DeW716EnVIuVN29WyacTl34epZRNcC",
-	"99caw1MDCjw9qydJD1jl8CifrXBksTG97oQJJzpIy2TdcNHqX09pXXndIS6mpqn2A7o8Rly74wqGdOty",
-	"5SClvWXVE91KZPfrSl9Y0OvUWm5Tejsq9Xlema/UCV0t85PulwS+4uKjlwqmt7DtLLzzQihfragUQpnu",
-	"lwChghJIlwsa6o1tyxKM5hzAyWTSlkIm3VfncCkdrPbWuSfWGJ5SaHLG+hrDo97l9uoaE+XHXdJGgukR",
-	"WDCThS897UyTxxxlK18qEd2SpP9mtFHOQUglhflLAVo0rqwy/LkmjIVxceHyc80nhxVXIi6dTTdGW1Ht",
-	"XDyqqBBQ+XbOD1lR1Wb96dIDy8uqrJxTN66k3Mi68ymkoU9XX80M1SH6lOnVs6T6l+cGr55KM25Fmura",
-	"cyoDtfmWq6dKuhdmG64xiTLkEhjv6/KgXkpnmZ/ARXSUoBAXZvKiJ7piLJfKi/+GWDbeXs7J+6oL4Tyy",
-	"vbC6XTmQ9cMuWVV0KUNzB9su1OS/ZNCxKbXuULaVFJQ7F9h0FelWgCw35JLAVV7mLgO22IVcBi/RSeNR",
-	"PR+Q71D2VsQoz6tvJrV3Vu922VefEFfuu8r0vzyMxGf3K0sD3ZD6Wz4371Ip/g5l70aZxOdAhpKBXArL",
-	"pOclQTFOa44jW+NkXZfuZ4CTOZYog02664Vp/H3Vd3IOyBbda1DuANYNKigiWzpRboC+3thKVSkzhZp7",
-	"XTo61fWSCCYSwbKoiUzh5rSC7lBhXe9jHwkPE1q4DvFFAT7Zk4nSKCadzWyGbOYTZwIjHOqzIfLInMjD",
-	"NUmIN9C+2Ld8q1toTIgbzW6zOMN+VHTyMfpB0HAMeyEfElMmdcCELcvmH4Cddzw6Jx6kWA0n2PFJFhEf",
-	"iKrEIm12QzmwvrTbTDY54OaplXxUeQMzkj/z+2AqAtBE2N9G8E8iCVd58WYdvStP8Kry1gTMjeo4IX30",
-	"9oK9PXlPpv6O6mgLWZiRGrNnRKasu4hOJj5haGPUNJqtWsOoNRvbxmDYMoaG8ZdGa2gYo80qwsihJnZS",
-	"47UDRlVxN1mhzLjmo59Tl2xKvyOfTplpNBQHwRZeVmGJdMEQRvBGOhGPGbXwEtmu6SwsYm3W0RZDM+oz",
-	"1Op2eQ8fYU4ydXEIq5wRuwtHcghx4pk5raxWkurlAicTvHAYHNuq+PlJdFKcu3cnCtUUvH8j+CK6miYK",
-	"LlLCJTfFMa6IrqAuQRPb81kdfSA/nUwmxGTZLG7+acUHzo2ueuBc8NHxATT/arnP/2phFxxAR7Fb13y0",
-	"u7AttBH89/BRcCoqCGtq4m8C64KP+znxKAxSlr1YQNjAuU6at2pv4drk3kf9g1r6Z/s8PxtN3Tl1Cgbb",
-	"0LICBnw45K0V3wqwOUSjmyLqccSpfWRGP+AeJjUicqOg4sPjzSoa3Y4vMhATOanfMJeLuHCy3Wiu0/AQ",
-	"rkSC+FIo5gy5SXyruEskYp4g3kTH6rPG0eiG0MptH+1Pl8JkBLYbaYnEXcwQFyccv1JKwi1J8H0qjuGm",
-	"LR30qfmOd98qpj8gOmmfxiGHKQYZUaMat3deFnkDzRY+UK0L+djwWhEAFlMydckrsZZb/k2bUYWtaOVQ",
-	"Eu1t+2jh7UL4lWkzijagqNCpKDscPEPhIcinT1JpiRAS/xvgLHyRBYsaU+oQDIdxt+eLtzw6KwZ8OqkI",
-	"WLPYBUTNYE+xA6gSWI1SIKFis7pDoCzJj44/3J4vtuk5wMTU0r8J1KgOWP+OAKXsqNXk/jpXtxJJD9H4",
-	"WULPlBkRUb2amPrNG2LrjlLsZAT7fsTVrBHcNhFFPa23P95zKFuPK8HKuSaO90iaIa3KsQAehS3JlEAt",
-	"j26zGYk7HEdwnU2GVXGiArVBMLar41tiDfrvF35TLQSKq9FuBL9bEy4f2K6PuLklIAHozOo+3XZa9xkY",
-	"Rq8xGDQ77V7bGAwa59WE/pYz3pt0NpO2cEy7lUqWcLfA3uLbWzpVI1H0e6gy+CLKDQdK/gZqM30rLhiT",
-	"OQfcHqgiLJXXRtUwDGROsYdNRjy/KootC9DO0J33b+exp0FfeqP/3d27Dwzj3mu6uLx09N+HGQUwqwyp",
-	"UiLNCu/FE4trUTkIFUMMNACNdYNZ2qLdCP41OAm+Tuk+R6tsrjIbC70dAw6xfZpczQWRY6DJTGzH4TrB",
-	"eIlG/AtG4tqjKBwcjThcR3lrTSo1MXzAxnSctyeV4YflDoCb2ZEH96olOqZeSSy8Ta24ZJhWD3hQo57F",
-	"jfXmQbWSqJOv8Fm3NYPX+bKsylr2ZYXqbNmXtQ4i2rwEVR40W5dzkQ8rN2O9Nvn21EaQOyy1kkZ2t8mb",
-	"83K0pEeFbo/d1JBhljuVUFIVYb+IO4tKlzbL03769su16SNeYootaAjkFvPTt2vWFfi1xWWqGlTyYcKH",
-	"wBmF8JDoMSg/WbgWrvloZluuvTtlijiJvRsZfapTgl1YnFA33iOuRbxibUGWB9yf0lgdvKEqdlL+L9w9",
-	"l+67a6h5hcvqHFQru9qVcJgJEz4OILddRO4Tb5kmhM2LvJ2zlaJ3S52hzEVE913k2D7LSLymkVNk7/1l",
-	"XrgpW69acV7ZwrkIBBpN8epz2wyx6WdfCP+NljyFLn59JuxmI6o1u1mMm4usqAsLGt+EVBTt9rDxrkt9",
-	"26+iWzffqDUM6RV5Kqrg/mZTp74WA8AQ77uDZ6vex793n3qWr9Wwit/AqUvWsi6jdOqiOZ4TD22IGgOi",
-	"AHWxoFn7E1sgV7Cv4/9CyPE2tCGy4cNDWcAmLT5T72qXf21PCWwtxmLShxMWtUiMxaJ8S27jnuez+8pK",
-	"ivGrrMTFM3I+9A6yYhuofVcQfVzCHOSSTgKkdl+MpRwEcx+SbJGEeFUWluYqStyXVlHQil8ttFIzoY2y",
-	"26c3Rf2eSL3Q6MgQ5bZtz4rONey08n8pApi4VvG7iGv5Q2BoxAVr3WY+crAvfPZ19LbqXBe3dMKbo1gO",
-	"kMZDNeEK6lWP4hhGlzxgsVIhVS7ByqkLBx3LzHHGhb+7tVLCX0h+8E3GP7HobCoWVWOya7v+hT+nmd1u",
-	"cqeJRQgUV9O0pSP3OLjzHOd+nPi5pe1P8RzMRqEKRUercLGiIIPmgwc6i7CIE/5ke/sd5DPMFn75gU1n",
-	"MEj5KdoprhR5JjKIifNCPyo4w2TgiVH8s18EZ1wORL6H4GSzyuXeuwvft7GrZY0pH2JjhbKnJpoWKL8L",
-	"zlyIFUmF30dSQVlYXgi2lZW08zrgR+2DUi2wdaDmvK6XYFmYNnkRBciTPtH1jKd3ee+8sfTB1DanImdD",
-	"nt/U0eseds2pcEXZfj1rChRbwim8qJZwclvBqWL/pkoTRBvuXil7zuxrU0o3ScMZ2qlG1rEnqlWn8Kbb",
-	"8D+BlLAC+c+4ZSj9QFFMTn4Dix2qsaCdfbz00YjujdKfT/fyn5v9RDmlbsG39c6WcuNdcZa8ovEOqYk2",
-	"de8UKKx5d649w7sQFgo6yoy4aCOeRXY9n+LWUQPVv1snQlcEtesVoNiXez6dGCyAH6xnoisXdxNkZrku",
-	"tu/ZjBH3wu/syXe+qVPI3neZ7aB9+Vrbl0U1NlqGDNuAJHxbQu7qANP/YbpswGUwcfCurycnaCrXJJqN",
-	"dq/db3XbvZRCUapODP7sJ/p+/UTt79lP1Pmh+YnAc/V9u1X0+hJ/O29J6wNrHgJwNItgDt20SahHvZI7",
-	"hVadWus4JaQKlZX5ibcikQoJu454T7zORF6u9G+8uoPi3ThIQKO+jR0irsCMAn+EeY5ZovfeIdFF+DO8",
-	"hLNvy+I8GouBLudXyJxid5f4IFpmBLsyxTlCYa4AULaYUrYaVWERnEwGcrUoTaWaLWeSrYFRWmxDXyWk",
-	"sOBHYZWSkpoo1Xw93eJyooXVjTWVBzWlHLV3taTL2BdeLqQvoaa57UN7vYOu8LX2igFt8dvSSuplBfjU",
-	"22XVy4C1l/OX3PFecCF38c3mJZcO5q7Q0970lr8AVHvfavE9k0p9VF3GaLUw3bYoa7Yw/bWquZJJk86U",
-	"S1Gt6nMcqpoLuHPpCFX19rEkuURrNfrEXHg2W77HLZ3YobRNZVWNMVQ+eyuSpD/9YDsXhvIO9pm8Ixjy",
-	"q7FDXZLETkPxXepZsojaDTSa4T3OSd0Rmnu2y3wIDLrr3nU507359htyno2bb79RS8r+bUY8WLKVoSiq",
-	"J6Mobd8fVdEILyz+D3kw5//YmPF//MV4JHRIQZJRBHHJRfhVeTH7JsKuddcdiduvdlKJKXJGJf4qd0XW",
-	"ZhUKrxFLrPJN6433tqrozfeanW4Vvcv/4dbtO/DHxk/E7yQIK/YaOI4IUvC5jeLTzfpdt2vEJcLoBDmE",
-	"7OMlV0jg00XAmTuejOroXTJZ+NjxIfKsbbSqUiK1jUb9LrBIQDyX9oCfRPpPGZuLfBHbnVCNiOSIBh+6",
-	"jzDicsbEjuLFHy8RcYjJPOraZuJRKHXulwfWcCp5h3oMO34VmdhxkElc5hG/ivZs6vOVuBZHhGub/jXk",
-	"L31GZj7yiWulTgxAYdNEewC2oxBAOGOIXfIbK8vpbtaRgAjUnfbvusJQSXm3uPJQRTMIy1erDkTAW1u9",
-	"RRsicHMzIZUoCY7vPZPObfmS+JuhS/Wuy+L3i6va4JNlEDZQqTJK3L2vejU4El577Q7XeeqvvYb+miwF",
-	"db2DfRM7N7EPdlpyPSTHCJ6RVIssx1ZHXEcTg8USoHwH4kzRg2ta5Lu2bfmuNwGmkIxh+8mYeN0ylyQK",
-	"vSoy2X4OUIJsQeyjUdNoDGpGH/JI+sN2J0k8ke8HJ2NqAXrXPISjx478KhrBsFGV70tBDJCamPKUjjhJ",
-	"jIbSGSH0zSran9oOkXdsLhzi8/k4hO66o7SnclRH0e9RdDFAiqwU5zr6jwvKiFqkD9wgS7pAHuFqHcJo",
-	"7tGxQ2aCLzi2SVwfVGO4b3ZY2Zpjc0pqzboBKrojeYQ/vH59f3+/jqG5Tr3d63Ksf/32rZtv3nnvTRjD",
-	"jRqbQWQ+bJRKtXKfeL5gJo26IbrQOXHx3K4MK626UW9VwJCeglxKF4uAB3Pqa4yZm7D/YnXdj4s9gwkj",
-	"nCeQ5CLwx4W+H6vzHN8fy9LxH0v8oI/vuh/XajX4P29u1KWI+hiNFNWdSxtFd08eSOU9eZDT3sV7ULMe",
-	"+/8/RiNVn+ej9Qo9b1E1ev5EUenl/K36Gnzw49J8jGq6NVZt8o8jA0BtSVsAaksmx0+st12XIdlpDrwZ",
-	"M6Y4FeNjNFItBhD9epMhbsrZDHFLSqOKn6WshviZYjbET7ndINffScEbynj6TFm03raAmfLGhZyzW4/V",
-	"lWjKiKFfA5AwzwaQxlBJWSPxIhWbIX6atkfih4pBEj9VLJL4qdYkkQvv1YFBypLsaV1hrpbs/lj5fC1h",
-	"9OuvIDc/RqOU+QP7KbF/5MSDOhfScLkEByqfe+LRWaGyCG8GZZHPnjOg4CUFFlTUljWhMs/TNlS8Zo0R",
-	"FbfFVlTyJG1GxU81jxRDKvuylCUlgdUw6sn9GiBzOIKZh10fqyQIJhefUGNzge6uN7p0TfHa9GYXLI3L",
-	"bXFOCUEWr70WpzSqeQxDxLwFICLKdaDpaH8kz2OTDK7S3A6uCnBard91P8ind8l3SXmfxHtz5d3j31RP",
-	"VrGvST0A3cCcysFu+m1bLqJzEXAgosxj7UREkiOTLrithaOK2lK1+SuPLuaox+Hz9lo7k+td/h4Bqycd",
-	"0isuoq6KJXPNPLXtfAE5PhT5hIlb1qNUul3QZ7kpsUQy22GzHuEPM64WLUH32orqdsG9pqKcTHQNTORg",
-	"c0W2ehWRB5yjS1+dyihm2CJRygSHvHjBXXcruVQmSg+INcymYQgVjfJf1sLDY2cpFCU6Jx5A4JZVGcr4",
-	"kPQxYXyE/Do9dw0JuDhLqfK9lbvIIrFXosxICwwNkV+tZgdvQBi7yAbOXhKi3H6YTkNu5vJzK6TXaJNB",
-	"t12z+tiotXu9bm3c6LZqZs/ot3oNszXAnVwWRzojM8pFFDHzSg5ghXS7pG90urWJMbZqbWK2av3OpFdr",
-	"9ieTzrjZtMbtiZIEMqy0zXF70jD7tVa/a9XaDcOqYbNj1Sa42WqOrSaejAeVdC5VxWzicb9ttWvjCXZq",
-	"7UG3U8NtPKi1+2a/ZXSxgfvtSpJ71Gh3mr12p5NN0KmIe/MXbIdOdvxUzlkaY0lQfaIKZBKq0UZ5Vtkc",
-	"wrbgPFfIIkhBp8rdXyKRv5LkslfyiGv0zeYA93q1Vsec1NqdVrM27hm4ZrUHLYJJ1xqbPQ3iki+oZFJl",
-	"K2Oj2+32e0bN7Ix7tTZp9Wt40BnUjEmjNzY7Bm6Zk0oWxQ0LW5Nu26xNWm1ca/MVD/q4W2uR3rg3Ju1J",
-	"s93KoLjRxOPBYNCsDfq9Tq09GXdreGAatX7HaDd6htlowz2EmeQ/Tl8H6xfJ0NRwKKxpmrKQpREuSzeI",
-	"6Ae1tnm2CnnTMM7LCuTeKeEGahF/TZ6QGvqQDpOsxDawsd3oDTvNYaMtbGAZ+ZbqAdUWjKQ8Q3T+M6xY",
-	"k06nbXXGtbZhtWvtQbtbG48Hg9q4b40bHbPfG/eMOKJOnVGxuytxVEPcp9Hahlem36o5Qq8Y8n81zX+i",
-	"/yULXpOPQd9OvwUswXkVZuWcn1klZ6KVRr/VNAYTs9Zo9nq1dn/QrWHcm9R6TWtiWv2J0Ro3UpG7w8qW",
-	"0ag3UhG8w8pWcjw3rLR7RsNodHrGoJvEBkOGYTbAujJo5mOEOdcryNriukbsQYwSlQ6U3hkKzoQWZfhi",
-	"OUmLtxWlj2UDjiqV6ootIBmnsd1oDNvNodH7S6OjbgHZo5kixo6yBQxzgA3SJLX2xCC1ttka1Pq41a91",
-	"cMdq4cGkMWmoWyApYaLOmI4WqlRS+yFeZG4J6VibzNe0ch3fTH1Ro9YYaKZ79e0lg0iMGCxryp14o3Vy",
-	"G21NkeGcX2SkNlrPak0aZqdZ62KOPWKMawPcadWMcXfcsAyzgxsN/UbqJY7z22lhGR25Q+Tvga7Pq4on",
-	"ubW0BReJVUeqlFoZsScVRjsfwnZphdTaQujpBsXC8Xrqfg4Y0lo9JCnPDCPaq0fE9fVgQGf1gFzVQz6w",
-	"scbalOLjMGitt2nKUx5UK511AKjWGYZRa6wzXY0NCDLm0FAfAbvZk52UE/GLdKK0ej3e+YpT8T0EjOPD",
-	"iuLrvcdXdF04lq479n0QB7tEF0cpTzK4vQblx9zdiPbnHuUCAZn8W4QDn9uGjlNHtxi3aWPrMbKlojPY",
-	"es7K2yXstn2fuMT3KxfW7KIPSkB+iyFv4SoXUUdBwhW6dx6OIcOTNWxCvuOSN/grbqW1CDsqUJ8+tq4M",
-	"P7yXJtbtFKIlCCOKEuSj0lJcn3ElMYlDmTRVxKdm0RWzcdVFeSTkMzqf2+5uHW0hh2ILjbHD2z04j/ST",
-	"EzI482VTEf2aI7R3Cbbsy6G0+HMVUgMPV+YO10snN65FxF/8YyS6NfloXCx0FZVmanRGoNESrDpVOkLj",
-	"w3sHfGbi3QdYfqiLY5vS6KwL+skLOKKD6Xp8mHcdItrl2z8qKOOscv5XPsjnSpQwJRRGf1DNvvctEfwM",
-	"MQt8Q6czYlKzSFgd3Dv4/wEAAP//",
+	"7H39jxvHleC/UuAtoBmHpPjNIfWTLNsbZRXZZ4/XB1jaYbG7OOxMs4vbXdSIsQVIo806d/ZGSW6BBLls",
+	"vM4d7pfDAWNZY4/1MQb2L+j+F+4vOdSr6u6q7uomRzPjjyABYg27Prr6vVfvq9579UHForM59YjHgsrw",
+	"gwq5i2dzl8DfeD6njsdmxGM7HmU7lk8wIzZvChazGfaXlWFRpyHanhJkY4bHOCDIJ2zhe8RGHkWOTTzm",
+	"TBziV6qVO9hdED6jRW1SGXYbjWplRoIA75LKsBJ+Gt0PT8Lj8KvwJPpl+Cw8RPDHcfh5+JT/+Ca6Hx6j",
+	"8JvwJPwm+jg6CJ+GRyh6EJ6EX4VPwsPwRXgcPULhV+Fh+E14HD3gnV8kA8Oj8DkMhofw7DB8HD4Lj2Dg",
+	"r4aIzxse8efRP8NU+blfhEcofAydXkQPxRqPwyd8juggPI7+KTzma40OwpPofiX5uh3xwZVuo9GoVCs+",
+	"+ccFCdiOY1eGlUZzMLDbk2atO+5btb7VIbUB7jZr7Ulj0sWtSQ83YczCJcUYqFQrbDnnHV73fepX7t2r",
+	"5rpO6MJbgU/oIrCpNCGLLlyOTYbGHLvYRmNs7f0AEPo0POEoiz7iPbSpok8kMvnQrwUGw8NvA2MCDWvg",
+	"y3W8vVUbUPTJY8wJAF2YMWxNiY0YRQ4LkE8mxPex+5eBOjHV0+h+eBR+IwcfovBpwaTfBnIlzgzYHVN7",
+	"uTPD7oT6syxW9TaBTf4sRiP1CPrJO2/eRHT8M2Ix5Hjo3e03altVRH3k4RkJEEZ7ZInYvmORPHI7GeT+",
+	"OTwKn3HgfyXhdBI94JB7Ep6Ez8Ivwxe87XOOVg7rp5yXAZCfRgfhi+hjjruT8PPov8lHJ+FzWB5g7Vn0",
+	"q+gj9I5L2XUbRQ85tcBrXvDpH4eH4Zfhk+jjPC46Z8ZFBsIJDv4eu46NmUO9FBGM0h0X+7vEgIikTUcE",
+	"PPIRm2IP9Tro75xXDYButtcC9Occ0NEn0S/DI9Trdts9/ugw/Do6MACm2T4PwKRfXAQYrhu45O5O4HIu",
+	"hR03S6aGDpLz2D/DFggK4roBBxFDrzmTiWMtXLZEONgL0IT6CPtEsCXXRROfkB8AG+KMJnoIcz3j2Is+",
+	"4dM/Abwewv6IHvAWvmuih9GvUPQo+ig8Cr8On0YPL4LjmLBkYDexMraz8PAd7Lh47GZo3dQjo8jZlEg5",
+	"4gX7xL+CmL9EeBc7HsITRnz0NmH+snYV/g6IRT07MOFU3xSfgfr0mKMDhY+BsTwHiL8QiDjifCh6EB1E",
+	"D7k+Fr6oo/DT8CR8LLSq8Dg6AO6f4jx6KH5+FX4ZHtVNUD/rFjKC0wR2xycW31E72OWK0nJnTGlOihf1",
+	"EuCPhTSa4gBhD2GLOXc08b6aw/9PDtmPw8+BogGy4RdFZP6IE/iXHKRHAPVPcrJW3S8XwbkLoVbEqtIB",
+	"7nyxM3OCGWbWtAjIap8heocufItwyck4O2SITlKQY89G8kPQmLjU2+Wqk+1MJsTnDM4lu9hF3KRhDglW",
+	"4+F/hJ8CLoyQ58zoWJcNR5pqw8c8gd5fcmbDpe4TwOXz6CGKfhXdR+Gz8Dj6ZxOnOU+saEBejZMCY8PQ",
+	"QRB8IDDieAFz2IL3QE4QLIQBGSysaYofOkFs6gQIlrAS+v9mgPmRQe8/uVjwGbT+UtjNMXNiE70IfHGf",
+	"DMtwOMegbEp8JHtcCl4WTqTf7JBBr1Ozt3Cj1un3e7Vxs9euWf3GVrvftNoD3C0k12NOrt8IS1pYxxdN",
+	"pBrkVgOat+8svGAxn1OfFXPobL8hei1u217OCajoxAGIW9QLFi5DHvWRi8fUx4z6y3XAfwTi6wknx+g+",
+	"hx5oykfh8+jj8GsUHYTH4TcFzPtigZqDUhFgJw5x7R3Hu8Mf67DUmoboKoIHaOwTvBeI7WxRj/nYYlcQ",
+	"mxIkv0daNs4a4u5TMFyOFKVzyPkqtxw/Sve92bwBAgYFRCrkzYsAqQ6fIig6HiO+h90dAhqFBka9jcux",
+	"GWFTx9tFQgvk/NOxyRWUrhJNHM/mEOQWI4esS3dX69y/BU32ABSzF+GL6BHXoFWtm8sp0ODAV3YRSm4G",
+	"DgZFa48sg2LdNtsquCR/KowTRveIF4A9Yk2JtUdstO+wqe7ocim2iY2WhJ2T4iuMGQE2gCM3nZ8KCcRV",
+	"hJW68Ivw8HugC+dAb0AP1xjwOOC6qoaY9DmgxBf8k2qyP5bxuwvYKbmt39GA+keA0THImRfRA/C+Ar3e",
+	"D78QBiBXsKRDdy2XX6fRaZ8NQsrXG2AzI7aDV8gfc58hukY9RjxWS0QPN87mc9exgIlc/llAPfAKMcVz",
+	"wU1GnwQBMYGz2T2Da+gxiv4JQP0cfN5HubWg8PPwKPyKswxQYQskVrN7RposgGkRn+Wck9qgMmDXpft5",
+	"8GfbBQeZYzZNrWKG94ggVdH/CrrKO0u5xaY0IILdOKKvURPrZqkZuMKTWLEyqQXRQfTALPjPDsYcXEwE",
+	"7Mx38IJNdxa+u0Nmc7bMQC/XLt1ECzalvhMAHlBA/DsON8Qm6KfX34qJ2aLexNld+CZa7eb1pqxvBgD2",
+	"LHoYfcRZY/QJ2nasPcLqKPxdRhtIhNixIPDDlKfGDCM8RlcXbPqu76Ia13EfckYcnhSw1bPKPANUV8F+",
+	"4fkEW9O8/CvqtQYedp07QN4ScueMhV+HT7iQix6sCX+TOwjdqkwZmwfDy5f5l9TlKeZlEOq3KhxXOdWP",
+	"/3wAOs1J+HX4NDxGtyoSt7cqF45NFU8FOJ0TP6Dejo0Z5qZ24Hi7eZQaOgmMOp5N7qI9j+4HwPmlHVRF",
+	"4wVDU+ragFE+bjU+/1V4jKKPBf85iu6DP/VF9HFefJoc+ecDOxM8ykFX4HUw9UiYuaOclUkVeYYDllrP",
+	"ArJr+KlVSzcPJ/AA/TH8ffhpeHTBECs9YuT9CpXmTKMAkgkc34ZfGID1g3EPZ+FqAv0eHhtVYqVB14kt",
+	"7NsxVUpXpaImV8FX6TDkEsa7e4TbLDNsEzReojGle2LLrFCffxseRr/ktsi/gEvhqeSRL+JT1+dm9Zr/",
+	"cz86EOcxXB15CP89CB9HD7mCUkfhn4T3GXS+A3AtC4WRI/QL8C0fiPboYXSfoyj/KuG05nIERn0pdfbj",
+	"6FHdaKM3z4hFBUVFGLRcGuS0xbRB4yyXghU4BOVcTGhAVPucEcU1+qfRfdgTh98BgrqNQe8cEJQAzIwg",
+	"bnsViYJcu/Q/E8Ycbxf9x/8J/yB0b9BfIJTnGfg1+V/H//EsZXxcxS9A6rd2qPnH8A/hr8Pf1FF8ynAc",
+	"fmXSdC6VftUlkz/8YhTcPHqKkMjBa7Qs9EZV+Um0HN78beNgiMLfh88TB4PZWE4MiAsDrgK2IsjOqetY",
+	"S4hTMZ7xF3QSkAZuto+lpSYiz6oooELnhEHIwl7sP4NYGBF69G0hJHoQPo4ehV/FXZ9J80KoFDGuPose",
+	"RB+Hz8TEcLwp23L4O/xW8WdAzgo8eovZmPiFW8XQy7hnJO5Ev+9g8/xbeMKlS3Rfx1rsmz/hihvXq7O4",
+	"qF80KjT4FuEiIHcLMZC0GeEerGVbnDe04bQkCW1JArQuDpgpgApBuPBLeb7Wbgal6PEdgPN/hYfh8/AY",
+	"qPbRWhzk8OIgrcHRAG0ueyHEQgdy8jiGbcCwZ4ElEjDsg3pEfRQwOp873u4VRD13iS5PCXbZ9DKMlMZg",
+	"gAJ6SlsPIPYFNyTEOUh8mnws3MpJQIrwRpt9Dme14FK4GIBG7xBfnAbpUEufD9E2pWiGvWV8/BYgzBD1",
+	"LCKCNKkED5wzSYPAJth2HY9chP0sAtmPwi+46s7Z5/fCTlYAaQCzT0QkyM6e49kFUT3mPkN0NT59x7Fh",
+	"BRQKp3oY2dRi1OeI4CBGFh47HlnjXPl3uTgoCEvm9i7Ebx7Ik6VfofAxAE7IKq73ATE/iz7hIyAm+TEY",
+	"Ux9xIAOvAJ8QZ76fA7EfGWM/z8wVCmBadDDi0wUjRfZTplH3VkCczhyz6Wqfw7+DscmNygd548N4HndW",
+	"IGS+ykB7EE6JLYsEwY5NPCe71fPtUiV2wS+mnHtB2J5Hke/sThnXfkWEA3FdcTBHwTmD6AIizwJrSuyF",
+	"S9YL6eO2nRTcv4BfB+I8CMVxIVzyPMtFvD7ORAPmAlUR0OYDOeKwzMdyRlQY4FxEi6KrvXBZsMM3swkh",
+	"aavu0913XJfbIAvPJj5qbiEqWS5eivNlgu44gXN6FpA7kE8gDpF4XFt9Fh6GT0QkyRZ/LNxhn4Gj7D6c",
+	"lAjTG7QGo/MEVAY4ho0VBhEiIKN+TlB4whm7RJRyzAGhzMCJBEL5MhONpjQIGn5nQ0aPEgdsATW0BudB",
+	"DQqKS2nBmjqu7ROviBq0drk9iQtBcRPqo7gZtiF/ILSXpdKAPVs9P0nICHsIVnmO5PIYcHQSPQifRR9H",
+	"v/grhZRQiI74UhqxnQCPXWIX0YjWnqeROIBQKA7Q2XHXjPX9v1zkK/BAGdyfmJlzBs663iAHaIGUoCRz",
+	"OZBHMSTnAMfXtRFYxSPedHFMXYd8KZImC9c14IY/VlAi5ejcxRZBLpmssft+q5HnYfRIkXLhoVHKJcHv",
+	"YANHj8A5fmFAgi8vhY1kSiuZnbFfnqCzPC5hcfAgTjGgc+IhCwcQBcB8gkUW4Ub45/DX4aeb3w3tfwVz",
+	"QMgc55AIwmAOODLrqDDBQd8pkJ37PDyKY2bgtCo+BBGxtQ9koMJh+LUQ1h8lRxgo/FPaGzXb9cZWvdVo",
+	"Di6MOsy4LyUXx5tgr1hBUpvNGhL1CFoS7CPq2lwwUtc2uQBL5VxWxhl5WII96I+aYPKHT+Ao6q+ir4gk",
+	"NPyWUoIwb/wdn1hkDk15csj10RkGnSCMuKEoo2TxnggFAlU5WC+QPWsHK5AFX47Yho/F8yensUcubNvl",
+	"IbcGoHPWsd4mAGs48pVSDcxlDve1gts1P22SAVRceYA35k/1VGF4/F2AuCwFBrrNfbLrYY8VsTOt3aC9",
+	"yWa0T2fE+041ts+l/+15rJdFv7g4rUIHWymEE39QGRXnO8VpRjJVKzkHJ3edgJUFqVA/CVOGNMaLIveV",
+	"pG3eEPdTV5RimynYvjCcGRBRijjOjE0sHZ4P0VWZ9SUDfxCjdE/oeQTkPNsnxJOKH7H2EjVw33cYeYmd",
+	"kteaT+pI6N9A+dK7/ASE+hcgLqMHIBw+T7IYj7Stl2yoIv37PMSpgGI5oJ0Z2ZnjIDC6AJVWsSdANqJ9",
+	"SByZ4jsEjcnuwkMykfWlMnW/XoeaxWnIL0WwvgJGEfh6KA62VsL0PChZBVgpZAsjD7OtOmcfu9TaIzbw",
+	"EjBUGEUeHdN1oPsyBqEx7ebCoGcMG8xCb04sB7sOW5amlRd20zV/Pa1cPzbxhLc6nWktEGvcIAFm9DFn",
+	"CHDogcI/i2QxiNh8LEJkD1GrGZtUqLE17HQhTF8c9B1F/zVW58GCE8eAn4s8P/6qmIl8jSCs7QCSI+SD",
+	"1co8jOZi4wGclHGL8RBkeOws+cSM8a0zYrwQkWug3nwgZuiQEdZSsZcCIu0vSpkwJX14NbI/KwJXNSuz",
+	"D6WaX5D3/iI+VH/MTXYwBI6iA3hUghRuJmgi+0K2pQHkReiBnIMdcnfu+NndqDVJc4A/uhQgcncOuzBh",
+	"mqtiP1UF9Sj8WkTaCu9VmkN4iETQZngEEX7mMKX+2WCjf6/hHE10MOYBa01DdJPrhOgn721XEUaWi50Z",
+	"koH+1YRYoQyAX0V4YTvEE1UbsLtLfYdNZ1VQK2E2tDSf5mar8UhQCRav1zUyHj12z7zjdXgUAsyY8qE1",
+	"CQqaEmwDXJCIU65Cvo4nCj/JSAOGXiXYJz76f/f/92qg/C6NrEjDVjiMYHfGmWciDOPSVZE59HMsfAfy",
+	"PfV6/ZIJds3GecCuJPtDdAicXQ+zhU/KyC7XSYb+xo/jnMk9skSOzQG871NzAH07l3r+JHWFZdIm83RW",
+	"VGVucB6wyoMiB7V71YogIigvAQmL/A+bBJbvSL9RBTI/IBcwTpiOkx/BJ1SXaxVMj/kLUq0E1pTMMJ9q",
+	"hu/eIN4um1aGTRAfjhf/bifLCZjPkcqXowS75FciYmCmdF8E18hgGDhWj2Nmylczof4MM5FT3m5x0OO7",
+	"zmwxqwx7Ym3iRzNZmeMxsksEgf2X2tsCJbXrthlKjp3kK0vsVQFYAZ4RhAM0SnE6guATD0FOu8jeEOJX",
+	"ZuBdCpBLd9eGbbung7ZXrcwxY8TnS/uH9xu1Aa5Narc/aPfu/U0lD3cRbzOnXiDqf76KbfmtgtYhz1gW",
+	"BtVSerOFQ/OF7f7GJ5PKsPKfLqfVRi/HIy5nuq+omVQ6VeHA0gpBa06pDSsub7PmbOmY0movp5gtGbay",
+	"qsmak+aGmqp6lM6l9y4N6Cqdp2BYYZRO6WSGIQWxJWtMowwoDEpYPY0+pPDkevVE+pDs6erq8dBz5cHj",
+	"6nnMQ4uOqFbPp40oPd9YPVd+mNGPv+5EcgubvdWrJ9GHlDtlV89mGJdzF66eRXQtcH+tMVwZUODpWT2J",
+	"OmCVw6N8tsKRxcb0uhOmnOieKpNNw0VrcFnRuvK6Q1JozlAJCXR5jLh2xxUM6dblyoGivWXVE9NKZPfL",
+	"Wl9Y0KvUXm5TeiMug3pama/VUF0t89Pu5wS+4sKs5wqmN7DjLvzTQihfyakUQpnu5wChgvJQ5wsa6o8d",
+	"2xaM5hTAyWTSlkJG7WtyuJQO1nub3BNrDFcUmpyxvsbwuHe5vbrGRPlx57SRYHoEFsxkEUhPOzPkMcfZ",
+	"yudKRNcl6b8eb5RTEFLJpQWlAC0aV1Y1/1QTJsK4uKj7qeaTw4qrNJfOZhpjrDZ3Kh5VVAiofDvnh6yo",
+	"arP+dOrA8rIqK+c0jSspN7LufBppmNPVVzNDfYg5ZXr1LEr/8tzg1VMZxq1IU117Tm2gMd9y9VRp98Js",
+	"wzUm0YacA+N9VR7US+ks8xO4iI4TFJLCTH78xFSM5Vx58Y354mpSouQUfFgv91cKTaXr+YgvPQNJCT45",
+	"V8j8lNgO3l7Oybu6c+U0Wk9h3b9y8jMPO2cl2qMMzV3seHCTwzmDjk2pfZOyq2mpvVOBzVSrbwXIckPO",
+	"CVzlBQAzYEuc62XwEp0MvubTAfkmZW/EIuS0mviaO1fta04VLPfqZfqfH0aSqIaVRZOuSM02n7V4rhR/",
+	"k7K34xzrUyBDy80uhWXa85ygmCR8JzG/SRqzR/czwMkc2JTBRu16Zhp/C/t4Rhjxr6d20ynAeyZn9tnB",
+	"fBXN4/UbPT7nSoGc/N7VnXCngFTR5SHlJwmmQQWVmksnyg3IZeCXDle6ntPmiBUxWdpGJvJ/f/bFNrff",
+	"3xa2+ykx/Vd3ysW7U851Y/8lbWpDNcqVhvQPgy+gm1T4XvdxgMT5A1p4LglEeVbZk4nCWRadzRyGHBYQ",
+	"dwIjXBqwIfLJnMjQCymMr6B9obtwdcdGY0K8eHaHJfVXRkXn4qPvBb9KYC905NTRpYQfYNt2+Adg9y2f",
+	"zokPCbjDCXYDkkXEe6KevyiqsKGFM53bPWCbHHBzZSUfVF7DjOQjQt6bivBkERS+Ef6rKNGgvXizjt6W",
+	"8R1Ved8QtqtKuZLRmwv25uQdWRhiVEdXkY0ZqTFnRmRBEw/RySQgDG2MWo1Wu9Zs1FrN7cZg2G4MG40f",
+	"NdrDRmO0WUUYudTCrjLeOGBUFbd6FurNlwL0c+qRTXkqxafTZhoNRZiQjZdVWCJdMIQRvJFOxGNGbbxE",
+	"jme5C5vYm3V0laEZDRhq93q8R4AwJ5m6CNHRIoi8hSs5hIiHycSyVCvpvR8CJxO8cBkE9ej4+XEcR5S7",
+	"sS4O5Bf670b4WXypWxx6qgXTb4ogHxF7Rz2CJo4fsDp6T346mUyIxbI1PvinFYcjNXt6OFLBRyfhSfyr",
+	"5T7/24VTEJ4UR/ZeEtcpoI3wv0cPw2NRX95wm8wmsC74uJ8Tn8IgbdkLcSnDqeKQrtbewLXJ7Q+27tXU",
+	"n53T/Gy2TFFMCgy2oWUFDPhwyGouvk9nc4hG10RM/IhT+8iKf8ANhnq8/EZBPaBHm1U0upFcASQmcpXf",
+	"MJeHuHByvHiu4+gBXCYI2QdQ6h8yV/lW8ZZIRMRCNKKJ1WcdRKMrwrxwArQ/XQqHIrDd2FIm3mKGuDjh",
+	"+JVSEu4XhO/TcQx3VJqgT623/Dt2Mf0B0UnvZRKQrjDImBr1qO7TssgraLYIgGo9qNYBrxXhwQklU4+8",
+	"FGu5HlxzGNXYilEOpblAToAW/i4E51oOo2gDSs4di6L04VMUPQD59JGStA4JU78BzsIXWbCoMaUuwRCq",
+	"cWO+eMOns2LAqymnwJrFLiB6fROFHUAN2WqcIA/1/PUdAkWrfnD84cZ8sU1PASamF4ZPoUZNwPoLApS2",
+	"o1aT+6tc3UolPeRqZQk9U4RK5HwYMq42r4itO1LYyQj2/YirWSO4pymOiV1vf7zjUrYeV4KVc00c7xGV",
+	"Ia3KwAMehW3JlEAtj++BG4nbj0dwEVyGVXGiArVBMLaL41tiDebvF6dqRggU1yrfCH+/Jlzec7wAcXNL",
+	"QALQmdV9eh1V9xk0Gv3mYNDqdvqdxmDQPK0m9Pec8V6js5m0hRParVTybjhL9IuP3GJR9AeoQfs8rhwC",
+	"lPw1VO77RlzNKTPSuD1QRVgqr81qo9FA1hT72GLED6qiFL8A7QzdfPdGHnsG9Kkb/R9u3brbaNx+xRS1",
+	"rcaGv59RALPKkC4lVFZ4O5lYXCjOQagZYqABGKwbzFSLdiP89/Ao/ErRfQ5W2VxlNhZ6MwEcYvs0vdQS",
+	"XLGgyUwc1+U6wXiJRvwLRuLCwDhZCI04XEd5a00qNQl8wMZ03TcnleH75Q6Aa9mR925XS3RMs5JYeA9p",
+	"cUFJox5wt0Z9mxvrrXvVSqpOvsRn3TAMXufLsipr2ZcVqrNlX9a+F9PmOajyoNl6nIu8X7mW6LXptysb",
+	"Qe4wZSXN7G6Td87maMmMCtMeu2Ygwyx3KqGkKsJBEXcWdZAdlqd99d7otekjWaLCFgwEcp0F6r3UdQ1+",
+	"HXENuQGVfJjwIXBGITwkZgzKTxauhUsBmjm25+xOmSZOEu9GRp/qlmAXFifUjXeIZxO/WFuQxWP3pzRR",
+	"B6/oip2U/wtvz6P73hpqXuGyuveqlV3jSjjMhAmfpBc5HiJ3iL9UCWHzLG/nbKXo3VJnKHMR0X0PuU7A",
+	"MhKv1cgpsrd/lBdu2taDGyRf0sI5CwSaLfHqU9sMiennnAn/zbaMUSp+fSYocyOuRL5ZjJuzrKgHCxpf",
+	"g0RF4/Zw8K5HAyeoouvXXqs1G9Ir8kTUSP/Npkl9LQZAQ7zvJp6teh//3n3q24FRwyp+A6cuedNBGaVT",
+	"D83xnPhoQ1SgEdcTFAuatT+xDXIFByb+L4Qcb0MbolZK9ECWN1PFp/KuTvnX9rW0h2Ispn04YVGbJFgs",
+	"ysbnNu5pPntLW0kxfrWVeHhGTofeQVZsA7XLu2STCy5ALpkkgLL7EizlIJj7kHSLpMSrszCVq2hRwUZF",
+	"wSh+jdBSZkIbqa6d1CtPnNaborpbrF4YdGSIgd52ZkXnGo6q/J+LACaeXfwu4tnBEBga8cBad1iAXBwI",
+	"n30dvak718X91vDmOJ4NpPFQT8eF2wxGSYS7R+6yRKmQKpdg5dSDg45l5jjjzN/dXinhzyQ/+Cbjn1h0",
+	"NpWIqjHZdbzgzJ/Tym43udPEIgSKqyptmcg9Cf0/xbkfJ35uaQdTPAezUahC8dEqXLsryKB1967JIizi",
+	"hD/e3n4LBQyzRVB+YNMdDBQ/RUfhSrFnIoOYpGrABwVnmAw8MZp/9rPwhMuB2PcQHm1Wudx7exEEDvaM",
+	"rFHxITZXKHt6GYIC5XfBmQuxY6nwh1gqaAvLC8GOtpJOXgf8oHOvVAts39MrIqyXfl+YVH8WBciXPtH1",
+	"jKe3ee+8sfTe1LGmIqNPnt/U0as+9qypcEU5QT1rChRbwgpedEs4vcvmWLN/lcI18Ya7XcqeM/vaktJN",
+	"0nCGdqqxdeyLuwwUvJk2/I8hYbhA/jNuGUo/UByXmN/AYocaLGh3Hy8DNKJ7I/Xz6V7+c7OfKKc0LfiG",
+	"2dlSbrxrzpKXNN4hcd2h3s0ChTXvznVmeBeSBkBHmREPbSSzyK6nU9y6ehrTt+tE6ImUJ7MClPhyT6cT",
+	"gwXwvfVM9OTiroHMLNfF9n2HMeKd+Z19+c7XTQrZux5zXLQvX+sEsuTSRrshwzagRIsjIXdxgNn6frps",
+	"wGUwcfFuYCYnaCrXJFrNTr+z1e51+opCUapODP7qJ/pu/USd79hP1P2++YnAc/Vdu1XM+hJ/O29R9YE1",
+	"DwE4mkUwh2naNNSjXsmdQutOrXWcElKFysr81FuRSoWUXce8J1lnKi9X+jde3kHxU5jRJJwosrCHZtxm",
+	"3+dEL2tYiFhoadCPJG2O0HiZ1PqzphRq2EEHn+w6AfOXI7Rhvo86PNzkg/UsdRszLOtmcImTzMX3u+Pt",
+	"7gixoL011thkX3Gd10i7z0vrLUt8CeHCuSryF55Q7EbS5ND0Trk4UInFJ8Gf+oo4zlzZTU5i0FarlbeT",
+	"0AyD0jx2ibiWOg63Ek4RzFJr4ybZhy4BmuElRBzYNpeMWAz04HusKfZ2SQACfUawJ8uOxB+UK8qXLXCY",
+	"rRBZWJguUxWkWpQgWc2WGMvWpSotgGWu3FVYhKuwclhJnbJqvsZ9cYnvwhsHDNWADeWVjfenqVfLFF74",
+	"Zy5rariBy3jlkukyCuO1P8aC9KW3m5QVxdVvfNcv6DeUEiipJFCQvF9cJqBadhFw7lpb4+2r+Uu5jXeg",
+	"F9/9rNUsN1VxqBaWwCiqZFFYkqKqZnFXDXcmGrJqczUkquY0k3yuhyGFpKpfD5rmOBaxwtc9zk5NZvjC",
+	"JVVgYIL1iVir/SkRcSJMXA+at7aJB6RcJOrjAtkkf8VBXEd5lwsMGQ1GPSIuS8czoWyWKgiSqZnZOzTF",
+	"jF3WgroUiORt4epkoiYsXbArMgomzRWJW2BJIoTfW9bTMLWAYc8WN2ikAVtVxCg9feRZ1kbx6WJeEITH",
+	"m5LVyzU4npBS0KiLqZwQSt1MKnOWu0bhhOJP5jtJu1rdnG8+QZ+VaiW+DSHZBYXSOOdIjfWh9VwjUn8y",
+	"OQkVBcrRnSFbZT5kUbIVGgGTimakeoyvCK0sATca+9giSnCVNExe1qvcS9d47fvoVO6AIs78ZZxxZtCl",
+	"uC4Ue5M5BQYLyyLERi5mcLRAF7tTeQNBoi1hbwkZX+X7vH9evmRu0ig6X91wBmT0jl7cAUf7O3VXd7MG",
+	"lvRDC/6TwEOnzcTiSp3aKWkkezpmzNVEPJgMIo6nG05QcEordHFA10b4WWLpiiSAY4gxTYPHDdlmDiOz",
+	"oHjqoColkOMjAAifIRmziryEGL0HiL8uBqmWNvZ9vCwNjBNvykOF0yGxFr7Dlu/w9yUnb5CwDHUEoYD4",
+	"GzEF/uS97Vy87ls4YOJwV+TVYheEWHwqC3fYUN+WtcivoNEM73GoeCM09x2PBRBBfcu75XFoXXvzNTnP",
+	"xrU3X6ul1fM3Y+kqeeZQ1KaX6SZOEIyqaIQXXC6OyN05/8fBjP8TLMYj4WwTWmScaiV1AlPNnioK/xj+",
+	"Pvx0k+sltzxpde4oRqecUQtUz900vVmF+uXEFqt83X7tnatV9Po7rW6vit7m/3BZ/xb8sfFj8TuNVk+O",
+	"V1xX2LkBXgYooJv1W16vkVTaphPkErKPl1z9gU8XkfneeDKqI8g6x24AIfqdRrsqjchOo1m/BbIWEM+5",
+	"IeAn5Y5TxuYisdbxJtRA2xzRoOsECCNuGlrY1cIdxktEXGIxn3qOlR69lEZBlEcgcyp5i/oMu0EVWdh1",
+	"kUU85vP9tefQgK/EszkiPMcKLqFgGXDKRwGX1VhdgenSiyPAdpwrAcEYSezCxspbaTbrSEAErm8KbnnC",
+	"o6vwVaH0ziB/UXeLxMBb2w+INkSGy2ZKKnHFFL73LDp35EuSb4Yu1VseS94vbjyHT5bZakCl2igogp45",
+	"/uFIeOWVm3hGgvorr6C/I0tBXW/hwMLuNRyAQzspTwIYwTOitMiq5nXEFVkxWCwBtBvETRcfbjuV79p2",
+	"5LteB5hC1qoTpGOSdcuk2zhGvci3/XOAEpSWwQEatRrNQa2xBQm3W8NON83Qle8H8aYswBzDAHl7ScRD",
+	"FY1g2KjK96UgBqhjoxwpjzhJjIbSBBDqQhXtTx2XiCxYkB18Pg6hW95IPdId1VH8exTfr1egU9bRf15Q",
+	"RvRa93BetKQL5JM59RnCaO7TsUtmgi+4jkW8ALQFD0LBKlfn2JqSWqveAF+mK3lEMLx8eX9/v46huU79",
+	"3ctybHD5xvVrr99853UYw9UPh0EKI2yUSrVyh/iBYCbNekN0oXPi4blTGVba9Ua9XQEFcgpySa25CA/m",
+	"1CTOr8H+SzxsQXJnEkhHccoE2cACf9xODxIPHMf3h/IGtg8lftCHt7wPa7Ua/J83N+tSRH2IRpq3jUsb",
+	"zd2WPpD+tvRBzuEm3oNa9US1/RCNdBccH232wfEW3QnHn2heODl/u74GH/ywNHG1qrYmDoj849hnp7eo",
+	"Tju9JVMMQay3U5e5ayoH3kwYU5Kz+iEa6U4+EP1mL1/SlHPzJS2K3yN5pjj6kmeapy95OgH7HtbfVeAN",
+	"t2EETFu02R0IM+X9gXLOXj1RV+IpY4Z+CUAS29IJVBQHYrJIzc2XPFVdiMlDzYeYPNWciMlToxdRLrxf",
+	"BwYpbzZTdYW5fvPVh9rnGwljq/4ScvNDNFI8lrCfUpelnHhQ50Ia7mjkQOVzT3w6K1QW4c2gLPLZcz5P",
+	"eEmB0zNuy3o9M89Vt2eyZoPfM2lLHJ/pE9XzmTw1PNJ8n9mXKc5PCaxmo55eUwkyhyOY+dgLsE6C4CXl",
+	"ExrcpKC7m/2kpqZkbWZPKSyNy20R0AXRqK+8ktR+0BM+h4j5C0BE7G3TvGxIBq6lqe6lSbBcFeC0Wr/l",
+	"vZfPg5fvkvI+TYzjyrvPv0nx+e0bcjRBN7CmcrCnvu2qh+hcRGZKZ2SsnUhno0UX3NbC8cVUUrX5W3Dy",
+	"9Tl83lxrZ3K9K9gjYPWouU8BmC5VsWSumSvbLhCQ40NRQBjjeyupOQAe2Q1xjCfTQjfrMf6EJ2wJutfV",
+	"uF4Tx5Csyhrfphp7eTxR1qeKyF3O0eXxms4oZtgmcW4ph7x4wS3vano3a5xHmWiYrUZDqGiU/7IXPh67",
+	"S6Eo0TnxAQLX7cpQBtKq8VSJE/RVeuqCg3D/tHZZ1tXcfZCpvRKXkLDB0BCFaPQyKhuQ7yfKpmTv2txU",
+	"r9JS67W0coVMKqTf7JBBr1Ozt3Cj1un3e7Vxs9euWf3GVrvftNoD3M2lu6qlK+KiDcJDrRVLqJBej2w1",
+	"ur3apDG2ax1itWtb3Um/1tqaTLrjVssedyZatuyw0rHGnUnT2qq1t3p2rdNs2DVsde3aBLfarbHdwpPx",
+	"oKImnVesFh5vdexObTzBbq0z6HVruIMHtc6WtdVu9HADb3UqaZJ2s9Nt9TvdbjaTuQJOFLpgO3SyEyjJ",
+	"+SrG0uzDVBXIVJ5BG+Xp93OIb4fANyGLoFYP1a7QFhWPKmnRn0oecc0tqzXA/X6t3bUmtU633aqN+w1c",
+	"szuDNsGkZ4+tvgFx6RdUMjVFKuNGr9fb6jdqVnfcr3VIe6uGB91BrTFp9sdWt4Hb1qSSRXHTxvak17Fq",
+	"k3YH1zp8xYMt3Ku1SX/cH5POpNVpZ1DcbOHxYDBo1QZb/W6tMxn3anhgNWpb3Uan2W9YzQ5c55+pksDp",
+	"69761cQMxa4KrwZRLGRphMsaV+JQQL8iLHuZV6vROC0rkHunhBvod+EZEqr1GFE1n6SS2MCN7WZ/2G0N",
+	"mx1hA8sUAaUHlKVqpHWs4kCZYcWedLsduzuudRp2p9YZdHq18XgwqI237HGza231x/1Gknqgz6jZ3ZUk",
+	"/DPp02xvwyvVtxpiDSsN+b+a4T/x/9IFr8nHoG93qw0swX0ZZuWenlmlwWOV5la71RhMrFqz1e/XOluD",
+	"Xg3j/qTWb9kTy96aNNrjppLiNKxcbTTrTSXVaVi5msYxDSudfqPZaHb7jUEvTaKCUgzZTLTKoJVPpuJc",
+	"ryC9nesaiQcxzui+p/XOUHAmBjvDF8tJWrytKM8+G5ldqVRXbAHJOBvbzeaw0xo2+j9qdPUtIHu0FGLs",
+	"alugYQ1wg7RIrTNpkFrHag9qW7i9Vevirt3Gg0lz0tS3QFrrTZ9RDauuVJT9kCwytwQ1KDnzNe1cx9eV",
+	"L2rWmgPDdC+/vWS0bSMBy5pyJ9lo3dxGW1NkuKcXGcpG69vtSdPqtmo9zLFHGuPaAHfbtca4N27aDauL",
+	"m03zRuqnjvMbqrCMYxMhReqeqc/Liie5tYz3FhC7jnQptTK1QSqMTj7W/9xKo3aE0DMNSoTjZeWaSxjS",
+	"Xj0kveUIRnRWj0iKscOA7uoBuRL5fGBzjbVpd3jBoLXeZrjL4F610l0HgPp1PTBqjXWqZWuBIBMODYWk",
+	"sJc92VGciJ+pFWX0W+ZPV8WT7yFgHO9XNF/vbb6iy8KxdNl17oA42CWmhBN5ksHtNajT6u3GtD/3KRcI",
+	"ELwhHfjcNnTdOrrOuE2bWI+xLRVHStVzVt4uYTecO8QjQVA5s2YXf1AK8usMglZV4RfHC1To3mk4hszj",
+	"MrAJ+Y5z3uAvuZXWIuz4njf12LoyfP+2SqzbCqIlCGOKEuSj01JSzH8lMYlDGZUqklMzbgGoqXDxkVDA",
+	"6HzueLt1dBW5FNtojF3e7sN5ZJCekMGZL5uKNKEcob1NsO2cD6Uln6uRGni4eMNFkhvXIpIv/iES3Zp8",
+	"NLlZYhWVZi50iEFTRLBwlFVIqeJYMg0oT3lcHHgiTr+gIge4ENmULMFjCWddxK6mPm5w4EIoTJIUExfS",
+	"liWwdykJ0Hg5VCI40cZI0Myomp5TchsCTryWc/4v+EqTI0tQN/alkzIJbUsj3uISvuYoxKo8x1s/7LJ6",
+	"yxO2ejYBwmFx8oNQmtJ5BMxgsyZHzGI9I/B3x+fDoyQqafTKK0o9g5eOUUPbEi4BhXNdcXzcbbTRRkAI",
+	"GinVvkebVd6FA734kIF/OESPFh+qQFZgQKkXy0uCfdchfpoQRe8Qv47eU4JWRd4/RFbMCYPCAHGt9Slx",
+	"5zF0ZFgWwCags/hc1iZzKBzhxT5h6SYGPzoEqaQH/HGUg6BZOpnUSw+Iij3N8AFsSvxbHkbySKX4HCkQ",
+	"zuLxMnENZ2fmQDZGZgzV8N7sOROH5mRyRYsA9ihTKF7gc5RWrB6584U4clDc5moQxIT6VTnhmLKpAJRX",
+	"RYEDMknxxiPbmUyIn8RcuU4giG0KcQCejSw6IwHfKi4xObn5gLeBIVUryZ0pAYRKrsiyozG74NSYrde6",
+	"eSWJGnMkLGKkGUu1pjWR13SpOHxN/7ggYJnJqAYJ1ooq4r6nNWDv3T67BhCLkVQYvUOTlKQZSAvs5TMj",
+	"Z/GtQ3yLaIqpjGJ8XwnOF059GS0fu9CTUPM4+juOyFYysJLY6Ur42+jj8HMwEF4YziqMbnIUPQy/jM2P",
+	"F9Gj6CA8rGciSofcCG1ocaRx9RIR9qul6sRakBpZq8S93qsWfvQNJVUv/u44kD3+biXfTP3w8DD6Jf/C",
+	"fwHD6Cnk1J0kUID6p0/CYyj39CJ6wKHBH/N/7ot0+JPoACp1H0ARqMfRw/AoOqij8E8CoNFBeBwdQDXv",
+	"T1D4GJnT96KHpleJctjRw+gjGPVl+CSOAzcCulkGaD1XKAV1JwF1bMEqUJZTSDAL/18CX8gQWAHeT0X9",
+	"TlFEFsGRCxijX4tP4QARp/nhUe6LuitIpyB/Kf60rkJF8tNun0K3TgKYi04kiuKMv13/Te4OsHW9ONol",
+	"Ses6ctL7ML93lkD2hi/dq7INoSUMu3R3oWWEBusEoCtWguDokpBSe0MN437/NpccXIcvltJTGgfEQT95",
+	"9VkcvVpPIv4uQ66DfPkHBVem6u6hl472TYW05g3iDMFQninW0MCTI9QLteB79o6XdHIBwfysb5hyiKUl",
+	"pAyXZtq92/f+fwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

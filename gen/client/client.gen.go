@@ -84,6 +84,33 @@ func (e LaboratoryDirectionType) Valid() bool {
 	}
 }
 
+// Defines values for Mender.
+const (
+	MenderClient          Mender = "client"
+	MenderPatient         Mender = "patient"
+	MenderReferringDoctor Mender = "referring_doctor"
+	MenderRegistry        Mender = "registry"
+	MenderService         Mender = "service"
+)
+
+// Valid indicates whether the value is a known member of the Mender enum.
+func (e Mender) Valid() bool {
+	switch e {
+	case MenderClient:
+		return true
+	case MenderPatient:
+		return true
+	case MenderReferringDoctor:
+		return true
+	case MenderRegistry:
+		return true
+	case MenderService:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Rule.
 const (
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
@@ -101,6 +128,7 @@ const (
 	RuleFieldInvalid             Rule = "field_invalid"
 	RuleInternalError            Rule = "internal_error"
 	RuleKeysUnavailable          Rule = "keys_unavailable"
+	RuleLpuAbsent                Rule = "lpu_absent"
 	RuleMediaTypeUnsupported     Rule = "media_type_unsupported"
 	RuleMethodNotAllowed         Rule = "method_not_allowed"
 	RuleMipAuthURLEmpty          Rule = "mip_auth_url_empty"
@@ -174,6 +202,8 @@ func (e Rule) Valid() bool {
 	case RuleInternalError:
 		return true
 	case RuleKeysUnavailable:
+		return true
+	case RuleLpuAbsent:
 		return true
 	case RuleMediaTypeUnsupported:
 		return true
@@ -252,6 +282,72 @@ func (e Rule) Valid() bool {
 	case RuleTokenMissing:
 		return true
 	case RuleTokenSignatureInvalid:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleEntryGroup.
+const (
+	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
+	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupMip         RuleEntryGroup = "mip"
+	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
+	RuleEntryGroupRequest     RuleEntryGroup = "request"
+	RuleEntryGroupResource    RuleEntryGroup = "resource"
+	RuleEntryGroupRestriction RuleEntryGroup = "restriction"
+	RuleEntryGroupService     RuleEntryGroup = "service"
+	RuleEntryGroupSlot        RuleEntryGroup = "slot"
+	RuleEntryGroupSpeciality  RuleEntryGroup = "speciality"
+	RuleEntryGroupToken       RuleEntryGroup = "token"
+	RuleEntryGroupWrite       RuleEntryGroup = "write"
+)
+
+// Valid indicates whether the value is a known member of the RuleEntryGroup enum.
+func (e RuleEntryGroup) Valid() bool {
+	switch e {
+	case RuleEntryGroupAbsent:
+		return true
+	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupMip:
+		return true
+	case RuleEntryGroupMkab:
+		return true
+	case RuleEntryGroupRequest:
+		return true
+	case RuleEntryGroupResource:
+		return true
+	case RuleEntryGroupRestriction:
+		return true
+	case RuleEntryGroupService:
+		return true
+	case RuleEntryGroupSlot:
+		return true
+	case RuleEntryGroupSpeciality:
+		return true
+	case RuleEntryGroupToken:
+		return true
+	case RuleEntryGroupWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleEntryType.
+const (
+	RuleEntryTypeError      RuleEntryType = "Error"
+	RuleEntryTypeValidation RuleEntryType = "Validation"
+)
+
+// Valid indicates whether the value is a known member of the RuleEntryType enum.
+func (e RuleEntryType) Valid() bool {
+	switch e {
+	case RuleEntryTypeError:
+		return true
+	case RuleEntryTypeValidation:
 		return true
 	default:
 		return false
@@ -461,8 +557,56 @@ type LaboratoryDirection struct {
 // LaboratoryDirectionType Its type.
 type LaboratoryDirectionType string
 
+// Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
+type Mender string
+
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
+
+// RuleEntry A rule, its answer, and whether it is on.
+type RuleEntry struct {
+	// Rule Its stable name.
+	Rule Rule `json:"rule"`
+
+	// Group The group that it stands in. New groups may be added.
+	Group RuleEntryGroup `json:"group"`
+
+	// Status The HTTP status.
+	Status int32 `json:"status"`
+
+	// MessageCode The documented code (Код сообщения).
+	MessageCode string `json:"messageCode"`
+
+	// Type The documented type (Тип ошибки).
+	Type RuleEntryType `json:"type"`
+
+	// Message The message for the patient, in Russian; what stands in braces is filled in.
+	Message string `json:"message"`
+
+	// Retryable The same request may succeed later though nobody changes anything.
+	Retryable bool `json:"retryable"`
+
+	// Mender Who can mend it.
+	Mender Mender `json:"mender"`
+
+	// Field The field of the booking's body that it is about; `null` where it is about none, or any. `SlotId` stands for `SlotGuid`, too.
+	Field *string `json:"field"`
+
+	// Enabled It is on in the institution, or in the region where none was named.
+	Enabled bool `json:"enabled"`
+}
+
+// RuleEntryGroup The group that it stands in. New groups may be added.
+type RuleEntryGroup string
+
+// RuleEntryType The documented type (Тип ошибки).
+type RuleEntryType string
+
+// RuleList The rule table (Справочник правил).
+type RuleList struct {
+	// Items The rules, in their order.
+	Items []RuleEntry `json:"items"`
+}
 
 // BadRequest The one shape of every answer that is not 2xx.
 type BadRequest = Error
@@ -479,6 +623,9 @@ type Forbidden = Error
 // InternalError The one shape of every answer that is not 2xx.
 type InternalError = Error
 
+// LpuAbsent The one shape of every answer that is not 2xx.
+type LpuAbsent = Error
+
 // MediaTypeUnsupported The one shape of every answer that is not 2xx.
 type MediaTypeUnsupported = Error
 
@@ -491,8 +638,23 @@ type NotFound = Error
 // NotReady The one shape of every answer that is not 2xx.
 type NotReady = Error
 
+// ParameterInvalid The one shape of every answer that is not 2xx.
+type ParameterInvalid = Error
+
+// ReadUnavailable The one shape of every answer that is not 2xx.
+type ReadUnavailable = Error
+
+// TokenRefused The one shape of every answer that is not 2xx.
+type TokenRefused = Error
+
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
+
+// ListRulesParams defines parameters for ListRules.
+type ListRulesParams struct {
+	// LpuGUID The institution to answer for (Гуид ЛПУ); without it, the region. Not the zero guid.
+	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+}
 
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.
 type CreateAppointmentJSONRequestBody = AppointmentRequest
@@ -646,6 +808,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /health/ready (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRules The catalogue of the rules (Справочник правил)
+	//
+	// Every rule that can answer, in the order in which they are checked, from the one table that the service itself goes by: its answer (`status`,
+	// `messageCode`, `type`, and `message` with what is filled in in braces), the group that it stands in, the field of the booking's body that it is about,
+	// and who can mend what it refuses. The booking's order ends with the group `write`.
+	//
+	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
+	// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+	//
+	// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
+	// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
+	// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+	//
+	// The list is short and comes whole.
+	//
+	// Corresponds with GET /rules (the `ListRules` operationId).
+	ListRules(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // CreateAppointmentWithBody Book an appointment by referral (Создание записи на прием по направлению)
@@ -764,6 +944,34 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// ListRules The catalogue of the rules (Справочник правил)
+//
+// Every rule that can answer, in the order in which they are checked, from the one table that the service itself goes by: its answer (`status`,
+// `messageCode`, `type`, and `message` with what is filled in in braces), the group that it stands in, the field of the booking's body that it is about,
+// and who can mend what it refuses. The booking's order ends with the group `write`.
+//
+// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
+// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+//
+// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
+// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
+// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+//
+// The list is short and comes whole.
+//
+// Corresponds with GET /rules (the `ListRules` operationId).
+func (c *Client) ListRules(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRulesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // NewCreateAppointmentRequest calls the generic CreateAppointment builder with application/json body
 func NewCreateAppointmentRequest(server string, body CreateAppointmentJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -848,6 +1056,60 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListRulesRequest constructs an http.Request for the ListRules method
+func NewListRulesRequest(server string, params *ListRulesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.LpuGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lpuGuid", *params.LpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -981,6 +1243,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /health/ready (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+
+	// ListRulesWithResponse The catalogue of the rules (Справочник правил)
+	//
+	// Every rule that can answer, in the order in which they are checked, from the one table that the service itself goes by: its answer (`status`,
+	// `messageCode`, `type`, and `message` with what is filled in in braces), the group that it stands in, the field of the booking's body that it is about,
+	// and who can mend what it refuses. The booking's order ends with the group `write`.
+	//
+	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
+	// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+	//
+	// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
+	// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
+	// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+	//
+	// The list is short and comes whole.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /rules (the `ListRules` operationId).
+	ListRulesWithResponse(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*ListRulesResponse, error)
 }
 
 // CreateAppointmentResponse200Headers the declared response headers of an HTTP 200 response for CreateAppointment
@@ -1314,6 +1596,140 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// ListRulesResponse200Headers the declared response headers of an HTTP 200 response for ListRules
+type ListRulesResponse200Headers struct {
+	XRequestID string
+}
+
+// ListRulesResponse400Headers the declared response headers of an HTTP 400 response for ListRules
+type ListRulesResponse400Headers struct {
+	XRequestID string
+}
+
+// ListRulesResponse403Headers the declared response headers of an HTTP 403 response for ListRules
+type ListRulesResponse403Headers struct {
+	XRequestID string
+}
+
+// ListRulesResponse404Headers the declared response headers of an HTTP 404 response for ListRules
+type ListRulesResponse404Headers struct {
+	XRequestID string
+}
+
+// ListRulesResponse405Headers the declared response headers of an HTTP 405 response for ListRules
+type ListRulesResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListRulesResponse500Headers the declared response headers of an HTTP 500 response for ListRules
+type ListRulesResponse500Headers struct {
+	XRequestID string
+}
+
+// ListRulesResponse503Headers the declared response headers of an HTTP 503 response for ListRules
+type ListRulesResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListRulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RuleList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRulesResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListRulesResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListRulesResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListRulesResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListRulesResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListRulesResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListRulesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRulesResponse) GetJSON200() *RuleList {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListRulesResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListRulesResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListRulesResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListRulesResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListRulesResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListRulesResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRulesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CreateAppointmentWithBodyWithResponse Book an appointment by referral (Создание записи на прием по направлению)
 //
 // Checks the rules in this order; the first that fails answers.
@@ -1416,6 +1832,32 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetReadinessResponse(rsp)
+}
+
+// ListRulesWithResponse The catalogue of the rules (Справочник правил)
+//
+// Every rule that can answer, in the order in which they are checked, from the one table that the service itself goes by: its answer (`status`,
+// `messageCode`, `type`, and `message` with what is filled in in braces), the group that it stands in, the field of the booking's body that it is about,
+// and who can mend what it refuses. The booking's order ends with the group `write`.
+//
+// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
+// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+//
+// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
+// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
+// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+//
+// The list is short and comes whole.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /rules (the `ListRules` operationId).
+func (c *ClientWithResponses) ListRulesWithResponse(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*ListRulesResponse, error) {
+	rsp, err := c.ListRules(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRulesResponse(rsp)
 }
 
 // ParseCreateAppointmentResponse parses an HTTP response from a CreateAppointmentWithResponse call
@@ -1771,6 +2213,161 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRulesResponse parses an HTTP response from a ListRulesWithResponse call
+func ParseListRulesResponse(rsp *http.Response) (*ListRulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RuleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRulesResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListRulesResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListRulesResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListRulesResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListRulesResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListRulesResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListRulesResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -4,3 +4,45 @@
 // source: lpu.sql
 
 package db
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+const lpuSettings = `-- name: LpuSettings :one
+SELECT
+    EXISTS (SELECT FROM lpu l WHERE l.guid = $1) AS known,
+    NOT EXISTS (
+        SELECT FROM setting s
+        WHERE s.owner_guid = '00000000-0000-0000-0000-000000000000' AND s.code = 'OneActiveAppointmentPerSpeciality' AND s.value <> 'true'
+    ) AS one_active_per_speciality,
+    EXISTS (
+        SELECT FROM setting s WHERE s.owner_guid = $1 AND s.code = '2dr_RecordWithoutMkab' AND s.value = 'true'
+    ) AS creates_mkab
+`
+
+type LpuSettingsRow struct {
+	Known                  bool
+	OneActivePerSpeciality bool
+	CreatesMkab            bool
+}
+
+// The settings that switch rules on and off: the region's, and of an institution, where it exists. The zero guid names none.
+//
+//	SELECT
+//	    EXISTS (SELECT FROM lpu l WHERE l.guid = $1) AS known,
+//	    NOT EXISTS (
+//	        SELECT FROM setting s
+//	        WHERE s.owner_guid = '00000000-0000-0000-0000-000000000000' AND s.code = 'OneActiveAppointmentPerSpeciality' AND s.value <> 'true'
+//	    ) AS one_active_per_speciality,
+//	    EXISTS (
+//	        SELECT FROM setting s WHERE s.owner_guid = $1 AND s.code = '2dr_RecordWithoutMkab' AND s.value = 'true'
+//	    ) AS creates_mkab
+func (q *Queries) LpuSettings(ctx context.Context, lpuGuid uuid.UUID) (LpuSettingsRow, error) {
+	row := q.db.QueryRow(ctx, lpuSettings, lpuGuid)
+	var i LpuSettingsRow
+	err := row.Scan(&i.Known, &i.OneActivePerSpeciality, &i.CreatesMkab)
+	return i, err
+}

@@ -210,6 +210,11 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		END $$;
 		CREATE TRIGGER cut BEFORE INSERT ON direction FOR EACH ROW EXECUTE FUNCTION cut()`),
 
+	booking.LpuAbsent: func(t *testing.T) answer {
+		sc := start(t).scene()
+		return sc.get(sc.person, "/rules?lpuGuid="+uuid.NewString())
+	},
+
 	booking.RouteNotFound: func(t *testing.T) answer {
 		s := start(t)
 		return s.do(s.request(http.MethodGet, "/appointment", nil))

@@ -170,6 +170,14 @@ func (s *service) post(body any, authorization ...string) answer {
 	return s.do(request)
 }
 
+// get asks for a path with the token of a person.
+func (s *service) get(person uuid.UUID, path string) answer {
+	s.t.Helper()
+	request := s.request(http.MethodGet, path, nil)
+	request.Header.Set("Authorization", "Bearer "+s.token(person))
+	return s.do(request)
+}
+
 func (s *service) request(method, path string, body io.Reader) *http.Request {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, body)
@@ -227,6 +235,15 @@ func validateResponse(t testing.TB, request *http.Request, response *http.Respon
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	require.NoError(t, err, "%s", raw)
+}
+
+// as reads the body of an answer of 200.
+func as[T any](t testing.TB, a answer) T {
+	t.Helper()
+	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.raw)
+	var body T
+	require.NoError(t, json.Unmarshal([]byte(a.raw), &body), "%s", a.raw)
+	return body
 }
 
 // requireRefusal holds an answer against a rule's name.

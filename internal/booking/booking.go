@@ -18,6 +18,8 @@ type Store interface {
 	CreateMkab(ctx context.Context, lpu uuid.UUID, person *Person, now time.Time) (*Mkab, error)
 	// Create writes the booking in one transaction, which succeeds only if nobody was faster.
 	Create(ctx context.Context, appointment NewAppointment) (*HeldDirection, error)
+	// Settings reads what switches rules on and off: in an institution, or for the zero guid in the region.
+	Settings(ctx context.Context, lpu uuid.UUID) (*Settings, error)
 }
 
 // MasterIndex is the region's master patient index (МИП). Person answers a *Refusal where the index does not know the person, holds no data, or

@@ -62,6 +62,8 @@ const (
 	AppointmentNotFound   Name = "appointment_not_found"
 	AppointmentNotLinked  Name = "appointment_not_linked"
 
+	LpuAbsent Name = "lpu_absent"
+
 	RouteNotFound       Name = "route_not_found"
 	MethodNotAllowed    Name = "method_not_allowed"
 	InternalError       Name = "internal_error"
@@ -72,14 +74,50 @@ const (
 	NotReady            Name = "not_ready"
 )
 
+// Group is the stable name of the part of the table that a rule stands in.
+type Group string
+
+// The groups, in the order of the table.
+const (
+	GroupToken       Group = "token"
+	GroupRequest     Group = "request"
+	GroupDirection   Group = "direction"
+	GroupSlot        Group = "slot"
+	GroupResource    Group = "resource"
+	GroupRestriction Group = "restriction"
+	GroupSpeciality  Group = "speciality"
+	GroupMkab        Group = "mkab"
+	GroupMip         Group = "mip"
+	GroupWrite       Group = "write"
+	GroupAbsent      Group = "absent"
+	GroupService     Group = "service"
+)
+
+// Mender is who can mend what a rule refuses.
+type Mender string
+
+// Who can mend: the patient by another choice, the registry by the patient's data, the doctor by another referral, the client application by another
+// request, whoever runs the service.
+const (
+	MenderPatient         Mender = "patient"
+	MenderRegistry        Mender = "registry"
+	MenderReferringDoctor Mender = "referring_doctor"
+	MenderClient          Mender = "client"
+	MenderService         Mender = "service"
+)
+
 // Rule is one row of the table: a rule and the answer of whoever breaks it. Where the facts decide it, the row holds the check; the other rows are
 // answered by the part that finds out: the token's verification, the contract's validation, the master patient index, the database.
 type Rule struct {
-	Name    Name
-	Status  int
-	Code    string
-	Type    Type
-	Message string // with {placeholders}, as the source writes them
+	Name      Name
+	Group     Group
+	Status    int
+	Code      string
+	Type      Type
+	Message   string // with {placeholders}, as the source writes them
+	Field     string // of the booking's body, which the rule is about; empty where it is about none, or any. SlotId stands for SlotGuid, too
+	Mender    Mender
+	Retryable bool // the same request may succeed later though nobody changes anything
 
 	needs   need
 	refuses func(*Facts) bool
@@ -100,8 +138,23 @@ const (
 
 // Rules is the whole table, in order; the first row that refuses answers. The order and the answers stand in openapi.yaml, too, and a test
 // compares the two. The source of the documented rows is the vendor's table «Возможные ошибки» of this method.
-var Rules = slices.Concat(tokenRules, requestRules, directionRules, slotRules, resourceRules, restrictionRules, specialityRules,
-	mkabRules, mipRules, writeRules, serviceRules)
+var Rules = slices.Concat(bookingRules, in(GroupAbsent, absentRules), in(GroupService, serviceRules))
+
+// bookingRules are those that a booking goes through.
+var bookingRules = slices.Concat(
+	in(GroupToken, tokenRules), in(GroupRequest, requestRules), in(GroupDirection, directionRules), in(GroupSlot, slotRules),
+	in(GroupResource, resourceRules), in(GroupRestriction, restrictionRules), in(GroupSpeciality, specialityRules), in(GroupMkab, mkabRules),
+	in(GroupMip, mipRules), in(GroupWrite, writeRules),
+)
+
+// in gives the rows with their group.
+func in(group Group, rules []Rule) []Rule {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		rules[i].Group = group
+	}
+	return rules
+}
 
 var rulesByName = func() map[Name]*Rule {
 	byName := make(map[Name]*Rule, len(Rules))
@@ -113,7 +166,7 @@ var rulesByName = func() map[Name]*Rule {
 
 // Check answers the first refusal of the rules that the facts decide, or nil.
 func Check(f *Facts) *Refusal {
-	return firstRefusal(Rules, f)
+	return firstRefusal(bookingRules, f)
 }
 
 func firstRefusal(rules []Rule, f *Facts) *Refusal {
@@ -162,21 +215,43 @@ func (f *Facts) has() need {
 
 // 1. The token: decided by its verification.
 var tokenRules = []Rule{
-	{Name: TokenMissing, Status: 403, Code: "5010", Type: TypeError, Message: "Запрос должен содержать 'Authorization: Bearer ...'"},
-	{Name: TokenInvalid, Status: 403, Code: "5008", Type: TypeError, Message: "Токен некорректен"},
-	{Name: TokenExpired, Status: 403, Code: "5007", Type: TypeError, Message: "Время действия токена истекло"},
-	{Name: TokenSignatureInvalid, Status: 403, Code: "5009", Type: TypeError, Message: "Подпись запроса некорректна"},
+	{
+		Name: TokenMissing, Status: 403, Code: "5010", Type: TypeError, Mender: MenderClient,
+		Message: "Запрос должен содержать 'Authorization: Bearer ...'",
+	},
+	{
+		Name: TokenInvalid, Status: 403, Code: "5008", Type: TypeError, Mender: MenderClient,
+		Message: "Токен некорректен",
+	},
+	{
+		Name: TokenExpired, Status: 403, Code: "5007", Type: TypeError, Mender: MenderClient,
+		Message: "Время действия токена истекло",
+	},
+	{
+		Name: TokenSignatureInvalid, Status: 403, Code: "5009", Type: TypeError, Mender: MenderClient,
+		Message: "Подпись запроса некорректна",
+	},
 }
 
 // The request's form: decided by its validation against the contract, and while it is read. These answers are ours.
 var requestRules = []Rule{
-	{Name: BodyTooLarge, Status: 413, Code: "4130", Type: TypeValidation, Message: "Тело запроса больше {Limit} байт"},
-	{Name: MediaTypeUnsupported, Status: 415, Code: "4150", Type: TypeValidation, Message: "Тело запроса должно быть в формате application/json без сжатия"},
-	{Name: BodyMalformed, Status: 400, Code: "4000", Type: TypeValidation, Message: "Тело запроса должно быть корректным объектом JSON: {Problem}"},
+	{
+		Name: BodyTooLarge, Status: 413, Code: "4130", Type: TypeValidation, Mender: MenderClient,
+		Message: "Тело запроса больше {Limit} байт",
+	},
+	{
+		Name: MediaTypeUnsupported, Status: 415, Code: "4150", Type: TypeValidation, Mender: MenderClient,
+		Message: "Тело запроса должно быть в формате application/json без сжатия",
+	},
+	{
+		Name: BodyMalformed, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderClient,
+		Message: "Тело запроса должно быть корректным объектом JSON: {Problem}",
+	},
 	{
 		// Here, what only the target's zone can tell.
-		Name: FieldInvalid, Status: 400, Code: "4000", Type: TypeValidation, Message: "Поле {Field}: {Problem}",
-		needs: aTarget,
+		Name: FieldInvalid, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderClient,
+		Message: "Поле {Field}: {Problem}",
+		needs:   aTarget,
 		refuses: func(f *Facts) bool {
 			out := f.Request.Place.OutOfSchedule
 			return out != nil && out.Date.tooFar(f.Target.Zone, f.Now)
@@ -188,22 +263,26 @@ var requestRules = []Rule{
 // 2. The referral.
 var directionRules = []Rule{
 	{
-		Name: DirectionTypeUnsupported, Status: 400, Code: "4000", Type: TypeValidation, Message: "Неподдерживаемый тип направления",
+		Name: DirectionTypeUnsupported, Status: 400, Code: "4000", Type: TypeValidation, Field: "DirectionType", Mender: MenderClient,
+		Message: "Неподдерживаемый тип направления",
 		refuses: func(f *Facts) bool { return f.Request.Type == "" },
 	},
 	{
-		Name: DirectionNotFound, Status: 400, Code: "4000", Type: TypeValidation, Message: "Направление не найдено",
+		Name: DirectionNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderReferringDoctor,
+		Message: "Направление не найдено",
 		refuses: func(f *Facts) bool { return f.Direction == nil },
 	},
 	{
-		Name: DirectionNotPatients, Status: 400, Code: "4000", Type: TypeValidation, Message: "Направление {DirectionGuid} не принадлежит пациенту",
+		Name: DirectionNotPatients, Status: 400, Code: "4000", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderClient,
+		Message: "Направление {DirectionGuid} не принадлежит пациенту",
 		needs:   aDirection,
 		refuses: func(f *Facts) bool { return f.Direction.Person != f.Patient.Person },
 		values:  func(f *Facts) []string { return []string{"DirectionGuid", f.Request.Direction.String()} },
 	},
 	{
-		Name: DirectionLpuMismatch, Status: 400, Code: "4000", Type: TypeValidation, Message: "ЛПУ в направлении и запросе не принадлежат одному юр лицу",
-		needs: aDirection,
+		Name: DirectionLpuMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: "LpuToGuid", Mender: MenderPatient,
+		Message: "ЛПУ в направлении и запросе не принадлежат одному юр лицу",
+		needs:   aDirection,
 		refuses: func(f *Facts) bool {
 			if f.Direction.HolderLegalEntity != f.Direction.FromLegalEntity {
 				return true
@@ -212,7 +291,8 @@ var directionRules = []Rule{
 		},
 	},
 	{
-		Name: DirectionAlreadyBooked, Status: 400, Code: "4000", Type: TypeValidation, Message: "У выбранного направления уже есть запись на прием",
+		Name: DirectionAlreadyBooked, Status: 400, Code: "4000", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderPatient,
+		Message: "У выбранного направления уже есть запись на прием",
 		needs:   aDirection,
 		refuses: func(f *Facts) bool { return f.Direction.Appointment != nil },
 	},
@@ -221,27 +301,31 @@ var directionRules = []Rule{
 // 3. The cell and its resource. Out of schedule there is no cell, and the rows about it do not apply.
 var slotRules = []Rule{
 	{
-		Name: SlotNotFound, Status: 400, Code: "4000", Type: TypeValidation, Message: "По указанному идентификатору не найдено ячейки расписания",
+		Name: SlotNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderClient,
+		Message: "По указанному идентификатору не найдено ячейки расписания",
 		refuses: func(f *Facts) bool { return f.Request.Place.OutOfSchedule == nil && len(f.Slots) == 0 },
 	},
 	{
-		Name: SlotResourceNotFound, Status: 400, Code: "4000", Type: TypeValidation,
+		Name: SlotResourceNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
 		Message: "По указанному идентификатору ячейки расписания не найдено ресурса для записи",
 		refuses: func(f *Facts) bool { return f.Resource == nil || !f.Resource.Active },
 	},
 	{
-		Name: SlotNotForReception, Status: 400, Code: "4000", Type: TypeValidation, Message: "Невозможно записаться в заданную ячейку расписания",
+		Name: SlotNotForReception, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Невозможно записаться в заданную ячейку расписания",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return !f.Slots[0].Reception },
 	},
 	{
-		Name: SlotUnavailable, Status: 400, Code: "4000", Type: TypeValidation, Message: "Выбранная ячейка расписания недоступна.",
+		Name: SlotUnavailable, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Выбранная ячейка расписания недоступна.",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Blocked || f.Slots[0].Access == 0 },
 	},
 	{
-		Name: SlotTimePassed, Status: 400, Code: "4000", Type: TypeValidation, Message: "У выбранной ячейки расписания прошло время начала приема.",
-		needs: aTarget | aPlace,
+		Name: SlotTimePassed, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "У выбранной ячейки расписания прошло время начала приема.",
+		needs:   aTarget | aPlace,
 		refuses: func(f *Facts) bool {
 			if out := f.Request.Place.OutOfSchedule; out != nil {
 				return out.Date.passed(f.Target.Zone, f.Now)
@@ -250,8 +334,9 @@ var slotRules = []Rule{
 		},
 	},
 	{
-		Name: SlotAccessDenied, Status: 400, Code: "4000", Type: TypeValidation, Message: "У вас не хватает прав для записи в выбранную ячейку расписания.",
-		needs: aTarget | aPlace,
+		Name: SlotAccessDenied, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderRegistry,
+		Message: "У вас не хватает прав для записи в выбранную ячейку расписания.",
+		needs:   aTarget | aPlace,
 		refuses: func(f *Facts) bool {
 			if f.Request.Place.OutOfSchedule != nil {
 				return !f.Target.Rights.OutOfSchedule
@@ -260,7 +345,8 @@ var slotRules = []Rule{
 		},
 	},
 	{
-		Name: SlotFull, Status: 400, Code: "4000", Type: TypeValidation, Message: "Выбранная ячейка расписания уже занята.",
+		Name: SlotFull, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Выбранная ячейка расписания уже занята.",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Taken >= f.Slots[0].Capacity },
 	},
@@ -269,12 +355,13 @@ var slotRules = []Rule{
 // 4. The referral against the resource. An examination is matched by medical service, which the source leaves to the institutions.
 var resourceRules = []Rule{
 	{
-		Name: ResourceKindMismatch, Status: 400, Code: "4000", Type: TypeValidation, Message: "Запись на консультацию возможно только к врачу или в кабинет",
+		Name: ResourceKindMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Запись на консультацию возможно только к врачу или в кабинет",
 		needs:   aResource,
 		refuses: func(f *Facts) bool { return f.Request.Type == Consult && f.Resource.Kind == Equipment },
 	},
 	{
-		Name: SpecialityMismatch, Status: 400, Code: "4000", Type: TypeValidation,
+		Name: SpecialityMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
 		Message: "Специальность, указанная в направлении не совпадает со специальностью ресурса",
 		needs:   aDirection | aResource,
 		refuses: func(f *Facts) bool {
@@ -288,38 +375,41 @@ const byAge = "Сотрудниками учреждения было устан
 // 5. The patient against the cell's restriction.
 var restrictionRules = []Rule{
 	{
-		Name: SlotAdultsOnly, Status: 400, Code: "4029", Type: TypeValidation, Message: "Запись недоступна для лиц младше 18 лет. " + byAge,
+		Name: SlotAdultsOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Запись недоступна для лиц младше 18 лет. " + byAge,
 		needs:   aDirection | aTarget | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == AdultsOnly && f.age() < adultAge },
 	},
 	{
 		// The source lists this answer twice: for cells of children, and of healthy children.
-		Name: SlotChildrenOnly, Status: 400, Code: "4029", Type: TypeValidation, Message: "Запись недоступна для взрослых. " + byAge,
-		needs: aDirection | aTarget | aSlot,
+		Name: SlotChildrenOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Запись недоступна для взрослых. " + byAge,
+		needs:   aDirection | aTarget | aSlot,
 		refuses: func(f *Facts) bool {
 			restriction := f.Slots[0].Restriction
 			return (restriction == ChildrenOnly || restriction == HealthyChildrenOnly) && f.age() >= adultAge
 		},
 	},
 	{
-		Name: SlotInfantsOnly, Status: 400, Code: "4029", Type: TypeValidation, Message: "Запись доступна только для детей до 1 года. " + byAge,
+		Name: SlotInfantsOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Запись доступна только для детей до 1 года. " + byAge,
 		needs:   aDirection | aTarget | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == InfantsOnly && f.age() >= 1 },
 	},
 	{
-		Name: SlotDisabledOnly, Status: 400, Code: "4000", Type: TypeValidation,
+		Name: SlotDisabledOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
 		Message: "Это время доступно для записи на прием только для пациентов с ограниченными возможностями.",
 		needs:   aDirection | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == DisabledOnly && !f.Direction.Disabled },
 	},
 	{
-		Name: SlotPregnantOnly, Status: 400, Code: "4000", Type: TypeValidation,
+		Name: SlotPregnantOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
 		Message: "Это время доступно для записи на прием только для беременных.",
 		needs:   aDirection | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == PregnantOnly && !f.Direction.Pregnant },
 	},
 	{
-		Name: SlotHealthyChildrenOnly, Status: 400, Code: "4000", Type: TypeValidation,
+		Name: SlotHealthyChildrenOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
 		Message: "Это время доступно для записи на прием только здоровых детей. У выбранного пациента имеется открытый случай лечения. Открыт {tapDate}",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == HealthyChildrenOnly && f.TapOpened != nil },
@@ -330,7 +420,7 @@ var restrictionRules = []Rule{
 // 6. One active appointment a speciality: consultations, over all institutions of the region.
 var specialityRules = []Rule{
 	{
-		Name: SpecialityAlreadyBooked, Status: 400, Code: "4008", Type: TypeValidation,
+		Name: SpecialityAlreadyBooked, Status: 400, Code: "4008", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderPatient, Retryable: true,
 		Message: `Вы уже записаны {actualAppointment.ResourceName} на {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}. ` +
 			"Запрещено иметь более одной активной записи на прием на одну специальность.",
 		needs: aDirection | aTarget,
@@ -356,12 +446,12 @@ func RefuseSpeciality(active ActiveAppointment) *Refusal {
 // 7. The medical card in the target institution.
 var mkabRules = []Rule{
 	{
-		Name: MkabClosed, Status: 403, Code: "5096", Type: TypeError,
+		Name: MkabClosed, Status: 403, Code: "5096", Type: TypeError, Field: "LpuToGuid", Mender: MenderRegistry,
 		Message: "Ваша электронная медицинская карта закрыта. Обратитесь в регистратуру медицинского учреждения.",
 		refuses: func(f *Facts) bool { return f.Mkab != nil && f.Mkab.Closed },
 	},
 	{
-		Name: MkabAbsent, Status: 404, Code: "4001", Type: TypeError,
+		Name: MkabAbsent, Status: 404, Code: "4001", Type: TypeError, Field: "LpuToGuid", Mender: MenderRegistry,
 		Message: "Ваша электронная медицинская карта отсутствует. Обратитесь в регистратуру медицинского учреждения.",
 		needs:   aTarget,
 		refuses: func(f *Facts) bool { return f.Mkab == nil && !f.Target.CreatesMkab },
@@ -372,40 +462,54 @@ const noMkab = "Произошла ошибка при попытке созда
 
 // 7, continued: making the card. The index answers the first four itself; the database, the last.
 var mipRules = []Rule{
-	{Name: MipAuthURLEmpty, Status: 500, Code: "5000", Type: TypeError, Message: "Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое."},
 	{
-		Name: MipAuthURLUnreachable, Status: 500, Code: "5000", Type: TypeError,
+		Name: MipAuthURLEmpty, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
+		Message: "Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое.",
+	},
+	{
+		Name: MipAuthURLUnreachable, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService, Retryable: true,
 		Message: `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "{AuthUrl}" - значение настройки "AuthUrl"`,
 	},
-	{Name: MipPersonNotFound, Status: 500, Code: "5000", Type: TypeError, Message: "Пациент не найден в МИПе"},
-	{Name: MipPersonDataMissing, Status: 500, Code: "5000", Type: TypeError, Message: "Данные персоны не найдены"},
 	{
-		Name: MkabPolicyNumberEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Номер полиса не может быть пуст.",
+		Name: MipPersonNotFound, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
+		Message: "Пациент не найден в МИПе",
+	},
+	{
+		Name: MipPersonDataMissing, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
+		Message: "Данные персоны не найдены",
+	},
+	{
+		Name: MkabPolicyNumberEmpty, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
+		Message: noMkab + ": Номер полиса не может быть пуст.",
 		needs:   aPerson,
 		refuses: func(f *Facts) bool { return f.Person.PolicyNumber == "" },
 	},
 	{
-		Name: MkabSexEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Пол не указан.",
+		Name: MkabSexEmpty, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
+		Message: noMkab + ": Пол не указан.",
 		needs:   aPerson,
 		refuses: func(f *Facts) bool { return f.Person.Sex == "" },
 	},
 	{
-		Name: MkabSurnameEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Фамилия не должна быть пуста",
+		Name: MkabSurnameEmpty, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
+		Message: noMkab + ": Фамилия не должна быть пуста",
 		needs:   aPerson,
 		refuses: func(f *Facts) bool { return f.Person.Surname == "" },
 	},
 	{
-		Name: MkabNameEmpty, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ": Имя не должно быть пусто",
+		Name: MkabNameEmpty, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
+		Message: noMkab + ": Имя не должно быть пусто",
 		needs:   aPerson,
 		refuses: func(f *Facts) bool { return f.Person.Name == "" },
 	},
 	{
-		Name: MkabLpuNotFound, Status: 500, Code: "5000", Type: TypeError, Message: noMkab + ". ЛПУ из настройки 'Код поликлиники' не найдено.",
+		Name: MkabLpuNotFound, Status: 500, Code: "5000", Type: TypeError, Field: "LpuToGuid", Mender: MenderService,
+		Message: noMkab + ". ЛПУ из настройки 'Код поликлиники' не найдено.",
 		needs:   aPerson | aTarget,
 		refuses: func(f *Facts) bool { return !f.Target.PolyclinicCodeIsOwn },
 	},
 	{
-		Name: MkabPolicyLinkFailed, Status: 500, Code: "5000", Type: TypeError,
+		Name: MkabPolicyLinkFailed, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
 		Message: "Произошла ошибка при попытке создания связи полиса с МКАБ: Ссылка на МКАБ не должна быть пусто",
 	},
 }
@@ -414,27 +518,72 @@ const noAppointment = "Произошла ошибка при попытке с�
 
 // 8. Taking the cell: decided by the database. As soon as there is a card, the facts can tell a complex slot that cannot be had.
 var writeRules = []Rule{
-	{Name: SlotTaken, Status: 400, Code: "4009", Type: TypeValidation, Message: "Это время уже занято. Выберите другое свободное время приема."},
 	{
-		Name: ComplexSlotFailed, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "не удалось сделать сложную ячейку",
+		Name: SlotTaken, Status: 400, Code: "4009", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Message: "Это время уже занято. Выберите другое свободное время приема.",
+	},
+	{
+		Name: ComplexSlotFailed, Status: 500, Code: "5000", Type: TypeError, Field: "Difficulty", Mender: MenderPatient,
+		Message: noAppointment + "не удалось сделать сложную ячейку",
 		needs:   aDirection | aTarget | aSlot,
 		refuses: func(f *Facts) bool { return f.Mkab != nil && f.Request.Difficulty > 1 && !f.complexSlotIsFree() },
 	},
-	{Name: AppointmentNotCreated, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "операция создания не вернула идентификатор"},
-	{Name: AppointmentNotFound, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "конечная запись не найдена"},
-	{Name: AppointmentNotLinked, Status: 500, Code: "5000", Type: TypeError, Message: noAppointment + "конечная запись не прикреплена к направлению"},
+	{
+		Name: AppointmentNotCreated, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
+		Message: noAppointment + "операция создания не вернула идентификатор",
+	},
+	{
+		Name: AppointmentNotFound, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
+		Message: noAppointment + "конечная запись не найдена",
+	},
+	{
+		Name: AppointmentNotLinked, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
+		Message: noAppointment + "конечная запись не прикреплена к направлению",
+	},
+}
+
+// What a path or a parameter names and nobody has, or somebody else. These answers are ours.
+var absentRules = []Rule{
+	{
+		Name: LpuAbsent, Status: 404, Code: "4043", Type: TypeError, Mender: MenderClient,
+		Message: "Медицинская организация не найдена",
+	},
 }
 
 const tryLater = " Повторите попытку позже."
 
 // What is not about this booking. These answers are ours.
 var serviceRules = []Rule{
-	{Name: RouteNotFound, Status: 404, Code: "4040", Type: TypeError, Message: "Ресурс не найден"},
-	{Name: MethodNotAllowed, Status: 405, Code: "4050", Type: TypeError, Message: "Метод не поддерживается"},
-	{Name: InternalError, Status: 500, Code: "5000", Type: TypeError, Message: "Внутренняя ошибка сервера"},
-	{Name: DatabaseUnavailable, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис временно недоступен." + tryLater},
-	{Name: MipUnavailable, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис МИП временно недоступен." + tryLater},
-	{Name: KeysUnavailable, Status: 503, Code: "5030", Type: TypeError, Message: "Проверка токенов временно недоступна." + tryLater},
-	{Name: Overloaded, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис перегружен." + tryLater},
-	{Name: NotReady, Status: 503, Code: "5030", Type: TypeError, Message: "Сервис не готов принимать запросы"},
+	{
+		Name: RouteNotFound, Status: 404, Code: "4040", Type: TypeError, Mender: MenderClient,
+		Message: "Ресурс не найден",
+	},
+	{
+		Name: MethodNotAllowed, Status: 405, Code: "4050", Type: TypeError, Mender: MenderClient,
+		Message: "Метод не поддерживается",
+	},
+	{
+		Name: InternalError, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
+		Message: "Внутренняя ошибка сервера",
+	},
+	{
+		Name: DatabaseUnavailable, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService, Retryable: true,
+		Message: "Сервис временно недоступен." + tryLater,
+	},
+	{
+		Name: MipUnavailable, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService, Retryable: true,
+		Message: "Сервис МИП временно недоступен." + tryLater,
+	},
+	{
+		Name: KeysUnavailable, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService, Retryable: true,
+		Message: "Проверка токенов временно недоступна." + tryLater,
+	},
+	{
+		Name: Overloaded, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService, Retryable: true,
+		Message: "Сервис перегружен." + tryLater,
+	},
+	{
+		Name: NotReady, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService, Retryable: true,
+		Message: "Сервис не готов принимать запросы",
+	},
 }

@@ -67,7 +67,7 @@ var documented = []struct {
 // own are the rules that the source does not have.
 var own = []Name{
 	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid,
-	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
+	LpuAbsent, RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
 }
 
 // Promise: each documented row is answered by a rule with its code, message code, type and message, to the letter, and every other rule is known
@@ -100,6 +100,28 @@ func TestRulesAreTheDocumentedOnes(t *testing.T) {
 	}
 	require.Equal(t, own, others)
 	require.Len(t, Rules, 42+len(own))
+}
+
+// Promise: each rule says which group it is of, who can mend it, and, where it is about a field, a field of the booking's body; the groups are a
+// part of the table each, and every 503 can be tried again.
+func TestRulesAreDescribed(t *testing.T) {
+	t.Parallel()
+	groups := []Group{
+		GroupToken, GroupRequest, GroupDirection, GroupSlot, GroupResource, GroupRestriction, GroupSpeciality, GroupMkab, GroupMip, GroupWrite,
+		GroupAbsent, GroupService,
+	}
+	menders := []Mender{MenderPatient, MenderRegistry, MenderReferringDoctor, MenderClient, MenderService}
+	bodyFields := []string{"", "DirectionGuid", "DirectionType", "LpuFromGuid", "LpuToGuid", "SlotId", "Difficulty", "DocPrvdGuid", "Date", "OutOfSchedule"}
+	var met []Group
+	for _, rule := range Rules {
+		met = append(met, rule.Group)
+		require.Contains(t, menders, rule.Mender, rule.Name)
+		require.Contains(t, bodyFields, rule.Field, rule.Name)
+		if rule.Status == 503 {
+			require.True(t, rule.Retryable, rule.Name)
+		}
+	}
+	require.Equal(t, groups, slices.Compact(met))
 }
 
 var moscow = zone("Europe/Moscow")

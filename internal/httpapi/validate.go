@@ -2,15 +2,18 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -53,12 +56,70 @@ func (s *server) validate(c *gin.Context) {
 	for _, param := range c.Params {
 		params[param.Key] = param.Value
 	}
-	err := openapi3filter.ValidateRequest(c.Request.Context(), &openapi3filter.RequestValidationInput{
-		Request: c.Request, PathParams: params, Route: route, Options: validation,
-	})
-	if err != nil {
+	input := &openapi3filter.RequestValidationInput{Request: c.Request, PathParams: params, Route: route, Options: validation}
+	for _, parameter := range route.Operation.Parameters {
+		if err := validateParameter(c, input, parameter.Value); err != nil {
+			s.refuse(c, err)
+			return
+		}
+	}
+	body := requestBody(route)
+	if body == nil {
+		return
+	}
+	if err := openapi3filter.ValidateRequestBody(c.Request.Context(), input, body); err != nil {
 		s.refuse(c, refuseInvalid(err))
 	}
+}
+
+// validateParameter holds one parameter against the contract. One that the contract does not know is nobody's, and ignored.
+func validateParameter(ctx context.Context, input *openapi3filter.RequestValidationInput, parameter *openapi3.Parameter) error {
+	given := []string{input.PathParams[parameter.Name]}
+	if parameter.In == openapi3.ParameterInQuery {
+		var readable bool
+		given, readable = queryValues(input.Request.URL.RawQuery, parameter.Name)
+		switch {
+		case !readable:
+			return booking.InvalidField(parameter.Name, badCharacters)
+		case slices.Contains(given, ""):
+			return booking.InvalidField(parameter.Name, "значение не указано")
+		case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
+			return booking.InvalidField(parameter.Name, "значение указано больше одного раза")
+		}
+	}
+	for _, value := range given {
+		if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+			return booking.InvalidField(parameter.Name, badCharacters)
+		}
+	}
+	err := openapi3filter.ValidateParameter(ctx, input, parameter)
+	if err == nil {
+		return nil
+	}
+	if violations := schemaErrors(err); len(violations) > 0 {
+		return booking.InvalidField(parameter.Name, problemOf(violations[0]))
+	}
+	schema := parameter.Schema.Value
+	if schema.Type.Is("array") {
+		schema = schema.Items.Value
+	}
+	return booking.InvalidField(parameter.Name, problemOfType(schema, errors.Is(err, strconv.ErrRange)))
+}
+
+// queryValues reads a parameter's values. The library would leave out, without a word, what it cannot decode.
+func queryValues(query, name string) (values []string, readable bool) {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if key, err := url.QueryUnescape(key); err != nil || key != name {
+			continue
+		}
+		value, err := url.QueryUnescape(value)
+		if err != nil || strings.Contains(pair, ";") {
+			return nil, false
+		}
+		values = append(values, value)
+	}
+	return values, true
 }
 
 // readJSON reads a body that is one JSON object, in UTF-8, without a key given twice.
@@ -171,7 +232,10 @@ func fieldOf(violation *openapi3.SchemaError) string {
 // unknownKey is the part of a schema that a key breaks that is none of its properties.
 const unknownKey = "properties"
 
-const wholeNumber = "ожидается целое число"
+const (
+	wholeNumber   = "ожидается целое число"
+	badCharacters = "недопустимые символы"
+)
 
 // problemOf says in Russian what is wrong with a field's value.
 func problemOf(violation *openapi3.SchemaError) string {
@@ -193,20 +257,25 @@ func problemOf(violation *openapi3.SchemaError) string {
 	case "maxLength":
 		return fmt.Sprintf("длина должна быть не больше %d символов", *schema.MaxLength)
 	case "pattern":
-		return "недопустимые символы"
+		return badCharacters
 	case "type", "format":
-		switch {
-		case schema.Type.Is("integer") && violation.SchemaField == "format":
-			return fmt.Sprintf("ожидается целое число от %.0f до %.0f", *schema.Min, *schema.Max)
-		case schema.Type.Is("integer"):
-			return wholeNumber
-		case schema.Type.Is("boolean"):
-			return "ожидается true или false"
-		default:
-			return "ожидается строка"
-		}
+		return problemOfType(schema, violation.SchemaField == "format")
 	default:
 		return "недопустимое значение"
+	}
+}
+
+// problemOfType says what is expected instead of a value of another type, or of a number that its type does not hold.
+func problemOfType(schema *openapi3.Schema, outOfRange bool) string {
+	switch {
+	case schema.Type.Is("integer") && outOfRange:
+		return fmt.Sprintf("ожидается целое число от %.0f до %.0f", *schema.Min, *schema.Max)
+	case schema.Type.Is("integer"):
+		return wholeNumber
+	case schema.Type.Is("boolean"):
+		return "ожидается true или false"
+	default:
+		return "ожидается строка"
 	}
 }
 
