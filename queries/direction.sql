@@ -3,6 +3,7 @@
 SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
+    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
     holder.legal_entity_guid AS holder_legal_entity_guid,
     source.legal_entity_guid AS from_legal_entity_guid,
@@ -12,6 +13,7 @@ JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
 JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
+LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
 
 -- name: DirectionClaim :batchone

@@ -1,6 +1,6 @@
 -- name: SpecialityClaimFacts :batchmany
 -- The active consultations of a person at a moment, over all institutions, each with the zone that its start is told in.
-SELECT c.speciality_code, c.resource_name, c.start_at, l.time_zone
+SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
 FROM speciality_claim c
 JOIN lpu l ON l.guid = c.lpu_guid
 WHERE c.person_guid = @person_guid AND c.end_at > @at
@@ -23,4 +23,4 @@ SET appointment_guid = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_on
         THEN excluded.start_at ELSE speciality_claim.start_at END,
     end_at = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_one::boolean AND speciality_claim.end_at < excluded.end_at)
         THEN excluded.end_at ELSE speciality_claim.end_at END
-RETURNING appointment_guid, resource_name, start_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone;
+RETURNING appointment_guid, lpu_guid, resource_name, start_at, end_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone;

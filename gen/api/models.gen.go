@@ -480,10 +480,34 @@ type Error struct {
 
 	// RequestID The id of this request in the service's log.
 	RequestID openapi_types.UUID `json:"request_id"`
+
+	// Details The way out, where the service knows one. Absent otherwise.
+	Details *ErrorDetails `json:"details,omitempty"`
 }
 
 // ErrorType The documented type (Тип ошибки).
 type ErrorType string
+
+// ErrorDetails What shows the way out of a refusal. It tells nothing of other patients.
+type ErrorDetails struct {
+	// Appointment With `direction_already_booked` and `speciality_already_booked`: the patient's appointment that stands in the way.
+	Appointment *ExistingAppointment `json:"appointment,omitempty"`
+}
+
+// ExistingAppointment An appointment that the patient has.
+type ExistingAppointment struct {
+	// GUID The appointment's guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// LpuGUID The institution (ЛПУ) where it is.
+	LpuGUID openapi_types.UUID `json:"lpuGuid"`
+
+	// Start When it begins, in that institution's zone.
+	Start time.Time `json:"start"`
+
+	// End When it ends, in that institution's zone.
+	End time.Time `json:"end"`
+}
 
 // Health The state of the instance.
 type Health struct {

@@ -477,6 +477,7 @@ const directionFacts = `-- name: DirectionFacts :batchone
 SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
+    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
     holder.legal_entity_guid AS holder_legal_entity_guid,
     source.legal_entity_guid AS from_legal_entity_guid,
@@ -486,6 +487,7 @@ JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
 JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
+LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
 WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
 `
 
@@ -520,6 +522,10 @@ type DirectionFactsRow struct {
 	LpuFromGuid           uuid.UUID
 	LpuToGuid             *uuid.UUID
 	AppointmentGuid       *uuid.UUID
+	AppointmentLpuGuid    *uuid.UUID
+	AppointmentStartAt    *time.Time
+	AppointmentEndAt      *time.Time
+	AppointmentTimeZone   *string
 	PersonGuid            uuid.UUID
 	BirthDate             time.Time
 	Disabled              bool
@@ -534,6 +540,7 @@ type DirectionFactsRow struct {
 //	SELECT
 //	    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
 //	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
+//	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
 //	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
 //	    holder.legal_entity_guid AS holder_legal_entity_guid,
 //	    source.legal_entity_guid AS from_legal_entity_guid,
@@ -543,6 +550,7 @@ type DirectionFactsRow struct {
 //	JOIN lpu holder ON holder.guid = d.lpu_guid
 //	JOIN lpu source ON source.guid = d.lpu_from_guid
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
+//	LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
 //	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
 func (q *Queries) DirectionFacts(ctx context.Context, arg []DirectionFactsParams) *DirectionFactsBatchResults {
 	batch := &pgx.Batch{}
@@ -588,6 +596,10 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 			&i.LpuFromGuid,
 			&i.LpuToGuid,
 			&i.AppointmentGuid,
+			&i.AppointmentLpuGuid,
+			&i.AppointmentStartAt,
+			&i.AppointmentEndAt,
+			&i.AppointmentTimeZone,
 			&i.PersonGuid,
 			&i.BirthDate,
 			&i.Disabled,
@@ -989,7 +1001,7 @@ func (b *SlotFactsBatchResults) Close() error {
 }
 
 const specialityClaimFacts = `-- name: SpecialityClaimFacts :batchmany
-SELECT c.speciality_code, c.resource_name, c.start_at, l.time_zone
+SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
 FROM speciality_claim c
 JOIN lpu l ON l.guid = c.lpu_guid
 WHERE c.person_guid = $1 AND c.end_at > $2
@@ -1009,15 +1021,18 @@ type SpecialityClaimFactsParams struct {
 }
 
 type SpecialityClaimFactsRow struct {
-	SpecialityCode string
-	ResourceName   string
-	StartAt        time.Time
-	TimeZone       string
+	SpecialityCode  string
+	AppointmentGuid uuid.UUID
+	LpuGuid         uuid.UUID
+	ResourceName    string
+	StartAt         time.Time
+	EndAt           time.Time
+	TimeZone        string
 }
 
 // The active consultations of a person at a moment, over all institutions, each with the zone that its start is told in.
 //
-//	SELECT c.speciality_code, c.resource_name, c.start_at, l.time_zone
+//	SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
 //	FROM speciality_claim c
 //	JOIN lpu l ON l.guid = c.lpu_guid
 //	WHERE c.person_guid = $1 AND c.end_at > $2
@@ -1056,8 +1071,11 @@ func (b *SpecialityClaimFactsBatchResults) Query(f func(int, []SpecialityClaimFa
 				var i SpecialityClaimFactsRow
 				if err := rows.Scan(
 					&i.SpecialityCode,
+					&i.AppointmentGuid,
+					&i.LpuGuid,
 					&i.ResourceName,
 					&i.StartAt,
+					&i.EndAt,
 					&i.TimeZone,
 				); err != nil {
 					return err
@@ -1091,7 +1109,7 @@ SET appointment_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boole
         THEN excluded.start_at ELSE speciality_claim.start_at END,
     end_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
         THEN excluded.end_at ELSE speciality_claim.end_at END
-RETURNING appointment_guid, resource_name, start_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
+RETURNING appointment_guid, lpu_guid, resource_name, start_at, end_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
 `
 
 type SpecialityClaimTakeBatchResults struct {
@@ -1114,8 +1132,10 @@ type SpecialityClaimTakeParams struct {
 
 type SpecialityClaimTakeRow struct {
 	AppointmentGuid uuid.UUID
+	LpuGuid         uuid.UUID
 	ResourceName    string
 	StartAt         time.Time
+	EndAt           time.Time
 	TimeZone        string
 }
 
@@ -1135,7 +1155,7 @@ type SpecialityClaimTakeRow struct {
 //	        THEN excluded.start_at ELSE speciality_claim.start_at END,
 //	    end_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
 //	        THEN excluded.end_at ELSE speciality_claim.end_at END
-//	RETURNING appointment_guid, resource_name, start_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
+//	RETURNING appointment_guid, lpu_guid, resource_name, start_at, end_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
 func (q *Queries) SpecialityClaimTake(ctx context.Context, arg []SpecialityClaimTakeParams) *SpecialityClaimTakeBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -1169,8 +1189,10 @@ func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, SpecialityClaimTa
 		row := b.br.QueryRow()
 		err := row.Scan(
 			&i.AppointmentGuid,
+			&i.LpuGuid,
 			&i.ResourceName,
 			&i.StartAt,
+			&i.EndAt,
 			&i.TimeZone,
 		)
 		if f != nil {

@@ -3,7 +3,9 @@ package app_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -494,4 +496,32 @@ func TestLostRaces(t *testing.T) {
 		(<-answers).requireRefusal(t, string(booking.ComplexSlotFailed))
 		require.Equal(t, 1, sc.count(`SELECT sum(taken) FROM slot`))
 	})
+}
+
+// Promise: whoever is refused for an appointment that the patient has is told which, also the losers of a race; nobody else is told anything.
+func TestRefusalsNameTheAppointment(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	answers := make([]answer, 16)
+	var group sync.WaitGroup
+	for i := range answers {
+		group.Go(func() { answers[i] = sc.attempt(fields{"SlotId": firstSlotID + i%4}) })
+	}
+	group.Wait()
+	winner := slices.IndexFunc(answers, func(a answer) bool { return a.StatusCode == 200 })
+	require.NotEqual(t, -1, winner)
+	booked := appointmentOf(answers[winner])
+	want := &api.ExistingAppointment{GUID: booked.GUID, LpuGUID: sc.to, Start: booked.Start, End: booked.End}
+	another := uuid.New()
+	sc.addDirection(another, "Consult")
+	answers = append(slices.Delete(answers, winner, winner+1), sc.attempt(fields{"DirectionGuid": another, "SlotId": firstSlotID + (winner+1)%4}))
+	for _, a := range answers {
+		require.Equal(t, 400, a.StatusCode, a.raw)
+		require.NotNil(t, a.error.Details, a.raw)
+		require.Equal(t, want, a.error.Details.Appointment)
+	}
+	stranger, _ := sc.patient()
+	refused := sc.book(stranger, sc.request())
+	refused.requireRefusal(t, "direction_not_patients")
+	require.Nil(t, refused.error.Details)
 }

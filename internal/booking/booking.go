@@ -4,6 +4,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -109,9 +110,25 @@ func (s *Service) Book(ctx context.Context, patient Patient, request Request) (*
 		Zone:                   facts.Target.Zone,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("create the appointment: %w", err)
+		return nil, fmt.Errorf("create the appointment: %w", s.explain(ctx, patient, request, err))
 	}
 	return held, nil
+}
+
+// explain gives the refusal of whoever lost the race for a referral its details, which are known only after the winner has committed.
+func (s *Service) explain(ctx context.Context, patient Patient, request Request, err error) error {
+	var lost *Refusal
+	if !errors.As(err, &lost) || lost.Rule != DirectionAlreadyBooked {
+		return err
+	}
+	facts, factsErr := s.store.Facts(ctx, patient, request, s.now())
+	if factsErr != nil {
+		return err // it is the answer also without its details
+	}
+	if now := Check(facts); now != nil && now.Rule == lost.Rule {
+		return now
+	}
+	return err
 }
 
 // createMkab makes the missing card from the master patient index and goes through the rules that only then can be decided.

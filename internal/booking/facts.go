@@ -41,7 +41,7 @@ type Direction struct {
 	MkbName         string
 	LpuFrom         uuid.UUID
 	LpuTo           *uuid.UUID
-	Appointment     *uuid.UUID // the active one
+	Appointment     *ExistingAppointment // the active one
 
 	Person    uuid.UUID // the patient
 	BirthDate time.Time // a day
@@ -135,11 +135,28 @@ type Mkab struct {
 	Closed bool
 }
 
+// ExistingAppointment is a visit that the patient has. Its times are in its institution's zone. Of one booked by the release
+// before this, only the guid is known.
+type ExistingAppointment struct {
+	Guid       uuid.UUID
+	Lpu        uuid.UUID
+	Start, End time.Time
+}
+
+// details are nil where there is nothing to tell.
+func (a *ExistingAppointment) details() *Details {
+	if a.Lpu == uuid.Nil {
+		return nil
+	}
+	return &Details{Appointment: a}
+}
+
 // ActiveAppointment is a consultation that the patient has in some institution and that has not ended.
 type ActiveAppointment struct {
+	ExistingAppointment
+
 	SpecialityCode string
 	ResourceName   string
-	Start          time.Time // in that institution's zone
 }
 
 // Person is what the master patient index (МИП) knows of a person. Texts may be empty.

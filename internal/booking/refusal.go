@@ -19,8 +19,14 @@ type Refusal struct {
 	Code    string // message_code (Код сообщения)
 	Type    Type
 	Message string // for the patient, in Russian
+	Details *Details
 
 	cause error
+}
+
+// Details show the way out of a refusal. They are of the token's patient alone.
+type Details struct {
+	Appointment *ExistingAppointment // the visit that stands in the way
 }
 
 // Refuse makes the refusal of the named rule. values are pairs of a placeholder's name and its text, as for {DirectionGuid}:

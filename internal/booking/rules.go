@@ -122,6 +122,7 @@ type Rule struct {
 	needs   need
 	refuses func(*Facts) bool
 	values  func(*Facts) []string // fills the placeholders
+	details func(*Facts) *Details // the way out
 }
 
 // need names facts without which a check says nothing: its row then does not apply, or a row before it has refused their absence.
@@ -184,10 +185,15 @@ func (r *Rule) check(f *Facts, has need) *Refusal {
 	if r.refuses == nil || r.needs&^has != 0 || !r.refuses(f) {
 		return nil
 	}
-	if r.values == nil {
-		return r.refuse()
+	var values []string
+	if r.values != nil {
+		values = r.values(f)
 	}
-	return r.refuse(r.values(f)...)
+	refusal := r.refuse(values...)
+	if r.details != nil {
+		refusal.Details = r.details(f)
+	}
+	return refusal
 }
 
 func (f *Facts) has() need {
@@ -295,6 +301,7 @@ var directionRules = []Rule{
 		Message: "У выбранного направления уже есть запись на прием",
 		needs:   aDirection,
 		refuses: func(f *Facts) bool { return f.Direction.Appointment != nil },
+		details: func(f *Facts) *Details { return f.Direction.Appointment.details() },
 	},
 }
 
@@ -427,7 +434,8 @@ var specialityRules = []Rule{
 		refuses: func(f *Facts) bool {
 			return f.Request.Type == Consult && f.Target.OneActivePerSpeciality && f.activeInSpeciality() != nil
 		},
-		values: func(f *Facts) []string { return f.activeInSpeciality().values() },
+		values:  func(f *Facts) []string { return f.activeInSpeciality().values() },
+		details: func(f *Facts) *Details { return f.activeInSpeciality().details() },
 	},
 }
 
@@ -440,7 +448,9 @@ func (a *ActiveAppointment) values() []string {
 
 // RefuseSpeciality is the refusal of whoever lost the race for a speciality to the appointment given.
 func RefuseSpeciality(active ActiveAppointment) *Refusal {
-	return Refuse(SpecialityAlreadyBooked, active.values()...)
+	refusal := Refuse(SpecialityAlreadyBooked, active.values()...)
+	refusal.Details = active.details()
+	return refusal
 }
 
 // 7. The medical card in the target institution.

@@ -163,7 +163,7 @@ func allowed() *Facts {
 		},
 		Resource: &Resource{Guid: uuid.New(), Kind: Doctor, Name: "Врач Терапевт", SpecialityCode: "92", Active: true},
 		Mkab:     &Mkab{Guid: uuid.New()},
-		Active:   []ActiveAppointment{{SpecialityCode: "7", ResourceName: "Кабинет 7", Start: time.Date(2019, 8, 22, 9, 0, 0, 0, moscow)}},
+		Active:   []ActiveAppointment{{SpecialityCode: "7", ResourceName: "Кабинет 7", ExistingAppointment: existing()}},
 		Person:   &Person{Guid: person, Surname: "Пациент", Name: "Первый", BirthDate: day("1980-02-29"), Sex: Male, PolicyNumber: "1234567890123456"},
 	}
 	for i := range 3 {
@@ -213,7 +213,7 @@ var breakers = []breaker{
 	everywhere(DirectionNotFound, func(f *Facts) { f.Direction = nil }),
 	everywhere(DirectionNotPatients, func(f *Facts) { f.Patient.Person = uuid.New() }),
 	everywhere(DirectionLpuMismatch, func(f *Facts) { f.Direction.HolderLegalEntity = uuid.New() }),
-	everywhere(DirectionAlreadyBooked, func(f *Facts) { f.Direction.Appointment = new(uuid.New()) }),
+	everywhere(DirectionAlreadyBooked, func(f *Facts) { f.Direction.Appointment = new(existing()) }),
 
 	{SlotNotFound, func(f *Facts) { f.Slots = nil }, nil},
 	everywhere(SlotResourceNotFound, func(f *Facts) { f.Resource.Active = false }),
@@ -685,7 +685,7 @@ func TestPlaceholders(t *testing.T) {
 	facts = allowed()
 	const name = `Иванова {tapDate} {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}`
 	facts.Active = append(facts.Active, ActiveAppointment{
-		SpecialityCode: "92", ResourceName: name, Start: time.Date(2019, 9, 2, 7, 5, 59, 0, zone("Asia/Vladivostok")),
+		SpecialityCode: "92", ResourceName: name, ExistingAppointment: ExistingAppointment{Start: time.Date(2019, 9, 2, 7, 5, 59, 0, zone("Asia/Vladivostok"))},
 	})
 	refusal = Check(facts)
 	require.Equal(t, "Вы уже записаны "+name+" на 02.09.2019 07:05. Запрещено иметь более одной активной записи на прием на одну специальность.",
@@ -822,4 +822,23 @@ func TestVisit(t *testing.T) {
 	start, end = facts.visit()
 	require.Equal(t, "2019-08-21T16:00:00+10:00", start.Format(time.RFC3339))
 	require.Equal(t, start, end)
+}
+
+// existing is a visit of the patient on the next day.
+func existing() ExistingAppointment {
+	start := time.Date(2019, 8, 22, 9, 0, 0, 0, time.FixedZone("MSK", 3*60*60))
+	return ExistingAppointment{Guid: uuid.New(), Lpu: uuid.New(), Start: start, End: start.Add(15 * time.Minute)}
+}
+
+// Promise: where an appointment of the patient stands in the way, the refusal tells which.
+func TestRefusalsNameTheAppointment(t *testing.T) {
+	t.Parallel()
+	facts := allowed()
+	facts.Direction.Appointment = new(existing())
+	require.Equal(t, &Details{Appointment: facts.Direction.Appointment}, Check(facts).Details)
+	facts.Direction.Appointment = &ExistingAppointment{Guid: uuid.New()} // of the release before
+	require.Nil(t, Check(facts).Details)
+	facts.Direction.Appointment = nil
+	facts.Active = append(facts.Active, ActiveAppointment{SpecialityCode: "92", ResourceName: "Врач", ExistingAppointment: existing()})
+	require.Equal(t, &Details{Appointment: &facts.Active[1].ExistingAppointment}, Check(facts).Details)
 }

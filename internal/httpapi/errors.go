@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -41,5 +42,20 @@ func (s *server) refuse(c *gin.Context, err error) {
 		Type:        api.ErrorType(refusal.Type),
 		Rule:        api.Rule(refusal.Rule),
 		RequestID:   requestID(c),
+		Details:     errorDetails(refusal.Details),
 	})
+}
+
+func errorDetails(details *booking.Details) *api.ErrorDetails {
+	if details == nil {
+		return nil
+	}
+	return &api.ErrorDetails{Appointment: existingAppointment(details.Appointment)}
+}
+
+func existingAppointment(a *booking.ExistingAppointment) *api.ExistingAppointment {
+	if a == nil {
+		return nil
+	}
+	return &api.ExistingAppointment{GUID: a.Guid, LpuGUID: a.Lpu, Start: a.Start.Truncate(time.Second), End: a.End.Truncate(time.Second)}
 }

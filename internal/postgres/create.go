@@ -130,11 +130,13 @@ func (s *Store) refuseSpeciality(a booking.NewAppointment, row db.SpecialityClai
 	if !a.OneActivePerSpeciality || row.AppointmentGuid == a.Guid {
 		return nil
 	}
-	active, err := activeAppointment(&s.zones, a.Direction.SpecialityCode, row.ResourceName, row.TimeZone, row.StartAt)
+	existing, err := existingAppointment(&s.zones, row.AppointmentGuid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
 	if err != nil {
 		return err
 	}
-	return booking.RefuseSpeciality(active)
+	return booking.RefuseSpeciality(booking.ActiveAppointment{
+		ExistingAppointment: existing, SpecialityCode: a.Direction.SpecialityCode, ResourceName: row.ResourceName,
+	})
 }
 
 // refuseCreation judges what the target institution's statement did, in the order of the rules.
@@ -235,7 +237,6 @@ func heldDirection(row db.AppointmentGetRow, zone *time.Location) (*booking.Held
 			MkbName:         d.MkbName,
 			LpuFrom:         d.LpuFromGuid,
 			LpuTo:           d.LpuToGuid,
-			Appointment:     d.AppointmentGuid,
 		},
 		Appointment: booking.Appointment{Guid: row.Guid, Start: row.StartAt.In(zone), End: row.EndAt.In(zone), CreatedAt: row.CreatedAt.In(zone)},
 	}, nil

@@ -35,7 +35,7 @@ func TestCreateCopiesTheReferral(t *testing.T) {
 			Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
 			Date: time.Date(2019, 8, 13, 0, 0, 0, 0, zone), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, zone), CreatedAt: moment.In(zone),
 			Sender: &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92", SpecialityName: "Терапия",
-			MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to, Appointment: &a.Guid,
+			MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to,
 		},
 		Appointment: booking.Appointment{
 			Guid: a.Guid, Start: w.firstStart.In(zone), End: w.firstStart.Add(30 * time.Minute).In(zone), CreatedAt: moment.In(zone),

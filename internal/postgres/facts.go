@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
@@ -116,7 +117,6 @@ func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
 		MkbName:           row.MkbName,
 		LpuFrom:           row.LpuFromGuid,
 		LpuTo:             row.LpuToGuid,
-		Appointment:       row.AppointmentGuid,
 		Person:            row.PersonGuid,
 		BirthDate:         row.BirthDate,
 		Disabled:          row.Disabled,
@@ -125,6 +125,17 @@ func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
 		FromLegalEntity:   row.FromLegalEntityGuid,
 		ToLegalEntity:     row.ToLegalEntityGuid,
 	}
+	if row.AppointmentGuid == nil {
+		return
+	}
+	existing := booking.ExistingAppointment{Guid: *row.AppointmentGuid}
+	if row.AppointmentTimeZone != nil {
+		existing, err = existingAppointment(r.zones, existing.Guid, *row.AppointmentLpuGuid, *row.AppointmentTimeZone, *row.AppointmentStartAt, *row.AppointmentEndAt)
+		if !r.found(err) {
+			return
+		}
+	}
+	r.facts.Direction.Appointment = &existing
 }
 
 func (r *reader) tap(_ int, openedOn time.Time, err error) {
@@ -138,20 +149,22 @@ func (r *reader) active(_ int, rows []db.SpecialityClaimFactsRow, err error) {
 		return
 	}
 	for _, row := range rows {
-		active, err := activeAppointment(r.zones, row.SpecialityCode, row.ResourceName, row.TimeZone, row.StartAt)
+		existing, err := existingAppointment(r.zones, row.AppointmentGuid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
 		if !r.found(err) {
 			return
 		}
-		r.facts.Active = append(r.facts.Active, active)
+		r.facts.Active = append(r.facts.Active, booking.ActiveAppointment{
+			ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName,
+		})
 	}
 }
 
-func activeAppointment(zones *zones, specialityCode, resourceName, timeZone string, start time.Time) (booking.ActiveAppointment, error) {
+func existingAppointment(zones *zones, guid, lpu uuid.UUID, timeZone string, start, end time.Time) (booking.ExistingAppointment, error) {
 	zone, err := zones.load(timeZone)
 	if err != nil {
-		return booking.ActiveAppointment{}, err
+		return booking.ExistingAppointment{}, err
 	}
-	return booking.ActiveAppointment{SpecialityCode: specialityCode, ResourceName: resourceName, Start: start.In(zone)}, nil
+	return booking.ExistingAppointment{Guid: guid, Lpu: lpu, Start: start.In(zone), End: end.In(zone)}, nil
 }
 
 func (r *reader) lpu(_ int, row db.LpuFactsRow, err error) {

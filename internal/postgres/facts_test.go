@@ -26,7 +26,10 @@ func TestFacts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	sender, appointment := uuid.New(), uuid.New()
-	w.exec(`UPDATE direction SET doc_prvd_sender_guid = $1, appointment_guid = $2`, sender, appointment)
+	w.exec(`UPDATE direction SET doc_prvd_sender_guid = $1, appointment_guid = $2, appointment_lpu_guid = $3, appointment_start_at = $4, appointment_end_at = $5`,
+		sender, appointment, w.to, moment, moment.Add(time.Hour))
+	zone, err := time.LoadLocation("Asia/Vladivostok")
+	require.NoError(t, err)
 	w.exec(`UPDATE mkab SET birth_date = '2001-08-22', disabled = true WHERE lpu_guid = $1`, w.from)
 	w.exec(`UPDATE mkab SET birth_date = '1999-01-01', pregnant = true WHERE lpu_guid = $1`, w.to) // the referral's own card counts
 	w.exec(`UPDATE slot SET capacity = 5, taken = 2, blocked = true, restriction = 'infants', busy_type = 2, flag_access = 65 WHERE id = $1`, firstSlot)
@@ -38,8 +41,9 @@ func TestFacts(t *testing.T) {
 		Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
 		Date: time.Date(2019, 8, 13, 0, 0, 0, 0, time.UTC), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, time.UTC), CreatedAt: moment.In(facts.Direction.CreatedAt.Location()),
 		Sender: &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92", SpecialityName: "Терапия",
-		MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to, Appointment: &appointment,
-		Person: w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC), Disabled: true, Pregnant: false,
+		MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to,
+		Appointment: &booking.ExistingAppointment{Guid: appointment, Lpu: w.to, Start: moment.In(zone), End: moment.Add(time.Hour).In(zone)},
+		Person:      w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC), Disabled: true, Pregnant: false,
 		HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,
 	}, facts.Direction)
 	require.Equal(t, &booking.Resource{Guid: w.doctor, Kind: booking.Doctor, Name: "Врач", SpecialityCode: "92", Active: true}, facts.Resource)
