@@ -24,3 +24,38 @@ SET appointment_guid = @appointment_guid::uuid, appointment_lpu_guid = @appointm
     appointment_start_at = @appointment_start_at::timestamptz, appointment_end_at = @appointment_end_at::timestamptz
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL AND cancelled_at IS NULL
 RETURNING guid;
+
+-- name: DirectionList :many
+-- The referrals of a person over all institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. Rows
+-- of one institution are joined, wherever it is; what the visit is needs no look into another, as it stands beside the claim.
+SELECT
+    d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
+    d.lpu_from_guid, source.name AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
+    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
+    state.status
+FROM mkab m
+JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+JOIN lpu holder ON holder.guid = d.lpu_guid
+JOIN lpu source ON source.guid = d.lpu_from_guid
+LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
+LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
+CROSS JOIN LATERAL (
+    SELECT (CASE
+        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
+        WHEN d.appointment_end_at <= sqlc.arg(at)::timestamptz THEN 'Completed'
+        WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
+        WHEN d.date_end < (sqlc.arg(at)::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
+        ELSE 'NotBooked'
+    END)::text AS status
+) state
+WHERE m.person_guid = @person_guid
+    AND (sqlc.narg(guid)::uuid IS NULL OR d.guid = sqlc.narg(guid))
+    AND (sqlc.narg(number)::text IS NULL OR d.number = sqlc.narg(number))
+    AND (sqlc.narg(type)::text IS NULL OR d.type::text = sqlc.narg(type))
+    AND (cardinality(@statuses::text[]) = 0 OR state.status = ANY(@statuses))
+    AND (sqlc.narg(date_from)::date IS NULL OR d.date >= sqlc.narg(date_from))
+    AND (sqlc.narg(date_to)::date IS NULL OR d.date <= sqlc.narg(date_to))
+    AND (sqlc.narg(after_at)::timestamptz IS NULL
+        OR (d.created_at, d.guid, d.lpu_guid) < (sqlc.narg(after_at), sqlc.narg(after_guid)::uuid, sqlc.narg(after_lpu_guid)::uuid))
+ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
+LIMIT @most;

@@ -27,6 +27,33 @@ func (e AppointmentResultType) Valid() bool {
 	}
 }
 
+// Defines values for DirectionStatus.
+const (
+	DirectionStatusBooked    DirectionStatus = "Booked"
+	DirectionStatusCancelled DirectionStatus = "Cancelled"
+	DirectionStatusCompleted DirectionStatus = "Completed"
+	DirectionStatusExpired   DirectionStatus = "Expired"
+	DirectionStatusNotBooked DirectionStatus = "NotBooked"
+)
+
+// Valid indicates whether the value is a known member of the DirectionStatus enum.
+func (e DirectionStatus) Valid() bool {
+	switch e {
+	case DirectionStatusBooked:
+		return true
+	case DirectionStatusCancelled:
+		return true
+	case DirectionStatusCompleted:
+		return true
+	case DirectionStatusExpired:
+		return true
+	case DirectionStatusNotBooked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorType.
 const (
 	ErrorTypeError      ErrorType = "Error"
@@ -102,6 +129,24 @@ func (e Mender) Valid() bool {
 	}
 }
 
+// Defines values for PatientDirectionType.
+const (
+	PatientDirectionTypeConsult    PatientDirectionType = "Consult"
+	PatientDirectionTypeLaboratory PatientDirectionType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the PatientDirectionType enum.
+func (e PatientDirectionType) Valid() bool {
+	switch e {
+	case PatientDirectionTypeConsult:
+		return true
+	case PatientDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Rule.
 const (
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
@@ -111,6 +156,7 @@ const (
 	RuleBodyTooLarge             Rule = "body_too_large"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
+	RuleDirectionAbsent          Rule = "direction_absent"
 	RuleDirectionAlreadyBooked   Rule = "direction_already_booked"
 	RuleDirectionLpuMismatch     Rule = "direction_lpu_mismatch"
 	RuleDirectionNotFound        Rule = "direction_not_found"
@@ -177,6 +223,8 @@ func (e Rule) Valid() bool {
 	case RuleComplexSlotFailed:
 		return true
 	case RuleDatabaseUnavailable:
+		return true
+	case RuleDirectionAbsent:
 		return true
 	case RuleDirectionAlreadyBooked:
 		return true
@@ -345,6 +393,24 @@ func (e RuleEntryType) Valid() bool {
 	}
 }
 
+// Defines values for ListDirectionsParamsType.
+const (
+	ListDirectionsParamsTypeConsult    ListDirectionsParamsType = "Consult"
+	ListDirectionsParamsTypeLaboratory ListDirectionsParamsType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the ListDirectionsParamsType enum.
+func (e ListDirectionsParamsType) Valid() bool {
+	switch e {
+	case ListDirectionsParamsTypeConsult:
+		return true
+	case ListDirectionsParamsTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // AppointmentRequest What to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
 	// Date When to visit (Дата записи). Required, and read, only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time (`2023-10-21T09:30:00`, read in the target institution's zone), or a date (`2023-10-21`: that day, without a time of day, today included). At most 366 days ahead.
@@ -446,6 +512,15 @@ type ConsultDirection struct {
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
+// Diagnosis A diagnosis, ICD-10 (МКБ).
+type Diagnosis struct {
+	// Code Its code.
+	Code string `json:"code"`
+
+	// Name In words.
+	Name string `json:"name"`
+}
+
 // DirectionAppointment The appointment (запись на прием) of a referral.
 type DirectionAppointment struct {
 	// GUID Its guid.
@@ -459,6 +534,33 @@ type DirectionAppointment struct {
 
 	// CreateTime When it was booked.
 	CreateTime time.Time `json:"createTime"`
+}
+
+// DirectionPage A page of the patient's referrals.
+type DirectionPage struct {
+	// Items The referrals, newest first.
+	Items []PatientDirection `json:"items"`
+
+	// Next The `cursor` of the next page; `null`: there is none.
+	Next *string `json:"next"`
+}
+
+// DirectionStatus The status of a referral; `GET /directions` says when it is which.
+type DirectionStatus string
+
+// DirectionVisit The appointment (запись на прием) of a referral, in the zone of the institution that it is in.
+type DirectionVisit struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// LpuGUID The institution that the visit is in.
+	LpuGUID openapi_types.UUID `json:"lpuGuid"`
+
+	// Start When the visit begins.
+	Start time.Time `json:"start"`
+
+	// End When it ends.
+	End time.Time `json:"end"`
 }
 
 // Error The one shape of every answer that is not 2xx.
@@ -572,8 +674,65 @@ type LaboratoryDirection struct {
 // LaboratoryDirectionType Its type.
 type LaboratoryDirectionType string
 
+// LpuName An institution (ЛПУ).
+type LpuName struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Name Its name.
+	Name string `json:"name"`
+}
+
 // Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
 type Mender string
+
+// PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
+type PatientDirection struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Type Its type (Тип направления): a consultation or an examination.
+	Type PatientDirectionType `json:"type"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
+
+	// Status Its status at this moment.
+	Status DirectionStatus `json:"status"`
+
+	// Date Its date (дата направления), as that day's midnight.
+	Date time.Time `json:"date"`
+
+	// DateCreate When it was written.
+	DateCreate time.Time `json:"dateCreate"`
+
+	// DateEnd The last day that it is valid on, as that day's midnight.
+	DateEnd time.Time `json:"dateEnd"`
+
+	// Urgent It is urgent.
+	Urgent bool `json:"urgent"`
+
+	// HolderLpuGUID The institution that holds it; `LpuFromGuid` when booking by it.
+	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+
+	// LpuFrom The institution that referred.
+	LpuFrom LpuName `json:"lpuFrom"`
+
+	// LpuTo The institution referred to; `null`: any.
+	LpuTo *LpuName `json:"lpuTo"`
+
+	// Speciality The speciality referred to; of an examination mostly empty.
+	Speciality Speciality `json:"speciality"`
+
+	// Diagnosis The diagnosis.
+	Diagnosis Diagnosis `json:"diagnosis"`
+
+	// Appointment Its appointment; `null`: it has none.
+	Appointment *DirectionVisit `json:"appointment"`
+}
+
+// PatientDirectionType Its type (Тип направления): a consultation or an examination.
+type PatientDirectionType string
 
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
@@ -623,11 +782,32 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
+// Speciality A medical speciality (специальность).
+type Speciality struct {
+	// Code Its code.
+	Code string `json:"code"`
+
+	// Name Its name.
+	Name string `json:"name"`
+}
+
+// Cursor defines model for Cursor.
+type Cursor = string
+
+// DirectionGUID defines model for DirectionGuid.
+type DirectionGUID = openapi_types.UUID
+
+// Limit defines model for Limit.
+type Limit = int32
+
 // BadRequest The one shape of every answer that is not 2xx.
 type BadRequest = Error
 
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
+
+// DirectionAbsent The one shape of every answer that is not 2xx.
+type DirectionAbsent = Error
 
 // Failure The one shape of every answer that is not 2xx.
 type Failure = Error
@@ -653,6 +833,9 @@ type NotFound = Error
 // NotReady The one shape of every answer that is not 2xx.
 type NotReady = Error
 
+// OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
+type OneDirection = PatientDirection
+
 // ParameterInvalid The one shape of every answer that is not 2xx.
 type ParameterInvalid = Error
 
@@ -664,6 +847,30 @@ type TokenRefused = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
+
+// ListDirectionsParams defines parameters for ListDirections.
+type ListDirectionsParams struct {
+	// Type Only referrals of this type (Тип направления).
+	Type *ListDirectionsParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Status Only referrals of these statuses; repeat the parameter for several.
+	Status *[]DirectionStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// DateFrom Only referrals whose `date` is this day or later.
+	DateFrom *openapi_types.Date `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Only referrals whose `date` is this day or earlier; not before `dateFrom`.
+	DateTo *openapi_types.Date `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+
+	// Limit At most so many items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before; without it, the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDirectionsParamsType defines parameters for ListDirections.
+type ListDirectionsParamsType string
 
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {

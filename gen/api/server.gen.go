@@ -26,6 +26,15 @@ type ServerInterface interface {
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
 	// (POST /appointments)
 	CreateAppointment(c *gin.Context)
+	// ListDirections The patient's referrals (Получение направлений пациента)
+	// (GET /directions)
+	ListDirections(c *gin.Context, params ListDirectionsParams)
+	// GetDirectionByNumber One referral by its number (Получение направления по номеру)
+	// (GET /directions/by-number/{number})
+	GetDirectionByNumber(c *gin.Context, number string)
+	// GetDirection One referral by its guid (Получение направления)
+	// (GET /directions/{directionGuid})
+	GetDirection(c *gin.Context, directionGUID DirectionGUID)
 	// GetLiveness The process runs
 	// (GET /health/live)
 	GetLiveness(c *gin.Context)
@@ -57,6 +66,123 @@ func (siw *ServerInterfaceWrapper) CreateAppointment(c *gin.Context) {
 	}
 
 	siw.Handler.CreateAppointment(c)
+}
+
+// ListDirections operation middleware
+func (siw *ServerInterfaceWrapper) ListDirections(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDirectionsParams
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", c.Request.URL.Query(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter type: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "dateFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateFrom", c.Request.URL.Query(), &params.DateFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateFrom: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "dateTo" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateTo", c.Request.URL.Query(), &params.DateTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateTo: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListDirections(c, params)
+}
+
+// GetDirectionByNumber operation middleware
+func (siw *ServerInterfaceWrapper) GetDirectionByNumber(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetDirectionByNumber(c, number)
+}
+
+// GetDirection operation middleware
+func (siw *ServerInterfaceWrapper) GetDirection(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "directionGuid" -------------
+	var directionGUID DirectionGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directionGuid", c.Param("directionGuid"), &directionGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter directionGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetDirection(c, directionGUID)
 }
 
 // GetLiveness operation middleware
@@ -139,6 +265,9 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
+	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
+	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
+	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
@@ -161,6 +290,15 @@ type BodyTooLargeJSONResponse struct {
 	Body Error
 
 	Headers BodyTooLargeResponseHeaders
+}
+
+type DirectionAbsentResponseHeaders struct {
+	XRequestID string
+}
+type DirectionAbsentJSONResponse struct {
+	Body Error
+
+	Headers DirectionAbsentResponseHeaders
 }
 
 type FailureResponseHeaders struct {
@@ -235,6 +373,15 @@ type NotReadyJSONResponse struct {
 	Body Error
 
 	Headers NotReadyResponseHeaders
+}
+
+type OneDirectionResponseHeaders struct {
+	XRequestID string
+}
+type OneDirectionJSONResponse struct {
+	Body PatientDirection
+
+	Headers OneDirectionResponseHeaders
 }
 
 type ParameterInvalidResponseHeaders struct {
@@ -416,6 +563,343 @@ func (response CreateAppointment500JSONResponse) VisitCreateAppointmentResponse(
 type CreateAppointment503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response CreateAppointment503JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionsRequestObject struct {
+	Params ListDirectionsParams
+}
+
+type ListDirectionsResponseObject interface {
+	VisitListDirectionsResponse(w http.ResponseWriter) error
+}
+
+type ListDirections200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ListDirections200JSONResponse struct {
+	Body    DirectionPage
+	Headers ListDirections200ResponseHeaders
+}
+
+func (response ListDirections200JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirections400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListDirections400JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirections403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response ListDirections403JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirections405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListDirections405JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirections500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListDirections500JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirections503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListDirections503JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionByNumberRequestObject struct {
+	Number string `json:"number"`
+}
+
+type GetDirectionByNumberResponseObject interface {
+	VisitGetDirectionByNumberResponse(w http.ResponseWriter) error
+}
+
+type GetDirectionByNumber200JSONResponse struct{ OneDirectionJSONResponse }
+
+func (response GetDirectionByNumber200JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionByNumber400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetDirectionByNumber400JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionByNumber403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response GetDirectionByNumber403JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionByNumber404JSONResponse struct{ DirectionAbsentJSONResponse }
+
+func (response GetDirectionByNumber404JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionByNumber405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetDirectionByNumber405JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionByNumber500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetDirectionByNumber500JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionByNumber503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetDirectionByNumber503JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectionRequestObject struct {
+	DirectionGUID DirectionGUID `json:"directionGuid"`
+}
+
+type GetDirectionResponseObject interface {
+	VisitGetDirectionResponse(w http.ResponseWriter) error
+}
+
+type GetDirection200JSONResponse struct{ OneDirectionJSONResponse }
+
+func (response GetDirection200JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirection400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetDirection400JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirection403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response GetDirection403JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirection404JSONResponse struct{ DirectionAbsentJSONResponse }
+
+func (response GetDirection404JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirection405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetDirection405JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirection500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetDirection500JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirection503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetDirection503JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -692,6 +1176,15 @@ type StrictServerInterface interface {
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
 	// (POST /appointments)
 	CreateAppointment(ctx context.Context, request CreateAppointmentRequestObject) (CreateAppointmentResponseObject, error)
+	// ListDirections The patient's referrals (Получение направлений пациента)
+	// (GET /directions)
+	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
+	// GetDirectionByNumber One referral by its number (Получение направления по номеру)
+	// (GET /directions/by-number/{number})
+	GetDirectionByNumber(ctx context.Context, request GetDirectionByNumberRequestObject) (GetDirectionByNumberResponseObject, error)
+	// GetDirection One referral by its guid (Получение направления)
+	// (GET /directions/{directionGuid})
+	GetDirection(ctx context.Context, request GetDirectionRequestObject) (GetDirectionResponseObject, error)
 	// GetLiveness The process runs
 	// (GET /health/live)
 	GetLiveness(ctx context.Context, request GetLivenessRequestObject) (GetLivenessResponseObject, error)
@@ -802,6 +1295,84 @@ func (sh *strictHandler) CreateAppointment(ctx *gin.Context) {
 	}
 }
 
+// ListDirections operation middleware
+func (sh *strictHandler) ListDirections(ctx *gin.Context, params ListDirectionsParams) {
+	var request ListDirectionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDirections(ctx, request.(ListDirectionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDirections")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListDirectionsResponseObject); ok {
+		if err := validResponse.VisitListDirectionsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDirectionByNumber operation middleware
+func (sh *strictHandler) GetDirectionByNumber(ctx *gin.Context, number string) {
+	var request GetDirectionByNumberRequestObject
+
+	request.Number = number
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDirectionByNumber(ctx, request.(GetDirectionByNumberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDirectionByNumber")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetDirectionByNumberResponseObject); ok {
+		if err := validResponse.VisitGetDirectionByNumberResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDirection operation middleware
+func (sh *strictHandler) GetDirection(ctx *gin.Context, directionGUID DirectionGUID) {
+	var request GetDirectionRequestObject
+
+	request.DirectionGUID = directionGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDirection(ctx, request.(GetDirectionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDirection")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetDirectionResponseObject); ok {
+		if err := validResponse.VisitGetDirectionResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetLiveness operation middleware
 func (sh *strictHandler) GetLiveness(ctx *gin.Context) {
 	var request GetLivenessRequestObject
@@ -881,210 +1452,244 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1/c9zGleBX6ZrbKpHemdH85HBGf9GyvVFWkX0yvb4qS8vpAXo4CDHoWaBH1MRWlURt1rmTN0pyW5VU",
-	"Lhuvs1f3z9VV0bJo0/pBV+0nAL7CfZKrft0AuoEGZiiS/pFLqmJxgO4G8N7r9/u9/rBi0emMesRjQWXw",
-	"YYXcxdOZS+BvPJtRx2NT4rEdj7IdyyeYEZvfCubTKfYXlUHRoAHanhBkY4ZHOCDIJ2zue8RGHkWOTTzm",
-	"jB3iV6qVO9idE76iRW1SGXQbjWplSoIA75LKoBJ+Gt0PT8Lj8KvwJPpF+Dw8RPDHcfh5+Iz/+Ca6Hx6j",
-	"8JvwJPwmehQdhM/CIxQ9CE/Cr8Kn4WH4MjyOHqPwq/Aw/CY8jh7wwS+TieFR+AImw0W4dhg+CZ+HRzDx",
-	"lwPE1w2P+PXon2Cp/NovwyMUPoFBL6OH4h2Pw6d8jeggPI7+MTzm7xodhCfR/UrydTvigyvdRqNRqVZ8",
-	"8g9zErAdx64MKo1mv2+3x81ad9Szaj2rQ2p93G3W2uPGuItb4w3chDlzlxRjoFKtsMWMD3jT96lfuXev",
-	"mhs6pnNvCT5hiMCmcgtZdO5ybDI04tjFNhpha+8HgNBn4QlHWfQxH6EtFX0ikcmnfi0wGB5+GxgTaFgB",
-	"X67j7S3bgGJMHmNOAOjCjGFrQmzEKHJYgHwyJr6P3T8P1ImlnkX3w6PwGzn5EIXPChb9NpArcWbA7oja",
-	"i50pdsfUn2axqt8T2OTXYjRSj6Afv/v2DURHPyUWQ46H3tt+q7ZZRdRHHp6SAGG0RxaI7TsWySO3k0Hu",
-	"n8Kj8DkH/lcSTifRAw65p+FJ+Dz8MnzJ733O0cph/YzzMgDys+ggfBk94rg7CT+P/pu8dBK+gNcDrD2P",
-	"fhl9jN51Kbtmo+ghpxZ4zEu+/JPwMPwyfBo9yuOic2ZcZCCc4ODvsOvYmDnUSxHBKN1xsb9LDIhI7umI",
-	"gEs+YhPsoY0O+lvndQOgm+2VAP05B3T0SfSL8AhtdLvtDX7pMPw6OjAAptk+D8CkX1wEGK4buOTuTuBy",
-	"LoUdN0umhgGS89g/xRYICuK6AQcRQ28447FjzV22QDjYC9CY+gj7RLAl10Vjn5AfABvijCZ6CGs959iL",
-	"PuHLPwW8HsL+iB7wO3zXRA+jX6LocfRxeBR+HT6LHl4ExzFhycBuYmVsZ+7hO9hx8cjN0LppREaRsymR",
-	"csQL9ol/BTF/gfAudjyEx4z46CZh/qK2BX8HxKKeHZhwqm+Kz0B9esLRgcInwFheAMRfCkQccT4UPYgO",
-	"oodcHwtf1lH4aXgSPhFaVXgcHQD3T3EePRQ/vwq/DI/qJqifdQsZwWkCu+MTi++oHexyRWmxM6I0J8WL",
-	"Rgnwx0IaTXCAsIewxZw7mngv4PA2Ydhxs9o8KPpc8au0Gs1+rbFZazW3G/1BozFoNP660R4ARe7OASr2",
-	"uNvt2N1RrdOwO7VOv7NRG436/dpo0x41u9Zmb9Tjo93Z/G/EhI416oyb1matvblh1zrNhl3DVteujXGr",
-	"3RrZLTwe9SvVSsCwzzKvsDnodNNX4NBTiOTfOWk8Cj+HLQmkEX5RtE8f8x36JaeJIyCbT3LKgrrhL0L0",
-	"FKK9iNemE9zZfGfqBFPMrEkRlahjBuhdOvctwkU/4/ycITpOaQZ7NpIfgkbEpd4u1/1sZzwmPufQLtnF",
-	"LuI2GXNIsFxV+B/hp4ALI+Q5Nz3WhduRppvxOU9h9JecW3K14Sng8kX0EEW/jO6j8Hl4HP2TiVWeJ1Y0",
-	"IC/HSYG1ZBggdmwgMOJ4AXPYnI9AThDMhQUczK1Jih86RmziBAheYSn0/9UA8yOD4XJyseAzmC2lsJth",
-	"5sQ+hiLwxWMyPM/hLI+yCfGRHHEpeFU4kV6zQ/obnZq9iRu1Tq+3URs1N9o1q9fYbPeaVruPu4XkeszJ",
-	"9RvhChDm/UUTqQa55YDm93fmXjCfzajPikVMdtwAvRHf217MCNgYxAGIW9QL5i5DHvWRi0fUx4z6i1XA",
-	"fwTy9yknx+g+hx6o+kfhi+hR+DWKDsLj8JsC5n2xQM1BqQiwY4e49o7j3eGXdVhqtwZoC8EFNPIJ3gvE",
-	"draox3xssSuITQiS3yNNM4cth+CnYHkdKVrzgPNVbvp+nO57s30GBAwalLQomhcBUh0+RVB0PEZ8D7s7",
-	"BFQiDYz6PS7HpoRNHG8XCTWW80/HJldQ+pZo7Hg2hyA3eTlkXbq73Gj4DajiB6BZvgxfRo+5CaCaDVxO",
-	"gQoKzr6L0NIzcDBointkERQr59m7gkvyq8K6YnSPeAEYVNaEWHvERvsOm+ieOpdim9hoQdg5ae7CGhNg",
-	"Azhy2/+ZkEBcRViqzL8MD78HynwO9Ab0cI0BjwKpP6eISa8DSnzBP6km+2MZDzq1Yet3NKD+AWB0DHLm",
-	"ZfQA3MdAr/fDL4QFyxUs6ZFeyWfZaXTaZ4OQ8vUG2EyJ7eAl8sc8ZoCuUo8Rj9US0cOty9nMdSxgIpd/",
-	"GlAP3FpMcb1wm9cnQUBM4Gx2z+DbeoKifwRQvwCn/VHuXVD4eXgUfsVZBqiwBRKr2T0jTRbAtIjPcs5J",
-	"bVAZsOvS/Tz4s/cFB5lhNknNeob3iCBVMf4K2uKDpdxiExoQwW4cMdaoiXWz1Axc4WmsWJnUguggemAW",
-	"/GcHYw4uJgJ2Zjt4ziY7c9/dIdMZW2Sgl7sv/VxzNqG+EwAeUED8Ow43xMboJ9feiYnZot7Y2Z37Jlrt",
-	"5vWmrHMJAPY8ehh9zFlj9Anadqw9wuoo/G1GG0iE2LEg8MOUp8YMIzxGW3M2ec93UY3ruA85Iw5PCtjq",
-	"WWWeAarLYD/3fIKtSV7+FY1aAQ+7zh0gbwm5c8bCr8KnXMhFD1aEv8mfhW5VJozNgsHly/xL6jIMexmE",
-	"+q0Kx1VO9eM/H4BOcxJ+HT4Lj9GtisTtrcqFY1PFUwFOZ8QPqLdjY4a5qR043m4epYZBAqOOZ5O7aM+j",
-	"+wFwfmkHVdFoztCEujZglM9bjs9/ER6j6JHgP0fRfXAIv4we5cWnKRJxPrAzwaMcdAVeB9OIhJk7SrBP",
-	"qshTHLDUehaQXcHRrlq6eTiBB+gP4e/CT8OjC4ZYaYyUjytUmjM3BZBM4Pg2HNsArB+MfzsLVxPo9/DI",
-	"qBIrN3Sd2MK+HVOldFUqanIVfJUOQy5hfLhHuM0yxTZBowUaUbontswS9fk34WH0C26L/DO4FJ5JHvky",
-	"Dhu/MKvX/J/70YEIKHF15CH89yB8Ej3kCkodhX8U3mfQ+Q7AtSwURo7QL8C3fCDuRw+j+xxF+UcJpzWX",
-	"IzDrS6mzH0eP60YbvXlGLCooKsKg5dIgpy2mNzTOcilYgkNQzsWCBkS1zxlRXKN/Ft2HPXH4HSCo2+hv",
-	"nAOCEoCZEcRtryJRkLsv/c+EMcfbRf/xv8PfC90b9BfIRXoOfk3+1/F/PE8ZH1fxC5D6rUVl/xD+PvxV",
-	"+Os6iqMMx+FXJk3nUulXXTL5wy9Gwc2jpwiJHLxGy0K/qSo/iZbDb3/bOBig8Hfhi8TBYDaWEwPiwoCr",
-	"gK0IsjPqOtYCEm2MSQoFgwSkgZvtY2mpidS5Kgqo0DlhErKwF/vPIJlH5E59WwiJHoRPosfhV/HQ59K8",
-	"ECpFjKvPogfRo/C5WBjCm/JeDn+H3yr+DMhZgkdvPh0Rv3CrGEYZ94zEnRj3HWyefw1PuHSJ7utYi33z",
-	"J1xx43p1Fhf1i0aFBt8iXATkbiEGkntGuAcr2RbnDW2IliS5OUmG2cUBMwVQIQjnfinP1+6bQSlGfAfg",
-	"/J/hYfgiPAaqfbwSBzm8OEhrcDRAm8teSLHQgZxcjmEbMOxZYIlA7glXj6iPAkZnM8fbvYKo5y7Q5QnB",
-	"LptchpnSGAxQQE9p6wHEvuCGhIiDxNHkY+FWThJShDfa7HM4qwWXwsUANHqH+CIapEMtvT5A25SiKfYW",
-	"cfgtQJgh6llEZJlSCR6IM0mDwCbYdh2PXIT9LDLxj8IvuOrO2ef3wk5WAGkAs09EJsjOnuPZBVk95jED",
-	"tBVH33FsWAGFQlQPI5tajPocERzEyMIjxyMrxJV/m8uDgrxqbu9CAuqBjCz9EoVPAHBCVnG9D4j5efQJ",
-	"nwFJ1U/AmPqYAxl4BfiEOPP9HIj9yJi8emauUADTosCIT+eMFNlPmZu6twLydGaYTZb7HP4NjE1uVD7I",
-	"Gx/GeNxZgZD5KgPtQT4otiwSBDs28ZzsVs/flyqxC34xJe4FeYceRb6zO2Fc+xUZDsR1RWCOgnMG0Tlk",
-	"ngXWhNhzd4Vkpn/nNHYYgyz6Ofw6EPEgFOeFcMnzPJey+ySTDZjLtEVAmw/kjMMyH8sZUWGAcxEtiqH2",
-	"3GXBDt/MJoSkd3Wf7r7jutwGmXs28VFzE1HJcvFCxJcJuuMEzulZQC4gn0AcMvG4tvo8PAyfikySTX5Z",
-	"uMM+A0fZfYiUCNMbtAaj8wRUBgjDxgqDSBGQWT8nKDzhjF0iSglzQC42cCKBUP6aiUZTmsUNv7Mpo0eJ",
-	"A7aAGlr986AGBcWltGBNHNf2iVdEDdp9uT2JC0lxY+qj+DZsQ35BaC8L5Qb2bDV+kpAR9hC85TmSyxPA",
-	"0Un0IHwePYp+/hcKKaEQHfGlNGI7AR65xC6iEe1+nkbiBEKhOMBgx10x1/f/cJGvwANlcH9iZs4ZOOt6",
-	"g5ygJVKCkszlQB7FUF0EHF/XRuAtHvNbF8fUdciXImk8d10DbvhlBSVSjs5cbBHkkvEKu+83GnkeRo8V",
-	"KRceGqVckvwONnD0GJzjFwYk+PJS2EimtJTZGcflCTrL4xIWBxfiGgk6Ix6ycABZAMwnWJRBroV/Cn8V",
-	"frr+3dD+V7AGpMxxDokgDeaAI7OOCgsc9J0C5cUvwqM4ZwaiVXEQROTWPpCJCofh10JYf5yEMFD4x3Q0",
-	"arbrjc16q9HsXxh1mHFfSi6ON8ZesYKk3jZrSNQjaEGwj6hrc8FIXdvkAiyVc1kZZ+RhCfZgPGqCyR8+",
-	"hVDUX0RfEUlo+C2lBGHe+Ds+scgMbuXJITdGZxh0jDDihqLMksV7IhUIVOVgtUT2rB2sQBZ8OWIbPhHX",
-	"n57GHrmwbZeH3AqAzlnH+j0BWEPIV0o1MJc53FdKbtf8tEkFUHHrBH4zH9VTheHxdwHishIYGDbzya6H",
-	"PVbEzrT7Bu1N3kb7dEq871Rj+1z6317Eeln084vTKnSwlUI48QeVUXF+UFxmJEu1kjg4uesErCxJhfpJ",
-	"mjLUYV4UuS8lbfOGuJ+6ohTbTMH2heHMgIhSxHFmbGLpcH2AtmTVl0z8QYzSPaHnEZDzbJ8QTyp+xNpL",
-	"1MB932HkFXZKXms+qSOhfwPlS+/yUxDqX4C4jB6AcPg8qWI80rZesqGK9O/zEKcCiuWAdqZkZ4aDwOgC",
-	"VO6KPQGyEe1D4cgE3yFoRHbnHpKFrKu59TKaxderULOIhvxCJOsrYBSJr4cisLUUpudBySrASiFbmHmY",
-	"vatz9pFLrT1iAy8BQ4VR5NERXQW6r2IQGstuLgx6xrTBLPRmxHKw67BFaV184TBd89fr4vWwiSe81elK",
-	"/x/Uyv8meqSxs4Qaokeco0HUBoV/EtVukHL6ROT4HqJWM7YJETwD6gxEpPIo+q+xPQImqIhjfi4KFfmj",
-	"Yi74NYK8vAOo7pAXllsjMJvLvQcQ6uMm7yEoIbG35xMzyW6ekWQLKXEF2jVH9AwDMtqGtEykhEvHi2Yy",
-	"TKl/Xs4QPisCVzWrdBxKO6WgcP9lnBXwJPxGWjJH0QFcKkEKt3M0neNC+IoB5EXogaKJHXJ35vhZdqLd",
-	"kvYMv3QpQOTuDNhIwvWXJa+qGvZR+LVIFRbut7QI8hCJrNPwCFIUzXlWvbPBRv9eQyBQDDAWMmu3BugG",
-	"V2rRj9/friKMLBc7UyQrFaoJsUIfA7+K8Nx2iCfaTmB3l/oOm0yroBfDamhhDkdn+yFJUAkZpXeWMsZO",
-	"u2fe8To8CgFmrFnRbgkKmhBsA1yQSLSuQsGRJ1pvyVQJhl4n2Cc++r/3/9dyoPw2TQ1J8244jGB3xqVz",
-	"Io/k0pYoffoZFs4P+Zx6vX7JBLtm4zxgV1K+IgYEzq6H2dwnZWSXGyRzl+PLcdHnHlkgx+YA3vepuQKg",
-	"naudf5r68jJ1n3k6K+rz1z8PWOVBkYPavWpFEBFoH1Bxyf+wSWD5jnR8VaB0BYoZ44rvuHoTnFp1+a6C",
-	"6TF/TqqVwJqQKeZLTfHd68TbZZPKoAniw/Hi3+3kdQLmc6Ty11GydfJvIpJ4JnRfZAfJbB7IC4iTfsrf",
-	"Zkz9KWaiKL7d4qDHd53pfFoZbIh3Ez+ayZs5HiO7RBDYf6ndFCipXbPNUHLspOBaYq8KwArwlCAcoGGK",
-	"0yFkz3gIivJF+YkQv7KE8FKAXLq7MmzbGzpoN6qVGWaM+PzV/v6DRq2Pa+Pa7Q/bG/f+qpKHu0gYmlEv",
-	"EB1YX8e2/FZB61AoLRVUrSY527o131rwr3wyrgwq/+ly2u/1cjzjcmb4kq5VpUsVTixtcbTiktq04v48",
-	"K66WziltV3OK1ZJpS9uyrLhobqqpLUnpWvro0oy00nUKphWmGZUuZphSkByzwjLKhMKsiuXL6FMKQ+/L",
-	"F9KnZMPDy+fDyKWR0+XrmKcWxdiWr6fNKA3QLF8rP80YiFh1IbmFze725YvoU8q9ystXM8zL+TuXryKG",
-	"FvjvVpiuTChwVS1fRJ2wzGNTvlrhzGJjetUFU050T5XJpunibnBZ0bryukPSKc/Qygl0eYy4dscVDOmX",
-	"5sqBor1l1RPTm8jhl7Wx8EKvU3uxTen1uBHtaWW+1sV2ucxPh58T+Ipb454rmN7Cjjv3TwuhfCuqUghl",
-	"hp8DhAr6W50vaKg/cmxbMJpTACdTClwKGXWsyeFSOlkfbXJPrDBdUWhyxvoK0+PR5fbqCgvl553TRoLl",
-	"EVgw43kgQwXMUIgdl1ufKxFdk6T/ZrxRTkFIJcdGlAK0aF7ZuQWnWjARxsVt9U+1npxW3Ce7dDXTHGO7",
-	"vFPxqKJORuXbOT9lSVue1ZdTJ5b3hVm6pmleSb+UVdfTSMNcb7+cGepTzDXfy1dRxpcXNy9fyjBvSZ3t",
-	"ymtqE40Fo8uXSocXlkuusIg25RwY7+sy00BKZ1lgwUV0XGGRdJby4yumbjLnyouvz+ZbSY+VU/BhvV9h",
-	"KTSVoecjvvQSKiV75lwh8xNiO3h7MSPv6c6V02g9hY0Ly8nPPO2clWiPMjRzsePBWRrnDDo2ofYNyrbS",
-	"XoGnApup2eASkOWmnBO4yjsYZsCWONfL4CUGGXzNpwPyDcreikXIaTXxFXeuOtZc61ju1cuMPz+MJGkZ",
-	"S7s+XZGabb7s8lwp/gZlN+Mi8VMgQysuL4VlOvKcoJhUrCdJy0kdtkf3M8DJBGzKYKMOPTONv4N9PCWM",
-	"+NdSu+kU4D2TM/vsYN5Cs/j9jR6fc6VATn7v6U64U0Cq6PiW8kiCaVJBq+nShXITci0ESqcrQ89pc8SK",
-	"mOzNIzsRfH/2xTa3328K2/2UmP6LO+Xi3SnnurH/nDa1oZ3mUkP6h8EX0A0qfK/7OEAi/oDmnksC0V9W",
-	"jmSi85dFp1OHIYcFxB3DDJcGbIB8MiMy9UIK4ytoX+guXN2x0YgQL17dYUkDmWFRXHz4veBXCeyFjpw6",
-	"upT0A2zbDv8A7L7j0xnxoYJ4MMZuQLKIeF8cSCC6Qqxp6UzndhLbOgfcTHmTDytvYEbyGSHvT0R+tchq",
-	"Xwv/RfSY0B68Xkc3ZX5HVR6YhO2q0m9l+PacvT1+V3a2GNbRFrIxIzXmTInsyOIhOh4HhKG1YavRatea",
-	"DZkq3E5ThYfrVYSRSy3sKvONE4ZVca5qod58KUA/ox5Zl1Epvpy20nAg0oRsvKjCK9I5QxjBE+lYXGbU",
-	"xgvkeJY7t4m9XkdbDE1pwFB7Y4OPCBDmJFMXKTpaBpE3dyWHEPkwmVyWaiU9uETgZIznLoOkHh0/P4rz",
-	"iHJnBsaVCEL/XQs/i4/Vi1NPtWqAdZHkI3LvqEfQ2PEDVkfvy08n4zGxWLZJCf+04nSk5oaejlTw0Ul6",
-	"Ev9quc9FhveHxhCjyOy9JM6DQGvhf48ehseiQb7hOJx1YF3wcT8jPoVJ2mvPxakSp8pD2qq9hWvj2x9u",
-	"3qupPzun+dlsmbKYFBhsw50lMODToSy7+ECg9QEaXhVJ/UNO7UMr/gFnSOoJ/2sFDY0er1fR8HpyhpFY",
-	"yFV+w1oe4sLJ8eK1jqMHcJwjlE/AWQVQesu3irdAIiMWshFNrD7rIBpeEeaFE6D9yUI4FIHtxpYy8eZT",
-	"xMUJx6+UknDCI3yfjmM4JdQEfWq949+xi+kPiE56L5OEdIVBxtSoZ3WflkVeQdN5AFTrQbsReKxID04o",
-	"mXrklVjLteCqw6jGVoxyKC1mcgI093chOddyGEVr0DPvWHTVD5+h6AHIp4+Vqnuo+Po1cBb+kgUvNaLU",
-	"JRhSNa7P5m/5dFoMeLVmFliz2AVEb9CisANogluNK/zhQAJ9h0DXrR8cf7g+m2/TU4CJ6Z3tU6hRE7D+",
-	"jACl7ajl5P46V7dSSQ/FZllCz3TREjUfhpKx9Sti6w4VdjKEfT/katYQDpqKc2JX2x/vupStxpXgzbkm",
-	"jveIypCWlRACj8K2ZEqglscH2Q3F+dNDOMkuw6o4UYHaIBjbxfEt8Q7m7xdRNSMEiputr4W/WxEu7zte",
-	"gLi5JSAB6MzqPhsdVffpNxq9Zr/f6nZ6nUa/3zytJvR3nPFepdO4ii6h3Uol74azxLg45BaLot9DE90X",
-	"cesToOSvofXgN+JsUVmRxu2BKsJSeW1WG40GsibYxxYjflAVZwkI0E7Rjfeu57FnQJ+60f/+1q27jcbt",
-	"10xZ22pu+AcZBTCrDOlSQmWFt5OFxZHuHISaIQYagMG6wUy1aNfCfwuPwq8U3edgmc1VZmOhtxPAIbZP",
-	"01M5wRULmszYcV2uE4wWaMi/YChOPIyLhdCQw3WYt9akUpPAB2xM1317XBl8UO4AuJqdee92tUTHNCuJ",
-	"hQepFnfENOoBd2vUt7mx3rpXraTq5Ct81nXD5FW+LKuyln1ZoTpb9mXtezFtnoMqD5qtx7nIB5WriV6b",
-	"fruyEeQOU96kmd1t8tDcHC2ZUWHaY1cNZJjlTiWUVEU4KOLOopGzw/K0nykwXo0+kldU2IKBQK6xQD0Z",
-	"vK7BryMOgjegkk8TPgTOKISHxIxB+cnCtXApQFPH9pzdCdPESeLdyOhT3RLswssJdeNd4tnEL9YWZPfb",
-	"/QlN1MErumIn5f/c2/PovreCmlf4Wt17cYG3CWbChE/KixwPkTvEX6iEsH6Wp3O2UvRsqTOUuYjovodc",
-	"J2AZiddq5BTZ23+dF27a1oPC9Ve0cM4CgWZLPPrUNkNi+jlnwn+zLXOUih+fScpci1uprxfj5ixvtAEv",
-	"NLoKhYrG7eHgXY8GTlBF166+UWs2pFfkqWjy/ut1k/paDICGeN4NPF32PP69+9S3A6OGVfwETl3yqIYy",
-	"SqcemuEZ8dGaaKEjzlcoFjQrf2Ib5AoOTPxfCDl+D62JZi/RA9mfTRWfyrM65V/b08oeirGYjuGERW2S",
-	"YLGoGp/buKf57E3tTYrxq72Jh6fkdOjtZ8U2ULs8DDc5oQPkkkkCKLsvwVIOgrkPSbdISrw6C1O5ipYV",
-	"bFQUjOLXCC1lJbSW6tpJw/XEab0u2tPF6oVBR4Yc6G1nWhTXcFTl/1wEMPHs4mcRzw4GwNCIB9a6wwLk",
-	"4kD47Ovobd25Lg7ohifH+WwgjQd6OS60NxkmGe4eucsSpUKqXIKVUw8CHYtMOOPM391eKuHPJD/uJR1c",
-	"zLGpRFSNyK7jBWf+nFZ2u8mdJl5CoLiq0paJ3JPU/1PE/Tjxc0s7mOAZmI1CFYpDq3BusCCD1t27Jouw",
-	"iBP+aHv7HRQwzOZBecCm2+8rfoqOwpViz0QGMWrXn5W0cIDLG3KW2TzbxwtE56wqVVA1b1icZ0o9Ukci",
-	"qVfYyftOQOpZEZE0NPiwILzKwEmkuY4/C0+4iIrdIuHRepWL5JvzIHCwZ+TainuzuUQP1TskFOjlc873",
-	"iB0LrN/HAkt7sbx87mhv0smrpx927pUqqO17erOG1ToDFNb7n0U386W7djWKuslH5ynp/YljTUSxoQwt",
-	"1dHrPvasifCSOUE9a6UUG+kKXnQjPT0n6FgzzZWeOjEvuF0qOTIsx5KCV9JwhnaqseHui3MiFLwV8qI3",
-	"lJ16ylSEYBKfIiy3ZiJ35wF26+gag70ErAlSROhY+q/iiv5zMuHfvOsEzPF2yy349yGcVpgxIrzwhUW1",
-	"w0GmTkxVR4AHBwx7dhBT/j5e1HM+ljwKDG9+Okxsefk3YXqycB7KS7WRqvgMbEqNOBd9aLfQ6FO+5tL5",
-	"aAlJY7hlJu6aiHatp7lHTnBWJ0OZipLoJhcK7naB3hKDRddgTIziR9D0oMCGYZglvuw4tzpPcULLMHgB",
-	"3X28CNCQ7g1VPkn38nwx+xlySdMLXzc7jMsdkJrD9xUdkNB8w6HejQKjOx+ScqZ4FwqfgPNMiYfWklXk",
-	"0NMZn129FPPbdYRuiLJNsxGXxKNOZ9eDF+N7613dkC93FfT+cnty33cYI96Zn9mTz3zTxMbf85jjcg7m",
-	"CQYm28attRsy9QzaTDkSchcHmM3vp9sZ3J5jF+8GZnKCW+XWUKvZ6XU22xudnmIUlZpE/b/4ur9bX3fn",
-	"O/Z1d79vvm7wvn/XrmGzYcWfzu+o+sCKgUyOZpGQZlo2TVerV3KZNLpjfhXHqrS1sjI/9bimUiFl1zHv",
-	"Sd4zlZdLfbSv7mT9CaxoEk4UWdhDU+JxFotZ3IdH1HNIp+RQ0uYQjRZJv1JrQqEPJwzwya4TMH8xRGvi",
-	"LFHRnhWSZg6ih/zfdT5Zt6BszLDs/cMlTrIW3++Ot7sjxIL21Fhjk2PFmYpD7VBFbbRsUyiEC+eqyJ97",
-	"QrEbSt+EpnfKlwPbWXwS/Km/EceZK4fJRQzaarVyM0kvMyjNI5eAyz9JGRWOXcxSt8QNsg9DAjTFC8ia",
-	"sm0uGbGY6MH3WBPs7ZIABPqUYE+2Too/KNdYNNukNdvltrC5ZqazUbWoyLuabZOY7a1X2sTP3H2wsJFg",
-	"YffDkl6L1fxBI8XnLBQe+2JoyW7ocW88xFI936vw1FVza2bDMYjGc+9MJwIZz14zngpSesRUWWNvtYNR",
-	"Vau4NnZQKemGUtCApLjVSbXsNPbc2eLGI7CzzUKMfUuqJQfwawdHmDrRVAvb+BR14ylsq1NVO1FUDQfX",
-	"GjoD5PrgVM2lcvl6NUMZXFU/ozmt0y5ihW96nJ2azPC5S6rAwATrE/mi+xMict2YOKPZ5MUCUi4S9fEp",
-	"BSR/zkzcC36XCwyZ0Uo9AkYaJwB7qYIgmZqZvcOtmLHLfnaXAtGAQnh5mOhrTefsiszkU31O4g68kihD",
-	"8hb1NNVW+hnHVE06rSJG6emzZ7M2ik/ns4JEYn4refvE1ymkFNzUxVROCKX+aJU5y12jcELxJ/Od5L56",
-	"xATffII+K9VKfCRNsgsKpXEu4hLrQ6u5RqT+ZIomKAqUoztDNsuCTaLtNNwETCqakRpauiK0stS1PPKx",
-	"RZQEUWmYvGr4aSN9x6vfx+hTBxRx5i/iqlmDLsV1oTjsxCkwmFsWITZyMYPwKJ3vTuQxMIm2hL0FhCTK",
-	"93nvvIJO3KRRdL66IY5t9I5eXJC2/Z3GtbpZA0sGrAT/SeCh02ZicaXRr5Q0kj0dM+ZqIh5MBhHH03Un",
-	"KMg0Ebo4oGst/CyxdEUh0zHkyacFMIaKWYeRaVC8dOzuJ46PACB8hWTOMvISYvQeIP6amKRa2tj38aI0",
-	"uVc8KQ8VTofEmvsOW7zLn5dkD0DTBeiFCocgvBVT4I/f387VHLyDAyZi86I3AHZBiMWZJRAZo74tz1O4",
-	"goZTvMeh4g3RzHc8JqL4t7xbHofW1bffkOusXX37jVp6Ash6LF0lzxyI8zVkyZwTBMMqGuI5l4tDcnfG",
-	"/3Ew4/8E89FQONuEFhmXi0qdwNR3rIrCP4S/Cz9d53rJLU9anTuK0SlX1Iptcsf9r1fhDAZii7d8037j",
-	"3a0qevPdVnejim7yf7isfwf+WPuR+J1W3CThFdcVdm6AFwEK6Hr9lrfRSE4LoGPkEgLxWE98uohreqPx",
-	"sI5uitBsAGVGnUa7Ko3ITqNZvwWyFhDPuSHgJ+WOE8ZmojmA442pgbY5okHXCRBG3DS0sKtFJkcLRFxi",
-	"MZ96jpWGXkozucqrKDiVvEN9ht2giizsusgiHvP5/tpzaMDfxLM5IjzHCi6hYBFwykcBl9VYfQPTwT1H",
-	"gO243gsC20n+1drSo8HW60hABM7QC255wqOr8FWh9E6hBlt3i8TAW9kPmI1bKl2f+N6z6MyRD0m+GYZU",
-	"b3kseT7/TKF4xxW3QKXaLDjIIRP+4Uh47bUbeEqC+muvob8lC0Fd7+DAwu5VHIBDO2mxBBjBU6LckScz",
-	"1BFXZMVk8Qqg3SBuuvhw5LR81rYjn/UmwBQq750gnZO8t2wcENfZFPm2fwZQgvZYOEDDwtPAhvL5IN6U",
-	"FzDnYUHtcZK1VUVDmDas8n0piAF6cSm5J0NOEsOBNAGEulBF+xPHJaKSH2QHX49D6JY3VHM/hnUU/x7G",
-	"h5wW6JR19J/nlBH9vA6IFy3oHPlkRn2GMJr5dOSSqeALrmMRLwBtwYN01srWDFsTUmvVG+DLdCWPCAaX",
-	"L+/v79cx3K5Tf/eynBtcvn7t6ps33n0T5nD1w2FQhg0bpVKt3CF+IJhJs94QQ+iMeHjmVAaVdr1Rb1dA",
-	"gZyAXFL7xsKFGTWJ86uw/xIPW5AcXAfSUUSZoKOBwB+304PEA8fx/ZE8BvMjiR/00S3vo1qtBv/nt5t1",
-	"KaI+QkPN28aljeZuSy9If1t6IedwE89BrXqi2n6EhroLjs82++D4Hd0Jx69oXji5fru+Ah/8qLT4vqre",
-	"TRwQ+cuxz06/ozrt9DvZ9Bx4305d1t+qHHg9YUxJ3f1HaKg7+UD0m718ya2cmy+5o/g9kmuKoy+5pnn6",
-	"kqtjsO/h/bsKvOFEn4BpL212B8JKeX+gXHOjnqgr8ZIxQ78EIIlt6QQqigMxeUnNzZdcVV2IyUXNh5hc",
-	"1ZyIyVWjF1G+eK8ODFIeL6nqCjP99L6PyvKyxFqb9VeQmx+hoeKxhP2Uuizlwv06F9JwUC4HKl977NNp",
-	"obIITwZlka+e83nCQwqcnvG9rNczc111eybvbPB7JvcSx2d6RfV8JlcNlzTfZ/ZhivNTAqvZqKdnBYPM",
-	"4QhmPvYCrJMgeEn5ggY3KejuZj+p6VbybmZPKbwal9si8xMy6l97LelfoxetDxDz54CI2NumedmQzHBN",
-	"23WUFvJzVYDTav2W936+l4d8lpT3aXEvV959/k2Kz2/fUGcOuoE1kZM99WlbHqIzkUAonZGxdiKdjRad",
-	"c1sLx4frSdXmb8DJ1+PweXulncn1rmCPgNWj1m8GYLpUxStzzVzZdoGAHJ+KAsKYzAxVPLJrIownS9vX",
-	"6zH+hCdsAbrXVtxzjmNIdpaOj7SOvTwy77SKyF3O0WV4TWcUU2yTuD6eQ1484Ja3lR6QHdeCJxpmq9EQ",
-	"Khrlv+y5j0fuQihKdEZ8gMA1uzKQxQBqPlXiBH2dnrppKidd/cC/rdyhvKm9ErfBscHQEM209FZQa1Cz",
-	"LFo/ZQ88XlePA1R7TrVyzZgqpNfskP5Gp2Zv4kat0+tt1EbNjXbN6jU2272m1e7jbq5kX22/EzeeER5q",
-	"reFLhWxskM1Gd6M2bozsWodY7dpmd9yrtTbH4+6o1bJHnbFW8b/y8b9p44yK1cKjzY7dqY3G2K11+hvd",
-	"Gu7gfq2zaW22Gxu4gTc7lbTRRLPTbfU63W62G0MFnCh0znboeCdQGoyoGEsrqFNVINM9C62VtxCZQY0O",
-	"JL4JWQT9xoQSneAMstEqaeOySh5xzU2r1ce9Xq3dtca1Trfdqo16DVyzO/02wWTDHlk9A+LSL6hk+iJV",
-	"Ro2NjY3NXqNmdUe9Woe0N2u43+3XGuNmb2R1G7htjStZFDdtbI83OlZt3O7gWoe/cX8Tb9TapDfqjUhn",
-	"3Oq0MyhutvCo3++3av3NXrfWGY82arhvNWqb3Uan2WtYzU6LozjT6YXT173VOyIaGvYVHm+kWMjSCJd9",
-	"+kRQQD/mMHsgYavROC0rkHunhBvo53kamkLoOaJqTVx6InZju9kbdFuDZic5lPu8j+1e4RTuOP0zGdNs",
-	"b8Mj1acacg0rDfm/muE/8f/SF16Rj8HY7mYbWIL7KszKPT2zSpPHKs3NdqvRH1u1ZqvXq3U2+xs1jHvj",
-	"Wq9ljy17c9xoj5pKmeagstVo1ptKueagspXmMQ0qnV6j2Wh2e43+RloICu1kstW0lX4rXxDKuV5Biw6u",
-	"ayQexLgrxT1tdIaCMznYGb5YTtLiaUW9QrKZ2ZVKdckWkIyzsd1sDjqtQaP3142uvgXkiJZCjF1tCzSs",
-	"Pm6QFql1xg1S61jtfm0TtzdrXdy127g/bo6b+hZI+1XqK6pp1ZWKsh+Sl8y9gpqUnPmadm7gm8oXNWvN",
-	"vmG5V99eMtu2kYBlRbmTbLRubqOtKDLc04sMZaP17Pa4aXVbtQ3MsUcao1ofd9u1xmhj1LQbVhc3m+aN",
-	"1Esd59dVYRnnJkIlzz3TmFcVT3JrGc9eIXYd6VJqaWmDVBidfK7/ubV37gihZ5qUCMfLylG9MKW9fEp6",
-	"UhvM6CyfkRwoARO6yyfkjvngE5srvJt2DiFMWulphvNY7lUr3VUAqB85BrNWeE+19TYQZMKhoRke9rKR",
-	"HcWJ+JnaFSs8evVOxHwPAeP4oKL5em/zN7osHEuXXecOiINdYio4kZEMbq9Br2lvN6b9mU+5QIDkDenA",
-	"57ahK8oWcbCnVS3yGXGmVD1n5e0Sdt25QzwSBJUza3bxB6Ugv8YgaVUVfnG+QIXunYZjyDouA5uQzzjn",
-	"Df6KW2klwo7PqlTD1pXBB7dVYt1WEC1BGFOUIB+dlpIDSZYSkwjKqFSRRM24BaCWwsUhoYDR2czxduto",
-	"C7kU22iEXX7fh3hkkEbIIObLJqJMKEdoNwm2nfOhtORzNVIDDxe/cZHkxrWI5It/iES3Ih9NTsdZRqWZ",
-	"Q2li0BQRLISyCilVhCXThPKUx8WJJyL6BV2FwIXIJmQBHkuIdRG7mvq4wYELqTBJUUzcdUG28d+lJECj",
-	"xUDJ4ERrQ0Ezw2oap+Q2BES8FjP+L/hKk5AlqBv70kmZpLalGW9xG3JzFmJVxvFWT7us3vKErZ4tgHBY",
-	"XPwglKZ0HQEz2KxJiFm8zxD83XF8eJhkJQ1fe03pyfLKOWpoW8IloBDXFeHjbqON1gJC0FA5sWC4XuVD",
-	"ONCLgwz8wyF7tDioAlWBAaVeLC8J9l2H+GlBFL1D/Dp6X0laFeXpkFkxIwzq1+PzIibEncXQkWlZAJuA",
-	"TuO4rE1m0PzGi33C0k0MfnRIUkkD/HGWg6BZOh7XSwNExZ5m+AA2If4tDyMZUimOIwXCWTxaJK7h7Moc",
-	"yMbMjIGa3puNM3FojsdXtAxgjzKF4gU+h2nX/aEs3h6qbnM1CWJM/bhRyoiyiQCUV0WBAzJJ8cYj2xmP",
-	"iZ/kXLlOIIhtAnkAno0sOiUB3youMTm5+YSbwJCqleTcpwBSJZdU2dGYXXBqzPacXr+SZI05EhYx0ozt",
-	"ptO+7iu6VBz+Tv8wJ2CZyawGpSY+EXHf0z7W926fXQOIxUgqjN6lSUnSFKQF9vKVkdP45DS+RTTFVGYx",
-	"fqAk5wunvsyWj13oSap5nP0dZ2QrFVhJ7nQl/E30KPwcDISXhliF0U2Ooofhl7H58TJ6HB2Eh/VMRumA",
-	"G6ENLY80brIh0n61Up1YC1Iza5W813vVwo++rpTqxd8dJ7LH363Um6kfHh5Gv+Bf+M9gGD2DmrqTBArQ",
-	"w/lpeAwt615GDzg0+GX+z31RDn8SHcBpAwfQyO5J9DA8ig7qKPyjAGh0EB5HB3AiwScofILM5XvRQ9Oj",
-	"REv/6GH0Mcz6Mnwa54EbAd0sA7ReK5SCupOAOrZgFSjLJSSYhf8vgS9UCCwB76eiB7FohI0g5ALG6Nfi",
-	"UzhARDQ/PMp9UXcJ6RTUL8Wf1lWoSH7a7VPo1kkCc1FEoijP+Nv13+TOMVzVi6Md9LaqIyc90/d7Zwlk",
-	"TynUvSrbkFrCsEt351pFaLBKArpiJQiOLgkptTfUNO4PbnPJwXX4Yik9oXFCHIyTxzfG2av1JOPvMtQ6",
-	"yId/WHDss+4eeuVs31RIa94gzhAMvaliDQ08OUK9UA+tyJ5TlS4uIJhf9S1TDbG0hJTp0ky7d/ve/wsA",
-	"AP//",
+	"7L3/k9tGdiD+r3Txk09p5JAUv84MqZ/GspxVokg+Sxtf3UoZNoHmEDsgmguAGnHtqZJGSbw5O6vdvVRl",
+	"a28Tx5ur++Xqqsayxh5b1rgqfwHwL9xfctWvu4FuoAGSGo5s5zZVWWuI7kbjvdev3/f3fsWikyn1iBcG",
+	"lf77FfIQT6YugX/j6ZQ6XjghXrjr0XDX8gkOic0eBbPJBPvzSr9oUB/dHRNk4xAPcUCQT8KZ7xEbeRQ5",
+	"NvFCZ+QQv1KtPMDujLAVLWqTSr/baFQrExIEeI9U+pXok/hRdBadRl9GZ/EvohfRMYJ/nEafRV+zP76N",
+	"H0WnKPo2Oou+jT+Kj6KvoxMUP47Ooi+j59Fx9DI6jZ+i6MvoOPo2Oo0fs8Evk4nRSfQNTIYf4bfj6Fn0",
+	"IjqBib/sI7ZudMJ+j/8Olsqv/TI6QdEzGPQyfsL3eBo9Z2vER9Fp/DfRKdtrfBSdxY8qydft8g+udBuN",
+	"RqVa8cnPZiQIdx270q80mr2e3R41a93hllXbsjqk1sPdZq09aoy6uDXaxE2YM3NJMQYq1Uo4n7IB132f",
+	"+pXDw2pu6IjOvAX4hCEcm8ojZNGZy7AZoiHDLrbREFv7PwCEfh2dMZTFH7IR2lLxxwKZbOpXHIPR8evA",
+	"GEfDEvhyHW9/0QHkY/IYcwJAFw5DbI2JjUKKnDBAPhkR38fufwzU8aW+jh9FJ9G3YvIxir4uWPR1IFfg",
+	"zIDdIbXnuxPsjqg/yWJVf8axyX6TaKQeQX9+5/YtRIc/JVaIHA/9+O7bte0qoj7y8IQECKN9MkfhgWOR",
+	"PHI7GeT+ITqJXjDgfyngdBY/ZpB7Hp1FL6Ivopfs2WcMrQzWXzNeBkD+Oj6KXsYfMdydRZ/F/1X8dBZ9",
+	"A9sDrL2Ifxl/iO64NLxho/gJoxZ4zUu2/LPoOPoieh5/lMdF59y4yEA4wcFfYdexcehQL0VESOmui/09",
+	"YkBE8kxHBPzko3CMPbTZQX/hvGkAdLO9FKA/Y4COP45/EZ2gzW63vcl+Oo6+io8MgGm21wGY9IuLAMNk",
+	"A5c83A1cxqWw42bJ1DBAcB77p9iCi4K4bsBAFKK3nNHIsWZuOEc42A/QiPoI+4SzJddFI5+QHwAbYowm",
+	"fgJrvWDYiz9myz8HvB7D+Ygfsyfs1MRP4l+i+Gn8YXQSfRV9HT+5CI5jwpKB3UhhbHfm4QfYcfHQzdC6",
+	"aURGkLMpEfeIFxwQ/yoK/TnCe9jxEB6FxEfvktCf13bg3wGxqGcHJpzqh+JTEJ+eMXSg6Bkwlm8A4i85",
+	"Ik4YH4ofx0fxEyaPRS/rKPokOouecakqOo2PgPunOI+f8D+/jL6ITuomqJ/3CBnBaQK74xOLnahdPAyI",
+	"F2ZAnnnKwT3FocMOzxgzYKNgZo2Ti/oqwh4Nx8RHU+IH1LsUMFbE0UFshF1n38jvOxrE/zlP3Fz0ycg/",
+	"Zya23GmeE3RZkJSDzWXy5Xx3SGlO+CkaxcEoQQZwxB7CVug80KSigovRJiF23KwSBPoRk5crrUazV2ts",
+	"11rNu41ev9HoNxp/2mj34SDvzQAi9qjb7djdYa3TsDu1Tq+zWRsOe73acNseNrvW9tZwi412p7M/4xM6",
+	"1rAzalrbtfb2pl3rNBt2DVtduzbCrXZraLfwaNirVCtBiP0ws4XtfqebboFBT8H0v7ET9VH0GSAbTlT0",
+	"eRF7e8oY2xeMBk7gtH2ck7FUPnkRN3Yh2ouuqHSCO53tTpxggkNrXEQl6pg+ukNnvkWYxBSyazBEdJTS",
+	"DPZsJD4EDYlLvT0mMtvOaER8djZdsoddxFTZ0CHBYgnrv0efAC6MkGeX0KkuE5xoIi2b8xxGf8EuGSZt",
+	"PQdcfhM/QfEv40coehGdxn9numHWiRUNyItxUqBkGgbwExtwjDheEDrhjI1AThDMuOFAY4MMV+HYCRBs",
+	"YSH0z8Xv1gc+g7ZXCjtxEQRl4JNjMjwPLgVxUfARl4JXhRPZanZIb7NTs7dxo9bZ2tqsDZub7Zq11dhu",
+	"bzWtdg93C8n1lJHrt9yCwq0iF02kGuQWA5o93515wWw6pX5YfMVkx/XRW/LZ3fmUgGpGHIC4Rb1g5obI",
+	"oz5y8ZD6OKT+fBnwn4DY8pyRY/yIQQ80pJPom/ij6CsUH0Wn0bcFzPtigZqDUhFgRw5x7V3He8B+1mGp",
+	"PeqjHQQ/MAaM0RT7eEKY2Dj0Cd4P+Om2qBf62AqvonBMkPg8oeA64WKAfgL664mie/QZm30ZHYNMLtiA",
+	"WcsFegY5VOhlzYuAsA6uIqA6Xkh8D7u7BCQkDar6M3atTUg4drw9xJUBxk4dm1xF6S7RyPFsBkHkeABZ",
+	"l+4tVr1+AwrNEcjnL6OX8VOmSKnKF7u2QJAHk+lF6DoZOBgEx30yD4pVnOxTzjTZr1xHDek+8QJQS60x",
+	"sfaJjQ6ccKzbO12KbWKjOQnXpP9wnZaDDeB4FJ0xvRVu+GdLqEQvo+PvgUqUA70BPUyAMClC6e+AEp+z",
+	"U6qJAvLKBxF7oYrze4DRKVw7L+PHYIQHen0Ufc7tAEzeEnb9pSy/nUanfT4IKV9vgM2E2A5ecB2Zx/TR",
+	"NeqFxAtryU3EdPTp1HUsYCJXfhpQD4yDoWLAsuhk6pMgICZwNrvnsBA+Q/HfAKi/AdfHSW4vKPosOom+",
+	"ZCwDJNqCC6zZPSdNFsC0iM8yzkltkCCw69KDPPizzxONfZwaR0K8Tzip8vFX0Q4bLO6tcEwDwtmNw8ca",
+	"BbNulpqBKzyXcpZJSoiP4sdmOeD8YMzBxUTAznQXz8Lx7sx3d8lkGs4z0Ms9F9bCWTimvhMAHlBA/AcO",
+	"08tG6C9vvCOJ2aLeyNmb+SZa7ebFqKyJDgD2In4Sf8hYY/wxuutY+ySso+ifMtJAcomdcgI/TnmqZBjR",
+	"KdqZheMf+y6qMZH3CWPE0VkBWz3vnWeA6iLYzzyfYGucv/+KRi2Bhz3nAZC3gNyasfCr6Dm75OLHS8Lf",
+	"ZBVE9yrjMJwG/StX2JfUhTP7Clzq9yoMVznRj/35GGSas+ir6OvoFN2rCNzeq1w4NlU8FeCUW/l2bRxi",
+	"pnkHjreXR6lhEMeo49nkIdr36EEAnF+oRVU0nIVoTF0bMMrmLcbnP3IDUvwR5z8n8SMwq7+MP8pfnyZ/",
+	"znpgZ4JHOegKjBCmEbr5VXAeISJPcBCmyjSH7BLuClXxzcMJDEK/j34bfRKdXDDESj3NbFyh0Jx5yIFk",
+	"AsfrcA8AsH4wXoIsXE2g38dDo0isPNBlYgv7tqRKYblUxOQqmC6dELkkZMM9wnSWCbYJGs7RkNJ9fmQW",
+	"iM+/iY7jXzBd5B/AwvC14JEvpfP9G7N4zf7zKD7ibjkmjjyB/z2KnsVPmIBSR9G/cGM0yHxHYGnmAiND",
+	"6Odgaj7iz+Mn8SOGovyruA2b3SMw6wshs5/GT+tGHf2cDgsVRUUYtFwa5KTF9IHGWS4FC3AIwjlf0ICo",
+	"9poRxST6r+NHcCaOvwMEdRu9zTUgKAGYGUFM9yq6CnLPhTmahKHj7aF//1/R77jsDfILRHS9ADMn+9fp",
+	"v79IGR8T8QuQ+tp827+Pfhf9Kvp1HUmnw2n0pUnSuVT6VZdM5vGLEXDz6ClCIgOvUbPQH6rCTyLlsMev",
+	"Gwd9FP02+iYxMJiV5USBuDDgKmArguyUuo41h3AlY6hHwSAOaeBmB1hoajwAsYoCymVOmIQs7En7GYRE",
+	"8Qi014WQ+HH0LH4afSmHvhDqBRcpJK4+jR/HH0Uv+MLg7RTPcvg7fq34MyBnAR692WRI/MKjYhhlPDMC",
+	"d3zcd3B4/jk6Y7dL/EjHmrTNnzHBjcnVWVzULxoVGnyLcBGQh4UYSJ4Z4R4spVusG9rgLUkinJI4vYsD",
+	"ZgqgQhDO/FKerz03g5KP+A7A+T+i4+ib6BSo9ulSHOT44iCtwdEAbXb3QsSFDuTkZwnbIMSeBZoIhKIw",
+	"8Yj6KAjpdOp4e1cR9dw5ujIm2A3HV2CmUAYDFNAVdT2A2OdMkeB+EOlcPuVm5SQ+hVujzTaH82pwKVwM",
+	"QKMPiM+9QTrU0t/76C6laIK9uXS/BQiHiHoW4bG6VIAH/ExCIbAJtl3HIxehP/N8hpPocya6M/b5vdCT",
+	"FUAawOwTHhiyu+94dkGQj3lMH+1IZzyWihVQKHj1MLKpFVKfIYKBGFl46HhkCb/yP+XCoiA6nem7EMZ7",
+	"JDxLv0TRMwAcv6uY3AfE/CL+mM2A0PRnoEx9yIAMvAJsQoz5fgbEfmIMAT43VyiAaZFjxKezkBTpT5mH",
+	"urUCwnamOBwvtjn8KyibTKl8nFc+jP648wIh81UG2oOoWmxZJAh2beI52aOefy5EYhfsYorfS4Zz+s7e",
+	"OGTSL49wIK7LHXMUjDOIziAQLbDGxJ65S8Q2/RujsWMJsvhv4a8j7g9CMkyE3TwvcoHPzzLBgbl4ZQS0",
+	"+VjMOC6zsZwTFQY4F9EiH2rP3DDYZYfZhJD0qW7TPXBcl+kgM88mPmpuIypYLp5z/zJBD5zAWZ0F5Bzy",
+	"CcQhMI9Jqy+i4+g5jyTZZj9zc9inYCh7BJ4SrnqD1GA0noDIAG5YKTDwEAERBHSGojPG2AWiFDcHRLQD",
+	"J+IIZdtMJJrSWHj4OxtBepIYYAuoodVbBzUoKC6lBWvsuLZPvCJq0J6L40lciJEbUR/Jx3AM2Q9cepkr",
+	"D7Bnq/6ThIywh2CXaySXZ4Cjs/hx9CL+KP7bP1JICYXoiC+lEdsJ8NAldhGNaM/zNCLjCbngAIMdd8nQ",
+	"3//NrnwFHiiD+zMzc87AWZcbxAQtrhKEZHYP5FEMOVrA8XVpBHbxlD26OKauQ74USaOZ6xpww35WUCLu",
+	"0amLLYJcMlri9P1GI8/j+Klyy0XHxlsuiYUHHTh+CsbxCwMSfHkpbARTWsjsjOPyBJ3lcQmLgx9kygSd",
+	"Eg9ZOIAogNAnmCeTbkR/iH4VfXL5u6H9L2ENCJljHBJBGMwRQ2YdFeY76CcFkrS/iU5kzAx4q6QThIfa",
+	"PhaBCsfRV/yy/jBxYaDoX9LRqNmuN7brrUazd2HUYcZ9Kbk43gh7xQKS+tgsIVGPoDnBPqI8RJe6tskE",
+	"WHrPZe84Iw9LsAfjURNU/ug5uKL+ePUVkYSG31JK4OqNv+sTi0zhUZ4ccmN0hkFHCCOmKIooWbzPQ4FA",
+	"VA6Wi2vP6sEKZMGWw4/hM/7781X0kQs7dnnILQHonHasP+OANbh81WQ/Bvelgts1O22SEFRcgII9zHv1",
+	"1Mvw9LsAcVlGDAyb+mTPw15YxM605wbpTTxGB3RCvO9UYvtM2N++kXJZ/LcXJ1XoYCuFcGIPKqPi/CCZ",
+	"dSQytxI/OHnoBGFZkAr1kzBlSMu8KHJfSNrmA/EoNUUpupmC7QvDmQERpYhjzNjE0uH3PtoRSWAi8AeF",
+	"lO5zOY/APR8eEOIJwY9Y+4kYeOA7IXmFk5KXms/qiMvfQPnCuvwcLvXP4bqMH8Pl8FmS1HiiHb3kQBXJ",
+	"3+u4TjkUywHtTMjuFAeB0QSoPOVnAu5GdACJI2P8gKAh2Zt5SOS1LmfWy0gWXy1Dzdwb8gserK+AkQe+",
+	"HnPH1kKYroOSVYCVQrYw8jD7VOfsQ5da+8QGXgKKSkiRR4d0Gei+ikJoTLu5MOgZwwaz0JsSy8GuE85L",
+	"0+QLh+XLDaRp8rrbxOPW6nSl/wdS538Tf6Sxs4Qa4o8YRwOvDYr+wLPdIOT0GY/xPUatptQJEbwD8gy4",
+	"p/Ik/nupj4AKyv2Yn/FERfYqyQW/QhCXdwTZHeKHxdoIzGb33mNw9TGV9xiEEGnt+dhMstvnJNlCSlyC",
+	"ds0ePcOAjLQhNBNxw6XjeUmeUEmHXswQPi0CVzUrdBwLPaUgj/+ljAp4Fn0rNJmT+Ah+KkEK03M0meNC",
+	"+IoB5EXogaSJXfJw6vhZdqI9EvoM++lSgMjDKbCRhOsvCl5VJeyT6CseKszNb2kS5DHiUafRCYQomuOs",
+	"ts4HG/17DY5APsCY16w96qNbTKhFf/7e3SrCyHKxM0EiU6GaECuUNfCrCM9sh3i8CgV296jvhONJFeRi",
+	"WA3Nze7obFUpASp+R+n1uYy+0+65T7wOj0KAGXNWtEecgsYE2wAXxAOtq5Bw5PECZiJUIkRvEuwTH/2f",
+	"R/9zMVD+KQ0NSeNuGIzgdMrUOR5HcmmHpz79HHPjh3hPvV6/ZIJds7EO2JWkr/ABgbPn4XDmkzKyyw0S",
+	"scvyZ5n0uU/myLEZgA98as4AaOdy55+ntrxM3meezoqqJfbWAas8KHJQO6xWOBGB9AEZl+wfNgks3xGG",
+	"rwqkrkAyo8z4ltmbYNSqi71yphf6M1KtBNaYTDBbaoIf3iTeXjiu9JtwfTie/LudbCcIfYZUth0lWie/",
+	"Ex7EM6YHPDpIRPNAXIAM+infzYj6ExzypPh2i4EeP3Qms0mlv8n3xv9oJjtzvJDsEU5g/7n2LkdJ7YZt",
+	"hpJjJwnXAntVAFaAJwThAA1SnA4gesZDkJTP00/49StSCC8FyKV7S8O2vamDdrNameIwJD7b2l//pFHr",
+	"4dqodv/99ubhn1TycD9kw0UxCSCFazM/oL75KwceeRgOpOt/iveYnjaiPrkKnj46C5EjPnzk+EEIQ9iX",
+	"OGyFn80IlPWAAMN+xeIvKvisVoZkmiaSSUqKcNnWtGUp01zimfBoI/pv8ZPolKcGG+qCXGbbFbmQlX5l",
+	"mWIu8vtE2I74PFvb21KkOeMjV0LuTu1tXBvdf3/7sKb+2Vnlz2bLSBrVyk1n4oSGwxiiCQ1CFIhYPSck",
+	"kwCqkhRj24Wl1M+2yQjP3JChulpyPCXvKD6fPOZtSr2Al2J+E9viuHJ2Dbn+QsfS0uqzNZzzNUb/xCej",
+	"Sr/y/11JCz9fkTOuZIYvqMNWulThxNKiXUsuqU0rrji15GrpnNICTCuslkxbWGhoyUVzU02FdkrX0keX",
+	"BlWWrlMwrTBSrnQxw5SC+K4lllEmFAYGLV5Gn1IYPbJ4IX1KNsJh8XwYudD5v3gd89QiN/Hi9bQZpT7G",
+	"xWvlpxl9acsuJI6w2WO0eBF9SrljZPFqhnk5k/3iVfjQAhP0EtOVCQXW1sWLqBMWGR3LVyucWWwPWnbB",
+	"lBMdqleyaTp/GlxRFAeTlCVqPxqqkVV5yTKmoDDJUbhWmJygKCBZCdu0EzH8ijYWNvQmted3Kb0pK1Kv",
+	"eudr5awX3/np8DWBr7hG9lrBlIjLO0kC/QqQMtXmXVao4RPWBK2ygr9rhdfb2HFn/qoUla8+VwqlzPA1",
+	"wKigpN16QUP9oWPbnDGvAJxM9n8pZNSxJhtr6WR9tMkiucR0RQDM2eeWmC5Hl5uollgoP29NRwmWR2C0",
+	"GM0C4R0MDbUXZIWFtRLRDUH61+VBWYGQSvrtlAK0aF5Zw5eVFkyEl+J+JCutJ6YVNxgoXc00x1ghcyUe",
+	"VVS8rPw456csqMS1/HLqxPJSUAvXNM0rKZG07HoaaZhLbCxmhvoUc5mHxaso48vrGSxeyjBvQWr90mtq",
+	"E4054ouXSocXZkgvsYg2ZQ2M900RXCRuZ5FTxa5oaVlNisn58hdTAam18uKb09krSYV6idJSaCpD13N9",
+	"6VmTSsDcWiHzl8R28N35lPxYN0atIvUU1iotJz/ztDUrHR4N0dTFjgdNiNYMunBM7Vs03EnLg64ENlN9",
+	"0QUgy01Zn9ZRUrQ0A7bEn1YGLz7I4F5aDci3aPi2vEJWlcSXPLnqWHN6c7kVNDP+YvTA8iJhV4Vkm8+0",
+	"XivF36Lhu7IuxArI0OpJlMIyHbkmKCZFKpI8haT0gkcPMsDJ+GjLYKMOPTeN3/ZIYrx4BdCawvx20u4P",
+	"0FvLQ2yW42EecR1SdMCo5YGexqOF6Xkz14VWUQQC5VrtWrNRazXuQqAeBMp1eaweG3INFA19YLPZb+cG",
+	"Xhehf2xUs9bsGZZz8J5HAydIwxEq/6XRqDdSdxuUpfv76DT6ylRwDn4+ix9H3/CMIYYgEU/Y3LZaPby1",
+	"VWt3rVGt0223asOtBq7ZnV6bYLJpD60tRhOQ4HQziSps2tgebXas2qjdwbUO23xvG2/W2mRruDUknVEL",
+	"qoG709nbPp2wfe+tNFF+1ieG4mvHKPpNhVdLv0slVkQRpn6ls9VoNprdrUaP7VsJyUxhl64PptUQh7Og",
+	"0mdn+c1MVN5NtT3FzN8DMhhhNyCHyx/HdzjfSgm60Kh6ATatd6Sz/0ZqgVjhNJ3LjXZ+hrWzoPPFWkHF",
+	"GPmPdfP/KubSgg5y5SZT06SCPg2lC+Um5OrvlE5Xhq7pmpEqjShsJ8r4fH9umLt0n3jvcivYipj+o2Hy",
+	"4g2Taz3Y/5EOtaEW9UKT1A+DL6BblHsxDnCAuASHZp5LAl6cXYwMedlMi04mToicMCDuCGa4NAj7yCdT",
+	"IuIWhVh7lct1yGGKg42GhHhydSdMqq8NiiJyBt8LfpXAnmubqVCqBD5h23bYB2D3HZ9OiQ/lN7iwkkXE",
+	"e7ybDy+ptKHFAq+tGSwE1k2VnbxfeQsE4vdzm+HJSTwlbCP6R16gSXvx5Tp6V8TTVUXzQWxXlWJlg9uz",
+	"8PbojigLNaijHcRk61roTIgoZ+YhOhoFJEQbg0QkhzybdppnM7hcRRi51MKuMt84YVDlrd0LNdBLAfo5",
+	"9chl4Q9ny2krDfo8xtbG82oSTokRvJGO+M8htfEcOZ7lzmxiX64jGYrX3txkIwKEGcnU9ShCCKFjYjHn",
+	"EDz+MBPtV62kXb+06Lxmllh+JINwc22LZRof1yQ3ok9lZ1+Zt6Gl0l3mgaI8cJ16ImS0jt4Tn05GI2KF",
+	"2Qpf7NNKggU39VjBgo9OYgcvKIQUkhrYx/2c+BQmadv+fsV5KjC4C08WwIBNh5omxc31LvfR4BrPiBsw",
+	"ah9Y8g9QtfVsuY2CaoBPL1fRIFW4+EKu8ndebUcbEH//GHbyHLKKeO+qE3ZUvDni6SSgzZtYfdbUOrjK",
+	"1QsnQAfjOTfNA9uVNifizSaIXSd61LD4Ph3H0KjcBH1qveM/sIvpD4hO+AGSbC6FQUpq1FOiVmWRV9Fk",
+	"FgDVelCrC17Lc2sSSqYeeSXWciO45oRUYyvGeyjNBHYCxNXrKrKckKINKDh7ylvSRF+j+DHcTx8qJWsg",
+	"XfrXwFnYJgs2NaTUJRiCxG5yY0Qx4NWCE8Ca+SkgenUzhR1ABfmqLI8D3Xz0EwIlK39w/OHmdHaXrgCm",
+	"UG8Lk0KNmoD1HwhQ2olaTO5vMnErvekhUztL6JkSlDxh0pBvffkqP7oDhZ0M4NwPmJg1gC6NMgdhufNx",
+	"x6XhclwJds4kcbxPVIa0KP8eeBS2BVMCsVw2hR2wt9+wB9AVNsOqGFGB2MAZ28XxLb4H8/dzA6MRAsWd",
+	"Sjai3y4Jl/ccL0BM3eKQAHRmZZ/Njir79BqNrWav1+p2tjqNXq+5qiT0V4zxXqMTmYKe0G6lkjfDWXyc",
+	"dF7Lq+h3UIH+G1k3DCj5K6jb+y3v0y3SuZk+UEVYCK/NaqPRQNYY+9gKiR9UeSMeDtoJuvXjm3nsGdCn",
+	"HvS/vnfvYaNx/w1zXkuai/OTjACYFYb0W0JlhfeThenwp8QCx5imiIEEYNBucKhqtBvRv0Yn0ZeK7HO0",
+	"SOcq07HQ7QRwKDygio/DIa4NkszIcV0mEwznaMC+YMDbBctMWzRgcB3ktTUh1Gh+GOy6t0eV/k/KDQDX",
+	"sjMP75fZu81CYmFT8uJy0kY54GGN+jZT1luH1UoqTr7CZ900TF7my7Iia9mXFYqzZV/WPpS0uQZRHiRb",
+	"j3GRn1SuJXKt4gi5nz1hyk6a2dMmGtDnaMmMCtMZu2Ygwyx3KqGkKsJBEXfmXRCcME/7meocy9FHGm6t",
+	"zM4TyI0wQMr6dQ1+nUPpYHzfMI3bEBij4BYSMwbFJ3PTwqUATRzbc/bGoXadJNaNjDzVLcEubI6LG3eI",
+	"ZxO/WFoQpeMPxjQRB6/qgp24/2fevkcPvCXEvMJtdRNvpglmXIVPcnMdD5EHxJ+rhHD5PG9nbKXo3UJm",
+	"KDMR0QMPuU4QZm68ViMnyN7/0/zlph29xN36ChrOeSDQbEln7Io6Q6L6OefCf7Mtov2KX58Jb96QfUgu",
+	"F+PmPDvahA0Nr4G72Xg8pEe/im5ce6vWbAiryHPeIeXXl03iazEAGvx9t8CpXfo+9r0H1LcDo4RV/AZG",
+	"XdLFXkLp1ENTPCU+2uD153hzouKLZulPbMO9ggMT/+eXHHuGNniltPixKG6qXp/KuzrlX7ulJVwVYzEd",
+	"wwiL2iTBYlEpG6bjrvLZ29pOivGr7cTDE7IaenvZaxuoXXSST9pbwb1kugGU05dgKQfB3IekRyQlXp2F",
+	"qVxFi683CgpvqVEyWQnBdODSk5YVfO2C+5c9We1kHspQk9xyr3QOW1lEWRx+8A4zUAwyiZGEFPCijVQB",
+	"SVq4JJb8y7zgrRqtkoEfRD7ddSZFzh5H1YjWIpUQzy5+F/HsoA9cnnhgwnDCALk44I6MOrqtexxgpAtv",
+	"luGyIKL09QIfUDBtkCTQeORhmEhaQg7l9xv1wPszz/h4zv3d7YViz7ku1cOkJpzZYZfc30Oy53jBuT8n",
+	"R9qC/fBNcBRXVdoqJfd38B4x8QGoYZLUM5FCgaTlIE/MUOuiXLEKqsgjByQIhUerUk1nrRYXBtC6weeq",
+	"jAX7Pp7n+Ap5WHCUB7zUSlK4BWiTfflVoez31cjYnK2stdhWVoY3/u1if6VIuiMi74w3GjzTWc1VNPiz",
+	"63dRmmgaDFCA5wFTJeCkg9/GscaqDqtG9SX/uJ5UMrsGCVMh/zf2GEcgdl7HVbcNhrP1MtGqlEN/nhrC",
+	"8jKzKizrVLqQ/62Fy14st0lKVr5u/aH1ulldu4DVSQjoTM90hJIMyhWCPhgYGXUFYzwFGuN6sIyrAQLj",
+	"113r4cNlpSK26I/u3n1HnNdyb32311OM1B2FwUmzdIYk1HqpS5lgAC5viVlm29wBniM6C6vC/qCmX7Fr",
+	"PgDnAeK5UdxIeuAEpJ7VD5JScO8XxNaE4CHQ/IafRmdMP5E28ejkMpz7d2dB4GDPKAmWVcTKkLBeW67A",
+	"KDNjrInYUlv5ndRWtI3llbOOtpNO3jbxfuew1DrRPtTL3C1XU62wUtp5FHNf+OqWo6h32eg8Jb3Hrhle",
+	"40LEFdTRmz72rDF3kThBPWuiKrbQKnjRLbRph9VTzS6rVCOVvOB+Ke82aw2ShjO0U5VWW5932FPwVsiL",
+	"3lJO6opxaMGYnbowPZrJ1TgLsFtHN0I4S8CaID6QjoTzQhaSWpP99vpDJwgdb6/cfPsexFIUhgtyF2xh",
+	"LRcueimipyoxAA8OQuzZgaT8Azyv5wzseRQYdr4aJna8/E5CPefqFaQOIdZgU1zcBUokGUns0muWTzZ4",
+	"qMPlNPDUCS5SPkkEkwsF9/mFlh9Bra1icV8TfJkonqe4oEBj2HEPmB4woPsDlU/SfYMkn/kMsaRpwzfN",
+	"3sJy71Mmr+yVvE9Q882h3q0Ci2s+HsGZgGIr6nxPiIc2klXE0NUsj129osXr9YJt8uoXZmNVEoywmlEX",
+	"TNjfW9fa5qGeNVhmNzvwnTAk3rnfuXWoJCBmX/hjL3RcVbHmBbc32g0RdwwFeh0BuYsDzPb30+cIPq+R",
+	"i/cCMznBo3JtqNXsbHW225udLUUpKlWJen90dH63js7Od+zo7H7fHJ3gev2u/YJmxYq9nT1R5YElo1gY",
+	"mmWyb37ZNFa5XsmFUepe2WW8akLXyt75qbstvRVSdi15T7LP9L5c6KB7dQ/bzenM7ILc8YwCcF6yuVgL",
+	"YoGnLXwVl2iRO6LQ0/aXAG7TzU2RhT00IR67f3Aoa2PyTEfhmRqIgztAw3nSBsMaU2jvAAN8sucEoT8f",
+	"oA1oKvA57/oB4aRH8RP238tssq5e2jjEoh4nu46TtRgzdLy9XX5nam9NbdIwlrfqH2i9+rXRovo9v3nZ",
+	"lYP8mcel3oEw3GhCudgcGBb4J8E/9R0xgnbFMLGI0Sif86GUyecbxq40J5czDqFEaM/x8gOfhjyTUMru",
+	"6K4zIQEo/Vws8skCJWydgWbcE7FQuE7dPo6snsL3UhhR+P2OQ+t+B8LyZpmwzG5ecCjbeK66arjMnKiB",
+	"64cEiPBq3MOyBCSnmG3kyZL13GV/sRw8U2ZkKQFLnsWraKDEbg+47iIbOw7nQtN+1d31DrVqJktGDIsL",
+	"0wzlUhlVD+4SpU7W/14lVyflEtibl3OH70M0mF7ZZTm43EnnmEGjdEnTIAON1LQw7gkNQneOoEhgPacZ",
+	"pnaqFTm6cImbWbrwiYNS4QRoQnOWk85CcXhxJmcmEj9n0zpXgHhrLaL1doFwJmTpRLYWaFgkSycytM5+",
+	"0gMvD6BGdSrnXSw7v5tkiBlMn0OXgIiaZH3yMCQcps6lW+QAhgRogueQ+GTbxL6KMJ/ogeBljbG3RwIw",
+	"y0wI9kTddYmtXGOtbJOybJe3wuZSmbLo1aKKh9Vsj5VsY47SDiDm1iWFXUgKW6eUNGqp5httF/cZLmx7",
+	"bmhJaujxaujnofa9KGw6Ui1oTZhr7GHs61E1dsQ3NOGomrtil7TJqJY2tlTLeVe18oPGcsIlpYELqvEW",
+	"1/0tKUmbKyxrLBSbr7RrLOJbXE23qjdONpVlrhbWtC4qTV1YY7qaL9ZfVSu15ks4Vk3FNnN1oqvmAjj5",
+	"KjSG4jZanZmqUvHQpMYx7njdY6qgSX+buaQKPI1zQ54FejAmPIMNbg1qDIoC6i66aGTjXpJvvS7bo+6x",
+	"C1DkqVKPgELBaMJeaPkRfM7M8eGR5PVCQr0U8AKtivaAh3SW6G6qM5E/gS3x4iLevJ4m0AoH8oiqqaRV",
+	"FFK6ek5s1vjs09m0ID2YPUp2nzix+cUFD/WbK3cvpYEGKjmLg6QwR/7P0HeS5+qVzM4jp89KtSK7tCen",
+	"oNCSkAulkbac5cQ3YfsxhYkoxh9Hl9W2y6KIeCdGeAiY1MwTaczQVW5RSmMGhj62iJL2KSzOrxpXtJnu",
+	"8dr3MayoA3Jg6M9lLSyDeMXEIxlPxCgwmFkWITZycQhxb3S2Nxad0RMBCntziDUpP+db64omEsK9FAPr",
+	"hkDswkDZi4m+a3+nAUvdrHwvIpE4/1HkepU2E/E/DWtKSSM505IxV5ProUhav+kEBVG+XDwHdG1EnyZK",
+	"FC9PcgrZ72lZi8urxZTPXCLjOIjjIwDI0hHl6TW6Sii5MX7bBJU7msqdvaaZCmBhV9WhN4pben9neTfr",
+	"8QaU592wI0usme+E8zsMNcn3QdVJaEMFLZTflof1z9+7myu68A4OQh6fyosjYhfue5lFAtFh1LdFN+ar",
+	"aDDB+4yAvAGa+o4X8kjWe949jxHWtdtviXU2rt1+q5b2D89av/u8O7eoGeQEwaCKBnjGRIgBeThl/3Fw",
+	"yP4TzIYD7nDmMrislyXEJ1MLgyqKfh/9NvrkMhPh7nnCubCr+BbEilq1ERikOiAuV6GDM7H5Lq/bb93Z",
+	"qaLrd1rdzSp6l/2HiUXvwD82fsT/TkuOJCFGrstNHJBDENDL9XveZiPpNUxHyCUEYhI9/uk8ts8bjgZ1",
+	"9C4PT+QW/06jXRUqeKfRrN/zZONTuDgAP+lFMg7DKa+O6HgjamADDNEgFgYIJ6dKjc4bzhFxiRX61HMs",
+	"1b1RknBQWkaCS9RpIKYpM4YR0jvUDyHfxcKuiyzihT7jVvsODfa5E8RyHc+xgksomAfQJTZgkg9ewgeD",
+	"YRzUVYH4zyQda0Mpn3JcVD6FA80aE2s/uOfxwAflluIqxATq1OkfKOG7tLs8G96nZdJUkUWnjnhJ8s0w",
+	"pHrPC5P3s8/kQJdVyYCQtVnQKToTJcWQ8MYbt/CEBPU33kB/QYTL6R0cWNi9hgPwPiUF3QEjeEKUJ6Jv",
+	"7tW0sDJQ+hSHYz7+ZzPisy9gyyZz64hpEfxHvmMQLRHTG31ksRF8a0m5adjfbY8kiQWgRoO6orSu17Qa",
+	"j0KASFUpA3sVMhbU3ASI3IFQij2P+sQW7wU3HHvldUA9FFF0gnSvCXhFDUiRBZgPUfk5YBGaBeAADVqN",
+	"Zq/W2IbCj9v9TjetFCleDMKM8mZzOgV43ZLkiyoawLRBlbEWTqzQmUAJIR8wkuUeO0cKh1V0MHZcwqsx",
+	"gqTA1mMouecN1BDuQR3Jv6F4UokGUUf/aUZDojcsB9fJnM6QT6bUDxFGU58OXTLhrM11LOIFcLmKOuo7",
+	"U2yNSa0FJelnvivYXNC/cuXg4KCO4XGd+ntXxNzgys0b167funMd5jBh0wmhlB4c5Eq18oD4AeeHzXqD",
+	"D6FT4uGpU+lX2vVGvV0BdWEMV6vaRQt+mFKT8HYN+ENiYhVR1k7AxayrSiNzwN8IO26QmGAZvj/gLAZ9",
+	"IPCDPrjnfVCr1eD/2eNmXdyyH6CBZm5lF6Zmb01/EAbX9IecxZW/B7XqiSLzARroNlg222yEZU90Kyz7",
+	"RTPDivXb9SX49AelBRSr6tPE3JT/WRpt9Seq1VZ/ko2yh/126qKGmnpDXE4YZ1I78QM00K28IL2YzbzJ",
+	"o5ydN3miWLmS3xRLb/KbZupNfh2BNQf231XgjfcwY0baps32YFgpbxAWa27WE4lLLikvHLjOE8tJAhXF",
+	"gpxsUrPzJr+qNuTkR82InPyqWZGTX41mZLHxrTowSGyFzgM9kXJKfFWp+KAsvYKvtV1/hXv9AzRQTNZw",
+	"nlKbtVi4V2dChOPtcaCytUc+nRTKu/BmkHfZ6jmjN7ykwOotn2XN3pnfVbt3smeD4Tt5lli+019U03fy",
+	"q+EnzfidfZli/RbAajbqXEvxnZDAnQOXuY+9AOskCGZytqDBTg7qh9lQbnqU7M1sKoetsXubJ3BBAYA3",
+	"3khqEOuFB/so9GeACGlb1WyqSCSqpSVXS4sxMlGA0Wr9nvdevh6reJe479MCbUz/8Nk3KRbeA0OtwCrP",
+	"fBaTPfVtOx6iU54HJEzPUjoRpmWLzpi6iAPEiV2INn8GJt0tKcgtPplM4Ar2CShuqg85AO2ryrfMNAfl",
+	"2AUccmwqCkgYigQvxf6+wQPORHnCy3WJP273nIPstSMFRoYh0WdPhn5Im55IH6si8pBxdOFf1RnFBNtE",
+	"1jhkkOcvuOftJKuFsp5fIlq2Gg0uojFxFNkzHw/dOReU6JT4AIEbdqUvaheoaRGJyftNunILKUa62Q5H",
+	"muPe8RR9SpYytkER4gXR9XLeG1B3jpfvPo6fIu1OVVsiqXXDW7mC2hWy1eyQ3manZm/jRq2ztbVZGzY3",
+	"2zVrq7Hd3mpa7R7u5souqiWUZfFg7o/QivZWyOYm2W50N2ujxtCudYjVrm13R1u11vZo1B22WvawM9Kq",
+	"NvYrHWvYGTWt7Vp7e9OudZoNu4atrl0b4Va7NbRbeDTsVdTipxWrhYfbHbtTG46wW+v0Nrs13MG9Wmfb",
+	"2m43NnEDb3cqabHQZqfb2up0u9mKmhWwA9FZuEtHu4FSJFbFWFoFLxUFMhXQ0UZ5GdgplBSBkDx+F0HN",
+	"eC5EJzjLtKJqVvKIW7ITVBZxrtoiSattXRk2Njc3t7caNas73Kp1SHu7hnvdXq0xam4NrW4Dt61RJYvi",
+	"JRtEqShutvCw1+u1ar3trW6tMxpu1nDPatS2u41Oc6thNTsthuJMtV5GXyt0cTI0XVjQx0m6KX2S9Frg",
+	"LqDUkAh7AIcWV8vZJlqNxqqsQJydEm6gEoOxsKceh6qW8KkkOnDjbnOr3231mx2uA4tcP2UEtEdopP0U",
+	"KkmfMXvU7Xbs7rDWadidWqfX2awNh71ebbhtD5tda3truNVIcgj1FTW9u3KodGDjY5ptpWWaeKshZajS",
+	"EP9XM/yP/L90w0vyMRjb3W4DS3BfhVm5qzOrNAek0txutxq9kVVrtra2ap3t3mYN461Rbatljyx7e9Ro",
+	"D5tKqa1+ZafRrDeVklv9yk7F2D5tMy3mBSWBsxXRKr1WvqgXb6lmLLPK+7QJI6gMHDvURmcoOJNKmeGL",
+	"5STN31ZU7zWbYFmpVBccAbWHX6fVb2wl3fmI0r+vUWu18v37BEU1rB5ukBapdUYNUutY7V5tG7e3a13c",
+	"tdu4N2qOmvoRSHuO6Cuq2ZGVynfSkfDVj5dImmus2oEwOWjd3EFbvhnhqleGctC27PaoaXVbtU3MsEca",
+	"w1oPd9u1xnBz2LQbVhc3m5XCPoSL+wmaxrzq9SSOlrETNbHrSL+lFmYoC4HRyafsrq1FV4dfeqZJyeV4",
+	"5U1sJ1cvm9JePOVt6g8d2yYen9FZPCNprwsTuosn5Joes4nNJfbGhP67lN6EEEqYtNTbDN2pD6uV7jIA",
+	"vCHCu67Ltv7dZWCotk8Dgkw4NDQ0wF7WOaUYET9VK5tHJ6/eTYqdIWAcP6lott77bEdKRTDIMiPhgopt",
+	"Scl0uk+8S4FwYBYpqGp1t77MsQIXQzgmc8TUwCTPBN32nT3Hg3d47rwvupVNRWSXVCNdgh+Q4J5XbI4S",
+	"VgARviJqLTLdd6BFKQ940TNlabG/BAkHWCj3WnqEMGcPeCjFAH0ARv+cCRxETxLk7NyDpFYam5rNKmDs",
+	"wvbJAXLCflK2xcLQsEHUwecJGUgsJouwscUyyUvgOmH3jC1HvylNfegGf6pToBwmarzJ/YFSNEIDccEB",
+	"3ADfqgtqTFwbKs7om8WilBNDRh9aJjO9jI4SmI+AzQTKJyVl59j7r7sBqUvL0zt4j7uqdoJ9bqMVvnaP",
+	"PAwHkh3LGn7cPJJQwshxeceEGeTnO4oZp46uY2uc4t2iE8KI0CJVhN2ACueRRw4Q9YSDT1KtwVrhOkEq",
+	"TwXgbJGuPQhz0k/Xbc+dZ4+Xs3zBeYet8bMZgXtR+JRENE96/a2WdHB4WF1mkySQtQZJcFVtH5g2nh1R",
+	"HwXkARHFTk17TQKS0t0uFbCTy/tQw3a6EK4lY3gyETyLP+9gTAPC6X3AuYkT8FPg89i3oo9hM0TaQ/o5",
+	"WppaNnZGjydsrI6Ksr0S7LsO8a+CSXNIRtQXI9keB2UfwTM21vcJJkymp+LKTWfiMMlk4cBrcLQhDvCc",
+	"mj+PTde0plvU01QjQYc/uS8rhjJmwS7NqQg8VU0Ggt9lGih4qcUYQ6JCbvGcAWHddoGk+NKyKvLaDAm6",
+	"4pQO7BkGXle+uldrtgzLGVq5S41c+tKV7uxLGiGy3dmXtzxkurMvOXFBd/ZfVdSUxb2V8LZg6V9XDguN",
+	"FcZe72CkkIv+ITqB64cJoE+13u/Zxu/pHaNraZlTtLR6phcmLuh0npYm1goSv14lK9cwfllVS+uofR7l",
+	"aSlV5m3suDOfLK3EZJu764rMXXPQG9rgdBg/AV9I2qgnFxjxFVNeoA2R7IWlaiyKepLVV64M5zVOz1fe",
+	"5/89XEqFKdBgRJyTk8vBhRT0fPlkJuXx5Gk6kkKOqBnNdJ462hF1HpIQTzWqynX2SRqhZVPuZUPkocOm",
+	"XvcgHeBACYXCyCUhk6l4S1xnjykIg2bryhZc+4Nm6/9vvb0Fl7ouje6RVBh9c57USCmVSTPNjwRAlshF",
+	"rsou03yzeq9PneeA6DHF4TjlMkn2qW7mVzlFNo5Zz8ZYtq9ZgfhQfg5ue0QrOP66ecISFpi0ghzP2/mB",
+	"8ZLbnnJKQc1VaG85dhI/TWwhglTjJ8vyk/dt1a+3JmbCeyyWcpDzsIrS454/5gvEa92x+cdj8sM5JqLd",
+	"9rKHpPRI8FizK67zgBSegR0RfN1qNBhxu9Tbk/aXqU8tEgRgCBIxvThk6g+Yh3Cwr9UjDsHAxFNljdR8",
+	"03lAPBIElXOrfPKDUkjeCKHikqqXJXIt3V/FiSAqtBrEU/GONYujr4ValWQcrgZnxD6BaAFCSU+cfHRa",
+	"4vnLyxATN7WpVJEE+ktznixyK0WjIKTTqePt1dEOcim20RC77LkPKRRBGtQPmSzhmNc0yhEaO3TOeigt",
+	"+VyN1CDojT24SHK7Q6CBOf/iHyLRLckib1FA2HwhlSbUwnNIJGiKCBai2wsplWcqpEVGUh6X9CGBgHho",
+	"FgdRheDngIyQMbH2iV1Nw17hTodcyKTcpeyn4IQBcUdoj132w3lfSeFHG9LxUE1TF65RG4ItoUmtCKhM",
+	"shhAFpGqRJLbnKY8X+bl6grS0KvCr7F83n31nsfDd7LV+5xQVu7jftR0HQ4zOKxJugnfzwBCYGXKyCBJ",
+	"Sx288UZf9fK8YpIyuivgElAwVvOMkm6jjTYCQtDgXfa+2s4oJP7gcpUNYUAvjjtmHw7lA4rjrEEYDCj1",
+	"5H0prLRpqVP6gPh19J7iXOGF5yEZbEpCqEzPYMuY35i4UwkdkZcLsAnoRKZq2GQK7bs8GSYqIkchtBZS",
+	"79JkH5mYxWmWjkb10pjx4uBT+AAm1N7zMBJR1sWh5QGPHx3OE79QdmUGZGMyWV91Q2VDzxk0R6OrmWSp",
+	"UKF4js9BPQ1kdqV7UImkVeXxEfVlC5QhDcccUF4VBQ7cSYr/E9nOaET8JJOUCfxAbGNIDfJs4Wk6GFOX",
+	"FHmS3gWGtITCrhVFo5JdMGpM+8wLmF1NcmEdAQuJtFtqM3hZl05R4ZczRZrcCkq1+7xfwVxSTlHu2Z+Z",
+	"Egc7tbdxbXT//e3DmvpnZ5U/m63DFewDq0gA8hpJL6M7NClTNYHbAnv5QnY80dKjcEQCs8Mgqc7CjSOi",
+	"XIqMqk1qjcjyH7Ikh1I+NCmeUYl+E38UfQbqwUtD+LIxchbFT6IvZETCy/hpfBQd1zMlBfpM72tohQRk",
+	"+wxe90Er3ySlILW0glL44LBa+NE3lSK88rtlJRP53UqxVPXDo+P4F+wL/wHUoq+hIOxZAgVozf88OgXD",
+	"5Mv4MYMG+5n95xGv3XkWH8WP4yfwv0fRs/hJdBIf1VH0Lxyg8VF0Gh9FJzyn+Bky156Nn5hedRZ9Hp0h",
+	"psjBrC+i51JzMwK6WQZovX5UCupOAmoZ1KJAWSwhwMxDAhP4QomYBeD9RLXpIojCBlX0K/4pDCA8wSc6",
+	"yX1RdwHpFNS0kp/WVahIfNr9FWTrpIJFUZByUaGJH6y3YQmTyc3p7IdpLLkL2WYhduneTKsSGCxTgUTR",
+	"EjhHF4SU6htqcYqf3Gc3B5Phi2/pMZUBQjBOOuxFwn09SQK+AuY38fLyevX0wNMcL8XBItLDn1p88vEF",
+	"b6bBUGuoj6C8VQs+y7/3PTUSC6xEXHRR0MFeq0TBqYtz7ORXfdtUXFtoWcp0oQIe3j/8vwEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -36,6 +36,33 @@ func (e AppointmentResultType) Valid() bool {
 	}
 }
 
+// Defines values for DirectionStatus.
+const (
+	DirectionStatusBooked    DirectionStatus = "Booked"
+	DirectionStatusCancelled DirectionStatus = "Cancelled"
+	DirectionStatusCompleted DirectionStatus = "Completed"
+	DirectionStatusExpired   DirectionStatus = "Expired"
+	DirectionStatusNotBooked DirectionStatus = "NotBooked"
+)
+
+// Valid indicates whether the value is a known member of the DirectionStatus enum.
+func (e DirectionStatus) Valid() bool {
+	switch e {
+	case DirectionStatusBooked:
+		return true
+	case DirectionStatusCancelled:
+		return true
+	case DirectionStatusCompleted:
+		return true
+	case DirectionStatusExpired:
+		return true
+	case DirectionStatusNotBooked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorType.
 const (
 	ErrorTypeError      ErrorType = "Error"
@@ -111,6 +138,24 @@ func (e Mender) Valid() bool {
 	}
 }
 
+// Defines values for PatientDirectionType.
+const (
+	PatientDirectionTypeConsult    PatientDirectionType = "Consult"
+	PatientDirectionTypeLaboratory PatientDirectionType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the PatientDirectionType enum.
+func (e PatientDirectionType) Valid() bool {
+	switch e {
+	case PatientDirectionTypeConsult:
+		return true
+	case PatientDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Rule.
 const (
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
@@ -120,6 +165,7 @@ const (
 	RuleBodyTooLarge             Rule = "body_too_large"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
+	RuleDirectionAbsent          Rule = "direction_absent"
 	RuleDirectionAlreadyBooked   Rule = "direction_already_booked"
 	RuleDirectionLpuMismatch     Rule = "direction_lpu_mismatch"
 	RuleDirectionNotFound        Rule = "direction_not_found"
@@ -186,6 +232,8 @@ func (e Rule) Valid() bool {
 	case RuleComplexSlotFailed:
 		return true
 	case RuleDatabaseUnavailable:
+		return true
+	case RuleDirectionAbsent:
 		return true
 	case RuleDirectionAlreadyBooked:
 		return true
@@ -354,6 +402,24 @@ func (e RuleEntryType) Valid() bool {
 	}
 }
 
+// Defines values for ListDirectionsParamsType.
+const (
+	ListDirectionsParamsTypeConsult    ListDirectionsParamsType = "Consult"
+	ListDirectionsParamsTypeLaboratory ListDirectionsParamsType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the ListDirectionsParamsType enum.
+func (e ListDirectionsParamsType) Valid() bool {
+	switch e {
+	case ListDirectionsParamsTypeConsult:
+		return true
+	case ListDirectionsParamsTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // AppointmentRequest What to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
 	// Date When to visit (Дата записи). Required, and read, only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time (`2023-10-21T09:30:00`, read in the target institution's zone), or a date (`2023-10-21`: that day, without a time of day, today included). At most 366 days ahead.
@@ -455,6 +521,15 @@ type ConsultDirection struct {
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
+// Diagnosis A diagnosis, ICD-10 (МКБ).
+type Diagnosis struct {
+	// Code Its code.
+	Code string `json:"code"`
+
+	// Name In words.
+	Name string `json:"name"`
+}
+
 // DirectionAppointment The appointment (запись на прием) of a referral.
 type DirectionAppointment struct {
 	// GUID Its guid.
@@ -468,6 +543,33 @@ type DirectionAppointment struct {
 
 	// CreateTime When it was booked.
 	CreateTime time.Time `json:"createTime"`
+}
+
+// DirectionPage A page of the patient's referrals.
+type DirectionPage struct {
+	// Items The referrals, newest first.
+	Items []PatientDirection `json:"items"`
+
+	// Next The `cursor` of the next page; `null`: there is none.
+	Next *string `json:"next"`
+}
+
+// DirectionStatus The status of a referral; `GET /directions` says when it is which.
+type DirectionStatus string
+
+// DirectionVisit The appointment (запись на прием) of a referral, in the zone of the institution that it is in.
+type DirectionVisit struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// LpuGUID The institution that the visit is in.
+	LpuGUID openapi_types.UUID `json:"lpuGuid"`
+
+	// Start When the visit begins.
+	Start time.Time `json:"start"`
+
+	// End When it ends.
+	End time.Time `json:"end"`
 }
 
 // Error The one shape of every answer that is not 2xx.
@@ -581,8 +683,65 @@ type LaboratoryDirection struct {
 // LaboratoryDirectionType Its type.
 type LaboratoryDirectionType string
 
+// LpuName An institution (ЛПУ).
+type LpuName struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Name Its name.
+	Name string `json:"name"`
+}
+
 // Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
 type Mender string
+
+// PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
+type PatientDirection struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Type Its type (Тип направления): a consultation or an examination.
+	Type PatientDirectionType `json:"type"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
+
+	// Status Its status at this moment.
+	Status DirectionStatus `json:"status"`
+
+	// Date Its date (дата направления), as that day's midnight.
+	Date time.Time `json:"date"`
+
+	// DateCreate When it was written.
+	DateCreate time.Time `json:"dateCreate"`
+
+	// DateEnd The last day that it is valid on, as that day's midnight.
+	DateEnd time.Time `json:"dateEnd"`
+
+	// Urgent It is urgent.
+	Urgent bool `json:"urgent"`
+
+	// HolderLpuGUID The institution that holds it; `LpuFromGuid` when booking by it.
+	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+
+	// LpuFrom The institution that referred.
+	LpuFrom LpuName `json:"lpuFrom"`
+
+	// LpuTo The institution referred to; `null`: any.
+	LpuTo *LpuName `json:"lpuTo"`
+
+	// Speciality The speciality referred to; of an examination mostly empty.
+	Speciality Speciality `json:"speciality"`
+
+	// Diagnosis The diagnosis.
+	Diagnosis Diagnosis `json:"diagnosis"`
+
+	// Appointment Its appointment; `null`: it has none.
+	Appointment *DirectionVisit `json:"appointment"`
+}
+
+// PatientDirectionType Its type (Тип направления): a consultation or an examination.
+type PatientDirectionType string
 
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
@@ -632,11 +791,32 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
+// Speciality A medical speciality (специальность).
+type Speciality struct {
+	// Code Its code.
+	Code string `json:"code"`
+
+	// Name Its name.
+	Name string `json:"name"`
+}
+
+// Cursor defines model for Cursor.
+type Cursor = string
+
+// DirectionGUID defines model for DirectionGuid.
+type DirectionGUID = openapi_types.UUID
+
+// Limit defines model for Limit.
+type Limit = int32
+
 // BadRequest The one shape of every answer that is not 2xx.
 type BadRequest = Error
 
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
+
+// DirectionAbsent The one shape of every answer that is not 2xx.
+type DirectionAbsent = Error
 
 // Failure The one shape of every answer that is not 2xx.
 type Failure = Error
@@ -662,6 +842,9 @@ type NotFound = Error
 // NotReady The one shape of every answer that is not 2xx.
 type NotReady = Error
 
+// OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
+type OneDirection = PatientDirection
+
 // ParameterInvalid The one shape of every answer that is not 2xx.
 type ParameterInvalid = Error
 
@@ -673,6 +856,30 @@ type TokenRefused = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
+
+// ListDirectionsParams defines parameters for ListDirections.
+type ListDirectionsParams struct {
+	// Type Only referrals of this type (Тип направления).
+	Type *ListDirectionsParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Status Only referrals of these statuses; repeat the parameter for several.
+	Status *[]DirectionStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// DateFrom Only referrals whose `date` is this day or later.
+	DateFrom *openapi_types.Date `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Only referrals whose `date` is this day or earlier; not before `dateFrom`.
+	DateTo *openapi_types.Date `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+
+	// Limit At most so many items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before; without it, the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDirectionsParamsType defines parameters for ListDirections.
+type ListDirectionsParamsType string
 
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
@@ -819,6 +1026,40 @@ type ClientInterface interface {
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
 	CreateAppointment(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDirections The patient's referrals (Получение направлений пациента)
+	//
+	// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
+	// in the target institution is the same referral.
+	//
+	// `holderLpuGuid` is what booking by the referral wants as `LpuFromGuid`.
+	//
+	// | `status` | when; the first that applies |
+	// |---|---|
+	// | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
+	// | `Completed` | Its appointment has ended. |
+	// | `Booked` | It has an appointment. |
+	// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+	// | `NotBooked` | Else. |
+	//
+	// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
+	//
+	// Corresponds with GET /directions (the `ListDirections` operationId).
+	ListDirections(ctx context.Context, params *ListDirectionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDirectionByNumber One referral by its number (Получение направления по номеру)
+	//
+	// The referral of the token's person with this number on paper, as `GET /directions` lists it; of several the newest. Another person's is answered like one that does not exist. Encode what is not a letter or a digit: `12/7` is `12%2F7`.
+	//
+	// Corresponds with GET /directions/by-number/{number} (the `GetDirectionByNumber` operationId).
+	GetDirectionByNumber(ctx context.Context, number string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDirection One referral by its guid (Получение направления)
+	//
+	// The referral of the token's person with this guid, as `GET /directions` lists it. Another person's is answered like one that does not exist.
+	//
+	// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
+	GetDirection(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLiveness The process runs
 	//
 	// Answers 200 as long as the process can answer at all. It asks nothing of the database.
@@ -934,6 +1175,70 @@ func (c *Client) CreateAppointment(ctx context.Context, body CreateAppointmentJS
 	return c.Client.Do(req)
 }
 
+// ListDirections The patient's referrals (Получение направлений пациента)
+//
+// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
+// in the target institution is the same referral.
+//
+// `holderLpuGuid` is what booking by the referral wants as `LpuFromGuid`.
+//
+// | `status` | when; the first that applies |
+// |---|---|
+// | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
+// | `Completed` | Its appointment has ended. |
+// | `Booked` | It has an appointment. |
+// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+// | `NotBooked` | Else. |
+//
+// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
+//
+// Corresponds with GET /directions (the `ListDirections` operationId).
+func (c *Client) ListDirections(ctx context.Context, params *ListDirectionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDirectionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDirectionByNumber One referral by its number (Получение направления по номеру)
+//
+// The referral of the token's person with this number on paper, as `GET /directions` lists it; of several the newest. Another person's is answered like one that does not exist. Encode what is not a letter or a digit: `12/7` is `12%2F7`.
+//
+// Corresponds with GET /directions/by-number/{number} (the `GetDirectionByNumber` operationId).
+func (c *Client) GetDirectionByNumber(ctx context.Context, number string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDirectionByNumberRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDirection One referral by its guid (Получение направления)
+//
+// The referral of the token's person with this guid, as `GET /directions` lists it. Another person's is answered like one that does not exist.
+//
+// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
+func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDirectionRequest(c.Server, directionGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetLiveness The process runs
 //
 // Answers 200 as long as the process can answer at all. It asks nothing of the database.
@@ -1032,6 +1337,188 @@ func NewCreateAppointmentRequestWithBody(server string, contentType string, body
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListDirectionsRequest constructs an http.Request for the ListDirections method
+func NewListDirectionsRequest(server string, params *ListDirectionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DateFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateFrom", *params.DateFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DateTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateTo", *params.DateTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDirectionByNumberRequest constructs an http.Request for the GetDirectionByNumber method
+func NewGetDirectionByNumberRequest(server string, number string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directions/by-number/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDirectionRequest constructs an http.Request for the GetDirection method
+func NewGetDirectionRequest(server string, directionGUID DirectionGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directionGuid", directionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1250,6 +1737,46 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
 	CreateAppointmentWithResponse(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error)
 
+	// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
+	//
+	// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
+	// in the target institution is the same referral.
+	//
+	// `holderLpuGuid` is what booking by the referral wants as `LpuFromGuid`.
+	//
+	// | `status` | when; the first that applies |
+	// |---|---|
+	// | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
+	// | `Completed` | Its appointment has ended. |
+	// | `Booked` | It has an appointment. |
+	// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+	// | `NotBooked` | Else. |
+	//
+	// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directions (the `ListDirections` operationId).
+	ListDirectionsWithResponse(ctx context.Context, params *ListDirectionsParams, reqEditors ...RequestEditorFn) (*ListDirectionsResponse, error)
+
+	// GetDirectionByNumberWithResponse One referral by its number (Получение направления по номеру)
+	//
+	// The referral of the token's person with this number on paper, as `GET /directions` lists it; of several the newest. Another person's is answered like one that does not exist. Encode what is not a letter or a digit: `12/7` is `12%2F7`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directions/by-number/{number} (the `GetDirectionByNumber` operationId).
+	GetDirectionByNumberWithResponse(ctx context.Context, number string, reqEditors ...RequestEditorFn) (*GetDirectionByNumberResponse, error)
+
+	// GetDirectionWithResponse One referral by its guid (Получение направления)
+	//
+	// The referral of the token's person with this guid, as `GET /directions` lists it. Another person's is answered like one that does not exist.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
+	GetDirectionWithResponse(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*GetDirectionResponse, error)
+
 	// GetLivenessWithResponse The process runs
 	//
 	// Answers 200 as long as the process can answer at all. It asks nothing of the database.
@@ -1445,6 +1972,394 @@ func (r CreateAppointmentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateAppointmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDirectionsResponse200Headers the declared response headers of an HTTP 200 response for ListDirections
+type ListDirectionsResponse200Headers struct {
+	XRequestID string
+}
+
+// ListDirectionsResponse400Headers the declared response headers of an HTTP 400 response for ListDirections
+type ListDirectionsResponse400Headers struct {
+	XRequestID string
+}
+
+// ListDirectionsResponse403Headers the declared response headers of an HTTP 403 response for ListDirections
+type ListDirectionsResponse403Headers struct {
+	XRequestID string
+}
+
+// ListDirectionsResponse405Headers the declared response headers of an HTTP 405 response for ListDirections
+type ListDirectionsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListDirectionsResponse500Headers the declared response headers of an HTTP 500 response for ListDirections
+type ListDirectionsResponse500Headers struct {
+	XRequestID string
+}
+
+// ListDirectionsResponse503Headers the declared response headers of an HTTP 503 response for ListDirections
+type ListDirectionsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListDirectionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DirectionPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDirectionsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListDirectionsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListDirectionsResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListDirectionsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListDirectionsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListDirectionsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDirectionsResponse) GetJSON200() *DirectionPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListDirectionsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListDirectionsResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListDirectionsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListDirectionsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListDirectionsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDirectionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDirectionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDirectionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDirectionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDirectionByNumberResponse200Headers the declared response headers of an HTTP 200 response for GetDirectionByNumber
+type GetDirectionByNumberResponse200Headers struct {
+	XRequestID string
+}
+
+// GetDirectionByNumberResponse400Headers the declared response headers of an HTTP 400 response for GetDirectionByNumber
+type GetDirectionByNumberResponse400Headers struct {
+	XRequestID string
+}
+
+// GetDirectionByNumberResponse403Headers the declared response headers of an HTTP 403 response for GetDirectionByNumber
+type GetDirectionByNumberResponse403Headers struct {
+	XRequestID string
+}
+
+// GetDirectionByNumberResponse404Headers the declared response headers of an HTTP 404 response for GetDirectionByNumber
+type GetDirectionByNumberResponse404Headers struct {
+	XRequestID string
+}
+
+// GetDirectionByNumberResponse405Headers the declared response headers of an HTTP 405 response for GetDirectionByNumber
+type GetDirectionByNumberResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetDirectionByNumberResponse500Headers the declared response headers of an HTTP 500 response for GetDirectionByNumber
+type GetDirectionByNumberResponse500Headers struct {
+	XRequestID string
+}
+
+// GetDirectionByNumberResponse503Headers the declared response headers of an HTTP 503 response for GetDirectionByNumber
+type GetDirectionByNumberResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetDirectionByNumberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OneDirection
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *DirectionAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDirectionByNumberResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetDirectionByNumberResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetDirectionByNumberResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetDirectionByNumberResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetDirectionByNumberResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetDirectionByNumberResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetDirectionByNumberResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDirectionByNumberResponse) GetJSON200() *OneDirection {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetDirectionByNumberResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetDirectionByNumberResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetDirectionByNumberResponse) GetJSON404() *DirectionAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetDirectionByNumberResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetDirectionByNumberResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetDirectionByNumberResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDirectionByNumberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDirectionByNumberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDirectionByNumberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDirectionByNumberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDirectionResponse200Headers the declared response headers of an HTTP 200 response for GetDirection
+type GetDirectionResponse200Headers struct {
+	XRequestID string
+}
+
+// GetDirectionResponse400Headers the declared response headers of an HTTP 400 response for GetDirection
+type GetDirectionResponse400Headers struct {
+	XRequestID string
+}
+
+// GetDirectionResponse403Headers the declared response headers of an HTTP 403 response for GetDirection
+type GetDirectionResponse403Headers struct {
+	XRequestID string
+}
+
+// GetDirectionResponse404Headers the declared response headers of an HTTP 404 response for GetDirection
+type GetDirectionResponse404Headers struct {
+	XRequestID string
+}
+
+// GetDirectionResponse405Headers the declared response headers of an HTTP 405 response for GetDirection
+type GetDirectionResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetDirectionResponse500Headers the declared response headers of an HTTP 500 response for GetDirection
+type GetDirectionResponse500Headers struct {
+	XRequestID string
+}
+
+// GetDirectionResponse503Headers the declared response headers of an HTTP 503 response for GetDirection
+type GetDirectionResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetDirectionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OneDirection
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *DirectionAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDirectionResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetDirectionResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetDirectionResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetDirectionResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetDirectionResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetDirectionResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetDirectionResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDirectionResponse) GetJSON200() *OneDirection {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetDirectionResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetDirectionResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetDirectionResponse) GetJSON404() *DirectionAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetDirectionResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetDirectionResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetDirectionResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDirectionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDirectionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDirectionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDirectionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1828,6 +2743,64 @@ func (c *ClientWithResponses) CreateAppointmentWithResponse(ctx context.Context,
 	return ParseCreateAppointmentResponse(rsp)
 }
 
+// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
+//
+// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
+// in the target institution is the same referral.
+//
+// `holderLpuGuid` is what booking by the referral wants as `LpuFromGuid`.
+//
+// | `status` | when; the first that applies |
+// |---|---|
+// | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
+// | `Completed` | Its appointment has ended. |
+// | `Booked` | It has an appointment. |
+// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+// | `NotBooked` | Else. |
+//
+// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directions (the `ListDirections` operationId).
+func (c *ClientWithResponses) ListDirectionsWithResponse(ctx context.Context, params *ListDirectionsParams, reqEditors ...RequestEditorFn) (*ListDirectionsResponse, error) {
+	rsp, err := c.ListDirections(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDirectionsResponse(rsp)
+}
+
+// GetDirectionByNumberWithResponse One referral by its number (Получение направления по номеру)
+//
+// The referral of the token's person with this number on paper, as `GET /directions` lists it; of several the newest. Another person's is answered like one that does not exist. Encode what is not a letter or a digit: `12/7` is `12%2F7`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directions/by-number/{number} (the `GetDirectionByNumber` operationId).
+func (c *ClientWithResponses) GetDirectionByNumberWithResponse(ctx context.Context, number string, reqEditors ...RequestEditorFn) (*GetDirectionByNumberResponse, error) {
+	rsp, err := c.GetDirectionByNumber(ctx, number, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDirectionByNumberResponse(rsp)
+}
+
+// GetDirectionWithResponse One referral by its guid (Получение направления)
+//
+// The referral of the token's person with this guid, as `GET /directions` lists it. Another person's is answered like one that does not exist.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
+func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*GetDirectionResponse, error) {
+	rsp, err := c.GetDirection(ctx, directionGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDirectionResponse(rsp)
+}
+
 // GetLivenessWithResponse The process runs
 //
 // Answers 200 as long as the process can answer at all. It asks nothing of the database.
@@ -2053,6 +3026,454 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateAppointmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDirectionsResponse parses an HTTP response from a ListDirectionsWithResponse call
+func ParseListDirectionsResponse(rsp *http.Response) (*ListDirectionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDirectionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DirectionPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDirectionsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListDirectionsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListDirectionsResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListDirectionsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListDirectionsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListDirectionsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDirectionByNumberResponse parses an HTTP response from a GetDirectionByNumberWithResponse call
+func ParseGetDirectionByNumberResponse(rsp *http.Response) (*GetDirectionByNumberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDirectionByNumberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OneDirection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest DirectionAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDirectionByNumberResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetDirectionByNumberResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetDirectionByNumberResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetDirectionByNumberResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetDirectionByNumberResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetDirectionByNumberResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetDirectionByNumberResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDirectionResponse parses an HTTP response from a GetDirectionWithResponse call
+func ParseGetDirectionResponse(rsp *http.Response) (*GetDirectionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDirectionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OneDirection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest DirectionAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDirectionResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetDirectionResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetDirectionResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetDirectionResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetDirectionResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetDirectionResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetDirectionResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

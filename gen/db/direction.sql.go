@@ -4,3 +4,176 @@
 // source: direction.sql
 
 package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const directionList = `-- name: DirectionList :many
+SELECT
+    d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
+    d.lpu_from_guid, source.name AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
+    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
+    state.status
+FROM mkab m
+JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+JOIN lpu holder ON holder.guid = d.lpu_guid
+JOIN lpu source ON source.guid = d.lpu_from_guid
+LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
+LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
+CROSS JOIN LATERAL (
+    SELECT (CASE
+        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
+        WHEN d.appointment_end_at <= $1::timestamptz THEN 'Completed'
+        WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
+        WHEN d.date_end < ($1::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
+        ELSE 'NotBooked'
+    END)::text AS status
+) state
+WHERE m.person_guid = $2
+    AND ($3::uuid IS NULL OR d.guid = $3)
+    AND ($4::text IS NULL OR d.number = $4)
+    AND ($5::text IS NULL OR d.type::text = $5)
+    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
+    AND ($7::date IS NULL OR d.date >= $7)
+    AND ($8::date IS NULL OR d.date <= $8)
+    AND ($9::timestamptz IS NULL
+        OR (d.created_at, d.guid, d.lpu_guid) < ($9, $10::uuid, $11::uuid))
+ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
+LIMIT $12
+`
+
+type DirectionListParams struct {
+	At           time.Time
+	PersonGuid   uuid.UUID
+	Guid         *uuid.UUID
+	Number       *string
+	Type         *string
+	Statuses     []string
+	DateFrom     *time.Time
+	DateTo       *time.Time
+	AfterAt      *time.Time
+	AfterGuid    *uuid.UUID
+	AfterLpuGuid *uuid.UUID
+	Most         int32
+}
+
+type DirectionListRow struct {
+	LpuGuid             uuid.UUID
+	Guid                uuid.UUID
+	Type                DirectionType
+	Number              string
+	Date                time.Time
+	DateEnd             time.Time
+	CreatedAt           time.Time
+	Urgent              bool
+	SpecialityCode      string
+	SpecialityName      string
+	MkbCode             string
+	MkbName             string
+	LpuFromGuid         uuid.UUID
+	LpuFromName         string
+	LpuToGuid           *uuid.UUID
+	LpuToName           *string
+	TimeZone            string
+	AppointmentGuid     *uuid.UUID
+	AppointmentLpuGuid  *uuid.UUID
+	AppointmentStartAt  *time.Time
+	AppointmentEndAt    *time.Time
+	AppointmentTimeZone *string
+	Status              string
+}
+
+// The referrals of a person over all institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. Rows
+// of one institution are joined, wherever it is; what the visit is needs no look into another, as it stands beside the claim.
+//
+//	SELECT
+//	    d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
+//	    d.lpu_from_guid, source.name AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
+//	    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
+//	    state.status
+//	FROM mkab m
+//	JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+//	JOIN lpu holder ON holder.guid = d.lpu_guid
+//	JOIN lpu source ON source.guid = d.lpu_from_guid
+//	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
+//	LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
+//	CROSS JOIN LATERAL (
+//	    SELECT (CASE
+//	        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
+//	        WHEN d.appointment_end_at <= $1::timestamptz THEN 'Completed'
+//	        WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
+//	        WHEN d.date_end < ($1::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
+//	        ELSE 'NotBooked'
+//	    END)::text AS status
+//	) state
+//	WHERE m.person_guid = $2
+//	    AND ($3::uuid IS NULL OR d.guid = $3)
+//	    AND ($4::text IS NULL OR d.number = $4)
+//	    AND ($5::text IS NULL OR d.type::text = $5)
+//	    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
+//	    AND ($7::date IS NULL OR d.date >= $7)
+//	    AND ($8::date IS NULL OR d.date <= $8)
+//	    AND ($9::timestamptz IS NULL
+//	        OR (d.created_at, d.guid, d.lpu_guid) < ($9, $10::uuid, $11::uuid))
+//	ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
+//	LIMIT $12
+func (q *Queries) DirectionList(ctx context.Context, arg DirectionListParams) ([]DirectionListRow, error) {
+	rows, err := q.db.Query(ctx, directionList,
+		arg.At,
+		arg.PersonGuid,
+		arg.Guid,
+		arg.Number,
+		arg.Type,
+		arg.Statuses,
+		arg.DateFrom,
+		arg.DateTo,
+		arg.AfterAt,
+		arg.AfterGuid,
+		arg.AfterLpuGuid,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DirectionListRow{}
+	for rows.Next() {
+		var i DirectionListRow
+		if err := rows.Scan(
+			&i.LpuGuid,
+			&i.Guid,
+			&i.Type,
+			&i.Number,
+			&i.Date,
+			&i.DateEnd,
+			&i.CreatedAt,
+			&i.Urgent,
+			&i.SpecialityCode,
+			&i.SpecialityName,
+			&i.MkbCode,
+			&i.MkbName,
+			&i.LpuFromGuid,
+			&i.LpuFromName,
+			&i.LpuToGuid,
+			&i.LpuToName,
+			&i.TimeZone,
+			&i.AppointmentGuid,
+			&i.AppointmentLpuGuid,
+			&i.AppointmentStartAt,
+			&i.AppointmentEndAt,
+			&i.AppointmentTimeZone,
+			&i.Status,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

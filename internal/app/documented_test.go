@@ -210,6 +210,10 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		END $$;
 		CREATE TRIGGER cut BEFORE INSERT ON direction FOR EACH ROW EXECUTE FUNCTION cut()`),
 
+	booking.DirectionAbsent: func(t *testing.T) answer {
+		sc := start(t).scene()
+		return sc.get(uuid.New(), "/directions/"+sc.direction.String())
+	},
 	booking.LpuAbsent: func(t *testing.T) answer {
 		sc := start(t).scene()
 		return sc.get(sc.person, "/rules?lpuGuid="+uuid.NewString())

@@ -21,6 +21,8 @@ type Store interface {
 	Create(ctx context.Context, appointment NewAppointment) (*HeldDirection, error)
 	// Settings reads what switches rules on and off: in an institution, or for the zero guid in the region.
 	Settings(ctx context.Context, lpu uuid.UUID) (*Settings, error)
+	// Directions reads a page of a person's referrals, newest first; now tells what has expired and what has ended.
+	Directions(ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time) ([]PatientDirection, error)
 }
 
 // MasterIndex is the region's master patient index (МИП). Person answers a *Refusal where the index does not know the person, holds no data, or

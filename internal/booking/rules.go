@@ -62,7 +62,8 @@ const (
 	AppointmentNotFound   Name = "appointment_not_found"
 	AppointmentNotLinked  Name = "appointment_not_linked"
 
-	LpuAbsent Name = "lpu_absent"
+	DirectionAbsent Name = "direction_absent"
+	LpuAbsent       Name = "lpu_absent"
 
 	RouteNotFound       Name = "route_not_found"
 	MethodNotAllowed    Name = "method_not_allowed"
@@ -554,6 +555,10 @@ var writeRules = []Rule{
 
 // What a path or a parameter names and nobody has, or somebody else. These answers are ours.
 var absentRules = []Rule{
+	{
+		Name: DirectionAbsent, Status: 404, Code: "4041", Type: TypeError, Mender: MenderClient,
+		Message: "Направление не найдено",
+	},
 	{
 		Name: LpuAbsent, Status: 404, Code: "4043", Type: TypeError, Mender: MenderClient,
 		Message: "Медицинская организация не найдена",

@@ -67,7 +67,7 @@ var documented = []struct {
 // own are the rules that the source does not have.
 var own = []Name{
 	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid,
-	LpuAbsent, RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
+	DirectionAbsent, LpuAbsent, RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
 }
 
 // Promise: each documented row is answered by a rule with its code, message code, type and message, to the letter, and every other rule is known

@@ -177,7 +177,7 @@ SELECT l.guid,
     pg_temp.demo_guid('0005', p.number), p.surname, p.name, p.patronymic,
     pg_temp.demo_today('Europe/Moscow') - p.age,
     p.sex, '000-000-000 ' || lpad(p.number::text, 2, '0'), p.disabled, p.pregnant,
-    (pg_temp.demo_today(l.time_zone) - 30 + time '09:00') AT TIME ZONE l.time_zone,
+    (pg_temp.demo_today(l.time_zone) - 60 + time '09:00') AT TIME ZONE l.time_zone,
     CASE WHEN (p.number, l.code) = (9, '1002') THEN (pg_temp.demo_today(l.time_zone) - 10 + time '09:00') AT TIME ZONE l.time_zone END
 FROM demo_person p
 CROSS JOIN unnest(p.cards) card
@@ -199,7 +199,8 @@ JOIN lpu l ON l.guid = m.lpu_guid AND l.code = '1001';
 -- Referrals -----------------------------------------------------------------------------------------------------------------------
 
 CREATE TEMPORARY TABLE demo_direction (
-    person int, number int, type direction_type, held_by text, lpu_from text, lpu_to text, speciality_code text, speciality_name text
+    person int, number int, type direction_type, held_by text, lpu_from text, lpu_to text, speciality_code text, speciality_name text,
+    days_ago int DEFAULT 3, withdrawn boolean DEFAULT false
 );
 -- Three for everybody,
 INSERT INTO demo_direction
@@ -219,21 +220,25 @@ INSERT INTO demo_direction VALUES
     ( 6, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
     ( 7, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
     ( 8, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия');
+INSERT INTO demo_direction VALUES
+    ( 1, 7, 'Laboratory', '1001', '1001', '1002', '',   '',             10, false), -- its visit was yesterday
+    ( 1, 8, 'Consult',    '1001', '1001', '1002', '27', 'Неврология',   40, false), -- has expired
+    ( 1, 9, 'Consult',    '1001', '1001', '1002', '81', 'Офтальмология', 5, true);
 
 INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, comment, speciality_code, speciality_name,
-    mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+    mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, cancelled_at)
 SELECT holder.guid, pg_temp.demo_guid('0007', d.person * 100000000::bigint + d.number),
     row_number() OVER (ORDER BY d.person, d.number),
     d.type, lpad((d.person * 1000 + d.number)::text, 11, '0'),
     day.issued, day.issued + 30, (day.issued + time '10:00') AT TIME ZONE holder.time_zone,
     m.guid, CASE d.type WHEN 'Laboratory' THEN 'Натощак' ELSE '' END, d.speciality_code, d.speciality_name, 'Z00.0', 'Общий медицинский осмотр',
-    source.guid, target.guid
+    source.guid, target.guid, CASE WHEN d.withdrawn THEN (day.issued + 1 + time '12:00') AT TIME ZONE holder.time_zone END
 FROM demo_direction d
 JOIN lpu holder ON holder.code = d.held_by
 JOIN lpu source ON source.code = d.lpu_from
 LEFT JOIN lpu target ON target.code = d.lpu_to
 JOIN mkab m ON m.lpu_guid = holder.guid AND m.person_guid = pg_temp.demo_guid('0005', d.person)
-CROSS JOIN LATERAL (SELECT pg_temp.demo_today(holder.time_zone) - 3 AS issued) day;
+CROSS JOIN LATERAL (SELECT pg_temp.demo_today(holder.time_zone) - d.days_ago AS issued) day;
 
 -- The two of the source's examples. The first was issued eight days before its visit, as in the source.
 INSERT INTO direction (lpu_guid, guid, id, type, number, accession_number, date, date_end, created_at, mkab_guid, comment,
@@ -253,17 +258,27 @@ CROSS JOIN LATERAL (SELECT pg_temp.demo_today(source.time_zone) - 1 AS issued) d
 -- Appointments --------------------------------------------------------------------------------------------------------------------
 
 -- They outlast the cell of example 1, and so do their claims.
-CREATE TEMPORARY TABLE demo_visit (number int, direction_guid uuid, copy_id bigint, slot_id bigint, cancelled boolean);
+-- One of them is over: it was out of schedule.
+CREATE TEMPORARY TABLE demo_visit (number int, direction_guid uuid, copy_id bigint, slot_id bigint, resource_guid uuid, cancelled boolean);
 INSERT INTO demo_visit VALUES
-    (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, true), -- it left the copy that example 1 is answered with
-    (2, pg_temp.demo_guid('0007', 200000001),     58383, 20914, false),
-    (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, false);
+    (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, NULL, true), -- it left the copy that example 1 is answered with
+    (2, pg_temp.demo_guid('0007', 200000001),     58383, 20914, NULL, false),
+    (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, NULL, false),
+    (4, pg_temp.demo_guid('0007', 100000007),     58381, NULL, pg_temp.demo_guid('0004', 5), false);
+
+CREATE TEMPORARY TABLE demo_time AS
+SELECT v.number, d.lpu_to_guid AS lpu_guid, coalesce(s.resource_guid, v.resource_guid) AS resource_guid,
+    coalesce(s.start_at, day.yesterday + interval '9 hours') AS start_at, coalesce(s.end_at, day.yesterday + interval '9 hours') AS end_at
+FROM demo_visit v
+JOIN direction d ON d.guid = v.direction_guid
+LEFT JOIN slot s ON s.lpu_guid = d.lpu_to_guid AND s.id = v.slot_id
+CROSS JOIN LATERAL (SELECT (pg_temp.demo_today('Europe/Moscow') - 1)::timestamp AT TIME ZONE 'Europe/Moscow' AS yesterday) day;
 
 UPDATE direction d
-SET appointment_guid = pg_temp.demo_guid('000a', v.number), appointment_lpu_guid = s.lpu_guid, appointment_start_at = s.start_at, appointment_end_at = s.end_at
+SET appointment_guid = pg_temp.demo_guid('000a', v.number), appointment_lpu_guid = t.lpu_guid, appointment_start_at = t.start_at, appointment_end_at = t.end_at
 FROM demo_visit v
-JOIN slot s ON s.id = v.slot_id
-WHERE d.guid = v.direction_guid AND NOT v.cancelled AND s.lpu_guid = d.lpu_to_guid;
+JOIN demo_time t ON t.number = v.number
+WHERE d.guid = v.direction_guid AND NOT v.cancelled;
 
 INSERT INTO direction (lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
     mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
@@ -276,17 +291,20 @@ JOIN direction d ON d.guid = v.direction_guid
 JOIN mkab here ON here.lpu_guid = d.lpu_guid AND here.guid = d.mkab_guid
 JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.person_guid;
 
-
+-- Booked yesterday morning, but what was out of schedule the day before.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, cancelled_at, updated_at)
-SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, s.resource_guid,
-    pg_temp.demo_guid('0003', 5), s.start_at, s.end_at, false, false, '', day.yesterday + interval '10 hours',
-    CASE WHEN v.cancelled THEN day.yesterday + interval '11 hours' END, day.yesterday + CASE WHEN v.cancelled THEN interval '11 hours' ELSE interval '10 hours' END
+    out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code)
+SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, t.resource_guid,
+    pg_temp.demo_guid('0003', 5), t.start_at, t.end_at, v.slot_id IS NULL, false, '', day.booked,
+    CASE WHEN v.cancelled THEN day.booked + interval '1 hour' ELSE day.booked END,
+    CASE WHEN v.cancelled THEN day.booked + interval '1 hour' END, CASE WHEN v.cancelled THEN 1 END
 FROM demo_visit v
+JOIN demo_time t ON t.number = v.number
 JOIN direction d ON d.guid = v.direction_guid AND d.copied_from_lpu_guid IS NOT NULL
 JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
-JOIN slot s ON s.lpu_guid = d.lpu_guid AND s.id = v.slot_id
-CROSS JOIN LATERAL (SELECT (pg_temp.demo_today('Europe/Moscow') - 1)::timestamp AT TIME ZONE 'Europe/Moscow' AS yesterday) day;
+CROSS JOIN LATERAL (
+    SELECT (pg_temp.demo_today('Europe/Moscow') - CASE WHEN v.slot_id IS NULL THEN 2 ELSE 1 END + time '10:00') AT TIME ZONE 'Europe/Moscow' AS booked
+) day;
 
 WITH occupied AS (
     INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
@@ -308,5 +326,5 @@ JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 WHERE a.cancelled_at IS NULL AND d.type = 'Consult';
 
-DROP TABLE demo_resource, demo_person, demo_direction, demo_visit;
+DROP TABLE demo_resource, demo_person, demo_direction, demo_visit, demo_time;
 DROP FUNCTION pg_temp.demo_guid, pg_temp.demo_today;

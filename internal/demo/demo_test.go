@@ -673,3 +673,27 @@ func dump(t *testing.T, pool *pgxpool.Pool) map[string]string {
 	}
 	return all
 }
+
+// Promise: the patient of the examples has a referral in every status, once the first example is booked.
+func TestDirectionsInEveryStatus(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	book(t, pool, noon, Patient, FirstExample)
+	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	for status, wants := range map[booking.DirectionStatus][]uuid.UUID{
+		booking.DirectionBooked:    {exampleDirection},
+		booking.DirectionCompleted: {numbered("0007", 100_000_007)},
+		booking.DirectionExpired:   {numbered("0007", 100_000_008)},
+		booking.DirectionCancelled: {numbered("0007", 100_000_009)},
+	} {
+		filter := booking.DirectionFilter{Statuses: []booking.DirectionStatus{status}}
+		found, _, err := service.Directions(t.Context(), booking.Patient{Person: Patient, Client: Client}, filter, booking.Page{Limit: 100})
+		require.NoError(t, err)
+		var guids []uuid.UUID
+		for _, direction := range found {
+			guids = append(guids, direction.Guid)
+		}
+		require.Equal(t, wants, guids, status)
+	}
+}

@@ -48,6 +48,9 @@ func TestContractIsComplete(t *testing.T) {
 			require.Len(t, operation.Tags, 1, name)
 			require.True(t, operation.Security != nil || len(doc.Security) > 0, "%s: no word on security", name)
 			require.Nil(t, operation.Responses.Default(), "%s: each answer has its own status", name)
+			for _, parameter := range operation.Parameters {
+				require.NotEmpty(t, parameter.Value.Description, "%s: %s", name, parameter.Value.Name)
+			}
 			for status, response := range operation.Responses.Map() {
 				where := name + " " + status
 				require.NotNil(t, response.Value.Headers["X-Request-Id"], where)
@@ -95,13 +98,20 @@ func TestContractIsBounded(t *testing.T) {
 		require.NotEmpty(t, schema.Value.Description, name)
 		check(name, schema)
 	}
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			for _, parameter := range operation.Parameters {
+				check(method+" "+path+" "+parameter.Value.Name, parameter.Value.Schema)
+			}
+		}
+	}
 	for name, header := range doc.Components.Headers {
 		require.NotEmpty(t, header.Value.Description, name)
 		check(name, header.Value.Schema)
 	}
 }
 
-// Promise: requests are written in PascalCase and answers in camelCase (the error in the vendor's lower case).
+// Promise: requests are written in PascalCase, answers and parameters in camelCase (the error in the vendor's lower case).
 func TestContractNames(t *testing.T) {
 	t.Parallel()
 	pascal, camel, lower := regexp.MustCompile(`^[A-Z][A-Za-z]*$`), regexp.MustCompile(`^[a-z][A-Za-z]*$`), regexp.MustCompile(`^[a-z_]+$`)
@@ -115,6 +125,15 @@ func TestContractNames(t *testing.T) {
 		}
 		for property := range schema.Value.Properties {
 			require.Regexp(t, convention, property, name)
+		}
+	}
+	for path, item := range contractDoc(t).Paths.Map() {
+		for _, operation := range item.Operations() {
+			for _, parameter := range operation.Parameters {
+				if parameter.Value.In != openapi3.ParameterInHeader {
+					require.Regexp(t, camel, parameter.Value.Name, path)
+				}
+			}
 		}
 	}
 }

@@ -67,6 +67,9 @@ func New(config Config) (http.Handler, error) {
 	engine.HandleMethodNotAllowed = true
 	// A path is right or unknown: a redirect would be an answer that the contract does not have.
 	engine.RedirectTrailingSlash = false
+	// A slash within a number is no separator. validate unescapes the parameters: gin would take a plus for a space.
+	engine.UseEscapedPath = true
+	engine.UnescapePathValues = false
 	engine.ContextWithFallback = true
 	engine.Use(s.observe, s.recover)
 	engine.NoRoute(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.RouteNotFound)) })
@@ -80,7 +83,7 @@ func New(config Config) (http.Handler, error) {
 		ResponseErrorHandlerFunc: s.refuse,
 	})
 	api.RegisterHandlersWithOptions(operations, strict, api.GinServerOptions{
-		ErrorHandler: func(c *gin.Context, err error, _ int) { s.refuse(c, err) },
+		ErrorHandler: func(c *gin.Context, err error, _ int) { s.refuseUnbound(c, err) },
 	})
 	return engine, nil
 }

@@ -53,8 +53,14 @@ func (s *server) readBody(c *gin.Context) {
 func (s *server) validate(c *gin.Context) {
 	route := s.contract.route(c)
 	params := make(map[string]string, len(c.Params))
-	for _, param := range c.Params {
-		params[param.Key] = param.Value
+	for i, param := range c.Params {
+		value, err := url.PathUnescape(param.Value)
+		if err != nil {
+			s.refuse(c, booking.InvalidField(param.Key, badCharacters).Because(err))
+			return
+		}
+		params[param.Key] = value
+		c.Params[i].Value = value // which the generated code reads
 	}
 	input := &openapi3filter.RequestValidationInput{Request: c.Request, PathParams: params, Route: route, Options: validation}
 	for _, parameter := range route.Operation.Parameters {
@@ -243,6 +249,9 @@ func problemOf(violation *openapi3.SchemaError) string {
 	if schema.Format == "uuid" && violation.SchemaField != "required" {
 		return "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
 	}
+	if schema.Format == "date" {
+		return "ожидается дата (2006-01-02)"
+	}
 	switch violation.SchemaField {
 	case "required":
 		return "обязательное поле не указано"
@@ -256,8 +265,12 @@ func problemOf(violation *openapi3.SchemaError) string {
 		return fmt.Sprintf("значение должно быть не больше %.0f", *schema.Max)
 	case "maxLength":
 		return fmt.Sprintf("длина должна быть не больше %d символов", *schema.MaxLength)
+	case "maxItems":
+		return fmt.Sprintf("значений должно быть не больше %d", *schema.MaxItems)
 	case "pattern":
 		return badCharacters
+	case "enum":
+		return "ожидается одно из значений: " + list(schema.Enum)
 	case "type", "format":
 		return problemOfType(schema, violation.SchemaField == "format")
 	default:
@@ -274,9 +287,20 @@ func problemOfType(schema *openapi3.Schema, outOfRange bool) string {
 		return wholeNumber
 	case schema.Type.Is("boolean"):
 		return "ожидается true или false"
+	case schema.Format == "date-time":
+		return "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"
 	default:
 		return "ожидается строка"
 	}
+}
+
+// list names values.
+func list(values []any) string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = fmt.Sprint(value)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // refuseUnbound answers what passed the validation and still does not fit the generated type: a whole number written as a fraction, such as 1.0.

@@ -1,0 +1,113 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+)
+
+const directionList = "directions"
+
+// ListDirections lists the patient's referrals.
+func (s *server) ListDirections(ctx context.Context, request api.ListDirectionsRequestObject) (api.ListDirectionsResponseObject, error) {
+	wanted, refusal := page(directionList, request.Params.Limit, request.Params.Cursor)
+	if refusal != nil {
+		return nil, refusal
+	}
+	filter, refusal := directionFilter(request.Params)
+	if refusal != nil {
+		return nil, refusal
+	}
+	found, position, err := s.booking.Directions(ctx, patient(ctx), filter, wanted)
+	if err != nil {
+		return nil, err
+	}
+	body := api.DirectionPage{Items: make([]api.PatientDirection, len(found))}
+	for i := range found {
+		body.Items[i] = patientDirection(&found[i])
+	}
+	if body.Next, err = next(directionList, position); err != nil {
+		return nil, err
+	}
+	return api.ListDirections200JSONResponse{
+		Body:    body,
+		Headers: api.ListDirections200ResponseHeaders{XRequestID: requestID(ctx).String()},
+	}, nil
+}
+
+// GetDirection gives one referral by its guid.
+func (s *server) GetDirection(ctx context.Context, request api.GetDirectionRequestObject) (api.GetDirectionResponseObject, error) {
+	found, err := s.oneDirection(ctx, booking.DirectionFilter{Guid: &request.DirectionGUID})
+	if err != nil {
+		return nil, err
+	}
+	return api.GetDirection200JSONResponse{OneDirectionJSONResponse: found}, nil
+}
+
+// GetDirectionByNumber gives one referral by its number on paper.
+func (s *server) GetDirectionByNumber(
+	ctx context.Context, request api.GetDirectionByNumberRequestObject,
+) (api.GetDirectionByNumberResponseObject, error) {
+	found, err := s.oneDirection(ctx, booking.DirectionFilter{Number: &request.Number})
+	if err != nil {
+		return nil, err
+	}
+	return api.GetDirectionByNumber200JSONResponse{OneDirectionJSONResponse: found}, nil
+}
+
+func (s *server) oneDirection(ctx context.Context, filter booking.DirectionFilter) (api.OneDirectionJSONResponse, error) {
+	found, err := s.booking.Direction(ctx, patient(ctx), filter)
+	if err != nil {
+		return api.OneDirectionJSONResponse{}, err
+	}
+	return api.OneDirectionJSONResponse{
+		Body:    patientDirection(found),
+		Headers: api.OneDirectionResponseHeaders{XRequestID: requestID(ctx).String()},
+	}, nil
+}
+
+func directionFilter(params api.ListDirectionsParams) (booking.DirectionFilter, *booking.Refusal) {
+	filter := booking.DirectionFilter{Type: booking.DirectionType(orDefault(params.Type, ""))}
+	for _, status := range orDefault(params.Status, nil) {
+		filter.Statuses = append(filter.Statuses, booking.DirectionStatus(status))
+	}
+	if params.DateFrom != nil {
+		filter.DateFrom = &params.DateFrom.Time
+	}
+	if params.DateTo != nil {
+		filter.DateTo = &params.DateTo.Time
+	}
+	if filter.DateFrom != nil && filter.DateTo != nil && filter.DateFrom.After(*filter.DateTo) {
+		return booking.DirectionFilter{}, booking.InvalidField("dateFrom", "дата должна быть не позже dateTo")
+	}
+	return filter, nil
+}
+
+// patientDirection writes a referral as the contract has it, times in whole seconds.
+func patientDirection(d *booking.PatientDirection) api.PatientDirection {
+	written := api.PatientDirection{
+		GUID:          d.Guid,
+		Type:          api.PatientDirectionType(d.Type),
+		Number:        d.Number,
+		Status:        api.DirectionStatus(d.Status),
+		Date:          d.Date,
+		DateCreate:    d.CreatedAt.Truncate(time.Second),
+		DateEnd:       d.DateEnd,
+		Urgent:        d.Urgent,
+		HolderLpuGUID: d.Holder,
+		LpuFrom:       api.LpuName{GUID: d.From.Guid, Name: d.From.Name},
+		Speciality:    api.Speciality{Code: d.SpecialityCode, Name: d.SpecialityName},
+		Diagnosis:     api.Diagnosis{Code: d.MkbCode, Name: d.MkbName},
+	}
+	if d.To != nil {
+		written.LpuTo = &api.LpuName{GUID: d.To.Guid, Name: d.To.Name}
+	}
+	if v := d.Visit; v != nil {
+		written.Appointment = &api.DirectionVisit{
+			GUID: v.Guid, LpuGUID: v.Lpu, Start: v.Start.Truncate(time.Second), End: v.End.Truncate(time.Second),
+		}
+	}
+	return written
+}

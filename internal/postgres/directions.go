@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+)
+
+// Directions implements booking.Store.
+func (s *Store) Directions(
+	ctx context.Context, person uuid.UUID, filter booking.DirectionFilter, page booking.Page, now time.Time,
+) ([]booking.PatientDirection, error) {
+	params := db.DirectionListParams{
+		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number, Type: notEmpty(string(filter.Type)), Statuses: texts(filter.Statuses),
+		DateFrom: filter.DateFrom, DateTo: filter.DateTo, Most: int32(page.Limit),
+	}
+	if after := page.After; after != nil {
+		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
+	}
+	rows, err := retry(ctx, s.pool.Reset, func() ([]db.DirectionListRow, error) { return db.New(s.pool).DirectionList(ctx, params) })
+	if err != nil {
+		return nil, err
+	}
+	directions := make([]booking.PatientDirection, len(rows))
+	for i := range rows {
+		if directions[i], err = s.patientDirection(&rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return directions, nil
+}
+
+func (s *Store) patientDirection(row *db.DirectionListRow) (booking.PatientDirection, error) {
+	zone, err := s.zones.load(row.TimeZone)
+	if err != nil {
+		return booking.PatientDirection{}, err
+	}
+	visit, err := s.visit(row)
+	if err != nil {
+		return booking.PatientDirection{}, err
+	}
+	direction := booking.PatientDirection{
+		Guid:           row.Guid,
+		Holder:         row.LpuGuid,
+		Type:           booking.DirectionType(row.Type),
+		Number:         row.Number,
+		Status:         booking.DirectionStatus(row.Status),
+		Date:           booking.StartOfDay(row.Date, zone),
+		DateEnd:        booking.StartOfDay(row.DateEnd, zone),
+		CreatedAt:      row.CreatedAt.In(zone),
+		Urgent:         row.Urgent,
+		From:           booking.LpuName{Guid: row.LpuFromGuid, Name: row.LpuFromName},
+		SpecialityCode: row.SpecialityCode,
+		SpecialityName: row.SpecialityName,
+		MkbCode:        row.MkbCode,
+		MkbName:        row.MkbName,
+		Visit:          visit,
+	}
+	if row.LpuToGuid != nil && row.LpuToName != nil {
+		direction.To = &booking.LpuName{Guid: *row.LpuToGuid, Name: *row.LpuToName}
+	}
+	return direction, nil
+}
+
+// visit gives what stands beside the claim. An instance of the release before writes the claim alone, while both run: of that visit nothing can be said here.
+func (s *Store) visit(row *db.DirectionListRow) (*booking.Visit, error) {
+	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil || row.AppointmentStartAt == nil || row.AppointmentEndAt == nil || row.AppointmentTimeZone == nil {
+		return nil, nil //nolint:nilnil // a referral without a visit
+	}
+	zone, err := s.zones.load(*row.AppointmentTimeZone)
+	if err != nil {
+		return nil, err
+	}
+	return &booking.Visit{
+		Guid: *row.AppointmentGuid, Lpu: *row.AppointmentLpuGuid, Start: row.AppointmentStartAt.In(zone), End: row.AppointmentEndAt.In(zone),
+	}, nil
+}
+
+// notEmpty gives nil for a text that does not matter.
+func notEmpty(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// texts gives values as texts, an empty list where there are none: to a query null is no list.
+func texts[T ~string](values []T) []string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = string(value)
+	}
+	return texts
+}
