@@ -327,6 +327,27 @@ func (e Rule) Valid() bool {
 	}
 }
 
+// Defines values for RuleCheckResult.
+const (
+	RuleCheckResultFailed       RuleCheckResult = "failed"
+	RuleCheckResultNotEvaluated RuleCheckResult = "not_evaluated"
+	RuleCheckResultPassed       RuleCheckResult = "passed"
+)
+
+// Valid indicates whether the value is a known member of the RuleCheckResult enum.
+func (e RuleCheckResult) Valid() bool {
+	switch e {
+	case RuleCheckResultFailed:
+		return true
+	case RuleCheckResultNotEvaluated:
+		return true
+	case RuleCheckResultPassed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RuleEntryGroup.
 const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
@@ -409,6 +430,15 @@ func (e ListDirectionsParamsType) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AppointmentCheck What the rules say of a booking (Результат проверки возможности записи).
+type AppointmentCheck struct {
+	// Allowed No rule has failed: the same booking at the same moment would succeed.
+	Allowed bool `json:"allowed"`
+
+	// Checks Every rule of the booking, in its order.
+	Checks []RuleCheck `json:"checks"`
 }
 
 // AppointmentRequest What to book (Запрос создания записи на прием по направлению).
@@ -737,6 +767,27 @@ type PatientDirectionType string
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
 
+// RuleCheck What one rule says of a booking.
+type RuleCheck struct {
+	// Rule Its stable name.
+	Rule Rule `json:"rule"`
+
+	// Result How it stands towards this booking.
+	Result RuleCheckResult `json:"result"`
+
+	// Message What to tell the patient, in Russian; `null` unless it failed.
+	Message *string `json:"message"`
+
+	// Field The field of this request that it is about; `null` where it is about none.
+	Field *string `json:"field"`
+
+	// Mender Who can mend it.
+	Mender Mender `json:"mender"`
+}
+
+// RuleCheckResult How it stands towards this booking.
+type RuleCheckResult string
+
 // RuleEntry A rule, its answer, and whether it is on.
 type RuleEntry struct {
 	// Rule Its stable name.
@@ -806,6 +857,9 @@ type BadRequest = Error
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
 
+// CheckUnavailable The one shape of every answer that is not 2xx.
+type CheckUnavailable = Error
+
 // DirectionAbsent The one shape of every answer that is not 2xx.
 type DirectionAbsent = Error
 
@@ -842,11 +896,17 @@ type ParameterInvalid = Error
 // ReadUnavailable The one shape of every answer that is not 2xx.
 type ReadUnavailable = Error
 
+// RequestInvalid The one shape of every answer that is not 2xx.
+type RequestInvalid = Error
+
 // TokenRefused The one shape of every answer that is not 2xx.
 type TokenRefused = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
+
+// Booking What to book (Запрос создания записи на прием по направлению).
+type Booking = AppointmentRequest
 
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {
@@ -880,3 +940,6 @@ type ListRulesParams struct {
 
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.
 type CreateAppointmentJSONRequestBody = AppointmentRequest
+
+// CheckAppointmentJSONRequestBody defines body for CheckAppointment for application/json ContentType.
+type CheckAppointmentJSONRequestBody = AppointmentRequest

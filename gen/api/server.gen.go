@@ -26,6 +26,9 @@ type ServerInterface interface {
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
 	// (POST /appointments)
 	CreateAppointment(c *gin.Context)
+	// CheckAppointment What each rule says of a booking, without booking (Проверка возможности записи)
+	// (POST /appointments/check)
+	CheckAppointment(c *gin.Context)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -66,6 +69,19 @@ func (siw *ServerInterfaceWrapper) CreateAppointment(c *gin.Context) {
 	}
 
 	siw.Handler.CreateAppointment(c)
+}
+
+// CheckAppointment operation middleware
+func (siw *ServerInterfaceWrapper) CheckAppointment(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CheckAppointment(c)
 }
 
 // ListDirections operation middleware
@@ -269,6 +285,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
 	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
+	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
@@ -290,6 +307,16 @@ type BodyTooLargeJSONResponse struct {
 	Body Error
 
 	Headers BodyTooLargeResponseHeaders
+}
+
+type CheckUnavailableResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type CheckUnavailableJSONResponse struct {
+	Body Error
+
+	Headers CheckUnavailableResponseHeaders
 }
 
 type DirectionAbsentResponseHeaders struct {
@@ -401,6 +428,15 @@ type ReadUnavailableJSONResponse struct {
 	Body Error
 
 	Headers ReadUnavailableResponseHeaders
+}
+
+type RequestInvalidResponseHeaders struct {
+	XRequestID string
+}
+type RequestInvalidJSONResponse struct {
+	Body Error
+
+	Headers RequestInvalidResponseHeaders
 }
 
 type TokenRefusedResponseHeaders struct {
@@ -563,6 +599,145 @@ func (response CreateAppointment500JSONResponse) VisitCreateAppointmentResponse(
 type CreateAppointment503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response CreateAppointment503JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointmentRequestObject struct {
+	Body *CheckAppointmentJSONRequestBody
+}
+
+type CheckAppointmentResponseObject interface {
+	VisitCheckAppointmentResponse(w http.ResponseWriter) error
+}
+
+type CheckAppointment200ResponseHeaders struct {
+	XRequestID string
+}
+
+type CheckAppointment200JSONResponse struct {
+	Body    AppointmentCheck
+	Headers CheckAppointment200ResponseHeaders
+}
+
+func (response CheckAppointment200JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment400JSONResponse struct{ RequestInvalidJSONResponse }
+
+func (response CheckAppointment400JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response CheckAppointment403JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response CheckAppointment405JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response CheckAppointment413JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response CheckAppointment415JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment500JSONResponse struct{ FailureJSONResponse }
+
+func (response CheckAppointment500JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment503JSONResponse struct{ CheckUnavailableJSONResponse }
+
+func (response CheckAppointment503JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1176,6 +1351,9 @@ type StrictServerInterface interface {
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
 	// (POST /appointments)
 	CreateAppointment(ctx context.Context, request CreateAppointmentRequestObject) (CreateAppointmentResponseObject, error)
+	// CheckAppointment What each rule says of a booking, without booking (Проверка возможности записи)
+	// (POST /appointments/check)
+	CheckAppointment(ctx context.Context, request CheckAppointmentRequestObject) (CheckAppointmentResponseObject, error)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -1288,6 +1466,48 @@ func (sh *strictHandler) CreateAppointment(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CreateAppointmentResponseObject); ok {
 		if err := validResponse.VisitCreateAppointmentResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CheckAppointment operation middleware
+func (sh *strictHandler) CheckAppointment(ctx *gin.Context) {
+	var request CheckAppointmentRequestObject
+
+	var body CheckAppointmentJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckAppointment(ctx, request.(CheckAppointmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckAppointment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CheckAppointmentResponseObject); ok {
+		if err := validResponse.VisitCheckAppointmentResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -1452,244 +1672,263 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3/k9tGdiD+r3Txk09p5JAUv84MqZ/GspxVokg+Sxtf3UoZNoHmEDsgmguAGnHtqZJGSbw5O6vdvVRl",
-	"a28Tx5ur++Xqqsayxh5b1rgqfwHwL9xfctWvu4FuoAGSGo5s5zZVWWuI7kbjvdev3/f3fsWikyn1iBcG",
-	"lf77FfIQT6YugX/j6ZQ6XjghXrjr0XDX8gkOic0eBbPJBPvzSr9oUB/dHRNk4xAPcUCQT8KZ7xEbeRQ5",
-	"NvFCZ+QQv1KtPMDujLAVLWqTSr/baFQrExIEeI9U+pXok/hRdBadRl9GZ/EvohfRMYJ/nEafRV+zP76N",
-	"H0WnKPo2Oou+jT+Kj6KvoxMUP47Ooi+j59Fx9DI6jZ+i6MvoOPo2Oo0fs8Evk4nRSfQNTIYf4bfj6Fn0",
-	"IjqBib/sI7ZudMJ+j/8Olsqv/TI6QdEzGPQyfsL3eBo9Z2vER9Fp/DfRKdtrfBSdxY8qydft8g+udBuN",
-	"RqVa8cnPZiQIdx270q80mr2e3R41a93hllXbsjqk1sPdZq09aoy6uDXaxE2YM3NJMQYq1Uo4n7IB132f",
-	"+pXDw2pu6IjOvAX4hCEcm8ojZNGZy7AZoiHDLrbREFv7PwCEfh2dMZTFH7IR2lLxxwKZbOpXHIPR8evA",
-	"GEfDEvhyHW9/0QHkY/IYcwJAFw5DbI2JjUKKnDBAPhkR38fufwzU8aW+jh9FJ9G3YvIxir4uWPR1IFfg",
-	"zIDdIbXnuxPsjqg/yWJVf8axyX6TaKQeQX9+5/YtRIc/JVaIHA/9+O7bte0qoj7y8IQECKN9MkfhgWOR",
-	"PHI7GeT+ITqJXjDgfyngdBY/ZpB7Hp1FL6Ivopfs2WcMrQzWXzNeBkD+Oj6KXsYfMdydRZ/F/1X8dBZ9",
-	"A9sDrL2Ifxl/iO64NLxho/gJoxZ4zUu2/LPoOPoieh5/lMdF59y4yEA4wcFfYdexcehQL0VESOmui/09",
-	"YkBE8kxHBPzko3CMPbTZQX/hvGkAdLO9FKA/Y4COP45/EZ2gzW63vcl+Oo6+io8MgGm21wGY9IuLAMNk",
-	"A5c83A1cxqWw42bJ1DBAcB77p9iCi4K4bsBAFKK3nNHIsWZuOEc42A/QiPoI+4SzJddFI5+QHwAbYowm",
-	"fgJrvWDYiz9myz8HvB7D+Ygfsyfs1MRP4l+i+Gn8YXQSfRV9HT+5CI5jwpKB3UhhbHfm4QfYcfHQzdC6",
-	"aURGkLMpEfeIFxwQ/yoK/TnCe9jxEB6FxEfvktCf13bg3wGxqGcHJpzqh+JTEJ+eMXSg6Bkwlm8A4i85",
-	"Ik4YH4ofx0fxEyaPRS/rKPokOouecakqOo2PgPunOI+f8D+/jL6ITuomqJ/3CBnBaQK74xOLnahdPAyI",
-	"F2ZAnnnKwT3FocMOzxgzYKNgZo2Ti/oqwh4Nx8RHU+IH1LsUMFbE0UFshF1n38jvOxrE/zlP3Fz0ycg/",
-	"Zya23GmeE3RZkJSDzWXy5Xx3SGlO+CkaxcEoQQZwxB7CVug80KSigovRJiF23KwSBPoRk5crrUazV2ts",
-	"11rNu41ev9HoNxp/2mj34SDvzQAi9qjb7djdYa3TsDu1Tq+zWRsOe73acNseNrvW9tZwi412p7M/4xM6",
-	"1rAzalrbtfb2pl3rNBt2DVtduzbCrXZraLfwaNirVCtBiP0ws4XtfqebboFBT8H0v7ET9VH0GSAbTlT0",
-	"eRF7e8oY2xeMBk7gtH2ck7FUPnkRN3Yh2ouuqHSCO53tTpxggkNrXEQl6pg+ukNnvkWYxBSyazBEdJTS",
-	"DPZsJD4EDYlLvT0mMtvOaER8djZdsoddxFTZ0CHBYgnrv0efAC6MkGeX0KkuE5xoIi2b8xxGf8EuGSZt",
-	"PQdcfhM/QfEv40coehGdxn9numHWiRUNyItxUqBkGgbwExtwjDheEDrhjI1AThDMuOFAY4MMV+HYCRBs",
-	"YSH0z8Xv1gc+g7ZXCjtxEQRl4JNjMjwPLgVxUfARl4JXhRPZanZIb7NTs7dxo9bZ2tqsDZub7Zq11dhu",
-	"bzWtdg93C8n1lJHrt9yCwq0iF02kGuQWA5o93515wWw6pX5YfMVkx/XRW/LZ3fmUgGpGHIC4Rb1g5obI",
-	"oz5y8ZD6OKT+fBnwn4DY8pyRY/yIQQ80pJPom/ij6CsUH0Wn0bcFzPtigZqDUhFgRw5x7V3He8B+1mGp",
-	"PeqjHQQ/MAaM0RT7eEKY2Dj0Cd4P+Om2qBf62AqvonBMkPg8oeA64WKAfgL664mie/QZm30ZHYNMLtiA",
-	"WcsFegY5VOhlzYuAsA6uIqA6Xkh8D7u7BCQkDar6M3atTUg4drw9xJUBxk4dm1xF6S7RyPFsBkHkeABZ",
-	"l+4tVr1+AwrNEcjnL6OX8VOmSKnKF7u2QJAHk+lF6DoZOBgEx30yD4pVnOxTzjTZr1xHDek+8QJQS60x",
-	"sfaJjQ6ccKzbO12KbWKjOQnXpP9wnZaDDeB4FJ0xvRVu+GdLqEQvo+PvgUqUA70BPUyAMClC6e+AEp+z",
-	"U6qJAvLKBxF7oYrze4DRKVw7L+PHYIQHen0Ufc7tAEzeEnb9pSy/nUanfT4IKV9vgM2E2A5ecB2Zx/TR",
-	"NeqFxAtryU3EdPTp1HUsYCJXfhpQD4yDoWLAsuhk6pMgICZwNrvnsBA+Q/HfAKi/AdfHSW4vKPosOom+",
-	"ZCwDJNqCC6zZPSdNFsC0iM8yzkltkCCw69KDPPizzxONfZwaR0K8Tzip8vFX0Q4bLO6tcEwDwtmNw8ca",
-	"BbNulpqBKzyXcpZJSoiP4sdmOeD8YMzBxUTAznQXz8Lx7sx3d8lkGs4z0Ms9F9bCWTimvhMAHlBA/AcO",
-	"08tG6C9vvCOJ2aLeyNmb+SZa7ebFqKyJDgD2In4Sf8hYY/wxuutY+ySso+ifMtJAcomdcgI/TnmqZBjR",
-	"KdqZheMf+y6qMZH3CWPE0VkBWz3vnWeA6iLYzzyfYGucv/+KRi2Bhz3nAZC3gNyasfCr6Dm75OLHS8Lf",
-	"ZBVE9yrjMJwG/StX2JfUhTP7Clzq9yoMVznRj/35GGSas+ir6OvoFN2rCNzeq1w4NlU8FeCUW/l2bRxi",
-	"pnkHjreXR6lhEMeo49nkIdr36EEAnF+oRVU0nIVoTF0bMMrmLcbnP3IDUvwR5z8n8SMwq7+MP8pfnyZ/",
-	"znpgZ4JHOegKjBCmEbr5VXAeISJPcBCmyjSH7BLuClXxzcMJDEK/j34bfRKdXDDESj3NbFyh0Jx5yIFk",
-	"AsfrcA8AsH4wXoIsXE2g38dDo0isPNBlYgv7tqRKYblUxOQqmC6dELkkZMM9wnSWCbYJGs7RkNJ9fmQW",
-	"iM+/iY7jXzBd5B/AwvC14JEvpfP9G7N4zf7zKD7ibjkmjjyB/z2KnsVPmIBSR9G/cGM0yHxHYGnmAiND",
-	"6Odgaj7iz+Mn8SOGovyruA2b3SMw6wshs5/GT+tGHf2cDgsVRUUYtFwa5KTF9IHGWS4FC3AIwjlf0ICo",
-	"9poRxST6r+NHcCaOvwMEdRu9zTUgKAGYGUFM9yq6CnLPhTmahKHj7aF//1/R77jsDfILRHS9ADMn+9fp",
-	"v79IGR8T8QuQ+tp827+Pfhf9Kvp1HUmnw2n0pUnSuVT6VZdM5vGLEXDz6ClCIgOvUbPQH6rCTyLlsMev",
-	"Gwd9FP02+iYxMJiV5USBuDDgKmArguyUuo41h3AlY6hHwSAOaeBmB1hoajwAsYoCymVOmIQs7En7GYRE",
-	"8Qi014WQ+HH0LH4afSmHvhDqBRcpJK4+jR/HH0Uv+MLg7RTPcvg7fq34MyBnAR692WRI/MKjYhhlPDMC",
-	"d3zcd3B4/jk6Y7dL/EjHmrTNnzHBjcnVWVzULxoVGnyLcBGQh4UYSJ4Z4R4spVusG9rgLUkinJI4vYsD",
-	"ZgqgQhDO/FKerz03g5KP+A7A+T+i4+ib6BSo9ulSHOT44iCtwdEAbXb3QsSFDuTkZwnbIMSeBZoIhKIw",
-	"8Yj6KAjpdOp4e1cR9dw5ujIm2A3HV2CmUAYDFNAVdT2A2OdMkeB+EOlcPuVm5SQ+hVujzTaH82pwKVwM",
-	"QKMPiM+9QTrU0t/76C6laIK9uXS/BQiHiHoW4bG6VIAH/ExCIbAJtl3HIxehP/N8hpPocya6M/b5vdCT",
-	"FUAawOwTHhiyu+94dkGQj3lMH+1IZzyWihVQKHj1MLKpFVKfIYKBGFl46HhkCb/yP+XCoiA6nem7EMZ7",
-	"JDxLv0TRMwAcv6uY3AfE/CL+mM2A0PRnoEx9yIAMvAJsQoz5fgbEfmIMAT43VyiAaZFjxKezkBTpT5mH",
-	"urUCwnamOBwvtjn8KyibTKl8nFc+jP648wIh81UG2oOoWmxZJAh2beI52aOefy5EYhfsYorfS4Zz+s7e",
-	"OGTSL49wIK7LHXMUjDOIziAQLbDGxJ65S8Q2/RujsWMJsvhv4a8j7g9CMkyE3TwvcoHPzzLBgbl4ZQS0",
-	"+VjMOC6zsZwTFQY4F9EiH2rP3DDYZYfZhJD0qW7TPXBcl+kgM88mPmpuIypYLp5z/zJBD5zAWZ0F5Bzy",
-	"CcQhMI9Jqy+i4+g5jyTZZj9zc9inYCh7BJ4SrnqD1GA0noDIAG5YKTDwEAERBHSGojPG2AWiFDcHRLQD",
-	"J+IIZdtMJJrSWHj4OxtBepIYYAuoodVbBzUoKC6lBWvsuLZPvCJq0J6L40lciJEbUR/Jx3AM2Q9cepkr",
-	"D7Bnq/6ThIywh2CXaySXZ4Cjs/hx9CL+KP7bP1JICYXoiC+lEdsJ8NAldhGNaM/zNCLjCbngAIMdd8nQ",
-	"3//NrnwFHiiD+zMzc87AWZcbxAQtrhKEZHYP5FEMOVrA8XVpBHbxlD26OKauQ74USaOZ6xpww35WUCLu",
-	"0amLLYJcMlri9P1GI8/j+Klyy0XHxlsuiYUHHTh+CsbxCwMSfHkpbARTWsjsjOPyBJ3lcQmLgx9kygSd",
-	"Eg9ZOIAogNAnmCeTbkR/iH4VfXL5u6H9L2ENCJljHBJBGMwRQ2YdFeY76CcFkrS/iU5kzAx4q6QThIfa",
-	"PhaBCsfRV/yy/jBxYaDoX9LRqNmuN7brrUazd2HUYcZ9Kbk43gh7xQKS+tgsIVGPoDnBPqI8RJe6tskE",
-	"WHrPZe84Iw9LsAfjURNU/ug5uKL+ePUVkYSG31JK4OqNv+sTi0zhUZ4ccmN0hkFHCCOmKIooWbzPQ4FA",
-	"VA6Wi2vP6sEKZMGWw4/hM/7781X0kQs7dnnILQHonHasP+OANbh81WQ/Bvelgts1O22SEFRcgII9zHv1",
-	"1Mvw9LsAcVlGDAyb+mTPw15YxM605wbpTTxGB3RCvO9UYvtM2N++kXJZ/LcXJ1XoYCuFcGIPKqPi/CCZ",
-	"dSQytxI/OHnoBGFZkAr1kzBlSMu8KHJfSNrmA/EoNUUpupmC7QvDmQERpYhjzNjE0uH3PtoRSWAi8AeF",
-	"lO5zOY/APR8eEOIJwY9Y+4kYeOA7IXmFk5KXms/qiMvfQPnCuvwcLvXP4bqMH8Pl8FmS1HiiHb3kQBXJ",
-	"3+u4TjkUywHtTMjuFAeB0QSoPOVnAu5GdACJI2P8gKAh2Zt5SOS1LmfWy0gWXy1Dzdwb8gserK+AkQe+",
-	"HnPH1kKYroOSVYCVQrYw8jD7VOfsQ5da+8QGXgKKSkiRR4d0Gei+ikJoTLu5MOgZwwaz0JsSy8GuE85L",
-	"0+QLh+XLDaRp8rrbxOPW6nSl/wdS538Tf6Sxs4Qa4o8YRwOvDYr+wLPdIOT0GY/xPUatptQJEbwD8gy4",
-	"p/Ik/nupj4AKyv2Yn/FERfYqyQW/QhCXdwTZHeKHxdoIzGb33mNw9TGV9xiEEGnt+dhMstvnJNlCSlyC",
-	"ds0ePcOAjLQhNBNxw6XjeUmeUEmHXswQPi0CVzUrdBwLPaUgj/+ljAp4Fn0rNJmT+Ah+KkEK03M0meNC",
-	"+IoB5EXogaSJXfJw6vhZdqI9EvoM++lSgMjDKbCRhOsvCl5VJeyT6CseKszNb2kS5DHiUafRCYQomuOs",
-	"ts4HG/17DY5APsCY16w96qNbTKhFf/7e3SrCyHKxM0EiU6GaECuUNfCrCM9sh3i8CgV296jvhONJFeRi",
-	"WA3Nze7obFUpASp+R+n1uYy+0+65T7wOj0KAGXNWtEecgsYE2wAXxAOtq5Bw5PECZiJUIkRvEuwTH/2f",
-	"R/9zMVD+KQ0NSeNuGIzgdMrUOR5HcmmHpz79HHPjh3hPvV6/ZIJds7EO2JWkr/ABgbPn4XDmkzKyyw0S",
-	"scvyZ5n0uU/myLEZgA98as4AaOdy55+ntrxM3meezoqqJfbWAas8KHJQO6xWOBGB9AEZl+wfNgks3xGG",
-	"rwqkrkAyo8z4ltmbYNSqi71yphf6M1KtBNaYTDBbaoIf3iTeXjiu9JtwfTie/LudbCcIfYZUth0lWie/",
-	"Ex7EM6YHPDpIRPNAXIAM+infzYj6ExzypPh2i4EeP3Qms0mlv8n3xv9oJjtzvJDsEU5g/7n2LkdJ7YZt",
-	"hpJjJwnXAntVAFaAJwThAA1SnA4gesZDkJTP00/49StSCC8FyKV7S8O2vamDdrNameIwJD7b2l//pFHr",
-	"4dqodv/99ubhn1TycD9kw0UxCSCFazM/oL75KwceeRgOpOt/iveYnjaiPrkKnj46C5EjPnzk+EEIQ9iX",
-	"OGyFn80IlPWAAMN+xeIvKvisVoZkmiaSSUqKcNnWtGUp01zimfBoI/pv8ZPolKcGG+qCXGbbFbmQlX5l",
-	"mWIu8vtE2I74PFvb21KkOeMjV0LuTu1tXBvdf3/7sKb+2Vnlz2bLSBrVyk1n4oSGwxiiCQ1CFIhYPSck",
-	"kwCqkhRj24Wl1M+2yQjP3JChulpyPCXvKD6fPOZtSr2Al2J+E9viuHJ2Dbn+QsfS0uqzNZzzNUb/xCej",
-	"Sr/y/11JCz9fkTOuZIYvqMNWulThxNKiXUsuqU0rrji15GrpnNICTCuslkxbWGhoyUVzU02FdkrX0keX",
-	"BlWWrlMwrTBSrnQxw5SC+K4lllEmFAYGLV5Gn1IYPbJ4IX1KNsJh8XwYudD5v3gd89QiN/Hi9bQZpT7G",
-	"xWvlpxl9acsuJI6w2WO0eBF9SrljZPFqhnk5k/3iVfjQAhP0EtOVCQXW1sWLqBMWGR3LVyucWWwPWnbB",
-	"lBMdqleyaTp/GlxRFAeTlCVqPxqqkVV5yTKmoDDJUbhWmJygKCBZCdu0EzH8ijYWNvQmted3Kb0pK1Kv",
-	"eudr5awX3/np8DWBr7hG9lrBlIjLO0kC/QqQMtXmXVao4RPWBK2ygr9rhdfb2HFn/qoUla8+VwqlzPA1",
-	"wKigpN16QUP9oWPbnDGvAJxM9n8pZNSxJhtr6WR9tMkiucR0RQDM2eeWmC5Hl5uollgoP29NRwmWR2C0",
-	"GM0C4R0MDbUXZIWFtRLRDUH61+VBWYGQSvrtlAK0aF5Zw5eVFkyEl+J+JCutJ6YVNxgoXc00x1ghcyUe",
-	"VVS8rPw456csqMS1/HLqxPJSUAvXNM0rKZG07HoaaZhLbCxmhvoUc5mHxaso48vrGSxeyjBvQWr90mtq",
-	"E4054ouXSocXZkgvsYg2ZQ2M900RXCRuZ5FTxa5oaVlNisn58hdTAam18uKb09krSYV6idJSaCpD13N9",
-	"6VmTSsDcWiHzl8R28N35lPxYN0atIvUU1iotJz/ztDUrHR4N0dTFjgdNiNYMunBM7Vs03EnLg64ENlN9",
-	"0QUgy01Zn9ZRUrQ0A7bEn1YGLz7I4F5aDci3aPi2vEJWlcSXPLnqWHN6c7kVNDP+YvTA8iJhV4Vkm8+0",
-	"XivF36Lhu7IuxArI0OpJlMIyHbkmKCZFKpI8haT0gkcPMsDJ+GjLYKMOPTeN3/ZIYrx4BdCawvx20u4P",
-	"0FvLQ2yW42EecR1SdMCo5YGexqOF6Xkz14VWUQQC5VrtWrNRazXuQqAeBMp1eaweG3INFA19YLPZb+cG",
-	"Xhehf2xUs9bsGZZz8J5HAydIwxEq/6XRqDdSdxuUpfv76DT6ylRwDn4+ix9H3/CMIYYgEU/Y3LZaPby1",
-	"VWt3rVGt0223asOtBq7ZnV6bYLJpD60tRhOQ4HQziSps2tgebXas2qjdwbUO23xvG2/W2mRruDUknVEL",
-	"qoG709nbPp2wfe+tNFF+1ieG4mvHKPpNhVdLv0slVkQRpn6ls9VoNprdrUaP7VsJyUxhl64PptUQh7Og",
-	"0mdn+c1MVN5NtT3FzN8DMhhhNyCHyx/HdzjfSgm60Kh6ATatd6Sz/0ZqgVjhNJ3LjXZ+hrWzoPPFWkHF",
-	"GPmPdfP/KubSgg5y5SZT06SCPg2lC+Um5OrvlE5Xhq7pmpEqjShsJ8r4fH9umLt0n3jvcivYipj+o2Hy",
-	"4g2Taz3Y/5EOtaEW9UKT1A+DL6BblHsxDnCAuASHZp5LAl6cXYwMedlMi04mToicMCDuCGa4NAj7yCdT",
-	"IuIWhVh7lct1yGGKg42GhHhydSdMqq8NiiJyBt8LfpXAnmubqVCqBD5h23bYB2D3HZ9OiQ/lN7iwkkXE",
-	"e7ybDy+ptKHFAq+tGSwE1k2VnbxfeQsE4vdzm+HJSTwlbCP6R16gSXvx5Tp6V8TTVUXzQWxXlWJlg9uz",
-	"8PbojigLNaijHcRk61roTIgoZ+YhOhoFJEQbg0QkhzybdppnM7hcRRi51MKuMt84YVDlrd0LNdBLAfo5",
-	"9chl4Q9ny2krDfo8xtbG82oSTokRvJGO+M8htfEcOZ7lzmxiX64jGYrX3txkIwKEGcnU9ShCCKFjYjHn",
-	"EDz+MBPtV62kXb+06Lxmllh+JINwc22LZRof1yQ3ok9lZ1+Zt6Gl0l3mgaI8cJ16ImS0jt4Tn05GI2KF",
-	"2Qpf7NNKggU39VjBgo9OYgcvKIQUkhrYx/2c+BQmadv+fsV5KjC4C08WwIBNh5omxc31LvfR4BrPiBsw",
-	"ah9Y8g9QtfVsuY2CaoBPL1fRIFW4+EKu8ndebUcbEH//GHbyHLKKeO+qE3ZUvDni6SSgzZtYfdbUOrjK",
-	"1QsnQAfjOTfNA9uVNifizSaIXSd61LD4Ph3H0KjcBH1qveM/sIvpD4hO+AGSbC6FQUpq1FOiVmWRV9Fk",
-	"FgDVelCrC17Lc2sSSqYeeSXWciO45oRUYyvGeyjNBHYCxNXrKrKckKINKDh7ylvSRF+j+DHcTx8qJWsg",
-	"XfrXwFnYJgs2NaTUJRiCxG5yY0Qx4NWCE8Ca+SkgenUzhR1ABfmqLI8D3Xz0EwIlK39w/OHmdHaXrgCm",
-	"UG8Lk0KNmoD1HwhQ2olaTO5vMnErvekhUztL6JkSlDxh0pBvffkqP7oDhZ0M4NwPmJg1gC6NMgdhufNx",
-	"x6XhclwJds4kcbxPVIa0KP8eeBS2BVMCsVw2hR2wt9+wB9AVNsOqGFGB2MAZ28XxLb4H8/dzA6MRAsWd",
-	"Sjai3y4Jl/ccL0BM3eKQAHRmZZ/Njir79BqNrWav1+p2tjqNXq+5qiT0V4zxXqMTmYKe0G6lkjfDWXyc",
-	"dF7Lq+h3UIH+G1k3DCj5K6jb+y3v0y3SuZk+UEVYCK/NaqPRQNYY+9gKiR9UeSMeDtoJuvXjm3nsGdCn",
-	"HvS/vnfvYaNx/w1zXkuai/OTjACYFYb0W0JlhfeThenwp8QCx5imiIEEYNBucKhqtBvRv0Yn0ZeK7HO0",
-	"SOcq07HQ7QRwKDygio/DIa4NkszIcV0mEwznaMC+YMDbBctMWzRgcB3ktTUh1Gh+GOy6t0eV/k/KDQDX",
-	"sjMP75fZu81CYmFT8uJy0kY54GGN+jZT1luH1UoqTr7CZ900TF7my7Iia9mXFYqzZV/WPpS0uQZRHiRb",
-	"j3GRn1SuJXKt4gi5nz1hyk6a2dMmGtDnaMmMCtMZu2Ygwyx3KqGkKsJBEXfmXRCcME/7meocy9FHGm6t",
-	"zM4TyI0wQMr6dQ1+nUPpYHzfMI3bEBij4BYSMwbFJ3PTwqUATRzbc/bGoXadJNaNjDzVLcEubI6LG3eI",
-	"ZxO/WFoQpeMPxjQRB6/qgp24/2fevkcPvCXEvMJtdRNvpglmXIVPcnMdD5EHxJ+rhHD5PG9nbKXo3UJm",
-	"KDMR0QMPuU4QZm68ViMnyN7/0/zlph29xN36ChrOeSDQbEln7Io6Q6L6OefCf7Mtov2KX58Jb96QfUgu",
-	"F+PmPDvahA0Nr4G72Xg8pEe/im5ce6vWbAiryHPeIeXXl03iazEAGvx9t8CpXfo+9r0H1LcDo4RV/AZG",
-	"XdLFXkLp1ENTPCU+2uD153hzouKLZulPbMO9ggMT/+eXHHuGNniltPixKG6qXp/KuzrlX7ulJVwVYzEd",
-	"wwiL2iTBYlEpG6bjrvLZ29pOivGr7cTDE7IaenvZaxuoXXSST9pbwb1kugGU05dgKQfB3IekRyQlXp2F",
-	"qVxFi683CgpvqVEyWQnBdODSk5YVfO2C+5c9We1kHspQk9xyr3QOW1lEWRx+8A4zUAwyiZGEFPCijVQB",
-	"SVq4JJb8y7zgrRqtkoEfRD7ddSZFzh5H1YjWIpUQzy5+F/HsoA9cnnhgwnDCALk44I6MOrqtexxgpAtv",
-	"luGyIKL09QIfUDBtkCTQeORhmEhaQg7l9xv1wPszz/h4zv3d7YViz7ku1cOkJpzZYZfc30Oy53jBuT8n",
-	"R9qC/fBNcBRXVdoqJfd38B4x8QGoYZLUM5FCgaTlIE/MUOuiXLEKqsgjByQIhUerUk1nrRYXBtC6weeq",
-	"jAX7Pp7n+Ap5WHCUB7zUSlK4BWiTfflVoez31cjYnK2stdhWVoY3/u1if6VIuiMi74w3GjzTWc1VNPiz",
-	"63dRmmgaDFCA5wFTJeCkg9/GscaqDqtG9SX/uJ5UMrsGCVMh/zf2GEcgdl7HVbcNhrP1MtGqlEN/nhrC",
-	"8jKzKizrVLqQ/62Fy14st0lKVr5u/aH1ulldu4DVSQjoTM90hJIMyhWCPhgYGXUFYzwFGuN6sIyrAQLj",
-	"113r4cNlpSK26I/u3n1HnNdyb32311OM1B2FwUmzdIYk1HqpS5lgAC5viVlm29wBniM6C6vC/qCmX7Fr",
-	"PgDnAeK5UdxIeuAEpJ7VD5JScO8XxNaE4CHQ/IafRmdMP5E28ejkMpz7d2dB4GDPKAmWVcTKkLBeW67A",
-	"KDNjrInYUlv5ndRWtI3llbOOtpNO3jbxfuew1DrRPtTL3C1XU62wUtp5FHNf+OqWo6h32eg8Jb3Hrhle",
-	"40LEFdTRmz72rDF3kThBPWuiKrbQKnjRLbRph9VTzS6rVCOVvOB+Ke82aw2ShjO0U5VWW5932FPwVsiL",
-	"3lJO6opxaMGYnbowPZrJ1TgLsFtHN0I4S8CaID6QjoTzQhaSWpP99vpDJwgdb6/cfPsexFIUhgtyF2xh",
-	"LRcueimipyoxAA8OQuzZgaT8Azyv5wzseRQYdr4aJna8/E5CPefqFaQOIdZgU1zcBUokGUns0muWTzZ4",
-	"qMPlNPDUCS5SPkkEkwsF9/mFlh9Bra1icV8TfJkonqe4oEBj2HEPmB4woPsDlU/SfYMkn/kMsaRpwzfN",
-	"3sJy71Mmr+yVvE9Q882h3q0Ci2s+HsGZgGIr6nxPiIc2klXE0NUsj129osXr9YJt8uoXZmNVEoywmlEX",
-	"TNjfW9fa5qGeNVhmNzvwnTAk3rnfuXWoJCBmX/hjL3RcVbHmBbc32g0RdwwFeh0BuYsDzPb30+cIPq+R",
-	"i/cCMznBo3JtqNXsbHW225udLUUpKlWJen90dH63js7Od+zo7H7fHJ3gev2u/YJmxYq9nT1R5YElo1gY",
-	"mmWyb37ZNFa5XsmFUepe2WW8akLXyt75qbstvRVSdi15T7LP9L5c6KB7dQ/bzenM7ILc8YwCcF6yuVgL",
-	"YoGnLXwVl2iRO6LQ0/aXAG7TzU2RhT00IR67f3Aoa2PyTEfhmRqIgztAw3nSBsMaU2jvAAN8sucEoT8f",
-	"oA1oKvA57/oB4aRH8RP238tssq5e2jjEoh4nu46TtRgzdLy9XX5nam9NbdIwlrfqH2i9+rXRovo9v3nZ",
-	"lYP8mcel3oEw3GhCudgcGBb4J8E/9R0xgnbFMLGI0Sif86GUyecbxq40J5czDqFEaM/x8gOfhjyTUMru",
-	"6K4zIQEo/Vws8skCJWydgWbcE7FQuE7dPo6snsL3UhhR+P2OQ+t+B8LyZpmwzG5ecCjbeK66arjMnKiB",
-	"64cEiPBq3MOyBCSnmG3kyZL13GV/sRw8U2ZkKQFLnsWraKDEbg+47iIbOw7nQtN+1d31DrVqJktGDIsL",
-	"0wzlUhlVD+4SpU7W/14lVyflEtibl3OH70M0mF7ZZTm43EnnmEGjdEnTIAON1LQw7gkNQneOoEhgPacZ",
-	"pnaqFTm6cImbWbrwiYNS4QRoQnOWk85CcXhxJmcmEj9n0zpXgHhrLaL1doFwJmTpRLYWaFgkSycytM5+",
-	"0gMvD6BGdSrnXSw7v5tkiBlMn0OXgIiaZH3yMCQcps6lW+QAhgRogueQ+GTbxL6KMJ/ogeBljbG3RwIw",
-	"y0wI9kTddYmtXGOtbJOybJe3wuZSmbLo1aKKh9Vsj5VsY47SDiDm1iWFXUgKW6eUNGqp5httF/cZLmx7",
-	"bmhJaujxaujnofa9KGw6Ui1oTZhr7GHs61E1dsQ3NOGomrtil7TJqJY2tlTLeVe18oPGcsIlpYELqvEW",
-	"1/0tKUmbKyxrLBSbr7RrLOJbXE23qjdONpVlrhbWtC4qTV1YY7qaL9ZfVSu15ks4Vk3FNnN1oqvmAjj5",
-	"KjSG4jZanZmqUvHQpMYx7njdY6qgSX+buaQKPI1zQ54FejAmPIMNbg1qDIoC6i66aGTjXpJvvS7bo+6x",
-	"C1DkqVKPgELBaMJeaPkRfM7M8eGR5PVCQr0U8AKtivaAh3SW6G6qM5E/gS3x4iLevJ4m0AoH8oiqqaRV",
-	"FFK6ek5s1vjs09m0ID2YPUp2nzix+cUFD/WbK3cvpYEGKjmLg6QwR/7P0HeS5+qVzM4jp89KtSK7tCen",
-	"oNCSkAulkbac5cQ3YfsxhYkoxh9Hl9W2y6KIeCdGeAiY1MwTaczQVW5RSmMGhj62iJL2KSzOrxpXtJnu",
-	"8dr3MayoA3Jg6M9lLSyDeMXEIxlPxCgwmFkWITZycQhxb3S2Nxad0RMBCntziDUpP+db64omEsK9FAPr",
-	"hkDswkDZi4m+a3+nAUvdrHwvIpE4/1HkepU2E/E/DWtKSSM505IxV5ProUhav+kEBVG+XDwHdG1EnyZK",
-	"FC9PcgrZ72lZi8urxZTPXCLjOIjjIwDI0hHl6TW6Sii5MX7bBJU7msqdvaaZCmBhV9WhN4pben9neTfr",
-	"8QaU592wI0usme+E8zsMNcn3QdVJaEMFLZTflof1z9+7myu68A4OQh6fyosjYhfue5lFAtFh1LdFN+ar",
-	"aDDB+4yAvAGa+o4X8kjWe949jxHWtdtviXU2rt1+q5b2D89av/u8O7eoGeQEwaCKBnjGRIgBeThl/3Fw",
-	"yP4TzIYD7nDmMrislyXEJ1MLgyqKfh/9NvrkMhPh7nnCubCr+BbEilq1ERikOiAuV6GDM7H5Lq/bb93Z",
-	"qaLrd1rdzSp6l/2HiUXvwD82fsT/TkuOJCFGrstNHJBDENDL9XveZiPpNUxHyCUEYhI9/uk8ts8bjgZ1",
-	"9C4PT+QW/06jXRUqeKfRrN/zZONTuDgAP+lFMg7DKa+O6HgjamADDNEgFgYIJ6dKjc4bzhFxiRX61HMs",
-	"1b1RknBQWkaCS9RpIKYpM4YR0jvUDyHfxcKuiyzihT7jVvsODfa5E8RyHc+xgksomAfQJTZgkg9ewgeD",
-	"YRzUVYH4zyQda0Mpn3JcVD6FA80aE2s/uOfxwAflluIqxATq1OkfKOG7tLs8G96nZdJUkUWnjnhJ8s0w",
-	"pHrPC5P3s8/kQJdVyYCQtVnQKToTJcWQ8MYbt/CEBPU33kB/QYTL6R0cWNi9hgPwPiUF3QEjeEKUJ6Jv",
-	"7tW0sDJQ+hSHYz7+ZzPisy9gyyZz64hpEfxHvmMQLRHTG31ksRF8a0m5adjfbY8kiQWgRoO6orSu17Qa",
-	"j0KASFUpA3sVMhbU3ASI3IFQij2P+sQW7wU3HHvldUA9FFF0gnSvCXhFDUiRBZgPUfk5YBGaBeAADVqN",
-	"Zq/W2IbCj9v9TjetFCleDMKM8mZzOgV43ZLkiyoawLRBlbEWTqzQmUAJIR8wkuUeO0cKh1V0MHZcwqsx",
-	"gqTA1mMouecN1BDuQR3Jv6F4UokGUUf/aUZDojcsB9fJnM6QT6bUDxFGU58OXTLhrM11LOIFcLmKOuo7",
-	"U2yNSa0FJelnvivYXNC/cuXg4KCO4XGd+ntXxNzgys0b167funMd5jBh0wmhlB4c5Eq18oD4AeeHzXqD",
-	"D6FT4uGpU+lX2vVGvV0BdWEMV6vaRQt+mFKT8HYN+ENiYhVR1k7AxayrSiNzwN8IO26QmGAZvj/gLAZ9",
-	"IPCDPrjnfVCr1eD/2eNmXdyyH6CBZm5lF6Zmb01/EAbX9IecxZW/B7XqiSLzARroNlg222yEZU90Kyz7",
-	"RTPDivXb9SX49AelBRSr6tPE3JT/WRpt9Seq1VZ/ko2yh/126qKGmnpDXE4YZ1I78QM00K28IL2YzbzJ",
-	"o5ydN3miWLmS3xRLb/KbZupNfh2BNQf231XgjfcwY0baps32YFgpbxAWa27WE4lLLikvHLjOE8tJAhXF",
-	"gpxsUrPzJr+qNuTkR82InPyqWZGTX41mZLHxrTowSGyFzgM9kXJKfFWp+KAsvYKvtV1/hXv9AzRQTNZw",
-	"nlKbtVi4V2dChOPtcaCytUc+nRTKu/BmkHfZ6jmjN7ykwOotn2XN3pnfVbt3smeD4Tt5lli+019U03fy",
-	"q+EnzfidfZli/RbAajbqXEvxnZDAnQOXuY+9AOskCGZytqDBTg7qh9lQbnqU7M1sKoetsXubJ3BBAYA3",
-	"3khqEOuFB/so9GeACGlb1WyqSCSqpSVXS4sxMlGA0Wr9nvdevh6reJe479MCbUz/8Nk3KRbeA0OtwCrP",
-	"fBaTPfVtOx6iU54HJEzPUjoRpmWLzpi6iAPEiV2INn8GJt0tKcgtPplM4Ar2CShuqg85AO2ryrfMNAfl",
-	"2AUccmwqCkgYigQvxf6+wQPORHnCy3WJP273nIPstSMFRoYh0WdPhn5Im55IH6si8pBxdOFf1RnFBNtE",
-	"1jhkkOcvuOftJKuFsp5fIlq2Gg0uojFxFNkzHw/dOReU6JT4AIEbdqUvaheoaRGJyftNunILKUa62Q5H",
-	"muPe8RR9SpYytkER4gXR9XLeG1B3jpfvPo6fIu1OVVsiqXXDW7mC2hWy1eyQ3manZm/jRq2ztbVZGzY3",
-	"2zVrq7Hd3mpa7R7u5souqiWUZfFg7o/QivZWyOYm2W50N2ujxtCudYjVrm13R1u11vZo1B22WvawM9Kq",
-	"NvYrHWvYGTWt7Vp7e9OudZoNu4atrl0b4Va7NbRbeDTsVdTipxWrhYfbHbtTG46wW+v0Nrs13MG9Wmfb",
-	"2m43NnEDb3cqabHQZqfb2up0u9mKmhWwA9FZuEtHu4FSJFbFWFoFLxUFMhXQ0UZ5GdgplBSBkDx+F0HN",
-	"eC5EJzjLtKJqVvKIW7ITVBZxrtoiSattXRk2Njc3t7caNas73Kp1SHu7hnvdXq0xam4NrW4Dt61RJYvi",
-	"JRtEqShutvCw1+u1ar3trW6tMxpu1nDPatS2u41Oc6thNTsthuJMtV5GXyt0cTI0XVjQx0m6KX2S9Frg",
-	"LqDUkAh7AIcWV8vZJlqNxqqsQJydEm6gEoOxsKceh6qW8KkkOnDjbnOr3231mx2uA4tcP2UEtEdopP0U",
-	"KkmfMXvU7Xbs7rDWadidWqfX2awNh71ebbhtD5tda3truNVIcgj1FTW9u3KodGDjY5ptpWWaeKshZajS",
-	"EP9XM/yP/L90w0vyMRjb3W4DS3BfhVm5qzOrNAek0txutxq9kVVrtra2ap3t3mYN461Rbatljyx7e9Ro",
-	"D5tKqa1+ZafRrDeVklv9yk7F2D5tMy3mBSWBsxXRKr1WvqgXb6lmLLPK+7QJI6gMHDvURmcoOJNKmeGL",
-	"5STN31ZU7zWbYFmpVBccAbWHX6fVb2wl3fmI0r+vUWu18v37BEU1rB5ukBapdUYNUutY7V5tG7e3a13c",
-	"tdu4N2qOmvoRSHuO6Cuq2ZGVynfSkfDVj5dImmus2oEwOWjd3EFbvhnhqleGctC27PaoaXVbtU3MsEca",
-	"w1oPd9u1xnBz2LQbVhc3m5XCPoSL+wmaxrzq9SSOlrETNbHrSL+lFmYoC4HRyafsrq1FV4dfeqZJyeV4",
-	"5U1sJ1cvm9JePOVt6g8d2yYen9FZPCNprwsTuosn5Joes4nNJfbGhP67lN6EEEqYtNTbDN2pD6uV7jIA",
-	"vCHCu67Ltv7dZWCotk8Dgkw4NDQ0wF7WOaUYET9VK5tHJ6/eTYqdIWAcP6lott77bEdKRTDIMiPhgopt",
-	"Scl0uk+8S4FwYBYpqGp1t77MsQIXQzgmc8TUwCTPBN32nT3Hg3d47rwvupVNRWSXVCNdgh+Q4J5XbI4S",
-	"VgARviJqLTLdd6BFKQ940TNlabG/BAkHWCj3WnqEMGcPeCjFAH0ARv+cCRxETxLk7NyDpFYam5rNKmDs",
-	"wvbJAXLCflK2xcLQsEHUwecJGUgsJouwscUyyUvgOmH3jC1HvylNfegGf6pToBwmarzJ/YFSNEIDccEB",
-	"3ADfqgtqTFwbKs7om8WilBNDRh9aJjO9jI4SmI+AzQTKJyVl59j7r7sBqUvL0zt4j7uqdoJ9bqMVvnaP",
-	"PAwHkh3LGn7cPJJQwshxeceEGeTnO4oZp46uY2uc4t2iE8KI0CJVhN2ACueRRw4Q9YSDT1KtwVrhOkEq",
-	"TwXgbJGuPQhz0k/Xbc+dZ4+Xs3zBeYet8bMZgXtR+JRENE96/a2WdHB4WF1mkySQtQZJcFVtH5g2nh1R",
-	"HwXkARHFTk17TQKS0t0uFbCTy/tQw3a6EK4lY3gyETyLP+9gTAPC6X3AuYkT8FPg89i3oo9hM0TaQ/o5",
-	"WppaNnZGjydsrI6Ksr0S7LsO8a+CSXNIRtQXI9keB2UfwTM21vcJJkymp+LKTWfiMMlk4cBrcLQhDvCc",
-	"mj+PTde0plvU01QjQYc/uS8rhjJmwS7NqQg8VU0Ggt9lGih4qcUYQ6JCbvGcAWHddoGk+NKyKvLaDAm6",
-	"4pQO7BkGXle+uldrtgzLGVq5S41c+tKV7uxLGiGy3dmXtzxkurMvOXFBd/ZfVdSUxb2V8LZg6V9XDguN",
-	"FcZe72CkkIv+ITqB64cJoE+13u/Zxu/pHaNraZlTtLR6phcmLuh0npYm1goSv14lK9cwfllVS+uofR7l",
-	"aSlV5m3suDOfLK3EZJu764rMXXPQG9rgdBg/AV9I2qgnFxjxFVNeoA2R7IWlaiyKepLVV64M5zVOz1fe",
-	"5/89XEqFKdBgRJyTk8vBhRT0fPlkJuXx5Gk6kkKOqBnNdJ462hF1HpIQTzWqynX2SRqhZVPuZUPkocOm",
-	"XvcgHeBACYXCyCUhk6l4S1xnjykIg2bryhZc+4Nm6/9vvb0Fl7ouje6RVBh9c57USCmVSTPNjwRAlshF",
-	"rsou03yzeq9PneeA6DHF4TjlMkn2qW7mVzlFNo5Zz8ZYtq9ZgfhQfg5ue0QrOP66ecISFpi0ghzP2/mB",
-	"8ZLbnnJKQc1VaG85dhI/TWwhglTjJ8vyk/dt1a+3JmbCeyyWcpDzsIrS454/5gvEa92x+cdj8sM5JqLd",
-	"9rKHpPRI8FizK67zgBSegR0RfN1qNBhxu9Tbk/aXqU8tEgRgCBIxvThk6g+Yh3Cwr9UjDsHAxFNljdR8",
-	"03lAPBIElXOrfPKDUkjeCKHikqqXJXIt3V/FiSAqtBrEU/GONYujr4ValWQcrgZnxD6BaAFCSU+cfHRa",
-	"4vnLyxATN7WpVJEE+ktznixyK0WjIKTTqePt1dEOcim20RC77LkPKRRBGtQPmSzhmNc0yhEaO3TOeigt",
-	"+VyN1CDojT24SHK7Q6CBOf/iHyLRLckib1FA2HwhlSbUwnNIJGiKCBai2wsplWcqpEVGUh6X9CGBgHho",
-	"FgdRheDngIyQMbH2iV1Nw17hTodcyKTcpeyn4IQBcUdoj132w3lfSeFHG9LxUE1TF65RG4ItoUmtCKhM",
-	"shhAFpGqRJLbnKY8X+bl6grS0KvCr7F83n31nsfDd7LV+5xQVu7jftR0HQ4zOKxJugnfzwBCYGXKyCBJ",
-	"Sx288UZf9fK8YpIyuivgElAwVvOMkm6jjTYCQtDgXfa+2s4oJP7gcpUNYUAvjjtmHw7lA4rjrEEYDCj1",
-	"5H0prLRpqVP6gPh19J7iXOGF5yEZbEpCqEzPYMuY35i4UwkdkZcLsAnoRKZq2GQK7bs8GSYqIkchtBZS",
-	"79JkH5mYxWmWjkb10pjx4uBT+AAm1N7zMBJR1sWh5QGPHx3OE79QdmUGZGMyWV91Q2VDzxk0R6OrmWSp",
-	"UKF4js9BPQ1kdqV7UImkVeXxEfVlC5QhDcccUF4VBQ7cSYr/E9nOaET8JJOUCfxAbGNIDfJs4Wk6GFOX",
-	"FHmS3gWGtITCrhVFo5JdMGpM+8wLmF1NcmEdAQuJtFtqM3hZl05R4ZczRZrcCkq1+7xfwVxSTlHu2Z+Z",
-	"Egc7tbdxbXT//e3DmvpnZ5U/m63DFewDq0gA8hpJL6M7NClTNYHbAnv5QnY80dKjcEQCs8Mgqc7CjSOi",
-	"XIqMqk1qjcjyH7Ikh1I+NCmeUYl+E38UfQbqwUtD+LIxchbFT6IvZETCy/hpfBQd1zMlBfpM72tohQRk",
-	"+wxe90Er3ySlILW0glL44LBa+NE3lSK88rtlJRP53UqxVPXDo+P4F+wL/wHUoq+hIOxZAgVozf88OgXD",
-	"5Mv4MYMG+5n95xGv3XkWH8WP4yfwv0fRs/hJdBIf1VH0Lxyg8VF0Gh9FJzyn+Bky156Nn5hedRZ9Hp0h",
-	"psjBrC+i51JzMwK6WQZovX5UCupOAmoZ1KJAWSwhwMxDAhP4QomYBeD9RLXpIojCBlX0K/4pDCA8wSc6",
-	"yX1RdwHpFNS0kp/WVahIfNr9FWTrpIJFUZByUaGJH6y3YQmTyc3p7IdpLLkL2WYhduneTKsSGCxTgUTR",
-	"EjhHF4SU6htqcYqf3Gc3B5Phi2/pMZUBQjBOOuxFwn09SQK+AuY38fLyevX0wNMcL8XBItLDn1p88vEF",
-	"b6bBUGuoj6C8VQs+y7/3PTUSC6xEXHRR0MFeq0TBqYtz7ORXfdtUXFtoWcp0oQIe3j/8vwEAAP//",
+	"7H1/kxvHdeBX6cLliksGAPFzdwH+taKomA5D6kQ6ujpRIRozjcV4B9PwzIBLWNoq/kgi56SYtpOquHxO",
+	"FDlX+efqqlY0V1qR4qoqn2DwFfJJrvr1j+me6Rlgubsk5XOqYnEx3T09771+/X6/jyoOnUxpQII4qvQ/",
+	"qpB7eDL1CfwbT6fUC+IJCeI7AY3vOCHBMXHZo2g2meBwXukXDeqjW2OCXBzjIY4ICkk8CwPiooAizyVB",
+	"7I08ElaqlbvYnxG2okNdUul3G41qZUKiCG+TSr+SfL64nxwlh8nXydHiZ8nzZB/BPw6TL5Nn7I/vFveT",
+	"Q5R8lxwl3y0+XTxMniUHaPEgOUq+Tp4m+8mL5HDxGCVfJ/vJd8nh4gEb/EJNTA6Sb2Ey/Ai/7SdPkufJ",
+	"AUz8eR+xdZMD9vvib2Gp/NovkgOUPIFBLxaP+B4Pk6dsjcXD5HDx18kh2+viYXK0uF9RX3eHf3Cl22g0",
+	"KtVKSH4yI1F8x3Mr/Uqj2eu57VGz1h1uOLUNp0NqPdxt1tqjxqiLW6N13IQ5M58UY6BSrcTzKRtwJQxp",
+	"WNnbq+aGjugsWIJPGMKxqT1CDp35DJsxGjLsYhcNsbPzPUDos+SIoWzxCRthLLX4TCCTTf2GYzDZfxUY",
+	"42hYAV++F+wsO4B8TB5jXgTownGMnTFxUUyRF0coJCMShtj/w0AdX+rZ4n5ykHwnJu+j5FnBoq8CuQJn",
+	"FuwOqTu/M8H+iIaTLFbNZxyb7DeJRhoQ9MObN64jOvwxcWLkBehHt96pbVYRDVGAJyRCGO2QOYp3PYfk",
+	"kdvJIPd3yUHynAH/awGno8UDBrmnyVHyPPkqecGefcnQymD9jPEyAPKzxcPkxeJThruj5MvF/xQ/HSXf",
+	"wvYAa88XP198gm76NL7qosUjRi3wmhds+SfJfvJV8nTxaR4XnRPjIgNhhYO/xL7n4tijQYqImNI7Pg63",
+	"iQUR6pmJCPgpRPEYB2i9g/7ce8sC6GZ7JUB/yQC9+Gzxs+QArXe77XX2037yzeKhBTDN9mkAJv3iIsAw",
+	"2cAn9+5EPuNS2POzZGoZIDiP+2PswEVBfD9iIIrR295o5DkzP54jHO1EaERDhEPC2ZLvo1FIyPeADTFG",
+	"s3gEaz1n2Ft8xpZ/Cnjdh/OxeMCesFOzeLT4OVo8XnySHCTfJM8Wj86C49iwZGE3Uhi7MwvwXez5eOhn",
+	"aN02IiPIuZSIeySIdkl4CcXhHOFt7AUIj2ISovdIHM5rW/DviDg0cCMbTs1D8QWIT08YOlDyBBjLtwDx",
+	"FxwRB4wPLR4sHi4eMXkseVFHyefJUfKES1XJ4eIhcP8U54tH/M+vk6+Sg7oN6ic9QlZw2sDuhcRhJ+oO",
+	"HkYkiDMgzzzl4J7i2GOHZ4wZsFE0c8bqor6EcEDjMQnRlIQRDc5FjBVxdBAXYd/bsfL7jgHxf84TNxd9",
+	"MvLPkY0td5onBF0WJOVg85l8Ob8zpDQn/BSN4mCUIAM44gBhJ/buGlJRwcXokhh7flYJAv2IycuVVqPZ",
+	"qzU2a63mrUav32j0G40/bbT7cJC3ZwARd9TtdtzusNZpuJ1ap9dZrw2HvV5tuOkOm11nc2O4wUb709mf",
+	"8QkdZ9gZNZ3NWntz3a11mg23hp2uWxvhVrs1dFt4NOxVqpUoxmGc2cJmv9NNt8Cgp2H639iJ+jT5EpAN",
+	"Jyr5fRF7e8wY21eMBg7gtH2Wk7F0PnkWN3Yh2ouuqHSCP53dmXjRBMfOuIhK9DF9dJPOQocwiSlm12CM",
+	"6CilGRy4SHwIGhKfBttMZHa90YiE7Gz6ZBv7iKmysUei5RLW/0o+B1xYIc8uoUNTJjgwRFo25ymM/opd",
+	"Mkzaegq4/HbxCC1+vriPkufJ4eJvbTfMaWLFAPJynBQomZYB/MRGHCNeEMVePGMjkBdFM244MNggw1U8",
+	"9iIEW1gK/RPxu9MDn0XbK4WduAiiMvDJMRmeB5eCuCj4iHPRy8KJbDQ7pLfeqbmbuFHrbGys14bN9XbN",
+	"2WhstjeaTruHu4XkesjI9TtuQeFWkbMmUgNyywHNnt+ZBdFsOqVhXHzFZMf10dvy2a35lIBqRjyAuEOD",
+	"aObHKKAh8vGQhjim4XwV8B+A2PKUkePiPoMeaEgHybeLT5Nv0OJhcph8V8C8zxaoOSgVAXbkEd+94wV3",
+	"2c8mLI1HfbSF4AfGgDGa4hBPCBMbhyHBOxE/3Q4N4hA78SUUjwkSnycUXC9eDtDPQX890HSPPmOzL5J9",
+	"kMkFG7BruUDPIIcKvax5FhA2wVUEVC+ISRhg/w4BCcmAqvmMXWsTEo+9YBtxZYCxU88ll1C6SzTyApdB",
+	"EHkBQNan28tVr1+BQvMQ5PMXyYvFY6ZI6coXu7ZAkAeT6VnoOhk4WATHHTKPilWc7FPONNmvXEeN6Q4J",
+	"IlBLnTFxdoiLdr14bNo7fYpd4qI5iU9J/+E6LQcbwPFhcsT0Vrjhn6ygEr1I9t8AlSgHegt6mABhU4TS",
+	"3wElIWen1BAF5JUPIvZSFee3AKNDuHZeLB6AER7o9X7ye24HYPKWsOuvZPntNDrtk0FI+3oLbCbE9fCS",
+	"68g+po8u0yAmQVxTNxHT0adT33OAiVz8cUQDMA7GmgHLoZNpSKKI2MDZ7J7AQvgELf4aQP0tuD4OcntB",
+	"yZfJQfI1Yxkg0RZcYM3uCWmyAKZFfJZxTuqCBIF9n+7mwZ99rjT2cWocifEO4aTKx19CW2ywuLfiMY0I",
+	"ZzceH2sVzLpZagau8FTKWTYpYfFw8cAuB5wcjDm42AjYm97Bs3h8Zxb6d8hkGs8z0Ms9F9bCWTymoRcB",
+	"HlBEwrse08tG6C+uviuJ2aHByNuehTZa7ebFqKyJDgD2fPFo8QljjYvP0C3P2SFxHSX/lJEG1CV2yAl8",
+	"P+WpkmEkh2hrFo9/FPqoxkTeR4wRJ0cFbPWkd54FqstgPwtCgp1x/v4rGrUCHra9u0DeAnKnjIVfJE/Z",
+	"Jbd4sCL8bVZBdLsyjuNp1L94kX1JXTizL8KlfrvCcJUT/difD0CmOUq+SZ4lh+h2ReD2duXMsanjqQCn",
+	"3Mp3x8UxZpp35AXbeZRaBnGMeoFL7qGdgO5GwPmFWlRFw1mMxtR3AaNs3nJ8/iM3IC0+5fznYHEfzOov",
+	"Fp/mr0+bP+d0YGeDRznoCowQthGm+VVwHiEiT3AUp8o0h+wK7gpd8c3DCQxCv01+nXyeHJwxxEo9zWxc",
+	"odCceciBZAPHq3APALC+N16CLFxtoN/BQ6tIrD0wZWIHh66kSmG51MTkKpguvRj5JGbDA8J0lgl2CRrO",
+	"0ZDSHX5klojPv0r2Fz9jusjfg4XhmeCRL6Tz/Vu7eM3+c3/xkLvlmDjyCP73YfJk8YgJKHWU/As3RoPM",
+	"9xAszVxgZAj9PZiaH/Lni0eL+wxF+VdxGza7R2DWV0JmP1w8rlt19BM6LHQUFWHQ8WmUkxbTBwZnORct",
+	"wSEI53xBC6Lap4woJtE/W9yHM7H/GhDUbfTWTwFBCmB2BDHdq+gqyD0X5mgSx16wjf7j/yS/4bI3yC8Q",
+	"0fUczJzsX4f/8TxlfEzEL0DqK/Nt/zb5TfKL5Jd1JJ0Oh8nXNknnXOlXnbOZx89GwM2jpwiJDLxWzcJ8",
+	"qAs/Ssphj181Dvoo+XXyrTIw2JVlpUCcGXA1sBVBdkp9z5lDuJI11KNgEIc0cLNdLDQ1HoBYRRHlMidM",
+	"Qg4OpP0MQqJ4BNqrQsjiQfJk8Tj5Wg59LtQLLlJIXH2xeLD4NHnOFwZvp3iWw9/+K8WfBTlL8BjMJkMS",
+	"Fh4VyyjrmRG44+New+H55+SI3S6L+ybWpG3+iAluTK7O4qJ+1qgw4FuEi4jcK8SAemaFe7SSbnHa0AZv",
+	"iYpwUnF6ZwfMFECFIJyFpTzfeG4HJR/xGsD5v5P95NvkEKj28UocZP/sIG3A0QJtdvdCxIUJZPWzhG0U",
+	"48ABTQRCUZh4REMUxXQ69YLtS4gG/hxdHBPsx+OLMFMogxGK6DF1PYDY75kiwf0g0rl8yM3KKj6FW6Pt",
+	"NoeTanApXCxAo3dJyL1BJtTS3/voFqVogoO5dL9FCMeIBg7hsbpUgAf8TEIhcAl2fS8gZ6E/83yGg+T3",
+	"THRn7PON0JM1QFrAHBIeGHJnxwvcgiAf+5g+2pLOeCwVK6BQ8Oph5FInpiFDBAMxcvDQC8gKfuV/yoVF",
+	"QXQ603chjPeh8Cz9HCVPAHD8rmJyHxDz88VnbAaEpj8BZeoTBmTgFWATYsz3SyD2A2sI8Im5QgFMixwj",
+	"IZ3FpEh/yjw0rRUQtjPF8Xi5zeFfQdlkSuWDvPJh9cedFAiZr7LQHkTVYschUXTHJYGXPer550Ik9sEu",
+	"pvm9ZDhn6G2PYyb98ggH4vvcMUfBOIPoDALRImdM3Jm/QmzTvzEa25cgW/wN/PWQ+4OQDBNhN8/zXODz",
+	"k0xwYC5eGQFtPhAz9stsLCdEhQXORbTIh7ozP47usMNsQ0j61LTp7nq+z3SQWeCSEDU3ERUsF8+5f5mg",
+	"u17kHZ8F5BzyCuIQmMek1efJfvKUR5Jssp+5OewLMJTdB08JV71BarAaT0BkADesFBh4iIAIAjpCyRFj",
+	"7AJRmpsDItqBE3GEsm0qiaY0Fh7+zkaQHigDbAE1tHqnQQ0aiktpwRl7vhuSoIgajOfieBIfYuRGNETy",
+	"MRxD9gOXXubaAxy4uv9EkREOEOzyFMnlCeDoaPEgeb74dPE3f6SQEgoxEV9KI64X4aFP3CIaMZ7naUTG",
+	"E3LBAQZ7/oqhv/+XXfkaPFAG90d25pyBsyk3iAlGXCUIyeweyKMYcrSA45vSCOziMXt0dkzdhHwpkkYz",
+	"37fghv2soUTco1MfOwT5ZLTC6fuVQZ77i8faLZfsW285FQsPOvDiMRjHzwxI8OWlsBFMaSmzs47LE3SW",
+	"xykWBz/IlAk6JQFycARRAHFIME8mXUt+l/wi+fz866H9r2ENCJljHBJBGMxDhsw6Ksx3ME8KJGl/mxzI",
+	"mBnwVkknCA+1fSACFfaTb/hl/YlyYaDkX9LRqNmuNzbrrUazd2bUYcd9Kbl4wQgHxQKS/tguIdGAoDnB",
+	"IaI8RJf6rs0EWHrPZe84Kw9T2IPxqAkqf/IUXFF/vPqKSMLAbyklcPUmvBMSh0zhUZ4ccmNMhkFHCCOm",
+	"KIooWbzDQ4FAVI5Wi2vP6sEaZMGWw4/hE/770+PoI2d27PKQWwHQOe3YfMYBa3H56sl+DO4rBbcbdlqV",
+	"EFRcgII9zHv19Mvw8HWAuCwjBoZNQ7Id4CAuYmfGc4v0Jh6jXTohwWuV2L4U9rdvpVy2+JuzkypMsJVC",
+	"WNmDyqg4P0hmHYnMLeUHJ/e8KC4LUqGhClOGtMyzIvelpG0/EPdTU5Smm2nYPjOcWRBRijjGjG0sHX7v",
+	"oy2RBCYCf1BM6Q6X8wjc8/EuIYEQ/Iizo8TA3dCLyUuclLzUfFRHXP4GyhfW5adwqf8ersvFA7gcvlRJ",
+	"jQfG0VMHqkj+Po3rlEOxHNDehNyZ4iiymgC1p/xMwN2IdiFxZIzvEjQk27MAibzW1cx6Gcnim1WomXtD",
+	"fsaD9TUw8sDXfe7YWgrT06BkHWClkC2MPMw+NTn70KfODnGBl4CiElMU0CFdBbovoxBa027ODHrWsMEs",
+	"9KbE8bDvxfPSNPnCYflyA2mavOk2Cbi1Ol3p/4PU+V8tPjXYmaKGxaeMo4HXBiW/49luEHL6hMf47qNW",
+	"U+qECN4BeQbcU3mw+Dupj4AKyv2YX/JERfYqyQW/QRCX9xCyO8QPy7URmM3uvQfg6mMq7z4IIdLa85md",
+	"ZDdPSLKFlLgC7do9epYBGWlDaCbihkvH85I8sZYOvZwhfFEErmpW6NgXekpBHv8LGRXwJPlOaDIHi4fw",
+	"UwlSmJ5jyBxnwlcsIC9CDyRN3CH3pl6YZSfGI6HPsJ/ORYjcmwIbUVx/WfCqLmEfJN/wUGFufkuTIPcR",
+	"jzpNDiBE0R5ntXEy2Jjfa3EE8gHWvGbjUR9dZ0It+uH7t6oII8fH3gSJTIWqIlYoaxBWEZ65Hgl4FQrs",
+	"b9PQi8eTKsjFsBqa293R2apSAlT8jjLrc1l9p90Tn3gTHoUAs+asGI84BY0JdgEuiAdaVyHhKOAFzESo",
+	"RIzeIjgkIfrP+/++HCj/lIaGpHE3DEZwOmXqHI8jObfFU59+irnxQ7ynXq+fs8Gu2TgN2JWkr/ABkbcd",
+	"4HgWkjKyyw0SscvyZ5n0uUPmyHMZgHdDas8AaOdy55+mtrxM3meezoqqJfZOA1Z5UOSgtletcCIC6QMy",
+	"Ltk/XBI5oScMXxVIXYFkRpnxLbM3wahVF3vlTC8OZ6RaiZwxmWC21ATfu0aC7Xhc6Tfh+vAC+XdbbSeK",
+	"Q4ZUth0tWie/Ex7EM6a7PDpIRPNAXIAM+infzYiGExzzpPh2i4Ee3/Mms0mlv873xv9oqp15QUy2CSew",
+	"/157j6OkdtW1Q8lzVcK1wF4VgBXhCUE4QoMUpwOIngkQJOXz9BN+/YoUwnMR8un2yrBtr5ugXa9WpjiO",
+	"Sci29lcfNGo9XBvVPvyovb73J5U83PfYcFFMAkjh8iyMaGj/ykFA7sUD6fqf4m2mp41oSC6Bp4/OYuSJ",
+	"Dx95YRTDEPYlHlvhJzMCZT0gwLBfcfiLCj6rlSGZpo1kVEkRLtvatixlmnM8Ex6tJf+weJQc8tRgS12Q",
+	"82y7Ihey0q+sUsxFfp8I2xGf5xp7W4k0Z3zksZC7VXsH10YffrS5V9P/7Bznz2bLShrVyjVv4sWWwxij",
+	"CY1iFIlYPS8mkwiqkhRj24el9M92yQjP/JihulpyPCXvKD6fe4pjvkVdj5djfktkbgG/hmR/oWQZefXZ",
+	"Is5gSTZuja2cZoe5Ri3OgAw8qooYObOS41pa3DCnNRvuwLTiSqXfytH1qlRoVNiBWoew9Uq1cjW67MVU",
+	"kt616eydkE7k4uvrZLPRXa+NGkO31iFOu7bZHW3UWpujUXfYarnDzqgCk27R4+mQN30aixlOCw83O26n",
+	"Nhxhv9bprXdruIN7tc6ms9lurOMG3uyIGYzFNjvd1kan261W/tKLvPgynXDFuMIDSWfxHTq6o4K+MhhL",
+	"awhpBbDMODG0BlrigdV0cf4Sms6YUOrimKBRSCcophDyZBjD38YxAQW51a41G7VWs5JHXHPTafXwxkat",
+	"3XVGtU633aoNNxq45nZ6bYLJujt0NiyIM6ogvU2dd8O7rlhx2FhfX9/caNSc7nCj1iHtzRrudXu1xqi5",
+	"MXS6Ddx2BLY0FDdd7I7WO05t1O7gWoftuLeJ12ttsjHcGJLOqAW1OnQUN1t42Ov1WrXe5ka31hkN12u4",
+	"5zRqm91Gp7nRcJodcMzdmMU3RjcVIhh9wYFMj/mfhGRU6Vf+y8W0dvpF/jS6uJUaPcQFy49zMRuH+3IX",
+	"AiZlCKAX5+9KEQc7pUEk+AF25RuOxxLydYdtHyRnXMwMX1KbsXSpwomlhfxWXNKYVlyFbsXV0jmlRdmO",
+	"sZqatrT42IqL5qbaim+VrmWOLg20Ll2nYFph9GzpYpYpBTGfKyyjTSgMFly+jDmlMKJs+ULmlGzU0/L5",
+	"MHJpQNDydexTi0JHlq9nzCiNO1i+Vn6a1b++6kLiCNu9yMsXMaeUO0uXr2aZl3PjLV+FDy1wS60wXZtQ",
+	"4IFZvog+YZkjony1wpnFNuJVF0w50cr3t2ZMsF3Zoh6spUJhlZcxDJkoRkfS3crucc0okdW6bTsRwy8a",
+	"Y2FDb1F3fovSa7JK/XHvfKPE/fI7Px1+SuArrpt/qmC6PCbOzo9Mgj4GqIrqpJffyrZJBdUISxfKTbAX",
+	"ZyldIzs+l6hWOlsbekp4F1YgVX7OVjqmKvPDRTZcQHczRJExppXRhD7UYus6HjkpTWZL1Wg5DjVZyr+v",
+	"KiPzCaeEhLKa8qd6/N7Bnj8Lj3vq8gVOS6GUGX4KMCqomnq6oKHh0HNdfs8fAziZAjPlh18ba3PjlU42",
+	"R9ucXitM1/SJnAtohelydLkXZIWF8vNO6SjB8gjs4qNZJAJQYkt5H1nE51SJ6Kog/SvyoByDkEpaupUC",
+	"tGheWU+xYy2oZOHillfHWk9MK+5hU7qabY61CPOxeFRRfcyld3lmypJij6svp08srza4dE3bvJIqfKuu",
+	"Z5CGvYrTcmZoTrFXElq+ija+vGTO8qUs85ZUb1l5TWOitQzJ8qXS4YVFOFZYxJhyCoxXuD/k7SzSdtkV",
+	"rRwXsl5pKH+xCZqnyouvTWcvJRWaVbBLoakNPZ3ry0zM12KyTxUyf0FcD9+aT8mPTNvmcaSewnLY5eRn",
+	"n3bKOixTVaY+9gLoc3fKoIvH1L1O4620AvWxwGYrYb0EZLkpp6d1lNTFzoBNhWyUwYsPOrFWd53G78gr",
+	"5LiS+IonVx9rr6BRblTPjD8bPbC8DuUlIdnmi3mcKsVfp/F7svTQMZBhlCwqhWU68pSgqOogqVQ4Vd3n",
+	"zbFc3AiIMl68BGhtkeRbqdsS2jcGiM3yAsyTemLKPZl3zUxRIxI8mPk+dCM0XM2NWxALDrHYXR4OzoZc",
+	"BkXDHNhs9tu5gVdEdDkb1aw1e5blPLwd0MiL0oi3yv9oNOqNNKIDKp/+XXKYfGOraQo/Hy0eJN/ypFSG",
+	"oO1jOcXHkEN7TQWur+jE9rnnm+17+1gT5Wd9bqnvuY+SX1V4Q45bVGJF1PnrVzobjWaj2d1o9Ni+taj/",
+	"FHbp+mCpj3E8iyp9dpbfygR+X9N9/7NwG8hghP3oOI71dznfSgl6iVv9VBnUuzKe7GpqgTjGaTqRV/bk",
+	"DGtrSXOlUwUVY+R/SMb3N8Fy/sbaxsXfL3cqThyH8pqP1TKP4Kkeq1t0hwTvcXvjMeH8RxPw2ZuATxXX",
+	"f/Rdfh84MLpOub9oF0eIy8poFvgk4p1WxMiY18B26GTixciLI+KPYIZPo7iPQjIlIglBsJJLIhbQYyqa",
+	"i4aEBHJ1L1alVAdFoXSDN+JmULDnen0q/oNvPh9+/b7MxAhnPolQxIvxYZW0vpb8a3KQfK0V1xSVDdOu",
+	"efbaVpkKLhAKPw3plISxCKvWbCTmnq5THszBFGVZ61zlP8iNiW3DbxMKtZF4xnc0cxzC+YKQgoeU+gQH",
+	"lWrlXo2GLsNHc69agaz7KP/6K3dJOFfhJLxrG7yzytR1L44QLALB6TGZRMuo/L2ZTzj09yAU/SqfBLHo",
+	"Yoc4DPFc319LBqLzm+ODStr7S2z7QzWZDn9MHDB0WEJgGZxd12Ofhv13NfiDFlC1UoOIhV0z8rhOrZG/",
+	"hRJ49HOeNHliOU/nX0v+kRfXzJAVek9AqSoaR2O3qhWaHRhBxYM62oJI7FrsTYgIsw8QHY0iEqO1QRp/",
+	"favRk7puu99oDM5XEUY+dbCvzbdOGFRhE8WmnXMR+ikNyHkRtwSB4fpKgz7Pj3LxvKpSYTCCN9IR/5nH",
+	"kHuB489c4p6vI5lG0V5fZyMihBmHqJsZIEByTN/kFwIP4M9kalSN/AEts6KZJZYfyASqTKKCquQpTDRr",
+	"yRcqceFIdjfXyiCc50k+POmQBiLdp47eF59ORiPixNmoe/ZpJYke62aeR8FHq7yPM0r/gYRU9nE/JSGF",
+	"Sca236wcnVzqwBIYsOlQj664MfL5Phpc5okjA0btA0f+ATYsMx9mraCS8+PzVTRILRl8IV/7O28PQ2uQ",
+	"O/kAdvIU7ired/SAHZVgjngqMJjJbDd71ocxuMQVDC9Cu+O5StaZYGnMJcFsgpj0YGZ8pUkzGo7Xu12G",
+	"1zz09dwMG+yB6MSVpDLxNQYpqdFMZz8ui7yEJrMIqDaAOqvwWp4XrSiZBuSlWItMHdLYivUeSqu4eBHi",
+	"dqsqcryYojVoFnDI2wkmz9DiAdxPn2jlBqHUzS+Bs7BNFmxKCgV7mfyWjwpszrJYGLBmfgqIWZlWYwfQ",
+	"/acqSxtCJ0bzhEC58e8df9ByelYCU2y29EuhRm3A+gMCVCaTaRm5v8XErfSmh5zALKFnyoeXJZzB0R1o",
+	"7GQA537AxKwBdNiWkuVq5yNNvVvGlWDnTPHCO0RnSMtqJwGPwq5gSqCFyYb+A57GN4CO/hlWxYgKxAbO",
+	"2M6Ob8lUQtv3c8u9FQLFXebWkl+vCJf3vSBCTLvmkAB0ZmWf9Y4u+/QajY1mr9fqdjY6jV6veVxJyMyS",
+	"1Gi3Usnbtx0+TkaFyKvoN9A96FtZ8xUo+RvoufAdOHJkKR6mD1SZLgfCa7PaaDSQM8YhdmISRlXeRJGD",
+	"doKu/+haHnsW9OkH/a9u377XaHx4wZ6TrGtYb2dyrE1hyLwldFa4VBEDCcCueGsGDJuivUTnKtOx0A0F",
+	"OBTvUs156BHfBUlm5Pk+kwmGczRgXwBCDkGySgoaMLgO8tqaEGoMByf2/RujSv+Dck34cnbm3oel+ZlW",
+	"IfGfLcV/DspbgVjlAE3XrmpJsi/xWdcsk1f5sqzIWvZlheJs2Ze19yRtnoIoD5JtwLjIB5XLSq7VPIwf",
+	"Zk+YYW/JnLaYH6ocLdlRYTtjly1kmOVOJZRURTgq4s68gxXPBc7YrMzKaqvRR5rHoM3OE8jVOELa+nUD",
+	"fp096bn/yDKN2xAYo+AWEjsGxSdz08K5CE08N/C2x7FxnSjrRkae6pZgFzbHxY2bJHBJWCwtiLY/u2Oq",
+	"xMFLpmAn7v9ZsBPQ3WAFMa9wW10VJmCDGVfhlQ3RCxABw59GCOdP8nbGVoreLWSGMhMR3Q2Q70Vx5sZr",
+	"NXKC7Id/mr/cMqZO/6U1nJNAoNmSUQ7H1BmU6uedCP/NtgijLX59Jm9gTfaQO1+Mm5PsaB02NLwMcRzW",
+	"4yFDZaro6uW3a82GsIo85d3tfnneJr4WA6DB33cdokVK38e+d5eGbmSVsIrfwKhLxq6UUDoN0BRPSYjW",
+	"eO1g3liy+KJZ+RPbcK/gyMb/+SXHnqE1XuV28UAUptevT+1dnfKv3TASY4uxmI5hhEVdorBYVIZQOEhW",
+	"/uxNYyfF+DV2EuAJOR56e9lrG6h9mxO9ak0K95LtBtBOn8JSDoK5D0mPSEq8JgvTuYqRuGIVFN7Ww8+y",
+	"EoLtwKUnLSv4ugX3L3tyvJO5J2O4csu91DnM+YscDj94hx0oFpnESkIaeNFaqoCo9nvKkn+eew71MLAM",
+	"/CCk8JY3KXL2eLpGdCpSCQnc4neRwI24Z5EEYMLw4gj5OOKOjDq6kanzw0b68GYZhw4iSt8szgbFbgcq",
+	"My0g92IlaQk5lN9vNADvzzzj4znxd7eXij0nulT3VD1fu8NO3d9Dsu0F0Yk/J0fagv3wTXAUV3XaKiX3",
+	"d/E2sfEBqD+natFJoUDScpQnZuX6LVasoioKyC6JYuHRWtVhnA+4XNlvDHyF3Cs4ygNeJk8V3QPaZF9+",
+	"SSj7fT3kPGcray23lZXhjX+72F8pkm6KkFbrjQbPTFZzCQ3+7MotlGZwRwMU4XnEVAk46eC38ZyxrsPq",
+	"4bLqH1dUFdrLkIkY83/jgHEE4uZ1XH3bYDg7XSZalXLoT1NDWF5m1oVlk0qX8r9T4bJny21UufFXrT+0",
+	"XjWraxewOgkBk+nZjpBKTT5G0AcDI6OuaIynQGNcD5ZhVEBg/Lpr3bu3qlTEFv3BrVvvivNa7q3v9nqa",
+	"kbqjMThpls6QhF7rfiUTDMDlbTHLbpvbxXNEZ3FVVoTTQtDYNR+B8wDxpENuJN31IlLP6geqjO9HBbE1",
+	"MXgIDL/hF8kR00+kTTw5OA/n/r1ZFHk4sEqCZdVMMyRs1gUuMMrMGGsirtRWfiO1FWNjeeWsY+ykk7dN",
+	"fNTZK7VOtPfMEsWr1cMtrHJ7EsU8FL661SjqPTY6T0nvs2uGB4+JuII6eivEgTPmLhIvqmdNVMUWWg0v",
+	"poU27Y5/aNhltUrykhd8WMq77VqDpOEM7VSl1Tbk3ZE1vBXyore1k3rMOLRozE5dnB5NdTXOIuzX0dUY",
+	"zhKwJggHpSPhvJAF/07JfnvlnhfFXrBdbr59H2IpCqNDuQu2sOYWF7000VOXGIAHRzEO3EhS/i6e13MG",
+	"9jwKLDs/Hia2gvxOYjOZ8SWkDiHWYFtc3BlKJBlJ7Nwrlk/WeKjD+TTO2IvOUj5RgsmZgvvkQssPoCZi",
+	"sbhvCL5MFM9TXFSgMWz5u0wPGNCdgc4n6Y5Fks98hljStuFrdm9hufcpk7D5Ut4nqM3p0eB6gcU1H4/g",
+	"TUCxFT1aJiRAa2oVMfR4lseuWSrm1XrB1nlZGbuxSgUjHM+oCybsN9a1tr5npuOW2c12Qy+OSXDid27s",
+	"aZm92Rf+KIg9X1esebOUtXZDxB1DcwVPQO7sALP5Zvocwec18vF2ZCcneFSuDbWanY3OZnu9s6EpRaUq",
+	"Ue+Pjs7X6+jsvGZHZ/dNc3SC6/V1+wXtihV7O3uiywMrRrEwNMss+vyyaazyktyjxkpeNaFrZe/81N2W",
+	"3gopu5a8R+0zvS+XOuhe3sN2bTqzuyC3AqsAnJdsztaCWOBpi1/GJVrkjij0tP0FgNt2c1Pk4ABNCHQh",
+	"wLGsYcwTW4VnaiAO7gAN56qFmTOmUNUVBoRk24vicD5Aa9AQ6ve8YxuEkz5cPGL/Pc8mm+qli2Ms6iaz",
+	"61itxZihF2zf4Xem8dbUJg1jHZ/vS8uMNUeLzkX85mVXDgpnAZd6B8JwYwjlYnNgWOCfBP80d8QI2hfD",
+	"xCJWo3zOh1Imn69ZOwoenM84hJTQnuPluyGNeeKolN3RLW9CIlD6uVgUkiVK2GkGmnFPxFLhOnX7eLIs",
+	"Ed9LYUThmx2H1n0NwvJ6mbDMbl5wKLt4rrtquMys1MDThwSI8Hrcw6oEJKfYbeRqyXrusj9bDp6p37OS",
+	"gCXP4iU00GK3B1x3kWnEw7nQtF92d709o0zQihHD4sK0Q7lURjWDu0QNodN/r5ark3IJHMzLucObEA1m",
+	"lkxaDS430zl20Ggdbg3IQBNcI4x7QqPYnyOovlnPaYapneqYHF24xO0sXfjEQanwIpEOX89KruXi8PJM",
+	"zkwkfs6mdaIA8dapiNabBcKZkKWVbC3QsEyWVjK0yX7SAy8PoEF1OuddLju/pzLELKbPoU9ARFVZnzwM",
+	"Ccepc+k62YUhEZrgOSQ+uS5xLyHMJwYgeDljHGyTCMwyE4ID0R9DYivXFDXbYDbbobewMWimfUW1qJRo",
+	"NVuDKFtTqLRTk73FVGG3qMIWVyUNtXKNb4r7zxQ23ana2slb+vNb+i7p/YkKm0NVC9pK5xowWfsv2VoO",
+	"WfsrWVv4lHZCqpY2Jdfr5FeNup7WOt0lNbcLylwXF9QuqfWcq9hsrcCcL2FtrY5dXKba6Dlkr5FeLSwW",
+	"X1TzvbB4ezXfBaOql0DO10at2qrY5gqwV+31jvJFhyy1jIyyQlWtlKhNjUtrp9jjKWggmCKEe+mVa/Iq",
+	"FTAYO6uFR7kgA01gx0M6U+qS7r/jT2zRcs1jRct1IFBDWgpWEw6EZcEWhKCZFrw4F3Fw7BgVPRxFQUGU",
+	"XPJiUaRnpdzMJYEg9lzJH9Bd9hrhAY/pLg5dUfJNw3ZqRxB8VZ0nRmPkLvZncIqWiSGnEgcixDJ5gddL",
+	"k+FUPIUsFqHiLzjNKtIoEiCuBHE4t5o4oJ0su/a5wFCVPS95kidQMLXGDcIFUCSL8e61GVMImHrEzyHZ",
+	"ZjKiSOVmp5Tp3AwS7lLjaHXFk6rqMp2LeHHwY55XXn8nmNfTHHNBYSOqZ1tXUUzpiQ43+GdCOpsWZNCz",
+	"R2r3Ks6Dy3bw0BTucqJbGoujc3xx12jyA/9nHHrquS61siuLs/BKtbIbeiAMq4ui0NiWizZ7BUxss4yJ",
+	"8Ubz8BAwWcjHds2wmmGIHaJlRgunzMuG3q2ne7z8JkbedYAJxeFcVge0aCBMg5C3IaNAUVsN+TiG0FA6",
+	"2x6jgMLpkzoGDuYQjlV+zjdeDaOtFkaGnF2Aavu1xvR1Cy4Xzn801VenTaUhpzdPShrqTKfXkbweiu6j",
+	"a15UEAjPNVhA11ryhbIz8Ao+h1AgIq38cv54aRczn8hQJ+KFL1Glj1+jx8m2sKY42KBy07BKZa9ppiU7",
+	"2NfNTGtFqYKLz15batrpOMzKU9PYkSXOLPTi+U2GGvV9UIcXqhcTHJLwHXlYf/j+rVxdkndxFPMQbl4u",
+	"Fvtw38tEKwigpKGL3oKlLqHBBO8wAgoGaBp6QcyDvW8HtwNGWJdvvC3WWbt84+3a4mFylDxjfDnrIOoj",
+	"jH74/i1RVsuLokEVDfCMiRADcm/K/uPhmP0nmg0HPCaDq6mypJwQn+x9GpPfJr9OPj/PRLjbgfC/3dHc",
+	"b2JFoyAPDNJ9dOerKPK2A+LyXV5x3765VUVXbra661X0HvsPE4vehX+s/YD/nVblUVF4vs+tgKB3RfR8",
+	"/Xaw3kARcSi7TekI+YRA2G7AP52HvwbD0aCO3uMRvNwp1mm0q8JK1Wk067dBLAHEs4sD8JNeJOM4nvJ6",
+	"sV4wohY2wBANYmGEsDpVegDrcI6IT5w4pIHn6B7Akpyc0korXKJOY5VtyWOMkN6lYQwpYQ72feSQIA4Z",
+	"t9rxaLTD/YSO7wWeE51D0TxifARFTPLBK7gpMYyD0kOgAquMxTWtwtB+UYUhDjReVvR2wGODtFuKqxAT",
+	"KOVofqCE78oRJdkIWCPZrIocOvXES9Q3w5Dq7SBW72efyYEuC/cBIcfZxv5eJpCQIeHChet4QqL6hQvo",
+	"z4nwyr6LIwf7l3EEDlrVTAQwgidEexJNaRCR6FJa1B8ofYrjMR//kxkJ2RewZdXcOmJaBP+R7xhES+TT",
+	"XRIih43gW1OtDmB/NwKicm/A0gTqCi+SGe96DjG0moBCDFVVK4x9CYwjevoOBLdBtNF2QEPiiveCp5q9",
+	"khe+hTqjXpTuVYFXlEkVibL5KK6fAhahUQ2O0KDVaPZqjU2ojbrZ73TTYqrixSDMaG+2ZxyBY1rlJ1XR",
+	"AKYNqoy1cGKFrjhalsWAkSx3antSOKyi3bHnE16wVNQ6HgNKbgcDPcthUEfyb6gvVqJB1NF/m9EYwiZk",
+	"IoTwLs7pDIVkSsMYYTQN6dAnE87afM8hQQSXq+jhsTXFzpjUWtAOZRb6gs1F/YsXd3d36xge12m4fVHM",
+	"jS5eu3r5yvWbV2AOEza9GKpNwkGuVCt3SRhxftisN/gQOiUBnnqVfqVdb9TbFVAXxnC16h0c4YcptQlv",
+	"YIWLtFLRHk9n4WIWj6eENFeOvxH2/Eh5KRi+P+YsBn0s8IM+vh18XKvV4P/Z42Zd3LIfo4HhkWAXpuGS",
+	"SH8QPon0h5xTgr8HtepKkfkYDUw3BZtt91OwJ6ajgv1ieCrE+u36Cnz649Iao1X9qbLI5n+Wfg3zie7Y",
+	"MJ9kE1Fgv526KDOo3xDnFeNU5UU/RgPTEQLSi90Toh7lXCHqiWYIVr9pzhD1m+ENUb+OwJoD++9q8Mbb",
+	"mDEjY9N2lwmslPeZiDXX60rikkvKCweuc2U5UVDRnCxqk4YrRP2qu1nUj4afRf1qOFrUr1ZPi9j4Rh0Y",
+	"JHZi766Zazwloa5UfFyWgcTX2qy/xL3+MRpoXh04T6lbRyzcqzMhwgu2OVDZ2qOQTgrlXXgzyLts9Zxf",
+	"CF5S4BiSz7KeoczvumtI7dniG1LPlHMo/UX3DqlfLT8Z/qHsyzQHkQBWs1HnWkroxQTuHLjMQxxE2CRB",
+	"8CSxBS2uJFA/7L4k2yO1N7s3CbbG7m2e4wg1Mi5cUGW6zdqcfRSHM0CEtK0aNlUk3CxpVeLSeqVMFGC0",
+	"Wr8dvJ8vWSzeJe77tIYh0z9C9k2ahXfXUk6zyosDiMmB/ratANEpT5UTpmcpnQjTskNnTF3EEeLELkSb",
+	"PwOT7oYU5JafTCZwRTsEFDc9zCIC7avKt8w0B+3YRRxybCqKSByLHEjN/r7GYzJFBc/zdYk/bvecg+y1",
+	"JQVGhiHR41VGR0mbnsiwrCJyj3F0EYJgMooJdoksA8ogz19wO9hSq8Wy5KUSLVuNBhfRmDiK3FmIh/6c",
+	"C0p0SkKAwFW30hflPfTMIWXyfosWtyFMh3gkuiga2Va4p4kL82xmq9E4ZrcXWdc706FPR5zehc9aMdMM",
+	"8NRr41SU5Ny41dzod1v9ZodLziKJThsBfQcaaaOCiuqM54663Y7bHdY6DbdT6/Q667XhsNerDTfdYbPr",
+	"bG4MNxoqOc9c0ZDWK3taz0A+ptnWmvyJt1pycSoN8X81y//I/0s3TDaaHdJb79TcTdyodTY21mvD5nq7",
+	"5mw0NtsbTafdw90KTzWpdDfbm51MzHq/QtbXyWaju14bNYZurUOcdm2zO9qotTZHo+6w1XKHnZER2t6v",
+	"dJxhZ9R0NmvtzXW31mk23Bp2um5thFvt1tBt4dGwp4fJ9yvNzXar0Rs5tWZrY6PW2eyt1zDeGNU2Wu7I",
+	"cTdHjfawqdWw6le2Gs16U6tl1a9sVawN/9bTKllQazdbaqzSa+WrZfEmgNb6pbyzoDCdyIisPWN0hoIz",
+	"OYqZlgvlJM3fVlRINZu5WKlUlxwBvetkp9VvbKh+kkTrONmotVr5jpOCohpODzdIi9Q6owapdZx2r7aJ",
+	"25u1Lu66bdwbNUdN8wikzTzMFfW0w0rltfTQfPnjJbLRGsftmakOWjd30FZvn6kOWrOFh71er1XrbW50",
+	"a53RcL2Ge06jttltdJobDafZaWUO2obbHjWdbqu2jhn2SGNY6+Fuu9YYrg+bbsPp4mazUtg5c3kHTNuY",
+	"Y7TFzNd4LuidTtw6Mor/Lk/95abqnAnrNFuddfilZ781xeV48S3sykZCMKW9fMo7NBx6rksCPqOzfIZq",
+	"CA0Tussn5Np0s4nNFfbGRIVblF6D2ESYtNLbLP3U96qV7ioAvCripkSnMzZrhX3qbeiAIBWHhk4BOMia",
+	"tDXTwxd6yfDk4OXbNLEzBIzjg4phIfqQ7cgwGl10ZISW3XR0S9luwVwH3mI6QoN3b9y8hYyVBoZd98IF",
+	"sO9duKCacanmW1XEdD0hMkMMf0T8URVc+uBLUFoA9DRLW8Z5KvOjigJ6OyjSdXn3ARCYByIMDpQWpmmo",
+	"sJaTtCkbEkMMrqP3NXMuL8UBqSq5wTyV63bAjW1pRPBA6XzCYMt+k5bMOrpJJwQgT/yIgDNf9IQXPQuG",
+	"JN4loqgVN9QxVGhRNn3uB0pbw4GbRZj2Bjx2aYA+zpn1BsK0gz5GygGcBl3w4IFzEVMZ+iqDCmzdqnm9",
+	"QwOHhIER8CUyZ2hERESP+hCXGpNUtcVM+yiuZw+U1o2uSmBzdWiZGZhbAQe8tByO88GDFPlwWGOwLrJr",
+	"ewAp6HpMi9iEEZ/G9vJ+JpIpU29SJAoOyYjKfoWSBAFygChlPkAucTwXor/RWsZoUGwd+M/7/36+zjX+",
+	"Ld0dw7VfmeWn1avJd1HKGCsZPclSPUCEcKDhUFFfnB1uWuaKIiAjIKL9YkiycJLui2X2owsXUu0653fi",
+	"B59tTZI1OxrgDoZ6X+pUiqxMlPpsqyI5R/IASUvppNuBomHh22Bqs+9XVXcTeJ4eubVBJoB2cL4q4yxx",
+	"lttILVxuXACMMnK4C40vGblG3CSxZUa12rrmAumwWZFWkZRnqoFtXXcuQa8rIciE5JKGO3UaJ3wbwqIi",
+	"TDIcDFYNnwHgjVHwtd6U6eXLWKieiRHJWnHY9xHM0Pml0YZfLscDBWXnyQ9UUHKu+4gMo7MlwKrIN65y",
+	"yajZNPCVB1ZZkyT2quk7RVcb7WVpCu6q70jTFE66shmka76Ah8vvfchDSVQr5hVQo64FxsNnvq9uNa2A",
+	"lWQDVoyJqljfJ5RVkl8tPk2+BInuBZPuFo/R0kAAtHiUfCXlxReLx4uHyX69om1VRVOXYv6aVjZAA4jK",
+	"59Y3mewvfsZ28/cgdT6DnPUjtWPoHvQ0OYQIqBeLB2zn7Gf2n/s8vfho8RD63D2EEupPFo+Sg8XDOkr+",
+	"hX/84mFyuHgIvfA+Q8kTZE+PXzyyvYo3k1s8WnwCs75KnspAzFKg6Nksr+ZAvIy+KrrR5tVVkDtAslZJ",
+	"Fa9e6cy0tl9V8TT6tP8BqpLvYM+fhWRlJRKQXKxJWlBt5M+k0XJpK+jPjb7P+yv1fS5XI9OKzVAFhMRL",
+	"KmqrllYM2eciIYkVeUf06tt9WQMD4lviMZkjpk+pOgDoRuhtewG8I/DnfdE8fCrSCiQQfILvkuh2UOwL",
+	"FS4oETstauGDHmlkkaaag5aKbgQx7WLhWTLS16XCxeN4mbKwOyZBLv4CBBwS5bUxVctaKmT63hnK3ZDs",
+	"Ii/uK1mdKSxDIvuU8YR5obioItlcgTKrVrKblXE7V45+S/qZma41Bj+QYd4Sw0QNbrk/l7ckHwg7KcAN",
+	"8K3HP42J70JFUHOzWKQxMWT0lcJORwrmI7BWRdonqbLg7P1X/IjUpdvzXbzN46S2oh0eICACPQNyLx5I",
+	"q56ssV5VkgZQwsjzeUe7GdRP8zQfYh1dgWMo8c5FcKa+VhH2IyoilwKyy1QSHkgmqdYiSPtelJrlI4j0",
+	"kXFlIL6Yp+sGUxUzx8tbvSGYx9b4yYzA3S4CmkQoeXorHS8pfI/dm8s3SSJZC55El/Ru/upzQWePyF0i",
+	"mlHY9qqi4dPdrhQtnsvL12PGu5ArIAPIM+Hjyz9vF6waQO/c5MQQAqcg5IkXRR/DZoi09PRzjDIi2cBt",
+	"M5mlcXxUlO2V4ND3SHgJVFJhqxjIPQ7KPoJn1J/eJ9gwmZ6Ki9e8icfFtSUDL8PRhiSUE+qXPHfYUGGu",
+	"08DwsAk6/OBD2dGBMQt2aU5F1pPueRb8LtPgLkjDFTAkkucWz/mhT9u9rIrjruppPTV/tOl/Swf2LAOv",
+	"aF/dqzVbluX0YjqO6diVgZyVveP6sjNlbY7hwJb1ZraPNVHsNPk8OUqeJ4fJM/hfSLxh4twvKnpJme1j",
+	"4W3J0r+s7BX6vM2KLY7m65aL/g5ETi5UPq5oWV1p546Mmzvr7MucopW1JrNxjEVlMlvHGA1jXq3apMLH",
+	"X5vidCZqzHsEu8VazC17xgXTVRgdMv3daKSai8r9BiXf8TaxslexrrFo6klWX7k4nNc4PV/8iP93byUV",
+	"pkCDET4bL1cjCRwd+fY2TMrjxa3oSAo5oqcP03nqaEta6GV+kR7S73vcvi1qj0kjNbnnsalXAshF3dXi",
+	"8DHyScxkKigZ6HrbTEEYNFsXN+DaHzRb/7X1zgZc6qY0uk1SYfStuaphWSqTZprTCoCsUCuqCrULoEtX",
+	"LOQkcenmeA6IHlMcj1Muo6oDpclq3FybcopsEp2ZCrxq3+kC8aH8HNwIiNEQ6lXzhBUc+WmFb2kA+17x",
+	"khuBdkq5TzmlvdXYyeKxcqkLUl08WpWffOTq9uRTYia8B34pBzkJqyg97vljvkS8Ng3qfzwm359jwkuM",
+	"r3xISo8ET3S46Ht3SeEZ2BLO5lajwYjbp8G2tL9MQ+qQKAJDkOF0BfMQjnaMfjExGJh4KSMrNV/z7pKA",
+	"RFHlxCqf/KAUkldjqIir62VKrqU7x4lFEx00LOKpeMcpi6OvhFq1THCuBmfEPoFoAUJJT5x8TFri9aVW",
+	"ISZuatOpQgU2SHOebEIiRaMoptOpF2zX0RbyKXbREPvseQj5u1GaUSqjMgIrobFD550OpanPNUgNnPfs",
+	"wVmS200SuOqLv49EtyKLvE4BYfOlVKqohScwS9AUESz4rgsplafJpiFfKY9TfSIhOg6aeUNKC/g5IB15",
+	"TJwd4lbTnCu406EQh2pHIPvd8Wg6tM0u+yGEZUmBAK1Jx0M1zZu9TF3I9GFyrrB7p7FTIItIVUIV1knr",
+	"7Zzn5cQLaiBVhV9j9aJP1dsBL3GVra6exvDwcNx0HQ4zOKwq15nvZwABVDLSaKBqogwuXOjrXp6XrJCD",
+	"bgm4RBSM1Tydudtoo7WIEDR4j72vtjWKSTg4X2VDGNCLk97Yh0PtquIkPxAGI0oDeV8KK23aioLeJaE1",
+	"GhGDlT2GzmEMthBpRPyphI4oCgOwiehEBgS5ZArtlQOZoyTSliCvC2I100xzGbLBaZaORvXShMXizCf4",
+	"ACbU3g4wEil+xXmNEU9eGs6VXyi7MjhKbZUM+robKpv3yKA5Gl3KZOrHGsVzfA7qaRadL92DWhqXLo+P",
+	"aChjW4Y0HnNABVUUeXAnaf5P5HqjkYhhhULkXsSJbQx56YErg73G1CdFnqT3gCGtoLAbRaupZBeMGteS",
+	"f1g8Sg6Tp0jA7JJyLXsCFhJp12lsNubJqPCrmSJtbgWtG1ner2Av+a0p9+zPTH2trdo7uDb68KPNvZr+",
+	"Z+c4fzZbe8ewDxxHApDXiDVCagK3BQ7yhcZ5lQ8RDhXZHQaqNCA3juQiXEShO1l77pUFKhm11pje1zCq",
+	"WMlArlz0UmpM1ut6aVW39qqFH61HO8nvlmX0/mCDn3KAbpYB2qzvm4K6o0AtcyM0KIslBJh5XJSCL9Qn",
+	"XALez3WbLtNChSr6Df8UBhAeHZwc5L6ou4R0CmoOy0/ralQkPu04YVqqfJpFui6tcva99TasYDK5Np19",
+	"P40lt6DUQYx9uj0zA1RXKX+naQmcowtCSvUNvTLaBx+ym4PJ8MW39JjKACEYJx32otpTXVWguQjmN/Hy",
+	"8n5idDcwHC/FwSLSw59afPLxBW+lwVCnUJxLe6sRfJZ/7/t6JBZYibjooqGDvVaPbNMW59jJr/qOrfmR",
+	"0LK06UIF3Ptw7/8FAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

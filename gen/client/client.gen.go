@@ -336,6 +336,27 @@ func (e Rule) Valid() bool {
 	}
 }
 
+// Defines values for RuleCheckResult.
+const (
+	RuleCheckResultFailed       RuleCheckResult = "failed"
+	RuleCheckResultNotEvaluated RuleCheckResult = "not_evaluated"
+	RuleCheckResultPassed       RuleCheckResult = "passed"
+)
+
+// Valid indicates whether the value is a known member of the RuleCheckResult enum.
+func (e RuleCheckResult) Valid() bool {
+	switch e {
+	case RuleCheckResultFailed:
+		return true
+	case RuleCheckResultNotEvaluated:
+		return true
+	case RuleCheckResultPassed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RuleEntryGroup.
 const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
@@ -418,6 +439,15 @@ func (e ListDirectionsParamsType) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AppointmentCheck What the rules say of a booking (Результат проверки возможности записи).
+type AppointmentCheck struct {
+	// Allowed No rule has failed: the same booking at the same moment would succeed.
+	Allowed bool `json:"allowed"`
+
+	// Checks Every rule of the booking, in its order.
+	Checks []RuleCheck `json:"checks"`
 }
 
 // AppointmentRequest What to book (Запрос создания записи на прием по направлению).
@@ -746,6 +776,27 @@ type PatientDirectionType string
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
 
+// RuleCheck What one rule says of a booking.
+type RuleCheck struct {
+	// Rule Its stable name.
+	Rule Rule `json:"rule"`
+
+	// Result How it stands towards this booking.
+	Result RuleCheckResult `json:"result"`
+
+	// Message What to tell the patient, in Russian; `null` unless it failed.
+	Message *string `json:"message"`
+
+	// Field The field of this request that it is about; `null` where it is about none.
+	Field *string `json:"field"`
+
+	// Mender Who can mend it.
+	Mender Mender `json:"mender"`
+}
+
+// RuleCheckResult How it stands towards this booking.
+type RuleCheckResult string
+
 // RuleEntry A rule, its answer, and whether it is on.
 type RuleEntry struct {
 	// Rule Its stable name.
@@ -815,6 +866,9 @@ type BadRequest = Error
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
 
+// CheckUnavailable The one shape of every answer that is not 2xx.
+type CheckUnavailable = Error
+
 // DirectionAbsent The one shape of every answer that is not 2xx.
 type DirectionAbsent = Error
 
@@ -851,11 +905,17 @@ type ParameterInvalid = Error
 // ReadUnavailable The one shape of every answer that is not 2xx.
 type ReadUnavailable = Error
 
+// RequestInvalid The one shape of every answer that is not 2xx.
+type RequestInvalid = Error
+
 // TokenRefused The one shape of every answer that is not 2xx.
 type TokenRefused = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
+
+// Booking What to book (Запрос создания записи на прием по направлению).
+type Booking = AppointmentRequest
 
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {
@@ -889,6 +949,9 @@ type ListRulesParams struct {
 
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.
 type CreateAppointmentJSONRequestBody = AppointmentRequest
+
+// CheckAppointmentJSONRequestBody defines body for CheckAppointment for application/json ContentType.
+type CheckAppointmentJSONRequestBody = AppointmentRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1025,6 +1088,58 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
 	CreateAppointment(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckAppointmentWithBody What each rule says of a booking, without booking (Проверка возможности записи)
+	//
+	// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+	// medical card (МКАБ) either.
+	//
+	// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+	// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+	//
+	// | `result` | |
+	// |---|---|
+	// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+	// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+	// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+	//
+	// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+	//
+	// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+	// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+	//
+	// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+	CheckAppointmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckAppointment What each rule says of a booking, without booking (Проверка возможности записи)
+	//
+	// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+	// medical card (МКАБ) either.
+	//
+	// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+	// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+	//
+	// | `result` | |
+	// |---|---|
+	// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+	// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+	// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+	//
+	// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+	//
+	// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+	// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+	//
+	// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+	CheckAppointment(ctx context.Context, body CheckAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	//
@@ -1165,6 +1280,78 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, contentType stri
 // Corresponds with POST /appointments (the `CreateAppointment` operationId).
 func (c *Client) CreateAppointment(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateAppointmentRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckAppointmentWithBody What each rule says of a booking, without booking (Проверка возможности записи)
+//
+// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+// medical card (МКАБ) either.
+//
+// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+//
+// | `result` | |
+// |---|---|
+// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+//
+// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+//
+// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+//
+// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+func (c *Client) CheckAppointmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckAppointmentRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckAppointment What each rule says of a booking, without booking (Проверка возможности записи)
+//
+// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+// medical card (МКАБ) either.
+//
+// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+//
+// | `result` | |
+// |---|---|
+// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+//
+// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+//
+// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+//
+// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+func (c *Client) CheckAppointment(ctx context.Context, body CheckAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckAppointmentRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1322,6 +1509,46 @@ func NewCreateAppointmentRequestWithBody(server string, contentType string, body
 	}
 
 	operationPath := fmt.Sprintf("/appointments")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCheckAppointmentRequest calls the generic CheckAppointment builder with application/json body
+func NewCheckAppointmentRequest(server string, body CheckAppointmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckAppointmentRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCheckAppointmentRequestWithBody constructs an http.Request for the CheckAppointment method, with any body, and a specified content type
+func NewCheckAppointmentRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/appointments/check")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1737,6 +1964,58 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
 	CreateAppointmentWithResponse(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error)
 
+	// CheckAppointmentWithBodyWithResponse What each rule says of a booking, without booking (Проверка возможности записи)
+	//
+	// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+	// medical card (МКАБ) either.
+	//
+	// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+	// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+	//
+	// | `result` | |
+	// |---|---|
+	// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+	// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+	// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+	//
+	// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+	//
+	// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+	// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+	//
+	// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+	CheckAppointmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckAppointmentResponse, error)
+
+	// CheckAppointmentWithResponse What each rule says of a booking, without booking (Проверка возможности записи)
+	//
+	// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+	// medical card (МКАБ) either.
+	//
+	// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+	// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+	//
+	// | `result` | |
+	// |---|---|
+	// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+	// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+	// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+	//
+	// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+	//
+	// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+	// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+	//
+	// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+	CheckAppointmentWithResponse(ctx context.Context, body CheckAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckAppointmentResponse, error)
+
 	// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 	//
 	// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -1972,6 +2251,154 @@ func (r CreateAppointmentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateAppointmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckAppointmentResponse200Headers the declared response headers of an HTTP 200 response for CheckAppointment
+type CheckAppointmentResponse200Headers struct {
+	XRequestID string
+}
+
+// CheckAppointmentResponse400Headers the declared response headers of an HTTP 400 response for CheckAppointment
+type CheckAppointmentResponse400Headers struct {
+	XRequestID string
+}
+
+// CheckAppointmentResponse403Headers the declared response headers of an HTTP 403 response for CheckAppointment
+type CheckAppointmentResponse403Headers struct {
+	XRequestID string
+}
+
+// CheckAppointmentResponse405Headers the declared response headers of an HTTP 405 response for CheckAppointment
+type CheckAppointmentResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// CheckAppointmentResponse413Headers the declared response headers of an HTTP 413 response for CheckAppointment
+type CheckAppointmentResponse413Headers struct {
+	XRequestID string
+}
+
+// CheckAppointmentResponse415Headers the declared response headers of an HTTP 415 response for CheckAppointment
+type CheckAppointmentResponse415Headers struct {
+	XRequestID string
+}
+
+// CheckAppointmentResponse500Headers the declared response headers of an HTTP 500 response for CheckAppointment
+type CheckAppointmentResponse500Headers struct {
+	XRequestID string
+}
+
+// CheckAppointmentResponse503Headers the declared response headers of an HTTP 503 response for CheckAppointment
+type CheckAppointmentResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type CheckAppointmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AppointmentCheck
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *RequestInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *CheckUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CheckAppointmentResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *CheckAppointmentResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CheckAppointmentResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *CheckAppointmentResponse405Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *CheckAppointmentResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CheckAppointmentResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *CheckAppointmentResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CheckAppointmentResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckAppointmentResponse) GetJSON200() *AppointmentCheck {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CheckAppointmentResponse) GetJSON400() *RequestInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r CheckAppointmentResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r CheckAppointmentResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r CheckAppointmentResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r CheckAppointmentResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CheckAppointmentResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CheckAppointmentResponse) GetJSON503() *CheckUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckAppointmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckAppointmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckAppointmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckAppointmentResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2743,6 +3170,70 @@ func (c *ClientWithResponses) CreateAppointmentWithResponse(ctx context.Context,
 	return ParseCreateAppointmentResponse(rsp)
 }
 
+// CheckAppointmentWithBodyWithResponse What each rule says of a booking, without booking (Проверка возможности записи)
+//
+// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+// medical card (МКАБ) either.
+//
+// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+//
+// | `result` | |
+// |---|---|
+// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+//
+// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+//
+// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+//
+// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+func (c *ClientWithResponses) CheckAppointmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckAppointmentResponse, error) {
+	rsp, err := c.CheckAppointmentWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckAppointmentResponse(rsp)
+}
+
+// CheckAppointmentWithResponse What each rule says of a booking, without booking (Проверка возможности записи)
+//
+// Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
+// medical card (МКАБ) either.
+//
+// `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
+// first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+//
+// | `result` | |
+// |---|---|
+// | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
+// | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
+// | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+//
+// A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+//
+// **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
+// does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+//
+// A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
+func (c *ClientWithResponses) CheckAppointmentWithResponse(ctx context.Context, body CheckAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckAppointmentResponse, error) {
+	rsp, err := c.CheckAppointment(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckAppointmentResponse(rsp)
+}
+
 // ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 //
 // The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -3026,6 +3517,178 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateAppointmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckAppointmentResponse parses an HTTP response from a CheckAppointmentWithResponse call
+func ParseCheckAppointmentResponse(rsp *http.Response) (*CheckAppointmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckAppointmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AppointmentCheck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest RequestInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest CheckUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CheckAppointmentResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers CheckAppointmentResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers CheckAppointmentResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers CheckAppointmentResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 413:
+		var headers CheckAppointmentResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers CheckAppointmentResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers CheckAppointmentResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers CheckAppointmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

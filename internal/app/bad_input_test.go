@@ -27,6 +27,7 @@ import (
 func TestBadBodies(t *testing.T) {
 	t.Parallel()
 	sc := start(t).scene()
+	sc.check = asItIs
 	before := sc.snapshot()
 
 	const notAGuid = "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
@@ -257,6 +258,7 @@ func (c counter) Write(p []byte) (int, error) {
 func TestBadTokens(t *testing.T) {
 	t.Parallel()
 	sc := start(t).scene()
+	sc.check = asItIs
 	before := sc.snapshot()
 	good := sc.token(sc.person)
 	claims := func(changes jwt.MapClaims) jwt.MapClaims {

@@ -18,22 +18,22 @@ import (
 )
 
 // snapshot is the content of every table, to see that a refusal changed nothing.
-func (sc *scene) snapshot() map[string]string {
-	sc.t.Helper()
-	rows, err := sc.db.Query(sc.t.Context(), `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
-	require.NoError(sc.t, err)
+func (s *service) snapshot() map[string]string {
+	s.t.Helper()
+	rows, err := s.db.Query(s.t.Context(), `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
+	require.NoError(s.t, err)
 	defer rows.Close()
 	var tables []string
 	for rows.Next() {
 		var table string
-		require.NoError(sc.t, rows.Scan(&table))
+		require.NoError(s.t, rows.Scan(&table))
 		tables = append(tables, table)
 	}
-	require.NoError(sc.t, rows.Err())
+	require.NoError(s.t, rows.Err())
 	content := map[string]string{}
 	for _, table := range tables {
 		var text string
-		require.NoError(sc.t, sc.db.QueryRow(sc.t.Context(),
+		require.NoError(s.t, s.db.QueryRow(s.t.Context(),
 			`SELECT coalesce(string_agg(t::text, E'\n' ORDER BY t::text), '') FROM `+table+` t`).Scan(&text))
 		content[table] = text
 	}

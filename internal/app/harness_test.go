@@ -51,6 +51,7 @@ type service struct {
 	logs   *logs
 	key    *auth.DemoKey
 	stop   func()
+	check  func(ask func() answer) answer // where given, each booking is checked first, through this, and the two must agree
 }
 
 // logs keeps what the service logged.
@@ -96,6 +97,9 @@ func startOn(t testing.TB, database string, configure ...func(*app.Config)) *ser
 		change(&config)
 	}
 	s := &service{t: t, config: config, logs: new(logs), key: key}
+	if _, checked := checkedTests.Load(t.Name()); checked {
+		s.check = s.leavingNothing
+	}
 	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.logs, nil)), func() time.Time { return moment })
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", config.Addr)
@@ -155,8 +159,20 @@ func (s *service) book(person uuid.UUID, body any) answer {
 	return s.post(body, "Bearer "+s.token(person))
 }
 
-// post posts a body, a string as it is and anything else as JSON, with the Authorization headers given.
+// post posts a booking, with the Authorization headers given.
 func (s *service) post(body any, authorization ...string) answer {
+	s.t.Helper()
+	if s.check == nil {
+		return s.send("/appointments", body, authorization...)
+	}
+	checked := s.check(func() answer { return s.send("/appointments/check", body, authorization...) })
+	booked := s.send("/appointments", body, authorization...)
+	requireAgreement(s.t, checked, booked)
+	return booked
+}
+
+// send posts a body to a path, a string as it is and anything else as JSON.
+func (s *service) send(path string, body any, authorization ...string) answer {
 	s.t.Helper()
 	text, isText := body.(string)
 	if !isText {
@@ -164,7 +180,7 @@ func (s *service) post(body any, authorization ...string) answer {
 		require.NoError(s.t, err)
 		text = string(encoded)
 	}
-	request := s.request(http.MethodPost, "/appointments", strings.NewReader(text))
+	request := s.request(http.MethodPost, path, strings.NewReader(text))
 	request.Header.Set("Content-Type", "application/json")
 	request.Header["Authorization"] = authorization
 	return s.do(request)

@@ -120,6 +120,8 @@ type Rule struct {
 	Mender    Mender
 	Retryable bool // the same request may succeed later though nobody changes anything
 
+	fieldOutOfSchedule string // instead of Field, where a visit is out of schedule
+
 	needs   need
 	refuses func(*Facts) bool
 	values  func(*Facts) []string // fills the placeholders
@@ -130,12 +132,17 @@ type Rule struct {
 type need int
 
 const (
-	aDirection need = 1 << iota
+	aType need = 1 << iota // of referral, which is supported
+	aDirection
+	anOwnDirection // of the patient; of another's nothing is told
 	aTarget
 	aSlot
-	aPlace // a cell, or a visit out of schedule
+	aVisitOutOfSchedule
+	aPlace // one of the two
 	aResource
-	aPerson
+	aPerson // whom a card is to be made for
+	aMkab
+	aWrite // which is no fact: it decides by itself
 )
 
 // Rules is the whole table, in order; the first row that refuses answers. The order and the answers stand in openapi.yaml, too, and a test
@@ -199,26 +206,100 @@ func (r *Rule) check(f *Facts, has need) *Refusal {
 
 func (f *Facts) has() need {
 	var has need
-	if f.Direction != nil {
-		has |= aDirection
-	}
-	if f.Target != nil {
-		has |= aTarget
-	}
-	if len(f.Slots) > 0 {
-		has |= aSlot | aPlace
-	}
-	if f.Request.Place.OutOfSchedule != nil {
-		has |= aPlace
-	}
-	if f.Resource != nil {
-		has |= aResource
-	}
-	if f.Person != nil {
-		has |= aPerson
+	for _, fact := range []struct {
+		known bool
+		needs need
+	}{
+		{f.Request.Type != "", aType},
+		{f.Direction != nil, aDirection},
+		{f.Direction != nil && f.Direction.Person == f.Patient.Person, anOwnDirection},
+		{f.Target != nil, aTarget},
+		{len(f.Slots) > 0, aSlot | aPlace},
+		{f.Request.Place.OutOfSchedule != nil, aVisitOutOfSchedule | aPlace},
+		{f.Resource != nil, aResource},
+		{f.Person != nil, aPerson},
+		{f.Mkab != nil, aMkab},
+	} {
+		if fact.known {
+			has |= fact.needs
+		}
 	}
 	return has
 }
+
+// spares are the facts that this booking goes without, whatever else is known: what is said of them does not concern it.
+func (f *Facts) spares() need {
+	spares := aVisitOutOfSchedule
+	if f.Request.Place.OutOfSchedule != nil {
+		spares = aSlot
+	}
+	if f.Mkab != nil && !f.Mkab.Closed {
+		spares |= aPerson
+	}
+	return spares
+}
+
+// Result is how a rule stands towards a booking.
+type Result string
+
+// The results. A rule that does not concern the booking has passed; one that nothing is known for, or that only the write decides, is not evaluated.
+const (
+	Passed       Result = "passed"
+	Failed       Result = "failed"
+	NotEvaluated Result = "not_evaluated"
+)
+
+// Verdict is what a rule says of a booking.
+type Verdict struct {
+	Rule    Name
+	Result  Result
+	Message string // with its placeholders filled; empty unless it failed
+	Field   string // of this request, which the rule is about; or empty
+	Mender  Mender
+}
+
+// verdicts gives what each rule of a booking says, in their order, whatever the others say. unknown is why the master patient index gave no person, or nil.
+func verdicts(f *Facts, unknown *Refusal) []Verdict {
+	has, spares := f.has()|aMkab, f.spares() // as if the card that can be made had been
+	said := make([]Verdict, 0, len(bookingRules))
+	for i := range bookingRules {
+		rule := &bookingRules[i]
+		verdict := Verdict{Rule: rule.Name, Result: Passed, Field: rule.fieldOf(f.Request.Place), Mender: rule.Mender}
+		missing := rule.needs &^ has
+		refusal := rule.check(f, has)
+		if unknown != nil && rule.needs == aPerson && rule.refuses == nil {
+			// The index found this rule to hold, and so all those before it that it decides; then no person is missed.
+			refusal, missing = nil, 0
+			if rule.Name == unknown.Rule {
+				refusal, unknown = unknown, nil
+			}
+		}
+		switch {
+		case refusal != nil:
+			verdict.Result, verdict.Message = Failed, refusal.Message
+		case missing != 0 && missing&spares == 0:
+			verdict.Result = NotEvaluated
+		}
+		said = append(said, verdict)
+	}
+	return said
+}
+
+// fieldOf is the field of a request that the rule is about, as the request gives the place.
+func (r *Rule) fieldOf(place Place) string {
+	switch {
+	case place.OutOfSchedule != nil && r.fieldOutOfSchedule != "":
+		return r.fieldOutOfSchedule
+	case place.OutOfSchedule != nil && r.Field == slotID:
+		return "" // there is no cell
+	case place.OutOfSchedule == nil && place.SlotID == 0 && r.Field == slotID:
+		return "SlotGuid"
+	default:
+		return r.Field
+	}
+}
+
+const slotID = "SlotId"
 
 // 1. The token: decided by its verification.
 var tokenRules = []Rule{
@@ -257,13 +338,11 @@ var requestRules = []Rule{
 	{
 		// Here, what only the target's zone can tell.
 		Name: FieldInvalid, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderClient,
-		Message: "Поле {Field}: {Problem}",
-		needs:   aTarget,
-		refuses: func(f *Facts) bool {
-			out := f.Request.Place.OutOfSchedule
-			return out != nil && out.Date.tooFar(f.Target.Zone, f.Now)
-		},
-		values: func(*Facts) []string { return []string{"Field", "Date", "Problem", tooFarAhead} },
+		Message:            "Поле {Field}: {Problem}",
+		fieldOutOfSchedule: "Date",
+		needs:              aTarget | aVisitOutOfSchedule,
+		refuses:            func(f *Facts) bool { return f.Request.Place.OutOfSchedule.Date.tooFar(f.Target.Zone, f.Now) },
+		values:             func(*Facts) []string { return []string{"Field", "Date", "Problem", tooFarAhead} },
 	},
 }
 
@@ -277,6 +356,7 @@ var directionRules = []Rule{
 	{
 		Name: DirectionNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderReferringDoctor,
 		Message: "Направление не найдено",
+		needs:   aType,
 		refuses: func(f *Facts) bool { return f.Direction == nil },
 	},
 	{
@@ -289,7 +369,7 @@ var directionRules = []Rule{
 	{
 		Name: DirectionLpuMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: "LpuToGuid", Mender: MenderPatient,
 		Message: "ЛПУ в направлении и запросе не принадлежат одному юр лицу",
-		needs:   aDirection,
+		needs:   anOwnDirection,
 		refuses: func(f *Facts) bool {
 			if f.Direction.HolderLegalEntity != f.Direction.FromLegalEntity {
 				return true
@@ -300,7 +380,7 @@ var directionRules = []Rule{
 	{
 		Name: DirectionAlreadyBooked, Status: 400, Code: "4000", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderPatient,
 		Message: "У выбранного направления уже есть запись на прием",
-		needs:   aDirection,
+		needs:   anOwnDirection,
 		refuses: func(f *Facts) bool { return f.Direction.Appointment != nil },
 		details: func(f *Facts) *Details { return f.Direction.Appointment.details() },
 	},
@@ -309,31 +389,34 @@ var directionRules = []Rule{
 // 3. The cell and its resource. Out of schedule there is no cell, and the rows about it do not apply.
 var slotRules = []Rule{
 	{
-		Name: SlotNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderClient,
+		Name: SlotNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderClient,
 		Message: "По указанному идентификатору не найдено ячейки расписания",
 		refuses: func(f *Facts) bool { return f.Request.Place.OutOfSchedule == nil && len(f.Slots) == 0 },
 	},
 	{
-		Name: SlotResourceNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
-		Message: "По указанному идентификатору ячейки расписания не найдено ресурса для записи",
-		refuses: func(f *Facts) bool { return f.Resource == nil || !f.Resource.Active },
+		Name: SlotResourceNotFound, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
+		Message:            "По указанному идентификатору ячейки расписания не найдено ресурса для записи",
+		fieldOutOfSchedule: "DocPrvdGuid",
+		needs:              aPlace,
+		refuses:            func(f *Facts) bool { return f.Resource == nil || !f.Resource.Active },
 	},
 	{
-		Name: SlotNotForReception, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotNotForReception, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Невозможно записаться в заданную ячейку расписания",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return !f.Slots[0].Reception },
 	},
 	{
-		Name: SlotUnavailable, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotUnavailable, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Выбранная ячейка расписания недоступна.",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Blocked || f.Slots[0].Access == 0 },
 	},
 	{
-		Name: SlotTimePassed, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
-		Message: "У выбранной ячейки расписания прошло время начала приема.",
-		needs:   aTarget | aPlace,
+		Name: SlotTimePassed, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
+		Message:            "У выбранной ячейки расписания прошло время начала приема.",
+		fieldOutOfSchedule: "Date",
+		needs:              aTarget | aPlace,
 		refuses: func(f *Facts) bool {
 			if out := f.Request.Place.OutOfSchedule; out != nil {
 				return out.Date.passed(f.Target.Zone, f.Now)
@@ -342,9 +425,10 @@ var slotRules = []Rule{
 		},
 	},
 	{
-		Name: SlotAccessDenied, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderRegistry,
-		Message: "У вас не хватает прав для записи в выбранную ячейку расписания.",
-		needs:   aTarget | aPlace,
+		Name: SlotAccessDenied, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderRegistry,
+		Message:            "У вас не хватает прав для записи в выбранную ячейку расписания.",
+		fieldOutOfSchedule: "OutOfSchedule",
+		needs:              aTarget | aPlace,
 		refuses: func(f *Facts) bool {
 			if f.Request.Place.OutOfSchedule != nil {
 				return !f.Target.Rights.OutOfSchedule
@@ -353,7 +437,7 @@ var slotRules = []Rule{
 		},
 	},
 	{
-		Name: SlotFull, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotFull, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Выбранная ячейка расписания уже занята.",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Taken >= f.Slots[0].Capacity },
@@ -363,15 +447,17 @@ var slotRules = []Rule{
 // 4. The referral against the resource. An examination is matched by medical service, which the source leaves to the institutions.
 var resourceRules = []Rule{
 	{
-		Name: ResourceKindMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
-		Message: "Запись на консультацию возможно только к врачу или в кабинет",
-		needs:   aResource,
-		refuses: func(f *Facts) bool { return f.Request.Type == Consult && f.Resource.Kind == Equipment },
+		Name: ResourceKindMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
+		Message:            "Запись на консультацию возможно только к врачу или в кабинет",
+		fieldOutOfSchedule: "DocPrvdGuid",
+		needs:              aType | aResource,
+		refuses:            func(f *Facts) bool { return f.Request.Type == Consult && f.Resource.Kind == Equipment },
 	},
 	{
-		Name: SpecialityMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
-		Message: "Специальность, указанная в направлении не совпадает со специальностью ресурса",
-		needs:   aDirection | aResource,
+		Name: SpecialityMismatch, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
+		Message:            "Специальность, указанная в направлении не совпадает со специальностью ресурса",
+		fieldOutOfSchedule: "DocPrvdGuid",
+		needs:              anOwnDirection | aResource,
 		refuses: func(f *Facts) bool {
 			return f.Request.Type == Consult && f.Direction.SpecialityCode != f.Resource.SpecialityCode
 		},
@@ -383,41 +469,41 @@ const byAge = "Сотрудниками учреждения было устан
 // 5. The patient against the cell's restriction.
 var restrictionRules = []Rule{
 	{
-		Name: SlotAdultsOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotAdultsOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Запись недоступна для лиц младше 18 лет. " + byAge,
-		needs:   aDirection | aTarget | aSlot,
+		needs:   anOwnDirection | aTarget | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == AdultsOnly && f.age() < adultAge },
 	},
 	{
 		// The source lists this answer twice: for cells of children, and of healthy children.
-		Name: SlotChildrenOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotChildrenOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Запись недоступна для взрослых. " + byAge,
-		needs:   aDirection | aTarget | aSlot,
+		needs:   anOwnDirection | aTarget | aSlot,
 		refuses: func(f *Facts) bool {
 			restriction := f.Slots[0].Restriction
 			return (restriction == ChildrenOnly || restriction == HealthyChildrenOnly) && f.age() >= adultAge
 		},
 	},
 	{
-		Name: SlotInfantsOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotInfantsOnly, Status: 400, Code: "4029", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Запись доступна только для детей до 1 года. " + byAge,
-		needs:   aDirection | aTarget | aSlot,
+		needs:   anOwnDirection | aTarget | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == InfantsOnly && f.age() >= 1 },
 	},
 	{
-		Name: SlotDisabledOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotDisabledOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Это время доступно для записи на прием только для пациентов с ограниченными возможностями.",
-		needs:   aDirection | aSlot,
+		needs:   anOwnDirection | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == DisabledOnly && !f.Direction.Disabled },
 	},
 	{
-		Name: SlotPregnantOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotPregnantOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Это время доступно для записи на прием только для беременных.",
-		needs:   aDirection | aSlot,
+		needs:   anOwnDirection | aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == PregnantOnly && !f.Direction.Pregnant },
 	},
 	{
-		Name: SlotHealthyChildrenOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotHealthyChildrenOnly, Status: 400, Code: "4000", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Это время доступно для записи на прием только здоровых детей. У выбранного пациента имеется открытый случай лечения. Открыт {tapDate}",
 		needs:   aSlot,
 		refuses: func(f *Facts) bool { return f.Slots[0].Restriction == HealthyChildrenOnly && f.TapOpened != nil },
@@ -431,7 +517,7 @@ var specialityRules = []Rule{
 		Name: SpecialityAlreadyBooked, Status: 400, Code: "4008", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderPatient, Retryable: true,
 		Message: `Вы уже записаны {actualAppointment.ResourceName} на {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}. ` +
 			"Запрещено иметь более одной активной записи на прием на одну специальность.",
-		needs: aDirection | aTarget,
+		needs: anOwnDirection | aTarget,
 		refuses: func(f *Facts) bool {
 			return f.Request.Type == Consult && f.Target.OneActivePerSpeciality && f.activeInSpeciality() != nil
 		},
@@ -459,6 +545,7 @@ var mkabRules = []Rule{
 	{
 		Name: MkabClosed, Status: 403, Code: "5096", Type: TypeError, Field: "LpuToGuid", Mender: MenderRegistry,
 		Message: "Ваша электронная медицинская карта закрыта. Обратитесь в регистратуру медицинского учреждения.",
+		needs:   aTarget,
 		refuses: func(f *Facts) bool { return f.Mkab != nil && f.Mkab.Closed },
 	},
 	{
@@ -476,18 +563,22 @@ var mipRules = []Rule{
 	{
 		Name: MipAuthURLEmpty, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
 		Message: "Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое.",
+		needs:   aPerson,
 	},
 	{
 		Name: MipAuthURLUnreachable, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService, Retryable: true,
 		Message: `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "{AuthUrl}" - значение настройки "AuthUrl"`,
+		needs:   aPerson,
 	},
 	{
 		Name: MipPersonNotFound, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
 		Message: "Пациент не найден в МИПе",
+		needs:   aPerson,
 	},
 	{
 		Name: MipPersonDataMissing, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
 		Message: "Данные персоны не найдены",
+		needs:   aPerson,
 	},
 	{
 		Name: MkabPolicyNumberEmpty, Status: 500, Code: "5000", Type: TypeError, Mender: MenderRegistry,
@@ -522,6 +613,7 @@ var mipRules = []Rule{
 	{
 		Name: MkabPolicyLinkFailed, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
 		Message: "Произошла ошибка при попытке создания связи полиса с МКАБ: Ссылка на МКАБ не должна быть пусто",
+		needs:   aWrite,
 	},
 }
 
@@ -530,26 +622,30 @@ const noAppointment = "Произошла ошибка при попытке с�
 // 8. Taking the cell: decided by the database. As soon as there is a card, the facts can tell a complex slot that cannot be had.
 var writeRules = []Rule{
 	{
-		Name: SlotTaken, Status: 400, Code: "4009", Type: TypeValidation, Field: "SlotId", Mender: MenderPatient,
+		Name: SlotTaken, Status: 400, Code: "4009", Type: TypeValidation, Field: slotID, Mender: MenderPatient,
 		Message: "Это время уже занято. Выберите другое свободное время приема.",
+		needs:   aWrite,
 	},
 	{
 		Name: ComplexSlotFailed, Status: 500, Code: "5000", Type: TypeError, Field: "Difficulty", Mender: MenderPatient,
 		Message: noAppointment + "не удалось сделать сложную ячейку",
-		needs:   aDirection | aTarget | aSlot,
-		refuses: func(f *Facts) bool { return f.Mkab != nil && f.Request.Difficulty > 1 && !f.complexSlotIsFree() },
+		needs:   anOwnDirection | aTarget | aSlot | aMkab,
+		refuses: func(f *Facts) bool { return f.Request.Difficulty > 1 && !f.complexSlotIsFree() },
 	},
 	{
 		Name: AppointmentNotCreated, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
 		Message: noAppointment + "операция создания не вернула идентификатор",
+		needs:   aWrite,
 	},
 	{
 		Name: AppointmentNotFound, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
 		Message: noAppointment + "конечная запись не найдена",
+		needs:   aWrite,
 	},
 	{
 		Name: AppointmentNotLinked, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
 		Message: noAppointment + "конечная запись не прикреплена к направлению",
+		needs:   aWrite,
 	},
 }
 
