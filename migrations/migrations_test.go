@@ -236,6 +236,8 @@ func TestConstraints(t *testing.T) {
 		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMkab', 'true'), (gen_random_uuid(), '2dr_RecordWithoutMkab', 'false')`, ""},
 		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMkab', '')`, "setting_value"},
 		{`INSERT INTO setting VALUES (gen_random_uuid(), 'PolyclinicCode', 'что угодно')`, ""},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), 'DeleteOldTime', 'true'), (gen_random_uuid(), 'DeleteOldTime', 'false')`, ""},
+		{`INSERT INTO setting VALUES (gen_random_uuid(), 'DeleteOldTime', '1')`, "setting_value"},
 		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMKAB', 'true')`, "setting_value"},
 		{`INSERT INTO setting SELECT owner_guid, code, 'true' FROM setting`, "setting_pkey"},
 	} {

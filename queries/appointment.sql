@@ -85,3 +85,52 @@ SELECT
 FROM appointment a
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
+
+-- name: AppointmentFind :batchone
+-- An appointment of a person, in whatever institution, and what decides whether it can be cancelled.
+SELECT
+    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule,
+    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
+    d.type, d.speciality_code,
+    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
+FROM appointment a
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+LEFT JOIN setting own ON own.owner_guid = a.lpu_guid AND own.code = 'DeleteOldTime'
+LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'DeleteOldTime'
+WHERE a.person_guid = @person_guid AND a.guid = @guid;
+
+-- name: AppointmentHeir :batchone
+-- Of the other active consultations of a person in a speciality at a moment, over all institutions, the one that ends last: the claim is its next.
+SELECT a.guid, a.lpu_guid, r.name AS resource_name, a.start_at, a.end_at
+FROM appointment a
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+WHERE a.person_guid = @person_guid AND a.guid <> @guid AND a.cancelled_at IS NULL AND a.end_at > @at
+    AND d.type = 'Consult' AND d.speciality_code = @speciality_code
+ORDER BY a.end_at DESC, a.guid
+LIMIT 1;
+
+-- name: AppointmentCancel :batchone
+-- The part of a cancel that lies in the institution of the visit: gives its cells back and marks the appointment. No row: it was not active.
+WITH cancelled AS (
+    UPDATE appointment a
+    SET cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason)
+    WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid AND a.cancelled_at IS NULL
+    RETURNING a.guid
+), locked AS (
+    -- In the order in which a booking locks them.
+    SELECT cell.guid
+    FROM cancelled
+    JOIN appointment_slot o ON o.lpu_guid = @lpu_guid AND o.appointment_guid = cancelled.guid
+    JOIN slot cell ON cell.lpu_guid = @lpu_guid AND cell.guid = o.slot_guid
+    ORDER BY cell.start_at, cell.guid
+    FOR NO KEY UPDATE OF cell
+), freed AS (
+    UPDATE slot s
+    SET taken = s.taken - 1
+    FROM locked
+    WHERE s.lpu_guid = @lpu_guid AND s.guid = locked.guid
+    RETURNING s.guid
+)
+SELECT cancelled.guid, (SELECT count(*) FROM freed) AS freed
+FROM cancelled;

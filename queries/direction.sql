@@ -59,3 +59,16 @@ WHERE m.person_guid = @person_guid
         OR (d.created_at, d.guid, d.lpu_guid) < (sqlc.narg(after_at), sqlc.narg(after_guid)::uuid, sqlc.narg(after_lpu_guid)::uuid))
 ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
 LIMIT @most;
+
+-- name: DirectionLock :batchone
+-- Holds a referral against all other bookings, cancels and moves of it.
+SELECT guid
+FROM direction
+WHERE lpu_guid = @lpu_guid AND guid = @guid
+FOR NO KEY UPDATE;
+
+-- name: DirectionRelease :batchexec
+-- Takes an appointment off a referral, an original or a copy, where it is the one that stands there.
+UPDATE direction
+SET appointment_guid = NULL, appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid = @appointment_guid::uuid;

@@ -24,3 +24,20 @@ SET appointment_guid = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_on
     end_at = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_one::boolean AND speciality_claim.end_at < excluded.end_at)
         THEN excluded.end_at ELSE speciality_claim.end_at END
 RETURNING appointment_guid, lpu_guid, resource_name, start_at, end_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone;
+
+-- name: SpecialityClaimLock :batchone
+-- Holds a person's speciality against all other bookings, cancels and moves, and tells whose it is.
+SELECT appointment_guid
+FROM speciality_claim
+WHERE person_guid = @person_guid AND speciality_code = @speciality_code
+FOR UPDATE;
+
+-- name: SpecialityClaimRelease :batchexec
+DELETE FROM speciality_claim
+WHERE person_guid = @person_guid AND speciality_code = @speciality_code AND appointment_guid = @appointment_guid;
+
+-- name: SpecialityClaimGive :batchexec
+-- Gives the claim to another appointment of the same person and speciality.
+UPDATE speciality_claim
+SET appointment_guid = @appointment_guid, lpu_guid = @lpu_guid, resource_name = @resource_name, start_at = @start_at, end_at = @end_at
+WHERE person_guid = @person_guid AND speciality_code = @speciality_code;

@@ -149,9 +149,11 @@ func (e PatientDirectionType) Valid() bool {
 
 // Defines values for Rule.
 const (
+	RuleAppointmentAbsent        Rule = "appointment_absent"
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
 	RuleAppointmentNotFound      Rule = "appointment_not_found"
 	RuleAppointmentNotLinked     Rule = "appointment_not_linked"
+	RuleAppointmentStarted       Rule = "appointment_started"
 	RuleBodyMalformed            Rule = "body_malformed"
 	RuleBodyTooLarge             Rule = "body_too_large"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
@@ -210,11 +212,15 @@ const (
 // Valid indicates whether the value is a known member of the Rule enum.
 func (e Rule) Valid() bool {
 	switch e {
+	case RuleAppointmentAbsent:
+		return true
 	case RuleAppointmentNotCreated:
 		return true
 	case RuleAppointmentNotFound:
 		return true
 	case RuleAppointmentNotLinked:
+		return true
+	case RuleAppointmentStarted:
 		return true
 	case RuleBodyMalformed:
 		return true
@@ -351,6 +357,7 @@ func (e RuleCheckResult) Valid() bool {
 // Defines values for RuleEntryGroup.
 const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
+	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
 	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
@@ -368,6 +375,8 @@ const (
 func (e RuleEntryGroup) Valid() bool {
 	switch e {
 	case RuleEntryGroupAbsent:
+		return true
+	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
 		return true
@@ -496,6 +505,27 @@ type AppointmentResult struct {
 
 // AppointmentResultType The referral's type (Тип направления).
 type AppointmentResultType string
+
+// CancelRequest Why an appointment is cancelled (Причина отмены).
+type CancelRequest struct {
+	// Reason The reason in words (Причина), at most 1,000 characters, none of them NUL. Required, and read, where `ReasonCode` is 6.
+	Reason *string `json:"Reason,omitempty"`
+
+	// ReasonCode The reason's code (Код причины). 6 is another reason, told in `Reason`.
+	ReasonCode *int32 `json:"ReasonCode,omitempty"`
+}
+
+// CancelResult The answer to a cancel, in the vendor's shape (Стандартный ответ сервера).
+type CancelResult struct {
+	// Code The HTTP status.
+	Code int32 `json:"code"`
+
+	// Message What to tell the patient (Сообщение), in Russian.
+	Message string `json:"message"`
+
+	// MessageCode The documented code (Код сообщения).
+	MessageCode string `json:"message_code"`
+}
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
 type ConsultDirection struct {
@@ -842,6 +872,9 @@ type Speciality struct {
 	Name string `json:"name"`
 }
 
+// AppointmentGUID defines model for AppointmentGuid.
+type AppointmentGUID = openapi_types.UUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -851,11 +884,20 @@ type DirectionGUID = openapi_types.UUID
 // Limit defines model for Limit.
 type Limit = int32
 
+// AppointmentAbsent The one shape of every answer that is not 2xx.
+type AppointmentAbsent = Error
+
 // BadRequest The one shape of every answer that is not 2xx.
 type BadRequest = Error
 
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
+
+// CancelRefused The one shape of every answer that is not 2xx.
+type CancelRefused = Error
+
+// CancelUnavailable The one shape of every answer that is not 2xx.
+type CancelUnavailable = Error
 
 // CheckUnavailable The one shape of every answer that is not 2xx.
 type CheckUnavailable = Error
@@ -943,3 +985,6 @@ type CreateAppointmentJSONRequestBody = AppointmentRequest
 
 // CheckAppointmentJSONRequestBody defines body for CheckAppointment for application/json ContentType.
 type CheckAppointmentJSONRequestBody = AppointmentRequest
+
+// CancelAppointmentJSONRequestBody defines body for CancelAppointment for application/json ContentType.
+type CancelAppointmentJSONRequestBody = CancelRequest

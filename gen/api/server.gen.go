@@ -9,7 +9,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -29,6 +31,9 @@ type ServerInterface interface {
 	// CheckAppointment What each rule says of a booking, without booking (Проверка возможности записи)
 	// (POST /appointments/check)
 	CheckAppointment(c *gin.Context)
+	// CancelAppointment Cancel an appointment (Отмена записи на прием)
+	// (DELETE /appointments/{appointmentGuid})
+	CancelAppointment(c *gin.Context, appointmentGUID AppointmentGUID)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -82,6 +87,31 @@ func (siw *ServerInterfaceWrapper) CheckAppointment(c *gin.Context) {
 	}
 
 	siw.Handler.CheckAppointment(c)
+}
+
+// CancelAppointment operation middleware
+func (siw *ServerInterfaceWrapper) CancelAppointment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID AppointmentGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CancelAppointment(c, appointmentGUID)
 }
 
 // ListDirections operation middleware
@@ -287,8 +317,18 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
 	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
+	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
+}
+
+type AppointmentAbsentResponseHeaders struct {
+	XRequestID string
+}
+type AppointmentAbsentJSONResponse struct {
+	Body Error
+
+	Headers AppointmentAbsentResponseHeaders
 }
 
 type BadRequestResponseHeaders struct {
@@ -307,6 +347,25 @@ type BodyTooLargeJSONResponse struct {
 	Body Error
 
 	Headers BodyTooLargeResponseHeaders
+}
+
+type CancelRefusedResponseHeaders struct {
+	XRequestID string
+}
+type CancelRefusedJSONResponse struct {
+	Body Error
+
+	Headers CancelRefusedResponseHeaders
+}
+
+type CancelUnavailableResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type CancelUnavailableJSONResponse struct {
+	Body Error
+
+	Headers CancelUnavailableResponseHeaders
 }
 
 type CheckUnavailableResponseHeaders struct {
@@ -738,6 +797,161 @@ func (response CheckAppointment500JSONResponse) VisitCheckAppointmentResponse(w 
 type CheckAppointment503JSONResponse struct{ CheckUnavailableJSONResponse }
 
 func (response CheckAppointment503JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointmentRequestObject struct {
+	AppointmentGUID AppointmentGUID `json:"appointmentGuid"`
+	Body            *CancelAppointmentJSONRequestBody
+}
+
+type CancelAppointmentResponseObject interface {
+	VisitCancelAppointmentResponse(w http.ResponseWriter) error
+}
+
+type CancelAppointment200ResponseHeaders struct {
+	XRequestID string
+}
+
+type CancelAppointment200JSONResponse struct {
+	Body    CancelResult
+	Headers CancelAppointment200ResponseHeaders
+}
+
+func (response CancelAppointment200JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment400JSONResponse struct{ CancelRefusedJSONResponse }
+
+func (response CancelAppointment400JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response CancelAppointment403JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment404JSONResponse struct{ AppointmentAbsentJSONResponse }
+
+func (response CancelAppointment404JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response CancelAppointment405JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response CancelAppointment413JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response CancelAppointment415JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment500JSONResponse struct{ FailureJSONResponse }
+
+func (response CancelAppointment500JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment503JSONResponse struct{ CancelUnavailableJSONResponse }
+
+func (response CancelAppointment503JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1354,6 +1568,9 @@ type StrictServerInterface interface {
 	// CheckAppointment What each rule says of a booking, without booking (Проверка возможности записи)
 	// (POST /appointments/check)
 	CheckAppointment(ctx context.Context, request CheckAppointmentRequestObject) (CheckAppointmentResponseObject, error)
+	// CancelAppointment Cancel an appointment (Отмена записи на прием)
+	// (DELETE /appointments/{appointmentGuid})
+	CancelAppointment(ctx context.Context, request CancelAppointmentRequestObject) (CancelAppointmentResponseObject, error)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -1508,6 +1725,53 @@ func (sh *strictHandler) CheckAppointment(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CheckAppointmentResponseObject); ok {
 		if err := validResponse.VisitCheckAppointmentResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelAppointment operation middleware
+func (sh *strictHandler) CancelAppointment(ctx *gin.Context, appointmentGUID AppointmentGUID) {
+	var request CancelAppointmentRequestObject
+
+	request.AppointmentGUID = appointmentGUID
+
+	var body CancelAppointmentJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(ctx, err)
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelAppointment(ctx, request.(CancelAppointmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelAppointment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CancelAppointmentResponseObject); ok {
+		if err := validResponse.VisitCancelAppointmentResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -1672,263 +1936,278 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1/kxvHdeBX6cLliksGAPFzdwH+taKomA5D6kQ6ujpRIRozjcV4B9PwzIBLWNoq/kgi56SYtpOquHxO",
-	"FDlX+efqqlY0V1qR4qoqn2DwFfJJrvr1j+me6Rlgubsk5XOqYnEx3T09771+/X6/jyoOnUxpQII4qvQ/",
-	"qpB7eDL1CfwbT6fUC+IJCeI7AY3vOCHBMXHZo2g2meBwXukXDeqjW2OCXBzjIY4ICkk8CwPiooAizyVB",
-	"7I08ElaqlbvYnxG2okNdUul3G41qZUKiCG+TSr+SfL64nxwlh8nXydHiZ8nzZB/BPw6TL5Nn7I/vFveT",
-	"Q5R8lxwl3y0+XTxMniUHaPEgOUq+Tp4m+8mL5HDxGCVfJ/vJd8nh4gEb/EJNTA6Sb2Ey/Ai/7SdPkufJ",
-	"AUz8eR+xdZMD9vvib2Gp/NovkgOUPIFBLxaP+B4Pk6dsjcXD5HDx18kh2+viYXK0uF9RX3eHf3Cl22g0",
-	"KtVKSH4yI1F8x3Mr/Uqj2eu57VGz1h1uOLUNp0NqPdxt1tqjxqiLW6N13IQ5M58UY6BSrcTzKRtwJQxp",
-	"WNnbq+aGjugsWIJPGMKxqT1CDp35DJsxGjLsYhcNsbPzPUDos+SIoWzxCRthLLX4TCCTTf2GYzDZfxUY",
-	"42hYAV++F+wsO4B8TB5jXgTownGMnTFxUUyRF0coJCMShtj/w0AdX+rZ4n5ykHwnJu+j5FnBoq8CuQJn",
-	"FuwOqTu/M8H+iIaTLFbNZxyb7DeJRhoQ9MObN64jOvwxcWLkBehHt96pbVYRDVGAJyRCGO2QOYp3PYfk",
-	"kdvJIPd3yUHynAH/awGno8UDBrmnyVHyPPkqecGefcnQymD9jPEyAPKzxcPkxeJThruj5MvF/xQ/HSXf",
-	"wvYAa88XP198gm76NL7qosUjRi3wmhds+SfJfvJV8nTxaR4XnRPjIgNhhYO/xL7n4tijQYqImNI7Pg63",
-	"iQUR6pmJCPgpRPEYB2i9g/7ce8sC6GZ7JUB/yQC9+Gzxs+QArXe77XX2037yzeKhBTDN9mkAJv3iIsAw",
-	"2cAn9+5EPuNS2POzZGoZIDiP+2PswEVBfD9iIIrR295o5DkzP54jHO1EaERDhEPC2ZLvo1FIyPeADTFG",
-	"s3gEaz1n2Ft8xpZ/Cnjdh/OxeMCesFOzeLT4OVo8XnySHCTfJM8Wj86C49iwZGE3Uhi7MwvwXez5eOhn",
-	"aN02IiPIuZSIeySIdkl4CcXhHOFt7AUIj2ISovdIHM5rW/DviDg0cCMbTs1D8QWIT08YOlDyBBjLtwDx",
-	"FxwRB4wPLR4sHi4eMXkseVFHyefJUfKES1XJ4eIhcP8U54tH/M+vk6+Sg7oN6ic9QlZw2sDuhcRhJ+oO",
-	"HkYkiDMgzzzl4J7i2GOHZ4wZsFE0c8bqor6EcEDjMQnRlIQRDc5FjBVxdBAXYd/bsfL7jgHxf84TNxd9",
-	"MvLPkY0td5onBF0WJOVg85l8Ob8zpDQn/BSN4mCUIAM44gBhJ/buGlJRwcXokhh7flYJAv2IycuVVqPZ",
-	"qzU2a63mrUav32j0G40/bbT7cJC3ZwARd9TtdtzusNZpuJ1ap9dZrw2HvV5tuOkOm11nc2O4wUb709mf",
-	"8QkdZ9gZNZ3NWntz3a11mg23hp2uWxvhVrs1dFt4NOxVqpUoxmGc2cJmv9NNt8Cgp2H639iJ+jT5EpAN",
-	"Jyr5fRF7e8wY21eMBg7gtH2Wk7F0PnkWN3Yh2ouuqHSCP53dmXjRBMfOuIhK9DF9dJPOQocwiSlm12CM",
-	"6CilGRy4SHwIGhKfBttMZHa90YiE7Gz6ZBv7iKmysUei5RLW/0o+B1xYIc8uoUNTJjgwRFo25ymM/opd",
-	"Mkzaegq4/HbxCC1+vriPkufJ4eJvbTfMaWLFAPJynBQomZYB/MRGHCNeEMVePGMjkBdFM244MNggw1U8",
-	"9iIEW1gK/RPxu9MDn0XbK4WduAiiMvDJMRmeB5eCuCj4iHPRy8KJbDQ7pLfeqbmbuFHrbGys14bN9XbN",
-	"2WhstjeaTruHu4XkesjI9TtuQeFWkbMmUgNyywHNnt+ZBdFsOqVhXHzFZMf10dvy2a35lIBqRjyAuEOD",
-	"aObHKKAh8vGQhjim4XwV8B+A2PKUkePiPoMeaEgHybeLT5Nv0OJhcph8V8C8zxaoOSgVAXbkEd+94wV3",
-	"2c8mLI1HfbSF4AfGgDGa4hBPCBMbhyHBOxE/3Q4N4hA78SUUjwkSnycUXC9eDtDPQX890HSPPmOzL5J9",
-	"kMkFG7BruUDPIIcKvax5FhA2wVUEVC+ISRhg/w4BCcmAqvmMXWsTEo+9YBtxZYCxU88ll1C6SzTyApdB",
-	"EHkBQNan28tVr1+BQvMQ5PMXyYvFY6ZI6coXu7ZAkAeT6VnoOhk4WATHHTKPilWc7FPONNmvXEeN6Q4J",
-	"IlBLnTFxdoiLdr14bNo7fYpd4qI5iU9J/+E6LQcbwPFhcsT0Vrjhn6ygEr1I9t8AlSgHegt6mABhU4TS",
-	"3wElIWen1BAF5JUPIvZSFee3AKNDuHZeLB6AER7o9X7ye24HYPKWsOuvZPntNDrtk0FI+3oLbCbE9fCS",
-	"68g+po8u0yAmQVxTNxHT0adT33OAiVz8cUQDMA7GmgHLoZNpSKKI2MDZ7J7AQvgELf4aQP0tuD4OcntB",
-	"yZfJQfI1Yxkg0RZcYM3uCWmyAKZFfJZxTuqCBIF9n+7mwZ99rjT2cWocifEO4aTKx19CW2ywuLfiMY0I",
-	"ZzceH2sVzLpZagau8FTKWTYpYfFw8cAuB5wcjDm42AjYm97Bs3h8Zxb6d8hkGs8z0Ms9F9bCWTymoRcB",
-	"HlBEwrse08tG6C+uviuJ2aHByNuehTZa7ebFqKyJDgD2fPFo8QljjYvP0C3P2SFxHSX/lJEG1CV2yAl8",
-	"P+WpkmEkh2hrFo9/FPqoxkTeR4wRJ0cFbPWkd54FqstgPwtCgp1x/v4rGrUCHra9u0DeAnKnjIVfJE/Z",
-	"Jbd4sCL8bVZBdLsyjuNp1L94kX1JXTizL8KlfrvCcJUT/difD0CmOUq+SZ4lh+h2ReD2duXMsanjqQCn",
-	"3Mp3x8UxZpp35AXbeZRaBnGMeoFL7qGdgO5GwPmFWlRFw1mMxtR3AaNs3nJ8/iM3IC0+5fznYHEfzOov",
-	"Fp/mr0+bP+d0YGeDRznoCowQthGm+VVwHiEiT3AUp8o0h+wK7gpd8c3DCQxCv01+nXyeHJwxxEo9zWxc",
-	"odCceciBZAPHq3APALC+N16CLFxtoN/BQ6tIrD0wZWIHh66kSmG51MTkKpguvRj5JGbDA8J0lgl2CRrO",
-	"0ZDSHX5klojPv0r2Fz9jusjfg4XhmeCRL6Tz/Vu7eM3+c3/xkLvlmDjyCP73YfJk8YgJKHWU/As3RoPM",
-	"9xAszVxgZAj9PZiaH/Lni0eL+wxF+VdxGza7R2DWV0JmP1w8rlt19BM6LHQUFWHQ8WmUkxbTBwZnORct",
-	"wSEI53xBC6Lap4woJtE/W9yHM7H/GhDUbfTWTwFBCmB2BDHdq+gqyD0X5mgSx16wjf7j/yS/4bI3yC8Q",
-	"0fUczJzsX4f/8TxlfEzEL0DqK/Nt/zb5TfKL5Jd1JJ0Oh8nXNknnXOlXnbOZx89GwM2jpwiJDLxWzcJ8",
-	"qAs/Ssphj181Dvoo+XXyrTIw2JVlpUCcGXA1sBVBdkp9z5lDuJI11KNgEIc0cLNdLDQ1HoBYRRHlMidM",
-	"Qg4OpP0MQqJ4BNqrQsjiQfJk8Tj5Wg59LtQLLlJIXH2xeLD4NHnOFwZvp3iWw9/+K8WfBTlL8BjMJkMS",
-	"Fh4VyyjrmRG44+New+H55+SI3S6L+ybWpG3+iAluTK7O4qJ+1qgw4FuEi4jcK8SAemaFe7SSbnHa0AZv",
-	"iYpwUnF6ZwfMFECFIJyFpTzfeG4HJR/xGsD5v5P95NvkEKj28UocZP/sIG3A0QJtdvdCxIUJZPWzhG0U",
-	"48ABTQRCUZh4REMUxXQ69YLtS4gG/hxdHBPsx+OLMFMogxGK6DF1PYDY75kiwf0g0rl8yM3KKj6FW6Pt",
-	"NoeTanApXCxAo3dJyL1BJtTS3/voFqVogoO5dL9FCMeIBg7hsbpUgAf8TEIhcAl2fS8gZ6E/83yGg+T3",
-	"THRn7PON0JM1QFrAHBIeGHJnxwvcgiAf+5g+2pLOeCwVK6BQ8Oph5FInpiFDBAMxcvDQC8gKfuV/yoVF",
-	"QXQ603chjPeh8Cz9HCVPAHD8rmJyHxDz88VnbAaEpj8BZeoTBmTgFWATYsz3SyD2A2sI8Im5QgFMixwj",
-	"IZ3FpEh/yjw0rRUQtjPF8Xi5zeFfQdlkSuWDvPJh9cedFAiZr7LQHkTVYschUXTHJYGXPer550Ik9sEu",
-	"pvm9ZDhn6G2PYyb98ggH4vvcMUfBOIPoDALRImdM3Jm/QmzTvzEa25cgW/wN/PWQ+4OQDBNhN8/zXODz",
-	"k0xwYC5eGQFtPhAz9stsLCdEhQXORbTIh7ozP47usMNsQ0j61LTp7nq+z3SQWeCSEDU3ERUsF8+5f5mg",
-	"u17kHZ8F5BzyCuIQmMek1efJfvKUR5Jssp+5OewLMJTdB08JV71BarAaT0BkADesFBh4iIAIAjpCyRFj",
-	"7AJRmpsDItqBE3GEsm0qiaY0Fh7+zkaQHigDbAE1tHqnQQ0aiktpwRl7vhuSoIgajOfieBIfYuRGNETy",
-	"MRxD9gOXXubaAxy4uv9EkREOEOzyFMnlCeDoaPEgeb74dPE3f6SQEgoxEV9KI64X4aFP3CIaMZ7naUTG",
-	"E3LBAQZ7/oqhv/+XXfkaPFAG90d25pyBsyk3iAlGXCUIyeweyKMYcrSA45vSCOziMXt0dkzdhHwpkkYz",
-	"37fghv2soUTco1MfOwT5ZLTC6fuVQZ77i8faLZfsW285FQsPOvDiMRjHzwxI8OWlsBFMaSmzs47LE3SW",
-	"xykWBz/IlAk6JQFycARRAHFIME8mXUt+l/wi+fz866H9r2ENCJljHBJBGMxDhsw6Ksx3ME8KJGl/mxzI",
-	"mBnwVkknCA+1fSACFfaTb/hl/YlyYaDkX9LRqNmuNzbrrUazd2bUYcd9Kbl4wQgHxQKS/tguIdGAoDnB",
-	"IaI8RJf6rs0EWHrPZe84Kw9T2IPxqAkqf/IUXFF/vPqKSMLAbyklcPUmvBMSh0zhUZ4ccmNMhkFHCCOm",
-	"KIooWbzDQ4FAVI5Wi2vP6sEaZMGWw4/hE/770+PoI2d27PKQWwHQOe3YfMYBa3H56sl+DO4rBbcbdlqV",
-	"EFRcgII9zHv19Mvw8HWAuCwjBoZNQ7Id4CAuYmfGc4v0Jh6jXTohwWuV2L4U9rdvpVy2+JuzkypMsJVC",
-	"WNmDyqg4P0hmHYnMLeUHJ/e8KC4LUqGhClOGtMyzIvelpG0/EPdTU5Smm2nYPjOcWRBRijjGjG0sHX7v",
-	"oy2RBCYCf1BM6Q6X8wjc8/EuIYEQ/Iizo8TA3dCLyUuclLzUfFRHXP4GyhfW5adwqf8ersvFA7gcvlRJ",
-	"jQfG0VMHqkj+Po3rlEOxHNDehNyZ4iiymgC1p/xMwN2IdiFxZIzvEjQk27MAibzW1cx6Gcnim1WomXtD",
-	"fsaD9TUw8sDXfe7YWgrT06BkHWClkC2MPMw+NTn70KfODnGBl4CiElMU0CFdBbovoxBa027ODHrWsMEs",
-	"9KbE8bDvxfPSNPnCYflyA2mavOk2Cbi1Ol3p/4PU+V8tPjXYmaKGxaeMo4HXBiW/49luEHL6hMf47qNW",
-	"U+qECN4BeQbcU3mw+Dupj4AKyv2YX/JERfYqyQW/QRCX9xCyO8QPy7URmM3uvQfg6mMq7z4IIdLa85md",
-	"ZDdPSLKFlLgC7do9epYBGWlDaCbihkvH85I8sZYOvZwhfFEErmpW6NgXekpBHv8LGRXwJPlOaDIHi4fw",
-	"UwlSmJ5jyBxnwlcsIC9CDyRN3CH3pl6YZSfGI6HPsJ/ORYjcmwIbUVx/WfCqLmEfJN/wUGFufkuTIPcR",
-	"jzpNDiBE0R5ntXEy2Jjfa3EE8gHWvGbjUR9dZ0It+uH7t6oII8fH3gSJTIWqIlYoaxBWEZ65Hgl4FQrs",
-	"b9PQi8eTKsjFsBqa293R2apSAlT8jjLrc1l9p90Tn3gTHoUAs+asGI84BY0JdgEuiAdaVyHhKOAFzESo",
-	"RIzeIjgkIfrP+/++HCj/lIaGpHE3DEZwOmXqHI8jObfFU59+irnxQ7ynXq+fs8Gu2TgN2JWkr/ABkbcd",
-	"4HgWkjKyyw0SscvyZ5n0uUPmyHMZgHdDas8AaOdy55+mtrxM3meezoqqJfZOA1Z5UOSgtletcCIC6QMy",
-	"Ltk/XBI5oScMXxVIXYFkRpnxLbM3wahVF3vlTC8OZ6RaiZwxmWC21ATfu0aC7Xhc6Tfh+vAC+XdbbSeK",
-	"Q4ZUth0tWie/Ex7EM6a7PDpIRPNAXIAM+infzYiGExzzpPh2i4Ee3/Mms0mlv873xv9oqp15QUy2CSew",
-	"/157j6OkdtW1Q8lzVcK1wF4VgBXhCUE4QoMUpwOIngkQJOXz9BN+/YoUwnMR8un2yrBtr5ugXa9WpjiO",
-	"Sci29lcfNGo9XBvVPvyovb73J5U83PfYcFFMAkjh8iyMaGj/ykFA7sUD6fqf4m2mp41oSC6Bp4/OYuSJ",
-	"Dx95YRTDEPYlHlvhJzMCZT0gwLBfcfiLCj6rlSGZpo1kVEkRLtvatixlmnM8Ex6tJf+weJQc8tRgS12Q",
-	"82y7Ihey0q+sUsxFfp8I2xGf5xp7W4k0Z3zksZC7VXsH10YffrS5V9P/7Bznz2bLShrVyjVv4sWWwxij",
-	"CY1iFIlYPS8mkwiqkhRj24el9M92yQjP/JihulpyPCXvKD6fe4pjvkVdj5djfktkbgG/hmR/oWQZefXZ",
-	"Is5gSTZuja2cZoe5Ri3OgAw8qooYObOS41pa3DCnNRvuwLTiSqXfytH1qlRoVNiBWoew9Uq1cjW67MVU",
-	"kt616eydkE7k4uvrZLPRXa+NGkO31iFOu7bZHW3UWpujUXfYarnDzqgCk27R4+mQN30aixlOCw83O26n",
-	"Nhxhv9bprXdruIN7tc6ms9lurOMG3uyIGYzFNjvd1kan261W/tKLvPgynXDFuMIDSWfxHTq6o4K+MhhL",
-	"awhpBbDMODG0BlrigdV0cf4Sms6YUOrimKBRSCcophDyZBjD38YxAQW51a41G7VWs5JHXHPTafXwxkat",
-	"3XVGtU633aoNNxq45nZ6bYLJujt0NiyIM6ogvU2dd8O7rlhx2FhfX9/caNSc7nCj1iHtzRrudXu1xqi5",
-	"MXS6Ddx2BLY0FDdd7I7WO05t1O7gWoftuLeJ12ttsjHcGJLOqAW1OnQUN1t42Ov1WrXe5ka31hkN12u4",
-	"5zRqm91Gp7nRcJodcMzdmMU3RjcVIhh9wYFMj/mfhGRU6Vf+y8W0dvpF/jS6uJUaPcQFy49zMRuH+3IX",
-	"AiZlCKAX5+9KEQc7pUEk+AF25RuOxxLydYdtHyRnXMwMX1KbsXSpwomlhfxWXNKYVlyFbsXV0jmlRdmO",
-	"sZqatrT42IqL5qbaim+VrmWOLg20Ll2nYFph9GzpYpYpBTGfKyyjTSgMFly+jDmlMKJs+ULmlGzU0/L5",
-	"MHJpQNDydexTi0JHlq9nzCiNO1i+Vn6a1b++6kLiCNu9yMsXMaeUO0uXr2aZl3PjLV+FDy1wS60wXZtQ",
-	"4IFZvog+YZkjony1wpnFNuJVF0w50cr3t2ZMsF3Zoh6spUJhlZcxDJkoRkfS3crucc0okdW6bTsRwy8a",
-	"Y2FDb1F3fovSa7JK/XHvfKPE/fI7Px1+SuArrpt/qmC6PCbOzo9Mgj4GqIrqpJffyrZJBdUISxfKTbAX",
-	"ZyldIzs+l6hWOlsbekp4F1YgVX7OVjqmKvPDRTZcQHczRJExppXRhD7UYus6HjkpTWZL1Wg5DjVZyr+v",
-	"KiPzCaeEhLKa8qd6/N7Bnj8Lj3vq8gVOS6GUGX4KMCqomnq6oKHh0HNdfs8fAziZAjPlh18ba3PjlU42",
-	"R9ucXitM1/SJnAtohelydLkXZIWF8vNO6SjB8gjs4qNZJAJQYkt5H1nE51SJ6Kog/SvyoByDkEpaupUC",
-	"tGheWU+xYy2oZOHillfHWk9MK+5hU7qabY61CPOxeFRRfcyld3lmypJij6svp08srza4dE3bvJIqfKuu",
-	"Z5CGvYrTcmZoTrFXElq+ija+vGTO8qUs85ZUb1l5TWOitQzJ8qXS4YVFOFZYxJhyCoxXuD/k7SzSdtkV",
-	"rRwXsl5pKH+xCZqnyouvTWcvJRWaVbBLoakNPZ3ry0zM12KyTxUyf0FcD9+aT8mPTNvmcaSewnLY5eRn",
-	"n3bKOixTVaY+9gLoc3fKoIvH1L1O4620AvWxwGYrYb0EZLkpp6d1lNTFzoBNhWyUwYsPOrFWd53G78gr",
-	"5LiS+IonVx9rr6BRblTPjD8bPbC8DuUlIdnmi3mcKsVfp/F7svTQMZBhlCwqhWU68pSgqOogqVQ4Vd3n",
-	"zbFc3AiIMl68BGhtkeRbqdsS2jcGiM3yAsyTemLKPZl3zUxRIxI8mPk+dCM0XM2NWxALDrHYXR4OzoZc",
-	"BkXDHNhs9tu5gVdEdDkb1aw1e5blPLwd0MiL0oi3yv9oNOqNNKIDKp/+XXKYfGOraQo/Hy0eJN/ypFSG",
-	"oO1jOcXHkEN7TQWur+jE9rnnm+17+1gT5Wd9bqnvuY+SX1V4Q45bVGJF1PnrVzobjWaj2d1o9Ni+taj/",
-	"FHbp+mCpj3E8iyp9dpbfygR+X9N9/7NwG8hghP3oOI71dznfSgl6iVv9VBnUuzKe7GpqgTjGaTqRV/bk",
-	"DGtrSXOlUwUVY+R/SMb3N8Fy/sbaxsXfL3cqThyH8pqP1TKP4Kkeq1t0hwTvcXvjMeH8RxPw2ZuATxXX",
-	"f/Rdfh84MLpOub9oF0eIy8poFvgk4p1WxMiY18B26GTixciLI+KPYIZPo7iPQjIlIglBsJJLIhbQYyqa",
-	"i4aEBHJ1L1alVAdFoXSDN+JmULDnen0q/oNvPh9+/b7MxAhnPolQxIvxYZW0vpb8a3KQfK0V1xSVDdOu",
-	"efbaVpkKLhAKPw3plISxCKvWbCTmnq5THszBFGVZ61zlP8iNiW3DbxMKtZF4xnc0cxzC+YKQgoeU+gQH",
-	"lWrlXo2GLsNHc69agaz7KP/6K3dJOFfhJLxrG7yzytR1L44QLALB6TGZRMuo/L2ZTzj09yAU/SqfBLHo",
-	"Yoc4DPFc319LBqLzm+ODStr7S2z7QzWZDn9MHDB0WEJgGZxd12Ofhv13NfiDFlC1UoOIhV0z8rhOrZG/",
-	"hRJ49HOeNHliOU/nX0v+kRfXzJAVek9AqSoaR2O3qhWaHRhBxYM62oJI7FrsTYgIsw8QHY0iEqO1QRp/",
-	"favRk7puu99oDM5XEUY+dbCvzbdOGFRhE8WmnXMR+ikNyHkRtwSB4fpKgz7Pj3LxvKpSYTCCN9IR/5nH",
-	"kHuB489c4p6vI5lG0V5fZyMihBmHqJsZIEByTN/kFwIP4M9kalSN/AEts6KZJZYfyASqTKKCquQpTDRr",
-	"yRcqceFIdjfXyiCc50k+POmQBiLdp47eF59ORiPixNmoe/ZpJYke62aeR8FHq7yPM0r/gYRU9nE/JSGF",
-	"Sca236wcnVzqwBIYsOlQj664MfL5Phpc5okjA0btA0f+ATYsMx9mraCS8+PzVTRILRl8IV/7O28PQ2uQ",
-	"O/kAdvIU7ired/SAHZVgjngqMJjJbDd71ocxuMQVDC9Cu+O5StaZYGnMJcFsgpj0YGZ8pUkzGo7Xu12G",
-	"1zz09dwMG+yB6MSVpDLxNQYpqdFMZz8ui7yEJrMIqDaAOqvwWp4XrSiZBuSlWItMHdLYivUeSqu4eBHi",
-	"dqsqcryYojVoFnDI2wkmz9DiAdxPn2jlBqHUzS+Bs7BNFmxKCgV7mfyWjwpszrJYGLBmfgqIWZlWYwfQ",
-	"/acqSxtCJ0bzhEC58e8df9ByelYCU2y29EuhRm3A+gMCVCaTaRm5v8XErfSmh5zALKFnyoeXJZzB0R1o",
-	"7GQA537AxKwBdNiWkuVq5yNNvVvGlWDnTPHCO0RnSMtqJwGPwq5gSqCFyYb+A57GN4CO/hlWxYgKxAbO",
-	"2M6Ob8lUQtv3c8u9FQLFXebWkl+vCJf3vSBCTLvmkAB0ZmWf9Y4u+/QajY1mr9fqdjY6jV6veVxJyMyS",
-	"1Gi3Usnbtx0+TkaFyKvoN9A96FtZ8xUo+RvoufAdOHJkKR6mD1SZLgfCa7PaaDSQM8YhdmISRlXeRJGD",
-	"doKu/+haHnsW9OkH/a9u377XaHx4wZ6TrGtYb2dyrE1hyLwldFa4VBEDCcCueGsGDJuivUTnKtOx0A0F",
-	"OBTvUs156BHfBUlm5Pk+kwmGczRgXwBCDkGySgoaMLgO8tqaEGoMByf2/RujSv+Dck34cnbm3oel+ZlW",
-	"IfGfLcV/DspbgVjlAE3XrmpJsi/xWdcsk1f5sqzIWvZlheJs2Ze19yRtnoIoD5JtwLjIB5XLSq7VPIwf",
-	"Zk+YYW/JnLaYH6ocLdlRYTtjly1kmOVOJZRURTgq4s68gxXPBc7YrMzKaqvRR5rHoM3OE8jVOELa+nUD",
-	"fp096bn/yDKN2xAYo+AWEjsGxSdz08K5CE08N/C2x7FxnSjrRkae6pZgFzbHxY2bJHBJWCwtiLY/u2Oq",
-	"xMFLpmAn7v9ZsBPQ3WAFMa9wW10VJmCDGVfhlQ3RCxABw59GCOdP8nbGVoreLWSGMhMR3Q2Q70Vx5sZr",
-	"NXKC7Id/mr/cMqZO/6U1nJNAoNmSUQ7H1BmU6uedCP/NtgijLX59Jm9gTfaQO1+Mm5PsaB02NLwMcRzW",
-	"4yFDZaro6uW3a82GsIo85d3tfnneJr4WA6DB33cdokVK38e+d5eGbmSVsIrfwKhLxq6UUDoN0BRPSYjW",
-	"eO1g3liy+KJZ+RPbcK/gyMb/+SXHnqE1XuV28UAUptevT+1dnfKv3TASY4uxmI5hhEVdorBYVIZQOEhW",
-	"/uxNYyfF+DV2EuAJOR56e9lrG6h9mxO9ak0K95LtBtBOn8JSDoK5D0mPSEq8JgvTuYqRuGIVFN7Ww8+y",
-	"EoLtwKUnLSv4ugX3L3tyvJO5J2O4csu91DnM+YscDj94hx0oFpnESkIaeNFaqoCo9nvKkn+eew71MLAM",
-	"/CCk8JY3KXL2eLpGdCpSCQnc4neRwI24Z5EEYMLw4gj5OOKOjDq6kanzw0b68GYZhw4iSt8szgbFbgcq",
-	"My0g92IlaQk5lN9vNADvzzzj4znxd7eXij0nulT3VD1fu8NO3d9Dsu0F0Yk/J0fagv3wTXAUV3XaKiX3",
-	"d/E2sfEBqD+natFJoUDScpQnZuX6LVasoioKyC6JYuHRWtVhnA+4XNlvDHyF3Cs4ygNeJk8V3QPaZF9+",
-	"SSj7fT3kPGcray23lZXhjX+72F8pkm6KkFbrjQbPTFZzCQ3+7MotlGZwRwMU4XnEVAk46eC38ZyxrsPq",
-	"4bLqH1dUFdrLkIkY83/jgHEE4uZ1XH3bYDg7XSZalXLoT1NDWF5m1oVlk0qX8r9T4bJny21UufFXrT+0",
-	"XjWraxewOgkBk+nZjpBKTT5G0AcDI6OuaIynQGNcD5ZhVEBg/Lpr3bu3qlTEFv3BrVvvivNa7q3v9nqa",
-	"kbqjMThpls6QhF7rfiUTDMDlbTHLbpvbxXNEZ3FVVoTTQtDYNR+B8wDxpENuJN31IlLP6geqjO9HBbE1",
-	"MXgIDL/hF8kR00+kTTw5OA/n/r1ZFHk4sEqCZdVMMyRs1gUuMMrMGGsirtRWfiO1FWNjeeWsY+ykk7dN",
-	"fNTZK7VOtPfMEsWr1cMtrHJ7EsU8FL661SjqPTY6T0nvs2uGB4+JuII6eivEgTPmLhIvqmdNVMUWWg0v",
-	"poU27Y5/aNhltUrykhd8WMq77VqDpOEM7VSl1Tbk3ZE1vBXyore1k3rMOLRozE5dnB5NdTXOIuzX0dUY",
-	"zhKwJggHpSPhvJAF/07JfnvlnhfFXrBdbr59H2IpCqNDuQu2sOYWF7000VOXGIAHRzEO3EhS/i6e13MG",
-	"9jwKLDs/Hia2gvxOYjOZ8SWkDiHWYFtc3BlKJBlJ7Nwrlk/WeKjD+TTO2IvOUj5RgsmZgvvkQssPoCZi",
-	"sbhvCL5MFM9TXFSgMWz5u0wPGNCdgc4n6Y5Fks98hljStuFrdm9hufcpk7D5Ut4nqM3p0eB6gcU1H4/g",
-	"TUCxFT1aJiRAa2oVMfR4lseuWSrm1XrB1nlZGbuxSgUjHM+oCybsN9a1tr5npuOW2c12Qy+OSXDid27s",
-	"aZm92Rf+KIg9X1esebOUtXZDxB1DcwVPQO7sALP5Zvocwec18vF2ZCcneFSuDbWanY3OZnu9s6EpRaUq",
-	"Ue+Pjs7X6+jsvGZHZ/dNc3SC6/V1+wXtihV7O3uiywMrRrEwNMss+vyyaazyktyjxkpeNaFrZe/81N2W",
-	"3gopu5a8R+0zvS+XOuhe3sN2bTqzuyC3AqsAnJdsztaCWOBpi1/GJVrkjij0tP0FgNt2c1Pk4ABNCHQh",
-	"wLGsYcwTW4VnaiAO7gAN56qFmTOmUNUVBoRk24vicD5Aa9AQ6ve8YxuEkz5cPGL/Pc8mm+qli2Ms6iaz",
-	"61itxZihF2zf4Xem8dbUJg1jHZ/vS8uMNUeLzkX85mVXDgpnAZd6B8JwYwjlYnNgWOCfBP80d8QI2hfD",
-	"xCJWo3zOh1Imn69ZOwoenM84hJTQnuPluyGNeeKolN3RLW9CIlD6uVgUkiVK2GkGmnFPxFLhOnX7eLIs",
-	"Ed9LYUThmx2H1n0NwvJ6mbDMbl5wKLt4rrtquMys1MDThwSI8Hrcw6oEJKfYbeRqyXrusj9bDp6p37OS",
-	"gCXP4iU00GK3B1x3kWnEw7nQtF92d709o0zQihHD4sK0Q7lURjWDu0QNodN/r5ark3IJHMzLucObEA1m",
-	"lkxaDS430zl20Ggdbg3IQBNcI4x7QqPYnyOovlnPaYapneqYHF24xO0sXfjEQanwIpEOX89KruXi8PJM",
-	"zkwkfs6mdaIA8dapiNabBcKZkKWVbC3QsEyWVjK0yX7SAy8PoEF1OuddLju/pzLELKbPoU9ARFVZnzwM",
-	"Ccepc+k62YUhEZrgOSQ+uS5xLyHMJwYgeDljHGyTCMwyE4ID0R9DYivXFDXbYDbbobewMWimfUW1qJRo",
-	"NVuDKFtTqLRTk73FVGG3qMIWVyUNtXKNb4r7zxQ23ana2slb+vNb+i7p/YkKm0NVC9pK5xowWfsv2VoO",
-	"WfsrWVv4lHZCqpY2Jdfr5FeNup7WOt0lNbcLylwXF9QuqfWcq9hsrcCcL2FtrY5dXKba6Dlkr5FeLSwW",
-	"X1TzvbB4ezXfBaOql0DO10at2qrY5gqwV+31jvJFhyy1jIyyQlWtlKhNjUtrp9jjKWggmCKEe+mVa/Iq",
-	"FTAYO6uFR7kgA01gx0M6U+qS7r/jT2zRcs1jRct1IFBDWgpWEw6EZcEWhKCZFrw4F3Fw7BgVPRxFQUGU",
-	"XPJiUaRnpdzMJYEg9lzJH9Bd9hrhAY/pLg5dUfJNw3ZqRxB8VZ0nRmPkLvZncIqWiSGnEgcixDJ5gddL",
-	"k+FUPIUsFqHiLzjNKtIoEiCuBHE4t5o4oJ0su/a5wFCVPS95kidQMLXGDcIFUCSL8e61GVMImHrEzyHZ",
-	"ZjKiSOVmp5Tp3AwS7lLjaHXFk6rqMp2LeHHwY55XXn8nmNfTHHNBYSOqZ1tXUUzpiQ43+GdCOpsWZNCz",
-	"R2r3Ks6Dy3bw0BTucqJbGoujc3xx12jyA/9nHHrquS61siuLs/BKtbIbeiAMq4ui0NiWizZ7BUxss4yJ",
-	"8Ubz8BAwWcjHds2wmmGIHaJlRgunzMuG3q2ne7z8JkbedYAJxeFcVge0aCBMg5C3IaNAUVsN+TiG0FA6",
-	"2x6jgMLpkzoGDuYQjlV+zjdeDaOtFkaGnF2Aavu1xvR1Cy4Xzn801VenTaUhpzdPShrqTKfXkbweiu6j",
-	"a15UEAjPNVhA11ryhbIz8Ao+h1AgIq38cv54aRczn8hQJ+KFL1Glj1+jx8m2sKY42KBy07BKZa9ppiU7",
-	"2NfNTGtFqYKLz15batrpOMzKU9PYkSXOLPTi+U2GGvV9UIcXqhcTHJLwHXlYf/j+rVxdkndxFPMQbl4u",
-	"Fvtw38tEKwigpKGL3oKlLqHBBO8wAgoGaBp6QcyDvW8HtwNGWJdvvC3WWbt84+3a4mFylDxjfDnrIOoj",
-	"jH74/i1RVsuLokEVDfCMiRADcm/K/uPhmP0nmg0HPCaDq6mypJwQn+x9GpPfJr9OPj/PRLjbgfC/3dHc",
-	"b2JFoyAPDNJ9dOerKPK2A+LyXV5x3765VUVXbra661X0HvsPE4vehX+s/YD/nVblUVF4vs+tgKB3RfR8",
-	"/Xaw3kARcSi7TekI+YRA2G7AP52HvwbD0aCO3uMRvNwp1mm0q8JK1Wk067dBLAHEs4sD8JNeJOM4nvJ6",
-	"sV4wohY2wBANYmGEsDpVegDrcI6IT5w4pIHn6B7Akpyc0korXKJOY5VtyWOMkN6lYQwpYQ72feSQIA4Z",
-	"t9rxaLTD/YSO7wWeE51D0TxifARFTPLBK7gpMYyD0kOgAquMxTWtwtB+UYUhDjReVvR2wGODtFuKqxAT",
-	"KOVofqCE78oRJdkIWCPZrIocOvXES9Q3w5Dq7SBW72efyYEuC/cBIcfZxv5eJpCQIeHChet4QqL6hQvo",
-	"z4nwyr6LIwf7l3EEDlrVTAQwgidEexJNaRCR6FJa1B8ofYrjMR//kxkJ2RewZdXcOmJaBP+R7xhES+TT",
-	"XRIih43gW1OtDmB/NwKicm/A0gTqCi+SGe96DjG0moBCDFVVK4x9CYwjevoOBLdBtNF2QEPiiveCp5q9",
-	"khe+hTqjXpTuVYFXlEkVibL5KK6fAhahUQ2O0KDVaPZqjU2ojbrZ73TTYqrixSDMaG+2ZxyBY1rlJ1XR",
-	"AKYNqoy1cGKFrjhalsWAkSx3antSOKyi3bHnE16wVNQ6HgNKbgcDPcthUEfyb6gvVqJB1NF/m9EYwiZk",
-	"IoTwLs7pDIVkSsMYYTQN6dAnE87afM8hQQSXq+jhsTXFzpjUWtAOZRb6gs1F/YsXd3d36xge12m4fVHM",
-	"jS5eu3r5yvWbV2AOEza9GKpNwkGuVCt3SRhxftisN/gQOiUBnnqVfqVdb9TbFVAXxnC16h0c4YcptQlv",
-	"YIWLtFLRHk9n4WIWj6eENFeOvxH2/Eh5KRi+P+YsBn0s8IM+vh18XKvV4P/Z42Zd3LIfo4HhkWAXpuGS",
-	"SH8QPon0h5xTgr8HtepKkfkYDUw3BZtt91OwJ6ajgv1ieCrE+u36Cnz649Iao1X9qbLI5n+Wfg3zie7Y",
-	"MJ9kE1Fgv526KDOo3xDnFeNU5UU/RgPTEQLSi90Toh7lXCHqiWYIVr9pzhD1m+ENUb+OwJoD++9q8Mbb",
-	"mDEjY9N2lwmslPeZiDXX60rikkvKCweuc2U5UVDRnCxqk4YrRP2qu1nUj4afRf1qOFrUr1ZPi9j4Rh0Y",
-	"JHZi766Zazwloa5UfFyWgcTX2qy/xL3+MRpoXh04T6lbRyzcqzMhwgu2OVDZ2qOQTgrlXXgzyLts9Zxf",
-	"CF5S4BiSz7KeoczvumtI7dniG1LPlHMo/UX3DqlfLT8Z/qHsyzQHkQBWs1HnWkroxQTuHLjMQxxE2CRB",
-	"8CSxBS2uJFA/7L4k2yO1N7s3CbbG7m2e4wg1Mi5cUGW6zdqcfRSHM0CEtK0aNlUk3CxpVeLSeqVMFGC0",
-	"Wr8dvJ8vWSzeJe77tIYh0z9C9k2ahXfXUk6zyosDiMmB/ratANEpT5UTpmcpnQjTskNnTF3EEeLELkSb",
-	"PwOT7oYU5JafTCZwRTsEFDc9zCIC7avKt8w0B+3YRRxybCqKSByLHEjN/r7GYzJFBc/zdYk/bvecg+y1",
-	"JQVGhiHR41VGR0mbnsiwrCJyj3F0EYJgMooJdoksA8ogz19wO9hSq8Wy5KUSLVuNBhfRmDiK3FmIh/6c",
-	"C0p0SkKAwFW30hflPfTMIWXyfosWtyFMh3gkuiga2Va4p4kL82xmq9E4ZrcXWdc706FPR5zehc9aMdMM",
-	"8NRr41SU5Ny41dzod1v9ZodLziKJThsBfQcaaaOCiuqM54663Y7bHdY6DbdT6/Q667XhsNerDTfdYbPr",
-	"bG4MNxoqOc9c0ZDWK3taz0A+ptnWmvyJt1pycSoN8X81y//I/0s3TDaaHdJb79TcTdyodTY21mvD5nq7",
-	"5mw0NtsbTafdw90KTzWpdDfbm51MzHq/QtbXyWaju14bNYZurUOcdm2zO9qotTZHo+6w1XKHnZER2t6v",
-	"dJxhZ9R0NmvtzXW31mk23Bp2um5thFvt1tBt4dGwp4fJ9yvNzXar0Rs5tWZrY6PW2eyt1zDeGNU2Wu7I",
-	"cTdHjfawqdWw6le2Gs16U6tl1a9sVawN/9bTKllQazdbaqzSa+WrZfEmgNb6pbyzoDCdyIisPWN0hoIz",
-	"OYqZlgvlJM3fVlRINZu5WKlUlxwBvetkp9VvbKh+kkTrONmotVr5jpOCohpODzdIi9Q6owapdZx2r7aJ",
-	"25u1Lu66bdwbNUdN8wikzTzMFfW0w0rltfTQfPnjJbLRGsftmakOWjd30FZvn6kOWrOFh71er1XrbW50",
-	"a53RcL2Ge06jttltdJobDafZaWUO2obbHjWdbqu2jhn2SGNY6+Fuu9YYrg+bbsPp4mazUtg5c3kHTNuY",
-	"Y7TFzNd4LuidTtw6Mor/Lk/95abqnAnrNFuddfilZ781xeV48S3sykZCMKW9fMo7NBx6rksCPqOzfIZq",
-	"CA0Tussn5Np0s4nNFfbGRIVblF6D2ESYtNLbLP3U96qV7ioAvCripkSnMzZrhX3qbeiAIBWHhk4BOMia",
-	"tDXTwxd6yfDk4OXbNLEzBIzjg4phIfqQ7cgwGl10ZISW3XR0S9luwVwH3mI6QoN3b9y8hYyVBoZd98IF",
-	"sO9duKCacanmW1XEdD0hMkMMf0T8URVc+uBLUFoA9DRLW8Z5KvOjigJ6OyjSdXn3ARCYByIMDpQWpmmo",
-	"sJaTtCkbEkMMrqP3NXMuL8UBqSq5wTyV63bAjW1pRPBA6XzCYMt+k5bMOrpJJwQgT/yIgDNf9IQXPQuG",
-	"JN4loqgVN9QxVGhRNn3uB0pbw4GbRZj2Bjx2aYA+zpn1BsK0gz5GygGcBl3w4IFzEVMZ+iqDCmzdqnm9",
-	"QwOHhIER8CUyZ2hERESP+hCXGpNUtcVM+yiuZw+U1o2uSmBzdWiZGZhbAQe8tByO88GDFPlwWGOwLrJr",
-	"ewAp6HpMi9iEEZ/G9vJ+JpIpU29SJAoOyYjKfoWSBAFygChlPkAucTwXor/RWsZoUGwd+M/7/36+zjX+",
-	"Ld0dw7VfmeWn1avJd1HKGCsZPclSPUCEcKDhUFFfnB1uWuaKIiAjIKL9YkiycJLui2X2owsXUu0653fi",
-	"B59tTZI1OxrgDoZ6X+pUiqxMlPpsqyI5R/IASUvppNuBomHh22Bqs+9XVXcTeJ4eubVBJoB2cL4q4yxx",
-	"lttILVxuXACMMnK4C40vGblG3CSxZUa12rrmAumwWZFWkZRnqoFtXXcuQa8rIciE5JKGO3UaJ3wbwqIi",
-	"TDIcDFYNnwHgjVHwtd6U6eXLWKieiRHJWnHY9xHM0Pml0YZfLscDBWXnyQ9UUHKu+4gMo7MlwKrIN65y",
-	"yajZNPCVB1ZZkyT2quk7RVcb7WVpCu6q70jTFE66shmka76Ah8vvfchDSVQr5hVQo64FxsNnvq9uNa2A",
-	"lWQDVoyJqljfJ5RVkl8tPk2+BInuBZPuFo/R0kAAtHiUfCXlxReLx4uHyX69om1VRVOXYv6aVjZAA4jK",
-	"59Y3mewvfsZ28/cgdT6DnPUjtWPoHvQ0OYQIqBeLB2zn7Gf2n/s8vfho8RD63D2EEupPFo+Sg8XDOkr+",
-	"hX/84mFyuHgIvfA+Q8kTZE+PXzyyvYo3k1s8WnwCs75KnspAzFKg6Nksr+ZAvIy+KrrR5tVVkDtAslZJ",
-	"Fa9e6cy0tl9V8TT6tP8BqpLvYM+fhWRlJRKQXKxJWlBt5M+k0XJpK+jPjb7P+yv1fS5XI9OKzVAFhMRL",
-	"KmqrllYM2eciIYkVeUf06tt9WQMD4lviMZkjpk+pOgDoRuhtewG8I/DnfdE8fCrSCiQQfILvkuh2UOwL",
-	"FS4oETstauGDHmlkkaaag5aKbgQx7WLhWTLS16XCxeN4mbKwOyZBLv4CBBwS5bUxVctaKmT63hnK3ZDs",
-	"Ii/uK1mdKSxDIvuU8YR5obioItlcgTKrVrKblXE7V45+S/qZma41Bj+QYd4Sw0QNbrk/l7ckHwg7KcAN",
-	"8K3HP42J70JFUHOzWKQxMWT0lcJORwrmI7BWRdonqbLg7P1X/IjUpdvzXbzN46S2oh0eICACPQNyLx5I",
-	"q56ssV5VkgZQwsjzeUe7GdRP8zQfYh1dgWMo8c5FcKa+VhH2IyoilwKyy1QSHkgmqdYiSPtelJrlI4j0",
-	"kXFlIL6Yp+sGUxUzx8tbvSGYx9b4yYzA3S4CmkQoeXorHS8pfI/dm8s3SSJZC55El/Ru/upzQWePyF0i",
-	"mlHY9qqi4dPdrhQtnsvL12PGu5ArIAPIM+Hjyz9vF6waQO/c5MQQAqcg5IkXRR/DZoi09PRzjDIi2cBt",
-	"M5mlcXxUlO2V4ND3SHgJVFJhqxjIPQ7KPoJn1J/eJ9gwmZ6Ki9e8icfFtSUDL8PRhiSUE+qXPHfYUGGu",
-	"08DwsAk6/OBD2dGBMQt2aU5F1pPueRb8LtPgLkjDFTAkkucWz/mhT9u9rIrjruppPTV/tOl/Swf2LAOv",
-	"aF/dqzVbluX0YjqO6diVgZyVveP6sjNlbY7hwJb1ZraPNVHsNPk8OUqeJ4fJM/hfSLxh4twvKnpJme1j",
-	"4W3J0r+s7BX6vM2KLY7m65aL/g5ETi5UPq5oWV1p546Mmzvr7MucopW1JrNxjEVlMlvHGA1jXq3apMLH",
-	"X5vidCZqzHsEu8VazC17xgXTVRgdMv3daKSai8r9BiXf8TaxslexrrFo6klWX7k4nNc4PV/8iP93byUV",
-	"pkCDET4bL1cjCRwd+fY2TMrjxa3oSAo5oqcP03nqaEta6GV+kR7S73vcvi1qj0kjNbnnsalXAshF3dXi",
-	"8DHyScxkKigZ6HrbTEEYNFsXN+DaHzRb/7X1zgZc6qY0uk1SYfStuaphWSqTZprTCoCsUCuqCrULoEtX",
-	"LOQkcenmeA6IHlMcj1Muo6oDpclq3FybcopsEp2ZCrxq3+kC8aH8HNwIiNEQ6lXzhBUc+WmFb2kA+17x",
-	"khuBdkq5TzmlvdXYyeKxcqkLUl08WpWffOTq9uRTYia8B34pBzkJqyg97vljvkS8Ng3qfzwm359jwkuM",
-	"r3xISo8ET3S46Ht3SeEZ2BLO5lajwYjbp8G2tL9MQ+qQKAJDkOF0BfMQjnaMfjExGJh4KSMrNV/z7pKA",
-	"RFHlxCqf/KAUkldjqIir62VKrqU7x4lFEx00LOKpeMcpi6OvhFq1THCuBmfEPoFoAUJJT5x8TFri9aVW",
-	"ISZuatOpQgU2SHOebEIiRaMoptOpF2zX0RbyKXbREPvseQj5u1GaUSqjMgIrobFD550OpanPNUgNnPfs",
-	"wVmS200SuOqLv49EtyKLvE4BYfOlVKqohScwS9AUESz4rgsplafJpiFfKY9TfSIhOg6aeUNKC/g5IB15",
-	"TJwd4lbTnCu406EQh2pHIPvd8Wg6tM0u+yGEZUmBAK1Jx0M1zZu9TF3I9GFyrrB7p7FTIItIVUIV1knr",
-	"7Zzn5cQLaiBVhV9j9aJP1dsBL3GVra6exvDwcNx0HQ4zOKwq15nvZwABVDLSaKBqogwuXOjrXp6XrJCD",
-	"bgm4RBSM1Tydudtoo7WIEDR4j72vtjWKSTg4X2VDGNCLk97Yh0PtquIkPxAGI0oDeV8KK23aioLeJaE1",
-	"GhGDlT2GzmEMthBpRPyphI4oCgOwiehEBgS5ZArtlQOZoyTSliCvC2I100xzGbLBaZaORvXShMXizCf4",
-	"ACbU3g4wEil+xXmNEU9eGs6VXyi7MjhKbZUM+robKpv3yKA5Gl3KZOrHGsVzfA7qaRadL92DWhqXLo+P",
-	"aChjW4Y0HnNABVUUeXAnaf5P5HqjkYhhhULkXsSJbQx56YErg73G1CdFnqT3gCGtoLAbRaupZBeMGteS",
-	"f1g8Sg6Tp0jA7JJyLXsCFhJp12lsNubJqPCrmSJtbgWtG1ner2Av+a0p9+zPTH2trdo7uDb68KPNvZr+",
-	"Z+c4fzZbe8ewDxxHApDXiDVCagK3BQ7yhcZ5lQ8RDhXZHQaqNCA3juQiXEShO1l77pUFKhm11pje1zCq",
-	"WMlArlz0UmpM1ut6aVW39qqFH61HO8nvlmX0/mCDn3KAbpYB2qzvm4K6o0AtcyM0KIslBJh5XJSCL9Qn",
-	"XALez3WbLtNChSr6Df8UBhAeHZwc5L6ou4R0CmoOy0/ralQkPu04YVqqfJpFui6tcva99TasYDK5Np19",
-	"P40lt6DUQYx9uj0zA1RXKX+naQmcowtCSvUNvTLaBx+ym4PJ8MW39JjKACEYJx32otpTXVWguQjmN/Hy",
-	"8n5idDcwHC/FwSLSw59afPLxBW+lwVCnUJxLe6sRfJZ/7/t6JBZYibjooqGDvVaPbNMW59jJr/qOrfmR",
-	"0LK06UIF3Ptw7/8FAAD//w==",
+	"7L3tkhvHlSj4KhnYu8EmLwACaKC70fzVoiibvjSpJdtXGytqiERVolHuQiVcVWATljqCH3eufFe+lu2Z",
+	"CDtmPdbIszF/NjaiRbOlFim2IuYJCq8wT7KRJz8qsyqrALDRpOTVRIzFRmVmZZ1z8uT5Ph9WHDoa04AE",
+	"cVTZ/rBCHuDR2CfwbzweUy+IRySI7+F+RIKY/RpNRiMcTivblufbaHdI0JiEEQ3QEEcooCiaOEOkDa1U",
+	"K/exPyFsLYe6pLLdbrSrlRGJIrxHKtuV5A/JUfJtcjJ7NPs1Sl4mRyj5dvYwOUmOk2/Y38fwY/J18iw5",
+	"Zv+qqMn3+HqVdqPdqlQrIfnFhETxPc+tbFcazW7XXR80a53+plPbdNqk1sWdZm190Bh0cGuwgZsNNmfi",
+	"E+unVaqVeDpmz66FIQ0rh4dVY1RA43tOSHBM3GIoaYM4qFwc4z6OCApJPAkD4jKIeS4JYm/gkTAPq06j",
+	"YcDqs9nD5DQ5Sb5KTme/Sl4wYLF/nCRfJM8V5FDybXKafDv7ZPY4eZ4co9mj5DT5KnmWHCUvk5PZpyj5",
+	"SoKcDc6C/NvklIOc/XaUPE1eAOBPZr/ZRmzd5Jj9PvvvsFR+bcDYUxj0cvaE7/GEI2/2ODmZ/bfkhO11",
+	"9jg5nT3MI7PTaDRWh0wdTQtgdEAnwRx8whCOTe0RcujEZ9iMUZ9hF7uoj5397wFCnyenDGWzj9kIYyl+",
+	"HOcfv9VjjKNhAXz5XrA/7wDyMXmMeRGgC8cxdobERTFFXhyhkAxIGGL/bwN1fKnns4fJcfKtmHyEkucF",
+	"i74O5AqczcFuFOOwlLeKARyv973Ii+EG6pO9SVBFOHBRPCTIC6LYiyexRwPkUsJR7pMYeXBQHRw4xPdh",
+	"O7lbysT2n2ePk28EnB4z+J4kLzh6jwG6DBGPGIPLoOGb5DT5MnmZnCLG8ZIXs18zvKHkmcDs7OPkiBOP",
+	"QntyVLddcqtEhASvwsJ/xb7nYgYnQEWfutN7I+wPaDjKYsF8xhHAfpMnigYE/eTOrZuI9n9OnBh5AfrZ",
+	"7ju1rSqiIQrwiEQIo30yRfGB55D5kP9Lcpy8YND6SpDs6ewRg9czBk4B2+QLdsIYvJ+zawUw8nz2OHk5",
+	"+4Qdo9Pki9n/KX46Tb6B7cEBejH7zexjdMen8XUXzZ6wgwuvecmWf5ocJV8mz2afnAc2MhAuRURM6T0f",
+	"h3vEggj1zEQE/BSieIgDtNFG/8V7ywLo5vpCgP6C0+3sV8kx2uh01jfYT0fJ17PHFsA011cBmPSLiwDD",
+	"5FifPLgX+ezCwJ6fJVPLAHEJuD/HDtzZxPcjBqIYve0NBp4z8eMpwtF+hAY0RDgk/IbwfTQICfke3AiM",
+	"58+ewFovGPZmv2bLPwO8HsH5mD1iT9ipmT2Z/QbNPp19nBwnXyfPZ0/Og/nbsGTh/FIuvjcJ8H3s+bjv",
+	"Z2jdNiIjUyv+joPogIRXUBxOEd7DXoDwICYhuk3icFrbgX9HxKGBG9lwah6Kz4G/P2XoQMlTYCz8GnjJ",
+	"EXHM+BDj/LMn7C5IXtZR8llymjzlAi67LeAiTnE+e8L//Cr5Mjmu26B+1iNkBacN7F5IHHairPpe9qnQ",
+	"9nDsscOjq3tSZrqCcEDjIQmFTnghYqyIo4O4CPvePpmvD/5znri5FJoRRU+tmmDzjKDLgqQcbD4T9af3",
+	"+pTm5NCiURyMEmQARxwg7MTefTJPcW5UKy6JsednFXbQ5ZnqUmk1mt1aY6vWau42utuNxnaj8Z8b69tw",
+	"kPcmABF30Om03U6/1m647Vq7296o9fvdbq2/5fabHWdrs7/JRvvjyY/4hLbTbw+azlZtfWvDrbWbDbeG",
+	"nY5bG+DWeqvvtvCg361UKyBUZLawtd3upFtg0NMw/a/sRH2SfAHIhhOV/LWIvX3KGNuXjAZAzmJX/VfF",
+	"hoPzuLEL0V50RaUT/PHk3siLRjh2hkVUoo/ZRnfoJHQIk5hidg3GiA5SmmHSrfgQ1Cc+DfaY9uJ6gwEJ",
+	"2dn0yR72EQliL/ZINF/C+r+SzwAXVsizS+jElAmODe2CzXkGo79klwyTtp4BLr+ZPUGz38weIiYpz/67",
+	"7YZZJVYMIM/HSYG+bxnAT2zEMaJrFF4UTbgNx2CDDFfx0IsQbGEu9M/E71YHPoviXQo7cRFEZeCTYzI8",
+	"Dy4FcVHwEReiV4UT2Wy2SXejXXO3cKPW3tzcqPWbG+s1Z7Oxtb7ZdNa7uFNIrieMXL/lxixuoDpvIjUg",
+	"Nx/Q7Pm9SRBNxmOa14eLx22jt+Wz3emYgGpGPIC4Q4No4scooCHycZ+GOKbhdBHwH4PY8oyR4+whgx5o",
+	"SMfJN7NPkq+ZenuSfFvAvM8XqDkoFQF24BHfvecF99nPJiyNR9toB8EPjAFjNMYhHhEmNvZDgvcjfrod",
+	"GsQhduIrYGkQnycUXC+eD9DPQH891nSPbcZmuU1AsQG7lgv0DHKo0Mua5wFhE1xFQPWCmIQB9u8RkJAM",
+	"qJrP2LU2IvHQC/YQVwYYO/VccgWlu0QDL3AZBJEXAGR9ujdf9fo9KDSPhSnm5exTpkjpyhe7tkCQB+v1",
+	"eeg6GThYBMd9Mo2KVZzsU8402a9cR43pPgkiUEudIXH2iYsOvHhomp59il3ioimJV6T/cJ2Wgw3g+Dg5",
+	"ZXor3PBPF1CJXiZH3wGVKAd6C3qYAGFThNLfASUhZ6fUEAXklQ8i9lwV508AoxO4dl7OHoE/BOj1YfJX",
+	"bgdg8pZwsSzqA1s/G4S0r7fAZkRcD8+5juxjttFVGsQkiGvqJmI6+njsew4wkcs/j2gAxsFYM2A5dDQO",
+	"SRRZbbPNzhkshE/R7L8BqL8BL9Rxbi8o+SI5Tr5iLAMk2oILrNk5I00WwLSIzzLOSV2QILDv04M8+LPP",
+	"lcY+TI0jMd4nnFT5+Ctohw0W91Y8pBHh7MbjY62CWSdLzcAVnkk5yyYlzB7PHtnlgLODMQcXGwF743t4",
+	"Eg/vTUL/HhmN42kGernnwlo4iYc09CLAA4pIeN9jetkA/fT6u5KYHRoMvL1JaKPVTl6MyproAGAvZk9m",
+	"Hwvfwq7n7JO4jpI/ZKQBdYmdcAI/SnmqZBjJCdqZxMOfhT6qMZH3CXglTgvY6lnvPAtU58F+EoQEO8P8",
+	"/Vc0agE87Hn3gbwF5FaMhd8mz9glN3u0IPxtVkF0tzKM43G0ffky+5K6CLy4DJf63QrDVU70Y38+Apnm",
+	"NPk6eZ6coLsVgdu7lXPHpo6nApxyK989F8eYad6RF+zlUWoZxDHqBS55gPYDehAB5xdqURX1JzEaUt8F",
+	"jLJ58/H5j9yANPuE85/j2UMwq7+cfZK/Pm3+nNXAzgaPctAVGCFsI0zzq+A8QkQe4ShOlWkO2QXcFbri",
+	"m4cTGIT+lPwx+Sw5PmeIlTr92bhCoTnzkAPJBo7X4R4AYH1vvARZuNpAv4/7VpFYe2DKxA4OXUmVwnKp",
+	"icncMe+BC54NDwjTWUbYJag/RX1K9/mRmSM+/z45mv2K6SL/EywMzwWPfCnjIL6xi9fsPw9nj7lbjokj",
+	"T+B/HydPZ0+YgFJHyZ+5MRpkvsdgaeYCI0PoX8HU/Jg/nz2ZPWQoyr+K27DZPQKzvhQy+8nsU7tX/4wO",
+	"Cx1FRRh0fBrlpMX0gcFZLkRzcAjCOV/Qgqj1FSOKSfTPZw/hTBy9AQR1Gt2NFSBIAcyOIKZ7FV0FuefC",
+	"HE3i2Av20L//P8k/cdkb5BcIrnsBZk72r5N/f5EyPibiFyD1tfm2/5T8U/Lb5Hd1JJ0OJ8lXNknnQulX",
+	"XbCZx89HwM2jpwiJDLxWzcJ8qAs/Ssphj183DrZR8sfkG2VgsCvLSoE4N+BqYCuC7Jj6njOFyDFrqEfB",
+	"IA5p4GYHWGhqPBa0iiLKZU6YhBwcSPsZRKfxYMDXhZDZo+Tp7NPkKzn0hVAvuEghcfX57NHsk+QFXxi8",
+	"neJZDn9HrxV/FuTMwWMwGfVJWHhULKOsZ0bgjo97A4fnn5NTdrvMHppYk7b5Uya4Mbk6i4v6eaPCgG8R",
+	"LiLyoBAD6pkV7tFCusWqoQ3eEhXhpOL0zg+YKYAKQTgJS3m+8dwOSj7iDYDz/06Okm94DKvlBrBxkKPz",
+	"g7QBRwu02d0LERcmkNXPErZRjAMHNBEIRWHiEQ1RFNPx2Av2riAa+FN0eUiwHw8vw0yhDEYookvqegCx",
+	"vzJFgvtBpHP5hJuVVXwKt0bbbQ5n1eBSuFiARu+TkHuDTKilv2+jXUrRCAdT6X6LEI4RDRzCY3WpAA/4",
+	"mYRC4BLs+l5AzkN/lrHUf2WiO2Of3wk9WQOkBcwh4YEh9/a9wC0I8rGP2UY70hmPpWIFFApePYxc6sQ0",
+	"ZIhgIEYO7nsBWcCvnM+ngkQBpu9CGO9j4Vn6DUqeAuCKQtSfc1PG0exjBmQR7/4U1LPkCyD2Y2sI8Jm5",
+	"QgFMixwjIZ3EpEh/yjw0rRUQtjPG8XC+zeFfQNlkSuWjvPJh9cedFQiZr7LQHkTVYschUXTPJYGXPer5",
+	"50Ik9sEupvm9ZDhn6O0NYyb98ggH4vvcMUfBOIPoBALRImdI3Im/QGzTvzIaO5Igm/09/PWY+4OQDBNh",
+	"N8+LXODz00xwYC5eGQFtPhIzjspsLGdEhQXORbTIh7oTP47uscNsQ0j61LTpHni+z3SQSeCSEDW3EBUs",
+	"F0+5f1kkuizNAnIOeQVxCMxj0uqL5Ch5xiNJttjP3Bz2ORjKHoKnhKveIDVYjScgMoAbVgoMPERABAGd",
+	"ouSUMXaBKM3NARHtwIk4Qtk2lURTGgsPf2cjSI+VAbaAGlrdVVCDhuJSWnCGnu+GJCiiBuO5OJ7Ehxi5",
+	"AQ2RfAzHkP3ApZep9kDmOmXJCAcIdrlCcnkKODqdPUpezD6Z/f0PFFJCISbiS2nE9SLc94lbRCPG8zyN",
+	"yHhCLjjAYM9fMPT3/2VXvgYPlMH9qZ05Z+CcTW2DCUZcJQjJ7B7IoxhytIDjm9II7OJT9uj8mLoJ+VIk",
+	"DSa+b8EN+1lDibhHxz52CPLJYIHT93uDPI9mn2q3XHJkveVULDzowLNPwTh+bkCCLy+FjWBKc5mddVye",
+	"oLM8TrE4+EGmTNAxCZCDI4gCiEOCeV7vWvKX5LfJZxffDO1/BWtAyBzjkAjCYB4zZNZRYb6DeVIgX/6b",
+	"5FjGzIC3SjpBeKjtIxGocJR8zS/rj5ULA0GmqhiNmuv1xla91Wh2z4067LgvJRcvGOCgWEDSH9slJBoQ",
+	"NCU4RJSH6FLftZkAS++57B1n5WEKezxhtwkqf/IMXFE/XH1FJGHgt5QSuHoT3guJQ8bwKE8OuTEmw6AD",
+	"hBFTFEWULN7noUAgKkeLxbVn9WANsmDL4cfwKf/92TL6yLkduzzkFgB0Tjs2n3HAWly+erIfg/tCwe2G",
+	"nVYlBBXXAmEP8149/TI8eRMgLsuIgWHjkOwFOIiL2Jnx3CK9icfogI5I8EYlti+E/e0bKZfN/v78pAoT",
+	"bKUQVvagMirOD5JZRyJzS/nByQMvisuCVGiowpQhLfO8yH0uadsPxMPUFKXpZhq2zw1nFkSUIo4xYxtL",
+	"h9+30Y5IAhOBPyimdJ/LeQTu+fiAkEAIfsTZV2LgQejF5BVOSl5qPq0jLn8D5Qvr8jO41P8K1+XsEVwO",
+	"X6ikxmPj6M2t2bGK65RDsRzQ3ojcG+MospoAtad6vZQDSBwZ4vuEl01BIq91MbNeRrL4ehFq5t6QX/Fg",
+	"fQ2Mr7UOSg5gpZAtjDzMPjU5e9+nzj5xgZeAohJTFNA+XQS6r6IQWtNuzg161rDBLPTGxPGw78XT0jT5",
+	"wmH5cgNpmrzpNgm4tTpd6f8HqfO/n31isDNFDbNPGEcDrw1K/sKz3SDk9CmP8T1CrabUCRG8A/IMuKfy",
+	"ePY/pD4CKij3Y37BExXZqyQX/BpBXN5jyO4QP8zXRmA2u/cegauPqbxHIIRIa8+v7SS7dUaSLaTEBWjX",
+	"7tGzDMhIG0IzETdcOp6X5Im1dOj5DOHzInBVs0LHkdBTCvL4X8qogKfJt0KTOZ49hp9KkML0HEPmOBe+",
+	"YgF5EXogaeIeeTD2wiw7MR4JfYb9dCFC5MEY2Iji+vOCV3UJ+zj5mocKc/NbmgR5hHjUaXIMIYr2OKvN",
+	"s8HG/F6LI5APsOY1G4+20U0m1KKfvLdbRRg5PvZGSGQqVBWxQlmDsIrwxPVIwKtQYH+Phl48HFVBLobV",
+	"0NTujs5WlRKg4neUWZ/L6jvtnPnEm/AoBJg1Z8V4xCloSLALcEE80LoKCUcBL2AmQiVi9BbBIQnRfzz8",
+	"t/lA+UMaGpLG3TAYwemUqXM8juTCDk99+iXmxg/xnnq9fsEGu2ZjFbArSV/hAyJvL8DxJCRlZJcbJGKX",
+	"5c8y6XOfTJHnMgAfhNSeAbCey51/ltryMnmfeTorKlzZXQWs8qDIQe2wWuFEBNIHZFyyf7gkckJPGL4q",
+	"kLoCyYwy41tmb4JRqy72ypleHE5ItRI5QzLCbKkRfnCDBHvxsLLdhOvDC+Tf62o7URwypLLtaNE6+Z3w",
+	"IJ4hPeDRQSKaB+ICZNBP+W4GNBzhmCfFr7cY6PEDbzQZVbY3+N74H021My+IyR7hBPa/125zlNSuu3Yo",
+	"ea5KuBbYqwKwIjwiCEeol+K0B9EzAYKkfJ5+wq9fkUJ4IUI+3VsYtusbJmg3qpUxjmMSsq393fuNWhfX",
+	"BrUPPlzfOPxPlTzcD9lwUUyCk0IqiHKJ0fa5mrR6gaeYV9lXsq8QAVqieKlUpNk158VoLfmH2ZPkJHlW",
+	"KpxdZB/vsXeJSBgISTTqRf6IZ7UvgO8JH7kUxHZq7+Da4IMPtw5r+p/tZf5stqzwrlauTsKIhna49gLy",
+	"IO7J2Iox3mOK8ICG5Aq4UukkRp6grIEXRjEMUdD6xYRA3RQBLoe/qIBuWpkz2bTtVdVsKSYFKTQKOtBR",
+	"bC28AsgVyaaV7coi1XLs1OAae/t+0sINb+TFFm4XoxGNYhSJYEgvJqMIyr4UY9uHpfTPdskAT/yYobpa",
+	"wv8kcy5mgIfqSnqLuh6vzf6WSI2DCxGqKQgt1ihckK3oDqZ641reyanOmJssxBmQkV1VEYRolspcS6tH",
+	"5swShr81LWlT2W7l6HpRKjRKGEExSdh6pVq5Hl31YipJ78Z48k5IR3LxjQ2y1ehs1AaNvltrE2e9ttUZ",
+	"bNZaW4NBp99quf32oAKTdulySvodnwomXXFauL/Vdtu1/gD7tXZ3o1PDbdyttbecrfXGBm7grbaYwe6w",
+	"ZrvT2mx3OtXKf/UiL75KR9zyUOGRupP4Hh3cU1F1GYylRZq0CmNmIB5aAzX82GobungFjSdM6ndxTNAg",
+	"pCMUU4gpM7wNb+OYgAWitV5rNmqtZiWPuOaW0+rizc3aescZ1Nqd9Vatv9nANbfdXSeYbLh9Z9OCOKPM",
+	"1NvUeTe874oV+42NjY2tzUbN6fQ3a22yvlXD3U631hg0N/tOp4HXHYEtDcVNF7uDjbZTG6y3ca3Ndtzd",
+	"whu1dbLZ3+yT9qAFxVB0FDdbuN/tdlu17tZmp9Ye9DdquOs0aludRru52XCabfB83prEtwZ3FCIYfcGB",
+	"TI/5fwrJoLJd+V8up40ULvOn0WXtMhcSDD/OxWwcBJIDiEiVMZZenBdGRKDxmAYRyYoNOyo9dwnOYO/1",
+	"YPs2OeuyZcrikNHk4DwwyhtIMGhosnNWOLS9VQy/bIyFl7+FXYmZ5QCWL4hdCqzM8DlFQ0uXKpxYWmFy",
+	"wSWNacXlERdcLZ1TWi1widXUtLlV8RZcNDfVVhWudC1zdGkGQOk6BdMKw7pLF7NMKQhGXmAZbUJhFOv8",
+	"ZcwphaGO8xcyp2TD8ebPh5FzI9Xmr2OfWhTTNH89Y0ZpQMz8tfLTrIEfiy4kjrA9vGH+IuaUci/+/NUs",
+	"83L+5fmr8KEF/tIFpmsTClyD8xfRJ8zzkJWvVjiz2Hmx6IIpJ1rN7a4KFVtKZ1Z5fc2QibB0IM0Xq73x",
+	"qTvdpfSGbJ+w7J1v9F6Yf+enw1cEvuKGDisF01XohHKbDCbiSLyiMKn1bVlYmpRzrH1HlhSzznSXvyaC",
+	"j/Mda84Blz8zudMS+CzqxlAuYtkmFdQ8LV0oNyGXy1o6XRu6InzKWnOiSISwuAb0oI5ukzERdnqB9W2h",
+	"zQFyXdQnEKMuugxBUVutIUKr0cggPmOVL8O7PtRiNF+SZIbE2f9bohhL0bDSNbLjvyNEp/iFraRZ1UKS",
+	"3w1yUgagVzJO2NqSLKoir9YwUdLrZKUc+x3s+ZNw2VOXL7xdCqXM8BXAqKCa92pBQ8O+57pczF8COJnC",
+	"Z+WHXxtrCy8pnWyOtgVjLDBdMyfkQhMWmC5Hl3vnF1goP29FRwmWR+CvBRFTMbZs2TlZXG6lRHRdkP41",
+	"eVBeUbrNdH1dWMLV55W1HV1qQaUKF3fFXGo9Ma24t1rparY51uYAS/GoorrNc+/yzJQ5RYgXX06fWF4F",
+	"d+6atnkl1WEXXc8gDXt1wfnM0Jxir3A3fxVtfHkpt/lLWebNqSq28JrGRGt5rPlLpcMLi0MtsIgxZQWM",
+	"V3iN5e0sykmwK1r5e2Ud7VD+YhM0V8qLb4wnryQVmt0ZSqGpDV3N9WUWjNFyhVYKmZ8S18O70zH5mena",
+	"WEbqKWzTUE5+9mkrNmExVWXsYy+A/qsrBl08pO5NGu+knRGWAputtcIckOWmrE7rKOnXkAGbCiUsgxcf",
+	"dGat7iaN35FXyLKS+IInVx9rr+xU7lPLjD8fPbC8PvIVIdnmi0ytlOJv0vi2LIm3BDKMUnqlsExHrgiK",
+	"qj6fStFWVee+O5aLWwFRxotXAK0tw2knjfaAtsIBYrO8APNk05hyk+F9s4KBkaEUTHwfuuQaETqNXchR",
+	"ghyhDk9TYkOugqJhDmw2t9dzA6+JrCc2qllrdi3LeXgvoJEXpZHYlf+j0ag30kA4qMj9P5KT5GtbrW34",
+	"+XT2KPmGF0tgCNpbKpZoCLUdbqiEqgVjf3weMMT2vbfURPlZn1nqTh+h5PcV3ihql0qsiPqz25X2ZqPZ",
+	"aHY2G122by0bLYVduj446mIcT6LKNjvLb2USkm7oIVOTcA/IYID9aJl4pHc530oJek400koZ1Lsyzvl6",
+	"aoFY4jS9YUfOzpymfysFFWPkP7hrzt1d8924YcTfr3Yq/tb9oys9Vrt0nwSv5tL+wQR8/ibgleL6B9/l",
+	"98JhfpNyf9EB5slKxEWTwCdRNpkJan7Q0ciLkRdHxB/ADJ9G8TYKc073Kxanu1jdi1WJ715RJG3vO3Ez",
+	"KNhnA7zBN5/PWnlPZgiGE59EKOJFYrHKAVtL/iU5Tr7Sij6LirtpN1d7zcVMZTHIIBqHdEzCWGSjaDYS",
+	"c083KY/lYoqy7MGh8vLkxsS24bcRhZp9vBJJNHEcwvmCkIL7lPoEB5Vq5UGNhi7DR/OwWoFqMFH+9dfu",
+	"k3Cqosl4N1F4Z5Wp614cIVgEcnpiMormUfntiU849A8hg+c6nwQpPGKHOAzxVN9fS+bv8Jvj/Urak1Js",
+	"+wM1mfZ/ThwwdFgyBxicXddjn4b9dzX4gxZQtVKDSCFYM/KL820ASis1fMs7luVzyX5joQSeNJInTV7w",
+	"hAc5rSX/yIs+Z8gK3RZQ4iVs2YmsagXQe0YuRq+OdiCBpRZ7IyKykwJEB4OIxGitl6at7Da6Utdd3240",
+	"eherCCOfOtjX5lsn9KqwiWLTzoUI/ZIG5KIIW4R8Gn2l3jbP23XxtKoyCDGCN9IB/5mn3niB409c4l6s",
+	"I5l9tr6xwUZECDMOUTcT54DkmL7JLwSe95RJcKsaaVdaQlozSyw/lom9mfyuNDCNm2jWks9VvpeoBWGU",
+	"57nIcyN5MjwNRJZkHb0nPp0MBsSJs8lK7NNK8uM2zPS4go9W6XLnlDUJhRLYx/2ShBQmGdv+bqU25jKu",
+	"5sCATYc6qcUN+y9uo95Vnm/XY9Tec+QfYMMy0wjXCjoMfHqxinqpJYMv5Gt/5+1haA1y+h/BTp7BXcX7",
+	"YR+zoxJMES9RAWYy282e9WH0rnAFw4vQwXCqchxHWBpzSTAZISY9mImyaa6hhuONTofhNQ99PaXNBnsg",
+	"OnElqQoxGoOU1GiWWVmWRV5Bo0kEVBtA/W+RKR7olEwD8kqsRWZcamzFeg+l1cW8CHG7VRU5XkzRGjSx",
+	"OeFtbpPnaPYI7qePtTK4UILtd8BZ2CYLNiWFgsNMWuCHBTZnWcQSWDM/BcSsmK6xA+hKV5Uld6FDsHlC",
+	"oA3G944/aKmQC4EpNlvNplCjNmD9DQEqkwA6j9zfYuJWetNDKnWW0DNtLcrydOHo9jR20oNz32NiVg/h",
+	"kGs8jCEsdj7SjOV5XAl2zhQvvE90hjSvph/wKOwKpgRaWEA84NE9nv3cQwFj+yarYkQFYgNnbOfHt2QG",
+	"tu37ueXeCoHi7qdryR8XhMt7XhAhpl1zSAA6s7LPRluXfbqNxmaz22112pvtRrfbXFYSMpPLNdqtVPL2",
+	"bYePk1Eh8ir6J+hq942sRQ6U/DX0AvoWHDmyRBzTB6pMlwPhtVltNBrIGeIQOzEJoypv7stBO0I3f3Yj",
+	"jz0L+vSD/nd37z5oND64ZC/loGtYb2dKU5jCkHlL6KxwriIGEoBd8dYMGDZFe47OVaZjoVsKcCg+oJrz",
+	"0CO+C5LMwPN9JhP0p6jHvgCEHIJk9S7UY3Dt5bU1IdQYDk7s+7cGle33yzXhq9mZhx+UprVbhcR/thSl",
+	"Oy5vUWWVAzRdu6rVFniFz7phmbzIl2VF1rIvKxRny75s/VDS5gpEeZBsA8ZF3q9cVXKt5mH8IHvCDHtL",
+	"5rTF/FDlaMmOCtsZk7lmr2bnmEId0PSYQsiwyrARl+/sY3Da8k7fgpt9YrFf3CZYmIRtUGbP2FVwQEM3",
+	"yi69HPezSvL8vuzxTVylLr8XN1bJKquVdPWyz7wQIYe6RFwAz6QwDt/KIIc2eOYS5zF8ThXF1AdzifiE",
+	"Xrlq3+1qF1pj/oV2WEI7dta8axiRsaCLqrzO75PApeGFCEVDDMfmc9GJ4ZloOP4S2msAzTyVlTF5f0Ko",
+	"o3rRxlKL4Prj3d13EXfxl4OlZVQEamnGRQmJjPlT1cH7sMAIGIMoYyg4nyenySlEagjudBGgcnsSRR4O",
+	"rBRXVq0qw4TNwno2aLjUmbDTSlyTzuCi1DYm2JW2mbaxk3ZOG2CifZ7wDV6a4WCwyxSMme1bOZbl4szK",
+	"UyV3n6rWZmutAL1gedGXjJXdrFG82I2WZl5ps/NX2vU4ytZYSUmsfShjjT60TONWTzgyj7M6X3rniE/m",
+	"xtALERp5buDtDWPjKCh7bEYD7JRgEzbHFaQ7JHBJWKzfiAaaB0OqFNgrpioqOPAk2A/oQbCAYlq4rY4K",
+	"bLLBjBsdldfDCxABV4VGCBfP8nZ2BoveLbScMqM2PQiQ70Vx5uS1GvnD9p9Lj1rzUEVevYJN5iwQaLZk",
+	"XNaSVg5lrPLOhP/mugj8L359JtNpTXZjvliMm7PsaAM21C+++FVwXxVdv/p2rdkQdtxnvE/07y7aFO5i",
+	"ADT4+25CfFvp+5RIZb12it/AqEtG25VQOg3QGI9JiNZ4Fw7eor1YNF74E9fhHpkrMK7xfhGzR6LFky7w",
+	"6/da+dduGpU8irGYjklFuOfyarUW9BYu3YU/e8vYSTF+jZ0EeESWQ283e00Dte9xoldN/uFest0A2ulT",
+	"WMpBMPch6RFJiddkYTpXMVLtrILC23rAbFZCsB249KQtIlcyKmdPljuZhzLqNLfcK53DVoE8Be+wA8Ui",
+	"k8wrdIvWUpOJamSd1qzlsQ564GoGfhAEveuNitzTnm7DWYlUQgK3+F0kcCMeC0ECMLp6cYR8HHHXax3d",
+	"yhR0ZCN9eLPMnAERZdsscwyVU3oqlzYgD2IlaQk5lN9vNAB/9TTjlT7zd6/PFXvOdKkeqs4Y9hADdX/3",
+	"yZ4XRGf+nBxpC/bDN8FRXNVpq5Tc37UqaTu80LAqOiyFAknLUZ6YVbBKsSkoqqKAHJAoFj74RUNc8iHi",
+	"C0e6AF8hDwqOco/XQ1bVlYE22ZdfEebJbT1JJmfdb8237pfhjX+72F8pku6IIHzrjQbPTFZzBfV+dG0X",
+	"pTUnoh6K8DRiqkQgCrwcDD1nqFvd9AB/9Y9rqp/DVcidjvm/pSkrb5XTtw2m/tUyUWUm+WVqvMrLzLqw",
+	"bFLpXP63Ei57vtxGNe553fpD63WzuvUCVichYDI92xFSxRSWMN8yMDLq4gY4OhB6sLTZAYHx66714MG5",
+	"WNs6hhWyPd/apneNWsgEA3B5W8yyexMO8BTRSSwtwHomNrvmI3B3Ip4mzd06B15E6ln94AdD4JKGQLPZ",
+	"x2KdJQr7RZxFMQ9FdMFiFHWbjc5T0nvsmuHhriISqo7eCnHgDLlT14vqWRNVsU9Jw4vpUzqd/So5Sb5I",
+	"ngu9Ud5pWk8myQs+KOXdS1lhq9LPBJAy8FbIi97WTuqSkbPRkJ26OD2a6mqcRNivo+sxnCVgTRDATgfC",
+	"3SorFK/IfnvtgRfFXrBXbr59D6K/CuPZedBIYZFQLnppoqcuMQAPjmIcuJGk/AM8redcgnkUWHa+HCZ2",
+	"gvxOYjP9+hWkDiHWYFsk7zlKJPa+La9NPlnjwVkX08wILzpP+UQJJucK7rMLLT+GIs7F4r4h+DJRPE9x",
+	"UYHGsOMfMD2gR/d7Op+k+xZJPvMZYknbhm/Y4xvKvU+ZFPNX8j5BMXGPBjcLLK75CCpvBIqt6HY4IgFa",
+	"U6uIoctZHjtmcavX6wXb4IWw7MYqFT61nFEXTNjfWdfaxqFZQKDMbnYQenFMgjO/c/NQq0WQfeHPgtjz",
+	"dcWatx1cW2+ITAloU+YJyJ0fYLa+mz5H8HkNfLwX2ckJHs2JPWi2N9tb6xvtTTM0o1gl6v7g6Hyzjs72",
+	"G3Z0dr5rjk5wvb5pv6BdsWJvZ090eWDBuDuGZln3I79sml0xJ1uysZBXTeha2Ts/dbelt0LKriXvUftM",
+	"78u5DrpX97DdGE/sLsidwCoA5yWb87UgFnja4ldxiRa5Iwo9bT8FcNtuboocHKARgXZTOJZNF3gqvvBM",
+	"9cTB7aH+VIX6OUMKdahhQEj2vCgOpz20Bq1V/8p7H0MA/OPZE4iRY5NN9dLFMRaNHth1rNZizNAL9u7x",
+	"O9N4a2qThrGOz/el5fKbo0UPUH7zsisHhZOAS709YbgxhHKxOTAs8E+Cf5o7YgTti2FiEatRPudDKZPP",
+	"16y9uY8vZhxCSmjP8fKDkMY81V3K7mjXG5EIlH4uFoVkjhK2ykAz7omYK1ynbh9PFlLjeymMgf5ux6F1",
+	"3oCwvFEmLLObFxzKLp7qrhouMys1cPWQABFej3tYlIDkFLuNXC1Zz13258vBMxXHFhKw5Fm8gnpatkmP",
+	"6y6y8EF/KjTtV91d99AobLZgjoO4MO1QLpVRzeAuUfVs9e/VsgtTLoGDaTl3+C5Eg5lF3haDy510jh00",
+	"6aImZOggm3gyolHsTxHUC67nNMPUTrUkRxcucTtLFz5xUCq8SBTwqGcl13JxeH7ueSZ3KGfTOlNKS2sl",
+	"ovVWgXAmZGklWws0zJOllQxtsp/0wMsDaFCdznnny863VU6rxfTZ9wmIqCpPnYch4Th1Lt0kBzAkQiM8",
+	"hVRN1yXuFYT5xAAEL2eIgz0SgVlmRHAgGnpJbJnVqrKlsrLNF6olLfYz/baqRcWPc12lslXQSltL2nti",
+	"Fra3LOzJWdIBNNepr7hhXmGXQEtLOkurO2tvSb2hYmE3S3tbOUuLSWvDSFuPRGtDSGvPwdLWjWVt9KpG",
+	"F5CqUYnY2lmgpEtAQWH+4hYAJdXpczXmrTXj80X3rfX8iwvrG00S7V0dqoXtLYq6VBS2m6jm+/ZU9aLt",
+	"VVvT4aq1eVy+8HPVVqI7112iai/mlq+oZinUZtRMq2p1km0aX1oYyh56QQPBPyEyTC/Llde+gBfZuTI8",
+	"ysUjaLI97tOJ0qx0Vx9/Ygusay4VWNeGmA5pVFhMjhBGCFu8gmaF8OJccMLS4Sx65IqCgqgn58WiAtlC",
+	"2ZRzYkbs2YY/pgfsNcJZHtMDHLqinqWG7dTkIFiwOnqMxsh97E/gwM2TWFYSMiIkOHnX10szfVXohayE",
+	"o0I1OM0q0iiSNa4FcTi1WkMmPqmChMBli6rsg84z2IGCqTXEEO6KIrGNZ+tmrCZgFRI/h2SPiZOiTgU7",
+	"pUw9Z5Bw59pRqwueVFV07kLEOx8seV55cbFgWk8LaAgKG1C9lEQVxZSe6XCDKyekk3FBeRD2SO1ehYRw",
+	"MRAemnJgTspLw3b0y0FcS5qowf8Zh556rgu47HbjLLxSrRyEHsjNtuujzEqXC1N7DSxtq4ylMQCLh4DX",
+	"Qq52YMbj9EPsEK0IhPDmvGrM3ka6x6vfxZC9NrCkOJzKQqgW1YWpHvJuZPQoykgiH8cQU0one0MUUDiL",
+	"UjnBwRTiuMpP/ebrYbvVwpCS84tsXX+jwYCdgquGcyNNZ9ZpU6nW6T2UkoY60+nlJC+LotvphhcVRNBz",
+	"1RfQtZZ8rgwUvFjZCdTCSYtcXVwuX2PiExkjRbzwFQqS8kt1mTQNa26EDSp3DHNW9tJm6rWDfd0+tVaU",
+	"Yzj79RvLaVuNp608p40dWeJMQi+e3mGoUd8HJcehUDvBIQnfkYf1J+/t5kowvYujmMd+88rY2IfbX2Zo",
+	"QeQlDV30Fix1BfVGeJ8RUNBD49ALYh4lfje4GzDCunrrbbHO2tVbb9dmj5PT5Dnjy1nP0jbC6Cfv7YoK",
+	"gl4U9aqohydMoOiRB2P2Hw/H7D/RpN/jwRxcv5XVM4UwZW9Jm/wp+WPy2UUm0N0NhOPunua3Eysatcdg",
+	"kO7cu1hFkbcXEJfv8pr79p2dKrp2p9XZqKLb7D9MSHoX/rH2Y/53WoBMhe/5PjcfghYW0Yv1u8FGA0XE",
+	"oew2pQPkEwLxvgH/dB43G/QHvTq6zUN/uTet3VivCvNWu9Gs3wUhBRDPLg7AT3qRDON4zEtje8GAWtgA",
+	"QzQIiRHC6lTpka/9KSI+ceKQBp6juw5LknlKi0px+ToNcrZlnTFCepeGMeSSOdj3kUOCOGTcat+j0T53",
+	"MDq+F3hOdAFF04jxERQxyQcv4N/EMA6qrIFCrFId17RiakdFxdQ40HgF5bsBDyrSbimuUIygaq35gRK+",
+	"C4eiZENnjSy1KnLo2BMvUd8MQ6p3g1i9n30mB7qsUQqEbMzCIDKaEYgMCZcu3cQjEtUvXUL/hQh37rs4",
+	"crB/FUfg2VV9kwAjeES0J9GYBhGJrqT9S4DSxzge8vG/mJCQfQFbVs2tI6ZT8B9Ve3IvQD49ICFy2Ai+",
+	"NdXVBfZ3KyAqaQdMVKC88HrA8YHnEEPHCSgEX1W1HgBXwFSi5/1AVByEKe0FNCSueC+4uNkreY1vKKms",
+	"t1JX4BUVoUWGbT7865eARejJhSPUazWa3VpjC8pAb223O2ndaPFiEGa0N9tTlcCjrRKbqqgH03pVxlo4",
+	"sUIDMC09o8dIlnvDPSkcVtHB0PMJr80syroPASV3g56eHtGrI/k3lIwq0SDq6H+b0BjiLWQGhXBLTukE",
+	"hWRMwxhhNA5p3ycjztp8zyFBBJeraFe0M8bOkNRa0PlpEvqCzUXbly8fHBzUMTyu03DvspgbXb5x/eq1",
+	"m3euwRwmbHoxFNaFg1ypVu6TMOL8sFlv8CF0TAI89irblfV6o75eAXVhCFer3qwWfhhTm/AGNrlIq4rv",
+	"8TwYLmbxQEzIj+X4G2DPj5R7g+H7I85i0EcCP+iju8FHtVoN/p89btbFLfsR6hmuDHZhGr6M9AfhzEh/",
+	"yHkz+HtQq64UmY9Qz/RvsNl2Bwd7Yno42C+Gi0Osv15fgE9/VFpOuao/VfbZ/M/SIWI+0T0i5pNsBgvs",
+	"t10XFVX1G+KiYpyqkvJHqGd6UEB6sbtQ1KOcD0U90czC6jfNi6J+M9wo6tcB2HZg/x0N3ngPM2ZkbNru",
+	"a4GV8s4WseZGXUlcckl54cB1ruwoCiqad0Zt0vChqF91/4z60XDQqF8ND4361eqiERvfrAODxE7s3TeT",
+	"lMck1JWKj8pSl/haW/VXuNc/Qj3NHQTnKfUHiYW7dSZEeMEeBypbexDSUaG8C28GeZetnnMowUsKPEry",
+	"WdallPld9ympPVucSuqZ8iqlv+huJfWr5SfDsZR9meZZEsBqNupcSwm9mMCdA5d5iIMImyQILii2oMUH",
+	"BeqH3Qlle6T2ZndDwdbYvc2TI6G4xqVLqiOBWYZ4G8XhBBAhLa2GhRUJp0tatrG0NDMTBRit1u8G7+Wr",
+	"s4t3ifs+LdfK9I+QfZNm7z2wVA6u8qoCYnKgv20nQHTMc+yEIVpKJ8LQ7NAJUxdxhDixC9HmR2Dg3ZSC",
+	"3PyTyQSuaJ+A4qbHZ0SgfVX5lpnmoB27iEOOTUURiWORPKlZ49d4MKcoVnyxLvHH7Z5TkL12pMDIMCTa",
+	"WcuwKmnTE6mZVUQeMI4uYhdMRjHCLpEVjxnk+QvuBjtqtVhW91WiZavR4CIaE0eROwlx359yQYmOSQgQ",
+	"uO5WtkVdkB3DIi3u87doccfVdIhHosuiZ3eF+524MM9mthqNJRtbyRYGmWakOuL0hqPW4sBmZKheVKei",
+	"JOfGbnNzu9Pabra55Cyy77QR0GKlkfZkqagmoO6g02m7nX6t3XDbtXa3vVHr97vdWn/L7Tc7ztZmf7Oh",
+	"svrMFQ1pvXKotUflY5rrWj9T8VZLEk+lIf6vZvkf+X/phslms026G+2au4Ubtfbm5kat39xYrzmbja31",
+	"zaaz3sWdCs9RqXS21rfamWD37QrZ2CBbjc5GbdDou7U2cdZrW53BZq21NRh0+q2W228PjJj47Urb6bcH",
+	"TWertr614dbazYZbw07HrQ1wa73Vd1t40O/q8fXblebWeqvRHTi1Zmtzs9be6m7UMN4c1DZb7sBxtwaN",
+	"9X5TK361XdlpNOtNrQjWdmWnYu1tupGW14Ky4tkaZZVuK19mi/c7tZZq5k1UhelEhnIdGqMzFJxJbsx0",
+	"lyknaf62oprR2ZTHSqU65wjoDXbbre3GpmqdS7Tmuo1aq5VvrisoquF0cYO0SK09aJBa21nv1rbw+lat",
+	"gzvuOu4OmoOmeQTSvkXminq+YqXyRtoFv/rxEmlsjWXbA6uD1skdtMU7BauD1mzhfrfbbdW6W5udWnvQ",
+	"36jhrtOobXUa7eZmw2m2W5mDtumuD5pOp1XbwAx7pNGvdXFnvdbob/SbbsPp4GazUtgkeH6zX9uYJToA",
+	"58vZW3r28YpEdWTUOZ+fM8xN1TkT1iq7Orb5pWe/NcXlePkt7Mpa4jBlff6Ud2jY91yXBHxGe/4M1fse",
+	"JnTmT/gpxCvdpPGOiFZiE5sL7I2JCruU3oCgRpi00NtcD+9Ox+RnWujiYbXSWQSA10UUlWjqyGYtsE+9",
+	"4yYQpOLQ0BQlU6S9P9VND5/r3RGS41fvSMfOEDCO9yuGhegDtiPDaHTZkfFadtPRrrLdgrkOvMV0gHrv",
+	"3rqzi4yVeoZd99IlsO9duqT6Dqo+g1XEdD0hMkPwf0T8QRVc+uBLUFoAtG9Mu2N6KmWkigJ6NyjSdXmj",
+	"FRCYeyIoDpQWpmmoIJezdGTsE0MMrqP3NHMur+EBOS65wTwH7G7AjW1pKHFP6XzCYMt+k5bMOrpDRwQg",
+	"T/yIgDMfurGo9ix9Eh8QUQ2LG+oYKrSYm23uB0q7YIKbRZj2ejySqYc+ypn1esK0gz5CygGcBl3w4IEL",
+	"EVMZtlXqFdi6Xco1DyZWOyQMjPAvkXJDIyLie9SHuNSYpMo0ZjrlcT27p7RudF0Cm6tD88zA3ArY4zXp",
+	"cJwPJaTIh8Mag3WRXds9yF3XY1rEJoxoNbaX9zJxTZlClSLDsE8GVLZmlSQIkANEKfMBconjuRA2jtYy",
+	"RoNi68B/PPy3i3Wu8e/o7hiu/cr0QK3QTb5hXMZYyehJ1vgBIoQDDYeK+uLscNMyVxQBGQERnWZDkoWT",
+	"dF/Msx9dupRq1zm/Ez/4bGuSrNnRAHcwFApTp1Kkc6LUZ1sVWT2SB0haSifdDRQNC98GU5t9v6oaOcHz",
+	"9Mit9TLhtL2LVRl1ibPcRmrhcuMCYJSRw33o8cvINeImiR0zxtXWIBxIh82KtFKmPMUNbOu6cwna+glB",
+	"JiRXNNyp0zji2xAWFWGS4WCwavgMAN8ZBV9rw5tevoyF6ikckSwyh30fwQydX+raklqOhw3KJrvvqxDl",
+	"XKMlGUZny5xVkW9c5ZIxtGkYLA+ssmZXHFbTd4oGXtrL0tzdRd+R5jecdWUzZNd8AY+zP/yAh5KorvML",
+	"oEZdC4yHT3xf3Wpa5SvJBqwYE+W0vk8oqyS/n32SfAES3Usm3c0+RXMDAdDsSfKllBdfzj6dPU6O6hVt",
+	"qyq2uhTzN7R6AxpAVCK4vsnkaPYrtpv/CVLnc0h2P1U7htZCz5ITiIB6OXvEds5+fi4ayvAGRNDS8zHU",
+	"Xn86e5Iczx7XUfJn/vGzx8nJ7DG0/fw1Sp4ie1797IntVbxv5uzJ7GOY9WXyTAZilgJFT4N5PQfiVfRV",
+	"0Xg7r66C3AGStUqxeP1Kp5h0XaSQLap4QnzYbcEc/gZVyXew509CsrASCUgu1iQtqDayadJoubTr/WdG",
+	"i/ujhVrcL6FGfqj9xVjIIVclfWIrAsCLOUdZZVh292PEcCESklodXc870JguyXtz75FYhIyOfQgB72Nn",
+	"vyr84ELwZVJ7n8i+hOAeFpFfXKJng1PLrBBNeZGtXH3hS5fQziCWkS49S5pWT0l9vDwq9+303gZY3PLd",
+	"XW9EepY60iDCSdk69QOB5NbjTrI1Ohig/vRuoJxCaKe8kj1ckX2yNwl4cIssdABpIfeFknzp0g6DCXyb",
+	"pdak0UhO+J2NICOpJJtqgvA/bWvRJaITCPcuoTsUAuS4ZKu2HUhxW2AtJGNQa5T/i0aE71RoMTIGM9P7",
+	"Tu1ORCDxL5ciPXkAEVe9fO5dT71oyl6zC0Ih/2DpTayrxm55V+g+GceFHewUgHhD/bSCsU2mBpCbQnUa",
+	"u1YYcZ8O0S8NuNQPP8iJ5Uu5zXiUsukzcwmPz9XFL72zHkRZw3dmvRVmxzzZ+ia/DpM2PuN9L3nzVSbs",
+	"HCdfJV8mR0xkqJit/DaWuFXNhovWK3UqtFx1AKrIG6hjEVNGoUwDrq/CMalK3Bugum5uwHTksE/mjfJS",
+	"2ewPZdGwqu8j/P9Rtr7wNtt3o/IKQCyyol9NIRfQA8bjuOnj9csmcqealPFKoskCZnHt6O1IgfIHoQbg",
+	"XyzV8OdZoWAt+bMi2aNSi/gccSXtTAHVzkg8p3OIXRwpCubQu4xsy1pfcAPHQzJF7CpS9Y7QrdDb8wJ4",
+	"R+BP+Q3p0LHIiZQym0/wfRLdDYpDt0TEjEj1Ej1/wOxtVMtIDZ1ayR0j5voAi0AYo0yPtA/ztKMe+ghk",
+	"iFy4KPA1EuWNx+roS/uxvnd24bshOUBevJ3KDIakxgsDCTuragbC7b3mfc+kHKacuXL0WzIsDl3nT02q",
+	"ksNErxG5PyYY0QHqCbduT0pJRrj2kPguVD7PiJUiB5shY1v5F+hAwXwAzrVI+yTV/oS9/5ofkbqM0noX",
+	"7/Gw7p1onwusIi8lIA/innRCyl4yVWUYAUoYeD7vtjsBEdbTQp7q6BpoDUoyBoshDRwmu/kRFYHWATlg",
+	"MhOPe5dUa5FRfC9KowiivIBinq5bgT/NHi9v8VbNHlvjFxMCpggRfy0y39KbarniN4dMzZ+/SRLJnjck",
+	"uiIEUmGHEp8LLoaI3Cei6ZZtryp5L93tQsltufpDeopbB1IbZb5bJttt/ucdgBMG6J17yBhC4BSEPE+0",
+	"6GPYDFF+J/0co1xaNs/MzL1tLI+Ksr0SHPoeCa+AbC1cKz25x17ZR/DKQav7hDky+Q1v5HHr0pyBV+Fo",
+	"C5n9TGIlr5FiiJQ3MxK7oMP3P5CdqxizYJfmWCRp60K/4HeZRr5BGl2JoWBObvFc2Nyqo+FUE4BFA8NW",
+	"Fj5nhgulA7uWgde0r+7Wmi3LcnrRQMeMQ5N5J5XDZUPvMuX7loi3k3X19paaKHaafJacJi+Sk+Q5/C/k",
+	"CTOp7bcVvXTe3lJ4m7P07yqHhSF6ZmU6RwvNk4v+hfc0ByHz04qWhJ52KMtE5WVjkzKnaGFNymyQZ1Gl",
+	"zBZ5RmO816tJqWy3N2bnPRcF5TbBbrF6smtPEEVrnA5nT8BJIwJ3bElEX6PkW92QkRzpGoumnmT1lcv9",
+	"aY3T8+UP+X8PF1JhCjQYEWLi5WpBQlxGvo0fk/J4EU86kEKO6F3IdJ563hSnm998j7vjbQa4OroWgA3p",
+	"QEsbxMgnMZOpoDSy6+0xBaHXbF3ehGu/12z9r613NuFSN6XRPZIKo29NVa3uUplUB9cFBZAFamJWofAS",
+	"dCONhZwkLt0czwHRY4zjYcplVBXENLeee5dTTpHN+Tcrl+gFQ/7u7t0HjcYHl/IVQw6LxIfyc3ArIEbj",
+	"y9fNExYwsKSdTM5uXnkDvORWoJ1SHgKX0t5i7GT2qYoAFKQ6e7IoP/nQ1d3fK2Im7A6fw0HOwipKj/vS",
+	"tnHT///DMfn+HBPeSmXhQ1J6JHhe5mXfu08Kz8COiI1rNRqMuH0a7En7yzikDonANm/GiIF5CEf7Rl+8",
+	"GAxMvA6jlZpvePdJQKKocmaVT36Q4UQIJ4HhXlFyLd1fxt4vOoVZxFPxjhWLo6+FWrXCNVwNzoh9AtEC",
+	"hJKeOPmYtMSLYy5CTNzUplOFisOU5jzZbE2KRlFMx2Mv2KujHeRT7KI+9tnzEMqNRGkBDBlEGlgJjR06",
+	"bzWUpj4366/iD86T3O6QwFVf/H0kugVZ5E0KCJvOpVJFLbzeigRNEcFCqF0hpfKqHmmEesrjVD9sCOYH",
+	"zy1k4IKfA6qnDImzT9xqmiIOdzrUDVNtl2RfXx78j/bYZd+HKHIpEKA16XiopmU+wJdeRT0m5wq7dxrq",
+	"DbKIVCVUHcC0POBF3jaloIBjVfg1Fq9YWb0b8Pqc2S4yachxXQQQyHU4zOCwqtIsfD89iPeW0Qc9VcKt",
+	"d+nStu7lecWCfmhXwCWiYKzm1Vc6jXW0FhEIVYjDaQ1CW3oXq2wIA3pxjj77cCi8WVyTAITBiNJA3pfC",
+	"Spu23IIIFFvyBAYrewwdUhlsITCa+GMJHVHDDmAT0ZGMX3bJmOGABjLsRmRZQxo6pJakhXFkhCmnWToY",
+	"1EvrKxQnasMHMKH2boCRqEhQXIYh4rnW/anyC2VXhrguW+Glbd0NlS3TwKA5GFzJFBaKNYrn+OzV06R/",
+	"X7oHtaxzXR4f0FCGsvRpPOSACqoo8uBO0vyfyPUGAxFNBA1XvIgT2xDK6ASujE0fUp8UeZJuA0NaQGE3",
+	"mnNQyS4YNa4l/zB7kpwkz5CA2RUVWOQJWEik3aSx2YAwo8IvZoq0uRW0rqt5v4K9tYmm3LM/M+VAd2rv",
+	"4Nrggw+3Dmv6n+1l/my2DpewDywjAchrxBrQPYLbAgf5hiq8KJmI3o7sDgNV15gbR3IBuaJKryyc+9ri",
+	"qo3SsEzvaxhFN2XceS7YOjUm62VItSKhh9XCj9aDs+V3yxrAf7Ox2jlAN8sAbfYxSEHdVqCWqZwalMUS",
+	"Asw8jFvBF4orzwGvGZyWvJSq6Nf8UxhAeDJTcpz7os4c0inorSA/raNRkfi0ZaLKVbVXi3RdWpT1e+tt",
+	"WMBkcmM8+X4aS3ahMlOMfbo3MfNpFqnWq2kJnKMLQkr1Db2Q6/sfsJuDyfDFt/SQygAhGCcd9qI4ZV0V",
+	"zLsM5jfx8vK+qfQgMBwvxcEi0sOfWnzy8QVvpcFQK6slCuI/l3VkF2ZtO0ZUWn5D7+khWmA+4jKNhqdM",
+	"CJz+rRxt+VXfsXV/FOqXNl3ohocfHP5/AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

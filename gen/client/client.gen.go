@@ -158,9 +158,11 @@ func (e PatientDirectionType) Valid() bool {
 
 // Defines values for Rule.
 const (
+	RuleAppointmentAbsent        Rule = "appointment_absent"
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
 	RuleAppointmentNotFound      Rule = "appointment_not_found"
 	RuleAppointmentNotLinked     Rule = "appointment_not_linked"
+	RuleAppointmentStarted       Rule = "appointment_started"
 	RuleBodyMalformed            Rule = "body_malformed"
 	RuleBodyTooLarge             Rule = "body_too_large"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
@@ -219,11 +221,15 @@ const (
 // Valid indicates whether the value is a known member of the Rule enum.
 func (e Rule) Valid() bool {
 	switch e {
+	case RuleAppointmentAbsent:
+		return true
 	case RuleAppointmentNotCreated:
 		return true
 	case RuleAppointmentNotFound:
 		return true
 	case RuleAppointmentNotLinked:
+		return true
+	case RuleAppointmentStarted:
 		return true
 	case RuleBodyMalformed:
 		return true
@@ -360,6 +366,7 @@ func (e RuleCheckResult) Valid() bool {
 // Defines values for RuleEntryGroup.
 const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
+	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
 	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
@@ -377,6 +384,8 @@ const (
 func (e RuleEntryGroup) Valid() bool {
 	switch e {
 	case RuleEntryGroupAbsent:
+		return true
+	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
 		return true
@@ -505,6 +514,27 @@ type AppointmentResult struct {
 
 // AppointmentResultType The referral's type (Тип направления).
 type AppointmentResultType string
+
+// CancelRequest Why an appointment is cancelled (Причина отмены).
+type CancelRequest struct {
+	// Reason The reason in words (Причина), at most 1,000 characters, none of them NUL. Required, and read, where `ReasonCode` is 6.
+	Reason *string `json:"Reason,omitempty"`
+
+	// ReasonCode The reason's code (Код причины). 6 is another reason, told in `Reason`.
+	ReasonCode *int32 `json:"ReasonCode,omitempty"`
+}
+
+// CancelResult The answer to a cancel, in the vendor's shape (Стандартный ответ сервера).
+type CancelResult struct {
+	// Code The HTTP status.
+	Code int32 `json:"code"`
+
+	// Message What to tell the patient (Сообщение), in Russian.
+	Message string `json:"message"`
+
+	// MessageCode The documented code (Код сообщения).
+	MessageCode string `json:"message_code"`
+}
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
 type ConsultDirection struct {
@@ -851,6 +881,9 @@ type Speciality struct {
 	Name string `json:"name"`
 }
 
+// AppointmentGUID defines model for AppointmentGuid.
+type AppointmentGUID = openapi_types.UUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -860,11 +893,20 @@ type DirectionGUID = openapi_types.UUID
 // Limit defines model for Limit.
 type Limit = int32
 
+// AppointmentAbsent The one shape of every answer that is not 2xx.
+type AppointmentAbsent = Error
+
 // BadRequest The one shape of every answer that is not 2xx.
 type BadRequest = Error
 
 // BodyTooLarge The one shape of every answer that is not 2xx.
 type BodyTooLarge = Error
+
+// CancelRefused The one shape of every answer that is not 2xx.
+type CancelRefused = Error
+
+// CancelUnavailable The one shape of every answer that is not 2xx.
+type CancelUnavailable = Error
 
 // CheckUnavailable The one shape of every answer that is not 2xx.
 type CheckUnavailable = Error
@@ -952,6 +994,9 @@ type CreateAppointmentJSONRequestBody = AppointmentRequest
 
 // CheckAppointmentJSONRequestBody defines body for CheckAppointment for application/json ContentType.
 type CheckAppointmentJSONRequestBody = AppointmentRequest
+
+// CancelAppointmentJSONRequestBody defines body for CancelAppointment for application/json ContentType.
+type CancelAppointmentJSONRequestBody = CancelRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1140,6 +1185,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
 	CheckAppointment(ctx context.Context, body CheckAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelAppointmentWithBody Cancel an appointment (Отмена записи на прием)
+	//
+	// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+	//
+	// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+	// default). A visit on a day without a time has begun when that day is over.
+	//
+	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	//
+	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+	//
+	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+	CancelAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelAppointment Cancel an appointment (Отмена записи на прием)
+	//
+	// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+	//
+	// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+	// default). A visit on a day without a time has begun when that day is over.
+	//
+	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	//
+	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+	//
+	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+	CancelAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	//
@@ -1362,6 +1443,62 @@ func (c *Client) CheckAppointment(ctx context.Context, body CheckAppointmentJSON
 	return c.Client.Do(req)
 }
 
+// CancelAppointmentWithBody Cancel an appointment (Отмена записи на прием)
+//
+// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+//
+// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+// default). A visit on a day without a time has begun when that day is over.
+//
+// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+//
+// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+//
+// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+func (c *Client) CancelAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelAppointmentRequestWithBody(c.Server, appointmentGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelAppointment Cancel an appointment (Отмена записи на прием)
+//
+// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+//
+// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+// default). A visit on a day without a time has begun when that day is over.
+//
+// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+//
+// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+//
+// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+func (c *Client) CancelAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelAppointmentRequest(c.Server, appointmentGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListDirections The patient's referrals (Получение направлений пациента)
 //
 // The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -1559,6 +1696,53 @@ func NewCheckAppointmentRequestWithBody(server string, contentType string, body 
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCancelAppointmentRequest calls the generic CancelAppointment builder with application/json body
+func NewCancelAppointmentRequest(server string, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelAppointmentRequestWithBody(server, appointmentGUID, "application/json", bodyReader)
+}
+
+// NewCancelAppointmentRequestWithBody constructs an http.Request for the CancelAppointment method, with any body, and a specified content type
+func NewCancelAppointmentRequestWithBody(server string, appointmentGUID AppointmentGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/appointments/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -2016,6 +2200,42 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /appointments/check (the `CheckAppointment` operationId).
 	CheckAppointmentWithResponse(ctx context.Context, body CheckAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckAppointmentResponse, error)
 
+	// CancelAppointmentWithBodyWithResponse Cancel an appointment (Отмена записи на прием)
+	//
+	// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+	//
+	// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+	// default). A visit on a day without a time has begun when that day is over.
+	//
+	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	//
+	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+	//
+	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+	CancelAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error)
+
+	// CancelAppointmentWithResponse Cancel an appointment (Отмена записи на прием)
+	//
+	// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+	//
+	// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+	// default). A visit on a day without a time has begun when that day is over.
+	//
+	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	//
+	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+	//
+	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+	CancelAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error)
+
 	// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 	//
 	// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -2399,6 +2619,168 @@ func (r CheckAppointmentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CheckAppointmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelAppointmentResponse200Headers the declared response headers of an HTTP 200 response for CancelAppointment
+type CancelAppointmentResponse200Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse400Headers the declared response headers of an HTTP 400 response for CancelAppointment
+type CancelAppointmentResponse400Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse403Headers the declared response headers of an HTTP 403 response for CancelAppointment
+type CancelAppointmentResponse403Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse404Headers the declared response headers of an HTTP 404 response for CancelAppointment
+type CancelAppointmentResponse404Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse405Headers the declared response headers of an HTTP 405 response for CancelAppointment
+type CancelAppointmentResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// CancelAppointmentResponse413Headers the declared response headers of an HTTP 413 response for CancelAppointment
+type CancelAppointmentResponse413Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse415Headers the declared response headers of an HTTP 415 response for CancelAppointment
+type CancelAppointmentResponse415Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse500Headers the declared response headers of an HTTP 500 response for CancelAppointment
+type CancelAppointmentResponse500Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse503Headers the declared response headers of an HTTP 503 response for CancelAppointment
+type CancelAppointmentResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type CancelAppointmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CancelResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *CancelRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *AppointmentAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *CancelUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CancelAppointmentResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *CancelAppointmentResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CancelAppointmentResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *CancelAppointmentResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *CancelAppointmentResponse405Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *CancelAppointmentResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CancelAppointmentResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *CancelAppointmentResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CancelAppointmentResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelAppointmentResponse) GetJSON200() *CancelResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CancelAppointmentResponse) GetJSON400() *CancelRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r CancelAppointmentResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CancelAppointmentResponse) GetJSON404() *AppointmentAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r CancelAppointmentResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r CancelAppointmentResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r CancelAppointmentResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CancelAppointmentResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CancelAppointmentResponse) GetJSON503() *CancelUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelAppointmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelAppointmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelAppointmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelAppointmentResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3234,6 +3616,54 @@ func (c *ClientWithResponses) CheckAppointmentWithResponse(ctx context.Context, 
 	return ParseCheckAppointmentResponse(rsp)
 }
 
+// CancelAppointmentWithBodyWithResponse Cancel an appointment (Отмена записи на прием)
+//
+// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+//
+// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+// default). A visit on a day without a time has begun when that day is over.
+//
+// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+//
+// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+//
+// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+func (c *ClientWithResponses) CancelAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error) {
+	rsp, err := c.CancelAppointmentWithBody(ctx, appointmentGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelAppointmentResponse(rsp)
+}
+
+// CancelAppointmentWithResponse Cancel an appointment (Отмена записи на прием)
+//
+// Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+//
+// **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
+// default). A visit on a day without a time has begun when that day is over.
+//
+// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+//
+// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+//
+// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
+func (c *ClientWithResponses) CancelAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error) {
+	rsp, err := c.CancelAppointment(ctx, appointmentGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelAppointmentResponse(rsp)
+}
+
 // ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 //
 // The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -3689,6 +4119,195 @@ func ParseCheckAppointmentResponse(rsp *http.Response) (*CheckAppointmentRespons
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers CheckAppointmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelAppointmentResponse parses an HTTP response from a CancelAppointmentWithResponse call
+func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelAppointmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CancelResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest CancelRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest AppointmentAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest CancelUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CancelAppointmentResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers CancelAppointmentResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers CancelAppointmentResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers CancelAppointmentResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers CancelAppointmentResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 413:
+		var headers CancelAppointmentResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers CancelAppointmentResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers CancelAppointmentResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers CancelAppointmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -18,6 +18,113 @@ var (
 	ErrBatchAlreadyClosed = errors.New("batch already closed")
 )
 
+const appointmentCancel = `-- name: AppointmentCancel :batchone
+WITH cancelled AS (
+    UPDATE appointment a
+    SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+    WHERE a.lpu_guid = $4 AND a.guid = $5 AND a.cancelled_at IS NULL
+    RETURNING a.guid
+), locked AS (
+    -- In the order in which a booking locks them.
+    SELECT cell.guid
+    FROM cancelled
+    JOIN appointment_slot o ON o.lpu_guid = $4 AND o.appointment_guid = cancelled.guid
+    JOIN slot cell ON cell.lpu_guid = $4 AND cell.guid = o.slot_guid
+    ORDER BY cell.start_at, cell.guid
+    FOR NO KEY UPDATE OF cell
+), freed AS (
+    UPDATE slot s
+    SET taken = s.taken - 1
+    FROM locked
+    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
+    RETURNING s.guid
+)
+SELECT cancelled.guid, (SELECT count(*) FROM freed) AS freed
+FROM cancelled
+`
+
+type AppointmentCancelBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentCancelParams struct {
+	CancelledAt time.Time
+	ReasonCode  *int32
+	Reason      *string
+	LpuGuid     uuid.UUID
+	Guid        uuid.UUID
+}
+
+type AppointmentCancelRow struct {
+	Guid  uuid.UUID
+	Freed int64
+}
+
+// The part of a cancel that lies in the institution of the visit: gives its cells back and marks the appointment. No row: it was not active.
+//
+//	WITH cancelled AS (
+//	    UPDATE appointment a
+//	    SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+//	    WHERE a.lpu_guid = $4 AND a.guid = $5 AND a.cancelled_at IS NULL
+//	    RETURNING a.guid
+//	), locked AS (
+//	    -- In the order in which a booking locks them.
+//	    SELECT cell.guid
+//	    FROM cancelled
+//	    JOIN appointment_slot o ON o.lpu_guid = $4 AND o.appointment_guid = cancelled.guid
+//	    JOIN slot cell ON cell.lpu_guid = $4 AND cell.guid = o.slot_guid
+//	    ORDER BY cell.start_at, cell.guid
+//	    FOR NO KEY UPDATE OF cell
+//	), freed AS (
+//	    UPDATE slot s
+//	    SET taken = s.taken - 1
+//	    FROM locked
+//	    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
+//	    RETURNING s.guid
+//	)
+//	SELECT cancelled.guid, (SELECT count(*) FROM freed) AS freed
+//	FROM cancelled
+func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancelParams) *AppointmentCancelBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.CancelledAt,
+			a.ReasonCode,
+			a.Reason,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(appointmentCancel, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentCancelBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentCancelBatchResults) QueryRow(f func(int, AppointmentCancelRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i AppointmentCancelRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Guid, &i.Freed)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *AppointmentCancelBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const appointmentCreate = `-- name: AppointmentCreate :batchone
 WITH locked AS (
     -- In one order, so that two complex slots that overlap wait for each other instead of deadlocking.
@@ -292,6 +399,104 @@ func (b *AppointmentCreateBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const appointmentFind = `-- name: AppointmentFind :batchone
+SELECT
+    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule,
+    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
+    d.type, d.speciality_code,
+    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
+FROM appointment a
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+LEFT JOIN setting own ON own.owner_guid = a.lpu_guid AND own.code = 'DeleteOldTime'
+LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'DeleteOldTime'
+WHERE a.person_guid = $1 AND a.guid = $2
+`
+
+type AppointmentFindBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentFindParams struct {
+	PersonGuid uuid.UUID
+	Guid       uuid.UUID
+}
+
+type AppointmentFindRow struct {
+	Guid             uuid.UUID
+	LpuGuid          uuid.UUID
+	DirectionGuid    uuid.UUID
+	DirectionLpuGuid uuid.UUID
+	StartAt          time.Time
+	EndAt            time.Time
+	OutOfSchedule    bool
+	Cancelled        bool
+	Type             DirectionType
+	SpecialityCode   string
+	AfterStart       bool
+}
+
+// An appointment of a person, in whatever institution, and what decides whether it can be cancelled.
+//
+//	SELECT
+//	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule,
+//	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
+//	    d.type, d.speciality_code,
+//	    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
+//	FROM appointment a
+//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+//	LEFT JOIN setting own ON own.owner_guid = a.lpu_guid AND own.code = 'DeleteOldTime'
+//	LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'DeleteOldTime'
+//	WHERE a.person_guid = $1 AND a.guid = $2
+func (q *Queries) AppointmentFind(ctx context.Context, arg []AppointmentFindParams) *AppointmentFindBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Guid,
+		}
+		batch.Queue(appointmentFind, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentFindBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentFindBatchResults) QueryRow(f func(int, AppointmentFindRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i AppointmentFindRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Guid,
+			&i.LpuGuid,
+			&i.DirectionGuid,
+			&i.DirectionLpuGuid,
+			&i.StartAt,
+			&i.EndAt,
+			&i.OutOfSchedule,
+			&i.Cancelled,
+			&i.Type,
+			&i.SpecialityCode,
+			&i.AfterStart,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *AppointmentFindBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const appointmentGet = `-- name: AppointmentGet :batchone
 SELECT
     a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
@@ -398,6 +603,92 @@ func (b *AppointmentGetBatchResults) QueryRow(f func(int, AppointmentGetRow, err
 }
 
 func (b *AppointmentGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const appointmentHeir = `-- name: AppointmentHeir :batchone
+SELECT a.guid, a.lpu_guid, r.name AS resource_name, a.start_at, a.end_at
+FROM appointment a
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
+    AND d.type = 'Consult' AND d.speciality_code = $4
+ORDER BY a.end_at DESC, a.guid
+LIMIT 1
+`
+
+type AppointmentHeirBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentHeirParams struct {
+	PersonGuid     uuid.UUID
+	Guid           uuid.UUID
+	At             time.Time
+	SpecialityCode string
+}
+
+type AppointmentHeirRow struct {
+	Guid         uuid.UUID
+	LpuGuid      uuid.UUID
+	ResourceName string
+	StartAt      time.Time
+	EndAt        time.Time
+}
+
+// Of the other active consultations of a person in a speciality at a moment, over all institutions, the one that ends last: the claim is its next.
+//
+//	SELECT a.guid, a.lpu_guid, r.name AS resource_name, a.start_at, a.end_at
+//	FROM appointment a
+//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+//	JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+//	WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
+//	    AND d.type = 'Consult' AND d.speciality_code = $4
+//	ORDER BY a.end_at DESC, a.guid
+//	LIMIT 1
+func (q *Queries) AppointmentHeir(ctx context.Context, arg []AppointmentHeirParams) *AppointmentHeirBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Guid,
+			a.At,
+			a.SpecialityCode,
+		}
+		batch.Queue(appointmentHeir, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentHeirBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentHeirBatchResults) QueryRow(f func(int, AppointmentHeirRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i AppointmentHeirRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Guid,
+			&i.LpuGuid,
+			&i.ResourceName,
+			&i.StartAt,
+			&i.EndAt,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *AppointmentHeirBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -615,6 +906,124 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 }
 
 func (b *DirectionFactsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const directionLock = `-- name: DirectionLock :batchone
+SELECT guid
+FROM direction
+WHERE lpu_guid = $1 AND guid = $2
+FOR NO KEY UPDATE
+`
+
+type DirectionLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type DirectionLockParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// Holds a referral against all other bookings, cancels and moves of it.
+//
+//	SELECT guid
+//	FROM direction
+//	WHERE lpu_guid = $1 AND guid = $2
+//	FOR NO KEY UPDATE
+func (q *Queries) DirectionLock(ctx context.Context, arg []DirectionLockParams) *DirectionLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(directionLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &DirectionLockBatchResults{br, len(arg), false}
+}
+
+func (b *DirectionLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *DirectionLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const directionRelease = `-- name: DirectionRelease :batchexec
+UPDATE direction
+SET appointment_guid = NULL, appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL
+WHERE lpu_guid = $1 AND guid = $2 AND appointment_guid = $3::uuid
+`
+
+type DirectionReleaseBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type DirectionReleaseParams struct {
+	LpuGuid         uuid.UUID
+	Guid            uuid.UUID
+	AppointmentGuid uuid.UUID
+}
+
+// Takes an appointment off a referral, an original or a copy, where it is the one that stands there.
+//
+//	UPDATE direction
+//	SET appointment_guid = NULL, appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL
+//	WHERE lpu_guid = $1 AND guid = $2 AND appointment_guid = $3::uuid
+func (q *Queries) DirectionRelease(ctx context.Context, arg []DirectionReleaseParams) *DirectionReleaseBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+			a.AppointmentGuid,
+		}
+		batch.Queue(directionRelease, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &DirectionReleaseBatchResults{br, len(arg), false}
+}
+
+func (b *DirectionReleaseBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *DirectionReleaseBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -1091,6 +1500,188 @@ func (b *SpecialityClaimFactsBatchResults) Query(f func(int, []SpecialityClaimFa
 }
 
 func (b *SpecialityClaimFactsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const specialityClaimGive = `-- name: SpecialityClaimGive :batchexec
+UPDATE speciality_claim
+SET appointment_guid = $1, lpu_guid = $2, resource_name = $3, start_at = $4, end_at = $5
+WHERE person_guid = $6 AND speciality_code = $7
+`
+
+type SpecialityClaimGiveBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SpecialityClaimGiveParams struct {
+	AppointmentGuid uuid.UUID
+	LpuGuid         uuid.UUID
+	ResourceName    string
+	StartAt         time.Time
+	EndAt           time.Time
+	PersonGuid      uuid.UUID
+	SpecialityCode  string
+}
+
+// Gives the claim to another appointment of the same person and speciality.
+//
+//	UPDATE speciality_claim
+//	SET appointment_guid = $1, lpu_guid = $2, resource_name = $3, start_at = $4, end_at = $5
+//	WHERE person_guid = $6 AND speciality_code = $7
+func (q *Queries) SpecialityClaimGive(ctx context.Context, arg []SpecialityClaimGiveParams) *SpecialityClaimGiveBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.AppointmentGuid,
+			a.LpuGuid,
+			a.ResourceName,
+			a.StartAt,
+			a.EndAt,
+			a.PersonGuid,
+			a.SpecialityCode,
+		}
+		batch.Queue(specialityClaimGive, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SpecialityClaimGiveBatchResults{br, len(arg), false}
+}
+
+func (b *SpecialityClaimGiveBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SpecialityClaimGiveBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const specialityClaimLock = `-- name: SpecialityClaimLock :batchone
+SELECT appointment_guid
+FROM speciality_claim
+WHERE person_guid = $1 AND speciality_code = $2
+FOR UPDATE
+`
+
+type SpecialityClaimLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SpecialityClaimLockParams struct {
+	PersonGuid     uuid.UUID
+	SpecialityCode string
+}
+
+// Holds a person's speciality against all other bookings, cancels and moves, and tells whose it is.
+//
+//	SELECT appointment_guid
+//	FROM speciality_claim
+//	WHERE person_guid = $1 AND speciality_code = $2
+//	FOR UPDATE
+func (q *Queries) SpecialityClaimLock(ctx context.Context, arg []SpecialityClaimLockParams) *SpecialityClaimLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.SpecialityCode,
+		}
+		batch.Queue(specialityClaimLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SpecialityClaimLockBatchResults{br, len(arg), false}
+}
+
+func (b *SpecialityClaimLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var appointment_guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, appointment_guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&appointment_guid)
+		if f != nil {
+			f(t, appointment_guid, err)
+		}
+	}
+}
+
+func (b *SpecialityClaimLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const specialityClaimRelease = `-- name: SpecialityClaimRelease :batchexec
+DELETE FROM speciality_claim
+WHERE person_guid = $1 AND speciality_code = $2 AND appointment_guid = $3
+`
+
+type SpecialityClaimReleaseBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SpecialityClaimReleaseParams struct {
+	PersonGuid      uuid.UUID
+	SpecialityCode  string
+	AppointmentGuid uuid.UUID
+}
+
+// SpecialityClaimRelease
+//
+//	DELETE FROM speciality_claim
+//	WHERE person_guid = $1 AND speciality_code = $2 AND appointment_guid = $3
+func (q *Queries) SpecialityClaimRelease(ctx context.Context, arg []SpecialityClaimReleaseParams) *SpecialityClaimReleaseBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.SpecialityCode,
+			a.AppointmentGuid,
+		}
+		batch.Queue(specialityClaimRelease, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SpecialityClaimReleaseBatchResults{br, len(arg), false}
+}
+
+func (b *SpecialityClaimReleaseBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SpecialityClaimReleaseBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

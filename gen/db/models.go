@@ -349,7 +349,7 @@ type Resource struct {
 // Settings of the region (owner: the zero guid) and of an institution (owner: its guid).
 type Setting struct {
 	OwnerGuid uuid.UUID
-	// OneActiveAppointmentPerSpeciality: region; at most one active appointment a person and speciality; default true. 2dr_RecordWithoutMkab: institution; a missing medical card is made from MIP when booking; default false. PolyclinicCode (Код поликлиники): institution; its own code in the list of institutions, under which cards are made.
+	// OneActiveAppointmentPerSpeciality: region; at most one active appointment a person and speciality; default true. 2dr_RecordWithoutMkab: institution; a missing medical card is made from MIP when booking; default false. PolyclinicCode (Код поликлиники): institution; its own code in the list of institutions, under which cards are made. DeleteOldTime: institution, else region; an appointment may be cancelled or moved also after its visit has begun; default false.
 	Code  string
 	Value string
 }

@@ -334,7 +334,7 @@ func TestBadTokens(t *testing.T) {
 func TestUnknownRoutes(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	for _, path := range []string{"/appointments/", "//appointments", "/Appointments", "/docs/no-such-file", "/health", "/appointments/%00", "/%2e%2e/appointments"} {
+	for _, path := range []string{"/appointments/", "//appointments", "/Appointments", "/docs/no-such-file", "/health", "/appointments/1/%00", "/%2e%2e/appointments"} {
 		request := s.request(http.MethodPost, path, strings.NewReader("{}"))
 		if strings.HasPrefix(path, "/docs/") {
 			request = s.request(http.MethodGet, path, nil)

@@ -50,6 +50,14 @@ func (s *service) requireInvariants() {
 		GROUP BY direction_guid HAVING count(*) > 1) twice`), "promise 2: one visit a referral")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM appointment a WHERE cancelled_at IS NULL AND NOT EXISTS (SELECT FROM direction d
 		WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)`), "promise 5: the referral names its visit")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM direction d WHERE appointment_guid IS NOT NULL AND NOT EXISTS (SELECT FROM appointment a
+		WHERE a.lpu_guid = d.appointment_lpu_guid AND a.guid = d.appointment_guid AND a.direction_guid = d.guid AND a.cancelled_at IS NULL
+		AND a.start_at = d.appointment_start_at AND a.end_at = d.appointment_end_at)`), "promise 5: what a referral names is an active visit, as it is")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM speciality_claim c JOIN appointment a ON a.guid = c.appointment_guid
+		WHERE a.cancelled_at IS NOT NULL OR (a.lpu_guid, a.start_at, a.end_at) <> (c.lpu_guid, c.start_at, c.end_at)`), "promise 3: a claim is an active visit's")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM appointment a JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+		WHERE a.cancelled_at IS NULL AND a.end_at > $1 AND d.type = 'Consult' AND NOT EXISTS (SELECT FROM speciality_claim c
+		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, moment), "promise 3: no consultation without a claim")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
 		"promise 4: one open card")
 }

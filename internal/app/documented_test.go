@@ -218,6 +218,16 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		sc := start(t).scene()
 		return sc.get(sc.person, "/rules?lpuGuid="+uuid.NewString())
 	},
+	booking.AppointmentAbsent: func(t *testing.T) answer {
+		sc := start(t).scene()
+		return sc.cancel(sc.person, uuid.New())
+	},
+	booking.AppointmentStarted: func(t *testing.T) answer {
+		sc := start(t).scene()
+		booked := appointmentOf(sc.attempt()).GUID
+		sc.exec(`UPDATE appointment SET start_at = $1`, moment.Add(-time.Second))
+		return sc.cancel(sc.person, booked)
+	},
 
 	booking.RouteNotFound: func(t *testing.T) answer {
 		s := start(t)

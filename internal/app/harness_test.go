@@ -194,6 +194,23 @@ func (s *service) get(person uuid.UUID, path string) answer {
 	return s.do(request)
 }
 
+// cancel cancels an appointment with the token of a person; a body is sent as JSON where one is given.
+func (s *service) cancel(person, appointment uuid.UUID, body ...any) answer {
+	s.t.Helper()
+	var text string
+	for _, body := range body {
+		encoded, err := json.Marshal(body)
+		require.NoError(s.t, err)
+		text = string(encoded)
+	}
+	request := s.request(http.MethodDelete, "/appointments/"+appointment.String(), strings.NewReader(text))
+	if text != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.Header.Set("Authorization", "Bearer "+s.token(person))
+	return s.do(request)
+}
+
 func (s *service) request(method, path string, body io.Reader) *http.Request {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, body)

@@ -44,7 +44,7 @@ func TestModel(t *testing.T) {
 		for _, e := range events {
 			rt.Logf("%s: %s → %s", e.label, e.step, e.reply)
 			var says string
-			says, now = now.apply(e.label, e.step)
+			says, now = now.apply(e)
 			if differs == "" && says != e.reply {
 				differs = fmt.Sprintf("%s is answered %q, the model says %q", e.label, e.reply, says)
 			}
@@ -64,15 +64,15 @@ func TestModel(t *testing.T) {
 }
 
 // apply takes one step.
-func (s state) apply(label string, st step) (string, state) {
+func (s state) apply(e event) (string, state) {
 	switch {
-	case st.cancel > 0:
-		return "done", s.cancel(st.cancel)
-	case st.toggle:
+	case e.step.cancel > 0:
+		return s.cancel(e.visit, e.step)
+	case e.step.toggle:
 		s.onlyOneActive = !s.onlyOneActive
 		return "done", s
 	default:
-		return s.book(label, st.request)
+		return s.book(e.label, e.guid(), e.step.request)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestModelInParallel(t *testing.T) {
 	s.requireInvariants()
 }
 
-// phase is one of the two moments of a request. It is judged by the rules at a first, in one snapshot of all facts, and writes at a second; what it was
+// phase is one of the two moments of a booking, or the one of a cancel. A booking is judged by the rules at a first, in one snapshot of all facts, and writes at a second; what it was
 // promised by the first may be gone at the second. So a request that all rules allowed at the first moment may be refused at the second, by what the
 // write finds gone first: direction_already_booked, speciality_already_booked, slot_taken, complex_slot_failed; and a card that it made stays.
 //
@@ -129,8 +129,7 @@ func TestModelInParallel(t *testing.T) {
 // and every refusal of the rules are as if the request had happened at one moment.
 type phase struct {
 	request int // its number among the events
-	label   string
-	asks    request
+	event   event
 	writes  bool
 	last    []string // the tables, after everything else
 }
@@ -157,11 +156,11 @@ func linearizable(st *story, events []event, tables []string) bool {
 		add := func(writes bool) {
 			operations = append(operations, porcupine.Operation{
 				ClientId: e.client, Call: e.call.Nanoseconds(), Return: e.end.Nanoseconds(), Output: e.reply,
-				Input: phase{request: n, label: e.label, asks: e.step.request, writes: writes},
+				Input: phase{request: n, event: e, writes: writes},
 			})
 		}
 		add(false)
-		if mayWrite(e.reply) {
+		if e.step.cancel == 0 && mayWrite(e.reply) {
 			add(true)
 		}
 		end = max(end, e.end.Nanoseconds())
@@ -193,18 +192,22 @@ func (o ordered) step(p phase, reply string) (bool, ordered) {
 	switch {
 	case p.last != nil:
 		return slices.Equal(p.last, o.state.tables()), o
+	case p.event.step.cancel > 0:
+		var says string
+		says, o.state = o.state.cancel(p.event.visit, p.event.step)
+		return says == reply, o.keyed()
 	case p.writes && o.refused&bit != 0:
 		return true, o
 	case p.writes && o.waiting&bit == 0:
 		return false, o // its first moment comes first
 	case p.writes:
 		var says string
-		says, o.state = o.state.write(p.label, p.asks)
+		says, o.state = o.state.write(p.event.label, p.event.guid(), p.event.step.request)
 		o.waiting &^= bit
 		return says == reply, o.keyed()
 	}
 	var refusal string
-	refusal, o.state = o.state.check(p.asks)
+	refusal, o.state = o.state.check(p.event.step.request)
 	if refusal != "" {
 		o.refused |= bit
 		return refusal == reply, o.keyed()

@@ -217,7 +217,8 @@ func (s *service) tables(w *world, g *guids) []string {
 		UNION ALL
 		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s', guid, direction_guid, person_guid,
 			resource_guid, lpu_guid, mkab_guid, client_guid, to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3),
-			out_of_schedule::text, is_cito::text, comment, CASE WHEN cancelled_at IS NOT NULL THEN ', cancelled' END)
+			out_of_schedule::text, is_cito::text, comment, 
+			CASE WHEN cancelled_at IS NOT NULL THEN ', cancelled' || coalesce(' for ' || cancel_reason_code, '') || coalesce(' «' || cancel_reason || '»', '') END)
 		FROM appointment WHERE lpu_guid = ANY($1)
 		UNION ALL
 		SELECT format('%s in %s: id %s, card %s, visit %s%s', d.guid, d.lpu_guid, CASE WHEN d.id < 1000000000 THEN d.id::text ELSE 'new' END, d.mkab_guid,
@@ -250,9 +251,23 @@ type event struct {
 	client    int
 	label     string
 	step      step
+	visit     string        // to cancel: the label of its booking, empty where there is none
 	call, end time.Duration // since the history began
 	answer    answer        // to a request
 	reply     string        // the answer in the model's words
+}
+
+// booked tells whether this is a booking that succeeded.
+func (e *event) booked() bool {
+	return e.step.cancel == 0 && !e.step.toggle && e.answer.StatusCode == 200
+}
+
+// guid is the one that the service gave to the visit that was booked.
+func (e *event) guid() string {
+	if !e.booked() {
+		return ""
+	}
+	return appointmentOf(e.answer).GUID.String()
 }
 
 // storyT fails a story, where failing the test would end it before the story could be made smaller.
@@ -294,7 +309,7 @@ func (s *service) playHistory(st *story, g *guids) []event {
 	var (
 		mu      sync.Mutex
 		events  []event
-		booked  []uuid.UUID
+		booked  []event
 		group   sync.WaitGroup
 		gate    = make(chan struct{})
 		tokens  = map[[2]int]string{}
@@ -321,9 +336,19 @@ func (s *service) playHistory(st *story, g *guids) []event {
 			for i, step := range steps {
 				e := event{client: c, label: stepLabel(c, i), step: step, call: time.Since(began)}
 				switch {
-				case step.cancel > 0 && step.cancel <= len(booked):
-					s.cancel(booked[len(booked)-step.cancel])
 				case step.cancel > 0:
+					person, visit := uuid.New(), uuid.New()
+					mu.Lock()
+					if step.cancel <= len(booked) {
+						of := booked[len(booked)-step.cancel]
+						e.visit, visit = of.label, appointmentOf(of.answer).GUID
+						if !step.stranger {
+							person = g.of(label("P", of.step.request.person))
+						}
+					}
+					mu.Unlock()
+					e.call = time.Since(began)
+					e.answer = s.cancel(person, visit, step.reason()...)
 				case step.toggle:
 					s.exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
 						ON CONFLICT (owner_guid, code) DO UPDATE SET value = (setting.value <> 'true')::text`, uuid.Nil)
@@ -332,9 +357,9 @@ func (s *service) playHistory(st *story, g *guids) []event {
 				}
 				e.end = time.Since(began)
 				mu.Lock()
-				if e.answer.Response != nil && e.answer.StatusCode == 200 {
+				if e.booked() {
 					g.name(appointmentOf(e.answer).GUID, e.label)
-					booked = append(booked, appointmentOf(e.answer).GUID)
+					booked = append(booked, e)
 				}
 				events = append(events, e)
 				mu.Unlock()
@@ -345,22 +370,6 @@ func (s *service) playHistory(st *story, g *guids) []event {
 	close(gate)
 	group.Wait()
 	return events
-}
-
-// cancel does what a registry does.
-func (s *service) cancel(visit uuid.UUID) {
-	s.exec(`
-		WITH cancelled AS (
-			UPDATE appointment SET cancelled_at = $2 WHERE guid = $1 AND cancelled_at IS NULL
-			RETURNING lpu_guid, guid, direction_lpu_guid, direction_guid
-		), freed AS (
-			UPDATE slot SET taken = taken - 1 FROM cancelled c JOIN appointment_slot o ON o.lpu_guid = c.lpu_guid AND o.appointment_guid = c.guid
-			WHERE slot.lpu_guid = o.lpu_guid AND slot.guid = o.slot_guid
-		), released AS (
-			UPDATE direction d SET appointment_guid = NULL FROM cancelled c
-			WHERE d.lpu_guid IN (c.lpu_guid, c.direction_lpu_guid) AND d.guid = c.direction_guid
-		)
-		DELETE FROM speciality_claim WHERE appointment_guid = $1`, visit, moment)
 }
 
 // body is the request as it is sent.
@@ -402,8 +411,11 @@ func (s *service) putIntoWords(g *guids, events []event) {
 	for i := range events {
 		e := &events[i]
 		switch {
-		case e.step.cancel > 0 || e.step.toggle:
+		case e.step.toggle:
 			e.reply = "done"
+		case e.step.cancel > 0 && e.answer.StatusCode == 200:
+			require.JSONEq(s.t, `{"code": 200, "message": "Запись на прием отменена", "message_code": "2000"}`, e.answer.raw)
+			e.reply = "cancelled"
 		case e.answer.StatusCode == 200:
 			e.reply = s.told(g, e)
 		default:

@@ -15,12 +15,24 @@ type story struct {
 	history [][]step
 }
 
-// step is a request, or what happens next to Talon: a visit is cancelled, or the region's setting switched.
+// step is a request, a cancel, or what happens next to Talon: the region's setting is switched.
 type step struct {
-	request request
-	cancel  int // 1 cancels the visit booked last, 2 the one before it, …
-	toggle  bool
+	request  request
+	cancel   int  // 1 cancels the visit booked last, 2 the one before it, …
+	stranger bool // it is somebody else who wants it cancelled
+	why      int  // ReasonCode; 0 stands for no body
+	toggle   bool
 }
+
+// reason is the body of a cancel, if any. Only the words of the code 6 are kept.
+func (s step) reason() []any {
+	if s.why == 0 {
+		return nil
+	}
+	return []any{fields{"ReasonCode": s.why, "Reason": reasonWords}}
+}
+
+const reasonWords = "пациент уезжает"
 
 func stepLabel(client, n int) string { return fmt.Sprintf("%c%d", 'a'+client, n+1) }
 
@@ -59,8 +71,14 @@ var contendedStories = rapid.Custom(func(rt *rapid.T) *story {
 	st := &story{}
 	t := teller{rt, 8, &st.world}
 	t.drawWorld(2, 2, 2)
-	request := rapid.Custom(func(rt *rapid.T) step { return step{request: teller{rt, t.calm, t.w}.drawRequest()} })
-	st.history = rapid.SliceOfN(rapid.SliceOfN(request, 1, 6), 2, 5).Draw(rt, "")
+	some := rapid.Custom(func(rt *rapid.T) step {
+		t := teller{rt, t.calm, t.w}
+		if any1(t, false, false, true, false) {
+			return t.drawCancel()
+		}
+		return step{request: t.drawRequest()}
+	})
+	st.history = rapid.SliceOfN(rapid.SliceOfN(some, 1, 6), 2, 5).Draw(rt, "")
 	return st
 })
 
@@ -179,12 +197,16 @@ func (t teller) drawDirection() {
 func (t teller) drawStep() step {
 	switch pick(t, 3, "request", "cancel", "toggle") {
 	case "cancel":
-		return step{cancel: t.upTo(1, 3)}
+		return t.drawCancel()
 	case "toggle":
 		return step{toggle: true}
 	default:
 		return step{request: t.drawRequest()}
 	}
+}
+
+func (t teller) drawCancel() step {
+	return step{cancel: t.upTo(1, 3), stranger: pick(t, 4, false, true), why: any1(t, 0, 1, 6)}
 }
 
 // drawRequest asks for what a referral is about, unless it is odd.
@@ -363,7 +385,7 @@ func (s step) String() string {
 	r := s.request
 	switch {
 	case s.cancel > 0:
-		return fmt.Sprintf("cancel the visit booked last but %d", s.cancel-1)
+		return squeeze(fmt.Sprintf("%s cancel the visit booked last but %d %s", only(s.stranger, "as a stranger"), s.cancel-1, only(s.why != 0, fmt.Sprint("for ", s.why))))
 	case s.toggle:
 		return "switch the setting of one active appointment a speciality"
 	}

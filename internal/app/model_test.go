@@ -158,6 +158,8 @@ type visit struct {
 	start, end time.Time
 	slots      []int
 	cancelled  bool
+	guid       string // as the service gave it; of visits that end together it makes one the last
+	why        int    // ReasonCode
 }
 
 func (w *world) begin() state {
@@ -169,12 +171,12 @@ func (w *world) begin() state {
 }
 
 // book answers a request, nobody else being about.
-func (s state) book(step string, r request) (string, state) {
+func (s state) book(step, guid string, r request) (string, state) {
 	refusal, checked := s.check(r)
 	if refusal != "" {
 		return refusal, checked
 	}
-	return checked.write(step, r)
+	return checked.write(step, guid, r)
 }
 
 // check goes through the rules in their order. It gives the first refusal, or none. The state differs where a card was made: it stays, also where the
@@ -317,7 +319,7 @@ func (s state) check(r request) (refusal string, after state) {
 
 // write takes the direction, the speciality and the cells, all or none, in this order. It refuses what somebody else has taken since the check; right
 // after the check it refuses nothing.
-func (s state) write(step string, r request) (string, state) {
+func (s state) write(step, guid string, r request) (string, state) {
 	d := s.directions[r.direction]
 	if s.activeVisit(r.direction) != nil {
 		return "direction_already_booked", s
@@ -325,7 +327,7 @@ func (s state) write(step string, r request) (string, state) {
 	if active := s.activeClaim(r); d.kind == "Consult" && s.onlyOneActive && active != nil {
 		return s.alreadyBooked(active), s
 	}
-	v := visit{label: step, request: r, direction: r.direction}
+	v := visit{label: step, guid: guid, request: r, direction: r.direction}
 	v.mkab, _ = s.cardsOf(r.person, r.to)
 	first, at := s.find(r)
 	v.resource = at
@@ -345,7 +347,7 @@ func (s state) write(step string, r request) (string, state) {
 	}
 	s.visits = append(slices.Clone(s.visits), v)
 	if d.kind == "Consult" {
-		s = s.claim(claim{r.person, d.speciality, step, r.to, resourceName(at), v.start, v.end})
+		s = s.claim(s.claimOf(v))
 	}
 	return s.booked(v), s
 }
@@ -361,16 +363,43 @@ func (s state) claim(c claim) state {
 	return s
 }
 
-// cancel is what the registry does where a patient cancels the visit that was booked last, or last but some: Talon does not, but must live with it.
-func (s state) cancel(last int) state {
-	if last > len(s.visits) {
-		return s
+// claimOf is what a consultation claims.
+func (s *state) claimOf(v visit) claim {
+	return claim{v.request.person, s.directions[v.direction].speciality, v.label, v.request.to, resourceName(v.resource), v.start, v.end}
+}
+
+// cancel cancels the visit of a booking, for its patient alone. Again it changes nothing. The claim of a consultation goes to the one that then ends last of
+// those that the patient has in the speciality and that have not ended: there are others where the setting is off, or was.
+func (s state) cancel(booked string, st step) (string, state) {
+	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
+	if at == unknown || st.stranger {
+		return "appointment_absent", s
+	}
+	if s.visits[at].cancelled {
+		return "cancelled", s
 	}
 	s.visits, s.claimed = slices.Clone(s.visits), maps.Clone(s.claimed)
-	v := &s.visits[len(s.visits)-last]
-	v.cancelled = true
-	maps.DeleteFunc(s.claimed, func(_ string, c claim) bool { return c.visit == v.label })
-	return s
+	s.visits[at].cancelled, s.visits[at].why = true, st.why
+	for key, c := range s.claimed {
+		if c.visit != booked {
+			continue
+		}
+		delete(s.claimed, key)
+		var heir *visit
+		for i, v := range s.visits {
+			d := s.directions[v.direction]
+			if v.cancelled || !v.end.After(moment) || d.kind != "Consult" || v.request.person != c.person || d.speciality != c.speciality {
+				continue
+			}
+			if heir == nil || v.end.After(heir.end) || v.end.Equal(heir.end) && v.guid < heir.guid {
+				heir = &s.visits[i]
+			}
+		}
+		if heir != nil {
+			s.claimed[key] = s.claimOf(*heir)
+		}
+	}
+	return "cancelled", s
 }
 
 // find gives the cell, and the resource it or the request names; each is unknown where the target LPU has none such.
@@ -583,7 +612,7 @@ func (s *state) tables() []string {
 		for _, n := range v.slots {
 			add("visit %s is in cell %s", v.label, label("S", n))
 		}
-		cancelled := map[bool]string{true: ", cancelled"}[v.cancelled]
+		cancelled := only(v.cancelled, ", cancelled") + only(v.why != 0, fmt.Sprint(" for ", v.why)) + only(v.why == 6, " «"+reasonWords+"»")
 		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s", v.label, label("D", v.direction),
 			label("P", v.request.person), label("R", v.resource), label("L", v.request.to), v.mkab, label("C", v.request.client),
 			utc(v.start), utc(v.end), v.request.place.how == "out", v.request.cito, v.request.comment, cancelled)

@@ -23,6 +23,10 @@ type Store interface {
 	Settings(ctx context.Context, lpu uuid.UUID) (*Settings, error)
 	// Directions reads a page of a person's referrals, newest first; now tells what has expired and what has ended.
 	Directions(ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time) ([]PatientDirection, error)
+	// Visit reads a person's appointment, in whatever institution; nil where the person has none such.
+	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
+	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.
+	Cancel(ctx context.Context, person uuid.UUID, visit *BookedVisit, reason CancelReason, now time.Time) error
 }
 
 // MasterIndex is the region's master patient index (МИП). Person answers a *Refusal where the index does not know the person, holds no data, or
@@ -66,7 +70,7 @@ type Appointment struct {
 	CreatedAt  time.Time
 }
 
-// Service books appointments.
+// Service books appointments, and cancels them.
 type Service struct {
 	store Store
 	index MasterIndex

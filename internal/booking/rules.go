@@ -62,8 +62,11 @@ const (
 	AppointmentNotFound   Name = "appointment_not_found"
 	AppointmentNotLinked  Name = "appointment_not_linked"
 
-	DirectionAbsent Name = "direction_absent"
-	LpuAbsent       Name = "lpu_absent"
+	DirectionAbsent   Name = "direction_absent"
+	LpuAbsent         Name = "lpu_absent"
+	AppointmentAbsent Name = "appointment_absent"
+
+	AppointmentStarted Name = "appointment_started"
 
 	RouteNotFound       Name = "route_not_found"
 	MethodNotAllowed    Name = "method_not_allowed"
@@ -91,6 +94,7 @@ const (
 	GroupMip         Group = "mip"
 	GroupWrite       Group = "write"
 	GroupAbsent      Group = "absent"
+	GroupAppointment Group = "appointment"
 	GroupService     Group = "service"
 )
 
@@ -147,7 +151,7 @@ const (
 
 // Rules is the whole table, in order; the first row that refuses answers. The order and the answers stand in openapi.yaml, too, and a test
 // compares the two. The source of the documented rows is the vendor's table «Возможные ошибки» of this method.
-var Rules = slices.Concat(bookingRules, in(GroupAbsent, absentRules), in(GroupService, serviceRules))
+var Rules = slices.Concat(bookingRules, in(GroupAbsent, absentRules), in(GroupAppointment, appointmentRules), in(GroupService, serviceRules))
 
 // bookingRules are those that a booking goes through.
 var bookingRules = slices.Concat(
@@ -658,6 +662,18 @@ var absentRules = []Rule{
 	{
 		Name: LpuAbsent, Status: 404, Code: "4043", Type: TypeError, Mender: MenderClient,
 		Message: "Медицинская организация не найдена",
+	},
+	{
+		Name: AppointmentAbsent, Status: 404, Code: "4042", Type: TypeError, Mender: MenderClient,
+		Message: "Запись на прием не найдена",
+	},
+}
+
+// An appointment that there is already: decided by the operations on it.
+var appointmentRules = []Rule{
+	{
+		Name: AppointmentStarted, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderRegistry,
+		Message: "Отменить или перенести запись можно только до начала приема.",
 	},
 }
 

@@ -67,7 +67,8 @@ var documented = []struct {
 // own are the rules that the source does not have.
 var own = []Name{
 	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid,
-	DirectionAbsent, LpuAbsent, RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
+	DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted,
+	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
 }
 
 // Promise: each documented row is answered by a rule with its code, message code, type and message, to the letter, and every other rule is known
@@ -108,7 +109,7 @@ func TestRulesAreDescribed(t *testing.T) {
 	t.Parallel()
 	groups := []Group{
 		GroupToken, GroupRequest, GroupDirection, GroupSlot, GroupResource, GroupRestriction, GroupSpeciality, GroupMkab, GroupMip, GroupWrite,
-		GroupAbsent, GroupService,
+		GroupAbsent, GroupAppointment, GroupService,
 	}
 	menders := []Mender{MenderPatient, MenderRegistry, MenderReferringDoctor, MenderClient, MenderService}
 	bodyFields := []string{"", "DirectionGuid", "DirectionType", "LpuFromGuid", "LpuToGuid", "SlotId", "Difficulty", "DocPrvdGuid", "Date", "OutOfSchedule"}

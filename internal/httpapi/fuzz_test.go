@@ -54,7 +54,7 @@ func read(t *testing.T, contract *contract, body []byte) (*http.Request, error) 
 	c, _ := gin.CreateTestContext(httptest.NewRecorder())
 	c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/appointments", bytes.NewReader(body))
 	c.Request.Header.Set("Content-Type", "application/json")
-	read, err := readJSON(c)
+	read, err := readJSON(c, true)
 	if err != nil {
 		return nil, err
 	}

@@ -36,12 +36,14 @@ var validation = &openapi3filter.Options{
 	SchemaValidationOptions: []openapi3.SchemaValidationOption{openapi3.DisableSchemaErrorDetails()},
 }
 
-// readBody reads the body of an operation that has one, so that the rest of the way never waits for the client.
+// readBody reads the body of an operation that has one, so that the rest of the way never waits for the client. Where it is optional it may be absent: then
+// its type is not looked at.
 func (s *server) readBody(c *gin.Context) {
-	if requestBody(s.contract.route(c)) == nil {
+	wanted := requestBody(s.contract.route(c))
+	if wanted == nil {
 		return
 	}
-	body, err := readJSON(c)
+	body, err := readJSON(c, wanted.Required)
 	if err != nil {
 		s.refuse(c, err)
 		return
@@ -129,7 +131,10 @@ func queryValues(query, name string) (values []string, readable bool) {
 }
 
 // readJSON reads a body that is one JSON object, in UTF-8, without a key given twice.
-func readJSON(c *gin.Context) ([]byte, error) {
+func readJSON(c *gin.Context, required bool) ([]byte, error) {
+	if !required && c.Request.ContentLength == 0 {
+		return nil, nil
+	}
 	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	charset, given := params["charset"]
 	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") || c.GetHeader("Content-Encoding") != "" {

@@ -389,32 +389,10 @@ func TestCreateClaimsTheSpeciality(t *testing.T) {
 func TestCreateLocksInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.exec(`DELETE FROM slot`)
-	w.slots = nil
-	for i := range 3 { // the last cell of the day first
-		guid := uuid.UUID{0: byte(i + 1), 15: 1}
-		start := w.firstStart.Add(time.Duration(2-i) * 15 * time.Minute)
-		w.exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type) VALUES ($1, $2, $3, $4, $5, $6, 12, 1)`,
-			w.to, guid, firstSlot+2-i, w.doctor, start, start.Add(15*time.Minute))
-	}
+	w.mixSlots()
 	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Врач', $3, $3)`, w.patient.Person, w.from, moment)
 	a := w.appointment(3)
 	a.Slots[0], a.Slots[1] = a.Slots[1], a.Slots[0]
-	free := func() []string { // which rows nobody has locked
-		var free []string
-		for _, sql := range []string{
-			`SELECT 'referral' FROM direction FOR UPDATE SKIP LOCKED`,
-			`SELECT 'speciality' FROM speciality_claim FOR UPDATE SKIP LOCKED`,
-			`SELECT 'cell ' || id FROM slot ORDER BY id FOR UPDATE SKIP LOCKED`,
-		} {
-			rows, err := w.db.Query(t.Context(), sql)
-			require.NoError(t, err)
-			found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-			require.NoError(t, err)
-			free = append(free, found...)
-		}
-		return free
-	}
 	for _, wait := range []struct {
 		lock string
 		free []string
@@ -432,7 +410,7 @@ func TestCreateLocksInOrder(t *testing.T) {
 				_, err := store.Create(ctx, a)
 				return err
 			}, wait.lock, func(pgx.Tx, int) {
-				require.Equal(t, wait.free, free(), wait.lock)
+				require.Equal(t, wait.free, w.free(), wait.lock)
 				cancel()
 			})
 			w.requireAbandoned(store, err)

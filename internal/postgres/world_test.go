@@ -238,6 +238,37 @@ func (w *world) whileBlocked(call func() error, sql string, do func(tx pgx.Tx, p
 	return err
 }
 
+// mixSlots stores the three cells anew: the last of the day first, by place and by guid.
+func (w *world) mixSlots() {
+	w.t.Helper()
+	w.exec(`DELETE FROM slot`)
+	w.slots = nil
+	for i := range 3 {
+		guid := uuid.UUID{0: byte(i + 1), 15: 1}
+		start := w.firstStart.Add(time.Duration(2-i) * 15 * time.Minute)
+		w.exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type) VALUES ($1, $2, $3, $4, $5, $6, 12, 1)`,
+			w.to, guid, firstSlot+2-i, w.doctor, start, start.Add(15*time.Minute))
+	}
+}
+
+// free tells which of the original referral, the speciality and the cells nobody has locked.
+func (w *world) free() []string {
+	w.t.Helper()
+	var free []string
+	for _, sql := range []string{
+		`SELECT 'referral' FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE SKIP LOCKED`,
+		`SELECT 'speciality' FROM speciality_claim FOR UPDATE SKIP LOCKED`,
+		`SELECT 'cell ' || id FROM slot ORDER BY id FOR UPDATE SKIP LOCKED`,
+	} {
+		rows, err := w.db.Query(w.t.Context(), sql)
+		require.NoError(w.t, err)
+		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(w.t, err)
+		free = append(free, found...)
+	}
+	return free
+}
+
 // create writes the booking and gives the error.
 func create(t testing.TB, store *Store, a booking.NewAppointment) error {
 	t.Helper()
