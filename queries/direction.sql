@@ -16,6 +16,29 @@ LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
 
+-- name: DirectionTargets :many
+-- The original of a person's referral, wherever it is held, a withdrawn one only where there is no other, with the institutions that may serve it: the one
+-- asked for, else those of the legal entity that it leads to. A row for each, and one without where there is none. It starts from the person's cards.
+SELECT
+    original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
+    named.legal_entity_guid AS to_legal_entity_guid,
+    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name, target.time_zone AS target_time_zone
+FROM (
+    SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
+    FROM mkab m
+    JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.guid = @guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+    WHERE m.person_guid = @person_guid
+    ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
+    LIMIT 1
+) original
+LEFT JOIN lpu named ON named.guid = original.lpu_to_guid
+LEFT JOIN lpu target ON CASE
+    WHEN sqlc.narg(lpu_guid)::uuid IS NULL THEN target.legal_entity_guid = named.legal_entity_guid
+    ELSE target.guid = sqlc.narg(lpu_guid)::uuid
+END
+ORDER BY target.guid IS DISTINCT FROM original.lpu_to_guid, target.guid
+LIMIT @most;
+
 -- name: DirectionClaim :batchone
 -- Promise 2: a referral has at most one active appointment. No row: another booking has it, or it has been withdrawn since the rules were checked,
 -- which the next request is told.

@@ -20,3 +20,43 @@ JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = @lpu_guid
     AND chosen.guid = coalesce(sqlc.narg(guid), (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = @lpu_guid AND by_id.id = sqlc.narg(id)))
 ORDER BY s.start_at, s.guid;
+
+-- name: SlotSearch :batchmany
+-- Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
+-- begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
+SELECT
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, s.reception,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+FROM resource r
+CROSS JOIN LATERAL (
+    SELECT cell.*, b.reception
+    FROM slot cell
+    JOIN busy_type b ON b.code = cell.busy_type
+    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
+        AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
+        AND (@all_of_them::boolean OR b.reception AND NOT cell.blocked AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity
+            AND cell.restriction::text = ANY(@restrictions::text[]))
+    -- In the index's order, so that no more is read of a resource than can be answered.
+    ORDER BY cell.start_at
+    FETCH FIRST (@most) ROWS WITH TIES
+) s
+WHERE r.lpu_guid = @lpu_guid AND (@all_of_them::boolean OR r.active)
+    AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text)
+    AND (sqlc.narg(resource_guid)::uuid IS NULL OR r.guid = sqlc.narg(resource_guid)::uuid)
+ORDER BY s.start_at, s.guid
+LIMIT @most;
+
+-- name: SlotFollowers :batchmany
+-- What SlotFacts reads after a chosen cell, for several cells of an institution.
+SELECT chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, b.reception
+FROM slot chosen
+CROSS JOIN LATERAL (
+    SELECT cell.*
+    FROM slot cell
+    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
+    ORDER BY cell.start_at
+    FETCH FIRST (@most) ROWS WITH TIES
+) s
+JOIN busy_type b ON b.code = s.busy_type
+WHERE chosen.lpu_guid = @lpu_guid AND chosen.guid = ANY(@guids::uuid[])
+ORDER BY chosen.guid, s.start_at, s.guid;

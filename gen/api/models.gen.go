@@ -423,6 +423,105 @@ func (e RuleEntryType) Valid() bool {
 	}
 }
 
+// Defines values for SlotRestriction.
+const (
+	SlotRestrictionAdults          SlotRestriction = "adults"
+	SlotRestrictionChildren        SlotRestriction = "children"
+	SlotRestrictionDisabled        SlotRestriction = "disabled"
+	SlotRestrictionHealthyChildren SlotRestriction = "healthy_children"
+	SlotRestrictionInfants         SlotRestriction = "infants"
+	SlotRestrictionNone            SlotRestriction = "none"
+	SlotRestrictionPregnant        SlotRestriction = "pregnant"
+)
+
+// Valid indicates whether the value is a known member of the SlotRestriction enum.
+func (e SlotRestriction) Valid() bool {
+	switch e {
+	case SlotRestrictionAdults:
+		return true
+	case SlotRestrictionChildren:
+		return true
+	case SlotRestrictionDisabled:
+		return true
+	case SlotRestrictionHealthyChildren:
+		return true
+	case SlotRestrictionInfants:
+		return true
+	case SlotRestrictionNone:
+		return true
+	case SlotRestrictionPregnant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotStatus.
+const (
+	SlotStatusAvailable    SlotStatus = "Available"
+	SlotStatusBooked       SlotStatus = "Booked"
+	SlotStatusExpired      SlotStatus = "Expired"
+	SlotStatusUnauthorized SlotStatus = "Unauthorized"
+	SlotStatusUnavailable  SlotStatus = "Unavailable"
+)
+
+// Valid indicates whether the value is a known member of the SlotStatus enum.
+func (e SlotStatus) Valid() bool {
+	switch e {
+	case SlotStatusAvailable:
+		return true
+	case SlotStatusBooked:
+		return true
+	case SlotStatusExpired:
+		return true
+	case SlotStatusUnauthorized:
+		return true
+	case SlotStatusUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotPageDirectionType.
+const (
+	SlotPageDirectionTypeConsult    SlotPageDirectionType = "Consult"
+	SlotPageDirectionTypeLaboratory SlotPageDirectionType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the SlotPageDirectionType enum.
+func (e SlotPageDirectionType) Valid() bool {
+	switch e {
+	case SlotPageDirectionTypeConsult:
+		return true
+	case SlotPageDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotResourceKind.
+const (
+	SlotResourceKindDoctor    SlotResourceKind = "doctor"
+	SlotResourceKindEquipment SlotResourceKind = "equipment"
+	SlotResourceKindRoom      SlotResourceKind = "room"
+)
+
+// Valid indicates whether the value is a known member of the SlotResourceKind enum.
+func (e SlotResourceKind) Valid() bool {
+	switch e {
+	case SlotResourceKindDoctor:
+		return true
+	case SlotResourceKindEquipment:
+		return true
+	case SlotResourceKindRoom:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDirectionsParamsType.
 const (
 	ListDirectionsParamsTypeConsult    ListDirectionsParamsType = "Consult"
@@ -863,6 +962,120 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
+// Slot A cell of a schedule (ячейка расписания).
+type Slot struct {
+	// ID Its number in the institution, for `SlotId`, which takes numbers up to 9007199254740991; book others by `guid`.
+	ID int64 `json:"id"`
+
+	// GUID Its guid, for `SlotGuid`.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Start When the visit would begin.
+	Start time.Time `json:"start"`
+
+	// End When it would end: the end of the last of `difficulty` cells.
+	End time.Time `json:"end"`
+
+	// Lpu The institution.
+	Lpu SlotLpu `json:"lpu"`
+
+	// Resource Whom or what to visit.
+	Resource SlotResource `json:"resource"`
+
+	// Capacity How many visits the cell can take at once.
+	Capacity int32 `json:"capacity"`
+
+	// Left How many of these are left; of several cells in the fullest.
+	Left int32 `json:"left"`
+
+	// Restriction Whom the cell is kept for.
+	Restriction SlotRestriction `json:"restriction"`
+
+	// RestrictionText The same in words, in Russian.
+	RestrictionText string `json:"restrictionText"`
+
+	// Status `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
+	Status SlotStatus `json:"status"`
+
+	// Rule The rule that booking it would answer; `null` where it can be booked.
+	Rule *Rule `json:"rule"`
+
+	// Message The rule's message to the patient, in Russian.
+	Message *string `json:"message"`
+}
+
+// SlotRestriction Whom the cell is kept for.
+type SlotRestriction string
+
+// SlotStatus `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
+type SlotStatus string
+
+// SlotLpu An institution (ЛПУ).
+type SlotLpu struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// TimeZone Its time zone, an IANA name.
+	TimeZone string `json:"timeZone"`
+}
+
+// SlotPage A page of the cells for a referral, in order of their start (Свободные ячейки для направления).
+type SlotPage struct {
+	// DirectionGUID The referral.
+	DirectionGUID openapi_types.UUID `json:"directionGuid"`
+
+	// DirectionType Its type (Тип направления).
+	DirectionType SlotPageDirectionType `json:"directionType"`
+
+	// HolderLpuGUID The institution that holds it; book with it as `LpuFromGuid`.
+	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+
+	// BlockedBy What booking would answer for every cell; `null` where there may be some to book.
+	BlockedBy *SlotRefusal `json:"blockedBy"`
+
+	// Items The cells.
+	Items []Slot `json:"items"`
+
+	// Next The `cursor` of the next page; `null` where this is the last.
+	Next *string `json:"next"`
+
+	// NextAvailable Where none of the items can be booked and no page follows: when the first cell after the period begins that can be, within 90 days; `null` where there is none.
+	NextAvailable *time.Time `json:"nextAvailable"`
+}
+
+// SlotPageDirectionType Its type (Тип направления).
+type SlotPageDirectionType string
+
+// SlotRefusal A rule that stands in the way.
+type SlotRefusal struct {
+	// Rule Its name.
+	Rule Rule `json:"rule"`
+
+	// Message What to tell the patient, in Russian.
+	Message string `json:"message"`
+}
+
+// SlotResource A doctor, a cabinet or a piece of equipment (ресурс).
+type SlotResource struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Kind What it is.
+	Kind SlotResourceKind `json:"kind"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// SpecialityCode The code of its speciality (код специальности).
+	SpecialityCode string `json:"specialityCode"`
+}
+
+// SlotResourceKind What it is.
+type SlotResourceKind string
+
 // Speciality A medical speciality (специальность).
 type Speciality struct {
 	// Code Its code.
@@ -973,6 +1186,33 @@ type ListDirectionsParams struct {
 
 // ListDirectionsParamsType defines parameters for ListDirections.
 type ListDirectionsParamsType string
+
+// ListDirectionSlotsParams defines parameters for ListDirectionSlots.
+type ListDirectionSlotsParams struct {
+	// LpuGUID Only this institution (Гуид ЛПУ). Required where the referral names none.
+	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+
+	// ResourceGUID Only this doctor, cabinet or equipment (Гуид ресурса). One that the institutions do not have has no cells.
+	ResourceGUID *openapi_types.UUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
+
+	// DateFrom From when (Дата с): a date (`2026-11-30`, from that day's beginning) or a date-time, with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Without it, now.
+	DateFrom *string `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Until when (Дата по): a date, which is included, or a date-time, which is not. Without it, 14 days after `dateFrom`.
+	DateTo *string `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+
+	// Difficulty How many adjacent cells the visit takes (Сложность приема). Only cells are listed that are followed by as many as can be had.
+	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
+
+	// Explain Also list the cells that cannot be booked, each with its rule.
+	Explain *bool `form:"explain,omitempty" json:"explain,omitempty"`
+
+	// Limit How many cells to answer at most.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before; without it, the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
 
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {

@@ -43,6 +43,9 @@ type ServerInterface interface {
 	// GetDirection One referral by its guid (Получение направления)
 	// (GET /directions/{directionGuid})
 	GetDirection(c *gin.Context, directionGUID DirectionGUID)
+	// ListDirectionSlots Free cells for a referral (Свободные ячейки для направления)
+	// (GET /directions/{directionGuid}/slots)
+	ListDirectionSlots(c *gin.Context, directionGUID DirectionGUID, params ListDirectionSlotsParams)
 	// GetLiveness The process runs
 	// (GET /health/live)
 	GetLiveness(c *gin.Context)
@@ -231,6 +234,98 @@ func (siw *ServerInterfaceWrapper) GetDirection(c *gin.Context) {
 	siw.Handler.GetDirection(c, directionGUID)
 }
 
+// ListDirectionSlots operation middleware
+func (siw *ServerInterfaceWrapper) ListDirectionSlots(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "directionGuid" -------------
+	var directionGUID DirectionGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directionGuid", c.Param("directionGuid"), &directionGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter directionGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDirectionSlotsParams
+
+	// ------------- Optional query parameter "lpuGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lpuGuid", c.Request.URL.Query(), &params.LpuGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "resourceGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "resourceGuid", c.Request.URL.Query(), &params.ResourceGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter resourceGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "dateFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateFrom", c.Request.URL.Query(), &params.DateFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateFrom: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "dateTo" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateTo", c.Request.URL.Query(), &params.DateTo, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateTo: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "difficulty" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "difficulty", c.Request.URL.Query(), &params.Difficulty, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter difficulty: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "explain" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "explain", c.Request.URL.Query(), &params.Explain, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter explain: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListDirectionSlots(c, directionGUID, params)
+}
+
 // GetLiveness operation middleware
 func (siw *ServerInterfaceWrapper) GetLiveness(c *gin.Context) {
 
@@ -318,6 +413,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
+	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
 }
@@ -1302,6 +1398,129 @@ func (response GetDirection503JSONResponse) VisitGetDirectionResponse(w http.Res
 	return err
 }
 
+type ListDirectionSlotsRequestObject struct {
+	DirectionGUID DirectionGUID `json:"directionGuid"`
+	Params        ListDirectionSlotsParams
+}
+
+type ListDirectionSlotsResponseObject interface {
+	VisitListDirectionSlotsResponse(w http.ResponseWriter) error
+}
+
+type ListDirectionSlots200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ListDirectionSlots200JSONResponse struct {
+	Body    SlotPage
+	Headers ListDirectionSlots200ResponseHeaders
+}
+
+func (response ListDirectionSlots200JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionSlots400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListDirectionSlots400JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionSlots403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response ListDirectionSlots403JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionSlots404JSONResponse struct{ DirectionAbsentJSONResponse }
+
+func (response ListDirectionSlots404JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionSlots405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListDirectionSlots405JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionSlots500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListDirectionSlots500JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionSlots503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListDirectionSlots503JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetLivenessRequestObject struct {
 }
 
@@ -1580,6 +1799,9 @@ type StrictServerInterface interface {
 	// GetDirection One referral by its guid (Получение направления)
 	// (GET /directions/{directionGuid})
 	GetDirection(ctx context.Context, request GetDirectionRequestObject) (GetDirectionResponseObject, error)
+	// ListDirectionSlots Free cells for a referral (Свободные ячейки для направления)
+	// (GET /directions/{directionGuid}/slots)
+	ListDirectionSlots(ctx context.Context, request ListDirectionSlotsRequestObject) (ListDirectionSlotsResponseObject, error)
 	// GetLiveness The process runs
 	// (GET /health/live)
 	GetLiveness(ctx context.Context, request GetLivenessRequestObject) (GetLivenessResponseObject, error)
@@ -1857,6 +2079,33 @@ func (sh *strictHandler) GetDirection(ctx *gin.Context, directionGUID DirectionG
 	}
 }
 
+// ListDirectionSlots operation middleware
+func (sh *strictHandler) ListDirectionSlots(ctx *gin.Context, directionGUID DirectionGUID, params ListDirectionSlotsParams) {
+	var request ListDirectionSlotsRequestObject
+
+	request.DirectionGUID = directionGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDirectionSlots(ctx, request.(ListDirectionSlotsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDirectionSlots")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListDirectionSlotsResponseObject); ok {
+		if err := validResponse.VisitListDirectionSlotsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetLiveness operation middleware
 func (sh *strictHandler) GetLiveness(ctx *gin.Context) {
 	var request GetLivenessRequestObject
@@ -1936,278 +2185,322 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3tkhvHlSj4KhnYu8EmLwACaKC70fzVoiibvjSpJdtXGytqiERVolHuQiVcVWATljqCH3eufFe+lu2Z",
-	"CDtmPdbIszF/NjaiRbOlFim2IuYJCq8wT7KRJz8qsyqrALDRpOTVRIzFRmVmZZ1z8uT5Ph9WHDoa04AE",
-	"cVTZ/rBCHuDR2CfwbzweUy+IRySI7+F+RIKY/RpNRiMcTivblufbaHdI0JiEEQ3QEEcooCiaOEOkDa1U",
-	"K/exPyFsLYe6pLLdbrSrlRGJIrxHKtuV5A/JUfJtcjJ7NPs1Sl4mRyj5dvYwOUmOk2/Y38fwY/J18iw5",
-	"Zv+qqMn3+HqVdqPdqlQrIfnFhETxPc+tbFcazW7XXR80a53+plPbdNqk1sWdZm190Bh0cGuwgZsNNmfi",
-	"E+unVaqVeDpmz66FIQ0rh4dVY1RA43tOSHBM3GIoaYM4qFwc4z6OCApJPAkD4jKIeS4JYm/gkTAPq06j",
-	"YcDqs9nD5DQ5Sb5KTme/Sl4wYLF/nCRfJM8V5FDybXKafDv7ZPY4eZ4co9mj5DT5KnmWHCUvk5PZpyj5",
-	"SoKcDc6C/NvklIOc/XaUPE1eAOBPZr/ZRmzd5Jj9PvvvsFR+bcDYUxj0cvaE7/GEI2/2ODmZ/bfkhO11",
-	"9jg5nT3MI7PTaDRWh0wdTQtgdEAnwRx8whCOTe0RcujEZ9iMUZ9hF7uoj5397wFCnyenDGWzj9kIYyl+",
-	"HOcfv9VjjKNhAXz5XrA/7wDyMXmMeRGgC8cxdobERTFFXhyhkAxIGGL/bwN1fKnns4fJcfKtmHyEkucF",
-	"i74O5AqczcFuFOOwlLeKARyv973Ii+EG6pO9SVBFOHBRPCTIC6LYiyexRwPkUsJR7pMYeXBQHRw4xPdh",
-	"O7lbysT2n2ePk28EnB4z+J4kLzh6jwG6DBGPGIPLoOGb5DT5MnmZnCLG8ZIXs18zvKHkmcDs7OPkiBOP",
-	"QntyVLddcqtEhASvwsJ/xb7nYgYnQEWfutN7I+wPaDjKYsF8xhHAfpMnigYE/eTOrZuI9n9OnBh5AfrZ",
-	"7ju1rSqiIQrwiEQIo30yRfGB55D5kP9Lcpy8YND6SpDs6ewRg9czBk4B2+QLdsIYvJ+zawUw8nz2OHk5",
-	"+4Qdo9Pki9n/KX46Tb6B7cEBejH7zexjdMen8XUXzZ6wgwuvecmWf5ocJV8mz2afnAc2MhAuRURM6T0f",
-	"h3vEggj1zEQE/BSieIgDtNFG/8V7ywLo5vpCgP6C0+3sV8kx2uh01jfYT0fJ17PHFsA011cBmPSLiwDD",
-	"5FifPLgX+ezCwJ6fJVPLAHEJuD/HDtzZxPcjBqIYve0NBp4z8eMpwtF+hAY0RDgk/IbwfTQICfke3AiM",
-	"58+ewFovGPZmv2bLPwO8HsH5mD1iT9ipmT2Z/QbNPp19nBwnXyfPZ0/Og/nbsGTh/FIuvjcJ8H3s+bjv",
-	"Z2jdNiIjUyv+joPogIRXUBxOEd7DXoDwICYhuk3icFrbgX9HxKGBG9lwah6Kz4G/P2XoQMlTYCz8GnjJ",
-	"EXHM+BDj/LMn7C5IXtZR8llymjzlAi67LeAiTnE+e8L//Cr5Mjmu26B+1iNkBacN7F5IHHairPpe9qnQ",
-	"9nDsscOjq3tSZrqCcEDjIQmFTnghYqyIo4O4CPvePpmvD/5znri5FJoRRU+tmmDzjKDLgqQcbD4T9af3",
-	"+pTm5NCiURyMEmQARxwg7MTefTJPcW5UKy6JsednFXbQ5ZnqUmk1mt1aY6vWau42utuNxnaj8Z8b69tw",
-	"kPcmABF30Om03U6/1m647Vq7296o9fvdbq2/5fabHWdrs7/JRvvjyY/4hLbTbw+azlZtfWvDrbWbDbeG",
-	"nY5bG+DWeqvvtvCg361UKyBUZLawtd3upFtg0NMw/a/sRH2SfAHIhhOV/LWIvX3KGNuXjAZAzmJX/VfF",
-	"hoPzuLEL0V50RaUT/PHk3siLRjh2hkVUoo/ZRnfoJHQIk5hidg3GiA5SmmHSrfgQ1Cc+DfaY9uJ6gwEJ",
-	"2dn0yR72EQliL/ZINF/C+r+SzwAXVsizS+jElAmODe2CzXkGo79klwyTtp4BLr+ZPUGz38weIiYpz/67",
-	"7YZZJVYMIM/HSYG+bxnAT2zEMaJrFF4UTbgNx2CDDFfx0IsQbGEu9M/E71YHPoviXQo7cRFEZeCTYzI8",
-	"Dy4FcVHwEReiV4UT2Wy2SXejXXO3cKPW3tzcqPWbG+s1Z7Oxtb7ZdNa7uFNIrieMXL/lxixuoDpvIjUg",
-	"Nx/Q7Pm9SRBNxmOa14eLx22jt+Wz3emYgGpGPIC4Q4No4scooCHycZ+GOKbhdBHwH4PY8oyR4+whgx5o",
-	"SMfJN7NPkq+ZenuSfFvAvM8XqDkoFQF24BHfvecF99nPJiyNR9toB8EPjAFjNMYhHhEmNvZDgvcjfrod",
-	"GsQhduIrYGkQnycUXC+eD9DPQH891nSPbcZmuU1AsQG7lgv0DHKo0Mua5wFhE1xFQPWCmIQB9u8RkJAM",
-	"qJrP2LU2IvHQC/YQVwYYO/VccgWlu0QDL3AZBJEXAGR9ujdf9fo9KDSPhSnm5exTpkjpyhe7tkCQB+v1",
-	"eeg6GThYBMd9Mo2KVZzsU8402a9cR43pPgkiUEudIXH2iYsOvHhomp59il3ioimJV6T/cJ2Wgw3g+Dg5",
-	"ZXor3PBPF1CJXiZH3wGVKAd6C3qYAGFThNLfASUhZ6fUEAXklQ8i9lwV508AoxO4dl7OHoE/BOj1YfJX",
-	"bgdg8pZwsSzqA1s/G4S0r7fAZkRcD8+5juxjttFVGsQkiGvqJmI6+njsew4wkcs/j2gAxsFYM2A5dDQO",
-	"SRRZbbPNzhkshE/R7L8BqL8BL9Rxbi8o+SI5Tr5iLAMk2oILrNk5I00WwLSIzzLOSV2QILDv04M8+LPP",
-	"lcY+TI0jMd4nnFT5+Ctohw0W91Y8pBHh7MbjY62CWSdLzcAVnkk5yyYlzB7PHtnlgLODMQcXGwF743t4",
-	"Eg/vTUL/HhmN42kGernnwlo4iYc09CLAA4pIeN9jetkA/fT6u5KYHRoMvL1JaKPVTl6MyproAGAvZk9m",
-	"Hwvfwq7n7JO4jpI/ZKQBdYmdcAI/SnmqZBjJCdqZxMOfhT6qMZH3CXglTgvY6lnvPAtU58F+EoQEO8P8",
-	"/Vc0agE87Hn3gbwF5FaMhd8mz9glN3u0IPxtVkF0tzKM43G0ffky+5K6CLy4DJf63QrDVU70Y38+Apnm",
-	"NPk6eZ6coLsVgdu7lXPHpo6nApxyK989F8eYad6RF+zlUWoZxDHqBS55gPYDehAB5xdqURX1JzEaUt8F",
-	"jLJ58/H5j9yANPuE85/j2UMwq7+cfZK/Pm3+nNXAzgaPctAVGCFsI0zzq+A8QkQe4ShOlWkO2QXcFbri",
-	"m4cTGIT+lPwx+Sw5PmeIlTr92bhCoTnzkAPJBo7X4R4AYH1vvARZuNpAv4/7VpFYe2DKxA4OXUmVwnKp",
-	"icncMe+BC54NDwjTWUbYJag/RX1K9/mRmSM+/z45mv2K6SL/EywMzwWPfCnjIL6xi9fsPw9nj7lbjokj",
-	"T+B/HydPZ0+YgFJHyZ+5MRpkvsdgaeYCI0PoX8HU/Jg/nz2ZPWQoyr+K27DZPQKzvhQy+8nsU7tX/4wO",
-	"Cx1FRRh0fBrlpMX0gcFZLkRzcAjCOV/Qgqj1FSOKSfTPZw/hTBy9AQR1Gt2NFSBIAcyOIKZ7FV0FuefC",
-	"HE3i2Av20L//P8k/cdkb5BcIrnsBZk72r5N/f5EyPibiFyD1tfm2/5T8U/Lb5Hd1JJ0OJ8lXNknnQulX",
-	"XbCZx89HwM2jpwiJDLxWzcJ8qAs/Ssphj183DrZR8sfkG2VgsCvLSoE4N+BqYCuC7Jj6njOFyDFrqEfB",
-	"IA5p4GYHWGhqPBa0iiLKZU6YhBwcSPsZRKfxYMDXhZDZo+Tp7NPkKzn0hVAvuEghcfX57NHsk+QFXxi8",
-	"neJZDn9HrxV/FuTMwWMwGfVJWHhULKOsZ0bgjo97A4fnn5NTdrvMHppYk7b5Uya4Mbk6i4v6eaPCgG8R",
-	"LiLyoBAD6pkV7tFCusWqoQ3eEhXhpOL0zg+YKYAKQTgJS3m+8dwOSj7iDYDz/06Okm94DKvlBrBxkKPz",
-	"g7QBRwu02d0LERcmkNXPErZRjAMHNBEIRWHiEQ1RFNPx2Av2riAa+FN0eUiwHw8vw0yhDEYookvqegCx",
-	"vzJFgvtBpHP5hJuVVXwKt0bbbQ5n1eBSuFiARu+TkHuDTKilv2+jXUrRCAdT6X6LEI4RDRzCY3WpAA/4",
-	"mYRC4BLs+l5AzkN/lrHUf2WiO2Of3wk9WQOkBcwh4YEh9/a9wC0I8rGP2UY70hmPpWIFFApePYxc6sQ0",
-	"ZIhgIEYO7nsBWcCvnM+ngkQBpu9CGO9j4Vn6DUqeAuCKQtSfc1PG0exjBmQR7/4U1LPkCyD2Y2sI8Jm5",
-	"QgFMixwjIZ3EpEh/yjw0rRUQtjPG8XC+zeFfQNlkSuWjvPJh9cedFQiZr7LQHkTVYschUXTPJYGXPer5",
-	"50Ik9sEupvm9ZDhn6O0NYyb98ggH4vvcMUfBOIPoBALRImdI3Im/QGzTvzIaO5Igm/09/PWY+4OQDBNh",
-	"N8+LXODz00xwYC5eGQFtPhIzjspsLGdEhQXORbTIh7oTP47uscNsQ0j61LTpHni+z3SQSeCSEDW3EBUs",
-	"F0+5f1kkuizNAnIOeQVxCMxj0uqL5Ch5xiNJttjP3Bz2ORjKHoKnhKveIDVYjScgMoAbVgoMPERABAGd",
-	"ouSUMXaBKM3NARHtwIk4Qtk2lURTGgsPf2cjSI+VAbaAGlrdVVCDhuJSWnCGnu+GJCiiBuO5OJ7Ehxi5",
-	"AQ2RfAzHkP3ApZep9kDmOmXJCAcIdrlCcnkKODqdPUpezD6Z/f0PFFJCISbiS2nE9SLc94lbRCPG8zyN",
-	"yHhCLjjAYM9fMPT3/2VXvgYPlMH9qZ05Z+CcTW2DCUZcJQjJ7B7IoxhytIDjm9II7OJT9uj8mLoJ+VIk",
-	"DSa+b8EN+1lDibhHxz52CPLJYIHT93uDPI9mn2q3XHJkveVULDzowLNPwTh+bkCCLy+FjWBKc5mddVye",
-	"oLM8TrE4+EGmTNAxCZCDI4gCiEOCeV7vWvKX5LfJZxffDO1/BWtAyBzjkAjCYB4zZNZRYb6DeVIgX/6b",
-	"5FjGzIC3SjpBeKjtIxGocJR8zS/rj5ULA0GmqhiNmuv1xla91Wh2z4067LgvJRcvGOCgWEDSH9slJBoQ",
-	"NCU4RJSH6FLftZkAS++57B1n5WEKezxhtwkqf/IMXFE/XH1FJGHgt5QSuHoT3guJQ8bwKE8OuTEmw6AD",
-	"hBFTFEWULN7noUAgKkeLxbVn9WANsmDL4cfwKf/92TL6yLkduzzkFgB0Tjs2n3HAWly+erIfg/tCwe2G",
-	"nVYlBBXXAmEP8149/TI8eRMgLsuIgWHjkOwFOIiL2Jnx3CK9icfogI5I8EYlti+E/e0bKZfN/v78pAoT",
-	"bKUQVvagMirOD5JZRyJzS/nByQMvisuCVGiowpQhLfO8yH0uadsPxMPUFKXpZhq2zw1nFkSUIo4xYxtL",
-	"h9+30Y5IAhOBPyimdJ/LeQTu+fiAkEAIfsTZV2LgQejF5BVOSl5qPq0jLn8D5Qvr8jO41P8K1+XsEVwO",
-	"X6ikxmPj6M2t2bGK65RDsRzQ3ojcG+MospoAtad6vZQDSBwZ4vuEl01BIq91MbNeRrL4ehFq5t6QX/Fg",
-	"fQ2Mr7UOSg5gpZAtjDzMPjU5e9+nzj5xgZeAohJTFNA+XQS6r6IQWtNuzg161rDBLPTGxPGw78XT0jT5",
-	"wmH5cgNpmrzpNgm4tTpd6f8HqfO/n31isDNFDbNPGEcDrw1K/sKz3SDk9CmP8T1CrabUCRG8A/IMuKfy",
-	"ePY/pD4CKij3Y37BExXZqyQX/BpBXN5jyO4QP8zXRmA2u/cegauPqbxHIIRIa8+v7SS7dUaSLaTEBWjX",
-	"7tGzDMhIG0IzETdcOp6X5Im1dOj5DOHzInBVs0LHkdBTCvL4X8qogKfJt0KTOZ49hp9KkML0HEPmOBe+",
-	"YgF5EXogaeIeeTD2wiw7MR4JfYb9dCFC5MEY2Iji+vOCV3UJ+zj5mocKc/NbmgR5hHjUaXIMIYr2OKvN",
-	"s8HG/F6LI5APsOY1G4+20U0m1KKfvLdbRRg5PvZGSGQqVBWxQlmDsIrwxPVIwKtQYH+Phl48HFVBLobV",
-	"0NTujs5WlRKg4neUWZ/L6jvtnPnEm/AoBJg1Z8V4xCloSLALcEE80LoKCUcBL2AmQiVi9BbBIQnRfzz8",
-	"t/lA+UMaGpLG3TAYwemUqXM8juTCDk99+iXmxg/xnnq9fsEGu2ZjFbArSV/hAyJvL8DxJCRlZJcbJGKX",
-	"5c8y6XOfTJHnMgAfhNSeAbCey51/ltryMnmfeTorKlzZXQWs8qDIQe2wWuFEBNIHZFyyf7gkckJPGL4q",
-	"kLoCyYwy41tmb4JRqy72ypleHE5ItRI5QzLCbKkRfnCDBHvxsLLdhOvDC+Tf62o7URwypLLtaNE6+Z3w",
-	"IJ4hPeDRQSKaB+ICZNBP+W4GNBzhmCfFr7cY6PEDbzQZVbY3+N74H021My+IyR7hBPa/125zlNSuu3Yo",
-	"ea5KuBbYqwKwIjwiCEeol+K0B9EzAYKkfJ5+wq9fkUJ4IUI+3VsYtusbJmg3qpUxjmMSsq393fuNWhfX",
-	"BrUPPlzfOPxPlTzcD9lwUUyCk0IqiHKJ0fa5mrR6gaeYV9lXsq8QAVqieKlUpNk158VoLfmH2ZPkJHlW",
-	"KpxdZB/vsXeJSBgISTTqRf6IZ7UvgO8JH7kUxHZq7+Da4IMPtw5r+p/tZf5stqzwrlauTsKIhna49gLy",
-	"IO7J2Iox3mOK8ICG5Aq4UukkRp6grIEXRjEMUdD6xYRA3RQBLoe/qIBuWpkz2bTtVdVsKSYFKTQKOtBR",
-	"bC28AsgVyaaV7coi1XLs1OAae/t+0sINb+TFFm4XoxGNYhSJYEgvJqMIyr4UY9uHpfTPdskAT/yYobpa",
-	"wv8kcy5mgIfqSnqLuh6vzf6WSI2DCxGqKQgt1ihckK3oDqZ641reyanOmJssxBmQkV1VEYRolspcS6tH",
-	"5swShr81LWlT2W7l6HpRKjRKGEExSdh6pVq5Hl31YipJ78Z48k5IR3LxjQ2y1ehs1AaNvltrE2e9ttUZ",
-	"bNZaW4NBp99quf32oAKTdulySvodnwomXXFauL/Vdtu1/gD7tXZ3o1PDbdyttbecrfXGBm7grbaYwe6w",
-	"ZrvT2mx3OtXKf/UiL75KR9zyUOGRupP4Hh3cU1F1GYylRZq0CmNmIB5aAzX82GobungFjSdM6ndxTNAg",
-	"pCMUU4gpM7wNb+OYgAWitV5rNmqtZiWPuOaW0+rizc3aescZ1Nqd9Vatv9nANbfdXSeYbLh9Z9OCOKPM",
-	"1NvUeTe874oV+42NjY2tzUbN6fQ3a22yvlXD3U631hg0N/tOp4HXHYEtDcVNF7uDjbZTG6y3ca3Ndtzd",
-	"whu1dbLZ3+yT9qAFxVB0FDdbuN/tdlu17tZmp9Ye9DdquOs0aludRru52XCabfB83prEtwZ3FCIYfcGB",
-	"TI/5fwrJoLJd+V8up40ULvOn0WXtMhcSDD/OxWwcBJIDiEiVMZZenBdGRKDxmAYRyYoNOyo9dwnOYO/1",
-	"YPs2OeuyZcrikNHk4DwwyhtIMGhosnNWOLS9VQy/bIyFl7+FXYmZ5QCWL4hdCqzM8DlFQ0uXKpxYWmFy",
-	"wSWNacXlERdcLZ1TWi1widXUtLlV8RZcNDfVVhWudC1zdGkGQOk6BdMKw7pLF7NMKQhGXmAZbUJhFOv8",
-	"ZcwphaGO8xcyp2TD8ebPh5FzI9Xmr2OfWhTTNH89Y0ZpQMz8tfLTrIEfiy4kjrA9vGH+IuaUci/+/NUs",
-	"83L+5fmr8KEF/tIFpmsTClyD8xfRJ8zzkJWvVjiz2Hmx6IIpJ1rN7a4KFVtKZ1Z5fc2QibB0IM0Xq73x",
-	"qTvdpfSGbJ+w7J1v9F6Yf+enw1cEvuKGDisF01XohHKbDCbiSLyiMKn1bVlYmpRzrH1HlhSzznSXvyaC",
-	"j/Mda84Blz8zudMS+CzqxlAuYtkmFdQ8LV0oNyGXy1o6XRu6InzKWnOiSISwuAb0oI5ukzERdnqB9W2h",
-	"zQFyXdQnEKMuugxBUVutIUKr0cggPmOVL8O7PtRiNF+SZIbE2f9bohhL0bDSNbLjvyNEp/iFraRZ1UKS",
-	"3w1yUgagVzJO2NqSLKoir9YwUdLrZKUc+x3s+ZNw2VOXL7xdCqXM8BXAqKCa92pBQ8O+57pczF8COJnC",
-	"Z+WHXxtrCy8pnWyOtgVjLDBdMyfkQhMWmC5Hl3vnF1goP29FRwmWR+CvBRFTMbZs2TlZXG6lRHRdkP41",
-	"eVBeUbrNdH1dWMLV55W1HV1qQaUKF3fFXGo9Ma24t1rparY51uYAS/GoorrNc+/yzJQ5RYgXX06fWF4F",
-	"d+6atnkl1WEXXc8gDXt1wfnM0Jxir3A3fxVtfHkpt/lLWebNqSq28JrGRGt5rPlLpcMLi0MtsIgxZQWM",
-	"V3iN5e0sykmwK1r5e2Ud7VD+YhM0V8qLb4wnryQVmt0ZSqGpDV3N9WUWjNFyhVYKmZ8S18O70zH5mena",
-	"WEbqKWzTUE5+9mkrNmExVWXsYy+A/qsrBl08pO5NGu+knRGWAputtcIckOWmrE7rKOnXkAGbCiUsgxcf",
-	"dGat7iaN35FXyLKS+IInVx9rr+xU7lPLjD8fPbC8PvIVIdnmi0ytlOJv0vi2LIm3BDKMUnqlsExHrgiK",
-	"qj6fStFWVee+O5aLWwFRxotXAK0tw2knjfaAtsIBYrO8APNk05hyk+F9s4KBkaEUTHwfuuQaETqNXchR",
-	"ghyhDk9TYkOugqJhDmw2t9dzA6+JrCc2qllrdi3LeXgvoJEXpZHYlf+j0ag30kA4qMj9P5KT5GtbrW34",
-	"+XT2KPmGF0tgCNpbKpZoCLUdbqiEqgVjf3weMMT2vbfURPlZn1nqTh+h5PcV3ihql0qsiPqz25X2ZqPZ",
-	"aHY2G122by0bLYVduj446mIcT6LKNjvLb2USkm7oIVOTcA/IYID9aJl4pHc530oJek400koZ1Lsyzvl6",
-	"aoFY4jS9YUfOzpymfysFFWPkP7hrzt1d8924YcTfr3Yq/tb9oys9Vrt0nwSv5tL+wQR8/ibgleL6B9/l",
-	"98JhfpNyf9EB5slKxEWTwCdRNpkJan7Q0ciLkRdHxB/ADJ9G8TYKc073Kxanu1jdi1WJ715RJG3vO3Ez",
-	"KNhnA7zBN5/PWnlPZgiGE59EKOJFYrHKAVtL/iU5Tr7Sij6LirtpN1d7zcVMZTHIIBqHdEzCWGSjaDYS",
-	"c083KY/lYoqy7MGh8vLkxsS24bcRhZp9vBJJNHEcwvmCkIL7lPoEB5Vq5UGNhi7DR/OwWoFqMFH+9dfu",
-	"k3Cqosl4N1F4Z5Wp614cIVgEcnpiMormUfntiU849A8hg+c6nwQpPGKHOAzxVN9fS+bv8Jvj/Urak1Js",
-	"+wM1mfZ/ThwwdFgyBxicXddjn4b9dzX4gxZQtVKDSCFYM/KL820ASis1fMs7luVzyX5joQSeNJInTV7w",
-	"hAc5rSX/yIs+Z8gK3RZQ4iVs2YmsagXQe0YuRq+OdiCBpRZ7IyKykwJEB4OIxGitl6at7Da6Utdd3240",
-	"eherCCOfOtjX5lsn9KqwiWLTzoUI/ZIG5KIIW4R8Gn2l3jbP23XxtKoyCDGCN9IB/5mn3niB409c4l6s",
-	"I5l9tr6xwUZECDMOUTcT54DkmL7JLwSe95RJcKsaaVdaQlozSyw/lom9mfyuNDCNm2jWks9VvpeoBWGU",
-	"57nIcyN5MjwNRJZkHb0nPp0MBsSJs8lK7NNK8uM2zPS4go9W6XLnlDUJhRLYx/2ShBQmGdv+bqU25jKu",
-	"5sCATYc6qcUN+y9uo95Vnm/XY9Tec+QfYMMy0wjXCjoMfHqxinqpJYMv5Gt/5+1haA1y+h/BTp7BXcX7",
-	"YR+zoxJMES9RAWYy282e9WH0rnAFw4vQwXCqchxHWBpzSTAZISY9mImyaa6hhuONTofhNQ99PaXNBnsg",
-	"OnElqQoxGoOU1GiWWVmWRV5Bo0kEVBtA/W+RKR7olEwD8kqsRWZcamzFeg+l1cW8CHG7VRU5XkzRGjSx",
-	"OeFtbpPnaPYI7qePtTK4UILtd8BZ2CYLNiWFgsNMWuCHBTZnWcQSWDM/BcSsmK6xA+hKV5Uld6FDsHlC",
-	"oA3G944/aKmQC4EpNlvNplCjNmD9DQEqkwA6j9zfYuJWetNDKnWW0DNtLcrydOHo9jR20oNz32NiVg/h",
-	"kGs8jCEsdj7SjOV5XAl2zhQvvE90hjSvph/wKOwKpgRaWEA84NE9nv3cQwFj+yarYkQFYgNnbOfHt2QG",
-	"tu37ueXeCoHi7qdryR8XhMt7XhAhpl1zSAA6s7LPRluXfbqNxmaz22112pvtRrfbXFYSMpPLNdqtVPL2",
-	"bYePk1Eh8ir6J+hq942sRQ6U/DX0AvoWHDmyRBzTB6pMlwPhtVltNBrIGeIQOzEJoypv7stBO0I3f3Yj",
-	"jz0L+vSD/nd37z5oND64ZC/loGtYb2dKU5jCkHlL6KxwriIGEoBd8dYMGDZFe47OVaZjoVsKcCg+oJrz",
-	"0CO+C5LMwPN9JhP0p6jHvgCEHIJk9S7UY3Dt5bU1IdQYDk7s+7cGle33yzXhq9mZhx+UprVbhcR/thSl",
-	"Oy5vUWWVAzRdu6rVFniFz7phmbzIl2VF1rIvKxRny75s/VDS5gpEeZBsA8ZF3q9cVXKt5mH8IHvCDHtL",
-	"5rTF/FDlaMmOCtsZk7lmr2bnmEId0PSYQsiwyrARl+/sY3Da8k7fgpt9YrFf3CZYmIRtUGbP2FVwQEM3",
-	"yi69HPezSvL8vuzxTVylLr8XN1bJKquVdPWyz7wQIYe6RFwAz6QwDt/KIIc2eOYS5zF8ThXF1AdzifiE",
-	"Xrlq3+1qF1pj/oV2WEI7dta8axiRsaCLqrzO75PApeGFCEVDDMfmc9GJ4ZloOP4S2msAzTyVlTF5f0Ko",
-	"o3rRxlKL4Prj3d13EXfxl4OlZVQEamnGRQmJjPlT1cH7sMAIGIMoYyg4nyenySlEagjudBGgcnsSRR4O",
-	"rBRXVq0qw4TNwno2aLjUmbDTSlyTzuCi1DYm2JW2mbaxk3ZOG2CifZ7wDV6a4WCwyxSMme1bOZbl4szK",
-	"UyV3n6rWZmutAL1gedGXjJXdrFG82I2WZl5ps/NX2vU4ytZYSUmsfShjjT60TONWTzgyj7M6X3rniE/m",
-	"xtALERp5buDtDWPjKCh7bEYD7JRgEzbHFaQ7JHBJWKzfiAaaB0OqFNgrpioqOPAk2A/oQbCAYlq4rY4K",
-	"bLLBjBsdldfDCxABV4VGCBfP8nZ2BoveLbScMqM2PQiQ70Vx5uS1GvnD9p9Lj1rzUEVevYJN5iwQaLZk",
-	"XNaSVg5lrPLOhP/mugj8L359JtNpTXZjvliMm7PsaAM21C+++FVwXxVdv/p2rdkQdtxnvE/07y7aFO5i",
-	"ADT4+25CfFvp+5RIZb12it/AqEtG25VQOg3QGI9JiNZ4Fw7eor1YNF74E9fhHpkrMK7xfhGzR6LFky7w",
-	"6/da+dduGpU8irGYjklFuOfyarUW9BYu3YU/e8vYSTF+jZ0EeESWQ283e00Dte9xoldN/uFest0A2ulT",
-	"WMpBMPch6RFJiddkYTpXMVLtrILC23rAbFZCsB249KQtIlcyKmdPljuZhzLqNLfcK53DVoE8Be+wA8Ui",
-	"k8wrdIvWUpOJamSd1qzlsQ564GoGfhAEveuNitzTnm7DWYlUQgK3+F0kcCMeC0ECMLp6cYR8HHHXax3d",
-	"yhR0ZCN9eLPMnAERZdsscwyVU3oqlzYgD2IlaQk5lN9vNAB/9TTjlT7zd6/PFXvOdKkeqs4Y9hADdX/3",
-	"yZ4XRGf+nBxpC/bDN8FRXNVpq5Tc37UqaTu80LAqOiyFAknLUZ6YVbBKsSkoqqKAHJAoFj74RUNc8iHi",
-	"C0e6AF8hDwqOco/XQ1bVlYE22ZdfEebJbT1JJmfdb8237pfhjX+72F8pku6IIHzrjQbPTFZzBfV+dG0X",
-	"pTUnoh6K8DRiqkQgCrwcDD1nqFvd9AB/9Y9rqp/DVcidjvm/pSkrb5XTtw2m/tUyUWUm+WVqvMrLzLqw",
-	"bFLpXP63Ei57vtxGNe553fpD63WzuvUCVichYDI92xFSxRSWMN8yMDLq4gY4OhB6sLTZAYHx66714MG5",
-	"WNs6hhWyPd/apneNWsgEA3B5W8yyexMO8BTRSSwtwHomNrvmI3B3Ip4mzd06B15E6ln94AdD4JKGQLPZ",
-	"x2KdJQr7RZxFMQ9FdMFiFHWbjc5T0nvsmuHhriISqo7eCnHgDLlT14vqWRNVsU9Jw4vpUzqd/So5Sb5I",
-	"ngu9Ud5pWk8myQs+KOXdS1lhq9LPBJAy8FbIi97WTuqSkbPRkJ26OD2a6mqcRNivo+sxnCVgTRDATgfC",
-	"3SorFK/IfnvtgRfFXrBXbr59D6K/CuPZedBIYZFQLnppoqcuMQAPjmIcuJGk/AM8redcgnkUWHa+HCZ2",
-	"gvxOYjP9+hWkDiHWYFsk7zlKJPa+La9NPlnjwVkX08wILzpP+UQJJucK7rMLLT+GIs7F4r4h+DJRPE9x",
-	"UYHGsOMfMD2gR/d7Op+k+xZJPvMZYknbhm/Y4xvKvU+ZFPNX8j5BMXGPBjcLLK75CCpvBIqt6HY4IgFa",
-	"U6uIoctZHjtmcavX6wXb4IWw7MYqFT61nFEXTNjfWdfaxqFZQKDMbnYQenFMgjO/c/NQq0WQfeHPgtjz",
-	"dcWatx1cW2+ITAloU+YJyJ0fYLa+mz5H8HkNfLwX2ckJHs2JPWi2N9tb6xvtTTM0o1gl6v7g6Hyzjs72",
-	"G3Z0dr5rjk5wvb5pv6BdsWJvZ090eWDBuDuGZln3I79sml0xJ1uysZBXTeha2Ts/dbelt0LKriXvUftM",
-	"78u5DrpX97DdGE/sLsidwCoA5yWb87UgFnja4ldxiRa5Iwo9bT8FcNtuboocHKARgXZTOJZNF3gqvvBM",
-	"9cTB7aH+VIX6OUMKdahhQEj2vCgOpz20Bq1V/8p7H0MA/OPZE4iRY5NN9dLFMRaNHth1rNZizNAL9u7x",
-	"O9N4a2qThrGOz/el5fKbo0UPUH7zsisHhZOAS709YbgxhHKxOTAs8E+Cf5o7YgTti2FiEatRPudDKZPP",
-	"16y9uY8vZhxCSmjP8fKDkMY81V3K7mjXG5EIlH4uFoVkjhK2ykAz7omYK1ynbh9PFlLjeymMgf5ux6F1",
-	"3oCwvFEmLLObFxzKLp7qrhouMys1cPWQABFej3tYlIDkFLuNXC1Zz13258vBMxXHFhKw5Fm8gnpatkmP",
-	"6y6y8EF/KjTtV91d99AobLZgjoO4MO1QLpVRzeAuUfVs9e/VsgtTLoGDaTl3+C5Eg5lF3haDy510jh00",
-	"6aImZOggm3gyolHsTxHUC67nNMPUTrUkRxcucTtLFz5xUCq8SBTwqGcl13JxeH7ueSZ3KGfTOlNKS2sl",
-	"ovVWgXAmZGklWws0zJOllQxtsp/0wMsDaFCdznnny863VU6rxfTZ9wmIqCpPnYch4Th1Lt0kBzAkQiM8",
-	"hVRN1yXuFYT5xAAEL2eIgz0SgVlmRHAgGnpJbJnVqrKlsrLNF6olLfYz/baqRcWPc12lslXQSltL2nti",
-	"Fra3LOzJWdIBNNepr7hhXmGXQEtLOkurO2tvSb2hYmE3S3tbOUuLSWvDSFuPRGtDSGvPwdLWjWVt9KpG",
-	"F5CqUYnY2lmgpEtAQWH+4hYAJdXpczXmrTXj80X3rfX8iwvrG00S7V0dqoXtLYq6VBS2m6jm+/ZU9aLt",
-	"VVvT4aq1eVy+8HPVVqI7112iai/mlq+oZinUZtRMq2p1km0aX1oYyh56QQPBPyEyTC/Llde+gBfZuTI8",
-	"ysUjaLI97tOJ0qx0Vx9/Ygusay4VWNeGmA5pVFhMjhBGCFu8gmaF8OJccMLS4Sx65IqCgqgn58WiAtlC",
-	"2ZRzYkbs2YY/pgfsNcJZHtMDHLqinqWG7dTkIFiwOnqMxsh97E/gwM2TWFYSMiIkOHnX10szfVXohayE",
-	"o0I1OM0q0iiSNa4FcTi1WkMmPqmChMBli6rsg84z2IGCqTXEEO6KIrGNZ+tmrCZgFRI/h2SPiZOiTgU7",
-	"pUw9Z5Bw59pRqwueVFV07kLEOx8seV55cbFgWk8LaAgKG1C9lEQVxZSe6XCDKyekk3FBeRD2SO1ehYRw",
-	"MRAemnJgTspLw3b0y0FcS5qowf8Zh556rgu47HbjLLxSrRyEHsjNtuujzEqXC1N7DSxtq4ylMQCLh4DX",
-	"Qq52YMbj9EPsEK0IhPDmvGrM3ka6x6vfxZC9NrCkOJzKQqgW1YWpHvJuZPQoykgiH8cQU0one0MUUDiL",
-	"UjnBwRTiuMpP/ebrYbvVwpCS84tsXX+jwYCdgquGcyNNZ9ZpU6nW6T2UkoY60+nlJC+LotvphhcVRNBz",
-	"1RfQtZZ8rgwUvFjZCdTCSYtcXVwuX2PiExkjRbzwFQqS8kt1mTQNa26EDSp3DHNW9tJm6rWDfd0+tVaU",
-	"Yzj79RvLaVuNp608p40dWeJMQi+e3mGoUd8HJcehUDvBIQnfkYf1J+/t5kowvYujmMd+88rY2IfbX2Zo",
-	"QeQlDV30Fix1BfVGeJ8RUNBD49ALYh4lfje4GzDCunrrbbHO2tVbb9dmj5PT5Dnjy1nP0jbC6Cfv7YoK",
-	"gl4U9aqohydMoOiRB2P2Hw/H7D/RpN/jwRxcv5XVM4UwZW9Jm/wp+WPy2UUm0N0NhOPunua3Eysatcdg",
-	"kO7cu1hFkbcXEJfv8pr79p2dKrp2p9XZqKLb7D9MSHoX/rH2Y/53WoBMhe/5PjcfghYW0Yv1u8FGA0XE",
-	"oew2pQPkEwLxvgH/dB43G/QHvTq6zUN/uTet3VivCvNWu9Gs3wUhBRDPLg7AT3qRDON4zEtje8GAWtgA",
-	"QzQIiRHC6lTpka/9KSI+ceKQBp6juw5LknlKi0px+ToNcrZlnTFCepeGMeSSOdj3kUOCOGTcat+j0T53",
-	"MDq+F3hOdAFF04jxERQxyQcv4N/EMA6qrIFCrFId17RiakdFxdQ40HgF5bsBDyrSbimuUIygaq35gRK+",
-	"C4eiZENnjSy1KnLo2BMvUd8MQ6p3g1i9n30mB7qsUQqEbMzCIDKaEYgMCZcu3cQjEtUvXUL/hQh37rs4",
-	"crB/FUfg2VV9kwAjeES0J9GYBhGJrqT9S4DSxzge8vG/mJCQfQFbVs2tI6ZT8B9Ve3IvQD49ICFy2Ai+",
-	"NdXVBfZ3KyAqaQdMVKC88HrA8YHnEEPHCSgEX1W1HgBXwFSi5/1AVByEKe0FNCSueC+4uNkreY1vKKms",
-	"t1JX4BUVoUWGbT7865eARejJhSPUazWa3VpjC8pAb223O2ndaPFiEGa0N9tTlcCjrRKbqqgH03pVxlo4",
-	"sUIDMC09o8dIlnvDPSkcVtHB0PMJr80syroPASV3g56eHtGrI/k3lIwq0SDq6H+b0BjiLWQGhXBLTukE",
-	"hWRMwxhhNA5p3ycjztp8zyFBBJeraFe0M8bOkNRa0PlpEvqCzUXbly8fHBzUMTyu03DvspgbXb5x/eq1",
-	"m3euwRwmbHoxFNaFg1ypVu6TMOL8sFlv8CF0TAI89irblfV6o75eAXVhCFer3qwWfhhTm/AGNrlIq4rv",
-	"8TwYLmbxQEzIj+X4G2DPj5R7g+H7I85i0EcCP+iju8FHtVoN/p89btbFLfsR6hmuDHZhGr6M9AfhzEh/",
-	"yHkz+HtQq64UmY9Qz/RvsNl2Bwd7Yno42C+Gi0Osv15fgE9/VFpOuao/VfbZ/M/SIWI+0T0i5pNsBgvs",
-	"t10XFVX1G+KiYpyqkvJHqGd6UEB6sbtQ1KOcD0U90czC6jfNi6J+M9wo6tcB2HZg/x0N3ngPM2ZkbNru",
-	"a4GV8s4WseZGXUlcckl54cB1ruwoCiqad0Zt0vChqF91/4z60XDQqF8ND4361eqiERvfrAODxE7s3TeT",
-	"lMck1JWKj8pSl/haW/VXuNc/Qj3NHQTnKfUHiYW7dSZEeMEeBypbexDSUaG8C28GeZetnnMowUsKPEry",
-	"WdallPld9ympPVucSuqZ8iqlv+huJfWr5SfDsZR9meZZEsBqNupcSwm9mMCdA5d5iIMImyQILii2oMUH",
-	"BeqH3Qlle6T2ZndDwdbYvc2TI6G4xqVLqiOBWYZ4G8XhBBAhLa2GhRUJp0tatrG0NDMTBRit1u8G7+Wr",
-	"s4t3ifs+LdfK9I+QfZNm7z2wVA6u8qoCYnKgv20nQHTMc+yEIVpKJ8LQ7NAJUxdxhDixC9HmR2Dg3ZSC",
-	"3PyTyQSuaJ+A4qbHZ0SgfVX5lpnmoB27iEOOTUURiWORPKlZ49d4MKcoVnyxLvHH7Z5TkL12pMDIMCTa",
-	"WcuwKmnTE6mZVUQeMI4uYhdMRjHCLpEVjxnk+QvuBjtqtVhW91WiZavR4CIaE0eROwlx359yQYmOSQgQ",
-	"uO5WtkVdkB3DIi3u87doccfVdIhHosuiZ3eF+524MM9mthqNJRtbyRYGmWakOuL0hqPW4sBmZKheVKei",
-	"JOfGbnNzu9Pabra55Cyy77QR0GKlkfZkqagmoO6g02m7nX6t3XDbtXa3vVHr97vdWn/L7Tc7ztZmf7Oh",
-	"svrMFQ1pvXKotUflY5rrWj9T8VZLEk+lIf6vZvkf+X/phslms026G+2au4Ubtfbm5kat39xYrzmbja31",
-	"zaaz3sWdCs9RqXS21rfamWD37QrZ2CBbjc5GbdDou7U2cdZrW53BZq21NRh0+q2W228PjJj47Urb6bcH",
-	"TWertr614dbazYZbw07HrQ1wa73Vd1t40O/q8fXblebWeqvRHTi1Zmtzs9be6m7UMN4c1DZb7sBxtwaN",
-	"9X5TK361XdlpNOtNrQjWdmWnYu1tupGW14Ky4tkaZZVuK19mi/c7tZZq5k1UhelEhnIdGqMzFJxJbsx0",
-	"lyknaf62oprR2ZTHSqU65wjoDXbbre3GpmqdS7Tmuo1aq5VvrisoquF0cYO0SK09aJBa21nv1rbw+lat",
-	"gzvuOu4OmoOmeQTSvkXminq+YqXyRtoFv/rxEmlsjWXbA6uD1skdtMU7BauD1mzhfrfbbdW6W5udWnvQ",
-	"36jhrtOobXUa7eZmw2m2W5mDtumuD5pOp1XbwAx7pNGvdXFnvdbob/SbbsPp4GazUtgkeH6zX9uYJToA",
-	"58vZW3r28YpEdWTUOZ+fM8xN1TkT1iq7Orb5pWe/NcXlePkt7Mpa4jBlff6Ud2jY91yXBHxGe/4M1fse",
-	"JnTmT/gpxCvdpPGOiFZiE5sL7I2JCruU3oCgRpi00NtcD+9Ox+RnWujiYbXSWQSA10UUlWjqyGYtsE+9",
-	"4yYQpOLQ0BQlU6S9P9VND5/r3RGS41fvSMfOEDCO9yuGhegDtiPDaHTZkfFadtPRrrLdgrkOvMV0gHrv",
-	"3rqzi4yVeoZd99IlsO9duqT6Dqo+g1XEdD0hMkPwf0T8QRVc+uBLUFoAtG9Mu2N6KmWkigJ6NyjSdXmj",
-	"FRCYeyIoDpQWpmmoIJezdGTsE0MMrqP3NHMur+EBOS65wTwH7G7AjW1pKHFP6XzCYMt+k5bMOrpDRwQg",
-	"T/yIgDMfurGo9ix9Eh8QUQ2LG+oYKrSYm23uB0q7YIKbRZj2ejySqYc+ypn1esK0gz5CygGcBl3w4IEL",
-	"EVMZtlXqFdi6Xco1DyZWOyQMjPAvkXJDIyLie9SHuNSYpMo0ZjrlcT27p7RudF0Cm6tD88zA3ArY4zXp",
-	"cJwPJaTIh8Mag3WRXds9yF3XY1rEJoxoNbaX9zJxTZlClSLDsE8GVLZmlSQIkANEKfMBconjuRA2jtYy",
-	"RoNi68B/PPy3i3Wu8e/o7hiu/cr0QK3QTb5hXMZYyehJ1vgBIoQDDYeK+uLscNMyVxQBGQERnWZDkoWT",
-	"dF/Msx9dupRq1zm/Ez/4bGuSrNnRAHcwFApTp1Kkc6LUZ1sVWT2SB0haSifdDRQNC98GU5t9v6oaOcHz",
-	"9Mit9TLhtL2LVRl1ibPcRmrhcuMCYJSRw33o8cvINeImiR0zxtXWIBxIh82KtFKmPMUNbOu6cwna+glB",
-	"JiRXNNyp0zji2xAWFWGS4WCwavgMAN8ZBV9rw5tevoyF6ikckSwyh30fwQydX+raklqOhw3KJrvvqxDl",
-	"XKMlGUZny5xVkW9c5ZIxtGkYLA+ssmZXHFbTd4oGXtrL0tzdRd+R5jecdWUzZNd8AY+zP/yAh5KorvML",
-	"oEZdC4yHT3xf3Wpa5SvJBqwYE+W0vk8oqyS/n32SfAES3Usm3c0+RXMDAdDsSfKllBdfzj6dPU6O6hVt",
-	"qyq2uhTzN7R6AxpAVCK4vsnkaPYrtpv/CVLnc0h2P1U7htZCz5ITiIB6OXvEds5+fi4ayvAGRNDS8zHU",
-	"Xn86e5Iczx7XUfJn/vGzx8nJ7DG0/fw1Sp4ie1797IntVbxv5uzJ7GOY9WXyTAZilgJFT4N5PQfiVfRV",
-	"0Xg7r66C3AGStUqxeP1Kp5h0XaSQLap4QnzYbcEc/gZVyXew509CsrASCUgu1iQtqDayadJoubTr/WdG",
-	"i/ujhVrcL6FGfqj9xVjIIVclfWIrAsCLOUdZZVh292PEcCESklodXc870JguyXtz75FYhIyOfQgB72Nn",
-	"vyr84ELwZVJ7n8i+hOAeFpFfXKJng1PLrBBNeZGtXH3hS5fQziCWkS49S5pWT0l9vDwq9+303gZY3PLd",
-	"XW9EepY60iDCSdk69QOB5NbjTrI1Ohig/vRuoJxCaKe8kj1ckX2yNwl4cIssdABpIfeFknzp0g6DCXyb",
-	"pdak0UhO+J2NICOpJJtqgvA/bWvRJaITCPcuoTsUAuS4ZKu2HUhxW2AtJGNQa5T/i0aE71RoMTIGM9P7",
-	"Tu1ORCDxL5ciPXkAEVe9fO5dT71oyl6zC0Ih/2DpTayrxm55V+g+GceFHewUgHhD/bSCsU2mBpCbQnUa",
-	"u1YYcZ8O0S8NuNQPP8iJ5Uu5zXiUsukzcwmPz9XFL72zHkRZw3dmvRVmxzzZ+ia/DpM2PuN9L3nzVSbs",
-	"HCdfJV8mR0xkqJit/DaWuFXNhovWK3UqtFx1AKrIG6hjEVNGoUwDrq/CMalK3Bugum5uwHTksE/mjfJS",
-	"2ewPZdGwqu8j/P9Rtr7wNtt3o/IKQCyyol9NIRfQA8bjuOnj9csmcqealPFKoskCZnHt6O1IgfIHoQbg",
-	"XyzV8OdZoWAt+bMi2aNSi/gccSXtTAHVzkg8p3OIXRwpCubQu4xsy1pfcAPHQzJF7CpS9Y7QrdDb8wJ4",
-	"R+BP+Q3p0LHIiZQym0/wfRLdDYpDt0TEjEj1Ej1/wOxtVMtIDZ1ayR0j5voAi0AYo0yPtA/ztKMe+ghk",
-	"iFy4KPA1EuWNx+roS/uxvnd24bshOUBevJ3KDIakxgsDCTuragbC7b3mfc+kHKacuXL0WzIsDl3nT02q",
-	"ksNErxG5PyYY0QHqCbduT0pJRrj2kPguVD7PiJUiB5shY1v5F+hAwXwAzrVI+yTV/oS9/5ofkbqM0noX",
-	"7/Gw7p1onwusIi8lIA/innRCyl4yVWUYAUoYeD7vtjsBEdbTQp7q6BpoDUoyBoshDRwmu/kRFYHWATlg",
-	"MhOPe5dUa5FRfC9KowiivIBinq5bgT/NHi9v8VbNHlvjFxMCpggRfy0y39KbarniN4dMzZ+/SRLJnjck",
-	"uiIEUmGHEp8LLoaI3Cei6ZZtryp5L93tQsltufpDeopbB1IbZb5bJttt/ucdgBMG6J17yBhC4BSEPE+0",
-	"6GPYDFF+J/0co1xaNs/MzL1tLI+Ksr0SHPoeCa+AbC1cKz25x17ZR/DKQav7hDky+Q1v5HHr0pyBV+Fo",
-	"C5n9TGIlr5FiiJQ3MxK7oMP3P5CdqxizYJfmWCRp60K/4HeZRr5BGl2JoWBObvFc2Nyqo+FUE4BFA8NW",
-	"Fj5nhgulA7uWgde0r+7Wmi3LcnrRQMeMQ5N5J5XDZUPvMuX7loi3k3X19paaKHaafJacJi+Sk+Q5/C/k",
-	"CTOp7bcVvXTe3lJ4m7P07yqHhSF6ZmU6RwvNk4v+hfc0ByHz04qWhJ52KMtE5WVjkzKnaGFNymyQZ1Gl",
-	"zBZ5RmO816tJqWy3N2bnPRcF5TbBbrF6smtPEEVrnA5nT8BJIwJ3bElEX6PkW92QkRzpGoumnmT1lcv9",
-	"aY3T8+UP+X8PF1JhCjQYEWLi5WpBQlxGvo0fk/J4EU86kEKO6F3IdJ563hSnm998j7vjbQa4OroWgA3p",
-	"QEsbxMgnMZOpoDSy6+0xBaHXbF3ehGu/12z9r613NuFSN6XRPZIKo29NVa3uUplUB9cFBZAFamJWofAS",
-	"dCONhZwkLt0czwHRY4zjYcplVBXENLeee5dTTpHN+Tcrl+gFQ/7u7t0HjcYHl/IVQw6LxIfyc3ArIEbj",
-	"y9fNExYwsKSdTM5uXnkDvORWoJ1SHgKX0t5i7GT2qYoAFKQ6e7IoP/nQ1d3fK2Im7A6fw0HOwipKj/vS",
-	"tnHT///DMfn+HBPeSmXhQ1J6JHhe5mXfu08Kz8COiI1rNRqMuH0a7En7yzikDonANm/GiIF5CEf7Rl+8",
-	"GAxMvA6jlZpvePdJQKKocmaVT36Q4UQIJ4HhXlFyLd1fxt4vOoVZxFPxjhWLo6+FWrXCNVwNzoh9AtEC",
-	"hJKeOPmYtMSLYy5CTNzUplOFisOU5jzZbE2KRlFMx2Mv2KujHeRT7KI+9tnzEMqNRGkBDBlEGlgJjR06",
-	"bzWUpj4366/iD86T3O6QwFVf/H0kugVZ5E0KCJvOpVJFLbzeigRNEcFCqF0hpfKqHmmEesrjVD9sCOYH",
-	"zy1k4IKfA6qnDImzT9xqmiIOdzrUDVNtl2RfXx78j/bYZd+HKHIpEKA16XiopmU+wJdeRT0m5wq7dxrq",
-	"DbKIVCVUHcC0POBF3jaloIBjVfg1Fq9YWb0b8Pqc2S4yachxXQQQyHU4zOCwqtIsfD89iPeW0Qc9VcKt",
-	"d+nStu7lecWCfmhXwCWiYKzm1Vc6jXW0FhEIVYjDaQ1CW3oXq2wIA3pxjj77cCi8WVyTAITBiNJA3pfC",
-	"Spu23IIIFFvyBAYrewwdUhlsITCa+GMJHVHDDmAT0ZGMX3bJmOGABjLsRmRZQxo6pJakhXFkhCmnWToY",
-	"1EvrKxQnasMHMKH2boCRqEhQXIYh4rnW/anyC2VXhrguW+Glbd0NlS3TwKA5GFzJFBaKNYrn+OzV06R/",
-	"X7oHtaxzXR4f0FCGsvRpPOSACqoo8uBO0vyfyPUGAxFNBA1XvIgT2xDK6ASujE0fUp8UeZJuA0NaQGE3",
-	"mnNQyS4YNa4l/zB7kpwkz5CA2RUVWOQJWEik3aSx2YAwo8IvZoq0uRW0rqt5v4K9tYmm3LM/M+VAd2rv",
-	"4Nrggw+3Dmv6n+1l/my2DpewDywjAchrxBrQPYLbAgf5hiq8KJmI3o7sDgNV15gbR3IBuaJKryyc+9ri",
-	"qo3SsEzvaxhFN2XceS7YOjUm62VItSKhh9XCj9aDs+V3yxrAf7Ox2jlAN8sAbfYxSEHdVqCWqZwalMUS",
-	"Asw8jFvBF4orzwGvGZyWvJSq6Nf8UxhAeDJTcpz7os4c0inorSA/raNRkfi0ZaLKVbVXi3RdWpT1e+tt",
-	"WMBkcmM8+X4aS3ahMlOMfbo3MfNpFqnWq2kJnKMLQkr1Db2Q6/sfsJuDyfDFt/SQygAhGCcd9qI4ZV0V",
-	"zLsM5jfx8vK+qfQgMBwvxcEi0sOfWnzy8QVvpcFQK6slCuI/l3VkF2ZtO0ZUWn5D7+khWmA+4jKNhqdM",
-	"CJz+rRxt+VXfsXV/FOqXNl3ohocfHP5/AQAA//8=",
+	"7L19kxtHeif4VTJwu8EmDYB4RwOMi4smRc3Qy6F0ZI+1sUOZSFQlGjVdqMJUFdjESB3Bl7U1e5odeWYd",
+	"YYfPtlb2xfxzcREtDltqkWIrYj9B4Sv4k1zkky+VWZVVALrR1IvlCI/YqMysrCczn3xef88HJcufTH2P",
+	"eFFY6n9QIo/wZOoS+DeeTn3HiybEix7gYUi8iP4aziYTHMxLfcPzPtodEzQlQeh7aIxD5PkonFljpDQt",
+	"lUsPsTsjdCzLt0mp36q1yqUJCUO8R0r9Uvx38VH8TXyyeLL4LYpfx0co/mbxOD6Jj+Ov6d/H8GP8Vfwi",
+	"Pqb/KsnOD9h4pVat1SiVSwH51YyE0QPHLvVLtXqvZzdH9Up72LUqXatFKj3crleao9qojRujDq7XaJ+Z",
+	"S4yfViqXovmUPrsZBH5QOjwsa608P3pgBQRHxM6nktKIkcrGER7ikKCARLPAIzalmGMTL3JGDgmytGrX",
+	"ahqtPl08jk/jk/jL+HTxm/gVJRb9x0n8efxSUg7F38Sn8TeLjxdP45fxMVo8iU/jL+MX8VH8Oj5ZfILi",
+	"LwXJaeM0yb+JTxnJ6W9H8fP4FRD+ZPG7PqLjxsf098Vfw1DZsWHFnkOj14tnbI4nbPEWT+OTxX+NT+hc",
+	"F0/j08Xj7GK2a7Xa5hZTXaYVVnTkz7wl6wlN2Goqj5Dlz1y6mhEa0tXFNhpia/97sKAv41O6ZIuPaAtt",
+	"KHYclx+/za8YW4YV1st1vP1lB5C1ya6YE8Jy4SjC1pjYKPKRE4UoICMSBNj9YSwdG+rl4nF8HH/DOx+h",
+	"+GXOoG9icfmaLVndMMJBIW/lDdi6PnRCJ4IbaEj2Zl4ZYc9G0ZggxwsjJ5pFju8h2ydsyV0SIQcOqoU9",
+	"i7guTCdzS+mr/c+Lp/HXnE5PKX1P4ldseY+BunQhnlAGl1qGr+PT+Iv4dXyKKMeLXy1+S9cNxS/4yi4+",
+	"io/Y5pHLHh9VTZfcJhdCkFeuwl9g17ExpRMsxdC35w8m2B35wSS9CvoztgD0N3GifI+gP7/3zh3kD39J",
+	"rAg5Hvr57tuV7TLyA+ThCQkRRvtkjqIDxyLLKf8v8XH8ilLrS75lTxdPKL1eUHJy2saf0xNG6f2SXiuw",
+	"Ii8XT+PXi4/pMTqNP1/8X/yn0/hrmB4coFeL3y0+QvdcP7plo8UzenDhNa/p8M/jo/iL+MXi44tYjRSF",
+	"Cxci8v0HLg72iGEh5DN9IeCnAEVj7KFOC/0n57qB0PXmSoT+nO3bxW/iY9Rpt5sd+tNR/NXiqYEw9eYm",
+	"CJN8cR5hqBzrkkcPQpdeGNhx09vU0IBfAvYvsQV3NnHdkJIoQm85o5FjzdxojnC4H6KRHyAcEHZDuC4a",
+	"BYR8D24EyvMXz2CsV3T1Fr+lw7+AdT2C87F4Qp/QU7N4tvgdWnyy+Cg+jr+KXy6eXQTzN62SgfMLufjB",
+	"zMMPsePioZva66YWKZla8nfshQckuIaiYI7wHnY8hEcRCdBdEgXzyg78OySW79mhaU31Q/EZ8PfndDlQ",
+	"/BwYC7sGXrOFOKZ8iHL+xTN6F8Svqyj+ND6NnzMBl94WcBEna754xv78Mv4iPq6aqH7eI2Qkp4nsTkAs",
+	"eqKM+l76Kdf2cOTQw6Oqe0Jmuoaw50djEnCd8FJIWRFbDmIj7Dr7ZLk++E/Zzc2k0JQoemrUBOvnJF2a",
+	"JMVkc6moP38w9P2MHJrXipFRkAzoiD2Erch5SJYpzrVyySYRdty0wg66PFVdSo1avVepbVca9d1ar1+r",
+	"9Wu1P6s1+3CQ92ZAEXvUbrfs9rDSqtmtSqvX6lSGw16vMty2h/W2td0ddmlrdzr7CevQsoatUd3arjS3",
+	"O3alVa/ZFWy17coIN5qNod3Ao2GvVC6BUJGawna/1U6mQKmnrPS/0hP1cfw5LDacqPhPeeztE8rYvqB7",
+	"AOQsetV/mW84uIgbO3fZ866opIM7nT2YOOEER9Y4b5eobfronj8LLEIlpohegxHyR8meodIt/xA0JK7v",
+	"7VHtxXZGIxLQs+mSPewi4kVO5JBwuYT1f8efwloYKU8voRNdJjjWtAva5wW0/oJeMlTaegFr+fXiGVr8",
+	"bvEYUUl58demG2aTq6IRefma5Oj7hgbsxIZsRVSNwgnDGbPhaGyQrlU0dkIEU1hK/XPxu82Rz6B4F9KO",
+	"XwRhEflEmxTPg0uBXxSsxaXwrHQi3XqL9Dqtir2Na5VWt9upDOudZsXq1rab3brV7OF27nY9odv1G2bM",
+	"Ygaqi96kGuWWE5o+fzDzwtl06mf14fx2ffSWeLY7nxJQzYgDFLd8L5y5EfL8ALl46Ac48oP5KuQ/BrHl",
+	"Bd2Oi8eUeqAhHcdfLz6Ov6Lq7Un8TQ7zvliiZqiUR9iRQ1z7geM9pD/rtNQe9dEOgh8oA8ZoigM8IVRs",
+	"HAYE74fsdFu+FwXYiq6BpYF/HldwnWg5QT8F/fVY0T36lM0ym4BkA2YtF/YzyKFcL6tfBIV1cuUR1fEi",
+	"EnjYfUBAQtKoqj+j19qERGPH20NMGaDs1LHJNZTMEo0cz6YURI4HlHX9veWq1x9AoXnKTTGvF59QRUpV",
+	"vui1BYI8WK8vQtdJ0cEgOO6TeZiv4qSfMqZJf2U6auTvEy8EtdQaE2uf2OjAica66dn1sU1sNCfRhvQf",
+	"ptMysgEdn8anVG+FG/75CirR6/joO6ASZUhvWB4qQJgUoeR3WJKAsVNfEwXElQ8i9lIV5x+BRidw7bxe",
+	"PAF/COzXx/GfmB2AylvcxbKqD6x5PgopX2+gzYTYDl5yHZnb9NEN34uIF1XkTUR19OnUdSxgIld/Gfoe",
+	"GAcjxYBl+ZNpQMLQaJutt89hIXyOFv8VSP01eKGOM3NB8efxcfwlZRkg0eZcYPX2OfdkDk3z+CzlnL4N",
+	"EgR2Xf8gS/70c6mxjxPjSIT3CduqrP01tEMb83srGvshYezGYW2Nglk7vZuBK7wQcpZJSlg8XTwxywHn",
+	"J2OGLqYN7Ewf4Fk0fjAL3AdkMo3mKeplnnNr4Swa+4ETwjqgkAQPHaqXjdDPbr0rNrPleyNnbxaY9mo7",
+	"K0alTXRAsFeLZ4uPuG9h17H2SVRF8d+lpAF5iZ2wDX6U8FTBMOITtDOLxj8PXFShIu8z8Eqc5rDV8955",
+	"Bqouo/3MCwi2xtn7L6/VCuuw5zyE7c0pt+FV+Jv4Bb3kFk9WpL/JKojul8ZRNA37V6/SL6nywIurcKnf",
+	"L9G1yoh+9M8nINOcxl/FL+MTdL/E1/Z+6cJXU12nnDVlVr4HNo4w1bxDx9vLLqmhEVtRx7PJI7Tv+Qch",
+	"cH6uFpXRcBahse/asKK03/L1/FtmQFp8zPjP8eIxmNVfLz7OXp8mf85maGeiRzHpcowQpha6+ZVzHi4i",
+	"T3AYJco0o+wK7gpV8c3SCQxC/xj/ffxpfHzBFCt0+tN2uUJz6iEjkokcb8I9AMT63ngJ0nQ1kX4fD40i",
+	"sfJAl4ktHNhiV3LLpSImM8e8Ay542twjVGeZYJug4RwNfX+fHZkl4vMf4qPFb6gu8t/BwvCS88jXIg7i",
+	"a7N4Tf/zePGUueWoOPIM/vdp/HzxjAooVRT/MzNGg8z3FCzNTGCkC/onMDU/Zc8XzxaP6RJlX8Vs2PQe",
+	"gV5fcJn9ZPGJ2at/ToeFukR5K2i5fpiRFpMHGme5FC5ZQxDO2YCGhWpueKGoRP9y8RjOxNG3sEDtWq+z",
+	"gQWSBDMvENW98q6CzHNujiZR5Hh76H/9v/E/MNkb5BcIrnsFZk76r5P/9SphfFTEz1nUN+bb/sf4H+K/",
+	"iX9fRcLpcBJ/aZJ0LhV+1SWTefxiBNzs8uQtIiWvUbPQH6rCj5Ry6OM3vQZ9FP99/LU0MJiVZalAXBhx",
+	"FbLlUXbqu441h8gxY6hHTiNGaeBmB5hraiwWtIxCn8mc0AlZ2BP2M4hOY8GAb2pBFk/i54tP4i9F01dc",
+	"vWAihVirzxZPFh/Hr9jA4O3kzzLrd/RG18+wOEvW0ZtNhiTIPSqGVsYzw9eOtfsWDs8/xaf0dlk81ldN",
+	"2OZPqeBG5er0WlQveik0+uatRUge5a6AfGake7iSbrFpaoO3REY4yTi9iyNmQqBcEs6CQp6vPTeTkrX4",
+	"Fsj5/8RH8dcshtVwA5g4yNHFUVqjo4Ha9O6FiAudyPJnQdswwp4FmgiEolDxyA9QGPnTqePtXUO+587R",
+	"1THBbjS+Cj25Mhii0F9T1wOK/YkqEswPIpzLJ8ysLONTmDXabHM4rwaX0MVANP8hCZg3SKda8nsf7fo+",
+	"mmBvLtxvIcIR8j2LsFhdn5MH/ExcIbAJtl3HIxehP4tY6j9R0Z2yz++EnqwQ0kDmgLDAkAf7jmfnBPmY",
+	"2/TRjnDGY6FYwQ4Frx5Gtm9FfkAXgpIYWXjoeGQFv3I2nwoSBai+C2G8T7ln6Xcofg6EywtRf8lMGUeL",
+	"jyiRebz7c1DP4s9hsx8bQ4DPzRVyaJrnGAn8WUTy9KfUQ91aAWE7UxyNl9sc/icom1SpfJJVPoz+uPMS",
+	"IfVVhr0HUbXYskgYPrCJ56SPevY5F4ldsIspfi8Rzhk4e+OISr8swoG4LnPM+WCcQf4MAtFCa0zsmbtC",
+	"bNO/0j12JEi2+Cv46ynzByERJkJvnleZwOfnqeDATLwygr35hPc4KrKxnHMpDHTO24usqT1zo/ABPcym",
+	"BUme6jbdA8d1qQ4y82wSoPo28jnLxXPmX+aJLmuzgIxDXlIcAvOotPoqPopfsEiSbfozM4d9Boayx+Ap",
+	"Yao3SA1G4wmIDOCGFQIDCxHgQUCnKD6ljJ0vlOLmgIh24ERsQek0pURTGAsPf6cjSI+lATZnNzR6m9gN",
+	"yhIX7gVr7Lh2QLy83aA958eTuBAjN/IDJB7DMaQ/MOllrjwQuU7pbYQ9BLPc4HZ5Dmt0ungSv1p8vPir",
+	"H3dIwQ7RF75wj9hOiIcusfP2iPY8u0dEPCETHKCx464Y+vv/0StfoQdKrf2pmTmn6JxObYMOWlwlCMn0",
+	"HsguMeRoAcfXpRGYxSf00cUxdZ3yhYs0mrmuYW3oz8qS8Ht06mKLIJeMVjh9f9C259HiE+WWi4+Mt5yM",
+	"hQcdePEJGMcvjEjw5YW04UxpKbMztstu6DSPkywOfhApE/6UeMjCIUQBRAHBLK93K/6X+G/iTy9/O3v/",
+	"SxgDQuYoh0QQBvOULmYV5eY76CcF8uW/jo9FzAx4q4QThIXaPuGBCkfxV+yy/ki6MBBkqvLWqN6s1rar",
+	"jVq9d2G7w7z2hdvF8UbYyxeQ1MdmCcn3CJoTHCCfhej6rm0yARbec+k7zsjD5OqxhN06qPzxC3BF/Xj1",
+	"5W0JbX0LdwJTb4IHAbHIFB5lt0Omjc4w/BHCiCqKPEoW77NQIBCVw9Xi2tN6sEJZsOWwY/ic/f5iHX3k",
+	"wo5dlnIrEDqjHevPGGENLl812Y/SfaXgds1OKxOC8rFA6MOsV0+9DE++DRIXZcRAs2lA9jzsRXnsTHtu",
+	"kN74Y3TgT4j3rUpsn3P729dCLlv81cVJFTrZCiks7UFFuzjbSGQd8cwt6Qcnj5wwKgpS8QMZpgxpmRe1",
+	"3ZdubfOBeJyYohTdTFntC1szw0IULhxlxiaWDr/30Q5PAuOBPyjy/X0m5xG456MDQjwu+BFrX4qBB4ET",
+	"kTOclKzUfFpFTP6Gnc+tyy/gUv8TXJeLJ3A5fC6TGo+1o7cUs2MT1ymjYjGhnQl5MMVhaDQBKk9VvJQD",
+	"SBwZ44eEwaYgnte6mlkvJVl8tcpuZt6Q37BgfYWMbxQHJUOwQsrmRh6mn+qcfej61j6xgZeAohL5yPOH",
+	"/irUPYtCaEy7uTDqGcMG09SbEsvBrhPNC9Pkc5tl4QaSNHndbeIxa3Uy0r+D1Pk/LD7W2JncDYuPKUcD",
+	"rw2K/4Vlu0HI6XMW43uEGnWhEyJ4B+QZME/l8eK/CX0EVFDmx/ycJSrSVwku+BWCuLynkN3Bf1iujUBv",
+	"eu89AVcfVXmPQAgR1p7fmrfs9jm3bO5OXGHvmj16hgYpaYNrJvyGS9ozSJ5ISYdezhA+yyNXOS10HHE9",
+	"JSeP/7WICngef8M1mePFU/ipYFGonqPJHBfCVwwkz1seSJp4QB5NnSDNTrRHXJ+hP10KEXk0BTYiuf6y",
+	"4FVVwj6Ov2Khwsz8liRBHiEWdRofQ4iiOc6qez7a6N9rcASyBsa8Zu1RH92hQi368/d2ywgjy8XOBPFM",
+	"hbLcrABrEJQRntkO8RgKBXb3/MCJxpMyyMUwGpqb3dFpVClOKnZH6fhcRt9p+9wnXqdHLsGMOSvaI7aD",
+	"xgTbQBfEAq3LkHDkMQAzHioRoesEByRA//b4j8uJ8ndJaEgSd0NpBKdTpM6xOJJLOyz16deYGT/4e6rV",
+	"6iUT7eq1TdCuIH2FNQidPQ9Hs4AUbbtMIx67LH4WSZ/7ZI4cmxL4IPDNGQDNTO78i8SWl8r7zO6zPODK",
+	"3iZolSVFhmqH5RLbRCB9QMYl/YdNQitwuOGrBKkrkMwoMr5F9iYYtap8rozpRcGMlEuhNSYTTIea4Ee3",
+	"ibcXjUv9Olwfjif+bsrphFFAF5VOR4nWyc6EBfGM/QMWHcSjeSAuQAT9FM9m5AcTHLGk+GaDkh4/ciaz",
+	"SanfYXNjf9TlzBwvInuEbbD/XLnLlqRyyzZTybFlwjVfvTIQK8QTgnCIBsmaDiB6xkOQlM/ST9j1y1MI",
+	"L4XI9fdWpm2zo5O2Uy5NcRSRgE7tL39Rq/RwZVR5/4Nm5/A/lLJ0P6TNOZgE2wqJIMokRtPnKtLqJZZi",
+	"XqZfSb+CB2hx8FKhSNNrzonQVvw/Fs/ik/hFoXB2mX68Q9/FI2EgJFHDi/wJy2pfYb1nrOVaFNupvI0r",
+	"o/c/2D6sqH+21vmz3jDSu1y6MQtCPzDTdeCRR9FAxFZM8R5VhEd+QK6BK9WfRcjhO2vkBGEETSS1fjUj",
+	"gJvCyWWxF+Xsm0bqTNZNc5WYLflbQQiNfB+oS2wEXoHF5cmmpX5pFbQc826wtbl9P/fCbWfiRAZuF6GJ",
+	"H0Yo5MGQTkQmIcC+5K+2C0Opn22TEZ65EV3qcgH/E8w5nwEeyivpum87DJv9Ok+NgwsR0BS4FqsBF6QR",
+	"3cFUr13LOxnVGTOTBT8DIrKrzIMQdajMrQQ9MmOW0PytCaRNqd/I7OtVd6EGYQRgkjD1Url0K7zhRL7Y",
+	"erens7cDfyIG73TIdq3dqYxqQ7vSIlazst0edSuN7dGoPWw07GFrVIJOu/56Svo91+dMumQ18HC7Zbcq",
+	"wxF2K61ep13BLdyrtLat7Watg2t4u8V70Dus3mo3uq12u1z6Cyd0ohv+hFkeSixSdxY98EcPZFRdasUS",
+	"kCYFYUwPxENboIYfG21Dl6+h6YxK/TaOCBoF/gRFPsSUad6Gt3BEwALRaFbqtUqjXsouXH3bavRwt1tp",
+	"tq1RpdVuNirDbg1X7FavSTDp2EOra1g4DWbqLd96N3ho8xGHtU6ns92tVaz2sFtpkeZ2BffavUptVO8O",
+	"rXYNNy2+WsoS121sjzotqzJqtnClRWfc28adSpN0h90haY0aAIaiLnG9gYe9Xq9R6W1325XWaNip4J5V",
+	"q2y3a616t2bVW+D5fGcWvTO6JxeC7i84kMkx/w8BGZX6pf/talJI4Sp7Gl5VLnMuwbDjnM/GQSA5gIhU",
+	"EWPpRFlhhAcaT30vJGmxYUem567BGcy1HkzfJnpdNXRZnTKKHJwlRnEBCUoNRXZOC4emt/LmV7W28PLr",
+	"2BYrsx7BsoDYhcRKNV8CGlo4VG7HQoTJFYfUuuXDI644WtKnEC1wjdFkt6WoeCsOmulqQoUrHEtvXZgB",
+	"UDhOTrfcsO7CwQxdcoKRVxhG6ZAbxbp8GL1Lbqjj8oH0LulwvOX9oeXSSLXl45i75sU0LR9P61EYELN8",
+	"rGw3Y+DHqgPxI2wOb1g+iN6l2Iu/fDRDv4x/efkorGmOv3SF7kqHHNfg8kHUDss8ZMWj5fbMd16sOmDC",
+	"iTZzu0ugYgN0ZpnhawZUhPVHwnyx2Rvft+e7vn9blE9Y987Xai8sv/OT5hsiX35Bh42S6QZUQrlLRjN+",
+	"JM4oTCp1W1aWJkUfY92RNcWsc93lb2jDR9mKNRewlj/XudMa65lXjaFYxDJ1ysE8LRwo0yGTy1rYXWm6",
+	"ofUUWHMcJIJbXD3/oIrukinhdnq+6n2uzcHi2mhIIEadVxkCUFulIEKjVkstfMoqX7TualOD0XzNLTMm",
+	"1v4PaccYQMMKx0i3/45sOskvTJBmZcOW/G5sJ2kAOpNxwlSWZFUVebOGiYJaJxvl2G9jx50F6566LPB2",
+	"IZVSzTdAoxw0782Sxg+Gjm0zMX8N4qSAz4oPv9LWFF5S2FlvbQrGWKG7Yk7IhCas0F20LvbOrzBQtt+G",
+	"jhIMj8BfCyKmZGxp2DkBLrfRTXSLb/2b4qCcUbpNVX1dWcJV+xWVHV1rQKkK51fFXGs83i2/tlrhaKY+",
+	"xuIAa/GoPNzmpXd5qssSEOLVh1M7FqPgLh3T1K8AHXbV8bStYUYXXM4M9S5mhLvloyjti6Hclg9l6LcE",
+	"VWzlMbWORnis5UMlzXPBoVYYROuyAcbLvcbiduZwEvSKlv5egaMdiF9MguZGefHt6exMUqFenaGQmkrT",
+	"zVxfOmCMkiu0Ucr8jNgO3p1Pyc9118Y6Uk9umYbi7WfutmETFlVVpi52PKi/umHSRWPfvuNHO0llhLXI",
+	"ZiqtsIRkmS6b0zoK6jWkyCZDCYvoxRqdW6u740dviytkXUl8xZOrtjUjOxX71FLtL0YPLMZHvsYl2yzI",
+	"1EZ3/B0/uisg8dZYDA1Kr5CWScsNUVHi88kUbYk6992xXLzjEWm8OANpTRlOO0m0B5QV9hDt5XiYJZtG",
+	"PjMZPtQRDLQMJW/mulAlV4vQqe1CjhLkCLVZmhJtcgMUDb1hvd5vZhre5FlPtFW9Uu8ZhnPwnueHTphE",
+	"Ypf+S61WrSWBcIDI/d/ik/grE9Y2/Hy6eBJ/zcAS6ALtrRVLNAZsh9syoWrF2B+XBQzRee+t1VF81qcG",
+	"3OkjFP+hxApF7fpiVTj+bL/U6tbqtXq7W+vReSvZaAntkvHBURfhaBaW+vQsX08lJN1WQ6ZmwR5sgxF2",
+	"w3Xikd5lfCvZ0EuikTbKoN4Vcc63EgvEGqfpW3bk7Cwp+rdRUlFG/qO75sLdNd+NG4b/fbZT8UP3j270",
+	"WO36+8Q7m0v7RxPwxZuAN7rWP/ouvxcO8zs+8xcdYJasRGw081wSppOZAPPDn0ycCDlRSNwR9HD9MOqj",
+	"ION0v2ZwuvPRnUhCfA/yImkH34mbQdI+HeANvvls1sp7IkMwmLkkRCEDicUyB2wr/p/xcfylAvrMEXeT",
+	"aq5mzMUUshhkEE0Df0qCiGejKDYSfU53fBbLRRVlUYND5uWJifFpw28THzD7GBJJOLMswvgCl4KHvu8S",
+	"7JXKpUcVP7DpetQPyyVAgwmzr7/5kARzGU3GqonCO8tUXXeiEMEgkNMTkUm4bJffnbmEUf8QMnhusU6Q",
+	"wsNniIMAz9X5NUT+Drs5flFKalLyab8vO/vDXxILDB2GzAFKZ9t26Kdh912F/qAFlI27gacQbGn5xdky",
+	"AIVIDd+wimXZXLLfGXYCSxrJbk0GeMKCnLbiv2Wgz6lthe5yKjEIW3oiywoA+kDLxRhU0Q4ksFQiZ0J4",
+	"dpKH/NEoJBHaGiRpK7u1ntB1m/1abXC5jDByfQu7Sn9jh0EZJpFv2rkUol/7HrnMwxYhn0YdadBnebs2",
+	"npdlBiFG8EZ/xH5mqTeOZ7kzm9iXq0hknzU7HdoiRJhyiKqeOAdbjuqb7EJgeU+pBLeylnalJKTV05vl",
+	"pyKxN5XflQSmMRPNVvyZzPfiWBAaPM9llhvJkuF9j2dJVtF7/NPJaESsKJ2sRD+tID+uo6fH5Xy0TJe7",
+	"oKxJAEqgH/drEvjQSZv2dyu1MZNxtYQGtDvgpOYX7L/cR4MbLN9uQHf7wBJ/gA1LTyPcyqkw8MnlMhok",
+	"lgw2kKv8nbWHoS3I6X8CM3kBdxWrh31Mj4o3RwyiAsxkpps97cMYXGMKhhOig/Fc5jhOsDDmEm82QVR6",
+	"0BNlk1xDZY077TZd1yz11ZQ2E+1h0/ErSSLEKAxS7EYdZmVdFnkNTWYh7FoP8L95prin7mTfI2diLSLj",
+	"UmErxnsoQRdzQsTsVmVkOZGPtqCIzQkrcxu/RIsncD99pMDgAgTb74Gz0EnmTEoIBYeptMAPcmzOAsQS",
+	"WDM7BURHTFfYAVSlKwvIXagQrJ8QKIPxveMPSirkSmSK9FKzCdV8E7F+QIRKJYAu2+7XqbiV3PSQSp3e",
+	"6KmyFkV5unB0Bwo7GcC5H1Axa4BwwDQeyhBWOx9JxvIyrgQzp4oX3icqQ1qG6Qc8CtucKYEW5hEHePSA",
+	"ZT8PkEfZvs6q6KYCsYExtovjWyID2/T9zHJvpEB+9dOt+O9XpMt7jhciql0zSsBypmWfTkuVfXq1Wrfe",
+	"6zXarW6r1uvV15WE9ORyZe+WSln7tsXaiagQcRX9A1S1+1pgkcNO/gpqAX0DjhwBEUf1gTLV5UB4rZdr",
+	"tRqyxjjAVkSCsMyK+zLSTtCdn9/Orp5h+dSD/pf37z+q1d6/YoZyUDWst1LQFLowpN8SKitcqoiBBGBW",
+	"vBUDhknRXqJzFelY6B1JOBQd+Irz0CGuDZLMyHFdKhMM52hAvwCEHIIEehcaULoOstoaF2o0Byd23XdG",
+	"pf4vijXhG+meh+8XprUbhcR/MoDSHReXqDLKAYquXVawBc7wWbcNnVf5srTIWvRlueJs0Zc1D8Xe3IAo",
+	"D5KtR7nIL0o3pFyreBjfT58wzd6SOm0RO1SZvWReCtMZE7lmZ7NzzAEHNDmmEDIsM2z45bv4CJy2rNI3",
+	"52YfG+wXdwnmJmETlekzehUc+IEdpodej/sZJXl2Xw7YJG74NrsXO5tkleVSMnrRZ14KkeXbhF8AL4Qw",
+	"Dt9KKYc6LHOJ8RjWp4wi3wVzCf+EQbFq3+spF1pt+YV2WLB3zKx5VzMiY74vyuI6f0g82w8uhSgcYzg2",
+	"n/FKDC94wfHXUF4D9sxzgYzJ6hMCjuplE0vNo+tPd3ffRczFX0yWhoYI1FCMi4ISKfOnxMH7IMcIGIEo",
+	"oyk4n8Wn8SlEanDudBmocncWhg72jDuuCK0qxYR1YD0TNWzfmtHTSmx9n8FFqUyMsytlMi1tJq2MNkBF",
+	"++zG13hpioPBLBMypqZv5FiGizMtTxXcfRKtzVRaAWrBMtCXlJVdxyhe7UZLMq+U3tkr7VYUpjFWki3W",
+	"OhSxRh8YujGrJxyZp2mdL7lz+CczY+ilEE0c23P2xpF2FKQ9NqUBtgtWEybHFKR7xLNJkK/f8AKaB2Nf",
+	"KrDXdFWUc+CZt+/5B94KimnutNoysMlEM2Z0lF4Px0MEXBXKRrh8nrfTM5j3bq7lFBm1/QMPuU4YpU5e",
+	"o5Y9bH9WeNTqhzLy6gw2mfNQoN4QcVlrWjmksco51/rXmzzwP//1qUynLVGN+XL+2pxnRh2Y0DD/4pfB",
+	"fWV068ZblXqN23FfsDrRv79sUrjzCVBj77sD8W2F75MilfHayX8D3V0i2q5gp/semuIpCdAWq8LBSrTn",
+	"i8Yrf2IT7pGlAuMWqxexeMJLPKkCv3qvFX9tV0PyyF/FpE0iwr0UV6sR0Ju7dFf+7G1tJvnrq83EwxOy",
+	"3vL20tc07PY9tullkX+4l0w3gHL65CplKJj5kOSIJJtXZ2EqV9FS7YyCwltqwGxaQjAduOSkrSJX0l1O",
+	"n6x3Mg9F1GlmuDOdw0aOPAXvMBPFIJMsA7pFW4nJRBayTjBrWayDGriaoh8EQe86kzz3tKPacDYilRDP",
+	"zn8X8eyQxUIQD4yuThQiF4fM9VpF76QAHWlLF94sMmdAROnrMMeAnDKQubQeeRRJSYvLoex+8z3wV89T",
+	"Xulzf3dzqdhzrkv1UFbGMIcYyPt7SPYcLzz352S2Nmc/bBJsicvq3irc7u8albQdBjQsQYeFUCD2cpjd",
+	"zDJYJd8UFJaRRw5IGHEf/KohLtkQ8ZUjXYCvkEc5R3nA8JAlujLsTfrl17h5sq8myWSs+43l1v2idWPf",
+	"zudXuEj3eBC+8UaDZzqruYYGP7m5ixLMiXCAQjwPqSrhcYCXg7FjjVWrmxrgL/9xU9ZzuAG50xH7tzBl",
+	"Za1y6rTB1L9ZJirNJL9OjFdZmVkVlvVdupT/bYTLXiy3kYV73rT+0HjTrK6Zw+oEBXSmZzpCEkxhDfMt",
+	"JSPdXcwA54+4HixsdrDB2HXXePToQqxtbc0K2VpubVOrRq1kggG6vMV7mb0JB3iO/FkkLMBqJja95kNw",
+	"dyKWJs3cOgdOSKpp/eBHQ+CahkC92MdqlSVy60WcRzEPeHTBajvqLm2d3Unv0WuGhbvySKgquh5gzxoz",
+	"p64TVtMmqnyfkrIuuk/pdPGb+CT+PH7J9UZxpyk1mQQveL+Qd69lhS0LPxNQSlu3XF70lnJS14ycDcf0",
+	"1EXJ0ZRX4yzEbhXdiuAsAWuCAHZ/xN2tAqF4Q/bbm4+cMHK8vWLz7XsQ/ZUbz86CRnJBQpnopYieqsQA",
+	"PDiMsGeHYucf4Hk14xLMLoFh5uutxI6XnUmkp1+fQergYg02RfJeoERirtvyxuSTLRacdTnJjHDCi5RP",
+	"pGByoeQ+v9DyUwBxzhf3NcGXiuLZHRfmaAw77gHVAwb+/kDlk/6+QZJPfQYf0jTh2+b4hmLvUyrF/Eze",
+	"JwATd3zvTo7FNRtB5UxAseXVDifEQ1tyFN50PctjWwe3erNesA4DwjIbq2T41HpGXTBhf2dda51DHUCg",
+	"yG52EDhRRLxzv7N7qGARpF/4cy9yXFWxZmUHt5o1nikBZcocTrmLI8z2d9PnCD6vkYv3QvN2gkdLYg/q",
+	"rW5ru9lpdfXQjHyVqPejo/PbdXS2vmVHZ/u75ugE1+u37Rc0K1b07fSJKg+sGHdHl1ngfmSHTbIrlmRL",
+	"1lbyqnFdK33nJ+625FZI2LXgPXKeyX251EF3dg/b7enM7ILc8YwCcFayuVgLYo6nLTqLSzTPHZHrafsZ",
+	"kNt0c/vIwh6aECg3hSNRdIGl4nPP1IAf3AEazmWonzX2AYcaGgRkzwmjYD5AW1Ba9U+s9jEEwD9dPIMY",
+	"OdpZVy9tHGFe6IFex3Isygwdb+8BuzO1tyY2aWhruWxeSi6/3prXAGU3L71yUDDzmNQ74IYbTSjnkwPD",
+	"Avsk+Kc+I7qhXd6MD2I0ymd8KEXy+ZaxNvfx5ZRDSArtGV5+EPgRS3UXsjvadSYkBKWfiUUBWaKEbTLQ",
+	"jHkilgrXidvHEUBqbC65MdDf7Ti09rcgLHeKhGV684JD2cZz1VXDZGapBm6eEiDCq3EPq24g0cVsI5dD",
+	"VjOX/cVy8BTi2EoCljiL19BAyTYZMN1FAB8M51zTPuvseocasNmKOQ78wjRTuVBG1YO7OOrZ5t+rZBcm",
+	"XAJ782Lu8F2IBtNB3lajy72kj5k0yaA6ZfxROvFk4oeRO0eAF1zNaIaJnWpNjs5d4maWzn3ioFQ4IQfw",
+	"qKYl12JxeHnueSp3KGPTOldKS2MjovV2jnDGZWkpW/NlWCZLSxlaZz/JgRcHUNt1KuddLjvflTmtBtPn",
+	"0CUgoso8dRaGhKPEuXSHHECTEE3wHFI1bZvY1xBmHT0QvKwx9vZICGaZCcEeL+glVktHq0pDZaWLL5QL",
+	"Suyn6m2V88CPM1Wl0ihohaUlzTUxc8tb5tbkLKgAmqnUl18wL7dKoKEknaHUnbG2pFpQMbeapbmsnKHE",
+	"pLFgpKlGorEgpLHmYGHpxqIyemWtCkhZQyI2VhYoqBKQA8yfXwKgAJ0+gzFvxIzPgu4b8fzzgfW1Ionm",
+	"qg7l3PIWeVUqcstNlLN1e8oqaHvZVHS4bCwelwV+LpsgujPVJcpmMLcsopoBqE3DTCsrOMkmjS8BhjKH",
+	"Xvge558QGabCcmW1L+BFZq4MjzLxCIpsj4f+TGpWqquPPTEF1tXXCqxrQUyHMCqsJkdwI4QpXkGxQjhR",
+	"Jjhh7XAWNXJFUoHjyTkRRyBbKZtyScyIOdvwp/4BfQ13lkf+AQ5sjmeprHZicuAsWB49usfIQ+zO4MAt",
+	"k1g2EjLCJThx11cLM31l6IVAwpGhGmzPyq2RJ2vc9KJgbrSGzFxSBgmByRZlUQedZbDDDvaNIYZwV+SJ",
+	"bSxbN2U1AasQ/zkge1Sc5DgV9JRS9ZxSwl5qRy2veFIl6NylkFU+WPO8MnAxb15NADT4Dhv5KpREGUW+",
+	"f67DDa6cwJ9Nc+BB6CM5exkSwsRAeKjLgRkpLwnbUS8Hfi0pogb7ZxQ48rkq4NLbjbHwUrl0EDggN5uu",
+	"jyIrXSZM7Q2wtO0ilkYJzB/CuuZytQM9HmcYYIsoIBDcm3PWmL1OMscb38WQvRawpCiYCyBUg+pCVQ9x",
+	"N9L9yGEkkYsjiCn1Z3tj5PlwFoVygr05xHEVn/rum2G75dyQkouLbG1+q8GA7ZyrhnEjRWdW96ZUrZN7",
+	"KNka8kwnl5O4LPJup9tOmBNBz1RfWK6t+DNpoGBgZSeAhZOAXF1eL19j5hIRI0Wc4AyApOxSXSdNw5gb",
+	"YaIKvVuMsS5U7gIpVuYnbSkISEc5CEjZ8G08xZYTzc2iFCBSgpc6TACZKHMFRCaQqi2y6XCG7rLELQZN",
+	"Szxby96KhLHdH6GBLWE3BwxI8w0kOpRT0sCbCarQxCo5gVtUGIGcF1HaBTqFiIoPPkqjWl1jILXgugsB",
+	"w2hvBWisRqPZ7DZqzc52u9XtdmoaaEZ9WRC/S0ZRwa5jKxoScJ3RtmBtDclDEmCXg6NyEoxmrkvCaNP7",
+	"cJsZ2NcwI7t+dHs6W25eX13NEvzpUihFEw7FbZBMzqdW1blexeS/tT76ruhllMYmzAfM9EVgJtVM7L0i",
+	"a5o85ZOE+zgh2idTSKVUbzsqplPZE8xeAOzMLFJgkQATFwi8zLAFXJCZsxjMuGbEKrwme/psd3OT7USw",
+	"FWTzFq/SshT+jcg7u5r9WPi/JDdlSl9WD6LMfkiUnNx878/q+VLslRCcvJF01zxZbbAjbEnMx619zDWE",
+	"WXRw6MsU3AF5BNXwBlU0uC4C85k2SJlMFQ14hmDiMx+SvZlXRYOfe3gWjf3A+bWM5meRCgLVFgIt6BFw",
+	"ItZcmZuMmgADlSnSX+zzHcU6ZkhbVGdR0kswvF8cBFsQk6Sn2lKWqCmKUoTgPD2tOqaPiyJLchlTsL88",
+	"Aeg248L/DoKLyiW6/f8LZWZmV50zYcmgZYQ9dGvnzk7Oa84Qse8xpAU5gbzVWCWHmt3PLN1dS2aFOfBW",
+	"ToBga4FE/5xBdMQvAPHrWIfzjF/ErxafFPmI9SUfur61T+zr83XvMcgtMl5jCtNUOSZ8Iwuopd+cYqAs",
+	"nZpbZEJ/QkQ9gEJOCkE2qyOon3cH28VA5at6iM/t/z1fkMdQwP5CfZFQD/o4D4noBVOgPUrtYiVtEdS5",
+	"1RXF9vny+eUuZGjrQkM6V15/h09pR62Fk7nthS1XpKHQb9WvXzAvez7jGiPfdf2DsM+Cc0CmdwIOxMFT",
+	"CkDmJYHjc8GBB06xMVlpB8dDPZaGYDyGCqrBKhLHyhTppvmpnQK/tVPgt+lwgoRblXWUhDSl8ziy4Fs5",
+	"Zv2CBEKdbZ7L23PePOWNWfVW9qIsEzvuKspQBjgIwlHLAGg5dDwSsWjaqUMslkT/q5kzZXgPagWBNy6e",
+	"7DtmS4rwf6hcW4bYBj4Et8hvWMq61xKCmmvEcOVbwMHszUF7lPCsTSNttXKEJaCrlJlSEzZuKC0uLb2d",
+	"JsR2LOxqX5L3CYvffmvgVJsJmS8Gp6LrT6xZ4ETze/Swy++D2oEg3REckOBtcSr+/L3dDJb6uziMGIgD",
+	"K3GHXZCZhZ4HHNAPbHQdhrqGBhO8T/Vjb4CmgeNFDO7hvnffo3vtxjtv8XG2brzzVmXxND6NX1LBJx0i",
+	"3kcY/fl7u7wUiBOGgzIa4JlN/0MeTel/HBzR/4Sz4YBlZbFAFVEGh7NnU8n/Mor/Mf77+NPL9Oq87/EI",
+	"/AdKAD4fUSsiwHRQpdHlMgqdPY/YbJY37bfu7ZTRzXuNdqeM7tL/UFb2Lvxj66fs76SSgMzDdV0WBxgy",
+	"Ffpy9b7XqaGQWD69ZfwRcgmBxH2PfTpLgPeGo0EV8fuKhcW3as0yj1Nr1erV++BthIUv9flSJx6hcRRN",
+	"WY07xxv5Bs5AFxokjBBhearUFPbhHBGXWFHge46l5gAUoPIUosMzR3mCVmCCj6Ib6V0/iAAUysKuiyzi",
+	"RQEJy2jf8cN9lilguY7nWOElFM5DEJhC4tmKApWfqICh3Rl9AogRjZVCu+8xZUZxN7HIgAmYkfUPFPRd",
+	"OacsnQOvCWZlZPlTh79EfjM0Kd/3Ivl++pmM6KLYEGxkrRcG36+eSkwX4cqVO3hCwuqVK+g/EZ6X8S4O",
+	"LezewCHY62QBdFgRPCHKk3DqeyEJryWFiGGnT3E0Zu1/NSMB/QI6rOxbRVTOYz+yGYOPGLk+1R8t2oJN",
+	"TZZnhvm94xGJvgOxZhCFwAp7RQeORbRgBc+HLMqyUszzGsQ8qQA+kN4K+YZ7nh8Qm78XclXoK1mxPrAx",
+	"OGEyV0leXtqN37rZPE5mmIDi+lQDa9TqvUptG+q5bfdb7aQAHH8xeCWVN5sxh8CAJhGKymgA3QZlylrY",
+	"ZoVK/grOyoBuWWm5Y15ecIe4hDkXeH3GMSzJfW+g4pwMqkj8DdjvBaEAVfR/zvwIEqcEFArPL5j7MxSQ",
+	"qR9EVCgM/KFLJoy1uY5FvBAuV153fGeKrTGpNKCE+yxwOZsL+1evHhwcVDE8rvrB3lXeN7x6+9aNm3fu",
+	"3YQ+YDOKoEIWHORSufSQBCHjh/VqjTXxp8TDU6fULzWrtWqzBH7/MVytV5VDAj9MfZMXFoLrQqW8pcMA",
+	"bZhJ55qitcH6jbDjhjJOma73h4zFoA/5+qAP73sfVioV+H/6uF7lt+yHaKDFJNMLUwtKTn7gUcnJD5mw",
+	"ZPYe1KjKiIQP0UAPVKa9zZHK9Ikeqkx/0WKV+fjN6gp8+sPCumhl9akMtMz+LCKb9SdqaLP+JA1FA/Nt",
+	"VXlpJPWGuCwZpyyJ9iEa6KHQIL2YY6Hlo0wwtHyixHfK35RwaPmbFg8tfx2BUg/zbyv0xnuYMiNt0uag",
+	"aRgpGzXNx+xUpcQlhhQXDlzn0o4tqaKEWctJasHQ8lc10Fr+qEVay1+1UGv5qzHWmk+8WwUGia3Ieaij",
+	"DU5JoCoVHxZhELGxtqtnuNc/RAMlrhvOUxLYzQfuVakQ4Xh7jKh07FHAXXsmeRfeDPIuHT0TGQ4vyQkN",
+	"F8/SseGp39XgcDlnQ3S4fCbDw5Nf1Phw+avhJy1CPP0yJUScE6teqzItJXAiwizn9DIPsBdifQtCLDkd",
+	"0BBMDuqHOZrc9EjOzRxPDlOj9zZDOQOU3CtXZGlRvZ5YH0XBDBZChExqwRGIR08n9VcKa6xRUYDu1ep9",
+	"771smUX+Ln7fJ3WXqP4R0G9SAjcPDCXARKgE6+ypb9vxkD9lYFk8olRIJ9zCaPkzqi7iELHNzkWbn0Ck",
+	"ZlcIcstPJhW4wn0CipuaaBWC9lVmU6aag3LsQkY52hWFJIo4CpoSVrvFsrJ51bHLVbF+zB44B9lrRwiM",
+	"dIXYvpGuDhGcxzHWyog8ohydJyHpjGKCbSJKl1HKsxfc93bkaJEo0yVFy0atxkQ0Ko4iexbgoTtngpI/",
+	"JQFQ4JZd6nOA3x0ttJTf59d9e55nd0+aOCS8ep3No8R8+EyYpz0btdqaFepFLdL+B6VwNpngYM4RiJKF",
+	"o3IYdmckt8qXnuKtomOXpORc2613++1Gv95ikjP3wiotoFZyLSmuLNy2/ZI9ardbdntYadXsVqXVa3Uq",
+	"w2GvVxlu28N629ruDrs16d3VR9Sk9ZLM+ZZt6s1deKX6VgMaT6nG/69i+B/xf8mESbfeIr1Oq2Jv41ql",
+	"1e12KsN6p1mxurXtZrduNXu4XWJxUaX2dnO7lUKt6JdIp0O2a+1OZVQb2pUWsZqV7faoW2lsj0btYaNh",
+	"D1sjDdyiX2pZw9aobm1Xmtsdu9Kq1+wKttp2ZYQbzcbQbuDRsKcCZfRL9e1mo9YbWZV6o9uttLZ7nQrG",
+	"3VGl27BHlr09qjWHdQXFvl/aqdWrdQXNvl/aSbIR+6VWt1av1dvdWq+T4ORDfcC0HbTUa2Tx8vulUl7N",
+	"NcqhpOlE+OQOtdapHZxCKUuViS7e0uxtecXf0thlpVJ5yRHgJbxru/V6v9Xo17p/VmvrR4C3aCibsa0d",
+	"gZrVwzXSIJXWqEYqLavZq2zj5naljdt2E/dG9VFdPwJJAXJ9RBV4rFRSzoOcZGYKKhJB6muamYY3lS+q",
+	"V+o9w3BnP14cj6omyVLftho93O1Wmm1rVGm1m43KsFvDFbvVaxJMOvbQ6qoHrZ05aHUb26NOy6qMmi1c",
+	"adF597Zxp9Ik3WF3SFqjRquZOmj1Bh72er1GpbfdbVdao2GngntWrbLdrrXq3ZpVbzVSB61rN0d1q92o",
+	"dDBdPVIbVnq43azUhp1h3a5ZbVyvmw9SN7EYKg7oJMUYsC4PTW3AtsicTMt8udm6lNA5W42W2FWkFSxc",
+	"Dv5XFq7sDBremGCbBHAJ/ecKL9hXYeVUTZPlza9qbWGeLXbpmW9NfjlevY5tURQQujSXd3nbD4aObROP",
+	"9Wgt73HHj96GlELo0F7e4WeQeHjHj3Z42iHtWF9hblRU2PX925CdDJ1Wepvt4N35lPxcyUE+LJfaqxDw",
+	"Fk+HZAH40GuFeapxW7AhJYeG6sapaovDuWp6+Ewtcxofp8qcrmHYpmcIGMcvSpqF6H06I81odNUSiZdm",
+	"09GutN2CuQ7SPvwRGrz7zr1dpI000Oy6V66Afe/KFebG5nZHsDeVEdX1uMgMKB4hcUdliDMFX4LUAkIU",
+	"4jnUvAaUYEdiv5SR59/38nRdVjEZBOYBz24FpYVqGjJbjc1rjEMuNyu1QITMy6He4DeGzCDDHzUxuIre",
+	"U8y5DIwXOabGDMzpvseMbYmDfyB1Pm6wpb8JS2YV3fMnBChP3JDFJEEQvwysHZLogPDoC2aoo0uhJM/1",
+	"mR8IJ+Apvr8vTHsDlpI4QB9mzHoDbtpBHyIZhJoEI7AsoEshVRn6EkMJbN22zzQPKlZbJPC0PE6OneOH",
+	"hCfqyQ+xfa2TrLeiyzJVpmcPpNaNbgliM3VomRmYWQEHrLgEjrI5wT5y4bBGYF2k1/YAQCjV5DQ+CS3t",
+	"lM7lvVSCYqriDIcKG5KRz7ZMsgWBcrBQ0nyAbGI5NuA/oK2U0SDfOvBvj/94uco0/h3VHcO0XxGxqiBW",
+	"80Obb6xkET/sGMImhAMNh8p3+dlhpmWmKMJieITYENIVkDSdhPtimf3oypVEu874ndjBp1MT25oeDXAH",
+	"A+K/PJUclw0lPtsyh+cRPEDspaTTfU/uYe7boGqz65ZlRXZ4nhy5rUEqL35wuSzSp3Ga2wgtXI9LpC8b",
+	"44cEWf6EbteQmSR29GT1YUDwPs+MpnpvgC0G1kZ7hUpNIoZVBbZ11bmE4AuZIBOQa8raydM4YdPgFhVu",
+	"kmFkMGr4lADfGQVfABpo6hFloSoWSyiqRWDXRdBD5ZeqtiSHY7FkzNcKQU48gzlTMV3kw5og8GScFlO5",
+	"RDJ8ks/OYqmMMCmH5eSdvBK/8rIEhG/VdyRAJecdWc+911/AADMO32ehJLADV1waNXGETlPeagqEvWAD",
+	"xhXjuPjfpyUrxX9YfBx/DhLdayrdLT5BSwMB0OJZ/IWQF18vPlk8jY+qJWWqEiShcOVvK8ChCkEkoqM6",
+	"yfho8Rs6m/8OUudLQK08lTOGGuEv4hOIgHq9eEJnTn9+yStDs0riEFn3FEK7ni+exceLp1UU/zP7+MXT",
+	"+GTxFKLvfovi58gMkLl4ZnrVafyn+BQtni0+gl5fxC9EpHMhUVQ8mzdzIM6irzKgFIO6CnIHSNYSK+XN",
+	"K5280y2OBbWq4gnxYXc5c/gBqpJvY8edBWRlJRIWOV+TNCy1BouTRMsJ+YJV2z/lpdcpH4GsjS/jr+PT",
+	"+IskwlJTOddRIz9Q/qIs5JCpki4xoXmyqmxhWhnmdwAILJdCLqlV0a2sA43qkixPZY9EPB9l6gKWwxBb",
+	"+2XuB+eCbyp4fQ87Ho/8YhK9HofKRVOGlp8pFHblCtrhQe1URzPgLQ2k1MfqHDHfzuAtoMU7rr3rTMjA",
+	"UBAORDghWyd+IJDcBsxJtuWPRmg4v+9JpxDaKS5JmeS5ifh8hlgK+C4PuZJ85coOpQl8m6FojBPyyv9U",
+	"buV+Zy3ISCjJuprA/U99JbqEl/Rl3iV0z4cAOSbZyml7QtzmqxaQKag10v/lh4TNlGsxIgZTnbc6Ox6B",
+	"xL5ciPTkEURcDbIgWgP5ojl9zS4IheyDhTexigZ34UsMrtB9MpWFyHirG77N9NCOJBC4KJVSZCaZGkiu",
+	"C9VJ7FpukH3SRL004FI/fD8jlq/lNmNRyrrPzCYsPlcVv5Kv5vH78J1pb4XAmsagjYls2+w4VNr4ND6C",
+	"6/04fr14SoWd4/jL+Iv4iIoMpbL2ws4atypjQ9JIarpS51zLlQegjJyRPBaRT3co1YCrm3BMylqVGqlu",
+	"6RPQHTn0kyEJSJHN/q4oGvZ08RQkptfw/0fpQmF9Ou9a6QxEzLOi30go5/kHlMcx08ebl03ETBUp40yi",
+	"yQpmceXo7QiB8kehBuifL9Ww52mhYCv+Z7lljwot4kvElaTELKTukGhJCWCzOJIXzKGWC+4L0H64gaMx",
+	"mSN6FUngcvRO4Ow5HrzDc+c849yfzvUEf5fghyS87+WHbvGIGY7ZxFNKweyt5aklhk4FO1uLuT7APBBG",
+	"T73k9mGW8z1AH4IMkQkXBb5GwqzxWB59YT9W504vfDsgB8iJ+onMoElqDOGb21llVV9m79XveyrlUOXM",
+	"Fq2vi7A4dIs91XeVaCYgAfj8qGAEEDTMrTsQUpIWrj0mrg0lDFNiJU+vo4vRl/4FfyRpPgLnWqh8kqxj",
+	"TN9/0w1JVURpvYv3WFj3TrjPBFael+KRR9FAOCFFEmlZGkZgJ4wcl97/VAylIqyjhDxV0U3QGqRkDBZD",
+	"37Oo7OaGPg+09sgBlZlY3LvYtQYZxXXCJIogzAoo+ul6x3Pn6ePlrJ6g7NAxfjUjYIrg8dccwiq5qdbL",
+	"Yj6kav7ySZJQFK8m4TUukHI7FP9ccDFwgJu8uUrkhGS2K+UdZ4DE1RTkNuRpinzkVDby8s87ACcM7Hfm",
+	"IaMLAqcgYIBveR9De3Ac7eRztNTcdJ6ZnlBaW38piuZKcOA6JLgGsjV3rQzEHAdFH8EgwDf3CUtk8tvO",
+	"xGHWpSUNb8DR5jL7ucRKBnasiZR3UhI734e/eF+krFNmQS/NKU8pVoV+zu/UeDnBgLh/CZCvM4NnwuY2",
+	"HQ0nq3muGhi2sfA5PVwoadgzNLypfHWvUm8YhlOrf1h6HJrIOykdrht6l4JoWCPeThTI2FurI59p/Gl8",
+	"Gr+KT+KX8L8A+Eeltr8pqTUw9tZatyVD/750mBuip5eYsJTQPDHov4CFjAmZn5QUhKIEsycVlZeOTUqd",
+	"opU1KcnoAaXFoErpOC1JiuIb16Rkttu3Zue9EAXlLsF2vnqya04QRVtsHy6egZOGB+6Ykoi+QvE3qiEj",
+	"PlI1FkU9SesrV4fzCtvPVz9g/z1cSYXJ0WB4iImTKeoCcRmDn9zcRcrLB5CcyIBaFBQ/BlpCdZ5q1hSn",
+	"mt9ch7njTQa4KrrpgQ3pQEkbxMglEZWpAJXBdvaogjCoN6524dof1Bv/sfF2Fy51XRrdI4kwen0ui+4V",
+	"yqQquS5JgqxQ3KYswPzYZAGLgV26GZ4DoscUR+OEy8hyJkluPfMuJ5winfOvw3GoyL9/ef/+o1rt/StZ",
+	"6N/DPPGh+By845EkAPhb4AkrGFiSksTnN698C7zkHU85pSwELtl7q7GTxScyApBv1cWzVfnJBxrMzYaY",
+	"CcNRLeQg52EVhcd9bdu47v//8Zh8f44Jq4m88iE545G4Grp+VGwoZP5HWRBYngsemwLWIQlsxsMLkzKc",
+	"AeCoqx2zcB9gMc+F3uO2nDGm7wxD5oe777FIrpwQXYjSPHAgZJQrctJbGYogU4hhDeUNDEF29C3M2wGp",
+	"YgK/i6nbaGtIXP9ApKjtMpy8K1cErgVgYQw0AmtZzrvzKeFpgym7JeUmb6X7vWXop5oty2rm78Cdzqp7",
+	"fLD73kDGuAxkvvRAvEnkGW75rAz6YG+mPoJel8sJpgJY2wZvJXjVVTXHUrUPQ66ljGmSW5pV/6Icb2sA",
+	"uhAdHjMkEDoBl+xhFxEvYqBCv1s8riKq6yz+Oj69zND5SfCQQNIBkMEVhPNwEACqiY8SLLeJGt3I3u1x",
+	"PMo5HS09iOLcvCbMg+IbtKnR3THx4Qn2ULtG+XwW8I/Ol24YNmeVEOD6FicpIPc9Jgoy17eesa+RWCSK",
+	"h8xT64cZ5eiS6tm/xlAt9ap/2HXlmAR84HQjKdYjtOX5B5cpJQfMYDRAW/UWqw0LNjK6ZhFUD0TidwxI",
+	"MVW0I3ztKV8/A93g9BajOp7lzlis7zVxdJhDgIHm4QgAL0Rz2IZYQn5QynJPAcPaq6LbULIB+FRfrdLC",
+	"acTu3UsrgPuVmeE5geSVngfAAGXjiah2wRvKErCc0ySFBShAXbjpn0XX/h9XrqCBBNUb8BOiF9AT0bwJ",
+	"dCfCVHTo64eLx5srMQt+wL0O+MArZwIJscdTfe97WigBo2myi8oy8lhJOWCcEjLo4cA5HovPyYZ5hHyz",
+	"GzGGwyp6J9Gx1F4wKkMjve/xF+lw4jz9gslXnh/1WfiujCd3QWW4JAJnAJvdCdXICnY8GTCIR2ApOKjy",
+	"/87iT5gcxzCQ3MRDxtaTexBYXH/qghBXDdBE8k+OJVKEal2FFPX7nsSE4JwpAjxDFvXkzSUj4HOAXxkh",
+	"MnE9N6CsFKAX/OzWuwlj1iOxJyK/gkMMsAUHMjqhIpvicD8XBOGaFpYOixFGDoSxQoALP4oQqgSXNosg",
+	"/7fHfxyU73sMZODfHv+RgxFcXuqAuQciyzklYbMVnsGQamBQ/2PxLD6JXyCB3Yzu8qtCuSRSF52A8DTZ",
+	"4l0JqWkwxpvBExWNmP6ZKoazU3kbV0bvf7B9WFH/bK3zZ71xaFKqC2gksCUVZEkFTlISTcWVjI8uVxPE",
+	"qDS3ECkxEI8v4p0lbq2BkOpB+X5SE+5fiFbbiv+W1yNfPIEytqxK+aBRa3Qq9XqlWRuUBRCJrMQNt6Xn",
+	"eHucK0ucWC65YU+CYZkqcYi67ug9yL8BPvVnA14umHekEuF/bFwfVNEOv/ibnQ6/5cYE21UJrEElM88/",
+	"WMuNVmz5WUo+FriYol/8TXwqKahgZnCZg6Ue6bQSTTw/0r9HCjlwoZ/JzXbOT5SVRrD9S2yBtsWVMRGt",
+	"ySDntuLP4ldqgOvit0q8CD947jxzI/K4hkAIQCwWgQq58FIpMY2xnfvRUivQPpwHbsJn5hc8qXcKq7EY",
+	"KLJDrz24miJdNS26g8XNk/cN/PI3fwDPrUiV+ypaLD4rX8mnomcn90YAV6nx3e1aIfWWFLM5fKPuVy7M",
+	"6l7Um4noKpNERW6M4jrVsPCVCL9/RfFzLUuEZTzkmAlFcsixOAEFcJmmbJZUGeAswv2qLsgUWr3iQDuj",
+	"c9Lot85gnAtnNt/O6bXYUTSt7GmBg6JKwTnrw978XSOMWiSsvgb+TG3UttpWm1TaLatXaY2Gvcr2qEcq",
+	"TdwZdkd1u4EBfIO2rbfajW6r3RZVoWqy8tLZnLp/jI/jV4vfqtUs+qWbs8Cfkqs/80PLPygdXmC+lEQN",
+	"F7EHNauboHO06P9sp3A66gJTup/AcIuv+QO8/iOkuJWP4+cQtWxCiEnXUxK1kTJli0rx7+Pj+EtETz7/",
+	"9hNpC/3KlOi1SrhD1tl9WHy0ZBxDrZUJnTgsl0YBSYWPvB0Qfj39eI6Kz1H9zZ4jmb/2wzoA7LPW2vnJ",
+	"9j5c5V5ZObxD1t8pjOyQut33NqLjh++WSphYqkzSeashKb4q5n9ibioGH3rVdR6SXI/UDodwaNRqVEFx",
+	"fW9PhAlPA98iIVNaNCgDiGLG4b7ECBQGPVH33+h0ve08JB4Jw9K5RWPxQVquSzDztLtBnkt/f520lJ8C",
+	"zUxnjb9jw2fsjexepb4Ck3pT0Ul8oTkJxVZi20ffSyDRr7SZWES4uiskXIiIOoeiAp4l3RBh5E+njrdX",
+	"RTvI9bGNhtilzwPwBIYJTruwTXvGjUYPobOZnSY/N51WxR5c5Ha7RzxbfvH3cdOtyDLv+LBg86W7VO4W",
+	"ZqMRpMnbsGAaz92pTJFOfEMJjxNVobnv3PFETd0xmTOQ/zGxQMWTSMYQegJ1qqUplpfA5xhVaM8nIRoC",
+	"2JGIW0FbIj+mnKDRQ8pnGQ2i+ZTw9IwEkQhUShHxJuvOJ+XoLzPfFFTv5kHVSgmoMk+/Ia4sFMLdDJdC",
+	"lqkapQCIyvc9OgENv+iAt+G+tCrPcxXjMJrBYZXeGjafAcASCTfsQJYMH1y50leTkc5YQB7tcrqEvlKe",
+	"r11roq2QQEZtFMwrkIE9uAxFkynR86Gk6YdDZeV86GyIWQp93xP3JU8m4JZEkShtwvjCkAwSOeAS4baD",
+	"MXGngjq8ZjrQBkoIMj+PTaZQ+NoT2eEcDBjQkgEBLanfIHwpbM/6o1G1EAY8H08YPiAak+C+h6VXKxct",
+	"PGRxHsN54phLjQxmRFN9kL6aLZVGE6fUHI2upepfRMqOZ+s5SEzOSTyCAo6sho2N/EBkXA/9aMwI5ZVR",
+	"6MCdpDlTnNGIJ73vCl8e3WxjqPbg2QJCaey7JM/fdhcY0gpxpVoAhK8Wncx4z67J/HeH00Is2h2fMaJf",
+	"k8CXVcWUSNPVlMLvu8ft/GZYeY0YcYcmcFtgY9AKlGBnHv/QnNfCj7mI4c3gxsC+5saYNwn/o1xGdKsw",
+	"RFnJsaUJ32wqAimopVQH+wuqF2Ie7Jj70SqGkPhuygF+0JBCGULXiwit4gyppG5JUgvEUYXKfAhOZmaP",
+	"kPR1psvJq2MoxK9FxORX7FMoQRjmXnyc+aL2kq1jqtegfFpb2UX809YBP6IM97ZjRmjYTTDDmLjnBEx4",
+	"+aGbUG5PZ99P4wmEzuIIu/7eTId9A+uJMIqcLj5iGV1I/nQSv1ItJIyj842U6BtqvcFfvE9vDog3zL2l",
+	"x76IWYN2oYzjmAnYZlbX6SqYA/nLTQMluUH+gaflB+XnNEtnsQxMzvpPryc5+xsreQfiP5N1mBffiZTp",
+	"aOAJpvgMaf7aWjwptHepH8ksWtnhtPrcYI1iIpKy7CngB3VUtgsMk/QDKsaBNB3MvFDV5pTuXNU8fP/w",
+	"/w8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

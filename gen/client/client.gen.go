@@ -432,6 +432,105 @@ func (e RuleEntryType) Valid() bool {
 	}
 }
 
+// Defines values for SlotRestriction.
+const (
+	SlotRestrictionAdults          SlotRestriction = "adults"
+	SlotRestrictionChildren        SlotRestriction = "children"
+	SlotRestrictionDisabled        SlotRestriction = "disabled"
+	SlotRestrictionHealthyChildren SlotRestriction = "healthy_children"
+	SlotRestrictionInfants         SlotRestriction = "infants"
+	SlotRestrictionNone            SlotRestriction = "none"
+	SlotRestrictionPregnant        SlotRestriction = "pregnant"
+)
+
+// Valid indicates whether the value is a known member of the SlotRestriction enum.
+func (e SlotRestriction) Valid() bool {
+	switch e {
+	case SlotRestrictionAdults:
+		return true
+	case SlotRestrictionChildren:
+		return true
+	case SlotRestrictionDisabled:
+		return true
+	case SlotRestrictionHealthyChildren:
+		return true
+	case SlotRestrictionInfants:
+		return true
+	case SlotRestrictionNone:
+		return true
+	case SlotRestrictionPregnant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotStatus.
+const (
+	SlotStatusAvailable    SlotStatus = "Available"
+	SlotStatusBooked       SlotStatus = "Booked"
+	SlotStatusExpired      SlotStatus = "Expired"
+	SlotStatusUnauthorized SlotStatus = "Unauthorized"
+	SlotStatusUnavailable  SlotStatus = "Unavailable"
+)
+
+// Valid indicates whether the value is a known member of the SlotStatus enum.
+func (e SlotStatus) Valid() bool {
+	switch e {
+	case SlotStatusAvailable:
+		return true
+	case SlotStatusBooked:
+		return true
+	case SlotStatusExpired:
+		return true
+	case SlotStatusUnauthorized:
+		return true
+	case SlotStatusUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotPageDirectionType.
+const (
+	SlotPageDirectionTypeConsult    SlotPageDirectionType = "Consult"
+	SlotPageDirectionTypeLaboratory SlotPageDirectionType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the SlotPageDirectionType enum.
+func (e SlotPageDirectionType) Valid() bool {
+	switch e {
+	case SlotPageDirectionTypeConsult:
+		return true
+	case SlotPageDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotResourceKind.
+const (
+	SlotResourceKindDoctor    SlotResourceKind = "doctor"
+	SlotResourceKindEquipment SlotResourceKind = "equipment"
+	SlotResourceKindRoom      SlotResourceKind = "room"
+)
+
+// Valid indicates whether the value is a known member of the SlotResourceKind enum.
+func (e SlotResourceKind) Valid() bool {
+	switch e {
+	case SlotResourceKindDoctor:
+		return true
+	case SlotResourceKindEquipment:
+		return true
+	case SlotResourceKindRoom:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDirectionsParamsType.
 const (
 	ListDirectionsParamsTypeConsult    ListDirectionsParamsType = "Consult"
@@ -872,6 +971,120 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
+// Slot A cell of a schedule (ячейка расписания).
+type Slot struct {
+	// ID Its number in the institution, for `SlotId`, which takes numbers up to 9007199254740991; book others by `guid`.
+	ID int64 `json:"id"`
+
+	// GUID Its guid, for `SlotGuid`.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Start When the visit would begin.
+	Start time.Time `json:"start"`
+
+	// End When it would end: the end of the last of `difficulty` cells.
+	End time.Time `json:"end"`
+
+	// Lpu The institution.
+	Lpu SlotLpu `json:"lpu"`
+
+	// Resource Whom or what to visit.
+	Resource SlotResource `json:"resource"`
+
+	// Capacity How many visits the cell can take at once.
+	Capacity int32 `json:"capacity"`
+
+	// Left How many of these are left; of several cells in the fullest.
+	Left int32 `json:"left"`
+
+	// Restriction Whom the cell is kept for.
+	Restriction SlotRestriction `json:"restriction"`
+
+	// RestrictionText The same in words, in Russian.
+	RestrictionText string `json:"restrictionText"`
+
+	// Status `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
+	Status SlotStatus `json:"status"`
+
+	// Rule The rule that booking it would answer; `null` where it can be booked.
+	Rule *Rule `json:"rule"`
+
+	// Message The rule's message to the patient, in Russian.
+	Message *string `json:"message"`
+}
+
+// SlotRestriction Whom the cell is kept for.
+type SlotRestriction string
+
+// SlotStatus `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
+type SlotStatus string
+
+// SlotLpu An institution (ЛПУ).
+type SlotLpu struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// TimeZone Its time zone, an IANA name.
+	TimeZone string `json:"timeZone"`
+}
+
+// SlotPage A page of the cells for a referral, in order of their start (Свободные ячейки для направления).
+type SlotPage struct {
+	// DirectionGUID The referral.
+	DirectionGUID openapi_types.UUID `json:"directionGuid"`
+
+	// DirectionType Its type (Тип направления).
+	DirectionType SlotPageDirectionType `json:"directionType"`
+
+	// HolderLpuGUID The institution that holds it; book with it as `LpuFromGuid`.
+	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+
+	// BlockedBy What booking would answer for every cell; `null` where there may be some to book.
+	BlockedBy *SlotRefusal `json:"blockedBy"`
+
+	// Items The cells.
+	Items []Slot `json:"items"`
+
+	// Next The `cursor` of the next page; `null` where this is the last.
+	Next *string `json:"next"`
+
+	// NextAvailable Where none of the items can be booked and no page follows: when the first cell after the period begins that can be, within 90 days; `null` where there is none.
+	NextAvailable *time.Time `json:"nextAvailable"`
+}
+
+// SlotPageDirectionType Its type (Тип направления).
+type SlotPageDirectionType string
+
+// SlotRefusal A rule that stands in the way.
+type SlotRefusal struct {
+	// Rule Its name.
+	Rule Rule `json:"rule"`
+
+	// Message What to tell the patient, in Russian.
+	Message string `json:"message"`
+}
+
+// SlotResource A doctor, a cabinet or a piece of equipment (ресурс).
+type SlotResource struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Kind What it is.
+	Kind SlotResourceKind `json:"kind"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// SpecialityCode The code of its speciality (код специальности).
+	SpecialityCode string `json:"specialityCode"`
+}
+
+// SlotResourceKind What it is.
+type SlotResourceKind string
+
 // Speciality A medical speciality (специальность).
 type Speciality struct {
 	// Code Its code.
@@ -982,6 +1195,33 @@ type ListDirectionsParams struct {
 
 // ListDirectionsParamsType defines parameters for ListDirections.
 type ListDirectionsParamsType string
+
+// ListDirectionSlotsParams defines parameters for ListDirectionSlots.
+type ListDirectionSlotsParams struct {
+	// LpuGUID Only this institution (Гуид ЛПУ). Required where the referral names none.
+	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+
+	// ResourceGUID Only this doctor, cabinet or equipment (Гуид ресурса). One that the institutions do not have has no cells.
+	ResourceGUID *openapi_types.UUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
+
+	// DateFrom From when (Дата с): a date (`2026-11-30`, from that day's beginning) or a date-time, with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Without it, now.
+	DateFrom *string `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Until when (Дата по): a date, which is included, or a date-time, which is not. Without it, 14 days after `dateFrom`.
+	DateTo *string `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+
+	// Difficulty How many adjacent cells the visit takes (Сложность приема). Only cells are listed that are followed by as many as can be had.
+	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
+
+	// Explain Also list the cells that cannot be booked, each with its rule.
+	Explain *bool `form:"explain,omitempty" json:"explain,omitempty"`
+
+	// Limit How many cells to answer at most.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before; without it, the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
 
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
@@ -1255,6 +1495,37 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
 	GetDirection(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDirectionSlots Free cells for a referral (Свободные ячейки для направления)
+	//
+	// The cells that the token's patient can book with this referral, through the token's client application, now, in order of their start. Each has passed the
+	// rules of `POST /appointments`: it will be booked, unless somebody is faster or a card has to be made that cannot be (below).
+	//
+	// **To book** a cell send `directionGuid`, `directionType` and `holderLpuGuid` as `DirectionGuid`, `DirectionType` and `LpuFromGuid`, the cell's `lpu.guid` as
+	// `LpuToGuid` and its `id` as `SlotId` (or its `guid` as `SlotGuid`), with the same `Difficulty`.
+	//
+	// **Which institutions.** Where the referral names one (`lpuTo`), all of its legal entity (юр. лицо) may serve it, and `lpuGuid` narrows to one of them. Where it
+	// names none, any may, and `lpuGuid` is required; also where the legal entity has more than 50. An institution that may not serve the referral, or that there
+	// is not, is `field_invalid`.
+	//
+	// **Which resources.** Those of the referral's speciality; for an examination all.
+	//
+	// **When.** From `dateFrom` (now) to `dateTo` (14 days later), at most 14 days a call. A day is the institution's own, and `dateTo` includes it; a cell that begins at a
+	// `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
+	// first that can, up to 90 days after the period.
+	//
+	// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
+	// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
+	// closed to the patient and another not: then only the latter's cells are listed.
+	//
+	// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
+	// `resourceGuid` it tells of any resource, also of another speciality.
+	//
+	// **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
+	// `mkab_…_empty`).
+	//
+	// Corresponds with GET /directions/{directionGuid}/slots (the `ListDirectionSlots` operationId).
+	ListDirectionSlots(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetLiveness The process runs
 	//
@@ -1553,6 +1824,47 @@ func (c *Client) GetDirectionByNumber(ctx context.Context, number string, reqEdi
 // Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
 func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDirectionRequest(c.Server, directionGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDirectionSlots Free cells for a referral (Свободные ячейки для направления)
+//
+// The cells that the token's patient can book with this referral, through the token's client application, now, in order of their start. Each has passed the
+// rules of `POST /appointments`: it will be booked, unless somebody is faster or a card has to be made that cannot be (below).
+//
+// **To book** a cell send `directionGuid`, `directionType` and `holderLpuGuid` as `DirectionGuid`, `DirectionType` and `LpuFromGuid`, the cell's `lpu.guid` as
+// `LpuToGuid` and its `id` as `SlotId` (or its `guid` as `SlotGuid`), with the same `Difficulty`.
+//
+// **Which institutions.** Where the referral names one (`lpuTo`), all of its legal entity (юр. лицо) may serve it, and `lpuGuid` narrows to one of them. Where it
+// names none, any may, and `lpuGuid` is required; also where the legal entity has more than 50. An institution that may not serve the referral, or that there
+// is not, is `field_invalid`.
+//
+// **Which resources.** Those of the referral's speciality; for an examination all.
+//
+// **When.** From `dateFrom` (now) to `dateTo` (14 days later), at most 14 days a call. A day is the institution's own, and `dateTo` includes it; a cell that begins at a
+// `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
+// first that can, up to 90 days after the period.
+//
+// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
+// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
+// closed to the patient and another not: then only the latter's cells are listed.
+//
+// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
+// `resourceGuid` it tells of any resource, also of another speciality.
+//
+// **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
+// `mkab_…_empty`).
+//
+// Corresponds with GET /directions/{directionGuid}/slots (the `ListDirectionSlots` operationId).
+func (c *Client) ListDirectionSlots(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDirectionSlotsRequest(c.Server, directionGUID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1934,6 +2246,151 @@ func NewGetDirectionRequest(server string, directionGUID DirectionGUID) (*http.R
 	return req, nil
 }
 
+// NewListDirectionSlotsRequest constructs an http.Request for the ListDirectionSlots method
+func NewListDirectionSlotsRequest(server string, directionGUID DirectionGUID, params *ListDirectionSlotsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directionGuid", directionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directions/%s/slots", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.LpuGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lpuGuid", *params.LpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ResourceGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resourceGuid", *params.ResourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DateFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateFrom", *params.DateFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DateTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateTo", *params.DateTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Difficulty != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "difficulty", *params.Difficulty, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Explain != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "explain", *params.Explain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetLivenessRequest constructs an http.Request for the GetLiveness method
 func NewGetLivenessRequest(server string) (*http.Request, error) {
 	var err error
@@ -2275,6 +2732,39 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
 	GetDirectionWithResponse(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*GetDirectionResponse, error)
+
+	// ListDirectionSlotsWithResponse Free cells for a referral (Свободные ячейки для направления)
+	//
+	// The cells that the token's patient can book with this referral, through the token's client application, now, in order of their start. Each has passed the
+	// rules of `POST /appointments`: it will be booked, unless somebody is faster or a card has to be made that cannot be (below).
+	//
+	// **To book** a cell send `directionGuid`, `directionType` and `holderLpuGuid` as `DirectionGuid`, `DirectionType` and `LpuFromGuid`, the cell's `lpu.guid` as
+	// `LpuToGuid` and its `id` as `SlotId` (or its `guid` as `SlotGuid`), with the same `Difficulty`.
+	//
+	// **Which institutions.** Where the referral names one (`lpuTo`), all of its legal entity (юр. лицо) may serve it, and `lpuGuid` narrows to one of them. Where it
+	// names none, any may, and `lpuGuid` is required; also where the legal entity has more than 50. An institution that may not serve the referral, or that there
+	// is not, is `field_invalid`.
+	//
+	// **Which resources.** Those of the referral's speciality; for an examination all.
+	//
+	// **When.** From `dateFrom` (now) to `dateTo` (14 days later), at most 14 days a call. A day is the institution's own, and `dateTo` includes it; a cell that begins at a
+	// `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
+	// first that can, up to 90 days after the period.
+	//
+	// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
+	// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
+	// closed to the patient and another not: then only the latter's cells are listed.
+	//
+	// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
+	// `resourceGuid` it tells of any resource, also of another speciality.
+	//
+	// **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
+	// `mkab_…_empty`).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directions/{directionGuid}/slots (the `ListDirectionSlots` operationId).
+	ListDirectionSlotsWithResponse(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionSlotsParams, reqEditors ...RequestEditorFn) (*ListDirectionSlotsResponse, error)
 
 	// GetLivenessWithResponse The process runs
 	//
@@ -3175,6 +3665,140 @@ func (r GetDirectionResponse) ContentType() string {
 	return ""
 }
 
+// ListDirectionSlotsResponse200Headers the declared response headers of an HTTP 200 response for ListDirectionSlots
+type ListDirectionSlotsResponse200Headers struct {
+	XRequestID string
+}
+
+// ListDirectionSlotsResponse400Headers the declared response headers of an HTTP 400 response for ListDirectionSlots
+type ListDirectionSlotsResponse400Headers struct {
+	XRequestID string
+}
+
+// ListDirectionSlotsResponse403Headers the declared response headers of an HTTP 403 response for ListDirectionSlots
+type ListDirectionSlotsResponse403Headers struct {
+	XRequestID string
+}
+
+// ListDirectionSlotsResponse404Headers the declared response headers of an HTTP 404 response for ListDirectionSlots
+type ListDirectionSlotsResponse404Headers struct {
+	XRequestID string
+}
+
+// ListDirectionSlotsResponse405Headers the declared response headers of an HTTP 405 response for ListDirectionSlots
+type ListDirectionSlotsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListDirectionSlotsResponse500Headers the declared response headers of an HTTP 500 response for ListDirectionSlots
+type ListDirectionSlotsResponse500Headers struct {
+	XRequestID string
+}
+
+// ListDirectionSlotsResponse503Headers the declared response headers of an HTTP 503 response for ListDirectionSlots
+type ListDirectionSlotsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListDirectionSlotsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SlotPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *DirectionAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDirectionSlotsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListDirectionSlotsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListDirectionSlotsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListDirectionSlotsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListDirectionSlotsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListDirectionSlotsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListDirectionSlotsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDirectionSlotsResponse) GetJSON200() *SlotPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListDirectionSlotsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListDirectionSlotsResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListDirectionSlotsResponse) GetJSON404() *DirectionAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListDirectionSlotsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListDirectionSlotsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListDirectionSlotsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDirectionSlotsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDirectionSlotsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDirectionSlotsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDirectionSlotsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetLivenessResponse200Headers the declared response headers of an HTTP 200 response for GetLiveness
 type GetLivenessResponse200Headers struct {
 	XRequestID string
@@ -3720,6 +4344,45 @@ func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, dire
 		return nil, err
 	}
 	return ParseGetDirectionResponse(rsp)
+}
+
+// ListDirectionSlotsWithResponse Free cells for a referral (Свободные ячейки для направления)
+//
+// The cells that the token's patient can book with this referral, through the token's client application, now, in order of their start. Each has passed the
+// rules of `POST /appointments`: it will be booked, unless somebody is faster or a card has to be made that cannot be (below).
+//
+// **To book** a cell send `directionGuid`, `directionType` and `holderLpuGuid` as `DirectionGuid`, `DirectionType` and `LpuFromGuid`, the cell's `lpu.guid` as
+// `LpuToGuid` and its `id` as `SlotId` (or its `guid` as `SlotGuid`), with the same `Difficulty`.
+//
+// **Which institutions.** Where the referral names one (`lpuTo`), all of its legal entity (юр. лицо) may serve it, and `lpuGuid` narrows to one of them. Where it
+// names none, any may, and `lpuGuid` is required; also where the legal entity has more than 50. An institution that may not serve the referral, or that there
+// is not, is `field_invalid`.
+//
+// **Which resources.** Those of the referral's speciality; for an examination all.
+//
+// **When.** From `dateFrom` (now) to `dateTo` (14 days later), at most 14 days a call. A day is the institution's own, and `dateTo` includes it; a cell that begins at a
+// `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
+// first that can, up to 90 days after the period.
+//
+// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
+// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
+// closed to the patient and another not: then only the latter's cells are listed.
+//
+// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
+// `resourceGuid` it tells of any resource, also of another speciality.
+//
+// **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
+// `mkab_…_empty`).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directions/{directionGuid}/slots (the `ListDirectionSlots` operationId).
+func (c *ClientWithResponses) ListDirectionSlotsWithResponse(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionSlotsParams, reqEditors ...RequestEditorFn) (*ListDirectionSlotsResponse, error) {
+	rsp, err := c.ListDirectionSlots(ctx, directionGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDirectionSlotsResponse(rsp)
 }
 
 // GetLivenessWithResponse The process runs
@@ -4756,6 +5419,161 @@ func ParseGetDirectionResponse(rsp *http.Response) (*GetDirectionResponse, error
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetDirectionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDirectionSlotsResponse parses an HTTP response from a ListDirectionSlotsWithResponse call
+func ParseListDirectionSlotsResponse(rsp *http.Response) (*ListDirectionSlotsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDirectionSlotsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SlotPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest DirectionAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDirectionSlotsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListDirectionSlotsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListDirectionSlotsResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListDirectionSlotsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListDirectionSlotsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListDirectionSlotsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListDirectionSlotsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

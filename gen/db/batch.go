@@ -1409,6 +1409,279 @@ func (b *SlotFactsBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const slotFollowers = `-- name: SlotFollowers :batchmany
+SELECT chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, b.reception
+FROM slot chosen
+CROSS JOIN LATERAL (
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+    FROM slot cell
+    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
+    ORDER BY cell.start_at
+    FETCH FIRST ($1) ROWS WITH TIES
+) s
+JOIN busy_type b ON b.code = s.busy_type
+WHERE chosen.lpu_guid = $2 AND chosen.guid = ANY($3::uuid[])
+ORDER BY chosen.guid, s.start_at, s.guid
+`
+
+type SlotFollowersBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotFollowersParams struct {
+	Most    int32
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+type SlotFollowersRow struct {
+	ChosenGuid  uuid.UUID
+	Guid        uuid.UUID
+	StartAt     time.Time
+	EndAt       time.Time
+	Capacity    int32
+	Taken       int32
+	FlagAccess  int32
+	Blocked     bool
+	Restriction SlotRestriction
+	Reception   bool
+}
+
+// What SlotFacts reads after a chosen cell, for several cells of an institution.
+//
+//	SELECT chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, b.reception
+//	FROM slot chosen
+//	CROSS JOIN LATERAL (
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+//	    FROM slot cell
+//	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
+//	    ORDER BY cell.start_at
+//	    FETCH FIRST ($1) ROWS WITH TIES
+//	) s
+//	JOIN busy_type b ON b.code = s.busy_type
+//	WHERE chosen.lpu_guid = $2 AND chosen.guid = ANY($3::uuid[])
+//	ORDER BY chosen.guid, s.start_at, s.guid
+func (q *Queries) SlotFollowers(ctx context.Context, arg []SlotFollowersParams) *SlotFollowersBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Most,
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(slotFollowers, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotFollowersBatchResults{br, len(arg), false}
+}
+
+func (b *SlotFollowersBatchResults) Query(f func(int, []SlotFollowersRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SlotFollowersRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SlotFollowersRow
+				if err := rows.Scan(
+					&i.ChosenGuid,
+					&i.Guid,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.FlagAccess,
+					&i.Blocked,
+					&i.Restriction,
+					&i.Reception,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SlotFollowersBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotSearch = `-- name: SlotSearch :batchmany
+SELECT
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, s.reception,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+FROM resource r
+CROSS JOIN LATERAL (
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, b.reception
+    FROM slot cell
+    JOIN busy_type b ON b.code = cell.busy_type
+    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
+        AND ($3::uuid IS NULL OR cell.start_at > $1 OR cell.guid > $3::uuid)
+        AND ($4::boolean OR b.reception AND NOT cell.blocked AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity
+            AND cell.restriction::text = ANY($6::text[]))
+    -- In the index's order, so that no more is read of a resource than can be answered.
+    ORDER BY cell.start_at
+    FETCH FIRST ($7) ROWS WITH TIES
+) s
+WHERE r.lpu_guid = $8 AND ($4::boolean OR r.active)
+    AND ($9::text IS NULL OR r.speciality_code = $9::text)
+    AND ($10::uuid IS NULL OR r.guid = $10::uuid)
+ORDER BY s.start_at, s.guid
+LIMIT $7
+`
+
+type SlotSearchBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotSearchParams struct {
+	FromAt         time.Time
+	ToAt           time.Time
+	AfterGuid      *uuid.UUID
+	AllOfThem      bool
+	Access         int32
+	Restrictions   []string
+	Most           int32
+	LpuGuid        uuid.UUID
+	SpecialityCode *string
+	ResourceGuid   *uuid.UUID
+}
+
+type SlotSearchRow struct {
+	ID                     int64
+	Guid                   uuid.UUID
+	StartAt                time.Time
+	EndAt                  time.Time
+	Capacity               int32
+	Taken                  int32
+	FlagAccess             int32
+	Blocked                bool
+	Restriction            SlotRestriction
+	Reception              bool
+	ResourceGuid           uuid.UUID
+	ResourceKind           ResourceKind
+	ResourceName           string
+	ResourceSpecialityCode string
+	ResourceActive         bool
+}
+
+// Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
+// begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
+//
+//	SELECT
+//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, s.reception,
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	FROM resource r
+//	CROSS JOIN LATERAL (
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, b.reception
+//	    FROM slot cell
+//	    JOIN busy_type b ON b.code = cell.busy_type
+//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
+//	        AND ($3::uuid IS NULL OR cell.start_at > $1 OR cell.guid > $3::uuid)
+//	        AND ($4::boolean OR b.reception AND NOT cell.blocked AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity
+//	            AND cell.restriction::text = ANY($6::text[]))
+//	    -- In the index's order, so that no more is read of a resource than can be answered.
+//	    ORDER BY cell.start_at
+//	    FETCH FIRST ($7) ROWS WITH TIES
+//	) s
+//	WHERE r.lpu_guid = $8 AND ($4::boolean OR r.active)
+//	    AND ($9::text IS NULL OR r.speciality_code = $9::text)
+//	    AND ($10::uuid IS NULL OR r.guid = $10::uuid)
+//	ORDER BY s.start_at, s.guid
+//	LIMIT $7
+func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotSearchBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.FromAt,
+			a.ToAt,
+			a.AfterGuid,
+			a.AllOfThem,
+			a.Access,
+			a.Restrictions,
+			a.Most,
+			a.LpuGuid,
+			a.SpecialityCode,
+			a.ResourceGuid,
+		}
+		batch.Queue(slotSearch, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotSearchBatchResults{br, len(arg), false}
+}
+
+func (b *SlotSearchBatchResults) Query(f func(int, []SlotSearchRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SlotSearchRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SlotSearchRow
+				if err := rows.Scan(
+					&i.ID,
+					&i.Guid,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.FlagAccess,
+					&i.Blocked,
+					&i.Restriction,
+					&i.Reception,
+					&i.ResourceGuid,
+					&i.ResourceKind,
+					&i.ResourceName,
+					&i.ResourceSpecialityCode,
+					&i.ResourceActive,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SlotSearchBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const specialityClaimFacts = `-- name: SpecialityClaimFacts :batchmany
 SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
 FROM speciality_claim c

@@ -177,3 +177,101 @@ func (q *Queries) DirectionList(ctx context.Context, arg DirectionListParams) ([
 	}
 	return items, nil
 }
+
+const directionTargets = `-- name: DirectionTargets :many
+SELECT
+    original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
+    named.legal_entity_guid AS to_legal_entity_guid,
+    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name, target.time_zone AS target_time_zone
+FROM (
+    SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
+    FROM mkab m
+    JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.guid = $1 AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+    WHERE m.person_guid = $2
+    ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
+    LIMIT 1
+) original
+LEFT JOIN lpu named ON named.guid = original.lpu_to_guid
+LEFT JOIN lpu target ON CASE
+    WHEN $3::uuid IS NULL THEN target.legal_entity_guid = named.legal_entity_guid
+    ELSE target.guid = $3::uuid
+END
+ORDER BY target.guid IS DISTINCT FROM original.lpu_to_guid, target.guid
+LIMIT $4
+`
+
+type DirectionTargetsParams struct {
+	Guid       uuid.UUID
+	PersonGuid uuid.UUID
+	LpuGuid    *uuid.UUID
+	Most       int32
+}
+
+type DirectionTargetsRow struct {
+	HolderGuid            uuid.UUID
+	Type                  DirectionType
+	SpecialityCode        string
+	LpuToGuid             *uuid.UUID
+	ToLegalEntityGuid     *uuid.UUID
+	TargetGuid            *uuid.UUID
+	TargetLegalEntityGuid *uuid.UUID
+	TargetName            *string
+	TargetTimeZone        *string
+}
+
+// The original of a person's referral, wherever it is held, a withdrawn one only where there is no other, with the institutions that may serve it: the one
+// asked for, else those of the legal entity that it leads to. A row for each, and one without where there is none. It starts from the person's cards.
+//
+//	SELECT
+//	    original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
+//	    named.legal_entity_guid AS to_legal_entity_guid,
+//	    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name, target.time_zone AS target_time_zone
+//	FROM (
+//	    SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
+//	    FROM mkab m
+//	    JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.guid = $1 AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+//	    WHERE m.person_guid = $2
+//	    ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
+//	    LIMIT 1
+//	) original
+//	LEFT JOIN lpu named ON named.guid = original.lpu_to_guid
+//	LEFT JOIN lpu target ON CASE
+//	    WHEN $3::uuid IS NULL THEN target.legal_entity_guid = named.legal_entity_guid
+//	    ELSE target.guid = $3::uuid
+//	END
+//	ORDER BY target.guid IS DISTINCT FROM original.lpu_to_guid, target.guid
+//	LIMIT $4
+func (q *Queries) DirectionTargets(ctx context.Context, arg DirectionTargetsParams) ([]DirectionTargetsRow, error) {
+	rows, err := q.db.Query(ctx, directionTargets,
+		arg.Guid,
+		arg.PersonGuid,
+		arg.LpuGuid,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DirectionTargetsRow{}
+	for rows.Next() {
+		var i DirectionTargetsRow
+		if err := rows.Scan(
+			&i.HolderGuid,
+			&i.Type,
+			&i.SpecialityCode,
+			&i.LpuToGuid,
+			&i.ToLegalEntityGuid,
+			&i.TargetGuid,
+			&i.TargetLegalEntityGuid,
+			&i.TargetName,
+			&i.TargetTimeZone,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -13,6 +13,8 @@ import (
 
 // Store is where bookings live. Its methods answer a *Refusal where the database decides a rule.
 type Store interface {
+	SlotFinder
+
 	// Facts reads all that the rules need, in one round trip.
 	Facts(ctx context.Context, patient Patient, request Request, now time.Time) (*Facts, error)
 	// CreateMkab makes the person's card in an institution and links the policy to it, or finds the open one that another booking made meanwhile.

@@ -110,6 +110,9 @@ const (
 	HealthyChildrenOnly Restriction = "healthy_children"
 )
 
+// Restrictions are all of them.
+var Restrictions = []Restriction{Unrestricted, AdultsOnly, ChildrenOnly, InfantsOnly, DisabledOnly, PregnantOnly, HealthyChildrenOnly}
+
 // Resource is a doctor, a cabinet or a piece of equipment (ресурс, DocPrvd).
 type Resource struct {
 	Guid           uuid.UUID

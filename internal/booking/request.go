@@ -93,17 +93,22 @@ var visitDateLayouts = []struct {
 // ParseVisitDate reads a date-time with an offset, a local date-time, or a date. It refuses what is none of these, a day that does not
 // exist, and what lies further ahead of now than VisitDateHorizon in every zone; whether it does in the institution's, a rule tells.
 func ParseVisitDate(text string, now time.Time) (VisitDate, *Refusal) {
+	return ParseDate("Date", text, now)
+}
+
+// ParseDate does the same for a field of another name.
+func ParseDate(field, text string, now time.Time) (VisitDate, *Refusal) {
 	for _, known := range visitDateLayouts {
 		reading, err := time.Parse(known.layout, text)
 		if err != nil {
 			continue
 		}
 		if reading.After(now.Add(VisitDateHorizon + farthestFromUTC)) {
-			return VisitDate{}, InvalidField("Date", tooFarAhead)
+			return VisitDate{}, InvalidField(field, tooFarAhead)
 		}
 		return VisitDate{reading, known.form}, nil
 	}
-	return VisitDate{}, InvalidField("Date", "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)")
+	return VisitDate{}, InvalidField(field, "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)")
 }
 
 // In gives the visit's start and end in the institution's zone. A day lasts until the next one starts; the length of a visit at a

@@ -697,3 +697,27 @@ func TestDirectionsInEveryStatus(t *testing.T) {
 		require.Equal(t, wants, guids, status)
 	}
 }
+
+// Promise: the cells that the README's tour asks for are there, and the first example's is among them.
+func TestFreeCells(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	page, err := service.Slots(t.Context(), booking.Patient{Person: Patient, Client: Client}, booking.SlotSearch{
+		Direction: exampleDirection, Difficulty: 2, Limit: 1000,
+	})
+	require.NoError(t, err)
+	var offered []int64
+	for _, slot := range page.Slots {
+		offered = append(offered, slot.ID)
+	}
+	require.Contains(t, offered, FirstExampleSlotID)
+	for _, referral := range []int64{100000001, 100000002} {
+		page, err := service.Slots(t.Context(), booking.Patient{Person: Patient, Client: Client}, booking.SlotSearch{
+			Direction: numbered("0007", int(referral)), Difficulty: 1, Limit: 3,
+		})
+		require.NoError(t, err)
+		require.Len(t, page.Slots, 3)
+	}
+}

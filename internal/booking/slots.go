@@ -1,0 +1,381 @@
+package booking
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// SlotFinder reads what a search for free cells needs.
+type SlotFinder interface {
+	// Targets finds the original of a person's referral and the institutions that may serve it, at most so many: the one given, else those of the legal
+	// entity that the referral leads to. It answers nil where the person has no such referral.
+	Targets(ctx context.Context, person, direction uuid.UUID, lpu *uuid.UUID, most int) (*Targets, error)
+	// TargetFacts reads, in one snapshot, the facts of a booking in each of the institutions, without a place.
+	TargetFacts(ctx context.Context, patient Patient, request Request, lpus []uuid.UUID, now time.Time) ([]*Facts, error)
+	// ScanSlots reads cells, for each scan in order of their start and guid.
+	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
+}
+
+// Targets are a referral and the institutions that may serve it; the one that it names comes first.
+type Targets struct {
+	Holder         uuid.UUID
+	Type           DirectionType
+	SpecialityCode string
+	LpuTo          *uuid.UUID
+	LegalEntity    *uuid.UUID // of LpuTo
+	Lpus           []TargetLpu
+}
+
+// TargetLpu is an institution that may serve a referral.
+type TargetLpu struct {
+	Guid        uuid.UUID
+	LegalEntity uuid.UUID
+	Name        string
+	Zone        *time.Location
+}
+
+// SlotScan asks for cells of one institution. The store filters only so that fewer rows are read; the rules judge what it gives.
+type SlotScan struct {
+	Lpu        uuid.UUID
+	Speciality *string
+	Resource   *uuid.UUID
+	From, To   time.Time  // they begin from the first and before the second
+	After      *uuid.UUID // of those that begin with From, only the ones with a greater guid
+	Most       int
+	Difficulty int
+
+	All          bool // also those that cannot be booked, whatever the two below say
+	Access       Access
+	Restrictions []Restriction
+}
+
+// FoundSlot is a cell and, where more than one is wanted, cells of the same resource that follow it, in order of time.
+type FoundSlot struct {
+	ID       int64
+	Resource Resource
+	Cells    []Slot
+}
+
+// SlotSearch asks for the cells that can be booked with a referral.
+type SlotSearch struct {
+	Direction  uuid.UUID
+	Lpu        *uuid.UUID
+	Resource   *uuid.UUID
+	From, To   *VisitDate
+	Difficulty int
+	Explain    bool // also the cells that cannot be booked, with the rule that each breaks
+	Limit      int
+	After      *SlotCursor
+}
+
+// SlotCursor is where a page ended.
+type SlotCursor struct {
+	Began time.Time // when the first page was asked for, which the default period counts from
+	Start time.Time
+	Lpu   uuid.UUID
+	Slot  uuid.UUID
+}
+
+// SlotPage is a page of the cells that were found, in order of time.
+type SlotPage struct {
+	Type          DirectionType
+	Holder        uuid.UUID // what to book with as the request's source
+	Slots         []OfferedSlot
+	Next          *SlotCursor
+	NextAvailable *time.Time // where no cell of the page can be booked and no page follows: the first one after the period
+	BlockedBy     *Refusal   // why no cell at all can be booked
+}
+
+// OfferedSlot is a cell that can be booked, or one that cannot.
+type OfferedSlot struct {
+	ID       int64
+	Lpu      TargetLpu
+	Resource Resource
+	Cells    []Slot   // the cells that the visit would take; fewer than wanted where there are no more
+	Refusal  *Refusal // what booking would answer; nil where it would succeed
+}
+
+// Start is when the visit would begin.
+func (o *OfferedSlot) Start() time.Time { return o.Cells[0].Start.In(o.Lpu.Zone) }
+
+// End is when it would end.
+func (o *OfferedSlot) End() time.Time { return o.Cells[len(o.Cells)-1].End.In(o.Lpu.Zone) }
+
+// Capacity is how many visits the cell can take.
+func (o *OfferedSlot) Capacity() int32 { return o.Cells[0].Capacity }
+
+// Left is how many more visits of this kind have a place: as many as in the fullest of the cells.
+func (o *OfferedSlot) Left() int32 {
+	left := int32(math.MaxInt32)
+	for _, cell := range o.Cells {
+		left = min(left, cell.Capacity-cell.Taken)
+	}
+	return left
+}
+
+// The bounds of a search.
+const (
+	mostTargets       = 50
+	searchDays        = 14
+	nextAvailableDays = 90
+	leastScanned      = 32 // cells at a time
+	mostScanned       = 1000
+)
+
+// longestPeriod leaves room for the hour that a change of the clocks adds.
+const longestPeriod = searchDays*24*time.Hour + time.Hour
+
+// Slots finds the cells that the patient can book with a referral of theirs through this client now. What is offered has passed the rules that booking
+// goes by; the master patient index is not asked, so that a card that booking would make counts as made.
+func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch) (*SlotPage, error) {
+	now := s.now()
+	targets, err := s.store.Targets(ctx, patient.Person, search.Direction, search.Lpu, mostTargets+1)
+	if err != nil {
+		return nil, fmt.Errorf("find the referral: %w", err)
+	}
+	if refusal := search.refuseTargets(targets); refusal != nil {
+		return nil, refusal
+	}
+	request := Request{Direction: search.Direction, Type: targets.Type, LpuFrom: targets.Holder, Difficulty: search.Difficulty}
+	lpus := make([]uuid.UUID, len(targets.Lpus))
+	for i, lpu := range targets.Lpus {
+		lpus[i] = lpu.Guid
+	}
+	facts, err := s.store.TargetFacts(ctx, patient, request, lpus, now)
+	if err != nil {
+		return nil, fmt.Errorf("load the facts: %w", err)
+	}
+
+	cursor := search.After
+	if cursor == nil {
+		cursor = &SlotCursor{Began: now}
+	}
+	page := &SlotPage{Type: targets.Type, Holder: targets.Holder}
+	periods := make([]slotPeriod, len(targets.Lpus))
+	possible := false
+	for i, lpu := range targets.Lpus {
+		period := slotPeriod{lpu: lpu, facts: facts[i]}
+		period.from, period.to = search.period(lpu.Zone, cursor.Began)
+		if period.to.Sub(period.from) > longestPeriod {
+			return nil, InvalidField("dateTo", fmt.Sprintf("период должен быть не больше %d дней", searchDays))
+		}
+		possible = possible || period.from.Before(period.to)
+		period.facts.assumeMkab()
+		period.blocked = period.facts.refusesAll()
+		periods[i] = period
+	}
+	if !possible { // a day may be over in one zone and not in another
+		return nil, InvalidField("dateTo", "конец периода должен быть позже его начала")
+	}
+	open := slices.DeleteFunc(slices.Clone(periods), func(p slotPeriod) bool { return p.blocked != nil })
+	if len(open) == 0 {
+		page.BlockedBy = periods[0].blocked
+	}
+
+	scanned := open
+	if search.Explain {
+		scanned = periods
+	}
+	found, err := s.findSlots(ctx, slotScanner{search, targets, scanned, search.After, search.Explain}, search.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > search.Limit {
+		found = found[:search.Limit]
+		last := found[len(found)-1]
+		page.Next = &SlotCursor{Began: cursor.Began, Start: last.Cells[0].Start, Lpu: last.Lpu.Guid, Slot: last.Cells[0].Guid}
+	}
+	page.Slots = found
+
+	if page.Next == nil && !slices.ContainsFunc(found, func(o OfferedSlot) bool { return o.Refusal == nil }) {
+		for i := range open {
+			open[i].from, open[i].to = open[i].to, open[i].to.AddDate(0, 0, nextAvailableDays)
+		}
+		later, err := s.findSlots(ctx, slotScanner{search, targets, open, nil, false}, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(later) > 0 {
+			start := later[0].Start()
+			page.NextAvailable = &start
+		}
+	}
+	return page, nil
+}
+
+// refuseTargets refuses a referral that is not there, and an institution that may not serve it or is not named where it must be.
+func (q *SlotSearch) refuseTargets(targets *Targets) *Refusal {
+	const field = "lpuGuid"
+	switch {
+	case targets == nil:
+		return Refuse(DirectionAbsent)
+	case q.Lpu == nil && targets.LpuTo == nil:
+		return InvalidField(field, "обязательно указание ЛПУ: в направлении оно не указано")
+	case len(targets.Lpus) > mostTargets:
+		return InvalidField(field, fmt.Sprintf("обязательно указание ЛПУ: у юр лица их больше %d", mostTargets))
+	case len(targets.Lpus) == 0:
+		return InvalidField(field, "ЛПУ не найдено")
+	case targets.LegalEntity != nil && targets.Lpus[0].LegalEntity != *targets.LegalEntity:
+		return InvalidField(field, "ЛПУ не принадлежит юр лицу, в которое выдано направление")
+	default:
+		return nil
+	}
+}
+
+// period gives the search's bounds in an institution's zone.
+func (q *SlotSearch) period(zone *time.Location, began time.Time) (from, to time.Time) {
+	from = began.In(zone)
+	if q.From != nil {
+		from, _ = q.From.In(zone)
+	}
+	to = from.AddDate(0, 0, searchDays)
+	if q.To != nil {
+		_, to = q.To.In(zone)
+	}
+	return from, to
+}
+
+// slotPeriod is what is searched of one institution.
+type slotPeriod struct {
+	lpu      TargetLpu
+	facts    *Facts
+	from, to time.Time
+	blocked  *Refusal // what booking answers for every cell there
+}
+
+// slotScanner goes through cells of institutions in order of their start, institution and guid.
+type slotScanner struct {
+	search  SlotSearch
+	targets *Targets
+	periods []slotPeriod
+	after   *SlotCursor
+	hidden  bool // gives also what cannot be booked
+}
+
+// findSlots gives the first so many cells that the scanner comes across.
+func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) ([]OfferedSlot, error) {
+	var offered []OfferedSlot
+	for batch := max(most, leastScanned); ; batch = min(2*batch, mostScanned) {
+		scans, periods := scanner.scans(batch)
+		if len(scans) == 0 {
+			return offered, nil
+		}
+		found, err := s.store.ScanSlots(ctx, scans)
+		if err != nil {
+			return nil, fmt.Errorf("search the cells: %w", err)
+		}
+		var cells []OfferedSlot
+		more := false
+		for i, period := range periods {
+			more = more || len(found[i]) == batch
+			for _, cell := range found[i] {
+				cells = append(cells, period.offer(cell))
+			}
+		}
+		slices.SortFunc(cells, func(a, b OfferedSlot) int {
+			return cmp.Or(a.Cells[0].Start.Compare(b.Cells[0].Start), bytes.Compare(a.Lpu.Guid[:], b.Lpu.Guid[:]), bytes.Compare(a.Cells[0].Guid[:], b.Cells[0].Guid[:]))
+		})
+		if len(cells) > batch { // what follows may lie between cells that were not read
+			cells, more = cells[:batch], true
+		}
+		for _, cell := range cells {
+			if cell.Refusal == nil || scanner.hidden {
+				offered = append(offered, cell)
+			}
+			if len(offered) == most {
+				return offered, nil
+			}
+		}
+		if !more {
+			return offered, nil
+		}
+		last := cells[len(cells)-1]
+		scanner.after = &SlotCursor{Start: last.Cells[0].Start, Lpu: last.Lpu.Guid, Slot: last.Cells[0].Guid}
+	}
+}
+
+// scans are for the next cells; of institutions where the period is over there is none.
+func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
+	for _, period := range s.periods {
+		from := period.from
+		if !s.hidden && from.Before(period.facts.Now) {
+			from = period.facts.Now
+		}
+		var after *uuid.UUID
+		if s.after != nil && !s.after.Start.Before(from) {
+			from = s.after.Start
+			switch bytes.Compare(period.lpu.Guid[:], s.after.Lpu[:]) {
+			case 0:
+				after = &s.after.Slot
+			case -1:
+				from = from.Add(time.Microsecond) // the database's smallest step
+			}
+		}
+		if !from.Before(period.to) {
+			continue
+		}
+		scan := SlotScan{
+			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: period.to, After: after, Most: most, Difficulty: s.search.Difficulty,
+			All: s.hidden, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, period.to),
+		}
+		// Who asks why a certain resource is not offered is told that its speciality is another one.
+		if s.targets.Type == Consult && (s.search.Resource == nil || !s.hidden) {
+			scan.Speciality = &s.targets.SpecialityCode
+		}
+		scans, periods = append(scans, scan), append(periods, period)
+	}
+	return scans, periods
+}
+
+// offer judges a cell by the rules that booking goes by.
+func (p *slotPeriod) offer(found FoundSlot) OfferedSlot {
+	facts := *p.facts
+	facts.Slots, facts.Resource = Adjacent(found.Cells, facts.Request.Difficulty), &found.Resource
+	return OfferedSlot{ID: found.ID, Lpu: p.lpu, Resource: found.Resource, Cells: facts.Slots, Refusal: Check(&facts)}
+}
+
+// assumeMkab takes the card that booking would make for made, and the person for one whose card can be: that is for the master patient index to say.
+func (f *Facts) assumeMkab() {
+	switch {
+	case f.Mkab != nil || !f.Target.CreatesMkab:
+	case f.Target.PolyclinicCodeIsOwn:
+		f.Mkab = &Mkab{}
+	default:
+		f.Person = &Person{Surname: "?", Name: "?", Sex: Female, PolicyNumber: "?"}
+	}
+}
+
+// refusesAll is the refusal of a cell that has nothing against it: what stands in the way of every other one, too.
+func (f *Facts) refusesAll() *Refusal {
+	facts := *f
+	facts.Request.Difficulty = 1
+	facts.Slots = []Slot{{Start: f.Now, End: f.Now, Capacity: 1, Access: math.MaxInt32, Reception: true, Restriction: Unrestricted}}
+	facts.Resource = &Resource{Kind: Doctor, Active: true}
+	if f.Direction != nil {
+		facts.Resource.SpecialityCode = f.Direction.SpecialityCode
+	}
+	return Check(&facts)
+}
+
+// restrictions are those of cells that the patient could take at some moment of a period. Only age changes within it, and only once for each restriction.
+func (f *Facts) restrictions(from, to time.Time) []Restriction {
+	var possible []Restriction
+	for _, restriction := range Restrictions {
+		for _, start := range []time.Time{from, to} {
+			facts := *f
+			facts.Slots = []Slot{{Start: start, End: start, Restriction: restriction}}
+			if firstRefusal(restrictionRules, &facts) == nil {
+				possible = append(possible, restriction)
+				break
+			}
+		}
+	}
+	return possible
+}

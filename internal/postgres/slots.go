@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+)
+
+// Targets implements booking.SlotFinder.
+func (s *Store) Targets(ctx context.Context, person, direction uuid.UUID, lpu *uuid.UUID, most int) (*booking.Targets, error) {
+	return retry(ctx, s.pool.Reset, func() (*booking.Targets, error) {
+		rows, err := db.New(s.pool).DirectionTargets(ctx, db.DirectionTargetsParams{PersonGuid: person, Guid: direction, LpuGuid: lpu, Most: int32(most)})
+		if err != nil || len(rows) == 0 {
+			return nil, err
+		}
+		first := rows[0]
+		targets := &booking.Targets{
+			Holder:         first.HolderGuid,
+			Type:           booking.DirectionType(first.Type),
+			SpecialityCode: first.SpecialityCode,
+			LpuTo:          first.LpuToGuid,
+			LegalEntity:    first.ToLegalEntityGuid,
+		}
+		for _, row := range rows {
+			if row.TargetGuid == nil {
+				continue
+			}
+			zone, err := s.zones.load(*row.TargetTimeZone)
+			if err != nil {
+				return nil, err
+			}
+			targets.Lpus = append(targets.Lpus, booking.TargetLpu{
+				Guid: *row.TargetGuid, LegalEntity: *row.TargetLegalEntityGuid, Name: *row.TargetName, Zone: zone,
+			})
+		}
+		return targets, nil
+	})
+}
+
+// TargetFacts implements booking.SlotFinder. It reads what Facts does, for several institutions.
+func (s *Store) TargetFacts(
+	ctx context.Context, patient booking.Patient, request booking.Request, lpus []uuid.UUID, now time.Time,
+) ([]*booking.Facts, error) {
+	return retry(ctx, s.pool.Reset, func() ([]*booking.Facts, error) { return s.targetFacts(ctx, patient, request, lpus, now) })
+}
+
+func (s *Store) targetFacts(
+	ctx context.Context, patient booking.Patient, request booking.Request, lpus []uuid.UUID, now time.Time,
+) ([]*booking.Facts, error) {
+	load := newPipeline(ctx, s.pool)
+	load.queue("begin isolation level repeatable read read only")
+	queries := db.New(load)
+	taps := []db.TapFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}
+	var (
+		targets []db.LpuFactsParams
+		cards   []db.MkabFactsParams
+	)
+	for _, lpu := range lpus {
+		taps = append(taps, db.TapFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
+		targets = append(targets, db.LpuFactsParams{LpuGuid: lpu, ClientGuid: patient.Client})
+		cards = append(cards, db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
+	}
+	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
+		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
+	})
+	active := queries.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}})
+	tap := queries.TapFacts(ctx, taps)
+	lpu := queries.LpuFacts(ctx, targets)
+	mkab := queries.MkabFacts(ctx, cards)
+	load.queue("commit")
+	defer func() { _ = load.close() }() // after a panic, too
+
+	// What is the same for all is read once, into the first.
+	facts := make([]*booking.Facts, len(lpus))
+	readers := make([]reader, len(lpus))
+	for i := range lpus {
+		facts[i] = &booking.Facts{Now: now, Patient: patient, Request: request}
+		facts[i].Request.LpuTo = lpus[i]
+		readers[i] = reader{zones: &s.zones, facts: facts[i]}
+	}
+	err := load.exec()
+	direction.QueryRow(readers[0].direction)
+	active.Query(readers[0].active)
+	tap.QueryRow(func(i int, openedOn time.Time, err error) {
+		if i > 0 {
+			readers[i-1].tap(i, openedOn, err)
+			return
+		}
+		for n := range readers {
+			readers[n].tap(i, openedOn, err)
+		}
+	})
+	lpu.QueryRow(func(i int, row db.LpuFactsRow, err error) { readers[i].lpu(i, row, err) })
+	mkab.QueryRow(func(i int, row db.MkabFactsRow, err error) { readers[i].mkab(i, row, err) })
+	err = errors.Join(err, load.close())
+	for i := range readers {
+		facts[i].Direction, facts[i].Active = facts[0].Direction, facts[0].Active
+		err = firstOf(err, readers[i].err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return facts, nil
+}
+
+// ScanSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
+func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
+	return retry(ctx, s.pool.Reset, func() ([][]booking.FoundSlot, error) {
+		found, err := s.scanSlots(ctx, scans)
+		if err != nil || scans[0].Difficulty == 1 {
+			return found, err
+		}
+		return found, s.addFollowers(ctx, scans, found)
+	})
+}
+
+func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
+	params := make([]db.SlotSearchParams, len(scans))
+	for i, scan := range scans {
+		restrictions := make([]string, len(scan.Restrictions))
+		for n, restriction := range scan.Restrictions {
+			restrictions[n] = string(restriction)
+		}
+		params[i] = db.SlotSearchParams{
+			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
+			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: restrictions,
+		}
+	}
+	found := make([][]booking.FoundSlot, len(scans))
+	var err error
+	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
+		err = firstOf(err, rowsErr)
+		for _, row := range rows {
+			found[i] = append(found[i], booking.FoundSlot{
+				ID: row.ID,
+				Resource: booking.Resource{
+					Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
+					SpecialityCode: row.ResourceSpecialityCode, Active: row.ResourceActive,
+				},
+				Cells: []booking.Slot{{
+					Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
+					Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
+				}},
+			})
+		}
+	})
+	return found, err
+}
+
+// addFollowers adds to each cell those that Facts would read after it.
+func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, found [][]booking.FoundSlot) error {
+	params := make([]db.SlotFollowersParams, len(scans))
+	cells := make([]map[uuid.UUID]*booking.FoundSlot, len(scans))
+	for i, scan := range scans {
+		cells[i] = make(map[uuid.UUID]*booking.FoundSlot, len(found[i]))
+		guids := make([]uuid.UUID, len(found[i]))
+		for n := range found[i] {
+			guids[n] = found[i][n].Cells[0].Guid
+			cells[i][guids[n]] = &found[i][n]
+		}
+		params[i] = db.SlotFollowersParams{LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*mostOverlapping - 1)}
+	}
+	var err error
+	db.New(s.pool).SlotFollowers(ctx, params).Query(func(i int, rows []db.SlotFollowersRow, rowsErr error) {
+		err = firstOf(err, rowsErr)
+		for _, row := range rows {
+			cell := cells[i][row.ChosenGuid]
+			cell.Cells = append(cell.Cells, booking.Slot{
+				Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
+				Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
+			})
+		}
+	})
+	return err
+}
