@@ -134,3 +134,34 @@ WITH cancelled AS (
 )
 SELECT cancelled.guid, (SELECT count(*) FROM freed) AS freed
 FROM cancelled;
+
+-- name: AppointmentList :many
+-- The appointments of a person over all institutions, the newest start first. The status is that of a moment. Rows of one institution are joined, wherever
+-- it is: the resource, and the referral as it is held there.
+SELECT
+    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
+    a.cancel_reason_code, a.cancel_reason,
+    l.name AS lpu_name, l.time_zone,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code,
+    d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
+    state.status
+FROM appointment a
+JOIN lpu l ON l.guid = a.lpu_guid
+JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+CROSS JOIN LATERAL (
+    SELECT (CASE
+        WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
+        WHEN a.end_at <= sqlc.arg(at)::timestamptz THEN 'Completed'
+        ELSE 'Booked'
+    END)::text AS status
+) state
+WHERE a.person_guid = @person_guid
+    AND (sqlc.narg(guid)::uuid IS NULL OR a.guid = sqlc.narg(guid))
+    AND (sqlc.narg(direction_guid)::uuid IS NULL OR a.direction_guid = sqlc.narg(direction_guid))
+    AND (cardinality(@statuses::text[]) = 0 OR state.status = ANY(@statuses))
+    AND (sqlc.narg(updated_since)::timestamptz IS NULL OR a.updated_at >= sqlc.narg(updated_since))
+    AND (sqlc.narg(after_at)::timestamptz IS NULL
+        OR (a.start_at, a.guid, a.lpu_guid) < (sqlc.narg(after_at), sqlc.narg(after_guid)::uuid, sqlc.narg(after_lpu_guid)::uuid))
+ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
+LIMIT @most;

@@ -9,6 +9,24 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AppointmentDirectionType.
+const (
+	AppointmentDirectionTypeConsult    AppointmentDirectionType = "Consult"
+	AppointmentDirectionTypeLaboratory AppointmentDirectionType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the AppointmentDirectionType enum.
+func (e AppointmentDirectionType) Valid() bool {
+	switch e {
+	case AppointmentDirectionTypeConsult:
+		return true
+	case AppointmentDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AppointmentResultType.
 const (
 	AppointmentResultTypeConsult    AppointmentResultType = "Consult"
@@ -21,6 +39,27 @@ func (e AppointmentResultType) Valid() bool {
 	case AppointmentResultTypeConsult:
 		return true
 	case AppointmentResultTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AppointmentStatus.
+const (
+	AppointmentStatusBooked    AppointmentStatus = "Booked"
+	AppointmentStatusCancelled AppointmentStatus = "Cancelled"
+	AppointmentStatusCompleted AppointmentStatus = "Completed"
+)
+
+// Valid indicates whether the value is a known member of the AppointmentStatus enum.
+func (e AppointmentStatus) Valid() bool {
+	switch e {
+	case AppointmentStatusBooked:
+		return true
+	case AppointmentStatusCancelled:
+		return true
+	case AppointmentStatusCompleted:
 		return true
 	default:
 		return false
@@ -141,6 +180,27 @@ func (e PatientDirectionType) Valid() bool {
 	case PatientDirectionTypeConsult:
 		return true
 	case PatientDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ResourceKind.
+const (
+	ResourceKindDoctor    ResourceKind = "doctor"
+	ResourceKindEquipment ResourceKind = "equipment"
+	ResourceKindRoom      ResourceKind = "room"
+)
+
+// Valid indicates whether the value is a known member of the ResourceKind enum.
+func (e ResourceKind) Valid() bool {
+	switch e {
+	case ResourceKindDoctor:
+		return true
+	case ResourceKindEquipment:
+		return true
+	case ResourceKindRoom:
 		return true
 	default:
 		return false
@@ -549,6 +609,36 @@ type AppointmentCheck struct {
 	Checks []RuleCheck `json:"checks"`
 }
 
+// AppointmentDirection The referral (направление) of an appointment.
+type AppointmentDirection struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// HolderLpuGUID The institution that holds the original.
+	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+
+	// Type Its type (Тип направления): a consultation or an examination.
+	Type AppointmentDirectionType `json:"type"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
+
+	// Speciality The speciality referred to; of an examination mostly empty.
+	Speciality Speciality `json:"speciality"`
+}
+
+// AppointmentDirectionType Its type (Тип направления): a consultation or an examination.
+type AppointmentDirectionType string
+
+// AppointmentPage A page of the patient's appointments.
+type AppointmentPage struct {
+	// Items The appointments, the newest start first.
+	Items []PatientAppointment `json:"items"`
+
+	// Next The `cursor` of the next page; `null`: there is none.
+	Next *string `json:"next"`
+}
+
 // AppointmentRequest What to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
 	// Date When to visit (Дата записи). Required, and read, only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time (`2023-10-21T09:30:00`, read in the target institution's zone), or a date (`2023-10-21`: that day, without a time of day, today included). At most 366 days ahead.
@@ -605,6 +695,9 @@ type AppointmentResult struct {
 // AppointmentResultType The referral's type (Тип направления).
 type AppointmentResultType string
 
+// AppointmentStatus The status of an appointment; `GET /appointments` says when it is which.
+type AppointmentStatus string
+
 // CancelRequest Why an appointment is cancelled (Причина отмены).
 type CancelRequest struct {
 	// Reason The reason in words (Причина), at most 1,000 characters, none of them NUL. Required, and read, where `ReasonCode` is 6.
@@ -624,6 +717,18 @@ type CancelResult struct {
 
 	// MessageCode The documented code (Код сообщения).
 	MessageCode string `json:"message_code"`
+}
+
+// Cancellation The cancellation of an appointment.
+type Cancellation struct {
+	// Time When it was cancelled.
+	Time time.Time `json:"time"`
+
+	// ReasonCode Why, as the client gave it; `null`: not said.
+	ReasonCode *int32 `json:"reasonCode"`
+
+	// Reason Why, in words; `null`: not said.
+	Reason *string `json:"reason"`
 }
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
@@ -842,8 +947,62 @@ type LpuName struct {
 	Name string `json:"name"`
 }
 
+// LpuPlace An institution (ЛПУ) and its time.
+type LpuPlace struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// TimeZone The IANA name of its zone, such as `Europe/Moscow`.
+	TimeZone string `json:"timeZone"`
+}
+
 // Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
 type Mender string
+
+// PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.
+type PatientAppointment struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Status Its status at this moment.
+	Status AppointmentStatus `json:"status"`
+
+	// Start When the visit begins.
+	Start time.Time `json:"start"`
+
+	// End When it ends, as booking answers it.
+	End time.Time `json:"end"`
+
+	// CreateTime When it was booked.
+	CreateTime time.Time `json:"createTime"`
+
+	// UpdateTime When it was booked, moved or cancelled last.
+	UpdateTime time.Time `json:"updateTime"`
+
+	// OutOfSchedule It takes no cell (вне расписания).
+	OutOfSchedule bool `json:"outOfSchedule"`
+
+	// IsCito It is urgent, cito (срочный приём).
+	IsCito bool `json:"isCito"`
+
+	// Comment The comment it was booked with.
+	Comment string `json:"comment"`
+
+	// Lpu The institution that the visit is in.
+	Lpu LpuPlace `json:"lpu"`
+
+	// Resource Whom or what the visit is to.
+	Resource Resource `json:"resource"`
+
+	// Direction The referral it was booked by.
+	Direction AppointmentDirection `json:"direction"`
+
+	// Cancellation When and why it was cancelled; `null`: it was not.
+	Cancellation *Cancellation `json:"cancellation"`
+}
 
 // PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
 type PatientDirection struct {
@@ -892,6 +1051,24 @@ type PatientDirection struct {
 
 // PatientDirectionType Its type (Тип направления): a consultation or an examination.
 type PatientDirectionType string
+
+// Resource A doctor, a cabinet or a piece of equipment (ресурс).
+type Resource struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Kind What it is.
+	Kind ResourceKind `json:"kind"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// SpecialityCode The code of its speciality.
+	SpecialityCode string `json:"specialityCode"`
+}
+
+// ResourceKind What it is.
+type ResourceKind string
 
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
@@ -1162,6 +1339,30 @@ type Unavailable = Error
 
 // Booking What to book (Запрос создания записи на прием по направлению).
 type Booking = AppointmentRequest
+
+// ListAppointmentsParams defines parameters for ListAppointments.
+type ListAppointmentsParams struct {
+	// DirectionGUID Only appointments of this referral (Гуид направления).
+	DirectionGUID *openapi_types.UUID `form:"directionGuid,omitempty" json:"directionGuid,omitempty"`
+
+	// Status Only appointments of these statuses; repeat the parameter for several.
+	Status *[]AppointmentStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. With an offset, of which a `+` is written `%2B`, or `Z`.
+	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
+
+	// Limit At most so many items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before; without it, the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetAppointmentParams defines parameters for GetAppointment.
+type GetAppointmentParams struct {
+	// IfNoneMatch The `ETag` that you have; several are separated by commas, and `*` is any.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
 
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {

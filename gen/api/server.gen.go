@@ -25,6 +25,9 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAppointments The patient's appointments (Получение записей на прием пациента)
+	// (GET /appointments)
+	ListAppointments(c *gin.Context, params ListAppointmentsParams)
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
 	// (POST /appointments)
 	CreateAppointment(c *gin.Context)
@@ -34,6 +37,9 @@ type ServerInterface interface {
 	// CancelAppointment Cancel an appointment (Отмена записи на прием)
 	// (DELETE /appointments/{appointmentGuid})
 	CancelAppointment(c *gin.Context, appointmentGUID AppointmentGUID)
+	// GetAppointment One appointment (Получение записи на прием)
+	// (GET /appointments/{appointmentGuid})
+	GetAppointment(c *gin.Context, appointmentGUID AppointmentGUID, params GetAppointmentParams)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -65,6 +71,65 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(c *gin.Context)
+
+// ListAppointments operation middleware
+func (siw *ServerInterfaceWrapper) ListAppointments(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAppointmentsParams
+
+	// ------------- Optional query parameter "directionGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "directionGuid", c.Request.URL.Query(), &params.DirectionGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter directionGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "updatedSince" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedSince", c.Request.URL.Query(), &params.UpdatedSince, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter updatedSince: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListAppointments(c, params)
+}
 
 // CreateAppointment operation middleware
 func (siw *ServerInterfaceWrapper) CreateAppointment(c *gin.Context) {
@@ -115,6 +180,55 @@ func (siw *ServerInterfaceWrapper) CancelAppointment(c *gin.Context) {
 	}
 
 	siw.Handler.CancelAppointment(c, appointmentGUID)
+}
+
+// GetAppointment operation middleware
+func (siw *ServerInterfaceWrapper) GetAppointment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID AppointmentGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAppointmentParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for If-None-Match, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter If-None-Match: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetAppointment(c, appointmentGUID, params)
 }
 
 // ListDirections operation middleware
@@ -409,10 +523,12 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
 	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
 	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
+	router.GET(options.BaseURL+"/appointments", wrapper.ListAppointments)
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
 	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
+	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
 	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
@@ -611,6 +727,113 @@ type UnavailableJSONResponse struct {
 	Body Error
 
 	Headers UnavailableResponseHeaders
+}
+
+type ListAppointmentsRequestObject struct {
+	Params ListAppointmentsParams
+}
+
+type ListAppointmentsResponseObject interface {
+	VisitListAppointmentsResponse(w http.ResponseWriter) error
+}
+
+type ListAppointments200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ListAppointments200JSONResponse struct {
+	Body    AppointmentPage
+	Headers ListAppointments200ResponseHeaders
+}
+
+func (response ListAppointments200JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppointments400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListAppointments400JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppointments403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response ListAppointments403JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppointments405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListAppointments405JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppointments500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListAppointments500JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppointments503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListAppointments503JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type CreateAppointmentRequestObject struct {
@@ -1048,6 +1271,147 @@ func (response CancelAppointment500JSONResponse) VisitCancelAppointmentResponse(
 type CancelAppointment503JSONResponse struct{ CancelUnavailableJSONResponse }
 
 func (response CancelAppointment503JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointmentRequestObject struct {
+	AppointmentGUID AppointmentGUID `json:"appointmentGuid"`
+	Params          GetAppointmentParams
+}
+
+type GetAppointmentResponseObject interface {
+	VisitGetAppointmentResponse(w http.ResponseWriter) error
+}
+
+type GetAppointment200ResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+
+type GetAppointment200JSONResponse struct {
+	Body    PatientAppointment
+	Headers GetAppointment200ResponseHeaders
+}
+
+func (response GetAppointment200JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointment304ResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+
+type GetAppointment304Response struct {
+	Headers GetAppointment304ResponseHeaders
+}
+
+func (response GetAppointment304Response) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAppointment400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetAppointment400JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointment403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response GetAppointment403JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointment404JSONResponse struct{ AppointmentAbsentJSONResponse }
+
+func (response GetAppointment404JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointment405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetAppointment405JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointment500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetAppointment500JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointment503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetAppointment503JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1781,6 +2145,9 @@ func (response ListRules503JSONResponse) VisitListRulesResponse(w http.ResponseW
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAppointments The patient's appointments (Получение записей на прием пациента)
+	// (GET /appointments)
+	ListAppointments(ctx context.Context, request ListAppointmentsRequestObject) (ListAppointmentsResponseObject, error)
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
 	// (POST /appointments)
 	CreateAppointment(ctx context.Context, request CreateAppointmentRequestObject) (CreateAppointmentResponseObject, error)
@@ -1790,6 +2157,9 @@ type StrictServerInterface interface {
 	// CancelAppointment Cancel an appointment (Отмена записи на прием)
 	// (DELETE /appointments/{appointmentGuid})
 	CancelAppointment(ctx context.Context, request CancelAppointmentRequestObject) (CancelAppointmentResponseObject, error)
+	// GetAppointment One appointment (Получение записи на прием)
+	// (GET /appointments/{appointmentGuid})
+	GetAppointment(ctx context.Context, request GetAppointmentRequestObject) (GetAppointmentResponseObject, error)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -1868,6 +2238,32 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictGinServerOptions
+}
+
+// ListAppointments operation middleware
+func (sh *strictHandler) ListAppointments(ctx *gin.Context, params ListAppointmentsParams) {
+	var request ListAppointmentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAppointments(ctx, request.(ListAppointmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAppointments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListAppointmentsResponseObject); ok {
+		if err := validResponse.VisitListAppointmentsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // CreateAppointment operation middleware
@@ -1994,6 +2390,33 @@ func (sh *strictHandler) CancelAppointment(ctx *gin.Context, appointmentGUID App
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CancelAppointmentResponseObject); ok {
 		if err := validResponse.VisitCancelAppointmentResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAppointment operation middleware
+func (sh *strictHandler) GetAppointment(ctx *gin.Context, appointmentGUID AppointmentGUID, params GetAppointmentParams) {
+	var request GetAppointmentRequestObject
+
+	request.AppointmentGUID = appointmentGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAppointment(ctx, request.(GetAppointmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAppointment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetAppointmentResponseObject); ok {
+		if err := validResponse.VisitGetAppointmentResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -2185,322 +2608,350 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L19kxtHeif4VTJwu8EmDYB4RwOMi4smRc3Qy6F0ZI+1sUOZSFQlGjVdqMJUFdjESB3Bl7U1e5odeWYd",
-	"YYfPtlb2xfxzcREtDltqkWIrYj9B4Sv4k1zkky+VWZVVALrR1IvlCI/YqMysrCczn3xef88HJcufTH2P",
-	"eFFY6n9QIo/wZOoS+DeeTn3HiybEix7gYUi8iP4aziYTHMxLfcPzPtodEzQlQeh7aIxD5PkonFljpDQt",
-	"lUsPsTsjdCzLt0mp36q1yqUJCUO8R0r9Uvx38VH8TXyyeLL4LYpfx0co/mbxOD6Jj+Ov6d/H8GP8Vfwi",
-	"Pqb/KsnOD9h4pVat1SiVSwH51YyE0QPHLvVLtXqvZzdH9Up72LUqXatFKj3crleao9qojRujDq7XaJ+Z",
-	"S4yfViqXovmUPrsZBH5QOjwsa608P3pgBQRHxM6nktKIkcrGER7ikKCARLPAIzalmGMTL3JGDgmytGrX",
-	"ahqtPl08jk/jk/jL+HTxm/gVJRb9x0n8efxSUg7F38Sn8TeLjxdP45fxMVo8iU/jL+MX8VH8Oj5ZfILi",
-	"LwXJaeM0yb+JTxnJ6W9H8fP4FRD+ZPG7PqLjxsf098Vfw1DZsWHFnkOj14tnbI4nbPEWT+OTxX+NT+hc",
-	"F0/j08Xj7GK2a7Xa5hZTXaYVVnTkz7wl6wlN2Goqj5Dlz1y6mhEa0tXFNhpia/97sKAv41O6ZIuPaAtt",
-	"KHYclx+/za8YW4YV1st1vP1lB5C1ya6YE8Jy4SjC1pjYKPKRE4UoICMSBNj9YSwdG+rl4nF8HH/DOx+h",
-	"+GXOoG9icfmaLVndMMJBIW/lDdi6PnRCJ4IbaEj2Zl4ZYc9G0ZggxwsjJ5pFju8h2ydsyV0SIQcOqoU9",
-	"i7guTCdzS+mr/c+Lp/HXnE5PKX1P4ldseY+BunQhnlAGl1qGr+PT+Iv4dXyKKMeLXy1+S9cNxS/4yi4+",
-	"io/Y5pHLHh9VTZfcJhdCkFeuwl9g17ExpRMsxdC35w8m2B35wSS9CvoztgD0N3GifI+gP7/3zh3kD39J",
-	"rAg5Hvr57tuV7TLyA+ThCQkRRvtkjqIDxyLLKf8v8XH8ilLrS75lTxdPKL1eUHJy2saf0xNG6f2SXiuw",
-	"Ii8XT+PXi4/pMTqNP1/8X/yn0/hrmB4coFeL3y0+QvdcP7plo8UzenDhNa/p8M/jo/iL+MXi44tYjRSF",
-	"Cxci8v0HLg72iGEh5DN9IeCnAEVj7KFOC/0n57qB0PXmSoT+nO3bxW/iY9Rpt5sd+tNR/NXiqYEw9eYm",
-	"CJN8cR5hqBzrkkcPQpdeGNhx09vU0IBfAvYvsQV3NnHdkJIoQm85o5FjzdxojnC4H6KRHyAcEHZDuC4a",
-	"BYR8D24EyvMXz2CsV3T1Fr+lw7+AdT2C87F4Qp/QU7N4tvgdWnyy+Cg+jr+KXy6eXQTzN62SgfMLufjB",
-	"zMMPsePioZva66YWKZla8nfshQckuIaiYI7wHnY8hEcRCdBdEgXzyg78OySW79mhaU31Q/EZ8PfndDlQ",
-	"/BwYC7sGXrOFOKZ8iHL+xTN6F8Svqyj+ND6NnzMBl94WcBEna754xv78Mv4iPq6aqH7eI2Qkp4nsTkAs",
-	"eqKM+l76Kdf2cOTQw6Oqe0Jmuoaw50djEnCd8FJIWRFbDmIj7Dr7ZLk++E/Zzc2k0JQoemrUBOvnJF2a",
-	"JMVkc6moP38w9P2MHJrXipFRkAzoiD2Erch5SJYpzrVyySYRdty0wg66PFVdSo1avVepbVca9d1ar1+r",
-	"9Wu1P6s1+3CQ92ZAEXvUbrfs9rDSqtmtSqvX6lSGw16vMty2h/W2td0ddmlrdzr7CevQsoatUd3arjS3",
-	"O3alVa/ZFWy17coIN5qNod3Ao2GvVC6BUJGawna/1U6mQKmnrPS/0hP1cfw5LDacqPhPeeztE8rYvqB7",
-	"AOQsetV/mW84uIgbO3fZ866opIM7nT2YOOEER9Y4b5eobfronj8LLEIlpohegxHyR8meodIt/xA0JK7v",
-	"7VHtxXZGIxLQs+mSPewi4kVO5JBwuYT1f8efwloYKU8voRNdJjjWtAva5wW0/oJeMlTaegFr+fXiGVr8",
-	"bvEYUUl58demG2aTq6IRefma5Oj7hgbsxIZsRVSNwgnDGbPhaGyQrlU0dkIEU1hK/XPxu82Rz6B4F9KO",
-	"XwRhEflEmxTPg0uBXxSsxaXwrHQi3XqL9Dqtir2Na5VWt9upDOudZsXq1rab3brV7OF27nY9odv1G2bM",
-	"Ygaqi96kGuWWE5o+fzDzwtl06mf14fx2ffSWeLY7nxJQzYgDFLd8L5y5EfL8ALl46Ac48oP5KuQ/BrHl",
-	"Bd2Oi8eUeqAhHcdfLz6Ov6Lq7Un8TQ7zvliiZqiUR9iRQ1z7geM9pD/rtNQe9dEOgh8oA8ZoigM8IVRs",
-	"HAYE74fsdFu+FwXYiq6BpYF/HldwnWg5QT8F/fVY0T36lM0ym4BkA2YtF/YzyKFcL6tfBIV1cuUR1fEi",
-	"EnjYfUBAQtKoqj+j19qERGPH20NMGaDs1LHJNZTMEo0cz6YURI4HlHX9veWq1x9AoXnKTTGvF59QRUpV",
-	"vui1BYI8WK8vQtdJ0cEgOO6TeZiv4qSfMqZJf2U6auTvEy8EtdQaE2uf2OjAica66dn1sU1sNCfRhvQf",
-	"ptMysgEdn8anVG+FG/75CirR6/joO6ASZUhvWB4qQJgUoeR3WJKAsVNfEwXElQ8i9lIV5x+BRidw7bxe",
-	"PAF/COzXx/GfmB2AylvcxbKqD6x5PgopX2+gzYTYDl5yHZnb9NEN34uIF1XkTUR19OnUdSxgIld/Gfoe",
-	"GAcjxYBl+ZNpQMLQaJutt89hIXyOFv8VSP01eKGOM3NB8efxcfwlZRkg0eZcYPX2OfdkDk3z+CzlnL4N",
-	"EgR2Xf8gS/70c6mxjxPjSIT3CduqrP01tEMb83srGvshYezGYW2Nglk7vZuBK7wQcpZJSlg8XTwxywHn",
-	"J2OGLqYN7Ewf4Fk0fjAL3AdkMo3mKeplnnNr4Swa+4ETwjqgkAQPHaqXjdDPbr0rNrPleyNnbxaY9mo7",
-	"K0alTXRAsFeLZ4uPuG9h17H2SVRF8d+lpAF5iZ2wDX6U8FTBMOITtDOLxj8PXFShIu8z8Eqc5rDV8955",
-	"Bqouo/3MCwi2xtn7L6/VCuuw5zyE7c0pt+FV+Jv4Bb3kFk9WpL/JKojul8ZRNA37V6/SL6nywIurcKnf",
-	"L9G1yoh+9M8nINOcxl/FL+MTdL/E1/Z+6cJXU12nnDVlVr4HNo4w1bxDx9vLLqmhEVtRx7PJI7Tv+Qch",
-	"cH6uFpXRcBahse/asKK03/L1/FtmQFp8zPjP8eIxmNVfLz7OXp8mf85maGeiRzHpcowQpha6+ZVzHi4i",
-	"T3AYJco0o+wK7gpV8c3SCQxC/xj/ffxpfHzBFCt0+tN2uUJz6iEjkokcb8I9AMT63ngJ0nQ1kX4fD40i",
-	"sfJAl4ktHNhiV3LLpSImM8e8Ay542twjVGeZYJug4RwNfX+fHZkl4vMf4qPFb6gu8t/BwvCS88jXIg7i",
-	"a7N4Tf/zePGUueWoOPIM/vdp/HzxjAooVRT/MzNGg8z3FCzNTGCkC/onMDU/Zc8XzxaP6RJlX8Vs2PQe",
-	"gV5fcJn9ZPGJ2at/ToeFukR5K2i5fpiRFpMHGme5FC5ZQxDO2YCGhWpueKGoRP9y8RjOxNG3sEDtWq+z",
-	"gQWSBDMvENW98q6CzHNujiZR5Hh76H/9v/E/MNkb5BcIrnsFZk76r5P/9SphfFTEz1nUN+bb/sf4H+K/",
-	"iX9fRcLpcBJ/aZJ0LhV+1SWTefxiBNzs8uQtIiWvUbPQH6rCj5Ry6OM3vQZ9FP99/LU0MJiVZalAXBhx",
-	"FbLlUXbqu441h8gxY6hHTiNGaeBmB5hraiwWtIxCn8mc0AlZ2BP2M4hOY8GAb2pBFk/i54tP4i9F01dc",
-	"vWAihVirzxZPFh/Hr9jA4O3kzzLrd/RG18+wOEvW0ZtNhiTIPSqGVsYzw9eOtfsWDs8/xaf0dlk81ldN",
-	"2OZPqeBG5er0WlQveik0+uatRUge5a6AfGake7iSbrFpaoO3REY4yTi9iyNmQqBcEs6CQp6vPTeTkrX4",
-	"Fsj5/8RH8dcshtVwA5g4yNHFUVqjo4Ha9O6FiAudyPJnQdswwp4FmgiEolDxyA9QGPnTqePtXUO+587R",
-	"1THBbjS+Cj25Mhii0F9T1wOK/YkqEswPIpzLJ8ysLONTmDXabHM4rwaX0MVANP8hCZg3SKda8nsf7fo+",
-	"mmBvLtxvIcIR8j2LsFhdn5MH/ExcIbAJtl3HIxehP4tY6j9R0Z2yz++EnqwQ0kDmgLDAkAf7jmfnBPmY",
-	"2/TRjnDGY6FYwQ4Frx5Gtm9FfkAXgpIYWXjoeGQFv3I2nwoSBai+C2G8T7ln6Xcofg6EywtRf8lMGUeL",
-	"jyiRebz7c1DP4s9hsx8bQ4DPzRVyaJrnGAn8WUTy9KfUQ91aAWE7UxyNl9sc/icom1SpfJJVPoz+uPMS",
-	"IfVVhr0HUbXYskgYPrCJ56SPevY5F4ldsIspfi8Rzhk4e+OISr8swoG4LnPM+WCcQf4MAtFCa0zsmbtC",
-	"bNO/0j12JEi2+Cv46ynzByERJkJvnleZwOfnqeDATLwygr35hPc4KrKxnHMpDHTO24usqT1zo/ABPcym",
-	"BUme6jbdA8d1qQ4y82wSoPo28jnLxXPmX+aJLmuzgIxDXlIcAvOotPoqPopfsEiSbfozM4d9Boayx+Ap",
-	"Yao3SA1G4wmIDOCGFQIDCxHgQUCnKD6ljJ0vlOLmgIh24ERsQek0pURTGAsPf6cjSI+lATZnNzR6m9gN",
-	"yhIX7gVr7Lh2QLy83aA958eTuBAjN/IDJB7DMaQ/MOllrjwQuU7pbYQ9BLPc4HZ5Dmt0ungSv1p8vPir",
-	"H3dIwQ7RF75wj9hOiIcusfP2iPY8u0dEPCETHKCx464Y+vv/0StfoQdKrf2pmTmn6JxObYMOWlwlCMn0",
-	"HsguMeRoAcfXpRGYxSf00cUxdZ3yhYs0mrmuYW3oz8qS8Ht06mKLIJeMVjh9f9C259HiE+WWi4+Mt5yM",
-	"hQcdePEJGMcvjEjw5YW04UxpKbMztstu6DSPkywOfhApE/6UeMjCIUQBRAHBLK93K/6X+G/iTy9/O3v/",
-	"SxgDQuYoh0QQBvOULmYV5eY76CcF8uW/jo9FzAx4q4QThIXaPuGBCkfxV+yy/ki6MBBkqvLWqN6s1rar",
-	"jVq9d2G7w7z2hdvF8UbYyxeQ1MdmCcn3CJoTHCCfhej6rm0yARbec+k7zsjD5OqxhN06qPzxC3BF/Xj1",
-	"5W0JbX0LdwJTb4IHAbHIFB5lt0Omjc4w/BHCiCqKPEoW77NQIBCVw9Xi2tN6sEJZsOWwY/ic/f5iHX3k",
-	"wo5dlnIrEDqjHevPGGENLl812Y/SfaXgds1OKxOC8rFA6MOsV0+9DE++DRIXZcRAs2lA9jzsRXnsTHtu",
-	"kN74Y3TgT4j3rUpsn3P729dCLlv81cVJFTrZCiks7UFFuzjbSGQd8cwt6Qcnj5wwKgpS8QMZpgxpmRe1",
-	"3ZdubfOBeJyYohTdTFntC1szw0IULhxlxiaWDr/30Q5PAuOBPyjy/X0m5xG456MDQjwu+BFrX4qBB4ET",
-	"kTOclKzUfFpFTP6Gnc+tyy/gUv8TXJeLJ3A5fC6TGo+1o7cUs2MT1ymjYjGhnQl5MMVhaDQBKk9VvJQD",
-	"SBwZ44eEwaYgnte6mlkvJVl8tcpuZt6Q37BgfYWMbxQHJUOwQsrmRh6mn+qcfej61j6xgZeAohL5yPOH",
-	"/irUPYtCaEy7uTDqGcMG09SbEsvBrhPNC9Pkc5tl4QaSNHndbeIxa3Uy0r+D1Pk/LD7W2JncDYuPKUcD",
-	"rw2K/4Vlu0HI6XMW43uEGnWhEyJ4B+QZME/l8eK/CX0EVFDmx/ycJSrSVwku+BWCuLynkN3Bf1iujUBv",
-	"eu89AVcfVXmPQAgR1p7fmrfs9jm3bO5OXGHvmj16hgYpaYNrJvyGS9ozSJ5ISYdezhA+yyNXOS10HHE9",
-	"JSeP/7WICngef8M1mePFU/ipYFGonqPJHBfCVwwkz1seSJp4QB5NnSDNTrRHXJ+hP10KEXk0BTYiuf6y",
-	"4FVVwj6Ov2Khwsz8liRBHiEWdRofQ4iiOc6qez7a6N9rcASyBsa8Zu1RH92hQi368/d2ywgjy8XOBPFM",
-	"hbLcrABrEJQRntkO8RgKBXb3/MCJxpMyyMUwGpqb3dFpVClOKnZH6fhcRt9p+9wnXqdHLsGMOSvaI7aD",
-	"xgTbQBfEAq3LkHDkMQAzHioRoesEByRA//b4j8uJ8ndJaEgSd0NpBKdTpM6xOJJLOyz16deYGT/4e6rV",
-	"6iUT7eq1TdCuIH2FNQidPQ9Hs4AUbbtMIx67LH4WSZ/7ZI4cmxL4IPDNGQDNTO78i8SWl8r7zO6zPODK",
-	"3iZolSVFhmqH5RLbRCB9QMYl/YdNQitwuOGrBKkrkMwoMr5F9iYYtap8rozpRcGMlEuhNSYTTIea4Ee3",
-	"ibcXjUv9Olwfjif+bsrphFFAF5VOR4nWyc6EBfGM/QMWHcSjeSAuQAT9FM9m5AcTHLGk+GaDkh4/ciaz",
-	"SanfYXNjf9TlzBwvInuEbbD/XLnLlqRyyzZTybFlwjVfvTIQK8QTgnCIBsmaDiB6xkOQlM/ST9j1y1MI",
-	"L4XI9fdWpm2zo5O2Uy5NcRSRgE7tL39Rq/RwZVR5/4Nm5/A/lLJ0P6TNOZgE2wqJIMokRtPnKtLqJZZi",
-	"XqZfSb+CB2hx8FKhSNNrzonQVvw/Fs/ik/hFoXB2mX68Q9/FI2EgJFHDi/wJy2pfYb1nrOVaFNupvI0r",
-	"o/c/2D6sqH+21vmz3jDSu1y6MQtCPzDTdeCRR9FAxFZM8R5VhEd+QK6BK9WfRcjhO2vkBGEETSS1fjUj",
-	"gJvCyWWxF+Xsm0bqTNZNc5WYLflbQQiNfB+oS2wEXoHF5cmmpX5pFbQc826wtbl9P/fCbWfiRAZuF6GJ",
-	"H0Yo5MGQTkQmIcC+5K+2C0Opn22TEZ65EV3qcgH/E8w5nwEeyivpum87DJv9Ok+NgwsR0BS4FqsBF6QR",
-	"3cFUr13LOxnVGTOTBT8DIrKrzIMQdajMrQQ9MmOW0PytCaRNqd/I7OtVd6EGYQRgkjD1Url0K7zhRL7Y",
-	"erens7cDfyIG73TIdq3dqYxqQ7vSIlazst0edSuN7dGoPWw07GFrVIJOu/56Svo91+dMumQ18HC7Zbcq",
-	"wxF2K61ep13BLdyrtLat7Watg2t4u8V70Dus3mo3uq12u1z6Cyd0ohv+hFkeSixSdxY98EcPZFRdasUS",
-	"kCYFYUwPxENboIYfG21Dl6+h6YxK/TaOCBoF/gRFPsSUad6Gt3BEwALRaFbqtUqjXsouXH3bavRwt1tp",
-	"tq1RpdVuNirDbg1X7FavSTDp2EOra1g4DWbqLd96N3ho8xGHtU6ns92tVaz2sFtpkeZ2BffavUptVO8O",
-	"rXYNNy2+WsoS121sjzotqzJqtnClRWfc28adSpN0h90haY0aAIaiLnG9gYe9Xq9R6W1325XWaNip4J5V",
-	"q2y3a616t2bVW+D5fGcWvTO6JxeC7i84kMkx/w8BGZX6pf/talJI4Sp7Gl5VLnMuwbDjnM/GQSA5gIhU",
-	"EWPpRFlhhAcaT30vJGmxYUem567BGcy1HkzfJnpdNXRZnTKKHJwlRnEBCUoNRXZOC4emt/LmV7W28PLr",
-	"2BYrsx7BsoDYhcRKNV8CGlo4VG7HQoTJFYfUuuXDI644WtKnEC1wjdFkt6WoeCsOmulqQoUrHEtvXZgB",
-	"UDhOTrfcsO7CwQxdcoKRVxhG6ZAbxbp8GL1Lbqjj8oH0LulwvOX9oeXSSLXl45i75sU0LR9P61EYELN8",
-	"rGw3Y+DHqgPxI2wOb1g+iN6l2Iu/fDRDv4x/efkorGmOv3SF7kqHHNfg8kHUDss8ZMWj5fbMd16sOmDC",
-	"iTZzu0ugYgN0ZpnhawZUhPVHwnyx2Rvft+e7vn9blE9Y987Xai8sv/OT5hsiX35Bh42S6QZUQrlLRjN+",
-	"JM4oTCp1W1aWJkUfY92RNcWsc93lb2jDR9mKNRewlj/XudMa65lXjaFYxDJ1ysE8LRwo0yGTy1rYXWm6",
-	"ofUUWHMcJIJbXD3/oIrukinhdnq+6n2uzcHi2mhIIEadVxkCUFulIEKjVkstfMoqX7TualOD0XzNLTMm",
-	"1v4PaccYQMMKx0i3/45sOskvTJBmZcOW/G5sJ2kAOpNxwlSWZFUVebOGiYJaJxvl2G9jx50F6566LPB2",
-	"IZVSzTdAoxw0782Sxg+Gjm0zMX8N4qSAz4oPv9LWFF5S2FlvbQrGWKG7Yk7IhCas0F20LvbOrzBQtt+G",
-	"jhIMj8BfCyKmZGxp2DkBLrfRTXSLb/2b4qCcUbpNVX1dWcJV+xWVHV1rQKkK51fFXGs83i2/tlrhaKY+",
-	"xuIAa/GoPNzmpXd5qssSEOLVh1M7FqPgLh3T1K8AHXbV8bStYUYXXM4M9S5mhLvloyjti6Hclg9l6LcE",
-	"VWzlMbWORnis5UMlzXPBoVYYROuyAcbLvcbiduZwEvSKlv5egaMdiF9MguZGefHt6exMUqFenaGQmkrT",
-	"zVxfOmCMkiu0Ucr8jNgO3p1Pyc9118Y6Uk9umYbi7WfutmETFlVVpi52PKi/umHSRWPfvuNHO0llhLXI",
-	"ZiqtsIRkmS6b0zoK6jWkyCZDCYvoxRqdW6u740dviytkXUl8xZOrtjUjOxX71FLtL0YPLMZHvsYl2yzI",
-	"1EZ3/B0/uisg8dZYDA1Kr5CWScsNUVHi88kUbYk6992xXLzjEWm8OANpTRlOO0m0B5QV9hDt5XiYJZtG",
-	"PjMZPtQRDLQMJW/mulAlV4vQqe1CjhLkCLVZmhJtcgMUDb1hvd5vZhre5FlPtFW9Uu8ZhnPwnueHTphE",
-	"Ypf+S61WrSWBcIDI/d/ik/grE9Y2/Hy6eBJ/zcAS6ALtrRVLNAZsh9syoWrF2B+XBQzRee+t1VF81qcG",
-	"3OkjFP+hxApF7fpiVTj+bL/U6tbqtXq7W+vReSvZaAntkvHBURfhaBaW+vQsX08lJN1WQ6ZmwR5sgxF2",
-	"w3Xikd5lfCvZ0EuikTbKoN4Vcc63EgvEGqfpW3bk7Cwp+rdRUlFG/qO75sLdNd+NG4b/fbZT8UP3j270",
-	"WO36+8Q7m0v7RxPwxZuAN7rWP/ouvxcO8zs+8xcdYJasRGw081wSppOZAPPDn0ycCDlRSNwR9HD9MOqj",
-	"ION0v2ZwuvPRnUhCfA/yImkH34mbQdI+HeANvvls1sp7IkMwmLkkRCEDicUyB2wr/p/xcfylAvrMEXeT",
-	"aq5mzMUUshhkEE0Df0qCiGejKDYSfU53fBbLRRVlUYND5uWJifFpw28THzD7GBJJOLMswvgCl4KHvu8S",
-	"7JXKpUcVP7DpetQPyyVAgwmzr7/5kARzGU3GqonCO8tUXXeiEMEgkNMTkUm4bJffnbmEUf8QMnhusU6Q",
-	"wsNniIMAz9X5NUT+Drs5flFKalLyab8vO/vDXxILDB2GzAFKZ9t26Kdh912F/qAFlI27gacQbGn5xdky",
-	"AIVIDd+wimXZXLLfGXYCSxrJbk0GeMKCnLbiv2Wgz6lthe5yKjEIW3oiywoA+kDLxRhU0Q4ksFQiZ0J4",
-	"dpKH/NEoJBHaGiRpK7u1ntB1m/1abXC5jDByfQu7Sn9jh0EZJpFv2rkUol/7HrnMwxYhn0YdadBnebs2",
-	"npdlBiFG8EZ/xH5mqTeOZ7kzm9iXq0hknzU7HdoiRJhyiKqeOAdbjuqb7EJgeU+pBLeylnalJKTV05vl",
-	"pyKxN5XflQSmMRPNVvyZzPfiWBAaPM9llhvJkuF9j2dJVtF7/NPJaESsKJ2sRD+tID+uo6fH5Xy0TJe7",
-	"oKxJAEqgH/drEvjQSZv2dyu1MZNxtYQGtDvgpOYX7L/cR4MbLN9uQHf7wBJ/gA1LTyPcyqkw8MnlMhok",
-	"lgw2kKv8nbWHoS3I6X8CM3kBdxWrh31Mj4o3RwyiAsxkpps97cMYXGMKhhOig/Fc5jhOsDDmEm82QVR6",
-	"0BNlk1xDZY077TZd1yz11ZQ2E+1h0/ErSSLEKAxS7EYdZmVdFnkNTWYh7FoP8L95prin7mTfI2diLSLj",
-	"UmErxnsoQRdzQsTsVmVkOZGPtqCIzQkrcxu/RIsncD99pMDgAgTb74Gz0EnmTEoIBYeptMAPcmzOAsQS",
-	"WDM7BURHTFfYAVSlKwvIXagQrJ8QKIPxveMPSirkSmSK9FKzCdV8E7F+QIRKJYAu2+7XqbiV3PSQSp3e",
-	"6KmyFkV5unB0Bwo7GcC5H1Axa4BwwDQeyhBWOx9JxvIyrgQzp4oX3icqQ1qG6Qc8CtucKYEW5hEHePSA",
-	"ZT8PkEfZvs6q6KYCsYExtovjWyID2/T9zHJvpEB+9dOt+O9XpMt7jhciql0zSsBypmWfTkuVfXq1Wrfe",
-	"6zXarW6r1uvV15WE9ORyZe+WSln7tsXaiagQcRX9A1S1+1pgkcNO/gpqAX0DjhwBEUf1gTLV5UB4rZdr",
-	"tRqyxjjAVkSCsMyK+zLSTtCdn9/Orp5h+dSD/pf37z+q1d6/YoZyUDWst1LQFLowpN8SKitcqoiBBGBW",
-	"vBUDhknRXqJzFelY6B1JOBQd+Irz0CGuDZLMyHFdKhMM52hAvwCEHIIEehcaULoOstoaF2o0Byd23XdG",
-	"pf4vijXhG+meh+8XprUbhcR/MoDSHReXqDLKAYquXVawBc7wWbcNnVf5srTIWvRlueJs0Zc1D8Xe3IAo",
-	"D5KtR7nIL0o3pFyreBjfT58wzd6SOm0RO1SZvWReCtMZE7lmZ7NzzAEHNDmmEDIsM2z45bv4CJy2rNI3",
-	"52YfG+wXdwnmJmETlekzehUc+IEdpodej/sZJXl2Xw7YJG74NrsXO5tkleVSMnrRZ14KkeXbhF8AL4Qw",
-	"Dt9KKYc6LHOJ8RjWp4wi3wVzCf+EQbFq3+spF1pt+YV2WLB3zKx5VzMiY74vyuI6f0g82w8uhSgcYzg2",
-	"n/FKDC94wfHXUF4D9sxzgYzJ6hMCjuplE0vNo+tPd3ffRczFX0yWhoYI1FCMi4ISKfOnxMH7IMcIGIEo",
-	"oyk4n8Wn8SlEanDudBmocncWhg72jDuuCK0qxYR1YD0TNWzfmtHTSmx9n8FFqUyMsytlMi1tJq2MNkBF",
-	"++zG13hpioPBLBMypqZv5FiGizMtTxXcfRKtzVRaAWrBMtCXlJVdxyhe7UZLMq+U3tkr7VYUpjFWki3W",
-	"OhSxRh8YujGrJxyZp2mdL7lz+CczY+ilEE0c23P2xpF2FKQ9NqUBtgtWEybHFKR7xLNJkK/f8AKaB2Nf",
-	"KrDXdFWUc+CZt+/5B94KimnutNoysMlEM2Z0lF4Px0MEXBXKRrh8nrfTM5j3bq7lFBm1/QMPuU4YpU5e",
-	"o5Y9bH9WeNTqhzLy6gw2mfNQoN4QcVlrWjmksco51/rXmzzwP//1qUynLVGN+XL+2pxnRh2Y0DD/4pfB",
-	"fWV068ZblXqN23FfsDrRv79sUrjzCVBj77sD8W2F75MilfHayX8D3V0i2q5gp/semuIpCdAWq8LBSrTn",
-	"i8Yrf2IT7pGlAuMWqxexeMJLPKkCv3qvFX9tV0PyyF/FpE0iwr0UV6sR0Ju7dFf+7G1tJvnrq83EwxOy",
-	"3vL20tc07PY9tullkX+4l0w3gHL65CplKJj5kOSIJJtXZ2EqV9FS7YyCwltqwGxaQjAduOSkrSJX0l1O",
-	"n6x3Mg9F1GlmuDOdw0aOPAXvMBPFIJMsA7pFW4nJRBayTjBrWayDGriaoh8EQe86kzz3tKPacDYilRDP",
-	"zn8X8eyQxUIQD4yuThQiF4fM9VpF76QAHWlLF94sMmdAROnrMMeAnDKQubQeeRRJSYvLoex+8z3wV89T",
-	"Xulzf3dzqdhzrkv1UFbGMIcYyPt7SPYcLzz352S2Nmc/bBJsicvq3irc7u8albQdBjQsQYeFUCD2cpjd",
-	"zDJYJd8UFJaRRw5IGHEf/KohLtkQ8ZUjXYCvkEc5R3nA8JAlujLsTfrl17h5sq8myWSs+43l1v2idWPf",
-	"zudXuEj3eBC+8UaDZzqruYYGP7m5ixLMiXCAQjwPqSrhcYCXg7FjjVWrmxrgL/9xU9ZzuAG50xH7tzBl",
-	"Za1y6rTB1L9ZJirNJL9OjFdZmVkVlvVdupT/bYTLXiy3kYV73rT+0HjTrK6Zw+oEBXSmZzpCEkxhDfMt",
-	"JSPdXcwA54+4HixsdrDB2HXXePToQqxtbc0K2VpubVOrRq1kggG6vMV7mb0JB3iO/FkkLMBqJja95kNw",
-	"dyKWJs3cOgdOSKpp/eBHQ+CahkC92MdqlSVy60WcRzEPeHTBajvqLm2d3Unv0WuGhbvySKgquh5gzxoz",
-	"p64TVtMmqnyfkrIuuk/pdPGb+CT+PH7J9UZxpyk1mQQveL+Qd69lhS0LPxNQSlu3XF70lnJS14ycDcf0",
-	"1EXJ0ZRX4yzEbhXdiuAsAWuCAHZ/xN2tAqF4Q/bbm4+cMHK8vWLz7XsQ/ZUbz86CRnJBQpnopYieqsQA",
-	"PDiMsGeHYucf4Hk14xLMLoFh5uutxI6XnUmkp1+fQergYg02RfJeoERirtvyxuSTLRacdTnJjHDCi5RP",
-	"pGByoeQ+v9DyUwBxzhf3NcGXiuLZHRfmaAw77gHVAwb+/kDlk/6+QZJPfQYf0jTh2+b4hmLvUyrF/Eze",
-	"JwATd3zvTo7FNRtB5UxAseXVDifEQ1tyFN50PctjWwe3erNesA4DwjIbq2T41HpGXTBhf2dda51DHUCg",
-	"yG52EDhRRLxzv7N7qGARpF/4cy9yXFWxZmUHt5o1nikBZcocTrmLI8z2d9PnCD6vkYv3QvN2gkdLYg/q",
-	"rW5ru9lpdfXQjHyVqPejo/PbdXS2vmVHZ/u75ugE1+u37Rc0K1b07fSJKg+sGHdHl1ngfmSHTbIrlmRL",
-	"1lbyqnFdK33nJ+625FZI2LXgPXKeyX251EF3dg/b7enM7ILc8YwCcFayuVgLYo6nLTqLSzTPHZHrafsZ",
-	"kNt0c/vIwh6aECg3hSNRdIGl4nPP1IAf3AEazmWonzX2AYcaGgRkzwmjYD5AW1Ba9U+s9jEEwD9dPIMY",
-	"OdpZVy9tHGFe6IFex3Isygwdb+8BuzO1tyY2aWhruWxeSi6/3prXAGU3L71yUDDzmNQ74IYbTSjnkwPD",
-	"Avsk+Kc+I7qhXd6MD2I0ymd8KEXy+ZaxNvfx5ZRDSArtGV5+EPgRS3UXsjvadSYkBKWfiUUBWaKEbTLQ",
-	"jHkilgrXidvHEUBqbC65MdDf7Ti09rcgLHeKhGV684JD2cZz1VXDZGapBm6eEiDCq3EPq24g0cVsI5dD",
-	"VjOX/cVy8BTi2EoCljiL19BAyTYZMN1FAB8M51zTPuvseocasNmKOQ78wjRTuVBG1YO7OOrZ5t+rZBcm",
-	"XAJ782Lu8F2IBtNB3lajy72kj5k0yaA6ZfxROvFk4oeRO0eAF1zNaIaJnWpNjs5d4maWzn3ioFQ4IQfw",
-	"qKYl12JxeHnueSp3KGPTOldKS2MjovV2jnDGZWkpW/NlWCZLSxlaZz/JgRcHUNt1KuddLjvflTmtBtPn",
-	"0CUgoso8dRaGhKPEuXSHHECTEE3wHFI1bZvY1xBmHT0QvKwx9vZICGaZCcEeL+glVktHq0pDZaWLL5QL",
-	"Suyn6m2V88CPM1Wl0ihohaUlzTUxc8tb5tbkLKgAmqnUl18wL7dKoKEknaHUnbG2pFpQMbeapbmsnKHE",
-	"pLFgpKlGorEgpLHmYGHpxqIyemWtCkhZQyI2VhYoqBKQA8yfXwKgAJ0+gzFvxIzPgu4b8fzzgfW1Ionm",
-	"qg7l3PIWeVUqcstNlLN1e8oqaHvZVHS4bCwelwV+LpsgujPVJcpmMLcsopoBqE3DTCsrOMkmjS8BhjKH",
-	"Xvge558QGabCcmW1L+BFZq4MjzLxCIpsj4f+TGpWqquPPTEF1tXXCqxrQUyHMCqsJkdwI4QpXkGxQjhR",
-	"Jjhh7XAWNXJFUoHjyTkRRyBbKZtyScyIOdvwp/4BfQ13lkf+AQ5sjmeprHZicuAsWB49usfIQ+zO4MAt",
-	"k1g2EjLCJThx11cLM31l6IVAwpGhGmzPyq2RJ2vc9KJgbrSGzFxSBgmByRZlUQedZbDDDvaNIYZwV+SJ",
-	"bSxbN2U1AasQ/zkge1Sc5DgV9JRS9ZxSwl5qRy2veFIl6NylkFU+WPO8MnAxb15NADT4Dhv5KpREGUW+",
-	"f67DDa6cwJ9Nc+BB6CM5exkSwsRAeKjLgRkpLwnbUS8Hfi0pogb7ZxQ48rkq4NLbjbHwUrl0EDggN5uu",
-	"jyIrXSZM7Q2wtO0ilkYJzB/CuuZytQM9HmcYYIsoIBDcm3PWmL1OMscb38WQvRawpCiYCyBUg+pCVQ9x",
-	"N9L9yGEkkYsjiCn1Z3tj5PlwFoVygr05xHEVn/rum2G75dyQkouLbG1+q8GA7ZyrhnEjRWdW96ZUrZN7",
-	"KNka8kwnl5O4LPJup9tOmBNBz1RfWK6t+DNpoGBgZSeAhZOAXF1eL19j5hIRI0Wc4AyApOxSXSdNw5gb",
-	"YaIKvVuMsS5U7gIpVuYnbSkISEc5CEjZ8G08xZYTzc2iFCBSgpc6TACZKHMFRCaQqi2y6XCG7rLELQZN",
-	"Szxby96KhLHdH6GBLWE3BwxI8w0kOpRT0sCbCarQxCo5gVtUGIGcF1HaBTqFiIoPPkqjWl1jILXgugsB",
-	"w2hvBWisRqPZ7DZqzc52u9XtdmoaaEZ9WRC/S0ZRwa5jKxoScJ3RtmBtDclDEmCXg6NyEoxmrkvCaNP7",
-	"cJsZ2NcwI7t+dHs6W25eX13NEvzpUihFEw7FbZBMzqdW1blexeS/tT76ruhllMYmzAfM9EVgJtVM7L0i",
-	"a5o85ZOE+zgh2idTSKVUbzsqplPZE8xeAOzMLFJgkQATFwi8zLAFXJCZsxjMuGbEKrwme/psd3OT7USw",
-	"FWTzFq/SshT+jcg7u5r9WPi/JDdlSl9WD6LMfkiUnNx878/q+VLslRCcvJF01zxZbbAjbEnMx619zDWE",
-	"WXRw6MsU3AF5BNXwBlU0uC4C85k2SJlMFQ14hmDiMx+SvZlXRYOfe3gWjf3A+bWM5meRCgLVFgIt6BFw",
-	"ItZcmZuMmgADlSnSX+zzHcU6ZkhbVGdR0kswvF8cBFsQk6Sn2lKWqCmKUoTgPD2tOqaPiyJLchlTsL88",
-	"Aeg248L/DoKLyiW6/f8LZWZmV50zYcmgZYQ9dGvnzk7Oa84Qse8xpAU5gbzVWCWHmt3PLN1dS2aFOfBW",
-	"ToBga4FE/5xBdMQvAPHrWIfzjF/ErxafFPmI9SUfur61T+zr83XvMcgtMl5jCtNUOSZ8Iwuopd+cYqAs",
-	"nZpbZEJ/QkQ9gEJOCkE2qyOon3cH28VA5at6iM/t/z1fkMdQwP5CfZFQD/o4D4noBVOgPUrtYiVtEdS5",
-	"1RXF9vny+eUuZGjrQkM6V15/h09pR62Fk7nthS1XpKHQb9WvXzAvez7jGiPfdf2DsM+Cc0CmdwIOxMFT",
-	"CkDmJYHjc8GBB06xMVlpB8dDPZaGYDyGCqrBKhLHyhTppvmpnQK/tVPgt+lwgoRblXWUhDSl8ziy4Fs5",
-	"Zv2CBEKdbZ7L23PePOWNWfVW9qIsEzvuKspQBjgIwlHLAGg5dDwSsWjaqUMslkT/q5kzZXgPagWBNy6e",
-	"7DtmS4rwf6hcW4bYBj4Et8hvWMq61xKCmmvEcOVbwMHszUF7lPCsTSNttXKEJaCrlJlSEzZuKC0uLb2d",
-	"JsR2LOxqX5L3CYvffmvgVJsJmS8Gp6LrT6xZ4ETze/Swy++D2oEg3REckOBtcSr+/L3dDJb6uziMGIgD",
-	"K3GHXZCZhZ4HHNAPbHQdhrqGBhO8T/Vjb4CmgeNFDO7hvnffo3vtxjtv8XG2brzzVmXxND6NX1LBJx0i",
-	"3kcY/fl7u7wUiBOGgzIa4JlN/0MeTel/HBzR/4Sz4YBlZbFAFVEGh7NnU8n/Mor/Mf77+NPL9Oq87/EI",
-	"/AdKAD4fUSsiwHRQpdHlMgqdPY/YbJY37bfu7ZTRzXuNdqeM7tL/UFb2Lvxj66fs76SSgMzDdV0WBxgy",
-	"Ffpy9b7XqaGQWD69ZfwRcgmBxH2PfTpLgPeGo0EV8fuKhcW3as0yj1Nr1erV++BthIUv9flSJx6hcRRN",
-	"WY07xxv5Bs5AFxokjBBhearUFPbhHBGXWFHge46l5gAUoPIUosMzR3mCVmCCj6Ib6V0/iAAUysKuiyzi",
-	"RQEJy2jf8cN9lilguY7nWOElFM5DEJhC4tmKApWfqICh3Rl9AogRjZVCu+8xZUZxN7HIgAmYkfUPFPRd",
-	"OacsnQOvCWZlZPlTh79EfjM0Kd/3Ivl++pmM6KLYEGxkrRcG36+eSkwX4cqVO3hCwuqVK+g/EZ6X8S4O",
-	"LezewCHY62QBdFgRPCHKk3DqeyEJryWFiGGnT3E0Zu1/NSMB/QI6rOxbRVTOYz+yGYOPGLk+1R8t2oJN",
-	"TZZnhvm94xGJvgOxZhCFwAp7RQeORbRgBc+HLMqyUszzGsQ8qQA+kN4K+YZ7nh8Qm78XclXoK1mxPrAx",
-	"OGEyV0leXtqN37rZPE5mmIDi+lQDa9TqvUptG+q5bfdb7aQAHH8xeCWVN5sxh8CAJhGKymgA3QZlylrY",
-	"ZoVK/grOyoBuWWm5Y15ecIe4hDkXeH3GMSzJfW+g4pwMqkj8DdjvBaEAVfR/zvwIEqcEFArPL5j7MxSQ",
-	"qR9EVCgM/KFLJoy1uY5FvBAuV153fGeKrTGpNKCE+yxwOZsL+1evHhwcVDE8rvrB3lXeN7x6+9aNm3fu",
-	"3YQ+YDOKoEIWHORSufSQBCHjh/VqjTXxp8TDU6fULzWrtWqzBH7/MVytV5VDAj9MfZMXFoLrQqW8pcMA",
-	"bZhJ55qitcH6jbDjhjJOma73h4zFoA/5+qAP73sfVioV+H/6uF7lt+yHaKDFJNMLUwtKTn7gUcnJD5mw",
-	"ZPYe1KjKiIQP0UAPVKa9zZHK9Ikeqkx/0WKV+fjN6gp8+sPCumhl9akMtMz+LCKb9SdqaLP+JA1FA/Nt",
-	"VXlpJPWGuCwZpyyJ9iEa6KHQIL2YY6Hlo0wwtHyixHfK35RwaPmbFg8tfx2BUg/zbyv0xnuYMiNt0uag",
-	"aRgpGzXNx+xUpcQlhhQXDlzn0o4tqaKEWctJasHQ8lc10Fr+qEVay1+1UGv5qzHWmk+8WwUGia3Ieaij",
-	"DU5JoCoVHxZhELGxtqtnuNc/RAMlrhvOUxLYzQfuVakQ4Xh7jKh07FHAXXsmeRfeDPIuHT0TGQ4vyQkN",
-	"F8/SseGp39XgcDlnQ3S4fCbDw5Nf1Phw+avhJy1CPP0yJUScE6teqzItJXAiwizn9DIPsBdifQtCLDkd",
-	"0BBMDuqHOZrc9EjOzRxPDlOj9zZDOQOU3CtXZGlRvZ5YH0XBDBZChExqwRGIR08n9VcKa6xRUYDu1ep9",
-	"771smUX+Ln7fJ3WXqP4R0G9SAjcPDCXARKgE6+ypb9vxkD9lYFk8olRIJ9zCaPkzqi7iELHNzkWbn0Ck",
-	"ZlcIcstPJhW4wn0CipuaaBWC9lVmU6aag3LsQkY52hWFJIo4CpoSVrvFsrJ51bHLVbF+zB44B9lrRwiM",
-	"dIXYvpGuDhGcxzHWyog8ohydJyHpjGKCbSJKl1HKsxfc93bkaJEo0yVFy0atxkQ0Ko4iexbgoTtngpI/",
-	"JQFQ4JZd6nOA3x0ttJTf59d9e55nd0+aOCS8ep3No8R8+EyYpz0btdqaFepFLdL+B6VwNpngYM4RiJKF",
-	"o3IYdmckt8qXnuKtomOXpORc2613++1Gv95ikjP3wiotoFZyLSmuLNy2/ZI9ardbdntYadXsVqXVa3Uq",
-	"w2GvVxlu28N629ruDrs16d3VR9Sk9ZLM+ZZt6s1deKX6VgMaT6nG/69i+B/xf8mESbfeIr1Oq2Jv41ql",
-	"1e12KsN6p1mxurXtZrduNXu4XWJxUaX2dnO7lUKt6JdIp0O2a+1OZVQb2pUWsZqV7faoW2lsj0btYaNh",
-	"D1sjDdyiX2pZw9aobm1Xmtsdu9Kq1+wKttp2ZYQbzcbQbuDRsKcCZfRL9e1mo9YbWZV6o9uttLZ7nQrG",
-	"3VGl27BHlr09qjWHdQXFvl/aqdWrdQXNvl/aSbIR+6VWt1av1dvdWq+T4ORDfcC0HbTUa2Tx8vulUl7N",
-	"NcqhpOlE+OQOtdapHZxCKUuViS7e0uxtecXf0thlpVJ5yRHgJbxru/V6v9Xo17p/VmvrR4C3aCibsa0d",
-	"gZrVwzXSIJXWqEYqLavZq2zj5naljdt2E/dG9VFdPwJJAXJ9RBV4rFRSzoOcZGYKKhJB6muamYY3lS+q",
-	"V+o9w3BnP14cj6omyVLftho93O1Wmm1rVGm1m43KsFvDFbvVaxJMOvbQ6qoHrZ05aHUb26NOy6qMmi1c",
-	"adF597Zxp9Ik3WF3SFqjRquZOmj1Bh72er1GpbfdbVdao2GngntWrbLdrrXq3ZpVbzVSB61rN0d1q92o",
-	"dDBdPVIbVnq43azUhp1h3a5ZbVyvmw9SN7EYKg7oJMUYsC4PTW3AtsicTMt8udm6lNA5W42W2FWkFSxc",
-	"Dv5XFq7sDBremGCbBHAJ/ecKL9hXYeVUTZPlza9qbWGeLXbpmW9NfjlevY5tURQQujSXd3nbD4aObROP",
-	"9Wgt73HHj96GlELo0F7e4WeQeHjHj3Z42iHtWF9hblRU2PX925CdDJ1Wepvt4N35lPxcyUE+LJfaqxDw",
-	"Fk+HZAH40GuFeapxW7AhJYeG6sapaovDuWp6+Ewtcxofp8qcrmHYpmcIGMcvSpqF6H06I81odNUSiZdm",
-	"09GutN2CuQ7SPvwRGrz7zr1dpI000Oy6V66Afe/KFebG5nZHsDeVEdX1uMgMKB4hcUdliDMFX4LUAkIU",
-	"4jnUvAaUYEdiv5SR59/38nRdVjEZBOYBz24FpYVqGjJbjc1rjEMuNyu1QITMy6He4DeGzCDDHzUxuIre",
-	"U8y5DIwXOabGDMzpvseMbYmDfyB1Pm6wpb8JS2YV3fMnBChP3JDFJEEQvwysHZLogPDoC2aoo0uhJM/1",
-	"mR8IJ+Apvr8vTHsDlpI4QB9mzHoDbtpBHyIZhJoEI7AsoEshVRn6EkMJbN22zzQPKlZbJPC0PE6OneOH",
-	"hCfqyQ+xfa2TrLeiyzJVpmcPpNaNbgliM3VomRmYWQEHrLgEjrI5wT5y4bBGYF2k1/YAQCjV5DQ+CS3t",
-	"lM7lvVSCYqriDIcKG5KRz7ZMsgWBcrBQ0nyAbGI5NuA/oK2U0SDfOvBvj/94uco0/h3VHcO0XxGxqiBW",
-	"80Obb6xkET/sGMImhAMNh8p3+dlhpmWmKMJieITYENIVkDSdhPtimf3oypVEu874ndjBp1MT25oeDXAH",
-	"A+K/PJUclw0lPtsyh+cRPEDspaTTfU/uYe7boGqz65ZlRXZ4nhy5rUEqL35wuSzSp3Ga2wgtXI9LpC8b",
-	"44cEWf6EbteQmSR29GT1YUDwPs+MpnpvgC0G1kZ7hUpNIoZVBbZ11bmE4AuZIBOQa8raydM4YdPgFhVu",
-	"kmFkMGr4lADfGQVfABpo6hFloSoWSyiqRWDXRdBD5ZeqtiSHY7FkzNcKQU48gzlTMV3kw5og8GScFlO5",
-	"RDJ8ks/OYqmMMCmH5eSdvBK/8rIEhG/VdyRAJecdWc+911/AADMO32ehJLADV1waNXGETlPeagqEvWAD",
-	"xhXjuPjfpyUrxX9YfBx/DhLdayrdLT5BSwMB0OJZ/IWQF18vPlk8jY+qJWWqEiShcOVvK8ChCkEkoqM6",
-	"yfho8Rs6m/8OUudLQK08lTOGGuEv4hOIgHq9eEJnTn9+yStDs0riEFn3FEK7ni+exceLp1UU/zP7+MXT",
-	"+GTxFKLvfovi58gMkLl4ZnrVafyn+BQtni0+gl5fxC9EpHMhUVQ8mzdzIM6irzKgFIO6CnIHSNYSK+XN",
-	"K5280y2OBbWq4gnxYXc5c/gBqpJvY8edBWRlJRIWOV+TNCy1BouTRMsJ+YJV2z/lpdcpH4GsjS/jr+PT",
-	"+IskwlJTOddRIz9Q/qIs5JCpki4xoXmyqmxhWhnmdwAILJdCLqlV0a2sA43qkixPZY9EPB9l6gKWwxBb",
-	"+2XuB+eCbyp4fQ87Ho/8YhK9HofKRVOGlp8pFHblCtrhQe1URzPgLQ2k1MfqHDHfzuAtoMU7rr3rTMjA",
-	"UBAORDghWyd+IJDcBsxJtuWPRmg4v+9JpxDaKS5JmeS5ifh8hlgK+C4PuZJ85coOpQl8m6FojBPyyv9U",
-	"buV+Zy3ISCjJuprA/U99JbqEl/Rl3iV0z4cAOSbZyml7QtzmqxaQKag10v/lh4TNlGsxIgZTnbc6Ox6B",
-	"xL5ciPTkEURcDbIgWgP5ojl9zS4IheyDhTexigZ34UsMrtB9MpWFyHirG77N9NCOJBC4KJVSZCaZGkiu",
-	"C9VJ7FpukH3SRL004FI/fD8jlq/lNmNRyrrPzCYsPlcVv5Kv5vH78J1pb4XAmsagjYls2+w4VNr4ND6C",
-	"6/04fr14SoWd4/jL+Iv4iIoMpbL2ws4atypjQ9JIarpS51zLlQegjJyRPBaRT3co1YCrm3BMylqVGqlu",
-	"6RPQHTn0kyEJSJHN/q4oGvZ08RQkptfw/0fpQmF9Ou9a6QxEzLOi30go5/kHlMcx08ebl03ETBUp40yi",
-	"yQpmceXo7QiB8kehBuifL9Ww52mhYCv+Z7lljwot4kvElaTELKTukGhJCWCzOJIXzKGWC+4L0H64gaMx",
-	"mSN6FUngcvRO4Ow5HrzDc+c849yfzvUEf5fghyS87+WHbvGIGY7ZxFNKweyt5aklhk4FO1uLuT7APBBG",
-	"T73k9mGW8z1AH4IMkQkXBb5GwqzxWB59YT9W504vfDsgB8iJ+onMoElqDOGb21llVV9m79XveyrlUOXM",
-	"Fq2vi7A4dIs91XeVaCYgAfj8qGAEEDTMrTsQUpIWrj0mrg0lDFNiJU+vo4vRl/4FfyRpPgLnWqh8kqxj",
-	"TN9/0w1JVURpvYv3WFj3TrjPBFael+KRR9FAOCFFEmlZGkZgJ4wcl97/VAylIqyjhDxV0U3QGqRkDBZD",
-	"37Oo7OaGPg+09sgBlZlY3LvYtQYZxXXCJIogzAoo+ul6x3Pn6ePlrJ6g7NAxfjUjYIrg8dccwiq5qdbL",
-	"Yj6kav7ySZJQFK8m4TUukHI7FP9ccDFwgJu8uUrkhGS2K+UdZ4DE1RTkNuRpinzkVDby8s87ACcM7Hfm",
-	"IaMLAqcgYIBveR9De3Ac7eRztNTcdJ6ZnlBaW38piuZKcOA6JLgGsjV3rQzEHAdFH8EgwDf3CUtk8tvO",
-	"xGHWpSUNb8DR5jL7ucRKBnasiZR3UhI734e/eF+krFNmQS/NKU8pVoV+zu/UeDnBgLh/CZCvM4NnwuY2",
-	"HQ0nq3muGhi2sfA5PVwoadgzNLypfHWvUm8YhlOrf1h6HJrIOykdrht6l4JoWCPeThTI2FurI59p/Gl8",
-	"Gr+KT+KX8L8A+Eeltr8pqTUw9tZatyVD/750mBuip5eYsJTQPDHov4CFjAmZn5QUhKIEsycVlZeOTUqd",
-	"opU1KcnoAaXFoErpOC1JiuIb16Rkttu3Zue9EAXlLsF2vnqya04QRVtsHy6egZOGB+6Ykoi+QvE3qiEj",
-	"PlI1FkU9SesrV4fzCtvPVz9g/z1cSYXJ0WB4iImTKeoCcRmDn9zcRcrLB5CcyIBaFBQ/BlpCdZ5q1hSn",
-	"mt9ch7njTQa4KrrpgQ3pQEkbxMglEZWpAJXBdvaogjCoN6524dof1Bv/sfF2Fy51XRrdI4kwen0ui+4V",
-	"yqQquS5JgqxQ3KYswPzYZAGLgV26GZ4DoscUR+OEy8hyJkluPfMuJ5winfOvw3GoyL9/ef/+o1rt/StZ",
-	"6N/DPPGh+By845EkAPhb4AkrGFiSksTnN698C7zkHU85pSwELtl7q7GTxScyApBv1cWzVfnJBxrMzYaY",
-	"CcNRLeQg52EVhcd9bdu47v//8Zh8f44Jq4m88iE545G4Grp+VGwoZP5HWRBYngsemwLWIQlsxsMLkzKc",
-	"AeCoqx2zcB9gMc+F3uO2nDGm7wxD5oe777FIrpwQXYjSPHAgZJQrctJbGYogU4hhDeUNDEF29C3M2wGp",
-	"YgK/i6nbaGtIXP9ApKjtMpy8K1cErgVgYQw0AmtZzrvzKeFpgym7JeUmb6X7vWXop5oty2rm78Cdzqp7",
-	"fLD73kDGuAxkvvRAvEnkGW75rAz6YG+mPoJel8sJpgJY2wZvJXjVVTXHUrUPQ66ljGmSW5pV/6Icb2sA",
-	"uhAdHjMkEDoBl+xhFxEvYqBCv1s8riKq6yz+Oj69zND5SfCQQNIBkMEVhPNwEACqiY8SLLeJGt3I3u1x",
-	"PMo5HS09iOLcvCbMg+IbtKnR3THx4Qn2ULtG+XwW8I/Ol24YNmeVEOD6FicpIPc9Jgoy17eesa+RWCSK",
-	"h8xT64cZ5eiS6tm/xlAt9ap/2HXlmAR84HQjKdYjtOX5B5cpJQfMYDRAW/UWqw0LNjK6ZhFUD0TidwxI",
-	"MVW0I3ztKV8/A93g9BajOp7lzlis7zVxdJhDgIHm4QgAL0Rz2IZYQn5QynJPAcPaq6LbULIB+FRfrdLC",
-	"acTu3UsrgPuVmeE5geSVngfAAGXjiah2wRvKErCc0ySFBShAXbjpn0XX/h9XrqCBBNUb8BOiF9AT0bwJ",
-	"dCfCVHTo64eLx5srMQt+wL0O+MArZwIJscdTfe97WigBo2myi8oy8lhJOWCcEjLo4cA5HovPyYZ5hHyz",
-	"GzGGwyp6J9Gx1F4wKkMjve/xF+lw4jz9gslXnh/1WfiujCd3QWW4JAJnAJvdCdXICnY8GTCIR2ApOKjy",
-	"/87iT5gcxzCQ3MRDxtaTexBYXH/qghBXDdBE8k+OJVKEal2FFPX7nsSE4JwpAjxDFvXkzSUj4HOAXxkh",
-	"MnE9N6CsFKAX/OzWuwlj1iOxJyK/gkMMsAUHMjqhIpvicD8XBOGaFpYOixFGDoSxQoALP4oQqgSXNosg",
-	"/7fHfxyU73sMZODfHv+RgxFcXuqAuQciyzklYbMVnsGQamBQ/2PxLD6JXyCB3Yzu8qtCuSRSF52A8DTZ",
-	"4l0JqWkwxpvBExWNmP6ZKoazU3kbV0bvf7B9WFH/bK3zZ71xaFKqC2gksCUVZEkFTlISTcWVjI8uVxPE",
-	"qDS3ECkxEI8v4p0lbq2BkOpB+X5SE+5fiFbbiv+W1yNfPIEytqxK+aBRa3Qq9XqlWRuUBRCJrMQNt6Xn",
-	"eHucK0ucWC65YU+CYZkqcYi67ug9yL8BPvVnA14umHekEuF/bFwfVNEOv/ibnQ6/5cYE21UJrEElM88/",
-	"WMuNVmz5WUo+FriYol/8TXwqKahgZnCZg6Ue6bQSTTw/0r9HCjlwoZ/JzXbOT5SVRrD9S2yBtsWVMRGt",
-	"ySDntuLP4ldqgOvit0q8CD947jxzI/K4hkAIQCwWgQq58FIpMY2xnfvRUivQPpwHbsJn5hc8qXcKq7EY",
-	"KLJDrz24miJdNS26g8XNk/cN/PI3fwDPrUiV+ypaLD4rX8mnomcn90YAV6nx3e1aIfWWFLM5fKPuVy7M",
-	"6l7Um4noKpNERW6M4jrVsPCVCL9/RfFzLUuEZTzkmAlFcsixOAEFcJmmbJZUGeAswv2qLsgUWr3iQDuj",
-	"c9Lot85gnAtnNt/O6bXYUTSt7GmBg6JKwTnrw978XSOMWiSsvgb+TG3UttpWm1TaLatXaY2Gvcr2qEcq",
-	"TdwZdkd1u4EBfIO2rbfajW6r3RZVoWqy8tLZnLp/jI/jV4vfqtUs+qWbs8Cfkqs/80PLPygdXmC+lEQN",
-	"F7EHNauboHO06P9sp3A66gJTup/AcIuv+QO8/iOkuJWP4+cQtWxCiEnXUxK1kTJli0rx7+Pj+EtETz7/",
-	"9hNpC/3KlOi1SrhD1tl9WHy0ZBxDrZUJnTgsl0YBSYWPvB0Qfj39eI6Kz1H9zZ4jmb/2wzoA7LPW2vnJ",
-	"9j5c5V5ZObxD1t8pjOyQut33NqLjh++WSphYqkzSeashKb4q5n9ibioGH3rVdR6SXI/UDodwaNRqVEFx",
-	"fW9PhAlPA98iIVNaNCgDiGLG4b7ECBQGPVH33+h0ve08JB4Jw9K5RWPxQVquSzDztLtBnkt/f520lJ8C",
-	"zUxnjb9jw2fsjexepb4Ck3pT0Ul8oTkJxVZi20ffSyDRr7SZWES4uiskXIiIOoeiAp4l3RBh5E+njrdX",
-	"RTvI9bGNhtilzwPwBIYJTruwTXvGjUYPobOZnSY/N51WxR5c5Ha7RzxbfvH3cdOtyDLv+LBg86W7VO4W",
-	"ZqMRpMnbsGAaz92pTJFOfEMJjxNVobnv3PFETd0xmTOQ/zGxQMWTSMYQegJ1qqUplpfA5xhVaM8nIRoC",
-	"2JGIW0FbIj+mnKDRQ8pnGQ2i+ZTw9IwEkQhUShHxJuvOJ+XoLzPfFFTv5kHVSgmoMk+/Ia4sFMLdDJdC",
-	"lqkapQCIyvc9OgENv+iAt+G+tCrPcxXjMJrBYZXeGjafAcASCTfsQJYMH1y50leTkc5YQB7tcrqEvlKe",
-	"r11roq2QQEZtFMwrkIE9uAxFkynR86Gk6YdDZeV86GyIWQp93xP3JU8m4JZEkShtwvjCkAwSOeAS4baD",
-	"MXGngjq8ZjrQBkoIMj+PTaZQ+NoT2eEcDBjQkgEBLanfIHwpbM/6o1G1EAY8H08YPiAak+C+h6VXKxct",
-	"PGRxHsN54phLjQxmRFN9kL6aLZVGE6fUHI2upepfRMqOZ+s5SEzOSTyCAo6sho2N/EBkXA/9aMwI5ZVR",
-	"6MCdpDlTnNGIJ73vCl8e3WxjqPbg2QJCaey7JM/fdhcY0gpxpVoAhK8Wncx4z67J/HeH00Is2h2fMaJf",
-	"k8CXVcWUSNPVlMLvu8ft/GZYeY0YcYcmcFtgY9AKlGBnHv/QnNfCj7mI4c3gxsC+5saYNwn/o1xGdKsw",
-	"RFnJsaUJ32wqAimopVQH+wuqF2Ie7Jj70SqGkPhuygF+0JBCGULXiwit4gyppG5JUgvEUYXKfAhOZmaP",
-	"kPR1psvJq2MoxK9FxORX7FMoQRjmXnyc+aL2kq1jqtegfFpb2UX809YBP6IM97ZjRmjYTTDDmLjnBEx4",
-	"+aGbUG5PZ99P4wmEzuIIu/7eTId9A+uJMIqcLj5iGV1I/nQSv1ItJIyj842U6BtqvcFfvE9vDog3zL2l",
-	"x76IWYN2oYzjmAnYZlbX6SqYA/nLTQMluUH+gaflB+XnNEtnsQxMzvpPryc5+xsreQfiP5N1mBffiZTp",
-	"aOAJpvgMaf7aWjwptHepH8ksWtnhtPrcYI1iIpKy7CngB3VUtgsMk/QDKsaBNB3MvFDV5pTuXNU8fP/w",
-	"/w8AAP//",
+	"7L39ktzGlSf6Khl1d4JNuqpYn91dxZhwND9kc5amdKX2aK/dGlYWkNUNNwooAyg2y1JH8GNn5L3yWrZ3",
+	"Ijwx1zNazdzwPzduRItmS5QotiL2CVCv4CfZyHMygUwggapid5OURxNjsQtIJBInM0+ez995v2L544nv",
+	"MS8KK/33K+weHU9cBn/TycR3vGjMvOgOHYbMi/jVcDoe02BW6Rvu98n2HiMTFoS+R/ZoSDyfhFNrjyhN",
+	"K9XKXepOGe/L8m1W6XcanWplzMKQ7rJKvxL/Pj6Kv4mfzh/Mf0Xi5/ERib+Z34+fxsfx1/z3MVyMv4yf",
+	"xMf8r0ry8B3sr9JpdFqVaiVgP5+yMLrj2JV+pdHs9ez2qFnrDjes2obVYbUe7TZr7VFj1KWt0TptNvgz",
+	"U5cZP61SrUSzCb93Iwj8oHJ4WNVaeX50xwoYjZhdTCWlEZLKphEd0pCRgEXTwGM2p5hjMy9yRg4L8rTq",
+	"NhoarT6Z349P4qfxF/HJ/JfxM04s/sfT+LP4q4RyJP4mPom/mX80fxh/FR+T+YP4JP4ifhIfxc/jp/OP",
+	"SfyFJDlvnCX5N/EJkpxfO4ofx8+A8E/nv+4T3m98zK/P/wG6yvcNM/YYGj2fP8IxPsXJmz+Mn87/a/yU",
+	"j3X+MD6Z389PZrfRaJzdZKrTtMSMjvypt2A+oQnOpnKLWP7U5bMZkSGfXWqTIbX2vwUT+lV8wqds/iFv",
+	"oXWF23Hx9jv7GcNpWGK+XMfbX7QBsU1+xpwQpotGEbX2mE0inzhRSAI2YkFA3b+MqcOuvprfj4/jb8TD",
+	"RyT+qqDTlzG5Ys4WzG4Y0aCUt4oGOK93ndCJ4AQast2pVyXUs0m0x4jjhZETTSPH94jtM5xyl0XEgY1q",
+	"Uc9irgvDyZ1S+mz/6/xh/LWg00NO36fxM5zeY6Aun4gHnMFlpuHr+CT+PH4enxDO8eJn81/xeSPxEzGz",
+	"8w/jI1w8ybTHR3XTIXeWEyHJm8zC31LXsSmnE0zF0Ldnd8bUHfnBODsL+j2cAH5N7ijfY+Rv3nnzNvGH",
+	"P2NWRByP/Hj7jdpmlfgB8eiYhYSSfTYj0YFjscWU/7f4OH7GqfWFWLIn8wecXk84OQVt48/4DuP0/oof",
+	"KzAjX80fxs/nH/FtdBJ/Nv+/xaWT+GsYHmygZ/Nfzz8k77h+dNMm80d848JrnvPuH8dH8efxk/lH5zEb",
+	"GQqXTkTk+3dcGuwyw0Qk9/SJgEsBifaoR9Y75D87Vw2EbraXIvRnuG7nv4yPyXq3217nl47iL+cPDYRp",
+	"ts+CMOkXFxGGy7Euu3cndPmBQR03u0wNDcQhYP+MWnBmM9cNOYkict0ZjRxr6kYzQsP9kIz8gNCA4Qnh",
+	"umQUMPYtOBE4z58/gr6e8dmb/4p3/wTm9Qj2x/wBv8N3zfzR/Ndk/vH8w/g4/jL+av7oPJi/aZYMnF/K",
+	"xXemHr1LHZcO3cxaN7XIyNQJf6deeMCCKyQKZoTuUscjdBSxgLzNomBW24K/Q2b5nh2a5lTfFJ8Cf3/M",
+	"p4PEj4Gx4DHwHCfimPMhzvnnj/hZED+vk/iT+CR+jAIuPy3gIE7nfP4If34Rfx4f101UP+0WMpLTRHYn",
+	"YBbfUUZ9L3tXaHs0cvjmUdU9KTNdIdTzoz0WCJ3wQshZEU4Hswl1nX22WB/8l/ziRik0I4qeGDXB5ilJ",
+	"lyVJOdlcLurP7gx9PyeHFrVCMkqSAR2pR6gVOXfZIsW5Ua3YLKKOm1XYQZfnqkul1Wj2ao3NWqu53ej1",
+	"G41+o/G9RrsPG3l3ChSxR91ux+4Oa52G3al1ep312nDY69WGm/aw2bU2N4YbvLU7mf4AH+hYw86oaW3W",
+	"2pvrdq3TbNg1anXt2oi22q2h3aKjYa9SrYBQkRnCZr/TTYfAqafM9L/zHfVR/BlMNuyo+E9F7O1jztg+",
+	"52sA5Cx+1H9RbDg4jxO7cNqLjqj0AXcyvTN2wjGNrL2iVaK26ZN3/GlgMS4xRfwYjIg/StcMl27Fh5Ah",
+	"c31vl2svtjMasYDvTZftUpcwL3Iih4WLJaz/J/4E5sJIeX4IPdVlgmNNu+DPPIHWn/NDhktbT2Auv54/",
+	"IvNfz+8TLinP/8F0wpzlrGhEXjwnBfq+oQHu2BBnRNUonDCcog1HY4N8rqI9JyQwhIXUPxW/OzvyGRTv",
+	"UtqJgyAsI59sk+F5cCiIgwJbXAhflE5so9lhvfVOzd6kjVpnY2O9Nmyut2vWRmOzvdG02j3aLVyuT/ly",
+	"/QaNWWigOu9FqlFuMaH5/TtTL5xOJn5eHy5u1yfX5b3t2YSBasYcoLjle+HUjYjnB8SlQz+gkR/MliH/",
+	"MYgtT/hynN/n1AMN6Tj+ev5R/CVXb5/G3xQw7/Mlao5KRYQdOcy17zjeXX5Zp6V2q0+2CFzgDJiSCQ3o",
+	"mHGxcRgwuh/i7rZ8LwqoFV0BS4P4PKHgOtFign4C+uuxonv0OZtFm0DCBsxaLqxnkEOFXtY8Dwrr5Coi",
+	"quNFLPCoe4eBhKRRVb/Hj7Uxi/Ycb5egMsDZqWOzKyQdJRk5ns0pSBwPKOv6u4tVr9+BQvNQmGKezz/m",
+	"ipSqfPFjCwR5sF6fh66ToYNBcNxns7BYxcneRabJr6KOGvn7zAtBLbX2mLXPbHLgRHu66dn1qc1sMmPR",
+	"Gek/qNMi2YCOD+MTrrfCCf94CZXoeXz0GqhEOdIbpocLECZFKL0OUxIgO/U1UUAe+SBiL1Rx/gA0egrH",
+	"zvP5A/CHwHq9H/8J7QBc3hIulmV9YO3TUUj5egNtxsx26ILjyNymT675XsS8qJacRFxHn0xcxwImcvln",
+	"oe+BcTBSDFiWP54ELAyNttlm9xQWwsdk/l+B1F+DF+o4NxYSfxYfx19wlgESbcEB1uyeck0W0LSIz3LO",
+	"6dsgQVDX9Q/y5M/eTzT2vdQ4EtF9hksV218hW7yxOLeiPT9kyG4cbGsUzLrZ1Qxc4YmUs0xSwvzh/IFZ",
+	"Djg9GXN0MS1gZ3KHTqO9O9PAvcPGk2iWoV7uvrAWTqM9P3BCmAcSsuCuw/WyEfnRzbfkYrZ8b+TsTgPT",
+	"Wu3mxaisiQ4I9mz+aP6h8C1sO9Y+i+ok/n1GGkgOsae4wI9SnioZRvyUbE2jvR8HLqlxkfcReCVOCtjq",
+	"ac88A1UX0X7qBYxae/nzr6jVEvOw69yF5S0od8az8Jv4CT/k5g+WpL/JKkh2KntRNAn7ly/zL6mLwIvL",
+	"cKjvVPhc5UQ//vMByDQn8ZfxV/FTslMRc7tTOffZVOepYE7RynfHphHlmnfoeLv5KTU0whl1PJvdI/ue",
+	"fxAC5xdqUZUMpxHZ810bZpQ/t3g+/xENSPOPkP8cz++DWf35/KP88Wny55wN7Uz0KCddgRHC1EI3vwrO",
+	"I0TkMQ2jVJlGyi7hrlAV3zydwCD0h/if4k/i43OmWKnTn7crFJozN5FIJnK8DPcAEOtb4yXI0tVE+n06",
+	"NIrEyg1dJrZoYMtVKSyXipiMjnkHXPC8uce4zjKmNiPDGRn6/j5umQXi8+/io/kvuS7y38HC8JXgkc9l",
+	"HMTXZvGa/3N//hDdclwceQT/fRg/nj/iAkqdxP+KxmiQ+R6CpRkFRj6hfwJT80O8P380v8+nKP8qtGHz",
+	"cwSe+lzI7E/nH5u9+qd0WKhTVDSDluuHOWkxvaFxlgvhgjkE4Rw7NExU+4wnikv0X83vw544egUT1G30",
+	"1s9gghKCmSeI615FR0HuvjBHsyhyvF3yv/6/+J9R9gb5BYLrnoGZk//19H89SxkfF/ELJvWl+bb/EP9z",
+	"/Jv4t3UinQ5P4y9Mks6F0q+6YDKPn4+Am5+eoknk5DVqFvpNVfhJpBx++2XPQZ/E/xR/nRgYzMpyokCc",
+	"G3EVshVRduK7jjWDyDFjqEdBI6Q0cLMDKjQ1jAWtktBHmRMeIhb1pP0MotMwGPBlTcj8Qfx4/nH8hWz6",
+	"TKgXKFLIufp0/mD+UfwMOwZvp7iXm7+jlzp/hslZMI/edDxkQeFWMbQy7hkxd9juFWyef4lP+Okyv6/P",
+	"mrTNn3DBjcvV2bmon/dUaPQtmouQ3SucgeSeke7hUrrFWVMbvCVJhFMSp3d+xEwJVEjCaVDK87X7ZlJi",
+	"i1dAzv83Poq/xhhWwwlg4iBH50dpjY4GavOzFyIudCInlyVtw4h6FmgiEIrCxSM/IGHkTyaOt3uF+J47",
+	"I5f3GHWjvcvwpFAGQxL6K+p6QLE/cUUC/SDSufwUzcpJfApao802h9NqcCldDETz77IAvUE61dLrfbLt",
+	"+2RMvZl0v4WERsT3LIaxur4gD/iZhEJgM2q7jsfOQ3+WsdR/4qI7Z5+vhZ6sENJA5oBhYMidfcezC4J8",
+	"zG36ZEs646lUrGCFglePEtu3Ij/gE8FJTCw6dDy2hF85n08FiQJc34Uw3ofCs/RrEj8GwhWFqH+Fpoyj",
+	"+YecyCLe/TGoZ/FnsNiPjSHAp+YKBTQtcowE/jRiRfpT5qZurYCwnQmN9hbbHP4nKJtcqXyQVz6M/rjT",
+	"EiHzVYa1B1G11LJYGN6xmedkt3r+vhCJXbCLKX4vGc4ZOLt7EZd+McKBuS465nwwzhB/CoFoobXH7Km7",
+	"RGzTv/M1diRJNv97+PUQ/UFEhonwk+dZLvD5cSY4MBevTGBtPhBPHJXZWE45FQY6F61FbGpP3Si8wzez",
+	"aULSu7pN98BxXa6DTD2bBaS5SXzBcukM/csi0WVlFpBzyCcUh8A8Lq0+i4/iJxhJsskvoznsUzCU3QdP",
+	"CareIDUYjScgMoAbVgoMGCIggoBOSHzCGbuYKMXNARHtwIlwQvkwE4mmNBYefmcjSI8TA2zBamj1zmI1",
+	"KFNcuhasPce1A+YVrQbtvtiezIUYuZEfEHkbtiG/gNLLTLkhc52yy4h6BEZ5hsvlMczRyfxB/Gz+0fzv",
+	"v1shJStEn/jSNWI7IR26zC5aI9r9/BqR8YQoOEBjx10y9Pf/50e+Qg+SmfsTM3PO0Dmb2gYPaHGVICTz",
+	"cyA/xZCjBRxfl0ZgFB/zW+fH1HXKl07SaOq6hrnhl5UpEefoxKUWIy4bLbH7fqctz6P5x8opFx8ZT7kk",
+	"Fh504PnHYBw/NyLBl5fSRjClhczO2C6/oLM8LmFxcEGmTPgT5hGLhhAFEAWMYl7vWvxv8W/iTy6+mrX/",
+	"BfQBIXOcQxIIg3nIJ7NOCvMd9J0C+fJfx8cyZga8VdIJgqG2D0SgwlH8JR7WHyYuDAKZqqI1abbrjc16",
+	"q9HsndvqMM996XJxvBH1igUk9bZZQvI9RmaMBsTHEF3ftU0mwNJzLnvGGXlYMnuYsNsElT9+Aq6o746+",
+	"oiWhzW/pSkD1JrgTMItN4FZ+OeTa6AzDHxFKuKIoomTpPoYCgagcLhfXntWDFcqCLQe34WO8/mQVfeTc",
+	"tl2ecksQOqcd6/eQsAaXr5rsx+m+VHC7ZqdNEoKKsUD4zbxXTz0Mn74KEpdlxECzScB2PepFRexMu2+Q",
+	"3sRtcuCPmfdKJbbPhP3taymXzf/+/KQKnWylFE7sQWWrON9IZh2JzK3ED87uOWFUFqTiB0mYMqRlntdy",
+	"X7i0zRvifmqKUnQzZbbPbc4ME1E6cZwZm1g6XO+TLZEEJgJ/SOT7+yjnMTjnowPGPCH4MWs/EQMPAidi",
+	"L7BT8lLzSZ2g/A0rX1iXn8Ch/ic4LucP4HD4LElqPNa23kLMjrM4TpGK5YR2xuzOhIah0QSo3FXxUg4g",
+	"cWSP3mUIm0JEXutyZr2MZPHlMqsZvSG/xGB9hYwvFQclR7BSyhZGHmbv6px96PrWPrOBl4CiEvnE84f+",
+	"MtR9EYXQmHZzbtQzhg1mqTdhlkNdJ5qVpskXNsvDDaRp8rrbxENrddrTf4DU+d/NP9LYWbIa5h9xjgZe",
+	"GxL/G2a7QcjpY4zxPSKtptQJCbwD8gzQU3k8/29SHwEVFP2Yn2GiIn+V5IJfEojLewjZHeLCYm0Enubn",
+	"3gNw9XGV9wiEEGnt+ZV5yW6ecskWrsQl1q7Zo2dokJE2hGYiTri0PULyREo69GKG8GkRuapZoeNI6CkF",
+	"efzPZVTA4/gbockczx/CpZJJ4XqOJnOcC18xkLxoeiBp4g67N3GCLDvRbgl9hl+6EBJ2bwJsJOH6i4JX",
+	"VQn7OP4SQ4XR/JYmQR4RjDqNjyFE0RxntXE62ujfa3AEYgNjXrN2q09uc6GW/M2721VCieVSZ0xEpkI1",
+	"WawAaxBUCZ3aDvMQhYK6u37gRHvjKsjF0BuZmd3RWVQpQSo8o3R8LqPvtHvqHa/To5BgxpwV7RauoD1G",
+	"baALwUDrKiQceQhgJkIlInKV0YAF5M/3/7iYKL9PQ0PSuBtOI9idMnUO40gubGHq0y8oGj/Ee+r1+gUT",
+	"7ZqNs6BdSfoKNgidXY9G04CVLbtcIxG7LC/LpM99NiOOzQl8EPjmDIB2Lnf+SWrLy+R95tdZEXBl7yxo",
+	"lSdFjmqH1QouIpA+IOOS/2Gz0AocYfiqQOoKJDPKjG+ZvQlGrboYKzK9KJiyaiW09tiY8q7G9N4t5u1G",
+	"e5V+E44Px5O/28lwwijgk8qHc2Ob7uaHsEXCiM8AbnAK8ScjcgD5oCEJ9/wDr8oFrp9P/WiFEbU62oD4",
+	"zwmNIhbwd/7dTuWnjVpvq/YTWvvFndp777dahzuV/1QxjVqJMTIMHkKP9vwDjGkSMUgQzSBDlcpHPPKD",
+	"MY0wlb/d4guG3nPG03Glv44UxR/NZGSOF7Fdhtviv9TexoVUu2mb59axkzRxseaqMMUhHTNCQzJIV+IA",
+	"Yn48AlACmDSDQoNIfLwQEtffXZr+7XV9Qaxr9OfUp7VR7b332+uHJrof8uYCAgMXcCo+o5xr+lxFxr6A",
+	"ifFkLf4f80fx0/hJqbR4kX+XSJBcXuZ2+HtFLA8EVWqIlz/AvPwl5n6KLVei3lbtDVobvff+5mFN/dlZ",
+	"5WezdWhe89emQegHZhoPPHYvGsjokAnd5ar8yA/YFXAG+9OIOGKVjZwgjKBJXVLr51MGyC+CXBa+qGgP",
+	"Z7hK0zTWBHWmeFlIsdewJozQMZnVsAzej3k12NrYvp1r4ZYzdiID54vI2A8jEopwTidi4xCAa4pn24Wu",
+	"1M+22YhO3YhPdbWEF8rjpZgZHiaH6lXfdhBd/qpI7oMjHfAghB6uQS9kMenB2aAJFls55Z+i0UXsARmb",
+	"VhVhlDrY51qKf5kzrGge4xSUp9Jv5db1sqtQA2ECOEwYeqVauRlecyJfLr1bk+kbgT+Wna+vs81Gd702",
+	"agztWodZ7dpmd7RRa22ORt1hq2UPO6MKPLTtr2ZmeMf1BcOuWC063OzYndpwRN1ap7ferdEO7dU6m9Zm",
+	"u7FOG3SzI57g51mz021tdLrdauVvndCJrvljtJ1UMNZ4Gt3xR3eSuMDMjKUwUwpGmh5KSNbAkHBstG5d",
+	"vEImU6632DRiZBT4YxL5EBWn+Uuu04iBDaXVrjUbtVazkp+45qbV6tGNjVq7a41qnW67VRtuNGjN7vTa",
+	"jLJ1e2htGCZOA8q67ltvBXdt0eOwsb6+vrnRqFnd4Uatw9qbNdrr9mqNUXNjaHUbtG2J2VKmuGlTe7Te",
+	"sWqjdofWOnzEvU26XmuzjeHGkHVGLYBzUae42aLDXq/XqvU2N7q1zmi4XqM9q1Hb7DY6zY2G1eyA7/bN",
+	"afTm6J1kIvj6gg2ZbvP/FLBRpV/5Py6npSAu493wsnKwC2kGt3MxGwfh5ABiamWUqBPlBRMRKj3xvZBl",
+	"RYitJMF4Bc5grlZh+jb51GXDI8tTRpHk88QoL4HBqaFI/1lB0fRW0fyy1hZefpXacmZWI1ge0ruUWJnm",
+	"C2BPS7sqfLAUI3PJLrXHigEel+wtfaYU73CF3pLHFuL6Ldlp7lETrl1pX3rr0hyG0n4KHisMTC/tzPBI",
+	"QTj1Et0oDxTG4S7uRn+kMFhzcUf6I9mAwsXPQ8uFsXaL+zE/WhSVtbg/7YnSkJ7FfeUfM4auLNuR2MLm",
+	"AI3FneiPlMchLO7N8FzOQ764F2xa4PFd4nHlgQLn5uJO1AcW+fjKeyt8stj9smyHKSc6m9M9gVo2gH9W",
+	"ESE04CKsP5KRDGd74vv2bNv3b8kCEKue+Vr1iMVnftr8jMhXXJLiTMl0DWq5vM1GU7ElXlCYVCrPLC1N",
+	"ymeMlVNWFLNOdZa/pAUf5WvunMNc/ljnTivMZ1E9iXIRy/RQAWpraUe5B3LZuKWPK03PaD4lWp6AuRBJ",
+	"vZ5/UCdvswkTngYx632hzcHk2mTIIMpe1EkCWF6lpEOr0chMfMZCXzbvalODAX3FJbPHrP2/pBVjgD0r",
+	"7SPb/jVZdAm/MIGyVQ1L8vVYTokB6IWME6bCKsuqyGdrmCip1nKmHPsN6rjTYNVdl4cOL6VSpvkZ0KgA",
+	"j/xsSeMHQ8e2UcxfgTgZ6Lbyza+0NQXIlD6stzaFkyzxuGJOyAVXLPG4bF0eX7BER/nnzmgrQfcEfLcg",
+	"YiaMLQucJ+HxznQR3RRL/4bcKC8o3Wbq1i4t4arPlRVOXanDRBUuruu5Un/iseLqcKW9mZ4xljdYiUcV",
+	"IU8vPMszjyyAUV6+O/XBchzfhX2anivBt122P21pmPERFzND/REzRt/iXpT25WB0i7syPLcAF23pPrUH",
+	"jQBfi7tKmxfCWy3RifbIGTBe4TWWp7MAxOBHdOLvlUjggbxiEjTPlBffmkxfSCrU60uUUlNpejbHlw55",
+	"o2Q7nSllfsRsh27PJuzHumtjFamnsNBE+fIzP3bGJiyuqkxc6nhQQfaMSRft+fZtP9pKazusRDZTcYgF",
+	"JMs9cnZaR0nFiQzZkmDIMnpho1Nrdbf96A15hKwqiS+5c9W2Zmyqcp9apv356IHlCM9XhGSbh8k60xV/",
+	"24/elqB+K0yGBgZYSsu05RlRMUEYTJLME9y818dy8abHEuPFC5DWlKO1lUZ7QGFkj/CnHI9iumzko8nw",
+	"ro7BoOVYeVPXhTq/WoROYxuyrCDLqYuJVrzJNVA09IbNZr+da3hD5G3xVs1as2fozqG7nh86YRpLXvlJ",
+	"o1FvpIFwgCn+3+Kn8ZcmtHC4fDJ/EH+NcA98gnZXiiXaA3SKW0lK2JKxPy4GDPFx7670oPysTwzI2Uck",
+	"/l0FS11t+3JWBIJuv9LZaDQbze5Go8fHreTTpbRL+wdHXUSjaVjp8718NZNSdUsNmZoGu7AMRtQNV4lH",
+	"egv5VrqgF0QjnSmDekvGPN9MLRAr7KZX7MjZWlC28ExJxRn5d+6ac3fXvB4njPj9YrviL90/eqbbatvf",
+	"Z96LubS/MwGfvwn4TOf6O9/lt8JhfttHf9EBDQnKymTquSzEGmaiZYTVJSx/PHYi4kQhc0fwhOuHUZ8E",
+	"Oaf7FYPTXfTuRAlI+aAoknaAKKCDH9zYJqpVPPy+lvTy13++/8cBZPGFIkj7lZ8myXxlg8LBn5/PdHlX",
+	"5kUGU5eFJERoXJpAyKzF/zM+jr9QoK4FznBaw9aMNJnBU4Oso0ngT1gQiQwWxa6ij+m2j/FfXLmWlUeS",
+	"vD45MDFsuDb2AakQ8VfCqWUx5CVCch76vsuoV6lW7tX8wObz0TysVgADJ8y//sZdFsySCDSsoQrvhExN",
+	"JwoJdAJ5QBEbh4t2xttTlyH1DyHr5yY+BGk/YoQ0COhMHV9L5vzgafPTSlqJUwz7veRhf/gzZoFxRJlu",
+	"TWUtyTZYM0IbHF9EsIVs1L0+gbvGnLSbESai8fYLEr/0fKzM9GTUvPcL7AcSUg0SfLEQBJ8yP3B2HQ8V",
+	"mBcdResw1eVMX4n3iO+RCZ2wAGiZlDApzr3LZhYXvr9zmFUaqeu+Oar0f1q+4N5Jnzl8z8iOU/QMXAhQ",
+	"oeeKmHPFFgFZcO6MgP+hro6teygHbqIMvwPAocUV7C/2CdVTz3KWEEhU9KZjvv6vJZleih78Xgnx2tkd",
+	"JCpJ68tKdJDMs0bwBVvsLbrLTBnfkDWaZJBKX7Z6iuS3UsJIStN+Q8w89dgBl5YhSBLTUJfmRUL/V75i",
+	"BabEd6XH7kUFqbOY7pokz/KWQIsrZOBNXXfQV22gHstsBUiH5e1QwME8vpKtmZld/HoxvgUTp+T7UNt2",
+	"+DdQ9y1lPsCqUjWelCIla01DnMgXhinF7vkGa1jmN8WvDackJuHlj22EwMKg0bX4H7EMQObIJW8LCqE4",
+	"wyWcqlISY6Dltg3qZAsSAmuRM2Yi29Mj/mgUsoisDdI0wO1GT9oO2/1GY3CxSihxfYu6yvPGBwZVGESx",
+	"qfxCSH7he+yiCAOH/ES1J1hENCI2nVWTjGxK4I3+CC9jKqPjWe7UZvbFOpHZvO31dd4iJJRLTyZWXL7+",
+	"IIwtTWNVEnyb2cXyQwmakMmXTQN90eS9Fn+a5M8KdCANsO0i7niER/E9kXVeJ++KT2ejEbOibPKndujl",
+	"843X9XTjgo9O0o/PKQsdoHP4x/2CBf6yEsOrShXPZbAuoMFyB+BAnGoDvtoHlvwBPgH9bFwrqDnz8cUq",
+	"GaQnInbkKr/z/gWyBigvD2AkT0COPxJCX51seTOCoEXgdjBpSlmf8OAKGmyckBzszZKc8TGVzjF+hBPO",
+	"+XXggTR3W5nj9W43L5IdZlKETbSHRSdOngQzTGGQcjXqwFurssgrZDwNYdV6UBECXosITslKzh9ty7EW",
+	"mcGusBXjOZTiTTohQT9AlVhO5JM1KGv2FAufx1+R+QM4nz5UgNEBlPO3wFnqlcJBSYXpMJNmvZQMnkqU",
+	"ip9UYQdQp7QqQdihZry+Q6Aw0reOPyip5UuRKdKLjytyuIlYf0GEyiTUL1ruV7m4lZ70AE2RXeiZQkdl",
+	"uAewdQcKOxmgpYeLWQNCA7QgcYaw3P5IESAWcSUYeeRj+IbCkBahvAKPorZgSiBBe8wBHj1ANIkB8Tjb",
+	"11kVX1QgNiBjOz++JREtTN8vNWQDBYrrYa/F/7QkXd51vJD4dyUlYDqzss96R5V9eo3GRrPXa3U7G51G",
+	"r9dcVRLSwTqUtVup5P2FFraTUXbyKPpnMBJ8LatTwEr+EqrDfQOOcQkayvWBKqFCeG1WG40GsfZoQK2I",
+	"BWEVy70jacfk9o9v5WfPMH3qRv+7nZ17jcZ7l8zQOKp2dT0D9aMLQ/opobLChYoYSABmo6RiEDYZIRfo",
+	"XGU6FnkzIRyJDnwlGMNhrg2SzMhxXS4TDGdkwL8AhBxGJJ6j0Gjz2poQajTr23JGm2vZJ82mGz1wJCsk",
+	"/ovJlldetNAoB2gmsFScfIHPumV4eJkvy4qsZV9WKM6WfVm70ID1AqL8qSxVzexuEyap3FoyT8WCPfaO",
+	"CCkxfSWGm+RNvVcMno8BCbnqfMCPEJQ9D/Yca0/98iRi5RpE/kf4t0x1zNNASTJ+MYPMLDNuyBVJUiuF",
+	"lDD/EKJ1jlDiRLb7kcHQ8jajYbG5nN/jZ9aBH9hhtuvV2LRR5cCDfYCDuObbeICvnyVPr1bS3ss+80JI",
+	"LN9m4qR6IrUG+FZOObKOKavIDPGZKol8F+w64hMG5TaIXk85eRuLT95DwyKXa8d8hmxr3kMq1kVVyh13",
+	"mWf7wYWQhHsU9venoojQE34izx9CFbUvcc08lqDOWFoXIMAvmnh/EV1/uL39lths5WRpaVBwLcUYKymR",
+	"MccmEK7vF1grI5C5NE3s0/gkPoEQPensAaq8PQ1Dh3rGFVcGU5g5LXRMWBM1bN+a8t3KbH2dwYmuDCzv",
+	"LtFRTzs5tYXrIPmFX+YUgFGmZMwM/73CVefSYt+apbRYxo0WFDCed/dm1YTlpEZ0LrSH1LGXYg0llKiK",
+	"F5vZAbycosFSlLfdpXcZcSLzSErWdLOz0dlsr3c2VtrymWUVOeMiM7iDsmLC+LXhJAbpjArcXelAxucV",
+	"eskf5iViEAKzukGJHJfQ3VQ4ChycjmEVZSowLCedpVnZqkMoJ57djMLsEk6J1TmUccgmTyBa8IGrPsza",
+	"L1L5SXwyGvYvhGTs2J6zuxedeiphcKjsv8M8mwXFurooD36w5yfGmCu6WUUc0lNv3/MPvNN4lrtJ0HOR",
+	"95ysJdENjkcYhCQoC+Hiaf3aRe8WGnuZg8Y/8IjroNNRc+Dl+fH3Srlx8zCJyn4B++Kp4gtaMmZ7RYtd",
+	"Ynh1TjX/zbZICix+fSYLei3+Q/zP8W/i314snpvTjGgdBjQslg2TwP8quXnteq3ZED6JJwRG9tvVQhua",
+	"DXzfbTpe9L7kCDQeeMVvaL7i6I30hC3VKdawGtb8gShgqSqvquhT/rUbWqhI8SymbVIp/yspfRnLlYjQ",
+	"raU/e1MbSfH8aiPx6JitNr29XACALasKKcEccC6ZTgBl9yWzlKNg7kPSLZIuXp2FqVxFS8M3CgrX1WSa",
+	"rIRg2nDpTltG9eCrnN9ZbWceyoyUXHcvtA9bBSI3vMNMFINMsigyhqyl5j8suq4B4GNMo5rUkqEfJEht",
+	"L5Qx0R55JlIJ8+zidzHPDjHmkXngQHCikLg0xDCCOnkzA/bMW7rwZplVCyJKXy+HAAFDgwRnAwJ0pKQl",
+	"5FA833wPYi9mmQiLU393e6HYc9qgQVH3yxwuk5zfQ7breOGpP6dVEGKGg8Aprqprq3S5rxZOJtfyarFk",
+	"yVNVGUT2QuFjiin3P0bwWPLBS1pTE0JLS2oSPrGMHVVN/kv+uJFUq1reupoMG9xWZ8tEE0vaL1L7Zl5m",
+	"VoVlfZUu5H9nwmXPl9u4KwUnn6H+0HrZrK4omtZN4mhVpmfaQgnQ0goWfk5GvrrQRuuPhB4szbqiihI/",
+	"7lr37p2LQbarGao7iw2yak3MpUwwQJfr4imzZ+yAzog/jaSTQEVp4cd8CK57ghAq6KI8cEJWz+oH39mK",
+	"V7QV66XMlqtAVVhX6jSKeSAiZZZbUW/z1vmV9C4/ZjCtRUT11cnVgHrWHgYoOOGSAf6ZedH9oyfzX8ZP",
+	"48/ir4TeKM80peKk5AXvlfLulQz1SRg/UEqbt0JedF3ZqStGgWPGV5RuzeRonIbUrZObEewlYE2Q3OaP",
+	"ROiArF5wRvbbG/ecMHK83XLz7bsQyViY64YBUIUA4ih6mTMZkAeHEfXsUK78A6pnijSNzjvTyFebiS0v",
+	"P5JIh2Z5AalDiDXUFJV+jhKJub7bS5NP1jDQ8GKaNemE5ymfJILJuZL79ELLD6HAQ7G4rwm+XBTPr7iw",
+	"QGPYcg+4HjDw9wcqn/T3DZJ85jNEl6YB3zLH6pR7nzLwMy/kfYJCI47v3S6wuOajAZ0xKLailvOYeWQt",
+	"6UU0Xc3y2NWBL1+uF2wdQTLNxqokFHA1oy6YsF9b19r6oQ4uVGY3OwicKGLeqd+5cajgFGVf+GMvclxV",
+	"scaiymvthsj6gXKmjqDc+RFm8/X0OYLPa+TS3dC8nODWi7nyi1Wi3neOzlfr6Oy8Ykdn93VzdILr9VX7",
+	"Bcszp1V5YMkYUj7NEhMs322aKbQAFaGxlFdN6FrZMz91t6WnQsquJe9JxpmelwsddC/uYbs1mZpdkFue",
+	"UQB+2SAHBZ626EVcokXuiEJP263J9C2XWstTBwtn81UqvEHfXlJhRNlPfK/AwHFz6/YWdCy9b1wjqYpS",
+	"lCEZ3JjyT7/8Iz+0/IPBigygZJ6UcZmm7EewQ0zClk8s6pExg+qhNJI1tBBZSTgTB4LXDshwlgTwWns+",
+	"lBWBBgHbdcIomA3IGtT6/xP4Ah5C/s3D+SOIfOUP6xYBm0ZU1O3iElTSFz+/HG/3Doo52ltTNwK0xRDD",
+	"AVGgmfTWorw7CktcSiDB1ENFZSBsbZoeJQYHtiD8JPhTHxHnQa5oJjox+lEMqAmmLbOaK0UhYZ1sO2MW",
+	"QvpZxqvCl17m5MsYuTPxqEtmm6hPmWyFzBOFaGe5+MrUJSfueH5UmmoBR26hcrQtgJ0gfl9L+zlwECF3",
+	"laiQ6sv25XfVOqTLT4ARqmdBYoxOnWHGzNZaJqgAlJ4EQkkkdzvRt8DX5ijp0UXSjcyDThOfMYg/SXu+",
+	"WC7/bKKwvEJ2kzxBzTO3jGSth8T5+eTYzMcmUMkiE7Yk27X8YzeUQrUrOBfkEyam4Y+RQWe/NPLrObvG",
+	"S3ZfVhVD3Mo7VHj9zSYh4faHb3ZCgUVWz0ob04m9AleqkrF/l9mcmmk+k0vDs7DaFMas8E8sCV7RviG7",
+	"UpP9qUr1fCspa0zlk1X93DKJOrlYkzI7ZhmMmXLQJsbN3M48CPwI4QKljVOeyZ4tzEfycC40Vp9lQD5G",
+	"bCw0QmpnMeJt4FiKD+PXOl6/+wqMiutlRkXOxiHwzqYzNaQFbYuJufzsKQGmTjU+dNkFJB8xH0lJl/Wc",
+	"UeR1hfODlCMlw3yANl4pxQxnWQFmxdH1DjVw+KVPfjAsLHnwq7Y8/cQXyPFn/14N2U9yCerNyrnD6xA1",
+	"/7piHjZbLyBGZEMHX1SI6LzugIutMzFBbhbIJzmYRimvlNscE1tjFvZRbni5AbVVp3LexTbGtxUhOhfE",
+	"D3aGKuQfDx2PRWgmmTjMwoC2n0+dCRoMVGSql26H3HfMmqM879SVkdhOAh8ImHzDwuWxkgmvvQKfKE54",
+	"gagxYUdJ268Iw2pekkCzxGyXGYxxoRh1OhFLMHRZYm+UeMx4diTRWrfZATQJyZjOAMfHtpl9hVB80AOz",
+	"mLVHvV0WwgePGfVE9Xw5eTo0fBaXPlvptBg5vpqthV8tqjSWK+GeLTmg6AWmp9ObaRWn7FUZVqXdcCdT",
+	"/qFjGll72g09vonPnetHWu9wQSou+Tt4IbgTMItNhD4DN1TMdXGJi313JjQM0zeh4+SOzTwnvTiauq6i",
+	"Ld3hq0sdvhKfpV6F/uypG4V3fM+dyUvWnuPaAfO0i443ol6moe2EfLS2dnESsF2PepF2cQ9iYWb5rosC",
+	"x4QPR5bRrWplv4xlPEtKchZUwSyut1lSCjJX0NFYoDFf4dJYPLO4iqVcAHSfeRVzCdVqYS3ZopKwhbVd",
+	"q/ki2VW1QqL+oPEiqP7QVbZqWtVUDy9XyrVqrpyQL19gqIqgFSioKkXJTPb4FFHdfGT5nuCfkGqh4tnn",
+	"z1XgRWauDLdyAb6KEkiH/jRRwdXYObxjylRprpSp0oEgaenyWU7gFC4io30u9RE5US7ad+X4cDUUPKGC",
+	"KN7gRAK6/yxgKswILz/0D/hrRPRp5B/QwBbFY5TZTh1CggUnW4+vMXaXulPYcItklzOJwRaivjzr66Wo",
+	"E0kss4RJTWKfcc0mS6NI1rjhRcHMaDabuqwKEgLKFlXh62EIbwYr2Dfm7MBZUSTfI0JSxrwGPjtxOWC7",
+	"XO8QIIZ8l4L7iI4XlmtoyEJFC3dqUq3hQohlRlfcr4g87c3qKbqiWGEjX8UZrJLI90+1uSE2KvCnkwLs",
+	"SH4rGX0SY41iINzU5cCclJfGwWdMr/wE0g2zAePDS+6rmhA/3ZCFV6qVg8ABBct0fJT5UHN5Hy+BpW2W",
+	"sTROYHET5rWQqx3oAe7DgFpMQQgUTpwXTYJZT8d47XXMgekAS4qCmaw6ZFBduOohz0a+HkX9FeLSCJK0",
+	"/OnuHvF82ItSOaHeDBIjlvBQnT/brRbGaJ9fqlj7lWbXdAuOGuRGinFFXZuJDSY9h9Klkezp9HCSh0XR",
+	"6XTLCQuiAVD1helaiz9NLFmIZP0UgFJTBOSLqyVAT10mkw6YE7xAJR88VFfJezYmG5uows8WY/A4l7tA",
+	"ik0S/tcUeNyjYu9vNlRkQi0nmplFKShXAF7XMEXr5cwV4HpBqrbYWccHbywKWsCaTsyzNTiESHpl/BEZ",
+	"2ElNhgFWWXgJ0QzVjDTwcqKUNbEqGcBNLoxAErkMDoCHQsLFB59kIY+vYAUTCKwKAeB2dwnc5Far3d5o",
+	"Ndrrm93OxsZ6QwMqbC7KinXZKCpZdTijIQMfK28LZvmQ3WUBdUXlDEGC0dR1WcYPfgbrcOXID074W5Pp",
+	"Yj/M8mqW5E8XwkQ0EXXvDJLJ6dSqZvuFgj/4Ry8dACJqL9RzyayKrGmKYxyn3McJyT6bADaJetpxMZ3L",
+	"nmD2gopoaJECiwSYuEDgRcMWcEE0Z2F9Ps2IVXpM9vTRbheiV8jsBYDHKZ+lRZhYZyLvbGv2Y+koTbgp",
+	"Kn15PYgz+yFTAuOK3YTLAxDgKyGO54zDePTXDrakLQmDIbSPuUIoptuFfoJpM2D3Ji51vEGdDK7KTFfU",
+	"BjmTqZOBgNxIgyuGbHfq1cngxx6dRnt+4PwiSY8VGJmi5AmEwfIt4ETYXBlbEtMKBipT6qxc51uKdcyA",
+	"A6KOoqLXO32vPKusJMhfD//JRfAkIoTg6VnVMbtdFFlSyJiS/RUJQLeQC/8HiNYvC0G/KYLsRdg59dKA",
+	"9JcWa85nYxlQIjyfET9KQ4eBMYhWTiDq1XGJ/jFi3sVPIEDzWK/1ED+Jn80/Lgsm0Kd86PrWPrOvzlY9",
+	"xyBZ33iMKUxT5ZjwjZihxr85w0ARn0hYZEJ/zGSxuFJO2lHDhxeX1zrtCrbLq1gtG0pw6kCB00UDDWVN",
+	"GCjmG+rRQachET9gSrTHRLtYSlsEdW55RbF7OoCsZBViKS6pIZ0KKGtdDGlLLTydO+2lLVfmdfNv1Y9f",
+	"MC97PnKNke+6/kHYxygukOmdQCDbiRxdkHlZ4PhCcBARdtgn1v1zPNLDvF7jNlRgwpaROJamyEaWn9qZ",
+	"yih2pjJKNu4k5VZVHXYsS+kijiz5VoFZvwSRQ2ebp/L2nBb458ysekt7URaJHd8F8XzrgnjOHLr2zAJ9",
+	"3tECGLPLacxsx6Ku9iVFnzD/1StDez2bHNRytFc+/8yaBk40e4dv9uT7tsGBxaU7RgMWvCF3xd+8u50r",
+	"tPUWDSNERQO3F6EuyMxSzwMO6Ac2uQpdXSGDMd3n+rE3IJPA8SLET9vxdjy+1q69eV30s3btzeu1+cP4",
+	"JP6KCz7ZXII+oeRv3t0WdSKdMBxUyYBObf4Puzfh/zg04v+E0+EAYQ4wUEXWSBXseczHH6TFAD2b3auS",
+	"+A/xP8WfQMrtjifyI+8o6ZGiR63CHOqgSqOLVRI6u57IpSM37OvvbFXJjXda3fUqeZv/w1nZW/DH2g/x",
+	"d1pmLgG2kcUsQlShL9Z3vPUGCZnl81PGHxGXMUDC8vDTEVHKG44GdSLOK8yf6DTaVRGn1mk06zvgbYSJ",
+	"r/TFVKceob0omlQO+RpxvJEh82ubTzRIGCGhya5SkzCHM8JcZkWB7zmWmixSkptZWjoMHeUp/JcBjxVa",
+	"aMW++cp6yw8igF21qOsSi3lRwMIq2Xf8cB8fsVzHc6zwAglnIUhQIeMdLZHiAi98UScBQSpae8zaD3c8",
+	"1G4U/xOGCozBrqx/sST40qgNWZQpTVKrEsufOOIlyTdDk+qOFyXv55+JsyCzF2Fla0/JLHUVrIdPwqVL",
+	"t+mYhfVLl8h/ZiKj5y0aWtS9RkMw4Ak/ppgROmbKnXDieyELr5AJDeiYRfzd/ogTZA/b/3zKAkdk8SbP",
+	"1gkX/PAijhicxsT1uUJp8RY4tLeSXvn43vRYgm8JwWcQloBloKMDx2Ja9ILnA05JVRQSnYbMvgJBUCpE",
+	"JgDIQN7hrucHzBbvhSwn/sobMPVgdHDCdKwJeUUh8HxOskBKySTItxrNXq2xCdW/N/udblouXLwY3JTK",
+	"m82onmBRSzBAq2QAjw2qnNfgYuUToCIZDviSTUx56PYF/4jL0NsAPkDeH5+SHW+gIgkO6kT+hgJcJbEB",
+	"dfJ/Tv0I8twl2KDITJn5UxKwiR9EXEoM/KHLxsjrXMdiXginLZ66la0JtfZYrVVvQLS6K/he2L98+eDg",
+	"oE7hdt0Pdi+LZ8PLt25eu3H7nRvwDBiRIqinDBu5Uq3cZUGIDLJZb2ATf8I8OnEq/Uq73qi3KxAIsAdn",
+	"rVbjDURUthgoOEyqJ/KD8kIozjUsxckZnLI6hO7GF5PUBmFTK4mNvsc3t+9fEZotAFOjtQjhqfmC+QDw",
+	"y6NpOCAfAJmvKLojxknzc4+F5IMd74NarQb/g+cSkGT+6M18NruaiqjCM4sE+DoR3UjcZd5NWoWZL1Dm",
+	"2cyW7YQxmXxAbricAXyA6/06P/F588mEed+/dIlsga6L0Oo1ASIpzE4iCEnbE3zUrh9CDuN+sjBNsyIZ",
+	"YZ8Mvq/pp3/95/t/3Jk2Gq11JOVfi6HWdzzOcLg+2s+kx5PbvsfUTP8rhKtCYO3j4/F2+b9UiwDBCrfN",
+	"VEIYzogolCrq2ScuCb5BHdclU89mASiqZButZoTuUofzqx0vpCNwQPPNy4nVRw+T7diCmgrfA4dmIdSl",
+	"YD3vSh7DDmAiwv2UzYnlN0iTXQdIf76r9+hdhNLHu/Y7jmexQX+J5N2Qt6yTbYTmwJXDBG2cKGTuCD7V",
+	"8wl2nZwKu8id+RiRIihveuxeNJDZrNI4hAdjgqc1clwsQTgFZDRkiKJyKblBOaNWhCXLH7MQnPxVQt3Q",
+	"FyxT+Ilpsn2Rk3F9BDbMTbvSr/DTZ0tlJJzDyPMM9Hudn7zJhcz80nVCVdxJimAX2yAd3hk/d2dSx+jn",
+	"LDJoRYBQ39ezJPZhdUnysFCCzHMxJGATlkCeClrDvhR+8yL6pJneCWGWMmca8uFV22YbCCgNnRkz51Lf",
+	"mD0njPtIZsiBnOIHGGVWJwBxSz0hpFQ5vTAigpLB9+AkF9nCZPBXratYA2Pwk0ERjdTtbV5CJcZEQ5Bd",
+	"Df9opX9syz/66h/d9+DX2s5OHS83q73Di99f+8kHP/1e7b3cIxcLVpNpGtP9ePmWM3aiyhINrwFbAdNb",
+	"Iv9yKrQaDVHsOJLZ7anOeflnouQRu0f5gYmRw5BA0X+/Ek7HYxrMKv3KbfTi36XulCmL8KfvSTM4Z1Rc",
+	"+5sIM2X6aCIdaye55H7I2ymk0+R6zwPmyBpNlfj38RG4pTiPeabX++uvyxKElUSwbWw3N/uNRiLYVlSU",
+	"m4oOnqA/ttHvtvrNjngsgx+DNsIK22h2WG+9U7M3aaPW2dhYrw2b6+2atdHYbG80rXaPdnP25X6Fra+z",
+	"zUZ3vTZqDO1ah1nt2mZ3tFFrbY5G3WGrZQ87ozSPsl/pbDSajWZ3o9Fbr2Qzb9HOVOm10o0R/xuWPwU1",
+	"8uNKiuwsvUAynquiyv89jUwytqpij7rdjt0d1joNu1Pr9DrrteGw16sNN+1hs2ttbgw3GimyhESBFmE6",
+	"oo+ONeyMmtZmrb25btc6zYZdo1bXro1oq90a2i06GvaU4X8C0/s0/gr+C9GEXPv/reoL7Vc0cK9KHpZF",
+	"jEQNoJGf1LA2Go1Gowb/6fD/bMqf4v+a0qLYT42wcni/AyX9Q6KQ+Th+PH+YNzvCtKRBGJVCdSt1wfeV",
+	"aiE6IEnZms5sx0OVGy55XIATGR4tcyNrNhMM1bFBeni/8l9qokJ07aZd9F7R/LLWFl7aQW5leijhapcT",
+	"9fumyEqEB9uLHwRL5dsofOJD3cUP/QiyqW770ZbIpTqsVrrLDPMN6rjTgGH7JUb3NqO2GhgC85fw0e0i",
+	"XHeocM23yvwRWJBEtfW0wv5x/KXJcAY15aHC9sP46CLfVAA3+9OKpmW+x5m6b4r+haSuMMl/FR4sJ8RQ",
+	"gpzGN6KOGyb5saglgiWLfCDMADllsFkX1t0PyEDLhR1U5QWRl5peENmw6YVcOiy+h7TqiR70ARnoCbL8",
+	"aXOGLL+jp8jyK1qOrOi/XV/CHPiBqv+Y3mVIqM1flhm1+h01pVa/k60pAOPt1AVKlWqITFEkJf/kQ9ZT",
+	"cMFqbs7BTW7lknCTO0peYXJNScNNrml5uMnVETiTYfxdhd6gfIWRNmhzsi70lM/WFX2u1xNLv+xS2jXB",
+	"jJzETyVUUdJ7k0FqSbjJVTXBN7moZfgmV7UU3+SqMcdXDHyjDnY4akXOXb1s1IQFqjPrg7JiEtjXZv0F",
+	"zMcfkIGSTwz7KU0oFh336mRMwbQAROV9jwIRUmrys8Cbwc/Ce89lJMNLClKS5b1sTnLmupqUnIzZkJWc",
+	"3EvSktMral5yctVwSctMzr5MSU0WxGo26ugdC5yIYcQWF6wD6oVUX4KQw8w7NCQxg9vLnMVsupWMzZzH",
+	"PJDmMixXA+UOL10C/Q6CNt9UJbE+iYIpTIRM1dOC8onI2uXMG5WDwXUEGsbbeIVGbADmDc/nu5va9R0P",
+	"K6aY3iWsKGAQhzDOAzojAf8mJWHwwPFCNIaq+YKokOLDnvq2LY/4E6x6IjIZpRIjIlssf8rPZBoSXOzC",
+	"OPQDyBDckP6CxTuTq0XhPgOHoYoEE4LXr2q23yLl+KMkZFEkytko6ZxriNUqLXyqjS2M6AzNV4l9zg9E",
+	"YnBiBJRJYaJYTpWwe5yjC6OuzijG1GZYrghr7+ALdrytpLdEL0w8GK1GAw2NPv9lTwM6dGcmKxau2i0t",
+	"pVGc51d9e1YsbckmDgsvX8VxVA5PrTOLGdJV3y1t4lQN1zJUnc9g0C2tkJ61CrdYS0lA6ZI2zfY2vFJ9",
+	"q6GsQkXqVTXDf+T/pQNeUq2Gtt3N9mYnAz++tIatgO4vq6SmOPmV5ma71eiNrFqztbFR62z21muUboxq",
+	"Gy17ZNmbo0Z72FTKEfcrW41mvamUJe5XtorV/MTkUaBX5is4V/gEuabiMpxD5a0AWuvMCs6Um/H1Wrbl",
+	"Sxrf5pqr3OSK0FQq1QVboNWuNRuwBZr9Tqvf2Pheo6tvAdGipSzGrrYFGlaPNliL1TqjBqt1rHavtknb",
+	"m7Uu7dpt2hs1R019C4gem9kes+ajZD8kg8wNQYVKzHxNO9fwhvJFzVqzZ+juxbeXKCzSSMjS3LRaPbqx",
+	"UWt3rVGt0223asONBq3ZnV6bUbZuD60NdaN1cxutaVN7tN6xaqN2h9Y6fNy9Tbpea7ON4caQdUatTjuz",
+	"0ZotOuz1eq1ab3OjW+uMhus12rMatc1uo9PcaFjNTiuz0Tbs9qhpdVu1dcpnjzWGtR7ttmuN4fqwaTes",
+	"Lm02zRtpI7W9KoHPKQYaGIkOTW1ezIryNhNbK2dHuSpcdRpY9OIqTlUZQp0ra/RyTS9XqS2eW9ro8oYf",
+	"DB3bZh4+0Vn8xG0/egOgbE5jouk0lxgbFxW2ff8WoGLBQ0u9zXbo9mzCfqxgXy1rFLopYHgw8XtZ01Cx",
+	"WegquF+9bCiVYnr4ND6Jv4ifYBiRbhl6ulJAVbGJ6LCqxyZctiTgj9l0tJ2ECEFUCMAN+CMyeOvNd7aJ",
+	"1tNACx+6dAnCSC5dwvBpEd4C9qYqYeAkDRFuXfhpq+B9hhi2RAsISUhndXJblHtM3U1V4vk7XpGuyxz+",
+	"MAjMA4GqBEoL1zQSlBQc1x4NhdysFHVPgNyj9BpCRyZpd5oYXCfvKlFDaMUmjqkxlnjY8dDYlgaWDxKd",
+	"TzjM+TUZMFMn7/hjBpRnbsjSWIAkoXPIogMmov7RUCcd1uJT+hh/SFN0V9/fl6a9AULhDMgH+RgPYdoR",
+	"kRmZ3DpEn7gQcpWhn4A8gxPQ9lHz4GK1xQJPww8S4L5+yARATPIhtq89lBTO12UZGRGSaN0QfQLERnVo",
+	"UbQRWgHRfwnAVlksKp+4sFkjsC7yY3sA1cRUUBQxCA3uiI/l3QwwjhYo1pcFRIZs5OOSSZcgUA4mKjEf",
+	"EJtZjg24g2QtYzQotg78+f4fL4oAmS016k+48DytaOqFxNRbYqzETBPchrAIYUMjCL0r9g6allFRhMnw",
+	"GIPYHBqwLJ1klNwi+9GlS6l2nQtvxI3PhyaXNd8aEIYMpZuTXSmqtZA0Vrgq8IMlD5BrKX1ox0vWsAgX",
+	"4mqz61aJh/wF13i65dYGGTy2wcWqhO2iWW4jtXA9H46/DGJhLH/Ml6uI0drSQdKGAaP7ApGL670BtbCE",
+	"C4aayABtKsC0wbauxjBCoJgQZAJ2RZm7ZDeOcRjCoiJMMkgGo4bPCfDaKPgSSE9TjzgLVTFAQ1n2m7ou",
+	"gSdUfqlqS0l3mMOEIb3g8hbIWZXrmdAYicNkKoyT5AehyiVB2FIcNczhMcJzHlbTd6JNTH1ZWppn2Xek",
+	"AJmn7VnHfNNfgECNh+9hCgM69JabGhWwgA8zOdWUWsSSDRhnTDiUv01TVol/N/8o/gwkuudcupt/TBbG",
+	"m5P5o/hzKS8+n388fxgf1SvKUBNwvtKZv6VUgFMIktR5UgcZH81/yUfz30Hq/ApqWZ0kI46/jo/jJ/FT",
+	"8Fs+nz/gI+eX+T/3sQLCyfwhZHQ9hJSix/NH8fH8YZ3E/4ofP38YP50/hKyvX5H4MTGXzZo/Mr3qJP5T",
+	"fELmj+YfwlOfx09kdFspUVQc1ZezIV5EX0WAToO6CnIHSNYJRufLVzrFQ6/M2/+aqpKrxhfAJBdrkoap",
+	"1uBY0ywtKV+sxZ/ABn0MATAQnPMYlM2v45P48zSzT1M5V1Ej31d+cRZyiKqky0zlRjBgJswqw8bo9zq5",
+	"mXegcV0S8RF2WSRwECYuYAgOqbVfFX5wIfhmkqZ3qeOJjCOU6DMg5iiaYtnjXMmkJMAcdTQDzu8gkfpA",
+	"eRS+ncF1oMWbro2xz0qBcxXRU8rWqR8IJLcBOsnW/NGIDGc7XuIUIltSReLakk1nivgHsZwJvorMC8eS",
+	"KoArelcoyZcubXGawLcZqv87oRooin5nLZdFKsm6miD8T30lugQN5MK7RN7xlQD3ZNhJdL6YNYzHTfJq",
+	"3uVqI45UaDEy908dtzo6keiCXy5FenYPEnsGefDmNJh9xl+zDUIhfrD0JtbJ4G34EoMrdJ9NIim/iFbX",
+	"fBv10PWEQOCiRLH6wIFcpbxMDSTXhepM8PeCMNMtfUeKeFNNLF/JbWazvM/MZpgXqopfbyvxnZA3Dt+Z",
+	"9VbICpQUtDGJ8pTvB8MLlQgoLuwcx1/En8dHXGSoVLUXrq9wqiIbSoykpiN1JrRcJRrWGSXbIvL5CuUa",
+	"cP0sHJNJGKFGqpv6AHRHDv9kAJ9QZLPfl2VhnswfgsT0HP53lIowd0RYaqvRaFRegIhFVvRrKeU8/4Dz",
+	"ODR9vHzZRI5UkTJeSDRZwiyubL0tKVB+J9QA/YulGryfFQrW4n9NluxRqUW8NDBymfy7gvQ7YZJ1JEQl",
+	"DcngBzdy1m/XCSOscJc7mtTjyHXQPGU6kNBkfWOb7g6S8A14O9jS8ViVvCfc8w+8OnkHrZEg9sDIbo5q",
+	"t32P1X6EwXEpi8Ke2o0OdiGPaS4g4LuMKUi7LDrTM6hqROHBT9bywa4kQJU04GIU7zRCE7rlj8dUBNAM",
+	"Lg2QvLMk6QTZRBr+rVFESztZCWvl8AzyNUQFDz3rQjduV4tEOY3xa8kWqHuW5UgU++NNORJL+pizORJL",
+	"OpYLfL7GHIl0Eitml+/ZBxSUpkUs6QiXeQd/RIllfp/E/0NPhdgKHXr5/2L7NGKB4w2nwa4hHwINjoZ0",
+	"iGFjfX19c6NRs7rDjVqHtTdrtNft1Rqj5sbQ6jZo2xql6RApBk06st+A4/BZ/JQz1PnD+GR+3xS00m00",
+	"9WyIoiALJRsigVTMpEIUrcEVZA1DwXCDxJHh6hlBg7OaRQIGtDmsnlIoaaOkYCrpQMM079V5dSN82Skc",
+	"L11yegXJHxAyqskvpRkfq0gxh9XK5YRfl6MKpLgpK0AKVGWWNmjrfeGtRjtCtMdmmEUq68OSNwNn1/Hg",
+	"HZ47E3it/mSmw+O6jN5l4Y5XHIAu4n5FxQMByAiSkHbCpO5apUSpBlByQEU4rw5ceJYwB1kERX5E2wE7",
+	"IE7UTy0fmr0JC6mawA4yRYfLIA9u4l1dNpbNJKCuGB8XHQDAHYPTBtLWo2Gb7DHXrvNuM8YxAU7HJ6Of",
+	"REmkCApkBCFCofJJt/2oAJrhnLPsU/ueOcXeYweIgUGVVVuQZX893VbL5NhntpezPLynKS1aFIBIz8DV",
+	"MECLssCzPOCVprnn6rWqSe7dF0lyTz/vAEJJYL1jnA+fENgFMpG9CNOARkyUKy3IRc+itOkqQmP1qSgb",
+	"K6OB67DgCiiEIkBkIMc4KPsIrLR6dp/wl57pviX5nRr1v2Sieyby+axj+t1En1oyvP3MkgD0oOe0Yc/Q",
+	"8Iby1b1as2XoTi2ybunR9BKkqXJYfTl5+Uod8t3VEvrLE9x/U1FLjZ9x7vzhWeIJ5NWzTG5BNsL6RRPU",
+	"E0a/XHp6whm/y01/Bbnp6blkVFNMqdBfliakK+pJVl+5PJzVcD1ffh//PVxKhVlolc3UzlcMtOnLU/Os",
+	"VgMnRaY6jdWW3PDAE3agYOxR4rKIy1SAaWw7u1xBGDRblzfg2B80W3/VemMDDvWcwTXZQldnt2Vh9lKZ",
+	"VCXXhYQga/Hz+CT+mnOCIom0Kkvh4GAByRgP3RzPAdFjQqO9lMskVeNTZFo0WRVZWLMGVhXS5+92du41",
+	"Gu9dMmHvFIgP5fvgTY+laUyvp7EjGd+319SR7FIM5E/X3nLsZP5xkscglur80bL85H0NkuyMmEnGxWPi",
+	"IKdhFaXbfWXvih7F+N02+fZsE8CXXn6TvOCWuBy6/gL4UYyigqWq7QsRYQvWoaQsiAYlWCXRXgBVSNUH",
+	"82DZ4PcvLFwjbDl7lL8zDDGaaMfDePSCRCMEhnQg8SUBtRMxV6FMlYFMnDA5gSFVgL8FHaKQ8C6rX6C6",
+	"TdaGzPUPZKK9wMu8dEmCQANw9EAjsIbVsj2bMAF+kLFbcm5yPfvcdcNzqtmyquKXDNzJtL4rOtvxBkmk",
+	"7iBBfRnIN0m0hDU/wBu7U/UWPHWxmiJzgrVtcD2t9lhXkSJU+zAgRiSR2cmS5tIAxlitDUAX4t1ThM3m",
+	"A3DZLnUJ8yKE5P/1/H6dcF1n/g/xyUWsbcsCcIQIl64rCefRIABMcJ+klVDGao4GvtsT1ZxmvLdsJ0qI",
+	"1hVpHpTfoA2Nr46xD3eoR7oNzufz5XL4ePmCwTGrhIAAPrmTArbjoSiIAXw67pBGYungCzHezA9zytEF",
+	"NT7xCqLEaunenNxJnwwi+fhCUqxHZM3zDy5ySg7QYDQga80OVHpBGxmfs4iM/TAi8joFWPU62ZIRg5mI",
+	"RUSoFvSWvTqe5U4xY+mK3DroEMCSMzQCdGjZHJYhTfCxOWWFpwAr1dTJLSh4DHyqr9Y4l/hmcO5eWKI0",
+	"ThUNz2lBu8TzAJjI2J/MzZO8oZqU+xQ0yVTSkQjowvSPOULfv3SJDJKSNAOxQyKtfKDMSUoLXxHKRYe+",
+	"vrmcMDXNY+SlHwivAz3wqrl0COoJwJIdTwuIRJqmq6ia5E8piZPIKQEHCDac42GUcT5YNRSL3VihL6yT",
+	"N1MdSwOt5r1iLa8dT7xIL8YpkkhRvvL8qI9JSElWnAsqwwUZ/guVTZ1QjQ/F7YnwZh6DqRAlCf8ao2hR",
+	"jsOCAW7qIcP5FB4EzE7MHBDyqAGaJPxTIKKV1YREINUdL0G2EpwpgmpAGLvtzRJGIMYAV5EQuejkazSw",
+	"Q8Rg+tHNt1LGrOeTjWWWqABKwgkHMjqhIpvScL8QyumKllwHk4HY0iJMV2xFCLiGQxvz4P58/4+D6o6H",
+	"UEl/vv9HAal0caED5h0QWU4pCZut8FjES6uckIAhi8qH5G1xVCiHROagkwWwTLZ4NylI9W2FR0Z/hKjM",
+	"pNRlUooxJURTqzLFRxfraXmFLLeQib0Q8CCztpKqbwZCqhvl20lNOH8h5n4t/keIsTki8wcX+xDbFXFZ",
+	"qdVordeazVq7MahKODWMzr8Q4mnpOd6u4MoJMLKQ3BJQZn47X8f6QgiFI+rkXcgiBj71vQGyFPkglwj/",
+	"qnV1UCdb4uBvr6+LU26PUbuewINxyczzD1Zyo5VbfhaSD9MvMvSLv4lPEgoqyF9C5sAEap1WsonnR/r3",
+	"JEIOHOgv5GY75Scmdbqp/TNqgbYllDGZc4L1WdbiT+NnaprO/FdKvIjYeO4sdyKKuIZACkAYi8CFXHhp",
+	"IjHtUbsY9F1qBdqHi/QT+MzicuHN9dJa5gaKbPFjD46mSFdNy85gefIUfYM4/M0fIKL8xNCGvu8y6pVO",
+	"lhiVr2SF871TeCKAq9T47m6jlHoLSsEfvlT3qxBmdS/qjVR0TaAuZIav4jrVKskqeQr/TuLHWq4r5m0W",
+	"mAlliuux3AElxaZMObk6YGYlXx92WRdkptar4kB7Qeek0W+dqxAqndliOWfnYkvRtPK7BYPIFSm4YH7w",
+	"za8bYd5P62PzjbC0x70x6lpdq8tq3Y7Vq3VGw15tc9RjtTZdH26MmnaLYsSvXek3O93WRqfbFfW3+41T",
+	"AqL/MT6On81/tQD//Nyyvl85frpavrxf8TBSI1vFvF+Jfxsfx18QvvPFtz9NbKFfmtLVV0RmF87uw/Kt",
+	"lcQxNDq50InDamUUsEz4yBsBE8fTd/uofB81X+4+SrLw/7I2AH7WSis/Xd6Hy5wrS4d3JNXrSyM7Et3u",
+	"WxvR8ZfvlkqZGBqUdSC6x/EJFG15Ej+ffxQfq6fRUxI/iZ/NP17CV4X+J3RTIQj6Zde5ywo9UlsCiKrV",
+	"aKh10MA8F/gWC1Fp0QCZIIqZhvsJ0rE06Nk0okMaMqPT9ZZzl3ksDCunFo3lB2kZu8HU086GZF/6+6sk",
+	"vPwQaGbaa+IdZ7zHXsrqVaoTo9SbiU4SEy1IKJcSLh99LYFEv9RiwohwdVUkoGcy6hxK8npW4oYII38y",
+	"cbzdOtkirk9tMqQuvx+AJzBMi5pK27RnXGh8Ezpns9KSz80mh+ON81xukGYqv/jbuOiWZJm3fZiw2cJV",
+	"mqwWtNFI0hQtWDCNF65UVKRT31DK46rStoe+c8cTFi1Ix4GKuHvMAhUvqccAoSec36em2JAFdx2+srEi",
+	"4q7PQjIEyEYZt0LWZH5MNS3dCsAVVTKIZhMm0jNSXEVQKWXE28gBcBDH4/8/DKjFQlGSchfA9COBiZhg",
+	"R1ZF+g1zkzLbws1wIUS8jSgDo1jd8bBwqILCeCDaCF9aXaB1yH6QZrBZE28NjmcA4IrSDTsIWBTMwCV4",
+	"6VJfTUZKi2+GU8tizEZfKYn2IPABATCTVG3qYY62qEfphCT04WxFH1+30SZrIQNckCiY1QBHZnARqn5y",
+	"ohcXxOAfzvspKQACMUuh73vyvBTJBMKSKOFeTEilFJJBIgdcIsJ2sMfciaQO86DQCdAm9McSLNBmEz4H",
+	"vicxbkRGNtR8ABzXtNix9KXgmvVHo3ppMZPiqgjwAdEeC3Y8mni1CmuehBjnMZyplVG1nsGMaCqm3Vez",
+	"pbI1UTg1R6MrmWLRkbLicT4Hqck5jUdQSjyoYWMjP5C4MUM/2kNCeVWscJpxpjijkYDu2Za+PEQECNB/",
+	"KoAg93yXFfnb3gaGtERcqRYAkVg9+WrMec+uJBnrjqCFnLTbPjKiX7DAh9inTKTpckrht93jdnozbHKM",
+	"GNETx3BaUGPQyj5LoBJDc16L2OYyhjeHfgfrWhhjXiaIoXIY8aWCuPgJx06rBhpNRSAFdRppltPfcr2Q",
+	"imDHwo9WkRDld3MO8BcNjJgjdLOM0CpaokrqTkJqiZuuUFl0IciM9oiEvs5kMXl1JKj4uYyY/BI/hRME",
+	"kYPj49wXdRcsHVPVKeXTusoqEp+2CoQjZ7i3nLAQsUAgn6K45wQovPylm1BuTabfTuMJhM7SiLr+7lQH",
+	"rwXriTSKnMw/xIwuklx6Gj9TLSTI0cVCSvUNyOoCknLlg58cEG9YeErv+TJmDdqFSRzHVEJgTAO30q9c",
+	"BnOgeLmpozQ3yD/wtPyg4pzmbIXw0BCAczXN2VfsTF+UQZWV1DdASRPEf5R10IuPUBpiOBp4gik+IzF/",
+	"rc0flNq71I9Ei1a+u3fV8C+wRqGIpEx7Br5K7RVXgWGQfsDFOJCmg6kXqtqc8rhQNQ/fO/zfAQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

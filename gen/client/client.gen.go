@@ -18,6 +18,24 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AppointmentDirectionType.
+const (
+	AppointmentDirectionTypeConsult    AppointmentDirectionType = "Consult"
+	AppointmentDirectionTypeLaboratory AppointmentDirectionType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the AppointmentDirectionType enum.
+func (e AppointmentDirectionType) Valid() bool {
+	switch e {
+	case AppointmentDirectionTypeConsult:
+		return true
+	case AppointmentDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AppointmentResultType.
 const (
 	AppointmentResultTypeConsult    AppointmentResultType = "Consult"
@@ -30,6 +48,27 @@ func (e AppointmentResultType) Valid() bool {
 	case AppointmentResultTypeConsult:
 		return true
 	case AppointmentResultTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AppointmentStatus.
+const (
+	AppointmentStatusBooked    AppointmentStatus = "Booked"
+	AppointmentStatusCancelled AppointmentStatus = "Cancelled"
+	AppointmentStatusCompleted AppointmentStatus = "Completed"
+)
+
+// Valid indicates whether the value is a known member of the AppointmentStatus enum.
+func (e AppointmentStatus) Valid() bool {
+	switch e {
+	case AppointmentStatusBooked:
+		return true
+	case AppointmentStatusCancelled:
+		return true
+	case AppointmentStatusCompleted:
 		return true
 	default:
 		return false
@@ -150,6 +189,27 @@ func (e PatientDirectionType) Valid() bool {
 	case PatientDirectionTypeConsult:
 		return true
 	case PatientDirectionTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ResourceKind.
+const (
+	ResourceKindDoctor    ResourceKind = "doctor"
+	ResourceKindEquipment ResourceKind = "equipment"
+	ResourceKindRoom      ResourceKind = "room"
+)
+
+// Valid indicates whether the value is a known member of the ResourceKind enum.
+func (e ResourceKind) Valid() bool {
+	switch e {
+	case ResourceKindDoctor:
+		return true
+	case ResourceKindEquipment:
+		return true
+	case ResourceKindRoom:
 		return true
 	default:
 		return false
@@ -558,6 +618,36 @@ type AppointmentCheck struct {
 	Checks []RuleCheck `json:"checks"`
 }
 
+// AppointmentDirection The referral (направление) of an appointment.
+type AppointmentDirection struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// HolderLpuGUID The institution that holds the original.
+	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+
+	// Type Its type (Тип направления): a consultation or an examination.
+	Type AppointmentDirectionType `json:"type"`
+
+	// Number Its number on paper (номер направления).
+	Number string `json:"number"`
+
+	// Speciality The speciality referred to; of an examination mostly empty.
+	Speciality Speciality `json:"speciality"`
+}
+
+// AppointmentDirectionType Its type (Тип направления): a consultation or an examination.
+type AppointmentDirectionType string
+
+// AppointmentPage A page of the patient's appointments.
+type AppointmentPage struct {
+	// Items The appointments, the newest start first.
+	Items []PatientAppointment `json:"items"`
+
+	// Next The `cursor` of the next page; `null`: there is none.
+	Next *string `json:"next"`
+}
+
 // AppointmentRequest What to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
 	// Date When to visit (Дата записи). Required, and read, only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time (`2023-10-21T09:30:00`, read in the target institution's zone), or a date (`2023-10-21`: that day, without a time of day, today included). At most 366 days ahead.
@@ -614,6 +704,9 @@ type AppointmentResult struct {
 // AppointmentResultType The referral's type (Тип направления).
 type AppointmentResultType string
 
+// AppointmentStatus The status of an appointment; `GET /appointments` says when it is which.
+type AppointmentStatus string
+
 // CancelRequest Why an appointment is cancelled (Причина отмены).
 type CancelRequest struct {
 	// Reason The reason in words (Причина), at most 1,000 characters, none of them NUL. Required, and read, where `ReasonCode` is 6.
@@ -633,6 +726,18 @@ type CancelResult struct {
 
 	// MessageCode The documented code (Код сообщения).
 	MessageCode string `json:"message_code"`
+}
+
+// Cancellation The cancellation of an appointment.
+type Cancellation struct {
+	// Time When it was cancelled.
+	Time time.Time `json:"time"`
+
+	// ReasonCode Why, as the client gave it; `null`: not said.
+	ReasonCode *int32 `json:"reasonCode"`
+
+	// Reason Why, in words; `null`: not said.
+	Reason *string `json:"reason"`
 }
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
@@ -851,8 +956,62 @@ type LpuName struct {
 	Name string `json:"name"`
 }
 
+// LpuPlace An institution (ЛПУ) and its time.
+type LpuPlace struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// TimeZone The IANA name of its zone, such as `Europe/Moscow`.
+	TimeZone string `json:"timeZone"`
+}
+
 // Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
 type Mender string
+
+// PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.
+type PatientAppointment struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Status Its status at this moment.
+	Status AppointmentStatus `json:"status"`
+
+	// Start When the visit begins.
+	Start time.Time `json:"start"`
+
+	// End When it ends, as booking answers it.
+	End time.Time `json:"end"`
+
+	// CreateTime When it was booked.
+	CreateTime time.Time `json:"createTime"`
+
+	// UpdateTime When it was booked, moved or cancelled last.
+	UpdateTime time.Time `json:"updateTime"`
+
+	// OutOfSchedule It takes no cell (вне расписания).
+	OutOfSchedule bool `json:"outOfSchedule"`
+
+	// IsCito It is urgent, cito (срочный приём).
+	IsCito bool `json:"isCito"`
+
+	// Comment The comment it was booked with.
+	Comment string `json:"comment"`
+
+	// Lpu The institution that the visit is in.
+	Lpu LpuPlace `json:"lpu"`
+
+	// Resource Whom or what the visit is to.
+	Resource Resource `json:"resource"`
+
+	// Direction The referral it was booked by.
+	Direction AppointmentDirection `json:"direction"`
+
+	// Cancellation When and why it was cancelled; `null`: it was not.
+	Cancellation *Cancellation `json:"cancellation"`
+}
 
 // PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
 type PatientDirection struct {
@@ -901,6 +1060,24 @@ type PatientDirection struct {
 
 // PatientDirectionType Its type (Тип направления): a consultation or an examination.
 type PatientDirectionType string
+
+// Resource A doctor, a cabinet or a piece of equipment (ресурс).
+type Resource struct {
+	// GUID Its guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Kind What it is.
+	Kind ResourceKind `json:"kind"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// SpecialityCode The code of its speciality.
+	SpecialityCode string `json:"specialityCode"`
+}
+
+// ResourceKind What it is.
+type ResourceKind string
 
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
 type Rule string
@@ -1172,6 +1349,30 @@ type Unavailable = Error
 // Booking What to book (Запрос создания записи на прием по направлению).
 type Booking = AppointmentRequest
 
+// ListAppointmentsParams defines parameters for ListAppointments.
+type ListAppointmentsParams struct {
+	// DirectionGUID Only appointments of this referral (Гуид направления).
+	DirectionGUID *openapi_types.UUID `form:"directionGuid,omitempty" json:"directionGuid,omitempty"`
+
+	// Status Only appointments of these statuses; repeat the parameter for several.
+	Status *[]AppointmentStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. With an offset, of which a `+` is written `%2B`, or `Z`.
+	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
+
+	// Limit At most so many items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before; without it, the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetAppointmentParams defines parameters for GetAppointment.
+type GetAppointmentParams struct {
+	// IfNoneMatch The `ETag` that you have; several are separated by commas, and `*` is any.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {
 	// Type Only referrals of this type (Тип направления).
@@ -1311,6 +1512,28 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
+	// ListAppointments The patient's appointments (Получение записей на прием пациента)
+	//
+	// The appointments of the token's person over all institutions that were booked here, cancelled ones too; the newest start first.
+	//
+	// | `status` | when; the first that applies |
+	// |---|---|
+	// | `Cancelled` | It was cancelled; `cancellation` says when and why. |
+	// | `Completed` | The visit has ended. |
+	// | `Booked` | Else. |
+	//
+	// **Did it happen?** After a time-out of booking, or an answer that was lost, ask for the appointments of the referral: `?directionGuid=…&status=Booked`.
+	// One item: it was booked. None: it was not; or, for as long as a request may take (10 seconds by default), the booking is still under way. To book again is
+	// safe at any time: what did happen is refused by `direction_already_booked`.
+	//
+	// **What is new?** Ask with the newest `updateTime` that you have as `updatedSince`: it was booked, moved or cancelled since. That a visit ends by itself is
+	// no update.
+	//
+	// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each appointment comes once, also while others are booked.
+	//
+	// Corresponds with GET /appointments (the `ListAppointments` operationId).
+	ListAppointments(ctx context.Context, params *ListAppointmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateAppointmentWithBody Book an appointment by referral (Создание записи на прием по направлению)
 	//
@@ -1462,6 +1685,15 @@ type ClientInterface interface {
 	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
 	CancelAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetAppointment One appointment (Получение записи на прием)
+	//
+	// The appointment of the token's person with this guid, as `GET /appointments` lists it. Another person's is answered like one that does not exist.
+	//
+	// `ETag` changes with everything that is shown. Send it back as `If-None-Match` to be told with 304 that nothing has changed.
+	//
+	// Corresponds with GET /appointments/{appointmentGuid} (the `GetAppointment` operationId).
+	GetAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *GetAppointmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	//
 	// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -1558,6 +1790,38 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /rules (the `ListRules` operationId).
 	ListRules(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListAppointments The patient's appointments (Получение записей на прием пациента)
+//
+// The appointments of the token's person over all institutions that were booked here, cancelled ones too; the newest start first.
+//
+// | `status` | when; the first that applies |
+// |---|---|
+// | `Cancelled` | It was cancelled; `cancellation` says when and why. |
+// | `Completed` | The visit has ended. |
+// | `Booked` | Else. |
+//
+// **Did it happen?** After a time-out of booking, or an answer that was lost, ask for the appointments of the referral: `?directionGuid=…&status=Booked`.
+// One item: it was booked. None: it was not; or, for as long as a request may take (10 seconds by default), the booking is still under way. To book again is
+// safe at any time: what did happen is refused by `direction_already_booked`.
+//
+// **What is new?** Ask with the newest `updateTime` that you have as `updatedSince`: it was booked, moved or cancelled since. That a visit ends by itself is
+// no update.
+//
+// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each appointment comes once, also while others are booked.
+//
+// Corresponds with GET /appointments (the `ListAppointments` operationId).
+func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAppointmentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // CreateAppointmentWithBody Book an appointment by referral (Создание записи на прием по направлению)
@@ -1770,6 +2034,25 @@ func (c *Client) CancelAppointment(ctx context.Context, appointmentGUID Appointm
 	return c.Client.Do(req)
 }
 
+// GetAppointment One appointment (Получение записи на прием)
+//
+// The appointment of the token's person with this guid, as `GET /appointments` lists it. Another person's is answered like one that does not exist.
+//
+// `ETag` changes with everything that is shown. Send it back as `If-None-Match` to be told with 304 that nothing has changed.
+//
+// Corresponds with GET /appointments/{appointmentGuid} (the `GetAppointment` operationId).
+func (c *Client) GetAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *GetAppointmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAppointmentRequest(c.Server, appointmentGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListDirections The patient's referrals (Получение направлений пациента)
 //
 // The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -1937,6 +2220,108 @@ func (c *Client) ListRules(ctx context.Context, params *ListRulesParams, reqEdit
 	return c.Client.Do(req)
 }
 
+// NewListAppointmentsRequest constructs an http.Request for the ListAppointments method
+func NewListAppointmentsRequest(server string, params *ListAppointmentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/appointments")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.DirectionGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "directionGuid", *params.DirectionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpdatedSince != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "updatedSince", *params.UpdatedSince, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCreateAppointmentRequest calls the generic CreateAppointment builder with application/json body
 func NewCreateAppointmentRequest(server string, body CreateAppointmentJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2060,6 +2445,55 @@ func NewCancelAppointmentRequestWithBody(server string, appointmentGUID Appointm
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAppointmentRequest constructs an http.Request for the GetAppointment method
+func NewGetAppointmentRequest(server string, appointmentGUID AppointmentGUID, params *GetAppointmentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/appointments/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -2543,6 +2977,30 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListAppointmentsWithResponse The patient's appointments (Получение записей на прием пациента)
+	//
+	// The appointments of the token's person over all institutions that were booked here, cancelled ones too; the newest start first.
+	//
+	// | `status` | when; the first that applies |
+	// |---|---|
+	// | `Cancelled` | It was cancelled; `cancellation` says when and why. |
+	// | `Completed` | The visit has ended. |
+	// | `Booked` | Else. |
+	//
+	// **Did it happen?** After a time-out of booking, or an answer that was lost, ask for the appointments of the referral: `?directionGuid=…&status=Booked`.
+	// One item: it was booked. None: it was not; or, for as long as a request may take (10 seconds by default), the booking is still under way. To book again is
+	// safe at any time: what did happen is refused by `direction_already_booked`.
+	//
+	// **What is new?** Ask with the newest `updateTime` that you have as `updatedSince`: it was booked, moved or cancelled since. That a visit ends by itself is
+	// no update.
+	//
+	// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each appointment comes once, also while others are booked.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /appointments (the `ListAppointments` operationId).
+	ListAppointmentsWithResponse(ctx context.Context, params *ListAppointmentsParams, reqEditors ...RequestEditorFn) (*ListAppointmentsResponse, error)
+
 	// CreateAppointmentWithBodyWithResponse Book an appointment by referral (Создание записи на прием по направлению)
 	//
 	// Checks the rules in this order; the first that fails answers.
@@ -2693,6 +3151,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
 	CancelAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error)
 
+	// GetAppointmentWithResponse One appointment (Получение записи на прием)
+	//
+	// The appointment of the token's person with this guid, as `GET /appointments` lists it. Another person's is answered like one that does not exist.
+	//
+	// `ETag` changes with everything that is shown. Send it back as `If-None-Match` to be told with 304 that nothing has changed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /appointments/{appointmentGuid} (the `GetAppointment` operationId).
+	GetAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *GetAppointmentParams, reqEditors ...RequestEditorFn) (*GetAppointmentResponse, error)
+
 	// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 	//
 	// The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -2803,6 +3272,126 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /rules (the `ListRules` operationId).
 	ListRulesWithResponse(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*ListRulesResponse, error)
+}
+
+// ListAppointmentsResponse200Headers the declared response headers of an HTTP 200 response for ListAppointments
+type ListAppointmentsResponse200Headers struct {
+	XRequestID string
+}
+
+// ListAppointmentsResponse400Headers the declared response headers of an HTTP 400 response for ListAppointments
+type ListAppointmentsResponse400Headers struct {
+	XRequestID string
+}
+
+// ListAppointmentsResponse403Headers the declared response headers of an HTTP 403 response for ListAppointments
+type ListAppointmentsResponse403Headers struct {
+	XRequestID string
+}
+
+// ListAppointmentsResponse405Headers the declared response headers of an HTTP 405 response for ListAppointments
+type ListAppointmentsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListAppointmentsResponse500Headers the declared response headers of an HTTP 500 response for ListAppointments
+type ListAppointmentsResponse500Headers struct {
+	XRequestID string
+}
+
+// ListAppointmentsResponse503Headers the declared response headers of an HTTP 503 response for ListAppointments
+type ListAppointmentsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListAppointmentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AppointmentPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAppointmentsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListAppointmentsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListAppointmentsResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListAppointmentsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListAppointmentsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListAppointmentsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAppointmentsResponse) GetJSON200() *AppointmentPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListAppointmentsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListAppointmentsResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListAppointmentsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListAppointmentsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListAppointmentsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAppointmentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAppointmentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAppointmentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAppointmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // CreateAppointmentResponse200Headers the declared response headers of an HTTP 200 response for CreateAppointment
@@ -3271,6 +3860,149 @@ func (r CancelAppointmentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelAppointmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAppointmentResponse200Headers the declared response headers of an HTTP 200 response for GetAppointment
+type GetAppointmentResponse200Headers struct {
+	ETag       string
+	XRequestID string
+}
+
+// GetAppointmentResponse304Headers the declared response headers of an HTTP 304 response for GetAppointment
+type GetAppointmentResponse304Headers struct {
+	ETag       string
+	XRequestID string
+}
+
+// GetAppointmentResponse400Headers the declared response headers of an HTTP 400 response for GetAppointment
+type GetAppointmentResponse400Headers struct {
+	XRequestID string
+}
+
+// GetAppointmentResponse403Headers the declared response headers of an HTTP 403 response for GetAppointment
+type GetAppointmentResponse403Headers struct {
+	XRequestID string
+}
+
+// GetAppointmentResponse404Headers the declared response headers of an HTTP 404 response for GetAppointment
+type GetAppointmentResponse404Headers struct {
+	XRequestID string
+}
+
+// GetAppointmentResponse405Headers the declared response headers of an HTTP 405 response for GetAppointment
+type GetAppointmentResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetAppointmentResponse500Headers the declared response headers of an HTTP 500 response for GetAppointment
+type GetAppointmentResponse500Headers struct {
+	XRequestID string
+}
+
+// GetAppointmentResponse503Headers the declared response headers of an HTTP 503 response for GetAppointment
+type GetAppointmentResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetAppointmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PatientAppointment
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *AppointmentAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAppointmentResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetAppointmentResponse304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetAppointmentResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetAppointmentResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetAppointmentResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetAppointmentResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetAppointmentResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetAppointmentResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAppointmentResponse) GetJSON200() *PatientAppointment {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetAppointmentResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetAppointmentResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetAppointmentResponse) GetJSON404() *AppointmentAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetAppointmentResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetAppointmentResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetAppointmentResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAppointmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAppointmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAppointmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAppointmentResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4102,6 +4834,36 @@ func (r ListRulesResponse) ContentType() string {
 	return ""
 }
 
+// ListAppointmentsWithResponse The patient's appointments (Получение записей на прием пациента)
+//
+// The appointments of the token's person over all institutions that were booked here, cancelled ones too; the newest start first.
+//
+// | `status` | when; the first that applies |
+// |---|---|
+// | `Cancelled` | It was cancelled; `cancellation` says when and why. |
+// | `Completed` | The visit has ended. |
+// | `Booked` | Else. |
+//
+// **Did it happen?** After a time-out of booking, or an answer that was lost, ask for the appointments of the referral: `?directionGuid=…&status=Booked`.
+// One item: it was booked. None: it was not; or, for as long as a request may take (10 seconds by default), the booking is still under way. To book again is
+// safe at any time: what did happen is refused by `direction_already_booked`.
+//
+// **What is new?** Ask with the newest `updateTime` that you have as `updatedSince`: it was booked, moved or cancelled since. That a visit ends by itself is
+// no update.
+//
+// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each appointment comes once, also while others are booked.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /appointments (the `ListAppointments` operationId).
+func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, params *ListAppointmentsParams, reqEditors ...RequestEditorFn) (*ListAppointmentsResponse, error) {
+	rsp, err := c.ListAppointments(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAppointmentsResponse(rsp)
+}
+
 // CreateAppointmentWithBodyWithResponse Book an appointment by referral (Создание записи на прием по направлению)
 //
 // Checks the rules in this order; the first that fails answers.
@@ -4288,6 +5050,23 @@ func (c *ClientWithResponses) CancelAppointmentWithResponse(ctx context.Context,
 	return ParseCancelAppointmentResponse(rsp)
 }
 
+// GetAppointmentWithResponse One appointment (Получение записи на прием)
+//
+// The appointment of the token's person with this guid, as `GET /appointments` lists it. Another person's is answered like one that does not exist.
+//
+// `ETag` changes with everything that is shown. Send it back as `If-None-Match` to be told with 304 that nothing has changed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /appointments/{appointmentGuid} (the `GetAppointment` operationId).
+func (c *ClientWithResponses) GetAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *GetAppointmentParams, reqEditors ...RequestEditorFn) (*GetAppointmentResponse, error) {
+	rsp, err := c.GetAppointment(ctx, appointmentGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAppointmentResponse(rsp)
+}
+
 // ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 //
 // The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -4439,6 +5218,144 @@ func (c *ClientWithResponses) ListRulesWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListRulesResponse(rsp)
+}
+
+// ParseListAppointmentsResponse parses an HTTP response from a ListAppointmentsWithResponse call
+func ParseListAppointmentsResponse(rsp *http.Response) (*ListAppointmentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAppointmentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AppointmentPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAppointmentsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListAppointmentsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListAppointmentsResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListAppointmentsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListAppointmentsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListAppointmentsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
 }
 
 // ParseCreateAppointmentResponse parses an HTTP response from a CreateAppointmentWithResponse call
@@ -4971,6 +5888,188 @@ func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentRespo
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers CancelAppointmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAppointmentResponse parses an HTTP response from a GetAppointmentWithResponse call
+func ParseGetAppointmentResponse(rsp *http.Response) (*GetAppointmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAppointmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PatientAppointment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest AppointmentAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAppointmentResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetAppointmentResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetAppointmentResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetAppointmentResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetAppointmentResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetAppointmentResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetAppointmentResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetAppointmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -4,3 +4,168 @@
 // source: appointment.sql
 
 package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const appointmentList = `-- name: AppointmentList :many
+SELECT
+    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
+    a.cancel_reason_code, a.cancel_reason,
+    l.name AS lpu_name, l.time_zone,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code,
+    d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
+    state.status
+FROM appointment a
+JOIN lpu l ON l.guid = a.lpu_guid
+JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+CROSS JOIN LATERAL (
+    SELECT (CASE
+        WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
+        WHEN a.end_at <= $1::timestamptz THEN 'Completed'
+        ELSE 'Booked'
+    END)::text AS status
+) state
+WHERE a.person_guid = $2
+    AND ($3::uuid IS NULL OR a.guid = $3)
+    AND ($4::uuid IS NULL OR a.direction_guid = $4)
+    AND (cardinality($5::text[]) = 0 OR state.status = ANY($5))
+    AND ($6::timestamptz IS NULL OR a.updated_at >= $6)
+    AND ($7::timestamptz IS NULL
+        OR (a.start_at, a.guid, a.lpu_guid) < ($7, $8::uuid, $9::uuid))
+ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
+LIMIT $10
+`
+
+type AppointmentListParams struct {
+	At            time.Time
+	PersonGuid    uuid.UUID
+	Guid          *uuid.UUID
+	DirectionGuid *uuid.UUID
+	Statuses      []string
+	UpdatedSince  *time.Time
+	AfterAt       *time.Time
+	AfterGuid     *uuid.UUID
+	AfterLpuGuid  *uuid.UUID
+	Most          int32
+}
+
+type AppointmentListRow struct {
+	LpuGuid                uuid.UUID
+	Guid                   uuid.UUID
+	DirectionLpuGuid       uuid.UUID
+	StartAt                time.Time
+	EndAt                  time.Time
+	OutOfSchedule          bool
+	IsCito                 bool
+	Comment                string
+	CreatedAt              time.Time
+	UpdatedAt              time.Time
+	CancelledAt            *time.Time
+	CancelReasonCode       *int32
+	CancelReason           *string
+	LpuName                string
+	TimeZone               string
+	ResourceGuid           uuid.UUID
+	ResourceKind           ResourceKind
+	ResourceName           string
+	ResourceSpecialityCode string
+	DirectionGuid          uuid.UUID
+	DirectionType          DirectionType
+	DirectionNumber        string
+	SpecialityCode         string
+	SpecialityName         string
+	Status                 string
+}
+
+// The appointments of a person over all institutions, the newest start first. The status is that of a moment. Rows of one institution are joined, wherever
+// it is: the resource, and the referral as it is held there.
+//
+//	SELECT
+//	    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
+//	    a.cancel_reason_code, a.cancel_reason,
+//	    l.name AS lpu_name, l.time_zone,
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code,
+//	    d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
+//	    state.status
+//	FROM appointment a
+//	JOIN lpu l ON l.guid = a.lpu_guid
+//	JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+//	CROSS JOIN LATERAL (
+//	    SELECT (CASE
+//	        WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
+//	        WHEN a.end_at <= $1::timestamptz THEN 'Completed'
+//	        ELSE 'Booked'
+//	    END)::text AS status
+//	) state
+//	WHERE a.person_guid = $2
+//	    AND ($3::uuid IS NULL OR a.guid = $3)
+//	    AND ($4::uuid IS NULL OR a.direction_guid = $4)
+//	    AND (cardinality($5::text[]) = 0 OR state.status = ANY($5))
+//	    AND ($6::timestamptz IS NULL OR a.updated_at >= $6)
+//	    AND ($7::timestamptz IS NULL
+//	        OR (a.start_at, a.guid, a.lpu_guid) < ($7, $8::uuid, $9::uuid))
+//	ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
+//	LIMIT $10
+func (q *Queries) AppointmentList(ctx context.Context, arg AppointmentListParams) ([]AppointmentListRow, error) {
+	rows, err := q.db.Query(ctx, appointmentList,
+		arg.At,
+		arg.PersonGuid,
+		arg.Guid,
+		arg.DirectionGuid,
+		arg.Statuses,
+		arg.UpdatedSince,
+		arg.AfterAt,
+		arg.AfterGuid,
+		arg.AfterLpuGuid,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AppointmentListRow{}
+	for rows.Next() {
+		var i AppointmentListRow
+		if err := rows.Scan(
+			&i.LpuGuid,
+			&i.Guid,
+			&i.DirectionLpuGuid,
+			&i.StartAt,
+			&i.EndAt,
+			&i.OutOfSchedule,
+			&i.IsCito,
+			&i.Comment,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.CancelledAt,
+			&i.CancelReasonCode,
+			&i.CancelReason,
+			&i.LpuName,
+			&i.TimeZone,
+			&i.ResourceGuid,
+			&i.ResourceKind,
+			&i.ResourceName,
+			&i.ResourceSpecialityCode,
+			&i.DirectionGuid,
+			&i.DirectionType,
+			&i.DirectionNumber,
+			&i.SpecialityCode,
+			&i.SpecialityName,
+			&i.Status,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

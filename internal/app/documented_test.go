@@ -236,7 +236,7 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 	booking.MethodNotAllowed: func(t *testing.T) answer {
 		s := start(t)
 		a := s.do(s.request(http.MethodPut, "/appointments", nil))
-		require.Equal(t, "POST", a.Header.Get("Allow"))
+		require.Equal(t, "GET, POST", a.Header.Get("Allow"))
 		return a
 	},
 	booking.InternalError: func(t *testing.T) answer {

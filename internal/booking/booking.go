@@ -25,6 +25,8 @@ type Store interface {
 	Settings(ctx context.Context, lpu uuid.UUID) (*Settings, error)
 	// Directions reads a page of a person's referrals, newest first; now tells what has expired and what has ended.
 	Directions(ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time) ([]PatientDirection, error)
+	// Appointments reads a page of a person's appointments, the newest start first; now tells what has ended.
+	Appointments(ctx context.Context, person uuid.UUID, filter AppointmentFilter, page Page, now time.Time) ([]PatientAppointment, error)
 	// Visit reads a person's appointment, in whatever institution; nil where the person has none such.
 	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
 	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.

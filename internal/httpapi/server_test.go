@@ -123,7 +123,7 @@ func TestLogLine(t *testing.T) {
 			503, "WARN", "not_ready", "the database is away",
 		},
 		{http.MethodGet, "/secret", "", fine, 404, "INFO", "route_not_found", ""},
-		{http.MethodGet, "/appointments", "", fine, 405, "INFO", "method_not_allowed", ""},
+		{http.MethodPut, "/appointments", "", fine, 405, "INFO", "method_not_allowed", ""},
 		{http.MethodGet, "/docs/secret", "/docs/*file", fine, 404, "INFO", "route_not_found", ""},
 	} {
 		response, logged := ask(t, t.Context(), c.ready, c.method, c.path)

@@ -82,18 +82,20 @@ func (s *server) validate(c *gin.Context) {
 
 // validateParameter holds one parameter against the contract. One that the contract does not know is nobody's, and ignored.
 func validateParameter(ctx context.Context, input *openapi3filter.RequestValidationInput, parameter *openapi3.Parameter) error {
-	given := []string{input.PathParams[parameter.Name]}
-	if parameter.In == openapi3.ParameterInQuery {
-		var readable bool
+	given, readable := []string{input.PathParams[parameter.Name]}, true
+	switch parameter.In {
+	case openapi3.ParameterInQuery:
 		given, readable = queryValues(input.Request.URL.RawQuery, parameter.Name)
-		switch {
-		case !readable:
-			return booking.InvalidField(parameter.Name, badCharacters)
-		case slices.Contains(given, ""):
-			return booking.InvalidField(parameter.Name, "значение не указано")
-		case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
-			return booking.InvalidField(parameter.Name, "значение указано больше одного раза")
-		}
+	case openapi3.ParameterInHeader:
+		given = input.Request.Header.Values(parameter.Name)
+	}
+	switch {
+	case !readable:
+		return booking.InvalidField(parameter.Name, badCharacters)
+	case slices.Contains(given, ""):
+		return booking.InvalidField(parameter.Name, "значение не указано")
+	case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
+		return booking.InvalidField(parameter.Name, "значение указано больше одного раза")
 	}
 	for _, value := range given {
 		if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
@@ -254,8 +256,11 @@ func problemOf(violation *openapi3.SchemaError) string {
 	if schema.Format == "uuid" && violation.SchemaField != "required" {
 		return "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
 	}
-	if schema.Format == "date" {
+	switch schema.Format {
+	case "date":
 		return "ожидается дата (2006-01-02)"
+	case "date-time":
+		return "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"
 	}
 	switch violation.SchemaField {
 	case "required":
@@ -292,8 +297,6 @@ func problemOfType(schema *openapi3.Schema, outOfRange bool) string {
 		return wholeNumber
 	case schema.Type.Is("boolean"):
 		return "ожидается true или false"
-	case schema.Format == "date-time":
-		return "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"
 	default:
 		return "ожидается строка"
 	}

@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+)
+
+const appointmentList = "appointments"
+
+// ListAppointments lists the patient's appointments.
+func (s *server) ListAppointments(ctx context.Context, request api.ListAppointmentsRequestObject) (api.ListAppointmentsResponseObject, error) {
+	wanted, refusal := page(appointmentList, request.Params.Limit, request.Params.Cursor)
+	if refusal != nil {
+		return nil, refusal
+	}
+	filter := booking.AppointmentFilter{Direction: request.Params.DirectionGUID, UpdatedSince: request.Params.UpdatedSince}
+	for _, status := range orDefault(request.Params.Status, nil) {
+		filter.Statuses = append(filter.Statuses, booking.AppointmentStatus(status))
+	}
+	found, position, err := s.booking.Appointments(ctx, patient(ctx), filter, wanted)
+	if err != nil {
+		return nil, err
+	}
+	body := api.AppointmentPage{Items: make([]api.PatientAppointment, len(found))}
+	for i := range found {
+		body.Items[i] = patientAppointment(&found[i])
+	}
+	if body.Next, err = next(appointmentList, position); err != nil {
+		return nil, err
+	}
+	return api.ListAppointments200JSONResponse{
+		Body:    body,
+		Headers: api.ListAppointments200ResponseHeaders{XRequestID: requestID(ctx).String()},
+	}, nil
+}
+
+// GetAppointment gives one appointment, or says that it is as the client has it.
+func (s *server) GetAppointment(ctx context.Context, request api.GetAppointmentRequestObject) (api.GetAppointmentResponseObject, error) {
+	found, err := s.booking.Appointment(ctx, patient(ctx), request.AppointmentGUID)
+	if err != nil {
+		return nil, err
+	}
+	body := patientAppointment(found)
+	tag, err := entityTag(body)
+	if err != nil {
+		return nil, err
+	}
+	id := requestID(ctx).String()
+	if matches(orDefault(request.Params.IfNoneMatch, ""), tag) {
+		return api.GetAppointment304Response{Headers: api.GetAppointment304ResponseHeaders{ETag: tag, XRequestID: id}}, nil
+	}
+	return api.GetAppointment200JSONResponse{Body: body, Headers: api.GetAppointment200ResponseHeaders{ETag: tag, XRequestID: id}}, nil
+}
+
+// entityTag is made of all that is shown, so that nothing can change behind it: also what changes by the clock alone.
+func entityTag(body any) (string, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return "", fmt.Errorf("write what the tag is of: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`, nil
+}
+
+// matches tells whether If-None-Match names the tag. A weak one counts as well: that is what HTTP says of this header.
+func matches(header, tag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimSpace(candidate)
+		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// patientAppointment writes an appointment as the contract has it, times in whole seconds.
+func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
+	written := api.PatientAppointment{
+		GUID:          a.Guid,
+		Status:        api.AppointmentStatus(a.Status),
+		Start:         a.Start.Truncate(time.Second),
+		End:           a.End.Truncate(time.Second),
+		CreateTime:    a.CreatedAt.Truncate(time.Second),
+		UpdateTime:    a.UpdatedAt.Truncate(time.Second),
+		OutOfSchedule: a.OutOfSchedule,
+		IsCito:        a.IsCito,
+		Comment:       a.Comment,
+		Lpu:           api.LpuPlace{GUID: a.Lpu.Guid, Name: a.Lpu.Name, TimeZone: a.TimeZone},
+		Resource: api.Resource{
+			GUID: a.Resource.Guid, Kind: api.ResourceKind(a.Resource.Kind), Name: a.Resource.Name, SpecialityCode: a.Resource.SpecialityCode,
+		},
+		Direction: api.AppointmentDirection{
+			GUID:          a.Direction.Guid,
+			HolderLpuGUID: a.Direction.Holder,
+			Type:          api.AppointmentDirectionType(a.Direction.Type),
+			Number:        a.Direction.Number,
+			Speciality:    api.Speciality{Code: a.Direction.SpecialityCode, Name: a.Direction.SpecialityName},
+		},
+	}
+	if c := a.Cancellation; c != nil {
+		written.Cancellation = &api.Cancellation{Time: c.At.Truncate(time.Second), ReasonCode: c.ReasonCode, Reason: c.Reason}
+	}
+	return written
+}

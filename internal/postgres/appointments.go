@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+)
+
+// Appointments implements booking.Store.
+func (s *Store) Appointments(
+	ctx context.Context, person uuid.UUID, filter booking.AppointmentFilter, page booking.Page, now time.Time,
+) ([]booking.PatientAppointment, error) {
+	params := db.AppointmentListParams{
+		At: now, PersonGuid: person, Guid: filter.Guid, DirectionGuid: filter.Direction, Statuses: texts(filter.Statuses), UpdatedSince: filter.UpdatedSince,
+		Most: int32(page.Limit),
+	}
+	if after := page.After; after != nil {
+		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
+	}
+	rows, err := retry(ctx, s.pool.Reset, func() ([]db.AppointmentListRow, error) { return db.New(s.pool).AppointmentList(ctx, params) })
+	if err != nil {
+		return nil, err
+	}
+	appointments := make([]booking.PatientAppointment, len(rows))
+	for i := range rows {
+		zone, err := s.zones.load(rows[i].TimeZone)
+		if err != nil {
+			return nil, err
+		}
+		appointments[i] = patientAppointment(&rows[i], zone)
+	}
+	return appointments, nil
+}
+
+func patientAppointment(row *db.AppointmentListRow, zone *time.Location) booking.PatientAppointment {
+	appointment := booking.PatientAppointment{
+		Appointment: booking.Appointment{
+			Guid: row.Guid, Start: row.StartAt.In(zone), End: row.EndAt.In(zone), CreatedAt: row.CreatedAt.In(zone),
+		},
+		Status:        booking.AppointmentStatus(row.Status),
+		UpdatedAt:     row.UpdatedAt.In(zone),
+		OutOfSchedule: row.OutOfSchedule,
+		IsCito:        row.IsCito,
+		Comment:       row.Comment,
+		Lpu:           booking.LpuName{Guid: row.LpuGuid, Name: row.LpuName},
+		TimeZone:      row.TimeZone,
+		Resource: booking.Resource{
+			Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName, SpecialityCode: row.ResourceSpecialityCode,
+		},
+		Direction: booking.AppointmentDirection{
+			Guid: row.DirectionGuid, Holder: row.DirectionLpuGuid, Type: booking.DirectionType(row.DirectionType), Number: row.DirectionNumber,
+			SpecialityCode: row.SpecialityCode, SpecialityName: row.SpecialityName,
+		},
+	}
+	if row.CancelledAt != nil {
+		appointment.Cancellation = &booking.Cancellation{At: row.CancelledAt.In(zone), ReasonCode: row.CancelReasonCode, Reason: row.CancelReason}
+	}
+	return appointment
+}
