@@ -570,27 +570,6 @@ func (e SlotPageDirectionType) Valid() bool {
 	}
 }
 
-// Defines values for SlotResourceKind.
-const (
-	SlotResourceKindDoctor    SlotResourceKind = "doctor"
-	SlotResourceKindEquipment SlotResourceKind = "equipment"
-	SlotResourceKindRoom      SlotResourceKind = "room"
-)
-
-// Valid indicates whether the value is a known member of the SlotResourceKind enum.
-func (e SlotResourceKind) Valid() bool {
-	switch e {
-	case SlotResourceKindDoctor:
-		return true
-	case SlotResourceKindEquipment:
-		return true
-	case SlotResourceKindRoom:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ListDirectionsParamsType.
 const (
 	ListDirectionsParamsTypeConsult    ListDirectionsParamsType = "Consult"
@@ -1163,10 +1142,10 @@ type Slot struct {
 	End time.Time `json:"end"`
 
 	// Lpu The institution.
-	Lpu SlotLpu `json:"lpu"`
+	Lpu LpuPlace `json:"lpu"`
 
 	// Resource Whom or what to visit.
-	Resource SlotResource `json:"resource"`
+	Resource Resource `json:"resource"`
 
 	// Capacity How many visits the cell can take at once.
 	Capacity int32 `json:"capacity"`
@@ -1195,18 +1174,6 @@ type SlotRestriction string
 
 // SlotStatus `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
 type SlotStatus string
-
-// SlotLpu An institution (ЛПУ).
-type SlotLpu struct {
-	// GUID Its guid.
-	GUID openapi_types.UUID `json:"guid"`
-
-	// Name Its name.
-	Name string `json:"name"`
-
-	// TimeZone Its time zone, an IANA name.
-	TimeZone string `json:"timeZone"`
-}
 
 // SlotPage A page of the cells for a referral, in order of their start (Свободные ячейки для направления).
 type SlotPage struct {
@@ -1243,24 +1210,6 @@ type SlotRefusal struct {
 	// Message What to tell the patient, in Russian.
 	Message string `json:"message"`
 }
-
-// SlotResource A doctor, a cabinet or a piece of equipment (ресурс).
-type SlotResource struct {
-	// GUID Its guid.
-	GUID openapi_types.UUID `json:"guid"`
-
-	// Kind What it is.
-	Kind SlotResourceKind `json:"kind"`
-
-	// Name Its name.
-	Name string `json:"name"`
-
-	// SpecialityCode The code of its speciality (код специальности).
-	SpecialityCode string `json:"specialityCode"`
-}
-
-// SlotResourceKind What it is.
-type SlotResourceKind string
 
 // Speciality A medical speciality (специальность).
 type Speciality struct {

@@ -123,9 +123,9 @@ func slot(o *booking.OfferedSlot) api.Slot {
 		GUID:  first.Guid,
 		Start: o.Start().Truncate(time.Second),
 		End:   o.End().Truncate(time.Second),
-		Lpu:   api.SlotLpu{GUID: o.Lpu.Guid, Name: o.Lpu.Name, TimeZone: o.Lpu.Zone.String()},
-		Resource: api.SlotResource{
-			GUID: o.Resource.Guid, Kind: api.SlotResourceKind(o.Resource.Kind), Name: o.Resource.Name, SpecialityCode: o.Resource.SpecialityCode,
+		Lpu:   api.LpuPlace{GUID: o.Lpu.Guid, Name: o.Lpu.Name, TimeZone: o.Lpu.Zone.String()},
+		Resource: api.Resource{
+			GUID: o.Resource.Guid, Kind: api.ResourceKind(o.Resource.Kind), Name: o.Resource.Name, SpecialityCode: o.Resource.SpecialityCode,
 		},
 		Capacity:        o.Capacity(),
 		Left:            o.Left(),
