@@ -494,12 +494,30 @@ func (c *chaos) check() {
 			continue
 		}
 		found++
+		// Whoever has lost the answer is told by the list, and some of the others.
+		if appointment == uuid.Nil || patient%50 == 0 {
+			require.Equal(c.t, []uuid.UUID{guid}, c.list(patient), "patient %d is told", patient)
+		}
 	}
 	c.t.Logf("answers that said «later»: %v", c.byRule)
 	fmt.Fprintf(os.Stdout, "\nrequests: sent %d, answered %d («later» %d, refused %d); bookings: confirmed %d (%d by repetition), found %d, lost %d\n\n",
 		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.unavailable.Load(), c.refused.Load(), len(c.booked), c.repeated.Load(), found, len(c.booked)-found)
 	require.Positive(c.t, c.confirmed.Load())
 	require.Len(c.t, stored, found, "visits that nobody was told of")
+}
+
+// list asks what the patient has booked.
+func (c *chaos) list(patient int) []uuid.UUID {
+	c.t.Helper()
+	token, err := c.service.key.Sign(auth.Token{Person: chaosGuid(1, patient), Client: clientGuid}, "issuer", "talon", time.Now(), time.Hour)
+	require.NoError(c.t, err)
+	request := c.service.request(http.MethodGet, "/appointments?status=Booked&directionGuid="+chaosGuid(2, patient).String(), nil)
+	request.Header.Set("Authorization", "Bearer "+token)
+	var guids []uuid.UUID
+	for _, item := range as[api.AppointmentPage](c.t, c.service.do(request)).Items {
+		guids = append(guids, item.GUID)
+	}
+	return guids
 }
 
 // failingIndex is a master patient index with its ticket service, both of which can be made to fail.
