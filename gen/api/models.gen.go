@@ -225,6 +225,8 @@ const (
 	RuleDirectionNotPatients     Rule = "direction_not_patients"
 	RuleDirectionTypeUnsupported Rule = "direction_type_unsupported"
 	RuleFieldInvalid             Rule = "field_invalid"
+	RuleIdempotencyKeyInUse      Rule = "idempotency_key_in_use"
+	RuleIdempotencyKeyReused     Rule = "idempotency_key_reused"
 	RuleInternalError            Rule = "internal_error"
 	RuleKeysUnavailable          Rule = "keys_unavailable"
 	RuleLpuAbsent                Rule = "lpu_absent"
@@ -303,6 +305,10 @@ func (e Rule) Valid() bool {
 	case RuleDirectionTypeUnsupported:
 		return true
 	case RuleFieldInvalid:
+		return true
+	case RuleIdempotencyKeyInUse:
+		return true
+	case RuleIdempotencyKeyReused:
 		return true
 	case RuleInternalError:
 		return true
@@ -419,6 +425,7 @@ const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
 	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupKey         RuleEntryGroup = "key"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
 	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
 	RuleEntryGroupRequest     RuleEntryGroup = "request"
@@ -439,6 +446,8 @@ func (e RuleEntryGroup) Valid() bool {
 	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupKey:
 		return true
 	case RuleEntryGroupMip:
 		return true
@@ -1220,6 +1229,9 @@ type Cursor = string
 // DirectionGUID defines model for DirectionGuid.
 type DirectionGUID = openapi_types.UUID
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // Limit defines model for Limit.
 type Limit = int32
 
@@ -1252,6 +1264,12 @@ type Forbidden = Error
 
 // InternalError The one shape of every answer that is not 2xx.
 type InternalError = Error
+
+// KeyInUse The one shape of every answer that is not 2xx.
+type KeyInUse = Error
+
+// KeyReused The one shape of every answer that is not 2xx.
+type KeyReused = Error
 
 // LpuAbsent The one shape of every answer that is not 2xx.
 type LpuAbsent = Error
@@ -1305,6 +1323,12 @@ type ListAppointmentsParams struct {
 
 	// Cursor The `next` of the page before; without it, the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateAppointmentParams defines parameters for CreateAppointment.
+type CreateAppointmentParams struct {
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetAppointmentParams defines parameters for GetAppointment.

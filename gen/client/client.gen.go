@@ -234,6 +234,8 @@ const (
 	RuleDirectionNotPatients     Rule = "direction_not_patients"
 	RuleDirectionTypeUnsupported Rule = "direction_type_unsupported"
 	RuleFieldInvalid             Rule = "field_invalid"
+	RuleIdempotencyKeyInUse      Rule = "idempotency_key_in_use"
+	RuleIdempotencyKeyReused     Rule = "idempotency_key_reused"
 	RuleInternalError            Rule = "internal_error"
 	RuleKeysUnavailable          Rule = "keys_unavailable"
 	RuleLpuAbsent                Rule = "lpu_absent"
@@ -312,6 +314,10 @@ func (e Rule) Valid() bool {
 	case RuleDirectionTypeUnsupported:
 		return true
 	case RuleFieldInvalid:
+		return true
+	case RuleIdempotencyKeyInUse:
+		return true
+	case RuleIdempotencyKeyReused:
 		return true
 	case RuleInternalError:
 		return true
@@ -428,6 +434,7 @@ const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
 	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupKey         RuleEntryGroup = "key"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
 	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
 	RuleEntryGroupRequest     RuleEntryGroup = "request"
@@ -448,6 +455,8 @@ func (e RuleEntryGroup) Valid() bool {
 	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupKey:
 		return true
 	case RuleEntryGroupMip:
 		return true
@@ -1229,6 +1238,9 @@ type Cursor = string
 // DirectionGUID defines model for DirectionGuid.
 type DirectionGUID = openapi_types.UUID
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // Limit defines model for Limit.
 type Limit = int32
 
@@ -1261,6 +1273,12 @@ type Forbidden = Error
 
 // InternalError The one shape of every answer that is not 2xx.
 type InternalError = Error
+
+// KeyInUse The one shape of every answer that is not 2xx.
+type KeyInUse = Error
+
+// KeyReused The one shape of every answer that is not 2xx.
+type KeyReused = Error
 
 // LpuAbsent The one shape of every answer that is not 2xx.
 type LpuAbsent = Error
@@ -1314,6 +1332,12 @@ type ListAppointmentsParams struct {
 
 	// Cursor The `next` of the page before; without it, the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateAppointmentParams defines parameters for CreateAppointment.
+type CreateAppointmentParams struct {
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetAppointmentParams defines parameters for GetAppointment.
@@ -1507,13 +1531,18 @@ type ClientInterface interface {
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
+	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
-	CreateAppointmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateAppointmentWithBody(ctx context.Context, params *CreateAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateAppointment Book an appointment by referral (Создание записи на прием по направлению)
 	//
@@ -1538,13 +1567,18 @@ type ClientInterface interface {
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
+	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
-	CreateAppointment(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateAppointment(ctx context.Context, params *CreateAppointmentParams, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CheckAppointmentWithBody What each rule says of a booking, without booking (Проверка возможности записи)
 	//
@@ -1796,14 +1830,19 @@ func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsP
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
+// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+//
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /appointments (the `CreateAppointment` operationId).
-func (c *Client) CreateAppointmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateAppointmentRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateAppointmentWithBody(ctx context.Context, params *CreateAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAppointmentRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1837,14 +1876,19 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, contentType stri
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
+// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+//
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /appointments (the `CreateAppointment` operationId).
-func (c *Client) CreateAppointment(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateAppointmentRequest(c.Server, body)
+func (c *Client) CreateAppointment(ctx context.Context, params *CreateAppointmentParams, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAppointmentRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2272,18 +2316,18 @@ func NewListAppointmentsRequest(server string, params *ListAppointmentsParams) (
 }
 
 // NewCreateAppointmentRequest calls the generic CreateAppointment builder with application/json body
-func NewCreateAppointmentRequest(server string, body CreateAppointmentJSONRequestBody) (*http.Request, error) {
+func NewCreateAppointmentRequest(server string, params *CreateAppointmentParams, body CreateAppointmentJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateAppointmentRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateAppointmentRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateAppointmentRequestWithBody constructs an http.Request for the CreateAppointment method, with any body, and a specified content type
-func NewCreateAppointmentRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateAppointmentRequestWithBody(server string, params *CreateAppointmentParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -2307,6 +2351,21 @@ func NewCreateAppointmentRequestWithBody(server string, contentType string, body
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -2973,13 +3032,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
+	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
-	CreateAppointmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error)
+	CreateAppointmentWithBodyWithResponse(ctx context.Context, params *CreateAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error)
 
 	// CreateAppointmentWithResponse Book an appointment by referral (Создание записи на прием по направлению)
 	//
@@ -3004,13 +3068,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 	//
+	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /appointments (the `CreateAppointment` operationId).
-	CreateAppointmentWithResponse(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error)
+	CreateAppointmentWithResponse(ctx context.Context, params *CreateAppointmentParams, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error)
 
 	// CheckAppointmentWithBodyWithResponse What each rule says of a booking, without booking (Проверка возможности записи)
 	//
@@ -3345,7 +3414,8 @@ func (r ListAppointmentsResponse) ContentType() string {
 
 // CreateAppointmentResponse200Headers the declared response headers of an HTTP 200 response for CreateAppointment
 type CreateAppointmentResponse200Headers struct {
-	XRequestID string
+	IdempotencyReplayed *bool
+	XRequestID          string
 }
 
 // CreateAppointmentResponse400Headers the declared response headers of an HTTP 400 response for CreateAppointment
@@ -3369,6 +3439,12 @@ type CreateAppointmentResponse405Headers struct {
 	XRequestID string
 }
 
+// CreateAppointmentResponse409Headers the declared response headers of an HTTP 409 response for CreateAppointment
+type CreateAppointmentResponse409Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
 // CreateAppointmentResponse413Headers the declared response headers of an HTTP 413 response for CreateAppointment
 type CreateAppointmentResponse413Headers struct {
 	XRequestID string
@@ -3376,6 +3452,11 @@ type CreateAppointmentResponse413Headers struct {
 
 // CreateAppointmentResponse415Headers the declared response headers of an HTTP 415 response for CreateAppointment
 type CreateAppointmentResponse415Headers struct {
+	XRequestID string
+}
+
+// CreateAppointmentResponse422Headers the declared response headers of an HTTP 422 response for CreateAppointment
+type CreateAppointmentResponse422Headers struct {
 	XRequestID string
 }
 
@@ -3403,10 +3484,14 @@ type CreateAppointmentResponse struct {
 	JSON404 *NotFound
 	// JSON405 the response for an HTTP 405 `application/json` response
 	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *KeyInUse
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *MediaTypeUnsupported
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -3421,10 +3506,14 @@ type CreateAppointmentResponse struct {
 	Headers404 *CreateAppointmentResponse404Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *CreateAppointmentResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateAppointmentResponse409Headers
 	// Headers413 the parsed response headers for an HTTP 413 response
 	Headers413 *CreateAppointmentResponse413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *CreateAppointmentResponse415Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *CreateAppointmentResponse422Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *CreateAppointmentResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -3456,6 +3545,11 @@ func (r CreateAppointmentResponse) GetJSON405() *MethodNotAllowed {
 	return r.JSON405
 }
 
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r CreateAppointmentResponse) GetJSON409() *KeyInUse {
+	return r.JSON409
+}
+
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
 func (r CreateAppointmentResponse) GetJSON413() *BodyTooLarge {
 	return r.JSON413
@@ -3464,6 +3558,11 @@ func (r CreateAppointmentResponse) GetJSON413() *BodyTooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateAppointmentResponse) GetJSON415() *MediaTypeUnsupported {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreateAppointmentResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -4836,14 +4935,19 @@ func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, 
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
+// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+//
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /appointments (the `CreateAppointment` operationId).
-func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error) {
-	rsp, err := c.CreateAppointmentWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.Context, params *CreateAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error) {
+	rsp, err := c.CreateAppointmentWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4873,14 +4977,19 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
 //
+// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
+// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
+// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
+// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+//
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /appointments (the `CreateAppointment` operationId).
-func (c *ClientWithResponses) CreateAppointmentWithResponse(ctx context.Context, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error) {
-	rsp, err := c.CreateAppointment(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateAppointmentWithResponse(ctx context.Context, params *CreateAppointmentParams, body CreateAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAppointmentResponse, error) {
+	rsp, err := c.CreateAppointment(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5356,6 +5465,13 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 		}
 		response.JSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest KeyInUse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5369,6 +5485,13 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
@@ -5389,6 +5512,13 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 	switch {
 	case rsp.StatusCode == 200:
 		var headers CreateAppointmentResponse200Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -5444,6 +5574,23 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 			headers.XRequestID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateAppointmentResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 413:
 		var headers CreateAppointmentResponse413Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
@@ -5464,6 +5611,16 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 			headers.XRequestID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 422:
+		var headers CreateAppointmentResponse422Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers422 = &headers
 	case rsp.StatusCode == 500:
 		var headers CreateAppointmentResponse500Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {

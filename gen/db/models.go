@@ -277,6 +277,22 @@ type Direction struct {
 	AppointmentEndAt *time.Time
 }
 
+// The keys of requests that may be repeated (Idempotency-Key), each of one person through one client application.
+type IdempotencyKey struct {
+	PersonGuid uuid.UUID
+	ClientGuid uuid.UUID
+	Key        string
+	// Tells another request from the same one again: SHA-256 of the operation and what it was asked.
+	RequestHash []byte
+	// The request that works under the key; only it may write the answer.
+	TakenBy uuid.UUID
+	TakenAt time.Time
+	// Until when that request counts as running; without an answer by then it has died, and another may take the key.
+	RunningUntil time.Time
+	// What was done, written in the transaction that did it; null while it runs.
+	Answer []byte
+}
+
 // A legal entity (юр. лицо) that institutions belong to.
 type LegalEntity struct {
 	Guid uuid.UUID

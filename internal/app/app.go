@@ -24,6 +24,7 @@ import (
 type App struct {
 	config   Config
 	log      *slog.Logger
+	booking  *booking.Service
 	handler  http.Handler
 	close    []func()
 	stopping atomic.Bool
@@ -76,8 +77,9 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 	if err != nil {
 		return nil, err
 	}
+	a.booking = booking.NewService(store, index, now)
 	a.handler, err = httpapi.New(httpapi.Config{
-		Booking:  booking.NewService(store, index, now),
+		Booking:  a.booking,
 		Verifier: auth.NewVerifier(keys, config.TokenIssuer, config.TokenAudience, now),
 		Ready: func(ctx context.Context) error {
 			if a.stopping.Load() {
@@ -174,6 +176,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+	defer a.sweep(ctx)()
 	a.log.Info("serving", "addr", listener.Addr().String())
 
 	select {

@@ -210,6 +210,17 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		END $$;
 		CREATE TRIGGER cut BEFORE INSERT ON direction FOR EACH ROW EXECUTE FUNCTION cut()`),
 
+	booking.KeyReused: func(t *testing.T) answer {
+		sc := start(t).scene()
+		require.Equal(t, 200, sc.bookWith("key", sc.person, clientGuid).StatusCode)
+		return sc.bookWith("key", sc.person, clientGuid, fields{"SlotId": firstSlotID + 1})
+	},
+	booking.KeyInUse: func(t *testing.T) answer {
+		sc := start(t).scene()
+		require.Equal(t, 200, sc.bookWith("key", sc.person, clientGuid).StatusCode)
+		sc.exec(`UPDATE idempotency_key SET answer = NULL`) // as it was before the commit
+		return sc.bookWith("key", sc.person, clientGuid)
+	},
 	booking.DirectionAbsent: func(t *testing.T) answer {
 		sc := start(t).scene()
 		return sc.get(uuid.New(), "/directions/"+sc.direction.String())

@@ -420,11 +420,11 @@ func TestGeneratedClient(t *testing.T) {
 	body := client.CreateAppointmentJSONRequestBody{
 		DirectionGUID: sc.direction, DirectionType: "Consult", LpuFromGUID: sc.from, LpuToGUID: sc.to, SlotID: &slot,
 	}
-	booked, err := c.CreateAppointmentWithResponse(t.Context(), body)
+	booked, err := c.CreateAppointmentWithResponse(t.Context(), nil, body)
 	require.NoError(t, err)
 	require.NotNil(t, booked.JSON200, "%s", booked.Body)
 	require.Equal(t, sc.direction, booked.JSON200.ConsultDirection.GUID)
-	refused, err := c.CreateAppointmentWithResponse(t.Context(), body)
+	refused, err := c.CreateAppointmentWithResponse(t.Context(), nil, body)
 	require.NoError(t, err)
 	require.Equal(t, client.RuleDirectionAlreadyBooked, refused.JSON400.Rule)
 }

@@ -14,6 +14,7 @@ import (
 // Store is where bookings live. Its methods answer a *Refusal where the database decides a rule.
 type Store interface {
 	SlotFinder
+	Keys
 
 	// Facts reads all that the rules need, in one round trip.
 	Facts(ctx context.Context, patient Patient, request Request, now time.Time) (*Facts, error)
@@ -55,6 +56,8 @@ type NewAppointment struct {
 	// OneActivePerSpeciality is the region's setting; consultations claim their speciality, and may take over an active claim only where it is off.
 	OneActivePerSpeciality bool
 	Zone                   *time.Location
+
+	Key *TakenKey // where the request has one; the answer is written to it
 }
 
 // HeldDirection is a referral as the target institution holds it, with its appointment: the answer to a booking. Times are in that
@@ -89,6 +92,10 @@ func NewService(store Store, index MasterIndex, now func() time.Time) *Service {
 // Book books an appointment by referral: facts, rules, write. It answers a *Refusal where a rule forbids it. Nothing is left of a booking
 // that fails but the medical card, where one had to be made.
 func (s *Service) Book(ctx context.Context, patient Patient, request Request) (*HeldDirection, error) {
+	return s.book(ctx, patient, request, nil)
+}
+
+func (s *Service) book(ctx context.Context, patient Patient, request Request, key *TakenKey) (*HeldDirection, error) {
 	now := s.now()
 	facts, err := s.store.Facts(ctx, patient, request, now)
 	if err != nil {
@@ -118,6 +125,7 @@ func (s *Service) Book(ctx context.Context, patient Patient, request Request) (*
 		End:                    end,
 		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality,
 		Zone:                   facts.Target.Zone,
+		Key:                    key,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create the appointment: %w", s.explain(ctx, patient, request, err))

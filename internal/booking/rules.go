@@ -62,6 +62,9 @@ const (
 	AppointmentNotFound   Name = "appointment_not_found"
 	AppointmentNotLinked  Name = "appointment_not_linked"
 
+	KeyReused Name = "idempotency_key_reused"
+	KeyInUse  Name = "idempotency_key_in_use"
+
 	DirectionAbsent   Name = "direction_absent"
 	LpuAbsent         Name = "lpu_absent"
 	AppointmentAbsent Name = "appointment_absent"
@@ -93,6 +96,7 @@ const (
 	GroupMkab        Group = "mkab"
 	GroupMip         Group = "mip"
 	GroupWrite       Group = "write"
+	GroupKey         Group = "key"
 	GroupAbsent      Group = "absent"
 	GroupAppointment Group = "appointment"
 	GroupService     Group = "service"
@@ -151,7 +155,7 @@ const (
 
 // Rules is the whole table, in order; the first row that refuses answers. The order and the answers stand in openapi.yaml, too, and a test
 // compares the two. The source of the documented rows is the vendor's table «Возможные ошибки» of this method.
-var Rules = slices.Concat(bookingRules, in(GroupAbsent, absentRules), in(GroupAppointment, appointmentRules), in(GroupService, serviceRules))
+var Rules = slices.Concat(bookingRules, in(GroupKey, keyRules), in(GroupAbsent, absentRules), in(GroupAppointment, appointmentRules), in(GroupService, serviceRules))
 
 // bookingRules are those that a booking goes through.
 var bookingRules = slices.Concat(
@@ -650,6 +654,18 @@ var writeRules = []Rule{
 		Name: AppointmentNotLinked, Status: 500, Code: "5000", Type: TypeError, Mender: MenderService,
 		Message: noAppointment + "конечная запись не прикреплена к направлению",
 		needs:   aWrite,
+	},
+}
+
+// The key of a request that may be repeated. These answers are ours.
+var keyRules = []Rule{
+	{
+		Name: KeyReused, Status: 422, Code: "4220", Type: TypeValidation, Mender: MenderClient,
+		Message: "Ключ Idempotency-Key уже использован для другого запроса",
+	},
+	{
+		Name: KeyInUse, Status: 409, Code: "4090", Type: TypeError, Mender: MenderClient, Retryable: true,
+		Message: "Запрос с этим ключом Idempotency-Key еще выполняется." + tryLater,
 	},
 }
 

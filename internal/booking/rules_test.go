@@ -67,7 +67,7 @@ var documented = []struct {
 // own are the rules that the source does not have.
 var own = []Name{
 	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid,
-	DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted,
+	KeyReused, KeyInUse, DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted,
 	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
 }
 
@@ -108,7 +108,7 @@ func TestRulesAreTheDocumentedOnes(t *testing.T) {
 func TestRulesAreDescribed(t *testing.T) {
 	t.Parallel()
 	groups := []Group{
-		GroupToken, GroupRequest, GroupDirection, GroupSlot, GroupResource, GroupRestriction, GroupSpeciality, GroupMkab, GroupMip, GroupWrite,
+		GroupToken, GroupRequest, GroupDirection, GroupSlot, GroupResource, GroupRestriction, GroupSpeciality, GroupMkab, GroupMip, GroupWrite, GroupKey,
 		GroupAbsent, GroupAppointment, GroupService,
 	}
 	menders := []Mender{MenderPatient, MenderRegistry, MenderReferringDoctor, MenderClient, MenderService}

@@ -32,7 +32,7 @@ func (s *server) refuse(c *gin.Context, err error) {
 		return
 	}
 	c.Header("Content-Type", "application/json") // as the generated answers have it
-	if refusal.Status == http.StatusServiceUnavailable {
+	if refusal.Status == http.StatusServiceUnavailable || refusal.Status == http.StatusConflict {
 		c.Header("Retry-After", retryAfter)
 	}
 	c.AbortWithStatusJSON(refusal.Status, api.Error{

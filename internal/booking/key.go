@@ -1,0 +1,93 @@
+package booking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Key makes a request repeatable (Idempotency-Key): whoever lost the answer asks again with the same key and is answered the same, while the work is
+// done once. It is bound to the patient, and through it to the client application.
+type Key struct {
+	Text    string   // as the client wrote it
+	Request [32]byte // the SHA-256 of the operation and what it is asked, which tells another request
+}
+
+// Keys are the keys that requests have come with. Its methods answer a *Refusal where the key decides.
+type Keys interface {
+	// TakeKey takes the key for a request that begins now. Where an earlier one has been answered it gives that answer instead. It refuses a key of
+	// another request with KeyReused, and one whose request still runs with KeyInUse.
+	TakeKey(ctx context.Context, patient Patient, key Key, now time.Time) (*TakenKey, *HeldDirection, error)
+	// ReleaseKey gives a key back whose request was refused.
+	ReleaseKey(ctx context.Context, key *TakenKey) error
+	// SweepKeys forgets keys that are older than KeyLife, at most so many, and tells how many it forgot.
+	SweepKeys(ctx context.Context, now time.Time, most int) (int, error)
+}
+
+// TakenKey is a key that a running request holds. The transaction that does the work writes the answer to it.
+type TakenKey struct {
+	Key
+
+	Patient Patient
+	By      uuid.UUID // this very request
+}
+
+// KeyLife is how long a key is remembered, by the documentation of the operations.
+const KeyLife = 24 * time.Hour
+
+// KeyLease is how long a request without an answer counts as running. It is far above a request's deadline; should a request outlive it all the
+// same, the key that it has lost stops its transaction.
+const KeyLease = time.Minute
+
+// BookOnce is Book for a request with a key. replayed tells that the answer is that of an earlier request.
+func (s *Service) BookOnce(ctx context.Context, patient Patient, request Request, key Key) (held *HeldDirection, replayed bool, err error) {
+	taken, held, err := s.store.TakeKey(ctx, patient, key, s.now())
+	if err != nil {
+		return nil, false, fmt.Errorf("take the idempotency key: %w", err)
+	}
+	if held != nil {
+		return held, true, nil
+	}
+	held, err = s.book(ctx, patient, request, taken)
+	if err != nil {
+		// A commit whose answer was lost may have kept the answer; then there is nothing to release.
+		return nil, false, errors.Join(err, s.release(ctx, taken))
+	}
+	return held, false, nil
+}
+
+// releaseTimeout bounds the release, which goes on where the request's own time is over.
+const releaseTimeout = time.Second
+
+// release lets the client try again at once. A key that could not be given back is free when its lease ends.
+func (s *Service) release(ctx context.Context, key *TakenKey) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := s.store.ReleaseKey(ctx, key); err != nil {
+		return fmt.Errorf("release the idempotency key: %w", err)
+	}
+	return nil
+}
+
+// A sweep forgets keys in steps, each short, and at most so many at a time.
+const (
+	sweepStep  = 1_000
+	sweepSteps = 100
+)
+
+// SweepKeys forgets the keys that are older than KeyLife.
+func (s *Service) SweepKeys(ctx context.Context) error {
+	for range sweepSteps {
+		swept, err := s.store.SweepKeys(ctx, s.now(), sweepStep)
+		if err != nil {
+			return fmt.Errorf("sweep the idempotency keys: %w", err)
+		}
+		if swept < sweepStep {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+-- name: IdempotencyKeyTake :one
+-- Takes a key that nobody has: a new one, one that is too old, or one whose request has died; the request that has it already, as often as it asks.
+-- No row: another has it.
+INSERT INTO idempotency_key AS k (person_guid, client_guid, key, request_hash, taken_by, taken_at, running_until)
+VALUES (@person_guid, @client_guid, @key, @request_hash, @taken_by, @taken_at, @running_until)
+ON CONFLICT (person_guid, client_guid, key) DO UPDATE
+SET request_hash = excluded.request_hash, taken_by = excluded.taken_by, taken_at = excluded.taken_at, running_until = excluded.running_until, answer = NULL
+WHERE k.taken_at <= @forgotten OR k.taken_by = excluded.taken_by OR (k.answer IS NULL AND k.running_until <= excluded.taken_at)
+RETURNING k.key;
+
+-- name: IdempotencyKeyGet :one
+SELECT request_hash, answer
+FROM idempotency_key
+WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key;
+
+-- name: IdempotencyKeyAnswer :execrows
+-- Keeps the answer, in the transaction that it is the answer of. No row: another request has taken the key over.
+UPDATE idempotency_key
+SET answer = @answer
+WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key AND taken_by = @taken_by AND answer IS NULL;
+
+-- name: IdempotencyKeyRelease :exec
+-- Gives a key back whose request was refused: a refusal is not kept, since the same request may succeed later.
+DELETE FROM idempotency_key
+WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key AND taken_by = @taken_by AND answer IS NULL;
+
+-- name: IdempotencyKeySweep :execrows
+-- Forgets the oldest keys, so many at a time, and those of the same moment as the last.
+DELETE FROM idempotency_key
+WHERE taken_at <= (
+    SELECT max(old.taken_at)
+    FROM (SELECT k.taken_at FROM idempotency_key k WHERE k.taken_at <= @forgotten ORDER BY k.taken_at LIMIT @most) old
+);
