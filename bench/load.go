@@ -21,7 +21,7 @@ import (
 // loadTimeout bounds one measurement.
 const loadTimeout = 5 * time.Minute
 
-// booked is the outcome of a booking that succeeded; refusals are told by their status and rule.
+// booked is the outcome of a booking, or a search, that succeeded; refusals are told by their status and rule.
 const booked = "200"
 
 // Load is what a client saw.
@@ -60,8 +60,12 @@ const (
 	audience = "talon"
 )
 
+func (c *caller) token(b Booking) (string, error) {
+	return c.key.Sign(auth.Token{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}, issuer, audience, c.now, time.Hour)
+}
+
 func (c *caller) request(b Booking) ([]byte, error) {
-	token, err := c.key.Sign(auth.Token{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}, issuer, audience, c.now, time.Hour)
+	token, err := c.token(b)
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +75,31 @@ func (c *caller) request(b Booking) ([]byte, error) {
 		c.host, token, len(body), body), nil
 }
 
-// requests writes n of them, each by its number.
+// search asks for the cells that the booking could be made in: 14 days of the referral's speciality in its target institution, the largest page.
+func (c *caller) search(b Booking) ([]byte, error) {
+	token, err := c.token(b)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "GET /directions/%s/slots?lpuGuid=%s&limit=100 HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+		guid(kindReferral, b.Referral), guid(kindLpu, b.To), c.host, token), nil
+}
+
+// requests writes n bookings, each by its number.
 func (c *caller) requests(n int64, booking func(int64) Booking) ([][]byte, error) {
+	return writeAll(n, booking, c.request)
+}
+
+// searches writes n searches.
+func (c *caller) searches(n int64, booking func(int64) Booking) ([][]byte, error) {
+	return writeAll(n, booking, c.search)
+}
+
+func writeAll(n int64, booking func(int64) Booking, write func(Booking) ([]byte, error)) ([][]byte, error) {
 	all := make([][]byte, n)
 	for i := range all {
 		var err error
-		if all[i], err = c.request(booking(int64(i))); err != nil {
+		if all[i], err = write(booking(int64(i))); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +120,7 @@ func runWrk(ctx context.Context, address string, connections int, requests [][]b
 	if err := os.WriteFile(luaFile, wrkScript, 0o600); err != nil {
 		return Load{}, err
 	}
-	if err := os.WriteFile(requestsFile, bytes.Join(requests, []byte{30}), 0o600); err != nil {
+	if err := os.WriteFile(requestsFile, bytes.Join(requests, []byte{30}), 0o600); err != nil { //nolint:gosec // the path is ours
 		return Load{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)

@@ -110,6 +110,7 @@ var what = map[string]string{
 	Booking64: "(b) service, 64 connections",
 	Mixed:     "(c) every fifth refused, 16",
 	Refusals:  "(d) all refused, 16",
+	Search:    "(e) free cells, 16",
 	HalfLimit: "(a) at half the rate of (b)",
 	HalfRate:  "(b) at half the rate",
 	Minute:    "one resource, within a minute",
@@ -118,10 +119,11 @@ var what = map[string]string{
 
 // targets are those of the issue, judged on each size.
 func (size *Size) targets() []target {
-	half, most := size.Medians[HalfRate], size.Medians[Booking64]
+	half, most, search := size.Medians[HalfRate], size.Medians[Booking64], size.Medians[Search]
 	return []target{
 		{"ratio (b)/(a), 16 connections", size.Ratio16, "≥ 0.60", size.Ratio16 >= 0.60, "%.2f"},
 		{"p99 at half of the highest rate, ms", half.P99, "< 25", half.P99 < 25, "%.1f"},
+		{"p99 of a search for free cells at 16 connections, ms", search.P99, "≤ 20", search.P99 <= 20, "%.1f"},
 		{"service's CPU a booking, of PostgreSQL's", cpuRatio(size.Medians[Booking16]), "≤ 1.00", cpuRatio(size.Medians[Booking16]) <= 1, "%.2f"},
 		{"service's peak memory at 64 connections, MiB", most.PeakMiB, "< 100", most.PeakMiB < 100, "%.0f"},
 		{"refusals against bookings, rate", size.RefusalRatio, "≥ 2.0", size.RefusalRatio >= 2, "%.2f"},

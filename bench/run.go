@@ -17,6 +17,7 @@ const (
 	Booking64 = "booking 64" // (b) over 64
 	Mixed     = "mixed"      // (c) a fifth refused
 	Refusals  = "refusals"   // (d)
+	Search    = "search"     // (e) free cells
 	HalfLimit = "half limit" // (a) at the rate of HalfRate
 	HalfRate  = "half rate"  // bookings at half of the highest rate
 	Rush      = "rush"       // all for one resource, as fast as a thousand connections can
@@ -24,7 +25,7 @@ const (
 )
 
 // The order of the measurements in the report; all but the last two make a round.
-var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, HalfLimit, HalfRate, Minute, Rush}
+var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, Search, HalfLimit, HalfRate, Minute, Rush}
 
 // plan is what a run does.
 type plan struct {
@@ -36,6 +37,7 @@ type plan struct {
 
 const (
 	warmUpRequests  = 2_000
+	searchPart      = 4 // a search takes a few times longer than a booking
 	coldStarts      = 5
 	rushConnections = 1_000
 )
@@ -135,6 +137,7 @@ func (size *Size) round(ctx context.Context, s *site, n int64, title string, pro
 		{Booking64, func() (Sample, error) { return s.closed(ctx, 64, n, s.take(n)) }},
 		{Mixed, func() (Sample, error) { return s.closed(ctx, 16, n, mixed(s.take(n))) }},
 		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, refused(s.take(n))) }},
+		{Search, func() (Sample, error) { return s.search(ctx, 16, n/searchPart) }},
 		{HalfLimit, func() (Sample, error) { return s.limit(ctx, size.highestRate()/2, n) }},
 		{HalfRate, func() (Sample, error) { return s.steady(ctx, size.highestRate()/2, n, s.take(n)) }},
 	} {

@@ -150,8 +150,8 @@ func (s *site) ledger(ctx context.Context) (l ledger, err error) {
 const settleRequests = 512
 
 // measure resets the database, has load run, and takes what that cost. Where the answers and the tables disagree it is an error. settle are requests
-// to make before, unmeasured.
-func (s *site) measure(ctx context.Context, settle [][]byte, load func(ctx context.Context) (Load, error)) (Sample, error) {
+// to make before, unmeasured. Only bookings leave something in the tables.
+func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load func(ctx context.Context) (Load, error)) (Sample, error) {
 	if err := s.reset(ctx); err != nil {
 		return Sample{}, err
 	}
@@ -161,7 +161,7 @@ func (s *site) measure(ctx context.Context, settle [][]byte, load func(ctx conte
 			return Sample{}, err
 		}
 		if settled.Outcomes[booked] != int64(len(settle)) {
-			return Sample{}, fmt.Errorf("of %d bookings before the measurement not all succeeded: %v", len(settle), settled.Outcomes)
+			return Sample{}, fmt.Errorf("of %d requests before the measurement not all succeeded: %v", len(settle), settled.Outcomes)
 		}
 	}
 	if s.service != nil {
@@ -193,7 +193,10 @@ func (s *site) measure(ctx context.Context, settle [][]byte, load func(ctx conte
 	if err != nil {
 		return Sample{}, err
 	}
-	want := sample.Outcomes[booked] + int64(len(settle))
+	var want int64
+	if books {
+		want = sample.Outcomes[booked] + int64(len(settle))
+	}
 	if found != (ledger{want, want, want, want, 0}) {
 		return Sample{}, fmt.Errorf("%d bookings were answered 200, but the tables hold %+v", want, found)
 	}
@@ -232,7 +235,7 @@ func (s *site) take(n int64) func(int64) Booking {
 func (s *site) limit(ctx context.Context, rate float64, n int64) (Sample, error) {
 	base := s.next
 	s.next += n
-	return s.measure(ctx, nil, func(ctx context.Context) (Load, error) {
+	return s.measure(ctx, nil, true, func(ctx context.Context) (Load, error) {
 		return runLimit(ctx, s.server, s.url, s.script, rate, base, n)
 	})
 }
@@ -247,7 +250,20 @@ func (s *site) closed(ctx context.Context, connections int, n int64, booking fun
 	if err != nil {
 		return Sample{}, err
 	}
-	return s.measure(ctx, settle, func(ctx context.Context) (Load, error) { return runWrk(ctx, s.service.address, connections, requests) })
+	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) { return runWrk(ctx, s.service.address, connections, requests) })
+}
+
+// search measures the search for free cells, which a patient's client makes before it books.
+func (s *site) search(ctx context.Context, connections int, n int64) (Sample, error) {
+	requests, err := s.service.caller().searches(n, s.take(n))
+	if err != nil {
+		return Sample{}, err
+	}
+	settle, err := s.service.caller().searches(settleRequests, s.take(settleRequests))
+	if err != nil {
+		return Sample{}, err
+	}
+	return s.measure(ctx, settle, false, func(ctx context.Context) (Load, error) { return runWrk(ctx, s.service.address, connections, requests) })
 }
 
 // steady measures the service at a rate.
@@ -261,7 +277,7 @@ func (s *site) steady(ctx context.Context, rate float64, n int64, booking func(i
 	if err != nil {
 		return Sample{}, err
 	}
-	return s.measure(ctx, settle, func(ctx context.Context) (Load, error) { return runSteady(ctx, caller.host, rate, requests) })
+	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) { return runSteady(ctx, caller.host, rate, requests) })
 }
 
 // mixed makes every fifth request one that is refused.

@@ -25,17 +25,18 @@ ORDER BY s.start_at, s.guid;
 -- Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
 -- begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, s.reception,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
-    SELECT cell.*, b.reception
+    SELECT cell.*
     FROM slot cell
-    JOIN busy_type b ON b.code = cell.busy_type
     WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
-        AND (@all_of_them::boolean OR b.reception AND NOT cell.blocked AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity
-            AND cell.restriction::text = ANY(@restrictions::text[]))
+        -- The array is made once; a join would look for the kind of each cell.
+        AND (@all_of_them::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES

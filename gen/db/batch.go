@@ -1526,17 +1526,18 @@ func (b *SlotFollowersBatchResults) Close() error {
 
 const slotSearch = `-- name: SlotSearch :batchmany
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, s.reception,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
-    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, b.reception
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
     FROM slot cell
-    JOIN busy_type b ON b.code = cell.busy_type
     WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
         AND ($3::uuid IS NULL OR cell.start_at > $1 OR cell.guid > $3::uuid)
-        AND ($4::boolean OR b.reception AND NOT cell.blocked AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity
-            AND cell.restriction::text = ANY($6::text[]))
+        -- The array is made once; a join would look for the kind of each cell.
+        AND ($4::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($6::text[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST ($7) ROWS WITH TIES
@@ -1589,17 +1590,18 @@ type SlotSearchRow struct {
 // begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
 //
 //	SELECT
-//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, s.reception,
+//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+//	    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM resource r
 //	CROSS JOIN LATERAL (
-//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, b.reception
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
 //	    FROM slot cell
-//	    JOIN busy_type b ON b.code = cell.busy_type
 //	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
 //	        AND ($3::uuid IS NULL OR cell.start_at > $1 OR cell.guid > $3::uuid)
-//	        AND ($4::boolean OR b.reception AND NOT cell.blocked AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity
-//	            AND cell.restriction::text = ANY($6::text[]))
+//	        -- The array is made once; a join would look for the kind of each cell.
+//	        AND ($4::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+//	            AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($6::text[]))
 //	    -- In the index's order, so that no more is read of a resource than can be answered.
 //	    ORDER BY cell.start_at
 //	    FETCH FIRST ($7) ROWS WITH TIES

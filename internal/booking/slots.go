@@ -96,8 +96,8 @@ type SlotPage struct {
 // OfferedSlot is a cell that can be booked, or one that cannot.
 type OfferedSlot struct {
 	ID       int64
-	Lpu      TargetLpu
-	Resource Resource
+	Lpu      *TargetLpu
+	Resource *Resource
 	Cells    []Slot   // the cells that the visit would take; fewer than wanted where there are no more
 	Refusal  *Refusal // what booking would answer; nil where it would succeed
 }
@@ -271,23 +271,23 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 		if err != nil {
 			return nil, fmt.Errorf("search the cells: %w", err)
 		}
-		var cells []OfferedSlot
+		var cells []slotInPeriod
 		more := false
-		for i, period := range periods {
+		for i := range found {
 			more = more || len(found[i]) == batch
-			for _, cell := range found[i] {
-				cells = append(cells, period.offer(cell))
+			for n := range found[i] {
+				cells = append(cells, slotInPeriod{&periods[i], &found[i][n]})
 			}
 		}
-		slices.SortFunc(cells, func(a, b OfferedSlot) int {
-			return cmp.Or(a.Cells[0].Start.Compare(b.Cells[0].Start), bytes.Compare(a.Lpu.Guid[:], b.Lpu.Guid[:]), bytes.Compare(a.Cells[0].Guid[:], b.Cells[0].Guid[:]))
-		})
+		if len(found) > 1 {
+			slices.SortFunc(cells, slotInPeriod.compare)
+		}
 		if len(cells) > batch { // what follows may lie between cells that were not read
 			cells, more = cells[:batch], true
 		}
 		for _, cell := range cells {
-			if cell.Refusal == nil || scanner.hidden {
-				offered = append(offered, cell)
+			if offer := cell.offer(); offer.Refusal == nil || scanner.hidden {
+				offered = append(offered, offer)
 			}
 			if len(offered) == most {
 				return offered, nil
@@ -297,8 +297,26 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 			return offered, nil
 		}
 		last := cells[len(cells)-1]
-		scanner.after = &SlotCursor{Start: last.Cells[0].Start, Lpu: last.Lpu.Guid, Slot: last.Cells[0].Guid}
+		scanner.after = &SlotCursor{Start: last.found.Cells[0].Start, Lpu: last.period.lpu.Guid, Slot: last.found.Cells[0].Guid}
 	}
+}
+
+// slotInPeriod is a cell that was found, and where.
+type slotInPeriod struct {
+	period *slotPeriod
+	found  *FoundSlot
+}
+
+func (s slotInPeriod) compare(other slotInPeriod) int {
+	a, b := &s.found.Cells[0], &other.found.Cells[0]
+	return cmp.Or(a.Start.Compare(b.Start), bytes.Compare(s.period.lpu.Guid[:], other.period.lpu.Guid[:]), bytes.Compare(a.Guid[:], b.Guid[:]))
+}
+
+// offer judges the cell by the rules that booking goes by.
+func (s slotInPeriod) offer() OfferedSlot {
+	facts := s.period.facts // the place is all that differs from cell to cell
+	facts.Slots, facts.Resource = Adjacent(s.found.Cells, facts.Request.Difficulty), &s.found.Resource
+	return OfferedSlot{ID: s.found.ID, Lpu: &s.period.lpu, Resource: &s.found.Resource, Cells: facts.Slots, Refusal: Check(facts)}
 }
 
 // scans are for the next cells; of institutions where the period is over there is none.
@@ -332,13 +350,6 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 		scans, periods = append(scans, scan), append(periods, period)
 	}
 	return scans, periods
-}
-
-// offer judges a cell by the rules that booking goes by.
-func (p *slotPeriod) offer(found FoundSlot) OfferedSlot {
-	facts := *p.facts
-	facts.Slots, facts.Resource = Adjacent(found.Cells, facts.Request.Difficulty), &found.Resource
-	return OfferedSlot{ID: found.ID, Lpu: p.lpu, Resource: found.Resource, Cells: facts.Slots, Refusal: Check(&facts)}
 }
 
 // assumeMkab takes the card that booking would make for made, and the person for one whose card can be: that is for the master patient index to say.

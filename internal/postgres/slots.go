@@ -135,18 +135,21 @@ func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 	var err error
 	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
 		err = firstOf(err, rowsErr)
-		for _, row := range rows {
-			found[i] = append(found[i], booking.FoundSlot{
+		found[i] = make([]booking.FoundSlot, len(rows))
+		cells := make([]booking.Slot, len(rows))
+		for n, row := range rows {
+			cells[n] = booking.Slot{
+				Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
+				Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
+			}
+			found[i][n] = booking.FoundSlot{
 				ID: row.ID,
 				Resource: booking.Resource{
 					Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
 					SpecialityCode: row.ResourceSpecialityCode, Active: row.ResourceActive,
 				},
-				Cells: []booking.Slot{{
-					Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
-					Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
-				}},
-			})
+				Cells: cells[n : n+1 : n+1],
+			}
 		}
 	})
 	return found, err
