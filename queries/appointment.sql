@@ -87,9 +87,16 @@ JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 
 -- name: AppointmentFind :batchone
--- An appointment of a person, in whatever institution, and what decides whether it can be cancelled.
+-- An appointment of a person, in whatever institution, and what decides whether it can be cancelled or moved.
 SELECT
-    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule,
+    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at,
+    ARRAY(
+        SELECT cell.guid
+        FROM appointment_slot o
+        JOIN slot cell ON cell.lpu_guid = o.lpu_guid AND cell.guid = o.slot_guid
+        WHERE o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
+        ORDER BY cell.start_at, cell.guid
+    )::uuid[] AS slot_guids,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code,
     (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
@@ -101,8 +108,9 @@ WHERE a.person_guid = @person_guid AND a.guid = @guid;
 
 -- name: AppointmentHeir :batchone
 -- Of the other active consultations of a person in a speciality at a moment, over all institutions, the one that ends last: the claim is its next.
-SELECT a.guid, a.lpu_guid, r.name AS resource_name, a.start_at, a.end_at
+SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at, l.time_zone
 FROM appointment a
+JOIN lpu l ON l.guid = a.lpu_guid
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 WHERE a.person_guid = @person_guid AND a.guid <> @guid AND a.cancelled_at IS NULL AND a.end_at > @at
@@ -165,3 +173,26 @@ WHERE a.person_guid = @person_guid
         OR (a.start_at, a.guid, a.lpu_guid) < (sqlc.narg(after_at), sqlc.narg(after_guid)::uuid, sqlc.narg(after_lpu_guid)::uuid))
 ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
 LIMIT @most;
+
+-- name: AppointmentRemove :batchone
+-- The part of a move that lies where the visit was: gives its cells back and takes the appointment out, which is written anew where the visit will be. No
+-- row: it was not there. The cells are locked.
+WITH vacated AS (
+    DELETE FROM appointment_slot o
+    WHERE o.lpu_guid = @lpu_guid AND o.appointment_guid = @guid
+    RETURNING o.slot_guid
+), freed AS (
+    UPDATE slot s
+    SET taken = s.taken - 1
+    FROM vacated
+    WHERE s.lpu_guid = @lpu_guid AND s.guid = vacated.slot_guid
+)
+DELETE FROM appointment a
+WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid
+RETURNING a.guid;
+
+-- name: AppointmentDate :batchexec
+-- A visit that was moved was booked when it was.
+UPDATE appointment
+SET created_at = @created_at
+WHERE lpu_guid = @lpu_guid AND guid = @guid;

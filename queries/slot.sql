@@ -61,3 +61,11 @@ CROSS JOIN LATERAL (
 JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = @lpu_guid AND chosen.guid = ANY(@guids::uuid[])
 ORDER BY chosen.guid, s.start_at, s.guid;
+
+-- name: SlotLock :batchmany
+-- Locks cells in the order in which a booking does.
+SELECT guid
+FROM slot
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[])
+ORDER BY start_at, guid
+FOR NO KEY UPDATE;

@@ -210,6 +210,7 @@ func (e ResourceKind) Valid() bool {
 // Defines values for Rule.
 const (
 	RuleAppointmentAbsent        Rule = "appointment_absent"
+	RuleAppointmentCancelled     Rule = "appointment_cancelled"
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
 	RuleAppointmentNotFound      Rule = "appointment_not_found"
 	RuleAppointmentNotLinked     Rule = "appointment_not_linked"
@@ -275,6 +276,8 @@ const (
 func (e Rule) Valid() bool {
 	switch e {
 	case RuleAppointmentAbsent:
+		return true
+	case RuleAppointmentCancelled:
 		return true
 	case RuleAppointmentNotCreated:
 		return true
@@ -950,6 +953,27 @@ type LpuPlace struct {
 // Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
 type Mender string
 
+// MoveRequest Where an appointment is to be moved (Запрос переноса записи на прием). What is not given, or `null`, stays as it is.
+type MoveRequest struct {
+	// Difficulty How many adjacent cells the visit takes (Сложность приема); by default as many as it has, and 1 where it is out of schedule.
+	Difficulty *int32 `json:"Difficulty,omitempty"`
+
+	// IsCito The visit is urgent, cito (Признак срочного приёма).
+	IsCito *bool `json:"IsCito,omitempty"`
+
+	// LpuToGUID The institution of the cell (Гуид ЛПУ); by default where the visit is. Not the zero guid.
+	LpuToGUID *openapi_types.UUID `json:"LpuToGuid,omitempty"`
+
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only where `SlotId` is not given, and must then be a guid, not the zero one.
+	SlotGUID *string `json:"SlotGuid,omitempty"`
+
+	// SlotID The number of the cell in that institution (Ид ячейки расписания). Wins over `SlotGuid`.
+	SlotID *int64 `json:"SlotId,omitempty"`
+
+	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, none of them NUL.
+	VisitComment *string `json:"VisitComment,omitempty"`
+}
+
 // PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.
 type PatientAppointment struct {
 	// GUID Its guid.
@@ -1280,6 +1304,15 @@ type MediaTypeUnsupported = Error
 // MethodNotAllowed The one shape of every answer that is not 2xx.
 type MethodNotAllowed = Error
 
+// MoveAbsent The one shape of every answer that is not 2xx.
+type MoveAbsent = Error
+
+// MoveRefused The one shape of every answer that is not 2xx.
+type MoveRefused = Error
+
+// MoveUnavailable The one shape of every answer that is not 2xx.
+type MoveUnavailable = Error
+
 // NotFound The one shape of every answer that is not 2xx.
 type NotFound = Error
 
@@ -1402,3 +1435,6 @@ type CheckAppointmentJSONRequestBody = AppointmentRequest
 
 // CancelAppointmentJSONRequestBody defines body for CancelAppointment for application/json ContentType.
 type CancelAppointmentJSONRequestBody = CancelRequest
+
+// MoveAppointmentJSONRequestBody defines body for MoveAppointment for application/json ContentType.
+type MoveAppointmentJSONRequestBody = MoveRequest

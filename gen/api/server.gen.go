@@ -40,6 +40,9 @@ type ServerInterface interface {
 	// GetAppointment One appointment (Получение записи на прием)
 	// (GET /appointments/{appointmentGuid})
 	GetAppointment(c *gin.Context, appointmentGUID AppointmentGUID, params GetAppointmentParams)
+	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
+	// (POST /appointments/{appointmentGuid}/move)
+	MoveAppointment(c *gin.Context, appointmentGUID AppointmentGUID)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -256,6 +259,31 @@ func (siw *ServerInterfaceWrapper) GetAppointment(c *gin.Context) {
 	}
 
 	siw.Handler.GetAppointment(c, appointmentGUID, params)
+}
+
+// MoveAppointment operation middleware
+func (siw *ServerInterfaceWrapper) MoveAppointment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID AppointmentGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.MoveAppointment(c, appointmentGUID)
 }
 
 // ListDirections operation middleware
@@ -557,6 +585,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
 	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
 	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
+	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
 }
@@ -698,6 +727,34 @@ type MethodNotAllowedJSONResponse struct {
 	Body Error
 
 	Headers MethodNotAllowedResponseHeaders
+}
+
+type MoveAbsentResponseHeaders struct {
+	XRequestID string
+}
+type MoveAbsentJSONResponse struct {
+	Body Error
+
+	Headers MoveAbsentResponseHeaders
+}
+
+type MoveRefusedResponseHeaders struct {
+	XRequestID string
+}
+type MoveRefusedJSONResponse struct {
+	Body Error
+
+	Headers MoveRefusedResponseHeaders
+}
+
+type MoveUnavailableResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type MoveUnavailableJSONResponse struct {
+	Body Error
+
+	Headers MoveUnavailableResponseHeaders
 }
 
 type NotFoundResponseHeaders struct {
@@ -1507,6 +1564,161 @@ func (response GetAppointment503JSONResponse) VisitGetAppointmentResponse(w http
 	return err
 }
 
+type MoveAppointmentRequestObject struct {
+	AppointmentGUID AppointmentGUID `json:"appointmentGuid"`
+	Body            *MoveAppointmentJSONRequestBody
+}
+
+type MoveAppointmentResponseObject interface {
+	VisitMoveAppointmentResponse(w http.ResponseWriter) error
+}
+
+type MoveAppointment200ResponseHeaders struct {
+	XRequestID string
+}
+
+type MoveAppointment200JSONResponse struct {
+	Body    AppointmentResult
+	Headers MoveAppointment200ResponseHeaders
+}
+
+func (response MoveAppointment200JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment400JSONResponse struct{ MoveRefusedJSONResponse }
+
+func (response MoveAppointment400JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response MoveAppointment403JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment404JSONResponse struct{ MoveAbsentJSONResponse }
+
+func (response MoveAppointment404JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response MoveAppointment405JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response MoveAppointment413JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response MoveAppointment415JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response MoveAppointment500JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment503JSONResponse struct{ MoveUnavailableJSONResponse }
+
+func (response MoveAppointment503JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDirectionsRequestObject struct {
 	Params ListDirectionsParams
 }
@@ -2242,6 +2454,9 @@ type StrictServerInterface interface {
 	// GetAppointment One appointment (Получение записи на прием)
 	// (GET /appointments/{appointmentGuid})
 	GetAppointment(ctx context.Context, request GetAppointmentRequestObject) (GetAppointmentResponseObject, error)
+	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
+	// (POST /appointments/{appointmentGuid}/move)
+	MoveAppointment(ctx context.Context, request MoveAppointmentRequestObject) (MoveAppointmentResponseObject, error)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -2508,6 +2723,50 @@ func (sh *strictHandler) GetAppointment(ctx *gin.Context, appointmentGUID Appoin
 	}
 }
 
+// MoveAppointment operation middleware
+func (sh *strictHandler) MoveAppointment(ctx *gin.Context, appointmentGUID AppointmentGUID) {
+	var request MoveAppointmentRequestObject
+
+	request.AppointmentGUID = appointmentGUID
+
+	var body MoveAppointmentJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MoveAppointment(ctx, request.(MoveAppointmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MoveAppointment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(MoveAppointmentResponseObject); ok {
+		if err := validResponse.VisitMoveAppointmentResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListDirections operation middleware
 func (sh *strictHandler) ListDirections(ctx *gin.Context, params ListDirectionsParams) {
 	var request ListDirectionsRequestObject
@@ -2692,362 +2951,376 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P1/kxvHeS+Kv5UufE+KSxoAASywuwArlVpJVMxYpvSl6OjceBWiMdPYHe9gBpkZcAlLW8UfJ5HPlWPZ",
-	"PqlKKteJj5Nb/ufWraJorkSJIlV1XsHgLfiV3Orn6e7pnukZANxdUvLRqROLi+nu6Xm6++nn5+f5oOaE",
-	"k2kYsCCJa4MPauwOnUx9Bv+m02noBcmEBcktOopZkPBf49lkQqN5bWB5PiA3DxiZsigOA3JAYxKEJJ45",
-	"B0RrWqvXblN/xvhYTuiy2qDb6tZrExbHdJ/VBrX0n9OH6dfpk8W9xc9J+ix9SNKvF3fTJ+lJ+hX/+wR+",
-	"TL9IH6cn/F811fkWjlfrtrqdWr0Wsb+bsTi55bm1Qa3V7vfdzXG70RttO41tp8safdprNzbHrXGPdsZb",
-	"tN3ifWY+s35arV5L5lP+7GoUhVHt+LhutArC5JYTMZowt5xKWiMklUsTOqIxIxFLZlHAXE4xz2VB4o09",
-	"FhVp1Wu1DFr9dnE3fZ4+ST9Pny9+lj7lxOL/eJJ+mn6pKEfSr9Pn6deLjxf30y/TE7K4lz5PP08fpw/T",
-	"Z+mTxSck/VySnDfOk/zr9DmSnP/2MH2UPgXCP1n8YkD4uOkJ/33xDzBUcWxYsUfQ6NniAc7xCS7e4n76",
-	"ZPHf0id8rov76fPF3eJi9lqt1tktpr5MK6zoOJwFS9YTmuBqao+IE858vpoJGfHVpS4ZUefwW7CgX6bP",
-	"+ZItPuItjKHwOC4/fme/YrgMK6yX7wWHyw4gtimumBfDctEkoc4Bc0kSEi+JScTGLIqo/6exdDjUl4u7",
-	"6Un6tej8kKRflgz6MhZXrNmS1Y0TGlXyVtEA1/W2F3sJ3EAjtj8L6oQGLkkOGPGCOPGSWeKFAXFDhkvu",
-	"s4R4cFAdGjjM92E6hVvKXO1/X9xPvxJ0us/p+yR9ist7AtTlC3GPM7jcMnyVPk8/S5+lzwnneOnTxc/5",
-	"upH0sVjZxUfpQ9w8atnTh03bJXeWCyHJq1bhr6nvuZTTCZZiFLrzWxPqj8Nokl8F8xkuAP9NnqgwYOSv",
-	"3n37OglHP2FOQryA/Ojmm42dOgkjEtAJiwklh2xOkiPPYcsp/x/pSfqUU+tzsWWfL+5xej3m5BS0TT/l",
-	"J4zT+0t+rcCKfLm4nz5bfMyP0fP008X/KX56nn4F04MD9HTxi8VH5F0/TK65ZPGAH1x4zTM+/KP0YfpZ",
-	"+njx8XmsRo7ClQuRhOEtn0b7zLIQ6pm5EPBTRJIDGpCtLvmB95qF0O3NlQj9Ke7bxc/SE7LV621u8Z8e",
-	"pl8s7lsI0948C8JkX1xGGC7H+uzOrdjnFwb1/Pw2tTQQl4D7E+rAnc18P+YkSsgb3njsOTM/mRMaH8Zk",
-	"HEaERgxvCN8n44ixb8GNwHn+4gGM9ZSv3uLnfPjHsK4P4Xws7vEn/NQsHix+QRafLD5KT9Iv0i8XD86D",
-	"+dtWycL5pVx8axbQ29Tz6cjP7XVbi5xMrfg7DeIjFl0hSTQndJ96AaHjhEXkBkuieWMX/h0zJwzc2Lam",
-	"5qH4HfD3R3w5SPoIGAteA89wIU44H+Kcf/GA3wXpsyZJf5s+Tx+hgMtvC7iIszVfPMA/P08/S0+aNqqf",
-	"9ghZyWkjuxcxh58oq76Xfyq0PZp4/PDo6p6Uma4QGoTJAYuETngh5qwIl4O5hPreIVuuD/5bcXOjFJoT",
-	"RZ9bNcH2KUmXJ0k12Xwu6s9vjcKwIIeWtUIySpIBHWlAqJN4t9kyxblVr7ksoZ6fV9hBl+eqS63Tavcb",
-	"rZ1Gp32z1R+0WoNW63utzQEc5P0ZUMQd93pdtzdqdFtut9Htd7cao1G/3xjtuKN2z9nZHm3z1v509pfY",
-	"oeuMuuO2s9PY3NlyG912y21Qp+c2xrSz2Rm5HToe9Wv1GggVuSnsDLq9bAqcetpK/yc/UR+nn8Jiw4lK",
-	"/1DG3j7hjO0zvgdAzuJX/eflhoPzuLFLl73siso6+NPZrYkXT2jiHJTtEr3NgLwbziKHcYkp4ddgQsJx",
-	"tme4dCs+hIyYHwb7XHtxvfGYRfxs+myf+oQFiZd4LF4uYf1f6W9hLayU55fQE1MmODG0C97nMbT+jF8y",
-	"XNp6DGv51eIBWfxicZdwSXnxD7Yb5ixXxSDy8jUp0fctDfDExrgiukbhxfEMbTgGG+RrlRx4MYEpLKX+",
-	"qfjd2ZHPonhX0k5cBHEV+WSbHM+DS0FcFNjiQvyidGLb7S7rb3Ub7g5tNbrb21uNUXtrs+Fst3Y2t9vO",
-	"Zp/2SrfrE75dv0ZjFhqoznuTGpRbTmj+/NYsiGfTaVjUh8vbDcgb8tnN+ZSBasY8oLgTBvHMT0gQRsSn",
-	"ozCiSRjNVyH/CYgtj/l2XNzl1AMN6ST9avFx+gVXb5+kX5cw7/MlaoFKZYQde8x3b3nBbf6zSUvj0YDs",
-	"EviBM2BKpjSiE8bFxlHE6GGMp9sJgySiTnIFLA3i84SC6yXLCfpb0F9PNN1jwNks2gQUG7BrubCfQQ4V",
-	"eln7PChskquMqJ7LJtMwYYEzv3XI5re84NYszonv9jbIFsZeFCfqPjvykgMg6CGbkzjxfJ9EsyB+QWm+",
-	"2+oXfQ14ixH+//8Rdu1XyhQA1oFr2WQbP2BzLnH8dzBqLz6GE/A0fbb4JD1Z3F/cW3xyanG/2+qfcplK",
-	"FsAiueZbRmwW55mKvQ0uFV+TIxqTfe82C3CpJCPP5JFxGNluvU7HWIl/FbaXPLGllMfV36+FwexzTmBp",
-	"lXnKVeTHi7uLB1xYRIHRMFhYSNzpnDGJBeFKj0SQsCig/i0GpDfpazzjkt6EJQdesE9QP+YShueyKySb",
-	"Lhl7gcuZCvECOBt+uL/cGvFr0PHvC+vks8UnnHC6PYJLcqDbgkPnPNT/HB0sO/KQzeNyrT//VO1CYbZJ",
-	"wkMWxGCpcQ6Yc8hc3JSGN8YPqctcMmfJGZkE0MyDZAM63k+fp1+ijMaF6KVWgmfpw2+AlaBAesvycJna",
-	"ZhvIfocliVDCCA3pWErBoHUu1fp/AzR6ApLYs8U9cBHCfr2b/gFNY/yUC6/jqm7hzdNRSPt6C20mzPXo",
-	"EgnN3mZAXg+DhAVJQwlnYcJ1f99zgIlc/kkcBmAvTzSbrhNOphGLY6u7ot07hdH8EVn8NyD1V+CYPSnM",
-	"haSfpifp55xlgJJXItO1e6fckyU0LeOznHOGLgjV1PfDoyL588+VEesgsxcm9JDhVsX2V8gubyxEueQg",
-	"jBmyGw/bWuWMXn43A1d4LFUPm+CMAoRt456ejAW62DawN71FZ8nBrVnk32KTaTLPUa/wXBjQZ8lBGHkx",
-	"rAOJWXTbcxg/7j+89o7czE4YjL39WWTbq72iZpG3Wour/8HiI+Fuu+k5hyxpkvSfcwKyusSe4AZ/mPFU",
-	"yTDSJ2R3lhz8KPJJg2uBD8BR97yErZ72zrNQdRntZ0HEqHNQvP/KWq2wDlxEA5aMlDvjVfgll8DSE5Ci",
-	"V6G/zVBO9moHSTKNB5cv8y9piliky3Cp79X4WhW0If7nPZBpnqdfpF+mT8heTaztXu3cV1Nfp5I1RcP3",
-	"LZcm9NbEi2Mv2C8uqaURrqgXuOwOOQzCoxg4v7AU1MlolpCD0HdhRXm/5ev5T2hTXXyM/OdkcRc8Tc8W",
-	"HxevT5uL82xoZ6NHNelK7HK2FqZHQnAeISJPaJxk9iWk7AoePN0WVKQT2Eh/k/5L+tv05JwpVhkHw9uV",
-	"Cs25h0gkGzlehscMiPWtcZzl6Woj/SEdWUVi7YEpEzs0cuWuFMZ8TUzGWBUPolJ484BxnWVCXUZGczIK",
-	"w0M8MkvE51+nDxc/47rIP4LR7UvBI5/J0KCv7OI1/8/dxX30VHNx5AH87/300eIBF1CaJP139M+AzHcf",
-	"nC8oMPIF/QN4X+7j88UDrpTbXoVaOr9HoNdnQmZ/svjEHuhySh+evkRlK+j4YcHyoT0wOMuFeMkagnCO",
-	"A1oWavOMF4pL9F8u7sKZePgKFqjX6m+dwQIpgtkXiOteZVdB4bnw0LAk8YJ98r/+n/RfUfZGa92T9Ev4",
-	"32fwryf/62nG+LiIX7KoLy3c4zfpv6a/TH/VJNIP9yT93CbpXKj8qgs2j9H5CLjF5SlbRE5eq2ZhPtSF",
-	"HyXl8Mcvew0GJP2X9CtlYLAry0qBODfiamQro+w09D1nDsGU1uinkkZIaeBmR1RoahgeXSdxiDIndCIO",
-	"DaT9DAI2MT72ZS3I4l76aPFJ+rls+lSoFyhSyLX63eLe4uP0KQ4MAQDiWWH9Hr7U9bMszpJ1DGaTEYtK",
-	"j4qllfXMiLXDdq/g8Pxb+pzfLou75qpJd9VzLrhxuTq/Fs3zXgqDvmVrEbM7pSugnlnpHq+kW5w1tcGB",
-	"qIL+VOjq+REzI1ApCWdRJc83nttJiS1eATn/7/Rh+hWGdVtuABsHeXh+lDboaKE2v3shCMkksvpZ0jZO",
-	"aOCAJgLRWVw8CiMSJ+F06gX7V0gY+HNy+YBRPzm4DD2FMhiTOFxT1wOK/YErEugHkfEWT9CsrEK20Bpt",
-	"tzmcVoPL6GIhWnibRegNMqmW/T4gN8OQTGgwl+63mNCEhIHDMHw9FOQBP5NQCFxGXd8L2HnozzK94A/g",
-	"8PzsG6Ina4S0kDliGCt169AL3JK4N3ubAdmV8SlUKlawQ9HVTNzQScKILwQnMXHoyAvYCqEWxRRDyJ3h",
-	"+i5Ett8XnqVfkPQREK4sa+NLNGU8XHzEiSxSQB6BepZ+Cpv9xBoVf2quUELTMsdIFM4SVqY/5R6a1gqI",
-	"ZJvS5GC5zeF/grLJlcp7ReXD6o87LRFyX2XZexBoTh2HxfEtlwVe/qgXnwuR2Ae7mOb3khHOkbd/kHDp",
-	"F4N+mO+jYy4E4wwJZxCbGTsHzJ35K4T7/SffYw8lyRZ/D3/dR38QkZFTKtDByAV4lIuXLYTwE9ib90SP",
-	"h1U2llMuhYXOZXsRm7ozP4lv8cNsW5DsqWnTPfJ8n+sgs8BlEWnvkFCwXDpH/7LI/VqbBRQc8oriEKvK",
-	"pdWn6cP0MQZX7fCf0Rz2OzCU3QVPCareIDVYjScgMoAbVgoMGCIg4uKek/Q5Z+xioTQ3ByR5ACfCBeXT",
-	"VBJNZXoI/J0Pqj5RBtiS3dDpn8Vu0Ja4ci84B57vRiwo2w3Gc3E8mQ9ho+MwIvIxHEP+A0ovc+2BTP/L",
-	"byMaEJjlGW6XR7BGzxf30qeLjxd//90Oqdgh5sJX7hHXi+nIZ27ZHjGeF/eIDLFFwQEae/6K0fD/L7/y",
-	"NXqQ3No/tzPnHJ3z2Z7QwQg1BiGZ3wPFJYa0ReD4pjQCs/iEPzo/pm5SvnKRxjPft6wN/1lbEnGPTn3q",
-	"MOKz8Qqn79fG9ny4+ES75dKH1ltOBQ6CDrz4BIzj50Yk+PJK2gimtJTZWdsVN3SexykWBz/ILKJwygLi",
-	"0BiiAJKIUUx130j/I/1l+tuLr2bvfw5jQMgc55AEwmDu88VsktIUIPOkAITEV+mJjJkBb5V0gmD0+T0R",
-	"qPAw/QIv64+UC4NA8rZoTdqbzdZOs9Nq989td9jXvnK7eMGYBuUCkv7YLiGFASNzRiMSYtR66Ls2E2Dl",
-	"PZe/46w8TK0e5rC3QeVPH4Mr6rurr2xLGOtbuRNQvYluRcxhU3hU3A6FNibDCMeEEq4oiihZeoihQCAq",
-	"x6uleuT1YI2yYMvBY/gIf3+8jj5ybseuSLkVCF3Qjs1nSFiLy1fPf+V0Xynfw7DTqhy5cngc/rDo1dMv",
-	"wyevgsRVSWLQbBqx/YAGSRk7M55bpDfxmByFExa8UontU2F/+0rKZYu/Pz+pwiRbJYWVPahqFxcbyUQ8",
-	"kcyo/ODsjhcnVUEqYaTClCFT+by2+9KtbT8QdzNTlKabaat9bmtmWYjKhePM2MbS4fcB2RXpNCLwhyRh",
-	"eIhyHoN7PjliLBCCH3MOlRh4FHkJe4GTUpSanzcJyt+w84V1Ocu3AR8Kvxw+VXm+J8bRWwpjcxbXKVKx",
-	"mtDehN2a0ji2mgC1pzqE0BEkjhzQ2wyRhIhI9V7NrJeTLL5YZTejN+RnGKyvkfGlQgMVCFZJ2dLIw/xT",
-	"k7OP/NA5ZC7wElBUkpAE4ShchbovohBa027OjXrWsME89abM8ajvJfNK5IjSZkUEjgw5wnSbBGitzkb6",
-	"3wBN4teLjw12pnbD4mPO0cBrQ9L/wGw3CDl9hDG+D0mnLXVCAu+APAP0VELuJ8oQoIKiH/NTzN3lr5Jc",
-	"8AsCcXn3IbtD/LBcG4He/N67B64+rvI+BCFEWnt+bt+yO6fcsqU7cYW9a/foWRrkpA2hmYgbLmuPKFWJ",
-	"hhCwnCH8roxc9bzQ8VDoKSXQFs9kVMCj9GuhyZws7sNPFYvC9RxD5jgXvmIhednyQNLELXZn6kV5dmI8",
-	"EvoM/+lCTNidKbARxfWXBa/qEvZJ+gWGCqP5LUuCfEgw6jQ9gRBFe5zV9uloY36vxRGIDayp/sajAbnO",
-	"hVryV+/drBNKHJ96EyIyFepqswLSR1QndOZ6LEBgFurvh5GXHEzqIBfDaGRud0fngdYEqfCOMiHrrL7T",
-	"3qlPvEmPUoJZc1aMR7iDDhh1gS4EA63rIiccMP1EqERCXmM0YhH5493fLyeKnpqv4m44jeB0ytQ5jCO5",
-	"sIupTz+laPwQ72k2mxdstGu3zoJ2Fekr2CD29gOazCJWte0KjUTssvxZJn0esjnxXE7goyi0ZwBsFuAk",
-	"Hme2vFzeZ3GflWG59s+CVkVSFKh2XK/hJgLpAzIu+T9cFjuRJwxfNUhdgWRGmfEtszfBqNUUc0Wml0Qz",
-	"Vq/FzgGbUD7UhN55iwX7yUFt0Ibrwwvk35tqOnES8UXl07l6k+4Xp7BL4oSvAB5wCvEnY3IE+aAxiQ/C",
-	"o6DOBa6/m4XJGjPqdI0J8T+nNElYxN/5t3u1H7ca/d3G39DGT2813v+g0zneq/2Xmm3WOoDCDTb16Rwv",
-	"APMrhnwqQ3IEkR4gG3qYYibCmZKQy5KMRr6ngTkoMI6YThgZ5rAahlf4IQfogiMaEzcMGAnCI06C7JPF",
-	"hEdh6DOKd5UWFWUhNwRLHYRHGIUloqYg/kIGV1XTeBxGE5og+MBmh29xesebzCa1wRbuAfyjrWjpBQnb",
-	"Z3iQ/2vjBn5645pr342eqxLbBZXqGYVoTIbZ2RlClFJAAPwA03xQzBGpmhdi4of7K++YzS1zC28ZO4bv",
-	"F9oYN97/YHPr2LZTjnlzgWODRy4T+FEyt32uphVcwFR+spH+j8WD9En6uFK+vci/S6R0rq4lePy9IvoI",
-	"wkAN2Nq/RCSBFdZ+hi3Xot5u403aGL//wc5xQ/+zu86f7c6x/ZS+PoviMLLTeBiwO8lQxrNM6T4TKCpX",
-	"4ACGs4R4YpchVg5v0pTU+rsZA/gmQS4HX1TGdXJ8sG2bq4KOKt8WUlC37Akr/lNuN6wC2mXfDa4xt2/n",
-	"XtDY6A/YvEjgH4K/BvUh5MMRmzKaoEmFkoAdkYgGbjhB4o/DiDDqHOADyZSkZRAYE2fNqhkfLfEkRoeX",
-	"NMlfe7E38hlxDmhEHc4g6oA2QSNM/ADMGcYpZK5jb9webY97rNGim06jS3vbjR23wxpbtD1ujfrjrtNu",
-	"y3XEyz5bydxlUrpje738jtXXam/vTqfd2Nu7s83e/56d3G95Ey+xXDQJmYRxQmIR7+slbBID2Ff54fJh",
-	"KH2mLhvTmZ/wk1WvuHqk/FF+9xwrqeu10PWwIsdrIvsTZD4ADBGGGgObI1/HA7xRhuS5W7AOUbTKCZYj",
-	"gxfrIs7WBEjeyDCDC5Y3I6QgAzKrDToFNrLqoTeA6wBCGKZeq9euxa97SShP+lvT2ZtROJGDb22xnVZv",
-	"qzFujdxGlzmbjZ3eeLvR2RmPe6NOxx11xzXodDNczw71rh+K+7HmdOhop+t2G6Mx9Rvd/lavQbu03+ju",
-	"ODubrS3aojtd0YOLD+1ur7Pd5fuXn6/k9XCCxrUaBqPPklvh+JYKHM2tWAbNp+FKmrGmZAMsTSdW8+fF",
-	"K2Q644qtSxNGxlE4IUkIYZOGQ+0NmjAwsnU2G+1Wo9OuFReuveN0+nR7u7HZc8aNbm+z0xhtt2jD7fY3",
-	"GWVb7sjZtiycAS74Rui8E912xYij1tbW1s52q+H0RtuNLtvcadB+r99ojdvbI6fHuYlYLW2J2y51x1td",
-	"pzHe7NJGl8+4v0O3Gptse7Q9Yt1xB/B+9CVud+io3+93Gv2d7V6jOx5tNWjfaTV2eq1ue7vltLvg3H97",
-	"lrw9flctBN9fcCCzY/5fIjauDWr/v8tZ+ZzL+DS+rMlRQnjE41x+awJvFqK4CCP2kqIcKGLpp2EQs7zE",
-	"tqsy0NfgDPYKP7Zvk70uW7qsThlN1SsSo7psEKeGph7m5XLbW0Xzy0ZbePlr1JUrsx7BimUQKomVa74E",
-	"KrpyqNKOlbjCKw5pdCsHxV1xtKxPJUbsGqOpbkuxUFcctNDVhgVaOZbZujLJpXKckm6lmQuVg1m6lMTb",
-	"rzCM1qE0UHv5MGaX0mje5QOZXfIRp8v7Q8ulwZjLx7F3LQvbWz6e0aMy5mv5WMVu1timVQcSR9gewbN8",
-	"ELNLdaDK8tEs/QohFMtHwaYlIQErdNc6lHi/lw+id1jmBK4erbRnuX9u1QEzTnQ2t7uCg7UAJtcRVTni",
-	"Imw4lqEuZ3vjh+78Zhi+JYvmrHvnGxV3lt/5WfMzIl95GZ8zJdPrUP/qBhtLGOAXFCa1al0rS5Oyj7Xa",
-	"1Jpi1qnu8pe04ZNinbJzWMsfmdxpjfUsq8FTLWLZOpXA+lYOVOhQSNeu7K41PaP1lHCKAgdFuEmC8KhJ",
-	"boA1TjfQDYQ2B4vrkhGDNAxRWw5wm7UyOJ1WK7fwOYdI1brrTS3+ijW3zAFzDv+UdowFF69yjHz7b8im",
-	"U/zChtpXt2zJb8Z2UgagFzJO2IpRraoin61hoqLC1Zly7Dep58+idU9dEVu+kkq55mdAoxLA+rMlTRiN",
-	"PNdFMX8N4uSw/aoPv9bWFkFV2dlsbYs3WqG7Zk4oRN+s0F22rg5AWWGgYr8zOkowPAFXOYiYirHlkRUl",
-	"fuKZbqJrYutflQflBaXbXK3vlSVcvV9Vsem1BlSqcHkt5LXGE93KK2pWjmbrY61/sRaPKoMmX3qX57os",
-	"wdlefTi9YzXQ89Ixbf0qAJBXHc/YGnYAzeXM0OxiB3FcPorWvhqtcPlQln5LgPNWHtPoaEWAWz5U1rwU",
-	"/2yFQYwuZ8B4hddY3s4CMYVf0crfK6HiI/mLTdA8U178Aza/FvwoXlvYKa0tVc1Q7N3O6FazFqzy4mJ8",
-	"nFa/6hsiov+AzW+wFzD2lBeOWmsdRLczWocivT0RJaqlGYhlOtPN/NZ09kIqjllNp5JyWtOzoZYJ8KXl",
-	"dp4pZX7IXI/enE/Zj0w/3ToifGlZnWpeau92xvZYrndPfeoFUEL+jEmXHITu9TDZzSrZrEU2WymcJSQr",
-	"dDk7Fbqivk6ObCr0u4pe2OjU/O96mLwp5aF11coVT67e1o7EV+0gzrU/H6NGNZ79FaGmFUEBz3THXw+T",
-	"GxLCdI3FMKBPK2mZtTwjKio8VQWpoVBCvzlmuLcDpixxL0BaW0bqbha6NIZQdsJ7eQFFcIAkRPv3bRNx",
-	"xsgoDWa+D4X+jXCz1k3IKYWczh6mlfImr4PWbDZstwebhYZXRZYqb9VutPuW4Ty6H4SxF2eZM7W/abWa",
-	"rSyqEyoo/Pf0SfqFrTYC/Px8cS/9CsFt+ALtrxUYdwBYPG+pBNgVA9l8jH7j895fq6P8rN9a6gQ8JOmv",
-	"a1jY72YoV0XghQ9q3e1Wu9Xubbf6fN5a9nBGu2x88DonNJnFtQE/y6/lEkjf0uP/ZtE+bIMx9eN1guve",
-	"Qb6VbegloXVnyqDekfkS1zJz2hqn6RV7JXeX1C0+U1JxRv6d7/HcfY/fjBtG/P1ip+JP3dl/psfqZnjI",
-	"gheLz/jOn3H+/owzXevvHPHfiuiP61rKK8rKZBb4LM6n0wJGUziZeAnxkpj5Y+jhh3EyEPlcegTJFUsE",
-	"iRjdS1RJhmFZWPgQ872Gf3n1JtFdPPFfGAlzf/7Hu78fQs5yLDIOXvltotYrn+EAwSnFtK33ZBZ4NPNZ",
-	"TGIEAqcKMGsj/Z/pSfq5BuwvUNWzit12XN0ceiRkLE6jcMqiRKRjaXYVc07XQwxm5Mq1rLOkUu/kxMS0",
-	"4bdJCLisiDYVzxyHIS/JJUvXa3caYeTy9Wgf12uA+BUXX3/1NovmKpwSK0bDOyEv3UtiAoNAUlvCJvGy",
-	"k3Fj5jOk/jGksF3DTpDDJmZIo4jO9fl1ZAIb3jY/rmV1h8W031edw9FPmAPGEW25DZW1InVmwwrkcnIR",
-	"bb75FBJzAfet+azXEkxi5e2XJI2ayYW55cmpeR+U2A8kgCQYqrHsDV+yMPL2vQAVmBedRec40+VsX4nP",
-	"SBiQKZ2yCGipCjaV5+3mcRRK3989ziuN1PffHtcGP67ecO9mfY7ft7LjDCsINwKkpV4Ra67ZIiCl058T",
-	"cKY19bn1juXEbZThTwAm+Un6dRkpBoSaeZQFSwgkxwazCd//r6u0RU0Pfr+CeJv5EyTq5pvbSgyg1tkg",
-	"+JIj9g7dZzZ8C8g4V9nnMjBDv0WKR0kxkkrIgBiz1gN2xKVliPhF79nKvEjo/9pXrMGU+KkM2J2kJO0e",
-	"U+VV4j1vCbS4QobBzPeHA90GGrDcUYBUet4OBRxMSq04mrnVxa8X81uycFryGnVdyNym/jvaeoBVpW69",
-	"KUV+4YaBr1Msg1WJVPY1VuwtHopfWG5JzCgtXtsI+IcR0BvpP2HRk9yVS24ICqE4wyWculYAaGgkag6b",
-	"ZBeyWxuJN2EidTkg4Xgcs4RsDLOc1putvrQdbg5areHFOqHEDx3qa/2tHYZ1mES5qfxCTH4aBuyiyGmA",
-	"ZFt9JNhENCEundcVmgMl8MZwjD9jXq4XOP7MZe7FJpGp6ZtbW7xFTCiXnmysuHr/QUxmlpOtZau385vl",
-	"+xJwJZf8nUWto8l7I/2dSgYXWGgGPOVFPPEIBgWoA3DcyXvi09l4zJwkn8lsXHrF5PktM3e+5KNVLv05",
-	"IVgAUBj/uJ+yKFxVYnhVMBOFdOwlNFjtAhyKW23Id/vQkX+AT8C8GzdKKmx9crFOhtmNiAP52t9F/wLZ",
-	"AEyrezCTxyDHPxRCX5PsBnOCjn5wO9g0pbxPeHhFASAdHcwVAMKESucYv8IJ5/wm2EUGRKCt8VavVxTJ",
-	"jnP57jbaw6YTN49CSNQYpNyNJszguizyCpnMYti1AdS/gdciXp3aycWrbTXWIuEYNLZivYcydF0vJugH",
-	"qBPHS0KyAUUcn6Sfw4b7kizuwf30kVYGAiCIfwWcpVkrnZRCl8phBqwkg2cSpeYn1dgBVGWuy5ITD/it",
-	"aZ4QKAP3reMPGk7CSmTSqYMWMCmH24j1J0SoHDrEsu3+Ghe3spsecFbyGz1X1q0KxAOO7lBjJ0O09HAx",
-	"a0hohBYkzhBWOx8ZnMkyrgQzT0IM39AY0jJMa+BR1BVMCSTogHnAo4cIjTIkAWf7JqvimwrEBmRs58e3",
-	"JDyL7fulhmyhQHn1/430X1aky3teEJPwtqQELGde9tnq6rJPv9Xabvf7nV53u9vq99vrSkIm8oy2d2u1",
-	"or/QwXYyZFReRf8KRoKvZC0e2MlfQC3Mr8ExLiGSuT5QJ1QIr+16q9UyEKW4EiVIOyHXf/RWcfUsy6cf",
-	"9L/d27vTar1/yY7zpGtXb+RgwkxhyLwldFa4VBEDCcBulNQMwjYj5BKdq0rHIm8rwpHkKNSCMTzmuyDJ",
-	"jD3f5zLBaE6G/AtAyGFEotcKjbaorQmhxrC+rWa0eT3f0266MQNH8kLiv9lsedUlWq1ygGECy8TJF/is",
-	"tyydV/myvMha9WWl4mzVl22WGrBeQJQ/laWqnT9twiRV2Ev2pVhyxt4VISW2r8Rwk6Kp94rF8zEkMVed",
-	"j/gVgrLn0YHnHOhfriJWXoc0lgT/LfN2izTQMuZfzCAzz80bEp9UnrCQEhYfQbTOQ5Q4ke1+bDG03GA0",
-	"LjeX82f8zjoKIzfOD70em7aqHHixD3ESr4cuXuBbZ8nT67Vs9KrPvBATJ3SZuKkeS60BvpVTjmxh/rUM",
-	"COd96iQJfbDriE8YVtsg+n3t5m0tv3mPLZtc7h37HXLTBOMV+6Iu5Y7bLHDD6EJM4gMK5/t3omTaY34j",
-	"L+5DzcgvcM88khD2WEgcCh5ctPH+Mrp+/+bNd8RhqyZLx8A17GjGWEmJnDlWAVZ/UGKtTEDmMjSx36XP",
-	"0+cQoiedPUCVG7M49mhg3XFVEKe528JEwLZRww2dGT+tzDX3Gdzo2sSK7hIT47lbUFu4DlLc+FVOAZhl",
-	"Rsbc9N8v3XU+LfetOVqLVdxoUQnjee9gXlcsJzOic6E9pp67EmuooERdvNjODuDlFA2Wopj3Pr3NiJfY",
-	"Z1Kxp9vd7e7O5lZ3e60jn9tWiTcpM4N7KCsqxm9MRxmkcypwb60LGftr9JJ/2LeIRQjM6wYVcpyiu61M",
-	"Hjg4PcsuytWbWU06yyAGdIdQQTy7lsT5LZwRq3ss45BtnkC04ANXvZ+3X2Tyk/hkNOxfiMnEcwNv/yA5",
-	"9VLC5FDZf5cFLovKdXU3dJIwIkcHoTLGXDHNKuKSngWHQXgUnMaz3FNBz2Xec7Khohu8gDAISdA2wsXT",
-	"+rXL3i009ioHTXgUEN9Dp6PhwCvy4+9VcuP2sYrKfgH74qniCzoyZntNi50yvHqnWv/2pshwLX99LqV/",
-	"I/1N+q/pL9NfXSxfm9PMaAsmNCqXDVXgf51ce/2NRrslfBKPCczsV+uFNrRb+L7rdLLsfeoKtF545W9o",
-	"v+LojeyGrdQpNrD23+KeKNerK6+66FP9tdtGqEj5KmZtMin/Syl9WYszidCtlT97x5hJ+foaMwnohK23",
-	"vP1CAIAra6hpwRxwL9luAO30qVUqULDwIdkRyTavycJ0rmJgSlgFhTf0ZJq8hGA7cNlJW0X14LucP1nv",
-	"ZB7LjJTCcC90DjslIje8w04Ui0yyLDKGbGTmv8XPC8UzMKZRT2rJ0Q8SpG4ulTHRHnkmUgkL3PJ3scCN",
-	"MeaRBS5WFYiJT2MMI2iSt3PI5VhQgL9ZZtWCiDIwS6lAwNBQgcZAgI6UtIQcivdbGEDsxTwXYXHq795c",
-	"KvacNmhQVDm0h8uo+3vE9r0gPvXndEpCzHASuMR1fW9Vbvf1wsnkXl4vlkz1qssgshcKH9NMuf97BI+p",
-	"D17RmqoILS2pKnxiFTuqnvyn/nFV1eZb3bqqpg1uq7NlosqS9tPMvlmUmXVh2dylS/nfmXDZ8+U2/lrB",
-	"yWeoP3ReNqsri6b1VRytzvRsR0ihhq1h4edk5LsLbbThWOjB0qwrasbx665z5865GGR7hqG6u9wgq1cA",
-	"XskEA3R5Q/Sye8aO6JyEs6Suys1lCTX8mo/BdU8QQgVdlEdezJp5/eA7W/GatmKzcONq1etKa9KdRjGP",
-	"RKTMajvqBm9d3Env8WsG01pEVF+TvBbRwDnAAAUvXjHAP7cupn/0+eJn6ZP00/RLoTfKO02rryt5wfuV",
-	"vHstQ70K4wdKGetWyove0E7qmlHgmPGVZEdTXY2zmPpNci2BsxSreo7hWIQOyFIcZ2S/vXrHixMv2K82",
-	"374HkYyluW4YAFWKho+ilz2TAXlwnNDAjeXOP6Jmpkjb6ryzzXy9ldgNijNJTGiWF5A6hFhDbVHp5yiR",
-	"2GtDvjT5ZAMDDS9mWZNefJ7yiRJMzpXcpxdavg/VSsrFfUPw5aJ4ccfFJRrDrn/E9YBheDjU+WR4aJHk",
-	"c58hhrRN+C17rE619ykHP/NC3ieomuOFwfUSi2sxGtCbgGIrKtdPWEA21Cii6XqWx56J4vpyvWBbiPhq",
-	"N1apUMD1jLpgwv7Guta2jk1woSq72VHkJQkLTv3O7WMNpyj/wh8FiefrijWWkN/YbImsHyiF7AnKnR9h",
-	"dr6ZPkfweY19uh/btxM8ejFXfrlK1P/O0flqHZ3dV+zo7H3THJ3gen3VfsHqzGldHlgxhpQvs8QEKw6b",
-	"ZQotQUVoreRVE7pW/s7P3G3ZrZCxa8l71Dyz+3Kpg+7FPWxvTWd2F+RuYBWAXzbIQYmnLXkRl2iZO6LU",
-	"0/bWdPaOT53VqYNF9/kuFd6gby+pMKLsb8KgxMBxbff6LgwsvW9cI6mLuqoxGV6d8U+//MMwdsKj4ZoM",
-	"oGKdtHnZluyHcEJswlZIHBqQCYNSuDSRBeEQWUk4E4eC1w7JaK4CeJ2DEGrkQIOI7XtxEs2HZGNxNz1J",
-	"/wC+gPuQf3N/8QAiX3ln0yLg0oSKInRcglJj8fvLC/ZvoZhjvDVzI0BbDDEcEg2ayWwtqrCjsMSlBIAB",
-	"x87C1mboUWJyYAvCT4J/mjPiPMgXzcQgVj+KBTXBdmTWc6VoJGySm96ExZB+lvOq8K2Xu/lyRu5cPOqK",
-	"2SZ6L5utkAWiqvK8EF+ZueTEkyBMKlMt4MotVY5uCmAniN830n6OPETIXScqpP6yffk9vaju6gtghepZ",
-	"khhjUmeUM7N1VgkqAKVHQSiJ5G4v+Rb42jwtPbpMupF50FniMwbxq7Tni9Xyzw4Ky2tkN8kb1L5yq0jW",
-	"ZkhcWEyOzX2sgkoWmbAV2a7VH7utVV1ew7kge9iYRjhBBp3/0iRsFuwaL9l9WdcMcWufUOH1t5uEhNsf",
-	"vtmLBRZZMy9tzKbuGlypTibhbeZyamb5TD6Nz8JqUxqzwj+xInjF+Ib8TlXnU5fq+VHS9pjOJ+vmvWUT",
-	"dQqxJlV2zCoYM+2iVcbNwsk8isIE4QKljVPeyYErzEfyci41Vp9lQD5GbCw1Qhp3MeJt4FzKL+NvdLx+",
-	"7xUYFbeqjIqcjUPgnUvnekgL2haVufzsKQGmTj0+dNUNJLvYryQ1ZLNgFPmmwvlBypGWYT5EG6+UYkbz",
-	"vACz5uz6xwY4/Mo3PxgWVrz4dVueeeML5Pizf6+B7Ce5BA3m1dzhmxA1/03FPGx3XkCMyIcOvqgQ0f2m",
-	"Ay52zsQEuVMinxRgGqW8Um1zVLbGPOyjPPDyABq7Tue8y22MNzQhuhDED3aGOuQfj7yAJWgmmXrMwYC2",
-	"v5t5UzQY6MhUL90OeejZNUd53+k7Q9lOohAIqL5h6fZYy4S3uQafKE94gagxYUfJ2q8Jw2rfkkAzZbbL",
-	"Tca6Uaw6nYglGPlM2RslHjPeHSpa6zo7giYxmdA54Pi4LnOvEIodAzCLOQc02GcxfPCE0cAL9vXFM6Hh",
-	"87j0+bK95cjxdSw8kIThLZ9GIiLLWjKsni9RkC85oOkFtt7Zw6yKU/5XGVZlPPCnM/6hE5o4B8YDM76J",
-	"r50fJsbo8INUXIpP8IfoVsQcNhX6DDzQMdfFT1zsuzWlcZy9CR0nt1wWeNmP45nva9rSLb679Olr8Vn6",
-	"rzCeO/OT+FYY+HP5k3Pg+W7EAuNHLxjTINfQ9WI+W9f4cRqx/YAGifHjAcTCzItDlwWOCR+OrAldN8p+",
-	"WWvSVtSXLSnpWl48tqKuaaE6qbXaaLFcq7USbHlJVrkB6CELavZ6wPXSwshl9Y1LCxXXy4pK1suqftaL",
-	"NeLrek1F81XWH8FYAO/I11mr2yroFSoZ1+21FooFDyx1FIySBnWtjJnNgp9hsNsvuTAQHBeSM3QE/OJN",
-	"DNzLzsfhUSEkWFMb6SicKaVdj7bDJ7bclvZauS1dCKuWTqLVRFThVLJa9DKvkpcU4oPXjijXg8cVFUS5",
-	"By8RYP9nAWxhx4T5fnjEXyPiVZPwiEauKDejrXbmQhJMWx1WvsfYberP4Iguk3bOJGpbKAdSOmhW4lSo",
-	"6GcJrKqipXHPqq1RJp1cDZJobjW0zXxWB5kCpZG68A4xBESDHRxas3zgdinTCBBTKWeQAy+f+Dli+1xT",
-	"EbCH/JSCw4lOlhZ4aMnSRktPqqrvcCHGwqRrnlfEqg7mzQyPUeywcagjE9ZJEoanOtwQTRWFs2kJ2iR/",
-	"pGavorJRcISHpuRYkAuzyPmcsZbfWaYpN2J8euq5rjvx+xBZeK1eO4q8RLBvfndYLpEq32shX+QlMLad",
-	"KsbGySwewuqW8rYjMzB+FFGHaciCwvnzoskzW9kcX/8m5s50gTEl0VxWK7KoPFxlkTck35WibgvxaQLJ",
-	"XeFs/4AEIZxIqdTQYA4JFSt4ts6f+dZLY7vPL8Vs85Vm5fRKLhzkSZpRRt+bynaT3UbZ1lBnOrui5JVR",
-	"dke95cUlUQSoMsNybaS/UxYwRMB+AgCrGXLyxfUSp2c+k8kKzIteoAIQXq3r5Etbk5RtVOE3jDXonEtf",
-	"IMsqoIANDVb3YbnXOB9iMqWOl8ztAhWUOQBvbZyh/HLmCjC/IFs77KzjireXBTtgLSgWuAaMQiK9OeGY",
-	"DF1Vy2GI1RleQhREPScTvJzoZkO4UhO4xkUSSD6XQQXQKSZciAhJHir5ClY+gYCsGIBx91fAW+50Nje3",
-	"O63NrZ1ed3t7q2UAHLaXZdP6bJxU7Dpc0ZiBb5a3BXN+zG6ziPqi4oYgwXjm+yznPz+DfXiOESOra1uS",
-	"QV2IlWwiCuZZRJPTaVftzfONGhEFG5qFDFhN3LQFP04y1uPF5JBNAdBEv+q4pM4FT7CVQRk1NGOBUQLs",
-	"YiDzojUMWCDawLCon2H5qrwj++Zsb5ZCXsiUB8DUqV6hZUBaZyLs3DSMztK7qlgp6n1FVYhz+hHTounK",
-	"fYuroxbgKyH454xjf8zXDnelOQkjKIyPuUIo5ujFoQLCGbI7U596wbBJhq/J9FhUCDmHaZKhwOnIIjJG",
-	"bH8WNMnwRwGdJQdh5P1U5dQKYE1RJwViZ/kR8BJsrs1NBcKCjcqWbyv3+a5mILOAh+izqJlFUt+vTkWr",
-	"yAwwY4YKYT9KfhAMPa895o+LJkgKAVOyvjLpZxXsHLwOEObIADGBTxStvEiUVeMC5COEZksfQxzhiVmS",
-	"IH2cPl18UuXzNoWokR86h8x9bR2fth8mNzCn3Mo4tWOqn1H4Rkyk4t+cO7IIoyPMAHE4YbKmWeXZ7epR",
-	"rsurQJ3WHelWF1ta1eN9an/26YJWRrJ0CdScjc0gltOQiLO0CmVFCbMrKSegPayul/ROh+OkdiFWjJIC",
-	"+anwnLbElHb1+siF+0UaEGX6Mf9Wk+GDTTMIkWuMQ98Pj+IBBhuBCOlFAoBNpJKChMUiLxRXlQgEwzGx",
-	"PJ0XkD6mn1qPoYZmtcodtzJFtvPc2s0V8HBzBTzy4REZt6qb6Fh5SpdxZMm3SmzJFcARJts8lYvhtPg0",
-	"Z2ZEWtl0X3nRGWFReapOmOs51NfjnDbKMD0XP39lGJJnk9lWjSHJBT7mzCIvmb/L10Z9H5T/h8uY0YhF",
-	"b8oj91fv3SyU73mHxgliLWGVeuqDqV8KgrBhw8glr8FQV8hwQg+5AB0MyTTyggRRmfaCvYDzxdfffkOM",
-	"s/H62280FvfT5+mX/J7KRygPCCV/9d5NUX3Oi+NhnQzpjKvqXPbk//Fowv8Tz0ZDTJ5G97esvChO04TP",
-	"P8pKjAUuu1Mn6W/Sf0l/C4l8e4HIurqlJV2JEY26VSikao0u1kns7QciQ4dcdd94d7dOrr7b6W3VyQ3+",
-	"H67QvQP/2Pg+/p0Vr1JwGRIiP0YZ+2JzL9hqkZg5IWcK4Zj4jAG+ToCfjjg1wWg8bBLBXjAqu9varIvo",
-	"l26r3dwDjwQsfG0gljqzFx8kyRTL1HvB2JJPcpMvNFwIMaHqVOmpXaM5YT5zkigMPEcPQa/I+KosSITO",
-	"tAxUyILyCC2MEsJ8Z70TRgmAOTrU94nDgiRicZ0cemF8iF0c3ws8J75A4nkMF17M+EArBM7DC1/UhEiQ",
-	"iliqfC9AYVSzTqM7cQJWJ/OLJcFXzgXPY9cYF2udOOHUEy9R3wxN6ntBot7PPxNXQeZEwc42esncVx0C",
-	"hC/CpUvX6YTFzUuXyA+YyBN4h8YO9V+nMWj4wsshVoROmPYknoZBzOIrZEojOmEJf3c45gQ5wPZ/N2OR",
-	"J3IDVd8m4fc0/ogzBpcS8UMu/zu8BU7tHTUqn9/bAVOoeRDSAq5LLC6bHHkOMzycQQjoB3VRnnAWc5U4",
-	"1IZQOLOQzbQfhBFzxXshd4K/EovpQ31eL87mqsgrygsXMx0F/kIu7bbTavcbrR2oKbwz6PayIsTixeDE",
-	"0N5sxwoElVshC9bJELoN65zX4GblC6Djow35llW6PjqFwHrqM7RFgoeAj8eXZC8Y6vhkwyaRf0NZnwrP",
-	"YZP8/2dhAtmzEsJMxLvPwxmJ2DSMEkLJNApHPpsgr/M9hwUx3LZ469Z2p9Q5YI1OswUxsL7ge/Hg8uWj",
-	"o6MmhcfNMNq/LPrGl9+69vrV6+9ehT6QHZ1AlVY4yLV67TaLYmSQ7WYLm4RTFtCpVxvUNput5mYN3IQH",
-	"cNcalaMgepUthx+NVU02flFeiMW9hgX+OIPTdocQtflmksI7HGotXSoM+OEOwytlNdP5hvkQUJGTWTwk",
-	"HwKZr2iiPkZf8nuPxeTDveDDRqMB/wf9FPQq73qtmCOrJzjpoK8irbZJxDASzZUPk9V25RuUBS5zZTth",
-	"bSIfkqs+ZwAf4n5/g9/4vPl0yoK/uHSJ7IJqgoDNDQFNJ6wEIlDBOBN81n4YQ2bUodqYtlWRjHBAhn9h",
-	"qBN//se7v9+btVqdLSTln4upNvcCznC4+jDIJd2S62HA9PzhKySM0DUB8wn2+X+p4R/GupntTEIYzYko",
-	"vyiqZCubJT+gnu+TWeCyCPQKclMUbqf71OP8ai+I6RjcU/zwcmIN0ATteq6gpsb3wN1RCqAnWM97ksew",
-	"I1iI+DBjc2L7DbMUuiHSn5/qA3obAbrxqfuuFzhsOFghJTDmLZvkJib8485hgjZeEjN/DJ8ahASHVrfC",
-	"PnJnPkekCMqbXLcbyhw5qcvjxahQesaej4XNZoC3hAxR1EMkVyln1Jqw5IQTFoMLsE6oH4eCZQovElXH",
-	"FzkZ10fgwFxza4Mav312dUbCOYy8z0AdM/nJ21zILG5dL9bFnWVlycEfUBvU+L07lzrGoKBAo9IH4YDf",
-	"zEK7x/UVycNiCV3NxZCITZkCUhS0hnMpvGpl9MnyRxVhVrI+WbJsdVPUJhBQ2qVyVqmVvjF/T1jPkcy7",
-	"ATkljDAGBavsc4aJQkqd0wv9pZQMvwc3uchBJMM/67yGyPrDvxmW0Ug/3vYtVGH7sYTgNPAfnewfN+U/",
-	"Bvo/eu/DXxt7e038uV3vH1/8i42/+fDH32u8X+hysWQ32ZYxO4+X3/ImXlJboeHrwFbAUqLkX06FTqsl",
-	"SqgmMmc20zkv/0QUUhEF5DG6EMKyBx/U4tlkQqN5bVC7jm4+qF6vbcIfvy+tlpxRce1vKqxKWVclHRs3",
-	"ueR+yNspBOkXRi/CcMjKL7X0n9OH4EXgPOapWUVssCULm9WUYNu62d4ZtFpKsK3p2Bk1MyXb7LY96HUG",
-	"7a7olkOlwLCEGttud1l/q9twd2ir0d3e3mqM2lubDWe7tbO53XY2+7RXMAcOamxri+20eluNcWvkNrrM",
-	"2Wzs9Mbbjc7OeNwbdTruqDvOsrMGte52q91q97Zb/a1aPp8P7Uy1fic7GOl/YFFFUCM/qWV4sdJoL6M9",
-	"arr83zfIJCMvau641+u6vVGj23K7jW6/u9UYjfr9xmjHHbV7zs72aLuV5atLbFnhxBdjdJ1Rd9x2dhqb",
-	"O1tuo9tuuQ3q9NzGmHY2OyO3Q8ejvjb938LyPkm/hP+FWCOu/f9KR/MZ1AzIoFoR7EHMRPeuy09qOdut",
-	"VqvVgP/p8v/ZkX+K/9eWCUmDLD9LTu/XoKR/RDQyn6SPFveLWUuwLJmXtlaqbmU+uoFWg8CEOaja07nj",
-	"eKxzwxWvC/D5Qdcqr59hM0FfvgvSwwe1/9oQdWcbWL7c9l7R/LLRFl7aRW5l66S42mWlfl8TuU7QcXN5",
-	"R7BU3kDhEzv1lnf6IWRcXA+TXZFvcVyv9VaZ5pvU82cRw/YrzO4Go67uOYb1U3z0ZhlaNNTN5Udl8QAs",
-	"SKKGc1a3+yT9wmY4g0rVslz6RX6oAMTyxzVDy3yfM/XQFhsIiR+xyqoTDgcvRs9vQeMbU8+PVdYdaolg",
-	"ySIfCjNAQRlsN4V190MyNDLshnX5g8h2y34QOXbZD4UkO3wP6TSVHvQhGZppd7y3Pe+OPzET7/gvRuad",
-	"GH+zuYI58ENd/7G9y5KmV/xZ5umZT/REPfNJHqkc5tttCuwb3RCZYdNJ/smnbCb2gdXcntmnHhVS+9QT",
-	"LfdI/aYl96nfjOw+9esYfH8w/55Gb1C+4sSYtD0FEEYq5gCKMbeaytIvh5R2TTAjqwALRRUtaVBN0kjt",
-	"U7/qaYPqRyNvUP1qJA6qX62Zg2Li202ww1En8W6bxWimLNKdWR9WQdTjWDvNFzAff0iGWpYinKcsTVEM",
-	"3G+SCQXTAhCVjz2ORMyZzc8CbwY/Cx+9kOcILylJdJTP8pmOud/1VEc1Z0uuo3qmkh2zX/RsR/Wr5Scj",
-	"3zH/Mi3hURCr3WqidyzyEoYBNlywjmgQU3MLQmYkH9CSGgluL3tupO2Rmps9O3IozWVYBAOKqF26BPod",
-	"RHW9rUtiA5JEM1gImc5jhOwSkdmXVXAfvoHwpfgYf6EJG4J5IwgTKPHe3AuwDoPtXcKKAgZxiPM6onMS",
-	"8W/SkoqOvCBGY6ieU4QKKXYO9LftBiScYi0Fke0klRgRiOCEM34n05jgZhfGob+ELKJt6S9YfjK5WhQf",
-	"MnAY6vgSMXj96nb7LVKOdyUxSxJRJENL+dpABEhp4ROTeztwmFw5rpkPr2W5rY0fsPkwbwh0IeQDzE8H",
-	"4RH4CMNxoiDCceLjMBooXEk/FMxTmEkp+NIyI5kyhB2y+V5gmMb4fYsfts9ENDzKFTJpDq1s+pxvsKlP",
-	"58wVG6EJJuBDNpergxZZL87YO7zQiy1+2Tq6dWF/ThhnAvhtpNMlB+EsipVFAzcZpNYgHaSdEybY7XTI",
-	"0J5NPLwiDHjZt0nZJJrxVcUBWv29YGhPOx6SDSpM1E5E4wMRkTfxglkC9thJGCcXdQ9v4IJINouEFwzc",
-	"TmyaDIylkCFtSeQxF9dLt8vGCZ2jyVN9axiJhFO1X2SakSjbUifsDpcChCPAvFwm1GVYOAerwOAL9oJd",
-	"NZqyJSivV6fVQuN0yP9yZxEd+XOb5RM53a6RJJczfS4xsmh77AdsLowtsFCvhe68XMSXTTwWX34NP6R2",
-	"fGpDjWALpr1l1+AWulnFsRRQz8GprWwFOWu7wXLVWOGrqTbtzZvwSv2tlgoBNanMNyz/I/9fNuEVbTnQ",
-	"trezudPNIWmvbNbR8ONXtYxkkO+19s5mp9UfO412Z3u70d3pbzUo3R43tjvu2HF3xq3NUVurrDuo7bba",
-	"zbZWYXdQ2y23LSk7W4kxo1iMuMYXyLfVSeHXYtH0ZLTO7eBc5ZTQLMtavaXxbb69YEuhnkqtVl9yBDqb",
-	"jXYLjkB70O0MWtvfa/XMIyBadLTN2DOOQMvp0xbrsEZ33GKNrrPZb+zQzZ1Gj/bcTdoft8dt8wiIEdv5",
-	"EfM2S3Ue1CQLU9BR/3Jfs1loeFX7onaj3bcM9+LHS9TIaCmytHecTp9ubzc2e8640e1tdhqj7RZtuN3+",
-	"JqNsyx052/pB6xUOWtul7nir6zTGm13a6PJ593foVmOTbY+2R6w77nQ3cwet3aGjfr/fafR3tnuN7ni0",
-	"1aB9p9XY6bW67e2W0+52cgdt290ct51ep7FF+eqx1qjRp73NRmu0NWq7LadH2237QdrODP5acHQG5wWW",
-	"yWNbmxcz3d1g4mgVjHevCf+wgXu8vCBRXYZZFyr0aPY+m9i1zO5n7XNcfxm2w9eoK/qtbDV8M4xGnuuy",
-	"AHt0l/e4HiZvAl7LaWyM3VZ/eccfsPm14EcxGBm77RU+hsspN8PwLUCXgk4rTc/16M35lP1Iw5DinTud",
-	"laZ4g0mL60qG02sCzgZTp1c1n5abTl+DEIUgH26omed+lz5PP08fY6idaT19slbQYbkZ9bhuxu9cdiRw",
-	"jt28elOF0UHkFGgV4ZgM33n73ZvEGGlohNhdugShVpcuYUS4CAEDm2ydMAgkiBHoXMQy1CFCA5Q0pSnH",
-	"JKbzJrkuCi1mLtk6CcK9oMwexDzeGRSEoUAnAsWeK2EKbQTndUBjoScMdE1PQKgn2W8I2qhy1wyxv0ne",
-	"0yLr0NNDPFtjLK6wFwjlSsXKD5VdRGih/DcZVNYk74YTBpRnfsyyeBmVFTliyRETiQxozJaaq/iUAcbo",
-	"0gxXNQwPpfl7iJAyQ/JhMQ5KmD9F9FIuQQ3xGy7EXEUaKHhlcJS7IWpaXAtwWBQYODwCVjeMmQBaUR/i",
-	"hkYnVbLeFL1k1JSyTEGEFhAb1b9lEXloKUcfPwBE5TGdQuLDYU3AAs+ljCHU8dJhRcQkDNggPpf3cgAz",
-	"uaL9onTHiI1D3DLZFgTKwUIpExtxmeO5gPhHNnKGtXIL2h/v/v6iCCLb1SNjhZs7MMqVXlDukAqDPibP",
-	"4DGETQgHGuHffXF20P2CijEsRsAYxK9xvT5HJxlJuszGeulSZsgphADjwedTk9uaHw0I1YeiyepUijop",
-	"JIunrwvkXskD5F7KOu0Fag9LW1FCqO/XSYD8Bfd4duQ2hjlcs+HFuoS/onluI60OZooffxnEiznhhG9X",
-	"Ece4a4KNjSJGDwWyFVfTI+pg8RQMx5JJDFTAWIP/SY/zhWBKIXdF7Iq2duo0TnAawuoozJZIBqtFgxPA",
-	"NGi8QnuEBKQztDnOQnX0zVgW3Ka+T6CHzi915U4Nh2lZGPYOVhqBQJVV4pfFrQSSka0kjUp5Qg1Rgpll",
-	"eGSYlmQFxjyuZ+9Eu7H+sqwozqrvyKApTzuyiZ1mvgAhEo/fxzQfdHqvtjR61j+fprrVtCrAkg1YV0wE",
-	"XXyblqyW/nrxcfopSHTPuHS3+IQszckgiwfpZ1JefLb4ZHE/fdisaVNVIHeVK/+WVntNI4iqsKRPMn24",
-	"+BmfzT+C1PklVJF6rmacfpWepI/TJ+Dbf7a4x2fOf+b/uYu1B54v7gMgMv/f++mjxYP0ZHG/SdJ/x49f",
-	"3E+fLO4DaPLPSfqI2AtWLR7YXvU8/UP6nCweLD6CXp+lj2UEaCVRdATTl3MgXkS9RqBLi3YNcgdI1grr",
-	"8uXHxIhOrywi5uUrn+cSgwOLXK5JWpbagDXNMhmlfLGR/hYO6CMIEoMAtkegbH6VPk8/k6mjXMvUVM51",
-	"1MgPtL84CzlGVdJntkIfGFQW55Vha4ZIk1wrOpm5LomQD/ssEdAOUx9Q+EbUOayLWBEh+ObywPepF4is",
-	"PJToc/DhKJpiweFCsSKVhIE6mgUvd6ikPlAehf9z+AbQ4m3fxfwArbS4jowpZevMVwqS2xAdyRvheExG",
-	"871AOU7JrlSRuLbk0rkm/kG8swIpkanuWMwE8DlvCyX50qVd8Kjxb7PU3fdiPZgaYzOMfC+pJJtqgvC3",
-	"DQxvIo3DQHjTyLuhlgSipq0yWMSqYcy6yj17j6uNOFOhxcj8WH3e+uxEMhh+uRTp2R1IfhsWQZCzhI85",
-	"f83NAyZcqbHyuDfJ8AZ8iSVc4JBNEym/iFavhy7qoVuKQODGR7H6yIN8vqJMDSQ/jZdw1zyRNjfhWl4+",
-	"lxVdfC7D3Gld/LqhxUBDKjx8Z965Ims/UtDGJFRScRwMwdWiBLmwc5J+nn6WPuQiQ61uvHBrjVsV2ZCy",
-	"w9quVOlC1yLGvbE6FkkITunQd5tn4UdVobYGqa6ZEzD9TvyTAU9Dk83+uSpT+fniPkhMz+D/HmYizC0R",
-	"ut1ptVq1FyBimdH/9YxyQXjEeRyaPl6+bCJnqkkZLySarGB5147erhQovxNqgP7lUg0+zwsFG+m/qy37",
-	"sNIiXhk8vEqOakmKqjDJehLkkcZk+JdXC9Zv34sTrC1XuJr068j30Dxlu5DQZH31Jt0fqnAVeDvY0vFa",
-	"lbwnPgiPgiZ5F62RIPbAzK6NG9fDgDV+iAGkGYvCkTZbXRxCXtNcQMB3WdP09llypndQ3QoshJ9s5Exe",
-	"UVCPNOJiFB80QRO6E04mVASZDS8NkbxzlZiFbCJLkTAoYqRmrQUfc3wGOU2idoaZmWQat+tlopzB+I2E",
-	"JNQ9q/KIysMHbHlEK7rE83lEK/rBS1zU1jyibBFrdg/12cc/VKYOrei3l7k5v0eJZXGXpP/DTBfajT16",
-	"+f9ghzRhkReMZtG+JWcIDY6WlKFRa2tra2e71XB6o+1Gl23uNGi/12+0xu3tkdNr0U1nnKUMZSWcspn9",
-	"EhyHT9MnnKEu7qfPF3dtMTa9VtvMGCqLCdEyhhQuYS5dqGwPriFrWEp1WySOHFfPCRqc1SwTMKDNqQMB",
-	"NlFSsJVGoHGWG+69uhm+7DSnly45vYIEKQirNuSXyqyodaSY43rtsuLX1cgbGbbQGrAbdYlkANr6QHir",
-	"0Y6QHLA5ZlrLyqzk7cjb9wJ4R+DPBehpOJ2bGLM+o7dZvBeUJ2mI2HhRM0BgTIIkZNwwmbtWKw5qgPgc",
-	"URHybmIxniUUSB4Ukl/RbsSOiJcMMsuHYW/CEqY2QJBcud8qWJBr+NSUjWUziUor5sdFB4BAx1i6obT1",
-	"GPg/B8x3m3zYnHFM4O3xxRioKIkMZYSMIQop1j7pepiUwJecMxJFZt+zw1AE7AhxYqi2a0uQKN7IjtUq",
-	"OBS54+Wtjlhqgw4QJRSyO3A9WNMypIQ8D3ilUBCFSqk6EETvRYAgss87glAS2O8Y58MXBE6BBHsow/2g",
-	"CROFQkvwGvJIhqaK0Fp/Karmymjkeyy6AgqhCBAZyjkOqz4Ca5ye3Sf8qaNB7Ep+pycprAgGkQvUPusU",
-	"BF/pUytG459ZzoIZo5017FsaXtW+ut9odyzD6eXNHTP4XwKZ1Y7rLwe7QqsAvr8e6EU1CMQva3qR7zPG",
-	"lzg+S8yNonqWS4XIB4S/KIiDYvSrQTgozvgdfsMrwG/I7iWrmmKDC/iiErRBU0/y+srl0byB+/nyB/jf",
-	"45VUmKVW2VzVes1Am708M88aVWQy9LbTWG3J1QA8YUcaDiUlPku4TAUJkK63zxWEYbtzeRuu/WG782ed",
-	"N7fhUi8YXNURem1+XZZEr5RJdXJdUARZoXp/XdaSwckCpD5eugWeA6LHlCYHGZdR9doz9GY0WZVZWPMG",
-	"Vh326m/39u60Wu9fsuFTlYgP1efg7YBlWVffTGOHmt+319ShTikG8md7bzV2svhE5TGIrbp4sCo/+cCA",
-	"7TsjZpJz8dg4yGlYReVxX9u7YkYxfndMvj3HBDDYVz8kL3gkLsd+uASiF6OoYKsa50JE2IJ1SFU6MeA2",
-	"6yQ5iKCOp97RBlwQhEeltXiELeeA8nfGMUYT7QUYj16SaITgqR4kvijgRxFzFctUGcjEidUNDKkC/C3o",
-	"EIUEf1nQA9VtsjFifngkwSgEpuylSxIoHcDVhwaBDTyjm/MpEwAhObsl5yZv5Pu9Yemnmy3rOsbP0J/O",
-	"mvtisL1gqCJ1hwoZaSjfJBFFNsIIH+zP9EfQ62I9B3cxfCOrl9jU0VR0+zBgc6jIbLWluTSAMVYbQ9CF",
-	"+PAUoeX5BHy2T33CggTLVvxicbdJuK6z+If0+UWsDssicIQIl64vCRfQKALc/JBkxV0meo4GvhvR4GkA",
-	"OBH5QbQQrSvSPCi/wZga3x2TEJ7QgPRanM8XKwDx+fINg3PWCQEBfPIkRQywOoIQIdZz2FwGiaWDL8Z4",
-	"szAuKEcX9PjEKwiqYWSnc3KrMRlE8vGNpFmPyEYQHl3klByiwWhINtpdKF6DNjK+ZojPQeTvFEoPNMmu",
-	"jBjMRSwiirugtxzVCxx/hhlLV+TRQYcAVtGhCSCoy+awDanCkOeUFZ4CLL7TJG9ByWDgUwO9VrjEAIR7",
-	"98IK1X7qaHjOqsIpzwPghuN4MjdP8oa6KpgpaJIrDiSrBAjTP+YI/cWlS2SoquwMxQlJjBp8Micpq+VF",
-	"KBcdBubh8uLMNI+Rl2EkvA70KKgX0iFoIEB99gIjIBJpmu2iusqf0hInkVMCVhYcOC/AKONisGosNru1",
-	"zF3cJG9nOpYB7M5HRSyXvUC8yKxmKZJIUb4KQsSBCbKsOB9Uhgsy/Bdqg3qxHh+KxxMhAAMGSyHq+v05",
-	"RtGiHIdFNfzMQ4brKTwImJ2YuyDkVQM0UfxToAZWFVZEaJ69QKG/Cc6UQIEjjN0O5ooRiDnAr0iIQnTy",
-	"6zRyY8Qp++G1dzLGbOaTTWSWqAATwwUHMnqxJpvS+LAU7uyKkVwHi4H46yJMVxxFCLiGSxvz4P549/fD",
-	"+l6AcGJ/vPt7ATt2cakD5l0QWU4pCdut8FiXzKguogDDscxIk9wQV4V2SeQuOlnTy2aL91WNrW8rhDj6",
-	"IyD1qU4cOvICloBvQgaRaERb3IX8nAeLu4t76cOLzawESZ5byMReCHiQWVuqkJ2FkPpB+XZSE+5fiLnf",
-	"SP8JYmweksW9iwOI7Uq4rNRpdbYa7XZjszWsS8hBjM6/EONtGXjBvuDKCjxcSG4KuJw/LlaCvhBDcZUm",
-	"eQ+yiIFPfW+ILEV25BLhn3VeGzbJrrj4N7e2xC13wKjbVBB6XDILwqO13GjVlp+l5MP0ixz90q/T54qC",
-	"GjqekDkwgdqklWwShIn5PUrIgQv9hdxsp/xEVemauj+hDmhbQhmTOSdYw2gj/V36VE/TWfxcixcRB8+f",
-	"F25EEdcQSQEIYxG4kAsvVRLTAXXLCyNIrcD4cJF+Ap9ZXnC7vVVZDdxCkV1+7cHVlJiqadUdLG+esm8Q",
-	"l7/9A0SUn5jaKAx9RoPKxRKzCrWscH52Sm8EcJVa391rVVJvSTH145fqfhXCrOlFvZqJrgrqQmb4aq5T",
-	"oziulqfwnyR9ZOS6Yt5miZlQprieyBNQUZDNlpNrgsrWiiVvV3VB5srXag60F3ROWv3WhaKn0pkttnN+",
-	"LXY1Tat4WjCIXJOCS9YH3/xNI8wHWZFpfhBW9ri3xj2n5/RYo9d1+o3ueNRv7Iz7rLFJt0bb47bboRjx",
-	"69YG7W6vs93t9UQR60HrlEUDfp+epE8XP19SI+Dcsr5feY0Bo6S/LM9fqJxfS3+VnqSfE37yxbc/UbbQ",
-	"L2zp6mtWLxDO7uPqo6XiGFrdQujEcb02jlgufOTNiInr6btzVH2O2i/3HKks/D+tA4CftdbOz7b38Sr3",
-	"ysrhHaogf2Vkh9LtvrURHX/6bqmMiQmUZgOI7lH6HAobPU6fLT5OT/Tb6AlJH6dPF5+s4KtC/xO6qbBQ",
-	"wGXfu81KPVK7Aoiq02rptQLBPBeFDotRaTEAmSCKGXC8Zfy1MOi5NKEjGjOr0/Ut7zYLWBzXTi0ayw8y",
-	"MnajWWDcDepchofrJLx8H2hmO2viHWd8xl7K7tUqeKPUm4tOEgstSCi3Em4fcy+BRL/SZspwzeWuUKBn",
-	"MuocylYHjnJDxEk4nXrBfpPsEj+kLhlRnz+PwBMYZ4V/pW06sG40fgi9s9lp6nPzyeH44Dy3G6SZyi/+",
-	"Nm66FVnm9RAWbL50l6rdgjYaSZqyDQum8dKdiop05hvKeFxd2vbQd+4FwqIF6ThQNfqAOaDiqZolEHrC",
-	"+X1mio1ZdNvjOxurhu6HLCYjgGyUcStkQ+bH1LPyxgBcUSfDZD5lIj0jw1UElVJGvI09AAfxAv7/RxF1",
-	"WCzKtu5DwYlEYCIq7Mi6SL9hvipFL9wMF2LE20hyMIp1LMdgoDAeiTbCl9YUaB1yHKQZHFblrcH5DAFc",
-	"UbphhxFLojm4BC9dGujJSFmB2njmOIy56CslyQEEPiAApkrVpgHmaIuarV5M4hDuVvTx9VqbZCNmgAuS",
-	"RPMG4MgML0JlXE708qIxUCUhjKqK5EDMUhyGgbwvRTKBsCRKuBcbUimFZJDEA5eIsB0cMH8qqcMCKAYE",
-	"tInDiQQLdNmUr0EYSIwbkZENVRwAxzUrCC59Kbhnw/G4WVnwp7xyCHxAcsCivYAqr1ZpXaAY4zxGc71o",
-	"iDEymBFtBecHerZUvm4Qp+Z4fCVXUD3Rdjyu5zAzOWfxCFoZFD1sbBxGEjdmFCYHSKigjlWAc84UbzwW",
-	"0D03pS8PEQEi9J8KIMiD0Gdl/rYbwJBWiCs1AiCU1ZPvxoL37IrKWPcELeSiXQ+REf2URSHEPuUiTVdT",
-	"Cr/tHrfTm2HVNWJFT5zAbUGtQSuHTEElxva8FnHMZQxvAf0O9rUwxrxMEEPtMuJbBWH8FcfOKmtaTUUg",
-	"BXVbWZbTX3O9kIpgx9KP1pEQ5XdzDvAnDYxYIHS7itA6WqJO6q4itcRN16gshhBkRnuEoq83XU5eEwkq",
-	"fSYjJr/AT+EEQeTg9KTwRb0lW8dWmU37tJ62i8SnrQPhyBnuW15cilggkE9R3PMiFF7+1E0ob01n307j",
-	"CYTO0oT64f7MBK8F64k0ijxffIQZXUT99CR9qltIkKOLjZTpG5DVBSTlyge/OSDesPSWPghlzBq0i1Uc",
-	"x0xCYMwivzaoXQZzoHi5baAsNyg8Coz8oPKc5nwV/dgSgPNalrOv2Zk+r4Iqq6hvgJImiP8o66AXH6E0",
-	"xHQM8ARbfIYyf20s7lXau/SPRItWcbj39PAvsEahiKQtew6+Sh8Vd4FlkmGkStdFsyDWtTmtu1A1j98/",
-	"/v8CAAD//w==",
+	"7L17kxzHdSf6VTL6rgMDqLvR3dM9j0Y4HEMSsmCBIC84MvdaQ09nV2XPlKa6ql1VjUGLnAg81qb2UhYl",
+	"rSPs8NrWyr6hf27ciCGEEUGQGEbsJ6j+CvokN/KczKzMqqx+zAMAaW6sRUxXVlXWyZMnz/N3Pqw44XAU",
+	"BixI4kr3wwq7T4cjn8G/6WgUekEyZEGyS/sxCxL+azweDmk0qXQt17tke5+REYviMCD7NCZBSOKxs0+0",
+	"oZVq5R71x4w/ywldVum2G+1qZcjimO6xSreS/mN6nH6dPps+nP6cpC/SY5J+PX2QPktP0q/43yfwY/pF",
+	"+jQ94f+qqJt38XmVdqPdqlQrEfubMYuTXc+tdCuN5uamuzpo1jr9dae27rRZbZN2mrXVQWPQoa3BGm02",
+	"+D1jn1k/rVKtJJMRv3YzisKocnRUNUY5NHCY7zO3nEZqCJJJu0S8mKirVUIDl/8ZhAnpMzIM7zHXRrXG",
+	"4lQ7nT5KvwJyAcmqJP06PZk+wF+mD6eP0mckPUHSnqRfTn+efj79tG6jbKNxcZTNaKaI+5fU91yaeGFQ",
+	"oHAQJrtOxGgyi8baIKSySxPapzEjEUvGUcBczpOey4LEG3gsKtK1k6Prb6YP0tP0Wfp5ejr9WfolJyz/",
+	"x7P0s/S5ojKn52n69fST6aP0eXpCpg/T0/Tz9Gl6nL5In00/Jenncnn44PzyfJ2eIlPz347TJ+mXsDLP",
+	"pr/oEv5cWKvj6d/Bo4rPhj3xBAa9mD7GOT7D7cFXdvrf0md8rtNH6en0QXFROxe6qPoyzdkzfOggHAdz",
+	"1hOGFPeME459vpqwSSJGXdKnzsE3YEGfp6ew7T7mI4xH4dadL+AufsVwGRZYL98LDuZtQBxjlXJ8uWiS",
+	"UGefuSQJiZfEJGIDFkXU/3YsHT7qOQjXr8XNxyR9XvLQl7G4Ys3mrG6c0GimbBUDcF3vebGXwBnfZ3vj",
+	"AA+tZJ8RL4gTLxlzEU7ckOGS+ywhHmxUJfNJGC16tP2bOr2eTR9xQj9Lv8R1Lpxhxnp8lZ6mf0hfpKeE",
+	"iz441p7z1X0qlnj6cXqMXKTWPz2+9FNP0rnszOuH7mR3SP1BGA3zy2Few5Xgv8mtFQaM/MV779whYf8n",
+	"zEmIF5AfbX+/tlHl1A7okMWEkgM2Icmh57D5lP93rg1wan0uePd0+pDT6yknp6Bt+hnfapzez/n5Aivy",
+	"fPoofTH9BFSP9LPp/y1+Ok2/gunBTvpy+ovpx+Q9P0xuuWT6mO9geM0L/vgn6XH6h/Tp9JPLWI0chWcu",
+	"RBKGuz6N9phlIdQ1cyHgp4gk+zQga23yQ+8NC6GbqwsR+jPk2+nP0hOy1umsrvGfjtMvpo8shGmuXgRh",
+	"si8uIww3GXx2fzf2+clBvYLWaxkgTgP3J9SBw5v5fsxJlJC3vMHAc8Z+MiE0PojJIIwIjRgeFb5PBhFj",
+	"34CjgQv/6WN41pd89aY/549/Cut6DPtj+pBf4btm+nj6CzL9dPpxepJ+kT6fPr6MU8C2SpYjQCrIu+OA",
+	"3qOeT/t+jtdtI3LKtRL0NIgPWXSDJNGE0D3qBYQOEhaRuyyJJrUt+HfMnDBwY9uampvityDfn/DlIOkT",
+	"ECx4DLzAhTjhcohL/uljfhakL+ok/U16mj5BTZefFnAiZ2s+fYx/fp7+IT2p26h+3i1kJaeN7F7EHL6j",
+	"rKZ1/qowrGni8c2jW9ZSebpBaBAm+ywS5veVmIsiXA7mEup7B2y+6f2vReYWRqGpk55aje7mOUmXJ8ls",
+	"svlc55/s9sOwoJCWjUIySpIBHWlAqJN499g8H0WjWnFZQj0/7xsBtwm3YSqtRnOz1tiotZrbjc1uo9Ft",
+	"NL7XWO3CRt4bA0XcQafTdjv9WrvhtmvtzfZard/f3Kz1N9x+s+NsrPfX+Wh/NP5zvKHt9NuDprNRW91Y",
+	"c2vtZsOtUafj1ga0tdrquy066G9WqhVQKnJT2Oi2O9kUOPW0lf4PvqM+ST+DxYYdlf6+TLx9ygXbHzgP",
+	"gJ7Fj/rPy70Nl3Fily572RGV3eCPxrtDLx7SxNkv4xJ9TJe8F44jh3GNKeHHYELCQcYzXM0VH0L6zA+D",
+	"PW7GuN5gwCK+N322R33CgsRLPBbP17D+Z/obWAsr5fkh9MzUCU4MM4Pf8xRG/4EfMlzbegpr+dX0MZn+",
+	"YvqAcE15+ne2E+YiV8Ug8vw1KTH8LQNwx8a4Irpp4cXxGJ05hhjka5XsezGBKcyl/rnk3cWRz2KBz6Sd",
+	"OAjiWeSTY3IyDw4FcVDgiCvxWenE1ptttrnWrrkbtFFrr6+v1frNtdWas97YWF1vOqubtFPKrs84u36N",
+	"Xi30VF02kxqUm09ofn13HMTj0SgsGsbl47rkLXltezJiYJoxDyjuhEE89hMShBHxaT+MaBJGk0XIfwJq",
+	"y1POjtMHnHpgIZ2kX00/Sb/g5u2z9OsS4X25RC1QqYywA4/57q4X3OM/m7Q0LnXJFoEfuACmZEQjOmRc",
+	"bexHjB7EuLudMEgi6iQ3wOUgPk8YuF4yn6C/Afv1RLM9ulzMok9AiQG7lQv8DHqosMual0Fhk1xlRPVc",
+	"NhyFCQucye4Bm+x6we44zqnv9jEoFgZeFCfqPDv0kn0g6AGbkDjxfJ9E4yA+ozbfbmwWAxR4ihH+//8e",
+	"uPYr5QoA78CtbLK1H7IJ1zj+O3i3p5/ADvgyfTH9ND2ZPpo+nH56bnW/3dg85zKVLIBFc82PjNg4zgsV",
+	"+xhcKr4mhzQme949FuBSSUGe6SODMLKdeq2WsRL/LHwveWJLLY+bv18Lh9nnnMDSK/MlN5GfTh9MH3Nl",
+	"ERVGw2FhIXGrdcEkFoQr3RJBwqKA+rsMSG/S17jGNb0hS/a9YI+gfcw1DM9lN0g2XTLwApcLFeIFsDf8",
+	"cG++N+LXYOM/Et7JF9NPOeF0fwTX5MC2hcjOZZj/OTpYOPKATeJyqz9/VXGhcNsk4QELYvDUOPvMOWAu",
+	"MqURlvFD6jKXTFhyQS4BdPMg2YCOj9LT9DnqaFyJnusleJEevwZeggLpLcvDdWqbbyD7HZYkQg0jNLRj",
+	"qQWD1TnX6v8XoNEz0MReTB9CrBD49UH6e3SN8V0uwo+LRuBXz0ch7esttBky16NzNDT7mC55MwwSFiQ1",
+	"pZyFCbf9fc8BIXL9J3EYgL880Xy6TjgcRSyOreGKZuccTvMnZPrfgNRfQYT2pDAXkn6WnqSfc5EBRl6J",
+	"TtfsnJMnS2haJme55AxdUKqp74eHRfLnrysn1n7mL0zoAUNWxfE3yBYfLFS5ZD+MGYobD8da9YxOnptB",
+	"KjyVpodNcUYFwsa45ydjgS42BvZGu3Sc7O+OI3+XDUfJJEe9wnXhQB8n+2HkxbAOJGbRPc9hfLu/fetd",
+	"ycxOGAy8vXFk49VO0bLIe63F0f94+rEIt217zgFL6iT9x5yCrA6xZ8jgx5lMlQIjfUa2xsn+jyKf1LgV",
+	"+BgCdaclYvW8Z56FqvNoPw4iRp394vlXNmqBdeAqGohkpNwFr8IvuQaWnoAWvQj9bY5yslPZT5JR3L1+",
+	"nX9JXaR9XYdDfafC16pgDfE/H4JOc5p+kT5Pn5Gdiljbncqlr6a+TiVrio7vXZcmdHfoxbEX7BWX1DII",
+	"V9QLXHafHAThYQySX3gKqqQ/Tsh+6Luwovy++ev5D+hTnX6C8udk+gAiTS+mnxSPT1uI82JoZ6PHbNKV",
+	"+OVsI8yIhJA8QkUe0jjJ/EtI2QUieLovqEgn8JH+S/pP6W/Sk0um2MyEGD6uVGnOXUQi2cjxMiJmQKxv",
+	"TOAsT1cb6Q9o36oSaxdMndihkSu5UjjzNTUZk1Y8SE/hwwMG+ZbUZaQ/If0wPMAtM0d9/nV6PP0Zt0X+",
+	"Hpxuz4WMfCFzhL6yq9f8Pw+mjzBSzdWRx/C/j9In08dcQamT9N8wPgM63yMIvqDCyBf09xB9eYTXp4+5",
+	"UW57FVrp/ByBu/4gdPZnZemd54zh6UtUtoKOHxY8H9oFQ7JcieesISjn+EDLQq1e8EJxjf759AHsieNX",
+	"sECdxubaBSyQIph9gbjtVXYUFK6LCA1LEi/YI//7/03/GXVv9NY9S5/D/76Afz37319mgo+r+CWL+tLS",
+	"Pf4l/ef0l+mv6kTG4Z6ln9s0nSszv+qKLWJ0OQpucXnKFpGT12pZmBd15UdpOfzyy16DLkn/Kf1KORjs",
+	"xrIyIC6NuBrZyig7Cn3PmUBWpTX7qWQQUhqk2SEVlhrmSVdJHKLOCTdpuf+YuYmJsi9rQaYP0yfTT9PP",
+	"5dAvhXmBKoVcq99OH04/Sb/EB0MCgLhWWL/jl7p+lsWZs47BeNhnUelWsYyy7hmxdjjuFWyef01P+eky",
+	"fWCumgxXnXLFjevV+bWoX/ZSGPQtW4uY3S9dAXXNSvd4IdvioqkNAUSV9KdSVy+PmBmBSkk4jmbKfOO6",
+	"nZQ44hWQ8/9Jj9OvMK3bcgLYJMjx5VHaoKOF2vzshSQkk8jqZ0nbOKGBA5YIZGdx9SiMSJyEo5EX7N0g",
+	"YeBPyPV9Rv1k/zrcKYzBmMThkrYeUOz3UOcFcRCZb/EM3coqZQu90Xafw3ktuIwuFqKF91iE0SCTatnv",
+	"XbIdhmRIg4kMv8WEJiQMHIbp66EgD8SZhEHgMur6XsAuw36W5QW/h4DnH14TO1kjpIXMEcNcqd0DL3BL",
+	"8t7sY7pkS+anUGlYAYdiqJm4oZOEEV8ITmLi0L4XsOQsdYlQRMPtXchsfyQiS78g6RMgXFnVxnN0ZRxP",
+	"P+ZEFiUgT8A8Sz8DZj+xZsWfWyqU0LQsMBKF44SV2U+5i6a3AjLZRjTZn+9z+F9gbHKj8mHR+LDG485L",
+	"hNxXWXgPEs2p47A43nVZ4OW3evG6UIl98ItpcS+Z4Rx5e/sJ134x6Yf5PgbmQnDOkHAMuZmxs8/csb9A",
+	"ut9/cB47liSb/i389QjjQURmTqlEB6MW4EkuX7aQwk+ANx+KO45n+VjOuRQWOpfxIg51x34S7/LNbFuQ",
+	"7Krp0z30fJ/bIOPAZRFpbpBQiFw6wfiyKAJbWgQUAvKK4pCryrXVL9Pj9CkmV23wn9Ed9ltwlD2ASAma",
+	"3qA1WJ0noDJAGFYqDJgiIPLiTkl6ygW7WCgtzAFFHiCJcEH5NJVGM7M8BP7OJ1WfKAdsCTe0Ni+CG7Ql",
+	"nskLzr7nuxELyrjBuC62J/MhbXQQRkRehm3If0DtZaJdkHWAeTaiAYFZXiC7PIE1Op0+TL+cfjL92+84",
+	"ZAaHmAs/k0dcL6Z9n7llPGJcL/KITLFFxQEGe/6C2fD/Hz/yNXqQ3Nqf2oVzjs75ak+4wUg1BiWZnwPF",
+	"JYayRZD4pjYCs/iUX7o8oW5SfuYiDca+b1kb/rO2JOIcHfnUYcRngwV2368N9jyefqqdcumx9ZRTiYNg",
+	"A08/Bef4pREJvnwmbYRQmivsrOOKDJ2XcUrEwQ+yiigcsYA4NIYsgCRiFGveV9J/T3+Z/ubqq+H9z+EZ",
+	"kDLHJSSBNJhHfDHrpLQEyNwpgCXxVXoic2YQTEQEQTD7/KFIVDhOv8DD+mMVwiBQvC1Gk+ZqvbFRbzWa",
+	"m5fGHfa1n8kuXjCgQbmCpF+2a0hhwMiE0YiEmLUe+q7NBTjznMufcVYZplYPa9ibYPKnTyEU9d3RV8YS",
+	"xvrO5AQ0b6LdiDlsBJeK7FAYYwqMcEAo4YaiyJKlB5gKBKpyvFipR94O1igLvhzchk/w96fL2COXtu2K",
+	"lFuA0AXr2LyGhLWEfPX6V073heo9DD+tqpErx8nhF4tRPf0wfPYqSDyrSAyGjSK2F9AgKRNnxnWL9iYu",
+	"k8NwyIJXqrF9JvxvX0m9bPq3l6dVmGSbSWHlD5rFxcVBshBPFDOqODi778XJrCSVMFJpylCpfFnsPpe1",
+	"7RviQeaK0mwzbbUvbc0sCzFz4bgwtol0+L1LtkQ5jUj8IUkYHqCex+CcTw4ZC4Tix5wDpQYeRl7CzrBT",
+	"ilrzaZ2g/g2cL7zLWb0NxFD44fCZqvM9MbbeXBibizhOkYqzCe0N2e6IxrHVBahd1bGEDqFwZJ/eYwgp",
+	"RESp92JuvZxm8cUi3IzRkJ9hsr5GxpcKDVQg2EzKlmYe5q+akr3vh84Bc0GWgKGShCQI++Ei1D2LQWgt",
+	"u7k06lnTBvPUGzHHo76XTGYiR5QOKyJwZMgRZtgkQG919qT/BGgSv55+YogzxQ3TT7hEg6gNSf8dq90g",
+	"5fQJ5vgek1ZT2oQE3gF1BhiphNpP1CHABMU45mdYu8tfJaXgFwTy8h5BdYf4Yb41Anfzc+8hhPq4yXsM",
+	"Soj09vzczrIb52TZUk5cgHftET3LgJy2ISwTccJl4xGlKtEQAuYLhN+WkauaVzqOhZ1SAm3xQmYFPEm/",
+	"FpbMyfQR/DRjUbidY+gclyJXLCQvWx4omthl90delBcnxiVhz/CfrsSE3R+BGFFSf17yqq5hn6RfYKow",
+	"ut+yIshjglmn6QmkKNrzrNbPRxvzey2BQBxgLfU3LnXJHa7Ukr94f7tKKHF86g2JqFSoKmYFpI+oSujY",
+	"9ViAwCzU3wsjL9kfVkEvhqeRiT0cnQdaE6TCM8qErLPGTjvn3vEmPUoJZq1ZMS4hB+0z6gJdCCZaV0VN",
+	"OGD6iVSJhLzBaMQi8scHv5tPFL00X+XdcBrB7pSlc5hHcmULS59+StH5Id5Tr9ev2GjXbFwE7WaUr+CA",
+	"2NsLaDKO2Cy2KwwSucvyZ1n0ecAmxHM5gQ+j0F4BsFqAk3ia+fJydZ9FPisDdd28CFoVSVGg2lG1gkwE",
+	"2gdUXPJ/uCx2Ik84vipQugLFjLLiW1ZvglOrLuaKQi+JxqxaiZ19NqT8UUN6/zYL9pL9SrcJx4cXyL9X",
+	"1XTiJOKLyqdzc5vuFaewReKErwBucAr5JwNyCPWgMYn3w8OgyhWuvxmHyRIzarWNCfE/RzRJWMTf+dc7",
+	"lR83aptbtb+itZ/u1j74sNU62qn8l4pt1jqAwl028ukEDwDzK3p8Kj1yCJkeoBt6WGIm0pmSkOuSjEa+",
+	"p4E5KDCOmA4Z6eWwGno3+CYH6IJDGhM3DBgJwkNOguyTxYT7YegzimeVlhVlITckS+2Hh5iFJbKmIP9C",
+	"JlfNpvEgjIY0QfCB1RZncXrfG46Hle4a8gD+0VS09IKE7THcyP+1dhc/vXbLtXOj56rCdkGlakYhGpNe",
+	"tnd6kKUUEAA/wDIfVHNEqeaVmPjh3sIcs7pmsvCawTGcX2htUPvgw9W1IxunHPHhAscGt1ym8KNmbvtc",
+	"zSq4gqX8ZCX9H9PH6bP06Uz99ir/LlHSubiV4PH3iuwjSAM1YGv/HJEEFlj7MY5cinpbte/T2uCDDzeO",
+	"avqf7WX+bLaO7Lv0zXEUh5Gdxr2A3U96Mp9lRPeYQFG5ARswHCfEE1yGWDl8SF1S62/GDOCbBLkcfFGZ",
+	"1MnJwaZtrgo6qpwtpKJu4Qkr/lOOGxYB7bJzg2vM7ZvJC5oY/SGbFAn8NsRr0B5CORyxEaMJulQoCdgh",
+	"iWjghkMk/iCMCKPOPl6QQkl6BkEwcdGshvGnJZ7E6PCSOvlLL/b6PiPOPo2owwVEFdAmaISFH4A5wziF",
+	"zHXsDJr99UGH1Rp01am1aWe9tuG2WG2NNgeN/uag7TSbch3xsM9WMneYlHJsp5PnWH2tdnbut5q1nZ37",
+	"6+yD79nJfdsbeonloEnIMIwTEot8Xy9hwxjAvso3lw+P0mfqsgEd+wnfWdUZR4/UP8rPniOldb0Ruh42",
+	"P3lDVH+CzgeAIcJRY2Bz5FumQDTK0Dy3Ct4hil45IXJk8mJV5NmaAMkrGWZwwfNmpBRkQGaVbqsgRhbd",
+	"9AZwHUAIw9Qr1cqt+E0vCeVOvz0afz8Kh/Lha2tso9FZqw0afbfWZs5qbaMzWK+1NgaDTr/VcvvtQQVu",
+	"2g6X80O954fifKw4LdrfaLvtWn9A/Vp7c61To226WWtvOBurjTXaoBttcQdXH5rtTmu9zfmX76/kzXCI",
+	"zrUKJqOPk91wsKsSR3MrlkHzabiSZq4pWQFP04nV/Xn1BhmNuWHr0oSRQRQOSRJC2qQRUHuLJgycbK3V",
+	"WrNRazUrxYVrbjitTbq+XlvtOINau7PaqvXXG7TmtjdXGWVrbt9ZtyycAS74Vui8G91zxRP7jbW1tY31",
+	"Rs3p9Ndrbba6UaObnc1aY9Bc7zsdLk3EamlL3HSpO1hrO7XBapvW2nzGmxt0rbbK1vvrfdYetADvR1/i",
+	"Zov2Nzc3W7XNjfVOrT3or9XoptOobXQa7eZ6w2m2Ibj/zjh5Z/CeWgjOX7Ahs23+XyI2qHQr/8f1rFPR",
+	"dbwaX9f0KKE84nYuPzVBNgtVXKQRe0lRDxS59KMwiFleY9tSFehLSAZ7MyXbt8m7rltuWZwymqlXJMbs",
+	"Dk2cGpp5mNfLbW8Vw68bY+Hlb1BXrsxyBCu2QZhJrNzwOVDRMx9VeuNMXOEFH2ncVg6Ku+DTsntmYsQu",
+	"8TR121ws1AUfWrjVhgU681nm6JlFLjOfU3JbaeXCzIdZbinJt1/gMdoNpYna8x9j3lKazTv/QeYt+YzT",
+	"+ffDyLnJmPOfY7+1LG1v/vOMO2bmfM1/VvE2a27Tog8SW9iewTP/IeYtsxNV5j/Ncl8hhWL+U3BoSUrA",
+	"ArdrN5REv+c/RL9hXhB49tNK7yyPzy36wEwSXczpruBgLYDJVURVjrgKGw5kqsvFnvihO9kOw9uyac6y",
+	"Z77RcWf+mZ8NvyDylbfxuVAyvQmNsO6ygYQBPqMyqbXtWliblPdYu00tqWad6yx/SQyfFBuWXcJa/siU",
+	"TkusZ1kPntkqlu2mEljfmQ8q3FAo1555uzb0gtZTwikKHBQRJgnCwzq5C9443UHXFdYcLK5L+gzKMGST",
+	"OS8x2uC0Go3cwucCIrPWXR9qiVcsyTL7zDn4NnGMBRdv5jPy418TplPywobaV7Ww5OvBTsoBdCbnhK0Z",
+	"1aIm8sU6JmZ0uLpQif196vnjaNldV8SWn0ml3PALoFEJYP3FkiaM+p7ropq/BHFy2H6zN7821pZBNfNm",
+	"c7Qt32iB2zV3QiH7ZoHb5ejZCSgLPKh43wVtJXg8gVA5qJhKsOWRFSV+4oUy0S3B+jflRjmjdptr+r2w",
+	"hqvfN6vr9FIPVKZweVPkpZ4nbivvqDnzabZ7rP0vlpJRZdDkc8/y3C1zcLYXf5x+42yg57nPtN03AwB5",
+	"0ecZrGEH0JwvDM1b7CCO85+ijZ+NVjj/UZb75gDnLfxM40YrAtz8R2XDS/HPFniIccsFCF4RNZans0BM",
+	"4Ue0ivdKqPhI/mJTNC9UFv+QTW4FP4qXVnZKe0vNFij22y7oVLM2rPLiYn6c1r/qNVHRf8gmd9kZnD3l",
+	"jaOWWgdx2wWtQ5HensgS1coMxDJdKDPfHo3PZOKY3XRmUk4bejHUMgG+tNrOC6XM28z16PZkxH5kxumW",
+	"UeFL2+rMlqX22y7YH8vt7pFPvQBayF8w6ZL90L0TJltZJ5ulyGZrhTOHZIVbLs6EntFfJ0c2lfo9i144",
+	"6Nzy7+3wHnuVqROF/gHz9YOXmXUhMS5nw91fLNuH99j5AxDK2brUqmR35eypVx3PeJ0zPL7Lm/gub+K7",
+	"vInv8ia+y5t4+XkThaSJXGQ5a9owDO8xl9BgQoZhxC78xP4uaPgNj1Tr2QgiYI0sIyv6nH0a7LFYtad6",
+	"PSPYd8Lk+1I2LhsmOosSbkXWnq245MZfTpBytsJ+Q0iJIsj3hQqGO2FyV7YkWGIxjFYGM2mZjbwgKqr+",
+	"CAoiT6H+vz5h9XcCpiLrZyCtDWFmKytFGEBpKuF3eQFFsK8kRClxz0SQNBBigrHvV7k0N8pHGtuAEQMY",
+	"LR2EieFD3oQomDmw2eyuFgbeFKgzfFSz1ty0PM6je0EYe3FWCV/5q0aj3siqtKAj2n9Pn6Vf2Hqdwc+n",
+	"04fpVwhWyRdob6lCl33A1rytAG0WLEzxsZqFz3tvqRvlZ/3G0vfrmKS/rmCj7u1Qroro/9OttNcbzUaz",
+	"s97Y5PPW0IAy2mXPB20oock4rnT5Xn4jBwhzW6/nGUd7wAYD6sfLFMu8i3IrY+g5pTIXKqDelfXPtzLr",
+	"dYnd9IqzDLeIqt+2qocXSiouyL/LJbx0De31OGHE32fbFd/25N0L3Vbb4QELzubu/C4/6fLzky50rb+z",
+	"kb8RNvIdDcIGdWUyDnwW5+FxAHM1HA65LZzEzB/AHX7IbeqoYGffsGSEi6d7iWqx1isr8+yh3d3785vb",
+	"RI8yxH9mAGD86R8f/K4HGESxqCB+5aeJWq98xTIkmxdhGN6XqE7R2GcxibGxD1UAuCvp/0pP0s+1Rl2i",
+	"S9Jp+gQwwZ6X9MnIocEDAskoCkcsSgS8ghYnNed0J0Q/GzeuZd9UBaUhJyamDb8NQ+izgOix8dhxGMqS",
+	"HPhRtXK/FkYuX4/mUbUCCL5x8fU377Foojx9yT7LvH1ewJmPwEMApCJhw3jezrg79hlS/wggKW7hTYBJ",
+	"IWZIo4hO9Pm1JCAFnjY/VsRS0/5A3Rz2f8IccI5oy22YrDNK4VeswIwnVzGHI18Sbi7gnhWf5laCoDR8",
+	"/BwQGBMsJLc8OTPvwxL/gQSEh8QTbGPJlyyMvD0vQAPmrLNoHWW2nO0r8RoJAzKiIxYBLVUD1nIcnjwu",
+	"Wun720d5o5H6/juDSvfHsxnuveyeow+s4jjD/kRGAJiZG2LNNV8EQLT4EwLJcXV9bp0jOXEbZfgVaHvy",
+	"LP26jBRdQk1clIInBMBugvGQ8/+bCoZEs4M/mEG81fwO2sPFN9lKPECts0HwOVvsXbrHbHh1gCCl0KRk",
+	"orV+ihS3khIkMyHAYkShCtgh15Yh4o3ZcAvLImH/a1+xhFDiuzJg95MSGC2EvlJAWnwk0OIG6QVj3+91",
+	"dR9owHJbAaCx+DhUcBBkZsbWzK0ufr2Y35yF08AoqOsCEhP139XWA7wqVetJKfBCVgy8zGJb25nIw9BB",
+	"xbYpfmE5JREhpnhsI4A3xhBW0n/AJoa5I5fcFRRCdYZrOFWtoWfPAF7p1ckWoNXUEm/IBBRRQMLBIGYJ",
+	"WellGDXbjU3pO1ztNhq9q1VCiR861Nfut97Qq8Ikyl3lV2Ly0zBgV0WNMoDn6E8CJqIJcemkqtDZKIE3",
+	"hgP8GXF2vMDxxy5zr9aJhJpaXVvjI2JCufZkE8Wz+Q9qrDKMJQ19qplnlh9IAMUcmFMW90GX90r6WwXu",
+	"JLCNDbj5q7jjEdwVUMRgu5P3xaezwYA5SR6ZyDj0imBYayYWVslHK2ysS0KkA+Bf/nE/ZVG4qMbwqmDj",
+	"CvBKc2iw2AHYE6daj3N7z5F/QEzAPBtXSjrmfnq1SnrZiYgP8rW/i/EFsgIYtQ9hJk9Bjz8WSl+dbAUT",
+	"gom7EHawWUr5HM/eDQVoerg/UYBmQyqDY/wIJ1zym+B1GbCYtsZrnU5RJTvK4VfZaA9MJ04ehXiuCUjJ",
+	"jSZs+LIi8gYZjmPg2gD6WcJrEX9acXLxaFtMtEh4NU2sWM+hrFuGFxOMA1SJ4yUhWYGm7M/Sz4HhnpPp",
+	"QzifPtbaukFLkV+BZKlXSiel0GJzGGAL6eCZRqnFSTVx8D/T36T/UZUt5B7zU9PcIdDW+RsnHzTcs4XI",
+	"pFMHPWBSD7cR61tEqBza2zx2f4OrW9lJD7iJeUbPtWmeBcoHW7eniZMeenq4mtUjNEIPEhcIi+2PDJ5w",
+	"nlSCmSchpmNrAmlejxqQUdQVQgk06IB5IKN7CHXYIwEX+6ao4kwFagMKtsuTWxJu0fb90kK2UKBUBSQr",
+	"6T8tSJf3vSAm4T1JCVjOvO6z1tZ1n81GY725udnqtNfbjc3N5rKakIkkqfFupVKMFzo4TpaAyaPon8FJ",
+	"8JXsrQmc/AX0tv8aAuOy5Qm3B6qECuW1WW00GgZCLDeiBGmH5M6PbhdXz7J8+kb/652d+43GB9fsuK26",
+	"dfVWDvbXVIbMU0IXhXMNMdAA7E5JzSFsc0LOsblm2VjkHUU4khyGWjKGx3wXNJmB5/tcJ+hPSI9/ASg5",
+	"jMhuFMKiLVprQqkxvG+LOW3ezN9pd92YiSN5JfFfbb48YYDaFchfWPUAwwWWqZNn+KzblpsX+bK8yjrr",
+	"y0rV2VlftlrqwDqDKn8uT1Uzv9uES6rAS/almLPH3hMpJbavxHSToqv3hiXy0SMxN50P+RGCuufhvufs",
+	"61+uMlbehLL0BP+tijw+sBweEgHrbA6ZSW7eAGSgcH+EljD9GLJ1jlHjRLH7icXRcpfRuNxdzq/xM+sw",
+	"jNw4/+jlxLTV5MCDvYeTeDN08QBfu0iZXq1kT5/1mVdi4oQuEyfVU2k1wLdyypE1zEaVBZ78nipJQh/8",
+	"OuITerN9EJub2snbmH/yHlmYXPKO/QzZNptrCL6oSr3jHgvcMLoSk3ifwv7+rWiB/JSfyNNH0AP+C+SZ",
+	"J7Il1cn0gYh6HV+1yf4yuv5ge/tdsdlmk6Vl4JS3NGespETOHasa0HxY4q1MQOcyLLHfpqfpKaToyWAP",
+	"UOXuOI49Glg5blbLgtxpYXa0sVHDDZ0x363MNfkMTnRtYsVwidmzpV0wW7gNUmT8WUEBmGVGxtz0Pyjl",
+	"Op+Wx9YcbcQiYbSoRPC8vz+pKpGTOdG50h5Tz11INMygRFW82C4O4OUUHZaOD5yzR+8x4iX2mczg6WZ7",
+	"vb2xutZeX2rL59gq8YZlbnAPdUUl+I3pKId0zgTuLHUg4/0aveQfdhaxKIF522CGHqfobmt7DQFOz8JF",
+	"uf6Ri2lnGWSYHhAqqGe3kjjPwhmx2kcyD9kWCUQPPkjVR3n/RaY/iU9Gx/6VmAw9N/D29pNzLyVMDo39",
+	"91jgsqjcVndDJwkjcrgfKmfMDdOtIg7pcXAQhIfBeSLLHZX0XBY9Jysqu8ELCIOUBI0Rrp43rl32bmGx",
+	"zwrQhIcB8T0MOhoBvKI8/t5Madw8UlnZZ/Avniu/oCVztpf02CnHq3eu9W+uilL08tfnILpW0n9J/zn9",
+	"Zfqrq7MLw886ozWYUL9cN1SJ/1Vy6823as2GiEk8JTCzXy2X2tBs4Pvu0OG896kj0Hrglb+h+YqzN7IT",
+	"dqZNsYK9vKcP4fWm8aqrPrO/dt1IFSlfxWxMpuU/l9qXtdmqSN1a+LM3jJmUr68xk4AO2XLLu1lIAHBl",
+	"T2QtmQPOJdsJoO0+tUoFChY+JNsiGfOaIkyXKgamgVVReEsvpslrCLYNl+20RUwPzuX8ynI780hWpBQe",
+	"d6Z92CpRueEddqJYdJJ5mTFkJXP/TX9eaIaHOY16UUuOflAgtT1Xx0R/5IVoJSxwy9/FAjfGnEcWuNgl",
+	"LCY+jTGNoE7eyXUiwgZh/M0SJQdUlK7ZGhEShnqqZhkSdKSmJfRQPN/CAHIvJrkMi3N/9+pctee8SYOi",
+	"a7k9XUad33225wXxuT+nVZJihpPAJa7qvDWT3ZdLJ5O8vFwumbqrKpPIzpQ+prly/3Mkj6kPXtCbqggt",
+	"PakqfWIRP6pe/Kf+cVP12l7cu6qmDWGrixWiypP208y/WdSZdWXZ5NK58u9CpOzlSht/qeTkC7QfWi9b",
+	"1JVl0/oqj1YXerYtpFCAl/DwczJy7kIfbTgQdrB064oe0Py4a92/fykO2Y7hqG7Pd8i6LKGeHy/uggG6",
+	"vCXuskfGDumEhOOkqmFHyIIafszHELoniKuGIcpDL2b1vH3wna94SV+x2Yh9sW7UpT2mz2OYRyJTZjGO",
+	"ustHFznpfX7MYFmLyOqrkzciGjj7mKDgxQsm+OfWxYyPnk5/lj5LP0ufC7tRnml/id3bMYyJsuCDmbJ7",
+	"KUe9SuMHShnrViqL3tJ26pJZ4FjxlWRbUx2N45j6dXIrgb0UKzSXcCBSB2RrvQvy396878WJF+zNdt++",
+	"D5mMpbVumABVitKEqpe9kgFlcJzQwI0l5x9Ss1KkaQ3e2Wa+3EpsBcWZJCY0yxm0DqHWUFtW+iVqJPZe",
+	"7y9NP1nBRMOrWdWkF1+mfqIUk0sl9/mVlh8Ail65um8ovlwVL3JcXGIxbPmH3A7ohQc9XU6GBxZNPvcZ",
+	"4pG2Cd+25+rMjj7l4GfOFH0CNEcvDO6UeFyL2YDeEAzbCD2BQxaQFfUUMXQ5z2PHRBF9uVGwNezgYHdW",
+	"qVTA5Zy64MJ+bUNra0cmuNAsv9lh5CUJC879zvUjDaco/8IfBYnn64Y1YBWQldWGqPoZJCwCTxp/xOUR",
+	"ZuP1jDlCzGvg073Yzk5w6Wyh/HKTaPO7QOerDXS2X3Ggs/O6BToh9Pqq44KzK6d1fWDBHFK+zBITrPjY",
+	"rFJoDipCY6GomrC18md+Fm7LToVMXEvZo+aZnZdzA3Rnj7DdHo3tIcitwKoAv2yQg5JIW3KWkGhZOKI0",
+	"0nZ7NH7Xp87i1BFgpLGKBn1zSYUZZX8VBiUOjltbd7bgwTL6xi2SqkDsj0nv5ph/+vW3w9gJD3tLCoAZ",
+	"66TNy7Zkb8MOsSlbIXFoQIYs4CoDTSRWMSIriWBiT8jaHulPVAKvsx9Cz0sYELE9L06iSY+sTB+kJ+nv",
+	"IRbwCOpvHk0fQ+Yrv9n0CLg0oaKpNNeg1LP4+eUFe7uo5hhvzcIIMBZTDHtEg2YyR4M/B0KXh/sh1xKg",
+	"rQ/eLHxthh0lJge+IPwk+Kc5Iy6DfDFMPMQaR8EmCWfLUefaWzFLPQkzlGgTSwCyMB7A0XI6fZgr6S/E",
+	"ZOrkfc0LLuq9wkgEzarcSOWab5yZ9Dl0gVw9+6XUsN/gSykqpfhc8KExgjMJiOOm7nq47Hp2vdT2lZbW",
+	"LqqW6QV0+epQk7x5eGkvvpD60FklB5dcL7pkheX5KitVRaW5o16rCkqLx+wbVjP5bSqTLBzRFogdm361",
+	"XNxdO2/rZNsbshhqlXMheK6n5MykXEQ0V7ywYGmifpctsMQC2CGH+5NCMn6WvyGuBGEysy4P7LNST9q2",
+	"QAGEY9SoET30EE59mRTC6stO/OrovYAWXwArrtucKkqTOv1cTKa1SAYaeMgU3p5AAvGSb0BihldywN+y",
+	"nOzZUY4VX+ogvzrbWN5Az8oSpbDS3LKv3CJuGDN/OiwiKeQ+VuHqi6NxBjTC7I9d11pHLRGJlnfYhEY4",
+	"RG0+/6VJWC84wV9yrktVi9osvUNFipg9fiByxOCbvVgAV9bzpul45C4hlarCjggjrfjVp/FFuPhLExz5",
+	"J87IdDS+Ic+pan/qLiC+lTQe0+Vk1Ty3Pig/dBcLes3CvNQOWhUJK+zMwyhMEFtWBsTkmRy4ItYgD+fS",
+	"yOZFVm9het/ciJVxFiM4E86l/DB+rYu7Oq8gArU2KwLFxThkabt0ouc/YiBKxVYvnhIQF9OLCRZlIHmL",
+	"/UhSj6wXPOivK/Yr1KdqcCQ9DAhKLaY/ySswS85u88joJLLwyQ9e6AUPfj3wY574os3Ixb/XgIGVUoIG",
+	"k9nS4XUosXpdAXKbrTOoEfk887MqEe3XHZ23dSHxqo0S/aSA6Sv1ldkBKhWYymMEyw0vN6DBdbrknR+Q",
+	"uqsp0YWKL3BKVwGsou8FLEGf+shjDmY//83YG6HDQIcxfOlBqwPPbjnK807nDOVoj0IgoPqGueyxVLxn",
+	"dQk5UV4dCSnGwo+SjV8Ss9vOkkAzFePJTcbKKFabTiSe9X2mglMSvB/PDpXae4cdwpCYDOkEXJauy9wb",
+	"hOKNAcRQRJdB+OAho4EX7OmLZ/YRyTcxqeZ6opS3GREtmZMw3PVpJNJ3rf3iC82b8/1p9F7KlrttTZPz",
+	"v8oc3Eppo2f9Qq5laaFRbXm/2NImuZaOrJZOr9bWyno/4dJmzvauqpYOy9Z+ybYWwdZ+yNaWuzM7F8/q",
+	"Iitaszt+GGd/ib6P2ACFjpP93XHk78Jhm/9xHESMOvuCmvwS9lo3FkT72aUJ1VgbXjcKfc+Z7OK5kb2G",
+	"X4rZ/dwP44hvJPPH4i+cr4wZaO/xveBgFxtcVIwewWAXj3x2fxdXWw7R+53zh6LBbbsiX5f/nb8SbvBc",
+	"NhyFCQucye4Bm+xGbBxbL3jB7jhm5paQq8I/Tv1h6bdv7+peLWkdX2zuycVEsh+68FPWAcMLEhYF1N9l",
+	"UEdQtTfsKXbNsTTjMfriVLVemLYwcNbIw374hYGQxFDhp7dRKZ7QINXs8h0uFepKNHOS9sOxMuaNuClc",
+	"sRVINpcqkGxDbY7MNFhMdRWZCVZPX5aa4CWFIpOly5L0CiRFBdEzyEtEx5iLQEeyA4v9IDzkrxFFD0l4",
+	"SCNX9CzTVjvLQxDCXG1izmPsHvXHsHXnaUEXUvojjAapNdRngh2pEhqJzq1KbpBnFWuUaS03gySaWB1w",
+	"Y59VQddALaUqokYMUTUx8m8tFYVTp8xSQGC+nKMOsiDEzxHb4xaMwM7luxQCUXQ4t0tQQ/bHm7tTVZOg",
+	"K5wN3Mmy+xUbHgSTehaCFhw2CPVQbZUkYXiuzQ0puVE4HpUE1PklNXtV2oMKJVw0NcqCvpiVX+WcuPws",
+	"M128EePTU9d1m4qfkyjCK9XKYeQlQnzz08NyuMxK4CkUHb4EwbYxS7BxMouLsLqlsu3QrK7qR9RhGjyt",
+	"CAqdtQJzLZvjm69jAWYbBFMSTWTLO4spxE0ZeUJyrhTNv4hPE6gQDsd7+yQIYUdKY4cGE6jKWyDidfnC",
+	"t1paIHR5dcqrr7S0s1Ny4KBM0pw1Om8qn052GmWsofZ0dkTJI6PsjLrtxSXZBWhKw3KtpL9VnjHM9XoG",
+	"6ScZ/P7V5dA3xj6TFW/Mi87QRg6P1mVAN6xIFzaq8BPGmp3DtS/QZRXazIqWZ3RcHk3Op56MqOPNzDOE",
+	"KG6cJTpx4QpY8aBbO+yii1PW5yVBYENBFrgGFk8iozzhgPRclUDZw/TIl5AdUc3pBC+nRMZQrtQEbnGV",
+	"BBBMZLIB3BQTrkSEJJ87dgPbZ0FWbwzo6nsLJKC1Wqur663G6tpGp72+vtYwUHKb8yAZfDZIZnAdrmjM",
+	"IGbLx4KbP2b3WER9kfIqSDAY+z7LxdUvgA8vMZNkcWtLCqgrsdJNRNdVi2pyPuuquXq52SSi60+9AKOg",
+	"qZu2DPqhlmMZkwM2AlQs/ajjmjpXPMGHBr040b0FTgnwl4HOi14yEIHoG8POsIZHbOYZuWnOdrsUN0nW",
+	"zQEw2+wVmofGeCHKzrbhjJZRVyVK0e4rmkJc0veZlmVXHnNcHPoGXwlJQRecE2S+trcl3UmYWWF8zA1C",
+	"sdA7DhWaWo/dH/nUC3p10ntDYiygQcglTJ30BNhTlqnRZ3vjoE56PwroONkPI++nCphBoDOLZltQgMG3",
+	"gJfgcG1uqpoCfFQ20AbJ51uag8yCQKXPomJ22v5gdj3zjPIyM5eokA6k9Ach0PPWY367aIqkUDCl6CvT",
+	"fhYBYMPjALHyDCQs+EQxyotEb06uQD5BfM/0KeQXnpg52unT9Mvpp7Ni4aYS1fdD54C5bywT6/bD5C4C",
+	"k1gFp7ZN9T0K34jVuPybc1sWsdiEGyAOh0w2xpy5d9t69uv8VoLnDVO6szv2LRoJP3ec+3zJLH3Z/woa",
+	"l8dmcst5SMRF2gxjRSmzCxknYD0sbpd0zgcGqLgQ2w5KhfxcoIBrYkpbepN9WzFXoOPd8W81BT74NIMQ",
+	"pcYg9P3wMO5iEhKokF4kUDwFHgFoWCzyQnFUiQQxfCb2OPUCsokYBtZtqEEiLnLGLUyR9by0dnNdoNxc",
+	"F6h82kQmraomxGKe0mUSWcqtEl/yDPQhU2yeK8RwXpCzC3MiLey6n3nQGelSeaoOmes51Nfzn1bKgKGn",
+	"P39lQMQXUx49G4iYK3zMGUdeMnmPr436vm1wcvPDmNGIRd+XW+4v3t8u9IB7l8YJVuOBa5xQH1z9UhEE",
+	"hg0jl7wBj7pBekN6wBXooEdGkRckCO23E+wEXC6++c5b4jkrb77zVm36KD1Nn/NzKp+53CWU/MX726KF",
+	"qRfHvSrp0TE31bnuyf/j0YT/Jx73e4jAgWFx2b5X7KYhn3+U9akMXHa/StJ/Sf8p/Q1Ug+8EonR3V6vc",
+	"FU80SvNQSdUGXa2S2NsLROUOuem+9d5Wldx8r9VZq5K7/D/coHsX/rHyA/w7q9NTmEuyz0qMOvbV+k6w",
+	"1iAxc0IuFMIB8RkDkLYAPx3BzoL+oFcnQrxgtna7sVoVWTHtRrO+AxEJWPhKVyx15i/eT5JR5YjziBcM",
+	"bIWkfKHhQIgJVbtKL/nqTwjzmZNEYeA5emr6jEqwmV3tMJiWIdNZoIJhhNGHnnPWu2GUACKwQ32fOCxI",
+	"IhZXyYEXxgd4i+N7gefEV0g8ieHAixl/0AIJ9fDCs7oQCVLR2WfOQbwToDKqeacxnDgEr5P5xZLgCwOK",
+	"5AHQjIO1Spxw5ImXqG+GIdWdIFHv55+JqyBrpYCzjbskgIKOI8UX4dq1O3TI4vq1a+SHTNQPvEtjh/pv",
+	"0hgsfBHlECtCh0y7Eo/CIGbxDTKiER2yhL87HHCC7OP4vxmzyBM1g+reOuHnNP6IM4aQEvFDrv87fARO",
+	"7V31VD6/dwKmoFch1QVCl9ihPDn0HGZEOIMQIHSqosftOOYmcag9QoGVQ5XTXhBGzBXvhZoK/sqbsPTQ",
+	"5N2Ls7kq8ooe9cUKSAHik8NuaDWam7XGBjSm3+i2O1kne/FiCGJob7YDzoLJreBpq6QHt/WqXNYgs/IF",
+	"0EE2e5xlla2PQSHwnvoMfZEQIeDP40uyE/R0kMtenci/oTx5RuSwTv7PcZgABIPEwRR58JNwTCI2CqOE",
+	"UDKKwr7PhijrfM9hQQynLZ66la0RdfZZrVVvQG6sL+Re3L1+/fDwsE7hcj2M9q6Le+Prt2+9efPOezfh",
+	"HoDYSKDVN2zkSrVyj0UxCshmvYFDwhEL6MirdCur9UZ9tQJhwn04a432g5DVyuZjWMeqsSc/KK/E4lzD",
+	"imcK1dOKO4SqzZlJKu+wqbUyqjDgmzsMbwhDBDDT0bhH5HTOMB8BtH4yjnvkIyDzDU3Vx6xMfu6xmHy0",
+	"E3xUq9Xg/+A+hd/Nb71VrJ3VC5905HBRblsn4jESEpw/JkMx4AzKApe5cpzwNpGPyE2fC4CPkN/f4ic+",
+	"Hz4aseDPrl0jW2CaIOp/TYAxCC+BSFQw9gSftR/GUDF1oBjTtipSEHZJ788Mc+JP//jgdzvjRqO1hqT8",
+	"UzHV+k7ABQ43H7q5YlxyJwyYXld8g4QRhiZgPsEe/y814sPYfLmZaQgZdMLVqp7GgRvU830yDlwWgV1B",
+	"ttHJQege9bi82gliOoDwFN+8nFhddEG7niuoqck9CHeUorAK0aPgPNghLER8kIk5wX69rLSuh/Tnu3qf",
+	"3sMuD3jVfc8LHNbrLlAqGPORdbKNqDHIOUzQxkti5g/gU4OQ4KPVqbCH0pnPESmC+ia37Xqydk7a8ngw",
+	"Kqi3gedjdf4YQPtQIIqmuuQm5YJaU5accMhiCAFWCfXjUIhMEUWiavuiJOP2CGyYW26lW+Gnz5YuSLiE",
+	"kecZmGOmPHmHK5lF1vViXd1RCBzlLiOPP4yfuxNpY3QLBjQafZAO+Hp2az+qLkgeFsv+B1wNidiIKTRe",
+	"QWvYlyKqVkafrK5UEWYh75Ol+lZ3Ra0CAaVfKueVWugb8+eEdR/JehzQU8IIc1DqBNCXaSCUlCqnF8ZL",
+	"Kel9D05yUZtIen/SegPbs/T+qldGI31721lohu/HkoJTw3+0sn9sy3909X90PoC/VnZ26vhzs7p5dPXP",
+	"Vv7qox9/r/ZB4ZarJdxkW8ZsP16/7Q29pLLAwDdBrICnROm/nAqtRkP04U5kLW1mc17/iejGxe5TfmBi",
+	"diGka3c/rMTj4ZBGk0q3cgfDfPeoP2YaE/74A+m15IKKW38j4VXKblXasXGSS+mHsp1C8n7h6UV4Dtk+",
+	"rAIIUZ+lpyBjvjRbUXbXZHfMilJsG9vNjW6joRTbio6pUTFLtc3b1rudVrfZFrfl0CowLaHC1ptttrnW",
+	"rrkbtFFrr6+v1frNtdWas97YWF1vOqubtFNwB3YrbG2NbTQ6a7VBo+/W2sxZrW10Buu11sZg0Om3Wm6/",
+	"PciqtrqV9nqj2Wh21huba5V8nR/6mSqbrWxjpP+OnXnBjPy0kkGzSKe9zPao6Pr/pkEmmXlRcQedTtvt",
+	"9GvthtuutTfba7V+f3Oz1t9w+82Os7HeX29kdewS+0sE8cUz2k6/PWg6G7XVjTW31m423Bp1Om5tQFur",
+	"rb7booP+pjb938DyPkufw/9CrhG3/n+lQ8J1KwbuXKUIAiFmokfX5Sc1nPVGo9Gowf+0+f9syD/F/2vK",
+	"QqVuVrclp/drMNI/JhqZT9In00fFaiZYlixKWyk1t7IYXVdrZGPCH8zi6dx2PNKl4YLHBcT84NZZUT/D",
+	"Z4KxfBe0hw8r/7UmgOFqiOBke68Yft0YCy9to7Sy3aSk2nVlft8SNVBw4+r8G8FTeReVT7ypM/+mt6Hi",
+	"4k6YbIl6i6NqpbPINL9PPX8cMRy/wOzuMurqkWNYPyVHt8taDkDzdb5Vpo/BgwSeJh0k7yT9wuY4OwYP",
+	"tgCTuso3FSAh/7hiWJkfcKEe2nIDofAjVtV2IuDgxRj5LVh8A+r5sarGQysRPFnkI+EGKBiDzbrw7n5E",
+	"ekblXa8qfxBVcNkPovYu+6FQfIfvIa26soM+Ij2zHI/fba/H41fMgjz+i1GRJ56/Wl/AHfiRbv/Y3mUp",
+	"3yv+LOv3zCt6AZ95Jd/uAubbrgtMHN0RmQGcSvnJp2wW/IHX3F7xpy4VSv7UFa32SP2mFf2p34yqP/Xr",
+	"AGJ/MP+ORm8wvuLEmLS9NBCeVKwNFM9cqytPv3yk9GuCG1klWCiqaMWEapJGyZ/6VS8nVD8a9YTqV6Og",
+	"UP1qrSgUE1+vgx+OOol3z+xoNmKRHsz6aFafE3zWRv0M7uOPSE+rXoT9lJUvigdv1smQgmsBiMqfPYhE",
+	"zpktzgJvhjgLf3qh/hFeUlIAKa/lKyBzv+slkGrOlhpIdU0VQWa/6FWQ6lfLT0YdZP5lWiGkIFazUcfo",
+	"WOQlDBNsuGId0SCmJgtCxSR/oKVkEsJe9ppJ2yU1N3vVZE+6y7CTEnTivHYN7DvI6npH18S6JInGsBCy",
+	"nMdI2SWiso8LbzQOem8hBjZexl9ownrg3ghCvrupW98JsJmP7V3CiwIOccjzOqQTEvFv0oqKDi3wjzKB",
+	"F28O9LdtBSQcIdatqHaSRoxIRHDCMT+TaUyQ2YVz6M+himhdxgvm70xuFsUHDAKGOu5EDFG/qt1/i5Tj",
+	"t5KYJYnotKSVfK0gjLD08InJvRM4TK4ct8x7t7Ka19oP2aSXdwS6kPIB7qf98BBihOEgUX0mcOKDMOoq",
+	"cGI/FMJTuEkpxNIyJ5lyhB2wyU5guMb4eYsftsdENjzqFbJoDr1s+pzvspFPJ8wVjFAHF/ABm8jVQY+s",
+	"F2fiHV7oxZa4bBXDusCfQ8aFAH4babXJfjiOYuXRQCaD0hqkg/RzwgTbrRbp2auMezeEAy/7NqmbRGO+",
+	"qviAxuZO0LOXI/fIChUuaiei8b7IyBt6wThhEgv0qh7hDVxQycaRiIJB2ImNkq6xFDKlLYk85uJ66X5Z",
+	"QFMGl6f61jASBaeKX2SZkej9VSXsPtcCRCDAPFyG1GUS95TvVnzBTrClnqZ8CSrq1Wo00Dkd8r/ccUT7",
+	"/sTm+URJt2UUyeVcn3OcLBqP/ZBNhLMFFuqN0J2Uq/hyiMfi62/gh1SOzu2oEWLB9LdsGdJCd6uI3w1I",
+	"uBzM2sJekIv2G8w3jRXumhrTXN2GV+pvtbSZqUhjvmb5H/n/sgkv6MuBsZ2N1Y12rh3Dwm4drQnJop6R",
+	"rG9Ipbmx2mpsDpxas7W+XmtvbK7VKF0f1NZb7sBxNwaN1X5Ta8/erWw1mvWm1qa9W9kq9y0pP1uJM6PY",
+	"0b7CF8i3Ndvix2LR9WSMznFwrv1WDvt8Nkvj23x7169CU65KpTpnC7RWa80GbIFmt93qNta/1+iYW0CM",
+	"aGnM2DG2QMPZpA3WYrX2oMFqbWd1s7ZBVzdqHdpxV+nmoDlomltAPLGZf2LeZ6n2g5pkYQo6GmDua1YL",
+	"A29qX9SsNTctjzv79hKNlhqKLM0Np7VJ19drqx1nUGt3Vlu1/nqD1tz25iqjbM3tO+v6RusUNlrTpe5g",
+	"re3UBqttWmvzeW9u0LXaKlvvr/dZe9Bqr+Y2WrNF+5ubm63a5sZ6p9Ye9NdqdNNp1DY6jXZzveE0263c",
+	"Rlt3VwdNp9OqrVG+eqzRr23Szmqt0V/rN92G06HNpn0jrWcOfy05OoP5As/kkW3M2Vx3d5nYWgXn3Rsi",
+	"PmzgIc/valeVadaFNm+av8+mds3z+1nvOaq+DN/hG9SVjSsW9Rp+P4z6nuuyAO9oz7/jTph8H/BazuNj",
+	"bDc259/4Qza5FfwoBidju7nAx3A9ZTsMbwPqFNy00PRcj25PRuxHGrYUv7nVWmiKd5n0uC7kOL0l4Gyw",
+	"dHpR92m56/QNSFEI8umGmnvut+lp+nn6FFPtTO/ps6WSDsvdqEdVM3/nuiOBc+zu1W2VRgeZU2BVhAPS",
+	"e/ed97aJ8aSekWJ37RqkWl27hhnhIgUMfLJVwiCRIEYAdJHLUIUMDTDSlKUck5hOoE/GvrD4REi2SoJw",
+	"JyjzBzGP3wwGQk+gE4Fhz40whTaC89qnsbATurqlJ6DVk+w3BHNUtWuG2l8n72uZdRjpIZ5tMHbo2QmE",
+	"caVy5XvKLyKsUP6bTCqrk/fCIQPKMz9mWb6Mqorss+SQiUIGdGZLy1V8ShdzdGmGtxqGB9L93UNImR75",
+	"qJgHJdyfInspV6CG+A1XYm4idRXsMgTK3RAtLW4FOCwKDBweAbcbxkwAragPcUPjJpn1km87I7KmlGcK",
+	"MrSA2Gj+zcvIQ085xvgBICqP6RQSHzZrAh54rmX0oBmkDisiJmHABvG5vJ8DmDGSKbuy/1OfDUJkmYwF",
+	"gXKwUMrFRlzmeC4gAZKVnGOt3IP2xwe/uyqSyLb0zFgR5g6MntdXVDhkhkMfi2dwGwITwoZGWHhf7B0M",
+	"v6BhDIsRMAb5a9yuz9FJZpLO87Feu5Y5cgopwLjx+dQkW/OtAan60Hlf7UrRbItk+fRVgegrZYDkpeym",
+	"nUDxsPQVJYT6fpUEKF+Qx7Mtt9LL4Zr1rlYl/BXNSxvpdTBL/PjLIF/MCYecXUUe45YJNtaPGD0QyFbc",
+	"TI+ogx24MB1LFjFQAW8N8Sc9z5dg76sYSXlDWzu1G4c4DeF1FG5LJIPVo8EJYDo0XqE/QgLSGdYcF6E6",
+	"KmdcFfxEfZ/AHbq81I079Tgsy8K0d/DSCASqylu59DGJZGTra6ZKntBClGBmGR4ZliVZATOPqtk7RW8i",
+	"7WVZZ7VF35FBVp73ySZ2mvkChE48+gDLfDDovdjS6FX/fJrqVNNayUsxYF0xkXTxTVqySvrr6SfpZ6DR",
+	"veDa3fRTMrcmg0wfp3+Q+uKL6afTR+lxvaJNVYHczVz521oDT40gqk2fPsn0ePozPpu/B63zObQiPFUz",
+	"hvZQT9NnENt/MX3IZ85/5v95gD0JTqePACiZ/++j9Mn0cXoyfVQn6b/hx08fpc+mjwBM+eckfULsXQ+n",
+	"j22vws5v08fTj+GuP6RPZQboTKLoyKYvZ0OcxbxGoEuLdQ16B2jWCuvy5efEiJteWUbMyzc+LyUHBxa5",
+	"3JK0LLUBa5pVMkr9AvsknqZPIEkMEtiegLH5ld4gkluZmsm5jBn5ofYXFyFHaEr6zNYABJPK4rwxbK0Q",
+	"qZNbxSAztyUR8mGPJQLaYeQDCl+fOgdVkSsiFN9cHfge9UTrwBg1+hysOKqm2LW+0MRIFWGgjWbB0e0p",
+	"rQ+MRxH/7L0FtHjHd7E+QBaq55AxpW6dxUpBc+thIHklHAxIf7ITqMAp2ZImEreWXDrR1D/Id1YgJbLU",
+	"HZucAD7nPWEkX7u2BRE1/m3mikiTQUumxtwMo95LGsmmmSDibV0jmkjjMBDRNPJeqBWBqGmrChaxapiz",
+	"rmrP3udmI85UWDGyPjbXyVXNThSD4ZdLlZ7dh+K3XhEcOSv4mPDXbO8zEUqNVcS9Tnp34Uss6QIHbJRI",
+	"/UWMejN00Q5dUwSCMD6q1Yce1PMVdWog+XmihFvmjrSFCZeK8rmsGOJzGdZO6+rXXS0HGkrh4TvzwRXZ",
+	"QJiCNSahkorPwRRcLUuQKzsn6efpH9JjrjJUqsYL15Y4VVEMKT+s7UiVIXQtY9wbqG2B3YK5BVy/iDiq",
+	"SrU1SHXLnIAZd+KfDHgamm72j7MqlU+nj7B3J/zfcabC7IrU7Vaj0aicgYhlTv83M8oF4SGXcej6ePm6",
+	"iZyppmWcSTVZwPOubb0tqVB+p9QA/cu1GryeVwpW0n9TLDun6fas5OFFalRLSlSFS9aTII80Jr0/v1nw",
+	"fvtenGDPucLRpB9HvofuKduBhC7rm9t0r6fSVeDt4EvHY1XKnng/PAzq5D30RoLaAzO7NajdCQNWexsT",
+	"SDMRhU9abbTxEfKY5goCvstaprfHkgs9g6pWYCH8ZKNm8oaCeqQRV6P4QxN0oTvhcCj7k/eu9ZC8E1WY",
+	"hWIiK5EwKGKUZi0FH3N0ATVNoqeGWZlkOrerZaqcIfiNgiS0PWfVEZWnD9jqiBYMiefriBaMg5eEqK11",
+	"RNkiVuwR6ovPf5hZOrRg3F7W5vwONZbpA5L+D7NcaCv26PX/ix3QhEVe0B9He5aaIXQ4WkqG+o21tbWN",
+	"9UbN6fTXa222ulGjm53NWmPQXO87nQZddQZZyVDW2imb2S8hcPgldM4/nj5KT6cPbDk2nUbTrBgqywnR",
+	"KoYULmGuXKiMB5fQNSwtvC0aR06q5xQNLmrmKRgw5tyJAKuoKdhaI9A4qw33Xt0MX3aZ00vXnF5BgRSk",
+	"VRv6y8yqqGW0mPlOl+vD8B4rD+a/Hd5ji3lduN4g44SInyODqALaX4fYNJ0zXRF/F5YTFGSDbwPC+r4r",
+	"HBYijDwOknDMJV6d3Ep2ggPGRtj2DFCqpMMfS7cxhyALIvtxyN8v56nDK2fhRRHZgnBCiM4V5Se7di2P",
+	"+g7anTfQ/D771CV9xgLNB4IGDES8EZgKAPVw2uFhAJ9cxziw/pwY3VLCT+UFO/C8OOeskpVOmSwGDxA4",
+	"jUk4TvJ4FGEiMH7AqwLT5xeuXesWHUwAViF6fw6IeHuSte7HPyAxzNE7npSWSNwwCxjE3G4FAqEaXXSy",
+	"Z8k+ja9dy7uHcmkfAmiHTjJcCuEO8mJMtQCvEafwwi4juyePrz2VkLG4tl0MeFqdemI9DV+YIL/g8J61",
+	"e1bvRhZvt3uqdoISL1RBF+cveo0cQsz3TU1225QZFh+nrsOKsEq32e601tudNURty4aWPdrk6EPsoW84",
+	"jt5S2P+VbqtauWVqdLe1PMwFc6TlVNcbG41mtQJtvd9U6jYX8NOH6ZdcsJ+mn0E46ngZtYaL5ZleKAiG",
+	"hvWKjpPIlcPvcve/y93/T5y7f7HZyW/rigokhkCkw56urOcph4a6sEzS8kvQ3lG2LOfyXD7TmL/l2+vo",
+	"PFsiMKdJuZnAr+Y18ZzODabDCaQwQHz2PGaDcvPMBuzLIEmXQOurSgA0CPJ1RZIr6uzJPpsgQJPI3K2T",
+	"dyJvzwvgHYE/Eb0SwtHEbE3hM3qPxTtBeW23KKk17BF0oBqOqSzLU+W+Tkzsz0MqKmVNCPeLRBDMY8lz",
+	"2eBG7JB4STfTiI0wNSRGW3EEb5kyZRaa4C28avKZHCabWYj5uRQzu0UJTk+GiA3Y0H3mg6WWj6kLmG6+",
+	"GF2VXJ2BE3I1u++5sfZJd8KkBPXwkgHssrQAO3pdwA4RXpJqXFsCYPdWtq0Wga/LbS9v8UYHNsQx0Xkt",
+	"OwKX64ZQBrCWlwGvFEFOEdiGH9c5C35c9nmH4A8AfsfyAL4gsAskRlwZXCBNGJcT5TBveQB0M7LQWH4p",
+	"Zs2V0cj3WHQDjFGRV96Tc+zN+ojt8GI/4dsOIrcl5Z1uHy2IIZczky7a+vFVGGZBQ+DCzCWztDMbuGkZ",
+	"eFP76s1as2V5nEf3gjD2tJwTZXdI/OPKUfXlQN4Jo0yH2FsQK282dtwvK0fCeLsEWLqji4TqK0Z1clZY",
+	"vo70rNhvStAvhvymJON3sG+vAPYtO5es0Q0bytgXM7HeNPMkb69c709qyM/XP8T/Hi1kwsxN5pCO8ICM",
+	"6Eh4/jGvI3t5ltVhNJ/MQJ/Pk+xBbgaQQHeoufIp8VnCdSpwS7veHjcQes3W9XU49nvN1p+0vr8Oh3oh",
+	"T0NtoTcmAlhgjk6qk+uKIsgKtzbTr7gkKNNIq7IFJU4WOnHhoVuQOaB6jGiyn0mZQE7OdGaWJ2bk8zJ0",
+	"tNy/3tm532h8cM0Ga1uiPszeB+8ELPM8vZ4xUjW/b26EVO1SrP/NeG8xcTL9VJU/C1adPl5UnnxooH1f",
+	"kDDJZYbZJMh5RMXM7b50HMgsfvpum3xztgkExRffJGfcEtdjP5zT2UOL7Br7QhTmgXdINUg0UPqrJNmP",
+	"oP2/fqMN7ywID0tbeApfzj7l74xjLELYCTB8XIJPgD0XPKiXV3jxolQjlhX2UMAfqxMYKoz5WzCPEnDB",
+	"ZB9ANLfJSp/54aHEsBOtKK5dk/2VoCdTzyCwAYO6PRkxgSuY81tyafJW/r63LPfpbsuqDg3a80fj+p54",
+	"2E7QU6HPnkoz6Mk3yTj+Shjhhb2xfgnuulrNoeT1slBrVjcBkIWafxgg/VRBp2Jprg1gacZKD2wh/niK",
+	"YWM+AZ/tUZ+wIMFud7+YPqgTbutM/y49vQqV3jGLIH9KZIL6knABjSJotxWSrCfkUC/txndjEykaALxc",
+	"/iFGloNwD8pvMKbGuWMYwhUakE6Dy/li41A+X84wOGedECLkhDspYgDxF4TYmSkH6WuQWOYFxlimEsYF",
+	"4+iKnkVyA1MdDFArTm71TAYFQJyRNO8RWQnCw6uckj10GPXISrMNPS/RR8bXDGH9iPydQseyOtmShUa5",
+	"gBk2fxL0lk/1AscfI9DBDbl1MCCAzTdpAo2X5HBgQ6paT3HKikgB9uysk9t8diinugr0I+sQiufulQWa",
+	"hFbR8Zw1k1aRB2g3hM+TkB5SNlRVn31Bk1xPUdlcTLj+EVrgz65dIz3VnLMndkhitO6WUAZZC2BCuerQ",
+	"NTeXF2eueSzYCiMRdaCHIhNIr6KmgcAC3QmM7BSkqZ6LJGEXNLwVlJQAsQsbzguwOLGY/xGrRDBLd+y4",
+	"Tt7JbCyjHxR/KkJA7gTiRWYTfIE9g/pVECYilUeBafhgMlyRVYM0YqCXaWVluD0ROTxgsBSiHfifYvEd",
+	"6nHYi8/PImS4niKCgClmuQNCHjVAEyU/Bdj4rH7siOi5EyjQaCGZEuiLiiWfwUQJAjEH+BUJUShqfJNG",
+	"bozwxm/fejcTzCYMxVCCywgMYlxwIKMXa7opjQ9KUZJvGJgcsBjYtkmkaomtCKlvcGgjfMYfH/yuV90J",
+	"EIX4jw9+J9CKr84NwLwHKss5NWG7Fx7bGRtNCVWfIexOWCd3xVGhHRK5g062Arb54n3Vmveb2nkI4xGA",
+	"mFAlDu17AUsgNiFzzzWiTR9AWf/j6YPpw/T4aj3rXJiXFhIPCPKkJdiD6n9tIaS+Ub6Z1ITzF0p1V9J/",
+	"gNT8YzJ9eLULJSEJ15VajdZardmsrTZ6VYlUjkW9V2I8LQMv2BNSWfUcEpqb6nfELwvpbh7NP0XoHAAf",
+	"Ajn1vR6KFHkj1wj/pPVGr062xMG/urYmTrl9Rt26Qt7mmlkQHi4VRpvt+ZlLPsz1zNEv/To9VRTUQLWF",
+	"zoFJPyat5JAgTMzvUUoOHOhnCrOd8xN/EB5iU0rq/oQ6YG0JY0zmIGHr05X0t+mXenX/9OdavojYeP6k",
+	"cCKKvIZIKkCYi8CVXHip0pj2qVveT00lYOofLqrW4TPVhvSCZLWFO9IbjoeVbhP3o/hDEcQLErbHIhtF",
+	"tvixB0dTLul41hksT56ybxCHv/0DRCqpmFo/DH1Gg5mLJWYVamBSfO+UnggQKrW+u9OYST3BUTPJ99LC",
+	"r0KZNaOoNzPVVSHkSWAgLXSadanXO8VX0v8g6RMDIgfhXkrchBIZ50TugBl9nG1QPmYvCoiJGjrDwiFI",
+	"sym/HkA7Y3DSGrfOd/BXwWzBzvm12NIsreJuwdpTTQsuWR988+tGmA8rDh1RB8KdzSXyjRuDjtNxOqzW",
+	"aTubtfagv1nbGGyy2ipd668Pmm6LYqFglrveqVZ8NkgAVvhcvcZ+l56kX05/Pqe12KWBRb3y1mRaLxsA",
+	"UYJMDe3HbWD0Svqr9CT9nPCdL779mfKFfmFDuVqy6ZkIdh/N3loqj6HRLqROHFUrg4jl0ke+HzFWrFb4",
+	"bh8V91Hz5e4jBd717doA+FlLcX7G3keLnCsLp3dw83x+Zoey7b6xGR3f/rBUJsRE7ZyBX/0EKqBO06fp",
+	"i+kn6Yl+Gj0j6dP0y+mnC8SqMP6EYSrsL3bd97Cw1RqR2hL4ta1GQ28xDu65KHRYjEaLgeMKWczQ/kfm",
+	"XwuHnksT2qcxswZdb3v3WMDiuHJu1Vh+kAH0E40D42xQ+zI8WKbe5QdAM9teE++44D32UriXfz1zxhGc",
+	"Q1zrzWUniYUWJJSshOxj8hJo9AsxU9YOSXKFwkqWWedeECc0cFQYIk7C0cgL9upki/ghdUmf+vx6BJFA",
+	"hTEdK990YGU0vgm9i+E09bl5TCm8cJnsBug08ou/iUy3oMi8E8KCTeZyqeIW9NFI0pQxLLjGSzkVDeks",
+	"NpTJOFnWLmLnXiA8WlCOQyMBWc1NPNXqEFJPuLzPXLExi+55nLMBoJ/shSwmfUB6l3krZEXWx4DTHvUp",
+	"wLurkl4yGTFRnpHBsYNJKTPeBh7WUQf8//cj6rD4Ksam9qBPnawcV5DzVVF+w3xXimsRZrgSI0xfkkNf",
+	"r2IXNwO8/VCMEbG0ugD5k89BmsFmVdEanE8PMNllGLYXsSSaQEhQVtuLYiSENIQQ9dhxGHMxVkqSfUh8",
+	"QNx8hfBEA4R24vMQ2E4hnK0Y4+s0VslKzABOMIkmNYCf7F0FRAZO9PJek9BcLYxm9daEnKU4DAN5Xopi",
+	"AuFJlCiRtgYHFIpBEg9CIsJ3sM/8kaQOC6CHKNAmDoeytt9lI74GYSChMQWQEzR/AxwAlRKlYinIs+Fg",
+	"UJ/ZJ7S84SB8QLLPop2AqqhWaTvRGPM8+hO916DxZHAjmiEhjAR19WqpfLtRTs3B4IZRUAWRfsVhuJ69",
+	"zOWc5SNo3RP1tLFBGEm4yX6Y7COhgiqJPTiTjGCKNxgIxM9tGctDILEI46cCP34/9FlZvO0uCKQF8kqN",
+	"BAjl9eTcWIie3VBIDp6ghVy0OyEKop+yKITcp1ym6WJG4Tc94nZ+N6w6Rqyg68MqoqjYklYOmEJYj+11",
+	"LWKbyxzeAmg28LVwxrxM7HPtMOKsggX6SmJnDfmtriLQgtqNrMrpL7ldSEWyY+lH6wDq8ru5BPhW46kX",
+	"CN2cRWgdZF0ndVuRWlZZa1QWjxBkRn+Eoq83mk9eE0A2fSEzJr/AT+EEwYYj6UnhizpzWMfW0Fn7tI7G",
+	"ReLTlkF+5wL3theXAp2JhgkmitG33YVyezT+ZjpPIHWWJtQP98ZmzwvwnkinyOn0Y6zoIuqnZ+mXuocE",
+	"JbpgpMzegKouICk3PvjJAfmGpaf0fihz1mBcrPI4xhKtYhz5lW7lOrgDxcttD8pqg8LDwKgPKq9pVsFi",
+	"lZhcjJ++kdXsa36mz2chHM9oi4aaJqj/qOtgFB8R+MR0DPAEW36Gcn+tTB/O9HfpH4kereLj3tfTv8Ab",
+	"hSqStuw51Fv9qcgFlkmGkep4HY2DWLfmtNuFqXn0wdH/HwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

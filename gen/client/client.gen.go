@@ -219,6 +219,7 @@ func (e ResourceKind) Valid() bool {
 // Defines values for Rule.
 const (
 	RuleAppointmentAbsent        Rule = "appointment_absent"
+	RuleAppointmentCancelled     Rule = "appointment_cancelled"
 	RuleAppointmentNotCreated    Rule = "appointment_not_created"
 	RuleAppointmentNotFound      Rule = "appointment_not_found"
 	RuleAppointmentNotLinked     Rule = "appointment_not_linked"
@@ -284,6 +285,8 @@ const (
 func (e Rule) Valid() bool {
 	switch e {
 	case RuleAppointmentAbsent:
+		return true
+	case RuleAppointmentCancelled:
 		return true
 	case RuleAppointmentNotCreated:
 		return true
@@ -959,6 +962,27 @@ type LpuPlace struct {
 // Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
 type Mender string
 
+// MoveRequest Where an appointment is to be moved (Запрос переноса записи на прием). What is not given, or `null`, stays as it is.
+type MoveRequest struct {
+	// Difficulty How many adjacent cells the visit takes (Сложность приема); by default as many as it has, and 1 where it is out of schedule.
+	Difficulty *int32 `json:"Difficulty,omitempty"`
+
+	// IsCito The visit is urgent, cito (Признак срочного приёма).
+	IsCito *bool `json:"IsCito,omitempty"`
+
+	// LpuToGUID The institution of the cell (Гуид ЛПУ); by default where the visit is. Not the zero guid.
+	LpuToGUID *openapi_types.UUID `json:"LpuToGuid,omitempty"`
+
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only where `SlotId` is not given, and must then be a guid, not the zero one.
+	SlotGUID *string `json:"SlotGuid,omitempty"`
+
+	// SlotID The number of the cell in that institution (Ид ячейки расписания). Wins over `SlotGuid`.
+	SlotID *int64 `json:"SlotId,omitempty"`
+
+	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, none of them NUL.
+	VisitComment *string `json:"VisitComment,omitempty"`
+}
+
 // PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.
 type PatientAppointment struct {
 	// GUID Its guid.
@@ -1289,6 +1313,15 @@ type MediaTypeUnsupported = Error
 // MethodNotAllowed The one shape of every answer that is not 2xx.
 type MethodNotAllowed = Error
 
+// MoveAbsent The one shape of every answer that is not 2xx.
+type MoveAbsent = Error
+
+// MoveRefused The one shape of every answer that is not 2xx.
+type MoveRefused = Error
+
+// MoveUnavailable The one shape of every answer that is not 2xx.
+type MoveUnavailable = Error
+
 // NotFound The one shape of every answer that is not 2xx.
 type NotFound = Error
 
@@ -1411,6 +1444,9 @@ type CheckAppointmentJSONRequestBody = AppointmentRequest
 
 // CancelAppointmentJSONRequestBody defines body for CancelAppointment for application/json ContentType.
 type CancelAppointmentJSONRequestBody = CancelRequest
+
+// MoveAppointmentJSONRequestBody defines body for MoveAppointment for application/json ContentType.
+type MoveAppointmentJSONRequestBody = MoveRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1676,6 +1712,46 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /appointments/{appointmentGuid} (the `GetAppointment` operationId).
 	GetAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *GetAppointmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MoveAppointmentWithBody Move an appointment to another cell (Перенос записи на прием)
+	//
+	// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+	// keeps its guid and the time of its booking, also in another institution.
+	//
+	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+	// cells, its referral and its speciality, is taken out.
+	//
+	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+	//
+	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	//
+	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+	// `appointment_absent`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+	MoveAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
+	//
+	// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+	// keeps its guid and the time of its booking, also in another institution.
+	//
+	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+	// cells, its referral and its speciality, is taken out.
+	//
+	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+	//
+	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	//
+	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+	// `appointment_absent`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+	MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	//
@@ -2036,6 +2112,66 @@ func (c *Client) CancelAppointment(ctx context.Context, appointmentGUID Appointm
 // Corresponds with GET /appointments/{appointmentGuid} (the `GetAppointment` operationId).
 func (c *Client) GetAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *GetAppointmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAppointmentRequest(c.Server, appointmentGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MoveAppointmentWithBody Move an appointment to another cell (Перенос записи на прием)
+//
+// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+// keeps its guid and the time of its booking, also in another institution.
+//
+// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+// cells, its referral and its speciality, is taken out.
+//
+// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+//
+// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+//
+// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+// `appointment_absent`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveAppointmentRequestWithBody(c.Server, appointmentGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
+//
+// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+// keeps its guid and the time of its booking, also in another institution.
+//
+// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+// cells, its referral and its speciality, is taken out.
+//
+// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+//
+// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+//
+// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+// `appointment_absent`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+func (c *Client) MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveAppointmentRequest(c.Server, appointmentGUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2502,6 +2638,53 @@ func NewGetAppointmentRequest(server string, appointmentGUID AppointmentGUID, pa
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewMoveAppointmentRequest calls the generic MoveAppointment builder with application/json body
+func NewMoveAppointmentRequest(server string, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMoveAppointmentRequestWithBody(server, appointmentGUID, "application/json", bodyReader)
+}
+
+// NewMoveAppointmentRequestWithBody constructs an http.Request for the MoveAppointment method, with any body, and a specified content type
+func NewMoveAppointmentRequestWithBody(server string, appointmentGUID AppointmentGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/appointments/%s/move", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -3179,6 +3362,46 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /appointments/{appointmentGuid} (the `GetAppointment` operationId).
 	GetAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *GetAppointmentParams, reqEditors ...RequestEditorFn) (*GetAppointmentResponse, error)
+
+	// MoveAppointmentWithBodyWithResponse Move an appointment to another cell (Перенос записи на прием)
+	//
+	// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+	// keeps its guid and the time of its booking, also in another institution.
+	//
+	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+	// cells, its referral and its speciality, is taken out.
+	//
+	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+	//
+	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	//
+	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+	// `appointment_absent`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+	MoveAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
+
+	// MoveAppointmentWithResponse Move an appointment to another cell (Перенос записи на прием)
+	//
+	// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+	// keeps its guid and the time of its booking, also in another institution.
+	//
+	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+	// cells, its referral and its speciality, is taken out.
+	//
+	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+	//
+	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	//
+	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+	// `appointment_absent`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+	MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
 
 	// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 	//
@@ -4051,6 +4274,168 @@ func (r GetAppointmentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetAppointmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MoveAppointmentResponse200Headers the declared response headers of an HTTP 200 response for MoveAppointment
+type MoveAppointmentResponse200Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse400Headers the declared response headers of an HTTP 400 response for MoveAppointment
+type MoveAppointmentResponse400Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse403Headers the declared response headers of an HTTP 403 response for MoveAppointment
+type MoveAppointmentResponse403Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse404Headers the declared response headers of an HTTP 404 response for MoveAppointment
+type MoveAppointmentResponse404Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse405Headers the declared response headers of an HTTP 405 response for MoveAppointment
+type MoveAppointmentResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// MoveAppointmentResponse413Headers the declared response headers of an HTTP 413 response for MoveAppointment
+type MoveAppointmentResponse413Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse415Headers the declared response headers of an HTTP 415 response for MoveAppointment
+type MoveAppointmentResponse415Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse500Headers the declared response headers of an HTTP 500 response for MoveAppointment
+type MoveAppointmentResponse500Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse503Headers the declared response headers of an HTTP 503 response for MoveAppointment
+type MoveAppointmentResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type MoveAppointmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AppointmentResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MoveRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *MoveAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *MoveUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *MoveAppointmentResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *MoveAppointmentResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *MoveAppointmentResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *MoveAppointmentResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *MoveAppointmentResponse405Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *MoveAppointmentResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *MoveAppointmentResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *MoveAppointmentResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *MoveAppointmentResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MoveAppointmentResponse) GetJSON200() *AppointmentResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r MoveAppointmentResponse) GetJSON400() *MoveRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r MoveAppointmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r MoveAppointmentResponse) GetJSON404() *MoveAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r MoveAppointmentResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r MoveAppointmentResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r MoveAppointmentResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r MoveAppointmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r MoveAppointmentResponse) GetJSON503() *MoveUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r MoveAppointmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MoveAppointmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MoveAppointmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MoveAppointmentResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5125,6 +5510,58 @@ func (c *ClientWithResponses) GetAppointmentWithResponse(ctx context.Context, ap
 	return ParseGetAppointmentResponse(rsp)
 }
 
+// MoveAppointmentWithBodyWithResponse Move an appointment to another cell (Перенос записи на прием)
+//
+// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+// keeps its guid and the time of its booking, also in another institution.
+//
+// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+// cells, its referral and its speciality, is taken out.
+//
+// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+//
+// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+//
+// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+// `appointment_absent`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+func (c *ClientWithResponses) MoveAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error) {
+	rsp, err := c.MoveAppointmentWithBody(ctx, appointmentGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMoveAppointmentResponse(rsp)
+}
+
+// MoveAppointmentWithResponse Move an appointment to another cell (Перенос записи на прием)
+//
+// Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
+// keeps its guid and the time of its booking, also in another institution.
+//
+// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
+// cells, its referral and its speciality, is taken out.
+//
+// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+//
+// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+//
+// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
+// `appointment_absent`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
+func (c *ClientWithResponses) MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error) {
+	rsp, err := c.MoveAppointment(ctx, appointmentGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMoveAppointmentResponse(rsp)
+}
+
 // ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 //
 // The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
@@ -6176,6 +6613,195 @@ func ParseGetAppointmentResponse(rsp *http.Response) (*GetAppointmentResponse, e
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetAppointmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMoveAppointmentResponse parses an HTTP response from a MoveAppointmentWithResponse call
+func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MoveAppointmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AppointmentResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MoveRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest MoveAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest MoveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers MoveAppointmentResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers MoveAppointmentResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers MoveAppointmentResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers MoveAppointmentResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers MoveAppointmentResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 413:
+		var headers MoveAppointmentResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers MoveAppointmentResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers MoveAppointmentResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers MoveAppointmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -399,9 +399,74 @@ func (b *AppointmentCreateBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const appointmentDate = `-- name: AppointmentDate :batchexec
+UPDATE appointment
+SET created_at = $1
+WHERE lpu_guid = $2 AND guid = $3
+`
+
+type AppointmentDateBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentDateParams struct {
+	CreatedAt time.Time
+	LpuGuid   uuid.UUID
+	Guid      uuid.UUID
+}
+
+// A visit that was moved was booked when it was.
+//
+//	UPDATE appointment
+//	SET created_at = $1
+//	WHERE lpu_guid = $2 AND guid = $3
+func (q *Queries) AppointmentDate(ctx context.Context, arg []AppointmentDateParams) *AppointmentDateBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.CreatedAt,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(appointmentDate, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentDateBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentDateBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *AppointmentDateBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const appointmentFind = `-- name: AppointmentFind :batchone
 SELECT
-    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule,
+    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at,
+    ARRAY(
+        SELECT cell.guid
+        FROM appointment_slot o
+        JOIN slot cell ON cell.lpu_guid = o.lpu_guid AND cell.guid = o.slot_guid
+        WHERE o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
+        ORDER BY cell.start_at, cell.guid
+    )::uuid[] AS slot_guids,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code,
     (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
@@ -431,16 +496,27 @@ type AppointmentFindRow struct {
 	StartAt          time.Time
 	EndAt            time.Time
 	OutOfSchedule    bool
+	IsCito           bool
+	Comment          string
+	CreatedAt        time.Time
+	SlotGuids        []uuid.UUID
 	Cancelled        bool
 	Type             DirectionType
 	SpecialityCode   string
 	AfterStart       bool
 }
 
-// An appointment of a person, in whatever institution, and what decides whether it can be cancelled.
+// An appointment of a person, in whatever institution, and what decides whether it can be cancelled or moved.
 //
 //	SELECT
-//	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule,
+//	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at,
+//	    ARRAY(
+//	        SELECT cell.guid
+//	        FROM appointment_slot o
+//	        JOIN slot cell ON cell.lpu_guid = o.lpu_guid AND cell.guid = o.slot_guid
+//	        WHERE o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
+//	        ORDER BY cell.start_at, cell.guid
+//	    )::uuid[] AS slot_guids,
 //	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
 //	    d.type, d.speciality_code,
 //	    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
@@ -481,6 +557,10 @@ func (b *AppointmentFindBatchResults) QueryRow(f func(int, AppointmentFindRow, e
 			&i.StartAt,
 			&i.EndAt,
 			&i.OutOfSchedule,
+			&i.IsCito,
+			&i.Comment,
+			&i.CreatedAt,
+			&i.SlotGuids,
 			&i.Cancelled,
 			&i.Type,
 			&i.SpecialityCode,
@@ -608,8 +688,9 @@ func (b *AppointmentGetBatchResults) Close() error {
 }
 
 const appointmentHeir = `-- name: AppointmentHeir :batchone
-SELECT a.guid, a.lpu_guid, r.name AS resource_name, a.start_at, a.end_at
+SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at, l.time_zone
 FROM appointment a
+JOIN lpu l ON l.guid = a.lpu_guid
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
@@ -632,17 +713,20 @@ type AppointmentHeirParams struct {
 }
 
 type AppointmentHeirRow struct {
-	Guid         uuid.UUID
-	LpuGuid      uuid.UUID
-	ResourceName string
-	StartAt      time.Time
-	EndAt        time.Time
+	Guid           uuid.UUID
+	LpuGuid        uuid.UUID
+	SpecialityCode string
+	ResourceName   string
+	StartAt        time.Time
+	EndAt          time.Time
+	TimeZone       string
 }
 
 // Of the other active consultations of a person in a speciality at a moment, over all institutions, the one that ends last: the claim is its next.
 //
-//	SELECT a.guid, a.lpu_guid, r.name AS resource_name, a.start_at, a.end_at
+//	SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at, l.time_zone
 //	FROM appointment a
+//	JOIN lpu l ON l.guid = a.lpu_guid
 //	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 //	JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 //	WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
@@ -678,9 +762,11 @@ func (b *AppointmentHeirBatchResults) QueryRow(f func(int, AppointmentHeirRow, e
 		err := row.Scan(
 			&i.Guid,
 			&i.LpuGuid,
+			&i.SpecialityCode,
 			&i.ResourceName,
 			&i.StartAt,
 			&i.EndAt,
+			&i.TimeZone,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -689,6 +775,85 @@ func (b *AppointmentHeirBatchResults) QueryRow(f func(int, AppointmentHeirRow, e
 }
 
 func (b *AppointmentHeirBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const appointmentRemove = `-- name: AppointmentRemove :batchone
+WITH vacated AS (
+    DELETE FROM appointment_slot o
+    WHERE o.lpu_guid = $1 AND o.appointment_guid = $2
+    RETURNING o.slot_guid
+), freed AS (
+    UPDATE slot s
+    SET taken = s.taken - 1
+    FROM vacated
+    WHERE s.lpu_guid = $1 AND s.guid = vacated.slot_guid
+)
+DELETE FROM appointment a
+WHERE a.lpu_guid = $1 AND a.guid = $2
+RETURNING a.guid
+`
+
+type AppointmentRemoveBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentRemoveParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// The part of a move that lies where the visit was: gives its cells back and takes the appointment out, which is written anew where the visit will be. No
+// row: it was not there. The cells are locked.
+//
+//	WITH vacated AS (
+//	    DELETE FROM appointment_slot o
+//	    WHERE o.lpu_guid = $1 AND o.appointment_guid = $2
+//	    RETURNING o.slot_guid
+//	), freed AS (
+//	    UPDATE slot s
+//	    SET taken = s.taken - 1
+//	    FROM vacated
+//	    WHERE s.lpu_guid = $1 AND s.guid = vacated.slot_guid
+//	)
+//	DELETE FROM appointment a
+//	WHERE a.lpu_guid = $1 AND a.guid = $2
+//	RETURNING a.guid
+func (q *Queries) AppointmentRemove(ctx context.Context, arg []AppointmentRemoveParams) *AppointmentRemoveBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(appointmentRemove, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentRemoveBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentRemoveBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *AppointmentRemoveBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -1520,6 +1685,81 @@ func (b *SlotFollowersBatchResults) Query(f func(int, []SlotFollowersRow, error)
 }
 
 func (b *SlotFollowersBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotLock = `-- name: SlotLock :batchmany
+SELECT guid
+FROM slot
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+ORDER BY start_at, guid
+FOR NO KEY UPDATE
+`
+
+type SlotLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotLockParams struct {
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+// Locks cells in the order in which a booking does.
+//
+//	SELECT guid
+//	FROM slot
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+//	ORDER BY start_at, guid
+//	FOR NO KEY UPDATE
+func (q *Queries) SlotLock(ctx context.Context, arg []SlotLockParams) *SlotLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(slotLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotLockBatchResults{br, len(arg), false}
+}
+
+func (b *SlotLockBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var guid uuid.UUID
+				if err := rows.Scan(&guid); err != nil {
+					return err
+				}
+				items = append(items, guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SlotLockBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

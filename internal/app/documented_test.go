@@ -239,6 +239,12 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		sc.exec(`UPDATE appointment SET start_at = $1`, moment.Add(-time.Second))
 		return sc.cancel(sc.person, booked)
 	},
+	booking.AppointmentIsCancelled: func(t *testing.T) answer {
+		sc := start(t).scene()
+		booked := appointmentOf(sc.attempt()).GUID
+		sc.cancel(sc.person, booked).requireCancelled(t)
+		return sc.move(sc.person, booked, fields{"SlotId": firstSlotID})
+	},
 
 	booking.RouteNotFound: func(t *testing.T) answer {
 		s := start(t)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -68,6 +69,12 @@ func (s state) apply(e event) (string, state) {
 	switch {
 	case e.step.cancel > 0:
 		return s.cancel(e.visit, e.step)
+	case e.step.move > 0:
+		reply, r, after := s.checkMove(e.visit, e.step)
+		if reply != "" {
+			return reply, after
+		}
+		return after.writeMove(e.visit, r)
 	case e.step.toggle:
 		s.onlyOneActive = !s.onlyOneActive
 		return "done", s
@@ -121,7 +128,7 @@ func TestModelInParallel(t *testing.T) {
 	s.requireInvariants()
 }
 
-// phase is one of the two moments of a booking, or the one of a cancel. A booking is judged by the rules at a first, in one snapshot of all facts, and writes at a second; what it was
+// phase is one of the two moments of a booking or a move, or the one of a cancel. A booking is judged by the rules at a first, in one snapshot of all facts, and writes at a second; what it was
 // promised by the first may be gone at the second. So a request that all rules allowed at the first moment may be refused at the second, by what the
 // write finds gone first: direction_already_booked, speciality_already_booked, slot_taken, complex_slot_failed; and a card that it made stays.
 //
@@ -137,13 +144,14 @@ type phase struct {
 // ordered is the model's state while an order is searched for.
 type ordered struct {
 	state   state
-	waiting uint64 // the requests between their two moments, a bit each
-	refused uint64 // the requests that the rules refused at the first
-	key     string // all of it, to compare
+	waiting uint64          // the requests between their two moments, a bit each
+	refused uint64          // the requests that the rules refused at the first
+	asked   map[int]request // what the moves between their two moments amount to
+	key     string          // all of it, to compare
 }
 
 func (o ordered) keyed() ordered {
-	o.key = fmt.Sprint(o.waiting, o.refused, o.state.tables())
+	o.key = fmt.Sprint(o.waiting, o.refused, o.asked, o.state.tables())
 	return o
 }
 
@@ -167,7 +175,7 @@ func linearizable(st *story, events []event, tables []string) bool {
 	}
 	operations = append(operations, porcupine.Operation{Call: end + 1, Return: end + 2, Input: phase{last: tables}, Output: ""})
 	return porcupine.CheckOperations(porcupine.Model{
-		Init: func() any { return ordered{state: st.world.begin()}.keyed() },
+		Init: func() any { return ordered{state: st.world.begin(), asked: map[int]request{}}.keyed() },
 		Step: func(o, in, out any) (bool, any) { return o.(ordered).step(in.(phase), out.(string)) },
 		Equal: func(a, b any) bool {
 			return a.(ordered).key == b.(ordered).key
@@ -184,7 +192,7 @@ func linearizable(st *story, events []event, tables []string) bool {
 func mayWrite(reply string) bool {
 	rule, _, _ := strings.Cut(reply, ":")
 	return strings.HasPrefix(reply, "booked ") ||
-		slices.Contains([]string{"direction_already_booked", "speciality_already_booked", "slot_taken", "complex_slot_failed"}, rule)
+		slices.Contains([]string{"direction_already_booked", "speciality_already_booked", "slot_taken", "complex_slot_failed", "appointment_cancelled"}, rule)
 }
 
 func (o ordered) step(p phase, reply string) (bool, ordered) {
@@ -202,12 +210,26 @@ func (o ordered) step(p phase, reply string) (bool, ordered) {
 		return false, o // its first moment comes first
 	case p.writes:
 		var says string
-		says, o.state = o.state.write(p.event.label, p.event.guid(), p.event.step.request)
+		if p.event.step.move > 0 {
+			says, o.state = o.state.writeMove(p.event.visit, o.asked[p.request])
+			o.asked = maps.Clone(o.asked)
+			delete(o.asked, p.request)
+		} else {
+			says, o.state = o.state.write(p.event.label, p.event.guid(), p.event.step.request)
+		}
 		o.waiting &^= bit
 		return says == reply, o.keyed()
 	}
 	var refusal string
-	refusal, o.state = o.state.check(p.event.step.request)
+	if p.event.step.move > 0 {
+		var r request
+		if refusal, r, o.state = o.state.checkMove(p.event.visit, p.event.step); refusal == "" {
+			o.asked = maps.Clone(o.asked)
+			o.asked[p.request] = r
+		}
+	} else {
+		refusal, o.state = o.state.check(p.event.step.request)
+	}
 	if refusal != "" {
 		o.refused |= bit
 		return refusal == reply, o.keyed()

@@ -251,7 +251,7 @@ type event struct {
 	client    int
 	label     string
 	step      step
-	visit     string        // to cancel: the label of its booking, empty where there is none
+	visit     string        // to cancel or to move: the label of its booking, empty where there is none
 	call, end time.Duration // since the history began
 	answer    answer        // to a request
 	reply     string        // the answer in the model's words
@@ -259,7 +259,7 @@ type event struct {
 
 // booked tells whether this is a booking that succeeded.
 func (e *event) booked() bool {
-	return e.step.cancel == 0 && !e.step.toggle && e.answer.StatusCode == 200
+	return e.step.cancel == 0 && e.step.move == 0 && !e.step.toggle && e.answer.StatusCode == 200
 }
 
 // guid is the one that the service gave to the visit that was booked.
@@ -336,19 +336,27 @@ func (s *service) playHistory(st *story, g *guids) []event {
 			for i, step := range steps {
 				e := event{client: c, label: stepLabel(c, i), step: step, call: time.Since(began)}
 				switch {
-				case step.cancel > 0:
+				case step.cancel > 0 || step.move > 0:
 					person, visit := uuid.New(), uuid.New()
 					mu.Lock()
-					if step.cancel <= len(booked) {
-						of := booked[len(booked)-step.cancel]
+					if n := step.cancel + step.move; n <= len(booked) {
+						of := booked[len(booked)-n]
 						e.visit, visit = of.label, appointmentOf(of.answer).GUID
 						if !step.stranger {
 							person = g.of(label("P", of.step.request.person))
 						}
 					}
+					client, body := g.of(label("C", step.request.client)), step.moveBody(g)
 					mu.Unlock()
+					if step.cancel > 0 {
+						e.call = time.Since(began)
+						e.answer = s.cancel(person, visit, step.reason()...)
+						break
+					}
+					token, err := s.key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", moment, time.Hour)
+					require.NoError(s.t, err)
 					e.call = time.Since(began)
-					e.answer = s.cancel(person, visit, step.reason()...)
+					e.answer = s.moveAs("Bearer "+token, visit, body)
 				case step.toggle:
 					s.exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
 						ON CONFLICT (owner_guid, code) DO UPDATE SET value = (setting.value <> 'true')::text`, uuid.Nil)
@@ -405,6 +413,21 @@ func (r request) body(g *guids) fields {
 	return body
 }
 
+// moveBody is a move as it is sent.
+func (s step) moveBody(g *guids) fields {
+	all := s.request.body(g)
+	body := fields{}
+	for _, key := range []string{"SlotId", "SlotGuid", "Difficulty"} {
+		if value, ok := all[key]; ok {
+			body[key] = value
+		}
+	}
+	if !s.keep {
+		body["LpuToGuid"], body["IsCito"], body["VisitComment"] = all["LpuToGuid"], all["IsCito"], all["VisitComment"]
+	}
+	return body
+}
+
 // putIntoWords tells the answers in the model's words: a success in full, a refusal by its rule, with the message where the model knows it.
 func (s *service) putIntoWords(g *guids, events []event) {
 	s.t.Helper()
@@ -442,7 +465,7 @@ func (s *service) told(g *guids, e *event) string {
 		id, number, guid, from, to, card = d.ID, d.Number, d.GUID, d.LpuFromGUID, d.LpuToGUID, d.MkabGUID
 	}
 	require.Equal(s.t, 1, s.count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND guid = $2 AND id::text = $3`,
-		g.of(label("L", e.step.request.to)), guid, id), "the id is the referral's where the visit is")
+		to, guid, id), "the id is the referral's where the visit is")
 	return g.tell(fmt.Sprintf("booked %s %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.body.Type, guid, number, from, to, card,
 		a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.CreateTime.Format(time.RFC3339)))
 }

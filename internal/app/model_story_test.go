@@ -15,11 +15,13 @@ type story struct {
 	history [][]step
 }
 
-// step is a request, a cancel, or what happens next to Talon: the region's setting is switched.
+// step is a request, a cancel, a move, or what happens next to Talon: the region's setting is switched.
 type step struct {
 	request  request
 	cancel   int  // 1 cancels the visit booked last, 2 the one before it, …
-	stranger bool // it is somebody else who wants it cancelled
+	move     int  // moves one, likewise, to what the request says
+	keep     bool // the move leaves the institution, the comment and the urgency as they are
+	stranger bool // it is somebody else who wants it cancelled or moved
 	why      int  // ReasonCode; 0 stands for no body
 	toggle   bool
 }
@@ -73,8 +75,11 @@ var contendedStories = rapid.Custom(func(rt *rapid.T) *story {
 	t.drawWorld(2, 2, 2)
 	some := rapid.Custom(func(rt *rapid.T) step {
 		t := teller{rt, t.calm, t.w}
-		if any1(t, false, false, true, false) {
+		switch any1(t, "", "", "cancel", "move", "") {
+		case "cancel":
 			return t.drawCancel()
+		case "move":
+			return t.drawMove()
 		}
 		return step{request: t.drawRequest()}
 	})
@@ -195,7 +200,9 @@ func (t teller) drawDirection() {
 }
 
 func (t teller) drawStep() step {
-	switch pick(t, 3, "request", "cancel", "toggle") {
+	switch pick(t, 3, "request", "cancel", "toggle", "move") {
+	case "move":
+		return t.drawMove()
 	case "cancel":
 		return t.drawCancel()
 	case "toggle":
@@ -207,6 +214,14 @@ func (t teller) drawStep() step {
 
 func (t teller) drawCancel() step {
 	return step{cancel: t.upTo(1, 3), stranger: pick(t, 4, false, true), why: any1(t, 0, 1, 6)}
+}
+
+func (t teller) drawMove() step {
+	st := step{move: t.upTo(1, 3), stranger: pick(t, 8, false, true), keep: any1(t, false, true), request: t.drawRequest()}
+	if st.request.place.how == "out" {
+		st.request.place = place{how: "id", id: t.upTo(1, 3)}
+	}
+	return st
 }
 
 // drawRequest asks for what a referral is about, unless it is odd.
@@ -363,7 +378,7 @@ func (st *story) about() map[string]bool {
 	w := st.world.begin()
 	for _, s := range slices.Concat(st.history...) {
 		r := s.request
-		if s.cancel > 0 || s.toggle {
+		if s.cancel > 0 || s.toggle || s.move > 0 {
 			continue
 		}
 		_, at := w.find(r)
@@ -393,6 +408,10 @@ func (s step) String() string {
 		"id": fmt.Sprint("SlotId ", r.place.id), "guid": "SlotGuid " + label("S", r.place.slot), "out": "out of schedule " + label("R", r.place.resource) + " on " + r.place.date,
 		"nowhere": "nowhere",
 	}[r.place.how]
+	if s.move > 0 {
+		return squeeze(fmt.Sprintf("%s by %s move the visit booked last but %d to %s, %s %s %s", only(s.stranger, "as a stranger"), label("C", r.client), s.move-1,
+			label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(s.keep, "else as it is")))
+	}
 	return squeeze(fmt.Sprintf("%s by %s books %s %q from %s to %s, %s %s %s %s", label("P", r.person), label("C", r.client), label("D", r.direction),
 		r.kind, label("L", r.from), label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(r.place.junk, "with junk"),
 		only(r.upper, "in upper case")))

@@ -145,6 +145,7 @@ type state struct {
 
 	onlyOneActive bool
 	visits        []visit
+	gone          []visit          // where visits were before they were moved to another institution
 	made          []mkab           // cards made on the way
 	claimed       map[string]claim // by person and speciality
 }
@@ -378,8 +379,14 @@ func (s state) cancel(booked string, st step) (string, state) {
 	if s.visits[at].cancelled {
 		return "cancelled", s
 	}
-	s.visits, s.claimed = slices.Clone(s.visits), maps.Clone(s.claimed)
+	s.visits = slices.Clone(s.visits)
 	s.visits[at].cancelled, s.visits[at].why = true, st.why
+	return "cancelled", s.handOn(booked)
+}
+
+// handOn gives the claim of a consultation that is no longer there to the next.
+func (s state) handOn(booked string) state {
+	s.claimed = maps.Clone(s.claimed)
 	for key, c := range s.claimed {
 		if c.visit != booked {
 			continue
@@ -399,7 +406,63 @@ func (s state) cancel(booked string, st step) (string, state) {
 			s.claimed[key] = s.claimOf(*heir)
 		}
 	}
-	return "cancelled", s
+	return s
+}
+
+// without is the state as if a visit had never been.
+func (s state) without(at int) state {
+	booked := s.visits[at].label
+	s.visits = slices.Delete(slices.Clone(s.visits), at, at+1)
+	return s.handOn(booked)
+}
+
+// checkMove judges a move: a booking of the same referral, as if the visit were not. It gives the answer where that is final, or else the booking.
+func (s state) checkMove(booked string, st step) (reply string, r request, after state) {
+	if st.request.place.how == "nowhere" || st.request.difficulty < 0 || st.request.difficulty > 16 {
+		return "field_invalid", r, s
+	}
+	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
+	if at == unknown || st.stranger {
+		return "appointment_absent", r, s
+	}
+	v := s.visits[at]
+	if v.cancelled {
+		return "appointment_cancelled", r, s
+	}
+	r = st.request
+	d := s.directions[v.direction]
+	r.person, r.direction, r.kind, r.from = v.request.person, v.direction, d.kind, s.mkabs[d.mkab].lpu
+	if st.keep {
+		r.to, r.comment, r.cito = v.request.to, v.request.comment, v.request.cito
+	}
+	if r.difficulty == 0 {
+		r.difficulty = max(len(v.slots), 1)
+	}
+	if first, _ := s.find(r); first != unknown && r.to == v.request.to && r.comment == v.request.comment && r.cito == v.request.cito {
+		if cells := s.adjacent(first, r); len(cells) == r.difficulty && slices.Equal(cells, v.slots) {
+			return s.booked(v), r, s
+		}
+	}
+	reply, checked := s.without(at).check(r)
+	s.made = checked.made
+	return reply, r, s
+}
+
+// writeMove moves a visit as a booking is written; what is refused leaves it where it is.
+func (s state) writeMove(booked string, r request) (string, state) {
+	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
+	was := s.visits[at]
+	if was.cancelled {
+		return "appointment_cancelled", s
+	}
+	reply, written := s.without(at).write(booked, was.guid, r)
+	if !strings.HasPrefix(reply, "booked ") {
+		return reply, s
+	}
+	if was.request.to != r.to {
+		written.gone = append(slices.Clone(written.gone), was)
+	}
+	return reply, written
 }
 
 // find gives the cell, and the resource it or the request names; each is unknown where the target LPU has none such.
@@ -627,6 +690,11 @@ func (s *state) tables() []string {
 		for l := range s.lpus {
 			card, id := s.leftCopy(n, l)
 			visit := "none"
+			for _, v := range s.gone {
+				if v.direction == n && v.request.to == l && l != holder {
+					card = v.mkab
+				}
+			}
 			for _, v := range s.visits {
 				if v.direction == n && v.request.to == l && l != holder {
 					card, visit = v.mkab, "none"

@@ -13,6 +13,8 @@ import (
 
 // Store is where bookings live. Its methods answer a *Refusal where the database decides a rule.
 type Store interface {
+	VisitStore
+
 	SlotFinder
 	Keys
 
@@ -28,10 +30,6 @@ type Store interface {
 	Directions(ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time) ([]PatientDirection, error)
 	// Appointments reads a page of a person's appointments, the newest start first; now tells what has ended.
 	Appointments(ctx context.Context, person uuid.UUID, filter AppointmentFilter, page Page, now time.Time) ([]PatientAppointment, error)
-	// Visit reads a person's appointment, in whatever institution; nil where the person has none such.
-	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
-	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.
-	Cancel(ctx context.Context, person uuid.UUID, visit *BookedVisit, reason CancelReason, now time.Time) error
 }
 
 // MasterIndex is the region's master patient index (МИП). Person answers a *Refusal where the index does not know the person, holds no data, or
@@ -77,7 +75,7 @@ type Appointment struct {
 	CreatedAt  time.Time
 }
 
-// Service books appointments, and cancels them.
+// Service books appointments, moves and cancels them.
 type Service struct {
 	store Store
 	index MasterIndex
@@ -110,27 +108,33 @@ func (s *Service) book(ctx context.Context, patient Patient, request Request, ke
 		}
 	}
 
-	start, end := facts.visit()
-	held, err := s.store.Create(ctx, NewAppointment{
-		Guid:                   uuid.Must(uuid.NewV7()), // ordered by time, which keeps the index of a growing table compact
-		CreatedAt:              now,
-		Patient:                patient,
-		Request:                request,
-		Direction:              facts.Direction,
-		Resource:               facts.Resource,
-		Slots:                  facts.Slots,
-		Access:                 facts.access(),
-		Mkab:                   facts.Mkab.Guid,
-		Start:                  start,
-		End:                    end,
-		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality,
-		Zone:                   facts.Target.Zone,
-		Key:                    key,
-	})
+	wanted := facts.appointment(uuid.Must(uuid.NewV7())) // ordered by time, which keeps the index of a growing table compact
+	wanted.Key = key
+	held, err := s.store.Create(ctx, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("create the appointment: %w", s.explain(ctx, patient, request, err))
 	}
 	return held, nil
+}
+
+// appointment is the booking that the facts allow, ready to be written.
+func (f *Facts) appointment(guid uuid.UUID) NewAppointment {
+	start, end := f.visit()
+	return NewAppointment{
+		Guid:                   guid,
+		CreatedAt:              f.Now,
+		Patient:                f.Patient,
+		Request:                f.Request,
+		Direction:              f.Direction,
+		Resource:               f.Resource,
+		Slots:                  f.Slots,
+		Access:                 f.access(),
+		Mkab:                   f.Mkab.Guid,
+		Start:                  start,
+		End:                    end,
+		OneActivePerSpeciality: f.Target.OneActivePerSpeciality,
+		Zone:                   f.Target.Zone,
+	}
 }
 
 // explain gives the refusal of whoever lost the race for a referral its details, which are known only after the winner has committed.

@@ -8,7 +8,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// BookedVisit is a patient's appointment as it stands, with what decides whether it can still be cancelled.
+// VisitStore is where booked visits are moved and cancelled.
+type VisitStore interface {
+	// Visit reads a person's appointment, in whatever institution; nil where the person has none such.
+	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
+	// MoveFacts reads what Facts does, in one snapshot with the visit that is to be moved, whose own claims are taken out.
+	MoveFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, now time.Time) (*Facts, error)
+	// Move writes a visit anew in one transaction, under its guid, and gives back what it held before.
+	Move(ctx context.Context, appointment NewAppointment, visit *BookedVisit) (*HeldDirection, error)
+	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.
+	Cancel(ctx context.Context, person uuid.UUID, visit *BookedVisit, reason CancelReason, now time.Time) error
+}
+
+// BookedVisit is a patient's appointment as it stands, with what decides whether it can still be cancelled or moved.
 type BookedVisit struct {
 	Guid           uuid.UUID
 	Lpu            uuid.UUID // where the visit is
@@ -18,8 +30,12 @@ type BookedVisit struct {
 	SpecialityCode string
 	Start, End     time.Time
 	OutOfSchedule  bool
+	Slots          []uuid.UUID // in order of time
+	Comment        string
+	IsCito         bool
+	CreatedAt      time.Time
 	Cancelled      bool
-	AfterStart     bool // the setting DeleteOldTime: it can be cancelled also after the visit has begun
+	AfterStart     bool // the setting DeleteOldTime: that is so also after the visit has begun
 }
 
 // begun tells whether the visit has begun, by what a booking goes by: one on a day without a time has when the day is over.

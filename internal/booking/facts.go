@@ -19,6 +19,10 @@ type Facts struct {
 	TapOpened *time.Time // the day the patient's newest open case of treatment (ТАП) was opened, in the source or the target institution
 	Active    []ActiveAppointment
 	Person    *Person // from the master patient index; asked for only where a card must be made
+
+	// Where a visit is moved, the visit. What it holds is taken out of the other facts, as if it were cancelled.
+	Moved *BookedVisit
+	Held  *HeldDirection // and its answer where it is, if the request's target is that institution
 }
 
 // Direction is a referral (направление) as its source institution holds it, with the patient it was written for.

@@ -69,7 +69,8 @@ const (
 	LpuAbsent         Name = "lpu_absent"
 	AppointmentAbsent Name = "appointment_absent"
 
-	AppointmentStarted Name = "appointment_started"
+	AppointmentStarted     Name = "appointment_started"
+	AppointmentIsCancelled Name = "appointment_cancelled"
 
 	RouteNotFound       Name = "route_not_found"
 	MethodNotAllowed    Name = "method_not_allowed"
@@ -690,6 +691,10 @@ var appointmentRules = []Rule{
 	{
 		Name: AppointmentStarted, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderRegistry,
 		Message: "Отменить или перенести запись можно только до начала приема.",
+	},
+	{
+		Name: AppointmentIsCancelled, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderPatient,
+		Message: "Запись на прием отменена, перенести ее нельзя.",
 	},
 }
 

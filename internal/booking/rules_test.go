@@ -67,7 +67,7 @@ var documented = []struct {
 // own are the rules that the source does not have.
 var own = []Name{
 	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid,
-	KeyReused, KeyInUse, DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted,
+	KeyReused, KeyInUse, DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted, AppointmentIsCancelled,
 	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
 }
 

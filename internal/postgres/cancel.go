@@ -16,19 +16,17 @@ import (
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
 	return retry(ctx, s.pool.Reset, func() (visit *booking.BookedVisit, err error) {
 		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: appointment}})
-		finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) { visit, err = foundVisit(row, rowErr) })
+		finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
+			err = unlessAbsent(rowErr)
+			if rowErr == nil {
+				visit = foundVisit(row)
+			}
+		})
 		return visit, err
 	})
 }
 
-// foundVisit gives nil where there was no row.
-func foundVisit(row db.AppointmentFindRow, err error) (*booking.BookedVisit, error) {
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil, nil //nolint:nilnil // there is none
-	case err != nil:
-		return nil, err
-	}
+func foundVisit(row db.AppointmentFindRow) *booking.BookedVisit {
 	return &booking.BookedVisit{
 		Guid:           row.Guid,
 		Lpu:            row.LpuGuid,
@@ -39,19 +37,54 @@ func foundVisit(row db.AppointmentFindRow, err error) (*booking.BookedVisit, err
 		Start:          row.StartAt,
 		End:            row.EndAt,
 		OutOfSchedule:  row.OutOfSchedule,
+		Slots:          row.SlotGuids,
+		Comment:        row.Comment,
+		IsCito:         row.IsCito,
+		CreatedAt:      row.CreatedAt,
 		Cancelled:      row.Cancelled,
 		AfterStart:     row.AfterStart,
-	}, nil
+	}
 }
 
-// Cancel implements booking.Store: one transaction in three round trips. The first locks the referral and the speciality, in the order in which bookings
-// do, and reads what stands there from then on; the second changes it; the third commits.
+// Cancel implements booking.Store: one transaction in three round trips. The first locks and reads, the second changes, the third commits.
 func (s *Store) Cancel(ctx context.Context, person uuid.UUID, visit *booking.BookedVisit, reason booking.CancelReason, now time.Time) error {
 	_, err := retry(ctx, s.pool.Reset, func() (struct{}, error) { return struct{}{}, s.cancel(ctx, person, visit, reason, now) })
 	return err
 }
 
 func (s *Store) cancel(ctx context.Context, person uuid.UUID, visit *booking.BookedVisit, reason booking.CancelReason, now time.Time) error {
+	locked, err := s.lock(ctx, person, visit, now)
+	defer func() { rollback(ctx, locked.tx) }()
+	if err != nil || locked.visit == nil {
+		return err // nothing to do where somebody was faster
+	}
+	write := newPipeline(ctx, locked.tx)
+	defer func() { _ = write.close() }()
+	queries := db.New(write)
+	released := locked.release(ctx, queries)
+	cancelling := queries.AppointmentCancel(ctx, []db.AppointmentCancelParams{
+		{LpuGuid: locked.visit.Lpu, Guid: locked.visit.Guid, CancelledAt: now, ReasonCode: reason.Code, Reason: reason.Text},
+	})
+	err = released()
+	cancelling.QueryRow(func(_ int, _ db.AppointmentCancelRow, rowErr error) { err = firstOf(err, rowErr) })
+	if err := firstOf(err, write.close()); err != nil {
+		return err
+	}
+	return commit(ctx, locked.tx)
+}
+
+// lockedVisit is an appointment that nobody else can change until the transaction ends, as it is then.
+type lockedVisit struct {
+	tx     pgx.Tx
+	person uuid.UUID
+	visit  *booking.BookedVisit   // nil where it was cancelled meanwhile
+	holder uuid.UUID              // whose the claim on the speciality is; the zero guid where it is nobody's
+	heir   *db.AppointmentHeirRow // whose it is next
+}
+
+// lock begins a transaction, which is the caller's to end, also after an error, and in one round trip locks the referral and the speciality, in the order in
+// which bookings do. Only then it reads: what was known of the visit before may have changed.
+func (s *Store) lock(ctx context.Context, person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
 	send := newPipeline(ctx, s.pool)
 	send.begin()
 	queries := db.New(send)
@@ -62,73 +95,56 @@ func (s *Store) cancel(ctx context.Context, person uuid.UUID, visit *booking.Boo
 		{PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
 	})
 
-	tx, err := send.begun()
-	defer func() {
-		_ = send.close()
-		rollback(ctx, tx)
-	}()
-	var (
-		holder uuid.UUID
-		found  *booking.BookedVisit
-		heir   *db.AppointmentHeirRow
-	)
+	locked.person = person
+	locked.tx, err = send.begun()
+	defer func() { err = firstOf(err, send.close()) }()
 	direction.QueryRow(func(_ int, _ uuid.UUID, rowErr error) { err = firstOf(err, unlessAbsent(rowErr)) })
-	claim.QueryRow(func(_ int, appointment uuid.UUID, rowErr error) {
-		holder = appointment
+	claim.QueryRow(func(_ int, holder uuid.UUID, rowErr error) {
+		locked.holder = holder
 		err = firstOf(err, unlessAbsent(rowErr))
 	})
 	finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
-		var foundErr error
-		found, foundErr = foundVisit(row, rowErr)
-		err = firstOf(err, foundErr)
-	})
-	inheriting.QueryRow(func(_ int, row db.AppointmentHeirRow, rowErr error) {
-		if rowErr == nil {
-			heir = &row
+		if rowErr == nil && !row.Cancelled {
+			locked.visit = foundVisit(row)
 		}
 		err = firstOf(err, unlessAbsent(rowErr))
 	})
-	if err := firstOf(err, send.close()); err != nil {
-		return err
-	}
-	if found == nil || found.Cancelled {
-		return nil // somebody was faster
-	}
-
-	write := newPipeline(ctx, tx)
-	defer func() { _ = write.close() }()
-	queries = db.New(write)
-	// The referral's claim on the original, and the link on a copy.
-	releases := []db.DirectionReleaseParams{{LpuGuid: found.DirectionLpu, Guid: found.Direction, AppointmentGuid: found.Guid}}
-	if found.Lpu != found.DirectionLpu {
-		releases = append(releases, db.DirectionReleaseParams{LpuGuid: found.Lpu, Guid: found.Direction, AppointmentGuid: found.Guid})
-	}
-	releasing := queries.DirectionRelease(ctx, releases)
-	var claiming interface{ Exec(f func(int, error)) }
-	switch {
-	case holder != found.Guid:
-	case heir != nil:
-		claiming = queries.SpecialityClaimGive(ctx, []db.SpecialityClaimGiveParams{{
-			PersonGuid: person, SpecialityCode: found.SpecialityCode, AppointmentGuid: heir.Guid, LpuGuid: heir.LpuGuid,
-			ResourceName: heir.ResourceName, StartAt: heir.StartAt, EndAt: heir.EndAt,
-		}})
-	default:
-		claiming = queries.SpecialityClaimRelease(ctx, []db.SpecialityClaimReleaseParams{
-			{PersonGuid: person, SpecialityCode: found.SpecialityCode, AppointmentGuid: found.Guid},
-		})
-	}
-	cancelling := queries.AppointmentCancel(ctx, []db.AppointmentCancelParams{
-		{LpuGuid: found.Lpu, Guid: found.Guid, CancelledAt: now, ReasonCode: reason.Code, Reason: reason.Text},
+	inheriting.QueryRow(func(_ int, row db.AppointmentHeirRow, rowErr error) {
+		if rowErr == nil {
+			locked.heir = &row
+		}
+		err = firstOf(err, unlessAbsent(rowErr))
 	})
-	releasing.Exec(func(_ int, execErr error) { err = firstOf(err, execErr) })
-	if claiming != nil {
-		claiming.Exec(func(_ int, execErr error) { err = firstOf(err, execErr) })
+	return locked, err
+}
+
+// release gathers the statements that give back the referral, its claim on the original and the link on a copy, and the speciality. The function that it
+// answers reads whether they were done.
+func (l *lockedVisit) release(ctx context.Context, queries *db.Queries) func() error {
+	v := l.visit
+	directions := []db.DirectionReleaseParams{{LpuGuid: v.DirectionLpu, Guid: v.Direction, AppointmentGuid: v.Guid}}
+	if v.Lpu != v.DirectionLpu {
+		directions = append(directions, db.DirectionReleaseParams{LpuGuid: v.Lpu, Guid: v.Direction, AppointmentGuid: v.Guid})
 	}
-	cancelling.QueryRow(func(_ int, _ db.AppointmentCancelRow, rowErr error) { err = firstOf(err, rowErr) })
-	if err := firstOf(err, write.close()); err != nil {
+	statements := []interface{ Exec(f func(int, error)) }{queries.DirectionRelease(ctx, directions)}
+	switch {
+	case l.holder != v.Guid:
+	case l.heir != nil:
+		statements = append(statements, queries.SpecialityClaimGive(ctx, []db.SpecialityClaimGiveParams{{
+			PersonGuid: l.person, SpecialityCode: v.SpecialityCode, AppointmentGuid: l.heir.Guid, LpuGuid: l.heir.LpuGuid,
+			ResourceName: l.heir.ResourceName, StartAt: l.heir.StartAt, EndAt: l.heir.EndAt,
+		}}))
+	default:
+		statements = append(statements, queries.SpecialityClaimRelease(ctx, []db.SpecialityClaimReleaseParams{
+			{PersonGuid: l.person, SpecialityCode: v.SpecialityCode, AppointmentGuid: v.Guid},
+		}))
+	}
+	return func() (err error) {
+		for _, statement := range statements {
+			statement.Exec(func(_ int, execErr error) { err = firstOf(err, execErr) })
+		}
 		return err
 	}
-	return commit(ctx, tx)
 }
 
 // unlessAbsent takes the absence of a row for no error.

@@ -27,50 +27,15 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
 	send := newPipeline(ctx, s.pool)
 	send.begin()
-	queries := db.New(send)
-	directionClaim := queries.DirectionClaim(ctx, []db.DirectionClaimParams{
-		{
-			LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,
-			AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo, AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
-		},
-	})
-	var specialityClaim *db.SpecialityClaimTakeBatchResults
-	if a.Request.Type == booking.Consult {
-		specialityClaim = queries.SpecialityClaimTake(ctx, []db.SpecialityClaimTakeParams{specialityClaimParams(a)})
-	}
-	creation := queries.AppointmentCreate(ctx, []db.AppointmentCreateParams{appointmentCreateParams(a)})
-	reading := queries.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}})
+	created := s.creation(ctx, db.New(send), a, nil)
 
-	var held *booking.HeldDirection
 	tx, err := send.begun()
 	// Whatever happens, a panic too: the pool gets its connection back, and nothing is left open on it.
 	defer func() {
 		_ = send.close()
 		rollback(ctx, tx)
 	}()
-	directionClaim.QueryRow(func(_ int, _ uuid.UUID, rowErr error) {
-		err = firstOf(err, orRefuse(rowErr, booking.DirectionAlreadyBooked))
-	})
-	if specialityClaim != nil {
-		specialityClaim.QueryRow(func(_ int, row db.SpecialityClaimTakeRow, rowErr error) {
-			err = firstOf(err, rowErr)
-			if err == nil {
-				err = s.refuseSpeciality(a, row)
-			}
-		})
-	}
-	creation.QueryRow(func(_ int, row db.AppointmentCreateRow, rowErr error) {
-		err = firstOf(err, rowErr)
-		if err == nil {
-			err = refuseCreation(a, row)
-		}
-	})
-	reading.QueryRow(func(_ int, row db.AppointmentGetRow, rowErr error) {
-		err = firstOf(err, orRefuse(rowErr, booking.AppointmentNotFound))
-		if err == nil {
-			held, err = heldDirection(row, a.Zone)
-		}
-	})
+	held, err := created(err)
 	if err := firstOf(err, send.close()); err != nil {
 		return nil, err
 	}
@@ -83,6 +48,59 @@ func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.
 		return nil, err
 	}
 	return held, nil
+}
+
+// creation gathers the statements of a booking, and one that comes before its answer is read, if any. The function that it answers reads what they did,
+// unless there was an error before.
+func (s *Store) creation(
+	ctx context.Context, queries *db.Queries, a booking.NewAppointment, last func() interface{ Exec(f func(int, error)) },
+) func(error) (*booking.HeldDirection, error) {
+	directionClaim := queries.DirectionClaim(ctx, []db.DirectionClaimParams{
+		{
+			LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,
+			AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo, AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
+		},
+	})
+	var specialityClaim *db.SpecialityClaimTakeBatchResults
+	if a.Request.Type == booking.Consult {
+		specialityClaim = queries.SpecialityClaimTake(ctx, []db.SpecialityClaimTakeParams{specialityClaimParams(a)})
+	}
+	creation := queries.AppointmentCreate(ctx, []db.AppointmentCreateParams{appointmentCreateParams(a)})
+	var finishing interface{ Exec(f func(int, error)) }
+	if last != nil {
+		finishing = last()
+	}
+	reading := queries.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}})
+
+	return func(err error) (held *booking.HeldDirection, _ error) {
+		directionClaim.QueryRow(func(_ int, _ uuid.UUID, rowErr error) {
+			err = firstOf(err, orRefuse(rowErr, booking.DirectionAlreadyBooked))
+		})
+		if specialityClaim != nil {
+			specialityClaim.QueryRow(func(_ int, row db.SpecialityClaimTakeRow, rowErr error) {
+				err = firstOf(err, rowErr)
+				if err == nil {
+					err = s.refuseSpeciality(a, row)
+				}
+			})
+		}
+		creation.QueryRow(func(_ int, row db.AppointmentCreateRow, rowErr error) {
+			err = firstOf(err, rowErr)
+			if err == nil {
+				err = refuseCreation(a, row)
+			}
+		})
+		if finishing != nil {
+			finishing.Exec(func(_ int, execErr error) { err = firstOf(err, execErr) })
+		}
+		reading.QueryRow(func(_ int, row db.AppointmentGetRow, rowErr error) {
+			err = firstOf(err, orRefuse(rowErr, booking.AppointmentNotFound))
+			if err == nil {
+				held, err = heldDirection(row, a.Zone)
+			}
+		})
+		return held, err
+	}
 }
 
 // commit commits. Where the database did not answer, or ended the session (FATAL), the booking may have been done.

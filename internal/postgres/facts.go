@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,13 +16,35 @@ import (
 // Facts implements booking.Store. Each statement is about one institution or one person, so that each would be answered by one machine of a
 // distributed database. All see one snapshot: between two of them another booking may commit, and half of it would be refused by the wrong rule.
 func (s *Store) Facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
-	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, now) })
+	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, nil, now) })
 }
 
-func (s *Store) facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
+// MoveFacts implements booking.Store.
+func (s *Store) MoveFacts(
+	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, now time.Time,
+) (*booking.Facts, error) {
+	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, visit, now) })
+}
+
+// facts reads what a booking needs, and for the move of a visit what that holds, to take it out.
+func (s *Store) facts(
+	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, now time.Time,
+) (*booking.Facts, error) {
 	load := newPipeline(ctx, s.pool)
 	load.queue("begin isolation level repeatable read read only")
 	queries := db.New(load)
+	var (
+		finding    *db.AppointmentFindBatchResults
+		inheriting *db.AppointmentHeirBatchResults
+		holding    *db.AppointmentGetBatchResults
+	)
+	if visit != nil {
+		finding = queries.AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: patient.Person, Guid: visit.Guid}})
+		inheriting = queries.AppointmentHeir(ctx, []db.AppointmentHeirParams{
+			{PersonGuid: patient.Person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
+		})
+		holding = queries.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}})
+	}
 	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
 		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
 	})
@@ -47,6 +70,11 @@ func (s *Store) facts(ctx context.Context, patient booking.Patient, request book
 
 	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
 	read := reader{zones: &s.zones, facts: facts, err: load.exec()}
+	if visit != nil {
+		finding.QueryRow(read.moved)
+		inheriting.QueryRow(read.heirOf)
+		holding.QueryRow(read.holding)
+	}
 	direction.QueryRow(read.direction)
 	taps.QueryRow(read.tap)
 	active.Query(read.active)
@@ -58,6 +86,9 @@ func (s *Store) facts(ctx context.Context, patient booking.Patient, request book
 		slots.Query(read.slots)
 	}
 	if err := errors.Join(read.err, load.close()); err != nil {
+		return nil, err
+	}
+	if err := read.hold(); err != nil {
 		return nil, err
 	}
 	return facts, nil
@@ -84,6 +115,45 @@ type reader struct {
 	zones *zones
 	facts *booking.Facts
 	err   error
+
+	// Of a visit that is moved: the consultation that its claim would go to, and the appointment where the request's target has it.
+	heir *booking.ActiveAppointment
+	held *db.AppointmentGetRow
+}
+
+func (r *reader) moved(_ int, row db.AppointmentFindRow, err error) {
+	if r.found(err) {
+		r.facts.Moved = foundVisit(row)
+	}
+}
+
+func (r *reader) heirOf(_ int, row db.AppointmentHeirRow, err error) {
+	if !r.found(err) {
+		return
+	}
+	existing, err := existingAppointment(r.zones, row.Guid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
+	if r.found(err) {
+		r.heir = &booking.ActiveAppointment{ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName}
+	}
+}
+
+func (r *reader) holding(_ int, row db.AppointmentGetRow, err error) {
+	if r.found(err) {
+		r.held = &row
+	}
+}
+
+// hold gives the answer to a move that changes nothing, as soon as the target's zone is known.
+func (r *reader) hold() (err error) {
+	if r.held != nil && r.held.Linked && r.facts.Target != nil {
+		r.facts.Held, err = heldDirection(*r.held, r.facts.Target.Zone)
+	}
+	return err
+}
+
+// own tells whether an appointment is the visit that is moved.
+func (r *reader) own(appointment uuid.UUID) bool {
+	return r.facts.Moved != nil && r.facts.Moved.Guid == appointment
 }
 
 // found tells whether there is a row to read.
@@ -125,7 +195,7 @@ func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
 		FromLegalEntity:   row.FromLegalEntityGuid,
 		ToLegalEntity:     row.ToLegalEntityGuid,
 	}
-	if row.AppointmentGuid == nil {
+	if row.AppointmentGuid == nil || r.own(*row.AppointmentGuid) {
 		return
 	}
 	existing := booking.ExistingAppointment{Guid: *row.AppointmentGuid}
@@ -149,6 +219,12 @@ func (r *reader) active(_ int, rows []db.SpecialityClaimFactsRow, err error) {
 		return
 	}
 	for _, row := range rows {
+		if r.own(row.AppointmentGuid) {
+			if r.heir != nil {
+				r.facts.Active = append(r.facts.Active, *r.heir)
+			}
+			continue
+		}
 		existing, err := existingAppointment(r.zones, row.AppointmentGuid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
 		if !r.found(err) {
 			return
@@ -209,12 +285,16 @@ func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
 	}
 	cells := make([]booking.Slot, 0, len(rows))
 	for _, row := range rows {
+		taken := row.Taken
+		if moved := r.facts.Moved; moved != nil && moved.Lpu == r.facts.Request.LpuTo && !moved.Cancelled && slices.Contains(moved.Slots, row.Guid) {
+			taken--
+		}
 		cells = append(cells, booking.Slot{
 			Guid:        row.Guid,
 			Start:       row.StartAt,
 			End:         row.EndAt,
 			Capacity:    row.Capacity,
-			Taken:       row.Taken,
+			Taken:       taken,
 			Access:      booking.Access(row.FlagAccess),
 			Reception:   row.Reception,
 			Blocked:     row.Blocked,

@@ -1,0 +1,104 @@
+package booking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// MoveRequest asks for another cell for a visit. What is not given stays as it is.
+type MoveRequest struct {
+	LpuTo      *uuid.UUID
+	Place      Place // a cell
+	Difficulty int   // how many adjacent cells; 0 where it is not given
+	Comment    *string
+	IsCito     *bool
+}
+
+// moveTries is how often a move is judged anew where its visit was moved by another meanwhile.
+const moveTries = 5
+
+// Move moves an appointment of the patient to another cell: either it is moved, keeping its guid, or it stands untouched. It goes by the rules of a booking,
+// its own claims taken out; a visit never blocks its own move. Into the cells that it has nothing changes.
+func (s *Service) Move(ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest) (*HeldDirection, error) {
+	now := s.now()
+	visit, err := s.store.Visit(ctx, patient.Person, appointment)
+	if err != nil {
+		return nil, fmt.Errorf("find the appointment: %w", err)
+	}
+	for range moveTries {
+		if refusal := visit.refuseMove(now); refusal != nil {
+			return nil, refusal
+		}
+		facts, err := s.store.MoveFacts(ctx, patient, visit.request(wanted), visit, now)
+		if err != nil {
+			return nil, fmt.Errorf("load the facts: %w", err)
+		}
+		visit = facts.Moved
+		if visit.refuseMove(now) != nil || visit.request(wanted) != facts.Request {
+			continue // what the request leaves as it is, is not as it was
+		}
+		if facts.stays() {
+			return facts.Held, nil
+		}
+		if refusal := Check(facts); refusal != nil {
+			return nil, refusal
+		}
+		if facts.Mkab == nil {
+			if err := s.createMkab(ctx, facts); err != nil {
+				return nil, err
+			}
+		}
+		held, err := s.store.Move(ctx, facts.appointment(visit.Guid), visit)
+		if err != nil {
+			return nil, fmt.Errorf("move the appointment: %w", err)
+		}
+		return held, nil
+	}
+	return nil, Refuse(Overloaded).Because(errors.New("the appointment is being moved all the time"))
+}
+
+// refuseMove tells why the visit, if there is one, cannot be moved anywhere.
+func (v *BookedVisit) refuseMove(now time.Time) *Refusal {
+	switch {
+	case v == nil:
+		return Refuse(AppointmentAbsent)
+	case v.Cancelled:
+		return Refuse(AppointmentIsCancelled)
+	case v.begun(now) && !v.AfterStart:
+		return Refuse(AppointmentStarted)
+	default:
+		return nil
+	}
+}
+
+// request is the booking that a move amounts to.
+func (v *BookedVisit) request(wanted MoveRequest) Request {
+	request := Request{
+		Direction: v.Direction, Type: v.Type, LpuFrom: v.DirectionLpu, LpuTo: v.Lpu, Place: wanted.Place, Difficulty: wanted.Difficulty,
+		Comment: v.Comment, IsCito: v.IsCito,
+	}
+	if wanted.LpuTo != nil {
+		request.LpuTo = *wanted.LpuTo
+	}
+	if wanted.Difficulty == 0 {
+		request.Difficulty = max(len(v.Slots), 1)
+	}
+	if wanted.Comment != nil {
+		request.Comment = *wanted.Comment
+	}
+	if wanted.IsCito != nil {
+		request.IsCito = *wanted.IsCito
+	}
+	return request
+}
+
+// stays tells whether the move would change nothing.
+func (f *Facts) stays() bool {
+	return f.Held != nil && f.Moved.Comment == f.Request.Comment && f.Moved.IsCito == f.Request.IsCito && len(f.Slots) == f.Request.Difficulty &&
+		slices.EqualFunc(f.Slots, f.Moved.Slots, func(slot Slot, guid uuid.UUID) bool { return slot.Guid == guid })
+}
