@@ -1839,7 +1839,8 @@ type ClientInterface interface {
 	// and who can mend what it refuses. The booking's order ends with the group `write`.
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-	// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
+	// request that has the key is answered. Where it is false, a repetition cannot help.
 	//
 	// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
 	// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
@@ -2328,7 +2329,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // and who can mend what it refuses. The booking's order ends with the group `write`.
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
+// request that has the key is answered. Where it is false, a repetition cannot help.
 //
 // **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
 // a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
@@ -3501,7 +3503,8 @@ type ClientWithResponsesInterface interface {
 	// and who can mend what it refuses. The booking's order ends with the group `write`.
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-	// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
+	// request that has the key is answered. Where it is false, a repetition cannot help.
 	//
 	// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
 	// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
@@ -5696,7 +5699,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // and who can mend what it refuses. The booking's order ends with the group `write`.
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-// `mip_auth_url_unreachable`, and for `speciality_already_booked`, as soon as the earlier visit is over. Where it is false, a repetition cannot help.
+// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
+// request that has the key is answered. Where it is false, a repetition cannot help.
 //
 // **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
 // a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
