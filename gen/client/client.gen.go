@@ -858,6 +858,9 @@ type ErrorType string
 type ErrorDetails struct {
 	// Appointment With `direction_already_booked` and `speciality_already_booked`: the patient's appointment that stands in the way.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
+
+	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first: of the same resource, then of the same speciality in the same institution. Absent where there are none.
+	Slots *[]NearestSlot `json:"slots,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has.
@@ -981,6 +984,24 @@ type MoveRequest struct {
 
 	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, none of them NUL.
 	VisitComment *string `json:"VisitComment,omitempty"`
+}
+
+// NearestSlot A free cell near the one that was wanted, in the same institution.
+type NearestSlot struct {
+	// ID The `SlotId` to book.
+	ID int64 `json:"id"`
+
+	// GUID The cell's guid.
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Start When the visit would begin, in the institution's zone.
+	Start time.Time `json:"start"`
+
+	// End When it would end.
+	End time.Time `json:"end"`
+
+	// Resource Whom it is with.
+	Resource Resource `json:"resource"`
 }
 
 // PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.

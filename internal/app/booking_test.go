@@ -533,3 +533,111 @@ func TestRefusalsNameTheAppointment(t *testing.T) {
 	refused.requireRefusal(t, "direction_not_patients")
 	require.Nil(t, refused.error.Details)
 }
+
+// offered are the cells that a refusal shows as the way out.
+func offered(t testing.TB, a answer) []api.NearestSlot {
+	t.Helper()
+	if a.error.Details == nil || a.error.Details.Slots == nil {
+		return nil
+	}
+	return *a.error.Details.Slots
+}
+
+// Promise: whoever finds a cell full is shown the nearest free ones that this very booking can have: of the resource first, then of its speciality.
+func TestNearestSlots(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	another := uuid.New()
+	sc.exec(`INSERT INTO resource VALUES ($1, $2, 'room', 'Кабинет', '92')`, sc.to, another)
+	stranger := uuid.New()
+	sc.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач другой специальности', '7')`, sc.to, stranger)
+	at := func(clock string) time.Time {
+		t.Helper()
+		start, err := time.Parse(time.RFC3339, "2019-08-21T"+clock+":00+03:00")
+		require.NoError(t, err)
+		return start
+	}
+	sc.exec(`UPDATE slot SET taken = 1 WHERE id IN ($1, $2)`, firstSlotID, firstSlotID+1)
+	sc.exec(`UPDATE slot SET blocked = true WHERE id = $1`, firstSlotID+2)
+	before := sc.addSlot(sc.doctor, 1, at("08:00"), 1)
+	sc.addSlot(another, 2, at("08:45"), 1)
+	near := sc.addSlot(another, 3, at("09:00"), 2)
+	sc.addSlot(stranger, 4, at("08:45"), 1)
+	sc.exec(`UPDATE slot SET restriction = 'pregnant' WHERE id = 2`)
+
+	refused := sc.attempt()
+	refused.requireRefusal(t, "slot_full")
+	slots := offered(t, refused)
+	require.Len(t, slots, 3)
+	require.Equal(t, []uuid.UUID{before, sc.slots[3], near}, []uuid.UUID{slots[0].GUID, slots[1].GUID, slots[2].GUID})
+	require.Equal(t, another, slots[2].Resource.GUID)
+	require.Equal(t, 200, sc.attempt(fields{"SlotId": slots[2].ID}).StatusCode)
+
+	sc.exec(`UPDATE slot SET taken = capacity`)
+	person, direction := sc.patient()
+	none := sc.book(person, sc.request(fields{"DirectionGuid": direction}))
+	none.requireRefusal(t, "slot_full")
+	require.Nil(t, none.error.Details)
+}
+
+// Promise: whoever loses the race for a cell is shown others, each of which can be had.
+func TestNearestSlotsAfterARace(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	type contender struct{ person, direction uuid.UUID }
+	contenders := make([]contender, 16)
+	for i := range contenders {
+		contenders[i].person, contenders[i].direction = sc.patient()
+	}
+	answers := make([]answer, len(contenders))
+	var group sync.WaitGroup
+	for i, c := range contenders {
+		group.Go(func() { answers[i] = sc.book(c.person, sc.request(fields{"DirectionGuid": c.direction})) })
+	}
+	group.Wait()
+	losers := 0
+	for i, a := range answers {
+		if a.StatusCode == 200 {
+			continue
+		}
+		require.Contains(t, []api.Rule{api.RuleSlotFull, api.RuleSlotTaken}, a.error.Rule)
+		slots := offered(t, a)
+		require.Len(t, slots, 3, a.raw)
+		losers++
+		if losers <= len(slots) { // each takes another one
+			again := sc.book(contenders[i].person, sc.request(fields{"DirectionGuid": contenders[i].direction, "SlotId": slots[losers-1].ID}))
+			require.Equal(t, 200, again.StatusCode, again.raw)
+		}
+	}
+	require.Equal(t, len(contenders)-1, losers)
+}
+
+// Promise: a complex slot is offered others that are as long.
+func TestNearestComplexSlots(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.exec(`UPDATE slot SET taken = 1 WHERE id = $1`, firstSlotID)
+	refused := sc.attempt(fields{"Difficulty": 2})
+	refused.requireRefusal(t, "slot_full")
+	slots := offered(t, refused)
+	require.Len(t, slots, 2)
+	for i, slot := range slots {
+		require.Equal(t, sc.slots[1+i], slot.GUID)
+		require.Equal(t, 30*time.Minute, slot.End.Sub(slot.Start))
+	}
+}
+
+// Promise: whoever cannot move to a cell that is full is shown others, too.
+func TestNearestSlotsOfAMove(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	booked := sc.attempt()
+	require.Equal(t, 200, booked.StatusCode)
+	sc.exec(`UPDATE slot SET taken = 1 WHERE id = $1`, firstSlotID+1)
+	refused := sc.move(sc.person, appointmentOf(booked).GUID, fields{"SlotId": firstSlotID + 1})
+	refused.requireRefusal(t, "slot_full")
+	slots := offered(t, refused)
+	require.Len(t, slots, 2)
+	require.Equal(t, sc.slots[2], slots[0].GUID)
+	require.Equal(t, 200, sc.move(sc.person, appointmentOf(booked).GUID, fields{"SlotId": slots[0].ID}).StatusCode)
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -243,13 +244,15 @@ func TestDirectionPages(t *testing.T) {
 		require.Equal(t, want, sc.directions(sc.person, query+"&limit=7"), query)
 	}
 
-	// A referral is written after each page.
+	// A newer referral is written after each page.
 	var seen []api.PatientDirection
 	for cursor := ""; ; {
 		var page api.DirectionPage
 		sc.read(sc.person, "/directions?limit=11"+cursor, &page)
 		seen = append(seen, page.Items...)
-		sc.addDirection(uuid.New(), "Consult")
+		newcomer := uuid.New()
+		sc.addDirection(newcomer, "Consult")
+		sc.exec(`UPDATE direction SET created_at = $1 WHERE guid = $2`, moment.Add(time.Hour), newcomer)
 		if page.Next == nil {
 			break
 		}

@@ -119,7 +119,7 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 	},
 	booking.SlotFull: func(t *testing.T) answer {
 		sc := start(t).scene()
-		sc.exec(`UPDATE slot SET taken = capacity`)
+		sc.exec(`UPDATE slot SET taken = capacity WHERE id = $1`, firstSlotID)
 		return sc.attempt()
 	},
 
@@ -404,11 +404,29 @@ func TestDocumentedAnswers(t *testing.T) {
 			got := run(t)
 			require.Equal(t, int(shown.Code), got.StatusCode, "%s", got.raw)
 			got.error.RequestID = shown.RequestID
-			if details := got.error.Details; details != nil && details.Appointment != nil && shown.Details != nil {
-				details.Appointment.GUID = shown.Details.Appointment.GUID // each appointment has a new one
-			}
+			shareGuids(t, got.error.Details, shown.Details)
 			require.Equal(t, shown, got.error)
 		})
+	}
+}
+
+// shareGuids gives what is new in each test the guids of the example.
+func shareGuids(t *testing.T, got, shown *api.ErrorDetails) {
+	t.Helper()
+	if shown == nil {
+		return
+	}
+	require.NotNil(t, got)
+	if shown.Appointment != nil {
+		require.NotNil(t, got.Appointment)
+		got.Appointment.GUID = shown.Appointment.GUID
+	}
+	if shown.Slots != nil {
+		require.NotNil(t, got.Slots)
+		require.Len(t, *got.Slots, len(*shown.Slots))
+		for i, slot := range *shown.Slots {
+			(*got.Slots)[i].GUID, (*got.Slots)[i].Resource.GUID = slot.GUID, slot.Resource.GUID
+		}
 	}
 }
 

@@ -100,7 +100,7 @@ func (s *Service) book(ctx context.Context, patient Patient, request Request, ke
 		return nil, fmt.Errorf("load the facts: %w", err)
 	}
 	if refusal := Check(facts); refusal != nil {
-		return nil, refusal
+		return nil, s.offerNearest(ctx, facts, refusal)
 	}
 	if facts.Mkab == nil {
 		if err := s.createMkab(ctx, facts); err != nil {
@@ -112,7 +112,7 @@ func (s *Service) book(ctx context.Context, patient Patient, request Request, ke
 	wanted.Key = key
 	held, err := s.store.Create(ctx, wanted)
 	if err != nil {
-		return nil, fmt.Errorf("create the appointment: %w", s.explain(ctx, patient, request, err))
+		return nil, fmt.Errorf("create the appointment: %w", s.explain(ctx, facts, err))
 	}
 	return held, nil
 }
@@ -137,13 +137,16 @@ func (f *Facts) appointment(guid uuid.UUID) NewAppointment {
 	}
 }
 
-// explain gives the refusal of whoever lost the race for a referral its details, which are known only after the winner has committed.
-func (s *Service) explain(ctx context.Context, patient Patient, request Request, err error) error {
+// explain gives the refusal of whoever lost a race its details, which are known only after the winner has committed.
+func (s *Service) explain(ctx context.Context, facts *Facts, err error) error {
 	var lost *Refusal
-	if !errors.As(err, &lost) || lost.Rule != DirectionAlreadyBooked {
+	if !errors.As(err, &lost) {
 		return err
 	}
-	facts, factsErr := s.store.Facts(ctx, patient, request, s.now())
+	if lost.Rule != DirectionAlreadyBooked {
+		return s.offerNearest(ctx, facts, lost)
+	}
+	facts, factsErr := s.store.Facts(ctx, facts.Patient, facts.Request, s.now())
 	if factsErr != nil {
 		return err // it is the answer also without its details
 	}

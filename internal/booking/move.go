@@ -46,7 +46,7 @@ func (s *Service) Move(ctx context.Context, patient Patient, appointment uuid.UU
 			return facts.Held, nil
 		}
 		if refusal := Check(facts); refusal != nil {
-			return nil, refusal
+			return nil, s.offerNearest(ctx, facts, refusal)
 		}
 		if facts.Mkab == nil {
 			if err := s.createMkab(ctx, facts); err != nil {
@@ -55,6 +55,9 @@ func (s *Service) Move(ctx context.Context, patient Patient, appointment uuid.UU
 		}
 		held, err := s.store.Move(ctx, facts.appointment(visit.Guid), visit)
 		if err != nil {
+			if lost, ok := errors.AsType[*Refusal](err); ok {
+				err = s.offerNearest(ctx, facts, lost)
+			}
 			return nil, fmt.Errorf("move the appointment: %w", err)
 		}
 		return held, nil

@@ -27,6 +27,7 @@ type Refusal struct {
 // Details show the way out of a refusal. They are of the token's patient alone.
 type Details struct {
 	Appointment *ExistingAppointment // the visit that stands in the way
+	Slots       []OfferedSlot        // free cells near the one that was wanted, without the institution's name
 }
 
 // Refuse makes the refusal of the named rule. values are pairs of a placeholder's name and its text, as for {DirectionGuid}:

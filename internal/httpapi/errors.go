@@ -50,7 +50,21 @@ func errorDetails(details *booking.Details) *api.ErrorDetails {
 	if details == nil {
 		return nil
 	}
-	return &api.ErrorDetails{Appointment: existingAppointment(details.Appointment)}
+	return &api.ErrorDetails{Appointment: existingAppointment(details.Appointment), Slots: nearestSlots(details.Slots)}
+}
+
+func nearestSlots(offered []booking.OfferedSlot) *[]api.NearestSlot {
+	if len(offered) == 0 {
+		return nil
+	}
+	slots := make([]api.NearestSlot, len(offered))
+	for i := range offered {
+		o := &offered[i]
+		slots[i] = api.NearestSlot{
+			ID: o.ID, GUID: o.Cells[0].Guid, Start: o.Start().Truncate(time.Second), End: o.End().Truncate(time.Second), Resource: resource(o.Resource),
+		}
+	}
+	return &slots
 }
 
 func existingAppointment(a *booking.ExistingAppointment) *api.ExistingAppointment {

@@ -119,14 +119,12 @@ func readSlotCursor(text string, now time.Time) (*booking.SlotCursor, *booking.R
 func slot(o *booking.OfferedSlot) api.Slot {
 	first := o.Cells[0]
 	slot := api.Slot{
-		ID:    o.ID,
-		GUID:  first.Guid,
-		Start: o.Start().Truncate(time.Second),
-		End:   o.End().Truncate(time.Second),
-		Lpu:   api.LpuPlace{GUID: o.Lpu.Guid, Name: o.Lpu.Name, TimeZone: o.Lpu.Zone.String()},
-		Resource: api.Resource{
-			GUID: o.Resource.Guid, Kind: api.ResourceKind(o.Resource.Kind), Name: o.Resource.Name, SpecialityCode: o.Resource.SpecialityCode,
-		},
+		ID:              o.ID,
+		GUID:            first.Guid,
+		Start:           o.Start().Truncate(time.Second),
+		End:             o.End().Truncate(time.Second),
+		Lpu:             api.LpuPlace{GUID: o.Lpu.Guid, Name: o.Lpu.Name, TimeZone: o.Lpu.Zone.String()},
+		Resource:        resource(o.Resource),
 		Capacity:        o.Capacity(),
 		Left:            o.Left(),
 		Restriction:     api.SlotRestriction(first.Restriction),
@@ -138,6 +136,10 @@ func slot(o *booking.OfferedSlot) api.Slot {
 		slot.Rule, slot.Message = &rule, &o.Refusal.Message
 	}
 	return slot
+}
+
+func resource(r *booking.Resource) api.Resource {
+	return api.Resource{GUID: r.Guid, Kind: api.ResourceKind(r.Kind), Name: r.Name, SpecialityCode: r.SpecialityCode}
 }
 
 var restrictionTexts = map[booking.Restriction]string{
