@@ -3189,7 +3189,7 @@ var swaggerSpec = []string{
 	"akOoTglQ5bQXhBFzxXuhpoK/8gYsPWCHenE2V0XecDCIWWKpgBRAVzl8k1ajuVlrbNRaze3GRrfd6TYa",
 	"P2isdhuNnngxBDG0N9vRrsHkVtjYVdKDx3pVLmuQWfkC6Ai/Pc6yytbHoBB4T32GvkiIEPDx+JLsBD0d",
 	"YbdXJ/JvKOGfETmsk/9zHCYAUyJBeEUe/CQck4iNwighlIyisO+zIco633NYEMNpi6duZWtEnX1Wa9Ub",
-	"kBvrC7kXd69ePTw8rFO4XA+jvavi2fjqrZvXb9x+9wY8AzA0Cdd9UBxWqpW7LIpRQDbrDbwlHLGAjrxK",
+	"kBvrC7kXd69ePTw8rFO4XA+jvavi2fjqrZvXb9x+9wY8AzA0Cdd9UBxWqpW7LIpRQDbrTbwlHLGAjrxK",
 	"t7Jab9RXKxAm3Iez1uh9ClmtbD6Afqy6CvOD8lIszjVEBaCAMKC4Q6janJmk8g6bWiujCgO+ucPwmjBE",
 	"oGEDGvfYtoEzzEfQ1yMZxz3yEZD5mqbqY1YmP/dYTD7aCT6q1Wrwf/Ccah7AH71ZrJ3VC5/0tgWi3LZO",
 	"xDCyHwEfJkP64AzKApe58j7hbSIfkRs+FwAfIb+/yU98fvtoxII/u3KFbIFpgi1HagKwRHgJRKKCsSf4",

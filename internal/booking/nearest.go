@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// What counts as near: how many cells are told, and how far before and after the wanted one they may begin. Other resources are searched closely only, as
-// there may be many.
+// What counts as near: how many cells are told, and how far before and after the wanted one they may begin. Little is read: a refusal must stay cheap where
+// many ask for one cell. Of what is read some may not be for this patient, which the store does not know as well as the rules do.
 const (
-	mostNearest       = 3
-	nearestAfter      = searchDays * 24 * time.Hour
-	nearestBefore     = 24 * time.Hour
-	nearestElsewhere  = 2 * time.Hour
-	mostNearestJudged = 128
+	mostNearest     = 3
+	nearestBefore   = 2 * time.Hour
+	nearestAfter    = searchDays * 24 * time.Hour
+	mostNearestRead = 32
 )
 
 // offerNearest adds the nearest free cells to the refusal of one that is not free. Where they cannot be read it is the answer also without them.
@@ -40,11 +39,11 @@ func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, err
 	judged.assumeMkab()
 	period := &slotPeriod{lpu: TargetLpu{Guid: facts.Request.LpuTo, Zone: facts.Target.Zone}, facts: &judged}
 	wanted := facts.Slots[0].Start
-	found, err := s.near(ctx, period, wanted, SlotScan{Resource: &facts.Resource.Guid}, nearestBefore)
+	found, err := s.near(ctx, period, wanted, SlotScan{Resource: &facts.Resource.Guid})
 	if err != nil || len(found) == mostNearest || facts.Request.Type != Consult {
 		return found, err
 	}
-	others, err := s.near(ctx, period, wanted, SlotScan{Speciality: &facts.Direction.SpecialityCode}, nearestElsewhere)
+	others, err := s.near(ctx, period, wanted, SlotScan{Speciality: &facts.Direction.SpecialityCode})
 	if err != nil {
 		return nil, err
 	}
@@ -57,15 +56,14 @@ func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, err
 }
 
 // near finds cells around the wanted one, the nearest first.
-func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time, scan SlotScan, before time.Duration) ([]OfferedSlot, error) {
-	scan.Lpu, scan.Difficulty, scan.Most, scan.Access = period.lpu.Guid, period.facts.Request.Difficulty, mostNearestJudged, period.facts.access()
+func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time, scan SlotScan) ([]OfferedSlot, error) {
+	scan.Lpu, scan.Difficulty, scan.Most, scan.Access = period.lpu.Guid, period.facts.Request.Difficulty, mostNearestRead, period.facts.access()
 	earlier, later := scan, scan
-	earlier.From, earlier.To = wanted.Add(-before), wanted
+	earlier.From, earlier.To = wanted.Add(-nearestBefore), wanted
 	if earlier.From.Before(period.facts.Now) {
 		earlier.From = period.facts.Now
 	}
 	later.From, later.To = wanted, wanted.Add(nearestAfter)
-	later.Most = 4 * mostNearest // the store does not know all that the rules do
 	var scans []SlotScan
 	for _, scan := range []SlotScan{earlier, later} {
 		if scan.From.Before(scan.To) {
@@ -77,16 +75,18 @@ func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time
 	if err != nil {
 		return nil, fmt.Errorf("search the nearest cells: %w", err)
 	}
-	var offered []OfferedSlot
-	for _, scanned := range cells {
-		for i := range scanned {
-			if offer := (slotInPeriod{period, &scanned[i]}).offer(); offer.Refusal == nil {
-				offered = append(offered, offer)
-			}
-		}
-	}
-	slices.SortStableFunc(offered, func(a, b OfferedSlot) int {
+	found := slices.Concat(cells...)
+	slices.SortStableFunc(found, func(a, b FoundSlot) int {
 		return cmp.Compare(a.Cells[0].Start.Sub(wanted).Abs(), b.Cells[0].Start.Sub(wanted).Abs())
 	})
-	return offered[:min(len(offered), mostNearest)], nil
+	var offered []OfferedSlot
+	for i := range found {
+		if offer := (slotInPeriod{period, &found[i]}).offer(); offer.Refusal == nil {
+			offered = append(offered, offer)
+		}
+		if len(offered) == mostNearest {
+			break
+		}
+	}
+	return offered, nil
 }
