@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-
-	"talon.example/internal/app"
 )
 
 // booked books what the scene allows and gives the appointment.
@@ -361,11 +359,7 @@ func all(attempts []func() answer) []answer {
 // once, or their documented refusal; nobody deadlocks. The tables then satisfy the invariants.
 func TestCancelRaces(t *testing.T) {
 	t.Parallel()
-	for name, contest := range map[string]struct {
-		prepare func(t *testing.T, sc *scene) []func() answer
-		rules   []string
-		check   func(t *testing.T, sc *scene, succeeded int)
-	}{
+	runContests(t, map[string]contest{
 		"cancels of one appointment": {
 			func(_ *testing.T, sc *scene) []func() answer {
 				booked := sc.booked(fields{"Difficulty": 3})
@@ -450,26 +444,5 @@ func TestCancelRaces(t *testing.T) {
 					WHERE a.cancelled_at IS NULL AND c.person_guid = $1`, sc.person))
 			},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
-			s.exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, clientGuid)
-			s.exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
-			for range rounds(t) {
-				sc := s.another()
-				succeeded := 0
-				for _, a := range all(contest.prepare(t, sc)) {
-					if a.StatusCode == 200 {
-						succeeded++
-						continue
-					}
-					a.requireRefusalOf(t, contest.rules...)
-				}
-				contest.check(t, sc, succeeded)
-			}
-			s.requireInvariants()
-			require.Zero(t, s.count(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`))
-		})
-	}
+	})
 }

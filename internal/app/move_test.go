@@ -9,8 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-
-	"talon.example/internal/app"
 )
 
 // move asks with the token of a person for an appointment to be moved; a body that is a string is sent as it is.
@@ -21,16 +19,7 @@ func (s *service) move(person, appointment uuid.UUID, body any) answer {
 
 func (s *service) moveAs(authorization string, appointment uuid.UUID, body any) answer {
 	s.t.Helper()
-	text, isText := body.(string)
-	if !isText {
-		encoded, err := json.Marshal(body)
-		require.NoError(s.t, err)
-		text = string(encoded)
-	}
-	request := s.request(http.MethodPost, "/appointments/"+appointment.String()+"/move", strings.NewReader(text))
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", authorization)
-	a := s.do(request)
+	a := s.send("/appointments/"+appointment.String()+"/move", body, authorization)
 	if a.StatusCode == http.StatusOK {
 		require.NoError(s.t, json.Unmarshal([]byte(a.raw), &a.body), "%s", a.raw)
 	}
@@ -265,11 +254,7 @@ func TestBadMoves(t *testing.T) {
 func TestMoveRaces(t *testing.T) {
 	t.Parallel()
 	lost := []string{"slot_full", "slot_taken", "complex_slot_failed"}
-	for name, contest := range map[string]struct {
-		prepare func(t *testing.T, sc *scene) []func() answer
-		rules   []string
-		check   func(t *testing.T, sc *scene, succeeded int)
-	}{
+	runContests(t, map[string]contest{
 		"many visits into one cell": {
 			func(_ *testing.T, sc *scene) []func() answer {
 				sc.addSlots(contenders)
@@ -343,26 +328,5 @@ func TestMoveRaces(t *testing.T) {
 				require.Equal(t, 4, sc.count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1`, sc.to))
 			},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
-			s.exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, clientGuid)
-			s.exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
-			for range rounds(t) {
-				sc := s.another()
-				succeeded := 0
-				for _, a := range all(contest.prepare(t, sc)) {
-					if a.StatusCode == 200 {
-						succeeded++
-						continue
-					}
-					a.requireRefusalOf(t, contest.rules...)
-				}
-				contest.check(t, sc, succeeded)
-			}
-			s.requireInvariants()
-			require.Zero(t, s.count(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`))
-		})
-	}
+	})
 }
