@@ -812,21 +812,6 @@ type DirectionPage struct {
 // DirectionStatus The status of a referral; `GET /directions` says when it is which.
 type DirectionStatus string
 
-// DirectionVisit The appointment (запись на прием) of a referral, in the zone of the institution that it is in.
-type DirectionVisit struct {
-	// GUID Its guid.
-	GUID openapi_types.UUID `json:"guid"`
-
-	// LpuGUID The institution that the visit is in.
-	LpuGUID openapi_types.UUID `json:"lpuGuid"`
-
-	// Start When the visit begins.
-	Start time.Time `json:"start"`
-
-	// End When it ends.
-	End time.Time `json:"end"`
-}
-
 // Error The one shape of every answer that is not 2xx.
 type Error struct {
 	// Code The HTTP status.
@@ -1088,7 +1073,7 @@ type PatientDirection struct {
 	Diagnosis Diagnosis `json:"diagnosis"`
 
 	// Appointment Its appointment; `null`: it has none.
-	Appointment *DirectionVisit `json:"appointment"`
+	Appointment *ExistingAppointment `json:"appointment"`
 }
 
 // PatientDirectionType Its type (Тип направления): a consultation or an examination.

@@ -14,7 +14,6 @@ import (
 // Store is where bookings live. Its methods answer a *Refusal where the database decides a rule.
 type Store interface {
 	VisitStore
-
 	SlotFinder
 	Keys
 

@@ -38,20 +38,13 @@ type PatientDirection struct {
 	SpecialityName string
 	MkbCode        string
 	MkbName        string
-	Visit          *Visit
+	Visit          *ExistingAppointment
 }
 
 // LpuName names an institution.
 type LpuName struct {
 	Guid uuid.UUID
 	Name string
-}
-
-// Visit is the appointment of a referral, in the zone of the institution that it is in.
-type Visit struct {
-	Guid       uuid.UUID
-	Lpu        uuid.UUID
-	Start, End time.Time
 }
 
 func (d PatientDirection) position() Position { return Position{d.CreatedAt, d.Guid, d.Holder} }

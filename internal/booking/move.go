@@ -55,10 +55,7 @@ func (s *Service) Move(ctx context.Context, patient Patient, appointment uuid.UU
 		}
 		held, err := s.store.Move(ctx, facts.appointment(visit.Guid), visit)
 		if err != nil {
-			if lost, ok := errors.AsType[*Refusal](err); ok {
-				err = s.offerNearest(ctx, facts, lost)
-			}
-			return nil, fmt.Errorf("move the appointment: %w", err)
+			return nil, fmt.Errorf("move the appointment: %w", s.explain(ctx, facts, err))
 		}
 		return held, nil
 	}

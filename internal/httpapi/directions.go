@@ -100,14 +100,10 @@ func patientDirection(d *booking.PatientDirection) api.PatientDirection {
 		LpuFrom:       api.LpuName{GUID: d.From.Guid, Name: d.From.Name},
 		Speciality:    api.Speciality{Code: d.SpecialityCode, Name: d.SpecialityName},
 		Diagnosis:     api.Diagnosis{Code: d.MkbCode, Name: d.MkbName},
+		Appointment:   existingAppointment(d.Visit),
 	}
 	if d.To != nil {
 		written.LpuTo = &api.LpuName{GUID: d.To.Guid, Name: d.To.Name}
-	}
-	if v := d.Visit; v != nil {
-		written.Appointment = &api.DirectionVisit{
-			GUID: v.Guid, LpuGUID: v.Lpu, Start: v.Start.Truncate(time.Second), End: v.End.Truncate(time.Second),
-		}
 	}
 	return written
 }

@@ -94,9 +94,7 @@ func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 		IsCito:        a.IsCito,
 		Comment:       a.Comment,
 		Lpu:           api.LpuPlace{GUID: a.Lpu.Guid, Name: a.Lpu.Name, TimeZone: a.TimeZone},
-		Resource: api.Resource{
-			GUID: a.Resource.Guid, Kind: api.ResourceKind(a.Resource.Kind), Name: a.Resource.Name, SpecialityCode: a.Resource.SpecialityCode,
-		},
+		Resource:      resource(&a.Resource),
 		Direction: api.AppointmentDirection{
 			GUID:          a.Direction.Guid,
 			HolderLpuGUID: a.Direction.Holder,

@@ -67,17 +67,17 @@ func (s *Store) patientDirection(row *db.DirectionListRow) (booking.PatientDirec
 }
 
 // visit gives what stands beside the claim. An instance of the release before writes the claim alone, while both run: of that visit nothing can be said here.
-func (s *Store) visit(row *db.DirectionListRow) (*booking.Visit, error) {
+func (s *Store) visit(row *db.DirectionListRow) (*booking.ExistingAppointment, error) {
 	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil || row.AppointmentStartAt == nil || row.AppointmentEndAt == nil || row.AppointmentTimeZone == nil {
 		return nil, nil //nolint:nilnil // a referral without a visit
 	}
-	zone, err := s.zones.load(*row.AppointmentTimeZone)
+	visit, err := existingAppointment(
+		&s.zones, *row.AppointmentGuid, *row.AppointmentLpuGuid, *row.AppointmentTimeZone, *row.AppointmentStartAt, *row.AppointmentEndAt,
+	)
 	if err != nil {
 		return nil, err
 	}
-	return &booking.Visit{
-		Guid: *row.AppointmentGuid, Lpu: *row.AppointmentLpuGuid, Start: row.AppointmentStartAt.In(zone), End: row.AppointmentEndAt.In(zone),
-	}, nil
+	return &visit, nil
 }
 
 // notEmpty gives nil for a text that does not matter.

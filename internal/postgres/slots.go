@@ -122,13 +122,9 @@ func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
 	params := make([]db.SlotSearchParams, len(scans))
 	for i, scan := range scans {
-		restrictions := make([]string, len(scan.Restrictions))
-		for n, restriction := range scan.Restrictions {
-			restrictions[n] = string(restriction)
-		}
 		params[i] = db.SlotSearchParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
-			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: restrictions,
+			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
 		}
 	}
 	found := make([][]booking.FoundSlot, len(scans))

@@ -72,7 +72,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	if !writable {
 		s.pool.Reset() // or the connection might go on asking the standby when the address leads elsewhere
-		return booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the database is a standby"))
+		return booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the database takes no writes"))
 	}
 	return nil
 }
