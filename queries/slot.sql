@@ -47,6 +47,40 @@ WHERE r.lpu_guid = @lpu_guid AND (@all_of_them::boolean OR r.active)
 ORDER BY s.start_at, s.guid
 LIMIT @most;
 
+-- name: SlotNearest :many
+-- Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,
+-- at most so many: those that begin before it within the period, and those that begin with it or after.
+SELECT
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.restriction,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
+FROM resource r
+CROSS JOIN LATERAL (
+    (
+        SELECT cell.*
+        FROM slot cell
+        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
+            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
+        ORDER BY cell.start_at DESC
+        LIMIT @most
+    )
+    UNION ALL
+    (
+        SELECT cell.*
+        FROM slot cell
+        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
+            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
+        ORDER BY cell.start_at
+        LIMIT @most
+    )
+) s
+WHERE r.lpu_guid = @lpu_guid AND r.active
+    AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text)
+    AND (sqlc.narg(resource_guid)::uuid IS NULL OR r.guid = sqlc.narg(resource_guid)::uuid)
+ORDER BY abs(extract(epoch FROM s.start_at - @wanted_at)), s.start_at, s.guid
+LIMIT @most;
+
 -- name: SlotFollowers :batchmany
 -- What SlotFacts reads after a chosen cell, for several cells of an institution.
 SELECT chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, b.reception

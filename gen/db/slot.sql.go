@@ -4,3 +4,146 @@
 // source: slot.sql
 
 package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const slotNearest = `-- name: SlotNearest :many
+SELECT
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.restriction,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
+FROM resource r
+CROSS JOIN LATERAL (
+    (
+        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+        FROM slot cell
+        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
+            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & $3::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($4::text[])
+        ORDER BY cell.start_at DESC
+        LIMIT $5
+    )
+    UNION ALL
+    (
+        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+        FROM slot cell
+        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $2 AND cell.start_at < $6
+            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & $3::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($4::text[])
+        ORDER BY cell.start_at
+        LIMIT $5
+    )
+) s
+WHERE r.lpu_guid = $7 AND r.active
+    AND ($8::text IS NULL OR r.speciality_code = $8::text)
+    AND ($9::uuid IS NULL OR r.guid = $9::uuid)
+ORDER BY abs(extract(epoch FROM s.start_at - $2)), s.start_at, s.guid
+LIMIT $5
+`
+
+type SlotNearestParams struct {
+	FromAt         time.Time
+	WantedAt       time.Time
+	Access         int32
+	Restrictions   []string
+	Most           int32
+	ToAt           time.Time
+	LpuGuid        uuid.UUID
+	SpecialityCode *string
+	ResourceGuid   *uuid.UUID
+}
+
+type SlotNearestRow struct {
+	ID                     int64
+	Guid                   uuid.UUID
+	StartAt                time.Time
+	EndAt                  time.Time
+	Capacity               int32
+	Taken                  int32
+	FlagAccess             int32
+	Restriction            SlotRestriction
+	ResourceGuid           uuid.UUID
+	ResourceKind           ResourceKind
+	ResourceName           string
+	ResourceSpecialityCode string
+}
+
+// Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,
+// at most so many: those that begin before it within the period, and those that begin with it or after.
+//
+//	SELECT
+//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.restriction,
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
+//	FROM resource r
+//	CROSS JOIN LATERAL (
+//	    (
+//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+//	        FROM slot cell
+//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
+//	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+//	            AND cell.flag_access & $3::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($4::text[])
+//	        ORDER BY cell.start_at DESC
+//	        LIMIT $5
+//	    )
+//	    UNION ALL
+//	    (
+//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+//	        FROM slot cell
+//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $2 AND cell.start_at < $6
+//	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+//	            AND cell.flag_access & $3::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($4::text[])
+//	        ORDER BY cell.start_at
+//	        LIMIT $5
+//	    )
+//	) s
+//	WHERE r.lpu_guid = $7 AND r.active
+//	    AND ($8::text IS NULL OR r.speciality_code = $8::text)
+//	    AND ($9::uuid IS NULL OR r.guid = $9::uuid)
+//	ORDER BY abs(extract(epoch FROM s.start_at - $2)), s.start_at, s.guid
+//	LIMIT $5
+func (q *Queries) SlotNearest(ctx context.Context, arg SlotNearestParams) ([]SlotNearestRow, error) {
+	rows, err := q.db.Query(ctx, slotNearest,
+		arg.FromAt,
+		arg.WantedAt,
+		arg.Access,
+		arg.Restrictions,
+		arg.Most,
+		arg.ToAt,
+		arg.LpuGuid,
+		arg.SpecialityCode,
+		arg.ResourceGuid,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SlotNearestRow{}
+	for rows.Next() {
+		var i SlotNearestRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Guid,
+			&i.StartAt,
+			&i.EndAt,
+			&i.Capacity,
+			&i.Taken,
+			&i.FlagAccess,
+			&i.Restriction,
+			&i.ResourceGuid,
+			&i.ResourceKind,
+			&i.ResourceName,
+			&i.ResourceSpecialityCode,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

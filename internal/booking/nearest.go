@@ -1,10 +1,8 @@
 package booking
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -14,7 +12,7 @@ const (
 	mostNearest     = 3
 	nearestBefore   = 2 * time.Hour
 	nearestAfter    = searchDays * 24 * time.Hour
-	mostNearestRead = 32
+	mostNearestRead = 8
 )
 
 // offerNearest adds the nearest free cells to the refusal of one that is not free. Where they cannot be read it is the answer also without them.
@@ -57,28 +55,20 @@ func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, err
 
 // near finds cells around the wanted one, the nearest first.
 func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time, scan SlotScan) ([]OfferedSlot, error) {
-	scan.Lpu, scan.Difficulty, scan.Most, scan.Access = period.lpu.Guid, period.facts.Request.Difficulty, mostNearestRead, period.facts.access()
-	earlier, later := scan, scan
-	earlier.From, earlier.To = wanted.Add(-nearestBefore), wanted
-	if earlier.From.Before(period.facts.Now) {
-		earlier.From = period.facts.Now
+	facts := period.facts
+	scan.Lpu, scan.Difficulty, scan.Most, scan.Access = period.lpu.Guid, facts.Request.Difficulty, mostNearestRead, facts.access()
+	scan.From, scan.To = wanted.Add(-nearestBefore), wanted.Add(nearestAfter)
+	if scan.From.Before(facts.Now) {
+		scan.From = facts.Now
 	}
-	later.From, later.To = wanted, wanted.Add(nearestAfter)
-	var scans []SlotScan
-	for _, scan := range []SlotScan{earlier, later} {
-		if scan.From.Before(scan.To) {
-			scan.Restrictions = period.facts.restrictions(scan.From, scan.To)
-			scans = append(scans, scan)
-		}
+	if wanted.Before(facts.Now) {
+		wanted = facts.Now
 	}
-	cells, err := s.store.ScanSlots(ctx, scans)
+	scan.Restrictions = facts.restrictions(scan.From, scan.To)
+	found, err := s.store.NearestSlots(ctx, scan, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("search the nearest cells: %w", err)
 	}
-	found := slices.Concat(cells...)
-	slices.SortStableFunc(found, func(a, b FoundSlot) int {
-		return cmp.Compare(a.Cells[0].Start.Sub(wanted).Abs(), b.Cells[0].Start.Sub(wanted).Abs())
-	})
 	var offered []OfferedSlot
 	for i := range found {
 		if offer := (slotInPeriod{period, &found[i]}).offer(); offer.Refusal == nil {

@@ -197,9 +197,14 @@ func firstRefusal(rules []Rule, f *Facts) *Refusal {
 	return nil
 }
 
+// forbids tells whether the row applies to the facts and refuses them.
+func (r *Rule) forbids(f *Facts, has need) bool {
+	return r.refuses != nil && r.needs&^has == 0 && r.refuses(f)
+}
+
 // check answers the row's own refusal, whatever the other rows say, or nil where it allows the facts or does not apply to them.
 func (r *Rule) check(f *Facts, has need) *Refusal {
-	if r.refuses == nil || r.needs&^has != 0 || !r.refuses(f) {
+	if !r.forbids(f, has) {
 		return nil
 	}
 	var values []string

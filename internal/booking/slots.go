@@ -21,6 +21,8 @@ type SlotFinder interface {
 	TargetFacts(ctx context.Context, patient Patient, request Request, lpus []uuid.UUID, now time.Time) ([]*Facts, error)
 	// ScanSlots reads cells, for each scan in order of their start and guid.
 	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
+	// NearestSlots reads cells that can be booked, the nearest to a moment within the scan's period first.
+	NearestSlots(ctx context.Context, scan SlotScan, wanted time.Time) ([]FoundSlot, error)
 }
 
 // Targets are a referral and the institutions that may serve it; the one that it names comes first.
@@ -377,12 +379,15 @@ func (f *Facts) refusesAll() *Refusal {
 
 // restrictions are those of cells that the patient could take at some moment of a period. Only age changes within it, and only once for each restriction.
 func (f *Facts) restrictions(from, to time.Time) []Restriction {
+	facts := *f
+	facts.Slots = make([]Slot, 1)
+	has := facts.has()
+	forbids := func(rule Rule) bool { return rule.forbids(&facts, has) }
 	var possible []Restriction
 	for _, restriction := range Restrictions {
 		for _, start := range []time.Time{from, to} {
-			facts := *f
-			facts.Slots = []Slot{{Start: start, End: start, Restriction: restriction}}
-			if firstRefusal(restrictionRules, &facts) == nil {
+			facts.Slots[0] = Slot{Start: start, End: start, Restriction: restriction}
+			if !slices.ContainsFunc(restrictionRules, forbids) {
 				possible = append(possible, restriction)
 				break
 			}

@@ -151,6 +151,37 @@ func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 	return found, err
 }
 
+// NearestSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
+func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted time.Time) ([]booking.FoundSlot, error) {
+	return retry(ctx, s.pool.Reset, func() ([]booking.FoundSlot, error) {
+		rows, err := db.New(s.pool).SlotNearest(ctx, db.SlotNearestParams{
+			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, WantedAt: wanted, ToAt: scan.To,
+			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
+		})
+		if err != nil {
+			return nil, err
+		}
+		found := make([]booking.FoundSlot, len(rows))
+		for i, row := range rows {
+			found[i] = booking.FoundSlot{
+				ID: row.ID,
+				Resource: booking.Resource{
+					Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
+					SpecialityCode: row.ResourceSpecialityCode, Active: true,
+				},
+				Cells: []booking.Slot{{
+					Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
+					Reception: true, Restriction: booking.Restriction(row.Restriction),
+				}},
+			}
+		}
+		if scan.Difficulty > 1 {
+			err = s.addFollowers(ctx, []booking.SlotScan{scan}, [][]booking.FoundSlot{found})
+		}
+		return found, err
+	})
+}
+
 // addFollowers adds to each cell those that Facts would read after it.
 func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, found [][]booking.FoundSlot) error {
 	params := make([]db.SlotFollowersParams, len(scans))
@@ -158,9 +189,9 @@ func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, foun
 	for i, scan := range scans {
 		cells[i] = make(map[uuid.UUID]*booking.FoundSlot, len(found[i]))
 		guids := make([]uuid.UUID, len(found[i]))
-		for n := range found[i] {
-			guids[n] = found[i][n].Cells[0].Guid
-			cells[i][guids[n]] = &found[i][n]
+		for n, chosen := range found[i] {
+			guids[n] = chosen.Cells[0].Guid
+			cells[i][guids[n]] = &found[i][n] //nolint:gosec // n is within it
 		}
 		params[i] = db.SlotFollowersParams{LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*mostOverlapping - 1)}
 	}
