@@ -13,8 +13,8 @@ func chart(r *Report) string {
 		width, left, barHeight, gap = 860, 250, 22, 6
 		barWidth                    = 430
 	)
-	colours := map[string]string{Limit: "#9aa5b1", Booking16: "#2563eb", Booking64: "#60a5fa", Mixed: "#0d9488", Refusals: "#f59e0b"}
-	bars := []string{Limit, Booking16, Booking64, Mixed, Refusals}
+	colours := map[string]string{Limit: "#9aa5b1", Booking16: "#2563eb", Booking64: "#60a5fa", Mixed: "#0d9488", Refusals: "#f59e0b", Full: "#fbbf24"}
+	bars := []string{Limit, Booking16, Booking64, Mixed, Refusals, Full}
 	top := 0.0
 	for _, size := range r.Sizes {
 		for _, name := range bars {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -293,6 +294,7 @@ func runLimit(ctx context.Context, server *server, url string, s script, rate fl
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, filepath.Join(server.bin, "pgbench"), append(args, url)...) //nolint:gosec // our own arguments
+	command.Env = append(os.Environ(), "PGOPTIONS="+planning())
 	output, err := command.CombinedOutput()
 	if err != nil {
 		return Load{}, fmt.Errorf("pgbench: %w\n%s", err, output)
@@ -312,6 +314,15 @@ func runLimit(ctx context.Context, server *server, url string, s script, rate fl
 	}
 	load.setPercentiles(latencies)
 	return load, nil
+}
+
+// planning is how the service's connections have statements planned, as options of a connection.
+func planning() string {
+	var options []string
+	for _, name := range slices.Sorted(maps.Keys(postgres.Planning)) {
+		options = append(options, "-c "+name+"="+postgres.Planning[name])
+	}
+	return strings.Join(options, " ")
 }
 
 // connecting is how long pgbench may take to open its connections and prepare its statements, which it does while bookings are due already.

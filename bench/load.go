@@ -75,13 +75,13 @@ func (c *caller) request(b Booking) ([]byte, error) {
 		c.host, token, len(body), body), nil
 }
 
-// search asks for the cells that the booking could be made in: 14 days of the referral's speciality in its target institution, the largest page.
+// search asks for the cells that the booking could be made in: the first page of 14 days of the referral's speciality in its target institution.
 func (c *caller) search(b Booking) ([]byte, error) {
 	token, err := c.token(b)
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "GET /directions/%s/slots?lpuGuid=%s&limit=100 HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+	return fmt.Appendf(nil, "GET /directions/%s/slots?lpuGuid=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
 		guid(kindReferral, b.Referral), guid(kindLpu, b.To), c.host, token), nil
 }
 

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"talon.example/internal/postgres"
 )
 
 // The tables that stay small, which it is right to read whole. Any other grows with the region, also one that nobody has thought of here.
@@ -65,9 +67,10 @@ func wholeScans(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 func wholeScansOf(ctx context.Context, conn *pgx.Conn, queries []query) ([]string, error) {
 	scans := []string{}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		// The generic plan is the one that holds for any parameters.
-		if _, err := tx.Exec(ctx, "SET LOCAL plan_cache_mode = force_generic_plan"); err != nil {
-			return err
+		for name, value := range postgres.Planning {
+			if _, err := tx.Exec(ctx, "SELECT set_config($1, $2, true)", name, value); err != nil {
+				return err
+			}
 		}
 		for _, q := range queries {
 			tables, err := scannedTables(ctx, tx, q.sql)

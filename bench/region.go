@@ -101,9 +101,15 @@ func (r Region) Rush(n int64) Booking {
 	}
 }
 
-// Refused is a booking of the same referral that slot_full refuses.
-func (b Booking) Refused() Booking {
+// Full is a booking of the same referral that slot_full refuses.
+func (b Booking) Full() Booking {
 	b.Cell = fullCell
+	return b
+}
+
+// Mismatched is a booking of the same referral that speciality_mismatch refuses: with the next resource of the same institution.
+func (r Region) Mismatched(b Booking) Booking {
+	b.Resource = (b.Resource + r.Lpus) % r.Resources
 	return b
 }
 

@@ -35,6 +35,7 @@ type Size struct {
 	Ratio16        float64             `json:"ratio_16"` // (b)/(a): the median of the ratios within each round
 	Ratio64        float64             `json:"ratio_64"`
 	RefusalRatio   float64             `json:"refusal_ratio"` // (d)/(b) at 16 connections
+	FullRatio      float64             `json:"full_ratio"`    // the same for full cells
 	AgainstFirst   float64             `json:"against_first"` // bookings a second at 16 connections, against the first size of the run
 }
 
@@ -94,7 +95,7 @@ func (r *Report) summarize() {
 			}
 		}
 		size.Ratio16, size.Ratio64 = size.ratio(Booking16, Limit), size.ratio(Booking64, Limit)
-		size.RefusalRatio = size.ratio(Refusals, Booking16)
+		size.RefusalRatio, size.FullRatio = size.ratio(Refusals, Booking16), size.ratio(Full, Booking16)
 		var against []float64
 		for i, sample := range size.Samples[Booking16] {
 			against = append(against, sample.Rate/r.Sizes[0].Samples[Booking16][i].Rate)
@@ -110,6 +111,7 @@ var what = map[string]string{
 	Booking64: "(b) service, 64 connections",
 	Mixed:     "(c) every fifth refused, 16",
 	Refusals:  "(d) all refused, 16",
+	Full:      "(d) all for full cells, 16",
 	Search:    "(e) free cells, 16",
 	HalfLimit: "(a) at half the rate of (b)",
 	HalfRate:  "(b) at half the rate",
@@ -127,6 +129,7 @@ func (size *Size) targets() []target {
 		{"service's CPU a booking, of PostgreSQL's", cpuRatio(size.Medians[Booking16]), "≤ 1.00", cpuRatio(size.Medians[Booking16]) <= 1, "%.2f"},
 		{"service's peak memory at 64 connections, MiB", most.PeakMiB, "< 100", most.PeakMiB < 100, "%.0f"},
 		{"refusals against bookings, rate", size.RefusalRatio, "≥ 2.0", size.RefusalRatio >= 2, "%.2f"},
+		{"refusals with the nearest free cells against bookings, rate", size.FullRatio, "≥ 2.0", size.FullRatio >= 2, "%.2f"},
 		{"start until ready, ms", size.ColdStart, "< 1000", size.ColdStart < 1000, "%.0f"},
 		{"queries whose plans read a growing table as a whole", float64(len(size.WholeScans)), "0", len(size.WholeScans) == 0, "%.0f"},
 		{"bookings against the run's first size", size.AgainstFirst, "≥ 0.90", size.AgainstFirst >= 0.90, "%.2f"},

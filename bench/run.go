@@ -16,7 +16,8 @@ const (
 	Booking16 = "booking 16" // (b) the service over 16 connections
 	Booking64 = "booking 64" // (b) over 64
 	Mixed     = "mixed"      // (c) a fifth refused
-	Refusals  = "refusals"   // (d)
+	Refusals  = "refusals"   // (d) of a rule that the facts decide
+	Full      = "full"       // (d) of a full cell, which tells the nearest free ones
 	Search    = "search"     // (e) free cells
 	HalfLimit = "half limit" // (a) at the rate of HalfRate
 	HalfRate  = "half rate"  // bookings at half of the highest rate
@@ -25,7 +26,7 @@ const (
 )
 
 // The order of the measurements in the report; all but the last two make a round.
-var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, Search, HalfLimit, HalfRate, Minute, Rush}
+var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, HalfLimit, HalfRate, Minute, Rush}
 
 // plan is what a run does.
 type plan struct {
@@ -73,9 +74,7 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 			return nil, err
 		}
 		sites = append(sites, s)
-		size := newSize(region)
-		size.WholeScans = s.wholeScans
-		report.Sizes = append(report.Sizes, size)
+		report.Sizes = append(report.Sizes, newSize(region))
 	}
 
 	for i, s := range sites {
@@ -136,7 +135,8 @@ func (size *Size) round(ctx context.Context, s *site, n int64, title string, pro
 		{Booking16, func() (Sample, error) { return s.closed(ctx, 16, n, s.take(n)) }},
 		{Booking64, func() (Sample, error) { return s.closed(ctx, 64, n, s.take(n)) }},
 		{Mixed, func() (Sample, error) { return s.closed(ctx, 16, n, mixed(s.take(n))) }},
-		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, refused(s.take(n))) }},
+		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, s.region.mismatched(s.take(n))) }},
+		{Full, func() (Sample, error) { return s.closed(ctx, 16, n, full(s.take(n))) }},
 		{Search, func() (Sample, error) { return s.search(ctx, 16, n/searchPart) }},
 		{HalfLimit, func() (Sample, error) { return s.limit(ctx, size.highestRate()/2, n) }},
 		{HalfRate, func() (Sample, error) { return s.steady(ctx, size.highestRate()/2, n, s.take(n)) }},
@@ -169,7 +169,14 @@ func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress i
 			fmt.Fprintf(progress, "scale %g: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms, %v\n", size.Scale, m.name, sample.Rate, sample.P50, sample.P99, sample.Outcomes)
 		}
 	}
+	// While the last bookings are there: of an empty table any plan is good.
+	if _, err := s.conn.Exec(ctx, "ANALYZE"); err != nil {
+		return fmt.Errorf("count the bookings for the planner: %w", err)
+	}
 	var err error
+	if size.WholeScans, err = wholeScans(ctx, s.conn); err != nil {
+		return err
+	}
 	size.Allocations, size.AllocatedBytes, err = allocations(ctx, s, plan.requests)
 	return err
 }

@@ -18,8 +18,7 @@ type site struct {
 	postmaster process
 	service    *service
 	script     script
-	wholeScans []string // the queries of the service that would read a growing table as a whole, with the table
-	next       int64    // the first booking that no measurement has used yet
+	next       int64 // the first booking that no measurement has used yet
 }
 
 // Sample is one measurement: what the client saw, and what it cost.
@@ -55,9 +54,6 @@ func openSite(ctx context.Context, server *server, program string, region Region
 		if err := s.prewarm(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if s.wholeScans, err = wholeScans(ctx, s.conn); err != nil {
-		return nil, err
 	}
 	if program != "" {
 		if s.service, err = startService(ctx, program, s.url); err != nil {
@@ -284,13 +280,18 @@ func (s *site) steady(ctx context.Context, rate float64, n int64, booking func(i
 func mixed(booking func(int64) Booking) func(int64) Booking {
 	return func(i int64) Booking {
 		if i%5 == 4 {
-			return booking(i).Refused()
+			return booking(i).Full()
 		}
 		return booking(i)
 	}
 }
 
-// refused makes every request one that is refused.
-func refused(booking func(int64) Booking) func(int64) Booking {
-	return func(i int64) Booking { return booking(i).Refused() }
+// full makes every request one for a full cell.
+func full(booking func(int64) Booking) func(int64) Booking {
+	return func(i int64) Booking { return booking(i).Full() }
+}
+
+// mismatched makes every request one for a cell of a resource of another speciality.
+func (r Region) mismatched(booking func(int64) Booking) func(int64) Booking {
+	return func(i int64) Booking { return r.Mismatched(booking(i)) }
 }

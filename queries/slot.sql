@@ -43,7 +43,13 @@ CROSS JOIN LATERAL (
 ) s
 WHERE r.lpu_guid = @lpu_guid AND (@all_of_them::boolean OR r.active)
     AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text)
-    AND (sqlc.narg(resource_guid)::uuid IS NULL OR r.guid = sqlc.narg(resource_guid)::uuid)
+    -- One plan for all: whichever resources are asked for, they are found by an index.
+    AND r.guid = ANY(CASE
+        WHEN sqlc.narg(resource_guid)::uuid IS NOT NULL THEN ARRAY[sqlc.narg(resource_guid)::uuid]
+        WHEN sqlc.narg(speciality_code)::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND one.speciality_code = sqlc.narg(speciality_code)::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid)
+    END)
 ORDER BY s.start_at, s.guid
 LIMIT @most;
 
@@ -76,8 +82,10 @@ CROSS JOIN LATERAL (
     )
 ) s
 WHERE r.lpu_guid = @lpu_guid AND r.active
-    AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text)
-    AND (sqlc.narg(resource_guid)::uuid IS NULL OR r.guid = sqlc.narg(resource_guid)::uuid)
+    AND r.guid = ANY(CASE
+        WHEN sqlc.narg(resource_guid)::uuid IS NOT NULL THEN ARRAY[sqlc.narg(resource_guid)::uuid]
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND one.speciality_code = sqlc.narg(speciality_code)::text)
+    END)
 ORDER BY abs(extract(epoch FROM s.start_at - @wanted_at)), s.start_at, s.guid
 LIMIT @most;
 

@@ -1784,7 +1784,13 @@ CROSS JOIN LATERAL (
 ) s
 WHERE r.lpu_guid = $8 AND ($4::boolean OR r.active)
     AND ($9::text IS NULL OR r.speciality_code = $9::text)
-    AND ($10::uuid IS NULL OR r.guid = $10::uuid)
+    -- One plan for all: whichever resources are asked for, they are found by an index.
+    AND r.guid = ANY(CASE
+        WHEN $10::uuid IS NOT NULL THEN ARRAY[$10::uuid]
+        WHEN $9::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8 AND one.speciality_code = $9::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8)
+    END)
 ORDER BY s.start_at, s.guid
 LIMIT $7
 `
@@ -1848,7 +1854,13 @@ type SlotSearchRow struct {
 //	) s
 //	WHERE r.lpu_guid = $8 AND ($4::boolean OR r.active)
 //	    AND ($9::text IS NULL OR r.speciality_code = $9::text)
-//	    AND ($10::uuid IS NULL OR r.guid = $10::uuid)
+//	    -- One plan for all: whichever resources are asked for, they are found by an index.
+//	    AND r.guid = ANY(CASE
+//	        WHEN $10::uuid IS NOT NULL THEN ARRAY[$10::uuid]
+//	        WHEN $9::text IS NOT NULL
+//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8 AND one.speciality_code = $9::text)
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8)
+//	    END)
 //	ORDER BY s.start_at, s.guid
 //	LIMIT $7
 func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotSearchBatchResults {

@@ -39,8 +39,10 @@ CROSS JOIN LATERAL (
     )
 ) s
 WHERE r.lpu_guid = $7 AND r.active
-    AND ($8::text IS NULL OR r.speciality_code = $8::text)
-    AND ($9::uuid IS NULL OR r.guid = $9::uuid)
+    AND r.guid = ANY(CASE
+        WHEN $8::uuid IS NOT NULL THEN ARRAY[$8::uuid]
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $7 AND one.speciality_code = $9::text)
+    END)
 ORDER BY abs(extract(epoch FROM s.start_at - $2)), s.start_at, s.guid
 LIMIT $5
 `
@@ -53,8 +55,8 @@ type SlotNearestParams struct {
 	Most           int32
 	ToAt           time.Time
 	LpuGuid        uuid.UUID
-	SpecialityCode *string
 	ResourceGuid   *uuid.UUID
+	SpecialityCode *string
 }
 
 type SlotNearestRow struct {
@@ -101,8 +103,10 @@ type SlotNearestRow struct {
 //	    )
 //	) s
 //	WHERE r.lpu_guid = $7 AND r.active
-//	    AND ($8::text IS NULL OR r.speciality_code = $8::text)
-//	    AND ($9::uuid IS NULL OR r.guid = $9::uuid)
+//	    AND r.guid = ANY(CASE
+//	        WHEN $8::uuid IS NOT NULL THEN ARRAY[$8::uuid]
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $7 AND one.speciality_code = $9::text)
+//	    END)
 //	ORDER BY abs(extract(epoch FROM s.start_at - $2)), s.start_at, s.guid
 //	LIMIT $5
 func (q *Queries) SlotNearest(ctx context.Context, arg SlotNearestParams) ([]SlotNearestRow, error) {
@@ -114,8 +118,8 @@ func (q *Queries) SlotNearest(ctx context.Context, arg SlotNearestParams) ([]Slo
 		arg.Most,
 		arg.ToAt,
 		arg.LpuGuid,
-		arg.SpecialityCode,
 		arg.ResourceGuid,
+		arg.SpecialityCode,
 	)
 	if err != nil {
 		return nil, err

@@ -741,6 +741,7 @@ func TestConnectionSettings(t *testing.T) {
 	store := w.storeAt(w.url, 1500*time.Millisecond)
 	for setting, want := range map[string]string{
 		"application_name": "talon", "statement_timeout": "1500ms", "idle_in_transaction_session_timeout": "1500ms", "synchronous_commit": "on",
+		"random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan",
 	} {
 		var got string
 		require.NoError(t, store.pool.QueryRow(t.Context(), `SELECT current_setting($1)`, setting).Scan(&got))
@@ -751,10 +752,13 @@ func TestConnectionSettings(t *testing.T) {
 	require.NoError(t, err)
 	query := address.Query()
 	query.Set("synchronous_commit", "remote_apply")
+	query.Set("random_page_cost", "2")
 	address.RawQuery = query.Encode()
-	var commit string
-	require.NoError(t, w.storeAt(address.String(), time.Second).pool.QueryRow(t.Context(), `SHOW synchronous_commit`).Scan(&commit))
+	var commit, pageCost string
+	require.NoError(t, w.storeAt(address.String(), time.Second).pool.QueryRow(t.Context(),
+		`SELECT current_setting('synchronous_commit'), current_setting('random_page_cost')`).Scan(&commit, &pageCost))
 	require.Equal(t, "remote_apply", commit, "more may be asked for")
+	require.Equal(t, "2", pageCost, "and another plan")
 	_, err = Open(t.Context(), Options{URL: "postgres://talon:pa55word@host:port/x", MaxConns: 1})
 	require.ErrorContains(t, err, "parse the database's address")
 	require.NotContains(t, err.Error(), "pa55word")
