@@ -1116,6 +1116,9 @@ type RuleCheck struct {
 
 	// Mender Who can mend it.
 	Mender Mender `json:"mender"`
+
+	// Details The way out of a rule that failed, as booking would show it; of a full cell where that is the first rule that failed. Absent where there is none.
+	Details *ErrorDetails `json:"details,omitempty"`
 }
 
 // RuleCheckResult How it stands towards this booking.

@@ -571,6 +571,7 @@ func TestNearestSlots(t *testing.T) {
 	require.Len(t, slots, 3)
 	require.Equal(t, []uuid.UUID{before, sc.slots[3], near}, []uuid.UUID{slots[0].GUID, slots[1].GUID, slots[2].GUID})
 	require.Equal(t, another, slots[2].Resource.GUID)
+	requireAgreement(t, sc.askCheck(sc.person, sc.request()), refused)
 	require.Equal(t, 200, sc.attempt(fields{"SlotId": slots[2].ID}).StatusCode)
 
 	sc.exec(`UPDATE slot SET taken = capacity`)

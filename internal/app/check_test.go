@@ -85,6 +85,7 @@ func requireAgreement(t testing.TB, checked, booked answer) {
 		require.NotNil(t, failed, "%s", booked.raw)
 		require.Equal(t, booked.error.Rule, failed.Rule)
 		require.Equal(t, booked.error.Message, *failed.Message)
+		require.Equal(t, booked.error.Details, failed.Details, "the same way out")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Check says of each rule of a booking, in their order, how it stands towards this one, and writes nothing. No rule has failed where Book would succeed
@@ -25,5 +26,10 @@ func (s *Service) Check(ctx context.Context, patient Patient, request Request) (
 			return nil, fmt.Errorf("ask the master patient index: %w", err)
 		}
 	}
-	return verdicts(facts, unknown), nil
+	said := verdicts(facts, unknown)
+	first := slices.IndexFunc(said, func(v Verdict) bool { return v.Result == Failed })
+	if first >= 0 && said[first].Rule == SlotFull { // what a booking would answer, with the same way out
+		said[first].Details = s.offerNearest(ctx, facts, Refuse(SlotFull)).Details
+	}
+	return said, nil
 }

@@ -267,8 +267,9 @@ const (
 type Verdict struct {
 	Rule    Name
 	Result  Result
-	Message string // with its placeholders filled; empty unless it failed
-	Field   string // of this request, which the rule is about; or empty
+	Message string   // with its placeholders filled; empty unless it failed
+	Details *Details // the way out, where it failed and there is one
+	Field   string   // of this request, which the rule is about; or empty
 	Mender  Mender
 }
 
@@ -290,7 +291,7 @@ func verdicts(f *Facts, unknown *Refusal) []Verdict {
 		}
 		switch {
 		case refusal != nil:
-			verdict.Result, verdict.Message = Failed, refusal.Message
+			verdict.Result, verdict.Message, verdict.Details = Failed, refusal.Message, refusal.Details
 		case missing != 0 && missing&spares == 0:
 			verdict.Result = NotEvaluated
 		}

@@ -28,6 +28,7 @@ func (s *server) CheckAppointment(ctx context.Context, request api.CheckAppointm
 			Message: orNull(verdict.Message),
 			Field:   orNull(verdict.Field),
 			Mender:  api.Mender(verdict.Mender),
+			Details: errorDetails(verdict.Details),
 		})
 	}
 	return api.CheckAppointment200JSONResponse{
