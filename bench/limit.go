@@ -306,7 +306,7 @@ func runLimit(ctx context.Context, server *server, url string, s script, rate fl
 	load := Load{Outcomes: map[string]int64{}}
 	load.Requests, _ = strconv.ParseInt(string(done[1]), 10, 64)
 	load.Rate, _ = strconv.ParseFloat(string(tps[1]), 64)
-	load.Outcomes[booked] = load.Requests
+	load.Outcomes[booked], load.standing = load.Requests, load.Requests
 	load.client = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	latencies, err := pgbenchLatencies(filepath.Join(dir, "log*"), rate > 0)
 	if err != nil {

@@ -33,7 +33,10 @@ type Load struct {
 	P99      float64          `json:"p99_ms"`
 	Broken   int64            `json:"broken,omitempty"` // requests without an answer
 
-	client time.Duration // the client's own processor time
+	Steps map[string]Latency `json:"steps,omitempty"` // of a day
+
+	client   time.Duration // the client's own processor time
+	standing int64         // the appointments that must be there afterwards
 }
 
 func (l *Load) setPercentiles(latencies []time.Duration) {
@@ -173,6 +176,7 @@ func readWrk(output io.Reader, end func()) (Load, error) {
 	if elapsed == 0 {
 		return load, fmt.Errorf("wrk: not all requests were answered; %d broke", load.Broken)
 	}
+	load.standing = load.Outcomes[booked]
 	load.Rate = float64(load.Requests) / (time.Duration(elapsed) * time.Microsecond).Seconds()
 	return load, nil
 }

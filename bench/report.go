@@ -86,6 +86,7 @@ func (r *Report) summarize() {
 					Rate:     of(rateOf),
 					P50:      of(func(s Sample) float64 { return s.P50 }),
 					P99:      of(func(s Sample) float64 { return s.P99 }),
+					Steps:    medianSteps(samples),
 				},
 				ServiceCPU:  of(func(s Sample) float64 { return s.ServiceCPU }),
 				PostgresCPU: of(func(s Sample) float64 { return s.PostgresCPU }),
@@ -104,6 +105,17 @@ func (r *Report) summarize() {
 	}
 }
 
+// medianSteps gives the medians of the steps of a day.
+func medianSteps(samples []Sample) map[string]Latency {
+	steps := map[string]Latency{}
+	for name, last := range samples[len(samples)-1].Steps {
+		last.P50 = medianOf(samples, func(s Sample) float64 { return s.Steps[name].P50 })
+		last.P99 = medianOf(samples, func(s Sample) float64 { return s.Steps[name].P99 })
+		steps[name] = last
+	}
+	return steps
+}
+
 // what each measurement is, for the reader.
 var what = map[string]string{
 	Limit:     "(a) pgbench, 16 connections",
@@ -113,6 +125,7 @@ var what = map[string]string{
 	Refusals:  "(d) all refused, 16",
 	Full:      "(d) all for full cells, 16",
 	Search:    "(e) free cells, 16",
+	Day:       "(f) a day of patients",
 	HalfLimit: "(a) at half the rate of (b)",
 	HalfRate:  "(b) at half the rate",
 	Minute:    "one resource, within a minute",
@@ -169,6 +182,12 @@ func (r *Report) markdown(w io.Writer) error {
 			}
 			fmt.Fprintf(&text, "| %s | %.0f | %.1f | %.1f | %s | %.0f | %.0f | %.0f | %s | %s |\n",
 				what[name], s.Rate, s.P50, s.P99, service, s.PostgresCPU, s.ClientCPU, s.WAL, peak, outcomes(s.Outcomes))
+		}
+		if steps := size.Medians[Day].Steps; len(steps) > 0 {
+			text.WriteString("\n| a day | requests | p50 ms | p99 ms |\n|---|--:|--:|--:|\n")
+			for _, name := range daySteps {
+				fmt.Fprintf(&text, "| %s | %d | %.1f | %.1f |\n", name, steps[name].Requests, steps[name].P50, steps[name].P99)
+			}
 		}
 		fmt.Fprintf(&text, "\nAllocations a booking: %.0f, %.1f KiB. Ratio (b)/(a) at 64 connections: %.2f.\n\n",
 			size.Allocations, size.AllocatedBytes/1024, size.Ratio64)

@@ -19,6 +19,7 @@ const (
 	Refusals  = "refusals"   // (d) of a rule that the facts decide
 	Full      = "full"       // (d) of a full cell, which tells the nearest free ones
 	Search    = "search"     // (e) free cells
+	Day       = "day"        // (f) of patients
 	HalfLimit = "half limit" // (a) at the rate of HalfRate
 	HalfRate  = "half rate"  // bookings at half of the highest rate
 	Rush      = "rush"       // all for one resource, as fast as a thousand connections can
@@ -26,7 +27,7 @@ const (
 )
 
 // The order of the measurements in the report; all but the last two make a round.
-var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, HalfLimit, HalfRate, Minute, Rush}
+var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Day, HalfLimit, HalfRate, Minute, Rush}
 
 // plan is what a run does.
 type plan struct {
@@ -38,7 +39,8 @@ type plan struct {
 
 const (
 	warmUpRequests  = 2_000
-	searchPart      = 4 // a search takes a few times longer than a booking
+	searchPart      = 4  // a search takes a few times longer than a booking
+	dayPart         = 10 // a patient makes six or seven requests
 	coldStarts      = 5
 	rushConnections = 1_000
 )
@@ -138,6 +140,7 @@ func (size *Size) round(ctx context.Context, s *site, n int64, title string, pro
 		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, s.region.mismatched(s.take(n))) }},
 		{Full, func() (Sample, error) { return s.closed(ctx, 16, n, full(s.take(n))) }},
 		{Search, func() (Sample, error) { return s.search(ctx, 16, n/searchPart) }},
+		{Day, func() (Sample, error) { return s.day(ctx, size.highestRate()/dayPart, n/dayPart) }},
 		{HalfLimit, func() (Sample, error) { return s.limit(ctx, size.highestRate()/2, n) }},
 		{HalfRate, func() (Sample, error) { return s.steady(ctx, size.highestRate()/2, n, s.take(n)) }},
 	} {

@@ -94,7 +94,7 @@ func (s *site) reset(ctx context.Context) error {
 		for _, sql := range []string{
 			`CREATE TEMPORARY TABLE undone ON COMMIT DROP AS SELECT lpu_guid, direction_guid, direction_lpu_guid FROM appointment`,
 			`CREATE TEMPORARY TABLE freed ON COMMIT DROP AS SELECT lpu_guid, slot_guid FROM appointment_slot`,
-			`TRUNCATE appointment, appointment_slot, speciality_claim`,
+			`TRUNCATE appointment, appointment_slot, speciality_claim, idempotency_key`,
 			`UPDATE slot s SET taken = 0 FROM freed f WHERE s.lpu_guid = f.lpu_guid AND s.guid = f.slot_guid`,
 			`UPDATE direction d SET appointment_guid = NULL FROM undone u WHERE d.lpu_guid = u.direction_lpu_guid AND d.guid = u.direction_guid`,
 			`DELETE FROM direction d USING undone u WHERE d.lpu_guid = u.lpu_guid AND d.guid = u.direction_guid AND d.copied_from_lpu_guid IS NOT NULL`,
@@ -124,16 +124,18 @@ type ledger struct {
 
 func (s *site) ledger(ctx context.Context) (l ledger, err error) {
 	err = s.conn.QueryRow(ctx, `
+		WITH active AS (SELECT * FROM appointment WHERE cancelled_at IS NULL)
 		SELECT
-			(SELECT count(*) FROM appointment),
+			(SELECT count(*) FROM active),
 			(SELECT count(*) FROM appointment_slot x JOIN slot s ON s.lpu_guid = x.lpu_guid AND s.guid = x.slot_guid
-				JOIN appointment a ON a.lpu_guid = x.lpu_guid AND a.guid = x.appointment_guid
+				JOIN active a ON a.lpu_guid = x.lpu_guid AND a.guid = x.appointment_guid
 				WHERE (a.resource_guid, a.start_at, a.end_at) = (s.resource_guid, s.start_at, s.end_at)),
-			(SELECT count(*) FROM appointment a JOIN direction d ON d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid),
-			(SELECT count(*) FROM speciality_claim c JOIN appointment a ON a.lpu_guid = c.lpu_guid AND a.guid = c.appointment_guid
+			(SELECT count(*) FROM active a JOIN direction d ON d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid),
+			(SELECT count(*) FROM speciality_claim c JOIN active a ON a.lpu_guid = c.lpu_guid AND a.guid = c.appointment_guid
 				JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.speciality_code = c.speciality_code
 				WHERE (c.person_guid, c.start_at, c.end_at) = (a.person_guid, a.start_at, a.end_at)),
-			(SELECT count(*) FROM (SELECT lpu_guid, slot_guid, count(*) FROM appointment_slot GROUP BY 1, 2) t (lpu, guid, taken)
+			(SELECT count(*) FROM (SELECT x.lpu_guid, x.slot_guid, count(a) FROM appointment_slot x
+					LEFT JOIN active a ON a.lpu_guid = x.lpu_guid AND a.guid = x.appointment_guid GROUP BY 1, 2) t (lpu, guid, taken)
 				JOIN slot s ON s.lpu_guid = t.lpu AND s.guid = t.guid WHERE s.taken <> t.taken OR s.taken > s.capacity)`,
 	).Scan(&l.appointments, &l.cells, &l.referrals, &l.claims, &l.overbooked)
 	if err != nil {
@@ -191,7 +193,7 @@ func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load fu
 	}
 	var want int64
 	if books {
-		want = sample.Outcomes[booked] + int64(len(settle))
+		want = sample.standing + int64(len(settle))
 	}
 	if found != (ledger{want, want, want, want, 0}) {
 		return Sample{}, fmt.Errorf("%d bookings were answered 200, but the tables hold %+v", want, found)
@@ -274,6 +276,18 @@ func (s *site) steady(ctx context.Context, rate float64, n int64, booking func(i
 		return Sample{}, err
 	}
 	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) { return runSteady(ctx, caller.host, rate, requests) })
+}
+
+// day measures a day of patients at a steady rate.
+func (s *site) day(ctx context.Context, rate float64, patients int64) (Sample, error) {
+	settle, err := s.service.caller().requests(settleRequests, s.take(settleRequests))
+	if err != nil {
+		return Sample{}, err
+	}
+	booking := s.take(patients)
+	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) {
+		return runDay(ctx, s.service.address, *s.service.caller(), rate, patients, booking)
+	})
 }
 
 // mixed makes every fifth request one that is refused.

@@ -22,21 +22,54 @@ const steadyConnections = 64
 // runSteady sends the requests at a steady rate, whether or not earlier ones have been answered. A request's latency counts from the moment that
 // it was due, so that waiting for a connection is not left out.
 func runSteady(ctx context.Context, host string, rate float64, requests [][]byte) (Load, error) {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
-	defer cancel()
 	var (
 		mu         sync.Mutex
 		load       = Load{Outcomes: map[string]int64{}, Requests: int64(len(requests))}
 		latencies  = make([]time.Duration, 0, len(requests))
-		next       = make(chan int)
 		began      = time.Now()
 		usedBefore = ownTime()
-		due        = func(i int) time.Time { return began.Add(time.Duration(float64(i) / rate * float64(time.Second))) }
 	)
+	err := pace(ctx, len(requests), rate, func(ctx context.Context, next <-chan int, due func(int) time.Time) error {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
+		reader := bufio.NewReader(conn)
+		for i := range next {
+			outcome, err := exchange(conn, reader, requests[i])
+			if err != nil {
+				return err
+			}
+			latency := time.Since(due(i))
+			mu.Lock()
+			load.Outcomes[outcome]++
+			latencies = append(latencies, latency)
+			mu.Unlock()
+		}
+		return nil
+	})
+	if err != nil {
+		return Load{}, fmt.Errorf("send at a steady rate: %w", err)
+	}
+	load.Rate = float64(len(requests)) / time.Since(began).Seconds()
+	load.client = ownTime() - usedBefore
+	load.standing = load.Outcomes[booked]
+	load.setPercentiles(latencies)
+	return load, nil
+}
+
+// pace gives the numbers below n to workers at a steady rate, each when it is due or as soon as a worker is free.
+func pace(ctx context.Context, n int, rate float64, work func(ctx context.Context, next <-chan int, due func(int) time.Time) error) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	next := make(chan int)
+	began := time.Now()
+	due := func(i int) time.Time { return began.Add(time.Duration(float64(i) / rate * float64(time.Second))) }
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(next)
-		for i := range requests {
+		for i := range n {
 			time.Sleep(time.Until(due(i)))
 			select {
 			case next <- i:
@@ -47,34 +80,9 @@ func runSteady(ctx context.Context, host string, rate float64, requests [][]byte
 		return nil
 	})
 	for range steadyConnections {
-		group.Go(func() error {
-			conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = conn.Close() }()
-			reader := bufio.NewReader(conn)
-			for i := range next {
-				outcome, err := exchange(conn, reader, requests[i])
-				if err != nil {
-					return err
-				}
-				latency := time.Since(due(i))
-				mu.Lock()
-				load.Outcomes[outcome]++
-				latencies = append(latencies, latency)
-				mu.Unlock()
-			}
-			return nil
-		})
+		group.Go(func() error { return work(ctx, next, due) })
 	}
-	if err := group.Wait(); err != nil {
-		return Load{}, fmt.Errorf("send at a steady rate: %w", err)
-	}
-	load.Rate = float64(len(requests)) / time.Since(began).Seconds()
-	load.client = ownTime() - usedBefore
-	load.setPercentiles(latencies)
-	return load, nil
+	return group.Wait()
 }
 
 // ownTime is the processor time of this process so far.
@@ -102,13 +110,18 @@ func exchange(conn net.Conn, reader *bufio.Reader, request []byte) (outcome stri
 	if err != nil {
 		return "", err
 	}
-	outcome = strconv.Itoa(response.StatusCode)
-	if response.StatusCode != http.StatusOK {
-		rule := ruleOf.FindSubmatch(body)
-		if rule == nil {
-			return outcome + " without a rule", nil
-		}
-		outcome += " " + string(rule[1])
+	return outcomeOf(response.StatusCode, body), nil
+}
+
+// outcomeOf is an answer's status, with the rule where it is a refusal.
+func outcomeOf(status int, body []byte) string {
+	outcome := strconv.Itoa(status)
+	if status == http.StatusOK {
+		return outcome
 	}
-	return outcome, nil
+	rule := ruleOf.FindSubmatch(body)
+	if rule == nil {
+		return outcome + " without a rule"
+	}
+	return outcome + " " + string(rule[1])
 }
