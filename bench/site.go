@@ -124,7 +124,9 @@ type ledger struct {
 
 func (s *site) ledger(ctx context.Context) (l ledger, err error) {
 	err = s.conn.QueryRow(ctx, `
-		WITH active AS (SELECT * FROM appointment WHERE cancelled_at IS NULL)
+		WITH active AS (
+			SELECT lpu_guid, guid, direction_lpu_guid, direction_guid, person_guid, resource_guid, start_at, end_at FROM appointment WHERE cancelled_at IS NULL
+		)
 		SELECT
 			(SELECT count(*) FROM active),
 			(SELECT count(*) FROM appointment_slot x JOIN slot s ON s.lpu_guid = x.lpu_guid AND s.guid = x.slot_guid
