@@ -113,12 +113,12 @@ func (d *day) patient(ctx context.Context, api *client.ClientWithResponses, i in
 		return err
 	}
 	if i%5 == 0 {
-		if _, err := api.MoveAppointmentWithResponse(step(ctx, "move"), appointment, client.MoveRequest{SlotID: &offered[(i+len(offered)/2)%len(offered)].ID}, signed); err != nil {
+		if _, err := api.MoveAppointmentWithResponse(step(ctx, "move"), appointment, nil, client.MoveRequest{SlotID: &offered[(i+len(offered)/2)%len(offered)].ID}, signed); err != nil {
 			return err
 		}
 	}
 	if i%10 == 0 {
-		if _, err := api.CancelAppointmentWithResponse(step(ctx, "cancel"), appointment, client.CancelAppointmentJSONRequestBody{}, signed); err != nil {
+		if _, err := api.CancelAppointmentWithResponse(step(ctx, "cancel"), appointment, nil, client.CancelAppointmentJSONRequestBody{}, signed); err != nil {
 			return err
 		}
 	}

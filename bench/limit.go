@@ -75,7 +75,7 @@ func recordBooking(ctx context.Context, url string, b Booking, now time.Time) ([
 	}
 	defer pool.Close()
 	service := booking.NewService(postgres.NewStore(pool), nil, func() time.Time { return now })
-	_, err = service.Book(ctx,
+	_, _, err = service.Book(ctx,
 		booking.Patient{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)},
 		booking.Request{
 			Direction:  guid(kindReferral, b.Referral),
@@ -84,7 +84,7 @@ func recordBooking(ctx context.Context, url string, b Booking, now time.Time) ([
 			LpuTo:      guid(kindLpu, b.To),
 			Place:      booking.Place{SlotID: b.SlotID()},
 			Difficulty: 1,
-		})
+		}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the booking whose statements are recorded: %w", err)
 	}

@@ -1373,10 +1373,22 @@ type CreateAppointmentParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CancelAppointmentParams defines parameters for CancelAppointment.
+type CancelAppointmentParams struct {
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetAppointmentParams defines parameters for GetAppointment.
 type GetAppointmentParams struct {
 	// IfNoneMatch The `ETag` that you have; several are separated by commas, and `*` is any.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// MoveAppointmentParams defines parameters for MoveAppointment.
+type MoveAppointmentParams struct {
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListDirectionsParams defines parameters for ListDirections.

@@ -36,13 +36,13 @@ type ServerInterface interface {
 	CheckAppointment(c *gin.Context)
 	// CancelAppointment Cancel an appointment (Отмена записи на прием)
 	// (DELETE /appointments/{appointmentGuid})
-	CancelAppointment(c *gin.Context, appointmentGUID AppointmentGUID)
+	CancelAppointment(c *gin.Context, appointmentGUID AppointmentGUID, params CancelAppointmentParams)
 	// GetAppointment One appointment (Получение записи на прием)
 	// (GET /appointments/{appointmentGuid})
 	GetAppointment(c *gin.Context, appointmentGUID AppointmentGUID, params GetAppointmentParams)
 	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
 	// (POST /appointments/{appointmentGuid}/move)
-	MoveAppointment(c *gin.Context, appointmentGUID AppointmentGUID)
+	MoveAppointment(c *gin.Context, appointmentGUID AppointmentGUID, params MoveAppointmentParams)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -202,6 +202,30 @@ func (siw *ServerInterfaceWrapper) CancelAppointment(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelAppointmentParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -209,7 +233,7 @@ func (siw *ServerInterfaceWrapper) CancelAppointment(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.CancelAppointment(c, appointmentGUID)
+	siw.Handler.CancelAppointment(c, appointmentGUID, params)
 }
 
 // GetAppointment operation middleware
@@ -276,6 +300,30 @@ func (siw *ServerInterfaceWrapper) MoveAppointment(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MoveAppointmentParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -283,7 +331,7 @@ func (siw *ServerInterfaceWrapper) MoveAppointment(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.MoveAppointment(c, appointmentGUID)
+	siw.Handler.MoveAppointment(c, appointmentGUID, params)
 }
 
 // ListDirections operation middleware
@@ -1270,6 +1318,7 @@ func (response CheckAppointment503JSONResponse) VisitCheckAppointmentResponse(w 
 
 type CancelAppointmentRequestObject struct {
 	AppointmentGUID AppointmentGUID `json:"appointmentGuid"`
+	Params          CancelAppointmentParams
 	Body            *CancelAppointmentJSONRequestBody
 }
 
@@ -1278,7 +1327,8 @@ type CancelAppointmentResponseObject interface {
 }
 
 type CancelAppointment200ResponseHeaders struct {
-	XRequestID string
+	IdempotencyReplayed *bool
+	XRequestID          string
 }
 
 type CancelAppointment200JSONResponse struct {
@@ -1293,6 +1343,9 @@ func (response CancelAppointment200JSONResponse) VisitCancelAppointmentResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -1360,6 +1413,22 @@ func (response CancelAppointment405JSONResponse) VisitCancelAppointmentResponse(
 	return err
 }
 
+type CancelAppointment409JSONResponse struct{ KeyInUseJSONResponse }
+
+func (response CancelAppointment409JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 
 func (response CancelAppointment413JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
@@ -1388,6 +1457,21 @@ func (response CancelAppointment415JSONResponse) VisitCancelAppointmentResponse(
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelAppointment422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response CancelAppointment422JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1566,6 +1650,7 @@ func (response GetAppointment503JSONResponse) VisitGetAppointmentResponse(w http
 
 type MoveAppointmentRequestObject struct {
 	AppointmentGUID AppointmentGUID `json:"appointmentGuid"`
+	Params          MoveAppointmentParams
 	Body            *MoveAppointmentJSONRequestBody
 }
 
@@ -1574,7 +1659,8 @@ type MoveAppointmentResponseObject interface {
 }
 
 type MoveAppointment200ResponseHeaders struct {
-	XRequestID string
+	IdempotencyReplayed *bool
+	XRequestID          string
 }
 
 type MoveAppointment200JSONResponse struct {
@@ -1589,6 +1675,9 @@ func (response MoveAppointment200JSONResponse) VisitMoveAppointmentResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -1656,6 +1745,22 @@ func (response MoveAppointment405JSONResponse) VisitMoveAppointmentResponse(w ht
 	return err
 }
 
+type MoveAppointment409JSONResponse struct{ KeyInUseJSONResponse }
+
+func (response MoveAppointment409JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type MoveAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 
 func (response MoveAppointment413JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
@@ -1684,6 +1789,21 @@ func (response MoveAppointment415JSONResponse) VisitMoveAppointmentResponse(w ht
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveAppointment422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response MoveAppointment422JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2650,10 +2770,11 @@ func (sh *strictHandler) CheckAppointment(ctx *gin.Context) {
 }
 
 // CancelAppointment operation middleware
-func (sh *strictHandler) CancelAppointment(ctx *gin.Context, appointmentGUID AppointmentGUID) {
+func (sh *strictHandler) CancelAppointment(ctx *gin.Context, appointmentGUID AppointmentGUID, params CancelAppointmentParams) {
 	var request CancelAppointmentRequestObject
 
 	request.AppointmentGUID = appointmentGUID
+	request.Params = params
 
 	var body CancelAppointmentJSONRequestBody
 	var err error
@@ -2724,10 +2845,11 @@ func (sh *strictHandler) GetAppointment(ctx *gin.Context, appointmentGUID Appoin
 }
 
 // MoveAppointment operation middleware
-func (sh *strictHandler) MoveAppointment(ctx *gin.Context, appointmentGUID AppointmentGUID) {
+func (sh *strictHandler) MoveAppointment(ctx *gin.Context, appointmentGUID AppointmentGUID, params MoveAppointmentParams) {
 	var request MoveAppointmentRequestObject
 
 	request.AppointmentGUID = appointmentGUID
+	request.Params = params
 
 	var body MoveAppointmentJSONRequestBody
 	var err error
@@ -3222,112 +3344,115 @@ var swaggerSpec = []string{
 	"MUFmF86hP4cqog0ZL1i8M7lZFB8wCBjqQBsxRP2qdv8tUo4/SmKWJKK5nVbytYYA49LDJyb3VuAwuXLc",
 	"Mu/dyIp8az9m017eEehCyge4n4bhIcQIw0GiOtDgxAdhtK1gy/1QCE/hJqUQS8ucZMoRdsCme4HhGuPn",
 	"LX7YPkv0elNZNIdeNn3Ot9nYp1PmCkaogwv4gE3l6qBH1osz8Q4v9GJLXLaKYV3gzxHjQgC/jbQ6ZBhO",
-	"olh5NJDJoLQG6SD9nDDBTqtFevay6t414cDTammFbhJN+KriAI2tvaBnr7/ukTUqXNROROOhyMgbecEk",
-	"YRIl+LIe4Q1cUMkmkYiCQdiJjZNtYylkSlsSeczF9dL9soCzDi5P9a1hJApOs95/osxItFusEnaPawEi",
-	"EGAeLiPqMomIzHcrvmAv2FGjKV+Cinq1Gg10Tof8L3cS0b4/tXk+UdLtGEVyOdfnAieLxmM/ZlPhbIGF",
-	"ei10p+UqvrzFY/HV1/BDKkdndtQIsWD6W3YMaaG7VcTvBhBeDlxuaS/IefsNFpvGCmhO3dNs78Ir9bda",
-	"GlBVpDFfs/xH/r9swkv6cuDe7mZ7s5Nr1LK0W0drT7SsZyTrKFRpbrZbja2BU2u2NjZqnc2t9RqlG4Pa",
-	"RssdOO7moNHuN+GJvnBB7DSadfHLLRHOLPctKT9biTND/1WMxhfIt7Xh48di0fVk3J3j4FxjvlxXhPks",
-	"jW/z7f0AC+36KpXqgi3QateaDdgCze1Oa7ux8YNG19wC4o6WxoxdYws0nC3aYC1W6wwarNZx2lu1Tdre",
-	"rHVp123TrUFz0DS3gBixmR8x77NU+0FNsjAFHf4w9zXtwo3XtS9q1ppbluFOv71EC7aGIktz02lt0Y2N",
-	"WrvrDGqdbrtV6280aM3tbLUZZetu39nQN1q3sNGaLnUH6x2nNmh3aK3D5721SddrbbbR3+izzqDVaec2",
-	"WrNF+1tbW63a1uZGt9YZ9NdrdMtp1Da7jU5zo+E0O63cRttw24Om023V1ilfPdbo17Zot11r9Nf7Tbfh",
-	"dGmzad9IG5nDX0uOznDNwDN5ZLvndK6720xsrYLz7jURHzZQoBf3u6zKNOtCA0jN32dTuxb5/azPHFVf",
-	"hO/wNerKljbLeg1/GEZ9z3VZgE90Fj9xK0x+CAA1Z/Exdhpbix/8MZveCN6NwcnYaS7xMVxP2Q3DmwCz",
-	"BQ8tNT3Xo7vTMXtXA9PiD7daS03xNpMe16UcpzcEfg+WTi/rPi13nb4GKQpBPt1Qc8/9Nj1JP0+fYqqd",
-	"6T19tlLSYbkb9ahq5u9cdSRSkN29uqvS6CBzCqyKcEB6b7/1zi4xRuoZKXZXrkCq1ZUrmBEuUsDAJ1sl",
-	"DBIJYoR9F7kMVcjQACNNWcoxiekUOugMhcUnQrJVEoR7QZk/iHn8YTAQegKOCQx7boQptBGc15DGwk7Y",
-	"1i09ASifZL8heqWqXTPU/jp5T8usw0gP8Ww3Y++uvSAPVNRTfhFhhfLfZFJZnbwTjhhQnvkxy/JlVFVk",
-	"nyWHTBQyoDNbWq7iU7YxR5dmALNheCDd3z2ElOmRD4t5UML9KbKXcgVqiN9wKeYm0rYCm4ZAuRuipcWt",
-	"AIdFgYHDI/CFw5gJoBX1IW5oPCSzXvINqUTWlPJMQYYWEBvNv0UZeegpxxg/IGLlMZ1C4sNmTcADz7WM",
-	"HrSJ1WFFxCQM2CA+l/dyADNGMuW2hLzqs0GILJOxIFAOFkq52IjLHM8F6EOylnOslXvQ/nj/d5dFEtmO",
-	"nhkrwtzCQ6CFccSmLXfoY/EMbkNgQtjQCIbvi72D4Rc0jGExAsYgf43b9Tk6yUzSRT7WK1cyR04hBRg3",
-	"Pp+aZGu+NSBVPwyYtitFGz6S5dNXBYSxlAGSl7KH9gLFw9JXlBDq+1USoHxBHs+23FovB+TWu1yV8Fc0",
-	"L22k18Es8eMvg3wxJxxxdhV5jDsm2Fg/YvRAIFtxMz2iDvbmw3QsWcRABZ43xJ/0PF+CXfFiJOU1be3U",
-	"bhzhNITXUbgtkQxWjwYngOnQeIn+CInAZ1hzXITqMKRxVfAT9X0CT+jyUjfu1HBYloVp7+ClEQhUlTdy",
-	"6WMSycjW8VCVPKGFKMHMMjwyLEuyIoQeVbN3iq5l2suynovLviPD6DzryCZ2mvkCxIo8eh/LfDDovdzS",
-	"6FX/APsnTzUpK0RtNRcD1hUTSRcveck0DEVOEJyIzXPV7Fo8VxtOk7X63U5tk3YbtY7bYLWtfrtfa7gN",
-	"Z2PQ7LcopIfwe5udbmuj0123ppn0G+vr65sbjZrT7W/UOqy9WaNb3a1aY9Dc6DvdBm07gwtPM9nKJYpk",
-	"MG7LsR2fx8fpZzCBr7nuO/uELKxYIbNH6R+kNv317JPZw/RxvaItpIIAnLsvbmqNjzV2Ue1N9Ummj2c/",
-	"57P5e9DJn0ML1xM1Y2ir9zR9BpkPX88e8Jnzn/n/3McWFSezh4Cbzf/7MH0ye5Qezx7WSfpv+PGzh+mz",
-	"2UPA1v4FSZ8Qe7fY2SPbq7Bj5uzR7CN46g/pU5kfO5coOtDtixEXp3E+IO6pxfcAWhnYHQr69MVnDImH",
-	"Xlq+0Is3zS8kQwkWudzOtiy1gXKb1XlK7Qv7y56kT0C2QXrfEzDFv9Ib63IbXDPIVzGyP9D+4iLkCA1t",
-	"n9n6wWDKXZx3FVjrZ+rkRjEEzy1tBMTYZ4kAvhj7gFHYp85BVWTSCLMgVyW/Tz3RcjVGeyeHMo+K+7tQ",
-	"HlBobKVKVNCCtcAq95RODKa1iA733gBavOW7WD0hy/hzuKHS8sgiyaDX9jDMvhYOBqQ/3QtUWJnsSAOS",
-	"25IunWrKMWSDKwgXCQSAPW8AvfSucCFcubID8Ub+beaKSINKSzXHzBWjGk66EEwjSkQjt41YK43DQMQa",
-	"yTuhViKjpq3qe8SqYUa/qsx7jxvVOFNh48nq4VwHbDU7USqHXy4NHnYPSgN7RazsrBxmyl+zO2Qi0Byr",
-	"fIQ66d2GL7EkUxywcSK1O3EX1xngznVFIEhyQKPj0INqx6LFASQ/Swx1x9yRtiDqSjFQlxUDoC7DynJd",
-	"Ob2tZYgDUAB8Zz70JBuvU7BVJZBUcRxMUNZyKLmyc5x+nv4hfcxVhkrVeOH6CqcqiiHlpbYdqTLBQMun",
-	"9wYZIjd0WU9C362fR5RZJSIbpLphTsCMyvFPBrQRTTf7x3l13Cezh9jzGP7vcabC3BGJ7a0G11tXJ2JZ",
-	"SOT1jHJBeMhlHDqGXrxuImeqaRmnUk2WiEtoW29HKpTfKzVA/3KtBq/nlYK19N8Uyz6eGy+Ym1q9TAVv",
-	"SQGvcFh7EgKTxqT359cLsQHfixPsQ1g4mvTjyPcOWNmBhA7967t0v6eSeeDtEGnAY1XKnngYHgZ18g76",
-	"akHtgZndGNRuhQGrvYnptZmIwpHajQ4OIY9priDgu6xFjPssOdczqGqFXcJPNipKrykgTBpxNYoPmmCA",
-	"wQlHIypS8HpXekjeqSpbQzGRWfYGRYzCtZXAdY7OoeJLtFgx67ZM13+1TJUzBL9RroW257wqq/LkCluV",
-	"1ZIJA/kqqyWzBEoC+NYqq2wRK/b4/flnh8wtrFoyq0G6lH6HGsvsPkn/h1lMtRN79Or/xQ5owiIv6E+i",
-	"fUtFFbpjz+zpyjp9ZTP7FYRVv0yfcYE6e5iezO7b/FzdRtN0dJVlzGj1VAq1MVdMVcaDK+galrbuFo0j",
-	"J9VzigYXNYsUDLjnzGkSbdQUbI0jaJxVznsvb4YvugjshWtOL6F8DJLODf1lbs3YKlrMYqfL1VF4l5Wn",
-	"OrwZ3mXLeV243iCjqIguJEPMovGBDkBqOme2RXaCsJygXB18G5D04LvCYSGC7JMgCSdc4tXJjWQvOGBs",
-	"jF3wAMNLhkOwsB0zLLIQux+H/P1ynjr4dBZ8FXE/CLaE6FxRfrIrV/KY+KDdeQPN7zOkLukzFmg+EDRg",
-	"IB8AYbsAbhCnHR4G8Ml1jJLr48TolhJ+Ki/Yg/HinLNK1oFlshg8QOA0JuEkyaN1hIlAQAKvCkyfX7hy",
-	"ZbvoYAIoD9EKdkDE2yEGhboD/gFpc47eD6a0gOSaWd4h5nYjEPjd6KKTHV2GNL5yJe8eyiXFCBgiOs1Q",
-	"O4Q7yIsxEQW8RpzCS7uM7J48vvZUAuri2m5jONjq1BPrafjCBPkFh/eszdR617JsBLunai8o8UIVdHH+",
-	"olfIIcR839Rkd02ZYfFx6jqsCKuomB5i2mW3lg1tcvRhiFymj/yG6oxQ2W5VKzdMje6mlqW6ZAa5nOpG",
-	"Y7PRrFb+krPR60rd5gJ+9iD9kgv2k/QzCEc9XkWt4WJ5rhcKQsVhvaKjSHLl8PvKhu8rG/4TVzacb+72",
-	"m7qiAmkzEOmwJ3PrWdyhoS6sktL9ArR3lC2ruTxXz8Pmb/nuOjpPlybNaVJuJvCreU08p3OD6XAMKQwQ",
-	"nz2L2aDcPPPhDDPA1hWwDKsSHg6CfNsiBRh19mTIpghfJfKa6+StyNv3AnhH4E9FJ4lwPDUbd/iM3mXx",
-	"XlBe+S4Kjg17BB2ohmMqy4FVmcFTExn1kIo6YhPg/jzxFfNI+1w2uBE7JF6ynWnERpga0satKIs3TJky",
-	"D2vxBl41+UzeJlt9iPm5FPPeRYFST4aIDVDVIfPBUsvH1AWIOV+MbZV6nkE3cjW777mx9km3wqQEE/KC",
-	"4f2ytAA7tl/ADhF8k2pcWwLv90a2rZYB98ttL2/5NhA2PDbRly47AlfrFVEGP5eXAS8VX08R2Iau1z0N",
-	"ul72eYfgDwB+x+IJviCwCySCXhmYIk0YlxPlIHh5eHgzstBYfSnmzZXRyPdYdA2MUZF135Nz7M37iN3w",
-	"fD/huw6xtyPlnW4fLYmwlzOTztv68VUYZklD4NzMJbPwNbtxy3Ljde2rt2rNlmU4j+4HYexpOSfK7pDo",
-	"0JWj6osBBBRGmQ5AuCSS4HxkvV9VjoTxdgGgfUfnCWRYjOrkrLB8le1pkfGUoF8OF09Jxu9B8V4CKF52",
-	"LlmjGzYMti/mIuFp5kneXrnan9aQn69+gP97tJQJszCZQzrCAzKmY+H5x7yO7OVZVofRmjODxD5Lsge5",
-	"HkAC3aHmyqfEZwnXqcAt7Xr73EDoNVtXN+DY7zVbf9L64QYc6oU8DbWFXpsK2IUFOqlOrkuKIGvc2ky/",
-	"4pKgTCOtygadOFnoU4aHbkHmgOoxpskwkzKBnJzpzCxPzMjnZehYwn+9t3ev0Xj/ig30t0R9mL8P3gpY",
-	"5nl6NWOkan7f3gip2qVYHZ3x3nLiZPaJKg4XrDp7tKw8+cDAQj8nYZLLDLNJkLOIirnbfeU4kFka9v02",
-	"+fZsEwiKL79JTrklrooivjkbQ4vsGvtClC2Cd0i1jzR6GFRJMozCyf7QeNCGBheEh6UNToUvZ0j5O+MY",
-	"ixD2Agwfl6A3YEcKD9AEFJq+KNWIJf4AwBvE6gSG+mv+FsyjBNQ02SURzW2y1md+eCgR/kSjjitXZPcp",
-	"6FjVMwhsgMTuTsdMoC7m/JZcmryRf+4Ny3O627KqA6f2/PGkvi8G2wt6KvTZU2kGPfkmGcdfCyO8sD/R",
-	"L8FTl6s5DMFeFmrN6iYA0FHzDwPgoSp3VSzNtQEszVjrgS3Eh6cYNuYT8Nk+9QkLEuwF+MvZ/Trhts7s",
-	"79KTy1AHH7MI8qdEJqgvCRfQKIJmZCHJOmaO9MJ3fDe22KIBgO/lBzGyHIR7UH6DMTXOHaMQrtCAdBtc",
-	"zhfbqvL5cobBOeuEECEn3EkRAwDEIMS+VTnAY4PEMi8wxjKVMC4YR5f0LJJrmOpgQH5xcqsxGRQAcUbS",
-	"vEdkLQgPL3NK9tBh1CNrzQ50BEUfGV8zBD0k8ncK/dzqZEcWGuUCZtgaS9BbjuoFjj9BGIhrcutgQABb",
-	"k9IE2lLJ24ENqWrMxSkrIgXY0bRObvLZoZzaVpAoWf9UPHcvLdFCtYqO56zVtoo8QDMmHE8CnkjZUCWT",
-	"Maea6J5a6LgqW68J1z8CL/zZlSukp1qX9sQOSYzG5hLoIWuQTChXHbbNzeXFmWseC7bCSEQd6KHIBNJr",
-	"zGkgkFL3AiM7BWmq5yJJUAoNjQYlJQAQw4bzAixOLOZ/xCoRzNI7PK6TtzIby+iWxUdFgMy9QLxIWCA6",
-	"rqgMngVhIlJ5FNSIDybDJVk1SCMGeplWVobbE3HVAwZLIZql/ykW36Eeh50K/SxChuspIgiYYpY7IORR",
-	"AzRR8lNAsc/rVo94p3uBgtQWkimBrrFY8hlMlSAQc4BfkRCFosbXaeTGCP785o23M8FsgnSMJPSOQGjG",
-	"BQcyerGmm9L4oBRD+pqBWAKLgU2tRKqW2IqQ+gaHNoKL/PH+73rVvQAxmv94/3cCy/nywgDMO6CynFET",
-	"tnvhsdmz0bJRdWHC3o11clscFdohkTvoZKNkmy/eV42Lv619mTAeAZAKVeLQvhewBGITMvdcI9rsPpT1",
-	"P5rdnz1IH1+uZ30d89JCoiVBnrSEwlDdwS2E1DfKt5OacP5Cqe5a+g+Qmv+YzB5c3oaSkITrSq1Ga73W",
-	"bNbajV5V4rhjUe+lGE/LwAv2hVRWHZmE5qa6QfHLQrqbR/PPEFgIoJlATv2ghyJFPsg1wj9pvdarkx1x",
-	"8LfX18UpN2TUrStccq6ZBeHhSmG0+Z6fheTDXM8c/dJv0hNFQQ1yXOgcmPRj0kreEoSJ+T1KyYED/VRh",
-	"tjN+4o/CQ2zZSd2fUgesLWGMyRwkbAy7lv42/VKv7p/9QssXERvPnxZORJHXEEkFCHMRuJILL1Ua05C6",
-	"5d3mVAKm/uGiah0+U21IL0jaLdyR3mgyqmw3cT+KPxRBvCBh+yyyUWSHH3twNOWSjuedwfLkKfsGcfjb",
-	"P0Ckkoqp9cPQZzSYu1hiVqEGtcX3TumJAKFS67u7jbnUExw1l3wvLPwqlFkzino9U10VfqCETdJCp1kP",
-	"f72PfiX9D5I+MSByEO6lxE0okXGO5Q6Y0+XaBnRkduqAmKihMywdgjQMfiOAdsrgpDVujf9WtkoWzBbs",
-	"nF+LHc3SKu4WrD3VtOCS9cE3v2qE+aDi0DF1INzZXCHfuDHoOl2ny2rdjrNV6wz6W7XNwRartel6f2PQ",
-	"dFsUCwWz3PVuteKzQQKgy2fqxPa79Dj9cvaLBY3XLgws6qU3btM6/QCIEmRqaD/uAqNX0l+nx+nnhO98",
-	"8e3PlC/0CxvK1Yot4USw+2j+1lJ5DI1OIXXiqFoZRCyXPvLDiLFitcL3+6i4j5ovdh8p8K7v1gbAz1qJ",
-	"8zP2PlrmXFk6vYOb54szO5Rt963N6Pjuh6UyISZq5wx07ydQAXWSPk2/nn2cHuun0TOSPk2/nH2yRKwK",
-	"408YpsLua1d9DwtbrRGpHYHu22o09Abs4J6LQofFaLQYKLeQxQzNkWT+tXDouTShfRoza9D1pneXBSyO",
-	"K2dWjeUHGUA/0SQwzga1L8ODVepdfgQ0s+018Y5z3mMvhHv51zNnEsE5xLXeXHaSWGhBQslKyD4mL4FG",
-	"vxQzZc2iJFcoJGmZde4FcUIDR4Uh4iQcj71gv052iB9Sl/Spz69HEAlUCNyx8k0HVkbjm9A7H05Tn5vH",
-	"lMILF8lugE4jv/jbyHRLisxbISzYdCGXKm5BH40kTRnDgmu8lFPRkM5iQ5mMk2XtInbuBcKjBeU4NBKA",
-	"3tzEU40gIfWEy/vMFRuz6K7HORvaF5D9kMWkDzj4Mm+FrMn6GHDaoz4FeHdV0kumYybKMzKwejApZcbb",
-	"wMM66oD//35EHRZfxtjUPnTxk5XjCpC/KspvmO9KcS3CDJdihOlLctj0VexxZ0DbH4p7RCytLkD+5DhI",
-	"M9isKlqD8+kBYr0Mw/YilkRTCAnKantRjISQhhCinjgOYy7GSkkyhMQH7CqgEJ5ogNBOfB4C2ymEsxVj",
-	"fN1Gm6zFDOAEk2haA/jJ3mVAZOBEL+/EyceY03UU8pXiMAzkWSkKCYQXUZT/4ALCUCUd8fLj7AUGmPtQ",
-	"jH7ADNRIa0sJCgUmiQdhFuGPGDJ/LCnOAujaCvSOw5HEC3DZmK9rGEi4TQEOBe32AFtApVmp+Azug3Aw",
-	"qM/tzFre4hE+IBmyaC+gKlJW2sA1xtyR/lTv7miMDK5JM8yE0aVtvQIr3+CVr9JgcM0o0oLsAcW1yCO9",
-	"zI2d5Tho/Sr1VLRBGEkIy36YDJFQQZXEHpxzRoDGGwwEiuiujA8iOFmEMVmB2D8MfVYWw7sNQm6JXFUj",
-	"qUJ5UjlrFiJy1xQ6hCdoIRftVojC7WcsCiGfKpe9upyh+W2P4p3dtauOJivM/aiKyCy2RJgDpjDtY3ut",
-	"jNjmMi+4AMQNfC0cPC8ST1074DirYNG/OgVUWMDufgLNqtPIKqf+ktuaVCRQln60Dsouv5tLgO80RnuB",
-	"0M15hNaB23VSdxSpZeW2RmUxhCAz+jgUfb3xYvKaoLTp1zIL8wv8FE4QbPGSHhe+qLuAdWwttLVP62pc",
-	"JD5tFTR5LnBvenEpeJpoUWEiI33X3TI3x5Nvp0MG0nFpQv1wf2J2GQGPjHS0nMw+wioxon56ln6pe11Q",
-	"ogtGymwYqBQDknKDhp8ckMNYekoPQ6n5wX2xyg2ZSASMSeRXtitXwcUoXm4bKKs3Cg8Do+aovE5aBaBV",
-	"snMxJvtahgOg+a4+n4eaPKcRHWqaYFKgroOZAYjqJ6ZjADLYcj6US21t9mCuD03/SPSSFYd7T08pAw8X",
-	"qkjasueQdPVRkQsskwwj1WM8mgSxbiFqjwvz9ej9o/8/AAD//w==",
+	"olh5NJDJcLphJJpM4Y/KBQfO4mzVq4Ji0iMKn9JptUjPXoDduyZcfcmQ7QWi7FaoMdGEMwCO0NgqjoCV",
+	"2j2yRoUz24loPBS5eyMvmCRM4glf1mPBgQvK2yQS8TIIULFxsm0smkh+2wuSyGMuLq3uwgVIdvCOqo/l",
+	"NAKxlLUJFBVJojNjlbB7XGEQMQPzHBpRl0nwZL6x8QV7wY4aTbkdVICs1WigHzvkf7mTiPb9qc1JikJx",
+	"x6iny3lJF/hjNHb8MZsKvwws1GuhOy23BuQtHouvvoYfUjk6s09HSBDTNbNjCBbdAyN+NzDzcjh0SztM",
+	"ztvFsNiKVph06p5mexdeqb/V0quqIu3+muU/8v9lE17S7QP3djfbm51cT5elPUBaJ6NlnShZ86FKc7Pd",
+	"amwNnFqztbFR62xurdco3RjUNlruwHE3B412vwlP9IW3YqfRrItfbonIZ7kbSrnkSvwe+q9iNL5Avq1j",
+	"Hz9Bi14q4+4cB+d6+OUaKMxnaXybb28dWOjsV6lUF2yBVrvWbMAWaG53WtuNjR80uuYWEHe0NGbsGlug",
+	"4WzRBmuxWmfQYLWO096qbdL2Zq1Lu26bbg2ag6a5BcSIzfyIefem2g9qkoUp6EiJua9pF268rn1Rs9bc",
+	"sgx3+u0lurU1FFmam05ri25s1NpdZ1DrdNutWn+jQWtuZ6vNKFt3+86GvtG6hY3WdKk7WO84tUG7Q2sd",
+	"Pu+tTbpea7ON/kafdQatTju30Zot2t/a2mrVtjY3urXOoL9eo1tOo7bZbXSaGw2n2WnlNtqG2x40nW6r",
+	"tk756rFGv7ZFu+1ao7/eb7oNp0ubTftG2shiA1oedQaBBk7MI9s9p/Py3WZiaxX8fK+JULIBGL24NWZV",
+	"ZmQXekVqrkGbhrbIRWh95qj6ItyMr1FXdr9Z1sH4wzDqe67LAnyis/iJW2HyQ8CyOYs7stPYWvzgj9n0",
+	"RvBuDP7ITnOJj+F6ym4Y3gRELnhoqem5Ht2djtm7Gu4Wf7jVWmqKt5l0zi7lY70hoH6wynpZT2u5l/U1",
+	"yGYI8pmJmifvt+lJ+nn6FLPyTEfrs5XyE8s9rkdVM9XnqiNBheye2F2VcQdJVlDbHw5I7+233tklxkg9",
+	"IxvvyhXIyrpyBZPHRbYYuG+rhEHOQYwI8SLtoQrJHGDPKaM6JjGdQrOdoTAORfS2SoJwLyhzHTGPPwwG",
+	"Qk8gN4EPgNtrCpgE5zWksbATtnWjUGDPJ9lvCHSpytwMtb9O3tOS8DAoRDzbzdjmSxlXKq2+p1wowmDl",
+	"v8n8szp5JxwxoDzzY5al1qgCyj5LDpmoeUC/tzRyxadsYzovzbBow/BAesp7iD7TIx8WU6aEp1QkOuVq",
+	"2RDq4VLMTaRthUsN9qkboqXFrQCHRYEB2SOgiMOYCUwW9SFuaDwkE2TyvatEgpVyYkEyFxAbzb9FyXvo",
+	"VMd0AADPysM/hcSHzZqAs55rGT3oKKsjkIhJGAhDfC7v5bBojLzLbYmO1WeDEFkmY0GgHCyU8sYRlzme",
+	"CyiJZC3ngyt3tv3x/u8ui3yzHT2JVkTEhd9Ai/iITVvu+8c6G9yGwISwoRE33xd7ByM1aBjDYgSMQaob",
+	"N+xzdJJJp4vcsVeuZD6fQrYwbnw+NcnWfGtAVn8YMG1Xio59JEu9rwq0YykDJC9lD+0FioelWykh1Per",
+	"JED5gjyebbm1Xg7zrXe5KpGyaF7aSK+DWQ3IXwapZU444uwqUh53TFyyfsTogQDB4mZ6RB1s44eZW7Le",
+	"gQrobwhV6SnBBBvoxUjKa9raqd04wmkIB6XwcCIZrB4NTgDTofES/RESrM+w5rgI1RFL46rgJ+r7BJ7Q",
+	"5aVu3KnhsIILM+TBSyPAqipv5DLNJOiRrTmiqo5CC1HinmXQZVjBZAUTPapm7xQNzrSXZe0Zl31HBud5",
+	"1pFNmDXzBQgrefQ+VgRhfHy5pdEBAgAhUJ5qUlaIMmwuBqwrJvIzXvKSaXCLnCA4EZvnqtm1eK42nCZr",
+	"9bud2ibtNmodt8FqW/12v9ZwG87GoNlvUcgk4fc2O93WRqe7bs1I6TfW19c3Nxo1p9vfqHVYe7NGt7pb",
+	"tcagudF3ug3adgYXnpGylcspyRDflmM7Po+P089gAl9z3Xf2CVlY3EJmj9I/SG3669kns4fp43pFW0iF",
+	"Fjh3X9zUeiRr7KI6oeqTTB/Pfs5n8/egkz+Hbq8nasbQge9p+gySJL6ePeAz5z/z/7mP3SxOZg8BYpv/",
+	"92H6ZPYoPZ49rJP03/DjZw/TZ7OHAMP9C5I+IfbGsrNHtldhc83Zo9lH8NQf0qcylXYuUXRM3BcjLk7j",
+	"fECIVIvvAbQysDsUSuqLTy4SD7201KIXb5pfSDITLHK5nW1ZagMQNysJldoXtqI9SZ+AbINMwCdgin+l",
+	"9+DlNrhmkK9iZH+g/cVFyBEa2j6ztY7B7Lw47yqwltrUyY1itJ5b2oidsc8SgZEx9gHOsE+dg6pIuhFm",
+	"Qa6gfp96ojtrjPZODpAeFfd3oZKg0ANLVbOgBWtBYO4pnRhMaxFI7r0BtHjLd7HQQlb85yBGpeWRBZ1B",
+	"r+1hRH4tHAxIf7oXqAg02ZEGJLclXTrVlGNIHFdoLxIzANvjANDpXeFCuHJlB+KN/NvMFZEGlZaVjkku",
+	"RuGcdCGYRpSIRm7rEMcQ7RCxRvJOqFXTqGmrUiCxapj8z0T2QCG2DpY2N38V6yfAF5iCoCgpih2z7/Cg",
+	"qpkPnnhZt2QBMw320ryIuIzMhjFDqgl7UxY95xp3K0qJCj9cBWl8sXtQ0dgrQnxnL5ry1+wOMZwPiyfS",
+	"KOqkdxuoaskBOWDjRGqa4i6uv8Cd62qxIDcDDaBDD4o0i9YPkO0s8dwdUzosk5K/OAS8UgTXZcXwrcuw",
+	"hF5XrW9rqfCAiACUyQfOZId5Cpa2RMwqjoOZ2FqyKFfVjtPP0z+kj7nCU6kaL1xfQSdAIap87DaFYCo8",
+	"GFrhgDfIoMehnXwS+m79PGLkKuPaINUNcwJmTJF/MsCqaJrlP84rWD+ZPcTmzvB/jzMF7I7I4G81uNa9",
+	"OhHLAjqvZ5QLwkMuodGt9e2Ozciv1vStUylpS0RotI2/I1Xr70M1q4dqVtYgYYnLVUi8ntfA1tJ/Uzvs",
+	"8dzgzNyU92Uqq0sKq0V0wJPQpPwk/vPrhUCM7/Hj3EvqxbNXP29974CVnbgYPbm+S/d7KnMK3g5hHdRh",
+	"pKiMh+FhUCfvoGMcdEyY2Y1B7VYYsNqbmPacSVQcqd3o4BBSJ+KKBb7LWly6z5LzPmQtcFj4yUal7zUF",
+	"UEojrrPyQROM5jjhaERFamTvSg/JO1XlhCiJMjeKQRGjoHAl0KOjc6jEE61vzHo6M85SLdObjXPKKKND",
+	"Q39e9Vt5Jout+m3J7Ix89duSKRkl2RLW6rdsESv2ZInzT8WZW/C2ZAqJ9N/9DhWs2X2S/g+zyG0n9ujV",
+	"/4sd0IRFXtCfRPuWSjf0fZ/ZrZh1YMtm9iuIYX+ZPuMCdfYwPZndtzkVu42m6VUsS0/S6twUmmauyK2M",
+	"B1dQjSzt9i0KUk6q5/QiLmoW6TBwz5n1njYqI7aGHjTOEA28lzfDF12c98KVs5dQ1gfFAIb+MreWbxUt",
+	"ZrGH6+oovMvK80reDO+y5VxcXG+QIWtEfZLxfNGQQgeGNT1h2yIVRBh6ACMAjiTIMPFd4R0SGQ2TIAkn",
+	"XOLVyY1kLzhgbIzdCQFbTcaeEHAA01myfAY/Dvn75Tx1UPAs0i2CrBDZCtGTpZySV67kexWAducNNCfb",
+	"kLqkz1igOWrQ3oLkC4RTAxhInHZ4GMAn1zElQR8nRh+gcAp6wR6MF+c8g7I+L5PF4G4DDz0JJ0keRSVM",
+	"BDIVuLBg+vzClSvbRW8eQKyIFr0DIt4OAT/UHfAPyFF09D49pYU918yyGzG3G4HAVUd/qOy0M6TxlSt5",
+	"X1wuA0nAQ9FphqYifG9ejFk/4KLjFF7KP7dUMUzRYWe44XLeMq0MlnMln+YI9pX4sm1kTKXiY4KATxMA",
+	"wjLwu4c03guAuQTYRmDgbdRV5RWFggyE94KR8Y1C75/rHuY8TiWgMw69jTkGVk+x4FvDwSrYTOzknrWZ",
+	"X+9aluJidznuBSXuxILNwV/0rfbsMd83dfxdU5paXO26di+ieyq0jCiM2a1lQ5t7/TDE/aeP/Ibq5VHZ",
+	"blUrN0xd96aWLL1kIYOc6kZjs9GsVv6SM97ryhDhR9/sQfolP/JO0s8gKvp4FYWPH1hz3YmQsRDWKzru",
+	"KVebvy+w+b7A5j9xgc35lhC8qatwkL0FATd7TYFeTBAaitR3uLIA5dRqvuvVSwv4W773WL/w4gJO9nJ7",
+	"j1/Nm1Q54wlswGNI/IGshrPYf8pfNx8vNENEXgEstCrxF0G93RaJ86jmJkM2RXw4UQ1QJ29F3r4XwDsC",
+	"fypatYTjqdkZx2f0Lov3gnJoCVHRbxiW6Ak3PIxZ5rjKp5+a0MOHVBTqmx0kzhPANN/KgosyN2KHELxX",
+	"po2R3AHFFlYY0xumCJwHZnoDr5p8Jm+TvXTE/FyK1SKirK8nEysM1OIh88HkzmeiiC4BfDG2VcFGho3K",
+	"7Yi+58baJ90KkxLQ1QvGz8ySaezgmQE7RHRbqnFtCX7mG9m2WgY9M7e9vOX7rNgAD0Xjx+zEXq0ZSxm+",
+	"Y14GvFQAS0VgG3xl9zTwldnnHYJjB/gdS474gsAukBCVZWilNGFcTpSjTOb7L5ghosbqSzFvroxGvsei",
+	"a2Bti1qVnpxjb95H7Ibn+wnfdQzLHSnvdHNuSQjLnFV33saar+JpS9ot52bdmeXi2Y1blhuva1+9VWu2",
+	"LMN5dD8IY0/LdVJmkoRfrxxVXwziprAhdYTPJaE650NX/qpyJGzNC0DFPDpPpNBieC5nNOZr008LPakE",
+	"/XLAk0oyfo86+RJQJ7NzyRqmsoEcfjEXalIzT/L2ytX+tIb8fPUD/N+jpUyYhVk5MqIRkDEdixAOJuhk",
+	"L8/Sc4zetxnm/Fmydsj1ABI3D7WYDCU+S7hOBX5319vnBkKv2bq6Acd+r9n6k9YPN+BQLyTcqC302lSA",
+	"lSzQSXVyXVIEWePWZvoVlwRlGmlVdsDFyUIjQDx0CzIHVI8xTYaZlAnk5Ezfa3mGTT7BRgfr/uu9vXuN",
+	"xvtXbKjaJerD/H3wVsAyR9mrGexW8/v2hrrVLkVMgYz3lhMns08UpIJg1dmjZeXJB0azgXMSJrkUP5sE",
+	"OYuomLvdVw50mQWV32+Tb882geyG5TfJKbfEVVH6OmdjaCF6Y1+IYl/wDqn+rEaTkCpJhlE42R8aD9rg",
+	"FoPwsLSDsPDlDCl/Zxxj6c5egHkAJZgn2PLFAwwO1a5CFDjFErUDQEFidQIDagF/CybEAtagbEOK5jZZ",
+	"6zM/PJQQmqITzpUrsr0btITrGQQ2UJh3p2MmYE1zfksuTd7IP/eG5TndbVnVkYl7/nhS3xeD7QU9Fant",
+	"qXyRnnyTTMhYCyO8sD/RL8FTl6s5kM5eFhnOKnwAMVXzD0MShSoSVyzNtQEsIlrrgS3Eh6cY5eYT8Nk+",
+	"9QkLEmy2+cvZ/Trhts7s79KTy4AeEbMIEuFESq8vCRfQKIJuf5hOgZwz0uEi8N3Yw44GgFmZH8RIVxHu",
+	"QfkNxtQ4d4xCuEID0m1wOV/sW8znyxkG56wTQkTIcCdFDBBGgxAbw+UQxQ0SywTPGAuqwrhgHF3S04Gu",
+	"CRxSHSiPk1uNyaBsjjOS5j0ia0F4eJlTsocOox5Za3ag5S76yPiaIVYokb9TaJhYJzuyPC8X38Pec4Le",
+	"clQvcPwJgqdck1sHAwLY+5cm0PdN3g5sSFXnO05ZESnAlsF1cpPPDuXUtgISyhoU47l7aYkexVV0PGe9",
+	"7FXkAbqd4XgSJkjKhiqZjDnVRHviQktj2dtQuP4RruTPrlwhPdUbuCd2iMxvEigoAh4l60BOKFcdts3N",
+	"5cWZax7LHMNIRB3ooUjp0pEZaCCgiPcCI/0GaaonlUkoFw3DCSUlIHzDhvMCLOktpqvEKqPP0pw/rpO3",
+	"MhvLaEcHuUsCV1a8SFggOnCvDJ4FYSJylRRAjw8mwyVZa0sjBnqZSvZ6b4jbExsXBAyWgt0b+9QL/hRL",
+	"VlGPw1agfhYhw/UUEQTMFcwdEPKoAZoo+Sl6HRhBL4VDJeBbIJFrL1CY9UIyJaIyNByA8JJXxRzgVyRE",
+	"oRT4dRq5MaKrv3nj7Uwwm9A2IwlYJSDQccGBjF6s6aY0PigFab9m4PzAYmDXOJFzJ7Yi5DDCoY2QPH+8",
+	"/7tedS9AEPQ/3v+dAEu/vDAA8w6oLGfUhO1eeOymbvREVW3OsDlqndwWR4V2SOQOOtmJ3OaL91Vn8G9r",
+	"4zOMRwAQSZU4tO8FLIHYhCwi0Ig2uw9gGI9m92cP0seX61nj1Ly0kBhjkPAuAWRU+30LIfWN8u2kJpy/",
+	"kO+5lv4D1Fg8JrMHl7ehtifhulKr0VqvNZu1dqNXlY0SsBT+UoynZeAF+0Iqq5ZnQnNT7db4ZSHdzaP5",
+	"ZwjHBYBmIKd+0EORIh/kGuGftF7r1cmOOPjb6+vilBsyqqWfcs0sCA9XCqPN9/wsJB8ms+bol36TnigK",
+	"apj+QufAHCWTVvKWIEzM71FKDhzopwqznfETfxQeYk9c6v6UOmBtCWNMpkxh5+W19LfplzomxuwXWr6I",
+	"2Hj+tHAiiryGSCpAmIvAlVx4qdKYhtQtb+eo8kX1DxdYD/CZakN6QdJu4Y70RpNRZbuJ+1H8oQjiBQnb",
+	"Z5GNIjv82IOjKZc9Pu8MlidP2TeIw9/+ASLzVUytH4Y+o8HcxRKzCjWAOr53Sk8ECJVa391tzKWe4Ki5",
+	"5Hth4VehzJpR1OuZ6qpQNyXYmBY6VYow7JmsrP4/SPrEAJZCkKQSN6HEkzqWO2BOG3kbPJjZCgdioobO",
+	"sHQI0jD4jQDaKYOT1rg1/lvZKlkwW7Bzfi12NEuruFuwiFjTgkvWB9/8qhHmg4pDx9SBcGdzhfToxqDr",
+	"dJ0uq3U7zlatM+hv1TYHW6zWpuv9jUHTbVGs+MxS7bvVis8GCUCVn6nV4e/S4/TL2S8WdDa8MIi1l94Z",
+	"UWulBdBjkKmh/bgLjF5Jf50ep58TvvPFtz9TvtAvbNhwK/ZcFMHuo/lbS+UxNDqF1ImjamUQsVz6yA8j",
+	"xorFFd/vo+I+ar7YfaQg775bGwA/ayXOz9j7aJlzZen0Dm6eL87sULbdtzaj47sflsqEmCgONDDxn0DB",
+	"1kn6NP169nF6rJ9Gz0j6NP1y9skSsSqMP2GYCtsbXvU9rFC2RqR2BCZ2q9HgBoofBvsyTXgchQ6L0Wgx",
+	"sKEhixm6j8n8a+HQc2lC+zRm1qDrTe8uC1gcV86sGssPMgCmoklgnA1qX4YHq5Tn/AhoZttr4h3nvMde",
+	"CPfyr2fOJIJziGu9uewksdCChJKVkH1MXgKNfilmUj3WFFco/HWZde4FcUIDR4Uh4iQcj71gv052iB9S",
+	"l/Spz69HEAmMMwQ/6ZsOrIzGN6F3PpymPjePZYYXLpLdAGZIfvG3kemWFJm3Qliw6UIuVdyCPhpJmjKG",
+	"Bdd4KaeiIZ3FhjIZJ/EJROzcC4RHC8pxaCRg8LmJpzqtQuoJl/eZKzZm0V2PczY0/SD7IYtJH7pHyLwV",
+	"sibrY8Bpj/oUIDNWSS+Zjpkoz8haPIBJKTPeBh4Wigf8//cj6rD4Msam9qFNpoQAUG0sqqL8hvmuFNci",
+	"zHApRkDJJNfRoYpNJI2GEIfiHhFLqws4SjkO0gw2q4rW4Hx60OdBhmF7EUuiKYQEJWyCKEZCIFAIUU8c",
+	"hzEXY6UkGULiA/biUFBdNECMLj4PAdIVwtmKMb5uo03WYgbAl0k0rQFoa+8yQGtwope3uuVjzGnrC/lK",
+	"cRgG8qwUhQTCiyjKf3ABYaiSRpL5cfYCowXCUIx+wAysVWsjFgNAQfgjhswfS4qzANoiA73jcCSBH1w2",
+	"5usaBhKkVqB8QZdKAIlQaVYqPoP7IBwM6nNbH5f3UIUPSIYs2guoipSVdkiOMXekP9Xbpxojg2vSDDNh",
+	"dGlbr8DKd1DmqzQYXDOKtCB7QHEt8kgvc2NnOQ5aQ1g9FW0QRhJstR8mQyRUUCWxB+ecEaDxBgOBvbsr",
+	"44OIMhdhTFb0uRiGPiuL4d0GIbdErqqRVKE8qZw1CxG5awrmwxO0kIt2K0Th9jMWhZBPlcteXc7Q/LZH",
+	"8c7u2lVHk7U5xKiKEDu2RJgDpjpBxPZaGbHNZV5wAb4e+Fo4eF5kFwLtgOOsghgF6hRQYQG7+wk0q04j",
+	"q5z6S25rUpFAWfrReisD+d1cAnynOxsUCN2cR2i93YFO6o4itazc1qgshhBkRh+Hoq83XkxeEww5/Vpm",
+	"YX6Bn8IJgo2R0uPCF3UXsI6tR732aV2Ni8SnrdKDgQvcm15cioInGruYEFffdbfMzfHk2+mQgXRcmlA/",
+	"3J+YvXnAIyMdLSezj7BKjKifnqVf6l4XlOiCkTIbBirFgKTcoOEnB+Qwlp7Sw1BqfnBfrHJDJhKwYxL5",
+	"le3KVXAxipfbBsrqjcLDwKg5Kq+TVgFolexcjMm+luEAaL6rz+ehdc9p34ia5mEG2YWZAQjPKKZjADLY",
+	"cj6US21t9mCuD03/SPSSFYd7T08pAw8XqkjasucgkfVRkQsskwwj1cQ/mgSxbiFqjwvz9ej9o/8/AAD/",
+	"/w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

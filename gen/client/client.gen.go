@@ -1382,10 +1382,22 @@ type CreateAppointmentParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CancelAppointmentParams defines parameters for CancelAppointment.
+type CancelAppointmentParams struct {
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetAppointmentParams defines parameters for GetAppointment.
 type GetAppointmentParams struct {
 	// IfNoneMatch The `ETag` that you have; several are separated by commas, and `*` is any.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// MoveAppointmentParams defines parameters for MoveAppointment.
+type MoveAppointmentParams struct {
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListDirectionsParams defines parameters for ListDirections.
@@ -1578,8 +1590,9 @@ type ClientInterface interface {
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -1614,8 +1627,9 @@ type ClientInterface interface {
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -1685,6 +1699,7 @@ type ClientInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -1693,7 +1708,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-	CancelAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelAppointment Cancel an appointment (Отмена записи на прием)
 	//
@@ -1703,6 +1718,7 @@ type ClientInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -1711,7 +1727,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-	CancelAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAppointment One appointment (Получение записи на прием)
 	//
@@ -1734,13 +1750,16 @@ type ClientInterface interface {
 	//
 	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
+	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+	// been moved on or cancelled. Without a key such a one moves it back.
+	//
 	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 	// `appointment_absent`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-	MoveAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	MoveAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
 	//
@@ -1754,13 +1773,16 @@ type ClientInterface interface {
 	//
 	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
+	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+	// been moved on or cancelled. Without a key such a one moves it back.
+	//
 	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 	// `appointment_absent`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-	MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	//
@@ -1918,8 +1940,9 @@ func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsP
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -1964,8 +1987,9 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, params *CreateAp
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -2065,6 +2089,7 @@ func (c *Client) CheckAppointment(ctx context.Context, body CheckAppointmentJSON
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -2073,8 +2098,8 @@ func (c *Client) CheckAppointment(ctx context.Context, body CheckAppointmentJSON
 // Takes any type of body and a specified content type.
 //
 // Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-func (c *Client) CancelAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelAppointmentRequestWithBody(c.Server, appointmentGUID, contentType, body)
+func (c *Client) CancelAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelAppointmentRequestWithBody(c.Server, appointmentGUID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2093,6 +2118,7 @@ func (c *Client) CancelAppointmentWithBody(ctx context.Context, appointmentGUID 
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -2101,8 +2127,8 @@ func (c *Client) CancelAppointmentWithBody(ctx context.Context, appointmentGUID 
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-func (c *Client) CancelAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelAppointmentRequest(c.Server, appointmentGUID, body)
+func (c *Client) CancelAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelAppointmentRequest(c.Server, appointmentGUID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2144,14 +2170,17 @@ func (c *Client) GetAppointment(ctx context.Context, appointmentGUID Appointment
 //
 // **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
+// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+// been moved on or cancelled. Without a key such a one moves it back.
+//
 // **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 // `appointment_absent`.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewMoveAppointmentRequestWithBody(c.Server, appointmentGUID, contentType, body)
+func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveAppointmentRequestWithBody(c.Server, appointmentGUID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2174,14 +2203,17 @@ func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID Ap
 //
 // **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
+// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+// been moved on or cancelled. Without a key such a one moves it back.
+//
 // **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 // `appointment_absent`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-func (c *Client) MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewMoveAppointmentRequest(c.Server, appointmentGUID, body)
+func (c *Client) MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveAppointmentRequest(c.Server, appointmentGUID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2558,18 +2590,18 @@ func NewCheckAppointmentRequestWithBody(server string, contentType string, body 
 }
 
 // NewCancelAppointmentRequest calls the generic CancelAppointment builder with application/json body
-func NewCancelAppointmentRequest(server string, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody) (*http.Request, error) {
+func NewCancelAppointmentRequest(server string, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, body CancelAppointmentJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCancelAppointmentRequestWithBody(server, appointmentGUID, "application/json", bodyReader)
+	return NewCancelAppointmentRequestWithBody(server, appointmentGUID, params, "application/json", bodyReader)
 }
 
 // NewCancelAppointmentRequestWithBody constructs an http.Request for the CancelAppointment method, with any body, and a specified content type
-func NewCancelAppointmentRequestWithBody(server string, appointmentGUID AppointmentGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewCancelAppointmentRequestWithBody(server string, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2600,6 +2632,21 @@ func NewCancelAppointmentRequestWithBody(server string, appointmentGUID Appointm
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -2654,18 +2701,18 @@ func NewGetAppointmentRequest(server string, appointmentGUID AppointmentGUID, pa
 }
 
 // NewMoveAppointmentRequest calls the generic MoveAppointment builder with application/json body
-func NewMoveAppointmentRequest(server string, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody) (*http.Request, error) {
+func NewMoveAppointmentRequest(server string, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewMoveAppointmentRequestWithBody(server, appointmentGUID, "application/json", bodyReader)
+	return NewMoveAppointmentRequestWithBody(server, appointmentGUID, params, "application/json", bodyReader)
 }
 
 // NewMoveAppointmentRequestWithBody constructs an http.Request for the MoveAppointment method, with any body, and a specified content type
-func NewMoveAppointmentRequestWithBody(server string, appointmentGUID AppointmentGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewMoveAppointmentRequestWithBody(server string, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2696,6 +2743,21 @@ func NewMoveAppointmentRequestWithBody(server string, appointmentGUID Appointmen
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3228,8 +3290,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -3264,8 +3327,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-	// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-	// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -3335,6 +3399,7 @@ type ClientWithResponsesInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -3343,7 +3408,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-	CancelAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error)
+	CancelAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error)
 
 	// CancelAppointmentWithResponse Cancel an appointment (Отмена записи на прием)
 	//
@@ -3353,6 +3418,7 @@ type ClientWithResponsesInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -3361,7 +3427,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-	CancelAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error)
+	CancelAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error)
 
 	// GetAppointmentWithResponse One appointment (Получение записи на прием)
 	//
@@ -3386,13 +3452,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
+	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+	// been moved on or cancelled. Without a key such a one moves it back.
+	//
 	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 	// `appointment_absent`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-	MoveAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
+	MoveAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
 
 	// MoveAppointmentWithResponse Move an appointment to another cell (Перенос записи на прием)
 	//
@@ -3406,13 +3475,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
+	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+	// been moved on or cancelled. Without a key such a one moves it back.
+	//
 	// **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 	// `appointment_absent`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-	MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
+	MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
 
 	// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 	//
@@ -3989,7 +4061,8 @@ func (r CheckAppointmentResponse) ContentType() string {
 
 // CancelAppointmentResponse200Headers the declared response headers of an HTTP 200 response for CancelAppointment
 type CancelAppointmentResponse200Headers struct {
-	XRequestID string
+	IdempotencyReplayed *bool
+	XRequestID          string
 }
 
 // CancelAppointmentResponse400Headers the declared response headers of an HTTP 400 response for CancelAppointment
@@ -4013,6 +4086,12 @@ type CancelAppointmentResponse405Headers struct {
 	XRequestID string
 }
 
+// CancelAppointmentResponse409Headers the declared response headers of an HTTP 409 response for CancelAppointment
+type CancelAppointmentResponse409Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
 // CancelAppointmentResponse413Headers the declared response headers of an HTTP 413 response for CancelAppointment
 type CancelAppointmentResponse413Headers struct {
 	XRequestID string
@@ -4020,6 +4099,11 @@ type CancelAppointmentResponse413Headers struct {
 
 // CancelAppointmentResponse415Headers the declared response headers of an HTTP 415 response for CancelAppointment
 type CancelAppointmentResponse415Headers struct {
+	XRequestID string
+}
+
+// CancelAppointmentResponse422Headers the declared response headers of an HTTP 422 response for CancelAppointment
+type CancelAppointmentResponse422Headers struct {
 	XRequestID string
 }
 
@@ -4047,10 +4131,14 @@ type CancelAppointmentResponse struct {
 	JSON404 *AppointmentAbsent
 	// JSON405 the response for an HTTP 405 `application/json` response
 	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *KeyInUse
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *MediaTypeUnsupported
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *Failure
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -4065,10 +4153,14 @@ type CancelAppointmentResponse struct {
 	Headers404 *CancelAppointmentResponse404Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *CancelAppointmentResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CancelAppointmentResponse409Headers
 	// Headers413 the parsed response headers for an HTTP 413 response
 	Headers413 *CancelAppointmentResponse413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *CancelAppointmentResponse415Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *CancelAppointmentResponse422Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *CancelAppointmentResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -4100,6 +4192,11 @@ func (r CancelAppointmentResponse) GetJSON405() *MethodNotAllowed {
 	return r.JSON405
 }
 
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r CancelAppointmentResponse) GetJSON409() *KeyInUse {
+	return r.JSON409
+}
+
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
 func (r CancelAppointmentResponse) GetJSON413() *BodyTooLarge {
 	return r.JSON413
@@ -4108,6 +4205,11 @@ func (r CancelAppointmentResponse) GetJSON413() *BodyTooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CancelAppointmentResponse) GetJSON415() *MediaTypeUnsupported {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CancelAppointmentResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -4294,7 +4396,8 @@ func (r GetAppointmentResponse) ContentType() string {
 
 // MoveAppointmentResponse200Headers the declared response headers of an HTTP 200 response for MoveAppointment
 type MoveAppointmentResponse200Headers struct {
-	XRequestID string
+	IdempotencyReplayed *bool
+	XRequestID          string
 }
 
 // MoveAppointmentResponse400Headers the declared response headers of an HTTP 400 response for MoveAppointment
@@ -4318,6 +4421,12 @@ type MoveAppointmentResponse405Headers struct {
 	XRequestID string
 }
 
+// MoveAppointmentResponse409Headers the declared response headers of an HTTP 409 response for MoveAppointment
+type MoveAppointmentResponse409Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
 // MoveAppointmentResponse413Headers the declared response headers of an HTTP 413 response for MoveAppointment
 type MoveAppointmentResponse413Headers struct {
 	XRequestID string
@@ -4325,6 +4434,11 @@ type MoveAppointmentResponse413Headers struct {
 
 // MoveAppointmentResponse415Headers the declared response headers of an HTTP 415 response for MoveAppointment
 type MoveAppointmentResponse415Headers struct {
+	XRequestID string
+}
+
+// MoveAppointmentResponse422Headers the declared response headers of an HTTP 422 response for MoveAppointment
+type MoveAppointmentResponse422Headers struct {
 	XRequestID string
 }
 
@@ -4352,10 +4466,14 @@ type MoveAppointmentResponse struct {
 	JSON404 *MoveAbsent
 	// JSON405 the response for an HTTP 405 `application/json` response
 	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *KeyInUse
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *MediaTypeUnsupported
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -4370,10 +4488,14 @@ type MoveAppointmentResponse struct {
 	Headers404 *MoveAppointmentResponse404Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *MoveAppointmentResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *MoveAppointmentResponse409Headers
 	// Headers413 the parsed response headers for an HTTP 413 response
 	Headers413 *MoveAppointmentResponse413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *MoveAppointmentResponse415Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *MoveAppointmentResponse422Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *MoveAppointmentResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -4405,6 +4527,11 @@ func (r MoveAppointmentResponse) GetJSON405() *MethodNotAllowed {
 	return r.JSON405
 }
 
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r MoveAppointmentResponse) GetJSON409() *KeyInUse {
+	return r.JSON409
+}
+
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
 func (r MoveAppointmentResponse) GetJSON413() *BodyTooLarge {
 	return r.JSON413
@@ -4413,6 +4540,11 @@ func (r MoveAppointmentResponse) GetJSON413() *BodyTooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r MoveAppointmentResponse) GetJSON415() *MediaTypeUnsupported {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r MoveAppointmentResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -5334,8 +5466,9 @@ func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, 
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -5376,8 +5509,9 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
-// is remembered for 24 hours. With another body it is refused with 422 `idempotency_key_reused`; while the first request runs, with 409
-// `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be tried again.
+// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
+// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -5465,6 +5599,7 @@ func (c *ClientWithResponses) CheckAppointmentWithResponse(ctx context.Context, 
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -5473,8 +5608,8 @@ func (c *ClientWithResponses) CheckAppointmentWithResponse(ctx context.Context, 
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-func (c *ClientWithResponses) CancelAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error) {
-	rsp, err := c.CancelAppointmentWithBody(ctx, appointmentGUID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CancelAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error) {
+	rsp, err := c.CancelAppointmentWithBody(ctx, appointmentGUID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5489,6 +5624,7 @@ func (c *ClientWithResponses) CancelAppointmentWithBodyWithResponse(ctx context.
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
+// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -5497,8 +5633,8 @@ func (c *ClientWithResponses) CancelAppointmentWithBodyWithResponse(ctx context.
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /appointments/{appointmentGuid} (the `CancelAppointment` operationId).
-func (c *ClientWithResponses) CancelAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error) {
-	rsp, err := c.CancelAppointment(ctx, appointmentGUID, body, reqEditors...)
+func (c *ClientWithResponses) CancelAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *CancelAppointmentParams, body CancelAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelAppointmentResponse, error) {
+	rsp, err := c.CancelAppointment(ctx, appointmentGUID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5534,14 +5670,17 @@ func (c *ClientWithResponses) GetAppointmentWithResponse(ctx context.Context, ap
 //
 // **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
+// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+// been moved on or cancelled. Without a key such a one moves it back.
+//
 // **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 // `appointment_absent`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-func (c *ClientWithResponses) MoveAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error) {
-	rsp, err := c.MoveAppointmentWithBody(ctx, appointmentGUID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) MoveAppointmentWithBodyWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error) {
+	rsp, err := c.MoveAppointmentWithBody(ctx, appointmentGUID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5560,14 +5699,17 @@ func (c *ClientWithResponses) MoveAppointmentWithBodyWithResponse(ctx context.Co
 //
 // **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
+// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
+// been moved on or cancelled. Without a key such a one moves it back.
+//
 // **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
 // `appointment_absent`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
-func (c *ClientWithResponses) MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error) {
-	rsp, err := c.MoveAppointment(ctx, appointmentGUID, body, reqEditors...)
+func (c *ClientWithResponses) MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error) {
+	rsp, err := c.MoveAppointment(ctx, appointmentGUID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6324,6 +6466,13 @@ func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentRespo
 		}
 		response.JSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest KeyInUse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6337,6 +6486,13 @@ func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentRespo
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Failure
@@ -6357,6 +6513,13 @@ func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentRespo
 	switch {
 	case rsp.StatusCode == 200:
 		var headers CancelAppointmentResponse200Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -6412,6 +6575,23 @@ func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentRespo
 			headers.XRequestID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers CancelAppointmentResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 413:
 		var headers CancelAppointmentResponse413Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
@@ -6432,6 +6612,16 @@ func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentRespo
 			headers.XRequestID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 422:
+		var headers CancelAppointmentResponse422Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers422 = &headers
 	case rsp.StatusCode == 500:
 		var headers CancelAppointmentResponse500Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
@@ -6695,6 +6885,13 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 		}
 		response.JSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest KeyInUse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6708,6 +6905,13 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
@@ -6728,6 +6932,13 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 	switch {
 	case rsp.StatusCode == 200:
 		var headers MoveAppointmentResponse200Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -6783,6 +6994,23 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 			headers.XRequestID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers MoveAppointmentResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 413:
 		var headers MoveAppointmentResponse413Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
@@ -6803,6 +7031,16 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 			headers.XRequestID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 422:
+		var headers MoveAppointmentResponse422Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers422 = &headers
 	case rsp.StatusCode == 500:
 		var headers MoveAppointmentResponse500Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {

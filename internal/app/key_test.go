@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,18 +16,79 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// bookWith books with an Idempotency-Key, by a person through a client application.
-func (sc *scene) bookWith(key string, person, client uuid.UUID, changes ...fields) answer {
-	sc.t.Helper()
-	token, err := sc.key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", moment, time.Hour)
-	require.NoError(sc.t, err)
-	body, err := json.Marshal(sc.request(changes...))
-	require.NoError(sc.t, err)
-	request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(body))
+// keyed sends a request with an Idempotency-Key, by a person through a client application; a body, if there is one, as JSON.
+func (s *service) keyed(key string, person, client uuid.UUID, method, path string, body any) answer {
+	s.t.Helper()
+	token, err := s.key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", moment, time.Hour)
+	require.NoError(s.t, err)
+	var text []byte
+	if body != nil {
+		text, err = json.Marshal(body)
+		require.NoError(s.t, err)
+	}
+	request := s.request(method, path, bytes.NewReader(text))
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("Idempotency-Key", key)
-	return sc.do(request)
+	return s.do(request)
+}
+
+// bookWith books with an Idempotency-Key, by a person through a client application.
+func (sc *scene) bookWith(key string, person, client uuid.UUID, changes ...fields) answer {
+	sc.t.Helper()
+	return sc.keyed(key, person, client, http.MethodPost, "/appointments", sc.request(changes...))
+}
+
+// moveWith moves a visit of the scene's patient with an Idempotency-Key.
+func (sc *scene) moveWith(key string, visit uuid.UUID, body fields) answer {
+	sc.t.Helper()
+	return sc.keyed(key, sc.person, clientGuid, http.MethodPost, "/appointments/"+visit.String()+"/move", body)
+}
+
+// cancelWith cancels a visit of the scene's patient with an Idempotency-Key.
+func (sc *scene) cancelWith(key string, visit uuid.UUID, body any) answer {
+	sc.t.Helper()
+	return sc.keyed(key, sc.person, clientGuid, http.MethodDelete, "/appointments/"+visit.String(), body)
+}
+
+// eachKeyed runs a test for each operation that takes a key, on a scene where it can be done. ask asks for it, always the same.
+func eachKeyed(t *testing.T, test func(t *testing.T, sc *scene, ask func(key string) answer)) {
+	t.Helper()
+	for name, prepare := range map[string]func(sc *scene) func(key string) answer{
+		"book": func(sc *scene) func(string) answer {
+			return func(key string) answer { return sc.bookWith(key, sc.person, clientGuid) }
+		},
+		"move": func(sc *scene) func(string) answer {
+			visit := sc.booked()
+			return func(key string) answer { return sc.moveWith(key, visit, fields{"SlotId": firstSlotID + 1}) }
+		},
+		"cancel": func(sc *scene) func(string) answer {
+			visit := sc.booked()
+			return func(key string) answer { return sc.cancelWith(key, visit, nil) }
+		},
+		"move to where it is": func(sc *scene) func(string) answer {
+			visit := sc.booked()
+			return func(key string) answer { return sc.moveWith(key, visit, fields{"SlotId": firstSlotID}) }
+		},
+		"cancel again": func(sc *scene) func(string) answer {
+			visit := sc.booked()
+			sc.cancel(sc.person, visit).requireCancelled(sc.t)
+			return func(key string) answer { return sc.cancelWith(key, visit, nil) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := start(t).scene()
+			test(t, sc, prepare(sc))
+		})
+	}
+}
+
+// requireFirst requires an answer of 200 that is not a repetition.
+func (a answer) requireFirst(t testing.TB) {
+	t.Helper()
+	require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+	require.Empty(t, a.Header.Get("Idempotency-Replayed"))
 }
 
 func (a answer) requireReplayed(t testing.TB, first answer) {
@@ -55,6 +116,87 @@ func TestKeyRepeats(t *testing.T) {
 	require.Equal(t, 200, sc.bookWith("k-2", sc.person, clientGuid).StatusCode, "a refusal was not kept")
 }
 
+// Promise: the same goes for a move, also for one that comes again when the visit has been moved on or cancelled, and for one that had nothing to do.
+func TestKeyRepeatsAMove(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	visit := sc.booked()
+	stayed := sc.moveWith("stay", visit, fields{"SlotId": firstSlotID})
+	stayed.requireFirst(t)
+	first := sc.moveWith("k", visit, fields{"SlotId": firstSlotID + 1})
+	first.requireFirst(t)
+	require.Equal(t, 200, sc.move(sc.person, visit, fields{"SlotId": firstSlotID + 2}).StatusCode)
+	again := func() {
+		before := sc.snapshot()
+		sc.moveWith("k", visit, fields{"SlotId": firstSlotID + 1, "Difficulty": nil}).requireReplayed(t, first)
+		sc.moveWith("stay", visit, fields{"SlotId": firstSlotID}).requireReplayed(t, stayed)
+		sc.moveWith("k", visit, fields{"SlotId": firstSlotID + 2}).requireRefusal(t, "idempotency_key_reused")
+		sc.moveWith("k", visit, fields{"SlotId": firstSlotID + 1, "VisitComment": ""}).requireRefusal(t, "idempotency_key_reused")
+		sc.moveWith("k", uuid.New(), fields{"SlotId": firstSlotID + 1}).requireRefusal(t, "idempotency_key_reused")
+		require.Equal(t, before, sc.snapshot())
+	}
+	again()
+	sc.cancel(sc.person, visit).requireCancelled(t)
+	again()
+	sc.moveWith("new", visit, fields{"SlotId": firstSlotID + 1}).requireRefusal(t, "appointment_cancelled")
+	sc.moveWith("new", uuid.New(), fields{"SlotId": firstSlotID + 1}).requireRefusal(t, "appointment_absent")
+	require.Equal(t, 2, sc.count(`SELECT count(*) FROM idempotency_key`), "refusals are not kept")
+}
+
+// Promise: the same goes for a cancel. No body asks what an empty one does, and a guid is one in either case.
+func TestKeyRepeatsACancel(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	visit := sc.booked()
+	sc.exec(`UPDATE appointment SET start_at = $1`, moment.Add(-time.Second))
+	sc.cancelWith("k", visit, nil).requireRefusal(t, "appointment_started")
+	sc.exec(`INSERT INTO setting VALUES ($1, 'DeleteOldTime', 'true')`, sc.to)
+	first := sc.cancelWith("k", visit, nil)
+	first.requireFirst(t)
+	first.requireCancelled(t)
+	again := sc.cancelWith("again", visit, fields{"ReasonCode": 1})
+	again.requireFirst(t)
+
+	sc.booked()
+	before := sc.snapshot()
+	sc.cancelWith("k", visit, nil).requireReplayed(t, first)
+	sc.cancelWith("k", visit, fields{}).requireReplayed(t, first)
+	sc.cancelWith("k", visit, fields{"ReasonCode": nil}).requireReplayed(t, first)
+	sc.keyed("k", sc.person, clientGuid, http.MethodDelete, "/appointments/"+strings.ToUpper(visit.String()), nil).requireReplayed(t, first)
+	sc.cancelWith("again", visit, fields{"ReasonCode": 1}).requireReplayed(t, again)
+	sc.cancelWith("k", visit, fields{"ReasonCode": 1}).requireRefusal(t, "idempotency_key_reused")
+	sc.cancelWith("k", uuid.New(), nil).requireRefusal(t, "idempotency_key_reused")
+	sc.cancelWith("new", uuid.New(), nil).requireRefusal(t, "appointment_absent")
+	require.Equal(t, before, sc.snapshot())
+}
+
+// Promise: a key of one operation is refused for another.
+func TestKeyIsForOneRequest(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	booked := sc.bookWith("book", sc.person, clientGuid)
+	visit := appointmentOf(booked).GUID
+	sc.moveWith("move", visit, fields{"SlotId": firstSlotID + 1}).requireFirst(t)
+	sc.cancelWith("cancel", visit, nil).requireFirst(t)
+	before := sc.snapshot()
+	for _, key := range []string{"book", "move", "cancel"} {
+		for name, ask := range map[string]func() answer{
+			"book":   func() answer { return sc.bookWith(key, sc.person, clientGuid) },
+			"move":   func() answer { return sc.moveWith(key, visit, fields{"SlotId": firstSlotID + 1}) },
+			"cancel": func() answer { return sc.cancelWith(key, visit, nil) },
+		} {
+			a := ask()
+			if name == key {
+				require.Equal(t, "true", a.Header.Get("Idempotency-Replayed"), "%s: %s", name, a.raw)
+				continue
+			}
+			require.Equal(t, http.StatusUnprocessableEntity, a.StatusCode, "%s", a.raw)
+			a.requireRefusal(t, "idempotency_key_reused")
+		}
+	}
+	require.Equal(t, before, sc.snapshot())
+}
+
 // Promise: a key is one patient's through one client application: it neither hides nor shows anything to another.
 func TestKeyIsItsOwners(t *testing.T) {
 	t.Parallel()
@@ -69,37 +211,51 @@ func TestKeyIsItsOwners(t *testing.T) {
 	sc.bookWith("k", sc.person, uuid.New()).requireRefusal(t, "direction_already_booked")
 }
 
-// Promise: of many requests at once with one key one books; every other gets its answer, or is told that it still runs; nobody is refused a rule.
+// Promise: of many requests at once with one key one is done; every other gets its answer, or is told that it still runs; nobody is refused a rule.
 func TestKeyRaces(t *testing.T) {
 	t.Parallel()
-	sc := start(t).scene()
-	answers := make([]answer, contenders)
-	var group sync.WaitGroup
-	for i := range answers {
-		group.Go(func() { answers[i] = sc.bookWith("k", sc.person, clientGuid) })
-	}
-	group.Wait()
-	var first *answer
-	for i := range answers {
-		if answers[i].StatusCode == 200 && answers[i].Header.Get("Idempotency-Replayed") == "" {
-			require.Nil(t, first, "it is done once")
-			first = &answers[i]
+	eachKeyed(t, func(t *testing.T, sc *scene, ask func(string) answer) {
+		visits := sc.count(`SELECT count(*) FROM appointment`)
+		answers := all(repeat(func(int) answer { return ask("k") }))
+		done := slices.IndexFunc(answers, func(a answer) bool { return a.StatusCode == 200 && a.Header.Get("Idempotency-Replayed") == "" })
+		require.GreaterOrEqual(t, done, 0)
+		first := answers[done]
+		for _, a := range slices.Delete(answers, done, done+1) {
+			if a.StatusCode == http.StatusConflict {
+				a.requireRefusal(t, "idempotency_key_in_use")
+				require.Equal(t, "1", a.Header.Get("Retry-After"))
+				continue
+			}
+			a.requireReplayed(t, first)
 		}
-	}
-	require.NotNil(t, first)
-	for _, a := range answers {
-		switch {
-		case a.StatusCode == http.StatusConflict:
-			a.requireRefusal(t, "idempotency_key_in_use")
-			require.Equal(t, "1", a.Header.Get("Retry-After"))
-		case a.Header.Get("Idempotency-Replayed") != "":
-			a.requireReplayed(t, *first)
-		default:
-			require.Equal(t, first.raw, a.raw)
-		}
-	}
-	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment`))
-	sc.bookWith("k", sc.person, clientGuid).requireReplayed(t, *first)
+		require.Equal(t, max(visits, 1), sc.count(`SELECT count(*) FROM appointment`))
+		ask("k").requireReplayed(t, first)
+		sc.requireInvariants()
+	})
+}
+
+// Promise: of several operations at once with one key one is done; the others are refused it.
+func TestKeyRacesOfOperations(t *testing.T) {
+	t.Parallel()
+	runContests(t, map[string]contest{"a move and a cancel": {
+		func(_ *testing.T, sc *scene) []func() answer {
+			visit := sc.booked()
+			key := uuid.NewString()
+			return repeat(func(i int) answer {
+				if i%2 == 0 {
+					return sc.cancelWith(key, visit, nil)
+				}
+				return sc.moveWith(key, visit, fields{"SlotId": firstSlotID + 1})
+			})
+		},
+		[]string{"idempotency_key_in_use", "idempotency_key_reused"},
+		func(t *testing.T, sc *scene, succeeded int) {
+			require.Positive(t, succeeded)
+			require.LessOrEqual(t, succeeded, contenders/2)
+			require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment a JOIN appointment_slot o ON o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
+				WHERE a.lpu_guid = $1 AND (a.cancelled_at IS NOT NULL) = (o.slot_guid = $2)`, sc.to, sc.slots[0]), "cancelled where it was, or moved")
+		},
+	}})
 }
 
 // Promise: a request that died leaves its key running for a minute, by the service's clock; then the key is free for any request.
@@ -121,16 +277,52 @@ func TestKeyOfADeadRequest(t *testing.T) {
 	require.NotEqual(t, appointmentOf(first).GUID, appointmentOf(second).GUID)
 }
 
-// Promise: a request whose key another has taken over meanwhile books nothing.
+// Promise: that goes for every operation: what died has left nothing but its key, and is done when it is asked for a minute later.
+func TestKeyOfADeadRequestIsFreeAgain(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *scene, ask func(string) answer) {
+		sc.run(`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'UPDATE' THEN RAISE 'no'; END IF; RETURN NULL; END $$;
+			CREATE TRIGGER die BEFORE UPDATE OR DELETE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION die()`) // no answer is kept, no key given back
+		ask("k").requireRefusal(t, "internal_error")
+		sc.run(`DROP TRIGGER die ON idempotency_key`)
+		ask("k").requireRefusal(t, "idempotency_key_in_use")
+		sc.exec(`UPDATE idempotency_key SET running_until = $1`, moment)
+		first := ask("k")
+		first.requireFirst(t)
+		ask("k").requireReplayed(t, first)
+		sc.requireInvariants()
+	})
+}
+
+// Promise: a request whose key another has taken over meanwhile does nothing.
 func TestKeyTakenOver(t *testing.T) {
 	t.Parallel()
-	sc := start(t).scene()
-	sc.exec(`CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		UPDATE idempotency_key SET taken_by = gen_random_uuid(); RETURN NULL; END $$`)
-	sc.exec(`CREATE TRIGGER take_over AFTER INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION take_over()`)
-	sc.bookWith("k", sc.person, clientGuid).requireRefusal(t, "idempotency_key_in_use")
-	require.Zero(t, sc.count(`SELECT count(*) FROM appointment`))
-	require.Zero(t, sc.count(`SELECT count(*) FROM slot WHERE taken > 0`))
+	eachKeyed(t, func(t *testing.T, sc *scene, ask func(string) answer) {
+		before := sc.snapshot()
+		sc.run(`CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.taken_by = gen_random_uuid(); RETURN NEW; END $$;
+			CREATE TRIGGER take_over BEFORE INSERT ON idempotency_key FOR EACH ROW EXECUTE FUNCTION take_over()`)
+		ask("k").requireRefusal(t, "idempotency_key_in_use")
+		require.Equal(t, 1, sc.count(`SELECT count(*) FROM idempotency_key WHERE answer IS NULL`), "the other's")
+		sc.exec(`DELETE FROM idempotency_key`)
+		require.Equal(t, before, sc.snapshot())
+	})
+}
+
+// Promise: a failure is not kept, and leaves nothing; the same key may be tried again at once.
+func TestKeyOfAFailure(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *scene, ask func(string) answer) {
+		before := sc.snapshot()
+		sc.run(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+			CREATE TRIGGER fail BEFORE UPDATE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION fail()`) // as it writes its answer, the last thing it does
+		ask("k").requireRefusal(t, "internal_error")
+		require.Equal(t, before, sc.snapshot())
+		sc.run(`DROP TRIGGER fail ON idempotency_key`)
+		first := ask("k")
+		first.requireFirst(t)
+		ask("k").requireReplayed(t, first)
+		sc.requireInvariants()
+	})
 }
 
 // Promise: a key is remembered for 24 hours; older ones are as new, and are swept while the service runs, in steps.
@@ -156,15 +348,34 @@ func TestKeyIsForgotten(t *testing.T) {
 	require.Equal(t, 400, sc.count(`SELECT count(*) FROM idempotency_key`), "the younger ones stay")
 }
 
+// Promise: after 24 hours a request with the key is a new one.
+func TestKeyIsNewAfterADay(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *scene, ask func(string) answer) {
+		first := ask("k")
+		first.requireFirst(t)
+		sc.exec(`UPDATE idempotency_key SET taken_at = $1`, moment.Add(-24*time.Hour+time.Second))
+		ask("k").requireReplayed(t, first)
+		sc.exec(`UPDATE idempotency_key SET taken_at = $1`, moment.Add(-24*time.Hour))
+		if again := ask("k"); again.StatusCode != 200 {
+			again.requireRefusal(t, "direction_already_booked")
+		} else {
+			again.requireFirst(t)
+		}
+	})
+}
+
 // Promise: a key that breaks the contract is named in the answer, and changes nothing.
 func TestKeyBadInput(t *testing.T) {
 	t.Parallel()
-	sc := start(t).scene()
-	for name, key := range map[string]string{"empty": "", "a space": "a b", "too long": strings.Repeat("k", 256), "not ASCII": "ключ"} {
-		a := sc.bookWith(key, sc.person, clientGuid)
-		a.requireRefusal(t, "field_invalid")
-		require.True(t, strings.HasPrefix(a.error.Message, "Поле Idempotency-Key: "), "%s: %s", name, a.error.Message)
-	}
-	require.Zero(t, sc.count(`SELECT count(*) FROM appointment`))
-	require.Equal(t, 200, sc.bookWith(strings.Repeat("k", 255), sc.person, clientGuid).StatusCode)
+	eachKeyed(t, func(t *testing.T, sc *scene, ask func(string) answer) {
+		before := sc.snapshot()
+		for name, key := range map[string]string{"empty": "", "a space": "a b", "too long": strings.Repeat("k", 256), "not ASCII": "ключ"} {
+			a := ask(key)
+			a.requireRefusal(t, "field_invalid")
+			require.True(t, strings.HasPrefix(a.error.Message, "Поле Idempotency-Key: "), "%s: %s", name, a.error.Message)
+		}
+		require.Equal(t, before, sc.snapshot())
+		ask(strings.Repeat("k", 255)).requireFirst(t)
+	})
 }

@@ -87,9 +87,9 @@ func NewService(store Store, index MasterIndex, now func() time.Time) *Service {
 }
 
 // Book books an appointment by referral: facts, rules, write. It answers a *Refusal where a rule forbids it. Nothing is left of a booking
-// that fails but the medical card, where one had to be made.
-func (s *Service) Book(ctx context.Context, patient Patient, request Request) (*HeldDirection, error) {
-	return s.book(ctx, patient, request, nil)
+// that fails but the medical card, where one had to be made. key, where there is one, has it booked once; replayed tells that it was booked before.
+func (s *Service) Book(ctx context.Context, patient Patient, request Request, key *Key) (held *HeldDirection, replayed bool, err error) {
+	return s.once(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) { return s.book(ctx, patient, request, taken) })
 }
 
 func (s *Service) book(ctx context.Context, patient Patient, request Request, key *TakenKey) (*HeldDirection, error) {

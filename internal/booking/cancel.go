@@ -17,7 +17,7 @@ type VisitStore interface {
 	// Move writes a visit anew in one transaction, under its guid, and gives back what it held before.
 	Move(ctx context.Context, appointment NewAppointment, visit *BookedVisit) (*HeldDirection, error)
 	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.
-	Cancel(ctx context.Context, person uuid.UUID, visit *BookedVisit, reason CancelReason, now time.Time) error
+	Cancel(ctx context.Context, cancellation NewCancellation) error
 }
 
 // BookedVisit is a patient's appointment as it stands, with what decides whether it can still be cancelled or moved.
@@ -46,6 +46,15 @@ func (v *BookedVisit) begun(now time.Time) bool {
 	return v.Start.Before(now)
 }
 
+// NewCancellation is a cancel that the rules allow.
+type NewCancellation struct {
+	Person uuid.UUID
+	Visit  *BookedVisit
+	Reason CancelReason
+	At     time.Time
+	Key    *TakenKey // where the request has one; that it was done is written to it
+}
+
 // CancelReason is why an appointment is cancelled, as far as the client says.
 type CancelReason struct {
 	Code *int32
@@ -56,8 +65,15 @@ type CancelReason struct {
 const OtherReason = 6
 
 // Cancel cancels an appointment of the patient: its cells, its referral and its speciality are free again. To cancel it again changes nothing. It answers
-// a *Refusal where the patient has no such appointment, or its visit has begun.
-func (s *Service) Cancel(ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason) error {
+// a *Refusal where the patient has no such appointment, or its visit has begun. key is that of Book.
+func (s *Service) Cancel(ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *Key) (replayed bool, err error) {
+	_, replayed, err = s.once(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
+		return nil, s.cancel(ctx, patient, appointment, reason, taken)
+	})
+	return replayed, err
+}
+
+func (s *Service) cancel(ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *TakenKey) error {
 	now := s.now()
 	visit, err := s.store.Visit(ctx, patient.Person, appointment)
 	switch {
@@ -66,11 +82,11 @@ func (s *Service) Cancel(ctx context.Context, patient Patient, appointment uuid.
 	case visit == nil:
 		return Refuse(AppointmentAbsent)
 	case visit.Cancelled:
-		return nil
+		return s.keep(ctx, key, nil)
 	case visit.begun(now) && !visit.AfterStart:
 		return Refuse(AppointmentStarted)
 	}
-	if err := s.store.Cancel(ctx, patient.Person, visit, reason, now); err != nil {
+	if err := s.store.Cancel(ctx, NewCancellation{patient.Person, visit, reason, now, key}); err != nil {
 		return fmt.Errorf("cancel the appointment: %w", err)
 	}
 	return nil

@@ -18,9 +18,11 @@ type Key struct {
 
 // Keys are the keys that requests have come with. Its methods answer a *Refusal where the key decides.
 type Keys interface {
-	// TakeKey takes the key for a request that begins now. Where an earlier one has been answered it gives that answer instead. It refuses a key of
-	// another request with KeyReused, and one whose request still runs with KeyInUse.
+	// TakeKey takes the key for a request that begins now. Where an earlier one has been answered it takes nothing, and gives that answer, which is nil
+	// where it was a cancel. It refuses a key of another request with KeyReused, and one whose request still runs with KeyInUse.
 	TakeKey(ctx context.Context, patient Patient, key Key, now time.Time) (*TakenKey, *HeldDirection, error)
+	// KeepAnswer keeps the answer to a request that had nothing to do; one that does something keeps its answer in the transaction that does it.
+	KeepAnswer(ctx context.Context, key *TakenKey, held *HeldDirection) error
 	// ReleaseKey gives a key back whose request was refused.
 	ReleaseKey(ctx context.Context, key *TakenKey) error
 	// SweepKeys forgets keys that are older than KeyLife, at most so many, and tells how many it forgot.
@@ -42,16 +44,23 @@ const KeyLife = 24 * time.Hour
 // same, the key that it has lost stops its transaction.
 const KeyLease = time.Minute
 
-// BookOnce is Book for a request with a key. replayed tells that the answer is that of an earlier request.
-func (s *Service) BookOnce(ctx context.Context, patient Patient, request Request, key Key) (held *HeldDirection, replayed bool, err error) {
-	taken, held, err := s.store.TakeKey(ctx, patient, key, s.now())
+// once does what a request asks for, which with a key is done once: replayed tells that the answer is that of an earlier request. do keeps its answer
+// under the key, where there is one.
+func (s *Service) once(
+	ctx context.Context, patient Patient, key *Key, do func(*TakenKey) (*HeldDirection, error),
+) (held *HeldDirection, replayed bool, err error) {
+	if key == nil {
+		held, err = do(nil)
+		return held, false, err
+	}
+	taken, held, err := s.store.TakeKey(ctx, patient, *key, s.now())
 	if err != nil {
 		return nil, false, fmt.Errorf("take the idempotency key: %w", err)
 	}
-	if held != nil {
+	if taken == nil {
 		return held, true, nil
 	}
-	held, err = s.book(ctx, patient, request, taken)
+	held, err = do(taken)
 	if err != nil {
 		// A commit whose answer was lost may have kept the answer; then there is nothing to release.
 		return nil, false, errors.Join(err, s.release(ctx, taken))
@@ -61,6 +70,17 @@ func (s *Service) BookOnce(ctx context.Context, patient Patient, request Request
 
 // releaseTimeout bounds the release, which goes on where the request's own time is over.
 const releaseTimeout = time.Second
+
+// keep keeps the answer to a request that had nothing to do.
+func (s *Service) keep(ctx context.Context, key *TakenKey, held *HeldDirection) error {
+	if key == nil {
+		return nil
+	}
+	if err := s.store.KeepAnswer(ctx, key, held); err != nil {
+		return fmt.Errorf("keep the answer: %w", err)
+	}
+	return nil
+}
 
 // release lets the client try again at once. A key that could not be given back is free when its lease ends.
 func (s *Service) release(ctx context.Context, key *TakenKey) error {

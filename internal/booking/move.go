@@ -23,8 +23,14 @@ type MoveRequest struct {
 const moveTries = 5
 
 // Move moves an appointment of the patient to another cell: either it is moved, keeping its guid, or it stands untouched. It goes by the rules of a booking,
-// its own claims taken out; a visit never blocks its own move. Into the cells that it has nothing changes.
-func (s *Service) Move(ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest) (*HeldDirection, error) {
+// its own claims taken out; a visit never blocks its own move. Into the cells that it has nothing changes. key is that of Book.
+func (s *Service) Move(
+	ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *Key,
+) (held *HeldDirection, replayed bool, err error) {
+	return s.once(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) { return s.move(ctx, patient, appointment, wanted, taken) })
+}
+
+func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *TakenKey) (*HeldDirection, error) {
 	now := s.now()
 	visit, err := s.store.Visit(ctx, patient.Person, appointment)
 	if err != nil {
@@ -43,7 +49,7 @@ func (s *Service) Move(ctx context.Context, patient Patient, appointment uuid.UU
 			continue // what the request leaves as it is, is not as it was
 		}
 		if facts.stays() {
-			return facts.Held, nil
+			return facts.Held, s.keep(ctx, key, facts.Held)
 		}
 		if refusal := Check(facts); refusal != nil {
 			return nil, s.offerNearest(ctx, facts, refusal)
@@ -53,7 +59,9 @@ func (s *Service) Move(ctx context.Context, patient Patient, appointment uuid.UU
 				return nil, err
 			}
 		}
-		held, err := s.store.Move(ctx, facts.appointment(visit.Guid), visit)
+		moved := facts.appointment(visit.Guid)
+		moved.Key = key
+		held, err := s.store.Move(ctx, moved, visit)
 		if err != nil {
 			return nil, fmt.Errorf("move the appointment: %w", s.explain(ctx, facts, err))
 		}

@@ -649,7 +649,8 @@ func attemptBooking(ctx context.Context, pool *pgxpool.Pool, now time.Time, pati
 		request.Place = booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: sent.DocPrvdGuid, Date: date}}
 	}
 	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return now })
-	return service.Book(ctx, booking.Patient{Person: patient, Client: client}, request)
+	held, _, err := service.Book(ctx, booking.Patient{Person: patient, Client: client}, request, nil)
+	return held, err
 }
 
 // secondExample is the source's second example with another date.

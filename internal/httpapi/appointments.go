@@ -17,26 +17,20 @@ func (s *server) CreateAppointment(ctx context.Context, request api.CreateAppoin
 	if refusal != nil {
 		return nil, refusal
 	}
-	headers := api.CreateAppointment200ResponseHeaders{XRequestID: requestID(ctx).String()}
-	if request.Params.IdempotencyKey == nil {
-		held, err := s.booking.Book(ctx, patient(ctx), wanted)
-		if err != nil {
-			return nil, err
-		}
-		return api.CreateAppointment200JSONResponse{Body: appointmentResult(held), Headers: headers}, nil
-	}
-	key, err := idempotencyKey(*request.Params.IdempotencyKey, "createAppointment", request.Body)
+	key, err := idempotencyKey(request.Params.IdempotencyKey, "createAppointment", request.Body)
 	if err != nil {
 		return nil, err
 	}
-	held, replayed, err := s.booking.BookOnce(ctx, patient(ctx), wanted, key)
+	held, replayed, err := s.booking.Book(ctx, patient(ctx), wanted, key)
 	if err != nil {
 		return nil, err
 	}
-	if replayed {
-		headers.IdempotencyReplayed = &replayed
-	}
-	return api.CreateAppointment200JSONResponse{Body: appointmentResult(held), Headers: headers}, nil
+	return api.CreateAppointment200JSONResponse{
+		Body: appointmentResult(held),
+		Headers: api.CreateAppointment200ResponseHeaders{
+			XRequestID: requestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
+		},
+	}, nil
 }
 
 // bookingRequest reads what the contract alone cannot decide: guids that are only read sometimes, and dates.

@@ -11,22 +11,30 @@ import (
 
 // CancelAppointment cancels an appointment.
 func (s *server) CancelAppointment(ctx context.Context, request api.CancelAppointmentRequestObject) (api.CancelAppointmentResponseObject, error) {
-	reason, refusal := cancelReason(request.Body)
+	body := orDefault(request.Body, api.CancelRequest{}) // no body says no more than an empty one
+	reason, refusal := cancelReason(body)
 	if refusal != nil {
 		return nil, refusal
 	}
-	if err := s.booking.Cancel(ctx, patient(ctx), request.AppointmentGUID, reason); err != nil {
+	key, err := idempotencyKey(request.Params.IdempotencyKey, "cancelAppointment", request.AppointmentGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	replayed, err := s.booking.Cancel(ctx, patient(ctx), request.AppointmentGUID, reason, key)
+	if err != nil {
 		return nil, err
 	}
 	return api.CancelAppointment200JSONResponse{
-		Body:    api.CancelResult{Code: http.StatusOK, Message: "Запись на прием отменена", MessageCode: "2000"},
-		Headers: api.CancelAppointment200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Body: api.CancelResult{Code: http.StatusOK, Message: "Запись на прием отменена", MessageCode: "2000"},
+		Headers: api.CancelAppointment200ResponseHeaders{
+			XRequestID: requestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
+		},
 	}, nil
 }
 
-// cancelReason reads why, where there is a body: the words belong to one code alone.
-func cancelReason(body *api.CancelRequest) (booking.CancelReason, *booking.Refusal) {
-	if body == nil || body.ReasonCode == nil {
+// cancelReason reads why, where that is told: the words belong to one code alone.
+func cancelReason(body api.CancelRequest) (booking.CancelReason, *booking.Refusal) {
+	if body.ReasonCode == nil {
 		return booking.CancelReason{}, nil
 	}
 	reason := booking.CancelReason{Code: body.ReasonCode}

@@ -16,13 +16,19 @@ func (s *server) MoveAppointment(ctx context.Context, request api.MoveAppointmen
 	if refusal != nil {
 		return nil, refusal
 	}
-	held, err := s.booking.Move(ctx, patient(ctx), request.AppointmentGUID, wanted)
+	key, err := idempotencyKey(request.Params.IdempotencyKey, "moveAppointment", request.AppointmentGUID, request.Body)
+	if err != nil {
+		return nil, err
+	}
+	held, replayed, err := s.booking.Move(ctx, patient(ctx), request.AppointmentGUID, wanted, key)
 	if err != nil {
 		return nil, err
 	}
 	return api.MoveAppointment200JSONResponse{
-		Body:    appointmentResult(held),
-		Headers: api.MoveAppointment200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Body: appointmentResult(held),
+		Headers: api.MoveAppointment200ResponseHeaders{
+			XRequestID: requestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
+		},
 	}, nil
 }
 

@@ -47,30 +47,40 @@ func foundVisit(row db.AppointmentFindRow) *booking.BookedVisit {
 }
 
 // Cancel implements booking.Store: one transaction in three round trips. The first locks and reads, the second changes, the third commits.
-func (s *Store) Cancel(ctx context.Context, person uuid.UUID, visit *booking.BookedVisit, reason booking.CancelReason, now time.Time) error {
-	_, err := retry(ctx, s.pool.Reset, func() (struct{}, error) { return struct{}{}, s.cancel(ctx, person, visit, reason, now) })
+func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
+	_, err := retry(ctx, s.pool.Reset, func() (struct{}, error) { return struct{}{}, s.cancel(ctx, c) })
 	return err
 }
 
-func (s *Store) cancel(ctx context.Context, person uuid.UUID, visit *booking.BookedVisit, reason booking.CancelReason, now time.Time) error {
-	locked, err := s.lock(ctx, person, visit, now)
+func (s *Store) cancel(ctx context.Context, c booking.NewCancellation) error {
+	locked, err := s.lock(ctx, c.Person, c.Visit, c.At)
 	defer func() { rollback(ctx, locked.tx) }()
-	if err != nil || locked.visit == nil {
-		return err // nothing to do where somebody was faster
+	if err != nil {
+		return err
 	}
-	write := newPipeline(ctx, locked.tx)
-	defer func() { _ = write.close() }()
-	queries := db.New(write)
-	released := locked.release(ctx, queries)
-	cancelling := queries.AppointmentCancel(ctx, []db.AppointmentCancelParams{
-		{LpuGuid: locked.visit.Lpu, Guid: locked.visit.Guid, CancelledAt: now, ReasonCode: reason.Code, Reason: reason.Text},
-	})
-	err = released()
-	cancelling.QueryRow(func(_ int, _ db.AppointmentCancelRow, rowErr error) { err = firstOf(err, rowErr) })
-	if err := firstOf(err, write.close()); err != nil {
+	if locked.visit != nil { // else somebody was faster
+		if err := locked.cancel(ctx, c); err != nil {
+			return err
+		}
+	}
+	if err := keepAnswer(ctx, locked.tx, c.Key, nil); err != nil {
 		return err
 	}
 	return commit(ctx, locked.tx)
+}
+
+// cancel gives back what the visit has, and marks it.
+func (l *lockedVisit) cancel(ctx context.Context, c booking.NewCancellation) error {
+	write := newPipeline(ctx, l.tx)
+	defer func() { _ = write.close() }()
+	queries := db.New(write)
+	released := l.release(ctx, queries)
+	cancelling := queries.AppointmentCancel(ctx, []db.AppointmentCancelParams{
+		{LpuGuid: l.visit.Lpu, Guid: l.visit.Guid, CancelledAt: c.At, ReasonCode: c.Reason.Code, Reason: c.Reason.Text},
+	})
+	err := released()
+	cancelling.QueryRow(func(_ int, _ db.AppointmentCancelRow, rowErr error) { err = firstOf(err, rowErr) })
+	return firstOf(err, write.close())
 }
 
 // lockedVisit is an appointment that nobody else can change until the transaction ends, as it is then.

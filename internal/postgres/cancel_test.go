@@ -50,7 +50,7 @@ func TestCancelRoundTrips(t *testing.T) {
 	var count trips
 	store := w.store(count.through)
 	cancel := func(visit *booking.BookedVisit) {
-		require.NoError(t, store.Cancel(t.Context(), w.patient.Person, visit, booking.CancelReason{}, moment))
+		require.NoError(t, store.Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}))
 	}
 	cancel(w.booked(3)) // the connection learns the statements
 	visit := w.booked(3)
@@ -85,7 +85,7 @@ func TestCancelLocksInOrder(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			store := w.store(runtime(plan, "off"))
 			err := w.whileBlocked(func() error {
-				return store.Cancel(ctx, w.patient.Person, visit, booking.CancelReason{}, moment)
+				return store.Cancel(ctx, booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment})
 			}, wait.lock, func(pgx.Tx, int) {
 				require.Equal(t, wait.free, w.free(), wait.lock)
 				cancel()
@@ -102,11 +102,11 @@ func TestCancelIsTooLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	visit := w.booked(2)
-	require.NoError(t, w.store().Cancel(t.Context(), w.patient.Person, visit, booking.CancelReason{Code: new(int32(6)), Text: new("первая")}, moment))
+	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, Reason: booking.CancelReason{Code: new(int32(6)), Text: new("первая")}, At: moment}))
 	again := w.booked(2)
 	written := w.written()
 	require.False(t, visit.Cancelled, "as it was found")
-	require.NoError(t, w.store().Cancel(t.Context(), w.patient.Person, visit, booking.CancelReason{Code: new(int32(1))}, moment))
+	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, Reason: booking.CancelReason{Code: new(int32(1))}, At: moment}))
 	require.Equal(t, written, w.written())
 	require.False(t, w.visit(again.Guid).Cancelled)
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE guid = $1 AND cancel_reason_code = 6 AND cancel_reason = 'первая'`, visit.Guid))
@@ -123,15 +123,15 @@ func TestCancelIsTriedAgain(t *testing.T) {
 		_, err := w.db.Exec(t.Context(), `SELECT pg_terminate_backend($1, 10000)`, conn.PgConn().PID())
 		require.NoError(t, err)
 	}))
-	err := store.Cancel(t.Context(), w.patient.Person, visit, booking.CancelReason{}, moment)
+	err := store.Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment})
 	require.True(t, failed)
 	requireRefused(t, err, booking.DatabaseUnavailable) // the commit's answer was lost
-	require.NoError(t, store.Cancel(t.Context(), w.patient.Person, visit, booking.CancelReason{}, moment), "to repeat it does no harm")
+	require.NoError(t, store.Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}), "to repeat it does no harm")
 	require.True(t, w.visit(visit.Guid).Cancelled)
 	requireFree(t, store)
 
 	visit = w.booked(1)
 	readOnly := w.store(atFirst(1, "default_transaction_read_only", "on"))
-	require.NoError(t, readOnly.Cancel(t.Context(), w.patient.Person, visit, booking.CancelReason{}, moment))
+	require.NoError(t, readOnly.Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}))
 	require.True(t, w.visit(visit.Guid).Cancelled)
 }

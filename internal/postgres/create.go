@@ -39,10 +39,8 @@ func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.
 	if err := firstOf(err, send.close()); err != nil {
 		return nil, err
 	}
-	if a.Key != nil {
-		if err := keepAnswer(ctx, tx, a.Key, held); err != nil {
-			return nil, err
-		}
+	if err := keepAnswer(ctx, tx, a.Key, held); err != nil {
+		return nil, err
 	}
 	if err := commit(ctx, tx); err != nil {
 		return nil, err

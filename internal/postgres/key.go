@@ -24,8 +24,8 @@ func (s *Store) TakeKey(ctx context.Context, patient booking.Patient, key bookin
 	if answer == nil {
 		return taken, nil, nil
 	}
-	held := new(booking.HeldDirection)
-	if err := json.Unmarshal(answer, held); err != nil { //nolint:musttag // nobody else reads it, and for a day
+	var held *booking.HeldDirection
+	if err := json.Unmarshal(answer, &held); err != nil { //nolint:musttag // nobody else reads it, and for a day
 		return nil, nil, fmt.Errorf("read the answer that was kept: %w", err)
 	}
 	return nil, held, nil
@@ -56,13 +56,22 @@ func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Tim
 	}
 }
 
-// keepAnswer writes the answer to the key, in the transaction that does the work: one is there exactly where the other is.
-func keepAnswer(ctx context.Context, tx pgx.Tx, key *booking.TakenKey, held *booking.HeldDirection) error {
+// KeepAnswer implements booking.Keys.
+func (s *Store) KeepAnswer(ctx context.Context, key *booking.TakenKey, held *booking.HeldDirection) error {
+	return refused(keepAnswer(ctx, s.pool, key, held))
+}
+
+// keepAnswer writes the answer to the key, if there is one, in the transaction that does the work: one is there exactly where the other is. A cancel's
+// answer is nil, which is kept as null.
+func keepAnswer(ctx context.Context, conn db.DBTX, key *booking.TakenKey, held *booking.HeldDirection) error {
+	if key == nil {
+		return nil
+	}
 	answer, err := json.Marshal(held) //nolint:musttag // nobody else reads it, and for a day
 	if err != nil {
 		return fmt.Errorf("write the answer to keep: %w", err)
 	}
-	kept, err := db.New(tx).IdempotencyKeyAnswer(ctx, db.IdempotencyKeyAnswerParams{
+	kept, err := db.New(conn).IdempotencyKeyAnswer(ctx, db.IdempotencyKeyAnswerParams{
 		Answer: answer, PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, TakenBy: key.By,
 	})
 	if err != nil {

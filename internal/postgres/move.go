@@ -50,6 +50,9 @@ func (s *Store) move(ctx context.Context, a booking.NewAppointment, visit *booki
 	if err := firstOf(err, write.close()); err != nil {
 		return nil, err
 	}
+	if err := keepAnswer(ctx, locked.tx, a.Key, held); err != nil {
+		return nil, err
+	}
 	if err := commit(ctx, locked.tx); err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func TestMoveIsTooLate(t *testing.T) {
 	requireRefused(t, err, booking.DirectionNotFound)
 	require.Equal(t, visit, w.visit(visit.Guid))
 	w.exec(`UPDATE direction SET cancelled_at = NULL`)
-	require.NoError(t, w.store().Cancel(t.Context(), w.patient.Person, visit, booking.CancelReason{}, moment))
+	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}))
 	written := w.written()
 	_, err = w.store().Move(t.Context(), a, visit)
 	requireRefused(t, err, booking.AppointmentIsCancelled)
