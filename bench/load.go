@@ -52,7 +52,7 @@ func (l *Load) setPercentiles(latencies []time.Duration) {
 
 // caller writes requests as they go over the wire, each with a token of its own that nobody has seen before.
 type caller struct {
-	key  *auth.DemoKey
+	key  *auth.SigningKey
 	host string
 	now  time.Time
 }

@@ -22,7 +22,7 @@ const readyTimeout = 30 * time.Second
 // service is Talon in a process of its own.
 type service struct {
 	address string
-	key     *auth.DemoKey
+	key     *auth.SigningKey
 	command *exec.Cmd
 	started time.Duration // from the start of the process until it was ready
 }
@@ -44,13 +44,13 @@ func build(ctx context.Context) (program string, err error) {
 }
 
 // settings are the service's: its defaults but for what this machine must say.
-func settings(database string) (environment map[string]string, key *auth.DemoKey, err error) {
+func settings(database string) (environment map[string]string, key *auth.SigningKey, err error) {
 	dir, err := cacheDir()
 	if err != nil {
 		return nil, nil, err
 	}
 	keyFile := filepath.Join(dir, "key.pem")
-	if key, err = auth.EnsureDemoKey(keyFile); err != nil {
+	if key, err = auth.EnsureSigningKey(keyFile); err != nil {
 		return nil, nil, fmt.Errorf("make the key of the tokens: %w", err)
 	}
 	return map[string]string{

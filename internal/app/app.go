@@ -126,11 +126,11 @@ func loadKeys(ctx context.Context, config Config, log *slog.Logger) (*auth.KeySe
 		JWKSURL: string(config.JWKSURL), JWKSFile: config.JWKSFile, PEMFile: config.PEMFile, HS256Secret: []byte(config.HS256Secret),
 	}
 	if config.DemoKeyFile != "" {
-		demo, err := auth.LoadDemoKey(config.DemoKeyFile)
+		demo, err := auth.LoadSigningKey(config.DemoKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("load the demo key: %w", err)
 		}
-		sources.Demo = demo
+		sources.Signing = []*auth.SigningKey{demo}
 		log.Warn("tokens of the demo key are accepted; never set TALON_DEMO_KEY_FILE where real patients are")
 	}
 	return auth.LoadKeys(ctx, sources, log)

@@ -140,7 +140,7 @@ func newChaos(t *testing.T) *chaos {
 	binary := filepath.Join(dir, "talon")
 	output, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary, "talon.example/cmd/talon").CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	key, err := auth.EnsureDemoKey(filepath.Join(dir, "key.pem"))
+	key, err := auth.EnsureSigningKey(filepath.Join(dir, "key.pem"))
 	require.NoError(t, err)
 	index := new(failingIndex)
 	address := httptestServer(t, index)

@@ -182,7 +182,7 @@ func (c *command) token(args []string) error {
 	if path == "" {
 		return errors.New("TALON_DEMO_KEY_FILE is not set: tokens are signed with the demo key alone")
 	}
-	key, err := auth.LoadDemoKey(path)
+	key, err := auth.LoadSigningKey(path)
 	if err != nil {
 		return fmt.Errorf("load the demo key: %w", err)
 	}

@@ -106,7 +106,7 @@ func (c *command) demoDatabase(ctx context.Context, reset bool) (url string, sto
 }
 
 // demoKey is the key given, else one that is kept beside the private PostgreSQL.
-func (c *command) demoKey() (*auth.DemoKey, string, error) {
+func (c *command) demoKey() (*auth.SigningKey, string, error) {
 	path := c.environment["TALON_DEMO_KEY_FILE"]
 	if path == "" {
 		dir, err := localpg.DefaultDir()
@@ -115,7 +115,7 @@ func (c *command) demoKey() (*auth.DemoKey, string, error) {
 		}
 		path = filepath.Join(filepath.Dir(dir), "demo-key.pem")
 	}
-	key, err := auth.EnsureDemoKey(path)
+	key, err := auth.EnsureSigningKey(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("make the demo key: %w", err)
 	}

@@ -49,7 +49,7 @@ type service struct {
 	db     *pgxpool.Pool
 	config app.Config
 	logs   *logs
-	key    *auth.DemoKey
+	key    *auth.SigningKey
 	stop   func()
 	check  func(ask func() answer) answer // where given, each booking is checked first, through this, and the two must agree
 }
@@ -81,7 +81,7 @@ func start(t testing.TB, configure ...func(*app.Config)) *service {
 func startOn(t testing.TB, database string, configure ...func(*app.Config)) *service {
 	t.Helper()
 	keyFile := filepath.Join(t.TempDir(), "demo-key.pem")
-	key, err := auth.EnsureDemoKey(keyFile)
+	key, err := auth.EnsureSigningKey(keyFile)
 	require.NoError(t, err)
 	config, err := app.ReadConfig(map[string]string{
 		"DATABASE_URL":             database,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,11 +19,11 @@ const (
 
 // Sources say where keys come from; at least one, and they add up.
 type Sources struct {
-	JWKSURL     string   // https, or http on a loopback host; may be unreachable for now
-	JWKSFile    string   // path; read again when it changes
-	PEMFile     string   // path of public keys or certificates; read again when it changes
-	HS256Secret []byte   // 32 bytes or more; without it no HS256 token is accepted
-	Demo        *DemoKey // its public half verifies
+	JWKSURL     string        // https, or http on a loopback host; may be unreachable for now
+	JWKSFile    string        // path; read again when it changes
+	PEMFile     string        // path of public keys or certificates; read again when it changes
+	HS256Secret []byte        // 32 bytes or more; without it no HS256 token is accepted
+	Signing     []*SigningKey // their public halves verify; the same key may be there twice
 }
 
 // KeySet is the keys that tokens are verified with, kept current: the JWKS URL is read again every hour (every minute after
@@ -89,8 +90,10 @@ func (k *KeySet) configure(src Sources) error {
 		k.secret = true
 		k.fixed = append(k.fixed, key{algs: []string{algHS256}, material: append([]byte(nil), src.HS256Secret...)})
 	}
-	if src.Demo != nil {
-		k.fixed = append(k.fixed, key{id: src.Demo.id, algs: []string{algES256}, material: &src.Demo.private.PublicKey})
+	for i, own := range src.Signing {
+		if !slices.ContainsFunc(src.Signing[:i], func(other *SigningKey) bool { return other.id == own.id }) {
+			k.fixed = append(k.fixed, key{id: own.id, algs: []string{algES256}, material: &own.private.PublicKey})
+		}
 	}
 	if src.JWKSFile != "" {
 		k.sources = append(k.sources, jwksFile(src.JWKSFile))

@@ -31,20 +31,20 @@ var wide = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateK
 func TestSourcesAddUp(t *testing.T) {
 	t.Parallel()
 	remote, file, plain := newEC(), newEC(), newEC()
-	demo, err := EnsureDemoKey(t.TempDir() + "/demo.pem")
+	signing, err := EnsureSigningKey(t.TempDir() + "/key.pem")
 	require.NoError(t, err)
 	f := newFixture(t, Sources{
 		JWKSURL:     newPublisher(t, jwks(jwk("remote", &remote.PublicKey))).URL,
 		JWKSFile:    tempFile(t, jwks(jwk("file", &file.PublicKey))),
 		PEMFile:     tempFile(t, publicPEM(&plain.PublicKey)),
 		HS256Secret: testSecret,
-		Demo:        demo,
+		Signing:     []*SigningKey{signing},
 	})
 	f.requireAccepted(t, goodDraft("remote").signES256(remote))
 	f.requireAccepted(t, goodDraft("file").signES256(file))
 	f.requireAccepted(t, goodDraft("plain").signES256(plain))
 	f.requireAccepted(t, goodDraft("").sign(jwt.SigningMethodHS256, testSecret))
-	raw, err := demo.Sign(Token{Person: testPerson, Client: testClient}, testIssuer, testAudience, noon, time.Minute)
+	raw, err := signing.Sign(Token{Person: testPerson, Client: testClient}, testIssuer, testAudience, noon, time.Minute)
 	require.NoError(t, err)
 	f.requireAccepted(t, raw)
 }

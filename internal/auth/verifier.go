@@ -1,5 +1,5 @@
 // Package auth verifies COD tokens (COD-токен, токен ЦОД: the patient's bearer token, a JWT that names the person and the
-// client application, клиентское приложение) and signs such tokens with a key of the demo.
+// client application, клиентское приложение) and signs such tokens.
 //
 // The way through: VerifyHeader → bearer → readClaims → KeySet.verify. Nothing that a token says leaves this package before
 // its signature has been checked.

@@ -20,20 +20,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDemoKeyIsCreatedOnce(t *testing.T) {
+func TestSigningKeyIsCreatedOnce(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	path := filepath.Join(dir, "demo.pem")
-	_, err := LoadDemoKey(path)
+	path := filepath.Join(dir, "key.pem")
+	_, err := LoadSigningKey(path)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
 	// Several at once, as processes that start together would.
-	keys := make([]*DemoKey, 8)
+	keys := make([]*SigningKey, 8)
 	var group sync.WaitGroup
 	for i := range keys {
 		group.Go(func() {
 			var err error
-			if keys[i], err = EnsureDemoKey(path); err != nil {
+			if keys[i], err = EnsureSigningKey(path); err != nil {
 				t.Error(err)
 			}
 		})
@@ -56,17 +56,17 @@ func TestDemoKeyIsCreatedOnce(t *testing.T) {
 	require.Len(t, entries, 1)
 }
 
-func TestDemoKeySignsWhatVerifies(t *testing.T) {
+func TestSigningKeySignsWhatVerifies(t *testing.T) {
 	t.Parallel()
-	demo, err := EnsureDemoKey(filepath.Join(t.TempDir(), "demo.pem"))
+	signing, err := EnsureSigningKey(filepath.Join(t.TempDir(), "key.pem"))
 	require.NoError(t, err)
-	keys, err := LoadKeys(t.Context(), Sources{Demo: demo}, slog.New(slog.DiscardHandler))
+	keys, err := LoadKeys(t.Context(), Sources{Signing: []*SigningKey{signing, signing}}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
 
 	now := time.Now()
 	said := Token{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
-	raw, err := demo.Sign(said, testIssuer, testAudience, now, time.Minute)
+	raw, err := signing.Sign(said, testIssuer, testAudience, now, time.Minute)
 	require.NoError(t, err)
 	verified, err := NewVerifier(keys, testIssuer, testAudience, time.Now).
 		VerifyHeader(context.Background(), []string{"Bearer " + raw})
@@ -74,16 +74,16 @@ func TestDemoKeySignsWhatVerifies(t *testing.T) {
 	require.Equal(t, said, verified)
 }
 
-func TestDemoKeyIDIsItsThumbprint(t *testing.T) {
+func TestSigningKeyIDIsItsThumbprint(t *testing.T) {
 	t.Parallel()
-	demo, err := EnsureDemoKey(filepath.Join(t.TempDir(), "demo.pem"))
+	signing, err := EnsureSigningKey(filepath.Join(t.TempDir(), "key.pem"))
 	require.NoError(t, err)
-	public := jwk("", &demo.private.PublicKey)
+	public := jwk("", &signing.private.PublicKey)
 	sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, public.X, public.Y))
-	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), demo.id)
+	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), signing.id)
 }
 
-func TestUnusableDemoKeys(t *testing.T) {
+func TestUnusableSigningKeys(t *testing.T) {
 	t.Parallel()
 	otherCurve := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
 	for name, document := range map[string][]byte{
@@ -96,7 +96,7 @@ func TestUnusableDemoKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := tempFile(t, document)
-			_, err := EnsureDemoKey(path)
+			_, err := EnsureSigningKey(path)
 			require.ErrorContains(t, err, path)
 			after, err := os.ReadFile(path)
 			require.NoError(t, err)

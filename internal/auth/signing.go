@@ -19,56 +19,56 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// pemPrivateKey is the type of the one block in the file of a demo key (PKCS #8).
+// pemPrivateKey is the type of the one block in the file of a signing key (PKCS #8).
 const pemPrivateKey = "PRIVATE KEY"
 
-// DemoKey signs tokens for demonstrations and sandboxes, with ES256. Whoever can read its file can be any patient wherever
-// the key is among the Sources.
-type DemoKey struct {
+// SigningKey signs tokens with ES256: those of the authorisation service, and those of demonstrations and sandboxes. Whoever
+// can read its file can be any patient wherever the key is among the Sources.
+type SigningKey struct {
 	private *ecdsa.PrivateKey
 	id      string // kid: the key's thumbprint of RFC 7638
 }
 
-// EnsureDemoKey loads the key at path, and creates it first where there is none: readable by its owner only, as are the
+// EnsureSigningKey loads the key at path, and creates it first where there is none: readable by its owner only, as are the
 // directories that had to be created for it. Processes that do so at once end up with the same key.
-func EnsureDemoKey(path string) (*DemoKey, error) {
-	k, err := LoadDemoKey(path)
+func EnsureSigningKey(path string) (*SigningKey, error) {
+	k, err := LoadSigningKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
-	if err := createDemoKey(path); err != nil {
-		return nil, fmt.Errorf("create demo key %s: %w", path, err)
+	if err := createSigningKey(path); err != nil {
+		return nil, fmt.Errorf("create signing key %s: %w", path, err)
 	}
-	return LoadDemoKey(path)
+	return LoadSigningKey(path)
 }
 
-// LoadDemoKey loads the key at path: PEM, PKCS #8, on the curve P-256. The error wraps fs.ErrNotExist where there is none.
-func LoadDemoKey(path string) (*DemoKey, error) {
+// LoadSigningKey loads the key at path: PEM, PKCS #8, on the curve P-256. The error wraps fs.ErrNotExist where there is none.
+func LoadSigningKey(path string) (*SigningKey, error) {
 	document, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("demo key: %w", err)
+		return nil, fmt.Errorf("signing key: %w", err)
 	}
 	block, _ := pem.Decode(document)
 	if block == nil || block.Type != pemPrivateKey {
-		return nil, fmt.Errorf("demo key %s: no PEM block %q", path, pemPrivateKey)
+		return nil, fmt.Errorf("signing key %s: no PEM block %q", path, pemPrivateKey)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("demo key %s: %w", path, err)
+		return nil, fmt.Errorf("signing key %s: %w", path, err)
 	}
 	private, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || private.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("demo key %s: not an EC key on P-256", path)
+		return nil, fmt.Errorf("signing key %s: not an EC key on P-256", path)
 	}
 	id, err := thumbprint(&private.PublicKey)
 	if err != nil {
-		return nil, fmt.Errorf("demo key %s: %w", path, err)
+		return nil, fmt.Errorf("signing key %s: %w", path, err)
 	}
-	return &DemoKey{private: private, id: id}, nil
+	return &SigningKey{private: private, id: id}, nil
 }
 
 // Sign returns a token for t.Person and t.Client, which expires ttl after issuedAt (whole seconds); t.ExpiresAt is not used.
-func (k *DemoKey) Sign(t Token, issuer, audience string, issuedAt time.Time, ttl time.Duration) (string, error) {
+func (k *SigningKey) Sign(t Token, issuer, audience string, issuedAt time.Time, ttl time.Duration) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
 		"iss":                issuer,
 		"aud":                audience,
@@ -80,13 +80,13 @@ func (k *DemoKey) Sign(t Token, issuer, audience string, issuedAt time.Time, ttl
 	token.Header["kid"] = k.id
 	signed, err := token.SignedString(k.private)
 	if err != nil {
-		return "", fmt.Errorf("sign demo token: %w", err)
+		return "", fmt.Errorf("sign token: %w", err)
 	}
 	return signed, nil
 }
 
-// createDemoKey writes a new key to path, all at once, unless there is a file by then.
-func createDemoKey(path string) error {
+// createSigningKey writes a new key to path, all at once, unless there is a file by then.
+func createSigningKey(path string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func createDemoKey(path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	draft, err := os.CreateTemp(dir, ".demo-key-*") // with the mode 0600
+	draft, err := os.CreateTemp(dir, ".key-*") // with the mode 0600
 	if err != nil {
 		return err
 	}
