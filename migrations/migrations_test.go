@@ -126,8 +126,8 @@ func tables(t *testing.T, conn *pgx.Conn) []string {
 	return slices.DeleteFunc(found, func(table string) bool { return slices.Contains(reference, table) })
 }
 
-// Promise: the schema can be distributed: the rows of an institution are keyed by lpu_guid, those of a person by person_guid, and no key or reference
-// reaches from one to another.
+// Promise: the schema can be distributed: the rows of an institution are keyed by lpu_guid, those of a person by person_guid, failures to be identified by
+// whom they are about, and no key or reference reaches from one to another.
 func TestMadeToBeDistributed(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
@@ -137,7 +137,7 @@ func TestMadeToBeDistributed(t *testing.T) {
 			WHERE indrelid = $1::text::regclass AND indisprimary`, table)
 		require.Len(t, primary, 1, "%s has no primary key", table)
 		key := primary[0]
-		require.Contains(t, []string{"lpu_guid", "person_guid"}, key, table)
+		require.Contains(t, []string{"lpu_guid", "person_guid", "subject"}, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
 			WHERE indrelid = $1::text::regclass AND indisunique`, table) {
 			require.Equal(t, key, leads, "a unique index of %s", table)
@@ -226,6 +226,12 @@ func TestConstraints(t *testing.T) {
 
 		{`UPDATE client_application SET visit_direction = -1`, "client_application_visit_direction_check"},
 		{`UPDATE client_application SET visit_direction_other_lpu = -1`, "client_application_visit_direction_other_lpu_check"},
+		{`UPDATE client_application SET secret_hash = sha256('')`, ""},
+		{`UPDATE client_application SET secret_hash = 'secret'`, "client_application_secret"},
+		{`INSERT INTO failed_identification VALUES (sha256(''), 1, now()), (uuid_send(gen_random_uuid()), 1, now())`, ""},
+		{`INSERT INTO failed_identification VALUES (sha256(''), 1, now())`, "failed_identification_pkey"},
+		{`INSERT INTO failed_identification VALUES ('00000000001', 1, now())`, "failed_identification_subject"},
+		{`UPDATE failed_identification SET failures = 0`, "failed_identification_failures_check"},
 		{`UPDATE lpu SET code = '1'`, "lpu_code_key"},
 		{`UPDATE lpu SET time_zone = 'Europe/Kaliningrad'`, ""},
 		{`UPDATE direction SET flags = -1`, "direction_flags_check"},

@@ -21,3 +21,32 @@ WHERE lpu_guid = @lpu_guid AND person_guid = @person_guid AND closed_at IS NULL;
 -- name: MkabPolicyLink :execrows
 INSERT INTO mkab_policy (lpu_guid, mkab_guid, series, number)
 VALUES (@lpu_guid, @mkab_guid, @series, @number);
+
+-- name: MkabFindByPolicy :batchmany
+-- Whose open cards bear the policy, and the birth date with it. Two are as bad as any number.
+SELECT DISTINCT m.person_guid
+FROM mkab_policy p
+JOIN mkab m ON m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
+WHERE p.number = @number AND p.series = @series AND m.birth_date = @birth_date AND m.closed_at IS NULL
+LIMIT 2;
+
+-- name: MkabFindByPerson :batchmany
+-- The person, where one card is open.
+SELECT m.person_guid
+FROM mkab m
+WHERE m.person_guid = @person_guid AND m.closed_at IS NULL
+LIMIT 1;
+
+-- name: MkabFindByGuid :batchmany
+-- Whose open card it is. Each institution gives its cards their guids.
+SELECT DISTINCT m.person_guid
+FROM mkab m
+WHERE m.guid = @guid AND m.closed_at IS NULL
+LIMIT 2;
+
+-- name: MkabFindBySnils :batchmany
+-- The names on the open cards that bear the insurance number.
+SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
+FROM mkab m
+WHERE translate(m.snils, '- ', '') = @snils::text AND m.snils <> '' AND m.closed_at IS NULL
+LIMIT @most;

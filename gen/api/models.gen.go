@@ -217,6 +217,7 @@ const (
 	RuleAppointmentStarted       Rule = "appointment_started"
 	RuleBodyMalformed            Rule = "body_malformed"
 	RuleBodyTooLarge             Rule = "body_too_large"
+	RuleClientUnauthenticated    Rule = "client_unauthenticated"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
 	RuleDirectionAbsent          Rule = "direction_absent"
@@ -248,6 +249,7 @@ const (
 	RuleMkabSurnameEmpty         Rule = "mkab_surname_empty"
 	RuleNotReady                 Rule = "not_ready"
 	RuleOverloaded               Rule = "overloaded"
+	RulePatientNotIdentified     Rule = "patient_not_identified"
 	RuleResourceKindMismatch     Rule = "resource_kind_mismatch"
 	RuleRouteNotFound            Rule = "route_not_found"
 	RuleSlotAccessDenied         Rule = "slot_access_denied"
@@ -270,6 +272,7 @@ const (
 	RuleTokenInvalid             Rule = "token_invalid"
 	RuleTokenMissing             Rule = "token_missing"
 	RuleTokenSignatureInvalid    Rule = "token_signature_invalid"
+	RuleTooManyAttempts          Rule = "too_many_attempts"
 )
 
 // Valid indicates whether the value is a known member of the Rule enum.
@@ -290,6 +293,8 @@ func (e Rule) Valid() bool {
 	case RuleBodyMalformed:
 		return true
 	case RuleBodyTooLarge:
+		return true
+	case RuleClientUnauthenticated:
 		return true
 	case RuleComplexSlotFailed:
 		return true
@@ -353,6 +358,8 @@ func (e Rule) Valid() bool {
 		return true
 	case RuleOverloaded:
 		return true
+	case RulePatientNotIdentified:
+		return true
 	case RuleResourceKindMismatch:
 		return true
 	case RuleRouteNotFound:
@@ -397,6 +404,8 @@ func (e Rule) Valid() bool {
 		return true
 	case RuleTokenSignatureInvalid:
 		return true
+	case RuleTooManyAttempts:
+		return true
 	default:
 		return false
 	}
@@ -428,6 +437,7 @@ const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
 	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupIdentity    RuleEntryGroup = "identity"
 	RuleEntryGroupKey         RuleEntryGroup = "key"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
 	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
@@ -449,6 +459,8 @@ func (e RuleEntryGroup) Valid() bool {
 	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupIdentity:
 		return true
 	case RuleEntryGroupKey:
 		return true
@@ -720,6 +732,18 @@ type Cancellation struct {
 
 	// Reason Why, in words; `null`: not said.
 	Reason *string `json:"reason"`
+}
+
+// CodToken A token for a patient (Токен ЦОД).
+type CodToken struct {
+	// Token What to send as `Authorization: Bearer …`.
+	Token string `json:"token"`
+
+	// ExpiresAt When it expires, in UTC.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// PersonGUID Whom it names, in the master patient index.
+	PersonGUID openapi_types.UUID `json:"personGuid"`
 }
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
@@ -1295,6 +1319,12 @@ type Failure = Error
 // Forbidden The one shape of every answer that is not 2xx.
 type Forbidden = Error
 
+// IdentityRefused The one shape of every answer that is not 2xx.
+type IdentityRefused = Error
+
+// IdentityUnavailable The one shape of every answer that is not 2xx.
+type IdentityUnavailable = Error
+
 // InternalError The one shape of every answer that is not 2xx.
 type InternalError = Error
 
@@ -1340,8 +1370,14 @@ type ReadUnavailable = Error
 // RequestInvalid The one shape of every answer that is not 2xx.
 type RequestInvalid = Error
 
+// SwitchedOff The one shape of every answer that is not 2xx.
+type SwitchedOff = Error
+
 // TokenRefused The one shape of every answer that is not 2xx.
 type TokenRefused = Error
+
+// TooManyAttempts The one shape of every answer that is not 2xx.
+type TooManyAttempts = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
@@ -1389,6 +1425,39 @@ type GetAppointmentParams struct {
 type MoveAppointmentParams struct {
 	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetCodTokenParams defines parameters for GetCodToken.
+type GetCodTokenParams struct {
+	// NPol The policy's number (номер полиса).
+	NPol *string `form:"n_pol,omitempty" json:"n_pol,omitempty"`
+
+	// SPol The policy's series (серия полиса). A policy of the uniform kind has none; leave it out then.
+	SPol *string `form:"s_pol,omitempty" json:"s_pol,omitempty"`
+
+	// Birthday The patient's birth date (дата рождения).
+	Birthday *openapi_types.Date `form:"Birthday,omitempty" json:"Birthday,omitempty"`
+
+	// Personguid The person's guid in the master patient index (идентификатор МИП).
+	Personguid *openapi_types.UUID `form:"personguid,omitempty" json:"personguid,omitempty"`
+
+	// Mkab The guid of a medical card (МКАБ) of the patient's, of any institution.
+	Mkab *openapi_types.UUID `form:"mkab,omitempty" json:"mkab,omitempty"`
+
+	// Epgu `true` with `snils`, `f`, `n` and `p`.
+	Epgu *bool `form:"epgu,omitempty" json:"epgu,omitempty"`
+
+	// Snils The insurance number (СНИЛС), with or without `-` and spaces.
+	Snils *string `form:"snils,omitempty" json:"snils,omitempty"`
+
+	// F The surname (фамилия). In all three names case does not matter, nor whether `е` or `ё` is written.
+	F *string `form:"f,omitempty" json:"f,omitempty"`
+
+	// N The name (имя).
+	N *string `form:"n,omitempty" json:"n,omitempty"`
+
+	// P The patronymic (отчество). Left out, it says that the patient has none.
+	P *string `form:"p,omitempty" json:"p,omitempty"`
 }
 
 // ListDirectionsParams defines parameters for ListDirections.

@@ -43,6 +43,9 @@ type ServerInterface interface {
 	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
 	// (POST /appointments/{appointmentGuid}/move)
 	MoveAppointment(c *gin.Context, appointmentGUID AppointmentGUID, params MoveAppointmentParams)
+	// GetCodToken A COD token for a patient (Получение токена ЦОД)
+	// (GET /auth/cod/token)
+	GetCodToken(c *gin.Context, params GetCodTokenParams)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -332,6 +335,105 @@ func (siw *ServerInterfaceWrapper) MoveAppointment(c *gin.Context) {
 	}
 
 	siw.Handler.MoveAppointment(c, appointmentGUID, params)
+}
+
+// GetCodToken operation middleware
+func (siw *ServerInterfaceWrapper) GetCodToken(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCodTokenParams
+
+	// ------------- Optional query parameter "n_pol" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "n_pol", c.Request.URL.Query(), &params.NPol, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter n_pol: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "s_pol" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "s_pol", c.Request.URL.Query(), &params.SPol, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter s_pol: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "Birthday" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "Birthday", c.Request.URL.Query(), &params.Birthday, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Birthday: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "personguid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "personguid", c.Request.URL.Query(), &params.Personguid, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter personguid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "mkab" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "mkab", c.Request.URL.Query(), &params.Mkab, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter mkab: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "epgu" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "epgu", c.Request.URL.Query(), &params.Epgu, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter epgu: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "snils" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "snils", c.Request.URL.Query(), &params.Snils, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter snils: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "f" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "f", c.Request.URL.Query(), &params.F, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter f: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "n" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "n", c.Request.URL.Query(), &params.N, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter n: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "p" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "p", c.Request.URL.Query(), &params.P, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter p: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetCodToken(c, params)
 }
 
 // ListDirections operation middleware
@@ -634,6 +736,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
 	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
 	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
+	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
 }
@@ -719,6 +822,25 @@ type ForbiddenJSONResponse struct {
 	Body Error
 
 	Headers ForbiddenResponseHeaders
+}
+
+type IdentityRefusedResponseHeaders struct {
+	XRequestID string
+}
+type IdentityRefusedJSONResponse struct {
+	Body Error
+
+	Headers IdentityRefusedResponseHeaders
+}
+
+type IdentityUnavailableResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type IdentityUnavailableJSONResponse struct {
+	Body Error
+
+	Headers IdentityUnavailableResponseHeaders
 }
 
 type InternalErrorResponseHeaders struct {
@@ -861,6 +983,15 @@ type RequestInvalidJSONResponse struct {
 	Headers RequestInvalidResponseHeaders
 }
 
+type SwitchedOffResponseHeaders struct {
+	XRequestID string
+}
+type SwitchedOffJSONResponse struct {
+	Body Error
+
+	Headers SwitchedOffResponseHeaders
+}
+
 type TokenRefusedResponseHeaders struct {
 	XRequestID string
 }
@@ -868,6 +999,16 @@ type TokenRefusedJSONResponse struct {
 	Body Error
 
 	Headers TokenRefusedResponseHeaders
+}
+
+type TooManyAttemptsResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type TooManyAttemptsJSONResponse struct {
+	Body Error
+
+	Headers TooManyAttemptsResponseHeaders
 }
 
 type UnavailableResponseHeaders struct {
@@ -1839,6 +1980,148 @@ func (response MoveAppointment503JSONResponse) VisitMoveAppointmentResponse(w ht
 	return err
 }
 
+type GetCodTokenRequestObject struct {
+	Params GetCodTokenParams
+}
+
+type GetCodTokenResponseObject interface {
+	VisitGetCodTokenResponse(w http.ResponseWriter) error
+}
+
+type GetCodToken200ResponseHeaders struct {
+	CacheControl string
+	XRequestID   string
+}
+
+type GetCodToken200JSONResponse struct {
+	Body    CodToken
+	Headers GetCodToken200ResponseHeaders
+}
+
+func (response GetCodToken200JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCodToken400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetCodToken400JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCodToken403JSONResponse struct{ IdentityRefusedJSONResponse }
+
+func (response GetCodToken403JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCodToken404JSONResponse struct{ SwitchedOffJSONResponse }
+
+func (response GetCodToken404JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCodToken405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetCodToken405JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCodToken429JSONResponse struct{ TooManyAttemptsJSONResponse }
+
+func (response GetCodToken429JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCodToken500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetCodToken500JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCodToken503JSONResponse struct {
+	IdentityUnavailableJSONResponse
+}
+
+func (response GetCodToken503JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDirectionsRequestObject struct {
 	Params ListDirectionsParams
 }
@@ -2577,6 +2860,9 @@ type StrictServerInterface interface {
 	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
 	// (POST /appointments/{appointmentGuid}/move)
 	MoveAppointment(ctx context.Context, request MoveAppointmentRequestObject) (MoveAppointmentResponseObject, error)
+	// GetCodToken A COD token for a patient (Получение токена ЦОД)
+	// (GET /auth/cod/token)
+	GetCodToken(ctx context.Context, request GetCodTokenRequestObject) (GetCodTokenResponseObject, error)
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -2889,6 +3175,32 @@ func (sh *strictHandler) MoveAppointment(ctx *gin.Context, appointmentGUID Appoi
 	}
 }
 
+// GetCodToken operation middleware
+func (sh *strictHandler) GetCodToken(ctx *gin.Context, params GetCodTokenParams) {
+	var request GetCodTokenRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCodToken(ctx, request.(GetCodTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCodToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetCodTokenResponseObject); ok {
+		if err := validResponse.VisitGetCodTokenResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListDirections operation middleware
 func (sh *strictHandler) ListDirections(ctx *gin.Context, params ListDirectionsParams) {
 	var request ListDirectionsRequestObject
@@ -3073,386 +3385,421 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L17kxzHdSf6VTL6rgMDqLvRz3khHI4hCVmwQJAXHJp7raHR2VXZ06WprmpXVWPQIicCj7WpvZRFSesI",
-	"O7y2ubJv6J8bNwKEMCIIksOI/QTVX0Gf5Eaek5mVWZXVj3kAIM2NNYXpqsrKOnny5Hn+zgcVJxyNw4AF",
-	"SVzZ/qDC7tHR2Gfwbzoeh16QjFiQ3KH9mAUJ/zWejEY0mla2Lde3ye6QkTGL4jAgQxqTICTxxBkS7dZK",
-	"tXKX+hPGx3JCl1W2O41OtTJicUz3WWW7kv5j+jj9Jn02ezD7BUm/Th+T9JvZ/fRZepx+xf8+hh/TL9Kn",
-	"6TH/V0U9fAfHq3QanValWonY30xYnNzx3Mp2pdHc2nLbg2at299wahtOh9W2aLdZaw8agy5tDdZps8Gf",
-	"mfjM+mmVaiWZjvm161EURpWjo6pxl0MDh/k+c8tppG5BMmmXiBcTdbVKaODyP4MwIX1GRuFd5tqo1lie",
-	"aiezh+lXQC4gWZWk36THs/v4y+zB7GH6jKTHSNrj9MvZL9LPZ5/UbZRtNM6PshnNFHH/kvqeSxMvDAoU",
-	"DsLkjhMxmsyjsXYTUtmlCe3TmJGIJZMoYC7nSc9lQeINPBYV6drN0fXT2f30JH2Wfp6ezH6efskJy//x",
-	"LP0sfa6ozOl5kn4z+3j2MH2eHpPZg/Qk/Tx9mj5Ov06fzT4h6edyefjN+eX5Jj1Bpua/PU6fpF/Cyjyb",
-	"/XKb8HFhrR7P/g6GKo4Ne+IJ3PT17BHO8RluD76ys/+WPuNznT1MT2b3i4vaPddF1ZdpwZ7htw7CSbBg",
-	"PeGW4p5xwonPVxM2ScSoS/rUOfgWLOjz9AS23Uf8DmMo3LqLBdz5rxguwxLr5XvBwaINiPdYpRxfLpok",
-	"1BkylyQh8ZKYRGzAooj6342lw6Geg3D9Rjz8mKTPSwZ9EYsr1mzB6sYJjebKVnEDrutdL/YSOOP7bH8S",
-	"4KGVDBnxgjjxkgkX4cQNGS65zxLiwUZVMp+E0bJH27+p0+vZ7CEn9LP0S1znwhlmrMdX6Un6h/Tr9IRw",
-	"0QfH2nO+uk/FEs8+Sh8jF6n1Tx9f+Kkn6Vx25vVDd3pnRP1BGI3yy2Few5Xgv8mtFQaM/MU7b90iYf+n",
-	"zEmIF5B3d39Y26xyagd0xGJCyQGbkuTQc9hiyv871wY4tT4XvHsye8Dp9ZSTU9A2/YxvNU7v5/x8gRV5",
-	"PnuYfj37GFSP9LPZ/y1+Okm/gunBTvpy9svZR+QdP0xuuGT2iO9geM3XfPgn6eP0D+nT2ccXsRo5Cs9d",
-	"iCQM7/g02meWhVDXzIWAnyKSDGlA1jvkx95rFkI320sR+jPk29nP02Oy3u221/lPj9MvZg8thGm2z4Mw",
-	"2ReXEYabDD67dyf2+clBvYLWa7lBnAbuT6kDhzfz/ZiTKCFveIOB50z8ZEpofBCTQRgRGjE8KnyfDCLG",
-	"vgVHAxf+s0cw1pd89Wa/4MM/hXV9DPtj9oBf4btm9mj2SzL7ZPZRepx+kT6fPbqIU8C2SpYjQCrIdyYB",
-	"vUs9n/b9HK/b7sgp10rQ0yA+ZNE1kkRTQvepFxA6SFhEbrMkmtZ24N8xc8LAjW1ram6K34J8f8KXg6RP",
-	"QLDgMfA1LsQxl0Nc8s8e8bMg/bpO0k/Tk/QJarr8tIATOVvz2SP88/P0D+lx3Ub1s24hKzltZPci5vAd",
-	"ZTWt81eFYU0Tj28e3bKWytM1QoMwGbJImN+XYi6KcDmYS6jvHbDFpve/FplbGIWmTnpiNbqbZyRdniTz",
-	"yeZznX96px+GBYW07C4koyQZ0JEGhDqJd5ct8lE0qhWXJdTz874RcJtwG6bSajS3ao3NWqu529jabjS2",
-	"G40fNNrbsJH3J0ARd9Dtdtxuv9ZpuJ1aZ6uzXuv3t7Zq/U233+w6mxv9DX63P578OT7QcfqdQdPZrLU3",
-	"191ap9lwa9TpurUBbbVbfbdFB/2tSrUCSkVuCpvbnW42BU49baX/g++oj9PPYLFhR6W/LxNvn3DB9gfO",
-	"A6Bn8aP+83Jvw0Wc2KXLXnZEZQ/448mdkRePaOIMy7hEv2ebvBNOIodxjSnhx2BCwkHGM1zNFR9C+swP",
-	"g31uxrjeYMAivjd9tk99woLESzwWL9aw/mf6KayFlfL8EHpm6gTHhpnBn3kKd/+BHzJc23oKa/nV7BGZ",
-	"/XJ2n3BNefZ3thPmPFfFIPLiNSkx/C034I6NcUV008KL4wk6cwwxyNcqGXoxgSkspP6Z5N35kc9igc+l",
-	"nTgI4nnkk/fkZB4cCuKgwDsuxaelE9todtjWeqfmbtJGrbOxsV7rN9fbNWejsdneaDrtLdotZddnnF2/",
-	"Qa8WeqoumkkNyi0mNL9+ZxLEk/E4LBrG5fdtkzfktd3pmIFpxjyguBMG8cRPSBBGxKf9MKJJGE2XIf8x",
-	"qC1POTvO7nPqgYV0nH41+zj9gpu3z9JvSoT3xRK1QKUywg485rt3vOAu/9mkpXFpm+wQ+IELYErGNKIj",
-	"xtXGfsToQYy72wmDJKJOcg1cDuLzhIHrJYsJ+inYr8ea7bHNxSz6BJQYsFu5wM+ghwq7rHkRFDbJVUZU",
-	"z2WjcZiwwJneOWDTO15wZxLn1Hf7PSgWBl4UJ+o8O/SSIRD0gE1JnHi+T6JJEJ9Sm+80tooBCjzFCP//",
-	"fw9c+5VyBYB34EY22dqP2ZRrHP8dvNuzj2EHfJl+PfskPZ49nD2YfXJmdb/T2DrjMpUsgEVzzd8ZsUmc",
-	"Fyr2e3Cp+Joc0pjse3dZgEslBXmmjwzCyHbqtVrGSvyz8L3kiS21PG7+fiMcZp9zAkuvzJfcRH46uz97",
-	"xJVFVBgNh4WFxK3WOZNYEK50SwQJiwLq32FAepO+xjWu6Y1YMvSCfYL2MdcwPJddI9l0ycALXC5UiBfA",
-	"3vDD/cXeiN+Ajf9QeCe/nn3CCaf7I7gmB7YtRHYuwvzP0cHCkQdsGpdb/fmriguF2yYJD1gQg6fGGTLn",
-	"gLnIlEZYxg+py1wyZck5uQTQzYNkAzo+TE/S56ijcSV6oZfg6/TxK+AlKJDesjxcp7b5BrLfYUki1DBC",
-	"QzuWWjBYnQut/n8BGj0DTezr2QOIFQK/3k9/j64xvstF+HHZCHz7bBTSvt5CmxFzPbpAQ7Pfs01eD4OE",
-	"BUlNKWdhwm1/33NAiFz9aRwG4C9PNJ+uE47GEYtja7ii2T2D0/wJmf03IPVXEKE9LsyFpJ+lx+nnXGSA",
-	"kVei0zW7Z+TJEpqWyVkuOUMXlGrq++Fhkfz568qJNcz8hQk9YMiqeP81ssNvFqpcMgxjhuLGw3utekY3",
-	"z80gFZ5K08OmOKMCYWPcs5OxQBcbA3vjO3SSDO9MIv8OG42TaY56hevCgT5JhmHkxbAOJGbRXc9hfLu/",
-	"eeNtycxOGAy8/Ulk49Vu0bLIe63F0f9o9pEIt+16zgFL6iT9x5yCrA6xZ8jgjzOZKgVG+ozsTJLhu5FP",
-	"atwKfASBupMSsXrWM89C1UW0nwQRo86weP6V3bXEOnAVDUQyUu6cV+FXXANLj0GLXob+Nkc52asMk2Qc",
-	"b1+9yr+kLtK+rsKhvlfha1WwhvifD0CnOUm/SJ+nz8heRaztXuXCV1Nfp5I1Rcf3HZcm9M7Ii2Mv2C8u",
-	"qeUmXFEvcNk9chCEhzFIfuEpqJL+JCHD0HdhRflzi9fzH9CnOvsY5c/x7D5Emr6efVw8Pm0hzvOhnY0e",
-	"80lX4pez3WFGJITkESryiMZJ5l9Cyi4RwdN9QUU6gY/0X9J/Sj9Njy+YYnMTYvh9pUpz7iISyUaOFxEx",
-	"A2J9awJnebraSH9A+1aVWLtg6sQOjVzJlcKZr6nJmLTiQXoKvz1gkG9JXUb6U9IPwwPcMgvU59+kj2c/",
-	"57bI34PT7bmQkV/LHKGv7Oo1/5/7s4cYqebqyCP478P0yewRV1DqJP03jM+AzvcQgi+oMPIF/T1EXx7i",
-	"9dkjbpTbXoVWOj9H4Kk/CJ39WVl65xljePoSla2g44cFz4d2wZAsl+IFawjKOQ5oWaj2OS8U1+ifz+7D",
-	"nnj8Ehao29haP4cFUgSzLxC3vcqOgsJ1EaFhSeIF++R//7/pP6Pujd66Z+lz+O/X8K9n//vLTPBxFb9k",
-	"UV9Yuse/pP+c/ir9dZ3IONyz9HObpnNp7lddskWMLkbBLS5P2SJy8lotC/OirvwoLYdfftFrsE3Sf0q/",
-	"Ug4Gu7GsDIgLI65GtjLKjkPfc6aQVWnNfiq5CSkN0uyQCksN86SrJA5R54SHtNx/zNzERNkXtSCzB+mT",
-	"2Sfp5/LWL4V5gSqFXKvfzh7MPk6/xIEhAUBcK6zf4xe6fpbFWbCOwWTUZ1HpVrHcZd0zYu3wvpewef41",
-	"PeGny+y+uWoyXHXCFTeuV+fXon7RS2HQt2wtYnavdAXUNSvd46Vsi/OmNgQQVdKfSl29OGJmBCol4SSa",
-	"K/ON63ZS4h0vgZz/T/o4/QrTui0ngE2CPL44Sht0tFCbn72QhGQSWf0saRsnNHDAEoHsLK4ehRGJk3A8",
-	"9oL9ayQM/Cm5OmTUT4ZX4UlhDMYkDle09YBiv4c6L4iDyHyLZ+hWVilb6I22+xzOasFldLEQLbzLIowG",
-	"mVTLft8mu2FIRjSYyvBbTGhCwsBhmL4eCvJAnEkYBC6jru8F7CLsZ1le8HsIeP7hFbGTNUJayBwxzJW6",
-	"c+AFbknem/2ebbIj81OoNKyAQzHUTNzQScKILwQnMXFo3wtYcpq6RCii4fYuZLY/FJGlX5L0CRCurGrj",
-	"OboyHs8+4kQWJSBPwDxLPwNmP7ZmxZ9ZKpTQtCwwEoWThJXZT7mLprcCMtnGNBku9jn8LzA2uVH5oGh8",
-	"WONxZyVC7qssvAeJ5tRxWBzfcVng5bd68bpQiX3wi2lxL5nhHHn7w4Rrv5j0w3wfA3MhOGdIOIHczNgZ",
-	"MnfiL5Hu9x+cxx5Lks3+Fv56iPEgIjOnVKKDUQvwJJcvW0jhJ8CbD8QTj+f5WM64FBY6l/Ei3upO/CS+",
-	"wzezbUGyq6ZP99DzfW6DTAKXRaS5SUIhcukU48uiCGxlEVAIyCuKQ64q11a/TB+nTzG5apP/jO6w34Kj",
-	"7D5EStD0Bq3B6jwBlQHCsFJhwBQBkRd3QtITLtjFQmlhDijyAEmEC8qnqTSaueUh8Hc+qfpYOWBLuKG1",
-	"dR7coC3xXF5whp7vRiwo4wbjutiezIe00UEYEXkZtiH/AbWXqXZB1gHm2YgGBGZ5juzyBNboZPYg/XL2",
-	"8exvv+eQORxiLvxcHnG9mPZ95pbxiHG9yCMyxRYVB7jZ85fMhv//+JGv0YPk1v7ELpxzdM5Xe8IDRqox",
-	"KMn8HCguMZQtgsQ3tRGYxSf80sUJdZPycxdpMPF9y9rwn7UlEefo2KcOIz4bLFHZwoeJK9s/sRe1NLuW",
-	"opYNp8la/W6ntkm7jVrHbbDaVr/drzXchrMxaPZbFMIK/N5mp9va6HTXM02Vv1OM02+sr69vbjRqTre/",
-	"Ueuw9maNbnW3ao1Bc6PvdBu07Qwq1QpXwyrbFVRIK9UK2KzblfQ3qB2S9N8xqw5CW09AJ4zHzPGo7yXT",
-	"13HBtlqVI3vVjFm4c1S106HdOB0dWiYdNl5lOuhrXUaHzin5oW3SYfNVpoO+1kfvm2VUvzGE+ePZJ5pO",
-	"mD626oQqzRY8RrNPIJR0YSIF5MRcSSKO8IWqgfW+ovjPawRKIYAfZM1dOGYBcWgMOTNJxCgiRKyl/57+",
-	"Kv308ss5KT6HMSDBlOsTBJLGHvLFrJPSgjnzXAHkla/SY5lhhtA7ImSItRoPRFrP4/QLVG0/UgE/AlAH",
-	"4m7SbNcbm3XOixfGHfa1n8suXjCgQbk5oV+22xNhwMiU0YiEWOMR+q7NYT5XK8xrhNYTX60eIj40wUGW",
-	"PoXA7feKYhlLGOs7lxPQGRDdiZjDxnCpyA6Fe0yBEQ4IJVx+i5xyeoCJc2BYxssVRuW9RhplwfOJ2/AJ",
-	"/v50Fev9wrZdkXJLELrgSzKvIWEtCRJ6tTin+1LVUUZUQ1WUlqNK8YvFGLh+GD57GSSeV1IJt40jth/Q",
-	"ICkTZ8Z1i60jLpPDcMSCl2rffCa81V9JK2b2txenVZhkm0th5T2dx8XFm2TZqij9VVkj7J4XJ/NSusJI",
-	"JfVDXf9FsftC1rZviPuZ41bzZGirfWFrZlmIuQvHhbFNpMPv22RHFJ+JNDmShOEB6nkMzvnkkLFAKH7M",
-	"OVBq4GHkJewUO6WoNZ/UCerfwPkiFpNVp0HEkR8On6mq+GNj6y0EfTqP4xSpOJ/Q3ojdGdM4tjrMtas6",
-	"8tYhlFkN6V2GAFxEACMs5wTPaRZfLMPNGDv8OZa2aGR8oUBaBYLNpWxpnm7+qinZ+37oHDAXZAkYKklI",
-	"grAfLkPd0xiE1iK1C6OeNck2Tz1lH8/FWSm9rYhXk+GsmEHGAGM72Uj/CbBXfjP72BBnihtmH5NSrwVq",
-	"Aa2mtAkJvAOqcjCuD5XSqEOACYpR/8+w0p2/SkrBLwhksT6EWijxw2JrBJ7m594DCIxzk/cxKCHSN/oL",
-	"O8tunpFlSzlxCd61x78tN+S0DWGZiBMuux8x3RINT2OxQPhtGbmqeaXjsbBTSoBgvpY5NE/Sb4Qlczx7",
-	"CD/NWRRu5xg6x4XIFQvJy5YHSozusHtjL8qLE+OSsGf4T5diwu6NQYwoqb8o1VvXsI/TLzCxHt1vWcnw",
-	"Y4I52ukxJPTasxI3zkYb83stYXO8wQqMYVzaJre4Ukv+4r3dKqHE8ak3IqKup6qYFXBxoiqhE9djAcIY",
-	"UX8/jLxkOKqCXgyjkak9eSMPSyhIhWeUCfBozTTonnnHm/QoJZi1wsu4hBw0ZNQFuhAsS6gKBAVAwBSJ",
-	"RQl5jdGIReSP93+3mCg6kIXKUuM0gt0pC00x6+rSDhYK/oyi80O8p16vX7LRrtk4D9rNKfbCG2JvP6DJ",
-	"JGLz2K5wk8j0lz/LEukDNiWeywl8GIX2epl2AXzlaebLy1VJF/msDAJ56zxoVSRFgWpH1QoyEWgfUJ/M",
-	"/+Gy2Ik84fiqQKEXlP5KfARZ6wxOrbqYKwq9JJqwaiV2hmxE+VAjeu8mC/aTYWW7CceHF8i/22o6cRLx",
-	"ReXTub5L94tT2CFxwlcANziFbK0BOYTq6ZjEw/AwqHKF628mYbLCjFodY0L8zzFNEhbxd/71XuUnjdrW",
-	"Tu2vaO1nd2rvf9BqHe1V/kvFNmsdbuQ2G/t0igeA+RU9PpUeOYS8KNANPSzIFMl/Sch1SUYj39OgTxR0",
-	"TUxHjPRyyCa9a3yTA9DHIY2JGwaMBOEhJ0H2yWLC/TD0GcWzSsshtJAbUguH4SHmLIocQ8hWkqmI82k8",
-	"CKMRTRCqo93iLE7veaPJqLK9jjyAfzQVLb0gYfsMN/J/rd3GT6/dcO3c6LkKBkJQqZpRiMakl+2dHuT0",
-	"BQSgQrAoDtUcUdh8KSZ+uL80x7TXTRZeNziG8wutDWrvf9BeP7JxyhG/XaA+4ZbLFH7UzG2fq1kFlxD4",
-	"gqyl/2P2KH2WPp2r317m3yUKoJe3Ejz+XpGrJwKONDfNpdZ+gneuRL2d2g9pbfD+B5tHNf3Pzip/NltH",
-	"9l36+iSKw8hO417A7iU9mf01pvtMYA5dgw0YThLiCS5DZCl+S11S628mDMDOBLkcfFGZ1MnJwaZtrgpo",
-	"rZwtpKJu4QkrWlqOG5aBuLNzg2vM7dvJC5oY/TGbFgn8JsRr0B5CORyxMaMJulQoCdghiWjghiMk/iCM",
-	"CKPOEC9IoSQ9gyCYuGhWt/HREk8i2nhJnfylF3t9nxFnSCPqcAFRBWwWGmGZFCA0MU4hcx27g2Z/Y9Bl",
-	"tQZtO7UO7W7UNt0Wq63T5qDR3xp0nGZTriMe9tlK5g6TUo7tdvMcq6/V3t69VrO2t3dvg73/Azu5b3oj",
-	"L7EcNAkZhXFCYpEd7yVsFAM0Xvnm8mEofaYuG9CJn/CdVZ1z9Ej9o/zsOVJa12uh62GroNdErTTofACv",
-	"Ixw1BpJNvsEQRKMMzXOn4B2i6JUTIkem+lZFVroJJ76WIWwXPG9GSkEG+1fZbhXEyLKb3oB5BMBtmHql",
-	"WrkRv+4lodzpN8eTH0bhSA6+vs42G9312qDRd2sd5rRrm93BRq21ORh0+62W2+8MKvDQbriaH+odPxTn",
-	"Y8Vp0f5mx+3U+gPq1zpb690a7dCtWmfT2Ww31mmDbnbEEzeyLJxutcL3V/J6OELnWgVLNybJnXBwR6VZ",
-	"51YsA7LUUFjNzGyyBp6mY6v78/I1Mp5ww9alCSODKByRJIQkYyOg9gZNGDjZWu1as1FrNSvFhWtuOq0t",
-	"urFRa3edQa3Tbbdq/Y0GrbmdrTajbN3tOxuWhTOgON8Inbeju+6fr5SCZC5x06XuYL3j1AbtDq11+Iy3",
-	"Nul6rc02+ht91hm0AB1LX+Jmi/a3trZata3NjW6tM+iv1+iW06htdhud5kbDaXYguP/WJHlr8I5aCM5f",
-	"sCGzbf5fIjaobFf+j6tZX6+reDW+qulRQnnE7Vx+aoJsFqq4SLr3kqIeKCpPxmEQs7zGtqPwGlaQDPbW",
-	"Y7Zvk09dtTyyPGU0U69IjPn9zDg1NPMwr5fb3ipuv2rcCy9/jbpyZVYjWLFpyFxi5W5fAKw+d6jSB+ei",
-	"cC85pPFYOYT0kqNlz8xFVF5hNPXYQuTgJQctPGpDzp07lnn33JKwueOUPFZa5zN3MMsjJdUpSwyjPVBa",
-	"1rB4GPOR0tz3xQOZj+Tzsxc/D3cuTMZcPI790bK0vcXjGU/MzflaPFbxMWtu07IDiS1sz+BZPIj5yPxE",
-	"lcWjWZ4rpFAsHgVvLUkJWOJx7YGS6PfiQfQHFgWB549W+mR5fG7ZATNJdD6nuwJPtsCLVxGDPOIqbDiQ",
-	"qS7ne+KH7nQ3DG/KFlOrnvlGf6rFZ352+zmRr7zp1bmS6XVoG3ebDSRo9imVSa3J3dLapHzG2pttRTXr",
-	"TGf5C2L4pNje7wLW8l1TOq2wnmUdq+arWLaHSkCw5w5UeKAAbjD3ce3Wc1pPCT4qUINEmCQID+vkNnjj",
-	"dAfdtrDmYHFd0mdQhiFbMnqJ0TSq1WjkFj4XEJm37vqtlnjFiiwzZM7Bd4ljLCiSc8fI3/+KMJ2SFzaM",
-	"y6qFJV8NdlIOoFM5J2yt25Y1kc/XMTGnH9y5SuwfUs+fRKvuumInhrlUyt1+DjQqae9wvqQJo77nuqjm",
-	"r0CcHBLm/M2v3WvLoJr7sHm3Ld9oicc1d0Ih+2aJx+Xd8xNQlhio+Nw5bSUYnkCoHFRMJdjyOKQSbfRc",
-	"meiGYP3rcqOcUrvNtchfWsPVn5vXo32lAZUpXN5CfKXxxGPl/WfnjmZ7xtotZiUZVQbkv/Aszz2yAJV+",
-	"+eH0B+fDoi8c0/bcHLjwZcczWMMON7tYGJqP2CFPF4+i3T8f23PxUJbnFsBMLj2m8aAVL3HxUNntpWiB",
-	"SwxiPHIOgldEjeXpLPCF+BGt4r2ysUIkf7Epmucqi3/MpjeCd+OVlZ3STmzzBYr9sXM61azt3by4mB+n",
-	"dXt7RVT0H7PpbXYKZ095m7WV1kE8dk7rUKS3J7JEtTIDsUznysw3x5NTmThm76m5lNNuPR9qmXB4Wm3n",
-	"uVLmTeZ6dHc6Zu+acbpVVPjSJlTzZan9sXP2x3K7e+xTLyB/8c5bt86ZdMkwdG+FyU7W92klstkaRy0g",
-	"WeGR8zOh53SjypFNpX7PoxfedGb592Z4l73M1IlCt43F+sGLzLqQiLDzm0OcL9uHd9nZAxDK2brSqmRP",
-	"5eyplx3PeJUzPL7Pm/g+b+L7vInv8ya+z5t48XkThaSJXGQ5a3EyCu8yl9BgSkZhxM79xP4+aPgtj1Tr",
-	"2QgiYI0sIyv6nCEN9lmsmrm9mhHsW2HyQykbVw0TnUYJt+LQz1dccvdfTJByvsJ+TUiJIiT+uQqGW2Fy",
-	"WzbwWGExjMYfc2mZ3XlOVFTdRBREnuqR8eqE1d8KmIqsn4K0NoSZnawUYQClqYQ/5QUUwb6SEKXEXRNB",
-	"0kCICSa+X+XS3CgfaewCRgxgtHQRJobf8jpEwcwbm00JAavdeF2gzvC7mrXmlmU4j+4HYezFWSV85a8a",
-	"jXpDg6j9t/Sz2X9Pn6Vf2DoDws8nswfpVwhWyRdof6VClyFga95UgDZLFqb4WM2iIfEu+aD8rE8tXfIe",
-	"k/Q3FWxrvxvKVRHdsrYrnY1Gs9HsbjS2Ngx4Xo122fgCqjeZxJVtvpdfywHC3NTreSbRPrDBgPrxKsUy",
-	"b6Pcyhh6QanMuQqot2X9843Mel1hN73kLMMdouq3rerhuZKKC/LvcwkvXEN7NU4Y8ffpdsV3PXn3XLfV",
-	"bnjAgtO5O7/PT7r4/KRzXevvbeRvhY18S4OwQV2ZTAKfxXl4HMBcDUcjbgsnMfMH8IQfcps6KtjZ1ywZ",
-	"4WJ0L1ENCXtlZZ49tLt7f359l+hRhvjPDACMP/3j/d/1AIMoFhXEL/00UeuVr1iGZPMiDMN7EtUpmvgs",
-	"JjG2waIKAHct/V/pcfq51tZO9BQ7SZ8AJtjzkq4yOTR4QCAZR+GYRYmAV9DipOacboXoZ+PGtewyrKA0",
-	"5MTEtOG3UQh9FhA9Np44DkNZkgM/qlbu1cLI5evRPKpWAME3Lr7++l0WTZWnLxmyzNvnBZz5CAwCIBUJ",
-	"G8WLdsbtic+Q+kcASXEDHwJMCjFDGkV0qs+vJQEp8LT5iSKWmvb76uGw/1PmgHNEW27DZJ1TCr9mBWY8",
-	"vow5HPmScHMB9634NDcSBKXh9y8AgTHBQnLLkzPzPijxH0hAeEg8waavfMnCyNv3AjRgTjuL1lFmy9m+",
-	"Eq+RMCBjOmYR0FK1Ky7H4cnjopW+v3OUNxqp7781gDZG8xjuneyZo/et4jjD/kRGAJiZa2LNNV8EQLT4",
-	"UwLJcXV9bt0jOXEbZfgVaHvyLP2mjBTbhJq4KAVPCIDdBJMR5//XFQyJZge/P4d47fwO2sfFN9lKDKDW",
-	"2SD4gi32Nt1nNrw6QJBSaFIy0Vo/RYpbSQmSuRBgMaJQBeyQa8sQ8cZsuKVlkbD/ta9YQSjxXRmwe0kJ",
-	"jBZCXykgLX4n0OIa6QUT3+9t6z7QgOW2AkBj8ftQwUGQmTlbM7e6+PVifgsWTgOjoK4LSEzUf1tbD/Cq",
-	"VK0npcALWTPwMotNoOciD0MHFdum+KXllESEmOKxjQDeGENYS/8BW37mjlxyW1AI1Rmu4VS19rc9A3il",
-	"Vyc7gFZTS7wRE1BEAQkHg5glZK2XYdTk2kf1LlcJJX7oUF973vpArwqTKHeVX4rJz8KAXRY1ygCeo48E",
-	"TEQT4tJpVaGzUQJvDAf4M+LseIHjT1zmXq4TCTXVXl/nd8SEcu3JJorn8x/UWGUYSxr6VDPPLD+SAIo5",
-	"MKcs7oMu77X0twrcSWAbG3Dzl3HHI7groIjBdifviU9ngwFzkjwykXHoFcGw1k0srJKPVthYF4RIB8C/",
-	"/ON+xqJwWY3hZcHGFeCVFtBguQOwJ061Huf2niP/gJiAeTaulfSX/uRylfSyExEH8rW/i/EFsgYYtQ9g",
-	"Jk9Bj38slL462QmmBBN3Iexgs5TyOZ69awrQ9HA4VYBmIyqDY/wIJ1zym+B1GbCYtsbr3W5RJTvK4VfZ",
-	"aA9MJ04ehXiuCUjJjSZs+Koi8hoZTWLg2gC6v8JrEX9acXLxaFtOtEh4NU2sWM+hrFuGFxOMA1SJ4yUh",
-	"WUs/BcnxOTDcczJ7AOfTR1pbN2gp8muQLPVK6aQUWmwOA2wpHTzTKLU4qSYO/mf6afofVdlC7hE/Nc0d",
-	"Ak3Qv3XyQcM9W4pMOnXQAyb1cBuxvkOEyqG9LWL317i6lZ30gJuYZ/RcU/N5oHywdXuaOOmhp4erWT1C",
-	"I/QgcYGw3P7I4AkXSSWYeRJiOrYmkBb1qAEZRV0hlECDDpgHMrqHUIc9EnCxb4oqzlSgNqBguzi5JeEW",
-	"bd8vLWQLBUpVQLKW/tOSdHnPC2IS3pWUgOXM6z7rHV332Wo0NppbW61uZ6PT2NpqrqoJmUiSGu9WKsV4",
-	"oYP3yRIweRT9MzgJvpK9NYGTvyCcjb+BwLhsecLtgSqhQnltVhuNhoEQy40oQdoRufXuzeLqWZZP3+h/",
-	"vbd3r9F4/4odt1W3rt7Iwf6aypB5SuiicKEhBhqA3SmpOYRtTsgFNtc8G4u8pQhHksNQS8bwmO+CJjPw",
-	"fJ/rBP0p6fEvACWHEdmNQli0RWtNKDWG9205p83r+SftrhszcSSvJP6rzZcnDFC7AvlLqx5guMAydfIU",
-	"n3XT8vAyX5ZXWed9Wak6O+/L2qUOrFOo8mfyVDXzu024pAq8ZF+KBXvsHZFSYvtKTDcpunqvWSIfPRJz",
-	"0/mQHyGoex4OPWeof7nKWHkdytIT/Lcq8njfcnhIBKzTOWSmuXkDkIHC/RFawuwjyNZ5jBonit2PLY6W",
-	"24zG5e5yfo2fWYdh5Mb5oVcT01aTAw/2Hk7i9dDFA3z9PGV6tZKNPu8zL8XECV0mTqqn0mqAb+WUI+uY",
-	"jSoLPPkzVZKEPvh1xCf05vsgtra0k7ex+OQ9sjC55B37GbJrNtcQfFGVesddFrhhdCkm8ZDC/v6taIH8",
-	"lJ/Is4f8UzFT7SEEuuDAOZ7dF1Gvx5dtsr+Mrj/a3X1bbLb5ZGkZOOUtzRkrKZFzx6oGNB+UeCsT0LkM",
-	"S+y36Ul6Ail6MtgDVLk9iWOPBlaOm9eyIHdamB1tbNRwQ2fCdytzTT6DE12bWDFcYvZs6RTMFm6DFBl/",
-	"XlAAZpmRMTf990u5zqflsTVHu2OZMFpUInjeG06rSuRkTnSutMfUc5cSDXMoURUvtosDeDlFh6XjA+fs",
-	"07uMeIl9JnN4utnZ6Gy21zsbK235HFsl3qjMDe6hrqgEvzEd5ZDOmcDdlQ5kfF6jl/zDziIWJTBvG8zR",
-	"4xTdbW2vIcDpWbgo1z9yOe0sgwzTA0IF9exGEudZOCNW50jmIdsigejBB6n6MO+/yPQn8cno2L8Uk5Hn",
-	"Bt7+MDnzUsLk0Nh/hwUui8ptdTd0kjAih8NQOWOumW4VcUhPgoMgPAzOElnuqqTnsug5WVPZDV5AGKQk",
-	"aIxw+axx7bJ3C4t9XoAmPAyI72HQ0QjgFeXxD+ZK4+aRyso+hX/xTPkFLZmzvaLHTjlevTOtf7MtStHL",
-	"X5+D6FpL/yX95/RX6a8vzy8MP+2M1mFC/XLdUCX+V8mN19+oNRsiJvGUwMx+vVpqQ7OB77tFR4vep45A",
-	"64FX/obmS87eyE7YuTbFGvbynj2A15vGq676zP/aDSNVpHwVs3syLf+51L6szVZF6tbSn71pzKR8fY2Z",
-	"BHTEVlverUICgCt7ImvJHHAu2U4AbfepVSpQsPAh2RbJmNcUYbpUMTANrIrCG3oxTV5DsG24bKctY3pw",
-	"LudXVtuZR7IipTDcqfZhq0TlhnfYiWLRSRZlxpC1zP03+0WhGR7mNOpFLTn6QYHU7kIdE/2R56KVsMAt",
-	"fxcL3BhzHlngYpewmPg0xjSCOnkr14kIG4TxN0uUHFBRts3WiJAw1FM1y5CgIzUtoYfi+RYGkHsxzWVY",
-	"nPm72wvVnrMmDYqu5fZ0GXV+99m+F8Rn/pxWSYoZTgKXuKrz1lx2Xy2dTPLyarlk6qmqTCI7VfqY5sr9",
-	"z5E8pj54SW+qIrT0pKr0iWX8qHrxn/rHddVre3nvqkJeXcGryr8kDJjwi4UDYXtIV5rou8tFTOvevQtx",
-	"gnUN52BnsRPMZQn1/Hh5sxfo8oZ4yh6NOKRTEk6SqlavL4sYuGiNIVxKEMsKw0KHXszqeZ3se//civ45",
-	"s/n1ch2AS/v6nsUYikR2wnIcdZvfXeSk9/jWxlICkUlVJ69FNHCGGBT24iWTqnPrYsakTmY/T5+ln6XP",
-	"ha4u5chfYsdsDB2hLHh/rlayknNUpU4DpYx1s4lQY8+dIvMWq2ySbGsqQTuJqV8nNxLYS7FC0AgHIlwr",
-	"25mdk8/s+j0vTrxgf77L7D3IHiutL8Kkk1JkHDzu7NnjKIPjhAZuLDn/kJrZ+U2B+mM5qXBiCmtKzkSh",
-	"DvW2yWSMBVcRY2TA/yNzV8EJ4sWqBseBghuRzhEnEMjC05tGcl96I5G0uq3gb7k+KnP0qpiUol/SqhPk",
-	"xkY3WObokIJXCeeIQe6OVA2WUmZu4Szf8cNcEnx7QV1OkbctLLEai+8ExSVOTJyRIvsuNCFEtIvaUqzP",
-	"xYjZX6Fx+VlVe3/ZSqA1zJq7nJUAevFZ3aXz7AplUFwoucvqWXxVyaKbHTYJ/COAhCvXXZWVIWFZihwX",
-	"l6i/O/4hV2p74UFPP4DCA4tamvsMMaRtwjftiSfzQyk5LJVThVIAmtALg1sl7sNiaps3AistQuE1YgFZ",
-	"U6OIW1dzo3VNSMwXG9JZx3YEds+LymtbzUMJ/thXNk60fmQi5cxzAh1GXpKw4Mzv3DjSQHfyL3w3SDxf",
-	"txKh8J6stRuihGWQsAjcQnyIiyPM5qsZQIMAzsCn+7GdneDS6eLS5bbm1vdRu5cbteu85Khd91WL2kEc",
-	"8WUHueaXAev6wJIJkXyZJcBVcdis7GVBiX9jqRCRMGLzZ34WO8pOhUxcS9mj5pmdlwujTacPF90cT+zx",
-	"tJ3AqgC/6Ir9krBRcpr4XplvvTRsdHM8edunzvLUEciasQptfHtJhelRfxUGJZ6jGzu3dmBgGUriFklV",
-	"wM/HpHd9wj/96pth7ISHvRUFwJx10uZlW7I3YYfYlK2QODQgIxZwlYEmEngXYYJEZKwnZG2P9KcqG9UZ",
-	"hp5wKpBexPa9OImmPbI2u58ep7+H6OBDKCZ5OHsEaZz8YdPV4tKEig7JXINSY/Hzywv276CaY7xVWiDi",
-	"XsyX6xENZ8i8GxxlEIc7HIZcS4AeNfiwcGIadpSYHDjZ8JPgn+aMuAzyxW1iEGtQABH/T5dwDX6WQsp1",
-	"EmaQx2ZhPKQU3Iej5WT2IFefXojS1sl7WnhBFC+FkYgAVbmRyjXfODPpc6XyueLsCynIvsaXUpT98Lng",
-	"oDEiDQm83qbuerjo4my9bvSl1okuq5bp1WD5UkeTvHmsZC8+l2LHefnzF1z8uGK54NnKBFV5oLmjXqly",
-	"QIvH7FtWAPhdqvkrHNG6j3xFj3YWOoB4ANbPBQyXG/woNEiYWy118q/m70bwLxa4F+zY5h90Dh7tMmse",
-	"kiHkvhVoMws4utVqtzdajfb6ZrezsbHeMGpImouC5zIQs0KsUz5hi3eGI5nV4CG8ueHRXC49B5cSfOqK",
-	"O16ER123D80cHkUkmxprwVSy2SCrZatpOmmd7HojFkOAS1DjZ0IMcF1+7pZxctUqS9ai6k/ZVpkFcIoc",
-	"DqeF6ossYUdcCcJkbiEm+DBKvc27AvYRVE2jKFgy2Co5o9UXnenX1Zs/Lb8AViC/BWWzJnX6uYBwa5mU",
-	"Q/AiK4BFAf3iJRcoUc/LnvZKlOAbFu03U3exxE8pu5fnO5Q20fu4Qu2zdEnYV24ZV6WZMB8WoTNyH6sa",
-	"KQj1cQ4WxvyP3biQowEs3vyXJmG9ECh6oXmcbQ15/xQ7VOQE2mNsIilQZk4gUmk9rwlMxu4KUqkqbO0w",
-	"0qqdfRqfRxisNKOVf+Kc1FbjG/Kcqvan7iblW0njMV1OVs1za86hu1xgeB7IqXbQqmhxYWceRmGCYMIy",
-	"aCzP5MAV8Th5OJdG/19Y6lEutGscyAjJhRMqP5Ff6ZK+7ksI1a7PC9VyWQ65+S6dCgbQIrYqCeH8KQEB",
-	"ZL2EZNkMAfmI/VxSQ9YLoaZXFfEXqpI1EJoeRs6lKtOf5rWYFWe3dWT0j1n6+IdwzZKnvx4hNY990Vzm",
-	"/N9rgP9KKUGD6Xzp8CoU1r2qsMjN1il0iXx1wWk1ic6rjsncOpfA7maJklJAcpZKy/xIrorg5pGh5YaX",
-	"G9DgOl3yLo7c3tY06UKdH0RvqgBR0vcClmDwaewxB+sv/mbijdFroINXvvDo7oFnNx/leadzhopIRSEQ",
-	"UH3DQvZYKTDaXkFOlNfEQpGDcKZk96+I1G5nSaCZCobmJmNlFKthJzI0+z5TUVzZsgHPDlVccIsdwi0x",
-	"GdEp+PZdl7nXCMUHAwg2it6S8MEjRgMv2NcXz+wek29dU811wilvLiMacSdheMenkSggcD1aQJCtFFp2",
-	"57sS6R20LU/bWmXnf5VVAJXS9t76hVyj2kJ74vIuwaWtkS19eC39fa0NtfUu0qUtvO29dC19ta1dsm2N",
-	"oa1dsK2Nluf2q57XO1g05Hf8MM7+Et0+se0NnSTDO5PIvwOHbf7HSRAx6gwFNfkl7LBvLIj2s0sTqrE2",
-	"vG4c+p4zvYPnRvYafilm93I/TCK+kcwfi79wvjJmoL3H94KDO9jWpGJ0hgbjeOyze3dwteUtepd7Piha",
-	"3bYr8nX53/kr4QHPZaNxmLDAmd45YNM7EZvE1gtecGcSM3NLyFXhH6f+0F9l/VH25Td/zVr/F1u6cjGR",
-	"DEMXfsr6nnhBwqKA+ncYVDJV7W2air2SLC2YjG5IVa0Dqi1fImvfYj/8wkBIYqjr1JvnFE/oC6xUFOVQ",
-	"6khA9jE8uqI/zjA8BIMJHuAyBZ2FMtiOGRj8fIGyncKQ1uIbrSzXMJpBjNsPNLhUKOXT7GfaDyfKe2Fk",
-	"VMAVWx1wc6U64A6UQ8ocpOUWROQsWf2bWdKSlxRCXytXgupFn4oKojWWpxbjHEDA7Ph5PwIukXVmSXhI",
-	"Izc2yr/MDCVxeimpxTcVu0v9CciqRWrfuVRbCitJqkn1uZheqmpRgtCrKkfkWcUaZWra9SCJpla348Rn",
-	"VVCuUC2rilgZQ/BYzAmyhrfhmC0zjRB/MueehPwo8XPE9rnJJiCiuViC8BsdLWyG1Vh6p6peWJc4G7jT",
-	"Vfcr9vUIpvUsyC04bBDqSRxVkoThmTY3JOtH4WRckmrDL6nZq2pK1KDhoqlCFxTkrOI157rmh7fp2I4Y",
-	"n566rhuRXDHAM6tSrRxGXiLOK35cWk7Teal9hTrvFyDYNucJNk5mcRFWt1S2HZoFrf2IOkxDYRahsNMW",
-	"va9nc3z9Vax574BgSqKp7Oxosf2wYhZPSM6Voscd8WkCoAzhZH9IghB2pLTuaDCFQugl4nwXL3yrpaWD",
-	"FwcN0X6p1fTdkgMHZZLmndJ5UzmxstMoYw21p7MjSh4ZZWfUTS8uyalArQ6Way39rXIFYhboM0hMy7pM",
-	"XF4NZGbiM1kLy7zoFN0S8WhdBVvGCuhio4rMZCvk7XHtCzRiBaq0pmUgPi6PoecTbsbU8eZmIEPsOs5S",
-	"ILlwhRp6MCYcdt5laxuLUj9U6pwBOZXIsFY4ID1XpVb3MHH6BeSEVHM6wYspnjOUKzWBG1wlAaAemWIB",
-	"D8UCKyGfVXoNu8RBvn8MTQT2l0hNPVsin88GyRyuwxWNESeB3wsGYMzusoj6IhlekIDbhCyXTXAOfHiB",
-	"+TPLW1tSQF2KlW4imgtbVJOzWVfN9sXm0IjmVgWbW1c3bbU1Iy37OiYHbAzgb/pRxzV1rniC0xBazqI/",
-	"D7ww4CAEnRfdgiAC0RmIDZANF+DcM3LLnO1uKTyYrKgF/MH5K7QIdPRclJ1dw/su/StKlKLdVzSFuKTv",
-	"My23sDzI2jpNtuw5Z0KZr+3tSP8ZppIYH3ONUISAiEMFGthj98Y+9YJenfRek7A2aBByCVMnPYFplqWm",
-	"9Nn+JKiT3rsBnSTDMPJ+prBwBAi56CkHpVl8C3gJ3q7NTdVZgVPOhpMj+XxH8whagNb0WVTMhvLvz0c6",
-	"WDqxuJAEpfQHIdDz1mN+u2iKpFAwpegr036WwRnE4wAhIbPiNi9AXU7c5UWiBS1XIJ8gjG36FLIqj83q",
-	"jfRp+uXsk3nBf1OJ6vuhc8Dc11YJ7vthchuxoKyCU9um+h6Fb8Q6ff7NuS2Lvk3hBojDEdMz8kv3bkfP",
-	"+V3cMfOscVl3fmPKZUP/Zw7sny17py/bvEF//tjM5jkLibhIm2OsKGV2KeOkiBU11y7png3zUnEhdteU",
-	"CvmZsC/XxZQy0Wc7X6QDUaLb8G81BT74NIMQpcYg9P3wMN7GrKssdAA6BiKVgIbFIi8UR5XIiMMxsZWv",
-	"F5AtRDexbkMtxLDMGbc0RTby0trNNTtzc83O8nkimbSqmkiieUqXSWQpt0p8yXMA30yxeaYQw1lxJc/N",
-	"ibS0637uQWfkh+WpOmKu51BfT/haK8M/n/3ipeFtnw9wwny8ba7wMWcSecn0Hb426vt2wcnND2NGIxb9",
-	"UG65v3hvt9Dq8G0aJ1inC65xQn1w9UtFEBg2jFzyGgx1jfRG9IAr0EGPjCMvSBBNdS/YC7hcfP2tN8Q4",
-	"a6+/9UZt9jA9SZ/zcyqfr71NKPmL93ZFp14vjntV0qMTbqpz3ZP/j0cT/j/xpN9DbB7MA5BdqsVuGvH5",
-	"R1k71sBl96ok/Zf0n9JPASdiLxBF/Xe0mn4xolG0i0qqdtPlKom9/UDUK5Hr7hvv7FTJ9Xda3fUquc3/",
-	"hxt0b8M/1n6Ef2cVvAqNTbYTilHHvlzfC9YbJGZOyIVCOCA+YxAIDvDTEdUx6A96dSLEC+aodxrtqkgD",
-	"6jSa9T2ISMDCV7bFUmf+4mGSjCtHnEe8YGArMecLDQdCTKjaVXqhW39KmM+cJAoDz9ET8ufUv81t3ojB",
-	"tAwM1IKIDXforeuAs94OowSArx0KEe8giVhcJQdeGB/gI47vBZ4TXyLxNIYDL2Z8oCXKCOCFp3UhEqSi",
-	"M2TOQbwXoDKqeacxnDgCr5P5xZLgS0MN5aERjYO1Spxw7ImXqG+GW6p7QaLezz8TV0FWiAFnG09JaBUd",
-	"YY4vwpUrt+iIxfUrV8iPmaiaeJvGDvVfpzFY+CLKIVaEjph2JR6HQczia2RMIzpiCX93OOAEGeL9fzNh",
-	"kScqJdWzdcLPafwRZwwhJeKHXP93+B04tbfVqHx+bwVZMgTk9kDoEhvxJ4eew4wIZxACuFZVtHKexNwk",
-	"DrUhFCY/1HbtB2HEXPFeqCThr7wOSw+IqV6czVWRNxwMYpZY6j4FvFcO1aXVaG7VGpu1VnO3sbnd6W43",
-	"Gj9otLcbjZ54MQQxtDfbMb7B5FaI4FXSg8d6VS5rkFn5Aui4xj3OssrWx6AQeE99hr5IiBDw8fiS7AU9",
-	"HVe4VyfybwAumBM5rJP/cxImAM4ioYdF4v80nJCIjcMoIZSMo7DvsxHKOt9zWBDDaYunbmVnTJ0hq7Xq",
-	"DUgG9oXci7evXj08PKxTuFwPo/2r4tn46s0br1+/9c51eAbAdxLoaA8buVKt3GVRjAKyWW/iLeGYBXTs",
-	"VbYr7Xqj3q5AmHAIZ63RZRPSeNnifhex6l/LD8pLsTjXEAuBAq6C4g6hanNmkso7bGqteCwM+OYOw2vC",
-	"EIHWAGjcY4MAzjAfQgeJZBL3yIdA5muaqo9pqPzcYzH5cC/4sFarwf/Bcwqmnj96o1gxrJd76QD5osi4",
-	"TsQwEvmeD5Phm3AGZYHLXHmf8DaRD8l1nwuAD5Hf3+AnPr99PGbBn125QnbANMHmFjWRQyW8BCJRwdgT",
-	"fNZ+GEOd2IFiTNuqSEG4TXp/ZpgTf/rH+7/bmzQarXUk5Z+Kqdb3Ai5wuPmwnStBJrfCgOnV1NdIGGFo",
-	"AuYT7PP/pUZ8GHuMNzMNIQNVuVzV0zhwg3q+TyaByyKwK8guOjkI3acel1d7QUwHEJ7im5cTaxtd0K7n",
-	"Cmpqcg/CHaXA10L0KKAfdggLER9kYk6wXy8rKOwh/fmuHtK72MwEr7rveIHDettLFEjG/M462UU8KeQc",
-	"JmjjJTHzB/CpQUhwaHUq7KN05nNEiqC+yW27nqwYlLY8HowKzmLg+YjbMQE4TxSIonc0uU65oNaUJScc",
-	"sRhCgFVC/TgUIlNEkajavijJuD0CG+aGW9mu8NNnRxckXMLI8wzMMVOevMWVzCLrerGu7ihsnnKXkccH",
-	"4+fuVNoY2wUDGo0+LtNWw+l5Ybg8R9UlycNi2eaDqyERGzOF0y1oDftSRNXK6JNV0yrCLOV9stQc52DL",
-	"R14g/VI5r9RS35g/J6z7SBYggZ4SRpiDUieAK08DoaRUOb0wXkpJ7wdwkotiTNL7k9Zr2IWo91e9Mhrp",
-	"29vOQnN8P5YUnBr+o5X9Y1f+Y1v/R/d9+Gttb6+OPzerW0eX/2ztrz78yQ9q7xceuVzCTbZlzPbj1Zve",
-	"yEsqS9z4OogV8JQo/ZdTodVoiHbziawgzmzOqz8VTefYPcoPTMwuhPz07Q8q8WQ0otG0sl25hWG+u9Sf",
-	"MI0Jf/K+9FpyQcWtv7HwKmWPvqUD+SjekNIPZTuFaoXC6EVQEtklrwLYcZ+lJyBjvjQ7rm6vyyawFaXY",
-	"Nnabm9uNhlJsKzqSSMUsUDcf29jutrabHfFYDqMD0xIqbKPZYVvrnZq7SRu1zsbGeq3fXG/XnI3GZnuj",
-	"6bS3aLfgDtyusPV1ttnortcGjb5b6zCnXdvsDjZqrc3BoNtvtdx+Z5CVqW1XOhuNZqPZ3WhsrVfyhY3o",
-	"Z6pstbKNkf47NqAGM/KTSgbaJJ32Mtujouv/WwaZZOZFxR10ux232691Gm6n1tnqrNf6/a2tWn/T7Te7",
-	"zuZGf6ORVe9LoCcRxBdjdJx+Z9B0NmvtzXW31mk23Bp1um5tQFvtVt9t0UF/S5v+p7C8z9Ln8F/INeLW",
-	"/691sMjtioFIWSlCX4iZ6NF1+UkNZ6PRaDRq8J8O/8+m/FP8v6aszNrOCtXk9H4DRvpHRCPzcfpk9rBY",
-	"vgXLkkVpK6XmVhaj29b6NZmgD/N4Orcdj3RpuORxATE/eHRe1M/wmWAs3wXt4YPKf60JyMgaYrvZ3itu",
-	"v2rcCy/toLSyPaSk2lVlft8QRV/wYHvxg+CpvI3KJz7UXfzQm1BicitMdkSByVG10l1mmj+knj+JGN6/",
-	"xOxuM+rqkWNYPyVHd8u6vMRkDbfK7BF4kMDTpMNnHqdf2Bxnj8GDLWDmLvNNBRjpP6kYVub7XKiHttxA",
-	"qHSJVXmhCDh4MUZ+CxbfgHp+rMoP0UoETxb5ULgBCsZgsy68ux+SnlFq2KvKH0TZX/aDKDbMfihUG+J7",
-	"SKuu7KAPSc+sP+RP2wsQ+RWzApH/YpQgivHb9SXcgR/q9o/tXZZ6xeLPsmDRvKJXLJpX8h2GYL6dukAC",
-	"0h2RGfSxlJ98ymaFI3jN7SWO6lKhxlFd0Yqt1G9alaP6zShzVL9iXyKYf1ejNxhfcWJM2l4LCSMViyHF",
-	"mOt15emXQyYZsJ+WYKGoolVPqkkaNY7qV71+Uv1oFFCqX40KSvWrtYRSTHyjDn446iTeXbP76ZhFejDr",
-	"w3mtpXCszfop3Mcfkp5Wrgn7KavXFANv1cmIgmsBiMrHHkQi58wWZ4E3Q5yFj14o+ISXlFR8ymv5ks/c",
-	"73rNp5qzpehTXVNVn9kvetmn+tXyk1H4mX+ZVvkpiNVs1DE6FnkJwwQbrlhHNIipyYLYm6tKepYaUQh7",
-	"2YtEbZfU3Oxloj3pLsPmddBw9soVsO8gq+stXRPbJkk0gYWQ5TxGyi4RlX1ceKNx0HsD0fHxMv5CE9YT",
-	"7bv47qZufS/ANmW2dwkvCjjEIc/rkE5JxL9JKyo6tADDygRefDjQ37YTkHCMwKai2kkaMSIRwQkn/Eym",
-	"MUFmF86hP4cqog0ZL1i8M7lZFB8wCBjqQBsxRP2qdv8tUo4/SmKWJKK5nVbytYYA49LDJyb3VuAwuXLc",
-	"Mu/dyIp8az9m017eEehCyge4n4bhIcQIw0GiOtDgxAdhtK1gy/1QCE/hJqUQS8ucZMoRdsCme4HhGuPn",
-	"LX7YPkv0elNZNIdeNn3Ot9nYp1PmCkaogwv4gE3l6qBH1osz8Q4v9GJLXLaKYV3gzxHjQgC/jbQ6ZBhO",
-	"olh5NJDJcLphJJpM4Y/KBQfO4mzVq4Ji0iMKn9JptUjPXoDduyZcfcmQ7QWi7FaoMdGEMwCO0NgqjoCV",
-	"2j2yRoUz24loPBS5eyMvmCRM4glf1mPBgQvK2yQS8TIIULFxsm0smkh+2wuSyGMuLq3uwgVIdvCOqo/l",
-	"NAKxlLUJFBVJojNjlbB7XGEQMQPzHBpRl0nwZL6x8QV7wY4aTbkdVICs1WigHzvkf7mTiPb9qc1JikJx",
-	"x6iny3lJF/hjNHb8MZsKvwws1GuhOy23BuQtHouvvoYfUjk6s09HSBDTNbNjCBbdAyN+NzDzcjh0SztM",
-	"ztvFsNiKVph06p5mexdeqb/V0quqIu3+muU/8v9lE17S7QP3djfbm51cT5elPUBaJ6NlnShZ86FKc7Pd",
-	"amwNnFqztbFR62xurdco3RjUNlruwHE3B412vwlP9IW3YqfRrItfbonIZ7kbSrnkSvwe+q9iNL5Avq1j",
-	"Hz9Bi14q4+4cB+d6+OUaKMxnaXybb28dWOjsV6lUF2yBVrvWbMAWaG53WtuNjR80uuYWEHe0NGbsGlug",
-	"4WzRBmuxWmfQYLWO096qbdL2Zq1Lu26bbg2ag6a5BcSIzfyIefem2g9qkoUp6EiJua9pF268rn1Rs9bc",
-	"sgx3+u0lurU1FFmam05ri25s1NpdZ1DrdNutWn+jQWtuZ6vNKFt3+86GvtG6hY3WdKk7WO84tUG7Q2sd",
-	"Pu+tTbpea7ON/kafdQatTju30Zot2t/a2mrVtjY3urXOoL9eo1tOo7bZbXSaGw2n2WnlNtqG2x40nW6r",
-	"tk756rFGv7ZFu+1ao7/eb7oNp0ubTftG2shiA1oedQaBBk7MI9s9p/Py3WZiaxX8fK+JULIBGL24NWZV",
-	"ZmQXekVqrkGbhrbIRWh95qj6ItyMr1FXdr9Z1sH4wzDqe67LAnyis/iJW2HyQ8CyOYs7stPYWvzgj9n0",
-	"RvBuDP7ITnOJj+F6ym4Y3gRELnhoqem5Ht2djtm7Gu4Wf7jVWmqKt5l0zi7lY70hoH6wynpZT2u5l/U1",
-	"yGYI8pmJmifvt+lJ+nn6FLPyTEfrs5XyE8s9rkdVM9XnqiNBheye2F2VcQdJVlDbHw5I7+233tklxkg9",
-	"IxvvyhXIyrpyBZPHRbYYuG+rhEHOQYwI8SLtoQrJHGDPKaM6JjGdQrOdoTAORfS2SoJwLyhzHTGPPwwG",
-	"Qk8gN4EPgNtrCpgE5zWksbATtnWjUGDPJ9lvCHSpytwMtb9O3tOS8DAoRDzbzdjmSxlXKq2+p1wowmDl",
-	"v8n8szp5JxwxoDzzY5al1qgCyj5LDpmoeUC/tzRyxadsYzovzbBow/BAesp7iD7TIx8WU6aEp1QkOuVq",
-	"2RDq4VLMTaRthUsN9qkboqXFrQCHRYEB2SOgiMOYCUwW9SFuaDwkE2TyvatEgpVyYkEyFxAbzb9FyXvo",
-	"VMd0AADPysM/hcSHzZqAs55rGT3oKKsjkIhJGAhDfC7v5bBojLzLbYmO1WeDEFkmY0GgHCyU8sYRlzme",
-	"CyiJZC3ngyt3tv3x/u8ui3yzHT2JVkTEhd9Ai/iITVvu+8c6G9yGwISwoRE33xd7ByM1aBjDYgSMQaob",
-	"N+xzdJJJp4vcsVeuZD6fQrYwbnw+NcnWfGtAVn8YMG1Xio59JEu9rwq0YykDJC9lD+0FioelWykh1Per",
-	"JED5gjyebbm1Xg7zrXe5KpGyaF7aSK+DWQ3IXwapZU444uwqUh53TFyyfsTogQDB4mZ6RB1s44eZW7Le",
-	"gQrobwhV6SnBBBvoxUjKa9raqd04wmkIB6XwcCIZrB4NTgDTofES/RESrM+w5rgI1RFL46rgJ+r7BJ7Q",
-	"5aVu3KnhsIILM+TBSyPAqipv5DLNJOiRrTmiqo5CC1HinmXQZVjBZAUTPapm7xQNzrSXZe0Zl31HBud5",
-	"1pFNmDXzBQgrefQ+VgRhfHy5pdEBAgAhUJ5qUlaIMmwuBqwrJvIzXvKSaXCLnCA4EZvnqtm1eK42nCZr",
-	"9bud2ibtNmodt8FqW/12v9ZwG87GoNlvUcgk4fc2O93WRqe7bs1I6TfW19c3Nxo1p9vfqHVYe7NGt7pb",
-	"tcagudF3ug3adgYXnpGylcspyRDflmM7Po+P089gAl9z3Xf2CVlY3EJmj9I/SG3669kns4fp43pFW0iF",
-	"Fjh3X9zUeiRr7KI6oeqTTB/Pfs5n8/egkz+Hbq8nasbQge9p+gySJL6ePeAz5z/z/7mP3SxOZg8BYpv/",
-	"92H6ZPYoPZ49rJP03/DjZw/TZ7OHAMP9C5I+IfbGsrNHtldhc83Zo9lH8NQf0qcylXYuUXRM3BcjLk7j",
-	"fECIVIvvAbQysDsUSuqLTy4SD7201KIXb5pfSDITLHK5nW1ZagMQNysJldoXtqI9SZ+AbINMwCdgin+l",
-	"9+DlNrhmkK9iZH+g/cVFyBEa2j6ztY7B7Lw47yqwltrUyY1itJ5b2oidsc8SgZEx9gHOsE+dg6pIuhFm",
-	"Qa6gfp96ojtrjPZODpAeFfd3oZKg0ANLVbOgBWtBYO4pnRhMaxFI7r0BtHjLd7HQQlb85yBGpeWRBZ1B",
-	"r+1hRH4tHAxIf7oXqAg02ZEGJLclXTrVlGNIHFdoLxIzANvjANDpXeFCuHJlB+KN/NvMFZEGlZaVjkku",
-	"RuGcdCGYRpSIRm7rEMcQ7RCxRvJOqFXTqGmrUiCxapj8z0T2QCG2DpY2N38V6yfAF5iCoCgpih2z7/Cg",
-	"qpkPnnhZt2QBMw320ryIuIzMhjFDqgl7UxY95xp3K0qJCj9cBWl8sXtQ0dgrQnxnL5ry1+wOMZwPiyfS",
-	"KOqkdxuoaskBOWDjRGqa4i6uv8Cd62qxIDcDDaBDD4o0i9YPkO0s8dwdUzosk5K/OAS8UgTXZcXwrcuw",
-	"hF5XrW9rqfCAiACUyQfOZId5Cpa2RMwqjoOZ2FqyKFfVjtPP0z+kj7nCU6kaL1xfQSdAIap87DaFYCo8",
-	"GFrhgDfIoMehnXwS+m79PGLkKuPaINUNcwJmTJF/MsCqaJrlP84rWD+ZPcTmzvB/jzMF7I7I4G81uNa9",
-	"OhHLAjqvZ5QLwkMuodGt9e2Ozciv1vStUylpS0RotI2/I1Xr70M1q4dqVtYgYYnLVUi8ntfA1tJ/Uzvs",
-	"8dzgzNyU92Uqq0sKq0V0wJPQpPwk/vPrhUCM7/Hj3EvqxbNXP29974CVnbgYPbm+S/d7KnMK3g5hHdRh",
-	"pKiMh+FhUCfvoGMcdEyY2Y1B7VYYsNqbmPacSVQcqd3o4BBSJ+KKBb7LWly6z5LzPmQtcFj4yUal7zUF",
-	"UEojrrPyQROM5jjhaERFamTvSg/JO1XlhCiJMjeKQRGjoHAl0KOjc6jEE61vzHo6M85SLdObjXPKKKND",
-	"Q39e9Vt5Jout+m3J7Ix89duSKRkl2RLW6rdsESv2ZInzT8WZW/C2ZAqJ9N/9DhWs2X2S/g+zyG0n9ujV",
-	"/4sd0IRFXtCfRPuWSjf0fZ/ZrZh1YMtm9iuIYX+ZPuMCdfYwPZndtzkVu42m6VUsS0/S6twUmmauyK2M",
-	"B1dQjSzt9i0KUk6q5/QiLmoW6TBwz5n1njYqI7aGHjTOEA28lzfDF12c98KVs5dQ1gfFAIb+MreWbxUt",
-	"ZrGH6+oovMvK80reDO+y5VxcXG+QIWtEfZLxfNGQQgeGNT1h2yIVRBh6ACMAjiTIMPFd4R0SGQ2TIAkn",
-	"XOLVyY1kLzhgbIzdCQFbTcaeEHAA01myfAY/Dvn75Tx1UPAs0i2CrBDZCtGTpZySV67kexWAducNNCfb",
-	"kLqkz1igOWrQ3oLkC4RTAxhInHZ4GMAn1zElQR8nRh+gcAp6wR6MF+c8g7I+L5PF4G4DDz0JJ0keRSVM",
-	"BDIVuLBg+vzClSvbRW8eQKyIFr0DIt4OAT/UHfAPyFF09D49pYU918yyGzG3G4HAVUd/qOy0M6TxlSt5",
-	"X1wuA0nAQ9FphqYifG9ejFk/4KLjFF7KP7dUMUzRYWe44XLeMq0MlnMln+YI9pX4sm1kTKXiY4KATxMA",
-	"wjLwu4c03guAuQTYRmDgbdRV5RWFggyE94KR8Y1C75/rHuY8TiWgMw69jTkGVk+x4FvDwSrYTOzknrWZ",
-	"X+9aluJidznuBSXuxILNwV/0rfbsMd83dfxdU5paXO26di+ieyq0jCiM2a1lQ5t7/TDE/aeP/Ibq5VHZ",
-	"blUrN0xd96aWLL1kIYOc6kZjs9GsVv6SM97ryhDhR9/sQfolP/JO0s8gKvp4FYWPH1hz3YmQsRDWKzru",
-	"KVebvy+w+b7A5j9xgc35lhC8qatwkL0FATd7TYFeTBAaitR3uLIA5dRqvuvVSwv4W773WL/w4gJO9nJ7",
-	"j1/Nm1Q54wlswGNI/IGshrPYf8pfNx8vNENEXgEstCrxF0G93RaJ86jmJkM2RXw4UQ1QJ29F3r4XwDsC",
-	"fypatYTjqdkZx2f0Lov3gnJoCVHRbxiW6Ak3PIxZ5rjKp5+a0MOHVBTqmx0kzhPANN/KgosyN2KHELxX",
-	"po2R3AHFFlYY0xumCJwHZnoDr5p8Jm+TvXTE/FyK1SKirK8nEysM1OIh88HkzmeiiC4BfDG2VcFGho3K",
-	"7Yi+58baJ90KkxLQ1QvGz8ySaezgmQE7RHRbqnFtCX7mG9m2WgY9M7e9vOX7rNgAD0Xjx+zEXq0ZSxm+",
-	"Y14GvFQAS0VgG3xl9zTwldnnHYJjB/gdS474gsAukBCVZWilNGFcTpSjTOb7L5ghosbqSzFvroxGvsei",
-	"a2Bti1qVnpxjb95H7Ibn+wnfdQzLHSnvdHNuSQjLnFV33saar+JpS9ot52bdmeXi2Y1blhuva1+9VWu2",
-	"LMN5dD8IY0/LdVJmkoRfrxxVXwziprAhdYTPJaE650NX/qpyJGzNC0DFPDpPpNBieC5nNOZr008LPakE",
-	"/XLAk0oyfo86+RJQJ7NzyRqmsoEcfjEXalIzT/L2ytX+tIb8fPUD/N+jpUyYhVk5MqIRkDEdixAOJuhk",
-	"L8/Sc4zetxnm/Fmydsj1ABI3D7WYDCU+S7hOBX5319vnBkKv2bq6Acd+r9n6k9YPN+BQLyTcqC302lSA",
-	"lSzQSXVyXVIEWePWZvoVlwRlGmlVdsDFyUIjQDx0CzIHVI8xTYaZlAnk5Ezfa3mGTT7BRgfr/uu9vXuN",
-	"xvtXbKjaJerD/H3wVsAyR9mrGexW8/v2hrrVLkVMgYz3lhMns08UpIJg1dmjZeXJB0azgXMSJrkUP5sE",
-	"OYuomLvdVw50mQWV32+Tb882geyG5TfJKbfEVVH6OmdjaCF6Y1+IYl/wDqn+rEaTkCpJhlE42R8aD9rg",
-	"FoPwsLSDsPDlDCl/Zxxj6c5egHkAJZgn2PLFAwwO1a5CFDjFErUDQEFidQIDagF/CybEAtagbEOK5jZZ",
-	"6zM/PJQQmqITzpUrsr0btITrGQQ2UJh3p2MmYE1zfksuTd7IP/eG5TndbVnVkYl7/nhS3xeD7QU9Fant",
-	"qXyRnnyTTMhYCyO8sD/RL8FTl6s5kM5eFhnOKnwAMVXzD0MShSoSVyzNtQEsIlrrgS3Eh6cY5eYT8Nk+",
-	"9QkLEmy2+cvZ/Trhts7s79KTy4AeEbMIEuFESq8vCRfQKIJuf5hOgZwz0uEi8N3Yw44GgFmZH8RIVxHu",
-	"QfkNxtQ4d4xCuEID0m1wOV/sW8znyxkG56wTQkTIcCdFDBBGgxAbw+UQxQ0SywTPGAuqwrhgHF3S04Gu",
-	"CRxSHSiPk1uNyaBsjjOS5j0ia0F4eJlTsocOox5Za3ag5S76yPiaIVYokb9TaJhYJzuyPC8X38Pec4Le",
-	"clQvcPwJgqdck1sHAwLY+5cm0PdN3g5sSFXnO05ZESnAlsF1cpPPDuXUtgISyhoU47l7aYkexVV0PGe9",
-	"7FXkAbqd4XgSJkjKhiqZjDnVRHviQktj2dtQuP4RruTPrlwhPdUbuCd2iMxvEigoAh4l60BOKFcdts3N",
-	"5cWZax7LHMNIRB3ooUjp0pEZaCCgiPcCI/0GaaonlUkoFw3DCSUlIHzDhvMCLOktpqvEKqPP0pw/rpO3",
-	"MhvLaEcHuUsCV1a8SFggOnCvDJ4FYSJylRRAjw8mwyVZa0sjBnqZSvZ6b4jbExsXBAyWgt0b+9QL/hRL",
-	"VlGPw1agfhYhw/UUEQTMFcwdEPKoAZoo+Sl6HRhBL4VDJeBbIJFrL1CY9UIyJaIyNByA8JJXxRzgVyRE",
-	"oRT4dRq5MaKrv3nj7Uwwm9A2IwlYJSDQccGBjF6s6aY0PigFab9m4PzAYmDXOJFzJ7Yi5DDCoY2QPH+8",
-	"/7tedS9AEPQ/3v+dAEu/vDAA8w6oLGfUhO1eeOymbvREVW3OsDlqndwWR4V2SOQOOtmJ3OaL91Vn8G9r",
-	"4zOMRwAQSZU4tO8FLIHYhCwi0Ig2uw9gGI9m92cP0seX61nj1Ly0kBhjkPAuAWRU+30LIfWN8u2kJpy/",
-	"kO+5lv4D1Fg8JrMHl7ehtifhulKr0VqvNZu1dqNXlY0SsBT+UoynZeAF+0Iqq5ZnQnNT7db4ZSHdzaP5",
-	"ZwjHBYBmIKd+0EORIh/kGuGftF7r1cmOOPjb6+vilBsyqqWfcs0sCA9XCqPN9/wsJB8ms+bol36TnigK",
-	"apj+QufAHCWTVvKWIEzM71FKDhzopwqznfETfxQeYk9c6v6UOmBtCWNMpkxh5+W19LfplzomxuwXWr6I",
-	"2Hj+tHAiiryGSCpAmIvAlVx4qdKYhtQtb+eo8kX1DxdYD/CZakN6QdJu4Y70RpNRZbuJ+1H8oQjiBQnb",
-	"Z5GNIjv82IOjKZc9Pu8MlidP2TeIw9/+ASLzVUytH4Y+o8HcxRKzCjWAOr53Sk8ECJVa391tzKWe4Ki5",
-	"5Hth4VehzJpR1OuZ6qpQNyXYmBY6VYow7JmsrP4/SPrEAJZCkKQSN6HEkzqWO2BOG3kbPJjZCgdioobO",
-	"sHQI0jD4jQDaKYOT1rg1/lvZKlkwW7Bzfi12NEuruFuwiFjTgkvWB9/8qhHmg4pDx9SBcGdzhfToxqDr",
-	"dJ0uq3U7zlatM+hv1TYHW6zWpuv9jUHTbVGs+MxS7bvVis8GCUCVn6nV4e/S4/TL2S8WdDa8MIi1l94Z",
-	"UWulBdBjkKmh/bgLjF5Jf50ep58TvvPFtz9TvtAvbNhwK/ZcFMHuo/lbS+UxNDqF1ImjamUQsVz6yA8j",
-	"xorFFd/vo+I+ar7YfaQg775bGwA/ayXOz9j7aJlzZen0Dm6eL87sULbdtzaj47sflsqEmCgONDDxn0DB",
-	"1kn6NP169nF6rJ9Gz0j6NP1y9skSsSqMP2GYCtsbXvU9rFC2RqR2BCZ2q9HgBoofBvsyTXgchQ6L0Wgx",
-	"sKEhixm6j8n8a+HQc2lC+zRm1qDrTe8uC1gcV86sGssPMgCmoklgnA1qX4YHq5Tn/AhoZttr4h3nvMde",
-	"CPfyr2fOJIJziGu9uewksdCChJKVkH1MXgKNfilmUj3WFFco/HWZde4FcUIDR4Uh4iQcj71gv052iB9S",
-	"l/Spz69HEAmMMwQ/6ZsOrIzGN6F3PpymPjePZYYXLpLdAGZIfvG3kemWFJm3Qliw6UIuVdyCPhpJmjKG",
-	"Bdd4KaeiIZ3FhjIZJ/EJROzcC4RHC8pxaCRg8LmJpzqtQuoJl/eZKzZm0V2PczY0/SD7IYtJH7pHyLwV",
-	"sibrY8Bpj/oUIDNWSS+Zjpkoz8haPIBJKTPeBh4Wigf8//cj6rD4Msam9qFNpoQAUG0sqqL8hvmuFNci",
-	"zHApRkDJJNfRoYpNJI2GEIfiHhFLqws4SjkO0gw2q4rW4Hx60OdBhmF7EUuiKYQEJWyCKEZCIFAIUU8c",
-	"hzEXY6UkGULiA/biUFBdNECMLj4PAdIVwtmKMb5uo03WYgbAl0k0rQFoa+8yQGtwope3uuVjzGnrC/lK",
-	"cRgG8qwUhQTCiyjKf3ABYaiSRpL5cfYCowXCUIx+wAysVWsjFgNAQfgjhswfS4qzANoiA73jcCSBH1w2",
-	"5usaBhKkVqB8QZdKAIlQaVYqPoP7IBwM6nNbH5f3UIUPSIYs2guoipSVdkiOMXekP9Xbpxojg2vSDDNh",
-	"dGlbr8DKd1DmqzQYXDOKtCB7QHEt8kgvc2NnOQ5aQ1g9FW0QRhJstR8mQyRUUCWxB+ecEaDxBgOBvbsr",
-	"44OIMhdhTFb0uRiGPiuL4d0GIbdErqqRVKE8qZw1CxG5awrmwxO0kIt2K0Th9jMWhZBPlcteXc7Q/LZH",
-	"8c7u2lVHk7U5xKiKEDu2RJgDpjpBxPZaGbHNZV5wAb4e+Fo4eF5kFwLtgOOsghgF6hRQYQG7+wk0q04j",
-	"q5z6S25rUpFAWfrReisD+d1cAnynOxsUCN2cR2i93YFO6o4itazc1qgshhBkRh+Hoq83XkxeEww5/Vpm",
-	"YX6Bn8IJgo2R0uPCF3UXsI6tR732aV2Ni8SnrdKDgQvcm15cioInGruYEFffdbfMzfHk2+mQgXRcmlA/",
-	"3J+YvXnAIyMdLSezj7BKjKifnqVf6l4XlOiCkTIbBirFgKTcoOEnB+Qwlp7Sw1BqfnBfrHJDJhKwYxL5",
-	"le3KVXAxipfbBsrqjcLDwKg5Kq+TVgFolexcjMm+luEAaL6rz+ehdc9p34ia5mEG2YWZAQjPKKZjADLY",
-	"cj6US21t9mCuD03/SPSSFYd7T08pAw8XqkjasucgkfVRkQsskwwj1cQ/mgSxbiFqjwvz9ej9o/8/AAD/",
-	"/w==",
+	"7P17kxvHlScMf5UMvLvBJg2AABroG2PC0aIomzZFasnWaF67tY1EVaJR04UqTFWBTVhiBC+zI+8jrzX2",
+	"TsROzMVezzzhf554IiiabVGi2IrYT1D4Cv4kT+Q5mVmZVVm49IWkPNrYsdioqqyskydPnuvvfFRxwuEo",
+	"DFiQxJWtjyrsHh2OfAb/pqNR6AXJkAXJHu3FLEj4r/F4OKTRpLJlub5FdgaMjFgUhwEZ0JgEIYnHzoBo",
+	"t1aqlbvUHzM+lhO6rLLVbrSrlSGLY7rPKluV9H+lT9Jv0ufTh9NfkPRl+oSk30wfpM/To/Rr/vcR/Jh+",
+	"mT5Lj/i/KurhPRyv0m60W5VqJWJ/M2Zxsue5la1Ko7m56a72m7VOb92prTttVtuknWZttd/od2irv0ab",
+	"Df7M2GfWT6tUK8lkxK9di6Iwqty/XzXucmjgMN9nbjmN1C1IJu0S8WKirlYJDVz+ZxAmpMfIMLzLXBvV",
+	"GotT7Xj6KP0ayAUkq5L0m/Ro+gB/mT6cPkqfk/QISXuUvpj+Iv1i+lndRtlG4+wom9FMEfcvqe+5NPHC",
+	"oEDhIEz2nIjRZBaNtZuQyi5NaI/GjEQsGUcBczlPei4LEq/vsahI106Orr+dPkiP0+fpF+nx9OfpC05Y",
+	"/o/n6efpV4rKnJ7H6TfTT6eP0q/SIzJ9mB6nX6TP0ifpy/T59DOSfiGXh9+cX55v0mNkav7bk/Rp+gJW",
+	"5vn0l1uEjwtr9WT6dzBUcWzYE0/hppfTxzjH57g9+MpO/zZ9zuc6fZQeTx8UF7VzpouqL9OcPcNv7Yfj",
+	"YM56wi3FPeOEY5+vJmySiFGX9Khz8C1Y0K/SY9h2n/A7jKFw684XcGe/YrgMC6yX7wUH8zYg3mOVcny5",
+	"aJJQZ8BckoTES2ISsT6LIur/eSwdDvUVCNdvxMNPSPpVyaCvYnHFms1Z3Tih0UzZKm7Adb3rxV4CZ3yP",
+	"7Y8DPLSSASNeECdeMuYinLghwyX3WUI82KhK5pMwWvRo+406vZ5PH3FCP09f4DoXzjBjPb5Oj9M/pi/T",
+	"Y8JFHxxrX/HVfSaWePpJ+gS5SK1/+uTcTz1J57Izrxe6k70h9fthNMwvh3kNV4L/JrdWGDDyozu3bpKw",
+	"99fMSYgXkPd33qltVDm1AzpkMaHkgE1Icug5bD7l/41rA5xaXwjePZ4+5PR6xskpaJt+zrcap/dX/HyB",
+	"Fflq+ih9Of0UVI/08+n/JX46Tr+G6cFOejH95fQTcscPk+sumT7mOxhe85IP/zR9kv4xfTb99DxWI0fh",
+	"mQuRhOGeT6N9ZlkIdc1cCPgpIsmABmStTX7svWUhdHN1IUJ/jnw7/Xl6RNY6ndU1/tOT9MvpIwthmqtn",
+	"QZjsi8sI4/geZ+RxQMfJgGtSTlEps9+zRW6GBC/xk8Hnv3rCVkgGXkz2x54rRIkXk5g5EbNaDCb1/ik9",
+	"Tp8RLlhRx4EjAvQllPBKPTpKX1oEbruxejq6lRDEInC5teWze3uxzw9d6hUMBssN4iB1/5o6oPcw3+fU",
+	"ogl52+v3PWfsJxNC44OY9MOI0IjhKev7pB8x9i04VfkCTR/DWC84409/wYd/BlviCYiW6UN+hQuc6ePp",
+	"L8n0s+kn6VH6ZfrV9PF5HKC2VbIsprQt+MLfpZ5Pe35OTNjuyNkl6oykQXzIoiskiSaE7lMvILSfsIjc",
+	"Zkk0qW3Dv2PmhIEb29bU3BG/A3Z/ypeDpE+B8/EEfYkLccRFOD80p4/5MZq+rJP0t+lxtoGmj0CZydZ8",
+	"+hj//CL9Y3pUt1H9tNLHSk4b2b2IOVxsWL0S+avCJ0ETEDq6U0LqnVcIDcJkwCLhubgQcymOy8FcQn3v",
+	"gM33WvxrkbmFPW2q88dWf0XzlKTLk2Q22XxuLk32emFY0OXL7kIySpIBHWlAqJN4d9k8906jWnFZQj0/",
+	"71YCjxM3/yqtRnOz1tiotZo7jc2tRmOr0fheY3ULNjI/E/jM+p1O2+30au2G2661N9trtV5vc7PW23B7",
+	"zY6zsd5b53f7o/EP8IG202v3m85GbXVjza21mw23Rp2OW+vT1mqr57Zov7dZqVZAH8tNYWOr3cmmwKmn",
+	"rfS/8x31afo5LDbsqPQPZeLtMy7Y/sh5AFRUriV9Ue6oOQ9lp3TZy0737AF/NN4bevGQJs6gjEv0e7bI",
+	"nXAcOYwrmwnXIBIS9jOe4ce6+BDSY34Y7HML0PX6fRbxvemzfeoTfnwmHovnK6f/nP4W1sJKeX4IPTfV",
+	"qSPDQuPPPIO7/8gPGa6oPoO1/Hr6mEx/OX1AuJEx/TvbCXOWq2IQef6alPhMLDfgjo1xRXSrzIvjMfrB",
+	"DDHI1wq0LpjCXOqfSt6dHfkszouZtBMHQTyLfPKenMyDQ0EcFHjHhfikdGLrzTbbXGvX3A3aqLXX19dq",
+	"vebaas1Zb2ysrjed1U3aKWXX55xdvxEKLjj5zptJDcrNJzS/vjcO4vFoFBZ9CuX3bZG35bWdyYiBVcs8",
+	"oLgTBvHYT0gQRsSnvTCiSRhNFiH/Eagtzzg7Th9w6oFxeZR+Pf00/ZJMH6XP029KhPf5ErVApTLC9j3m",
+	"u3tecJf/bNLSuLRFtgn8wAUwJSMa0SHjamMvYvRAWFhOGCQRdZIr4K0Rnyd8A14yn6C/BdP/SLM9triY",
+	"RXeKEgN2BwHwM+ihwqRtngeFTXKVEdVz2XAUJixwJnsHbLLnBXvjOKe+2+9BsdD3ojhR59mhlwyAoAds",
+	"QuLE830SjYP4hNp8u7FZjO3gKUb4//8fwLVfKy8KOFauZ5Ot/ZhNuMbx38HynX4KO+BF+nL6WXo0fTR9",
+	"OP3s1Op+u7F5ymUqWQCL5pq/M2LjOC9U7PfgUvE1OaQx2ffusgCXSgryTB/ph5Ht1Gu1cp4GdFvliS21",
+	"PG7+fiN8jV9wAkuH1gtuIj+bPpg+5soiKoyGr8dC4lbrjEksCFe6JYKERQH19xiQ3qSvcY1rekOWDLxg",
+	"n6B9zDUMz2VXSDZd0vcClwsV4gWwN/xwf7434tdg4z8Sjt2X08844XR/BNfkwLaFoNh5mP85Olg48oBN",
+	"4nKrP39VcaFw2yThAQti8NQ4A+YcMBeZ0oho+SF1mUsmLDkjlwC6eZBsQMdH6XH6FepoXIme6yV4mT55",
+	"A7wEBdJblofr1DbfQPY7LEmEGkZoaMdSCwarc67V/y9Ao+egib2cPoQwK/Drg/QP6BqTnkgVqJ2fvHBK",
+	"b6T29RbaDJnr0Tkamv2eLXI1DBIWJDWlnIWGG/fyX8dhAKGGRHOHO+FwFLE4tkZ6mp1TxBuekunfAqm/",
+	"huD2UWEuJP08PUq/4CIDjLwSna7ZOSVPltC0TM5yyRm6oFRT3w8Pi+TPX1dOrEHmL0zoAUNWxfuvkG1+",
+	"s1DlkkEYMxQ3Ht5r1TM6eW4GqfBMmh42xRkVCBvjnp6MBbrYGNgb7dFxMtgbR/4eG46SSY56hevCgT5O",
+	"BmHkxRhxiFl013MY3+7vXn9PMrMTBn1vfxzZeLVTtCzyXmtx9D+efiIilTuec8CSOkn/V05BVofYc2Rw",
+	"e+hie5wM3o98UuNW4GOIcR6XiNXTnnkWqs6j/TiIGHUGxfOv7K4F1oGraCCSkXJnvAp/zzWw9Ai06EXo",
+	"b3OUk93KIElG8dbly/xL6iJj7jIc6rsVvlYFa4j/+RB0muP0y/Sr9DnZrYi13a2c+2rq61Sypuj43nNp",
+	"QveGXhx7wX5xSS034Yp6gcvukYMgPIxB8gtPQZX0xgkZhL4LK8qfm7+e/4A+1emnKH+Opg8g0vRy+mnx",
+	"+LRFh8+GdjZ6zCZdiV/OdocZkRCSR6jIQxonmX8JKbtABE/3BRXpBD7Sf0n/Mf1tenTOFJuZS8TvK1Wa",
+	"cxeRSDZyvIqIGRDrWxM4y9PVRvoD2rOqxNoFUyd2aORKrhTOfE1NxnwfDzJ7+O0Bg1RV6jLSm5BeGB7g",
+	"lpmjPv86fTL9ObdF/gc43b4SMvKlTK/62q5e8/88mD7CSDVXRx7D/z5Kn04fcwWlTtLfYHwGdL5HEHxB",
+	"hZEv6B8g+vIIr08fc6Pc9iq00vk5Ak/9Uejsz8syY08Zw9OXqGwFHT8seD60C4ZkuRDPWUNQznHAuRkW",
+	"p18ortF/NX0Ae+LJa1igTmNz7QwWSBHMvkDc9io7CgrXRYSGJYkX7JP/8//IPBb01j1Pv4L/fQn/ev5/",
+	"XmSCj6v4JYv6ytI9/iX9p/Tv01/ViYzDPU+/sGk6F2Z+1QVbxOh8FNzi8pQtIiev1bIwL+rKj9Jy+OVX",
+	"vQZbJP3H9GvlYLAby8qAODfiamQro+wo9D1nAgmp1uynkpuQ0iDNDqmw1DDFvEriEHVOeEgrm8CkV8wx",
+	"flULMn2YPp1+ln4hb30hzAtUKeRa/W76cPpp+gIHhgQAca2wfk9e6fpZFmfOOgbjYY9FpVvFcpd1z4i1",
+	"w/tew+b51/SYny7TB+aqyXDVMVfcuF6dX4v6eS+FQd+ytYjZvdIVUNesdI8Xsi3OmtoQQFRJfyrr9/yI",
+	"mRGolITjaKbMN67bSYl3vAZy/t/pk/RrzIi3nAA2CfLk/Cht0NFCbX72QhKSSWT1s6RtnNDAAUsEsrO4",
+	"ehRGJE7C0cgL9q+QMPAn5PKAUT8ZXIYnhTEYkzhc0tYDiv0BSuQgDiLzLZ6jW1mlbKE32u5zOK0Fl9HF",
+	"QrTwLoswGmRSLft9i+yEIRnSYCLDbzGhCQkDh2HmfyjIA3EmYRC4jLq+F7DzsJ9lZcYfIOD5xzfETtYI",
+	"aSGzMJtAP1QFgjmS2+/ZIjfDXuhOBK2xDAMdIlWZKRmOWCA0GJEqELMSl1je9jK9O9OHhO9hrjzzfU+E",
+	"VIBqC5H0dgzkRFPrOP3Sbjp9mVln8EdeDefrlUUMp7/A9Xqmu+dEGc7xKze1T8sIJUttYYqIYQLd3oEX",
+	"uCXJkPZ7tsi2TFqi0toGsYX5B8QNnSSMOMfwfUcc2vMClpykzheK0qYPp4+hUuSRCDf+kqRPYTeVVUF9",
+	"hf6tJ9NP+JqItXwKXJF+DhLwyFplcuqjooSmZdGyKBwnrMyozl00XViQ3jiiyWC+I+p/A99y/nxY3ArW",
+	"IO1piZD7KgvvQfUBdRwWx3suCwrCqHhd2En2+pogJJG3P0i4SYSZYMz3MVobgseOhGNI2I2dAXPH/gI5",
+	"oP/OeeyJJNn0v8FfjzBISGQ6ncp+MQpEnuaSqAt1HQR486F44sksx9spl8JC5zJexFvdsZ/Ee3wz2xYk",
+	"u2o6+g893+eG6ThwWUSaGyQU5zCdYNKBKKpcWgQUsjQUxSGBmcvbF+mT9Blm3G3wn9FH+jvwnj6A8Bn6",
+	"Y0CVtMph0CMhNi+1SMwbEcmSx/wY+INYzOd67Asqf0AS4YLyaSo1d2bNEPydz7Q/Ul75Em5obZ4FN2hL",
+	"PJMXnIHnuxELyrjBuC62J/Mhl7gfRkRehm3If0CVdqJdkHW1eTaiAYFZniG7PIU1Op4+TF9MP53+t+84",
+	"ZAaHmAs/k0dcL6Y9n7llPGJcL/KIzLtGxQFu9vwFSyT+X37ka/QgubU/tgvnHJ3z1dPwgJF/DpYTPweK",
+	"S6wU05w2ArP4jF86P6FuUn7mIvXHvm9ZG/6ztiTiHB351GHEZ/0Fyp34MHFl66f2Sqdmx1LptO40WavX",
+	"adc2aKdRa7sNVtvsrfZqDbfhrPebvRaFWBO/t9nutNbbnbVMU+XvFOP0GmtraxvrjZrT6a3X2mx1o0Y3",
+	"O5u1Rr+53nM6Dbrq9CvVClfDKlsVVEgr1Qo4MrYq6a9ROyTpv2GqJcQ7n4JOGI+Y41HfSyZXccE2W5X7",
+	"9lIqs5rrftVOh9XGyejQMumw/ibTQV/rMjq0T8gPqyYdNt5kOuhrff9Ds7bu14YwfzL9TNMJ0ydWnVDl",
+	"XoMbcfoZxBfPTaSAnJgpScQRPlc1sN5XFP95jUApBPBDzr0QQyJVEjGKiCsr6b+lf5/+9uLrOSm+gDHA",
+	"h8D1CQKZhI/4YtZJaRWlea4AktHX6ZFMOzScG1jA81Dkej1Jv0TV9hPlOyAAHSLuJs3VemOjznnx3LjD",
+	"vvYz2cUL+jQoNyf0y3Z7IgwYmTAakRALf0LftUVRZmqFeY3QeuKr1UMElSZ4TdNnEM3/TlEsYwljfWdy",
+	"AjoDor2IOWwEl4rsULjHFBhhn1DC5bcoNKAHmE0JhmW8WLVc3mukURbc4bgNn+Lvz5ax3s9t2xUptwCh",
+	"C74k8xoS1pI1o0MIcLovVDJnhLpUmXE5Shu/WEyM0A/D56+DxLPqbOG2UcT2AxokZeLMuG6xdcRlchgO",
+	"WfBa7ZvPRQjja2nFTP/b+WkVJtlmUlh5T2dxcfEmWcss6sFVKhG758XJrDy/MFKVHgD2cF7sPpe17Rvi",
+	"Qea41TwZ2mqf25pZFmLmwnFhbBPp8PsW2RYViSJ3kiRheIB6HoNzPjlkLBCKH3MOlBp4GHkJO8FOKWrN",
+	"x3WC+jdwvgjQZSWLEIbmh8PnCirhyNh6c0HUzuI4RSrOJrQ3ZHsjGsdWh7l2VUeyO4TauwG9yxDQjgi0",
+	"jMWc4DnN4stFuBkDyj/HeieNjK8UmK5AsJmULU3ezl81JXvPD50D5oIsAUMlCUkAEdP51D2JQWitXDw3",
+	"6lkzr/PUU/bxTPCd0tuKIEYZ+I4ZZAwEcpoa6T8AIM+vp58a4kxxw/RTUuq1QC2g1ZQ2IYF3QKkWJntA",
+	"+TzqEGCCYirI5wh/wF8lpeCXBFKbH0GBnPhhvjUCT/Nz7yFkS3CT9wkoIdI3+gs7y26ckmVLOXEB3rXH",
+	"vy035LQNYZmIEy67HzESEw1kZb5A+F0Zuap5peOJsFNK0IFeysSqp+k3wpI5gvwKrlaULgq3cwyd41zk",
+	"ioXkZcsDdWd77N7Ii/LixLgk7Bn+04WYsHsjECNK6s/L/9c17KP0S6y2QPdbVkf+hGC6R3oEWd72VNX1",
+	"09HG/F5L2BxvsKKlGJe2yE2u1JIffbBTJZQ4PvWGRBR7VRWzAlhSVCV07HosQGwr6u+HkZcMhlXQi2E0",
+	"MlkEqPLfJKnwjDIBU+3glKfe8SY9SglmLfszLiEHDRh1gS4Ea1WqAlYDEGVVBtRbjEYsIn968Pv5RNHR",
+	"TVTqIqcR7E5ZfYypeBe2sXr0ZxSdH+I99Xr9go12zcZZ0G5GBSDeEHv7AU3GEZvFdoWbRPmH/FnWzR+w",
+	"CfFcTuDDKLQXUa0WEHmeZb68XOl8kc/KIMU3z4JWRVJYqRbuDWkw2aNJwoajPBpX4fIWuSVQGaQKFEak",
+	"NxFpLIV0lyo3njAdUo6Amj1mtZ8UlKe1mTuIXqTPpz+H9KuvSfq1DgR4hCXJ00/QcaDnOR6nX50efKe1",
+	"eWrGzq9AYZnuVyu412F1AFuA/8NlsRN5wj9ZgSJNKNuX2CYSpwB8j3UxSzybkmjMqpXYGbAh5UMN6b0b",
+	"LNhPBpWtJpzyXiD/XlXTiZOI7z0+navUGbDa1TBIotAvzgWTMMmQTsgBYyOYCqa9zp4GC8bDytZPK0FY",
+	"i5MwYpUPbS+/tkP3i+/cJnHCdykeAhQy+vrkEGAXYhIPwsOgypXyvxmHyRLkaLUNavA/R3ylIv7O/7pb",
+	"+Wmjtrld+wmt/Wyv9uFHrdb93cp/qthmreMU3WYjn05QSTC/osun0iWHkDsHm8qLNfJxe40GhNHI9zTM",
+	"JIV5FdMhI90cJFL3Cj8IACHokMbEDQNGgvCQkyD7ZDHhXhj6jKI+o+1FC7lhiw7CQ9zdYq9CRpvc0rNp",
+	"3A+jIU0Q42e1xXcWvecN+fqvrgkWxD+bippekLB9hoLrr2q38eNr1137ZvBchSAj6FTNaERj0s02bRcy",
+	"PwMCKENYT4vKsMBEuBATP9xfmGdW18wdtGbwDOcYWuvXPvxode2+jVcgA1oAxuGOz8xCtN9sn6vZjhcE",
+	"evdK+j+nj9Pn6bOZVtBF/l0CO2FxW9ILMHt3kIWlaW6aC63+GO9cinrbtXdorf/hRxv3a/qf7WX+bLbu",
+	"2/fp1XEUh5Gdxt2A3Uu6MkdwRPeZgCu7AlswHCfEE1yGoHT8lrqk1t+MGeAkCnI5+KIyuZMTw03bXBVG",
+	"YzlbSHPOwhNWoMUcNyyCjmnnBteY27eTFzRB+mM2KRL4XYjqodWMkjhiI0YTdLxRErBDEtHADYdI/H4Y",
+	"EUadAV6QQkn6j0EwceGsbuOjJZ4Ew/KSOvlLL/Z6PiPOgEbU4QKiCrBONMIKSwB3Y5xC5jp2+s3eer/D",
+	"ag266tTatLNe23BbrLZGm/1Gb7PfdppNuY6oa2QrmTtOSjm208lzrL5Wu7v3Ws3a7u69dfbh9+zkvuEN",
+	"vcRy1CRkGMYJiYUm6SVsGAOqZvnm8mEofaYu69Oxn/CdVZ1x+DTnnj33lbr3Vuh62KDtLQGzACoqIHMJ",
+	"d54BgpVv6wYxS0Pf3i74ECn6boXIkQnhVVG7YHYiWMnA+Qv+WSPxJEMMrWy1CmJk0U1vIMQCVj9MvVKt",
+	"XI+vekkod/qN0fidKBzKwdfW2Eajs1brN3purc2c1dpGp79ea230+51eq+X22v0KPLQTLuetvOOH4nys",
+	"OC3a22i77VqvT/1ae3OtU6Ntullrbzgbq4012qAbbfHE9SxXq1Ot8P2VXA2H6IKtYNXXONkL+3sqGT+3",
+	"YhkGrgbgbObvkxXwRx5ZneQXr5DROCGUuDRhpB+FQ5KEkIpuhF3fpgkDV2xrtdZs1FrNSnHhmhtOa5Ou",
+	"r9dWO06/1u6stmq99Qatue3NVUbZmttz1i0LZ6D4vh0670V33R8slahmLnHTpW5/re3U+qttWmvzGW9u",
+	"0LXaKlvvrfdYu98CYD19iZst2tvc3GzVNjfWO7V2v7dWo5tOo7bRabSb6w2n2YYUkFvj5Fb/jloIzl+w",
+	"IbNt/p8i1q9sVf5/l7NuipfxanxZ06OE8ojbufzUBNkslHFRmuElRT1Q1CeNwiBmeY1tW0G9LCEZ7A0f",
+	"bd8mn7pseWRxymiWZpEYs7tIcmpo1mleL7e9Vdx+2bgXXv4WdeXKLEewYqummcTK3T6nJ8PMoUofnAng",
+	"v+CQxmPl6PMLjpY9MxOMfYnR1GNzQccXHLTwqA10e+ZY5t0zCwdnjlPyWGk12MzBLI+U1DAtMIz2QGnx",
+	"y/xhzEdKKyTmD2Q+ks/in/883Dk3ZXf+OPZHy5I7549nPDEzM3D+WMXHrBlwiw4ktrA9z2v+IOYjs9OZ",
+	"5o9mea6QaDN/FLy1JHFkgce1B0pyJOYPoj8wL1Vg9milT5ZHcRcdMJNEZ3O6K9x1S2eCKrYviLgKG/Zl",
+	"QtTZnvihO9kJwxuysd+yZ77RFXD+mZ/dfkbkK281eKZkugrNOm+zvsTbP6EyqbUWXViblM9YO2IuqWad",
+	"6ix/RQyfFJuqnsNavm9KpyXWs6zZ3WwVy/ZQCX7+zIEKDxRwUWY+rt16RuspcYsF4JgIlAThYZ3cBm+c",
+	"7qDbEtYcLK5LegyKdWQjXC8x+s21Go3cwudCIrPWXb/VEq9YkmUGzDn4c+IYCwDtzDHy978hTKfkhQ0e",
+	"t2phyTeDnZQD6ETOCVvXx0VN5LN1TMxoJXmmEvsd6vnjaNldV2ziMpNKudvPgEYlnWHOljRh1PNcF9X8",
+	"JYiTA9Gdvfm1e215djMfNu+2ZaUt8LjmTijkaC3wuLx7dprSAgMVnzujrQTDEwiVg4qpBFsewlgCFZ8p",
+	"E10H5KdkcjL9trwJ9kyKljw2E39s5oAlj53RClmwhFTp0CgK73KdJmZ+P79yCtZezehclu4NUU7eUE30",
+	"zTj2r4sT5po8j05oRHIGF6i/SxmS+nP3q4UhF/M52Z+yDIeww0uPJx4r7xA/W6hYnrH2c1tKFShrtTNX",
+	"Zc49MqdvzOLD6Q/Oblwyd0zbczMaeiw6nsEadkD4+TqH+YgdlHz+KNr9s9G35w9leW4OEPTCYxoPWhGN",
+	"5w+V3V6K57vAIMYjZyCaRXKGVIIF2BvXhFVahWx9FMlfbPbcmZ6bP2aT68H78dI2RWmv1NkCxf7YGZ17",
+	"1gasXlxMRNX6sb4hR+KP2eQ2O4HOWd4Idal1EI+d0ToU6e2JXHCt5kss05ky843R+ESeBLM75EzKabee",
+	"DbVMbFKt0P5MKfMucz26Mxmx981w+DKWcmmbyNmy1P7YGYc9wPrwqReQH925dfOMSZcMQvdmmGxnnRmX",
+	"IputteMckhUeOTtP1Yx+kTmyqQKPWfTCm04t/94N77LXmaFU6Ic1Xz94lclNErN9dvums2X78C47fZxP",
+	"xTSWWpXsqZw99brDhm9yItV36UnfpSd9l570XXrSd+lJrz49qZCblEvgyJqQDcO7zCU0mJBhGLEzP7G/",
+	"i81/yxNC9KQfkReCLCNLZ50BDfZZrNqtvpmJIjfD5B0pG5eNxp5ECbc2BZmtuOTuP59cgNkK+xUhJYr9",
+	"Sc5UMNwMk9uyxdYSi2G05ppJy+zOM6Ki6vel8EpVF6s3J4x1K2AqgeUEpLXBfW1nFT99qAAn/CkvUCAW",
+	"KCXumnC+BlxXMPb9KpfmRpVWYwcAuwAwq4OYXfyWqxAFM29sNiUet3bjNQEBxu9q1pqbluE8uh+EsRdn",
+	"+BiVnzQa9YaGF/6b9PPpf0+f2xtQwc/H04fp14gczBdof6l6sgEAHd9Q6GIL1n/5WDSmwaIv+KD8rN9a",
+	"+tg+Iemv+Rf4o/FOKFdF9LPcqrTXG81Gs7Pe2Fw3sNI12mXjC9z0ZBwDpEXyVg6d64ZeNjeO9oEN+tSP",
+	"l6lJew/lVsbQcyrSzlRAvSdhBq5n1usSu+k1J/NuEwWTYFUPz5RUXJB/l7L7HyRRQvx9sl3x554jf6bb",
+	"6s6hlzgD5t7q95ck8xuid4LG5Pt6c7eExOKrkHBn7CDeCQ9YcDIP8XeZk+efOXnGax2+S4PJtgbOttRy",
+	"W8Dd5tAq/8RZUGkWBNwbIvG/8998K/w3NzUcM7TjyDjwWZzHSANw9nA49BKRFQtP+GGcbAmIHt0HdMVS",
+	"FCRG9xLVzrpbVunfRZ9Q9wfXdogeAYu/b2Ag/cWfHvy+C0B0sQCReO18r9YrD1oB9UZFJJ4PJK5gNPZZ",
+	"TGLsl0kVUv5K+r/To/QLrf+taD4qehcDBrut/VyubQyAUI2icMSiRCDsaDH8PNYg+oD52YsiZStDU5IT",
+	"E9OG34YhNGRCmPl47DgMpVAOAa9auVcLI5evR/N+tQJQ/3Hx9dfusmiivNDJgGWeaC/gzEdgEMApStgw",
+	"nrczbo99htS/D6hE1/EhgCUSM6RRRCf6/FoSkwiP9Z8qYqlpZziKYe+vmQOOO225DXfKDDSUFSuC89FF",
+	"zC/Ko4KYC7hvhSi7niAuGb9/Dg6YiReVW56cC+KjEk1Ndo6BpCj+DAqOMPL2vQCN65POonU/8zPYvhKv",
+	"kTAgIzpiEdDyGNDMH8yCYssjc5a+v30/79Cgvn+rD/0OZzHcneyZ+x9axXEGEo6MAEhjV8Saa34yQOny",
+	"JwQSN+v63Dr35cRtlOFXoD/a8/SbMlJsEWpCYxW8dIB3JvBDryokKs1H8+EM4q3md9A+Lr7JVmIAtc4G",
+	"wedssffoPrOBlgKIoAIUlLU2+ilS3EpKkMxEgYwRiDBgh9ySg2wMzNRcWBYJ35T2FUsIJb4rA3YvKUFS",
+	"RPRDhaXI7wRaXCHdYOz73S3dPx+w3FYAdER+Hyo4iDM2Y2vmVhe/XsxvzsJpeETUdQGMj/rvaesBHr+q",
+	"9aQUkFErBrA2YGl/Ifp1PZ/XEQlbrdk2xS8tpySChBWPbez0gfGtlfQfsDd47sgltwWFUJ3hGk5V65Pf",
+	"NbC3unWyDYBltcQbMoFGF5Cw349ZQla6GUxZrs9k92KVUOKHDvW1560PdKswifIwzoWY/CwM2EUBUwH4",
+	"afpIwEQ0IS6dVBVAJyXwxrCPPyPUmhc4/thl7sU6kWiDq2tr/I6YUK492UTxbP6DMtsMZk8DIGzmmeWH",
+	"EkU3h+eXxSQxHLMCSNd6195fGH1pLuKORxR4AJKE7U4+EJ/O+n3mJHlwOuPQK+IhrplwiCUfreARzwmU",
+	"FDoE8I/7GYvCRTWG14UcWkDYm0ODxQ7ArjjVupzbu478A+JV5tm4AkjoL6cPNUX872CUKulmJyIO5Gt/",
+	"F2NfZAXA7B/CTJ6BHv9EKH11sh1MCCaVQ0jMZinl84+7VxSq9eFgojAth1QGbvkRTrjkN/FLM2xJbY3X",
+	"Op2iSnY/B2Fooz0wnTh5VGsUTUBKbjT7iywrIq+Q4TgGrg2gTTy8FhtVKE4uHm2LiRaJsKmJFes5lLXV",
+	"8mKCMaoqcbwkJCvpb0FyfAEM9xWZPoTz6ROt/ysg4v8KJEu9UjopBRmeg4FcSAfPNEothq+Jg39Of5v+",
+	"e1X2mgUof3OHPE9fwOH17ZIPGvTlQmTK1fNqeriNWH9GhMoBfs5j97e4upWd9ACdm2d0U92aicsKW7er",
+	"iZMuenq4mtUlNEIPEhcIi+2PDKF2nlSCmSchlgpoAmleMzuQUdQVQgk06IB5IKO7iHbbJQEX+6ao4kwF",
+	"agMKtvOTWxJx1/b90kK2UKBUBSQr6T8uSJcPvCAm4V1JCVjOvO6z1tZ1n81GY725udnqtNfbjc3N5rKa",
+	"kAkmrPFupVKMZTt4nyxPlEfRP4GT4GvZhBs4+UvC2fgbSNqQvdG4PVAlVCivzWqj0TBAwrkRJUg7JDff",
+	"v1FcPcvy6Rv9v+7u3ms0Prxkh+7Wrau3c8jvpjJknhK6KJxriIEGYHdKag5hmxNyjs01y8YitxThSHIY",
+	"aolCHvNd0GT6nu9znaA3IV3+BaDkMCLbVgmLtmitCaXG8L4t5rS5mn/S7roxk5rySuK/2nx5wgC1K5C/",
+	"tOoBhgssUydP8Fk3LA8v8mV5lXXWl5Wqs7O+bLXUgXUCVf5UnqpmfrcJl1SBl+xLMWeP3RHpTravxFSo",
+	"oqv3iiXy0SUxN50P+RGCuufhwHMG+perbKqrAJmQ4L9VAdKHlsNDgiCezCEzyc0bsGwU9JvQEqafQCbZ",
+	"E9Q4Uex+anG03GY0LneX82v8zDoMIzfOD72cmLaaHHiwd3ESV0MXD/C1s5Tp1Uo2+qzPvBATJ3SZOKme",
+	"SasBvpVTjqxhprQsPubPVEkS+uDXEZ/Qne2D2NzUTt7G/JP3voXJJe/Yz5Ads8OS4Iuq1DvussANowsx",
+	"iQcU9vfvuEhMX0JnsQfTR/xTMYvyEQS64MA5mj4QUa8nF22yv4yuP9zZeU9sttlkaRmtKlqaM1ZSIueO",
+	"VS3TPirxViagcxmW2O/S4/QY0kdlsAeocnscxx4NrBw3q2tN7rQwu6nZqOGGzpjvVuaafAYnujaxYrjE",
+	"bNzVLpgt3AYpMv6soADMMiNjbvoflnIdZgfZv8/R7lgkjBaVCJ4PBpOqEjmZEx2ykajnLiQaZlCiKl5s",
+	"FwfwcooOS4FTtU8Bkco+kxk83WyvtzdW19rrS235HFsl3rDMDe6hrqgEvzEd5ZDOmcCdpQ5kfF6jl/zD",
+	"ziKhCxldtuAQ5hah8pZtSa116e/T36T/YJEumLQVbyflVBC3ANO8v3P11HTgdMdiaruF+8EgHPL3BnQo",
+	"3joLZ+WkUdhVmShWLuRiFrjQ/83ewPRPD37fze2WjeZma2GxVuSHEPvkZ2tiEMrOE0XDIM8bM3R7tRct",
+	"9jIGvT2LZMk1H19MY8+QRPUgYUFlv57EebGWEax9X9ZN2KLDGNWBk/ZR3qeV6dTikzHYcyEmQ88NvP1B",
+	"cmq2hsmhA+gOC1wWlftv3NBJwogcDkLloLtiutqE4jYODoLwMDgNn3dUkUZZRgVZURkvXkAYpKlojHDx",
+	"tLkOZe8WXpxZQbvwMCC+h4FoI6hbPKO/N/OEbt5XVSQn8DmfKuekJWtMlvTiKme8d6r1b64K6Izy1+eQ",
+	"O1fSf0n/Kf379FcXZwNZnHRGazChXrm9oAqVquT61bdrzYaIUz0jMLNfLZfu0mzg+27S4bz3KbXIqgSV",
+	"v6H5mjN6Mq1rpp25wtVg8AW+LDg0dHV49teuG+lD5auY3ZNZfl9JjdzaqV+k8y382RvGTMrX15gJ1yqW",
+	"W97NQlII53aR96MSfOBcsp0A2u5Tq1SgYOFDsi2SMa8pwnSpYmCwWBWFt/Xiv7yGYNtw2U5bxBzlXM6v",
+	"LLcz78sKusJwJ9qHrRIzDN5hJ4pFJ5mXLUVWMpfw9BeFHrmY56oX4eXoBwWdO3PtDvRRn4lWwgJ3hnYf",
+	"uDHmwXJtF5qHxsSnMaaW1MmtXINC7BvK3yxRvUBF2TI7JkMSWVdhLEDSltS0hB6K51sYQD7OJJd1c+rv",
+	"Xp2r9pw2kRQ+sSyFSp3fPbbvBfEZ2Ez2tEOcBC5xVeetmey+XIqh5OXl8gvVU1WZWHiilELNvf8fI6FQ",
+	"ffCCHnZFaOldVyk1i/jW9WJl9Y9ropBrGY+7QopewtPOvyQMmPCVhn1he0j3qmjIz0VM6969c3GMdgyH",
+	"cXu+Y9RlCfX8eHGzF+jytnjKHqE6pBMSjpOqhi8iC1u4aI0hhE4Qew9DhYdezOp5new7n+2SPlvVnXmv",
+	"1C4TWRaQSIN1rmXt/k9jDEUiY2UxjrrN7y5y0gd8a2N5iciuq5O3Iho4A0wU8OIFE+1z62LGKY+nP0+f",
+	"p5+nXwldXcqRv6S+51IRTkRZ8OFMrWQph7lKpwdKGetmE6HGnjtBNjZWXiXZ1lSCdhxTv06uJ7CXYoX4",
+	"E/ZFCF92OT0jn9m1e16ceMH+bJfZB5BRWFpzholIpUheeNzZKwpQBscJDdxYcv4hNSs2mgKlzHJS4cQU",
+	"Np6ciUJJ626R8QiL8CLGSJ//j8xnBieIF6u6LAeKsESKT5xAcBNPbxrJfekNRSLzloLr5vqozNusYqKS",
+	"fkmrWJEbG91gmaNDCl4lnCMG+VxSNVhImbmJs7zjh7nCiNU5tVpF3rawxHIsvh0UlzgxcZEsYYJ5JoTw",
+	"01Nb2v2ZGDH7pe4r7WsunI1q7y9aHbaCmZQXs7JQLz6tu3SWXaEMinMld1mNk6+qm3SzwyaBfwgQluW6",
+	"q7IyJIxUkePiEvV32z/kSm03POjqB1B4YFFLc58hhrRN+IY9GWl2KCWH/XSiUApAqXphcLPEfVhMd/SG",
+	"YKVFKLyGLCArahRx63JutI4J4ftqQzpr2D7F7nlRuY7LeSjBH/vGxonW7pvIXrOcQIeRlyQsOPU71+9r",
+	"IGH5F74fJJ6vW4mAekFWVhuirKmfsAjcQnyI8yPMxpsZQIMATt+n+7GdneDSyXIVym3Nze+idq83atd+",
+	"zVG7zpsWtYM44usOcs0uDdf1gQWTZPkyS0C+4rBZKdQc2IfGQiEiYcTmz/wsdpSdCpm4lrJHzTM7L+dG",
+	"m04eLroxGtvjaduBVQF+1SgOJWGj5CTxvTLfemnY6MZo/J5PncWpI5CAYxXa+PaSClPmfhIGJZ6j69s3",
+	"t2FgGUriFklVtMuISffamH/65XfD2AkPu0sKgBnrpM3LtmTvwg6x5poRhwZkyAKuMtBEAoUjRpeIjHWF",
+	"rO2S3kRlKDuD0BNOBdKN2L4XJ9GkS1amD9Kj9A8QHXwEBUaPpo8htZc/bLpaXJpQrEiPuAalxuLnlxfs",
+	"76GaY7xVWiDiXsyh7BrNPo27wVEGcbjDQci1BOiphQ8LJ6ZhR4nJgZMNPwn+ac6IyyBf3CYGsQYFsEPJ",
+	"yZLwwc9SSMNPwgyi3QRLgJSCB3C0HE8f5jALClHaOvlACy+IgrYwEhGgKjdSueYbZyZ9Dj4hV7B/LkX6",
+	"V/hSilIwPhccNEb0KYEv3tRdD+ddsK/XEr/W2uFF1TK9QjBf/mqSN4/t7sVnUgA7q6binAtilywhPV3p",
+	"qCoZNXfUG1UiavGYfcuKQv+c6kALR7TuI1/So52FDiAegDWVAcPlBj8KDRLmVkud/Mv5uxEQjgXuOTu2",
+	"+QedgUe7zJqHZAi5bwUC0RyObrVWV9dbjdW1jU57fX2tYdQVNecFz2UgZolYp3zCFu/EKgEvhtShQnBz",
+	"sfQcXErwqSvueBUedd0+NHN4FJFsaqwFZ8tmgyyXrabppHWy4w1ZDAEuQY2fCTHAdfmZW8bJVTAtWJ+s",
+	"P2VbZRbAKXI4mBQqcrKEHXElCJOZxbngwyj1Nu8IKFBQNY1Ccclgy+SMVl91pl9Hb1a3+AJYwR3nlFKb",
+	"1OnlAsKtRVIOwYusQDcFHJCXnKNEPSt72itRgq9btN9M3cWyT6XsXpztUNpA7+MS9fDSJWFfuUVclWbC",
+	"fFiEU8l9rGr8ItTHGfgosz92/VyOBrB481+ahPVCoOiV5nGuap1CTrBDRU6gPcYmkgJl5gSi19bzmsB4",
+	"5C4hlarC1g4jrQLep/FZhMFKM1r5J85IbTW+Ic+pan/qblK+lTQe0+Vk1Ty3Zhy6iwWGZwHfagetihYX",
+	"duZhFCYIMC2DxvJMDlwRj5OHc2n0/5WlHuVCu8aBjDBtOKHyE/mNLunrvIZQ7dqsUC2X5ZCb79KJYAAt",
+	"YquSEM6eEhBA1ktIFs0QkI/YzyU1ZL0QanpTUaChUl0DJupi5FyqMr1JXotZcnab941+Vwsf/xCuWfD0",
+	"1yOk5rEvmmGd/XsNQGgpJWgwmS0d3oTCujcVKrvZOoEuka8uOKkm0X7TcbpbZxLY3ShRUgro3lJpmR3J",
+	"VRHcPFq43PByAxpcp0ve+ZHb25omXajzg+hNFWBrel7AEgw+jTzmYP3F34y9EXoNdEDTVx7dPfDs5qM8",
+	"73TOUBGpKAQCqm+Yyx5LBUZXl5AT5TWxUOQgnCnZ/Uui99tZEmimgqG5yVgZxWrYiQzNns9UFFe28cCz",
+	"QxUX3GSHCNFBhnQCvn3XZe4VQvHBAIKNohcufPCQ0cAL9vXFM1s35ftGVXNtqMo7O1Wxl1oShns+jUQB",
+	"gevRAqqwvDNro5bvoqZ3/Lc8bWvtn/9VVgEYF/zROGt5rV/INdYutFMv72pe2srd0jfc0o9c9u03uvnr",
+	"Xe8zk2mPc5c+fVsfbzme1tbf2tXf1sje2rXf2hh+Zn/9Wb3OMTNmz/HDOPtLdCfGVkh0nAz2xpG/B4dt",
+	"/sdxEDHqDAQ1+SXEZjEWRPvZpQnVWBteNwp9z5ns4bmRvYZfitm93A/jiG8k88fiL5yvjBlo7/G94GAP",
+	"W91UjE72YByPfHZvD1db3qIdLjAoWt22K/J1+d/5K+EBz2XDUZiwwJnsHbDJXsTGsfWCF+yNY2ZuCbkq",
+	"/OPUH/qrrD+Cx6AwW+W3UFkLfGOMkwELEs8Rnye2LHyC5/IrfU9InHyfs2Ijay5skkHowk9ZRx0vSFgU",
+	"UH+PQT1U1d4ArNiFy9Lcy+izVdX6PtuyLrLGQPYjNAyEPIfqUL0tU/GcP8d6R1FUpQ4WZELDLyw6Lw3C",
+	"QzC74AEumdDlKEP2mMfBTyko/ikMaS3h0Yp7DdMbDgP7sQiXCgWBmhVOe+FY+UCMvAy4Yqsmbi5VTdyG",
+	"okqZybTYgojMJ6uXNEt98pJCAG3pelK9dFRRQTRd8xKti99p4eXsyIw/BC6R1WpJeEgjNzaKyMw8J3EG",
+	"KtnHNxW7S/0xiIR5yuOZ1GwKW0sqW/WZ6GCq9lG2N1C1ksizijXKlL1rQRJNrM7Lsc+qoKKhclcVETeG",
+	"sMSYWWQNksNhXWZgIbJpzskJWVbi54jtc8NPgI9zsQRBPDqc22atsfBOVV3WLnA2cCfL7lfsGBNM6lmo",
+	"XHBYP9RTQaokCcNTbW5I+Y/C8agkYYdfUrNXNZmoh8NFUxEvqNlZ3WzOAc5VANM9HjE+PXVdN0W5eoFn",
+	"VqVaOYy8RJxX/NC1nMl43gcJPlyaK1goHH8FMm5jlozjFBcXYaFLxdyhWSHbi6jDNKhvEVs7aRX9WjbH",
+	"q29iEX0bZFQSTWT7UIsxiSW4eFhyBhWNFIlPE0B5CMf7AxKEsDmluUiDCVRWLxA4PH85XC2tRTw/rInV",
+	"11qe3yk5e1A8ae4unTeVVyw7mDLWUHs6O63k6VF2XN3w4pIkDVTwYLlW0t8p3yKmlT6HTLeslcnF5VBr",
+	"xn6GOepFJ2jJiafsMmA1VoQYG1VkalwhEZArYqAcK5SmFS2l8Ul5UD6fwTOijjczpRmC4XGWU8mFKxTl",
+	"g13hsLOug1ufl0uicvEMDKtExsnCPum6Kle7i5nYryDJpJpTD15NNZ6hZ6kJXOfaCSD/yJwNeCgW4Av5",
+	"NNUr2IoQCghi6FSxv0Cu6+kyA33WT2ZwHa5ojMAL/F6wBWN2l0XUF9n1ggTcPGS59IQz4MNzTMhZ3PCS",
+	"AupCrHQT0cHaopqcztBqrp5vUo7ooFYwv3XN0w4MnaVzx+SAjQBNTj/quNLOdVDwQkJfY3QQgkMGPI6g",
+	"/qKfEUQgehexy7bhU5x5Rm6as90pxRuTJboAaDh7heahmJ6JsrNjuPOlq0WJUjQBi1YRl/Q9piUrlkdt",
+	"WydJvz3j1Crztd1t6UrD3BTjY64QipgScahQCLvs3sinXtCtk+5bEicHbUMuYeqkK0DSslyXHtsfB3XS",
+	"fR+ci2Hk/UyB6wike9G4EGq9+BbwErxdm5sq3AL/nA14R/L5tuYctCC36bPAP9X9H86GTlg4U7mQVaX0",
+	"ByHQ84ZkfrtoiqRQMKXoK9N+FgEuxOMAMSazajkvQF1O3OVFos8xVyCfIi5u+gzSNI/McpD0Wfpi+tms",
+	"bAJTier5oXPA3LeWyRbww+Q2gktZBae2TfU9Ct+Ihf/8m3NbFt2cwiMQh0Omp/iX7t22nkQ8vy3raQO9",
+	"7uzup4vmEpw6U+B06UA92UuQiwIam+lBp+1RMMNYUcrsQsZJEXxqpl3SOR2IpuJCbOEqFfJTgWmuiSll",
+	"os92vkhfooTL4d9qCnxwbwYhSo1+6PvhYbyFaVxZFAF0DIQ+AQ2LRV4ojiqRYodjYr9oLyCbCJdi3YZa",
+	"tGGRM25hiqznpbWb66jn5jrq5RNPMmlVNaFJ85Quk8hSbpW4lWcgyJli81TRhtMCVZ6ZE2lhL/7Mg85I",
+	"OMtTdchcz6G+nkG2UgaoPv3FawPwPhskhtkA3lzhY8448pLJHb424vtA2brDnIglC9S+omqm18+vpF+l",
+	"L6A+6uX00fQhgNYfyaIpLNhWWd0ii3scswi+F0Mn4tcRjWOu9WO6D0xIGuKFYnyJ+DqAOm9XNMrvJtQP",
+	"AzHJGg7RvUK6Q3rAlfigS0aRFyQCIvZW4E/Q7Mc2e+NkcNkJ3cvg/u/WidirmEHebqxWRZJOu9Hk6wT8",
+	"Da5WGntO5nkdJMmoAoVTWf+hHrTAeUfKsh99sFNoVPoejROsqMbmRPxLWNZdHyQBJw520yn7qN1gN+Br",
+	"dvXW22Kclau33q5NH8nWRvnM+i1CyY8+2BH08+K4WyVdOnb5f9i9Ef+PRxP+n3jc6yKKEmZsyB7zMxoO",
+	"VUn6L+k/pr8FRI/dQMAv7GncI0aczWIXqyT29gNRWUauuW/f2a6Sa3danbUquc3/wy3l9+AfKz/Ev7Na",
+	"a4WbJ5uBxWi8XKzvBmsNzmghl7Zhn/iMQbA9wE9H/M2g15/DC7uBwQ2wPnl24JvPC/o2MABgWX7SxoQq",
+	"caWXJPYmhPnMSaIw8By9dGJGpeLM1qu46zLYVgt2Oe5LrfEkcNZ7YZQARLlDIasgSKDR1YEXxgf4iON7",
+	"gefEF0g8iUGTwKZQCxR8wAtP6pslSEVnwJyDeDdALV9z+2PIdgjuPPOLJcEXBoXKg1gaGkuVOOHIEy9R",
+	"3wy3VHeDRL2ff6aQfaKWDzjbeEqC4OhYgHwRLl26SYcsrl+6RH7MRH3LezR2qH+VxuA6EeEjsSJ0yLQr",
+	"8SgMYhZfISMa0SFL+LvDPifIAO//mzGLPFHTqp6tE64A4Y84Y4jVET/khpXD78CpvadG5fO7FWQJJ5CF",
+	"BeFhADsgySGX33oUOQgBBq0qGrGPY+ZeyerS9e4JUIW3H4QRc8V7oeaHv/IaLD1g23pxNldF3rDfj1li",
+	"qdAVQGw5/J1Wo7lZa2zUWs2dxsZWu7PVaHyvsbrVaHTFiyE6pL3ZjsYO55TCbq+SLjzWrXJZg8zKF0BH",
+	"oO5yllVOFIy2wWnoM3TyQuiFj8eXZDfo6gjQ3TqRfwPExIyQbJ38l3GYAIyOBIkWJRqTcEwiNgqjhFAy",
+	"isKez4Yo63zPYUEMagyqM5XtEXUGrNaqNyBt2xdyL966fPnw8LBO4XI9jPYvi2fjyzeuX7128841eAZg",
+	"khKuVKI4rFQrd1kUo4Bs1pt4SzhiAR15la3Kar1RX8U0tAEoMUaPXEi4ZvM7k8Sq+zQ/KC/E4lxD1AoK",
+	"CBiKO4QNw5lJWkWwqbUyvzDgmzsMrwgLD5o4oNcEWzlwhvkYen0k47hLPgYyX9FsKEwY5ucei8nHu8HH",
+	"tVoN/g+eUw0F+KPXi7XdemGe3spAlIPXiRhG9ijgw2RINJxBWeAyV94n3HjkY3LN5wLgY+T3t/mJz28f",
+	"jVjw/UuXyDbYfNiGpCby1IT7RSSDGHuCz9oPY6joO1CMaVsVKQi3SPf7hp32F3968PvdcaPRWkNS/oWY",
+	"an034AKH22VbuWJxcjMMmF73foWEEcZ8YD7BPv8vNQLvEKdbaWYaQgZ/c7Gqp8rgBvV8n4wDl0VgsJEd",
+	"9B4Ruk89Lq92g5j2Ie7HNy8n1hb69l3PFdTU5B7EkUohyoXoUZBM7BAWIj7IxJxgv25W+tlF+vNdPaB3",
+	"se0MXnXveIHDulsLlLLG/M462UHkL+QcJmjjJTHz+/CpQUhwaHUq7KN05nNEiqC+yY3mrtT/pZMED0YF",
+	"PNL3fERYGQPwKgpE0fmdXKNcUGvKkhMOWQyx1SqhfhwKkSnCc1RtX5Rk3NCDDXPdrWxV+OmzrQsSLmHk",
+	"eQZ2rilPwIAosq4X6+qOQlEq98V5fDB+7k6k8bZV8EygNc1l2nKISq8MQel+dUHysFg2ZOFqSMRGTCGq",
+	"C1rDvhThyjL6ZHXPijALufUs1eE5gPmhF0iHX87dt9A35s8J6z6SpWKgp4QRJvfUCXQAoIFQUqqcXmj/",
+	"UtL9HpzkomyWdP9z6y3sF9X9SbeMRvr2trPQDKeaJbephv9oZf/Ykf/Y0v/R+RD+WtndrePPzerm/Yvf",
+	"X/nJxz/9Xu3DwiMXS7jJtozZfrx8wxt6SWWBG6+CWAEXlNJ/ORVajQY6eIJE1npnNuflvxbtAdk9yg9M",
+	"zOCESoKtjyrxeDik0aSyVbmJ8dO71B8zjQl/+qF0B3NBxa2/kXDXZY/e0iGXFG9I6YeynUJdSWH0InyM",
+	"7GdYAZS/z9NjkDEvzH7JW2uyhXNFKbaNnebGVqOhFNuKjvlSMaEEzMfWtzqtrWZbPJZDU8F8jwpbb7bZ",
+	"5lq75m7QRq29vr5W6zXXVmvOemNjdb3prG7STsHPulVha2tso9FZq/UbPbfWZs5qbaPTX6+1Nvr9Tq/V",
+	"cnvtflZQuFVprzeajWZnvbG5VsmXoKIDr7LZyjZG+m/YPh7MyM8qGbyWjIbINJqKrv9vGmSSKS0Vt9/p",
+	"tN1Or9ZuuO1ae7O9Vuv1NjdrvQ231+w4G+u99UaGsyAhuUR2hBij7fTa/aazUVvdWHNr7WbDrVGn49b6",
+	"tLXa6rkt2u9tatP/LSzvc+F4gyQubv3/Sof13KoY2KGVIkiJmImetiA/qeGsNxqNRg3+p83/Z0P+Kf5f",
+	"U9bQbWUlhXJ6vwYj/ROikfkofTp9VCy0g2XJwt+VUnMrC35uaZ21THiOWTyd2473dWm44HEBwVR4dFY4",
+	"1fCZYJKEC9rDR5W/qglwzxqi8NneK26/bNwLL22jtLI9pKTaZWV+XxflefDg6vwHwVN5G5VPfKgz/6F3",
+	"oYznZphsiyKe+9VKZ5FpvkM9fxwxvH+B2d1m1NVD8rB+So7ulPXjickKbpXpY/AggadJBzo9Sr+0Oc6e",
+	"QGhAAAJe5JsK0Ox/WjGszA+5UA9tSZdQTRSrQlARyfFiDKkXLL4+9fxYFYqilQieLPKxcAMUjMFmXXh3",
+	"PyZdoyi0W5U/iALN7AdRFpr9UKgLxfeQVl3ZQR+Trlkpyp+2l4ryK2atKP/FKBYV46/WF3AHfqzbP7Z3",
+	"WSpLiz/L0lLzil5bal7J94KC+bbrArNJd0RmINVSfvIpm7Wo4DW3F6OqS4VqVHVFK2hTv2n1qOo3oyBV",
+	"/YodpGD+HY3eYHzFiTFpe9UqjFQsWxVjrtWVp18OmWQQjFrmiqKKVueqJmlUo6pf9UpX9aNR6qp+NWpd",
+	"1a/WYlcx8fU6+OGok3h3zT61IxbpUcKPZzUBw7E26idwH39MulphLeynrLJWDLxZJ0MKrgUgKh+7H4lk",
+	"PlucBd4McRY+eqE0F15SUpsrr+WLc3O/69W5as6W8lx1TdXnZr/oBbrqV8tPRolu/mVaja4gVrNRx+hY",
+	"5CUMM5e4Yh3RIKYmC2IXtSrpWqp5IexlL+e1XVJzsxf0dqW7DNsMQmvgS5fAvoN0uVu6JrZFkmgMCyFL",
+	"poxcaCKqJ7nwRuOg+zb2McDL+AtNWFc0WuO7m7r13QAbytneJbwo4BCHBLpDOiER/yatcOvQAuErA7L4",
+	"cKC/bTsg4QghaEVFmTRiRIaHE475mUxjgswunEM/gEqtdRkvmL8zuVkUHzAIGOqQKDFE/ap2/y1Sjj9K",
+	"YpYkog2hVla3glDw0sMnJncrcJhcOW6Zd69n5di1H7NJN+8IdCGXBtxPg/AQYoRhP1G9gnDi/TDaUjFt",
+	"PxTCU7hJKcTSMieZcoQdsMluYLjG+HmLH7bPEr2mVxYmopdNn/NtNvLphLmCEergAj5gE7k66JH14ky8",
+	"wwu92BKXrWJYF/hzyLgQwG8jrTYZhOMoVh4NZDKcbhiJdmD4o3LBgbM4W/WqoJj0iMKntFst0rWXynev",
+	"CFdfMmC7gShtFmpMNOYMgCM0NosjYE19l6xQ4cx2IhoPRFLk0AvGCZPIzxf1WHDggvI2jkS8DAJUbJRs",
+	"GYsmsgp3gyTymItLq7twATwfvKPqYzmNQCxlDR1FqZfooVkl7B5XGETMwDyHICEiVNlD4gW7wbYaTbkd",
+	"VICs1WigHzvkf7njiPb8ic1JikJx26hZzHlJ5/hjNHb8MZsIvwws1FuhOym3BuQtHosvv4UfUrl/ap+O",
+	"kCCma2bbECy6B0b8bqAb5hADF3aYnLWLYb4VrdAD1T3N1R14pf5WS1exirT7a5b/kf8vm/CCbh+4t7Ox",
+	"utHOdd9Z2AOk9Zxa1ImStYmqNDdWW43NvlNrttbXa+2NzbUapev92nrL7TvuRr+x2mvCEz3hrdhuNOvi",
+	"l5si8lnuhlIuuRK/h/6rGI0vkG/rrchP0KKXyrg7x8G5bou5VhezWRrf5tubPBZ6MFYq1TlboLVaazZg",
+	"CzS32q2txvr3Gh1zC4g7Whozdowt0HA2aYO1WK3db7Ba21ndrG3Q1Y1ah3bcVbrZb/ab5hYQIzbzI+bd",
+	"m2o/qEkWpqBjWua+ZrVw4zXti5q15qZluJNvL9FXr6HI0txwWpt0fb222nH6tXZntVXrrTdozW1vrjLK",
+	"1tyes65vtE5hozVd6vbX2k6tv9qmtTaf9+YGXautsvXeeo+1+632am6jNVu0t7m52aptbqx3au1+b61G",
+	"N51GbaPTaDfXG06z3cpttHV3td90Oq3aGuWrxxq92ibtrNYavbVe0204Hdps2jfSehYb0BLUM7A6cGLe",
+	"t91zMi/fbSa2VsHP95YIJRvQ3vObmFZlqnuhq6fmGrRpaPNchNZn7ldfhZvxLerKPkWLOhjfCaOe57os",
+	"wCfa85+4GSbvAF7QadyR7cbm/Ad/zCbXg/dj8Ee2mwt8DNdTdsLwBmCnwUMLTc/16M5kxN7XENL4w63W",
+	"QlO8zaRzdiEf63UBp4Tl64t6Wsu9rG9BNkOQz0zUPHm/S4/TL9JnmJVnOlqfL5WfWO5xvV81U30uOxK4",
+	"ye6J3VEZd5BkBaAJYZ9037t1Z4cYI3WNbLxLlyAr69IlzMoX2WLgvq0SBjkHMWL5i7SHKiRzgD2njOqY",
+	"xHQCbZEGwjgU0dsqCcLdoMx1xDz+MBgIXYGOBT4Abq8p8Bec14DGwk7Y0o1C0SUgyX5DSFJVP2io/XXy",
+	"gZaEh0Eh4tluxoZsyrhS9Qpd5UIRBiv/Teaf1cmdcMiA8syPWZZaoypTeyw5ZKKYBP3e0sgVn7KF6bw0",
+	"Qw0OwwPpKe8iwk+XfFxMmRKeUpHolCsSRAyNCzE3kbYUgjjYp26Ilha3AhwWBQYskgCNDmMmcG/Uh7ih",
+	"8ZBMkMl3GRMJVsqJBclcQGw0/+Yl76FTHdMBAKAsD7EVEh82awLOeq5ldKH3rw7tIiZhoDjxuXyQw/sx",
+	"8i63JAJZj/VDZJmMBYFysFDKG0dc5ngu4FmSlZwPrtzZ9qcHv78o8s229SRaEREXfgMt4iM2bbnvHwuY",
+	"cBsCE8KGxg4Hvtg7GKlBwxgWI2AMUt24YZ+jk0w6neeOvXQp8/kUsoVx4/OpSbbmWwOy+qE8Qe1K0VuR",
+	"ZKn3VYFLLWWA5KXsod1A8bB0KyWE+n6VBChfkMezLbfSzeHqdS9WJRoZzUsb6XUwyyz5yyC1zAmHUM2B",
+	"Hr5tE/utFzF6IIDGuJkeUQcbLmLmlqx3oAKkHUJVekowwVaHMZLyirZ2ajcOcRrCQSk8nEgGq0eDE8B0",
+	"aLxGf4QERDSsOS5CdWzZuCr4ifo+gSd0eakbd2o4LI3DDHnw0ghAsMrbuUwziSZla2Opys7QQpTYchk8",
+	"HJaGWWFf71ezd4pWdNrLskaai74jA1497cgmlJ35AgQAvf8hllphfHyxpdGRFwCFUZ5qUlaI+nYuBqwr",
+	"JvIzXvOSaZCWnCA4EZvnqtmxeK7WnSZr9Trt2gbtNGptt8Fqm73VXq3hNpz1frPXopBJwu9ttjut9XZn",
+	"zZqR0musra1trDdqTqe3Xmuz1Y0a3exs1hr95nrP6TToqtM/94yUzVxOSYaqtxjb8Xl8mn4OE3jJdd/p",
+	"Z2RucQuZPk7/KLXpl9PPpo/SJ/WKtpAKkXHmvrihdbPW2EX1rNUnmT6Z/pzP5n+ATv4V9OU9VjOGXonP",
+	"0ueQJPESCv7gZ/6fB9h35Hj6CMDQ+f8+Sp9OH6dH00d1kv4GP376KH0+fQSA6b8g6VNibwE8fWx7FbZB",
+	"nT6efgJP/TF9JlNpZxJFRy9+NeLiJM4HhKG1+B5AKwO7QyHRvvrkIvHQa0stevWm+bkkM8Eil9vZlqU2",
+	"QIezklCpfWHT4OP0Kcg2yAR8Cqb413q3ZG6Dawb5Mkb2R9pfXITcR0PbZ7YmP5idF+ddBdZSmzq5XozW",
+	"c0sbQUn2WSLAR0Y+4ET2qHNQFUk3wizIIRXsU0/00Y3R3sm1DkDF/X2oJCh0K1PVLGjBWrCyu0onxiJk",
+	"DCR33wZa3PJdLLSQUAo5GFdpeWRBZ9BruxiRXwn7fdKb7AYqAk22pQHJbUmXTjTlGBLHFYyOBGPARkYA",
+	"JntXuBAuXdqGeCP/NnNFpEGlZaVjkotROCddCKYRJaKRWzqMNEQ7RKyR3Am1aho1bVUKJFYNk/+ZyB4o",
+	"xNbB0ubmr2L9BPgCUxAUJUWxY/YdHlQ188ETL+trLaC8wV6aFRGXkdkwZkg1YW/Koudci3VFKVHhh6sg",
+	"jS92Dyoau0Uw9uxFE/6anQGG82HxRBpFnXRvA1UtOSAHbJRITVPcxfUXuHNNLRbkZqABdOhBkWbR+gGy",
+	"nSaeu21Kh0VS8ueHgJeK4LqsGL51GZbQ66r1bS0VHqAmgDL5wJmAlIJ7qwqKrDgOZmJryaJcVTtKv0j/",
+	"mD7hCk+larxwbQmdAIWo8rHbFIKJ8GBohQNeP4N3h8b/Sei79bOIkauMa4NU180JmDFF/smAV6Nplv9r",
+	"VsH68fQRtuGG/3uSKWB7IoO/1eBa9/JELAvoXM0oF4SHXEKjW+vbHZuRX63pWydS0haI0Ggbf1uq1t+F",
+	"apYP1SytQcISl6uQeD2vga2kv1E77MnM4MzMlPdFKqtLCqtFdMCTmK/8JEboFSMQ43v8OPeSevHs1c9b",
+	"3ztgZScuRk+u7dD9rsqcgrdDWAd1GCkq40F4GNTJHXSMg44JM7ver90MA1Z7F9OeM4mKI6022jiE1Im4",
+	"YoHvshaX7rPkrA9ZC84YfrJR6XtFIb/SiOusfNAEozlOOBxSkRrZvdRF8k5UOSFKosyNYlDEKChcCk3q",
+	"/hlU4okmRWY9nRlnqZbpzcY5ZZTRoaE/q/qtPJPFVv22YHZGvvptwZSMkmwJa/VbtogVe7LE2afizCx4",
+	"WzCFRPrvfi/QpR6Q9H+aRW7bsUcv///ZAU1Y5AW9cbRvqXRD3/ep3YpZr7xsZn8PMewX6XMuUKeP0uPp",
+	"A5tTsdNoml7FsvQkrc5NwZTmitzKeHAJ1Uj0aDa6FRcVpJxUz+lFXNTM02HgnlPrPauojNiaptA4QzTw",
+	"Xt8MX3Vx3itXzl5DWR8UAxj6y8xavmW0mPkersvD8C4rzyt5N7zLFnNxcb1BhqwR9UnG80WnDx1x1/SE",
+	"bYlUEGHoAYwAOJIgw8R3hXdIZDSMgyQcc4lXJ9eT3eCAsRH2kQRsNRl7QsABTGfJ8hn8OOTvl/PU0daz",
+	"SLcIskJkK0RPlnJKXrqUbwIB2p3X15xsA+qSHmOB5qhBewuSLxBODfA1cdrhYQCfXMeUBH2cGH2Awino",
+	"BbswXpzzDMr6vEwWg7sNPPQkHCd5FJUwEchU4MKC6fMLly5tFb15ALEimin3iXg7BPxQd8A/IEfR0Xsh",
+	"lRb2XDHLbsTcrgcCsB79obKb0YDGly7lfXG5DCQBD0UnGZqK8L15MWb9gIuOU3gh/9xCxTBFh53hhst5",
+	"y7QyWM6VfJpD2Ffiy7aQMZWKjwkCPk0ACMsARh/QeDcA5hJgG4GBt1FXlVcUCjIQ3gtGxjcKvX+me5jz",
+	"OJVI2Tj0FuYYWD3Fgm8NB6tgM7GTu9a2i90rWYqL3eW4G5S4Ews2B3/Rt9qzx3zf1PF3TGlqcbXr2r2I",
+	"7qnQMqIwZreWDW3u9cMQ958+8tuqSUplq1WtXDd13RtasvSChQxyquuNjUazWvlLznhXlSHCj77pw/QF",
+	"P/KO088hKvpkGYWPH1gz3YmQsRDWKzqgLFebvyuw+a7A5j9wgc3ZlhC8q6twkL0FATd7TYFeTBAaitSf",
+	"cWUByqnlfNfLlxbwt3znsX7lxQWc7OX2Hr+aN6lyxhPYgEeQ+ANZDaey/wy471LM0B94YOnZgM8zrG5M",
+	"h+XqiFnSHEuQyzq51e/rqQMGILUTBn1vH6qIvUTolLIGG0rt2432btDN9dHuVue7wCGODRXlMsZs+Y5R",
+	"JHRgwG/sTbBH41s09pyqaUFmwOx1sk0EHATBLc/tDDIOEJ9XHx6BnQ+jMNjfDfBpxBH2fdJurJKuvcu4",
+	"jI+/A02wwiFA7N6jTuJPCPa+nUBTIOw+PjFT5B0BciqwWClgQvZNlEFpyzJylwVuGF2It7CigI/8sX5f",
+	"vq4AoSjISvoN4nBNHwLwRrA3Cv1ulXTf8qJk4NKJyDzvxnBBSwsVAwwowhFEEu9V+gxmQKobUB94O/Sb",
+	"w+fLakoE6Ii4ywviccTtDWnDrqS/S/81/cf0n9PfIa4NUuxj0mWj/fFfSHiKOPB8gNLp8/8J5OeNjE/T",
+	"klsp/ysKg8nQczCf35gxPIzTAv9dEAqoVdKnThJGW2UdB+6Co0PZwzH2E/BiA7gAJzccx9K3IItOhhmW",
+	"Cn/uQkwGNHClyb2NtANYVeYyV+4btQjcAhwHED6hAd/qgUH1KjpSJnl/AeVmJI0A0U+FnsDfUCc3sZsr",
+	"jFvFnUJcmtAqyJ0wZu5ugGMPQ2zhjr4iJOYWAtoIxAfYUfb2/HJH/WDMcON6MfG9oZcwl9u2yn0Asolz",
+	"h6xd4NILXyhJi7u8N5GcjHxUJRkfAdA3RPk6JkaCAcntBaTZEQgLcRXSnyC5B+ahLXkMHQz5FCzs0Gw0",
+	"5GASrQE0qkCL9qFDBluJcdKSJAzBHdRubZJuEoZ7QxpM9miSsOEoibsINrsbdG+zJJrUIC2sC0yNedN1",
+	"cmcMddAa8oOgJVBZ2v5iJwMwJyLljkfyRz/cR+z1KLznqdoTqJvxkivIzLLPBfwM6eI4FA0msOdKIo1X",
+	"Ze+JOQi2O0oYXYgzYfAyPU6/5ucsySRc+qQUqhbk3oxwYD4aqCOL/tfd3XuNxoeXFgKUNWYrxObK9CFo",
+	"BM+nn+VmS7YldwrJPw68fhgNyYEXuCL5PmBXiM8weEBE9UhQCjn7Sr9TlTf1+GnCmZaRFW72Q4o1JHxq",
+	"yc+liyPPonL813zLGfMzGovOd9GeIGQlfY7zhjTwv0XwSoycyXYhZR+TnR7fTkRkvZsOLT2szQYtF2LA",
+	"Ac4dKWUUEv3mv4W0EWmwiFiU1zSkolH22VxNMT471wW9ZC1mKkLCvObqp4TtquFE4hF1WFwqJvjcS8WE",
+	"2UO+2bQALa/er32/+K+f1siH35eQyQtzmwBdIyvTv02fpF9DRybsmHI9EKpIxKSG7NCYZVbEEOZVJQEo",
+	"4Awsm256hEGM6a90OOoyUvTLyNA6Y2mJ35g+T7+eIQqDVzUbTetdgVqYT6DW5VH6ND2+WCc3WB8OG6iy",
+	"hvz+ZKAg0PXSMOyAZxWE5/App0/KUZa07udFCxkRvwAVTHf2IiZpvJ3kHLkddOT+hOsvIPOFP7HDOp0F",
+	"gInFRCps8qNB7weOd8v70Tvv/+x686Z3Pb4e3O44V6+vXT8Y/dVfXv3RZp1NfvQz94Pr3i3vevMnO+83",
+	"3317+/Ddq41D/t8bO/+F/ze5pf2W/d81r/9f6k7LD3rDdxruX/3IXyo7VapoJYkX8A05Z95V6LJyNQyS",
+	"KPTneeDMm9/wFIfrYKUkk2WzHO4ceokzYO6tfv90rrzW5iJ5GOG7NJhsCyPh3PIiJDEKvjLRvQ8B4I2+",
+	"fT/9kO9ffd9lHeAwYilFiy2NImsPlz4h6e/T36T/oHvPYBjpN1N5brP77GSdxJZoslOVfUsgLLwlACcw",
+	"PJwM2AT7KshDh9yKvH0vgHcE/kS4C8LRxGzVDfp9vBuUQ7IKJEwjIQMzSI3MvAxxQeFQTMyWXYdUAFya",
+	"LW3PsvFPvrcu103ciB2C51ClBBhFUQBSYm3/c90MHcxqAnRduHQM/6y8TTb3FvNzKaKsCDisrixIMrp9",
+	"DZgPqSr5Ci7RtpQvxpYCOsl6CnFu7nlurH3SzTApaVZ0zn1nsiI0e9OZgB1iVyiqcW1J35m3s221SNeZ",
+	"3PbyFm/8bFMnEux2mx1cy3WHLuuLkpcBr7XxiyKwre1L5yRtX7LPO4SEKOD3rvJDwi6QrV3KuvzQhHE5",
+	"cZ7W+RJzZTTyPRZdAf1fYLx05Ry7sz5iJzzbT/hz7/2yLeWdngaxYOuXXDbEWSc5+CoPfcF4/5llRZgw",
+	"i9mNm5Ybr2lfvVlrtizDeXQ/CGNPqxFU6QWybSGf2SvpVCNyL/TOOAu2uJnd8uXvIaFhNN4Jz6GbzP2z",
+	"7LBTTGvPJVvkMR1P2rJFCfrFGrYoyfhdt5bX0K0lO5es6d225iBfzmzRopkneXvlcm9SQ36+/BH+9/5C",
+	"JszcajaZCRyQER2J1GcsbMtenpW1QShLlmRlvRpPU+1GrgVQ8Hyo5TJT4rOE61Rg/bnePjcQus3W5XU4",
+	"9rvN1n9uvbMOh3ohfKS20FsTAfK7QBxJkqskkmTXSKtEZDjjZPlsxKFbkDmgeoxoMtA8enJyZs7i2Ydo",
+	"StSH2fvgVsCyBLM3s0hEze/bWyKidilicWa8t5g4EWFDkrHq9PGi8uQjo0nnGQmTXGmsTYKcRlTM3O5L",
+	"J4ibQGTfbZNvzzaBMOTim+SEW+KygIybsTG00hZjXwh3JXiHwvBA2yFZzVQyiMLx/sB40NamJAgPscAq",
+	"crFiBwuVwHARvpwstQMxbrF+pgQrGFsle4Bdq9q8iuy+WKLdAphurE5giPLyt2AhOfTowLIWGqC5TVZ6",
+	"zA8PZesZ0UH60iX+MPN9ErPA1UBORT+e7IedyYiJSGnOb8mlydv55962PKe7Lat6R6+uPxrXRdpWvBt0",
+	"VYVDVyUGduWbZCHTShjhhf2xfgmeuljNNbfpZhUVGTIOdBrS/MNQfKRSzRRLi/y+gJGVLthCfHiK1SF8",
+	"Aj7bpz5BnzpZmf5y+qBOIA76d+nxRUBdjVkEOSAio82XhAtoFIWHsGbQ1wc4Z6jDrOK7gzAAhCTo9ZIf",
+	"xCjzEu5B+Q3G1Dh3ZBlenQaX84azF/iFz5czDM5ZJ4TILMedFDHozBOECaJMmZ34DBLLwmiRJBrGBePo",
+	"gl5Gd0VG87QGE5zcakwGcFOckTTvEVkJwsOLnJJddBh1yUqzTVw6wZquiK8Z9tgh8ne+a3y/TrYlrFUu",
+	"L/4ClAkKestRvcDxxwg6fEVuHZF/t+8FMQDh7gbqdmBDAaglVGcRKRixyAvdOrnBZ4dyaksBcAdZx084",
+	"dy/EeUc2IDChqdkPufyPq+h43lYQuyrywAWRGE/Ca0vZUCXjEafaZkPQRCCUqfkh1SXKOCYif//SJdKF",
+	"YkrmvjXpih0i6wIFerCAFYYkOSQT5arDlrm5vDhzzSM8mMiIcCN6KEohjaTPQLTw2g2MsjWkqV6MKSGQ",
+	"9dSXSKU8wobzAoTCK5Z5xaoSVgh8gaYKKX4xZCxKG0t/Cmv+RD8m8SJhgegNr2TSeRDKfGwFbO2DyXBB",
+	"YtTRiIFepookPxjg9sSGnwGDpWD3Rj71AsykFXocF1A4hkz4gfUUEQSssc0dEPKoAZoo+Sl6hBpBL4Xf",
+	"LmCPoQByN1C9HoVkSgSimkgwklfFHOBXJEQBQu8qjdwYM2nfvf5eJphNSOihBHqXueKw4EBGL9Z0Uxof",
+	"lCaMXTHwsWEx4sQDPF2oVRVbEWp/4dBGKOs/Pfh9t7obYPPAPz34vWgyeHFuAOYOqCyn1ITtXnjgCV2g",
+	"r6T/c/o4fZ4+I+k/p79N/x26i+FRoR0SuYNuVmKIdN5+K1PAMhohgG+VOLTnBSyB2IQE39CINn0AiTWP",
+	"pw9EyqdqqZ6XFhKbHxLNJfAyZ/0yQuob5dtJTTh/oU56Jf0HmTb68OIWYOIkXFdqNVprtWazttroVmVS",
+	"PEJIXojxtAy8YF9IZf5MjZ+SQnOjAQn7/RgXR0h382j+GcLYQ0IzyKnvdVGkyAe5RvifW29162RbHPyr",
+	"a2vilBswqpVtc80sCA+XCqPN9vzMJR8Wgefol36THisKar0whc6BtX0mreQtQZiY36OUHDjQTxRmO+Un",
+	"/jA8JEMu96n719QBa0sYY7LUMIH+KSvp79IXOpbs9BdanZXYeP6kcCKKvIZIKkCYi8CVXHip0pgG1C39",
+	"6KzOWv9wgZEKn6k2pBckqy3ckd5wPKxsNXE/ij8UQbwgYfssslFkmx97cDTlUBdmncHy5ClNTsXD3/4B",
+	"omJ8fr6qWiwxq1Br7MD3TumJAKFS67s7jZnUExw1k3yvLPwqlFkzinotU11VtxoJ0q+FTpUiDHsmg6P8",
+	"d5I+NQDZEVy8xE0ocdiP5A74ohzN0garb7aQhpiooTMsHII0DH4jgHbC4KQ1bo3/VrZKFswW7Jxfi23N",
+	"0iruFgTf07TgkvXBN79phPmo4tARdSDc2VwCVqDR7zgdp8NqnbazWWv3e5u1jf4mq63Std56v+m2KCKl",
+	"ZRAVnWrFZ/0EWvyZiGlLBnV/nx6lL6a/MMHSro2jcMQuvxvGTngIGTDn1ZogD7TmNpz1BRJ3z65/g9aC",
+	"HiD7IVND+3EHGL2S/io9Sr8gfOeLb3+ufKFf2noqLJLuUAx235+9tVQeQ6NdSJ24X630I5ZLH3knYqwI",
+	"SvLdPiruo+ar3UeqVcSf1wbAz1qK8zP2vr/IubJwegc3z+dndijb7lub0fHnH5bKhJhIUTd6ST4FoKPj",
+	"9Fn6cvppeqSfRs9J+ix9Mf1sgVgVxp8wTDVg1E8Gl30Pkf2sEalt0Uuu1WhwA8UPg32ZJjyKQofFaLQY",
+	"PdUgixm69sv8a+HQc2lCezRm1qDrDe8uC1gcV06tGssPMoDZo3FgnA1qX4YHy1Sp/BBoZttr4h1nvMde",
+	"CfeapRQfFrKTxEILEkpWQvYxeQk0+oWYCTPCda5QfQtl1rledw8BniQcjbxgv062iR9Sl/Soz69HEAmM",
+	"s84X0jcdWBmNb0LvbDhNfW6+BwBeOE92A3hu+cXfRqZbUGTeDGHBJnO5VHEL+mgkacoYFlzjpZyKhnQW",
+	"G8pknMT1FLFzLxAeLSjHoZFoH8lNPIWqAaknXN5nrlgJYyAwZvZDFpMedF2VeStkRdbHgNMe9SnoaFIl",
+	"3WQyYhJtRLVGBZNSZrz1PQRYBOyUXkQdFl/E2NR+FI5HCjpTtX+tivIb5rtSXIsww4UYG7EkuU6o1d2A",
+	"T8BopHoo7hGxtLpo4yLHQZrBZlXRGpxPFwAdZBi2G7EkmkBIUMKNimIkbKADIeqx4zDmYqyUJANIfMAe",
+	"tgringaIdsHnIcDtQzhbMcbXaaySlZhBw5gM1eIiQNJyonujPTpOBnvjyN8bBxGjzgDmhJi13UzRzPky",
+	"EPczDsNAnpWikEB4EUX5Dy4gDOVlCGN7B2yy5wV745gVxtkNjNahAzH6ATN6FFkbGBvAo8IfMWD+SFKc",
+	"BfzTXKB3HA4lYKrLRnxdw0A2dxLo+IDxgagkCr9ExmdwH4T9fn0WjWDGqmWU0QYKPiAZsGg3oCpSVoYO",
+	"4MWYO9KbZMG+3MjgmjTDTBhd2tIrsKoIviPxQ2GV+v0rRpEWZA8orkUe6WZu7CzHIfsYIxWtH0aySVEv",
+	"TAZIqKBKYg/OOSNA4/X7omfVjowPYneGCGOyoj/sIPRZWQzvNgi5BXJVjaQK5UnlrFmIyF1R5f+eoIVc",
+	"tJshCrefsSiEfKpc9upihua3PYp3eteuOpqsTVWHAlHJlghzwFQH1dheKyO2ucwLLrR9BL4WDp5X2b1T",
+	"O+A4qyC2pzoFVFjA7n4CzardyCqn/pLbmlQkUJZ+tN4CVH63wAv58+0IWiB0cxah9TahOqnbitQS8VCj",
+	"shhCkBl9HIq+3mg+ec0mYulLmYX5JX4KJwgC46RHhS/qzGEdfqhjlrDW1zf7tI7GReLTluldygXuDS8u",
+	"7R4hGiKb0PB/7m6ZG6Pxt9MhA+m4NKF+uD82e1qDR0Y6Wo6nn2CVGFE/PU9f6F4XlOiCkQzQAgl6IQEL",
+	"WHS3/JQehFLzg/tilRsylkC348ivbFUug4tRvHw2mFZ4GBg1R+V10ioArZKdizHZtzIcAM139cWsLnff",
+	"lAUYf3kRNc3DDOoeMwOwrYmYjgFkasv5UC61lenDmT40/SPRS1Yc7gM9pQw8XKgiacueayWmj4pcYIfI",
+	"4XZGGHkxJo9K81CCuT3lgxH+CsQFE911uIx8flHvr27AqHLzIBZ4IIDnFmiTERgWFpIhvijo9tE4iHV7",
+	"VXteGNP3P7z//wUAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -226,6 +226,7 @@ const (
 	RuleAppointmentStarted       Rule = "appointment_started"
 	RuleBodyMalformed            Rule = "body_malformed"
 	RuleBodyTooLarge             Rule = "body_too_large"
+	RuleClientUnauthenticated    Rule = "client_unauthenticated"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
 	RuleDirectionAbsent          Rule = "direction_absent"
@@ -257,6 +258,7 @@ const (
 	RuleMkabSurnameEmpty         Rule = "mkab_surname_empty"
 	RuleNotReady                 Rule = "not_ready"
 	RuleOverloaded               Rule = "overloaded"
+	RulePatientNotIdentified     Rule = "patient_not_identified"
 	RuleResourceKindMismatch     Rule = "resource_kind_mismatch"
 	RuleRouteNotFound            Rule = "route_not_found"
 	RuleSlotAccessDenied         Rule = "slot_access_denied"
@@ -279,6 +281,7 @@ const (
 	RuleTokenInvalid             Rule = "token_invalid"
 	RuleTokenMissing             Rule = "token_missing"
 	RuleTokenSignatureInvalid    Rule = "token_signature_invalid"
+	RuleTooManyAttempts          Rule = "too_many_attempts"
 )
 
 // Valid indicates whether the value is a known member of the Rule enum.
@@ -299,6 +302,8 @@ func (e Rule) Valid() bool {
 	case RuleBodyMalformed:
 		return true
 	case RuleBodyTooLarge:
+		return true
+	case RuleClientUnauthenticated:
 		return true
 	case RuleComplexSlotFailed:
 		return true
@@ -362,6 +367,8 @@ func (e Rule) Valid() bool {
 		return true
 	case RuleOverloaded:
 		return true
+	case RulePatientNotIdentified:
+		return true
 	case RuleResourceKindMismatch:
 		return true
 	case RuleRouteNotFound:
@@ -406,6 +413,8 @@ func (e Rule) Valid() bool {
 		return true
 	case RuleTokenSignatureInvalid:
 		return true
+	case RuleTooManyAttempts:
+		return true
 	default:
 		return false
 	}
@@ -437,6 +446,7 @@ const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
 	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupIdentity    RuleEntryGroup = "identity"
 	RuleEntryGroupKey         RuleEntryGroup = "key"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
 	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
@@ -458,6 +468,8 @@ func (e RuleEntryGroup) Valid() bool {
 	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupIdentity:
 		return true
 	case RuleEntryGroupKey:
 		return true
@@ -729,6 +741,18 @@ type Cancellation struct {
 
 	// Reason Why, in words; `null`: not said.
 	Reason *string `json:"reason"`
+}
+
+// CodToken A token for a patient (Токен ЦОД).
+type CodToken struct {
+	// Token What to send as `Authorization: Bearer …`.
+	Token string `json:"token"`
+
+	// ExpiresAt When it expires, in UTC.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// PersonGUID Whom it names, in the master patient index.
+	PersonGUID openapi_types.UUID `json:"personGuid"`
 }
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
@@ -1304,6 +1328,12 @@ type Failure = Error
 // Forbidden The one shape of every answer that is not 2xx.
 type Forbidden = Error
 
+// IdentityRefused The one shape of every answer that is not 2xx.
+type IdentityRefused = Error
+
+// IdentityUnavailable The one shape of every answer that is not 2xx.
+type IdentityUnavailable = Error
+
 // InternalError The one shape of every answer that is not 2xx.
 type InternalError = Error
 
@@ -1349,8 +1379,14 @@ type ReadUnavailable = Error
 // RequestInvalid The one shape of every answer that is not 2xx.
 type RequestInvalid = Error
 
+// SwitchedOff The one shape of every answer that is not 2xx.
+type SwitchedOff = Error
+
 // TokenRefused The one shape of every answer that is not 2xx.
 type TokenRefused = Error
+
+// TooManyAttempts The one shape of every answer that is not 2xx.
+type TooManyAttempts = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
@@ -1398,6 +1434,39 @@ type GetAppointmentParams struct {
 type MoveAppointmentParams struct {
 	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetCodTokenParams defines parameters for GetCodToken.
+type GetCodTokenParams struct {
+	// NPol The policy's number (номер полиса).
+	NPol *string `form:"n_pol,omitempty" json:"n_pol,omitempty"`
+
+	// SPol The policy's series (серия полиса). A policy of the uniform kind has none; leave it out then.
+	SPol *string `form:"s_pol,omitempty" json:"s_pol,omitempty"`
+
+	// Birthday The patient's birth date (дата рождения).
+	Birthday *openapi_types.Date `form:"Birthday,omitempty" json:"Birthday,omitempty"`
+
+	// Personguid The person's guid in the master patient index (идентификатор МИП).
+	Personguid *openapi_types.UUID `form:"personguid,omitempty" json:"personguid,omitempty"`
+
+	// Mkab The guid of a medical card (МКАБ) of the patient's, of any institution.
+	Mkab *openapi_types.UUID `form:"mkab,omitempty" json:"mkab,omitempty"`
+
+	// Epgu `true` with `snils`, `f`, `n` and `p`.
+	Epgu *bool `form:"epgu,omitempty" json:"epgu,omitempty"`
+
+	// Snils The insurance number (СНИЛС), with or without `-` and spaces.
+	Snils *string `form:"snils,omitempty" json:"snils,omitempty"`
+
+	// F The surname (фамилия). In all three names case does not matter, nor whether `е` or `ё` is written.
+	F *string `form:"f,omitempty" json:"f,omitempty"`
+
+	// N The name (имя).
+	N *string `form:"n,omitempty" json:"n,omitempty"`
+
+	// P The patronymic (отчество). Left out, it says that the patient has none.
+	P *string `form:"p,omitempty" json:"p,omitempty"`
 }
 
 // ListDirectionsParams defines parameters for ListDirections.
@@ -1783,6 +1852,37 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
 	MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCodToken A COD token for a patient (Получение токена ЦОД)
+	//
+	// Gives a client application the token that all other operations ask for. Off unless the installation configures it: then this path is 404
+	// `route_not_found`, like one that does not exist.
+	//
+	// **Who asks.** The client application proves itself by HTTP Basic, its guid and its secret. A missing header, an unknown application and a wrong
+	// secret are all 403 `client_unauthenticated`.
+	//
+	// **For whom.** Exactly one way to identify the patient, complete; the names of the parameters are the vendor's:
+	//
+	// | way | parameters |
+	// |---|---|
+	// | policy (полис) | `n_pol`, `Birthday`, and `s_pol` where the policy has a series |
+	// | person in the master patient index (МИП) | `personguid` |
+	// | medical card (МКАБ) | `mkab` |
+	// | insurance number (СНИЛС) and names | `epgu=true`, `snils`, `f`, `n`, and `p` where the patient has a patronymic |
+	//
+	// `personguid` and `mkab` have no second factor: the client application vouches that its user is this patient, and must never take them from the user's hands.
+	//
+	// **A card is needed.** The patient is found by an open medical card, in any institution, that bears all that is given. Nobody found, wrong data, a closed
+	// card, more than one person: one answer, 403 `patient_not_identified`.
+	//
+	// **Guessing is limited**, whatever instance is asked. Of one patient, known by policy number, СНИЛС or guid, 5 failures are answered within 15 minutes, by
+	// whichever applications; of one client application 100 within a minute. Then everything, the right data too, is 429 `too_many_attempts` until
+	// `Retry-After` has passed. Successes are not limited.
+	//
+	// What is in the query ends up in the logs of proxies that write it; this service writes no query anywhere.
+	//
+	// Corresponds with GET /auth/cod/token (the `GetCodToken` operationId).
+	GetCodToken(ctx context.Context, params *GetCodTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDirections The patient's referrals (Получение направлений пациента)
 	//
@@ -2214,6 +2314,47 @@ func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID Ap
 // Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
 func (c *Client) MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewMoveAppointmentRequest(c.Server, appointmentGUID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCodToken A COD token for a patient (Получение токена ЦОД)
+//
+// Gives a client application the token that all other operations ask for. Off unless the installation configures it: then this path is 404
+// `route_not_found`, like one that does not exist.
+//
+// **Who asks.** The client application proves itself by HTTP Basic, its guid and its secret. A missing header, an unknown application and a wrong
+// secret are all 403 `client_unauthenticated`.
+//
+// **For whom.** Exactly one way to identify the patient, complete; the names of the parameters are the vendor's:
+//
+// | way | parameters |
+// |---|---|
+// | policy (полис) | `n_pol`, `Birthday`, and `s_pol` where the policy has a series |
+// | person in the master patient index (МИП) | `personguid` |
+// | medical card (МКАБ) | `mkab` |
+// | insurance number (СНИЛС) and names | `epgu=true`, `snils`, `f`, `n`, and `p` where the patient has a patronymic |
+//
+// `personguid` and `mkab` have no second factor: the client application vouches that its user is this patient, and must never take them from the user's hands.
+//
+// **A card is needed.** The patient is found by an open medical card, in any institution, that bears all that is given. Nobody found, wrong data, a closed
+// card, more than one person: one answer, 403 `patient_not_identified`.
+//
+// **Guessing is limited**, whatever instance is asked. Of one patient, known by policy number, СНИЛС or guid, 5 failures are answered within 15 minutes, by
+// whichever applications; of one client application 100 within a minute. Then everything, the right data too, is 429 `too_many_attempts` until
+// `Retry-After` has passed. Successes are not limited.
+//
+// What is in the query ends up in the logs of proxies that write it; this service writes no query anywhere.
+//
+// Corresponds with GET /auth/cod/token (the `GetCodToken` operationId).
+func (c *Client) GetCodToken(ctx context.Context, params *GetCodTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCodTokenRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2757,6 +2898,168 @@ func NewMoveAppointmentRequestWithBody(server string, appointmentGUID Appointmen
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewGetCodTokenRequest constructs an http.Request for the GetCodToken method
+func NewGetCodTokenRequest(server string, params *GetCodTokenParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/cod/token")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.NPol != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "n_pol", *params.NPol, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SPol != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "s_pol", *params.SPol, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Birthday != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "Birthday", *params.Birthday, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Personguid != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "personguid", *params.Personguid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Mkab != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "mkab", *params.Mkab, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Epgu != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "epgu", *params.Epgu, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Snils != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "snils", *params.Snils, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.F != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "f", *params.F, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.N != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "n", *params.N, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.P != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "p", *params.P, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -3485,6 +3788,39 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
 	MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
+
+	// GetCodTokenWithResponse A COD token for a patient (Получение токена ЦОД)
+	//
+	// Gives a client application the token that all other operations ask for. Off unless the installation configures it: then this path is 404
+	// `route_not_found`, like one that does not exist.
+	//
+	// **Who asks.** The client application proves itself by HTTP Basic, its guid and its secret. A missing header, an unknown application and a wrong
+	// secret are all 403 `client_unauthenticated`.
+	//
+	// **For whom.** Exactly one way to identify the patient, complete; the names of the parameters are the vendor's:
+	//
+	// | way | parameters |
+	// |---|---|
+	// | policy (полис) | `n_pol`, `Birthday`, and `s_pol` where the policy has a series |
+	// | person in the master patient index (МИП) | `personguid` |
+	// | medical card (МКАБ) | `mkab` |
+	// | insurance number (СНИЛС) and names | `epgu=true`, `snils`, `f`, `n`, and `p` where the patient has a patronymic |
+	//
+	// `personguid` and `mkab` have no second factor: the client application vouches that its user is this patient, and must never take them from the user's hands.
+	//
+	// **A card is needed.** The patient is found by an open medical card, in any institution, that bears all that is given. Nobody found, wrong data, a closed
+	// card, more than one person: one answer, 403 `patient_not_identified`.
+	//
+	// **Guessing is limited**, whatever instance is asked. Of one patient, known by policy number, СНИЛС or guid, 5 failures are answered within 15 minutes, by
+	// whichever applications; of one client application 100 within a minute. Then everything, the right data too, is 429 `too_many_attempts` until
+	// `Retry-After` has passed. Successes are not limited.
+	//
+	// What is in the query ends up in the logs of proxies that write it; this service writes no query anywhere.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /auth/cod/token (the `GetCodToken` operationId).
+	GetCodTokenWithResponse(ctx context.Context, params *GetCodTokenParams, reqEditors ...RequestEditorFn) (*GetCodTokenResponse, error)
 
 	// ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
 	//
@@ -4580,6 +4916,156 @@ func (r MoveAppointmentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r MoveAppointmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCodTokenResponse200Headers the declared response headers of an HTTP 200 response for GetCodToken
+type GetCodTokenResponse200Headers struct {
+	CacheControl string
+	XRequestID   string
+}
+
+// GetCodTokenResponse400Headers the declared response headers of an HTTP 400 response for GetCodToken
+type GetCodTokenResponse400Headers struct {
+	XRequestID string
+}
+
+// GetCodTokenResponse403Headers the declared response headers of an HTTP 403 response for GetCodToken
+type GetCodTokenResponse403Headers struct {
+	XRequestID string
+}
+
+// GetCodTokenResponse404Headers the declared response headers of an HTTP 404 response for GetCodToken
+type GetCodTokenResponse404Headers struct {
+	XRequestID string
+}
+
+// GetCodTokenResponse405Headers the declared response headers of an HTTP 405 response for GetCodToken
+type GetCodTokenResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetCodTokenResponse429Headers the declared response headers of an HTTP 429 response for GetCodToken
+type GetCodTokenResponse429Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+// GetCodTokenResponse500Headers the declared response headers of an HTTP 500 response for GetCodToken
+type GetCodTokenResponse500Headers struct {
+	XRequestID string
+}
+
+// GetCodTokenResponse503Headers the declared response headers of an HTTP 503 response for GetCodToken
+type GetCodTokenResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetCodTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CodToken
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *IdentityRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *SwitchedOff
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyAttempts
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *IdentityUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCodTokenResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetCodTokenResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetCodTokenResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetCodTokenResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetCodTokenResponse405Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetCodTokenResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetCodTokenResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCodTokenResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCodTokenResponse) GetJSON200() *CodToken {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetCodTokenResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetCodTokenResponse) GetJSON403() *IdentityRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetCodTokenResponse) GetJSON404() *SwitchedOff {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetCodTokenResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetCodTokenResponse) GetJSON429() *TooManyAttempts {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetCodTokenResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetCodTokenResponse) GetJSON503() *IdentityUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCodTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCodTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCodTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCodTokenResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5714,6 +6200,45 @@ func (c *ClientWithResponses) MoveAppointmentWithResponse(ctx context.Context, a
 		return nil, err
 	}
 	return ParseMoveAppointmentResponse(rsp)
+}
+
+// GetCodTokenWithResponse A COD token for a patient (Получение токена ЦОД)
+//
+// Gives a client application the token that all other operations ask for. Off unless the installation configures it: then this path is 404
+// `route_not_found`, like one that does not exist.
+//
+// **Who asks.** The client application proves itself by HTTP Basic, its guid and its secret. A missing header, an unknown application and a wrong
+// secret are all 403 `client_unauthenticated`.
+//
+// **For whom.** Exactly one way to identify the patient, complete; the names of the parameters are the vendor's:
+//
+// | way | parameters |
+// |---|---|
+// | policy (полис) | `n_pol`, `Birthday`, and `s_pol` where the policy has a series |
+// | person in the master patient index (МИП) | `personguid` |
+// | medical card (МКАБ) | `mkab` |
+// | insurance number (СНИЛС) and names | `epgu=true`, `snils`, `f`, `n`, and `p` where the patient has a patronymic |
+//
+// `personguid` and `mkab` have no second factor: the client application vouches that its user is this patient, and must never take them from the user's hands.
+//
+// **A card is needed.** The patient is found by an open medical card, in any institution, that bears all that is given. Nobody found, wrong data, a closed
+// card, more than one person: one answer, 403 `patient_not_identified`.
+//
+// **Guessing is limited**, whatever instance is asked. Of one patient, known by policy number, СНИЛС or guid, 5 failures are answered within 15 minutes, by
+// whichever applications; of one client application 100 within a minute. Then everything, the right data too, is 429 `too_many_attempts` until
+// `Retry-After` has passed. Successes are not limited.
+//
+// What is in the query ends up in the logs of proxies that write it; this service writes no query anywhere.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /auth/cod/token (the `GetCodToken` operationId).
+func (c *ClientWithResponses) GetCodTokenWithResponse(ctx context.Context, params *GetCodTokenParams, reqEditors ...RequestEditorFn) (*GetCodTokenResponse, error) {
+	rsp, err := c.GetCodToken(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCodTokenResponse(rsp)
 }
 
 // ListDirectionsWithResponse The patient's referrals (Получение направлений пациента)
@@ -7053,6 +7578,192 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers MoveAppointmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCodTokenResponse parses an HTTP response from a GetCodTokenWithResponse call
+func ParseGetCodTokenResponse(rsp *http.Response) (*GetCodTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCodTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CodToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest IdentityRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest SwitchedOff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyAttempts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest IdentityUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCodTokenResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetCodTokenResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetCodTokenResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetCodTokenResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetCodTokenResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetCodTokenResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetCodTokenResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCodTokenResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

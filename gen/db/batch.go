@@ -1193,6 +1193,78 @@ func (b *DirectionReleaseBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const failedIdentificationCount = `-- name: FailedIdentificationCount :batchone
+INSERT INTO failed_identification AS f (subject, failures, since)
+VALUES ($1, 1, $2)
+ON CONFLICT (subject) DO UPDATE
+SET failures = CASE WHEN f.since <= $3 THEN 1 ELSE f.failures + 1 END,
+    since = CASE WHEN f.since <= $3 THEN excluded.since ELSE f.since END
+RETURNING failures, since
+`
+
+type FailedIdentificationCountBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type FailedIdentificationCountParams struct {
+	Subject   []byte
+	Now       time.Time
+	Forgotten time.Time
+}
+
+type FailedIdentificationCountRow struct {
+	Failures int32
+	Since    time.Time
+}
+
+// Counts a failure before it is one: the row stays locked until the transaction ends, with a commit where it was one and a rollback else. So those who try
+// at the same moment come one after the other, each knowing how the one before ended.
+//
+//	INSERT INTO failed_identification AS f (subject, failures, since)
+//	VALUES ($1, 1, $2)
+//	ON CONFLICT (subject) DO UPDATE
+//	SET failures = CASE WHEN f.since <= $3 THEN 1 ELSE f.failures + 1 END,
+//	    since = CASE WHEN f.since <= $3 THEN excluded.since ELSE f.since END
+//	RETURNING failures, since
+func (q *Queries) FailedIdentificationCount(ctx context.Context, arg []FailedIdentificationCountParams) *FailedIdentificationCountBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Subject,
+			a.Now,
+			a.Forgotten,
+		}
+		batch.Queue(failedIdentificationCount, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &FailedIdentificationCountBatchResults{br, len(arg), false}
+}
+
+func (b *FailedIdentificationCountBatchResults) QueryRow(f func(int, FailedIdentificationCountRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i FailedIdentificationCountRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Failures, &i.Since)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *FailedIdentificationCountBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const lpuFacts = `-- name: LpuFacts :batchone
 SELECT
     l.legal_entity_guid, l.time_zone,
@@ -1358,6 +1430,302 @@ func (b *MkabFactsBatchResults) QueryRow(f func(int, MkabFactsRow, error)) {
 }
 
 func (b *MkabFactsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabFindByGuid = `-- name: MkabFindByGuid :batchmany
+SELECT DISTINCT m.person_guid
+FROM mkab m
+WHERE m.guid = $1 AND m.closed_at IS NULL
+LIMIT 2
+`
+
+type MkabFindByGuidBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Whose open card it is. Each institution gives its cards their guids.
+//
+//	SELECT DISTINCT m.person_guid
+//	FROM mkab m
+//	WHERE m.guid = $1 AND m.closed_at IS NULL
+//	LIMIT 2
+func (q *Queries) MkabFindByGuid(ctx context.Context, guid []uuid.UUID) *MkabFindByGuidBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(mkabFindByGuid, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabFindByGuidBatchResults{br, len(guid), false}
+}
+
+func (b *MkabFindByGuidBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var person_guid uuid.UUID
+				if err := rows.Scan(&person_guid); err != nil {
+					return err
+				}
+				items = append(items, person_guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *MkabFindByGuidBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabFindByPerson = `-- name: MkabFindByPerson :batchmany
+SELECT m.person_guid
+FROM mkab m
+WHERE m.person_guid = $1 AND m.closed_at IS NULL
+LIMIT 1
+`
+
+type MkabFindByPersonBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// The person, where one card is open.
+//
+//	SELECT m.person_guid
+//	FROM mkab m
+//	WHERE m.person_guid = $1 AND m.closed_at IS NULL
+//	LIMIT 1
+func (q *Queries) MkabFindByPerson(ctx context.Context, personGuid []uuid.UUID) *MkabFindByPersonBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range personGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(mkabFindByPerson, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabFindByPersonBatchResults{br, len(personGuid), false}
+}
+
+func (b *MkabFindByPersonBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var person_guid uuid.UUID
+				if err := rows.Scan(&person_guid); err != nil {
+					return err
+				}
+				items = append(items, person_guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *MkabFindByPersonBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabFindByPolicy = `-- name: MkabFindByPolicy :batchmany
+SELECT DISTINCT m.person_guid
+FROM mkab_policy p
+JOIN mkab m ON m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
+WHERE p.number = $1 AND p.series = $2 AND m.birth_date = $3 AND m.closed_at IS NULL
+LIMIT 2
+`
+
+type MkabFindByPolicyBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabFindByPolicyParams struct {
+	Number    string
+	Series    string
+	BirthDate time.Time
+}
+
+// Whose open cards bear the policy, and the birth date with it. Two are as bad as any number.
+//
+//	SELECT DISTINCT m.person_guid
+//	FROM mkab_policy p
+//	JOIN mkab m ON m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
+//	WHERE p.number = $1 AND p.series = $2 AND m.birth_date = $3 AND m.closed_at IS NULL
+//	LIMIT 2
+func (q *Queries) MkabFindByPolicy(ctx context.Context, arg []MkabFindByPolicyParams) *MkabFindByPolicyBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Number,
+			a.Series,
+			a.BirthDate,
+		}
+		batch.Queue(mkabFindByPolicy, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabFindByPolicyBatchResults{br, len(arg), false}
+}
+
+func (b *MkabFindByPolicyBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var person_guid uuid.UUID
+				if err := rows.Scan(&person_guid); err != nil {
+					return err
+				}
+				items = append(items, person_guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *MkabFindByPolicyBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabFindBySnils = `-- name: MkabFindBySnils :batchmany
+SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
+FROM mkab m
+WHERE translate(m.snils, '- ', '') = $1::text AND m.snils <> '' AND m.closed_at IS NULL
+LIMIT $2
+`
+
+type MkabFindBySnilsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabFindBySnilsParams struct {
+	Snils string
+	Most  int32
+}
+
+type MkabFindBySnilsRow struct {
+	PersonGuid uuid.UUID
+	Surname    string
+	Name       string
+	Patronymic string
+}
+
+// The names on the open cards that bear the insurance number.
+//
+//	SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
+//	FROM mkab m
+//	WHERE translate(m.snils, '- ', '') = $1::text AND m.snils <> '' AND m.closed_at IS NULL
+//	LIMIT $2
+func (q *Queries) MkabFindBySnils(ctx context.Context, arg []MkabFindBySnilsParams) *MkabFindBySnilsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Snils,
+			a.Most,
+		}
+		batch.Queue(mkabFindBySnils, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabFindBySnilsBatchResults{br, len(arg), false}
+}
+
+func (b *MkabFindBySnilsBatchResults) Query(f func(int, []MkabFindBySnilsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []MkabFindBySnilsRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i MkabFindBySnilsRow
+				if err := rows.Scan(
+					&i.PersonGuid,
+					&i.Surname,
+					&i.Name,
+					&i.Patronymic,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *MkabFindBySnilsBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -236,6 +236,8 @@ type ClientApplication struct {
 	VisitDirectionOtherLpu int32
 	// It may book out of schedule (вне расписания).
 	OutOfSchedule bool
+	// SHA-256 of the secret that it is given tokens for; null: none. A fast hash is enough: talon client-secret makes the secret, at random.
+	SecretHash []byte
 }
 
 // A referral (направление), as held by one institution: the original where it was issued, a copy where it is served.
@@ -275,6 +277,15 @@ type Direction struct {
 	AppointmentStartAt *time.Time
 	// Beside appointment_guid: when the visit ends; a referral is completed from then on.
 	AppointmentEndAt *time.Time
+}
+
+// Attempts to be given a token that identified nobody, so that nobody can guess for long.
+type FailedIdentification struct {
+	// Who guesses, a client application (its guid, 16 bytes); or who is guessed at (SHA-256 of what was shown of the patient, 32 bytes).
+	Subject  []byte
+	Failures int32
+	// When the first of them was; all are forgotten together.
+	Since time.Time
 }
 
 // The keys of requests that may be repeated (Idempotency-Key), each of one person through one client application.

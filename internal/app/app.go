@@ -59,7 +59,7 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 	}
 	a.close = append(a.close, pool.Close)
 	// The keys are refreshed until Close: requests are still answered when ctx is done.
-	keys, err := loadKeys(context.WithoutCancel(ctx), config, log)
+	keys, own, err := loadKeys(context.WithoutCancel(ctx), config, log)
 	if err != nil {
 		return nil, fmt.Errorf("load the keys of tokens: %w", err)
 	}
@@ -78,9 +78,14 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 		return nil, err
 	}
 	a.booking = booking.NewService(store, index, now)
+	var issuer *auth.Issuer
+	if own != nil {
+		issuer = auth.NewIssuer(own, config.TokenIssuer, config.TokenAudience, config.AuthTokenLife, now)
+	}
 	a.handler, err = httpapi.New(httpapi.Config{
 		Booking:  a.booking,
 		Verifier: auth.NewVerifier(keys, config.TokenIssuer, config.TokenAudience, now),
+		Issuer:   issuer,
 		Ready: func(ctx context.Context) error {
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")
@@ -121,19 +126,27 @@ func (a *App) masterIndex(store *postgres.Store) (booking.MasterIndex, error) {
 	return remote, nil
 }
 
-func loadKeys(ctx context.Context, config Config, log *slog.Logger) (*auth.KeySet, error) {
+// loadKeys reads what tokens are verified with, and the authorisation service's own key, nil where it is off.
+func loadKeys(ctx context.Context, config Config, log *slog.Logger) (keys *auth.KeySet, own *auth.SigningKey, err error) {
 	sources := auth.Sources{
 		JWKSURL: string(config.JWKSURL), JWKSFile: config.JWKSFile, PEMFile: config.PEMFile, HS256Secret: []byte(config.HS256Secret),
+	}
+	if config.AuthKeyFile != "" {
+		if own, err = auth.LoadSigningKey(config.AuthKeyFile); err != nil {
+			return nil, nil, fmt.Errorf("TALON_AUTH_KEY_FILE: %w", err)
+		}
+		sources.Signing = append(sources.Signing, own)
 	}
 	if config.DemoKeyFile != "" {
 		demo, err := auth.LoadSigningKey(config.DemoKeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("load the demo key: %w", err)
+			return nil, nil, fmt.Errorf("TALON_DEMO_KEY_FILE: %w", err)
 		}
-		sources.Signing = []*auth.SigningKey{demo}
+		sources.Signing = append(sources.Signing, demo)
 		log.Warn("tokens of the demo key are accepted; never set TALON_DEMO_KEY_FILE where real patients are")
 	}
-	return auth.LoadKeys(ctx, sources, log)
+	keys, err = auth.LoadKeys(ctx, sources, log)
+	return keys, own, err
 }
 
 // prepareSchema migrates the database, or makes sure that it is not older than this build needs. A newer one is fine: it is what an instance finds

@@ -14,7 +14,9 @@ import (
 	"github.com/google/uuid"
 
 	"talon.example/internal/auth"
+	"talon.example/internal/booking"
 	"talon.example/internal/demo"
+	"talon.example/internal/postgres"
 	"talon.example/migrations"
 )
 
@@ -23,10 +25,14 @@ const usage = `talon books medical appointments by electronic referral.
   talon serve              answer requests (--check: show the settings in force and end)
   talon migrate            bring the database to the newest schema
   talon token --person G   sign a COD token with the demo key (--client, --ttl)
+  talon client-secret --client G
+                           give a client application a new secret for the authorisation service, and show it once
   talon demo               serve demo data, on a private PostgreSQL where DATABASE_URL is not set (--reset: put the data back and end)
 
 Settings are environment variables; docs/configuration.md lists them.
 `
+
+var errNoDatabase = errors.New("DATABASE_URL: must be given")
 
 // errUsage says that the command line was not understood; what is wrong has been printed.
 var errUsage = errors.New("usage")
@@ -46,6 +52,8 @@ func Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		err = c.migrate(ctx, rest)
 	case "token":
 		err = c.token(rest)
+	case "client-secret":
+		err = c.clientSecret(ctx, rest)
 	case "demo":
 		err = c.demo(ctx, rest)
 	case "help", "-h", "--help":
@@ -141,7 +149,7 @@ func (c *command) migrate(ctx context.Context, args []string) error {
 	}
 	database := c.environment["DATABASE_URL"]
 	if database == "" {
-		return errors.New("DATABASE_URL: must be given")
+		return errNoDatabase
 	}
 	if err := migrations.Up(ctx, database); err != nil {
 		return err
@@ -167,12 +175,9 @@ func (c *command) token(args []string) error {
 		flag, text string
 		guid       *uuid.UUID
 	}{{"person", *person, &token.Person}, {"client", *client, &token.Client}} {
-		guid, err := uuid.Parse(given.text)
-		if err != nil || guid == uuid.Nil {
-			fmt.Fprintf(c.stderr, "talon token: --%s must be a guid\n", given.flag)
-			return errUsage
+		if err := c.guid(flags, given.flag, given.text, given.guid); err != nil {
+			return err
 		}
-		*given.guid = guid
 	}
 	if *ttl <= 0 {
 		fmt.Fprintln(c.stderr, "talon token: --ttl must be above 0")
@@ -193,6 +198,48 @@ func (c *command) token(args []string) error {
 	fmt.Fprintln(c.stdout, signed)
 	return nil
 }
+
+// guid reads a flag that must be a guid.
+func (c *command) guid(flags *flag.FlagSet, name, text string, to *uuid.UUID) error {
+	guid, err := uuid.Parse(text)
+	if err != nil || guid == uuid.Nil {
+		fmt.Fprintf(c.stderr, "talon %s: --%s must be a guid\n", flags.Name(), name)
+		return errUsage
+	}
+	*to = guid
+	return nil
+}
+
+// clientSecret shows the new secret on standard output alone, where it can be piped to wherever secrets are kept.
+func (c *command) clientSecret(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("client-secret", flag.ContinueOnError)
+	text := flags.String("client", "", "guid of the client application (required); its old secret ends at once")
+	if err := c.parse(flags, args); err != nil {
+		return err
+	}
+	var client uuid.UUID
+	if err := c.guid(flags, "client", *text, &client); err != nil {
+		return err
+	}
+	database := c.environment["DATABASE_URL"]
+	if database == "" {
+		return errNoDatabase
+	}
+	pool, err := postgres.Open(ctx, postgres.Options{URL: database, MaxConns: 1, StatementTimeout: commandTimeout})
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer pool.Close()
+	secret, err := booking.NewService(postgres.NewStore(pool), nil, time.Now).RenewClientSecret(ctx, client)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.stdout, secret)
+	return nil
+}
+
+// commandTimeout bounds what a command asks of the database.
+const commandTimeout = 10 * time.Second
 
 func (c *command) environmentOr(name, otherwise string) string {
 	if value := c.environment[name]; value != "" {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"talon.example/internal/auth"
 )
 
 // Config is all that can be set, each by one environment variable. docs/configuration.md is its table.
@@ -36,6 +38,9 @@ type Config struct {
 	PEMFile       string  `env:"TALON_PEM_FILE"`
 	HS256Secret   Secret  `env:"TALON_HS256_SECRET"`
 	DemoKeyFile   string  `env:"TALON_DEMO_KEY_FILE"`
+
+	AuthKeyFile   string        `env:"TALON_AUTH_KEY_FILE"`
+	AuthTokenLife time.Duration `env:"TALON_AUTH_TOKEN_LIFE" envDefault:"1h"`
 
 	MipURL              Address       `env:"TALON_MIP_URL"`
 	MipAuthURL          Address       `env:"TALON_MIP_AUTH_URL"`
@@ -129,12 +134,13 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
 	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
 	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
-	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.DemoKeyFile != "",
-		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET", "one must be given, to verify tokens with")
+	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "" || c.DemoKeyFile != "",
+		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE", "one must be given, to verify tokens with")
 	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret, "TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
+	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= auth.MaxLife, "TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h")
 	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout, "TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
 	for _, file := range []struct{ name, path string }{
-		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_DEMO_KEY_FILE", c.DemoKeyFile},
+		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile}, {"TALON_DEMO_KEY_FILE", c.DemoKeyFile},
 	} {
 		_, err := os.Stat(file.path)
 		require(file.path == "" || err == nil, file.name, "cannot be found")

@@ -63,6 +63,7 @@ func (c *command) demo(ctx context.Context, args []string) (err error) {
 	settings := maps.Clone(c.environment)
 	settings["DATABASE_URL"] = database
 	settings["TALON_DEMO_KEY_FILE"] = keyFile
+	settings["TALON_AUTH_KEY_FILE"] = c.environmentOr("TALON_AUTH_KEY_FILE", keyFile)
 	settings["TALON_TOKEN_ISSUER"] = c.environmentOr("TALON_TOKEN_ISSUER", demoIssuer)
 	settings["TALON_TOKEN_AUDIENCE"] = c.environmentOr("TALON_TOKEN_AUDIENCE", demoAudience)
 	settings["TALON_SHUTDOWN_DELAY"] = c.environmentOr("TALON_SHUTDOWN_DELAY", "0s") // no load balancer waits here
@@ -178,6 +179,12 @@ curl -s %s/appointments -H 'Content-Type: application/json' \
   -d '%s'
 
 `, base, token, base, token, demo.FirstExample)
+	fmt.Fprintf(&text, `Have a token made for a patient, as a client application does, with its guid and its secret:
+
+curl -sG %s/auth/cod/token -u %s:%s \
+  -d personguid=%s
+
+`, base, demo.Client, demo.ClientSecret, demo.Patient)
 	if state.Action == demo.Renewed {
 		text.WriteString("The cells of the demo data had passed: they were loaded anew.\n")
 	}

@@ -246,6 +246,21 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		return sc.move(sc.person, booked, fields{"SlotId": firstSlotID})
 	},
 
+	booking.ClientUnauthenticated: func(t *testing.T) answer {
+		sc := office(t)
+		return sc.identifyAs(clientGuid.String(), "another secret", sc.personWay())
+	},
+	booking.PatientNotIdentified: func(t *testing.T) answer {
+		return office(t).identify(policyWay("1980-02-28"))
+	},
+	booking.TooManyAttempts: func(t *testing.T) answer {
+		sc := office(t)
+		for range booking.PatientLimit.Failures {
+			sc.identify(policyWay("1980-02-28")).requireRefusal(t, "patient_not_identified")
+		}
+		return sc.identify(policyWay(born))
+	},
+
 	booking.RouteNotFound: func(t *testing.T) answer {
 		s := start(t)
 		return s.do(s.request(http.MethodGet, "/appointment", nil))

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -253,7 +254,7 @@ func validateResponse(t testing.TB, request *http.Request, response *http.Respon
 		require.NoError(t, contractDoc().Components.Schemas["Error"].Value.VisitJSON(shape), "%s", raw)
 		require.EqualValues(t, response.StatusCode, shape["code"])
 		require.Equal(t, response.Header.Get("X-Request-ID"), shape["request_id"])
-		later := response.StatusCode == http.StatusServiceUnavailable || response.StatusCode == http.StatusConflict
+		later := slices.Contains([]int{http.StatusServiceUnavailable, http.StatusConflict, http.StatusTooManyRequests}, response.StatusCode)
 		require.Equal(t, later, response.Header.Get("Retry-After") != "")
 	}
 	path, item := pathOf(request)

@@ -149,12 +149,12 @@ func TestSettingsAreChecked(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := run(t, []string{
 		"TALON_REQUEST_TIMEOUT=quick", "TALON_MAX_IN_FLIGHT=0", "TALON_ADDR=nowhere", "TALON_HS256_SECRET=short", "TALON_MIP_URL=ftp://x",
-		"TALON_PEM_FILE=/no/such/file",
+		"TALON_PEM_FILE=/no/such/file", "TALON_AUTH_KEY_FILE=/no/such/key", "TALON_AUTH_TOKEN_LIFE=25h",
 	}, "serve", "--check")
 	require.Equal(t, 1, code)
 	for _, name := range []string{
 		"TALON_REQUEST_TIMEOUT", "TALON_MAX_IN_FLIGHT", "TALON_ADDR", "TALON_HS256_SECRET", "TALON_MIP_URL", "TALON_PEM_FILE", "DATABASE_URL",
-		"TALON_TOKEN_ISSUER", "TALON_TOKEN_AUDIENCE",
+		"TALON_TOKEN_ISSUER", "TALON_TOKEN_AUDIENCE", "TALON_AUTH_KEY_FILE", "TALON_AUTH_TOKEN_LIFE",
 	} {
 		require.Equal(t, 1, strings.Count(stderr, name+":"), "%s in %s", name, stderr)
 	}
@@ -202,6 +202,9 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"token", "--person", uuid.Nil.String()}, 2, "--person must be a guid"},
 		{[]string{"token", "--person", uuid.NewString(), "--ttl", "-1s"}, 2, "--ttl"},
 		{[]string{"token", "--person", uuid.NewString()}, 1, "TALON_DEMO_KEY_FILE is not set"},
+		{[]string{"client-secret"}, 2, "--client must be a guid"},
+		{[]string{"client-secret", uuid.NewString()}, 2, "is not understood"},
+		{[]string{"client-secret", "--client", uuid.NewString()}, 1, "DATABASE_URL"},
 	} {
 		code, stdout, stderr := run(t, nil, attempt.args...)
 		require.Equal(t, attempt.code, code, "%v: %s", attempt.args, stderr)

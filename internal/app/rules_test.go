@@ -26,7 +26,7 @@ func off(t *testing.T, a answer) []string {
 // Promise: the catalogue is the rule table itself, in its order, and shows what the settings switch off in the region and in an institution.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	sc := start(t).scene()
+	sc := start(t, withTokens).scene()
 	all := as[api.RuleList](t, sc.get(sc.person, "/rules"))
 	require.Len(t, all.Items, len(booking.Rules))
 	for i, item := range all.Items {

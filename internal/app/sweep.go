@@ -2,10 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
-// How often the idempotency keys that have outlived their use are swept, and how long a sweep may take.
+// How often what has outlived its use is swept, idempotency keys and failures to identify a patient, and how long a sweep may take.
 const (
 	sweepEvery   = time.Minute
 	sweepTimeout = 30 * time.Second
@@ -38,7 +39,7 @@ func (a *App) sweep(ctx context.Context) (stop func()) {
 func (a *App) sweepOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	if err := a.booking.SweepKeys(limited); err != nil && ctx.Err() == nil {
+	if err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited)); err != nil && ctx.Err() == nil {
 		a.log.Warn("sweep", "error", err)
 	}
 }

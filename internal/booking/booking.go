@@ -16,6 +16,7 @@ type Store interface {
 	VisitStore
 	SlotFinder
 	Keys
+	Identities
 
 	// Facts reads all that the rules need, in one round trip.
 	Facts(ctx context.Context, patient Patient, request Request, now time.Time) (*Facts, error)

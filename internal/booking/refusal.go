@@ -1,6 +1,9 @@
 package booking
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Type is the documented type of an error (Тип ошибки). It is independent of the HTTP status.
 type Type string
@@ -20,6 +23,8 @@ type Refusal struct {
 	Type    Type
 	Message string // for the patient, in Russian
 	Details *Details
+
+	RetryAfter time.Duration // when a later try may help, where that is known
 
 	cause error
 }

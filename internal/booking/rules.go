@@ -72,6 +72,10 @@ const (
 	AppointmentStarted     Name = "appointment_started"
 	AppointmentIsCancelled Name = "appointment_cancelled"
 
+	ClientUnauthenticated Name = "client_unauthenticated"
+	PatientNotIdentified  Name = "patient_not_identified"
+	TooManyAttempts       Name = "too_many_attempts"
+
 	RouteNotFound       Name = "route_not_found"
 	MethodNotAllowed    Name = "method_not_allowed"
 	InternalError       Name = "internal_error"
@@ -100,6 +104,7 @@ const (
 	GroupKey         Group = "key"
 	GroupAbsent      Group = "absent"
 	GroupAppointment Group = "appointment"
+	GroupIdentity    Group = "identity"
 	GroupService     Group = "service"
 )
 
@@ -156,7 +161,8 @@ const (
 
 // Rules is the whole table, in order; the first row that refuses answers. The order and the answers stand in openapi.yaml, too, and a test
 // compares the two. The source of the documented rows is the vendor's table «Возможные ошибки» of this method.
-var Rules = slices.Concat(bookingRules, in(GroupKey, keyRules), in(GroupAbsent, absentRules), in(GroupAppointment, appointmentRules), in(GroupService, serviceRules))
+var Rules = slices.Concat(bookingRules, in(GroupKey, keyRules), in(GroupAbsent, absentRules), in(GroupAppointment, appointmentRules),
+	in(GroupIdentity, identityRules), in(GroupService, serviceRules))
 
 // bookingRules are those that a booking goes through.
 var bookingRules = slices.Concat(
@@ -701,6 +707,23 @@ var appointmentRules = []Rule{
 	{
 		Name: AppointmentIsCancelled, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderPatient,
 		Message: "Запись на прием отменена, перенести ее нельзя.",
+	},
+}
+
+// Who asks the authorisation service for a token, and for whom. The last two are ours.
+var identityRules = []Rule{
+	{
+		Name: ClientUnauthenticated, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
+		Message: "Код авторизации не верен",
+	},
+	{
+		// One answer, whatever is wrong: it must not help to guess.
+		Name: PatientNotIdentified, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
+		Message: "Пациент с такими данными и открытой медицинской картой не найден. Проверьте данные или обратитесь в регистратуру медицинского учреждения.",
+	},
+	{
+		Name: TooManyAttempts, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient, Retryable: true,
+		Message: "Слишком много неудачных попыток." + tryLater,
 	},
 }
 

@@ -68,6 +68,7 @@ var documented = []struct {
 var own = []Name{
 	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid,
 	KeyReused, KeyInUse, DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted, AppointmentIsCancelled,
+	ClientUnauthenticated, PatientNotIdentified, TooManyAttempts,
 	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
 }
 
@@ -109,7 +110,7 @@ func TestRulesAreDescribed(t *testing.T) {
 	t.Parallel()
 	groups := []Group{
 		GroupToken, GroupRequest, GroupDirection, GroupSlot, GroupResource, GroupRestriction, GroupSpeciality, GroupMkab, GroupMip, GroupWrite, GroupKey,
-		GroupAbsent, GroupAppointment, GroupService,
+		GroupAbsent, GroupAppointment, GroupIdentity, GroupService,
 	}
 	menders := []Mender{MenderPatient, MenderRegistry, MenderReferringDoctor, MenderClient, MenderService}
 	bodyFields := []string{"", "DirectionGuid", "DirectionType", "LpuFromGuid", "LpuToGuid", "SlotId", "Difficulty", "DocPrvdGuid", "Date", "OutOfSchedule"}
@@ -118,8 +119,8 @@ func TestRulesAreDescribed(t *testing.T) {
 		met = append(met, rule.Group)
 		require.Contains(t, menders, rule.Mender, rule.Name)
 		require.Contains(t, bodyFields, rule.Field, rule.Name)
-		// An outage is over some time, and so are the earlier visit and the request that has the key.
-		passing := rule.Status == 503 || among(rule.Name, []Name{MipAuthURLUnreachable, SpecialityAlreadyBooked, KeyInUse})
+		// An outage is over some time, and so are the earlier visit, the request that has the key, and the time in which failures count.
+		passing := rule.Status == 503 || among(rule.Name, []Name{MipAuthURLUnreachable, SpecialityAlreadyBooked, KeyInUse, TooManyAttempts})
 		require.Equal(t, passing, rule.Retryable, rule.Name)
 	}
 	require.Equal(t, groups, slices.Compact(met))

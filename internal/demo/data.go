@@ -14,6 +14,9 @@ var (
 	Client = numbered("0003", 5)
 )
 
+// ClientSecret is the secret of every client application of the demo. Everybody may know it.
+const ClientSecret = "demo-secret"
+
 // What the first example names, and what it is answered with.
 const (
 	FirstExampleSlotID      int64 = 14527455 // 08:45, seven days ahead

@@ -42,8 +42,8 @@ FROM (VALUES
 JOIN lpu l ON l.code = s.lpu;
 
 -- Bits: 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter. By a referral from elsewhere each gains 8.
-INSERT INTO client_application (guid, name, visit_direction, visit_direction_other_lpu, out_of_schedule)
-SELECT pg_temp.demo_guid('0003', c.number), c.name, c.mask, c.mask | 8, c.out_of_schedule
+INSERT INTO client_application (guid, name, visit_direction, visit_direction_other_lpu, out_of_schedule, secret_hash)
+SELECT pg_temp.demo_guid('0003', c.number), c.name, c.mask, c.mask | 8, c.out_of_schedule, sha256('demo-secret')
 FROM (VALUES
     (1, 'Портал',               4,               false),
     (2, 'Колл-центр',           64,              false),

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -40,13 +41,23 @@ func (c *contract) route(g *gin.Context) *routers.Route {
 	return c.routes[g.Request.Method+" "+g.FullPath()]
 }
 
-// needsToken tells whether the operation asks for a COD token: its own security, or else the document's.
-func needsToken(route *routers.Route) bool {
-	security := &route.Spec.Security
+// The contract's security schemes.
+const (
+	codToken     = "codToken"
+	clientSecret = "clientSecret"
+)
+
+// security is what the operation asks whoever calls it for: its own, or else the document's.
+func security(route *routers.Route) openapi3.SecurityRequirements {
 	if route.Operation.Security != nil {
-		security = route.Operation.Security
+		return *route.Operation.Security
 	}
-	return len(*security) > 0
+	return route.Spec.Security
+}
+
+// needs tells whether the operation asks for this scheme.
+func needs(route *routers.Route, scheme string) bool {
+	return slices.ContainsFunc(security(route), func(r openapi3.SecurityRequirement) bool { _, asked := r[scheme]; return asked })
 }
 
 // requestBody is the schema of the operation's JSON body, or nil.

@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -12,7 +14,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// retryAfter is what clients are told to wait, in seconds, where a later try can help.
+// retryAfter is what clients are told to wait, in seconds, where a later try can help and nobody knows when.
 const retryAfter = "1"
 
 // refuse is the one renderer of answers that are not 2xx. Every exit leads here: no route, no method, the token, the validation, the binding, and the
@@ -32,7 +34,10 @@ func (s *server) refuse(c *gin.Context, err error) {
 		return
 	}
 	c.Header("Content-Type", "application/json") // as the generated answers have it
-	if refusal.Status == http.StatusServiceUnavailable || refusal.Status == http.StatusConflict {
+	switch {
+	case refusal.RetryAfter > 0:
+		c.Header("Retry-After", strconv.FormatFloat(math.Ceil(refusal.RetryAfter.Seconds()), 'f', 0, 64))
+	case refusal.Status == http.StatusServiceUnavailable, refusal.Status == http.StatusConflict:
 		c.Header("Retry-After", retryAfter)
 	}
 	c.AbortWithStatusJSON(refusal.Status, api.Error{

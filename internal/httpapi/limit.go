@@ -11,7 +11,7 @@ import (
 // limit bounds how many requests work at once and how long each may take, with its wait for a connection to the database. Whoever finds the service
 // full is told so at once. It comes when the body has been read: a slow client holds no place. The health checks pass: a busy instance is still alive.
 func (s *server) limit(c *gin.Context) {
-	if !needsToken(s.contract.route(c)) {
+	if len(security(s.contract.route(c))) == 0 {
 		return
 	}
 	select {

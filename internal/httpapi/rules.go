@@ -31,7 +31,7 @@ func (s *server) ListRules(ctx context.Context, request api.ListRulesRequestObje
 			Retryable:   rule.Retryable,
 			Mender:      api.Mender(rule.Mender),
 			Field:       orNull(rule.Field),
-			Enabled:     rule.Enabled,
+			Enabled:     rule.Enabled && (rule.Group != booking.GroupIdentity || s.issuer != nil),
 		})
 	}
 	return api.ListRules200JSONResponse{

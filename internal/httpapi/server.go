@@ -1,7 +1,7 @@
 // Package httpapi is the service on the wire: the generated strict server, the COD token, validation against the contract, and the one renderer of
 // every answer that is not 2xx.
 //
-// A request goes: observe → recover → authenticate → read the body → limit → validate → the generated binding → a method of server → booking.
+// A request goes: observe → recover → authenticate → read the body → limit → (authenticate the client) → validate → the generated binding → a method of server → booking.
 package httpapi
 
 import (
@@ -23,6 +23,7 @@ import (
 type Config struct {
 	Booking        *booking.Service
 	Verifier       *auth.Verifier
+	Issuer         *auth.Issuer                // of the authorisation service; nil where that is off
 	Ready          func(context.Context) error // nil while the instance can serve
 	Now            func() time.Time
 	Log            *slog.Logger
@@ -34,6 +35,7 @@ type Config struct {
 type server struct {
 	booking  *booking.Service
 	verifier *auth.Verifier
+	issuer   *auth.Issuer
 	ready    func(context.Context) error
 	now      func() time.Time
 	log      *slog.Logger
@@ -54,6 +56,7 @@ func New(config Config) (http.Handler, error) {
 	s := &server{
 		booking:  config.Booking,
 		verifier: config.Verifier,
+		issuer:   config.Issuer,
 		ready:    config.Ready,
 		now:      config.Now,
 		log:      config.Log,
@@ -76,7 +79,10 @@ func New(config Config) (http.Handler, error) {
 	engine.NoMethod(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.MethodNotAllowed)) })
 	s.serveDocs(engine)
 
-	operations := engine.Group("/", s.authenticate, s.readBody, s.limit, s.validate)
+	var operations gin.IRouter = engine.Group("/", s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+	if s.issuer == nil {
+		operations = without{operations, authorisationPath}
+	}
 	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{detach}, api.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  s.refuseUnbound,
 		HandlerErrorFunc:         s.refuse,
@@ -86,6 +92,21 @@ func New(config Config) (http.Handler, error) {
 		ErrorHandler: func(c *gin.Context, err error, _ int) { s.refuseUnbound(c, err) },
 	})
 	return engine, nil
+}
+
+// without is a router that leaves one path out, so that it is answered like any that is not known.
+type without struct {
+	gin.IRouter
+
+	path string
+}
+
+// GET implements gin.IRouter.
+func (w without) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
+	if path == w.path {
+		return w.IRouter
+	}
+	return w.IRouter.GET(path, handlers...)
 }
 
 // detach gives the handler a copy of gin's context. The original goes back to a pool when the request ends, while a database or HTTP call that was

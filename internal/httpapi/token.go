@@ -12,7 +12,7 @@ import (
 
 // authenticate verifies the COD token before anything of the body is read: an anonymous client must not make us read it.
 func (s *server) authenticate(c *gin.Context) {
-	if !needsToken(s.contract.route(c)) {
+	if !needs(s.contract.route(c), codToken) {
 		return
 	}
 	token, err := s.verifier.VerifyHeader(c.Request.Context(), c.Request.Header.Values("Authorization"))

@@ -93,7 +93,7 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 	case !readable:
 		return booking.InvalidField(parameter.Name, badCharacters)
 	case slices.Contains(given, ""):
-		return booking.InvalidField(parameter.Name, "значение не указано")
+		return booking.InvalidField(parameter.Name, empty)
 	case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
 		return booking.InvalidField(parameter.Name, "значение указано больше одного раза")
 	}
@@ -248,6 +248,8 @@ const unknownKey = "properties"
 const (
 	wholeNumber   = "ожидается целое число"
 	badCharacters = "недопустимые символы"
+	notGiven      = "обязательное поле не указано"
+	empty         = "значение не указано"
 )
 
 // problemOf says in Russian what is wrong with a field's value.
@@ -264,7 +266,7 @@ func problemOf(violation *openapi3.SchemaError) string {
 	}
 	switch violation.SchemaField {
 	case "required":
-		return "обязательное поле не указано"
+		return notGiven
 	case unknownKey:
 		return "неизвестное поле"
 	case "nullable":

@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+)
+
+const authorisationPath = "/auth/cod/token"
+
+// authenticateClient makes sure that the client application is the one that it says it is. It asks the database, and so stands within the limit.
+func (s *server) authenticateClient(c *gin.Context) {
+	if !needs(s.contract.route(c), clientSecret) {
+		return
+	}
+	name, secret, given := c.Request.BasicAuth()
+	client, err := uuid.Parse(name)
+	if !given || err != nil || len(c.Request.Header.Values("Authorization")) != 1 {
+		s.refuse(c, booking.Refuse(booking.ClientUnauthenticated).Because(errors.New("not one header Authorization: Basic with a guid")))
+		return
+	}
+	if err := s.booking.AuthenticateClient(c.Request.Context(), client, secret); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	c.Set(clientKey, client)
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), patientKey, booking.Patient{Client: client}))
+}
+
+// GetCodToken issues a token for the patient whom the client application shows.
+func (s *server) GetCodToken(ctx context.Context, request api.GetCodTokenRequestObject) (api.GetCodTokenResponseObject, error) {
+	shown, refusal := evidence(&request.Params)
+	if refusal != nil {
+		return nil, refusal
+	}
+	client := patient(ctx).Client
+	person, err := s.booking.Identify(ctx, client, shown)
+	if err != nil {
+		return nil, err
+	}
+	signed, said, err := s.issuer.Issue(person, client)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetCodToken200JSONResponse{
+		Body:    api.CodToken{Token: signed, ExpiresAt: said.ExpiresAt, PersonGUID: person},
+		Headers: api.GetCodToken200ResponseHeaders{CacheControl: "no-store", XRequestID: requestID(ctx).String()},
+	}, nil
+}
+
+// evidence reads the one way in which a patient is shown. Of two it would not be clear which one counts.
+func evidence(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	type way struct {
+		name  string
+		begun bool
+		read  func(*api.GetCodTokenParams) (booking.Evidence, *booking.Refusal)
+	}
+	var begun []way
+	for _, known := range []way{
+		{"n_pol", p.NPol != nil || p.SPol != nil || p.Birthday != nil, byPolicy},
+		{"personguid", p.Personguid != nil, byPerson},
+		{"mkab", p.Mkab != nil, byMkab},
+		{"epgu", orDefault(p.Epgu, false) || p.Snils != nil || p.F != nil || p.N != nil || p.P != nil, bySnils},
+	} {
+		if known.begun {
+			begun = append(begun, known)
+		}
+	}
+	switch len(begun) {
+	case 0:
+		return booking.Evidence{}, booking.InvalidField("personguid", "обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n")
+	case 1:
+		return begun[0].read(p)
+	default:
+		return booking.Evidence{}, booking.InvalidField(begun[1].name, "указано больше одного способа определить пациента")
+	}
+}
+
+func byPolicy(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	number, refusal := required("n_pol", p.NPol)
+	if refusal == nil && p.Birthday == nil {
+		refusal = booking.InvalidField("Birthday", notGiven)
+	}
+	if refusal != nil {
+		return booking.Evidence{}, refusal
+	}
+	return booking.Evidence{Policy: &booking.Policy{Series: strings.TrimSpace(orDefault(p.SPol, "")), Number: number, BirthDate: p.Birthday.Time}}, nil
+}
+
+func byPerson(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	if *p.Personguid == uuid.Nil {
+		return booking.Evidence{}, booking.InvalidField("personguid", zeroGuid)
+	}
+	return booking.Evidence{Person: *p.Personguid}, nil
+}
+
+func byMkab(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	if *p.Mkab == uuid.Nil {
+		return booking.Evidence{}, booking.InvalidField("mkab", zeroGuid)
+	}
+	return booking.Evidence{Mkab: *p.Mkab}, nil
+}
+
+func bySnils(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	if !orDefault(p.Epgu, false) {
+		return booking.Evidence{}, booking.InvalidField("epgu", "вместе с snils, f, n и p ожидается true")
+	}
+	shown := booking.Snils{Names: booking.Names{Patronymic: orDefault(p.P, "")}}
+	for _, part := range []struct {
+		name  string
+		given *string
+		to    *string
+	}{{"snils", p.Snils, &shown.Digits}, {"f", p.F, &shown.Names.Surname}, {"n", p.N, &shown.Names.Name}} {
+		var refusal *booking.Refusal
+		if *part.to, refusal = required(part.name, part.given); refusal != nil {
+			return booking.Evidence{}, refusal
+		}
+	}
+	shown.Digits = strings.NewReplacer("-", "", " ", "").Replace(shown.Digits)
+	return booking.Evidence{Snils: &shown}, nil
+}
+
+// required is a parameter without the spaces around it; there must be something between them.
+func required(name string, given *string) (string, *booking.Refusal) {
+	if given == nil {
+		return "", booking.InvalidField(name, notGiven)
+	}
+	text := strings.TrimSpace(*given)
+	if text == "" {
+		return "", booking.InvalidField(name, empty)
+	}
+	return text, nil
+}
