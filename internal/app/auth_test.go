@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -265,6 +266,36 @@ func TestWaysAreWhole(t *testing.T) {
 		require.Equal(t, "Поле "+message, a.error.Message, query)
 	}
 	require.Zero(t, sc.count(`SELECT count(*) FROM failed_identification`))
+}
+
+// Promise: whatever stands in a parameter, it identifies, or is refused, and never is a failure.
+func TestOddIdentification(t *testing.T) {
+	t.Parallel()
+	sc := office(t)
+	whole := map[string]url.Values{}
+	for _, way := range []string{policyWay(born) + "&s_pol=1", sc.personWay(), sc.mkabWay(), snilsWay()} {
+		values, err := url.ParseQuery(way)
+		require.NoError(t, err)
+		for name := range values {
+			whole[name] = values
+		}
+	}
+	parameters := contractDoc().Paths.Find("/auth/cod/token").Get.Parameters
+	require.Len(t, whole, len(parameters), "every parameter is in a way")
+	for _, parameter := range parameters {
+		name := parameter.Value.Name
+		for _, value := range oddValues(sc) {
+			changed := maps.Clone(whole[name])
+			changed.Set(name, value)
+			a := sc.identify(changed.Encode())
+			a.requireRefusalOf(t, "", "field_invalid", "patient_not_identified")
+			if a.error.Rule == "field_invalid" {
+				require.Regexp(t, "^Поле ("+name+"|epgu): ", a.error.Message, "%s", value)
+			}
+			sc.exec(`DELETE FROM failed_identification`)
+		}
+	}
+	require.NotContains(t, sc.logs.String(), `"level":"ERROR"`)
 }
 
 // Promise: whoever does not prove to be a client application gets one answer, whatever is wrong and whatever is asked, and cannot use up anybody's attempts.

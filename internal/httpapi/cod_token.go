@@ -30,7 +30,6 @@ func (s *server) authenticateClient(c *gin.Context) {
 		return
 	}
 	c.Set(clientKey, client)
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), patientKey, booking.Patient{Client: client}))
 }
 
 // GetCodToken issues a token for the patient whom the client application shows.
@@ -39,7 +38,7 @@ func (s *server) GetCodToken(ctx context.Context, request api.GetCodTokenRequest
 	if refusal != nil {
 		return nil, refusal
 	}
-	client := patient(ctx).Client
+	client, _ := ctx.Value(clientKey).(uuid.UUID)
 	person, err := s.booking.Identify(ctx, client, shown)
 	if err != nil {
 		return nil, err
