@@ -89,6 +89,19 @@ func requireAgreement(t testing.TB, checked, booked answer) {
 	}
 }
 
+// Promise: a full cell's way out is the same in a check as in a booking, also where the master patient index lacks what a card needs: only the check has asked.
+func TestCheckOfAFullCellWithoutMkab(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	sc.check = sc.leavingNothing
+	sc.allowMkab()
+	sc.exec(`UPDATE mip_person_data SET name = ''`)
+	sc.exec(`UPDATE slot SET taken = capacity WHERE id = $1`, firstSlotID)
+	a := sc.attempt()
+	a.requireRefusal(t, "slot_full")
+	require.Len(t, *a.error.Details.Slots, 3)
+}
+
 // Promise: whatever a booking is answered, a check before it has foretold it, with the same message, and has changed no table.
 func TestCheckForetellsDocumentedAnswers(t *testing.T) {
 	t.Parallel()

@@ -359,7 +359,7 @@ func (f *Facts) assumeMkab() {
 	switch {
 	case f.Mkab != nil || !f.Target.CreatesMkab:
 	case f.Target.PolyclinicCodeIsOwn:
-		f.Mkab = &Mkab{}
+		f.Mkab, f.Person = &Mkab{}, nil
 	default:
 		f.Person = &Person{Surname: "?", Name: "?", Sex: Female, PolicyNumber: "?"}
 	}
