@@ -46,16 +46,17 @@ bench: postgres ## Measure bookings against the database's own limit (SCALE=0.01
 profile: postgres ## Leave a CPU and an allocation profile of the booking path in bench/results
 	go run ./bench profile -scale $(SCALE)
 
-gen: ## Generate gen/ and docs/answers.md from openapi.yaml, queries, migrations and the rule table
+gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, queries, migrations and the two tables
 	$(TOOL) oapi-codegen -config gen/api/models.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/api/server.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/client/client.cfg.yaml openapi.yaml
 	$(TOOL) sqlc generate
 	go run ./internal/booking/answers > docs/answers.md
+	go run ./internal/booking/settings > docs/settings.md
 
 gen-check: gen ## Fail where what is generated differs from what its sources say
-	@changes=$$(git status --porcelain -- gen docs/answers.md); \
-	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- gen docs/answers.md | head -100; exit 1; fi
+	@changes=$$(git status --porcelain -- gen docs/answers.md docs/settings.md); \
+	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- gen docs/answers.md docs/settings.md | head -100; exit 1; fi
 
 lint: ## Run the linters
 	$(LINT) run ./...

@@ -237,15 +237,12 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE direction SET flags = -1`, "direction_flags_check"},
 		{`UPDATE direction SET comment = repeat('ж', 4000)`, ""},
 		{`UPDATE direction SET comment = repeat('ж', 4001)`, "direction_comment_check"},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'true'), (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'false')`, ""},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), 'OneActiveAppointmentPerSpeciality', 'TRUE')`, "setting_value"},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMkab', 'true'), (gen_random_uuid(), '2dr_RecordWithoutMkab', 'false')`, ""},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMkab', '')`, "setting_value"},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), 'PolyclinicCode', 'что угодно')`, ""},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), 'DeleteOldTime', 'true'), (gen_random_uuid(), 'DeleteOldTime', 'false')`, ""},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), 'DeleteOldTime', '1')`, "setting_value"},
-		{`INSERT INTO setting VALUES (gen_random_uuid(), '2dr_RecordWithoutMKAB', 'true')`, "setting_value"},
-		{`INSERT INTO setting SELECT owner_guid, code, 'true' FROM setting`, "setting_pkey"},
+		{`INSERT INTO setting SELECT guid, 'PolyclinicCode', 'что угодно' FROM lpu`, ""},
+		{`INSERT INTO setting SELECT guid, 'PolyclinicCode', '' FROM lpu`, "setting_pkey"},
+		{`INSERT INTO setting SELECT guid, '2dr_RecordWithoutMKAB', 'true' FROM lpu`, "setting_value"},
+		{`INSERT INTO setting SELECT guid, 'scheduleDays', '14', true FROM client_application`, ""},
+		{`DELETE FROM lpu WHERE code = '2'`, "setting_lpu"},
+		{`DELETE FROM client_application`, "setting_client"},
 	} {
 		err := exec(attempt.sql)
 		if attempt.constraint == "" {

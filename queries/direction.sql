@@ -5,7 +5,7 @@ SELECT
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    holder.legal_entity_guid AS holder_legal_entity_guid,
+    holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
     source.legal_entity_guid AS from_legal_entity_guid,
     target.legal_entity_guid AS to_legal_entity_guid
 FROM direction d

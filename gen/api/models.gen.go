@@ -222,6 +222,7 @@ const (
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
 	RuleDirectionAbsent          Rule = "direction_absent"
 	RuleDirectionAlreadyBooked   Rule = "direction_already_booked"
+	RuleDirectionExpired         Rule = "direction_expired"
 	RuleDirectionLpuMismatch     Rule = "direction_lpu_mismatch"
 	RuleDirectionNotFound        Rule = "direction_not_found"
 	RuleDirectionNotPatients     Rule = "direction_not_patients"
@@ -254,6 +255,7 @@ const (
 	RuleRouteNotFound            Rule = "route_not_found"
 	RuleSlotAccessDenied         Rule = "slot_access_denied"
 	RuleSlotAdultsOnly           Rule = "slot_adults_only"
+	RuleSlotBeyondHorizon        Rule = "slot_beyond_horizon"
 	RuleSlotChildrenOnly         Rule = "slot_children_only"
 	RuleSlotDisabledOnly         Rule = "slot_disabled_only"
 	RuleSlotFull                 Rule = "slot_full"
@@ -303,6 +305,8 @@ func (e Rule) Valid() bool {
 	case RuleDirectionAbsent:
 		return true
 	case RuleDirectionAlreadyBooked:
+		return true
+	case RuleDirectionExpired:
 		return true
 	case RuleDirectionLpuMismatch:
 		return true
@@ -367,6 +371,8 @@ func (e Rule) Valid() bool {
 	case RuleSlotAccessDenied:
 		return true
 	case RuleSlotAdultsOnly:
+		return true
+	case RuleSlotBeyondHorizon:
 		return true
 	case RuleSlotChildrenOnly:
 		return true
@@ -1170,6 +1176,9 @@ type RuleEntry struct {
 
 	// Enabled It is on in the institution, or in the region where none was named.
 	Enabled bool `json:"enabled"`
+
+	// Setting The code of the setting that switches it; `null` where it is always on.
+	Setting *string `json:"setting"`
 }
 
 // RuleEntryGroup The group that it stands in. New groups may be added.

@@ -231,6 +231,7 @@ const (
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
 	RuleDirectionAbsent          Rule = "direction_absent"
 	RuleDirectionAlreadyBooked   Rule = "direction_already_booked"
+	RuleDirectionExpired         Rule = "direction_expired"
 	RuleDirectionLpuMismatch     Rule = "direction_lpu_mismatch"
 	RuleDirectionNotFound        Rule = "direction_not_found"
 	RuleDirectionNotPatients     Rule = "direction_not_patients"
@@ -263,6 +264,7 @@ const (
 	RuleRouteNotFound            Rule = "route_not_found"
 	RuleSlotAccessDenied         Rule = "slot_access_denied"
 	RuleSlotAdultsOnly           Rule = "slot_adults_only"
+	RuleSlotBeyondHorizon        Rule = "slot_beyond_horizon"
 	RuleSlotChildrenOnly         Rule = "slot_children_only"
 	RuleSlotDisabledOnly         Rule = "slot_disabled_only"
 	RuleSlotFull                 Rule = "slot_full"
@@ -312,6 +314,8 @@ func (e Rule) Valid() bool {
 	case RuleDirectionAbsent:
 		return true
 	case RuleDirectionAlreadyBooked:
+		return true
+	case RuleDirectionExpired:
 		return true
 	case RuleDirectionLpuMismatch:
 		return true
@@ -376,6 +380,8 @@ func (e Rule) Valid() bool {
 	case RuleSlotAccessDenied:
 		return true
 	case RuleSlotAdultsOnly:
+		return true
+	case RuleSlotBeyondHorizon:
 		return true
 	case RuleSlotChildrenOnly:
 		return true
@@ -1179,6 +1185,9 @@ type RuleEntry struct {
 
 	// Enabled It is on in the institution, or in the region where none was named.
 	Enabled bool `json:"enabled"`
+
+	// Setting The code of the setting that switches it; `null` where it is always on.
+	Setting *string `json:"setting"`
 }
 
 // RuleEntryGroup The group that it stands in. New groups may be added.
@@ -1642,8 +1651,8 @@ type ClientInterface interface {
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 	// | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -1656,6 +1665,10 @@ type ClientInterface interface {
 	// An optional field that is `null` counts as absent.
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	//
+	// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+	// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+	// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -1679,8 +1692,8 @@ type ClientInterface interface {
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 	// | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -1693,6 +1706,10 @@ type ClientInterface interface {
 	// An optional field that is `null` counts as absent.
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	//
+	// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+	// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+	// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -1896,7 +1913,7 @@ type ClientInterface interface {
 	// | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
 	// | `Completed` | Its appointment has ended. |
 	// | `Booked` | It has an appointment. |
-	// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+	// | `Expired` | The day of `dateEnd` is over where it is held. Booking then refuses it with `direction_expired` where the setting `DirectionExpires` is on in the target institution; else it can be booked all the same. |
 	// | `NotBooked` | Else. |
 	//
 	// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
@@ -1970,12 +1987,13 @@ type ClientInterface interface {
 	// and who can mend what it refuses. The booking's order ends with the group `write`.
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
-	// request that has the key is answered. Where it is false, a repetition cannot help.
+	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
+	// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
 	//
-	// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
-	// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
-	// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+	// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
+	// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
+	// booking make a missing medical card (МКАБ), `mkab_absent` is off, and elsewhere the group `mip` is. Without `lpuGuid` the region is answered for: a rule
+	// is on that is on in any of its institutions. The group `identity` is on where the authorisation service is.
 	//
 	// The list is short and comes whole.
 	//
@@ -2023,8 +2041,8 @@ func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsP
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 // | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -2037,6 +2055,10 @@ func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsP
 // An optional field that is `null` counts as absent.
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+//
+// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -2070,8 +2092,8 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, params *CreateAp
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 // | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -2084,6 +2106,10 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, params *CreateAp
 // An optional field that is `null` counts as absent.
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+//
+// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -2377,7 +2403,7 @@ func (c *Client) GetCodToken(ctx context.Context, params *GetCodTokenParams, req
 // | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
 // | `Completed` | Its appointment has ended. |
 // | `Booked` | It has an appointment. |
-// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+// | `Expired` | The day of `dateEnd` is over where it is held. Booking then refuses it with `direction_expired` where the setting `DirectionExpires` is on in the target institution; else it can be booked all the same. |
 // | `NotBooked` | Else. |
 //
 // **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
@@ -2511,12 +2537,13 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // and who can mend what it refuses. The booking's order ends with the group `write`.
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
-// request that has the key is answered. Where it is false, a repetition cannot help.
+// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
+// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
 //
-// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
-// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
-// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
+// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
+// booking make a missing medical card (МКАБ), `mkab_absent` is off, and elsewhere the group `mip` is. Without `lpuGuid` the region is answered for: a rule
+// is on that is on in any of its institutions. The group `identity` is on where the authorisation service is.
 //
 // The list is short and comes whole.
 //
@@ -3576,8 +3603,8 @@ type ClientWithResponsesInterface interface {
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 	// | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -3590,6 +3617,10 @@ type ClientWithResponsesInterface interface {
 	// An optional field that is `null` counts as absent.
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	//
+	// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+	// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+	// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -3613,8 +3644,8 @@ type ClientWithResponsesInterface interface {
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 	// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 	// | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -3627,6 +3658,10 @@ type ClientWithResponsesInterface interface {
 	// An optional field that is `null` counts as absent.
 	//
 	// **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+	//
+	// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+	// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+	// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 	//
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -3834,7 +3869,7 @@ type ClientWithResponsesInterface interface {
 	// | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
 	// | `Completed` | Its appointment has ended. |
 	// | `Booked` | It has an appointment. |
-	// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+	// | `Expired` | The day of `dateEnd` is over where it is held. Booking then refuses it with `direction_expired` where the setting `DirectionExpires` is on in the target institution; else it can be booked all the same. |
 	// | `NotBooked` | Else. |
 	//
 	// **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
@@ -3920,12 +3955,13 @@ type ClientWithResponsesInterface interface {
 	// and who can mend what it refuses. The booking's order ends with the group `write`.
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
-	// request that has the key is answered. Where it is false, a repetition cannot help.
+	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
+	// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
 	//
-	// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
-	// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
-	// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+	// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
+	// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
+	// booking make a missing medical card (МКАБ), `mkab_absent` is off, and elsewhere the group `mip` is. Without `lpuGuid` the region is answered for: a rule
+	// is on that is on in any of its institutions. The group `identity` is on where the authorisation service is.
 	//
 	// The list is short and comes whole.
 	//
@@ -5935,8 +5971,8 @@ func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, 
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 // | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -5949,6 +5985,10 @@ func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, 
 // An optional field that is `null` counts as absent.
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+//
+// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -5978,8 +6018,8 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
-// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked` |
-// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_access_denied`, `slot_full` |
+// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 // | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -5992,6 +6032,10 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 // An optional field that is `null` counts as absent.
 //
 // **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+//
+// **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
+// institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
+// `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
 //
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
@@ -6253,7 +6297,7 @@ func (c *ClientWithResponses) GetCodTokenWithResponse(ctx context.Context, param
 // | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
 // | `Completed` | Its appointment has ended. |
 // | `Booked` | It has an appointment. |
-// | `Expired` | The day of `dateEnd` is over where it is held. It can be booked all the same: no rule of booking forbids it. |
+// | `Expired` | The day of `dateEnd` is over where it is held. Booking then refuses it with `direction_expired` where the setting `DirectionExpires` is on in the target institution; else it can be booked all the same. |
 // | `NotBooked` | Else. |
 //
 // **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
@@ -6375,12 +6419,13 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // and who can mend what it refuses. The booking's order ends with the group `write`.
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
-// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, and for `idempotency_key_in_use`, as soon as the
-// request that has the key is answered. Where it is false, a repetition cannot help.
+// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
+// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
 //
-// **`enabled`**: some rules depend on settings, and are never answered where they are off. `speciality_already_booked` is a setting of the region. Whether
-// a missing medical card (МКАБ) is made by booking is a setting of each institution (ЛПУ): where it is, `mkab_absent` is off; where it is not, the group
-// `mip`. Without `lpuGuid` the region is answered for, where both are on, since institutions differ.
+// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
+// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
+// booking make a missing medical card (МКАБ), `mkab_absent` is off, and elsewhere the group `mip` is. Without `lpuGuid` the region is answered for: a rule
+// is on that is on in any of its institutions. The group `identity` is on where the authorisation service is.
 //
 // The list is short and comes whole.
 //

@@ -935,7 +935,7 @@ SELECT
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    holder.legal_entity_guid AS holder_legal_entity_guid,
+    holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
     source.legal_entity_guid AS from_legal_entity_guid,
     target.legal_entity_guid AS to_legal_entity_guid
 FROM direction d
@@ -987,6 +987,7 @@ type DirectionFactsRow struct {
 	Disabled              bool
 	Pregnant              bool
 	HolderLegalEntityGuid uuid.UUID
+	HolderTimeZone        string
 	FromLegalEntityGuid   uuid.UUID
 	ToLegalEntityGuid     *uuid.UUID
 }
@@ -998,7 +999,7 @@ type DirectionFactsRow struct {
 //	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
 //	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
 //	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-//	    holder.legal_entity_guid AS holder_legal_entity_guid,
+//	    holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
 //	    source.legal_entity_guid AS from_legal_entity_guid,
 //	    target.legal_entity_guid AS to_legal_entity_guid
 //	FROM direction d
@@ -1061,6 +1062,7 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 			&i.Disabled,
 			&i.Pregnant,
 			&i.HolderLegalEntityGuid,
+			&i.HolderTimeZone,
 			&i.FromLegalEntityGuid,
 			&i.ToLegalEntityGuid,
 		)
@@ -1267,19 +1269,18 @@ func (b *FailedIdentificationCountBatchResults) Close() error {
 
 const lpuFacts = `-- name: LpuFacts :batchone
 SELECT
-    l.legal_entity_guid, l.time_zone,
-    (coalesce(region.value, 'true') = 'true')::boolean AS one_active_per_speciality,
-    (coalesce(creation.value, 'false') = 'true')::boolean AS creates_mkab,
-    coalesce(own.guid = l.guid, false)::boolean AS polyclinic_code_is_own,
+    l.legal_entity_guid, l.code, l.time_zone,
+    coalesce(in_force.settings, '{}')::jsonb AS settings,
     coalesce(c.visit_direction, 0)::integer AS visit_direction,
     coalesce(c.visit_direction_other_lpu, 0)::integer AS visit_direction_other_lpu,
     coalesce(c.out_of_schedule, false)::boolean AS out_of_schedule
 FROM lpu l
-LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'OneActiveAppointmentPerSpeciality'
-LEFT JOIN setting creation ON creation.owner_guid = l.guid AND creation.code = '2dr_RecordWithoutMkab'
-LEFT JOIN setting polyclinic ON polyclinic.owner_guid = l.guid AND polyclinic.code = 'PolyclinicCode'
-LEFT JOIN lpu own ON own.code = polyclinic.value
 LEFT JOIN client_application c ON c.guid = $1
+CROSS JOIN LATERAL (
+    SELECT jsonb_object_agg(s.code, s.value ORDER BY s.of_client, s.lpu_guid IS NOT NULL) AS settings
+    FROM setting s
+    WHERE s.owner_guid = ANY(ARRAY['00000000-0000-0000-0000-000000000000', l.guid, $1::uuid])
+) in_force
 WHERE l.guid = $2
 `
 
@@ -1296,31 +1297,30 @@ type LpuFactsParams struct {
 
 type LpuFactsRow struct {
 	LegalEntityGuid        uuid.UUID
+	Code                   string
 	TimeZone               string
-	OneActivePerSpeciality bool
-	CreatesMkab            bool
-	PolyclinicCodeIsOwn    bool
+	Settings               []byte
 	VisitDirection         int32
 	VisitDirectionOtherLpu int32
 	OutOfSchedule          bool
 }
 
-// The target institution: its settings, the region's, and what the client application may do.
+// The target institution, the settings in force there, by their codes, and what the client application may do. Of a setting that several have, the client
+// application's wins, then the institution's: the last value of a key stays.
 //
 //	SELECT
-//	    l.legal_entity_guid, l.time_zone,
-//	    (coalesce(region.value, 'true') = 'true')::boolean AS one_active_per_speciality,
-//	    (coalesce(creation.value, 'false') = 'true')::boolean AS creates_mkab,
-//	    coalesce(own.guid = l.guid, false)::boolean AS polyclinic_code_is_own,
+//	    l.legal_entity_guid, l.code, l.time_zone,
+//	    coalesce(in_force.settings, '{}')::jsonb AS settings,
 //	    coalesce(c.visit_direction, 0)::integer AS visit_direction,
 //	    coalesce(c.visit_direction_other_lpu, 0)::integer AS visit_direction_other_lpu,
 //	    coalesce(c.out_of_schedule, false)::boolean AS out_of_schedule
 //	FROM lpu l
-//	LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'OneActiveAppointmentPerSpeciality'
-//	LEFT JOIN setting creation ON creation.owner_guid = l.guid AND creation.code = '2dr_RecordWithoutMkab'
-//	LEFT JOIN setting polyclinic ON polyclinic.owner_guid = l.guid AND polyclinic.code = 'PolyclinicCode'
-//	LEFT JOIN lpu own ON own.code = polyclinic.value
 //	LEFT JOIN client_application c ON c.guid = $1
+//	CROSS JOIN LATERAL (
+//	    SELECT jsonb_object_agg(s.code, s.value ORDER BY s.of_client, s.lpu_guid IS NOT NULL) AS settings
+//	    FROM setting s
+//	    WHERE s.owner_guid = ANY(ARRAY['00000000-0000-0000-0000-000000000000', l.guid, $1::uuid])
+//	) in_force
 //	WHERE l.guid = $2
 func (q *Queries) LpuFacts(ctx context.Context, arg []LpuFactsParams) *LpuFactsBatchResults {
 	batch := &pgx.Batch{}
@@ -1348,10 +1348,9 @@ func (b *LpuFactsBatchResults) QueryRow(f func(int, LpuFactsRow, error)) {
 		row := b.br.QueryRow()
 		err := row.Scan(
 			&i.LegalEntityGuid,
+			&i.Code,
 			&i.TimeZone,
-			&i.OneActivePerSpeciality,
-			&i.CreatesMkab,
-			&i.PolyclinicCodeIsOwn,
+			&i.Settings,
 			&i.VisitDirection,
 			&i.VisitDirectionOtherLpu,
 			&i.OutOfSchedule,

@@ -11,38 +11,50 @@ import (
 	"github.com/google/uuid"
 )
 
-const lpuSettings = `-- name: LpuSettings :one
-SELECT
-    EXISTS (SELECT FROM lpu l WHERE l.guid = $1) AS known,
-    NOT EXISTS (
-        SELECT FROM setting s
-        WHERE s.owner_guid = '00000000-0000-0000-0000-000000000000' AND s.code = 'OneActiveAppointmentPerSpeciality' AND s.value <> 'true'
-    ) AS one_active_per_speciality,
-    EXISTS (
-        SELECT FROM setting s WHERE s.owner_guid = $1 AND s.code = '2dr_RecordWithoutMkab' AND s.value = 'true'
-    ) AS creates_mkab
+const lpuSettings = `-- name: LpuSettings :many
+SELECT DISTINCT coalesce(in_force.settings, '{}')::jsonb AS settings
+FROM (
+    SELECT l.guid FROM lpu l WHERE $1::uuid = '00000000-0000-0000-0000-000000000000' OR l.guid = $1::uuid
+    UNION ALL
+    SELECT $1::uuid WHERE $1::uuid = '00000000-0000-0000-0000-000000000000'
+) place
+CROSS JOIN LATERAL (
+    SELECT jsonb_object_agg(s.code, s.value ORDER BY s.of_client, s.lpu_guid IS NOT NULL) AS settings
+    FROM setting s
+    WHERE s.owner_guid = ANY(ARRAY['00000000-0000-0000-0000-000000000000', place.guid, $2::uuid]) AND s.code <> 'PolyclinicCode'
+) in_force
 `
 
-type LpuSettingsRow struct {
-	Known                  bool
-	OneActivePerSpeciality bool
-	CreatesMkab            bool
-}
-
-// The settings that switch rules on and off: the region's, and of an institution, where it exists. The zero guid names none.
+// The settings that are in force through a client application, by their codes: in an institution, where it exists; for the zero guid in the region and in
+// each of its institutions, those that are alike once.
 //
-//	SELECT
-//	    EXISTS (SELECT FROM lpu l WHERE l.guid = $1) AS known,
-//	    NOT EXISTS (
-//	        SELECT FROM setting s
-//	        WHERE s.owner_guid = '00000000-0000-0000-0000-000000000000' AND s.code = 'OneActiveAppointmentPerSpeciality' AND s.value <> 'true'
-//	    ) AS one_active_per_speciality,
-//	    EXISTS (
-//	        SELECT FROM setting s WHERE s.owner_guid = $1 AND s.code = '2dr_RecordWithoutMkab' AND s.value = 'true'
-//	    ) AS creates_mkab
-func (q *Queries) LpuSettings(ctx context.Context, lpuGuid uuid.UUID) (LpuSettingsRow, error) {
-	row := q.db.QueryRow(ctx, lpuSettings, lpuGuid)
-	var i LpuSettingsRow
-	err := row.Scan(&i.Known, &i.OneActivePerSpeciality, &i.CreatesMkab)
-	return i, err
+//	SELECT DISTINCT coalesce(in_force.settings, '{}')::jsonb AS settings
+//	FROM (
+//	    SELECT l.guid FROM lpu l WHERE $1::uuid = '00000000-0000-0000-0000-000000000000' OR l.guid = $1::uuid
+//	    UNION ALL
+//	    SELECT $1::uuid WHERE $1::uuid = '00000000-0000-0000-0000-000000000000'
+//	) place
+//	CROSS JOIN LATERAL (
+//	    SELECT jsonb_object_agg(s.code, s.value ORDER BY s.of_client, s.lpu_guid IS NOT NULL) AS settings
+//	    FROM setting s
+//	    WHERE s.owner_guid = ANY(ARRAY['00000000-0000-0000-0000-000000000000', place.guid, $2::uuid]) AND s.code <> 'PolyclinicCode'
+//	) in_force
+func (q *Queries) LpuSettings(ctx context.Context, lpuGuid uuid.UUID, clientGuid uuid.UUID) ([][]byte, error) {
+	rows, err := q.db.Query(ctx, lpuSettings, lpuGuid, clientGuid)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := [][]byte{}
+	for rows.Next() {
+		var settings []byte
+		if err := rows.Scan(&settings); err != nil {
+			return nil, err
+		}
+		items = append(items, settings)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

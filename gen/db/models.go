@@ -373,12 +373,17 @@ type Resource struct {
 	Active         bool
 }
 
-// Settings of the region (owner: the zero guid) and of an institution (owner: its guid).
+// Settings of the region (owner: the zero guid), of an institution and of a client application (owner: its guid). What they mean: docs/settings.md.
 type Setting struct {
 	OwnerGuid uuid.UUID
-	// OneActiveAppointmentPerSpeciality: region; at most one active appointment a person and speciality; default true. 2dr_RecordWithoutMkab: institution; a missing medical card is made from MIP when booking; default false. PolyclinicCode (Код поликлиники): institution; its own code in the list of institutions, under which cards are made. DeleteOldTime: institution, else region; an appointment may be cancelled or moved also after its visit has begun; default false.
-	Code  string
-	Value string
+	Code      string
+	Value     string
+	// The owner is a client application, not an institution.
+	OfClient bool
+	// The owner, where it is an institution.
+	LpuGuid *uuid.UUID
+	// The owner, where it is a client application.
+	ClientGuid *uuid.UUID
 }
 
 // A cell of a resource's schedule (ячейка расписания).

@@ -355,7 +355,7 @@ func TestAuthorisationServiceIsOff(t *testing.T) {
 		a.requireRefusal(t, "route_not_found")
 		require.Empty(t, a.Header.Get("Allow"))
 	}
-	require.Equal(t, []string{"client_unauthenticated", "patient_not_identified", "too_many_attempts"}, off(t, sc.get(sc.person, "/rules")))
+	require.Subset(t, off(t, sc.get(sc.person, "/rules")), []string{"client_unauthenticated", "patient_not_identified", "too_many_attempts"})
 }
 
 // Promise: at one patient nobody guesses more than a few times; then the right data are refused, too, until the time that was told has passed. Other

@@ -186,7 +186,7 @@ func TestCheckWithoutFacts(t *testing.T) {
 	sc := start(t).scene()
 	onlyTheWrite := []string{"appointment_not_created", "appointment_not_found", "appointment_not_linked", "mkab_policy_link_failed", "slot_taken"}
 	aboutTheReferral := []string{
-		"complex_slot_failed", "direction_already_booked", "direction_lpu_mismatch", "slot_adults_only", "slot_children_only", "slot_disabled_only",
+		"complex_slot_failed", "direction_already_booked", "direction_expired", "direction_lpu_mismatch", "slot_adults_only", "slot_children_only", "slot_disabled_only",
 		"slot_infants_only", "slot_pregnant_only", "speciality_already_booked", "speciality_mismatch",
 	}
 	sorted := func(lists ...[]string) []string { return slices.Sorted(slices.Values(slices.Concat(lists...))) }
@@ -199,7 +199,7 @@ func TestCheckWithoutFacts(t *testing.T) {
 		"no referral": {fields{"DirectionGuid": uuid.New()}, []string{"direction_not_found"}, sorted(onlyTheWrite, aboutTheReferral, []string{"direction_not_patients"})},
 		"no type":     {fields{"DirectionType": "x"}, []string{"direction_type_unsupported"}, sorted(onlyTheWrite, aboutTheReferral, []string{"direction_not_found", "direction_not_patients", "resource_kind_mismatch"})},
 		"no cell": {fields{"SlotId": 1}, []string{"slot_not_found"}, sorted(onlyTheWrite, []string{
-			"complex_slot_failed", "resource_kind_mismatch", "slot_access_denied", "slot_adults_only", "slot_children_only", "slot_disabled_only", "slot_full",
+			"complex_slot_failed", "resource_kind_mismatch", "slot_access_denied", "slot_adults_only", "slot_beyond_horizon", "slot_children_only", "slot_disabled_only", "slot_full",
 			"slot_healthy_children_only", "slot_infants_only", "slot_not_for_reception", "slot_pregnant_only", "slot_resource_not_found", "slot_time_passed",
 			"slot_unavailable", "speciality_mismatch",
 		})},
@@ -228,7 +228,9 @@ func TestCheckOfAnothersReferral(t *testing.T) {
 	sc.exec(`INSERT INTO legal_entity VALUES ($1, 'Другое')`, entity)
 	sc.exec(`INSERT INTO lpu VALUES ($1, $1, '3', 'Другая', 'Europe/Moscow')`, entity)
 	sc.exec(`UPDATE mkab SET birth_date = '2019-01-01', disabled = true, pregnant = true, closed_at = $2 WHERE person_guid = $1`, other, moment)
-	sc.exec(`UPDATE direction SET speciality_code = '93', lpu_to_guid = $1, lpu_from_guid = $1, appointment_guid = gen_random_uuid() WHERE guid = $2`, entity, odd)
+	sc.exec(`UPDATE direction SET speciality_code = '93', lpu_to_guid = $1, lpu_from_guid = $1, appointment_guid = gen_random_uuid(), date_end = '2019-08-13' WHERE guid = $2`,
+		entity, odd)
+	sc.set(uuid.Nil, "DirectionExpires", "true")
 	for _, restriction := range []string{"none", "adults", "children", "infants", "disabled", "pregnant", "healthy_children"} {
 		sc.exec(`UPDATE slot SET restriction = $1::text::slot_restriction`, restriction)
 		plain := sc.askCheck(stranger, sc.request(fields{"Difficulty": 2}))

@@ -87,6 +87,12 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		require.Equal(t, 200, sc.attempt().StatusCode)
 		return sc.attempt(fields{"SlotId": firstSlotID + 1})
 	},
+	booking.DirectionHasExpired: func(t *testing.T) answer {
+		sc := start(t).scene()
+		sc.set(uuid.Nil, "DirectionExpires", "true")
+		sc.exec(`UPDATE direction SET date_end = '2019-08-19'`)
+		return sc.attempt()
+	},
 
 	booking.SlotNotFound: func(t *testing.T) answer {
 		return start(t).scene().attempt(fields{"SlotId": 1})
@@ -109,6 +115,12 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 	booking.SlotTimePassed: func(t *testing.T) answer {
 		sc := start(t).scene()
 		sc.exec(`UPDATE slot SET start_at = $1`, moment.Add(-time.Second))
+		return sc.attempt()
+	},
+	booking.SlotBeyondHorizon: func(t *testing.T) answer {
+		sc := start(t).scene()
+		sc.set(clientGuid, "scheduleDays", "14")
+		sc.exec(`UPDATE slot SET start_at = start_at + interval '14 days', end_at = end_at + interval '14 days'`)
 		return sc.attempt()
 	},
 	booking.SlotAccessDenied: func(t *testing.T) answer {

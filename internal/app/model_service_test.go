@@ -69,10 +69,12 @@ func (s *service) furnish(w *world) *guids {
 	settings := []fields{}
 	set := func(owner uuid.UUID, code, value string) {
 		if value != "" {
-			settings = append(settings, fields{"owner_guid": owner, "code": code, "value": value})
+			settings = append(settings, fields{"owner_guid": owner, "code": code, "value": value, "of_client": strings.HasPrefix(g.label[owner], "C")})
 		}
 	}
 	set(uuid.Nil, "OneActiveAppointmentPerSpeciality", w.onlyOne)
+	set(uuid.Nil, "scheduleDays", w.days)
+	set(uuid.Nil, "DirectionExpires", w.expires)
 
 	entities := map[int]bool{}
 	for _, l := range w.lpus {
@@ -85,12 +87,15 @@ func (s *service) furnish(w *world) *guids {
 		guid := g.of(label("L", n))
 		set(guid, "2dr_RecordWithoutMkab", l.createsMkab)
 		set(guid, "PolyclinicCode", map[string]string{"own": guid.String(), "other": g.of(label("L", (n+1)%len(w.lpus))).String(), "nowhere": "?"}[l.polyclinic])
+		set(guid, "scheduleDays", l.days)
+		set(guid, "DirectionExpires", l.expires)
 		return fields{"guid": guid, "legal_entity_guid": g.of(label("E", l.entity)), "code": guid, "name": "ЛПУ", "time_zone": l.zone}
 	}))
-	insert("setting", settings)
 	insert("client_application", rowsOf(w.clients, func(n int, c clientApplication) fields {
+		set(g.of(label("C", n)), "scheduleDays", c.days)
 		return fields{"guid": g.of(label("C", n)), "name": "", "visit_direction": c.same, "visit_direction_other_lpu": c.other, "out_of_schedule": c.outOfSchedule}
 	}))
+	insert("setting", settings)
 	var known, data []fields
 	for n, p := range w.persons {
 		guid := g.of(label("P", n))
@@ -143,7 +148,7 @@ func (s *service) furnish(w *world) *guids {
 		d := w.directions[n]
 		return fields{
 			"lpu_guid": g.of(label("L", lpu)), "guid": g.of(label("D", n)), "id": id, "copied_from_lpu_guid": from, "type": d.kind, "number": directionNumber(n),
-			"accession_number": "A-1", "date": "2019-08-13", "date_end": "2019-09-12", "created_at": moment, "doc_prvd_sender_guid": g.of("sender"),
+			"accession_number": "A-1", "date": "2019-08-13", "date_end": d.dateEnd, "created_at": moment, "doc_prvd_sender_guid": g.of("sender"),
 			"mkab_guid": g.of(label("K", mkab)), "reason": "причина", "comment": "натощак", "urgent": true, "flags": 5, "speciality_code": d.speciality,
 			"speciality_name": "Терапия", "mkb_code": "A01.1", "mkb_name": "A", "lpu_from_guid": g.of(label("L", d.from)), "lpu_to_guid": orUnknown(g, "L", d.to),
 			"appointment_guid": nil,
@@ -443,7 +448,7 @@ func (s *service) putIntoWords(g *guids, events []event) {
 			e.reply = s.told(g, e)
 		default:
 			e.reply = string(e.answer.error.Rule)
-			if slices.Contains([]string{"direction_not_patients", "slot_healthy_children_only", "speciality_already_booked"}, e.reply) {
+			if slices.Contains(toldInFull, e.reply) {
 				e.reply += ": " + g.tell(e.answer.error.Message)
 			}
 		}

@@ -90,16 +90,19 @@ var contendedStories = rapid.Custom(func(rt *rapid.T) *story {
 func (t teller) drawWorld(lpus, resources, slots int) {
 	w := t.w
 	w.onlyOne = pick(t, 2, "", "true", "false")
+	w.days, w.expires = pick(t, 4, "", "0", "1", "60"), pick(t, 1, "", "true", "false")
 	for range t.upTo(1, lpus) {
 		w.lpus = append(w.lpus, lpu{
 			entity:      pick(t, 3, 0, 1),
 			zone:        any1(t, "Europe/Moscow", "Asia/Kamchatka", "Europe/Berlin", "Europe/Kaliningrad"),
 			createsMkab: pick(t, 2, "true", "", "false"),
 			polyclinic:  pick(t, 5, "own", "other", "nowhere", ""),
+			days:        pick(t, 3, "", "0", "1", "60"),
+			expires:     pick(t, 2, "", "true", "false"),
 		})
 	}
 	for range t.upTo(1, 2) {
-		w.clients = append(w.clients, clientApplication{same: pick(t, 5, 95, 4, 0), other: pick(t, 5, 95, 64, 0), outOfSchedule: pick(t, 2, true, false)})
+		w.clients = append(w.clients, clientApplication{same: pick(t, 5, 95, 4, 0), other: pick(t, 5, 95, 64, 0), outOfSchedule: pick(t, 2, true, false), days: pick(t, 3, "", "0", "1", "60")})
 	}
 	for range any1(t, 1, 2, 3, 3) {
 		w.persons = append(w.persons, t.drawPerson())
@@ -190,8 +193,9 @@ func (t teller) drawDirection() {
 	holder := w.mkabs[card].lpu
 	w.directions = append(w.directions, direction{
 		kind: pick(t, 2, "Consult", "Laboratory"), speciality: pick(t, 8, "92", "7"), mkab: card,
-		from: pick(t, 6, holder, t.upTo(0, len(w.lpus)-1)),
-		to:   pick(t, 1, t.upTo(0, len(w.lpus)-1), unknown),
+		from:    pick(t, 6, holder, t.upTo(0, len(w.lpus)-1)),
+		to:      pick(t, 1, t.upTo(0, len(w.lpus)-1), unknown),
+		dateEnd: pick(t, 2, "2019-09-12", "2019-08-19", "2019-08-20", "2019-08-21"),
 	})
 	left := slices.IndexFunc(w.mkabs, func(k mkab) bool { return k.person == w.mkabs[card].person && k.lpu != holder })
 	if left != unknown && pick(t, 3, false, true) {
@@ -301,14 +305,17 @@ func (st *story) String() string {
 	if w.onlyOne != "" {
 		line("one active appointment a speciality: %s", w.onlyOne)
 	}
+	if w.days+w.expires != "" {
+		line("in the region%s", horizon(w.days, w.expires))
+	}
 	for n, l := range w.lpus {
 		if about[label("L", n)] {
-			line("%s of E%d in %s, cards made: %q, polyclinic: %q", label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic)
+			line("%s of E%d in %s, cards made: %q, polyclinic: %q%s", label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic, horizon(l.days, l.expires))
 		}
 	}
 	for n, c := range w.clients {
 		if about[label("C", n)] {
-			line("%s may %d within, %d into another, out of schedule %t", label("C", n), c.same, c.other, c.outOfSchedule)
+			line("%s may %d within, %d into another, out of schedule %t%s", label("C", n), c.same, c.other, c.outOfSchedule, horizon(c.days, ""))
 		}
 	}
 	for n, p := range w.persons {
@@ -350,8 +357,8 @@ func (st *story) String() string {
 	}
 	for n, d := range w.directions {
 		if about[label("D", n)] {
-			line("%s: %s %s for %s in %s, from %s to %s", label("D", n), d.kind, d.speciality, label("K", d.mkab), label("L", w.mkabs[d.mkab].lpu),
-				label("L", d.from), label("L", d.to))
+			line("%s: %s %s for %s in %s, from %s to %s until %s", label("D", n), d.kind, d.speciality, label("K", d.mkab), label("L", w.mkabs[d.mkab].lpu),
+				label("L", d.from), label("L", d.to), d.dateEnd)
 		}
 	}
 	for _, c := range w.copies {
@@ -415,6 +422,10 @@ func (s step) String() string {
 	return squeeze(fmt.Sprintf("%s by %s books %s %q from %s to %s, %s %s %s %s", label("P", r.person), label("C", r.client), label("D", r.direction),
 		r.kind, label("L", r.from), label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(r.place.junk, "with junk"),
 		only(r.upper, "in upper case")))
+}
+
+func horizon(days, expires string) string {
+	return only(days != "", ", days ahead: "+days) + only(expires != "", ", referrals expire: "+expires)
 }
 
 func only(so bool, text string) string {

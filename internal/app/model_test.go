@@ -1,9 +1,11 @@
 package app_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +19,8 @@ import (
 // world is what there is before a history begins.
 type world struct {
 	onlyOne    string // the region's setting of one active appointment a speciality; empty is not set, which means on
+	days       string // the region's setting of how many days ahead may be booked; empty is not set, which means any
+	expires    string // the region's setting that a referral expires; empty is not set, which means that it does not
 	lpus       []lpu
 	clients    []clientApplication
 	persons    []person
@@ -34,11 +38,14 @@ type lpu struct {
 	zone        string
 	createsMkab string // the setting that lets booking make a card; empty is not set, which means off
 	polyclinic  string // whom the setting «Код поликлиники» names: own, other, nowhere, or empty where it is not set
+	days        string // as the region's, which they come before
+	expires     string
 }
 
 type clientApplication struct {
 	same, other   int // masks: within an institution, and into another
 	outOfSchedule bool
+	days          string // before all others
 }
 
 // person is what the master patient index knows of somebody.
@@ -90,6 +97,7 @@ type direction struct {
 	mkab       int
 	from       int
 	to         int // unknown where it names no target
+	dateEnd    string
 }
 
 // directionCopy was left in another institution by a booking that was cancelled.
@@ -216,6 +224,11 @@ func (s state) check(r request) (refusal string, after state) {
 	if s.activeVisit(r.direction) != nil {
 		return "direction_already_booked", s
 	}
+	// Ours: its last day is over where it is held, and the target's setting, or else the region's, says that this matters.
+	today := moment.In(s.zone(holder)).Format(time.DateOnly)
+	if r.to != unknown && cmp.Or(s.lpus[r.to].expires, s.expires) == "true" && d.dateEnd < today {
+		return "direction_expired: Срок действия направления истек: оно действовало по " + parse(time.DateOnly, d.dateEnd, time.UTC).Format("02.01.2006") + " включительно.", s
+	}
 
 	// 3. The slot and its resource.
 	first, at := s.find(r)
@@ -233,6 +246,9 @@ func (s state) check(r request) (refusal string, after state) {
 		if hasPassed(r.place.date, zone) {
 			return "slot_time_passed", s
 		}
+		if refusal := s.beyondHorizon(r, start); refusal != "" {
+			return refusal, s
+		}
 		if r.client == unknown || !s.clients[r.client].outOfSchedule {
 			return "slot_access_denied", s
 		}
@@ -246,6 +262,8 @@ func (s state) check(r request) (refusal string, after state) {
 			return "slot_unavailable", s
 		case cell.start.Before(moment):
 			return "slot_time_passed", s
+		case s.beyondHorizon(r, start) != "":
+			return s.beyondHorizon(r, start), s
 		case cell.access&s.mask(r) == 0:
 			return "slot_access_denied", s
 		case s.full(first):
@@ -570,6 +588,31 @@ func (s *state) restricted(r request, patient mkab, restriction string, visit ti
 	}
 	return ""
 }
+
+// beyondHorizon tells that a visit would begin on a day further ahead than the client's setting, the target's or the region's says.
+func (s *state) beyondHorizon(r request, start time.Time) string {
+	days := cmp.Or(s.lpus[r.to].days, s.days)
+	if r.client != unknown {
+		days = cmp.Or(s.clients[r.client].days, days)
+	}
+	if days == "" {
+		return ""
+	}
+	ahead, err := strconv.Atoi(days)
+	if err != nil {
+		panic(err)
+	}
+	zone := s.zone(r.to)
+	last := moment.In(zone).AddDate(0, 0, ahead)
+	if start.In(zone).Format(time.DateOnly) <= last.Format(time.DateOnly) {
+		return ""
+	}
+	return fmt.Sprintf("slot_beyond_horizon: Запись на выбранный день еще не открыта. Записаться можно не более чем на %s дн. вперед: по %s включительно.",
+		days, last.Format("02.01.2006"))
+}
+
+// toldInFull are the rules whose messages the model knows.
+var toldInFull = []string{"direction_not_patients", "direction_expired", "slot_beyond_horizon", "slot_healthy_children_only", "speciality_already_booked"}
 
 // activeClaim is the consultation in the direction's speciality that has neither ended nor been cancelled.
 func (s *state) activeClaim(r request) *claim {

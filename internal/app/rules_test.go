@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,24 +44,58 @@ func TestRules(t *testing.T) {
 		if item.Field != nil {
 			require.Equal(t, rule.Field, *item.Field)
 		}
-		require.True(t, item.Enabled, "%s: by default all are on in a region", rule.Name)
 	}
 
+	switched := []string{"direction_expired", "slot_beyond_horizon"}
 	making := []string{
 		"mip_auth_url_empty", "mip_auth_url_unreachable", "mip_person_not_found", "mip_person_data_missing", "mkab_policy_number_empty",
 		"mkab_sex_empty", "mkab_surname_empty", "mkab_name_empty", "mkab_lpu_not_found", "mkab_policy_link_failed",
 	}
 	to, from := "/rules?lpuGuid="+strings.ToUpper(sc.to.String()), "/rules?lpuGuid="+sc.from.String()
-	require.Equal(t, making, off(t, sc.get(sc.person, to)), "by default no institution makes cards")
+	for _, path := range []string{to, "/rules"} {
+		require.Equal(t, slices.Concat(switched, making), off(t, sc.get(sc.person, path)), "by default no institution makes cards")
+	}
 	sc.exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true'), ($2, '2dr_RecordWithoutMkab', 'false')`, sc.to, sc.from)
-	require.Equal(t, []string{"mkab_absent"}, off(t, sc.get(sc.person, to)))
-	require.Equal(t, making, off(t, sc.get(sc.person, from)))
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.get(sc.person, to)))
+	require.Equal(t, slices.Concat(switched, making), off(t, sc.get(sc.person, from)))
+	require.Equal(t, switched, off(t, sc.get(sc.person, "/rules")), "one institution makes them, and one does not")
+	sc.set(uuid.Nil, "OneActiveAppointmentPerSpeciality", "false")
+	require.Equal(t, append(switched, "speciality_already_booked", "mkab_absent"), off(t, sc.get(sc.person, to)))
+	require.Equal(t, append(switched, "speciality_already_booked"), off(t, sc.get(sc.person, "/rules")))
+	sc.set(uuid.Nil, "OneActiveAppointmentPerSpeciality", "true")
+	require.Equal(t, switched, off(t, sc.get(sc.person, "/rules")))
+
+	sc.set(sc.from, "DirectionExpires", "true")
+	require.Equal(t, []string{"slot_beyond_horizon"}, off(t, sc.get(sc.person, "/rules")), "it is on in one of them")
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.get(sc.person, to)))
+	sc.set(uuid.Nil, "DirectionExpires", "true")
+	require.Equal(t, []string{"slot_beyond_horizon", "mkab_absent"}, off(t, sc.get(sc.person, to)))
+	sc.set(sc.to, "DirectionExpires", "false")
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.get(sc.person, to)))
+	other := uuid.New()
+	sc.exec(`INSERT INTO client_application VALUES ($1, 'Другое')`, other)
+	sc.set(other, "scheduleDays", "14")
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.get(sc.person, to)), "of another client application")
+	sc.set(clientGuid, "scheduleDays", "14")
+	require.Equal(t, []string{"direction_expired", "mkab_absent"}, off(t, sc.get(sc.person, to)))
+	sc.set(sc.to, "DeleteOldTime", "true")
+	require.Equal(t, []string{"direction_expired", "mkab_absent", "appointment_started"}, off(t, sc.get(sc.person, to)))
 	require.Empty(t, off(t, sc.get(sc.person, "/rules")))
-	sc.exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')`, uuid.Nil)
-	require.Equal(t, []string{"speciality_already_booked", "mkab_absent"}, off(t, sc.get(sc.person, to)))
-	require.Equal(t, []string{"speciality_already_booked"}, off(t, sc.get(sc.person, "/rules")))
-	sc.exec(`UPDATE setting SET value = 'true' WHERE owner_guid = $1`, uuid.Nil)
-	require.Empty(t, off(t, sc.get(sc.person, "/rules")))
+
+	settings := map[string]string{}
+	for _, item := range as[api.RuleList](t, sc.get(sc.person, to)).Items {
+		if item.Setting != nil {
+			settings[string(item.Rule)] = *item.Setting
+		}
+	}
+	for _, rule := range append(making, "mkab_absent") {
+		require.Equal(t, "2dr_RecordWithoutMkab", settings[rule])
+		delete(settings, rule)
+	}
+	require.Equal(t, map[string]string{
+		"direction_expired": "DirectionExpires", "slot_beyond_horizon": "scheduleDays", "appointment_started": "DeleteOldTime",
+		"speciality_already_booked": "OneActiveAppointmentPerSpeciality",
+	}, settings)
 	require.Len(t, as[api.RuleList](t, sc.get(sc.person, "/rules?nobodys=1&nobodys=2&&%zz&=")).Items, len(booking.Rules), "unknown parameters are ignored")
 }
 

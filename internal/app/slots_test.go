@@ -520,7 +520,7 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		says := ""
 		if item.Rule != nil {
 			says = string(*item.Rule)
-			if slices.Contains([]string{"slot_healthy_children_only", "speciality_already_booked"}, says) {
+			if slices.Contains(toldInFull, says) {
 				says += ": " + m.g.tell(*item.Message)
 			}
 		}

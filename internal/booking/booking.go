@@ -24,8 +24,9 @@ type Store interface {
 	CreateMkab(ctx context.Context, lpu uuid.UUID, person *Person, now time.Time) (*Mkab, error)
 	// Create writes the booking in one transaction, which succeeds only if nobody was faster.
 	Create(ctx context.Context, appointment NewAppointment) (*HeldDirection, error)
-	// Settings reads what switches rules on and off: in an institution, or for the zero guid in the region.
-	Settings(ctx context.Context, lpu uuid.UUID) (*Settings, error)
+	// Settings reads what is in force through the patient's client application: in an institution, or for the zero guid in the region and each of its
+	// institutions, what is alike once.
+	Settings(ctx context.Context, patient Patient, lpu uuid.UUID) ([]Settings, error)
 	// Directions reads a page of a person's referrals, newest first; now tells what has expired and what has ended.
 	Directions(ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time) ([]PatientDirection, error)
 	// Appointments reads a page of a person's appointments, the newest start first; now tells what has ended.

@@ -3,43 +3,33 @@ package booking
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 )
 
-// Settings switch rules on and off.
-type Settings struct {
-	OneActivePerSpeciality bool // of the region
-	CreatesMkab            bool // of an institution
-}
-
-// RuleInForce is a rule, and whether it can refuse anything.
+// RuleInForce is a rule, the code of the setting that switches it, if any, and whether it can refuse anything.
 type RuleInForce struct {
 	Rule
 
+	Setting string
 	Enabled bool
 }
 
-// Rules answers the whole table, in its order, as it is in force in an institution; for the zero guid in the region, where a rule is on unless it is off
-// in all institutions. It refuses an institution that does not exist with LpuAbsent.
-func (s *Service) Rules(ctx context.Context, lpu uuid.UUID) ([]RuleInForce, error) {
-	settings, err := s.store.Settings(ctx, lpu)
+// Rules answers the whole table, in its order, as it is in force in an institution through the patient's client application; for the zero guid in the region,
+// where a rule is on that is on in any institution. It refuses an institution that does not exist with LpuAbsent.
+func (s *Service) Rules(ctx context.Context, patient Patient, lpu uuid.UUID) ([]RuleInForce, error) {
+	settings, err := s.store.Settings(ctx, patient, lpu)
 	if err != nil {
 		return nil, fmt.Errorf("load the settings: %w", err)
 	}
 	inForce := make([]RuleInForce, 0, len(Rules))
 	for _, rule := range Rules {
-		enabled := true
-		switch {
-		case rule.Name == SpecialityAlreadyBooked:
-			enabled = settings.OneActivePerSpeciality
-		case lpu == uuid.Nil: // making cards is for each institution to allow
-		case rule.Name == MkabAbsent:
-			enabled = !settings.CreatesMkab
-		case rule.Group == GroupMip:
-			enabled = settings.CreatesMkab
+		entry := RuleInForce{Rule: rule, Enabled: slices.ContainsFunc(settings, func(s Settings) bool { return s.enables(rule.Name) })}
+		if setting := settingOf[rule.Name]; setting != nil {
+			entry.Setting = setting.Code
 		}
-		inForce = append(inForce, RuleInForce{rule, enabled})
+		inForce = append(inForce, entry)
 	}
 	return inForce, nil
 }

@@ -43,7 +43,7 @@ func TestVerdictsAboutTheMkab(t *testing.T) {
 			},
 			[]Name{DirectionLpuMismatch, SlotNotFound},
 			slices.Concat(
-				[]Name{SlotResourceNotFound}, aboutCells[:5], []Name{ResourceKindMismatch, SpecialityMismatch}, restrictions,
+				[]Name{DirectionHasExpired, SlotResourceNotFound}, aboutCells[:6], []Name{ResourceKindMismatch, SpecialityMismatch}, restrictions,
 				[]Name{SpecialityAlreadyBooked, MkabClosed, MkabAbsent}, fromTheIndex, ofThePerson, onlyTheWrite, []Name{ComplexSlotFailed},
 			),
 		},
@@ -78,6 +78,6 @@ func TestVerdictsOfAnothersReferral(t *testing.T) {
 	got := verdicts(facts, nil)
 	require.Equal(t, []Name{DirectionNotPatients}, said(got, Failed))
 	require.ElementsMatch(t, slices.Concat(
-		[]Name{DirectionLpuMismatch, DirectionAlreadyBooked, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}, restrictions[:5], onlyTheWrite,
+		[]Name{DirectionLpuMismatch, DirectionAlreadyBooked, DirectionHasExpired, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}, restrictions[:5], onlyTheWrite,
 	), said(got, NotEvaluated))
 }

@@ -14,7 +14,7 @@ type DirectionStatus string
 // The statuses of a referral; the first that applies, from the last to the first of these.
 const (
 	DirectionNotBooked DirectionStatus = "NotBooked"
-	DirectionExpired   DirectionStatus = "Expired" // its last day is over where it is held; it can be booked all the same
+	DirectionExpired   DirectionStatus = "Expired" // its last day is over where it is held; whether it can be booked all the same is a setting
 	DirectionBooked    DirectionStatus = "Booked"
 	DirectionCompleted DirectionStatus = "Completed" // its appointment has ended
 	DirectionCancelled DirectionStatus = "Cancelled" // the institution withdrew it

@@ -52,7 +52,9 @@ type Direction struct {
 	Disabled  bool
 	Pregnant  bool
 
-	// The legal entities (юр. лица) of the institution that holds it (the request's source), and of its own source and target.
+	HolderZone *time.Location // of the institution that holds it (the request's source), which its days are of
+
+	// The legal entities (юр. лица) of that institution, and of the referral's own source and target.
 	HolderLegalEntity uuid.UUID
 	FromLegalEntity   uuid.UUID
 	ToLegalEntity     *uuid.UUID
@@ -60,12 +62,12 @@ type Direction struct {
 
 // Lpu is the target institution (ЛПУ), with the settings in force there and what the client application may do.
 type Lpu struct {
-	LegalEntity            uuid.UUID
-	Zone                   *time.Location
-	OneActivePerSpeciality bool // a setting of the region
-	CreatesMkab            bool
-	PolyclinicCodeIsOwn    bool // the setting «Код поликлиники» names this very institution
-	Rights                 Rights
+	Settings
+
+	LegalEntity         uuid.UUID
+	Zone                *time.Location
+	PolyclinicCodeIsOwn bool // the setting «Код поликлиники» names this very institution
+	Rights              Rights
 }
 
 // Rights are what a client application may do by referral. The masks are Access bits.
@@ -216,6 +218,23 @@ func (f *Facts) age() int {
 	return years
 }
 
+// expired tells whether the referral's last day is over where it is held.
+func (d *Direction) expired(now time.Time) bool { return dayOf(now, d.HolderZone).After(d.DateEnd) }
+
+// dayOf is a moment's day in a zone.
+func dayOf(moment time.Time, zone *time.Location) time.Time {
+	y, m, d := moment.In(zone).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
+// horizon is the moment from which on no visit may begin, the end of the last day that may be booked in the target's zone; nil where there is none.
+func (l *Lpu) horizon(now time.Time) *time.Time {
+	if l.ScheduleDays == nil {
+		return nil
+	}
+	return new(StartOfDay(dayOf(now, l.Zone).AddDate(0, 0, *l.ScheduleDays+1), l.Zone))
+}
+
 // adultAge is the age from which the age restrictions count a patient as an adult.
 const adultAge = 18
 
@@ -255,8 +274,9 @@ func (f *Facts) complexSlotIsFree() bool {
 		return false
 	}
 	for i := 1; i < len(f.Slots); i++ {
-		next := *f
-		next.Slots = f.Slots[i : i+1]
+		next, target := *f, *f.Target
+		target.ScheduleDays = nil // when the visit may begin is a question of its first cell
+		next.Slots, next.Target = f.Slots[i:i+1], &target
 		if firstRefusal(slotRules, &next) != nil || firstRefusal(restrictionRules, &next) != nil {
 			return false
 		}

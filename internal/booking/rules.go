@@ -1,6 +1,9 @@
 package booking
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Name is the stable name of a rule, as clients see it in an error's `rule`.
 type Name string
@@ -22,12 +25,14 @@ const (
 	DirectionNotPatients     Name = "direction_not_patients"
 	DirectionLpuMismatch     Name = "direction_lpu_mismatch"
 	DirectionAlreadyBooked   Name = "direction_already_booked"
+	DirectionHasExpired      Name = "direction_expired"
 
 	SlotNotFound         Name = "slot_not_found"
 	SlotResourceNotFound Name = "slot_resource_not_found"
 	SlotNotForReception  Name = "slot_not_for_reception"
 	SlotUnavailable      Name = "slot_unavailable"
 	SlotTimePassed       Name = "slot_time_passed"
+	SlotBeyondHorizon    Name = "slot_beyond_horizon"
 	SlotAccessDenied     Name = "slot_access_denied"
 	SlotFull             Name = "slot_full"
 
@@ -405,6 +410,14 @@ var directionRules = []Rule{
 		refuses: func(f *Facts) bool { return f.Direction.Appointment != nil },
 		details: func(f *Facts) *Details { return f.Direction.Appointment.details() },
 	},
+	{
+		// Ours, where the setting is on. After the one before, as the statuses of a referral are: what is booked has not expired.
+		Name: DirectionHasExpired, Status: 400, Code: "4003", Type: TypeValidation, Field: "DirectionGuid", Mender: MenderReferringDoctor,
+		Message: "Срок действия направления истек: оно действовало по {dateEnd} включительно.",
+		needs:   anOwnDirection | aTarget,
+		refuses: func(f *Facts) bool { return f.Target.DirectionExpires && f.Direction.expired(f.Now) },
+		values:  func(f *Facts) []string { return []string{"dateEnd", f.Direction.DateEnd.Format("02.01.2006")} },
+	},
 }
 
 // 3. The cell and its resource. Out of schedule there is no cell, and the rows about it do not apply.
@@ -443,6 +456,22 @@ var slotRules = []Rule{
 				return out.Date.passed(f.Target.Zone, f.Now)
 			}
 			return f.Slots[0].Start.Before(f.Now)
+		},
+	},
+	{
+		// Ours, where the setting is there.
+		Name: SlotBeyondHorizon, Status: 400, Code: "4002", Type: TypeValidation, Field: slotID, Mender: MenderPatient, Retryable: true,
+		Message:            "Запись на выбранный день еще не открыта. Записаться можно не более чем на {scheduleDays} дн. вперед: по {lastDay} включительно.",
+		fieldOutOfSchedule: "Date",
+		needs:              aTarget | aPlace,
+		refuses: func(f *Facts) bool {
+			horizon := f.Target.horizon(f.Now)
+			start, _ := f.visit()
+			return horizon != nil && !start.Before(*horizon)
+		},
+		values: func(f *Facts) []string {
+			days := *f.Target.ScheduleDays
+			return []string{"scheduleDays", strconv.Itoa(days), "lastDay", dayOf(f.Now, f.Target.Zone).AddDate(0, 0, days).Format("02.01.2006")}
 		},
 	},
 	{

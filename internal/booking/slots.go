@@ -324,9 +324,9 @@ func (s slotInPeriod) offer() OfferedSlot {
 // scans are for the next cells; of institutions where the period is over there is none.
 func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 	for _, period := range s.periods {
-		from := period.from
-		if !s.hidden && from.Before(period.facts.Now) {
-			from = period.facts.Now
+		from, to := period.from, period.to
+		if !s.hidden {
+			from, to = period.facts.bookable(from, to)
 		}
 		var after *uuid.UUID
 		if s.after != nil && !s.after.Start.Before(from) {
@@ -338,12 +338,12 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 				from = from.Add(time.Microsecond) // the database's smallest step
 			}
 		}
-		if !from.Before(period.to) {
+		if !from.Before(to) {
 			continue
 		}
 		scan := SlotScan{
-			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: period.to, After: after, Most: most, Difficulty: s.search.Difficulty,
-			All: s.hidden, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, period.to),
+			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most, Difficulty: s.search.Difficulty,
+			All: s.hidden, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
 		}
 		// Who asks why a certain resource is not offered is told that its speciality is another one.
 		if s.targets.Type == Consult && (s.search.Resource == nil || !s.hidden) {
@@ -352,6 +352,17 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 		scans, periods = append(scans, scan), append(periods, period)
 	}
 	return scans, periods
+}
+
+// bookable is what of a period can be booked at all: from now to the horizon.
+func (f *Facts) bookable(from, to time.Time) (time.Time, time.Time) {
+	if from.Before(f.Now) {
+		from = f.Now
+	}
+	if horizon := f.Target.horizon(f.Now); horizon != nil && horizon.Before(to) {
+		to = *horizon
+	}
+	return from, to
 }
 
 // assumeMkab takes the card that booking would make for made, and the person for one whose card can be: that is for the master patient index to say.

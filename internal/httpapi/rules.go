@@ -15,7 +15,7 @@ func (s *server) ListRules(ctx context.Context, request api.ListRulesRequestObje
 	if request.Params.LpuGUID != nil && lpu == uuid.Nil {
 		return nil, booking.InvalidField("lpuGuid", zeroGuid)
 	}
-	rules, err := s.booking.Rules(ctx, lpu)
+	rules, err := s.booking.Rules(ctx, patient(ctx), lpu)
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +32,7 @@ func (s *server) ListRules(ctx context.Context, request api.ListRulesRequestObje
 			Mender:      api.Mender(rule.Mender),
 			Field:       orNull(rule.Field),
 			Enabled:     rule.Enabled && (rule.Group != booking.GroupIdentity || s.issuer != nil),
+			Setting:     orNull(rule.Setting),
 		})
 	}
 	return api.ListRules200JSONResponse{

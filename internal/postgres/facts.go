@@ -168,6 +168,10 @@ func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
 	if !r.found(err) {
 		return
 	}
+	holder, err := r.zones.load(row.HolderTimeZone)
+	if !r.found(err) {
+		return
+	}
 	r.facts.Direction = &booking.Direction{
 		Guid:              row.Guid,
 		Type:              r.facts.Request.Type,
@@ -191,6 +195,7 @@ func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
 		BirthDate:         row.BirthDate,
 		Disabled:          row.Disabled,
 		Pregnant:          row.Pregnant,
+		HolderZone:        holder,
 		HolderLegalEntity: row.HolderLegalEntityGuid,
 		FromLegalEntity:   row.FromLegalEntityGuid,
 		ToLegalEntity:     row.ToLegalEntityGuid,
@@ -251,12 +256,15 @@ func (r *reader) lpu(_ int, row db.LpuFactsRow, err error) {
 	if !r.found(err) {
 		return
 	}
+	settings, err := readSettings(row.Settings)
+	if !r.found(err) {
+		return
+	}
 	r.facts.Target = &booking.Lpu{
-		LegalEntity:            row.LegalEntityGuid,
-		Zone:                   zone,
-		OneActivePerSpeciality: row.OneActivePerSpeciality,
-		CreatesMkab:            row.CreatesMkab,
-		PolyclinicCodeIsOwn:    row.PolyclinicCodeIsOwn,
+		Settings:            settings,
+		LegalEntity:         row.LegalEntityGuid,
+		Zone:                zone,
+		PolyclinicCodeIsOwn: settings.PolyclinicCode == row.Code,
 		Rights: booking.Rights{
 			SameLpu:       booking.Access(row.VisitDirection),
 			OtherLpu:      booking.Access(row.VisitDirectionOtherLpu),

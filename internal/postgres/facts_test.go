@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ func TestFacts(t *testing.T) {
 	var entity uuid.UUID
 	require.NoError(t, w.db.QueryRow(t.Context(), `SELECT guid FROM legal_entity`).Scan(&entity))
 	facts := w.read(w.request(1))
+	require.Equal(t, "Europe/Moscow", facts.Direction.HolderZone.String())
 	// A day comes at midnight in UTC.
 	require.Equal(t, &booking.Direction{
 		Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
@@ -44,7 +46,7 @@ func TestFacts(t *testing.T) {
 		MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to,
 		Appointment: &booking.ExistingAppointment{Guid: appointment, Lpu: w.to, Start: moment.In(zone), End: moment.Add(time.Hour).In(zone)},
 		Person:      w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC), Disabled: true, Pregnant: false,
-		HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,
+		HolderZone: facts.Direction.HolderZone, HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,
 	}, facts.Direction)
 	require.Equal(t, &booking.Resource{Guid: w.doctor, Kind: booking.Doctor, Name: "Врач", SpecialityCode: "92", Active: true}, facts.Resource)
 	require.Len(t, facts.Slots, 1)
@@ -58,7 +60,7 @@ func TestFacts(t *testing.T) {
 	require.Equal(t, "Asia/Vladivostok", facts.Target.Zone.String())
 	facts.Target.Zone = nil
 	require.Equal(t, &booking.Lpu{
-		LegalEntity: entity, OneActivePerSpeciality: true, CreatesMkab: false, PolyclinicCodeIsOwn: false,
+		LegalEntity: entity, Settings: booking.Settings{OneActivePerSpeciality: true}, PolyclinicCodeIsOwn: false,
 		Rights: booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
 	}, facts.Target)
 	require.Nil(t, facts.TapOpened)
@@ -261,14 +263,14 @@ func TestFactsOfSettings(t *testing.T) {
 	w := newWorld(t)
 	region := uuid.Nil
 	set := func(owner uuid.UUID, code, value string) {
-		w.exec(`INSERT INTO setting VALUES ($1, $2, $3) ON CONFLICT (owner_guid, code) DO UPDATE SET value = excluded.value`, owner, code, value)
+		w.exec(`INSERT INTO setting VALUES ($1, $2, $3, $1 IN (SELECT guid FROM client_application)) ON CONFLICT (owner_guid, code) DO UPDATE SET value = excluded.value`,
+			owner, code, value)
 	}
 	for _, s := range []struct {
 		owner                                 uuid.UUID
 		code, value                           string
 		oneActive, createsMkab, polyclinicOwn bool
 	}{
-		{region, "2dr_RecordWithoutMkab", "true", true, false, false},
 		{w.from, "2dr_RecordWithoutMkab", "true", true, false, false},
 		{w.to, "2dr_RecordWithoutMkab", "false", true, false, false},
 		{w.to, "2dr_RecordWithoutMkab", "true", true, true, false},
@@ -276,7 +278,6 @@ func TestFactsOfSettings(t *testing.T) {
 		{w.to, "PolyclinicCode", "1", true, true, false},
 		{w.to, "PolyclinicCode", "none", true, true, false},
 		{w.to, "PolyclinicCode", "2", true, true, true},
-		{w.to, "OneActiveAppointmentPerSpeciality", "false", true, true, true},
 		{region, "OneActiveAppointmentPerSpeciality", "true", true, true, true},
 		{region, "OneActiveAppointmentPerSpeciality", "false", false, true, true},
 	} {
@@ -284,6 +285,32 @@ func TestFactsOfSettings(t *testing.T) {
 		target := w.read(w.request(1)).Target
 		require.Equal(t, []bool{s.oneActive, s.createsMkab, s.polyclinicOwn},
 			[]bool{target.OneActivePerSpeciality, target.CreatesMkab, target.PolyclinicCodeIsOwn}, "%+v", s)
+	}
+
+	another := uuid.New()
+	w.exec(`INSERT INTO client_application VALUES ($1, 'Другое')`, another)
+	require.Nil(t, w.read(w.request(1)).Target.ScheduleDays)
+	for _, s := range []struct {
+		owner       uuid.UUID
+		value, want string
+	}{
+		{w.from, "1", ""}, {another, "2", ""}, {region, "3", "3"}, {w.to, "4", "4"}, {region, "5", "4"}, {w.patient.Client, "6", "6"}, {w.to, "7", "6"}, {another, "8", "6"},
+	} {
+		set(s.owner, "scheduleDays", s.value)
+		got := ""
+		if days := w.read(w.request(1)).Target.ScheduleDays; days != nil {
+			got = strconv.Itoa(*days)
+		}
+		require.Equal(t, s.want, got, "%+v", s)
+	}
+	require.False(t, w.read(w.request(1)).Target.DirectionExpires)
+	for _, s := range []struct {
+		owner uuid.UUID
+		value string
+		want  bool
+	}{{w.from, "true", false}, {region, "true", true}, {w.to, "false", false}, {region, "false", false}, {w.to, "true", true}} {
+		set(s.owner, "DirectionExpires", s.value)
+		require.Equal(t, s.want, w.read(w.request(1)).Target.DirectionExpires, "%+v", s)
 	}
 }
 
