@@ -16,7 +16,7 @@ DELETE FROM speciality_claim;
 DELETE FROM mip_person_data;
 DELETE FROM mip_person;
 DELETE FROM busy_type;
-DELETE FROM client_application;
 DELETE FROM setting;
+DELETE FROM client_application;
 DELETE FROM lpu;
 DELETE FROM legal_entity;

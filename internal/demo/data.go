@@ -73,7 +73,10 @@ type Person struct {
 // consultation in speciality 92, 2 in 27, 3 for an examination; unless Try says otherwise, from e66e8056-… to 4cb4f1c8-…. The cells are of
 // the eighth day, and outlast the data.
 var Patients = []Person{
-	{"adult", Patient, "Both examples. Referral 4 is within e66e8056-…, 5 to any institution, 6 from another legal entity than where it is held; 7 is completed, 8 expired, 9 withdrawn."},
+	{
+		"adult", Patient, "Both examples. Referral 4 is within e66e8056-…, where cell 83001 is slot_beyond_horizon; 5 to any institution, 6 from another legal " +
+			"entity than where it is held; 7 is completed, 8 expired, which answers direction_expired in cell 30801; 9 is withdrawn.",
+	},
 	{"booked", person(2), "Referral 1 is booked: direction_already_booked. Referral 4, of the same speciality, in cell 20815: speciality_already_booked."},
 	{"disabled", person(3), "Referral 1 in cell 20804, for patients with disabilities."},
 	{"pregnant", person(4), "Referral 1 in cell 20805, for pregnant women."},

@@ -52,6 +52,12 @@ FROM (VALUES
     (5, 'Единая регистратура',  1 | 4 | 16 | 64, true) -- the demo token's
 ) c (number, name, mask, out_of_schedule);
 
+-- A fortnight ahead may be booked: by the call centre, as in the vendor's sample, and by all in А.
+INSERT INTO setting (owner_guid, code, value, of_client) VALUES (pg_temp.demo_guid('0003', 2), 'scheduleDays', '14', true);
+INSERT INTO setting (owner_guid, code, value) SELECT guid, 'scheduleDays', '14' FROM lpu WHERE code = '1001';
+-- Б takes no referral that has expired.
+INSERT INTO setting (owner_guid, code, value) SELECT guid, 'DirectionExpires', 'true' FROM lpu WHERE code = '1002';
+
 -- Resources and their schedules ---------------------------------------------------------------------------------------------------
 
 CREATE TEMPORARY TABLE demo_resource (
@@ -124,6 +130,14 @@ INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_acce
 SELECT lpu_guid, pg_temp.demo_guid('0009', 20000), 20000, resource_guid, start_at - interval '1 day', end_at - interval '1 day', 95, 1
 FROM slot
 WHERE id = 20001;
+
+-- 23001 and 83001 are a month ahead.
+INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
+SELECT s.lpu_guid, pg_temp.demo_guid('0009', far.id), far.id, s.resource_guid, far.start_at, far.start_at + interval '15 minutes', 95, 1
+FROM slot s
+JOIN lpu l ON l.guid = s.lpu_guid
+CROSS JOIN LATERAL (SELECT s.id + 3000 AS id, (s.start_at AT TIME ZONE l.time_zone + interval '30 days') AT TIME ZONE l.time_zone AS start_at) far
+WHERE s.id IN (20001, 80001);
 
 -- Persons and their medical cards -------------------------------------------------------------------------------------------------
 
