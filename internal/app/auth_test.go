@@ -464,7 +464,7 @@ func TestIdentificationInTheLog(t *testing.T) {
 	t.Parallel()
 	sc := office(t)
 	shown := []string{
-		"1234567890123456", born, "1980-02-28", sc.person.String(), sc.mkabTo.String(), "112", "Сем", "Алёна", "Петровна", secretOfClient, "eyJ", "Basic ",
+		"1234567890123456", born, "1980-02-28", sc.person.String(), sc.mkabTo.String(), "112233", "112-233", "Сем", "Алёна", "Петровна", secretOfClient, "eyJ", "Basic ",
 		url.QueryEscape("Семёнова"),
 	}
 	for _, way := range []string{
