@@ -107,6 +107,46 @@ func requireVersion(t *testing.T, url string, want int64) {
 	require.Equal(t, want, current)
 }
 
+// Promise: settings that were in force stay when the database begins to refuse those that nobody reads, which go; and all go on as before when it is taken back.
+func TestSettingsAreKept(t *testing.T) {
+	t.Parallel()
+	url := testdb.Fresh(t)
+	require.NoError(t, migrations.Up(t.Context(), url))
+	takeBack := func() {
+		for current := int64(7); current >= 7; {
+			require.NoError(t, migrations.Down(t.Context(), url))
+			var err error
+			current, err = migrations.Current(t.Context(), url)
+			require.NoError(t, err)
+		}
+	}
+	takeBack()
+	conn := connect(t, url)
+	exec := func(sql string) {
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	settings := func() []string {
+		return lines(t, conn, `SELECT format('%s %s %s', coalesce(l.code, left(owner_guid::text, 4)), s.code, value) FROM setting s LEFT JOIN lpu l ON l.guid = owner_guid ORDER BY 1`)
+	}
+	exec(`INSERT INTO legal_entity VALUES (gen_random_uuid(), '')`)
+	exec(`INSERT INTO lpu SELECT gen_random_uuid(), guid, 'A', '', 'UTC' FROM legal_entity`)
+	exec(`INSERT INTO setting SELECT owner, code, 'true'
+		FROM (SELECT guid FROM lpu UNION ALL VALUES ('00000000-0000-0000-0000-000000000000'::uuid), (gen_random_uuid())) owners (owner),
+			unnest(ARRAY['OneActiveAppointmentPerSpeciality', '2dr_RecordWithoutMkab', 'PolyclinicCode', 'DeleteOldTime']) code`)
+	require.Len(t, settings(), 12)
+	kept := []string{
+		"0000 DeleteOldTime true", "0000 OneActiveAppointmentPerSpeciality true", "A 2dr_RecordWithoutMkab true", "A DeleteOldTime true", "A PolyclinicCode true",
+	}
+	require.NoError(t, migrations.Up(t.Context(), url))
+	require.ElementsMatch(t, kept, settings())
+	exec(`INSERT INTO client_application VALUES (gen_random_uuid(), '')`)
+	exec(`INSERT INTO setting SELECT guid, 'scheduleDays', '14', true FROM client_application`)
+	exec(`INSERT INTO setting SELECT guid, 'DirectionExpires', 'true' FROM lpu`)
+	takeBack()
+	require.ElementsMatch(t, kept, settings())
+}
+
 // Promise: every table says what it holds.
 func TestTablesAreCommented(t *testing.T) {
 	t.Parallel()
