@@ -29,7 +29,9 @@ func (s *Service) Check(ctx context.Context, patient Patient, request Request) (
 	said := verdicts(facts, unknown)
 	first := slices.IndexFunc(said, func(v Verdict) bool { return v.Result == Failed })
 	if first >= 0 && said[first].Rule == SlotFull { // what a booking would answer, with the same way out
-		said[first].Details = s.offerNearest(ctx, facts, Refuse(SlotFull)).Details
+		asked := *facts
+		asked.Person = nil // a booking would not have asked the index before this rule
+		said[first].Details = s.offerNearest(ctx, &asked, Refuse(SlotFull)).Details
 	}
 	return said, nil
 }
