@@ -11,10 +11,11 @@ WITH locked AS (
     FOR NO KEY UPDATE
 ), taken AS (
     UPDATE slot s
-    SET taken = s.taken + 1
+    SET taken = s.taken + 1, holds = slot_holds(s.holds, @created_at)
     FROM locked
     WHERE s.lpu_guid = @lpu_guid AND s.guid = locked.guid
-        AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & @access::integer <> 0
+        -- A place that is held is taken. A hold of the patient's own that was known has been given back before.
+        AND s.taken + coalesce(cardinality(slot_holds(s.holds, @created_at)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & @access::integer <> 0
         AND s.start_at >= @created_at AND s.start_at >= @start_at AND s.end_at <= @end_at
         -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
         AND s.start_at < @end_at

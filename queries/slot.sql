@@ -1,8 +1,9 @@
 -- name: SlotFacts :batchmany
 -- A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all, and those that begin with the last; in order
--- of time.
+-- of time. A place that is held by another than the person is taken.
 SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    coalesce(cardinality(slot_holds(s.holds, @at)) > slot_held(s.holds, @at, @person_guid), false)::boolean AS held,
     b.reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot chosen
@@ -24,8 +25,9 @@ ORDER BY s.start_at, s.guid;
 -- name: SlotSearch :batchmany
 -- Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
 -- begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
+-- A place that is held by another than the person is taken.
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
@@ -36,7 +38,7 @@ CROSS JOIN LATERAL (
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
         -- The array is made once; a join would look for the kind of each cell.
         AND (@all_of_them::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[]))
+            AND cell.flag_access & @access::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
@@ -55,9 +57,9 @@ LIMIT @most;
 
 -- name: SlotNearest :many
 -- Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,
--- at most so many: those that begin before it within the period, and those that begin with it or after.
+-- at most so many: those that begin before it within the period, and those that begin with it or after. A place that is held by another than the person is taken.
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.restriction,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.restriction,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
 FROM resource r
 CROSS JOIN LATERAL (
@@ -66,7 +68,7 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
+            AND cell.flag_access & @access::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
         ORDER BY cell.start_at DESC
         LIMIT @most
     )
@@ -76,7 +78,7 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
+            AND cell.flag_access & @access::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
         ORDER BY cell.start_at
         LIMIT @most
     )
@@ -91,7 +93,9 @@ LIMIT @most;
 
 -- name: SlotFollowers :batchmany
 -- What SlotFacts reads after a chosen cell, for several cells of an institution.
-SELECT chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, b.reception
+SELECT
+    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken,
+    s.flag_access, s.blocked, s.restriction, b.reception
 FROM slot chosen
 CROSS JOIN LATERAL (
     SELECT cell.*
@@ -111,3 +115,33 @@ FROM slot
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[])
 ORDER BY start_at, guid
 FOR NO KEY UPDATE;
+
+-- name: SlotHold :batchone
+-- Holds cells as a booking takes them: under the same guards, locked in the same order. Answers which of them it got, and whether that is the whole visit.
+WITH locked AS (
+    SELECT cell.guid
+    FROM slot cell
+    WHERE cell.lpu_guid = @lpu_guid AND cell.guid = ANY(@slot_guids::uuid[])
+    ORDER BY cell.start_at, cell.guid
+    FOR NO KEY UPDATE
+), held AS (
+    UPDATE slot s
+    SET holds = array_append(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold)
+    FROM locked
+    WHERE s.lpu_guid = @lpu_guid AND s.guid = locked.guid
+        AND s.taken + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & @access::integer <> 0
+        AND s.start_at >= @at AND s.start_at >= @start_at AND s.end_at <= @end_at AND s.start_at < @end_at
+        AND s.resource_guid = @resource_guid AND s.restriction::text = ANY(@restrictions::text[])
+        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
+    RETURNING s.guid, s.start_at, s.end_at
+)
+SELECT
+    coalesce(array_agg(held.guid), '{}')::uuid[] AS held_slot_guids,
+    (count(*) = cardinality(@slot_guids::uuid[]) AND min(held.start_at) = @start_at::timestamptz AND max(held.end_at) = @end_at::timestamptz)::boolean AS slots_held
+FROM held;
+
+-- name: SlotRelease :batchexec
+-- Takes a hold off its cells, which are locked.
+UPDATE slot s
+SET holds = nullif(array_remove(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold), '{}')
+WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[]);

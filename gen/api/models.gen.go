@@ -275,6 +275,7 @@ const (
 	RuleTokenMissing             Rule = "token_missing"
 	RuleTokenSignatureInvalid    Rule = "token_signature_invalid"
 	RuleTooManyAttempts          Rule = "too_many_attempts"
+	RuleTooManyHolds             Rule = "too_many_holds"
 )
 
 // Valid indicates whether the value is a known member of the Rule enum.
@@ -412,6 +413,8 @@ func (e Rule) Valid() bool {
 		return true
 	case RuleTooManyAttempts:
 		return true
+	case RuleTooManyHolds:
+		return true
 	default:
 		return false
 	}
@@ -443,6 +446,7 @@ const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
 	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupHold        RuleEntryGroup = "hold"
 	RuleEntryGroupIdentity    RuleEntryGroup = "identity"
 	RuleEntryGroupKey         RuleEntryGroup = "key"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
@@ -465,6 +469,8 @@ func (e RuleEntryGroup) Valid() bool {
 	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupHold:
 		return true
 	case RuleEntryGroupIdentity:
 		return true
@@ -716,7 +722,7 @@ type CancelRequest struct {
 	ReasonCode *int32 `json:"ReasonCode,omitempty"`
 }
 
-// CancelResult The answer to a cancel, in the vendor's shape (Стандартный ответ сервера).
+// CancelResult The answer to what was taken back, in the vendor's shape (Стандартный ответ сервера).
 type CancelResult struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
@@ -867,6 +873,9 @@ type ErrorDetails struct {
 
 	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first: of the same resource, then of the same speciality in the same institution. Absent where there are none.
 	Slots *[]NearestSlot `json:"slots,omitempty"`
+
+	// Holds With `too_many_holds`: the patient's holds that stand, the first to end first.
+	Holds *[]Hold `json:"holds,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has.
@@ -892,6 +901,53 @@ type Health struct {
 
 // HealthStatus Always `ok`.
 type HealthStatus string
+
+// Hold A cell, or several, held for the patient (Удержание ячейки). Times are in the zone of its institution.
+type Hold struct {
+	// SlotGUID The cell, for `SlotGuid`; of several the first.
+	SlotGUID openapi_types.UUID `json:"slotGuid"`
+
+	// LpuToGUID Its institution.
+	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+
+	// DirectionGUID The referral that it was asked for with.
+	DirectionGUID openapi_types.UUID `json:"directionGuid"`
+
+	// Start When the visit would begin.
+	Start time.Time `json:"start"`
+
+	// End When it would end.
+	End time.Time `json:"end"`
+
+	// SlotGuids All of the cells, in order of time.
+	SlotGuids []openapi_types.UUID `json:"slotGuids"`
+
+	// HeldUntil Until when they are held.
+	HeldUntil time.Time `json:"heldUntil"`
+}
+
+// HoldRequest What a cell is held for (Запрос удержания ячейки).
+type HoldRequest struct {
+	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first.
+	Difficulty *int32 `json:"Difficulty,omitempty"`
+
+	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
+	DirectionGUID openapi_types.UUID `json:"DirectionGuid"`
+
+	// DirectionType The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value answers `direction_type_unsupported`.
+	//
+	// Example: consult
+	DirectionType string `json:"DirectionType"`
+
+	// LpuFromGUID The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
+	LpuFromGUID openapi_types.UUID `json:"LpuFromGuid"`
+
+	// LpuToGUID The institution of the cell (Гуид ЛПУ, куда направили). Not the zero guid.
+	LpuToGUID openapi_types.UUID `json:"LpuToGuid"`
+
+	// Minutes For how many minutes (Минуты).
+	Minutes *int32 `json:"Minutes,omitempty"`
+}
 
 // LaboratoryDirection A referral for an examination, as the target institution holds it.
 type LaboratoryDirection struct {
@@ -1301,6 +1357,9 @@ type IdempotencyKey = string
 // Limit defines model for Limit.
 type Limit = int32
 
+// SlotGUID defines model for SlotGuid.
+type SlotGUID = openapi_types.UUID
+
 // AppointmentAbsent The one shape of every answer that is not 2xx.
 type AppointmentAbsent = Error
 
@@ -1327,6 +1386,12 @@ type Failure = Error
 
 // Forbidden The one shape of every answer that is not 2xx.
 type Forbidden = Error
+
+// HoldAbsent The one shape of every answer that is not 2xx.
+type HoldAbsent = Error
+
+// HoldFailure The one shape of every answer that is not 2xx.
+type HoldFailure = Error
 
 // IdentityRefused The one shape of every answer that is not 2xx.
 type IdentityRefused = Error
@@ -1387,6 +1452,9 @@ type TokenRefused = Error
 
 // TooManyAttempts The one shape of every answer that is not 2xx.
 type TooManyAttempts = Error
+
+// TooManyHolds The one shape of every answer that is not 2xx.
+type TooManyHolds = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
@@ -1526,6 +1594,12 @@ type ListRulesParams struct {
 	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
 }
 
+// ReleaseSlotParams defines parameters for ReleaseSlot.
+type ReleaseSlotParams struct {
+	// LpuGUID The institution of the cell (Гуид ЛПУ), `lpuToGuid` of the hold. Not the zero guid.
+	LpuGUID openapi_types.UUID `form:"lpuGuid" json:"lpuGuid"`
+}
+
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.
 type CreateAppointmentJSONRequestBody = AppointmentRequest
 
@@ -1537,3 +1611,6 @@ type CancelAppointmentJSONRequestBody = CancelRequest
 
 // MoveAppointmentJSONRequestBody defines body for MoveAppointment for application/json ContentType.
 type MoveAppointmentJSONRequestBody = MoveRequest
+
+// HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
+type HoldSlotJSONRequestBody = HoldRequest

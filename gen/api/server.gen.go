@@ -67,6 +67,12 @@ type ServerInterface interface {
 	// ListRules The catalogue of the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(c *gin.Context, params ListRulesParams)
+	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
+	// (DELETE /slots/{slotGuid}/hold)
+	ReleaseSlot(c *gin.Context, slotGUID SlotGUID, params ReleaseSlotParams)
+	// HoldSlot Hold a cell for some minutes (Удержание ячейки)
+	// (POST /slots/{slotGuid}/hold)
+	HoldSlot(c *gin.Context, slotGUID SlotGUID)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -698,6 +704,67 @@ func (siw *ServerInterfaceWrapper) ListRules(c *gin.Context) {
 	siw.Handler.ListRules(c, params)
 }
 
+// ReleaseSlot operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseSlot(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "slotGuid" -------------
+	var slotGUID SlotGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "slotGuid", c.Param("slotGuid"), &slotGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter slotGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReleaseSlotParams
+
+	// ------------- Required query parameter "lpuGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "lpuGuid", c.Request.URL.Query(), &params.LpuGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReleaseSlot(c, slotGUID, params)
+}
+
+// HoldSlot operation middleware
+func (siw *ServerInterfaceWrapper) HoldSlot(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "slotGuid" -------------
+	var slotGUID SlotGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "slotGuid", c.Param("slotGuid"), &slotGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter slotGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.HoldSlot(c, slotGUID)
+}
+
 // GinServerOptions provides options for the Gin server.
 type GinServerOptions struct {
 	BaseURL      string
@@ -736,6 +803,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
 	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
 	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
+	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
+	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
@@ -822,6 +891,24 @@ type ForbiddenJSONResponse struct {
 	Body Error
 
 	Headers ForbiddenResponseHeaders
+}
+
+type HoldAbsentResponseHeaders struct {
+	XRequestID string
+}
+type HoldAbsentJSONResponse struct {
+	Body Error
+
+	Headers HoldAbsentResponseHeaders
+}
+
+type HoldFailureResponseHeaders struct {
+	XRequestID string
+}
+type HoldFailureJSONResponse struct {
+	Body Error
+
+	Headers HoldFailureResponseHeaders
 }
 
 type IdentityRefusedResponseHeaders struct {
@@ -1009,6 +1096,16 @@ type TooManyAttemptsJSONResponse struct {
 	Body Error
 
 	Headers TooManyAttemptsResponseHeaders
+}
+
+type TooManyHoldsResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type TooManyHoldsJSONResponse struct {
+	Body Error
+
+	Headers TooManyHoldsResponseHeaders
 }
 
 type UnavailableResponseHeaders struct {
@@ -2840,6 +2937,285 @@ func (response ListRules503JSONResponse) VisitListRulesResponse(w http.ResponseW
 	return err
 }
 
+type ReleaseSlotRequestObject struct {
+	SlotGUID SlotGUID `json:"slotGuid"`
+	Params   ReleaseSlotParams
+}
+
+type ReleaseSlotResponseObject interface {
+	VisitReleaseSlotResponse(w http.ResponseWriter) error
+}
+
+type ReleaseSlot200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ReleaseSlot200JSONResponse struct {
+	Body    CancelResult
+	Headers ReleaseSlot200ResponseHeaders
+}
+
+func (response ReleaseSlot200JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseSlot400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ReleaseSlot400JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseSlot403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response ReleaseSlot403JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseSlot405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ReleaseSlot405JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseSlot500JSONResponse struct{ FailureJSONResponse }
+
+func (response ReleaseSlot500JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseSlot503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ReleaseSlot503JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlotRequestObject struct {
+	SlotGUID SlotGUID `json:"slotGuid"`
+	Body     *HoldSlotJSONRequestBody
+}
+
+type HoldSlotResponseObject interface {
+	VisitHoldSlotResponse(w http.ResponseWriter) error
+}
+
+type HoldSlot200ResponseHeaders struct {
+	XRequestID string
+}
+
+type HoldSlot200JSONResponse struct {
+	Body    Hold
+	Headers HoldSlot200ResponseHeaders
+}
+
+func (response HoldSlot200JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response HoldSlot400JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response HoldSlot403JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot404JSONResponse struct{ HoldAbsentJSONResponse }
+
+func (response HoldSlot404JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response HoldSlot405JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot409JSONResponse struct{ TooManyHoldsJSONResponse }
+
+func (response HoldSlot409JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response HoldSlot413JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response HoldSlot415JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot500JSONResponse struct{ HoldFailureJSONResponse }
+
+func (response HoldSlot500JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldSlot503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response HoldSlot503JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListAppointments The patient's appointments (Получение записей на прием пациента)
@@ -2884,6 +3260,12 @@ type StrictServerInterface interface {
 	// ListRules The catalogue of the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
+	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
+	// (DELETE /slots/{slotGuid}/hold)
+	ReleaseSlot(ctx context.Context, request ReleaseSlotRequestObject) (ReleaseSlotResponseObject, error)
+	// HoldSlot Hold a cell for some minutes (Удержание ячейки)
+	// (POST /slots/{slotGuid}/hold)
+	HoldSlot(ctx context.Context, request HoldSlotRequestObject) (HoldSlotResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
@@ -3380,435 +3762,535 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 	}
 }
 
+// ReleaseSlot operation middleware
+func (sh *strictHandler) ReleaseSlot(ctx *gin.Context, slotGUID SlotGUID, params ReleaseSlotParams) {
+	var request ReleaseSlotRequestObject
+
+	request.SlotGUID = slotGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseSlot(ctx, request.(ReleaseSlotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseSlot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ReleaseSlotResponseObject); ok {
+		if err := validResponse.VisitReleaseSlotResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// HoldSlot operation middleware
+func (sh *strictHandler) HoldSlot(ctx *gin.Context, slotGUID SlotGUID) {
+	var request HoldSlotRequestObject
+
+	request.SlotGUID = slotGUID
+
+	var body HoldSlotJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.HoldSlot(ctx, request.(HoldSlotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HoldSlot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(HoldSlotResponseObject); ok {
+		if err := validResponse.VisitHoldSlotResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P17kxvHlScMf5UMvLvBJg2AABroG2PC0aIoD22K1JIta167tY1EVaJR7kIVpqrAJiQxgpfZkfeR1rK9",
-	"E7ETc7HWM0/4nyeeCIomLUoUWxH7CQpfwZ/kiTwnMyuzKguXvpCURxNjsVGVlZV1MvPkuf7OhxUnHI7C",
-	"gAVJXNn6sMLu0OHIZ/A3HY1CL0iGLEj2aC9mQcKvxuPhkEaTypbl/hbZGTAyYlEcBmRAYxKEJB47A6I1",
-	"rVQrt6k/ZrwvJ3RZZavdaFcrQxbHdJ9Vtirp/0ofpd+mz6b3p5+S9EX6iKTfTu+lz9Kn6Tf891O4mH6V",
-	"Pkmf8r8q6uE97K/SbrRblWolYn87ZnGy57mVrUqjubnprvabtU5v3amtO21W26SdZm213+h3aKu/RpsN",
-	"/szYZ9ZPq1QryWTE712JojCq3L1bNVo5NHCY7zO3nEaqCZJJu0W8mKi7VUIDl/8MwoT0GBmGt5lro1pj",
-	"caodTR+k3wC5gGRVkn6bPp3ewyvT+9MH6TOSPkXSPk2fTz9Nv5x+VrdRttE4PcpmNFPE/Sn1PZcmXhgU",
-	"KByEyZ4TMZrMorHWCKns0oT2aMxIxJJxFDCXr0nPZUHi9T0WFenaydH18+m99Ch9ln6ZHk1/mT7nhOV/",
-	"PEu/SL9WVOb0PEq/nX4yfZB+nT4l0/vpUfpl+iR9lL5In00/I+mXcnp44/z0fJse4aLm1x6lj9PnMDPP",
-	"pr/aIrxfmKtH07+Hrop9w554DI1eTB/iGJ/h9uAzO/279Bkf6/RBejS9V5zUzqlOqj5Nc/YMb9oPx8Gc",
-	"+YQmxT3jhGOfzyZskohRl/Soc/AdmNCv0yPYdh/zFkZXuHXnM7jTnzGchgXmy/eCg3kbENtYuRyfLpok",
-	"1BkwlyQh8ZKYRKzPooj6fxlTh119Dcz1W/HwI5J+XdLpy5hcMWdzZjdOaDSTt4oGOK+3vdhL4Izvsf1x",
-	"gIdWMmDEC+LES8achRM3ZDjlPkuIBxtV8XwSRosebb9Tp9ez6QNO6Gfpc5znwhlmzMc36VH6p/RFekQ4",
-	"64Nj7Ws+u0/EFE8/Th/hKlLznz4681NP0rnszOuF7mRvSP1+GA3z02Hew5ng1+TWCgNGfnzrxnUS9n7B",
-	"nIR4AXl3563aRpVTO6BDFhNKDtiEJIeew+ZT/t+4NMCp9aVYu0fT+5xeTzg5BW3TL/hW4/T+mp8vMCNf",
-	"Tx+kL6afgOiRfjH9v8Slo/QbGB7spOfTX00/Jrf8MLnqkulDvoPhNS9494/TR+mf0ifTT85iNnIUnjkR",
-	"SRju+TTaZ5aJUPfMiYBLEUkGNCBrbfIT7w0LoZurCxH6C1y301+mT8lap7O6xi89Sr+aPrAQprl6GoTJ",
-	"vriMMI7v8YU8Dug4GXBJyikKZfY2W+R6SPAWPxl8ftUTukIy8GKyP/ZcwUq8mMTMiZhVYzCp90/pUfqE",
-	"cMaKMg4cESAvIYdX4tHT9IWF4bYbqyejWwlBLAyXa1s+u7MX+/zQpV5BYbA0EAep+wvqgNzDfJ9Tiybk",
-	"Ta/f95yxn0wIjQ9i0g8jQiOGp6zvk37E2HfgVOUTNH0IfT3nC3/6Ke/+CWyJR8Bapvf5Hc5wpg+nvyLT",
-	"z6Yfp0/Tr9Kvpw/P4gC1zZJlMqVuwSf+NvV82vNzbMLWIqeXqDOSBvEhiy6RJJoQuk+9gNB+wiJykyXR",
-	"pLYNf8fMCQM3ts2puSN+D8v9MZ8Okj6GlY8n6AuciKechfNDc/qQH6PpizpJP0+Psg00fQDCTDbn04f4",
-	"88v0T+nTuo3qJ+U+VnLayO5FzOFsw2qVyN8VNgmaANPRjRJS7rxEaBAmAxYJy8W5mHNxnA7mEup7B2y+",
-	"1eJfi4tb6NOmOH9ktVc0T0i6PElmk83n6tJkrxeGBVm+rBWSUZIM6EgDQp3Eu83mmXca1YrLEur5ebMS",
-	"WJy4+ldpNZqbtcZGrdXcaWxuNRpbjcYPGqtbsJH5mcBH1u902m6nV2s33Hatvdleq/V6m5u13obba3ac",
-	"jfXeOm/tj8Y/wgfaTq/dbzobtdWNNbfWbjbcGnU6bq1PW6utntui/d5mpVoBeSw3hI2tdicbAqeeNtP/",
-	"znfUJ+kXMNmwo9I/lrG3zzhj+xNfAyCicinpy3JDzVkIO6XTXna6Zw+wOyMvKl8g4jauDJ/GCXHphIR9",
-	"UAPUSvFiEt5mUaYgxCxJvGCfxHQijjEv4TcCzealhjhHPv09HF1fE9hbX4ES8FjaRGyTAWR/wKVRMKy8",
-	"QG0ge/QIBE8QxPiJ1dysNzbqfGFwAUKIrMgbQZt4kR7Z1YXV05ozOQXzJ8sfjfeGXjykiTMomzG9zRa5",
-	"FY4jh3HNIOHiXsKnTk0bny3xBaTH/DDY5+q66/X7LOKM1Gf71Cdc1kk8Fs+fqX9OP4eNY50ZLjE8M2Xf",
-	"p4Y6zZ95Aq3/xCUCPndPYON9M31Ipr+a3iNcI5z+vU0cOM0tZBB5/pyUGLgsDXATxTgjugrtxfEYjZbG",
-	"mYXbzIsJDGEu9U90OJ0e+SyWppm0E6d2PIt8sk3ugIITXJzq2OJcfFw6sfVmm22utWvuBm3U2uvra7Ve",
-	"c2215qw3NlbXm87qJu2ULtdnfLl+K7QRsMie9SI1KDef0Pz+3jiIx6NRWDQAlbfbIm/KezuTEQMTBPOA",
-	"4k4YxGM/IUEYEZ/2wogmYTRZhPxPQcZ8wpfj9B6nHjDkp+k300/Sr8j0Qfos/baEuZ8tUQtUKiNs32O+",
-	"u+cFt/llk5bGrS2yTeACZ8CUjGhEh4zL+L2I0QOhDjthkETUSS7BySk+TxhyvGQ+QT8HO81TTVHc4mwW",
-	"bV+KDditObCeQWkQ9ofmWVDYJFcZUT2XDUdhwgJnsnfAJntesDeOc7qWvQ2yhb4XxYk6zw69ZAAEPWAT",
-	"Eiee75NoHMTHVL3ajc2iIw5PMcL//3/Aqv1GmbzACnY1G2ztJ2zCxcP/DmaK6SewA56nL6afpU+nD6b3",
-	"p5+dWDdrNzZPOE0lE2BRM/ItIzaO80zF3ganis/JIY3JvnebBThVkpFn8kg/jGynXquVMwuhjTFPbCmS",
-	"P5veR2JPP02/FLIfWB+fc1HxyfTe9CGX7FG6NwxzFhK3WqdMYkG40i0RJCwKqL/HgPQmfY17XNIbsmTA",
-	"hW40ZnAJw3PZJZINl/S9wOVMhXgB7A0/3J9vOvotGGQeCCv8i+lnnHC68YhLcmCIAA/mWdhqcnSwrMgD",
-	"NonLTTT5u2oVCuUkCQ9YEINZzRkw54C5uCgN96MfUpe5ZMKSU7LfoE0OyQZ0fMD1HJTRuBA916TzIn30",
-	"Gph0CqS3TA+XqW2GnOw6TEmEEkZoSMdSCgYTwVwTzb8AjZ6BJPZieh984rBe76V/RDumNBsrr/r8SJMT",
-	"qnra11toM2SuR+dIaPY2W+RyGCQsSGpKOAsNm/vFX8RhAH6hRPNdOOFwFLE4tirfzc4JnEOPyfTvgNTf",
-	"QCTC08JYSPpF+jT9krMMUPJKZLpm54RrsoSmZXyWc87QBaGa+n54WCR//r6yOA4y425CDxguVWx/iWzz",
-	"xkKUSwZhzDJbCD2wa9Sd/GoGrvBEqh42wRkFCNvCPTkZC3SxLWBvtEfHyWBvHPl7bDhKJjnqFe4Lb8c4",
-	"GYSRF6N7KGbRbc9hfLu/ffUduZidMOh7++PItlY7Rc0i72IQR/9DtOhMPyU7nnPAkjpJ/1dOQFaH2DNc",
-	"4HY/0/Y4Gbwb+aTGtcCHYFA6KmGrJz3zLFSdR/txEDHqDIrnX1mrBeaBi2jAkpFypzwLv+YSWPoUpOhF",
-	"6G/zapDdyiBJRvHWxYv8S+oivPEiHOq7FT5XBW2I/7wPMs1R+lX6dfqM7FbE3O5Wznw29XkqmVP0Uuy5",
-	"NKF7Qy+OvWC/OKWWRjijXuCyO+QgCA9j4PzCUlAlvXFCBqHvwozy5+bP5z+gAXz6CfKfp9N74BZ8Mf2k",
-	"eHzaXPmnQzsbPWaTrsQuZ2thuo8E5xEi8pDGSWZfQsou4G7VbUFFOoGN9F/Sf0w/T5+eMcVmBn7xdqVC",
-	"c+4mEslGjpfh3gRifWe8nHm62kh/QHtWkVi7YcrEDo1cuSqFMV8Tk9H34kEYFm8eMIgrpi4jvQn4WnDL",
-	"zBGff5s+mv6S6yL/A4xuXwse+ULGwn1jF6/5P/emDzCsgIsjD+G/D9LH04dcQKmT9HfoTAOZ7wF4ylBg",
-	"5BP6R/TZ4P3pQ66U216FWjo/R+CpPwmZ/VlZGPMJHa76FJXNoOOHBcuHdsPgLOfiOXMIwjl2ODcc5uQT",
-	"xSX6r6f3YE88egUT1Glsrp3CBCmC2SeI615lR0HhvvDQCOfl//l/ZNARWuuepV/Df1/AX8/+z/OM8XER",
-	"v2RSX1pszr+k/5T+Ov1NnUg/3LP0S5ukc27mV52zeYzORsAtTk/ZJHLyWjUL86Yu/Cgph99+2XOwRdJ/",
-	"TL9RBga7sqwUiDMjrka2MsqOQt9zJhA9bA1VK2mElAZudkiFpob5AFUShyhzwkOavx8jlDEg/GVNyPR+",
-	"+nj6WfqlbPpcqBcoUsi5+v30/vST9Dl2DNEa4l5h/h691PmzTM6ceQzGwx6LSreKpZV1z4i5w3avYPP8",
-	"a3rET5fpPXPWpLvqiAtuXK7Oz0X9rKfCoG/ZXMTsTukMqHtWuscL6RanTW1wIKoITRWifXbEzAhUSsJx",
-	"NJPnG/ftpMQWr4Cc/3f6KP0G0xcsJ4CNgzw6O0obdLRQm5+9EDFmElldlrSNExo4oIlAKB0Xj8KIxEk4",
-	"GnnB/iUSBv6EXBww6ieDi/CkUAZjEodL6npAsT9CPiP4QWS8xTM0K6v4OrRG220OJ9XgMrpYiBbeZhF6",
-	"g0yqZde3yE4YkiENJtL9FhOakDBwGKZphII84GcSCoHLqOt7ATsL/Vmm0fwRHJ5/ek30ZI2QFjILtQnk",
-	"Q5XNmSO5vc0WuR72QnciaI05M2gQqcqw1nAE0YiRq0IFYlZiEsvrXqZ1Z3qf8D3MhWe+74ngCpAaI4Le",
-	"joCcqGodpV/ZVaevMu0MfuTFcD5fmcdw+inO1xPdPCdypo5euqp90oVQMtWWRRExDKDbO/ACtyQY0t5m",
-	"i2zLoCUqtW1gWxh/QNzQScKIrxi+74hDe17AkuMkZUMG4fT+9CGk9TwQ7sZfEQg+/bI0Ze1rtG89mn7M",
-	"50TM5WNYFekXwAGfWlOCTnxUlNC0zFsWheOElSnVuZumCQvCG0c0Gcw3RP1vWLd8fd4vbgWrk/akRMh9",
-	"lWXtQaoIdRwWx3suCwrMqHhf6En2ZKggJJG3P0i4SoSRYMz30VsbgsWOhGMI2I2dAXPH/gIxoP/O19gj",
-	"SbLpf4NfD9BJSGQ4nYp+MbJ5Huci3gtJOATW5n3xxKNZhrcTToWFzmVrEZu6Yz+J9/hmtk1Idtc09B96",
-	"vs8V03Hgsog0N0gozuEswh0yYJdmAYUoDUVxCGDm/PZ5+ih9ghF3G/wy2kh/D9bTe+A+Q3sMiJJWPgxy",
-	"JPjmpRSJcSMiWPKIHwN/FJP5TPd9QZoWcCKcUD5MJebOTPCC3/m0iKfKKl+yGlqbp7EatCmeuRZ6bBIG",
-	"7t4gjLwPwsCyHMwGeqLzIUT79Ni+F5D+OIJwNDpg1MU0Tz2vAbzh8XHOBnOPfcIPenSdfariA4Hb6SLD",
-	"I/BXy4kBEXh6H4288iTBh77AUFC+9T/OpqzZ5u/g8sNjJQc+2cKF0FitNzaPk/3QOoVJzc3VzHl1Bp7v",
-	"Riwo2+XGfcF2mQ8x4v0wIvI2sFd+AVWViXZD5q7k2QMNCKy+U2QDj2HvHU3vp8+nn0z/2/c7f8YiMSd+",
-	"5hpxvZj2fOaWrRHjfnGNyHh6FAihsecvmPry/3JRTqMHyc39kf3QzdE5D2EADxh5BaAR8/O9OMVK4chJ",
-	"mTCKz/itszusTcrPnKT+2Pctc8Mva1Mi5KORTx1GfNZfIOeQdxNXtn5uTzdsdizphutOk7V6nXZtg3Ya",
-	"tbbbYLXN3mqv1nAbznq/2WtR8CHyts12p7Xe7qxlGgh/p+in11hbW9tYb9ScTm+91marGzW62dmsNfrN",
-	"9Z7TadBVp1+pVrh4XdmqoKJRqVbAQLVVSX+LUj9J/w1DaMGP/Rhk/XjEHI/6XjK5jBO22arcteczmimV",
-	"d6t2Oqw2jkeHlkmH9deZDvpcl9Ghfcz1sGrSYeN1poM+13ffNxNcf2sw80fTzzRZP31klfVVTD2Yh6ef",
-	"gWRyZiwF+MRMTiKO8LmigbVdkf3nJQIlEMCFnNkohgC5JGIUYY9W0n9Lf51+fv7VnBRfQh9gG+LyBIiU",
-	"IMJ9VSelqczmuQJwYt9w2RHDSQ0JFBOz7osYvkdcaH0OCEnSJkQAv0e0Js1VmVJ7ZqvDPvczl4sX9GlQ",
-	"ribqt+16YhgwMmE0IiEmdIW+a/OOzZQK8xKh9cRXs4cwRk2whqdPQA/4XlAsWxLG/M5cCWjkifYi5rAR",
-	"3Couh0Ibk2GEfUIJ598igYQeYJQsaJLxYlmQeWugRllNx3uM158sY5U5s21XpNwChC7YCM17SFhLNJSO",
-	"48HpvlAqpOHCVOnj5VCJ/GYx4EU/DJ+9ChLPyp+GZqOI7Qc0SMrYmXHfouuI2+QwHLLgleo3XwiTxDdS",
-	"i5n+t7OTKkyyzaSwsorPWsXFRjJHXeT5qxAxdseLk1nxm2GkMngAceWslvvcpW3fEPcyg7xmydBm+8zm",
-	"zDIRMyeOM2MbS4frW2RbZJqKmFiShOEBynkMzvnkkLFACH7MOVBi4GHkJewYO6UoNR/VCcrfsPKF4zVL",
-	"RYXwAn44fKEgMJ4aW28ukuFpHKdIxdmE9oZsb0Tj2OoI0e4WrawDepshqiQRkDWLOTdyksVXi6xmDBT4",
-	"JeaxaWR8qeiQBYLNpGxpUH7+rsnZe37oHDAXeAkoKklIAvCEz6fucRRCa0bqmVHPGlGfp57Sj2ciYJU2",
-	"KyKJZQhYpvM4EPCFqqf/AKhYv51+YrAztRqmn5BSqwVKAa2mglmCd0iXBpwr/13qI6CCYohP5stQXPAr",
-	"AiHrDyDxUVyYr43A0/zcuw/eD67yPpK+DcTrsi/ZjRMu2dKVuMDatcc1WBrkpA2hmYgTLmufebDKgZgL",
-	"uFtl5KrmhY5HQk8pQX16IQPmHqffCk3mKcTNcLGidFK4nmPIHGfCVywkL5seyCe046UZt4Q+wy+diwm7",
-	"MwI2orj+vLwOXcI28c40fIBHGsoZP9esAYTrJ6ON+b2WcAhsYEXBMW5tketcqCU/fm+nSihxfOoNiUji",
-	"q6rFCiBYUZXQseuxADHLqL8fRl4yGFZBLobeyGQRtNh/k6TCM8pELbYjxJ54x5v0KCWYNZ3TuIUraMCo",
-	"C3QhmINUFXApAOusItveYDRiEfnzvT/MJ4qOWqNCUjmNYHfKrHIMsTy3jVnBH1A0foj31Ov1czbaNRun",
-	"QbsZmZ3YIPb2A5qMIzZr2RUaibQeeVniIRywCfFcTuDDKLQnx60WkJaeZLa8HCRCcZ2V4fpvngatiqSw",
-	"Ui3cG9JgskeThA1HeZS1wu0tckOgbUgRKIxIbyLCkwphTFWuPGGYq+wBJXvMVjgu2FJrM3cQPU+fTX8J",
-	"YXXfkPQbHY3zKaaaTz9Gw4Eev3qUfn1yUKXW5okXdn4GCtN0t1rBvQ6zA5gR/A+XxU7kCftkBZJvAY5B",
-	"YtZI/AmwPdbFKPFsSqIxq1ZiZ8CGlHc1pHeusWA/GVS2mnDKe4H8vaqGEycR33t8OJepM2C1y2GQRKFf",
-	"HAsG15IhnZADxkYwFAxnnj0MFoyHla2fV4KwFidhxCrv215+ZYfuF9+5TeKE71I8BChEavbJIcBpxCQe",
-	"hIdBlQvlfzsOkyXI0Wob1OA/R3ymIv7O/7pb+Xmjtrld+xmtfbBXe//DVuvubuU/VWyj1vGnbrKRTyco",
-	"JJhf0eVD6ZJDiImETeXFGvm4vkYDwmjkexoWlsIyi+mQkW4O6qp7iR8EgPx0SGPihgEjQXjISZB9shhw",
-	"Lwx9RlGe0faihdywRQfhIe5usVchUlFu6dk07ofRkCaI3bTa4juL3vGGfP5X18QSxJ9NRU0vSNg+Q8b1",
-	"N7Wb+PG1q659M3iuQgYSdKpmNKIx6WabtgsRvQEB9CjMk5bhXIB1cS4mfri/8JpZXTN30JqxZviKobV+",
-	"7f0PV9fu2tYKRLYLIEDc8ZlaiPqb7XM13fGcgNBfSf/n9GH6LH0yUws6z79LYGIsrkt6AUZlDzK3NM0N",
-	"c6HZH2PLpai3XXuL1vrvf7hxt6b/bC/zs9m6a9+nl8dRHEZ2GncDdifpytjPEd1nAobuEmzBcJwQT6wy",
-	"BBvkTeqSWn87ZoB/Kcjl4IvK+E6ODTdtY1XYm+XLQqpzljVhBdDMrYZFUE/tq8E1xvbdXAsaI/0JmxQJ",
-	"/DZ49VBrRk4csRGjCRreKAnYIYlo4IZDJH4/jAijzgBvSKakMLE5Y+LMWTXjvSWeBDnzkjr5qRd7PZ8R",
-	"Z0Aj6nAGUQW4Lhph5iyA9jFOIXMeO/1mb73fYbUGXXVqbdpZr224LVZbo81+o7fZbzvNppxHlDWymcwd",
-	"J6UrttPJr1h9rnZ377Satd3dO+vs/R/YyX3NG3qJ5ahJyDCMExILSdJL2DAGtNTyzeVDV/pIXdanYz/h",
-	"O6s64/Bpzj177ipx743Q9bBK4hsCPgNEVEBcE+Y8A9wsX1sRfJaGvL1dsCFStN0KliMD/asiJ8UsB7KS",
-	"Vcgo2GeNwJMMCbay1SqwkUU3vYH8CwUzYOiVauVqfNlLQrnTr43Gb0XhUHa+tsY2Gp21Wr/Rc2tt5qzW",
-	"Njr99Vpro9/v9Fott9fuV+ChnXA5a+UtPxTnY8Vp0d5G223Xen3q19qba50abdPNWnvD2VhtrNEG3WiL",
-	"J65msVqdaoXvr+RyOEQTbAWz+cbJXtjfU0kWuRnLsI01YG4zL4OsgD3yqdVIfv4SGY0TQolLE0b6UTgk",
-	"SQgpBobb9U2aMDDFtlZrzUat1awUJ6654bQ26fp6bbXj9Gvtzmqr1ltv0Jrb3lxllK25PWfdMnEGOvOb",
-	"ofNOdNv90VKBauYUN13q9tfaTq2/2qa1Nh/x5gZdq62y9d56j7X7LQBM1Ke42aK9zc3NVm1zY71Ta/d7",
-	"azW66TRqG51Gu7necJptCAG5MU5u9G+pieDrCzZkts3/U8T6la3K/+9iVtL0It6NL2pylBAecTuXn5rA",
-	"m4UwLlJuvKQoB4q8s1EYxCwvsW0rCJ8lOIO96qrt2+RTFy2PLE4ZTdMsEmN2KVdODU07zcvltreK5heN",
-	"tvDyN6grZ2Y5ghXrpc0kVq75nMIoM7sqfbCsisaCvcknZtZ3WLAv47Hy4gQL9pY9MxOrf4ne1GNzMekX",
-	"7LTwqA2TfWZfZuuZeaUz+yl5rDRZcGZnlkdKUtwW6EZ7oDw3an4/uWdK03Hm92Q+UpqzMb8j85F8XsH8",
-	"56Hl3CDi+f3YHy0LN53fn/HEzFjF+X0VH7PG5C3akeAG9siz+Z2Yj8wOsJrfm+W5QujP/F6waUkoywKP",
-	"aw+URG3M70R/YF7wwuzeSp8s9ysv2mHG1E5H3lAI/5YaGFUslBFxoTrsyxCt05VBQneyE4bXZL3PZaUQ",
-	"o1jofCkka35K5CuvQHqqZLoMNXxvsr6s7HBM8VarOLywfCufsRbKXVLwO5FY8JIWfFKstXwGc/muyZ2W",
-	"mM+yGpizpTXbQyWVGmZ2VHiggMAz83Gt6SnNp0TIFtB2wnUThId1chPsg7rJcEvolzC5LukxrIEn6mN7",
-	"iVGGstVo5CY+56SZNe96U4sHZcklM2DOwV/SirFAHc/sI9/+NVl0il/YgJirliX5eiwnZZI6lrnEVgx2",
-	"UaX9dE0lMyrMnirHfot6/jhadtcVywXNpFKu+SnQqKQG0emSJox6nuuimL8EcXJwzbM3v9bWFvk382Gz",
-	"tS1OboHHNctEIWpsgcdl69mBUwt0VHzulLYSdE/AeQ8ipmJsebBsCYl9qovoKmCMJZPjybfltfFnUrTk",
-	"sZlIdzM7LHnslGbIglqlkplGUXibyzQx8/v5mVMFFNSIzmTqXhPh5DWVRF+PY/+qOGGuyPPomEokX+AC",
-	"X3opRVJ/7m610OViNif7U5buEOB66f7EY3erFd7aZ3f20Eqp0LhnMxXLM9bKgUuJAmVFneaKzLlH5lQo",
-	"Wrw7/cHZJXLm9ml7bkbpmEX7M5aGvfTAfJnDfMQOfz+/F639bJz3+V1ZnpsDOb5wn8aDVuzs+V1lzUuR",
-	"oxfoxHjkFFizCBeRQrCAFeSSsAr0kEW2InnFps+d6rn5Eza5GrwbL61TlFblnc1Q7I+d0rlnLfXrxcXQ",
-	"WK3y72tyJP6ETW6yY8ic5SV3l5oH8dgpzUOR3p6ITtey0MQ0nepivjYaH8uSYNYhnUk5renpUMtEwdVS",
-	"/0+VMm8z16M7kxF71/SsL6MplxYknc1L7Y+dstsDtA+fegH58a0b10+ZdMkgdK+HyXZWA3QpstmKiM4h",
-	"WeGR07NUzahMmiObSjmZRS9sdGL+93Z4m73KmKlC5bX58sHLDLeS1QFmFwo73WUf3mYn9/Mpn8ZSs5I9",
-	"ldOnXrXb8D9AaNf3AVPfB0x9HzD1fcDU9wFT3+mAqUK0VC6kJCvANwxvM5fQYEKGYcROXYb4PlrgOx6i",
-	"oochiUgVXDIyvdgZ0GCfxarU8OsZunI9TN6SvHFZ//Bx1AJrQZzZMlCu/dlEJ8xWIS4JLlGszXOqjOF6",
-	"mNyU5eWWmAyjLN1MWmYtT4mKqtadwnRVFdxeH8fajYCpkJpjkNYGibadZUX1IUue8Ke8QAF9IJe4bUIe",
-	"G5Bmwdj3q5ybG5lsjR0ANQNQsQ7imvEml8EvZzZsNiVmudbwioBJ462ateampTuP7gdh7MUZhkjlZ41G",
-	"vaFhqv8u/WL639Nn9uJrcPloej/9BtGV+QTtL5VzNwAw6GsKgW3BHDkfE+s06PgFH5Sf9bmlhvMjkv6W",
-	"f4E/Gu+EclZELdetSnu90Ww0O+uNzXUDT16jXda/wJZPxjHAfiRv5BDMrumpheNoH5ZBn/rxMnl77yDf",
-	"yhb0nKy9U2VQ70gohquZIrzEbnrF4cXbREFJWMXDUyUVZ+TfBxH/BwndEL+Ptyv+0qP2T3Vb3Tr0EmfA",
-	"3Bv9/pJkfk3kTpCYfF8vbJiQWHwVEu6UTdY74QELjmez/j6W8+xjOU95rsO3aTDZ1gDslppuCwDeHFrl",
-	"nzgNKs2CyXtNOP739pvvhP3muob1hnocGQc+i/M4cgBgHw6HXiLidOEJP4yTLQFjpNuALlnSlETvXqJK",
-	"uXfL0BC6aBPq/ujKDtF9cvEPDZyov/rzvT90AawvFkAbr3zdq/nKA3tABlQRreg9ib0YjX0WkxhrxVJV",
-	"TWAl/d/p0/RLrfazKLwr6nYDTr2tRF+utA4AdY2icMSiRKAQaVEFeTxGtAHzsxdZylaGOCUHJoYN14Yh",
-	"FK1CKP547DgMuVAOJbBauVMLI5fPR/NutQLlEOLi66/cZtFEWaGTAcss0V7AFx+BTgDLKWHDeN7OuDn2",
-	"GVL/LiA3XcWHALpJjJBGEZ3o42tJ3CY81n+uiKWGnWFNhr1fMAcMd9p0G+aUGYgxK1aU66fnMeIpj5xi",
-	"TuC+FcbtaoLYbbz9HKw0E1MrNz05E8SHJZKarK4DYVr8GWQcYeTtewEq18cdRetuZmewfSXeI2FARnTE",
-	"IqDlESC+35sFV5dHLy19f/tu3qBBff9GH2pCzlpwt7Jn7r5vZccZkDouBEBjuyTmXLOTAZKZPyEQSlrX",
-	"x9a5Kwduowy/AzXknqXflpFii1ATPqxgpQNMOIGxelmhdWk2mvdnEG81v4P2cfLNZSU6UPNsEHzOFnuH",
-	"7jMbsCsALSrQRZn9o58ixa2kGMlMpMwYwRoDdsg1OYgPwdjRhXmRsE1pX7EEU+K7MmB3khK0SUSIVHiT",
-	"vCXQ4hLpBmPf727p9vmA5bYCIEjydijgIBbbjK2Zm138ejG+OROnYTZR1wXAQuq/o80HWPyq1pNSwGqt",
-	"GODjgDf+pahp9mxe1SgsR2fbFL+ynJIIpFY8trEaCvq3VtJ/wLr4uSOX3BQUQnGGSzhVEgb+BGOMuwY+",
-	"WbdOtgHUrZZ4QyYQ+wIS9vsxS8hKN4Nyy9Xi7J6vEkr80KG+9rz1gW4VBlHuxjkXkw/CgJ0XwBmAMaf3",
-	"BIuIJsSlk6oCMaUE3hj28TLC0XmB449d5p6vE4nIuLq2xlvEWAXdxopnrz9I/M2gCDWQxmZ+sfy1RBrO",
-	"YR5mPkl0x6wAGrhe2fhTo3bPedzxiJQPYJuw3cl74tNZv8+cJA/gZxx6RczINRMysuSjFYTkGQG3QhUF",
-	"/nEfsChcVGJ4VeiqBRTCOTRY7ADsilOty1d715E/wF9lno0rgBb/YnpfE8T/Hnqpkm52ImJHvva76Psi",
-	"KwD4fx9G8gTk+EdC6KuT7WBCMMwdXGI2TSkfEd29pJC/DwcThfs5pNJxy49wwjm/ifGa4W9qc7zW6RRF",
-	"srs5mEcb7WHRiZNHlY/RGKRcjWYNlmVZ5CUyHMewagMopQ+vxWIeaiUXj7bFWItEIdXYivUcykqPeTFB",
-	"H1WVOF4SkpX0c+AcX8KC+5pM78P59LFWIxeqBvwGOEu9UjooBaueg8pcSAbPJErNh6+xg39OP0//vSrr",
-	"8UK5A3OHPEufw+H13eIPGjzoQmTKZRhrcriNWH9BhMqBos5b7m9wcSs76QFeOL/QTXFrJnYtbN2uxk66",
-	"aOnhYlaX0AgtSJwhLLY/MhTfeVwJRp6EmLygMaR5Bf+AR1FXMCWQoAPmAY/uIiJwlwSc7Zusii8qEBuQ",
-	"sZ0d35KoxLbvlxqyhQKlIiBZSf9xQbq85wUxCW9LSsB05mWftbYu+2w2GuvNzc1Wp73ebmxuNpeVhEzA",
-	"ZW3tVipFX7aD7WTCpDyK/gmMBN/IQuWwkr8ifBl/C0Ebsn4c1weqhArhtVltNBoGkDpXogRph+T6u9eK",
-	"s2eZPn2j/9fd3TuNxvsX7PDmunb1Zg4d3xSGzFNCZ4VzFTGQAOxGSc0gbDNCztG5ZulY5IYiHEkOQy1Q",
-	"yGO+C5JM3/N9LhP0JqTLvwCEHEZkaS+h0Ra1NSHUGNa3xYw2l/NP2k03ZlBTXkj8V5stTyigdgHyV1Y5",
-	"wDCBZeLkMT7rmuXhRb4sL7LO+rJScXbWl62WGrCOIcqfyFLVzO82YZIqrCX7VMzZY7dEuJPtKzEUqmjq",
-	"vWTxfHRJzFXnQ36EoOx5OPCcgf7lKprqMoA4JPi3Sol633J4SFjG4xlkJrlxA7qOAqMTUsL0Y4gke4QS",
-	"J7LdTyyGlpuMxuXmcn6Pn1mHYeTG+a6XY9NWlQMP9i4O4nLo4gG+dpo8vVrJep/1medi4oQuEyfVE6k1",
-	"wLdyypE1jJSW6dD8mSpJQh/sOuITurNtEJub2snbmH/y3rUscrl27GfIjlmFSqyLqpQ7brPADaNzMYkH",
-	"FPb37zlLTF9A9bV70wf8UzGK8gE4uuDAeTq9J7xej87beH8ZXf96Z+cdsdlmk6VllPNoacZYSYmcOVaV",
-	"lfuwxFqZgMxlaGK/T4/SIwgflc4eoMrNcRx7NLCuuFmVfXKnhVlxzkYNN3TGfLcy11xncKJrAyu6S8zi",
-	"Zu2C2sJ1kOLCn+UUgFFmZMwN//3SVYfRQfbvc7QWi7jRohLG895gUlUsJzOiQzQS9dyFWMMMSlTFi+3s",
-	"AF5O0WApkLP2KWBk2UcyY0032+vtjdW19vpSWz63rBJvWGYG91BWVIzfGI4ySOdU4M5SBzI+r9FL/rAv",
-	"kdCFiC6bcwhji1B4y7akVt71D+nv0n+wcBcM2oq3k3IqiCawaN7duXxiOnC6Y3q3XcN9bxAO+XsDOhRv",
-	"nYX8clwv7KoMFCtncjELXKiRZy/y+ud7f+jmdstGc7O1MFsrrgcYTlWbE4NQ9jVRVAzya2OGbK/2okVf",
-	"Rqe3Z+EsuQLti0nsGbap7iQsiOxXkzjP1jKCte/KvAmbdxi9OnDSPsjbtDKZWnwyOnvOxWTouYG3P0hO",
-	"vKxhcGgAusUCl0Xl9hs3dJIwIoeDUBnoLpmmNiG4jYODIDwMTrLOOypJoyyigqyoiBcvIAzCVLSFcP6k",
-	"sQ5l7xZWnFlOu/AwIL6HjmjDqVs8o38w84Ru3lVZJMewOZ8o5qQlc0yWtOIqY7x3ovlvrgowj/LX57BE",
-	"V9J/Sf8p/XX6m/OzoTWOO6I1GFCvXF9QiUpVcvXym7VmQ/ipnhAY2W+WC3dpNvB91+lw3vuUWGQVgsrf",
-	"0HzFET2Z1DVTz1zhYjDYAl8UDBq6ODz7a9eN8KHyWczaZJrf11Ii/zZ9Collj9Ln00+z2L7lPnvDGEn5",
-	"/Boj4VLFctO7WQgK4atdxP2oAB84l2wngLb71CwVKFj4kGyLZIvXZGE6VzFQYayCwpt68l9eQrBtuGyn",
-	"LaKO8lXO7yy3M+/KDLpCd8fah60SNQzeYSeKRSaZFy1FVjKT8PTTQh1hjHPVk/By9IOEzp25egfaqE9F",
-	"KmGBO0O6D9wY42C5tAsFVmPi0xhDS+rkRq6II9ZW5W+WOGMgomyZVaUhiKyrMBYgaEtKWkIOxfMtDCAe",
-	"Z5KLujnxd6/OFXtOGkgKn1gWQqXO7x7b94L4FHQme9ghDgKnuKqvrZnLfbkQQ7mWl4svVE9VZWDhsUIK",
-	"NfP+f4yAQvXBC1rYFaGldV2F1CxiW9eTldUfV0Qi1zIWd4VdvYSlnX9JGDBhKw37QveQ5lUuCAsW07pz",
-	"50wMox3DYNyebxh1WUI9P15c7QW6vCmesnuoDumEhOOkquGLyMQWzlpjcKETRANEV+GhF7N6Xib73ma7",
-	"pM1WVbDeK9XLRJQFBNJgnqvQiMQEnYuJH+6fVBmKRMTKYivqJm9dXEnv8a2N6SUiuq5O3oho4AwwUMCL",
-	"Fwy0z82L6ac8mv4yfZZ+kX4tZHXJR35Kfc+lwp2IvOD9mVLJUgZzFU4PlDLmzcZCjT13jGhszLxKsq2p",
-	"GO04pn6dXE1gL8UK8SfsCxe+LOF6SjazK3e8OPGC/dkms/cgorA05wwDkUqRvPC4s2cUIA+OExq4sVz5",
-	"h9TM2GgKlDLLSYUDU9h4ciQKJa27RcYjTMKLGCN9/h8ZzwxGEC9WeVkOJGGJEJ84Aecmnt40kvvSG4pA",
-	"5i0FIM7lURm3WcVAJf2WlrEiNzaawTJDh2S8ijlHDOK5pGiwkDBzHUd5yw9ziRGrc3K1imvbsiSWW+Lb",
-	"QXGKExMXyeImmKdCCDs9tYXdn4oSs19qvtK+5tzpiPb+otlhKxhJeT5LC/Xik5pLZ+kVSqE4U3KX5Tj5",
-	"KrtJVztsHPivAcKyXHZVWoaEkSquuLhE/N32D7lQ2w0PuvoBFB5YxNLcZ4gubQO+Zg9Gmu1KyWE/HcuV",
-	"AqisXhhcLzEfFsMdvSFoaREyryELyIrqRTRdzozWMUGFX65LZw0LutgtLyrWcTkLJdhjX1s/0dpdE9lr",
-	"lhHoMPKShAUnfuf6XQ0kLP/Cd4PE83UtEVAvyMpqQ6Q19RMWgVmId3F2hNl4PR1o4MDp+3Q/ti8nuHW8",
-	"WIVyXXPze6/dq/XatV+x167zunntwI/4qp1cs1PDdXlgwSBZPs0SkK/YbZYKNQf2obGQi0gosfkzP/Md",
-	"ZadCxq4l71HjzM7Lud6m47uLro3Gdn/admAVgF82ikOJ2yg5jn+vzLZe6ja6Nhq/41NnceoIJOBYuTa+",
-	"u6TCkLmfhUGJ5ejq9vVt6Fi6krhGUhUFPGLSvTLmn37x7TB2wsPukgxgxjxp47JN2duwQ6yxZsShARmy",
-	"gIsMNJFA4YjRJTxjXcFru6Q3URHKziD0hFGBdCO278VJNOmSlem99Gn6R/AOPoAEowfThxDayx82TS0u",
-	"TShmpEdcglJ98fPLC/b3UMwx3io1ENEWYyi7RvlRozUYysAPdzgIuZQAVb7wYWHENPQoMTgwsuEnwZ/m",
-	"iDgP8kUz0YnVKYA1U44XhA92lkIYfhJmEO0mWAKEFNyDo+Voej+HWVDw0tbJe5p7QSS0hZHwAFW5ksol",
-	"3zhT6XPwCbmE/TNJ0r/Ep1KkgvGxYKcxok8JfPGmbno464R9PZf4leYOLyqW6RmC+fRXk7x5bHcvPpUE",
-	"2Fk5FWecELtkCunJUkdVyqi5o16rFFGLxew7lhT6l5QHWjiidRv5khbtzHUA/gDMqQwYTjfYUWiQMLda",
-	"auRfzt6NgHAscM/YsM0/6BQs2mXaPARDyH0rEIjmrOhWa3V1vdVYXdvotNfX1xpGXlFznvNcOmKW8HXK",
-	"J2z+TswS8GIIHSo4NxcLz8GpBJu6Wh0vw6Ku64dmDI8ikk2MteBs2XSQ5aLVNJm0Tna8IYvBwSWo8YFg",
-	"A1yWn7llnFwG04L5yfpTtllmAZwih4NJISMnC9gRd4IwmZmcCzaMUmvzjoACBVHTSBSXC2yZmNHqy470",
-	"6+h17xafACu445xUapM6vZxDuLVIyCFYkRXopoAD8pIz5KinpU97JULwVYv0m4m7mPaphN3zsw1KG2h9",
-	"XCIfXpok7DO3iKnSDJgPi3AquY9VhV+E+DgDH2X2x66fydEAGm/+S5OwXnAUvdQ4zlWtUsgxdqiICbT7",
-	"2ERQoIycQPTael4SGI/cJbhSVejaYaRlwPs0Pg03WGlEK//EGaGtxjfkV6ran7qZlG8lbY3pfLJqnlsz",
-	"Dt3FHMOzgG+1g1Z5iws78zAKEwSYlk5jeSYHrvDHycO51Pv/0kKPcq5d40BGmDYcUPmJ/Fqn9HVegat2",
-	"bZarlvNyiM136UQsAM1jq4IQTp8S4EDWU0gWjRCQj9jPJdVlveBqel1RoCFTXQMm6qLnXIoyvUleilly",
-	"dJt3jXpXCx//4K5Z8PTXPaTmsS+KYZ3+ew1AaMklaDCZzR1eh8S61xUqu9k6hiyRzy44riTRft1xulun",
-	"4tjdKBFSCujeUmiZ7clVHtw8Wrjc8HIDGqtO57zzPbc3NUm6kOcH3psqwNb0vIAl6HwaeczB/Iu/HXsj",
-	"tBrogKYv3bt74NnVR3ne6StDeaSiEAiovmHu8ljKMbq6BJ8oz4mFJAdhTMnaL4neb1+SQDPlDM0NxrpQ",
-	"rIqdiNDs+Ux5cWUZDzw7VHLBdXaIEB1kSCdg23dd5l4iFB8MwNkoauHCBw8ZDbxgX588s3RTvm5UNVeG",
-	"qryyUxVrqSVhuOfTSCQQuB4toArLllkZtXwVNU05sD2d3cwKhOWvyiwA44Y/Gmclr/UbucLa+q3sw3M1",
-	"08srnZeWd7fUErfUKLdX9BdXMXBlz2WBlzWFqveZcrXH16H+obaK37I/d+zLuvTW+v+2kvfW+v7WEvIz",
-	"K/HPqoqOMTR7jh/G2S9RxxiLJtFxMtgbR/4eHMv5i+MgYtQZCBrzW4jiYkyTdtmlCdU2AbxuFPqeM9nD",
-	"EyZ7Db8Vszu5C+OIbznzYvEKX4HGCLT3+F5wsIdFcSpGzXtQo0c+u7OHsy2baMcQdIr6ue2OfF3+On8l",
-	"POC5bDgKExY4k70DNtmL2Di23vCCvXHMzM0jZ4V/nPqhv8p6EWwLhdEqC4eKb+DbZZwMWJB4jvg8sbnh",
-	"EzyX3+l7gjflK6IVS15ztpQMQhcuZbV3vCBhUUD9PQaZU1V7qbBivS5LGTCjIldVqxBti8/ISgjZD9sw",
-	"EJwf8kj1Ak5FieAMMyNF+pU6gnARGhZkUaNpEB6CggYPcM6Exknp3MeID36eQZpQoUtrso+WBmwo6XBs",
-	"2A9QuFVIHdT0ddoLx8paYkRwwB1b3nFzqbzjNqRfypinxSZExEhZ7alZkJSXFFxtS2ee6kmmigqiPJuX",
-	"aPX+TgpEZ8dw/GtYJTKvLQkPaeTGRrqZGRElTkbF+/imYrepPwaWME/MPJXsTqGVSbGsPhNHTGVJykII",
-	"KqsS16xaGmVi4ZUgiSZWM+fYZ1UQ5lAMrArfHEMAY4xBsrrT4bAuU8UQAzVnDoV4LHE5YvtcRRQw5Zwt",
-	"gbuPDucWZGssvFNVPbZzfBm4k2X3K9aWCSb1zKkuVlg/1INGqiQJwxNtbkgOiMLxqCS0h99So1fZmyix",
-	"w01TZC8I5FmGbc5UzkUA05AeMT48dV9XWrl4gWdWpVo5jLxEnFf80LWcyXjeBwk+XBpVWEgxfwk8bmMW",
-	"j+MUFzdhokvZ3KGZS9uLqMM0UHDhhTtuvv1aNsbLr2O6fRt4VBJNZKFRi9qJybp4WPIFKkouEp8mgAcR",
-	"jvcHJAhhc0rFkgYTyMFewMV49nyYr9skETWLy7V/BBCAhiLDGqtAxxoMqslkMOcxDE7ENqS3sxRV5Gxg",
-	"M1ZfKdJAp+RwRP6pWe70zaMMfNnJma1dxXSy41Qeb9n8l52s17y4JPIEZVFYWSvp75XBFGNln0H4Xlaf",
-	"5fxyUDxjPwNS9aJj1BlFgWAZBB4r7I2NKjLerxDdyGVGkOMV9NSKFqf5qDzSIB+WNKKONzNOGzz8cRYo",
-	"ys8BQBoAFchhp53ctz4vQEYFGBrAXIl0/oV90nVVAHoXw8tfQuRMNSfJvJwUQ0MkVAO4ygUpgDOSgSjw",
-	"UCwQJfKxt5ewviJkRcRQfmN/gQDek4U7+qyfzFh1OKMxoknwtqC2xuw2i6gvUgYECbgmy3IxF6ewDs8w",
-	"ymhxHVEyqHOxEqNEWW6LFHUynbC5eraRRqIsXMFSoAvJdrTrLEY9JgdsBBB5+qHH9QsuLoPBFIo1oy0T",
-	"bEdgHAVJPZbHkDSEYulww/w587TcNEe7UwqiJvOOAaVx9gzNg2Y9Fblsx/BRSKuQYqWorRZlK87pe0yL",
-	"wCx3RbeOE1N8yvFi5mu729LqhwE3xsdckkJjHCpoxS67M/KpF3TrpPuGBP9BCZNzmDrpCuS3LICnx/bH",
-	"QZ103wU7aBh5HyjEIAHfL6oxQgIb3wJegs21salsNDAl2tCE5Drf1uyYFjg6fRT4U7V/f7bgu3D4dSFU",
-	"TMkPgqHndd78dtFESiFqStZXJv0sgsaIxwECZ2YpgF6Aspxo5UWieDMXIB8j2G/6BGJPn5o5LumT9Pn0",
-	"s1khEqYQ1fND54C5bywTAuGHyU1EzLIyTm2b6nsUvhHRDPg357YsWmSF8SIOh0zPWyjdu209Mnp+rdmT",
-	"eq/d2SVdFw2QOHH4w8linHqyQCJnBTQ2Y55OWnhhhrKihNmFlJMiotZMvaRzMmRQtQqxLq0UyE+EELom",
-	"hpSxPtv5Is2eEgOIf6vJ8MESG4TINfqh74eH8RbGpmUOD5AxEM8FJCwWeaE4qkTcIPaJRbC9gGwiBox1",
-	"G2qOkUXOuIUpsp7n1m6uTKCbKxOYj6bJuFXVxFvNU7qMI0u+VWIBnwGLZ7LNEzlGToq+eWr2roUdDjMP",
-	"OiOKLk/VIXM9h/p6WNxKGUr89NNXhkp+OvASs1HJwYjojCMvmdzicyO+D4StW8yJWLJAQi+KZjoowEr6",
-	"dfockr5eTB9M7wMS/1OZCYZZ6CpUXYSmj2MWwfeil0dcHdE45lI/xjDBgKQiXkAYkDC2A0hed0X1/25C",
-	"/TAQg6xhF91LpDukB1yID7pkFHlBInBvbwT+BNV+rB04TgYXndC9CJ6Kbp2IvYph8e3GalVEHrUbTT5P",
-	"sL7BKkxjz8mMxIMkGVUgGywrqtSDuj5vSV724/d2CtVX36FxgmniWHGJf4ngllzCBk7AiYMlgso+ajfY",
-	"DficXb7xpuhn5fKNN2vTB7JeUz5dYItQ8uP3dgT9vDjuVkmXjl3+D7sz4v94NOH/xONeF6GhMLhEFs6f",
-	"UUWpStJ/Sf8x/RxgSnYDgSmxp60e0ePsJXa+SmJvPxDpcuSK++at7Sq5cqvVWauSm/wfrim/A3+s/DX+",
-	"zhLIFRigrHAWo/Jyvr4brDX4Qgs5tw37xGcM4gIC/HQEFQ16/Tlrgbyn3iOUiFi8SCxS8ENW7csM8tlh",
-	"TQ/ru4GxrGCi8+uK72Iv6NugEmDt8yM7JlTxPT1hszchzGdOEoWB5+iJJTPyOGcWpsXtm4HaWpDdcYNr",
-	"ZTlhib4TRgkAuDsUIimCBMqAHXhhfICPOL4XeE58jsSTGEQSLJm1QDoMvPC4Rl6CVHQGzDmIdwNUFzRP",
-	"Arqph2AXNL9YEnxhyKw8xKch+lSJE4488RL1zdCkuhsk6v38MwUTFZmOsEWMpyREkI6UyCfhwoXrdMji",
-	"+oUL5CdMZP+8Q2OH+pdpDDYY4TITM0KHTLsTj8IgZvElMqIRHbKEvzvsc4IMsP3fjlnkiYxf9WydcEkK",
-	"L+KIwT9J/JBraA5vgUN7R/XKx3cjyIJsIPIMXOIABUGSQ77HdKdWEAJIXFWUqR/HzL2UZe3rtSUgR3E/",
-	"CCPmivdCRhR/5RWYekD+9eJsrIq8Yb8fs8SSvyxg6nLoRK1Gc7PW2Ki1mjuNja12Z6vR+EFjdavR6IoX",
-	"g8NJe7Mdqx4OPIVsXyVdeKxb5UwLFyufAB2fu8uXrLLGoIcRjlWfobUYfDi8Pz4lu0FXx8fu1on8DQAc",
-	"M9zQdfJfxmECIEMSQlsksEzCMYnYKIwSQskoCnu+5HW+57AgBnkI5aLK9og6A1Zr1RsQ1O4LvhdvXbx4",
-	"eHhYp3C7Hkb7F8Wz8cVrVy9fuX7rCjwDIFIJl06RHVaqldssipFBNutNbBKOWEBHXmWrslpv1Fcx9G4A",
-	"0pBRQRjC0dn8ui2xqs3NWfq5WByQiOlBAR9ErQ6hDPHFJNUr2NRaEmQY8M0dhpeEqgglLtD8goUu+IL5",
-	"CCqhJOO4Sz4CMl/SlDEMp+YHKIvJR7vBR7VaDf4Hz6lyC/zRq8XMdz1tUS/0IJLl60R0Iys48G4ynB6+",
-	"QFngMle2E/ZA8hG54nMG8BGu9ze56MCbj0Ys+OGFC2QblEcs0lITsXnCjiMCYIw9wUfthzHkOx6ohWmb",
-	"FckIt0j3h4bC91d/vveH3XGj0VpDUv6VGGp9N+AMhyt4W7lUenI9DJiOCnCJhBE6j2A8wT7/lxrBBuDw",
-	"W2lmokYGDnS+qocH4Qb1fJ+MA5dFoPmRHTRDEbpPPc6vdoOY9sGByDcvJ9YWOglczxXU1PgeOKRKAdwF",
-	"61GAVewQJiI+yNicWH7dLDG2i/Tnu3pAb2NRHrzr3vICh3W3Fkj0jXnLOtlBXDRcOUzQxkti5vfhU4OQ",
-	"YNfqVNhH7szHiBRBwZVr312pSEhrCx6MCpal7/mIPzMGWFpkiKIuPrlCOaPWhCUnHLIYnLRVQv04FCxT",
-	"+Pmo2r7IybjGCBvmqlvZqvDTZ1tnJJzDyPMMFGaTn4AmUly6XqyLOwpjqtyo5/HO+Lk7kVrgVsHEgWo5",
-	"52nL4U29NHypu9UFycNiWa6GiyERGzGFNy9oDftS+D3L6JNlhSvCLGQftOTO5+D3h14gLYc5u+FC35g/",
-	"J6z7SCbSgZwSRhjQVCdQH4EGQkipcnqhIk1J9wdwkoukYtL9z603sJpW92fdMhrp29u+hGZY5yzxXDX8",
-	"o5X9sSP/2NL/6LwPv1Z2d+t4uVndvHv+hys/++jnP6i9X3jkfMlqsk1jth8vXvOGXlJZoOFlYCtgy1Ly",
-	"L6dCq9FAS1GQyEz4THm9+AtRPJHdofzAxKhVyJ7Y+rASj4dDGk0qW5Xr6Ii9Tf0x0xbhz9+XdmXOqLj2",
-	"NxJ2v+zRGzoglVobkvtREejl23ovguvIao8VwED8Ij0CHvPcrCa9tSYLXFeUYNvYaW5sNRpKsK3oiDgV",
-	"E2jBfGx9q9PaarbFYzmsGQwcqbD1ZpttrrVr7gZt1Nrr62u1XnNtteasNzZW15vO6ibtFAy2WxW2tsY2",
-	"Gp21Wr/Rc2tt5qzWNjr99Vpro9/v9Fott9fuZ+mWW5X2eqPZaHbWG5trlXyCLloCK5utbGOk/4bF9UGN",
-	"/KySgY9Jt4qMx6no8v+mQSYZG1Nx+51O2+30au2G2661N9trtV5vc7PW23B7zY6zsd5bb2QoFBKwTIRZ",
-	"iD7aTq/dbzobtdWNNbfWbjbcGnU6bq1PW6utntui/d6mNvzPYXqfCQseRINx7f83OujpVsVAVq0UIVzE",
-	"SPT4B/lJDWe90Wg0avCfNv/Phvwp/q8pMwy3soRLObzfgpL+MdHI/DR9PH1QTEOEacn86JVSdSvzom5p",
-	"dcdM8JJZazq3He/q3HDB4wK8svDoLL+sYTPBaAsXpIcPK39TE9CnNcQotL1XNL9otIWXtpFb2R5SXO2i",
-	"Ur+viuRFeHB1/oNg8ryJwic+1Jn/0NuQunQ9TLZF4tLdaqWzyDDfop4/jhi2X2B0Nxl1dd8+zJ/ioztl",
-	"1YpisoJbZfoQLEhgadJhYJ+mX9kMZ4/AxyDgEs/zTQVY/z+vGFrm+5yph7boTcigilWarHAJeTH65gsa",
-	"X596fqzSaFFLBEsW+UiYAQrKYLMuzMQfka6RMtutygsifTW7IHJHswuFrFl8D2nVlR70EemaebT8aXsi",
-	"Lb9jZtLyK0Yqreh/tb6AOfAjXf+xvcuSd1u8LBNvzTt65q15J6doGfck/fAj2nUBc6VbJzNcb8lU+XeY",
-	"qbpgk7fn6qpbhWRddUfL7FPXtHRddc3M11WXjYRddRVrccFndbS5AUUtToxvsWf1Qk/FtF7R51pduRdk",
-	"l0kGZqmFyyhiaXnAapBGtq66qmcCq4tGKrC6auQCq6vWZGAx8PU62Oyok3i3zYq/IxbprsmPZpVTw742",
-	"6scwNX9EulriMey9LPNYdLxZJ0N6gJkDDPvuRyKC0ObcgTeDc4f3XkhdhpeU5C7Le/nk5dx1PXtZjdmS",
-	"vqzuqfzl7IqewKyuWi4ZKcz5l2k5zIJYzUYdXXKRlzAMl+JCeESDmJpLEOvRVUnXku0MvjZ7urPtlhqb",
-	"PeG5K01rWLARiixfuAC6IMTo3dClti2SRGOYCJlSZgRgE5FdyhkVKhLdN7EiBN7GKzRhXVGyju9u6tZ3",
-	"AyzNZ3uXsLiA8Ryi9g7phET8m7TEtkMLGLL0AuPDgf627YCEIwTzFRl3UuERYSVOOObnN40JLnZhSPoR",
-	"ZLKtS9/C/J3JVaj4gIGXUgeXicHVWLXbepFy/FGVlaNskpB2uIKg+tIaKAZ3C9uCoUsFdSNAGxfrlMEM",
-	"o9X2vYCsWJn1eUlu+fKu9IW9SSdxt9zhWiXMj5UkivxkNzDC5fUG+DGXskLbwUT3ZhGfK9jgJoVp15x4",
-	"uTgjVQ6qK5BtumTFcnDmv2s36Cr0IQzpzD6uyAznjx0jXuvCYQuSl7KDU5mJilN1I3CY3GSEBqR7NUMW",
-	"qP2ETbp5+64LsVZgVRyEh+BDDvuJKpCFa6wfRlsq5sEPxTknrN8UXKSZ7VPZNw/YZDcwLJ5cjMI1uM8S",
-	"PT1d5tii8VQf80028umEuWLP1sGyf8AmciOhod2Ls5MYXujF1mUEbn9gJUPG+TV+G2m1ySAcR7EyVCE/",
-	"wOGGkaiBhxeVZRV8ANkGrQqKSUM3fEq71SJdO+pD95Kw4CYDthuILH0hnUZjvlexh8ZmsQeEh+iSFSp8",
-	"FE5E44EImh16wThhEu78vB4rELggk48j4QYFvyMbJVvGpIl9vBskkcd3AZ9a3TIPFSPA6K0+ltMITpCs",
-	"iqnIWhSFY6uE3eEin3AFmSIDBMyEKrpMvGA32Fa9KWuS8nu2Gg10T4T8lzuOaM+f2GzfeH5tG+m3OeP3",
-	"HDObthx/wibC3AYT9UboTsqVPNnEY/HFN/BDKndPbKoTzN60uG0bZ4BuWBPXDUjPHEzmwnaw07YczTeO",
-	"KMhM1aa5ugOv1N9qKaVXkeacmuU/8v+yAS9ozYO2nY3VjXau5NTChj2t0NqitrGsNlqlubHaamz2nVqz",
-	"tb5ea29srtUoXe/X1ltu33E3+o3VXhOe6Akj1HajWRdXrguHdrl1UVlaS8xZ+lXRG58g31ZQlAs7ReOj",
-	"0Tq3gnMlRnP1XWYvaXybb69sWig8WqlU52yB1mqt2YAt0Nxqt7Ya6z9odMwtIFq0tMXYMbZAw9mkDdZi",
-	"tXa/wWptZ3WztkFXN2od2nFX6Wa/2W+aW0D02Mz3mLdaq/2gBlkYgg7kmvua1ULDK9oXNWvNTUt3x99e",
-	"ophkQ5GlueG0Nun6em214/Rr7c5qq9Zbb9Ca295cZZStuT1nXd9oncJGa7rU7a+1nVp/tU1rbT7uzQ26",
-	"Vltl6731Hmv3W+3V3EZrtmhvc3OzVdvcWO/U2v3eWo1uOo3aRqfRbq43nGa7ldto6+5qv+l0WrU1ymeP",
-	"NXq1TdpZrTV6a72m23A6tNm0b6T1zOWjJTBkCI1gm75ra3M84+1NJrZWwXz7hogQMPDs51furcpUiEIp",
-	"W83ia5PQ5ll+rc/crb4M6/Eb1JXFuRa1G78VRj3PdVmAT7TnP3E9TN4C6KuTWJnbjc35D/6ETa4G78Zg",
-	"Zm43F/gYLqfshOE1AAyEhxYanuvRncmIvavBAvKHW62FhniTSZv7QqbzqwIZDIEOFjWglxvP34AglSAf",
-	"cKoZaH+fHqVfpk8w2NK0nz9bKuy03JB+t2pGcF10JAaZ3cC+owIpIXYO8D/CPum+c+PWDjF66hpBlhcu",
-	"QLDdhQuYtSGCAMEqXyUMQkliLGAholmqoDqCPqfsHzHXKaEW2EAoh8IpXyVBuBuUWfmYxx8GBaErgN7A",
-	"XMP1NYVjhOMa0FjoCVu6UihKYyTZNcThVfmlhtgv45tFOif4+ohna4xVCJVypfJZusraJRRWfk2GFdbJ",
-	"rXDIgPKgl6uIKZW53GPJIRPJRujOkEqu+JQtDPemGVR2GB5IB0gXwaq65KNiJJywdYv4tVwSKcLBnIu5",
-	"irSlYPNBP3VD1LS4FuCwKDAQvgRSehgzAeGkPsQNjYekGSdfWk/EzSl7I8ToAbFR/ZsXk4m+EozyAKy9",
-	"PFpcSHzYrAn4YLiU0YWC1zpKkRiEAUjGx/JeDrrKCKfdkmB6PdYPcclkSxAoBxOlDKfEZY7nAjqNNGEp",
-	"c2m5XfTP9/5wXoQRbuux0SLQQdgNNEee2LTlLh1McMNtKI1DsqyHL/YOOuBQMYbJCBiDCEau2OfoJGOJ",
-	"51nOL1zIbD6FIHDc+HxoclnzrQFZH5C+onalKChKstSMqgBjlzxArqXsod1ArWFpVkoI9f0qCZC/4BrP",
-	"ttxKNwcR2T1flcB6NM9tpNXBTMPlL4OIQSccQrYPGmO3TRjDXsTogcDM42p6RB2sMooBecpOJyoTgAdS",
-	"j/QmWN8zRlJe0uZO7cYhDkPYkoUxGslgtWhwApgGjVdoj5DYnoY2x1moDqgcV8V6or5P4AmdX+rKneoO",
-	"Uycx8QGsNALbrvJmLoBQAqPZareqtETUECVMYoZ0iKmDVqzju9XsnaL+ovayrHrsou/IMIRP2rOJymi+",
-	"ALFs776PqXgY9rDY1OjIHAAoKk81ySsE/gFnA9YZE2E3r3jKNHRWThAciM1y1exYLFfrTpO1ep12bYN2",
-	"GrW222C1zd5qr9ZwG856v9lrUQgQ4m2b7U5rvd1ZswYa9Rpra2sb642a0+mt19psdaNGNzubtUa/ud5z",
-	"Og266vTPPNBoMxcqlAFELrbs+Dg+Sb+AAbzgsu/0MzI3Z4lMH6Z/ktL0i+ln0wfpo3pFm0gFLjpzX1zT",
-	"Srhry0UVatYHmT6a/pKP5n+ATP41FKM+UiOGAqFP0mcQ+/ICEkLhMv/nHhbbOZo+gAoA/L8P0sfTh+nT",
-	"6YM6SX+HHz99kD6bPoAqAZ+S9DGx172ePrS9Cmv/Th9OP4an/pQ+kRHSM4miA3G/HHZxHOMDIipbbA8g",
-	"lYHeoUCVX37MmHjolUWMvXzV/Exi1GCSy/Vsy1Qb+NlZyrCUvrBS9lH6GHgbBHg+BlX8G71EONfBNYV8",
-	"GSX7Q+0XZyF3UdH2ma2yFQZdxnlTgTWDqk6uFgMruKaNoDX7LBHgNCMfIE971DmoirApu4d5n3qieHSM",
-	"+k6uXgYK7u9CgkihRJ9KUkIN1gL73lUyseF2fxNoccN3MX9GQm3kEImLbmmQa7sYPLES9vukN9kNVLAA",
-	"2ZYKJNclXTrRhGPIB1AwSxKsA6t3gQP7tjAhXLiwDf5G/m3mjEiFSks2wHgkIx9SmhBMJUp4I7d0RHTw",
-	"dghfI7kVaklSme9dKiNi1jCng4lAj4JvHTRtrv6qpZ/AusBoEUVJkcOafYcHWe+888TLirkLVHrQl2Z5",
-	"xKVnNowZUk3omzIpXqehTimRuImzIJUvdgcSVbvFugLZiyb8NTsDdOfD5ImIlzrp3gSqWsJ1DtgokZKm",
-	"aMXlF2i5piYLwmhQATr0IPe2qP0A2U7iz902ucMimRbzXcBLeXBdVnTfugwhFnTR+qaW4QBQJECZvONM",
-	"QI5B26qCqiv2gwH2WgwwF9Wepl+mf0ofcYGnUjVeuLaETIBMVNnYbQLBRFgwtHwQr59VKgj5/kpC362f",
-	"ho9cBdIbpLpqDsD0KfJPBjwjTbL8X7NwCI6mD7D2PPzvUSaA7YnEjFaDS93LE7HMoXM5o1wQHnIOjWat",
-	"77ZvRn61Jm8dS0hbwEOjbfxtKVp/76pZ3lWztAQJU1wuQuL9vAS2kv5O7bBHM50zMzMZFkmYL8mXF94B",
-	"T2IC85MYMVMMR4zv8ePcS+rFs1c/b30PLaW2Exe9J1d26H5XRU7B28GtgzKMZJXxIDwM6uQWGsZBxoSR",
-	"Xe3XrocBq72NEeoZR8WeVhtt7ELKRFywwHdZc4b3WXLah6wFhw4/2UjgvqSQgWnEZVbeaYLeHCccDqmI",
-	"Yu1e6CJ5JypLFDlRZkYxKGLkiS6FNnb3FBIsRb0tM03S9LNUy+Rm45wysiNR0Z+V1FgeyWJLalwwOiOf",
-	"1LhgSEZJtIQ1qTGbxIo9WOL0Q3Fm5jEuGEIi7Xd/EOhj90j6P83cxe3Yoxf//+yAJizygt442rckMKLt",
-	"+8RmxaxAZDayX4MP+3n6jDPU6YP0aHrPZlTsNJqmVbEsPElLX1QwtrncxbI1uIRoJAqTGyW6iwJSjqvn",
-	"5CLOaubJMNDmxHLPKgojtvo/NM6AKrxXN8KXnXP50oWzV5CtCXkbhvwyM0VzGSlmvoXr4jC8zcrjSt4O",
-	"b7PFTFxcbpAuawTzkv58UbRGR2Q2LWFbIhREKHqADgGGJIgw8V1hHRIRDeMgCcec49XJ1WQ3OGBshMVT",
-	"AXtP+p4QRwLDWbJ4Bj8O+fvlOHU0/szTLZys4NkK0ZKljJIXLuSLhIB05/U1I9uAuqTHWKAZalDfguAL",
-	"hNsD/FUcdngYwCfXMSRB7ydGG6AwCnrBLvQX5yyDMsMy48VgbgMLPQnHSR4cJ0wE4BiYsGD4/MaFC1tF",
-	"ax4g54gK4n0i3g4OP5Qd8AfEKDp6Wa/SHKxLZoaUGNvVQBQ0QHuoLMw1oPGFC3lbXC4CSaB+0UkGkiNs",
-	"b16MUT9gouMUXsg+t1AyTNFgZ5jhctYyLbuZr0o+zCHsK/FlW7gwlYiPAQI+TQDfzADOH9B4N4DFJTBU",
-	"AgNGpa6S5CgkZCBqG/SMbxRy/0zzMF/jVCKpY9dbGGNgtRSLdWsYWMUyEzu5a60g2r2UhbjYTY67QYk5",
-	"saBz8Bd9py17zPdNGX/H5KYWU7su3QvvnnItI7hm1rSsa3OvH4a4//Se31RFdCpbrWrlqinrXtOCpRdM",
-	"ZJBDXW9sNJrVyk/5wrusFBF+9E3vp8/5kXeUfgFe0UfLCHz8wJppToSIhbBe0QGHudj8fYLN9wk2/4ET",
-	"bE43heBtXYSD6C1wuNlzCvRkgtAQpP6CMwuQTy1nu14+tYC/5XuL9UtPLuBkL9f3+N28SpVTnkAHfAqB",
-	"PxDVcCL9z8DpLoWC/RHAd1MbMH6G5Y7hsFwcMVOaY4ldWic3+n09dMAALHfCoO/tQxaxlwiZUuZgAypC",
-	"u9HeDbq5kvDd6nwTOPixIaNc+pgt3zGKhAwMsJy9CVbzfIPGnlM1NcgMuL9OtolA7iC45bmeQcYBwi7r",
-	"3SNe92EUBvu7AT6N8NC+T9qNVdK1F8yX/vG3oEhaOATk5DvUSfwJwTLOEygahYX0J2aIvCOwawXELgWo",
-	"z74JHil1WUZus8ANo3PxFmYU8J4/0tvl8woQNYSspN8ivNr0PmCkBHuj0O9WSfcNL0oGLp2IyPNuDDe0",
-	"sFDRwYAickQkYXylzWAG5L6ByoLNoR4hPl+WUyLwYUQrL4jHEdc3pA67kv4+/df0H9N/Tn+PyERIsY9I",
-	"l432x38lkUTiwPMBIanP/xPIzxsZn6YFt1L+KwqDydBzMJ7fGDE8jMMC+10QCgRd0qdOEkZbZRUpboOh",
-	"Q+nDMdab8GIDuAAHNxzH0rYgk06GGewNf+5cTAY0cKXKvY20A7Rc5jJX7hs1CVwDHAfgPqEB3+qBQfUq",
-	"GlImeXsB5WokjQCoUbmewN5QJ9exMDH0W8WdQlya0CrwnTBm7m6AfQ9DIDNFWxEScwuxhwTiA+woMVjg",
-	"FWKDeNmO+tGY4cb1YoTuYC7XbZX5AHhTgHUNIHeBcy98oSQt7vLeRK5kXEdVkq0jwG8HL1/HxEgwkNa9",
-	"gDQ7AmEhrkL4EwT3wDi0KY+hwiUfgmU5NBsN2ZlEawCJKtC8fWiQwVJznLQkCUMwB7Vbm6SbhOHekAaT",
-	"PZokbDhK4i5iCO8G3ZssiSY1CAvrwqLGuOk6uTWGPGgN+UHQEqgsdX+xkwFvFQGQxyN50Q/3EVI/Cu94",
-	"KvcE8ma85BIuZlliAi5DuDh2RYMJ7LkST+NlWZtkDjDxjmJG5+KMGbxIj9Jv+DlLMg6XPipFIAa+N8Md",
-	"mPcG6oCx/3V3906j8f6FhXCCjdEKtrkyvQ8SwbPpZ7nRkm25OgXnHwdeP4yG5MALXBF8H7BLxGfoPCAi",
-	"eyQoRRJ+qd+p0pt6/DThi5aRFa72Q4g1BHxqwc+lkyPPonJY33xJIvMzGouOd9GaMWQlfYbjhjDwv0NM",
-	"UvScyXIyZR+TnR7fTaBrvdoSLT2szQI+52KAd84dKWUU4sfpd5M2IgwWEYvykoYUNMo+m4spxmfnCvqX",
-	"zMVMQUio11z8lAhrNRxIPKIOi0vZBB97KZtom9uracHPXr1b+2Hxr5/XyPs/lEjYC682gY9HVqZ/lz5K",
-	"v4GKXVgI52ogRJGISQnZoTHLtIghjKtKAhDAEdqrmz5FJ8b0NzrKeBkp+mVkaJ0yt8RvTJ+l38xghcHL",
-	"Go0m9a5ALszHkOvyIH2cHp2vk2usD4cNZFlDfH8yUMj2emoYVki0MsIz+JSTB+UoTVq386KGjIhfgAqm",
-	"G3sR8S3eTnKG3A4acn/G5Rfg+cKe2GGdzgJ402IgFTb58aD3I8e74f34rXc/uNq87l2NrwY3O87lq2tX",
-	"D0Z/89PLP96ss8mPP3Dfu+rd8K42f7bzbvPtN7cP377cOOT/Xtv5L/zf5IZ2LfvfFa//X+pOyw96w7ca",
-	"7t/82F8qOlWKaCWBF/ANOWPeZSieczkMkij051ngzMaveYjDVdBSksmyUQ63Dr3EGTD3Rr9/MlNea3OR",
-	"OIzwbRpMtoWScGZxEZIYBVuZqO6IuP5GXcefv8/3r77vsgqB6LGUrMUWRpGVD0wfkfQP6e/Sf9CtZ9CN",
-	"tJupOLfZ5ZOyAnFL1E6qynI04BbeEoAT6B5OBmyC5TLkoUNuRN6+F8A7An8izAXhaGKWcgf5Pt4NytFz",
-	"JdqkHpCBEaRGZF6GuKBwKCZmJbZDKrBIzZLHp1nPKV97mcsmbsQOwXKoQgKMpCgAKbFWdbpqug5m1Xa6",
-	"Kkw6hn1WNruiEK9hfC5FlBUF8ikSkowibgPmu3XyhgIkZIECOvASIQZaMLUzS1OWfVXABgUEz3K45EuY",
-	"ipUvfC/kIVwI8tOuh0lJgaszrlWUZbjZCxUF7BAriVFtS5TUKnoz27OLVCrK7V1v8arjNlklwVLL2am4",
-	"XGnyslo6eQbzSosFKQLbSgV1jlMqKPu8Q4i2gs3UVUZO2GKyHFBZZSiaMM6EzlL1X2KsjEa+x6JLoFwI",
-	"AJmuHGN31kfshKf7CX/p9YK2JUPTYywWLBeUC7U47QgKXwW5LxhMcGohFyaGY9Zw09LwivbVm7Vmy9Kd",
-	"R/eDMPa0BEQVuyBLXfKRvZTqRiKwQ6+mtGBZpNllgn4N0RKj8U54BhWI7p5mVaZizHwukiMPGHncMj+K",
-	"0S9W5Edxxu8r/LyCCj/ZuWSNHbcVlPlqZlkfTffJK0MXe5MarueLH+K/dxfSj+amyskw44CM6EjEVWPW",
-	"XPbyLGcO/GQy3yur73mSVDpyJYBs6kMtUJoSnyVcpgLV0vX2ufbRbbYursOx3222/nPrrXU41Au+KbWF",
-	"3pgIBOEFnFSSXCVuKrtEWiUifBoHy0cjDt0CzwHRY0STgWYulIMzAyJP3/9TIj7M3gc3ApZFr72eGShq",
-	"fN/d/BO1SxHoM1t7i7ET4ZMk2VKdPlyUn3xoFHY9JWaSy7u1cZCTsIqZ233p6HMT5ez7bfLd2Sbg41x8",
-	"kxxzS1wUeHQzNoaWN2PsC2ELBfNPGB5oOyRLyEoGUTjeHxgP2mqgBOEhZm9FLqYDYRYUKC7ClpPFjSCA",
-	"LibnlAARY3ltD4BxVWlgEToYSyhdQOqN1QkMLmT+FsxShwIgmDNDA1S3yUqP+eGhLEEkqo5fuMAfZr5P",
-	"Yha4msFN1GXKLuxMRky4YXNGUc5N3sw/96blOd0mWtUru3X90bguYsLi3aCr0ie6KuqwK98ks6RWQlFJ",
-	"aH+s34KnzldzlXO6WbpGBrsDFac04zNkNinrolrSIngwYGSlC7oQ755i6gkfgM/2qU/QYE9Wpr+a3qsT",
-	"cLL+fXp0HiBdYxZBgIkIl/Ml4QIaReEhzBkUDYKVM9QxXPHdQRgA/BIUksl3YuSQCfOg/AZjaHx1ZOFj",
-	"nQbn84YlGdYLHy9fMDhmnRAibB13UsSg7E8QJghhZVZvNEgss65FBGoYF5Sjc3qO3iXpKtSqV3Byqz4Z",
-	"YFnxhaRZj8hKEB6e55TsosGoS1aabaypBTYyPmdYwIfI63zX+H6dbEvMrFzQ/TnIQRT0lr16geOPEdH4",
-	"ktw6Irhv3wtiQNndDVRzWIYCrUuIzsIqPWKRF7p1co2PDvnUlkL3DrIqsXDunovzlmqAd0JVsx9y/h9X",
-	"0fC8rfB7lVuDMyLRn8TulryhSsYjTrXNhqCJgD9T40OqSwhzjHL+4YULpAuZmsx9Y9IVO0QmHQpoYmHK",
-	"hwg8JBPlosOWubkEqraGPSbCLdyIHoo8SyOiNBCl3HYDIycOaapnekp8ZT2uJlLxlLDhvABx9oo5ZLFK",
-	"sxUMX0C1QvxgDOGQUsfSn8KEQlHsSbxIaCB6NS0Z0R6EMthboWb7oDKckwB4NGIgl6kMzPcGuD2xSGzA",
-	"YCrYnZFPvQDDdIUcxxkU9iGjiWA+hQcBE3hzB4Q8aoAmin+KurKGR02BwwtMZciu3A1UzU/BmRIB1yai",
-	"l+RdMQa4ioQo4PNdppEbY5ju21ffyRiziTc9lCjyMhAdJhzI6MWabErjg9JotEsG+DZMRpx4ANYLibBi",
-	"K0JiMRzaiJP953t/6FZ3Aywi+ed7fxDFJs/PdcDcApHlhJKw3QoPa0Jn6Cvp/5w+TJ+lT0j6z+nn6b9D",
-	"6TI8KrRDInfQzYo6kcbb72R8WUYjRAeuEof2vIAl4JuQyB4a0ab3IGrn4fSeiCdVZfjz3EIC/0MUu0R1",
-	"5ku/jJD6RvluUhPOX0jCXkn/Qcak3j+/BYA7CZeVWo3WWq3ZrK02ulUZcY/4lOdiPC0DL9gXXJk/U+On",
-	"pJDcaEDCfj/GyRHc3TyaP0CMfIiWBj71gy6yFPkglwj/c+uNbp1si4N/dW1Nq7KZ5YRzySwID5dyo822",
-	"/MwlH2aY5+iXfpseKQpqNVGFzIGJgyatZJMgTMzvUUIOHOjHcrOd8BNVYVPq/oI6oG0JZUzmMSZQnGUl",
-	"/X36XAeqnX6qJXGJjedPCieiCJqIpACEgQ5cyIWXKolpQN3Sj86SuPUPFwCs8JlqQ3pBstrCHekNx8PK",
-	"VhP3o/ihCOIFCdtnkY0i2/zYg6MpB+kw6wyWJ09p5Cse/vYPEOno84Nh1WSJUYVa1Qi+d0pPBHCVWt/d",
-	"acyknlhRM8n30tyvQpg1vahXMtFVlcKRFQA016kShGHPZFiX/07SxwbaOyKXl5gJJcj7U7kDviyHyrRh",
-	"9pulxMEnasgMC7sgDYXfcKAd0zlp9Vvj30pXyZzZYjnn52Jb07SKuwWR/TQpuGR+8M2vG2E+rDh0RB1w",
-	"dzaXwCxo9DtOx+mwWqftbNba/d5mbaO/yWqrdK233m+6LYowbBn+Rada8Vk/gfqBJhzbkk7dP6RP0+fT",
-	"T00ktivjKByxi2+HsRMeQgTMWdU9yKO4uQ1nfYGo4NMrDhExfu4J5IBKgJEa2sUdWOiV9Dfp0/RLwne+",
-	"+PZnyhb6la1gwyLhDkVn993ZW0vFMTTahdCJu9VKP2K58JG3IsaKiCff76PiPmq+3H2k6lD8ZW0A/Kyl",
-	"Vn62vO8ucq4sHN7B1fP5kR1Kt/vORnT85bulMiYm4t+NQpWPAUXpKH2Svph+kj7VT6NnJH2SPp9+toCv",
-	"Cv1P6KYaMOong4u+h7CBVo/UtihU12o0uILih8G+DBMeRaHDYlRajIJtdXIVLFgKFU0a9Fya0B6NmdXp",
-	"es27zQIWx5UTi8bygwzU92gcGGeD2pfhwTIpMH8NNLPtNfGOU95jL2X1mnka7xeik8RECxLKpYTLx1xL",
-	"INEvtJgwIlxfFaoooow615P6wcGThKORF+zXyTbxQ+qSHvX5/Qg8gXFWVkPapgPrQuOb0DudlaY+N19g",
-	"AG+c5XID7G/5xd/FRbcgy7wewoRN5q5StVrQRiNJU7ZgwTReulJRkc58QxmPk6ChwnfuBcKiBbk+NBK1",
-	"KbmKpyA7IPSE8/vMFCsxEgSAzX7IYtKDkq4yboWsyOQbMNqjPAXlUqqkm0xGTEKZqLqroFLKiLe+h+iN",
-	"kFLSi6jD4vPom9qPwvFI4XKq2rJVkdvDfFeya+FmOBdjlZckV2a1uhvwARhVWg9FG+FLq4saMbIfpBls",
-	"VuWtwfF0AS1CumG7EUuiCbgEJZapyHTC6jzgoh47DmMu+kpJMoDAByyQq/DzaYBQGnwcAjk/hLMVfXyd",
-	"xipZiRlUo8kgM84D3i0nujfao+NksDeO/L1xEDHqDGBMCIjbzQTNnC0DQUXjMAzkWSkSCYQVUeQWyW64",
-	"LtVjkzBw9wZh5H0QBsUOXIrucCccst0gYJSTkX8yrgLoyMsw0PYO2GTPC/bGMSv2ZdQ2HYiLB8woomSt",
-	"sGwgowqbxoD5IzlrLODkcWHO4nAoEV1dNuJrA6DtRQZUFVw3YP7siktiPQMyCWKpKNQV6fjBDRb2+/wE",
-	"kLlUwmVcDHM5F5MV8B+HuhME8wvBcXS+iklVRUv9ivA+aQ2w+tW5GAFVacT/AZMnX/sCyxsDASQjUqWO",
-	"Wm60d5M5YeQKc/fbACDksyTeDTJf3gEDLBj0C5YALVQRfUgCqMJK6veRcnyomY9MbKuhN+KtMkt7FoaR",
-	"fZURLdcPI1kzGQImZJiFSlCjwUT6F41YFNjr4rWeSAeVeW3ZuPiGCiMvxigJxQcRy2hHOkKxxkWEzmdR",
-	"ZXcQ+qzMWXkTuPkCQblG9IgyGfNpK7geLykQBU+AIyO1oDw6/P6ARSEEjuXCdBfTqL/r7sqT27DVGWwt",
-	"TTsUuFS2iJ8DpurQxvakIMGLZAB0oXgmLFRhyXqZNVC1k5wvFURIVced8n/Y7GzI8DTjA0iU7UaWMfZT",
-	"rmNTEThaSgO9rqokgwBh+csts1qge3MW3fXaqxrlK1ZWXtEno60mQwJNavMgXiImAudRzYA3mj8BZu22",
-	"9IWMT/0KP5aTDPGI0qeFb+7MWWtc3MH4aa2c8jIf39FWovj4ZYrKch5+zYtLy3qIStUmZv9fuknr2mj8",
-	"3TRmQSgzTagf7o/NYuNgzZJGqqPpx5hhR9SlZ+lz3WKFh4RYSAaahEQjkUgSLLpdfvAPQinxQrtYxdWM",
-	"JQLxOPIrW5WLYJ4VL5+NchYeBka+VnmOuXLeq0Dxoj/7jQygQbP7fTmr/OC3Zc7ZX51HkfAwq0GAURVY",
-	"b0YMx0CYtcXLKHPkyvT+TPuj/pFoYSx2954ejgfWQZS6tGnP1XjTe8VVYMcusouUEmXvMe+M8FcgYJso",
-	"e8S56LPzeuF7A9+Wq0WxAGoBoL1AG4wAF7GQDIFfQX2JxkGs6/ra88IQcff9u/9fAAAA//8=",
+	"7P17kxvHlScMf5UMvLvBJg2AABrobjRjwtGiKJu2RGpJajSv3dpGoirRqOlCFaaqwCYsMYKXmbH3kdYa",
+	"eydiJuZircdP+J8nngiKJi1KFFsR+wkKX8Gf5Ik8JzMrsyoLl76QlEcTY7FRlZWVdTLz5Ln+zocVJxyN",
+	"w4AFSVzZ/rDC7tDR2GfwNx2PQy9IRixI9mg/ZkHCr8aT0YhG08q25f42uTVkZMyiOAzIkMYkCEk8cYZE",
+	"a1qpVm5Tf8J4X07ossp2u9GuVkYsjuk+q2xX0n9KH6XfpM9m92efkPRF+oik38zupc/Sp+nX/PdTuJh+",
+	"mT5Jn/K/KurhPeyv0m60W5VqJWJ/M2Fxsue5le1Ko9ntuuuDZq3T33Rqm06b1bq006ytDxqDDm0NNmiz",
+	"wZ+Z+Mz6aZVqJZmO+b0rURRGlbt3q0YrhwYO833mltNINUEyabeIFxN1t0po4PKfQZiQPiOj8DZzbVRr",
+	"LE+1o9mD9GsgF5CsStJv0qeze3hldn/2IH1G0qdI2qfp89kn6RezT+s2yjYap0fZjGaKuH9Jfc+liRcG",
+	"BQoHYbLnRIwm82isNUIquzShfRozErFkEgXM5WvSc1mQeAOPRUW6dnJ0/Wx2Lz1Kn6VfpEezX6TPOWH5",
+	"H8/Sz9OvFJU5PY/Sb2Yfzx6kX6VPyex+epR+kT5JH6Uv0mezT0n6hZwe3jg/Pd+kR7io+bVH6eP0OczM",
+	"s9kvtwnvF+bq0ezvoati37AnHkOjF7OHOMZnuD34zM7+Nn3Gxzp7kB7N7hUntXOqk6pP04I9w5sOwkmw",
+	"YD6hSXHPOOHE57MJmyRi1CV96hx8Cyb0q/QItt3PeQujK9y6ixnc6c8YTsMS8+V7wcGiDYhtrFyOTxdN",
+	"EuoMmUuSkHhJTCI2YFFE/T+PqcOuvgLm+o14+BFJvyrp9GVMrpizBbMbJzSay1tFA5zX217sJXDG99n+",
+	"JMBDKxky4gVx4iUTzsKJGzKccp8lxIONqng+CaNlj7bfqNPr2ewBJ/Sz9DnOc+EMM+bj6/Qo/WP6Ij0i",
+	"nPXBsfYVn90nYopnP08f4SpS858+OvNTT9K57Mzrh+50b0T9QRiN8tNh3sOZ4Nfk1goDRn508/o1Evb/",
+	"mjkJ8QLy3q23altVTu2AjlhMKDlgU5Iceg5bTPn/4NIAp9YXYu0eze5zej3h5BS0TT/nW43T+yt+vsCM",
+	"fDV7kL6YfQyiR/r57P8Sl47Sr2F4sJOez345+zm56YfJVZfMHvIdDK95wbt/nD5K/5g+mX18FrORo/Dc",
+	"iUjCcM+n0T6zTIS6Z04EXIpIMqQB2WiTH3tvWAjdXF+K0J/jup39In1KNjqd9Q1+6VH65eyBhTDN9dMg",
+	"TPbFZYRxfI8v5ElAJ8mQS1JOUSizt9km10KCt/jJ4POrntAVkqEXk/2J5wpW4sUkZk7ErBqDSb1/SY/S",
+	"J4QzVpRx4IgAeQk5vBKPnqYvLAy33Vg/Gd1KCGJhuFzb8tmdvdjnhy71CgqDpYE4SN2/pg7IPcz3ObVo",
+	"Qt70BgPPmfjJlND4ICaDMCI0YnjK+j4ZRIx9C05VPkGzh9DXc77wZ5/w7p/AlngErGV2n9/hDGf2cPZL",
+	"Mvt09vP0afpl+tXs4VkcoLZZskym1C34xN+mnk/7fo5N2Frk9BJ1RtIgPmTRJZJEU0L3qRcQOkhYRG6w",
+	"JJrWduDvmDlh4Ma2OTV3xG9huT/m00HSx7Dy8QR9gRPxlLNwfmjOHvJjNH1RJ+ln6VG2gWYPQJjJ5nz2",
+	"EH9+kf4xfVq3Uf2k3MdKThvZvYg5nG1YrRL5u8ImQRNgOrpRQsqdlwgNwmTIImG5OBdzLo7TwVxCfe+A",
+	"LbZa/HtxcQt92hTnj6z2iuYJSZcnyXyy+Vxdmu71w7Agy5e1QjJKkgEdaUCok3i32SLzTqNacVlCPT9v",
+	"VgKLE1f/Kq1Gs1trbNVazVuN7najsd1ofK+xvg0bmZ8JfGSDTqftdvq1dsNt19rd9kat3+92a/0tt9/s",
+	"OFub/U3e2h9PfoAPtJ1+e9B0tmrrWxturd1suDXqdNzagLbWW323RQf9bqVaAXksN4St7XYnGwKnnjbT",
+	"v+M76uP0c5hs2FHpH8rY26ecsf2RrwEQUbmU9EW5oeYshJ3SaS873bMH2J2xF5UvEHEbV4ZP44S4dErC",
+	"AagBaqV4MQlvsyhTEGKWJF6wT2I6FceYl/AbgWbzUkNcIJ/+Fo6urwjsrS9BCXgsbSK2yQCyP+DSKBhW",
+	"XqA2kD16BIInCGL8xGp2642tOl8YXIAQIivyRtAmXqRHdnVh/bTmTE7B4snyx5O9kRePaOIMy2ZMb7NN",
+	"boaTyGFcM0i4uJfwqVPTxmdLfAHpMz8M9rm67nqDAYs4I/XZPvUJl3USj8WLZ+pf089g41hnhksMz0zZ",
+	"96mhTvNnnkDrP3KJgM/dE9h4X88ektkvZ/cI1whnf28TB05zCxlEXjwnJQYuSwPcRDHOiK5Ce3E8QaOl",
+	"cWbhNvNiAkNYSP0THU6nRz6LpWku7cSpHc8jn2yTO6DgBBenOrY4Fx+XTmyz2WbdjXbN3aKNWntzc6PW",
+	"b26s15zNxtb6ZtNZ79JO6XJ9xpfrN0IbAYvsWS9Sg3KLCc3v702CeDIeh0UDUHm7bfKmvHdrOmZggmAe",
+	"UNwJg3jiJyQII+LTfhjRJIymy5D/KciYT/hynN3j1AOG/DT9evZx+iWZPUifpd+UMPezJWqBSmWEHXjM",
+	"d/e84Da/bNLSuLVNdghc4AyYkjGN6IhxGb8fMXog1GEnDJKIOsklODnF5wlDjpcsJuhnYKd5qimK25zN",
+	"ou1LsQG7NQfWMygNwv7QPAsKm+QqI6rnstE4TFjgTPcO2HTPC/YmcU7XsrdBtjDwojhR59mhlwyBoAds",
+	"SuLE830STYL4mKpXu9EtOuLwFCP8//8nrNqvlckLrGBXs8HWfsymXDz8H2CmmH0MO+B5+mL2afp09mB2",
+	"f/bpiXWzdqN7wmkqmQCLmpFvGbFJnGcq9jY4VXxODmlM9r3bLMCpkow8k0cGYWQ79VqtnFkIbYx5YkuR",
+	"/NnsPhJ79kn6hZD9wPr4nIuKT2b3Zg+5ZI/SvWGYs5C41TplEgvClW6JIGFRQP09BqQ36Wvc45LeiCVD",
+	"LnSjMYNLGJ7LLpFsuGTgBS5nKsQLYG/44f5i09GvwSDzQFjhX8w+5YTTjUdckgNDBHgwz8JWk6ODZUUe",
+	"sGlcbqLJ31WrUCgnSXjAghjMas6QOQfMxUVpuB/9kLrMJVOWnJL9Bm1ySDag4wOu56CMxoXohSadF+mj",
+	"18CkUyC9ZXq4TG0z5GTXYUoilDBCQzqWUjCYCBaaaP4NaPQMJLEXs/vgE4f1ei/9A9oxpdlYedUXR5qc",
+	"UNXTvt5CmxFzPbpAQrO32SaXwyBhQVJTwllo2Nwv/nUcBuAXSjTfhROOxhGLY6vy3eycwDn0mMz+Fkj9",
+	"NUQiPC2MhaSfp0/TLzjLACWvRKZrdk64JktoWsZnOecMXRCqqe+Hh0Xy5+8ri+MwM+4m9IDhUsX2l8gO",
+	"byxEuWQYxiyzhdADu0bdya9m4ApPpOphE5xRgLAt3JOTsUAX2wL2xnt0kgz3JpG/x0bjZJqjXuG+8HZM",
+	"kmEYeTG6h2IW3fYcxrf7O1fflYvZCYOBtz+JbGu1U9Qs8i4GcfQ/RIvO7BNyy3MOWFIn6T/lBGR1iD3D",
+	"BW73M+1MkuF7kU9qXAt8CAaloxK2etIzz0LVRbSfBBGjzrB4/pW1WmIeuIgGLBkpd8qz8A9cAkufghS9",
+	"DP1tXg2yWxkmyTjevniRf0ldhDdehEN9t8LnqqAN8Z/3QaY5Sr9Mv0qfkd2KmNvdypnPpj5PJXOKXoo9",
+	"lyZ0b+TFsRfsF6fU0ghn1AtcdoccBOFhDJxfWAqqpD9JyDD0XZhR/tzi+fxHNIDPPkb+83R2D9yCL2Yf",
+	"F49Pmyv/dGhno8d80pXY5WwtTPeR4DxCRB7ROMnsS0jZJdytui2oSCewkf5b+s/pZ+nTM6bY3MAv3q5U",
+	"aM7dRCLZyPEy3JtArG+NlzNPVxvpD2jfKhJrN0yZ2KGRK1elMOZrYjL6XjwIw+LNAwZxxdRlpD8FXwtu",
+	"mQXi86/TR7NfcF3kf4LR7SvBI1/IWLiv7eI1/+fe7AGGFXBx5CH890H6ePaQCyh1kv4GnWkg8z0ATxkK",
+	"jHxC/4A+G7w/e8iVcturUEvn5wg89Uchsz8rC2M+ocNVn6KyGXT8sGD50G4YnOVcvGAOQTjHDheGw5x8",
+	"orhE/9XsHuyJR69ggjqN7sYpTJAimH2CuO5VdhQU7gsPjXBe/p//RwYdobXuWfoV/PcF/PXs/zzPGB8X",
+	"8Usm9aXF5vxb+i/pP6S/qhPph3uWfmGTdM7N/apzNo/R2Qi4xekpm0ROXqtmYd7UhR8l5fDbL3sOtkn6",
+	"z+nXysBgV5aVAnFmxNXIVkbZceh7zhSih62haiWNkNLAzQ6p0NQwH6BK4hBlTnhI8/djhDIGhL+sCZnd",
+	"Tx/PPk2/kE2fC/UCRQo5V7+d3Z99nD7HjiFaQ9wrzN+jlzp/lslZMI/BZNRnUelWsbSy7hkxd9juFWye",
+	"f0+P+Okyu2fOmnRXHXHBjcvV+bmon/VUGPQtm4uY3SmdAXXPSvd4Kd3itKkNDkQVoalCtM+OmBmBSkk4",
+	"iebyfOO+nZTY4hWQ8/9OH6VfY/qC5QSwcZBHZ0dpg44WavOzFyLGTCKry5K2cUIDBzQRCKXj4lEYkTgJ",
+	"x2Mv2L9EwsCfkotDRv1keBGeFMpgTOJwRV0PKPYHyGcEP4iMt3iGZmUVX4fWaLvN4aQaXEYXC9HC2yxC",
+	"b5BJtez6NrkVhmREg6l0v8WEJiQMHIZpGqEgD/iZhELgMur6XsDOQn+WaTR/AIfnH18TPVkjpIXMQm0C",
+	"+VBlc+ZIbm+zTa6F/dCdClpjzgwaRKoyrDUcQzRi5KpQgZiVmMTyupdp3ZndJ3wPc+GZ73siuAKkxoig",
+	"tyMgJ6paR+mXdtXpy0w7gx95MZzPV+YxnH2C8/VEN8+JnKmjl65qn3QhlEy1ZVFEDAPo9g68wC0JhrS3",
+	"2SY7MmiJSm0b2BbGHxA3dJIw4iuG7zvi0L4XsOQ4SdmQQTi7P3sIaT0PhLvxlwSCT78oTVn7Cu1bj2Y/",
+	"53Mi5vIxrIr0c+CAT60pQSc+KkpoWuYti8JJwsqU6txN04QF4Y1jmgwXG6L+N6xbvj7vF7eC1Ul7UiLk",
+	"vsqy9iBVhDoOi+M9lwUFZlS8L/QkezJUEJLI2x8mXCXCSDDm++itDcFiR8IJBOzGzpC5E3+JGNDf8TX2",
+	"SJJs9nfw6wE6CYkMp1PRL0Y2z+NcxHshCYfA2rwvnng0z/B2wqmw0LlsLWJTd+In8R7fzLYJye6ahv5D",
+	"z/e5YjoJXBaR5hYJxTmcRbhDBuzKLKAQpaEoDgHMnN8+Tx+lTzDibotfRhvpb8F6eg/cZ2iPAVHSyodB",
+	"jgTfvJQiMW5EBEse8WPgD2Iyn+m+L0jTAk6EE8qHqcTcuQle8DufFvFUWeVLVkOrexqrQZviuWuhz6Zh",
+	"4O4Nw8j7WRhYloPZQE90PoRonz7b9wIymEQQjkaHjLqY5qnnNYA3PD7O2WDusY/5QY+us09UfCBwO11k",
+	"eAT+ajkxIALP7qORV54k+NDnGArKt/7Psylrtvk7uPzwWMmBT7ZxITTW643ucbIfWqcwqbm5mjuvztDz",
+	"3YgFZbvcuC/YLvMhRnwQRkTeBvbKL6CqMtVuyNyVPHugAYHVd4ps4DHsvaPZ/fT57OPZ33238+csEnPi",
+	"564R14tp32du2Rox7hfXiIynR4EQGnv+kqkv/y8X5TR6kNzcH9kP3Ryd8xAG8ICRVwAaMT/fi1OsFI6c",
+	"lAmj+JTfOrvD2qT83EkaTHzfMjf8sjYlQj4a+9RhxGeDJXIOeTdxZfun9nTDZseSbrjpNFmr32nXtmin",
+	"UWu7DVbr9tf7tYbbcDYHzX6Lgg+Rt222O63Ndmcj00D4O0U//cbGxsbWZqPmdPqbtTZb36rRbqdbawya",
+	"m32n06DrzqBSrXDxurJdQUWjUq2AgWq7kv4apX6S/geG0IIf+zHI+vGYOR71vWR6GSes26rcteczmimV",
+	"d6t2Oqw3jkeHlkmHzdeZDvpcl9Ghfcz1sG7SYet1poM+13c/MBNcf20w80ezTzVZP31klfVVTD2Yh2ef",
+	"gmRyZiwF+MRcTiKO8IWigbVdkf3nJQIlEMCFnNkohgC5JGIUYY/W0v9I/yH97PyrOSm+gD7ANsTlCRAp",
+	"QYT7sk5KU5nNcwXgxL7msiOGkxoSKCZm3RcxfI+40PocEJKkTYgAfo9oTZrrMqX2zFaHfe7nLhcvGNCg",
+	"XE3Ub9v1xDBgZMpoREJM6Ap91+YdmysV5iVC64mvZg9hjJpgDU+fgB7wnaBYtiSM+Z27EtDIE+1FzGFj",
+	"uFVcDoU2JsMIB4QSzr9FAgk9wChZ0CTj5bIg89ZAjbKajvcYrz9ZxSpzZtuuSLklCF2wEZr3kLCWaCgd",
+	"x4PTfalUSMOFqdLHy6ES+c1iwIt+GD57FSSelz8NzcYR2w9okJSxM+O+RdcRt8lhOGLBK9VvPhcmia+l",
+	"FjP7u7OTKkyyzaWwsorPW8XFRjJHXeT5qxAxdseLk3nxm2GkMngAceWslvvCpW3fEPcyg7xmydBm+8zm",
+	"zDIRcyeOM2MbS4fr22RHZJqKmFiShOEBynkMzvnkkLFACH7MOVBi4GHkJewYO6UoNR/VCcrfsPKF4zVL",
+	"RYXwAn44fK4gMJ4aW28hkuFpHKdIxfmE9kZsb0zj2OoI0e4WraxDepshqiQRkDXLOTdyksWXy6xmDBT4",
+	"BeaxaWR8qeiQBYLNpWxpUH7+rsnZ+37oHDAXeAkoKklIAvCEL6bucRRCa0bqmVHPGlGfp57Sj+ciYJU2",
+	"KyKJZQhYpvM4EPCFqqf/BKhYv559bLAztRpmH5NSqwVKAa2mglmCd0iXBpwr/0PqI6CCYohP5stQXPBL",
+	"AiHrDyDxUVxYrI3A0/zcuw/eD67yPpK+DcTrsi/ZrRMu2dKVuMTatcc1WBrkpA2hmYgTLmufebDKgZgL",
+	"uFtl5KrmhY5HQk8pQX16IQPmHqffCE3mKcTNcLGidFK4nmPIHGfCVywkL5seyCe046UZt4Q+wy+diwm7",
+	"MwY2orj+orwOXcI28c40fIBHGsoZP9esAYSbJ6ON+b2WcAhsYEXBMW5tk2tcqCU/ev9WlVDi+NQbEZHE",
+	"V1WLFUCwoiqhE9djAWKWUX8/jLxkOKqCXAy9kekyaLH/IUmFZ5SJWmxHiD3xjjfpUUowazqncQtX0JBR",
+	"F+hCMAepKuBSANZZRba9wWjEIvKne79fTBQdtUaFpHIawe6UWeUYYnluB7OCf0bR+CHeU6/Xz9lo12yc",
+	"Bu3mZHZig9jbD2gyidi8ZVdoJNJ65GWJh3DApsRzOYEPo9CeHLdeQFp6ktnycpAIxXVWhuvfPQ1aFUlh",
+	"pVq4N6LBdI8mCRuN8yhrhdvb5LpA25AiUBiR/lSEJxXCmKpcecIwV9kDSvaYrXBcsKVWN3cQPU+fzX4B",
+	"YXVfk/RrHY3zKaaaz36OhgM9fvUo/erkoEqt7okXdn4G5k0ThK+XzBHcy8mnEO2eHIYEeGhcJYdDzxkS",
+	"IXPW8X48LIlV6RrSqXj3Tz/MENGEOLkMNl6luoQ8O2S++16QeL7ernGrubnd2dxutlU7fzy5Fa4oy/ph",
+	"Ip5oDDpOx+mwWqftdGvtQb9b2xp0WW2dbvQ3B023hRMkn+DfvNwzHywlMldPlYDrSxFwa7vROj0CLukW",
+	"Nwi45DNLeZo/WMrBnXNo/kYoCYUUcS3c9qEJnaJh4GnaxpP08ezh7O+k+vs0/coe+ZjFZP3CjLNWGofM",
+	"wHzGGRPG887ui0QG5EXaiBCbqATZrXlKTAj3uF3CvcuXFxc5gBsAdA3/w2WxE3nCTVIBDABAhZHQWRIG",
+	"B1wgdTFOFJGTaMKqldgZshHlXY3onbdZsJ8MK9tNUDa8QP5eV2OKk4iLAHw4l6kzZLXLYZBEoV8cC8b4",
+	"kxGdkgPGxjAUzKqYPwwWTEZ8yQZhLU7CiPH1Vnz5lVt0v/jOHRInXFhAWZRCwPiAHAKqD3LaoEq8gPzN",
+	"JExWIEerbVCD/xzzAyPi7/zvu5WfNmrdndpPaO1ne7UPPmy17u5W/kvFNmodBu8GG/t0irqK+RU9PpQe",
+	"OYTQbDjbvVgjH0lCQgPCaOR7GiSfglSM6YiRXg5xr3eJy6MAQHdIY+KGASNBeMhJkH2yGHA/DH1GUa3S",
+	"RAILuUFSGIaHKGQIkQECpqVkMZ/GgzAa0QQh5NZbfG/RO96Iz//6hliC+LOpqOkFCdtneDD/Ve0Gfnzt",
+	"qmvfDJ6rAMoEnaoZjWhMetm27UFiQUAAxA7hGmRUKUDunIuJH+4vvWbWN8wdtGGsGb5iaG1Q++DD9Y27",
+	"trUCCTYCjxR3fGadwnPA9rmaCeucqOSxlv6v2cP0WfpkrjHmPP8uAc2zvEnLCzA5ZJhFx9DcMJea/Qm2",
+	"XIl6O7W3aG3wwYdbd2v6z/YqP5utu/Z9enkSxWFkp3EvYHeSngxBH9N9JtAwL8EWDCcJ8cQqQ8xT3qQu",
+	"qfU3EwYwvIJcDr6ojO/k2HDTNtY3TWnGNmRpVbKsCSuOb241LCkfWVaDKWl9O9eCxkh/zKZFAr8DwQVo",
+	"vENOHLExowna/ykJ2CGJaOCGIyT+IIwIo84Qb0impKD5OWPizFk1470lnsRa9JI6+Usv9vo+I86QRtRJ",
+	"QLNwwtGYRpjAD9ihjFPInMfOoNnfHHRYrUHXnVqbdjZrW26L1TZoc9Dodwdtp9mU84iyRjaTueOkdMV2",
+	"OvkVq8/V7u6dVrO2u3tnk33wPTu53/ZGXmI5ahIyCuOExEKh9RI2igG0uXxz+dCVPlKXDejET/jOqs45",
+	"fJpLnD03lUBu23EO8y27baE37PwlSChit1lEfVVmSDCSOhjq+M+fsSiEvnNcm603+P/VGo1Gt9bmf22J",
+	"nw0REFmyT5V28W3coneV8P1G6HpYOPcNgagE6jSAcAoPj4F3mS+3C2Eshnq/U3ArUXTnCfYvc7+qIk3R",
+	"rBC1lhVNKrjsjFjEDBy8st0qsPRlGbABBg81lGDolWrlanzZS0I5pW+PJ29F4Uh2vrHBthqdjdqg0Xdr",
+	"beas17Y6g81aa2sw6PRbLbffHlTgoVV11myLVJwW7W+13XatP6B+rd3d6NRom3Zr7S1na72xQRt0qy2e",
+	"uJqF73aqFc7rksvhCL1yFUzwniR74WBP5d3lZiyDu9dqNZipemQNXFRPyzbheJIQSlyaMDKIwhFJQsg6",
+	"MyJx3qQJAxW4tV5rNmqtZqU4cc0tp9Wlm5u19Y4zqLU7661af7NBa267u84o23D7zqZl4gzA/jdD593o",
+	"tvuDlWKXzSluutQdbLSd2mC9TWttPuLuFt2orbPN/maftQctwNDVp7jZov1ut9uqdbc2O7X2oL9Ro12n",
+	"UdvqNNrNzYbTbENU4PVJcn1wU00EX1+wITOu8V8iNqhsV/5/F7Mq1xfxbnxRk2mFII/buVyCgXNSKEYi",
+	"C9NLijK5SEUeh0HM8tLzjkJ1W4Ez2Atx275NPnXR8sjylJHGRysx5lf3rlcMS0FeR7K9VTS/aLSFl79B",
+	"XTkzqxGsWEJzLrFyzRfUyprbVemDZYWVluxNPjG35M+SfRmPlderWbK37Jm55VtW6E09trBMyZKdFh61",
+	"lemY25fZei7UwNx+Sh4rzR+f25nlkZKs5yW60R4oT5dd3E/umdIMzcU9mY+UpvEt7sh8JJ9qtvh5aLkw",
+	"r2RxP/ZHyzIQFvdnPDE3fH1xX8XHrGHay3YkuIE9GHlxJ+Yj82NuF/dmea4QDbq4F2xaEt24xOPaAyWB",
+	"fIs70R9YFM82v7fSJ8tDjZbtMGNqpyNvqKIvlrJIVaydFHGhOhzIqN3TlUFCd3orDN+WJaBXlUKM+tGL",
+	"pZCs+SmRr7wo9amS6TKUdb/BBrLYzzHFW60I/dLyrXzGWjt9RcHvRGLBS1rwSbH8/hnM5Xsmd1phPsvK",
+	"Is+X1mwPlRTvmdtR4YECKNvcx7WmpzSfsmiCQDsVbrQgPKyTG2Cr1c2320K/hMl1SZ9hWVSH+VC2KTEq",
+	"E7cajdzE5xxm8+Zdb2rxZq24ZIbMOfhzWjEW9Pu5feTbvyaLTvELGzZ/1bIkX4/lpExSxzKX2OqDL6u0",
+	"n66pZE7R8VPl2G9Rz59Eq+66YgW5uVTKNT8FGpWUpTtd0oRR33NdFPNXIE4OwX/+5tfa2oLB5z5straF",
+	"Ti/xuGaZKAQSL/G4bD0/lnaJjorPndJWgu4JBFKAiKkYW75+gqyScKqL6Ieh7x6LFeUqeSxeRWfKgOZX",
+	"mDh1ih2PK/HufXZnD20vCnZ+Lulsz1hLZK7E4MqqRCyeRfORU5rMnHuPRgwTgn2fDCLGqmqGHRrI+i6w",
+	"TeKXwGavAjBrMj2eBojR41yAmiRD3pFDl1ECSx6bCw88t8OSx05pAi1QnyoDfByFt7nUHzN/kOdtquqU",
+	"GtGZTN1rIr6/prra6yEYXxUs6opkaMc0s/AFLopyrGRq0Z+7Wy10uRyLtD9l6Q6rgqzcn3jsbvX1Okus",
+	"lTAXKpW5RxaUdVy+O/3B+XUFF/Zpe25Ovb1l+zOWximdxNaaQYt70drPL46zuCvLcwvqtCzdp/GgteDI",
+	"4q6y5qXlNpboxHjkFFizCKiS8ovAYuZCjAqFkpVJI3nFZvE41XPzx2x6NXgvXlnrtlfSX8hQ7I+d0rmH",
+	"scK5YH4vLgbykzjxfJ9EkyB+TY7EH7PpDXYMmbOk3P6q8yAeO6V5KNLbE7k0Wuq+mKZTXcxvjyfHUnDN",
+	"4u1zKac1PR1qmaUDzkqTfYe5Hr01HbP3zNiTVawApVXc5/NS+2On7BgE7cOnXkB+dPP6tVMmXTIM3Wth",
+	"spMVTl+JbLbK6wtIVnjk9Ewpc8q558imEuTm0QsbnZj/vRPeZq8yqrD6yo1ccwMSZUmll2j74jNyck+4",
+	"8vqtNCvZUzl96lU71v8TBD9+F1L4XUjhdyGF34UUfhdS+K0OKSzEE+aCrrKqxaPwNnMJDaZkFEbs1GWI",
+	"7+JpvuVBXHqgnojlwiUjwRCcIQ32WYwJuK9tcNe1MHlL8saX4fu2VhGcLwPl2r8K9/klwSWKBQ1PlTFc",
+	"C5MbsibvCpNh1PKdS8us5SlRURUIVkD4quzt6+NYux4wFXR2DNLacGR3srzBAWB6EP6UFyh0NOQSt806",
+	"EQYObDDx/Srn5kauZ+MWYB0B3FEHMZ14k8vglzMbNpsSJEpreEVASfFWzVqza+nOo/tBGHtxhghW+Umj",
+	"UW9ohWh+k34++x/pM3vFWrh8NLuffo0lKfgE7a+UlTqEChpvK9jaJbNIfUw91ertLPmg/KzPsKY8QGc+",
+	"k1U0SPpr/gWAnCVnRRTA3660NxvNRrOz2ehuGkV4NNpl/YuCPMkkBpCi5I0c7OvbevLtJNqHZTCgfrxK",
+	"Zuu7yLeyBb0gr/VUGdS7EjjmaqYIr7CbXnEA/g5RwDdW8fBUScUZ+Xdh9v9JQjfE7+Ptij/3vJZT3VY3",
+	"D73EGTL3+mCwIplfE7kTJCbf16tBJyQWX4WEO2WT9a3wgAXHs1l/F+189tHOpzzX4Ts0mO5oqL8rTbcF",
+	"NXgBrfJPnAaV5mELvyYcXxD6hxK39zhUVqC/y5EYm5+2+ptDEn5NyPudeexbYR67pgF/oppMJoHP4jyo",
+	"KBRVCkcjLxFh0PCEH8bJtsC0001slyx5kqJ3T74/Jr0yOJYemtx6P7hyi+guz/j7BmjgX/zp3u97iJEt",
+	"kH5e+bpX85VHFoIUzCIe3PsSiDea+CwmMZ1ifUJZ4Wot/d/p0/SL2cP0+eyT2YP00eyBqIqUPgb04a9K",
+	"ykbnyj0CauM4CscsSgQMmha0kQfnRRM7F22QY29n8INyYGLYcG0UQiFVLA8VTxyHIZPPQcZWK3dqYeTy",
+	"+WjerVagRFdcfP2V2yyaKiN/MmSZod8L+OIj0AkA+yVsFC/aGTcmPkPq3wVcuqv4EOD4iRHSKKJTfXwt",
+	"CRyHUtNPFbHUsDPg4bD/18wBu6g23Ya1ag5k1Zq18srT8xhQloduMidw34oweDWJFfzfAlQ+EywvNz05",
+	"C8+HJYKwrPgIUXDiKBoyEkbevheg7eK4o2jdzcw4tq/EeyQMyJiOWQS0PIIqRPfmYZfmoaxL39++m7cX",
+	"Ud+/PgCc/XkL7mb2zN0PrOw4K+6DCwGgOS+JOdfMkABr6U8JROrW9bF17sqB2yjD70Bd42fpN2Wk2CbU",
+	"xC8sGEEBQFIAbl9WcIGaCeyDOcRbz++gfZx8c1mJDtQ8GwRfsMXepfvMhvINqLsKgVemH+qnSHErKUYy",
+	"FzY5RuTegB1yRRnCbwT65rK8SJj+tK9YgSnxXRmwO0kJ9DDCBSvwYd4SaHGJ9IKJ7/e2dfdHwHJbAeCE",
+	"eTsUcBAMcs7WzM0ufr0Y34KJ00DjqOsCei3139XmAwyqVetJKXD91oyCOFAD5wtRZ/fZokqmWCLZtil+",
+	"aTklEcmxeGxjhT50H66l/whFOh/ljlxyQ1AIxRku4VRJGPhTDOHuGQCJvTrZAVTJWuKNmIAMDUg4GMQs",
+	"IWu9DEsyV1uid75KKPFDh/ra89YHelUYRLmX7FxMfhYG7LxA7gGQS70nWEQ0IS6dVhWiNSXwxnCAlxEP",
+	"0wscf+Iy93ydSHje9Y0N3iImlEtPNlY8f/0B8kCGhaoh9jbzi+WHEnY+l5WZuXzR27UGFWo0sWn2iVFP",
+	"8jzueKzeBMjLCLb7vvh0NhgwJ8kjiBqHXhFAeMPEDy75aIUnfEYo3nbA4NcUx7cAg7qABssdgD1xqvX4",
+	"au858ge4A82zcQ0qGL2Y3dcE8b+HXqqkl52I2JGv/S66FskaFKG6DyN5AnK8qB/Ct0owRS2egMfRpinl",
+	"A857l1QZiMPhVAEPj6j0i/MjnHDObwJCZwDA2hxvdDpFkexuDmfWRntYdOLkUSUNNQapUK6NuoCrsshL",
+	"ZDSJYdVCCjWF12KBObWSi0fbcqxFwiBrbMV6DmXlcL2YoAuwShwvCcla+hlwji9gwX1FZvfhfPp5VvQK",
+	"OMvsV8BZ6pXSQakaGzms3qVk8Eyi1GxEGjv41/Sz9HdVkh5hES1+apo7BKrdfOv4g4ZPvBSZcgncmhxu",
+	"I9afEaFyqMyLlvsbXNzKTnrAN88vdFPcmgueDVu3p7GTHlp6uJjVA9AEKVUutz/mI+3rXAlGnoSYG7IK",
+	"7D7nUdQVTAkk6IB5wKN7CEneIwFn+yar4osKxAZkbGfHtyQsuu37pYZsoUCpCEjW0n9eki7ve0FMwtuS",
+	"EjCdedlno63LPt1GY7PZ7bY67c12o9ttrioJmYjv2tqtVIqhAg62k/mo8ij6FzASfC2K7D+Clfwl4cv4",
+	"G4iJkTWNuT5QJVQIr81qo9EwqmpwJUqQdkSuvfd2cfYs06dv9P++u3un0fjggr3Wha5dvZkrlWIKQ+Yp",
+	"obPChYoYSAB2o6RmELYZIRfoXPN0LHJdEQ7cFlkclsd8FySZgef7XCboT0mPfwEIOYzIcrNCoy1qa0Ko",
+	"MaxvyxltLueftJtuzJixvJD47zZbnlBA7QLkL61ygGECy8TJY3zW25aHl/myvMg678tKxdl5X7ZeasA6",
+	"hih/IktVM7/bhEmqsJbsU7Fgj90U0WS2r8RIs6Kp95LF89EjMVedD/kRgrIn1AvVv1wFq10GjIwE/1YZ",
+	"Zx9YDg+JC3s8g8w0N26A91JomEJKmP0cAvUeocSJbPdji6HlBqNxubmc3+Nn1mEYuXG+69XYtFXlwIO9",
+	"h4O4HLp4gG+cJk+vVrLe533muZg4ocvESfVEag3wrZxyZAMD0WW2OX+mSpLQB7uO+ITefBtEt6udvI3F",
+	"J+9dyyKXa8d+htwyvIeH8kSBpBrSp85BVYogt1nghtG5mMRDClv9t5w7pi+gOPC92QP+1Riv+gB8XnD2",
+	"PJ3dEw6wR+dtx0AZiX9469a7Yt/Np1DLKPPU0uyykig5y6yqZ/phieEyAfHLUMp+mx6lRxCoK/0+QJUb",
+	"kzj2aGBdfPMqvuUODrMWqY0abuhM+MZlrrnk4HDXBlb0nJhFL9sFDYarI8U9MM8/AKPMyJgb/gelCxDj",
+	"sEoqbWktlvGoRSU86P3htKq4T2ZPh7gv6rlLcYk5lKiKF9s5A7ycou1SYJTtU0Ajs49kzpputjfbW+sb",
+	"7c2Vdn9uWSXeqMwi7uEmV2eAMRxlm85pw52VzmZ8XqOX/GFfIqELsXM2PxFGcaEcl23J/0iP0q+gsn76",
+	"+/Q36T9auAuGx8U7STkVRBNYNO/dunxiOnC6YyK9Xdl9fxiO+HsDOhJvnYexc1yH7LoMyStncjELXKid",
+	"ujNJICUY9t42eYPRiEXkT/d+38vtlq1mt7U0WyuuBxhOVZsTg1D2NVHUEfJrY46Yr/aiRXVG/7dn4SxG",
+	"3siywnuGs6z7CwvS+9UkzrO1jGDtuzJDxeYoRgcPnLQP8uatTLwWn4x+n3MxGXlu4O0PkxMvaxgc2oJu",
+	"ssBlUbkpxw2dJIzI4TBUtrpLptVNyHCT4CAID4OTrPOOSocpC64gayr4xQsIg4gVbSGcP2nYQ9m7hUFn",
+	"nv8uPAyI76FP2vDvFs/o7809oZt3Vb7OMczPJwo/ad016uAvbdBVdnnvRPPfXBewKeWvz+Ear6X/lv5L",
+	"+g/pr87PBzE57og2YED9ctVBpYRVydXLb9aaDeGyekJgZL9aLfKl2cD3XaOjRe9TYpFVCCp/Q/MVB/dk",
+	"UtdclXONi8FgFnxRsG3o4vD8r900IonKZzFrkymBX0mJ/Jv0KaTwPUqfzz7JwvxW++wtYyTl82uMhEsV",
+	"q01vtxAfwle7CAFSsT5wLtlOAG33qVkqULDwIdkWyRavycJ0rmLg71gFhTf1NMu8hGDbcNlOW0Yd5auc",
+	"31ltZ96VuYqF7o61D1slahi8w04Ui0yyKHCKrGXW4dknhfryGPKqpzvm6Aeps7cW6h1orj4VqYQF7hzp",
+	"PnBjDInl0i4U3o6JT2OMMqmT67mCslhzm79ZIrqBiKJF1XKJGeLJegrNAuK3pKQl5FA838IAQnOmuQCc",
+	"E3/3+kKx56QxpfCJZdFU6vzus30viE9BZ7JHIOIgcIqr+tqau9xXizaUa3m1UEP1VFXGGB4rulCz9P/n",
+	"iC1UH7yksV0RWhraVXTNMmZ2PS1c/XFFpMytYnxXKOErGN35l4QBE7bScCB0D2lp5YKwYDGtO3fOxDDa",
+	"MWzH7cWGUZcl1PPj5dVeoMub4im7s+qQTkk4SaoakovMceGsNQZvOkHcRfQaHnoxq+dlsu9stivabFU1",
+	"/b1SvUwEXEBMDWYUC41ITNC5mPjh/kmVoUgEryy3om7w1sWV9D7f2phpIgLt6uSNiAbOEGMGvHjJmPvc",
+	"vJguy6PZL9Jn6efpV0JWl3zkL6nvuVR4FpEXfDBXKlnJYK4i64FSxrzZWKix544RmI1JWEm2NRWjncTU",
+	"r5OrCeylWGErhQPhzZflpE/JZnbljhcnXrA/32T2PgQXlqafYUxSKWYaHnf25ALkwXFCAzeWK/+Qmskb",
+	"Mr3GclLhwMyE0cLrZJqNfBEGKSNIeBKCULqa4PDD0HdNYaFVLiqsCzS70tErDEVJR4Wm19smkzFmE0aM",
+	"QV0cFZgNJhwvVglmDmSTiVilOAEvLcoeNJJcxRuJz95WQPNcmpYBqFWMuNJvaak3ki2hES8z08hjQx0t",
+	"ERPVfFCwWYqi13CUN/0wl+GxviDprLgzLQt6tQ26ExQXaGLiZ1mcHIsUIOFloLb8gVNRwfZLjW/a15w7",
+	"HcXEXzbNbQ1DQs9n+a1efFJj7zytSKlDZ0rusmQtX6Vp6UqT7fz4IUCdlkveSkeScGPFFReXCO87/iEX",
+	"yXvhQU8/PsMDi1Cd+wzRpXXAnOWtuI+AV2HNLi52U79Khsx3QTk3hcTfpU8gOOGP0mBoxFOerxOucGKR",
+	"MMGGfibCVLwkzhuNTTK5yyeDiPWCxhEaHzAc6qGHoHcncQPOZQ+YCMyCk5tiuMjFSfxekHh+8YVwGZW1",
+	"ZMimQE/e/MTv3ZzvgLhanKQTMYC5Qcy46PjEZVG2kCsqFmF2+J/YPCO6t25CXw8jRnYEj8JlYX5SR+NK",
+	"ozCtFBgcL3+Vn5YbS9uTcDkCGz2FgynPYuTcmbZlNxexaxqdMkLry7uMTZ0gX1IE7HtxxqhyqZMPTU41",
+	"+zTHqYoJka9HCt53KXbf4hS7+Ulzx0uDO0F223dJVqefZKXnnPx5J1S94wWTRMhmkht28tzwrTAiQ8kR",
+	"R/gEeAyfpS9mD2cPREj0HJbWWY2lnWEGydv2hIT5MVQ5eN1jxVBB4QsvDK6VxA0UU568EbhnItT7Rywg",
+	"a6oX0XQ1/3nHrNvycmO5NrBmpt3lqvKdVgtNgECM1zZAbOOuCZ48z/t7GHlJwoJTkf0VDvMcjQPdQwAs",
+	"SNbWGwLaYJCwCJQ43sXZEWbr9Yycg8itgU/3Y/tyglvHC1IudzJ1vwvXe7Xheu1XHK7Xed3C9SCA8FVH",
+	"t82Hh9JNaUsmyvFplpjnxW4zOIQF0G+NpWLDhPcqf+ZnQWPZqZCxa8l71Diz83JhmNnx48TeHk/sgXQ7",
+	"gdV2/LKR3ErixZLjBPaVBdWUxou9PZ6861NneeqIYiuxMip9e0mFuTI/CYMSbfrqzrUd6Fgafn8WBqwq",
+	"aiTGpHdlwj/94jth7ISHvRUZwJx50sZlm7J3YIdYk0yIQwMyYoGLGX2iFhPCIIuQuJ7gtT3Sn6osRWcY",
+	"esIfR3oR2/fihCv+a7N76dP0DxAW+ABABh7MHkJOH3/YdHq6NKGIShVxCUr1xc8vL9jfQzHHeKvUQERb",
+	"TJ7qEQ1/1mwNZjaw7x8OQy4lQCFlfFhELxguCDE48K7jJ8Gf5og4D/JFM9GJNRoIy1Iez9IHLspCKm4S",
+	"ZlWwTKsfxBLfg6PlaHY/h1tWCM+sk/e1uCIBahFGIvSrSuIEJN8484bNtxieiZXwEp9KoX/zsWCnMSLQ",
+	"ihJOTd1rd9agXTqe0CvFDzoNi41J3nz5LC8+FZvNvLzqM7bhrAgjczL4GAUbY+6o1womxuJs/pYBw/w5",
+	"YcEUjmg9vGRVJ7aKuoFQGsRVCRhON9hRaJAwt1oaH7NaqMjp+YLnx4TwDzqFYJAybR6ioOW+FSikC1Z0",
+	"q7W+vtlqrG9sddqbmxsNA1CguShqVsYwrRDkKJ+wBTpierAXK+e/YdFc2Y+qVsfLCEbR9UPTj6qIZBNj",
+	"LVi7Nh1ktTQVTSY9SRCHk4MuWBKjSH/KNsssgFPkcDgtpOJnkfriThAmcwF6wIZRam2+JcoBgKhpgEXJ",
+	"BbZKslj1Zaf4dPTS4stPgBXgfQGckkmdfi4StLVMrhFYkRXwvvCFeskZctTT0qe9EiH4qkX6zcRdxHtR",
+	"wu75+QalLbQ+roCJJU0S9plbxlRpZsqGRUjF3Meq2ppCfJyDkTj/YzfP5GgAjTf/pUlYLziKXmoC17pW",
+	"jPEYO1QkA9l9bCIbSAYdYwWLel4SmIzdFbhSVejaYaShYPk0Pg03WGkqG//EOTltxjfkV6ran7qZlG8l",
+	"bY3pfLJqnltzDt3lHMPzil9oB63yFhd25mEUJlhkRjqN5ZkcuMIfJw/n0sDZl5ZzkHPtGgcyQjXjgMpP",
+	"5Ncay6PzCly1G/NctZyXQ1KuS6cqElZ5bFUQwulTAhzIeu74shEC8hH7uaS6rBdcTa9rJRiAqNJCS3ro",
+	"OZeiTH+al2JWHF33rlFSeOnjH9w1S57+uofUPPZFveHTf69RFEZyCRpM53OH1wFR43Utl9NsHUOWyKcV",
+	"H1eSaL/utXpap+LY3SoRUgoVfqTQMt+Tqzy4+YpBcsPLDWisOp3zLvbc3tAk6QLAB3hvqpzytO8FLEHn",
+	"09hjDiZe/83EG6PVQC9q8NK9uweeXX2U552+MpRHKgqBgOobFi6PlRyj6yvwiXIwHMhuFsaUrP2KFbzs",
+	"SxJoppyhucFYF4pVsRPJTX2fKS+uLOWHZ4fKKr7GDhGbj4zoFGz7rsvcS4TigwE4G50hDfZZDB88YjTw",
+	"gn198szquPnSvNVcpd/y4rlVLFedhOGeTyOROex6tBBSLVtmlarzhao15cD2dHYzq8GcvyrTf40b/njC",
+	"P3REE2do3DDzcI1b2YdDvqn+RrggNZriHbwQ7UXMYWOh6MANvYSnuMRFwb0xjePsTX02DQN3D9AOs2cx",
+	"cGXPZYGXNR1MfF9Trvb4OtQ/VMs41q9Cf+7ET+K9MPCn8pIz9Hw3YoFx0QsGNMg1dL2Yf4NrXBxHbD+g",
+	"QWJcHEIa37TYdVkqtIih2XP8MM5+UcigrWDhVDpJhnuTyN+DYzl/cRJEjDpDQWN+C+EbjWnSLrs0odom",
+	"gNeNQ99zpnt4wmSv4bdidid3YRLxLWdeLF7hK9AYgfYe3wsO9rAwploWFGEoHQD/uLOHsy2baMcQdIr6",
+	"ue2OfF3+On8lPOC5bDQOExY4070DNt2L2CS23vCCvUnMzM0jZ4V/nPqhv8p6EWwLhdEqCwdwGqO+sQx4",
+	"4PtnkgxZkHiO+F6x2+GbPJffGXhmF6oKdbVQ7p3zqWQYunApK8jpBQmLAurvMcBQqNrrBxeL+FpqAxtl",
+	"equVANgGdafWgI2srqj99A0DcRQAooxe1dWS1Hl2GCkCiEGdSbgqDZOyKNw6DA9BY4MHOKtCa6X09mMI",
+	"SIY0kO/SmjivAQIZWjucI/YTFW4VQEQ0BZ72w4kynxghHXDHhkDUXAmBqA1ALDIIarkJEUFTVgNrFjXl",
+	"JQXf28oYNDrcjKKCqNnsJVqN9ZNCUtuB3X8Iq0QiXCThIY0AjCKDbjBDpMRRqZgh31TsNvUnwBIWyZ2n",
+	"gvMi1DQpp9XnIgorvBSZP6bwVXDNqqVRJideCZJoarV7TnxWBekO5cKqcNYxrGqCQUlW/zqc3mW6GRZG",
+	"yNlHIUBLXI7YPtcZRe0izpbA/0dHC6s0N5beqapI8zm+DNzpqvsVC04G03rmZRcrzEx8rpIkDE+0uSFb",
+	"IAon45JYH35LjV7huKAIDzdNGb4goWdYOznbOZcJTMt6xPjw1H1di+XyBp5ZlWrlMPIScV7xU9hySAs1",
+	"GeWAIME+SqMNC5hTL4HVbc1jdZzw4mYeTMHkdocmuE4/og7TCgYJ79xxAbg2sjFefh3xt9rAqpJoigvd",
+	"qo4i/g2emXydinLsxKcJAMSFk/0hCULYo1LhpMEUQJmWcD2ePTvm6zZJ+JfPtQogohg0FEhIh17iDFms",
+	"1UUweQ3CiITBibiH9IKWwgyeDY7e+iuFHuuUnJHIRjWLnr55lOEvO0CztauYTnaqylMum/+yA/ZtLy6J",
+	"SEGRFFbWWvpbZUjFGNpnENaXpRqfXw2bc+JnlRW8CLEvloaDyuSCVSA5rTiYNqrIOEAbXg2K8wqLdk2L",
+	"33xUHoGQD1caU8ebG78Nnv84CyDl5wCAd4Em5LDTTvrbXBqExkDqTaRTMByQnqsC03sYdv4SImrySC4v",
+	"J/XQkAzVAK5yeQrwTWWACjwUC5C2fEzuJay9DtkSMZTm218isPdkYZA+GyRzVh3OaIwAbbytAYyDqQSC",
+	"BFyhZYuAQ1Zfh2cYfbS8qigZ1LlYiVEAsmeVok6mGjbXzzYCSZSMLhgMdFnZXv4mi12PyQEbA2a2fuhx",
+	"NYNLzWBIrVQr0sYJJiQwmoLAHstjSBpIAaPHNIvOPS275mhvlaIqy3xkgG2fP0OLajWcilx2y/BdSOOQ",
+	"YqWotBZlK87p+0yLzCx3UbdeCWbT+hyRrbcjjX8YiGN8zCUpNMahwlrvsTtjn3pBr056b0g0UJQwOYep",
+	"k56Ags4Ce/psfxLUSe89MIeGkfczBSEq6nmJSu2Q2Ma3gJdgc21sKksNLIo2eFG5znc0c6YFn1ofBf5U",
+	"7T+YL/guHZZdCCFT8oNg6HnVN79dNJFSiJqS9ZVJP8vAs+NxgEj6WWqggWMGoh18DAiQj7H6R/oEYlJN",
+	"ED+SPkmfzz6dFzphClF9P3QOmPvGKqERfpjcQAhdK+PUtqm+R+EbEeWAf3Nuy6JhVtgw4nDE9HyG0r3b",
+	"vltdBXrwpF5tdz4W1bKBEycOizhZ7FNfFk/nrIDGZizUSSEY5ygrSphdSjkpgtTO1Us6JysVoFahF0t/",
+	"goyRPXbJgA0xpIz12c4Xaf2U2ED8W02GDwbZIESuMQh9PzyMtxW+pPB7gIyBOC8gYbHIC8VRJeIJsc8q",
+	"zLwXkC5iw1i3oeYfWeaMW5oim3lunQckdHMAUPkom4xbVc0CDHlKl3FkybdKDOFzcLJNtnki/8hJ4fhP",
+	"zd61tN9h7kFnRNflqTpirudQXw+XWysrGzX75JWVKTod2In5ZYrAiOhMIi+Z3uRzI74PhK2bzIlYskSi",
+	"L4pmOljAWvpV+hySwV7MHszuQ2mupzJDDLPTVQi7CFmfxCyC70Vnj7g6pnHMpX6MbYIBSUW8gDwg61oM",
+	"IandZXie9BLqh4EYZA276F0ivRE94EJ80CPjyAsSUQjjeuBPUe3HuuKTZHjRCd2L4LDo1YnYqxgu326s",
+	"V0VEUrvR5PME6xuswjT2nMxIPEyScQWyxLIqq30o9PmW5GU/ev9WJb8f3qVxgunjWIKVf4ngllzCBk7A",
+	"iYM1Q8s+ajfYDficXb7+puhn7fL1N2uzB7KAaz6NYJtQ8qP3bwn6eXHcq5Ienbj8H3ZnzP/xKGBTxpN+",
+	"DyGjMOhEIn7OKataJem/pf+cfgbwJbuBwJrY01aP6HH+EjtfJbG3H4g0OnLFffPmTpVcudnqbFTJDf4P",
+	"15TfhT/Wfoi/s8Ryha8tSx7HqLycr+8GGw2+0ELObcMB8RmD8IAAPx1x+oP+YMFaIO+r9wglIhYvEosU",
+	"3JFV+zKDPHdY06P6bmAsK5jo/Lriu9gLBjYIBVj7/MiOCVV8T0/k7E8J85mTRGHgOXrCyZz8Tsj5tguS",
+	"kPwduFqVC0upJ9zgWsl+WKLvhlECFZ0cCgEVQQJ1gQ+8MD7ARxzfCzwnPkfiaQwiCdbQXSJNBl54XCMv",
+	"QSo6Q+YcxLsBqguaJwG91SOwC5pfLAm+NJRWHjXfEH2qxAnHnniJhlzOIlbdDRL1foTBhk8WGZCwRYyn",
+	"JHSQjqDIJ+HChWt0xOL6hQvkx0xkBb1LY4f6l2kMNhjhMhMzQkdMuxOPwyBm8SUyphEdsYS/Oxxwggyx",
+	"/d9MWOSJTGD1bJ0AwjNcxBGDf5L4IdfQHN4Ch/au6pWP73qQxdpARBp4xhH9ODnke0x3agUhgMdVCUTK",
+	"DCYxcy9l2fx6sTnIXdwPwoi54r2QKcVfeQWmHoppeHE2VkXecDCIWWLJaxbwdTnUolaj2a01tmqt5q3G",
+	"1na7s91ofK+xvt1o9MSLweGkvdlevAoOPFXqqkp68FivypkWLlY+AXrBnh5fssoagx5GOFZ9htZi8OHw",
+	"/viU7AY9vWBOr07kbwDmmOOGrpP/NgkTAB+SNXVEYss0nJCIjcMoIZSMo7DvS17new4LYpCHUC6q7Iyp",
+	"M2S1Vr0Bwe6+4Hvx9sWLh4eHdQq362G0f1E8G198++rlK9duXoFnAFwqAaxj2MiVauU2i2JkkM16E5uE",
+	"YxbQsVfZrqzXG/V1jMAbgjR0UWdVEKbOFhdyjOXRBSz9XCwOSMT6oIAbolaHUIb4YpLqFWxqLTkyDPjm",
+	"DsNLQlWEmndofkGUb75gPoLSiMkk7pGPgMyX9HI3EGbND1AWk492g49qtRr8D55T9df4o1eLGfF6OqNe",
+	"+U0k0deJ6EaWdOPdZPg9fIGywGWubCfsgeQjcsXnDOAjXO9vctGBNx+PWfD9CxfIDiiPWLWxJkL0hB1H",
+	"xMEYe4KP2g9jyIM8UAvTNiuSEW6T3vcNhe8v/nTv97uTRqO1gaT8CzHU+m7AGQ5X8LZzKfbkWhgwHS3g",
+	"EgkjdB7BeIJ9/i81gg3A4bfWzESNDDRIwLgrqzLfoJ7vk0ngsgg0P3ILzVCE7lOP86vdIKYDcCDyzcuJ",
+	"tY1OAtdzBTU1vgcOqdKKToL1KCArdggTER9kbE4sv16WMNtD+vNdPaS3sUon3nVveoHDettLJADHvGWd",
+	"3EK8NFw5TNDGS2LmD+BTg5Bg1+pU2EfuzMeIFEHBlWvfPalISGsLHowKrmXg+YhLMwG4WmSIaH2okyuU",
+	"M2pNWHLCEYvBSVsl1I9DwTKFn4+q7YucjGuMsGGuupXtCj99dnRGwjmMPM9AYTb5CWgixaXrxbq4swhX",
+	"Hzw2le0KP3enUgvcLtZcALV8iXIUrwo7/G51SfKwWNav5GJIxMZMlXAStIZ9KfyeZfTJssUVYZayD1py",
+	"6nMVrcoLdiz1jflzwrqPZIIdyClhhAFNdQIlx2gghJQqpxcq0pT0vgcnuUg2Jr3/2noDy+v2ftIro5G+",
+	"ve1LaI51zhLPVcM/Wtkft+Qf2/ofnQ/g19rubh0vN6vdu+e/v/aTj376vdoHhUfOl6wm2zRm+/Hi297I",
+	"SypLNLwMbAVsWUr+5VRoNRpoKQoSmSGfKa8X/1pUUxdlGDB4FbIqtj+sxJPRiEbTynblGjpiobSDtgh/",
+	"+oG0K3NGxbW/sbD7ZY9e14Gq1NqQ3I+KQC/f1nsRdEeWf68ANuLn6RHwmOeq5DjGAG4gWmZlu6IE28at",
+	"5tZ2o6EE24qOlFMxARjMxza3O63tZls8lsOgwcCRCttstll3o11zt2ij1t7c3Kj1mxvrNWezsbW+2XTW",
+	"u7RTMNhuV9jGBttqdDZqg0bfrbWZs17b6gw2a62twaDTb7XcfnuQpWFuV9qbjWaj2dlsdDcq+cRdtARW",
+	"uq1sY6T/AZCRqD1/WslAyaRbRcbjVHT5v2uQScbGVNxBp9N2O/1au+G2a+1ue6PW73e7tf6W2292nK3N",
+	"/mYjQ6eQQGYizEL00Xb67UHT2aqtb224tXaz4dao03FrA9pab/XdFh30u9rwP4PpfSYseBANxrX/X+lg",
+	"qNsVA3G1UoR2ESPR4x/kJzWczUaj0ajBf9r8P1vyp/i/psw83M4SMeXwfg1K+s+JRuan6ePZg2J6IkxL",
+	"5kevlKpbmRd1WytEbIKazFvTue14V+eGSx4X4JWFR+f5ZQ2bCUZbuCA9fFj5q5qARK0hdqHtvaL5RaMt",
+	"vLSN3Mr2kOJqF5X6fVUkNcKD64sfBJPnDRQ+8aHO4ofegQyma2GyI/KX7lYrnWWG+Rb1/EnEsP0So7vB",
+	"qKv79mH+FB+9VVa+NCZruFVmD8GChMXrNHjYp+mXNsPZI/AxCBjF83xTQQ2An1YMLfMDztRDW/QmJFLF",
+	"Kn1WuIS8GH3zBY1vQD0/Vum1qCWCJYt8JMwABWWwWRdm4o9Iz0il7VXlBZHWml0QOaXZhUI2Lb6HtOpK",
+	"D/qI9Mz8Wv60PcGW3zEzbPkVI8VW9L9eX8Ic+NHc+khV/a5Kqitelgm55h09I9e8k1O0jHuSfvgR7bqA",
+	"v9Ktkxnet2Sq/DvMFF6wydtzeNWtQhKvuqMl+KlrWhqvumbm8arLRiKvuorlbeGzOtrcgKIWJ8a32LN9",
+	"oadiuq/oc6Ou3AuyyyQDudTCZRSxtPxgNUgji1dd1TOE1UUjRVhdNXKE1VVrkrAY+GYdbHbUSbzbBmcn",
+	"YxbprsmP5tVXxr626scwNX9EelpCMuy9LCNZdNytkxE9wMwBhn0PIhFBaHPuwJvBucN7L6Q0w0tKcprl",
+	"vXxSc+66ntWsxmxJa1b3VF5zdkVPbFZXLZeM1Ob8y7TcZkGsZqOOLrnISxiGS3EhPKJBTM0liCWeq6Rn",
+	"yYIGX5s9Ddp2S43Nngjdk6Y1rODOt0X9wgXQBSFG77outW2TJJrARMjMMiMAm4gkU86oUJHovYmVIvA2",
+	"XqEJ64kq0Hx3U7e+G2C1a9u7hMUFjOcQtXdIpyTi36Tltx1aQJKlFxgfDvS37QQkHCPIr0i8kwqPCCtx",
+	"wgk/v2lMcLELQ9IPIKFtU/oWFu9MT9aKDQcG6EwMrsaq3daLlOOPqqwcZZOE7MM1BNuX1kAxuJvYFgxd",
+	"Kqgbgdu4WKcMZhittu8FZM3KrM9LcsuX96Qv7E06jXvlDtcqYX6sJFHkJ7uBES6vN8CPuaR81WCYzLxZ",
+	"xOcKNrhJYdo1J14uzkiVieoJxJseWbMcnPnv2g16CpUIQzqzjysyw8Vjx4jXunDYguSl7OBUJqTiVF0P",
+	"HCY3GaEB6V3NEAdqP2bTXt6+60KsFVgVh+Eh+JDDQaIKZ6l6xNsq5sEPxTknrN8UXKSZ7VPZNw/YdDcw",
+	"LJ5cjMI1uM8SPUtdptqi8VQf8w029umUuWLP1sGyf8CmciOhod2Ls5MYXujF1mUEbn9gJSPG+bWotdxq",
+	"k2E4iWJlqEJ+gMMNI1EbDy8qyyr4ALINWhUUk4Zu+JR2q0V6djSI3iVhwU2GbDcQyfpCOo0mfK9iD41u",
+	"sQeEjeiRNSp8FE5E46EImsW6hRIG/bweKxC4IJNPIuEGBb8jGyfbxqSJfbwbJJHHdwGfWt0yD5UkwOit",
+	"PpbTCE4QtbRk1iKnGnhM2B0u8glXkCkyQMBMqKLLxAt2gx3Vm7ImKb9nq9FA90TIf7mTiPb9qc32jefX",
+	"jpGFmzN+LzCzacvxx2wqzG0wUW+E7rRcyZNNPBZffAM/pHL3xKY6WTPVsLjtGGeAblgT1w2ozxx85tJ2",
+	"sNO2HC02jigoTdWmuX4LXqm/1VJiryLNOTXLf+T/ZQNe0poHbTtb61vtXCmqpQ17WgG2ZW1jWc20SnNr",
+	"vdXoDpxas7W5WWtvdTdqlG4Oapstd+C4W4PGer8JT/SFEWqn0ayLK9eEQ7vcuqgsrSXmLP2q6I1PkG8r",
+	"NMqFnaLx0WidW8G50qO5ui/zlzS+zbdXPC0UJK1Uqgu2QGu91mzAFmhut1vbjc3vNTrmFhAtWtpi7Bhb",
+	"oOF0aYO1WK09aLBa21nv1rbo+latQzvuOu0OmoOmuQVEj818j3mrtdoPapCFIegAr7mvWS80vKJ9UbPW",
+	"7Fq6O/72EkUmG4oszS2n1aWbm7X1jjOotTvrrVp/s0Frbru7zijbcPvOpr7ROoWN1nSpO9hoO7XBepvW",
+	"2nzc3S26UVtnm/3NPmsPWu313EZrtmi/2+22at2tzU6tPehv1GjXadS2Oo12c7PhNNut3EbbdNcHTafT",
+	"qm1QPnus0a91aWe91uhv9Jtuw+nQZtO+kTYzl4+WwJAhN4Jt+q6tzfGMtzeY2FoF8+0bIkLAwLlfXNG3",
+	"KlMhCiVuNYuvTUJbZPm1PnO3+jKsx29QVZ5/WbvxW2HU91yXBfhEe/ET18LkLUDAOomVud3oLn7wx2x6",
+	"NXgvBjNzu7nEx3A55VYYvg1AgvDQUsNzPXprOmbvaXCB/OFWa6kh3mDS5r6U6fyqAAhDoINlDejlxvM3",
+	"IEglyAecagba36ZH6RfpEwy2NO3nz1YKOy03pN+tmhFcFx0JRWY3sN9SgZQQOwf4H+GA9N69fvMWMXrq",
+	"GUGWFy5AsN2FC5i1IYIAwSpfJQxCSWIsbCGiWaqgOoI+p+wfMdcpoUbYUCiHwilfJUG4G5RZ+ZjHHwYF",
+	"oSfw3sBcw/U1BWeE4xrSWOgJ27pSKEpmJNk1xOdV+aWG2C/jm0U6J/j6iGdrjNUJlXKl8ll6ytolFFZ+",
+	"TYYV1snNcMSA8qCXq4gplbncZ8khE8lG6M6QSq74lG0M96YZhHYYHkgHSA8xq3rko2IknLB1i/i1XBIp",
+	"wsGci7mKtK3g9EE/dUPUtLgW4LAoMIC+BIJ6GDOB5KQ+xA2Nh6QZJ19yT8TNKXsjxOgBsVH9WxSTib4S",
+	"jPIAyL08aFxIfNisCfhguJTRg0LYOkqRGISBS8bH8n4OwcoIp92WmHp9NghxyWRLECgHE6UMp8RljucC",
+	"Oo00YSlzabld9E/3fn9ehBHu6LHRItBB2A00R57YtOUuHUxww20ojUOy3Icv9g464FAxhskIGIMIRq7Y",
+	"5+gkY4kXWc4vXMhsPoUgcNz4fGhyWfOtAVkfkL6idqUoNEqy1IyqAGmXPECupeyh3UCtYWlWSgj1/SoJ",
+	"kL/gGs+23FovhxTZO1+V+Ho0z22k1cFMw+Uvg4hBJxxBtg8aY3dMNMN+xOiBgM7janpEHaw+igF5yk4n",
+	"KhaAB1KP9CZY9zNGUl7S5k7txhEOQ9iShTEayWC1aHACmAaNV2iPkBCfhjbHWagOtBxXxXqivk/gCZ1f",
+	"6sqd6g5TJzHxAaw0AuKu8mYugFACo9lquqq0RNQQJVpiBniIqYNWDOS71eydoi6j9rKsquyy78iwhU/a",
+	"swnOaL4AMW7vfoCpeBj2sNzU6MgcgCsqTzXJKwT+AWcD1hkTYTeveMo0kFZOEByIzXLV7FgsV5tOk7X6",
+	"nXZti3YatbbbYLVuf71fa7gNZ3PQ7LcoBAjxts12p7XZ7mxYA436jY2Nja3NRs3p9Ddrbba+VaPdTrfW",
+	"GDQ3+06nQdedwZkHGnVzoUIZTuRyy46P4+P0cxjACy77zj4lC3OWyOxh+kcpTb+YfTp7kD6qV7SJVBij",
+	"c/fF21ppd225qALO+iDTR7Nf8NH8T5DJv4Ii1UdqxFA49En6DGJfXkBCKFzm/9zDIjxHswdQGYD/90H6",
+	"ePYwfTp7UCfpb/DjZw/SZ7MHUD3gE5I+JvZ62LOHtldhTeDZw9nP4ak/pk9khPRcougA3S+HXRzH+IDA",
+	"yhbbA0hloHcobOWXHzMmHnplEWMvXzU/kxg1mORyPdsy1QaMdpYyLKUvrKB9lD4G3gYBno9BFf9aLx3O",
+	"dXBNIV9Fyf5Q+8VZyF1UtH1mq3iFQZdx3lRgzaCqk6vFwAquaSNozT5LBDjN2AfI0z51DqoibMruYd6n",
+	"nigqHaO+k6ujgYL7e5AgUijdp5KUUIO1wMH3lExsuN3fBFpc913Mn5FQGzlg4qJbGuTaHgZPrIWDAelP",
+	"dwMVLEB2pALJdUmXTjXhGPIBFMySBOvAql7gwL4tTAgXLuyAv5F/mzkjUqHSkg0wHsnIh5QmBFOJEt7I",
+	"bR0YHbwdwtdIboZaklTme5fKiJg1zOlgItCj4FsHTZurv2rpJ7AuMFpEUVLksGbf4UHWO+888bIi7wKc",
+	"HvSleR5x6ZkNY4ZUE/qmTIrXaahTSiRu4ixI5YvdgUTVXrHeQPaiKX/NrSG682HyRMRLnfRuAFUt4ToH",
+	"bJxISVO04vILtNxQkwVhNKgAHXqQe1vUfoBsJ/Hn7pjcYZlMi8Uu4JU8uC4rum9dhhALumh9Q8twACgS",
+	"oEzecSYgx6BtVUHVFfvBAHstBpiLak/TL9I/po+4wFOpGi/cWEEmQCaqbOw2gWAqLBhaPog3yAoWhHx/",
+	"JaHv1k/DR64C6Q1SXTUHYPoU+ScDnpEmWf7TPByCo9kDrEkP/3uUCWB7IjGj1eBS9+pELHPoXM4oF4SH",
+	"nEOjWevb7ZuRX63JW8cS0pbw0Ggbf0eK1t+5alZ31awsQcIUl4uQeD8vga2lv1E77NFc58zcTIZlEuZL",
+	"8uWFd8CTmMD8JEbMFMMR43v8OPeSevHs1c9b30NLqe3ERe/JlVt0v6cip+Dt4NZBGUayyngYHgZ1chMN",
+	"4yBjwsiuDmrXwoDV3sEI9YyjYk/rjTZ2IWUiLljgu6w5w/ssOe1D1oJDh59sJHBfUsjANOIyK+80QW+O",
+	"E45GVESx9i70kLxTlSWKnCgzoxgUMfJEV0Ibu3sKCZaiDpeZJmn6WaplcrNxThnZkajoz0tqLI9ksSU1",
+	"LhmdkU9qXDIkoyRawprUmE1ixR4scfqhOHPzGJcMIZH2u98L9LF7JP1fZu7iTuzRi/9/dkATFnlBfxLt",
+	"WxIY0fZ9YrNiVjgyG9k/gA/7efqMM9TZg/Rods9mVOw0mqZVsSw8SUtfVDC2udzFsjW4gmgkCpYbpbuL",
+	"AlKOq+fkIs5qFskw0ObEcs86CiO2MkA0zoAqvFc3wpedc/nShbNXkK0JeRuG/DI3RXMVKWaxheviKLzN",
+	"yuNK3glvs+VMXFxukC5rBPOS/nxRtEZHZDYtYdsiFEQoeoAOAYYkiDDxXWEdEhENkyAJJ5zj1cnVZDc4",
+	"YGyMRVUBe0/6nhBHAsNZsngGPw75++U4dTT+zNMtnKzg2QrRkqWMkhcu5IuEgHTnDTQj25C6pM9YoBlq",
+	"UN+C4AuE2wP8VRx2eBjAJ9cxJEHvJ0YboDAKesEu9BfnLIMywzLjxWBuAws9CSdJHhwnTATgGJiwYPj8",
+	"xoUL20VrHiDniMriAyLeDg4/lB3wB8QoOnp1r9IcrEtmhpQY29VAFDRAe6iszzWk8YULeVtcLgJJoH7R",
+	"aQaSI2xvXoxRP2Ci4xReyj63VDJM0WBnmOFy1jItu5mvSj7MEewr8WXbuDCViI8BAj5NAN/MAM4f0ng3",
+	"gMUlMFQCA0alrpLkKCRkIGob9IxvFHL/XPMwX+NUIqlj19sYY2C1FIt1axhYxTITO7lnrSzau5SFuNhN",
+	"jrtBiTmxoHPwF32rLXvM900Z/5bJTS2mdl26F9495VpGcM2saVnX5l4/DHH/6T2/qYroVLZb1cpVU9Z9",
+	"WwuWXjKRQQ51s7HVaFYrf8kX3mWliPCjb3Y/fc6PvKP0c/CKPlpF4OMH1lxzIkQshPWKDjjMxebvEmy+",
+	"S7D5T5xgc7opBO/oIhxEb4HDzZ5ToCcThIYg9WecWYB8ajXb9eqpBfwt31msX3pyASd7ub7H7+ZVqpzy",
+	"BDrgUwj8gaiGE+l/Bk53KRTsDwC+m9qA8TMsdwyH5eKImdIcS+zSOrk+GOihAwZguRMGA28fsoi9RMiU",
+	"MgcbUBHajfZu0MtVhu9VF5vAwY8NGeXSx2z5jnEkZGCA5exPsZrnGzT2nKqpQWbA/XWyQwRyB8Etz/UM",
+	"MgkQdlnvHvG6D6Mw2N8N8GmEh/Z90m6sk569br70j78FRdLCESAn36FO4k8JVnOeQtEorKc/NUPkHYFd",
+	"KyB2KUB9DkzwSKnLMnKbBW4YnYu3MaOA9/yR3i6fV4CoIWQt/Qbh1Wb3ASMl2BuHfq9Kem94UTJ06VRE",
+	"nvdiuKGFhYoOhhSRIyIJ4yttBnMg9w1UFmwO9Qjx+bKcEoEPI1p5QTyJuL4hddi19Lfpv6f/nP5r+ltE",
+	"JkKKfUR6bLw/+QuJJBIHng8ISQP+n0B+3tj4NC24lfJfURhMR56D8fzGiOFhHBbY74JQIOiSAXWSMNou",
+	"q0hxGwwdSh+Osd6EFxvABTi40SSWtgWZdDLKYG/4c+diMqSBK1XuHaQdoOUyl7ly36hJ4BrgJAD3CQ34",
+	"Vg8MqlfRkDLN2wsoVyNpBECNyvUE9oY6uYaFiaHfKu4U4tKEVoHvhDFzdwPsexQCmSnaipCY24g9JBAf",
+	"YEeJwQKvEBvEy3bUDyYMN64XI3QHc7luq8wHwJsCrGsAuQuce+ELJWlxl/enciXjOqqSbB0Bfjt4+Tom",
+	"RoKBtO4FpNkRCAtxFcKfILgHxqFNeQwVLvkQLMuh2WjIziRaA0hUgebtQ4MMlprjpCVJGII5qN3qkl4S",
+	"hnsjGkz3aJKw0TiJe4ghvBv0brAkmtYgLKwHixrjpuvk5gTyoDXkB0FLoLLU/cVOBrxVBECejOVFP9xH",
+	"SP0ovOOp3BPIm/GSS7iYZYkJuAzh4tgVDaaw50o8jZdlbZIFwMS3FDM6F2fM4EV6lH7Nz1mScbj0USkC",
+	"MfC9Oe7AvDdQB4z977u7dxqNDy4shRNsjFawzbXZfZAIns0+zY2W7MjVKTj/JPAGYTQiB17giuD7gF0i",
+	"PkPnARHZI0EpkvBL/U6V3tTnpwlftIyscbUfQqwh4FMLfi6dHHkWlcP65ksSmZ/RWHa8y9aMIWvpMxw3",
+	"hIH/LWKSoudMlpMp+5js9Ph2Al3r1ZZo6WFtFvA5FwO8c+5IKaMQP06/nbQRYbCIWJSXNKSgUfbZXEwx",
+	"PjtX0L9kLuYKQkK95uKnRFir4UDiMXVYXMom+NhL2UTb3F5NC372+t3a94t//bRGPvi+RMJeerUJfDyy",
+	"Nvvb9FH6NVTswkI4VwMhikRMSsgOjVmmRYxgXFUSgACO0F699Ck6MWa/0lHGy0gxKCND65S5JX5j+iz9",
+	"eg4rDF7WaDSpdw1yYX4OuS4P0sfp0fk6eZsN4LCBLGuI70+GCtleTw3DColWRngGn3LyoBylSet2XtSQ",
+	"EfELUMF0Yy8ivsU7Sc6Q20FD7k+4/AI8X9gTO6zTWQJvWgykwqY/GvZ/4HjXvR+99d7PrjaveVfjq8GN",
+	"jnP56sbVg/Ff/eXlH3XrbPqjn7nvX/Wue1ebP7n1XvOdN3cO37ncOOT/vn3rv/F/k+vatex/V7zBf6s7",
+	"LT/oj95quH/1I3+l6FQpopUEXsA35Ix5l6F4zuUwSKLQX2SBMxu/5iEOV0FLSaarRjncPPQSZ8jc64PB",
+	"yUx5re4ycRjhOzSY7ggl4cziIiQxCrYyUd0Rcf2Nuo4//YDvX33fZRUC0WMpWYstjCIrH5g+Iunv09+k",
+	"/6hbz6AbaTdTcW7zyydlBeJWqJ1UleVowC28LQAn0D2cDNkUy2XIQ4dcj7x9L4B3BP5UmAvC8dQs5Q7y",
+	"fbwblKPnSrRJPSADI0iNyLwMcUHhUEzNSmyHVGCRmiWPT7OeU772MpdN3IgdguVQhQQYSVEAUmKt6nTV",
+	"dB3Mq+10VZh0DPusbHZFIV7D+FyKKCsK5FMkJBlF3IbMd+vkDQVIyAIFdOAlQgy0YGpnlqYs+6qADQoI",
+	"nuVwyZcwFStf+F7IQ7gQ5KddC5OSAldnXKsoy3CzFyoK2CFWEqPaliipVfRmtmeXqVSU27ve8lXHbbJK",
+	"gqWWs1NxtdLkZbV08gzmlRYLUgS2lQrqHKdUUPZ5hxBtBZupp4ycsMVkOaCyylA0YZwJnaXqv8JYGY18",
+	"j0WXQLkQADI9OcbevI+4FZ7uJ/y51wvakQxNj7FYslxQLtTitCMofBXkvmQwwamFXJgYjlnDrqXhFe2r",
+	"u7Vmy9KdR/eDMPa0BEQVuyBLXfKRvZTqRiKwQ6+mtGRZpPllgv4BoiXGk1vhGVQgunuaVZmKMfO5SI48",
+	"YORxy/woRr9ckR/FGb+r8PMKKvxk55I1dtxWUObLuWV9NN0nrwxd7E9ruJ4vfoj/3l1KP1qYKifDjAMy",
+	"pmMRV41Zc9nLs5w58JPJfK+svudJUunIlQCyqQ+1QGlKfJZwmQpUS9fb59pHr9m6uAnHfq/Z+q+ttzbh",
+	"UC/4ptQWemMqEISXcFJJcpW4qewSaZWI8GkcLB+NOHQLPAdEjzFNhpq5UA7ODIg8ff9Pifgwfx9cD1gW",
+	"vfZ6ZqCo8X1780/ULkWgz2ztLcdOhE+SZEt19nBZfvKhUdj1lJhJLu/WxkFOwirmbveVo89NlLPvtsm3",
+	"Z5uAj3P5TXLMLXFR4NHN2Rha3oyxL4QtFMw/YXig7ZAsISsZRuFkf2g8aKuBEoSHmL0VuZgOhFlQoLgI",
+	"W04WN4IAupicUwJEjOW1PQDGVaWBRehgLKF0Aak3VicwuJD5WzBLHQqAYM4MDVDdJmt95oeHsgSRqDp+",
+	"4QJ/mPk+iVngagY3UZcpu3BrOmbCDZszinJu8mb+uTctz+k20ape2a3njyd1ERMW7wY9lT7RU1GHPfkm",
+	"mSW1FopKQvsT/RY8db6aq5zTy9I1MtgdqDilGZ8hs0lZF9WSFsGDASNrPdCFePcUU0/4AHy2T32CBnuy",
+	"Nvvl7F6dgJP179Oj8wDpGrMIAkxEuJwvCRfQKAoPYc6gaBCsnJGO4YrvDsIA4JegkEy+EyOHTJgH5TcY",
+	"Q+OrIwsf6zQ4nzcsybBe+Hj5gsEx64QQYeu4kyIGZX+CMEEIK7N6o0FimXUtIlDDuKAcndNz9C5JV6FW",
+	"vYKTW/XJAMuKLyTNekTWgvDwPKdkDw1GPbLWbGNNLbCR8TnDAj5EXue7xvfrZEdiZuWC7s9BDqKgt+zV",
+	"Cxx/gojGl+TWEcF9+14QA8rubqCawzIUaF1CdBZW6TGLvNCtk7f56JBPbSt07yCrEgvn7rk4b6kGeCdU",
+	"NQch5/9xFQ3POwq/V7k1OCMS/UnsbskbqmQy5lTrNgRNBPyZGh9SXUKYY5Tz9y9cID3I1GTuG9Oe2CEy",
+	"6VBAEwtTPkTgIZkoFx22zc0lULU17DERbuFG9FDkWRoRpYEo5bYbGDlxSFM901PiK+txNZGKp4QN5wWI",
+	"s1fMIYtVmq1g+AKqFeIHYwiHlDqW/hQmFIpiT+JFQgPRq2nJiPYglMHeCjXbB5XhnATAoxEDuUxlYL4/",
+	"xO2JRWIDBlPB7ox96gUYpivkOM6gsA8ZTQTzKTwImMCbOyDkUQM0UfxT1JU1PGoKHF5gKkN25W6gan4K",
+	"zpQIuDYRvSTvijHAVSREAZ/vMo3cGMN037n6bsaYTbzpkUSRl4HoMOFARi/WZFMaH5RGo10ywLdhMuLE",
+	"A7BeSIQVWxESi+HQRpzsP937fa+6G2ARyT/d+70oNnl+oQPmJogsJ5SE7VZ4WBM6Q19L/9fsYfosfULS",
+	"f00/S38HpcvwqNAOidxBNy/qRBpvv5XxZRmNEB24Shza9wKWgG9CIntoRJvdg6idh7N7Ip5UleHPcwsJ",
+	"/A9R7BLVmS/9MkLqG+XbSU04fyEJey39RxmTev/8NgDuJFxWajVaG7Vms7be6FVlxD3iU56L8bQMvGBf",
+	"cGX+TI2fkkJyowEJB4MYJ0dwd/No/hli5EO0NPCp7/WQpcgHuUT4X1tv9OpkRxz86xsbWpXNLCecS2ZB",
+	"eLiSG22+5Wch+TDDPEe/9Jv0SFFQq4kqZA5MHDRpJZsEYWJ+jxJy4EA/lpvthJ+oCptS96+pA9qWUMZk",
+	"HmMCxVnW0t+mz3Wg2tknWhKX2Hj+tHAiiqCJSApAGOjAhVx4qZKYhtQt/egsiVv/cAHACp+pNqQXJOst",
+	"3JHeaDKqbDdxP4ofiiBekLB9FtkossOPPTiacpAO885gefKURr7i4W//AJGOvjgYVk2WGFWoVY3ge6f0",
+	"RABXqfXdncZc6okVNZd8L839KoRZ04t6JRNdVSkcWQFAc50qQRj2TIZ1+TuSPjbQ3hG5vMRMKEHen8od",
+	"8EU5VKYNs98sJQ4+UUNmWNoFaSj8hgPtmM5Jq98a/1a6SubMFss5Pxc7mqZV3C2I7KdJwSXzg29+3Qjz",
+	"YcWhY+qAu7O5AmZBY9BxOk6H1Tptp1trD/rd2tagy2rrdKO/OWi6LYowbBn+Rada8dkggfqBJhzbik7d",
+	"36dP0+ezT0wktiuTKByzi++EsRMeQgTMWdU9yKO4uQ1nc4mo4NMrDhExfu4J5IBKgJEa2sVbsNAr6a/S",
+	"p+kXhO988e3PlC30S1vBhmXCHYrO7rvzt5aKY2i0C6ETd6uVQcRy4SNvRYwVEU++20fFfdR8uftI1aH4",
+	"89oA+Fkrrfxsed9d5lxZOryDq+eLIzuUbvetjej483dLZUxMxL8bhSofA4rSUfokfTH7OH2qn0bPSPok",
+	"fT77dAlfFfqf0E01ZNRPhhd9D2EDrR6pHVGortVocAXFD4N9GSY8jkKHxai0GAXb6uQqWLAUKpo06Lk0",
+	"oX0aM6vT9W3vNgtYHFdOLBrLDzJQ36NJYJwNal+GB6ukwPwQaGbba+Idp7zHXsrqNfM0PihEJ4mJFiSU",
+	"SwmXj7mWQKJfajFhRLi+KlRRRBl1rif1g4MnCcdjL9ivkx3ih9Qlferz+xF4AuOsrIa0TQfWhcY3oXc6",
+	"K019br7AAN44y+UG2N/yi7+Ni25JlnkthAmbLlylarWgjUaSpmzBgmm8dKWiIp35hjIeJ0FDhe/cC4RF",
+	"C3J9aCRqU3IVT0F2QOgJ5/eZKVZiJAgAm/2QxaQPJV1l3ApZk8k3YLRHeQrKpVRJL5mOmYQyUXVXQaWU",
+	"EW8DD9EbIaWkH1GHxefRN7UfhZOxwuVUtWWrIreH+a5k18LNcC7GKi9JrsxqdTfgAzCqtB6KNsKXVhc1",
+	"YmQ/SDPYrMpbg+PpAVqEdMP2IpZEU3AJSixTkemE1XnART1xHMZc9JWSZAiBD1ggV+Hn0wChNPg4BHJ+",
+	"CGcr+vg6jXWyFjOoRpNBZpwHvFtOdG+8RyfJcG8S+XuTIGLUGcKYEBC3lwmaOVsGgorGYRjIs1IkEggr",
+	"osgtkt1wXarPpmHg7g3DyPtZGBQ7cCm6w51wxHaDgFFORv7JohMvwz/bO2DTPS/Ym8Ss2I9R13QoLh4w",
+	"o4ASLiykgYIZAQQ3sz9ZmkikX1lKMhtQqsIIMmT+WE4zCzg9XZjkOBxJCFiXjfliAix8kTJVBV8P2Et7",
+	"4pLYAABlguArCqZFeopwR4aDAT8yZPKV8DEX42LOxWQNHM6h7jXBhETwNJ2vYhZW0bS/JtxVWgMsl3Uu",
+	"RgRWGvF/wEbKN4sA/8bIAcm5VG2klhvt3WBOGLnCPv4OIA75LIl3g8z5d8AAPAYdiSXIDFWEK5KIq7D0",
+	"BgOkHB9q5lQT+3DkjXmrzDSfxW1kX2WE1w3CSBZZhggLGZehMtpoMJUOSSN4BZiDeK0n8kdlIlw2Lr4D",
+	"w8iLMaxCMU4EP7olPadYFCP6/9g7t9W4jTCOv4rwTe0g1gkkFDZXCTFtqXvTmvZmAyvvjrMiiiZotFna",
+	"YmgotHd9ib5BobClNM+w+0blO8zMN9JIe0jWwSaXNlpJc9Acvvl//x+dVjOWd6YL1XW6+S0O/1uoeAO5",
+	"iYsxQ7O1ziofO9eFnN2UqbaQp45//6QqjUqzhq53uy34bT/ffP+gt5u0oyzbV2xkFZMIvVQOXGviWUQ8",
+	"FlnFdIu2iR2VQ183CU0VUz90FbJUdfOjOzCJBeZowBPRClyCPrzvU8y+h015xkrTzjqQIFZbDezacne5",
+	"rK16f9BX7xLWKmr+KDqUH8nGeOgawzpTinbgh3BDUDu6Fshfb26AEPa2+s8KWv+hwkKVkYHR6u9WmR9t",
+	"6GuwPiLBteAv71L4R6IncuF3odDCGH6em04OCKOtQ5P/ux4DO389v53RL9Q+Z3VW6BfzkE6O4S8b1Xq3",
+	"/p1S8hL3r+XqXxniokmCdnkY7jr92bDM9voUlrF9KNgz2JvAk+HCVm4Cy7CketLLsAmVgR6SuPRIbcYw",
+	"LHzq/JUaeK1uxUGNUqUuYd05FYbgA7f5icJMWY/2maEXRg9IInDgqhydkGoqSjsYUqlCZUZ9RzPabvou",
+	"q1w+6rSpajpBsxtuY9GUJuPCa6f5UijLzayauhOl7vAqipo9SsYknMhlNnm5GY35J8wh61+QHcqmLDIm",
+	"vX7Ly5h3h+difuXS/GaqmJLJifyk+mCZnxJbDzOgf5G/gQ0qNgh++4gphLGcugV2mF/DPhQulJe9VMc4",
+	"5uhrhAixzN1yi5oDuA8+O32wSS4VbaunisK3QzY6GUMJUP02ttGNOd8bw0gYcVIY78hLe0OTEqYlpXgg",
+	"BrVHJYX+smoyw59fuQOfQWDYC/cgt3xdMe0lswI0TVkZCCqyswFaDKE5zb7ooyHFzBfErGHlEMvcyYEW",
+	"U4baOUci5Si3uUap98q56NAwj0rnCZ07xbOaDm1eUKDdFtLpiZ6zXRG0U6Bqp4OzY5k3c4Ka8owrB2sT",
+	"tcJMKqoxEnnvHqeAqeIqyWrZ3I99lFJ4m/Jb6SvXPEmtUxnlYLjS5Y+JdwYOGE/t2BM/avzs7Pzs4myM",
+	"R2jwdqPSLygGyRM/y2v7IkNuNQ55WhtTlZUkuCRwkAlqFptKGzVNXdaD/BgCU6EmkT1YGflqiayJeN2C",
+	"X2KDo+QizwIIISpeODu7eBp+ZmZLUvuoFCgoixZ3b4JDEnyAhS5fqGqQXGiuWHZxwqQjBvrn5LSLgxdm",
+	"otgaYYluvdCYkubmmqhNmMUuteKpXFcuuQGrBVpxPFV1lhdmQFeiN3CRTVTEeZHgGh6Gxp1kVBI4jEZB",
+	"yr6IxcPg8vdcA35gZNITwZ27ggZgu+0QZ7SXludZQ8sz8Y5O+7BmzndlzcAcSd2ugXJa6IbsmLF7qoyX",
+	"PoA53dLKSI++4aINH9zf5VhUF9MeNFSQX15rny/rTjaSmV7g138IetRMFdPd+/Oe2rTNmjE3rLbJU59L",
+	"8tQe2CS7r95ekmZ/gUu6rX7zfCtDpd36TqzTfIlLhI+8UXia+X59MJQQ1MBNoYTYfxQeaT4OTmirnQ+8",
+	"34fd/cAd5TYEjzf5s0+ON+yd+zhALVNVa8prDVVV9ab7OGum7eEvXmdcetncgrjmFQwUpzin8zv0m/3r",
+	"RRnYFnVbLbocFueX0A4ePfU+pUL+1pNa4OxK2k/944QG/IVHcVJyEWGX+XWCCo6ljTlV3vH6ba8MTxaS",
+	"hHbt2/0gdzYokqOzRBHMhOIJSJS8K8U24yG3+EGphU38BTdL4BHELWD692+r5Wp5korz1gDzNMtMYtiv",
+	"GHkTpXgZ9tiNVBnxj2jfMy+NlLyI37Me5/r59f8BAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -284,6 +284,7 @@ const (
 	RuleTokenMissing             Rule = "token_missing"
 	RuleTokenSignatureInvalid    Rule = "token_signature_invalid"
 	RuleTooManyAttempts          Rule = "too_many_attempts"
+	RuleTooManyHolds             Rule = "too_many_holds"
 )
 
 // Valid indicates whether the value is a known member of the Rule enum.
@@ -421,6 +422,8 @@ func (e Rule) Valid() bool {
 		return true
 	case RuleTooManyAttempts:
 		return true
+	case RuleTooManyHolds:
+		return true
 	default:
 		return false
 	}
@@ -452,6 +455,7 @@ const (
 	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
 	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
 	RuleEntryGroupDirection   RuleEntryGroup = "direction"
+	RuleEntryGroupHold        RuleEntryGroup = "hold"
 	RuleEntryGroupIdentity    RuleEntryGroup = "identity"
 	RuleEntryGroupKey         RuleEntryGroup = "key"
 	RuleEntryGroupMip         RuleEntryGroup = "mip"
@@ -474,6 +478,8 @@ func (e RuleEntryGroup) Valid() bool {
 	case RuleEntryGroupAppointment:
 		return true
 	case RuleEntryGroupDirection:
+		return true
+	case RuleEntryGroupHold:
 		return true
 	case RuleEntryGroupIdentity:
 		return true
@@ -725,7 +731,7 @@ type CancelRequest struct {
 	ReasonCode *int32 `json:"ReasonCode,omitempty"`
 }
 
-// CancelResult The answer to a cancel, in the vendor's shape (Стандартный ответ сервера).
+// CancelResult The answer to what was taken back, in the vendor's shape (Стандартный ответ сервера).
 type CancelResult struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
@@ -876,6 +882,9 @@ type ErrorDetails struct {
 
 	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first: of the same resource, then of the same speciality in the same institution. Absent where there are none.
 	Slots *[]NearestSlot `json:"slots,omitempty"`
+
+	// Holds With `too_many_holds`: the patient's holds that stand, the first to end first.
+	Holds *[]Hold `json:"holds,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has.
@@ -901,6 +910,53 @@ type Health struct {
 
 // HealthStatus Always `ok`.
 type HealthStatus string
+
+// Hold A cell, or several, held for the patient (Удержание ячейки). Times are in the zone of its institution.
+type Hold struct {
+	// SlotGUID The cell, for `SlotGuid`; of several the first.
+	SlotGUID openapi_types.UUID `json:"slotGuid"`
+
+	// LpuToGUID Its institution.
+	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+
+	// DirectionGUID The referral that it was asked for with.
+	DirectionGUID openapi_types.UUID `json:"directionGuid"`
+
+	// Start When the visit would begin.
+	Start time.Time `json:"start"`
+
+	// End When it would end.
+	End time.Time `json:"end"`
+
+	// SlotGuids All of the cells, in order of time.
+	SlotGuids []openapi_types.UUID `json:"slotGuids"`
+
+	// HeldUntil Until when they are held.
+	HeldUntil time.Time `json:"heldUntil"`
+}
+
+// HoldRequest What a cell is held for (Запрос удержания ячейки).
+type HoldRequest struct {
+	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first.
+	Difficulty *int32 `json:"Difficulty,omitempty"`
+
+	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
+	DirectionGUID openapi_types.UUID `json:"DirectionGuid"`
+
+	// DirectionType The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value answers `direction_type_unsupported`.
+	//
+	// Example: consult
+	DirectionType string `json:"DirectionType"`
+
+	// LpuFromGUID The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
+	LpuFromGUID openapi_types.UUID `json:"LpuFromGuid"`
+
+	// LpuToGUID The institution of the cell (Гуид ЛПУ, куда направили). Not the zero guid.
+	LpuToGUID openapi_types.UUID `json:"LpuToGuid"`
+
+	// Minutes For how many minutes (Минуты).
+	Minutes *int32 `json:"Minutes,omitempty"`
+}
 
 // LaboratoryDirection A referral for an examination, as the target institution holds it.
 type LaboratoryDirection struct {
@@ -1310,6 +1366,9 @@ type IdempotencyKey = string
 // Limit defines model for Limit.
 type Limit = int32
 
+// SlotGUID defines model for SlotGuid.
+type SlotGUID = openapi_types.UUID
+
 // AppointmentAbsent The one shape of every answer that is not 2xx.
 type AppointmentAbsent = Error
 
@@ -1336,6 +1395,12 @@ type Failure = Error
 
 // Forbidden The one shape of every answer that is not 2xx.
 type Forbidden = Error
+
+// HoldAbsent The one shape of every answer that is not 2xx.
+type HoldAbsent = Error
+
+// HoldFailure The one shape of every answer that is not 2xx.
+type HoldFailure = Error
 
 // IdentityRefused The one shape of every answer that is not 2xx.
 type IdentityRefused = Error
@@ -1396,6 +1461,9 @@ type TokenRefused = Error
 
 // TooManyAttempts The one shape of every answer that is not 2xx.
 type TooManyAttempts = Error
+
+// TooManyHolds The one shape of every answer that is not 2xx.
+type TooManyHolds = Error
 
 // Unavailable The one shape of every answer that is not 2xx.
 type Unavailable = Error
@@ -1535,6 +1603,12 @@ type ListRulesParams struct {
 	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
 }
 
+// ReleaseSlotParams defines parameters for ReleaseSlot.
+type ReleaseSlotParams struct {
+	// LpuGUID The institution of the cell (Гуид ЛПУ), `lpuToGuid` of the hold. Not the zero guid.
+	LpuGUID openapi_types.UUID `form:"lpuGuid" json:"lpuGuid"`
+}
+
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.
 type CreateAppointmentJSONRequestBody = AppointmentRequest
 
@@ -1546,6 +1620,9 @@ type CancelAppointmentJSONRequestBody = CancelRequest
 
 // MoveAppointmentJSONRequestBody defines body for MoveAppointment for application/json ContentType.
 type MoveAppointmentJSONRequestBody = MoveRequest
+
+// HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
+type HoldSlotJSONRequestBody = HoldRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1988,7 +2065,8 @@ type ClientInterface interface {
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-	// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
+	// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
+	// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
 	//
 	// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 	// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -1999,6 +2077,57 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /rules (the `ListRules` operationId).
 	ListRules(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
+	//
+	// Ends the hold of the token's patient that begins with this cell, as a whole, before its time. Where there is none, of this patient, the answer is the same and nothing changes: another's hold is neither ended nor told of.
+	//
+	// Corresponds with DELETE /slots/{slotGuid}/hold (the `ReleaseSlot` operationId).
+	ReleaseSlot(ctx context.Context, slotGUID SlotGUID, params *ReleaseSlotParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HoldSlotWithBody Hold a cell for some minutes (Удержание ячейки)
+	//
+	// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+	// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+	//
+	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+	//
+	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+	//
+	// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+	// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+	//
+	// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+	// taken for this one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+	HoldSlotWithBody(ctx context.Context, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HoldSlot Hold a cell for some minutes (Удержание ячейки)
+	//
+	// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+	// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+	//
+	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+	//
+	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+	//
+	// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+	// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+	//
+	// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+	// taken for this one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+	HoldSlot(ctx context.Context, slotGUID SlotGUID, body HoldSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListAppointments The patient's appointments (Получение записей на прием пациента)
@@ -2538,7 +2667,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 // `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
+// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
+// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
 //
 // **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 // one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -2550,6 +2680,87 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with GET /rules (the `ListRules` operationId).
 func (c *Client) ListRules(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRulesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
+//
+// Ends the hold of the token's patient that begins with this cell, as a whole, before its time. Where there is none, of this patient, the answer is the same and nothing changes: another's hold is neither ended nor told of.
+//
+// Corresponds with DELETE /slots/{slotGuid}/hold (the `ReleaseSlot` operationId).
+func (c *Client) ReleaseSlot(ctx context.Context, slotGUID SlotGUID, params *ReleaseSlotParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseSlotRequest(c.Server, slotGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HoldSlotWithBody Hold a cell for some minutes (Удержание ячейки)
+//
+// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+//
+// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+//
+// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+//
+// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+//
+// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+// taken for this one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+func (c *Client) HoldSlotWithBody(ctx context.Context, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldSlotRequestWithBody(c.Server, slotGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HoldSlot Hold a cell for some minutes (Удержание ячейки)
+//
+// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+//
+// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+//
+// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+//
+// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+//
+// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+// taken for this one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+func (c *Client) HoldSlot(ctx context.Context, slotGUID SlotGUID, body HoldSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldSlotRequest(c.Server, slotGUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3527,6 +3738,110 @@ func NewListRulesRequest(server string, params *ListRulesParams) (*http.Request,
 	return req, nil
 }
 
+// NewReleaseSlotRequest constructs an http.Request for the ReleaseSlot method
+func NewReleaseSlotRequest(server string, slotGUID SlotGUID, params *ReleaseSlotParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "slotGuid", slotGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/slots/%s/hold", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lpuGuid", params.LpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewHoldSlotRequest calls the generic HoldSlot builder with application/json body
+func NewHoldSlotRequest(server string, slotGUID SlotGUID, body HoldSlotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHoldSlotRequestWithBody(server, slotGUID, "application/json", bodyReader)
+}
+
+// NewHoldSlotRequestWithBody constructs an http.Request for the HoldSlot method, with any body, and a specified content type
+func NewHoldSlotRequestWithBody(server string, slotGUID SlotGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "slotGuid", slotGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/slots/%s/hold", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -3956,7 +4271,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-	// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
+	// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
+	// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
 	//
 	// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 	// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -3969,6 +4285,59 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /rules (the `ListRules` operationId).
 	ListRulesWithResponse(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*ListRulesResponse, error)
+
+	// ReleaseSlotWithResponse Give a held cell back (Снятие удержания ячейки)
+	//
+	// Ends the hold of the token's patient that begins with this cell, as a whole, before its time. Where there is none, of this patient, the answer is the same and nothing changes: another's hold is neither ended nor told of.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /slots/{slotGuid}/hold (the `ReleaseSlot` operationId).
+	ReleaseSlotWithResponse(ctx context.Context, slotGUID SlotGUID, params *ReleaseSlotParams, reqEditors ...RequestEditorFn) (*ReleaseSlotResponse, error)
+
+	// HoldSlotWithBodyWithResponse Hold a cell for some minutes (Удержание ячейки)
+	//
+	// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+	// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+	//
+	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+	//
+	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+	//
+	// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+	// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+	//
+	// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+	// taken for this one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+	HoldSlotWithBodyWithResponse(ctx context.Context, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HoldSlotResponse, error)
+
+	// HoldSlotWithResponse Hold a cell for some minutes (Удержание ячейки)
+	//
+	// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+	// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+	//
+	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+	//
+	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+	//
+	// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+	// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+	//
+	// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+	// taken for this one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+	HoldSlotWithResponse(ctx context.Context, slotGUID SlotGUID, body HoldSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*HoldSlotResponse, error)
 }
 
 // ListAppointmentsResponse200Headers the declared response headers of an HTTP 200 response for ListAppointments
@@ -5933,6 +6302,303 @@ func (r ListRulesResponse) ContentType() string {
 	return ""
 }
 
+// ReleaseSlotResponse200Headers the declared response headers of an HTTP 200 response for ReleaseSlot
+type ReleaseSlotResponse200Headers struct {
+	XRequestID string
+}
+
+// ReleaseSlotResponse400Headers the declared response headers of an HTTP 400 response for ReleaseSlot
+type ReleaseSlotResponse400Headers struct {
+	XRequestID string
+}
+
+// ReleaseSlotResponse403Headers the declared response headers of an HTTP 403 response for ReleaseSlot
+type ReleaseSlotResponse403Headers struct {
+	XRequestID string
+}
+
+// ReleaseSlotResponse405Headers the declared response headers of an HTTP 405 response for ReleaseSlot
+type ReleaseSlotResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ReleaseSlotResponse500Headers the declared response headers of an HTTP 500 response for ReleaseSlot
+type ReleaseSlotResponse500Headers struct {
+	XRequestID string
+}
+
+// ReleaseSlotResponse503Headers the declared response headers of an HTTP 503 response for ReleaseSlot
+type ReleaseSlotResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ReleaseSlotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CancelResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReleaseSlotResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ReleaseSlotResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ReleaseSlotResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ReleaseSlotResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ReleaseSlotResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReleaseSlotResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReleaseSlotResponse) GetJSON200() *CancelResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ReleaseSlotResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ReleaseSlotResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ReleaseSlotResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ReleaseSlotResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ReleaseSlotResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseSlotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseSlotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseSlotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseSlotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// HoldSlotResponse200Headers the declared response headers of an HTTP 200 response for HoldSlot
+type HoldSlotResponse200Headers struct {
+	XRequestID string
+}
+
+// HoldSlotResponse400Headers the declared response headers of an HTTP 400 response for HoldSlot
+type HoldSlotResponse400Headers struct {
+	XRequestID string
+}
+
+// HoldSlotResponse403Headers the declared response headers of an HTTP 403 response for HoldSlot
+type HoldSlotResponse403Headers struct {
+	XRequestID string
+}
+
+// HoldSlotResponse404Headers the declared response headers of an HTTP 404 response for HoldSlot
+type HoldSlotResponse404Headers struct {
+	XRequestID string
+}
+
+// HoldSlotResponse405Headers the declared response headers of an HTTP 405 response for HoldSlot
+type HoldSlotResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// HoldSlotResponse409Headers the declared response headers of an HTTP 409 response for HoldSlot
+type HoldSlotResponse409Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+// HoldSlotResponse413Headers the declared response headers of an HTTP 413 response for HoldSlot
+type HoldSlotResponse413Headers struct {
+	XRequestID string
+}
+
+// HoldSlotResponse415Headers the declared response headers of an HTTP 415 response for HoldSlot
+type HoldSlotResponse415Headers struct {
+	XRequestID string
+}
+
+// HoldSlotResponse500Headers the declared response headers of an HTTP 500 response for HoldSlot
+type HoldSlotResponse500Headers struct {
+	XRequestID string
+}
+
+// HoldSlotResponse503Headers the declared response headers of an HTTP 503 response for HoldSlot
+type HoldSlotResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type HoldSlotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hold
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *HoldAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *TooManyHolds
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *HoldFailure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *HoldSlotResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *HoldSlotResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *HoldSlotResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *HoldSlotResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *HoldSlotResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *HoldSlotResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *HoldSlotResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *HoldSlotResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *HoldSlotResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *HoldSlotResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HoldSlotResponse) GetJSON200() *Hold {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r HoldSlotResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r HoldSlotResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r HoldSlotResponse) GetJSON404() *HoldAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r HoldSlotResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r HoldSlotResponse) GetJSON409() *TooManyHolds {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r HoldSlotResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r HoldSlotResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r HoldSlotResponse) GetJSON500() *HoldFailure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r HoldSlotResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r HoldSlotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HoldSlotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HoldSlotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HoldSlotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListAppointmentsWithResponse The patient's appointments (Получение записей на прием пациента)
 //
 // The appointments of the token's person over all institutions that were booked here, cancelled ones too; the newest start first.
@@ -6420,7 +7086,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 // `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-// near enough, and for `idempotency_key_in_use`, as soon as the request that has the key is answered. Where it is false, a repetition cannot help.
+// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
+// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
 //
 // **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 // one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -6438,6 +7105,77 @@ func (c *ClientWithResponses) ListRulesWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListRulesResponse(rsp)
+}
+
+// ReleaseSlotWithResponse Give a held cell back (Снятие удержания ячейки)
+//
+// Ends the hold of the token's patient that begins with this cell, as a whole, before its time. Where there is none, of this patient, the answer is the same and nothing changes: another's hold is neither ended nor told of.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /slots/{slotGuid}/hold (the `ReleaseSlot` operationId).
+func (c *ClientWithResponses) ReleaseSlotWithResponse(ctx context.Context, slotGUID SlotGUID, params *ReleaseSlotParams, reqEditors ...RequestEditorFn) (*ReleaseSlotResponse, error) {
+	rsp, err := c.ReleaseSlot(ctx, slotGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseSlotResponse(rsp)
+}
+
+// HoldSlotWithBodyWithResponse Hold a cell for some minutes (Удержание ячейки)
+//
+// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+//
+// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+//
+// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+//
+// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+//
+// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+// taken for this one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+func (c *ClientWithResponses) HoldSlotWithBodyWithResponse(ctx context.Context, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HoldSlotResponse, error) {
+	rsp, err := c.HoldSlotWithBody(ctx, slotGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldSlotResponse(rsp)
+}
+
+// HoldSlotWithResponse Hold a cell for some minutes (Удержание ячейки)
+//
+// Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
+// the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+//
+// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
+// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+//
+// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
+// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+//
+// **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
+// be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+//
+// **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
+// taken for this one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
+func (c *ClientWithResponses) HoldSlotWithResponse(ctx context.Context, slotGUID SlotGUID, body HoldSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*HoldSlotResponse, error) {
+	rsp, err := c.HoldSlot(ctx, slotGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldSlotResponse(rsp)
 }
 
 // ParseListAppointmentsResponse parses an HTTP response from a ListAppointmentsWithResponse call
@@ -8751,6 +9489,357 @@ func ParseListRulesResponse(rsp *http.Response) (*ListRulesResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListRulesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReleaseSlotResponse parses an HTTP response from a ReleaseSlotWithResponse call
+func ParseReleaseSlotResponse(rsp *http.Response) (*ReleaseSlotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseSlotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CancelResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReleaseSlotResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ReleaseSlotResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ReleaseSlotResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers ReleaseSlotResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ReleaseSlotResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ReleaseSlotResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHoldSlotResponse parses an HTTP response from a HoldSlotWithResponse call
+func ParseHoldSlotResponse(rsp *http.Response) (*HoldSlotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HoldSlotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hold
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest HoldAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest TooManyHolds
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest HoldFailure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers HoldSlotResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers HoldSlotResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers HoldSlotResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers HoldSlotResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers HoldSlotResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers HoldSlotResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers HoldSlotResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers HoldSlotResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers HoldSlotResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers HoldSlotResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -135,11 +135,12 @@ WITH locked AS (
     FOR NO KEY UPDATE
 ), taken AS (
     UPDATE slot s
-    SET taken = s.taken + 1
+    SET taken = s.taken + 1, holds = slot_holds(s.holds, $3)
     FROM locked
     WHERE s.lpu_guid = $2 AND s.guid = locked.guid
-        AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & $3::integer <> 0
-        AND s.start_at >= $4 AND s.start_at >= $5 AND s.end_at <= $6
+        -- A place that is held is taken. A hold of the patient's own that was known has been given back before.
+        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $3)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $4::integer <> 0
+        AND s.start_at >= $3 AND s.start_at >= $5 AND s.end_at <= $6
         -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
         AND s.start_at < $6
         AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
@@ -185,7 +186,7 @@ WITH locked AS (
     INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
         out_of_schedule, is_cito, comment, created_at, updated_at)
     SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
-        cardinality($1) = 0, $31, $32, $4, $4
+        cardinality($1) = 0, $31, $32, $3, $3
     FROM held
     RETURNING guid
 ), occupied AS (
@@ -210,8 +211,8 @@ type AppointmentCreateBatchResults struct {
 type AppointmentCreateParams struct {
 	SlotGuids          interface{}
 	LpuGuid            uuid.UUID
-	Access             int32
 	CreatedAt          time.Time
+	Access             int32
 	StartAt            time.Time
 	EndAt              time.Time
 	ResourceGuid       uuid.UUID
@@ -263,11 +264,12 @@ type AppointmentCreateRow struct {
 //	    FOR NO KEY UPDATE
 //	), taken AS (
 //	    UPDATE slot s
-//	    SET taken = s.taken + 1
+//	    SET taken = s.taken + 1, holds = slot_holds(s.holds, $3)
 //	    FROM locked
 //	    WHERE s.lpu_guid = $2 AND s.guid = locked.guid
-//	        AND s.taken < s.capacity AND NOT s.blocked AND s.flag_access & $3::integer <> 0
-//	        AND s.start_at >= $4 AND s.start_at >= $5 AND s.end_at <= $6
+//	        -- A place that is held is taken. A hold of the patient's own that was known has been given back before.
+//	        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $3)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $4::integer <> 0
+//	        AND s.start_at >= $3 AND s.start_at >= $5 AND s.end_at <= $6
 //	        -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
 //	        AND s.start_at < $6
 //	        AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
@@ -313,7 +315,7 @@ type AppointmentCreateRow struct {
 //	    INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
 //	        out_of_schedule, is_cito, comment, created_at, updated_at)
 //	    SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
-//	        cardinality($1) = 0, $31, $32, $4, $4
+//	        cardinality($1) = 0, $31, $32, $3, $3
 //	    FROM held
 //	    RETURNING guid
 //	), occupied AS (
@@ -333,8 +335,8 @@ func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreate
 		vals := []interface{}{
 			a.SlotGuids,
 			a.LpuGuid,
-			a.Access,
 			a.CreatedAt,
+			a.Access,
 			a.StartAt,
 			a.EndAt,
 			a.ResourceGuid,
@@ -1267,6 +1269,248 @@ func (b *FailedIdentificationCountBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const holdDelete = `-- name: HoldDelete :batchexec
+DELETE FROM hold
+WHERE person_guid = $1 AND guid = $2
+`
+
+type HoldDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type HoldDeleteParams struct {
+	PersonGuid uuid.UUID
+	Guid       uuid.UUID
+}
+
+// Gives back the place of a hold, if it has one.
+//
+//	DELETE FROM hold
+//	WHERE person_guid = $1 AND guid = $2
+func (q *Queries) HoldDelete(ctx context.Context, arg []HoldDeleteParams) *HoldDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Guid,
+		}
+		batch.Queue(holdDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &HoldDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *HoldDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *HoldDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const holdList = `-- name: HoldList :batchmany
+SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until, l.time_zone
+FROM hold h
+JOIN lpu l ON l.guid = h.lpu_guid
+WHERE h.person_guid = $1 AND h.until > $2
+ORDER BY h.until, h.place
+`
+
+type HoldListBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type HoldListParams struct {
+	PersonGuid uuid.UUID
+	At         time.Time
+}
+
+type HoldListRow struct {
+	Guid          uuid.UUID
+	LpuGuid       uuid.UUID
+	SlotGuids     []uuid.UUID
+	DirectionGuid uuid.UUID
+	StartAt       time.Time
+	EndAt         time.Time
+	Until         time.Time
+	TimeZone      string
+}
+
+// The holds of a person that stand at a moment, over all institutions, the first to end first.
+//
+//	SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until, l.time_zone
+//	FROM hold h
+//	JOIN lpu l ON l.guid = h.lpu_guid
+//	WHERE h.person_guid = $1 AND h.until > $2
+//	ORDER BY h.until, h.place
+func (q *Queries) HoldList(ctx context.Context, arg []HoldListParams) *HoldListBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.At,
+		}
+		batch.Queue(holdList, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &HoldListBatchResults{br, len(arg), false}
+}
+
+func (b *HoldListBatchResults) Query(f func(int, []HoldListRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []HoldListRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i HoldListRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.LpuGuid,
+					&i.SlotGuids,
+					&i.DirectionGuid,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Until,
+					&i.TimeZone,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *HoldListBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const holdTake = `-- name: HoldTake :batchone
+INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
+SELECT $1, $2, $3, $4, $5::uuid[], $6, $7, $8, $9
+WHERE NOT EXISTS (
+    SELECT FROM hold other
+    WHERE other.person_guid = $1 AND other.until > $10
+        AND (other.guid = $3 OR other.lpu_guid = $4 AND other.slot_guids[1] = ($5::uuid[])[1])
+)
+ON CONFLICT (person_guid, place) DO UPDATE
+SET guid = excluded.guid, lpu_guid = excluded.lpu_guid, slot_guids = excluded.slot_guids, direction_guid = excluded.direction_guid,
+    start_at = excluded.start_at, end_at = excluded.end_at, until = excluded.until
+WHERE h.until <= $10
+RETURNING h.place
+`
+
+type HoldTakeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type HoldTakeParams struct {
+	PersonGuid    uuid.UUID
+	Place         int16
+	Guid          uuid.UUID
+	LpuGuid       uuid.UUID
+	SlotGuids     []uuid.UUID
+	DirectionGuid uuid.UUID
+	StartAt       time.Time
+	EndAt         time.Time
+	Until         time.Time
+	At            time.Time
+}
+
+// Takes one of a person's two places, in which no hold stands any more. No row: one does; or the hold has the other place already; or the cell is held by the
+// person in another hold that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first.
+//
+//	INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
+//	SELECT $1, $2, $3, $4, $5::uuid[], $6, $7, $8, $9
+//	WHERE NOT EXISTS (
+//	    SELECT FROM hold other
+//	    WHERE other.person_guid = $1 AND other.until > $10
+//	        AND (other.guid = $3 OR other.lpu_guid = $4 AND other.slot_guids[1] = ($5::uuid[])[1])
+//	)
+//	ON CONFLICT (person_guid, place) DO UPDATE
+//	SET guid = excluded.guid, lpu_guid = excluded.lpu_guid, slot_guids = excluded.slot_guids, direction_guid = excluded.direction_guid,
+//	    start_at = excluded.start_at, end_at = excluded.end_at, until = excluded.until
+//	WHERE h.until <= $10
+//	RETURNING h.place
+func (q *Queries) HoldTake(ctx context.Context, arg []HoldTakeParams) *HoldTakeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Place,
+			a.Guid,
+			a.LpuGuid,
+			a.SlotGuids,
+			a.DirectionGuid,
+			a.StartAt,
+			a.EndAt,
+			a.Until,
+			a.At,
+		}
+		batch.Queue(holdTake, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &HoldTakeBatchResults{br, len(arg), false}
+}
+
+func (b *HoldTakeBatchResults) QueryRow(f func(int, int16, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var place int16
+		if b.closed {
+			if f != nil {
+				f(t, place, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&place)
+		if f != nil {
+			f(t, place, err)
+		}
+	}
+}
+
+func (b *HoldTakeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const lpuFacts = `-- name: LpuFacts :batchone
 SELECT
     l.legal_entity_guid, l.code, l.time_zone,
@@ -1803,23 +2047,24 @@ func (b *ResourceFactsBatchResults) Close() error {
 
 const slotFacts = `-- name: SlotFacts :batchmany
 SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    coalesce(cardinality(slot_holds(s.holds, $1)) > slot_held(s.holds, $1, $2), false)::boolean AS held,
     b.reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot chosen
 JOIN resource r ON r.lpu_guid = chosen.lpu_guid AND r.guid = chosen.resource_guid
 CROSS JOIN LATERAL (
-    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
     FROM slot cell
     WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
     -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
     ORDER BY cell.start_at
-    FETCH FIRST ($1) ROWS WITH TIES
+    FETCH FIRST ($3) ROWS WITH TIES
 ) s
 JOIN busy_type b ON b.code = s.busy_type
-WHERE chosen.lpu_guid = $2
-    AND chosen.guid = coalesce($3, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $2 AND by_id.id = $4))
+WHERE chosen.lpu_guid = $4
+    AND chosen.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
 ORDER BY s.start_at, s.guid
 `
 
@@ -1830,10 +2075,12 @@ type SlotFactsBatchResults struct {
 }
 
 type SlotFactsParams struct {
-	Most    int32
-	LpuGuid uuid.UUID
-	Guid    *uuid.UUID
-	ID      *int64
+	At         time.Time
+	PersonGuid uuid.UUID
+	Most       int32
+	LpuGuid    uuid.UUID
+	Guid       *uuid.UUID
+	ID         *int64
 }
 
 type SlotFactsRow struct {
@@ -1845,6 +2092,7 @@ type SlotFactsRow struct {
 	FlagAccess             int32
 	Blocked                bool
 	Restriction            SlotRestriction
+	Held                   bool
 	Reception              bool
 	ResourceGuid           uuid.UUID
 	ResourceKind           ResourceKind
@@ -1854,31 +2102,34 @@ type SlotFactsRow struct {
 }
 
 // A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all, and those that begin with the last; in order
-// of time.
+// of time. A place that is held by another than the person is taken.
 //
 //	SELECT
-//	    s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+//	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+//	    coalesce(cardinality(slot_holds(s.holds, $1)) > slot_held(s.holds, $1, $2), false)::boolean AS held,
 //	    b.reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM slot chosen
 //	JOIN resource r ON r.lpu_guid = chosen.lpu_guid AND r.guid = chosen.resource_guid
 //	CROSS JOIN LATERAL (
-//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
 //	        AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
 //	    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($1) ROWS WITH TIES
+//	    FETCH FIRST ($3) ROWS WITH TIES
 //	) s
 //	JOIN busy_type b ON b.code = s.busy_type
-//	WHERE chosen.lpu_guid = $2
-//	    AND chosen.guid = coalesce($3, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $2 AND by_id.id = $4))
+//	WHERE chosen.lpu_guid = $4
+//	    AND chosen.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
 //	ORDER BY s.start_at, s.guid
 func (q *Queries) SlotFacts(ctx context.Context, arg []SlotFactsParams) *SlotFactsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
+			a.At,
+			a.PersonGuid,
 			a.Most,
 			a.LpuGuid,
 			a.Guid,
@@ -1917,6 +2168,7 @@ func (b *SlotFactsBatchResults) Query(f func(int, []SlotFactsRow, error)) {
 					&i.FlagAccess,
 					&i.Blocked,
 					&i.Restriction,
+					&i.Held,
 					&i.Reception,
 					&i.ResourceGuid,
 					&i.ResourceKind,
@@ -1942,17 +2194,19 @@ func (b *SlotFactsBatchResults) Close() error {
 }
 
 const slotFollowers = `-- name: SlotFollowers :batchmany
-SELECT chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, b.reception
+SELECT
+    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken,
+    s.flag_access, s.blocked, s.restriction, b.reception
 FROM slot chosen
 CROSS JOIN LATERAL (
-    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
     FROM slot cell
     WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
     ORDER BY cell.start_at
-    FETCH FIRST ($1) ROWS WITH TIES
+    FETCH FIRST ($3) ROWS WITH TIES
 ) s
 JOIN busy_type b ON b.code = s.busy_type
-WHERE chosen.lpu_guid = $2 AND chosen.guid = ANY($3::uuid[])
+WHERE chosen.lpu_guid = $4 AND chosen.guid = ANY($5::uuid[])
 ORDER BY chosen.guid, s.start_at, s.guid
 `
 
@@ -1963,9 +2217,11 @@ type SlotFollowersBatchResults struct {
 }
 
 type SlotFollowersParams struct {
-	Most    int32
-	LpuGuid uuid.UUID
-	Guids   []uuid.UUID
+	At         time.Time
+	PersonGuid uuid.UUID
+	Most       int32
+	LpuGuid    uuid.UUID
+	Guids      []uuid.UUID
 }
 
 type SlotFollowersRow struct {
@@ -1983,22 +2239,26 @@ type SlotFollowersRow struct {
 
 // What SlotFacts reads after a chosen cell, for several cells of an institution.
 //
-//	SELECT chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction, b.reception
+//	SELECT
+//	    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken,
+//	    s.flag_access, s.blocked, s.restriction, b.reception
 //	FROM slot chosen
 //	CROSS JOIN LATERAL (
-//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($1) ROWS WITH TIES
+//	    FETCH FIRST ($3) ROWS WITH TIES
 //	) s
 //	JOIN busy_type b ON b.code = s.busy_type
-//	WHERE chosen.lpu_guid = $2 AND chosen.guid = ANY($3::uuid[])
+//	WHERE chosen.lpu_guid = $4 AND chosen.guid = ANY($5::uuid[])
 //	ORDER BY chosen.guid, s.start_at, s.guid
 func (q *Queries) SlotFollowers(ctx context.Context, arg []SlotFollowersParams) *SlotFollowersBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
+			a.At,
+			a.PersonGuid,
 			a.Most,
 			a.LpuGuid,
 			a.Guids,
@@ -2052,6 +2312,123 @@ func (b *SlotFollowersBatchResults) Query(f func(int, []SlotFollowersRow, error)
 }
 
 func (b *SlotFollowersBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotHold = `-- name: SlotHold :batchone
+WITH locked AS (
+    SELECT cell.guid
+    FROM slot cell
+    WHERE cell.lpu_guid = $4 AND cell.guid = ANY($1::uuid[])
+    ORDER BY cell.start_at, cell.guid
+    FOR NO KEY UPDATE
+), held AS (
+    UPDATE slot s
+    SET holds = array_append(slot_holds(s.holds, $5), ROW($6::uuid, $7::uuid, $8::timestamptz)::slot_hold)
+    FROM locked
+    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
+        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $9::integer <> 0
+        AND s.start_at >= $5 AND s.start_at >= $2 AND s.end_at <= $3 AND s.start_at < $3
+        AND s.resource_guid = $10 AND s.restriction::text = ANY($11::text[])
+        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
+    RETURNING s.guid, s.start_at, s.end_at
+)
+SELECT
+    coalesce(array_agg(held.guid), '{}')::uuid[] AS held_slot_guids,
+    (count(*) = cardinality($1::uuid[]) AND min(held.start_at) = $2::timestamptz AND max(held.end_at) = $3::timestamptz)::boolean AS slots_held
+FROM held
+`
+
+type SlotHoldBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotHoldParams struct {
+	SlotGuids    []uuid.UUID
+	StartAt      time.Time
+	EndAt        time.Time
+	LpuGuid      uuid.UUID
+	At           time.Time
+	Guid         uuid.UUID
+	PersonGuid   uuid.UUID
+	Until        time.Time
+	Access       int32
+	ResourceGuid uuid.UUID
+	Restrictions []string
+}
+
+type SlotHoldRow struct {
+	HeldSlotGuids []uuid.UUID
+	SlotsHeld     bool
+}
+
+// Holds cells as a booking takes them: under the same guards, locked in the same order. Answers which of them it got, and whether that is the whole visit.
+//
+//	WITH locked AS (
+//	    SELECT cell.guid
+//	    FROM slot cell
+//	    WHERE cell.lpu_guid = $4 AND cell.guid = ANY($1::uuid[])
+//	    ORDER BY cell.start_at, cell.guid
+//	    FOR NO KEY UPDATE
+//	), held AS (
+//	    UPDATE slot s
+//	    SET holds = array_append(slot_holds(s.holds, $5), ROW($6::uuid, $7::uuid, $8::timestamptz)::slot_hold)
+//	    FROM locked
+//	    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
+//	        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $9::integer <> 0
+//	        AND s.start_at >= $5 AND s.start_at >= $2 AND s.end_at <= $3 AND s.start_at < $3
+//	        AND s.resource_guid = $10 AND s.restriction::text = ANY($11::text[])
+//	        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
+//	    RETURNING s.guid, s.start_at, s.end_at
+//	)
+//	SELECT
+//	    coalesce(array_agg(held.guid), '{}')::uuid[] AS held_slot_guids,
+//	    (count(*) = cardinality($1::uuid[]) AND min(held.start_at) = $2::timestamptz AND max(held.end_at) = $3::timestamptz)::boolean AS slots_held
+//	FROM held
+func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.SlotGuids,
+			a.StartAt,
+			a.EndAt,
+			a.LpuGuid,
+			a.At,
+			a.Guid,
+			a.PersonGuid,
+			a.Until,
+			a.Access,
+			a.ResourceGuid,
+			a.Restrictions,
+		}
+		batch.Queue(slotHold, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotHoldBatchResults{br, len(arg), false}
+}
+
+func (b *SlotHoldBatchResults) QueryRow(f func(int, SlotHoldRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i SlotHoldRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.HeldSlotGuids, &i.SlotsHeld)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *SlotHoldBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -2131,35 +2508,99 @@ func (b *SlotLockBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const slotRelease = `-- name: SlotRelease :batchexec
+UPDATE slot s
+SET holds = nullif(array_remove(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold), '{}')
+WHERE s.lpu_guid = $5 AND s.guid = ANY($6::uuid[])
+`
+
+type SlotReleaseBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotReleaseParams struct {
+	At         time.Time
+	Guid       uuid.UUID
+	PersonGuid uuid.UUID
+	Until      time.Time
+	LpuGuid    uuid.UUID
+	Guids      []uuid.UUID
+}
+
+// Takes a hold off its cells, which are locked.
+//
+//	UPDATE slot s
+//	SET holds = nullif(array_remove(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold), '{}')
+//	WHERE s.lpu_guid = $5 AND s.guid = ANY($6::uuid[])
+func (q *Queries) SlotRelease(ctx context.Context, arg []SlotReleaseParams) *SlotReleaseBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.Guid,
+			a.PersonGuid,
+			a.Until,
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(slotRelease, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotReleaseBatchResults{br, len(arg), false}
+}
+
+func (b *SlotReleaseBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SlotReleaseBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const slotSearch = `-- name: SlotSearch :batchmany
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
-    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
     FROM slot cell
-    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
-        AND ($3::uuid IS NULL OR cell.start_at > $1 OR cell.guid > $3::uuid)
+    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $3 AND cell.start_at < $4
+        AND ($5::uuid IS NULL OR cell.start_at > $3 OR cell.guid > $5::uuid)
         -- The array is made once; a join would look for the kind of each cell.
-        AND ($4::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($6::text[]))
+        AND ($6::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & $7::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($8::text[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
-    FETCH FIRST ($7) ROWS WITH TIES
+    FETCH FIRST ($9) ROWS WITH TIES
 ) s
-WHERE r.lpu_guid = $8 AND ($4::boolean OR r.active)
-    AND ($9::text IS NULL OR r.speciality_code = $9::text)
+WHERE r.lpu_guid = $10 AND ($6::boolean OR r.active)
+    AND ($11::text IS NULL OR r.speciality_code = $11::text)
     -- One plan for all: whichever resources are asked for, they are found by an index.
     AND r.guid = ANY(CASE
-        WHEN $10::uuid IS NOT NULL THEN ARRAY[$10::uuid]
-        WHEN $9::text IS NOT NULL
-            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8 AND one.speciality_code = $9::text)
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8)
+        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
+        WHEN $11::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $11::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10)
     END)
 ORDER BY s.start_at, s.guid
-LIMIT $7
+LIMIT $9
 `
 
 type SlotSearchBatchResults struct {
@@ -2169,6 +2610,8 @@ type SlotSearchBatchResults struct {
 }
 
 type SlotSearchParams struct {
+	At             time.Time
+	PersonGuid     uuid.UUID
 	FromAt         time.Time
 	ToAt           time.Time
 	AfterGuid      *uuid.UUID
@@ -2201,39 +2644,42 @@ type SlotSearchRow struct {
 
 // Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
 // begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
+// A place that is held by another than the person is taken.
 //
 //	SELECT
-//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, s.taken, s.flag_access, s.blocked, s.restriction,
+//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM resource r
 //	CROSS JOIN LATERAL (
-//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1 AND cell.start_at < $2
-//	        AND ($3::uuid IS NULL OR cell.start_at > $1 OR cell.guid > $3::uuid)
+//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $3 AND cell.start_at < $4
+//	        AND ($5::uuid IS NULL OR cell.start_at > $3 OR cell.guid > $5::uuid)
 //	        -- The array is made once; a join would look for the kind of each cell.
-//	        AND ($4::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $5::integer <> 0 AND cell.taken < cell.capacity AND cell.restriction::text = ANY($6::text[]))
+//	        AND ($6::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+//	            AND cell.flag_access & $7::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($8::text[]))
 //	    -- In the index's order, so that no more is read of a resource than can be answered.
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($7) ROWS WITH TIES
+//	    FETCH FIRST ($9) ROWS WITH TIES
 //	) s
-//	WHERE r.lpu_guid = $8 AND ($4::boolean OR r.active)
-//	    AND ($9::text IS NULL OR r.speciality_code = $9::text)
+//	WHERE r.lpu_guid = $10 AND ($6::boolean OR r.active)
+//	    AND ($11::text IS NULL OR r.speciality_code = $11::text)
 //	    -- One plan for all: whichever resources are asked for, they are found by an index.
 //	    AND r.guid = ANY(CASE
-//	        WHEN $10::uuid IS NOT NULL THEN ARRAY[$10::uuid]
-//	        WHEN $9::text IS NOT NULL
-//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8 AND one.speciality_code = $9::text)
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $8)
+//	        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
+//	        WHEN $11::text IS NOT NULL
+//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $11::text)
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10)
 //	    END)
 //	ORDER BY s.start_at, s.guid
-//	LIMIT $7
+//	LIMIT $9
 func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotSearchBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
+			a.At,
+			a.PersonGuid,
 			a.FromAt,
 			a.ToAt,
 			a.AfterGuid,

@@ -288,6 +288,20 @@ type FailedIdentification struct {
 	Since time.Time
 }
 
+// Cells held for a patient (удержание), over all institutions. Promise: at most two a person, one in each place. It stands while its time has not come, which is asked with a time given by the caller; one that has ended leaves its place to the next.
+type Hold struct {
+	PersonGuid uuid.UUID
+	Place      int16
+	Guid       uuid.UUID
+	LpuGuid    uuid.UUID
+	// The cells in order of time; each has this hold among its own.
+	SlotGuids     []uuid.UUID
+	DirectionGuid uuid.UUID
+	StartAt       time.Time
+	EndAt         time.Time
+	Until         time.Time
+}
+
 // The keys of requests that may be repeated (Idempotency-Key), each of one person through one client application.
 type IdempotencyKey struct {
 	PersonGuid uuid.UUID
@@ -402,6 +416,8 @@ type Slot struct {
 	BusyType    int32
 	Blocked     bool
 	Restriction SlotRestriction
+	// The holds of places of the cell; null where there are none. They stand in the row itself, because whoever takes a place judges the newest version of this row and of no other. One that has ended counts for nothing, and goes when the cell is next taken or held.
+	Holds []string
 }
 
 // The one active consultation of a person in a speciality, over all institutions. A claim that has ended may be taken over; whether it has is asked with a time given by the caller, since an index predicate cannot depend on the clock.

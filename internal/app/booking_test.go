@@ -60,6 +60,13 @@ func (s *service) requireInvariants() {
 		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, moment), "promise 3: no consultation without a claim")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
 		"promise 4: one open card")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM slot WHERE taken + coalesce(cardinality(slot_holds(holds, $1)), 0) > capacity`, s.now()), "promise 11: held places are there")
+	require.Zero(s.t, s.count(`WITH held AS (
+			SELECT hold.lpu_guid, cell, hold.guid, hold.person_guid, hold.until FROM hold, unnest(hold.slot_guids) cell WHERE hold.until > $1
+		), noted AS (
+			SELECT slot.lpu_guid, slot.guid, h.guid, h.person_guid, h.until FROM slot, unnest(slot.holds) h WHERE h.until > $1
+		) SELECT count(*) FROM ((TABLE held EXCEPT ALL TABLE noted) UNION ALL (TABLE noted EXCEPT ALL TABLE held)) differing`, s.now()),
+		"promise 11: a hold has its cells, and a cell its holds")
 }
 
 // Promise: the source's first example succeeds byte for byte, though its SlotGuid is no guid, and is answered with the source's values.

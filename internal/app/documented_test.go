@@ -258,6 +258,13 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 		return sc.move(sc.person, booked, fields{"SlotId": firstSlotID})
 	},
 
+	booking.TooManyHolds: func(t *testing.T) answer {
+		sc := start(t).scene()
+		sc.holds(0)
+		sc.holds(1, fields{"Difficulty": 2, "Minutes": 10})
+		return sc.hold(sc.person, sc.slots[3], sc.holding())
+	},
+
 	booking.ClientUnauthenticated: func(t *testing.T) answer {
 		sc := office(t)
 		return sc.identifyAs(clientGuid.String(), "another secret", sc.personWay())
@@ -453,6 +460,14 @@ func shareGuids(t *testing.T, got, shown *api.ErrorDetails) {
 		require.Len(t, *got.Slots, len(*shown.Slots))
 		for i, slot := range *shown.Slots {
 			(*got.Slots)[i].GUID, (*got.Slots)[i].Resource.GUID = slot.GUID, slot.Resource.GUID
+		}
+	}
+	if shown.Holds != nil {
+		require.NotNil(t, got.Holds)
+		require.Len(t, *got.Holds, len(*shown.Holds))
+		for i, hold := range *shown.Holds {
+			require.Len(t, (*got.Holds)[i].SlotGuids, len(hold.SlotGuids))
+			(*got.Holds)[i].SlotGUID, (*got.Holds)[i].SlotGuids = hold.SlotGUID, hold.SlotGuids
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ type service struct {
 	config app.Config
 	logs   *logs
 	key    *auth.SigningKey
+	passed *atomic.Int64 // how much later than moment it is
 	stop   func()
 	check  func(ask func() answer) answer // where given, each booking is checked first, through this, and the two must agree
 }
@@ -97,11 +99,11 @@ func startOn(t testing.TB, database string, configure ...func(*app.Config)) *ser
 	for _, change := range configure {
 		change(&config)
 	}
-	s := &service{t: t, config: config, logs: new(logs), key: key}
+	s := &service{t: t, config: config, logs: new(logs), key: key, passed: new(atomic.Int64)}
 	if _, checked := checkedTests.Load(t.Name()); checked {
 		s.check = s.leavingNothing
 	}
-	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.logs, nil)), func() time.Time { return moment })
+	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.logs, nil)), s.now)
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", config.Addr)
 	require.NoError(t, err)
@@ -121,6 +123,12 @@ func startOn(t testing.TB, database string, configure ...func(*app.Config)) *ser
 	t.Cleanup(s.db.Close)
 	return s
 }
+
+// now is the clock of the service.
+func (s *service) now() time.Time { return moment.Add(time.Duration(s.passed.Load())) }
+
+// pass lets time pass.
+func (s *service) pass(d time.Duration) { s.passed.Add(int64(d)) }
 
 // exec changes the database behind the service's back.
 func (s *service) exec(sql string, args ...any) {

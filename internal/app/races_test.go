@@ -172,11 +172,12 @@ func (sc *scene) patientsFor(changes fields) []func() answer {
 }
 
 // addSlots adds cells on another day, with the ids from 1.
-func (sc *scene) addSlots(n int) {
+func (sc *scene) addSlots(n int) (guids []uuid.UUID) {
 	sc.t.Helper()
 	for i := range n {
-		sc.addSlot(sc.doctor, i+1, time.Date(2019, 8, 22, 8, 15*i, 0, 0, moment.Location()), 1)
+		guids = append(guids, sc.addSlot(sc.doctor, i+1, time.Date(2019, 8, 22, 8, 15*i, 0, 0, moment.Location()), 1))
 	}
+	return guids
 }
 
 // repeat makes many requests of one kind.

@@ -76,7 +76,7 @@ type Appointment struct {
 	CreatedAt  time.Time
 }
 
-// Service books appointments, moves and cancels them.
+// Service books appointments, moves and cancels them, and holds cells for them.
 type Service struct {
 	store Store
 	index MasterIndex

@@ -8,8 +8,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// VisitStore is where booked visits are moved and cancelled.
+// VisitStore is where booked visits are moved and cancelled, and cells are held for visits to come.
 type VisitStore interface {
+	HoldStore
+
 	// Visit reads a person's appointment, in whatever institution; nil where the person has none such.
 	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
 	// MoveFacts reads what Facts does, in one snapshot with the visit that is to be moved, whose own claims are taken out.

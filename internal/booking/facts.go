@@ -95,7 +95,8 @@ type Slot struct {
 	Guid        uuid.UUID
 	Start, End  time.Time
 	Capacity    int32
-	Taken       int32
+	Taken       int32 // by visits, and by holds of others than this patient
+	Held        bool  // by this patient
 	Access      Access
 	Reception   bool // its busy type (тип занятости) takes visits
 	Blocked     bool

@@ -57,6 +57,7 @@ func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, err
 func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time, scan SlotScan) ([]OfferedSlot, error) {
 	facts := period.facts
 	scan.Lpu, scan.Difficulty, scan.Most, scan.Access = period.lpu.Guid, facts.Request.Difficulty, mostNearestRead, facts.access()
+	scan.Person, scan.Now = facts.Patient.Person, facts.Now
 	scan.From, scan.To = facts.bookable(wanted.Add(-nearestBefore), wanted.Add(nearestAfter))
 	if wanted.Before(facts.Now) {
 		wanted = facts.Now

@@ -33,6 +33,7 @@ type Refusal struct {
 type Details struct {
 	Appointment *ExistingAppointment // the visit that stands in the way
 	Slots       []OfferedSlot        // free cells near the one that was wanted, without the institution's name
+	Holds       []Hold               // the patient's holds that stand
 }
 
 // Refuse makes the refusal of the named rule. values are pairs of a placeholder's name and its text, as for {DirectionGuid}:

@@ -77,6 +77,8 @@ const (
 	AppointmentStarted     Name = "appointment_started"
 	AppointmentIsCancelled Name = "appointment_cancelled"
 
+	TooManyHolds Name = "too_many_holds"
+
 	ClientUnauthenticated Name = "client_unauthenticated"
 	PatientNotIdentified  Name = "patient_not_identified"
 	TooManyAttempts       Name = "too_many_attempts"
@@ -109,6 +111,7 @@ const (
 	GroupKey         Group = "key"
 	GroupAbsent      Group = "absent"
 	GroupAppointment Group = "appointment"
+	GroupHold        Group = "hold"
 	GroupIdentity    Group = "identity"
 	GroupService     Group = "service"
 )
@@ -167,7 +170,7 @@ const (
 // Rules is the whole table, in order; the first row that refuses answers. The order and the answers stand in openapi.yaml, too, and a test
 // compares the two. The source of the documented rows is the vendor's table «Возможные ошибки» of this method.
 var Rules = slices.Concat(bookingRules, in(GroupKey, keyRules), in(GroupAbsent, absentRules), in(GroupAppointment, appointmentRules),
-	in(GroupIdentity, identityRules), in(GroupService, serviceRules))
+	in(GroupHold, holdRules), in(GroupIdentity, identityRules), in(GroupService, serviceRules))
 
 // bookingRules are those that a booking goes through.
 var bookingRules = slices.Concat(
@@ -736,6 +739,14 @@ var appointmentRules = []Rule{
 	{
 		Name: AppointmentIsCancelled, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderPatient,
 		Message: "Запись на прием отменена, перенести ее нельзя.",
+	},
+}
+
+// Holding a cell: decided by the write.
+var holdRules = []Rule{
+	{
+		Name: TooManyHolds, Status: 409, Code: "4091", Type: TypeValidation, Mender: MenderPatient, Retryable: true,
+		Message: "Одновременно можно удерживать не более двух ячеек расписания. Запишитесь в одну из них или снимите удержание.",
 	},
 }
 

@@ -67,7 +67,7 @@ var documented = []struct {
 // own are the rules that the source does not have.
 var own = []Name{
 	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid, DirectionHasExpired, SlotBeyondHorizon,
-	KeyReused, KeyInUse, DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted, AppointmentIsCancelled,
+	KeyReused, KeyInUse, DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted, AppointmentIsCancelled, TooManyHolds,
 	ClientUnauthenticated, PatientNotIdentified, TooManyAttempts,
 	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
 }
@@ -110,7 +110,7 @@ func TestRulesAreDescribed(t *testing.T) {
 	t.Parallel()
 	groups := []Group{
 		GroupToken, GroupRequest, GroupDirection, GroupSlot, GroupResource, GroupRestriction, GroupSpeciality, GroupMkab, GroupMip, GroupWrite, GroupKey,
-		GroupAbsent, GroupAppointment, GroupIdentity, GroupService,
+		GroupAbsent, GroupAppointment, GroupHold, GroupIdentity, GroupService,
 	}
 	menders := []Mender{MenderPatient, MenderRegistry, MenderReferringDoctor, MenderClient, MenderService}
 	bodyFields := []string{"", "DirectionGuid", "DirectionType", "LpuFromGuid", "LpuToGuid", "SlotId", "Difficulty", "DocPrvdGuid", "Date", "OutOfSchedule"}
@@ -119,8 +119,8 @@ func TestRulesAreDescribed(t *testing.T) {
 		met = append(met, rule.Group)
 		require.Contains(t, menders, rule.Mender, rule.Name)
 		require.Contains(t, bodyFields, rule.Field, rule.Name)
-		// An outage is over some time, and so are the earlier visit, the request that has the key, and the time in which failures count; a day comes nearer.
-		passing := rule.Status == 503 || among(rule.Name, []Name{MipAuthURLUnreachable, SpecialityAlreadyBooked, SlotBeyondHorizon, KeyInUse, TooManyAttempts})
+		// An outage is over some time, and so are the earlier visit, the request that has the key, a hold, and the time in which failures count; a day comes nearer.
+		passing := rule.Status == 503 || among(rule.Name, []Name{MipAuthURLUnreachable, SpecialityAlreadyBooked, SlotBeyondHorizon, KeyInUse, TooManyHolds, TooManyAttempts})
 		require.Equal(t, passing, rule.Retryable, rule.Name)
 	}
 	require.Equal(t, groups, slices.Compact(met))

@@ -52,6 +52,8 @@ type SlotScan struct {
 	After      *uuid.UUID // of those that begin with From, only the ones with a greater guid
 	Most       int
 	Difficulty int
+	Person     uuid.UUID // whose holds count for nothing; those of all others, at this moment, take places
+	Now        time.Time
 
 	All          bool // also those that cannot be booked, whatever the two below say
 	Access       Access
@@ -119,7 +121,7 @@ func (o *OfferedSlot) Left() int32 {
 	for _, cell := range o.Cells {
 		left = min(left, cell.Capacity-cell.Taken)
 	}
-	return left
+	return max(left, 0) // places that are held may be more than an institution has left
 }
 
 // The bounds of a search.
@@ -343,6 +345,7 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 		}
 		scan := SlotScan{
 			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most, Difficulty: s.search.Difficulty,
+			Person: period.facts.Patient.Person, Now: period.facts.Now,
 			All: s.hidden, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
 		}
 		// Who asks why a certain resource is not offered is told that its speciality is another one.

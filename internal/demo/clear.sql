@@ -1,6 +1,6 @@
 -- Deletes everything, whoever books meanwhile: the locks let readers go on with the old data, and are taken in the order in which a
 -- booking writes, so that one that is under way ends first.
-LOCK TABLE mkab, mkab_policy, direction, speciality_claim, slot, appointment, appointment_slot, idempotency_key, failed_identification IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE mkab, mkab_policy, direction, speciality_claim, slot, hold, appointment, appointment_slot, idempotency_key, failed_identification IN SHARE ROW EXCLUSIVE MODE;
 
 DELETE FROM failed_identification;
 DELETE FROM idempotency_key;
@@ -13,6 +13,7 @@ DELETE FROM mkab;
 DELETE FROM slot;
 DELETE FROM resource;
 DELETE FROM speciality_claim;
+DELETE FROM hold;
 DELETE FROM mip_person_data;
 DELETE FROM mip_person;
 DELETE FROM busy_type;

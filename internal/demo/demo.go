@@ -206,7 +206,8 @@ func firstExampleIsFree(ctx context.Context, tx pgx.Tx, now time.Time) (bool, er
 				SELECT count(*)
 				FROM slot chosen
 				JOIN slot cell ON cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid
-					AND cell.start_at IN (chosen.start_at, chosen.end_at) AND cell.taken < cell.capacity
+					AND cell.start_at IN (chosen.start_at, chosen.end_at)
+					AND cell.taken + coalesce(slot_held(cell.holds, $6, $5), 0) < cell.capacity
 				WHERE chosen.lpu_guid = $3 AND chosen.id = $4
 			)
 			AND NOT EXISTS (SELECT FROM speciality_claim WHERE person_guid = $5 AND speciality_code = '92' AND end_at > $6)`,

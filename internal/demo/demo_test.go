@@ -90,8 +90,15 @@ func TestResetWhileOthersBook(t *testing.T) {
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
 	done := make(chan struct{})
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
+	attempts := []func() error{func() error { return hold(t.Context(), pool, noon, 3, 20815) }}
 	for _, body := range []string{FirstExample, inCell(1, 2, 30801), inCell(1, 4, 80801)} {
+		attempts = append(attempts, func() error {
+			_, err := attemptBooking(t.Context(), pool, noon, Patient, Client, body)
+			return err
+		})
+	}
+	for _, attempt := range attempts {
 		go func() {
 			for {
 				select {
@@ -100,7 +107,7 @@ func TestResetWhileOthersBook(t *testing.T) {
 					return
 				default:
 				}
-				_, err := attemptBooking(t.Context(), pool, noon, Patient, Client, body)
+				err := attempt()
 				var refusal *booking.Refusal
 				if err != nil && (!errors.As(err, &refusal) || refusal.Status >= 500) {
 					failed <- err
@@ -217,6 +224,29 @@ func TestFirstExampleIsNotFreeWhereSomethingElseWasBooked(t *testing.T) {
 			require.NotEmpty(t, try(t, pool, noon, Patient, Client, FirstExample))
 		})
 	}
+}
+
+func TestFirstExampleIsNotFreeWhereItsCellIsHeld(t *testing.T) {
+	t.Parallel()
+	for patient, free := range map[int]bool{1: true, 3: false} {
+		pool := open(t)
+		require.NoError(t, Load(t.Context(), pool, noon))
+		require.NoError(t, hold(t.Context(), pool, noon, patient, FirstExampleSlotID))
+		state, err := Ensure(t.Context(), pool, noon)
+		require.NoError(t, err)
+		require.Equal(t, State{Kept, free}, state)
+		require.Equal(t, free, try(t, pool, noon, Patient, Client, FirstExample) == "")
+	}
+}
+
+// hold holds a cell for a patient with the first referral.
+func hold(ctx context.Context, pool *pgxpool.Pool, now time.Time, patient int, cell int64) error {
+	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return now })
+	_, err := service.Hold(ctx, booking.Patient{Person: person(patient), Client: Client}, booking.Request{
+		Direction: numbered("0007", patient*100000000+1), Type: booking.Consult, LpuFrom: exampleSource, LpuTo: exampleTarget,
+		Place: booking.Place{SlotGuid: numbered("0009", int(cell))}, Difficulty: 1,
+	}, time.Minute)
+	return err
 }
 
 func TestEnsureWaitsNoLongerThanItsContext(t *testing.T) {

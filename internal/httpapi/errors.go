@@ -55,7 +55,9 @@ func errorDetails(details *booking.Details) *api.ErrorDetails {
 	if details == nil {
 		return nil
 	}
-	return &api.ErrorDetails{Appointment: existingAppointment(details.Appointment), Slots: nearestSlots(details.Slots)}
+	return &api.ErrorDetails{
+		Appointment: existingAppointment(details.Appointment), Slots: nearestSlots(details.Slots), Holds: holds(details.Holds),
+	}
 }
 
 func nearestSlots(offered []booking.OfferedSlot) *[]api.NearestSlot {

@@ -92,7 +92,7 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 	switch {
 	case !readable:
 		return booking.InvalidField(parameter.Name, badCharacters)
-	case slices.Contains(given, ""):
+	case slices.Contains(given, ""), parameter.Required && len(given) == 0:
 		return booking.InvalidField(parameter.Name, empty)
 	case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
 		return booking.InvalidField(parameter.Name, "значение указано больше одного раза")

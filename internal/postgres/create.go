@@ -18,16 +18,22 @@ import (
 // Create implements booking.Store: one transaction in two round trips. The first begins it and sends all statements; the second ends it, by a commit
 // where each statement did what it should.
 //
-// The statements lock in one order (referral, speciality, cells by their time), so that bookings wait for each other but do not deadlock. After a
-// statement that lost a race the others still run; the rollback undoes them.
+// The statements lock in one order (referral, speciality, cells by their time, the patient's holds), so that bookings wait for each other but do not deadlock.
+// After a statement that lost a race the others still run; the rollback undoes them.
+//
+// Holds of the patient's own on the cells are used up: given back first, whole, so that the cells are then free for the booking as for any other.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
 	return retry(ctx, s.pool.Reset, func() (*booking.HeldDirection, error) { return s.create(ctx, a) })
 }
 
 func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
+	holds, err := s.consumed(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	send := newPipeline(ctx, s.pool)
 	send.begin()
-	created := s.creation(ctx, db.New(send), a, nil)
+	created := s.creation(ctx, db.New(send), a, holds, nil)
 
 	tx, err := send.begun()
 	// Whatever happens, a panic too: the pool gets its connection back, and nothing is left open on it.
@@ -48,10 +54,10 @@ func (s *Store) create(ctx context.Context, a booking.NewAppointment) (*booking.
 	return held, nil
 }
 
-// creation gathers the statements of a booking, and one that comes before its answer is read, if any. The function that it answers reads what they did,
-// unless there was an error before.
+// creation gathers the statements of a booking, with the holds that it uses up, and one that comes before its answer is read, if any. The function that it
+// answers reads what they did, unless there was an error before.
 func (s *Store) creation(
-	ctx context.Context, queries *db.Queries, a booking.NewAppointment, last func() interface{ Exec(f func(int, error)) },
+	ctx context.Context, queries *db.Queries, a booking.NewAppointment, holds []booking.Hold, last func() interface{ Exec(f func(int, error)) },
 ) func(error) (*booking.HeldDirection, error) {
 	directionClaim := queries.DirectionClaim(ctx, []db.DirectionClaimParams{
 		{
@@ -63,6 +69,7 @@ func (s *Store) creation(
 	if a.Request.Type == booking.Consult {
 		specialityClaim = queries.SpecialityClaimTake(ctx, []db.SpecialityClaimTakeParams{specialityClaimParams(a)})
 	}
+	givenBack := giveBack(ctx, queries, a.Patient.Person, a.Request.LpuTo, guids(a.Slots), holds, a.CreatedAt)
 	creation := queries.AppointmentCreate(ctx, []db.AppointmentCreateParams{appointmentCreateParams(a)})
 	var finishing interface{ Exec(f func(int, error)) }
 	if last != nil {
@@ -82,6 +89,7 @@ func (s *Store) creation(
 				}
 			})
 		}
+		err = givenBack(err)
 		creation.QueryRow(func(_ int, row db.AppointmentCreateRow, rowErr error) {
 			err = firstOf(err, rowErr)
 			if err == nil {
@@ -167,15 +175,21 @@ func refuseCreation(a booking.NewAppointment, row db.AppointmentCreateRow) error
 		return booking.Refuse(booking.SlotResourceNotFound)
 	case !row.MkabOpen:
 		return booking.Refuse(booking.MkabClosed)
-	case !row.SlotsTaken && slices.Contains(row.TakenSlotGuids, a.Slots[0].Guid) && len(row.TakenSlotGuids) < len(a.Slots):
-		return booking.Refuse(booking.ComplexSlotFailed)
 	case !row.SlotsTaken:
-		return booking.Refuse(booking.SlotTaken)
+		return refuseCells(a, row.TakenSlotGuids)
 	case !row.Created:
 		return booking.Refuse(booking.AppointmentNotCreated)
 	default:
 		return nil
 	}
+}
+
+// refuseCells judges which of the cells were got.
+func refuseCells(a booking.NewAppointment, got []uuid.UUID) error {
+	if slices.Contains(got, a.Slots[0].Guid) && len(got) < len(a.Slots) {
+		return booking.Refuse(booking.ComplexSlotFailed)
+	}
+	return booking.Refuse(booking.SlotTaken)
 }
 
 func specialityClaimParams(a booking.NewAppointment) db.SpecialityClaimTakeParams {

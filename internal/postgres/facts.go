@@ -62,7 +62,7 @@ func (s *Store) facts(
 	if out := request.Place.OutOfSchedule; out != nil {
 		resources = queries.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}})
 	} else {
-		slots = queries.SlotFacts(ctx, []db.SlotFactsParams{slotParams(request)})
+		slots = queries.SlotFacts(ctx, []db.SlotFactsParams{slotParams(patient, request, now)})
 	}
 
 	load.queue("commit")
@@ -97,8 +97,8 @@ func (s *Store) facts(
 // mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
 const mostOverlapping = 4
 
-func slotParams(request booking.Request) db.SlotFactsParams {
-	params := db.SlotFactsParams{LpuGuid: request.LpuTo, Most: 1}
+func slotParams(patient booking.Patient, request booking.Request, now time.Time) db.SlotFactsParams {
+	params := db.SlotFactsParams{LpuGuid: request.LpuTo, PersonGuid: patient.Person, At: now, Most: 1}
 	if request.Difficulty > 1 {
 		params.Most = int32(request.Difficulty * mostOverlapping)
 	}
@@ -303,6 +303,7 @@ func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
 			End:         row.EndAt,
 			Capacity:    row.Capacity,
 			Taken:       taken,
+			Held:        row.Held,
 			Access:      booking.Access(row.FlagAccess),
 			Reception:   row.Reception,
 			Blocked:     row.Blocked,

@@ -20,6 +20,10 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, visit *booki
 }
 
 func (s *Store) move(ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit) (*booking.HeldDirection, error) {
+	holds, err := s.consumed(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	locked, err := s.lock(ctx, a.Patient.Person, visit, a.CreatedAt)
 	defer func() { rollback(ctx, locked.tx) }()
 	switch {
@@ -32,10 +36,10 @@ func (s *Store) move(ctx context.Context, a booking.NewAppointment, visit *booki
 	write := newPipeline(ctx, locked.tx)
 	defer func() { _ = write.close() }()
 	queries := db.New(write)
-	cells := queries.SlotLock(ctx, cellsOf(was, a))
+	cells := queries.SlotLock(ctx, cellsOf(was, a, holds))
 	released := locked.release(ctx, queries)
 	removing := queries.AppointmentRemove(ctx, []db.AppointmentRemoveParams{{LpuGuid: was.Lpu, Guid: was.Guid}})
-	created := s.creation(ctx, queries, a, func() interface{ Exec(f func(int, error)) } {
+	created := s.creation(ctx, queries, a, holds, func() interface{ Exec(f func(int, error)) } {
 		return queries.AppointmentDate(ctx, []db.AppointmentDateParams{{CreatedAt: was.CreatedAt, LpuGuid: a.Request.LpuTo, Guid: a.Guid}})
 	})
 
@@ -59,14 +63,16 @@ func (s *Store) move(ctx context.Context, a booking.NewAppointment, visit *booki
 	return held, nil
 }
 
-// cellsOf are the cells that a visit has and those that it is to have, by institution, in the order in which they are locked.
-func cellsOf(was *booking.BookedVisit, a booking.NewAppointment) []db.SlotLockParams {
-	params := []db.SlotLockParams{{LpuGuid: was.Lpu, Guids: was.Slots}}
-	if a.Request.LpuTo == was.Lpu {
-		params[0].Guids = append(guids(a.Slots), was.Slots...)
-		return params
+// cellsOf are the cells that a visit has, those that it is to have, and those of the holds that it uses up, by institution, in the order in which they are locked.
+func cellsOf(was *booking.BookedVisit, a booking.NewAppointment, holds []booking.Hold) []db.SlotLockParams {
+	wanted := guids(a.Slots)
+	for _, hold := range holds {
+		wanted = append(wanted, hold.Slots...)
 	}
-	params = append(params, db.SlotLockParams{LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots)})
+	if a.Request.LpuTo == was.Lpu {
+		return []db.SlotLockParams{{LpuGuid: was.Lpu, Guids: append(wanted, was.Slots...)}}
+	}
+	params := []db.SlotLockParams{{LpuGuid: was.Lpu, Guids: was.Slots}, {LpuGuid: a.Request.LpuTo, Guids: wanted}}
 	slices.SortFunc(params, func(a, b db.SlotLockParams) int { return bytes.Compare(a.LpuGuid[:], b.LpuGuid[:]) })
 	return params
 }

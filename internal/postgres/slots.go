@@ -125,6 +125,7 @@ func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 		params[i] = db.SlotSearchParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
 			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
+			PersonGuid: scan.Person, At: scan.Now,
 		}
 	}
 	found := make([][]booking.FoundSlot, len(scans))
@@ -156,7 +157,7 @@ func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted 
 	return retry(ctx, s.pool.Reset, func() ([]booking.FoundSlot, error) {
 		rows, err := db.New(s.pool).SlotNearest(ctx, db.SlotNearestParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, WantedAt: wanted, ToAt: scan.To,
-			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
+			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: texts(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now,
 		})
 		if err != nil {
 			return nil, err
@@ -193,7 +194,9 @@ func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, foun
 			guids[n] = chosen.Cells[0].Guid
 			cells[i][guids[n]] = &found[i][n] //nolint:gosec // n is within it
 		}
-		params[i] = db.SlotFollowersParams{LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*mostOverlapping - 1)}
+		params[i] = db.SlotFollowersParams{
+			LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*mostOverlapping - 1), PersonGuid: scan.Person, At: scan.Now,
+		}
 	}
 	var err error
 	db.New(s.pool).SlotFollowers(ctx, params).Query(func(i int, rows []db.SlotFollowersRow, rowsErr error) {

@@ -1,0 +1,168 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+)
+
+// Holds implements booking.HoldStore.
+func (s *Store) Holds(ctx context.Context, person uuid.UUID, now time.Time) ([]booking.Hold, error) {
+	return retry(ctx, s.pool.Reset, func() ([]booking.Hold, error) { return s.holds(ctx, person, now) })
+}
+
+func (s *Store) holds(ctx context.Context, person uuid.UUID, now time.Time) (holds []booking.Hold, err error) {
+	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{PersonGuid: person, At: now}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
+		holds, err = s.heldBy(rows, rowsErr)
+	})
+	return holds, err
+}
+
+func (s *Store) heldBy(rows []db.HoldListRow, err error) ([]booking.Hold, error) {
+	if err != nil {
+		return nil, err
+	}
+	holds := make([]booking.Hold, len(rows))
+	for i, row := range rows {
+		zone, err := s.zones.load(row.TimeZone)
+		if err != nil {
+			return nil, err
+		}
+		holds[i] = booking.Hold{
+			Guid: row.Guid, Lpu: row.LpuGuid, Slots: row.SlotGuids, Direction: row.DirectionGuid,
+			Start: row.StartAt.In(zone), End: row.EndAt.In(zone), Until: row.Until.In(zone),
+		}
+	}
+	return holds, nil
+}
+
+// Hold implements booking.HoldStore: one transaction in two round trips, as Create. The cells are held first, then one of the person's places is taken: so of
+// two requests for one cell the second sees what the first did, and of any number of requests of one person two get a place.
+func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, until time.Time) (*booking.Hold, error) {
+	return retry(ctx, s.pool.Reset, func() (*booking.Hold, error) { return s.hold(ctx, a, until) })
+}
+
+func (s *Store) hold(ctx context.Context, a booking.NewAppointment, until time.Time) (*booking.Hold, error) {
+	send := newPipeline(ctx, s.pool)
+	send.begin()
+	queries := db.New(send)
+	holding := queries.SlotHold(ctx, []db.SlotHoldParams{{
+		LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access), ResourceGuid: a.Resource.Guid,
+		StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid, PersonGuid: a.Patient.Person, Until: until,
+	}})
+	place := db.HoldTakeParams{
+		PersonGuid: a.Patient.Person, Place: 1, Guid: a.Guid, LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots), DirectionGuid: a.Direction.Guid,
+		StartAt: a.Start, EndAt: a.End, Until: until, At: a.CreatedAt,
+	}
+	other := place
+	other.Place = 2
+	taking := queries.HoldTake(ctx, []db.HoldTakeParams{place, other})
+	listing := queries.HoldList(ctx, []db.HoldListParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}})
+
+	tx, err := send.begun()
+	defer func() {
+		_ = send.close()
+		rollback(ctx, tx)
+	}()
+	var (
+		cells db.SlotHoldRow
+		taken bool
+		holds []booking.Hold
+	)
+	holding.QueryRow(func(_ int, row db.SlotHoldRow, rowErr error) {
+		cells, err = row, firstOf(err, rowErr)
+	})
+	taking.QueryRow(func(_ int, _ int16, rowErr error) {
+		taken = taken || rowErr == nil
+		err = firstOf(err, unlessAbsent(rowErr))
+	})
+	listing.Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
+		var listErr error
+		holds, listErr = s.heldBy(rows, rowsErr)
+		err = firstOf(err, listErr)
+	})
+	if err := firstOf(err, send.close()); err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(holds, func(h booking.Hold) bool { return h.BeginsWith(a.Request.LpuTo, a.Slots[0].Guid) })
+	switch {
+	case at >= 0 && holds[at].Guid != a.Guid:
+		return &holds[at], nil // it stood before
+	case !cells.SlotsHeld:
+		return nil, refuseCells(a, cells.HeldSlotGuids)
+	case !taken:
+		refusal := booking.Refuse(booking.TooManyHolds)
+		refusal.Details = &booking.Details{Holds: holds}
+		refusal.RetryAfter = holds[0].Until.Sub(a.CreatedAt)
+		return nil, refusal
+	}
+	if err := commit(ctx, tx); err != nil {
+		return nil, err
+	}
+	return &holds[at], nil
+}
+
+// Release implements booking.HoldStore: one transaction in two round trips.
+func (s *Store) Release(ctx context.Context, person uuid.UUID, hold booking.Hold, now time.Time) error {
+	_, err := retry(ctx, s.pool.Reset, func() (struct{}, error) { return struct{}{}, s.release(ctx, person, hold, now) })
+	return err
+}
+
+func (s *Store) release(ctx context.Context, person uuid.UUID, hold booking.Hold, now time.Time) error {
+	send := newPipeline(ctx, s.pool)
+	send.begin()
+	given := giveBack(ctx, db.New(send), person, hold.Lpu, nil, []booking.Hold{hold}, now)
+	tx, err := send.begun()
+	defer func() {
+		_ = send.close()
+		rollback(ctx, tx)
+	}()
+	if err := firstOf(given(err), send.close()); err != nil {
+		return err
+	}
+	return commit(ctx, tx)
+}
+
+// consumed reads the patient's holds that a booking uses up: all that have one of its cells. Where the facts saw none there is nothing to read; of one that was
+// made since the booking knows as little as of anybody else's.
+func (s *Store) consumed(ctx context.Context, a booking.NewAppointment) ([]booking.Hold, error) {
+	if !slices.ContainsFunc(a.Slots, func(slot booking.Slot) bool { return slot.Held }) {
+		return nil, nil
+	}
+	holds, err := s.holds(ctx, a.Patient.Person, a.CreatedAt)
+	wanted := guids(a.Slots)
+	return slices.DeleteFunc(holds, func(h booking.Hold) bool {
+		return h.Lpu != a.Request.LpuTo || !slices.ContainsFunc(h.Slots, func(cell uuid.UUID) bool { return slices.Contains(wanted, cell) })
+	}), err
+}
+
+// giveBack gathers the statements that give back holds in an institution, their places in the cells and the person's. All their cells and those given, which the
+// transaction is going to change, are locked first, in the order in which a booking does. The function that it answers reads whether they were done, unless there
+// was an error before.
+func giveBack(
+	ctx context.Context, queries *db.Queries, person, lpu uuid.UUID, cells []uuid.UUID, holds []booking.Hold, now time.Time,
+) func(error) error {
+	if len(holds) == 0 {
+		return func(err error) error { return err }
+	}
+	releases, deletions := make([]db.SlotReleaseParams, len(holds)), make([]db.HoldDeleteParams, len(holds))
+	for i, hold := range holds {
+		cells = append(cells, hold.Slots...)
+		releases[i] = db.SlotReleaseParams{LpuGuid: lpu, Guids: hold.Slots, Guid: hold.Guid, PersonGuid: person, Until: hold.Until, At: now}
+		deletions[i] = db.HoldDeleteParams{PersonGuid: person, Guid: hold.Guid}
+	}
+	locking := queries.SlotLock(ctx, []db.SlotLockParams{{LpuGuid: lpu, Guids: cells}})
+	releasing := queries.SlotRelease(ctx, releases)
+	deleting := queries.HoldDelete(ctx, deletions)
+	return func(err error) error {
+		locking.Query(func(_ int, _ []uuid.UUID, rowsErr error) { err = firstOf(err, rowsErr) })
+		releasing.Exec(func(_ int, execErr error) { err = firstOf(err, execErr) })
+		deleting.Exec(func(_ int, execErr error) { err = firstOf(err, execErr) })
+		return err
+	}
+}

@@ -1,0 +1,28 @@
+-- name: HoldList :batchmany
+-- The holds of a person that stand at a moment, over all institutions, the first to end first.
+SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until, l.time_zone
+FROM hold h
+JOIN lpu l ON l.guid = h.lpu_guid
+WHERE h.person_guid = @person_guid AND h.until > @at
+ORDER BY h.until, h.place;
+
+-- name: HoldTake :batchone
+-- Takes one of a person's two places, in which no hold stands any more. No row: one does; or the hold has the other place already; or the cell is held by the
+-- person in another hold that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first.
+INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
+SELECT @person_guid, @place, @guid, @lpu_guid, @slot_guids::uuid[], @direction_guid, @start_at, @end_at, @until
+WHERE NOT EXISTS (
+    SELECT FROM hold other
+    WHERE other.person_guid = @person_guid AND other.until > @at
+        AND (other.guid = @guid OR other.lpu_guid = @lpu_guid AND other.slot_guids[1] = (@slot_guids::uuid[])[1])
+)
+ON CONFLICT (person_guid, place) DO UPDATE
+SET guid = excluded.guid, lpu_guid = excluded.lpu_guid, slot_guids = excluded.slot_guids, direction_guid = excluded.direction_guid,
+    start_at = excluded.start_at, end_at = excluded.end_at, until = excluded.until
+WHERE h.until <= @at
+RETURNING h.place;
+
+-- name: HoldDelete :batchexec
+-- Gives back the place of a hold, if it has one.
+DELETE FROM hold
+WHERE person_guid = @person_guid AND guid = @guid;
