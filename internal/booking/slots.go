@@ -373,7 +373,7 @@ func (f *Facts) assumeMkab() {
 	switch {
 	case f.Mkab != nil || !f.Target.CreatesMkab:
 	case f.Target.PolyclinicCodeIsOwn:
-		f.Mkab, f.Person = &Mkab{}, nil
+		f.Mkab = &Mkab{}
 	default:
 		f.Person = &Person{Surname: "?", Name: "?", Sex: Female, PolicyNumber: "?"}
 	}
