@@ -9,7 +9,7 @@ COMMENT ON COLUMN slot.holds IS
     'The holds of places of the cell; null where there are none. They stand in the row itself, because whoever takes a place judges the newest version of this '
     'row and of no other. One that has ended counts for nothing, and goes when the cell is next taken or held.';
 
--- Both are strict, so that they are not called for the cells without a hold, which are nearly all.
+-- All are strict, so that they are not called for the cells without a hold, which are nearly all.
 CREATE FUNCTION slot_holds(holds slot_hold[], moment timestamptz) RETURNS slot_hold[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT array_agg(h) FROM unnest(holds) h WHERE h.until > moment);
@@ -19,6 +19,11 @@ CREATE FUNCTION slot_held(holds slot_hold[], moment timestamptz, but uuid) RETUR
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT count(*) FROM unnest(holds) h WHERE h.until > moment AND h.person_guid <> but);
 COMMENT ON FUNCTION slot_held IS 'How many places are held at a moment, but for those of one person; null where there are none.';
+
+CREATE FUNCTION slot_held_by(holds slot_hold[], moment timestamptz, person uuid) RETURNS uuid[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT array_agg(h.guid) FROM unnest(holds) h WHERE h.until > moment AND h.person_guid = person);
+COMMENT ON FUNCTION slot_held_by IS 'The holds of one person that stand at a moment; null where there are none.';
 
 CREATE TABLE hold (
     person_guid    uuid NOT NULL,
@@ -40,6 +45,6 @@ COMMENT ON COLUMN hold.slot_guids IS 'The cells in order of time; each has this 
 -- +goose Down
 
 DROP TABLE hold;
-DROP FUNCTION slot_held, slot_holds;
+DROP FUNCTION slot_held_by, slot_held, slot_holds;
 ALTER TABLE slot DROP COLUMN holds;
 DROP TYPE slot_hold;

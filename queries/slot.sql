@@ -3,7 +3,7 @@
 -- of time. A place that is held by another than the person is taken.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
-    coalesce(cardinality(slot_holds(s.holds, @at)) > slot_held(s.holds, @at, @person_guid), false)::boolean AS held,
+    slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
     b.reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot chosen

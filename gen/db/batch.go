@@ -2048,7 +2048,7 @@ func (b *ResourceFactsBatchResults) Close() error {
 const slotFacts = `-- name: SlotFacts :batchmany
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
-    coalesce(cardinality(slot_holds(s.holds, $1)) > slot_held(s.holds, $1, $2), false)::boolean AS held,
+    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
     b.reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot chosen
@@ -2092,7 +2092,7 @@ type SlotFactsRow struct {
 	FlagAccess             int32
 	Blocked                bool
 	Restriction            SlotRestriction
-	Held                   bool
+	HeldByPerson           []uuid.UUID
 	Reception              bool
 	ResourceGuid           uuid.UUID
 	ResourceKind           ResourceKind
@@ -2106,7 +2106,7 @@ type SlotFactsRow struct {
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
-//	    coalesce(cardinality(slot_holds(s.holds, $1)) > slot_held(s.holds, $1, $2), false)::boolean AS held,
+//	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
 //	    b.reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM slot chosen
@@ -2168,7 +2168,7 @@ func (b *SlotFactsBatchResults) Query(f func(int, []SlotFactsRow, error)) {
 					&i.FlagAccess,
 					&i.Blocked,
 					&i.Restriction,
-					&i.Held,
+					&i.HeldByPerson,
 					&i.Reception,
 					&i.ResourceGuid,
 					&i.ResourceKind,

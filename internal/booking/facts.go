@@ -95,8 +95,8 @@ type Slot struct {
 	Guid        uuid.UUID
 	Start, End  time.Time
 	Capacity    int32
-	Taken       int32 // by visits, and by holds of others than this patient
-	Held        bool  // by this patient
+	Taken       int32       // by visits, and by holds of others than this patient
+	Holds       []uuid.UUID // this patient's own
 	Access      Access
 	Reception   bool // its busy type (тип занятости) takes visits
 	Blocked     bool

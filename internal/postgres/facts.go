@@ -303,7 +303,7 @@ func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
 			End:         row.EndAt,
 			Capacity:    row.Capacity,
 			Taken:       taken,
-			Held:        row.Held,
+			Holds:       row.HeldByPerson,
 			Access:      booking.Access(row.FlagAccess),
 			Reception:   row.Reception,
 			Blocked:     row.Blocked,

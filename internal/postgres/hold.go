@@ -18,12 +18,12 @@ func (s *Store) Holds(ctx context.Context, person uuid.UUID, now time.Time) ([]b
 
 func (s *Store) holds(ctx context.Context, person uuid.UUID, now time.Time) (holds []booking.Hold, err error) {
 	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{PersonGuid: person, At: now}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
-		holds, err = s.heldBy(rows, rowsErr)
+		holds, err = s.holdsOf(rows, rowsErr)
 	})
 	return holds, err
 }
 
-func (s *Store) heldBy(rows []db.HoldListRow, err error) ([]booking.Hold, error) {
+func (s *Store) holdsOf(rows []db.HoldListRow, err error) ([]booking.Hold, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *Store) hold(ctx context.Context, a booking.NewAppointment, until time.T
 	})
 	listing.Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
 		var listErr error
-		holds, listErr = s.heldBy(rows, rowsErr)
+		holds, listErr = s.holdsOf(rows, rowsErr)
 		err = firstOf(err, listErr)
 	})
 	if err := firstOf(err, send.close()); err != nil {
@@ -128,17 +128,18 @@ func (s *Store) release(ctx context.Context, person uuid.UUID, hold booking.Hold
 	return commit(ctx, tx)
 }
 
-// consumed reads the patient's holds that a booking uses up: all that have one of its cells. Where the facts saw none there is nothing to read; of one that was
-// made since the booking knows as little as of anybody else's.
+// consumed reads the holds that a booking uses up: those that its facts saw on its cells, if they have not gone since. Of one that was made since the booking
+// knows as little as of anybody else's.
 func (s *Store) consumed(ctx context.Context, a booking.NewAppointment) ([]booking.Hold, error) {
-	if !slices.ContainsFunc(a.Slots, func(slot booking.Slot) bool { return slot.Held }) {
+	var known []uuid.UUID
+	for _, slot := range a.Slots {
+		known = append(known, slot.Holds...)
+	}
+	if known == nil {
 		return nil, nil
 	}
 	holds, err := s.holds(ctx, a.Patient.Person, a.CreatedAt)
-	wanted := guids(a.Slots)
-	return slices.DeleteFunc(holds, func(h booking.Hold) bool {
-		return h.Lpu != a.Request.LpuTo || !slices.ContainsFunc(h.Slots, func(cell uuid.UUID) bool { return slices.Contains(wanted, cell) })
-	}), err
+	return slices.DeleteFunc(holds, func(h booking.Hold) bool { return !slices.Contains(known, h.Guid) }), err
 }
 
 // giveBack gathers the statements that give back holds in an institution, their places in the cells and the person's. All their cells and those given, which the
