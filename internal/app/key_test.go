@@ -325,6 +325,27 @@ func TestKeyOfAFailure(t *testing.T) {
 	})
 }
 
+// Promise: an answer is kept with the work or not at all: where the commit itself fails, it is done when it is asked for again.
+func TestKeyOfAFailedCommit(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *scene, ask func(string) answer) {
+		before := sc.snapshot()
+		sc.run(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+			CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON slot DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()`)
+		failed := ask("k")
+		if failed.StatusCode == http.StatusOK {
+			return // it has nothing to do
+		}
+		failed.requireRefusal(t, "internal_error")
+		require.Equal(t, before, sc.snapshot())
+		sc.run(`DROP TRIGGER fail ON slot`)
+		first := ask("k")
+		first.requireFirst(t)
+		ask("k").requireReplayed(t, first)
+		sc.requireInvariants()
+	})
+}
+
 // Promise: a key is remembered for 24 hours; older ones are as new, and are swept while the service runs, in steps.
 func TestKeyIsForgotten(t *testing.T) {
 	t.Parallel()
