@@ -1750,7 +1750,7 @@ type ClientInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
@@ -1791,7 +1791,7 @@ type ClientInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
@@ -2192,7 +2192,7 @@ func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsP
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 // tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
@@ -2243,7 +2243,7 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, params *CreateAp
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 // tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
@@ -3940,7 +3940,7 @@ type ClientWithResponsesInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
@@ -3981,7 +3981,7 @@ type ClientWithResponsesInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 	// tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
@@ -6659,7 +6659,7 @@ func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, 
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 // tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
@@ -6706,7 +6706,7 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (after a crash for a minute at most). Refusals and failures are not kept: the same key may be
+// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
 // tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.

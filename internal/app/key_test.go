@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -323,6 +324,36 @@ func TestKeyOfAFailure(t *testing.T) {
 		ask("k").requireReplayed(t, first)
 		sc.requireInvariants()
 	})
+}
+
+// Promise: a client that hangs up, whenever that is, can ask again: what it wants is done once, and it does not wait for a lease to end.
+func TestKeyOfAClientThatHangsUp(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, clientGuid)
+	s.exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
+	for i := range 100 {
+		sc := s.another()
+		body, err := json.Marshal(sc.request())
+		require.NoError(t, err)
+		ctx, hangUp := context.WithTimeout(t.Context(), time.Duration(i)*200*time.Microsecond)
+		request := sc.service.request(http.MethodPost, "/appointments", bytes.NewReader(body)).WithContext(ctx)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
+		request.Header.Set("Idempotency-Key", "k")
+		if response, err := httpClient.Do(request); err == nil {
+			require.NoError(t, response.Body.Close())
+		}
+		hangUp()
+		again := sc.bookWith("k", sc.person, clientGuid)
+		for gaveUp := time.Now().Add(20 * time.Second); again.StatusCode != http.StatusOK && time.Now().Before(gaveUp); {
+			again.requireRefusal(t, "idempotency_key_in_use") // the first one has not noticed yet
+			again = sc.bookWith("k", sc.person, clientGuid)
+		}
+		require.Equal(t, http.StatusOK, again.StatusCode, "%s", again.raw)
+		require.Equal(t, 1, s.count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1`, sc.to))
+	}
+	s.requireInvariants()
 }
 
 // Promise: an answer is kept with the work or not at all: where the commit itself fails, it is done when it is asked for again.

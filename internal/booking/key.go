@@ -53,7 +53,7 @@ func (s *Service) once(
 		held, err = do(nil)
 		return held, false, err
 	}
-	taken, held, err := s.store.TakeKey(ctx, patient, *key, s.now())
+	taken, held, err := s.takeKey(ctx, patient, *key)
 	if err != nil {
 		return nil, false, fmt.Errorf("take the idempotency key: %w", err)
 	}
@@ -70,6 +70,17 @@ func (s *Service) once(
 
 // releaseTimeout bounds the release, which goes on where the request's own time is over.
 const releaseTimeout = time.Second
+
+// takeKey takes the key also where the client hangs up meanwhile: broken off on its way, nobody could tell whether it was taken and must be given back.
+func (s *Service) takeKey(ctx context.Context, patient Patient, key Key) (*TakenKey, *HeldDirection, error) {
+	steady := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		steady, cancel = context.WithDeadline(steady, deadline)
+		defer cancel()
+	}
+	return s.store.TakeKey(steady, patient, key, s.now())
+}
 
 // keep keeps the answer to a request that had nothing to do.
 func (s *Service) keep(ctx context.Context, key *TakenKey, held *HeldDirection) error {
