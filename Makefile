@@ -26,7 +26,7 @@ test-long: postgres ## Run the races for hundreds of rounds and the model for th
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 go test $(RACE) -timeout 60m -v -run '^(TestRaces|TestModel.*)$$' ./internal/app
 
 chaos: postgres ## Kill, cut and hang everything under load, and count what was lost
-	go test -tags chaos -timeout 10m -v -run TestChaos ./internal/app
+	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./internal/app
 
 # By number: where a time runs out in the wrong moment, go reports that as a failure.
 FUZZTIME ?= 100000x
