@@ -118,7 +118,7 @@ func recordScript(ctx context.Context, url string, region Region) (script, error
 	return scripts[0], nil
 }
 
-// variables computes the numbers of a booking in pgbench, as Region.Booking does. Each client takes every sixteenth.
+// variables computes the numbers of a booking in pgbench, as Region.Booking does. Each client takes every eighth.
 func (r Region) variables() string {
 	var text strings.Builder
 	for _, v := range []struct {
@@ -262,7 +262,7 @@ func (w *scriptWriter) constant(value string) string {
 }
 
 // limitClients is how many connections pgbench uses: as many as the service's pool has.
-const limitClients = 16
+const limitClients = 8
 
 var transactions = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 

@@ -118,7 +118,7 @@ func medianSteps(samples []Sample) map[string]Latency {
 
 // what each measurement is, for the reader.
 var what = map[string]string{
-	Limit:     "(a) pgbench, 16 connections",
+	Limit:     "(a) pgbench, 8 connections",
 	Booking16: "(b) service, 16 connections",
 	Booking64: "(b) service, 64 connections",
 	Mixed:     "(c) every fifth refused, 16",

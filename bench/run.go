@@ -156,6 +156,14 @@ func (size *Size) round(ctx context.Context, s *site, n int64, title string, pro
 
 // afterwards makes the measurements that are too large for a round.
 func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress io.Writer) error {
+	// While the last bookings are there: of an empty table any plan is good.
+	if _, err := s.conn.Exec(ctx, "ANALYZE"); err != nil {
+		return fmt.Errorf("count the bookings for the planner: %w", err)
+	}
+	var err error
+	if size.WholeScans, err = wholeScans(ctx, s.conn); err != nil {
+		return err
+	}
 	if plan.rush > 0 {
 		for _, m := range []struct {
 			name string
@@ -171,14 +179,6 @@ func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress i
 			size.add(m.name, sample)
 			fmt.Fprintf(progress, "scale %g: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms, %v\n", size.Scale, m.name, sample.Rate, sample.P50, sample.P99, sample.Outcomes)
 		}
-	}
-	// While the last bookings are there: of an empty table any plan is good.
-	if _, err := s.conn.Exec(ctx, "ANALYZE"); err != nil {
-		return fmt.Errorf("count the bookings for the planner: %w", err)
-	}
-	var err error
-	if size.WholeScans, err = wholeScans(ctx, s.conn); err != nil {
-		return err
 	}
 	size.Allocations, size.AllocatedBytes, err = allocations(ctx, s, plan.requests)
 	return err

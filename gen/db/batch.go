@@ -1889,10 +1889,15 @@ func (b *MkabFindByPolicyBatchResults) Close() error {
 }
 
 const mkabFindBySnils = `-- name: MkabFindBySnils :batchmany
-SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
-FROM mkab m
-WHERE translate(m.snils, '- ', '') = $1::text AND m.snils <> '' AND m.closed_at IS NULL
-LIMIT $2
+WITH borne AS MATERIALIZED (
+    -- By itself: for the DISTINCT, the planner would rather read all cards in the order of their persons.
+    SELECT m.person_guid, m.surname, m.name, m.patronymic
+    FROM mkab m
+    WHERE translate(m.snils, '- ', '') = $2::text AND m.snils <> '' AND m.closed_at IS NULL
+)
+SELECT DISTINCT borne.person_guid, borne.surname, borne.name, borne.patronymic
+FROM borne
+LIMIT $1
 `
 
 type MkabFindBySnilsBatchResults struct {
@@ -1902,8 +1907,8 @@ type MkabFindBySnilsBatchResults struct {
 }
 
 type MkabFindBySnilsParams struct {
-	Snils string
 	Most  int32
+	Snils string
 }
 
 type MkabFindBySnilsRow struct {
@@ -1915,16 +1920,21 @@ type MkabFindBySnilsRow struct {
 
 // The names on the open cards that bear the insurance number.
 //
-//	SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
-//	FROM mkab m
-//	WHERE translate(m.snils, '- ', '') = $1::text AND m.snils <> '' AND m.closed_at IS NULL
-//	LIMIT $2
+//	WITH borne AS MATERIALIZED (
+//	    -- By itself: for the DISTINCT, the planner would rather read all cards in the order of their persons.
+//	    SELECT m.person_guid, m.surname, m.name, m.patronymic
+//	    FROM mkab m
+//	    WHERE translate(m.snils, '- ', '') = $2::text AND m.snils <> '' AND m.closed_at IS NULL
+//	)
+//	SELECT DISTINCT borne.person_guid, borne.surname, borne.name, borne.patronymic
+//	FROM borne
+//	LIMIT $1
 func (q *Queries) MkabFindBySnils(ctx context.Context, arg []MkabFindBySnilsParams) *MkabFindBySnilsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.Snils,
 			a.Most,
+			a.Snils,
 		}
 		batch.Queue(mkabFindBySnils, vals...)
 	}

@@ -28,7 +28,7 @@ type Config struct {
 	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
 
 	DatabaseURL    Secret `env:"DATABASE_URL"`
-	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"16"`
+	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"8"`
 	MigrateAtStart bool   `env:"TALON_MIGRATE" envDefault:"true"`
 
 	TokenIssuer   string  `env:"TALON_TOKEN_ISSUER"`
