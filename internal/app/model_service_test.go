@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"runtime"
 	"slices"
@@ -54,6 +55,7 @@ func (g *guids) tell(text string) string {
 // furnish puts a world into the tables, in one round trip.
 func (s *service) furnish(w *world) *guids {
 	s.t.Helper()
+	s.passed.Store(0)
 	g := &guids{map[string]uuid.UUID{}, map[uuid.UUID]string{}}
 	var batch pgx.Batch
 	insert := func(table string, rows []fields) {
@@ -218,6 +220,13 @@ func (s *service) tables(w *world, g *guids) []string {
 	rows, err = s.db.Query(s.t.Context(), `
 		SELECT format('cell %s: %s taken', guid, taken) FROM slot WHERE lpu_guid = ANY($1)
 		UNION ALL
+		SELECT format('cell %s is kept for %s until %s', s.guid, h.person_guid, to_char(h.until AT TIME ZONE 'UTC', $3))
+		FROM slot s, unnest(s.holds) h WHERE lpu_guid = ANY($1) AND h.until > $5
+		UNION ALL
+		SELECT format('%s has held %s in %s for %s, %s to %s, until %s', person_guid, array_to_string(slot_guids, ' '), lpu_guid, direction_guid,
+			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3), to_char(until AT TIME ZONE 'UTC', $3))
+		FROM hold WHERE person_guid = ANY($2) AND until > $5
+		UNION ALL
 		SELECT format('visit %s is in cell %s', appointment_guid, slot_guid) FROM appointment_slot WHERE lpu_guid = ANY($1)
 		UNION ALL
 		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s', guid, direction_guid, person_guid,
@@ -240,7 +249,7 @@ func (s *service) tables(w *world, g *guids) []string {
 			(SELECT string_agg(number, ' ') FROM mkab_policy p WHERE p.lpu_guid = k.lpu_guid AND p.mkab_guid = k.guid))
 		FROM mkab k WHERE lpu_guid = ANY($1)`,
 		lpus, persons, `YYYY-MM-DD"T"HH24:MI:SS"Z"`, []string{"lpu_guid", "id", "copied_from_lpu_guid", "mkab_guid", "lpu_to_guid", "appointment_guid",
-			"appointment_lpu_guid", "appointment_start_at", "appointment_end_at"})
+			"appointment_lpu_guid", "appointment_start_at", "appointment_end_at"}, s.now())
 	require.NoError(s.t, err)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(s.t, err)
@@ -257,6 +266,7 @@ type event struct {
 	label     string
 	step      step
 	visit     string        // to cancel or to move: the label of its booking, empty where there is none
+	held      *request      // to give back: what the cell was held for, nil where there is none
 	call, end time.Duration // since the history began
 	answer    answer        // to a request
 	reply     string        // the answer in the model's words
@@ -264,7 +274,7 @@ type event struct {
 
 // booked tells whether this is a booking that succeeded.
 func (e *event) booked() bool {
-	return e.step.cancel == 0 && e.step.move == 0 && !e.step.toggle && e.answer.StatusCode == 200
+	return e.step.books() && e.answer.StatusCode == 200
 }
 
 // guid is the one that the service gave to the visit that was booked.
@@ -315,6 +325,7 @@ func (s *service) playHistory(st *story, g *guids) []event {
 		mu      sync.Mutex
 		events  []event
 		booked  []event
+		held    []event
 		group   sync.WaitGroup
 		gate    = make(chan struct{})
 		tokens  = map[[2]int]string{}
@@ -325,13 +336,18 @@ func (s *service) playHistory(st *story, g *guids) []event {
 		for _, step := range steps {
 			asks := [2]int{step.request.person, step.request.client}
 			if tokens[asks] == "" {
-				token, err := s.key.Sign(auth.Token{Person: g.of(label("P", asks[0])), Client: g.of(label("C", asks[1]))}, "issuer", "talon", moment, time.Hour)
+				token, err := s.key.Sign(auth.Token{Person: g.of(label("P", asks[0])), Client: g.of(label("C", asks[1]))}, "issuer", "talon", moment, 48*time.Hour)
 				require.NoError(s.t, err)
 				tokens[asks] = "Bearer " + token
 			}
 			body, err := json.Marshal(step.request.body(g))
 			require.NoError(s.t, err)
-			clients[c] = append(clients[c], func() answer { return s.post(string(body), tokens[asks]) })
+			send := func() answer { return s.post(string(body), tokens[asks]) }
+			if step.hold {
+				path, holding := step.request.holdPath(g), step.request.holdBody(g)
+				send = func() answer { return s.send(path, holding, tokens[asks]) }
+			}
+			clients[c] = append(clients[c], send)
 		}
 	}
 	var began time.Time
@@ -358,10 +374,25 @@ func (s *service) playHistory(st *story, g *guids) []event {
 						e.answer = s.cancel(person, visit, step.reason()...)
 						break
 					}
-					token, err := s.key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", moment, time.Hour)
+					token, err := s.key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", moment, 48*time.Hour)
 					require.NoError(s.t, err)
 					e.call = time.Since(began)
 					e.answer = s.moveAs("Bearer "+token, visit, body)
+				case step.release > 0:
+					person, lpu, slot := uuid.New(), uuid.New(), uuid.New()
+					mu.Lock()
+					if step.release <= len(held) {
+						e.held = &held[len(held)-step.release].step.request
+						lpu, slot = g.of(label("L", e.held.to)), g.of(label("S", e.held.place.slot))
+						if !step.stranger {
+							person = g.of(label("P", e.held.person))
+						}
+					}
+					mu.Unlock()
+					e.call = time.Since(began)
+					e.answer = s.release(person, lpu, slot)
+				case step.pass > 0:
+					s.pass(step.pass)
 				case step.toggle:
 					s.exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
 						ON CONFLICT (owner_guid, code) DO UPDATE SET value = (setting.value <> 'true')::text`, uuid.Nil)
@@ -373,6 +404,9 @@ func (s *service) playHistory(st *story, g *guids) []event {
 				if e.booked() {
 					g.name(appointmentOf(e.answer).GUID, e.label)
 					booked = append(booked, e)
+				}
+				if step.hold && e.answer.StatusCode == http.StatusOK {
+					held = append(held, e)
 				}
 				events = append(events, e)
 				mu.Unlock()
@@ -418,6 +452,30 @@ func (r request) body(g *guids) fields {
 	return body
 }
 
+// holdPath is where a hold is sent to.
+func (r request) holdPath(g *guids) string {
+	guid := g.of(label("S", r.place.slot)).String()
+	if r.upper {
+		guid = strings.ToUpper(guid)
+	}
+	return "/slots/" + guid + "/hold"
+}
+
+// holdBody is a hold as it is sent.
+func (r request) holdBody(g *guids) fields {
+	all := r.body(g)
+	body := fields{}
+	for _, key := range []string{"DirectionGuid", "DirectionType", "LpuFromGuid", "LpuToGuid", "Difficulty"} {
+		if value, ok := all[key]; ok {
+			body[key] = value
+		}
+	}
+	if r.minutes != 0 {
+		body["Minutes"] = max(r.minutes, 0)
+	}
+	return body
+}
+
 // moveBody is a move as it is sent.
 func (s step) moveBody(g *guids) fields {
 	all := s.request.body(g)
@@ -439,8 +497,13 @@ func (s *service) putIntoWords(g *guids, events []event) {
 	for i := range events {
 		e := &events[i]
 		switch {
-		case e.step.toggle:
+		case e.step.toggle || e.step.pass > 0:
 			e.reply = "done"
+		case e.step.release > 0 && e.answer.StatusCode == 200:
+			require.JSONEq(s.t, `{"code": 200, "message": "Удержание ячейки снято", "message_code": "2000"}`, e.answer.raw)
+			e.reply = "released"
+		case e.step.hold && e.answer.StatusCode == 200:
+			e.reply = toldHold(g, as[api.Hold](s.t, e.answer))
 		case e.step.cancel > 0 && e.answer.StatusCode == 200:
 			require.JSONEq(s.t, `{"code": 200, "message": "Запись на прием отменена", "message_code": "2000"}`, e.answer.raw)
 			e.reply = "cancelled"
@@ -450,6 +513,11 @@ func (s *service) putIntoWords(g *guids, events []event) {
 			e.reply = string(e.answer.error.Rule)
 			if slices.Contains(toldInFull, e.reply) {
 				e.reply += ": " + g.tell(e.answer.error.Message)
+			}
+			if e.reply == "too_many_holds" {
+				for _, hold := range *e.answer.error.Details.Holds {
+					e.reply += "; " + toldHold(g, hold)
+				}
 			}
 		}
 	}
@@ -473,6 +541,16 @@ func (s *service) told(g *guids, e *event) string {
 		to, guid, id), "the id is the referral's where the visit is")
 	return g.tell(fmt.Sprintf("booked %s %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.body.Type, guid, number, from, to, card,
 		a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.CreateTime.Format(time.RFC3339)))
+}
+
+// toldHold is a hold in the model's words.
+func toldHold(g *guids, h api.Hold) string {
+	cells := []string{}
+	for _, guid := range h.SlotGuids {
+		cells = append(cells, guid.String())
+	}
+	return g.tell(fmt.Sprintf("held %s in %s for %s, %s to %s, until %s", strings.Join(cells, " "), h.LpuToGUID, h.DirectionGUID,
+		h.Start.Format(time.RFC3339), h.End.Format(time.RFC3339), h.HeldUntil.Format(time.RFC3339)))
 }
 
 func appointmentOf(a answer) api.DirectionAppointment {

@@ -15,13 +15,16 @@ type story struct {
 	history [][]step
 }
 
-// step is a request, a cancel, a move, or what happens next to Talon: the region's setting is switched.
+// step is a request, a cancel, a move, a hold and the end of one, or what happens next to Talon: the region's setting is switched, time passes.
 type step struct {
 	request  request
+	hold     bool // holds the cell of the request instead of booking it
+	release  int  // 1 gives back the cell held last, 2 the one before it, …
+	pass     time.Duration
 	cancel   int  // 1 cancels the visit booked last, 2 the one before it, …
 	move     int  // moves one, likewise, to what the request says
 	keep     bool // the move leaves the institution, the comment and the urgency as they are
-	stranger bool // it is somebody else who wants it cancelled or moved
+	stranger bool // it is somebody else who wants it cancelled, moved or given back
 	why      int  // ReasonCode; 0 stands for no body
 	toggle   bool
 }
@@ -32,6 +35,11 @@ func (s step) reason() []any {
 		return nil
 	}
 	return []any{fields{"ReasonCode": s.why, "Reason": reasonWords}}
+}
+
+// books tells whether the step is a booking.
+func (s step) books() bool {
+	return s.cancel == 0 && s.move == 0 && !s.toggle && !s.hold && s.release == 0 && s.pass == 0
 }
 
 const reasonWords = "пациент уезжает"
@@ -75,15 +83,10 @@ var contendedStories = rapid.Custom(func(rt *rapid.T) *story {
 	t.drawWorld(2, 2, 2)
 	some := rapid.Custom(func(rt *rapid.T) step {
 		t := teller{rt, t.calm, t.w}
-		switch any1(t, "", "", "cancel", "move", "") {
-		case "cancel":
-			return t.drawCancel()
-		case "move":
-			return t.drawMove()
-		}
-		return step{request: t.drawRequest()}
+		return t.drawStepOf(any1(t, "", "hold", "", "cancel", "move", "release", "hold", "pass", ""))
 	})
 	st.history = rapid.SliceOfN(rapid.SliceOfN(some, 1, 6), 2, 5).Draw(rt, "")
+	st.standStill()
 	return st
 })
 
@@ -204,15 +207,58 @@ func (t teller) drawDirection() {
 }
 
 func (t teller) drawStep() step {
-	switch pick(t, 3, "request", "cancel", "toggle", "move") {
+	return t.drawStepOf(pick(t, 1, "request", "cancel", "hold", "toggle", "move", "hold", "release", "pass", "hold"))
+}
+
+func (t teller) drawStepOf(kind string) step {
+	switch kind {
 	case "move":
 		return t.drawMove()
 	case "cancel":
 		return t.drawCancel()
 	case "toggle":
 		return step{toggle: true}
+	case "hold":
+		return t.drawHold()
+	case "release":
+		return step{release: t.upTo(1, 3), stranger: pick(t, 4, false, true)}
+	case "pass":
+		return step{pass: any1(t, time.Minute, 5*time.Minute, time.Second, 15*time.Minute, 59*time.Second)}
 	default:
 		return step{request: t.drawRequest()}
+	}
+}
+
+// drawHold holds a cell that the request is near, by its guid.
+func (t teller) drawHold() step {
+	st := step{hold: true, request: t.drawRequest()}
+	r := &st.request
+	if r.place.how != "guid" {
+		w := t.w
+		r.place = place{how: "guid", slot: t.near(len(w.slots), r.to, func(n int) int { return w.resources[w.slots[n].resource].lpu })}
+	}
+	r.minutes = any1(t, 0, 1, 5, pick(t, 4, 1, 15, 16, -1))
+	return st
+}
+
+// standStill takes out of the clients' history that time passes where a cell would begin meanwhile: whether a visit has begun is asked once, so that then a cancel
+// and a move are no longer at one moment.
+func (st *story) standStill() {
+	var passed time.Duration
+	for _, steps := range st.history {
+		for _, s := range steps {
+			passed += s.pass
+		}
+	}
+	if !slices.ContainsFunc(st.world.slots, func(c slot) bool { return !c.start.Before(moment) && c.start.Before(moment.Add(passed)) }) {
+		return
+	}
+	for _, steps := range st.history {
+		for i := range steps {
+			if steps[i].pass > 0 {
+				steps[i] = step{release: 1}
+			}
+		}
 	}
 }
 
@@ -385,7 +431,7 @@ func (st *story) about() map[string]bool {
 	w := st.world.begin()
 	for _, s := range slices.Concat(st.history...) {
 		r := s.request
-		if s.cancel > 0 || s.toggle || s.move > 0 {
+		if !s.books() && !s.hold {
 			continue
 		}
 		_, at := w.find(r)
@@ -410,6 +456,10 @@ func (s step) String() string {
 		return squeeze(fmt.Sprintf("%s cancel the visit booked last but %d %s", only(s.stranger, "as a stranger"), s.cancel-1, only(s.why != 0, fmt.Sprint("for ", s.why))))
 	case s.toggle:
 		return "switch the setting of one active appointment a speciality"
+	case s.release > 0:
+		return squeeze(fmt.Sprintf("%s give back the cell held last but %d", only(s.stranger, "as a stranger"), s.release-1))
+	case s.pass > 0:
+		return s.pass.String() + " pass"
 	}
 	where := map[string]string{
 		"id": fmt.Sprint("SlotId ", r.place.id), "guid": "SlotGuid " + label("S", r.place.slot), "out": "out of schedule " + label("R", r.place.resource) + " on " + r.place.date,
@@ -419,7 +469,11 @@ func (s step) String() string {
 		return squeeze(fmt.Sprintf("%s by %s move the visit booked last but %d to %s, %s %s %s", only(s.stranger, "as a stranger"), label("C", r.client), s.move-1,
 			label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(s.keep, "else as it is")))
 	}
-	return squeeze(fmt.Sprintf("%s by %s books %s %q from %s to %s, %s %s %s %s", label("P", r.person), label("C", r.client), label("D", r.direction),
+	verb := "books"
+	if s.hold {
+		verb = fmt.Sprintf("holds for %d min", r.minutes)
+	}
+	return squeeze(fmt.Sprintf("%s by %s %s %s %q from %s to %s, %s %s %s %s", label("P", r.person), label("C", r.client), verb, label("D", r.direction),
 		r.kind, label("L", r.from), label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(r.place.junk, "with junk"),
 		only(r.upper, "in upper case")))
 }

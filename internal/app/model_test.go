@@ -11,7 +11,7 @@ import (
 )
 
 // A model of Talon in plain Go, written from the domain's page (which rule each documented answer belongs to) and knowing nothing of the service: no
-// code of ours, no SQL, no clock but the tests' own. The model test plays random histories against both and compares what they answer and leave behind.
+// code of ours, no SQL, no clock but its own. The model test plays random histories against both and compares what they answer and leave behind.
 //
 // Everything has a short label: L0 an institution (ЛПУ), C0 a client application, P0 a person, R0 a resource, S0 a cell, K0 a card (МКАБ), D0 a
 // referral (направление), a1 the first step of the first client and the visit it booked. «?» is something that does not exist.
@@ -132,6 +132,7 @@ type request struct {
 	from, to       int
 	place          place
 	difficulty     int // 0 is absent; -1 stands for 0
+	minutes        int // of a hold; 0 is absent; -1 stands for 0
 	comment        string
 	cito           bool
 	upper          bool // writes guids in upper case
@@ -151,11 +152,34 @@ type place struct {
 type state struct {
 	*world
 
+	now           time.Time
 	onlyOneActive bool
 	visits        []visit
 	gone          []visit          // where visits were before they were moved to another institution
 	made          []mkab           // cards made on the way
 	claimed       map[string]claim // by person and speciality
+	holds         []hold
+	kept          []keep
+}
+
+// hold keeps the cells of a visit for a person until a moment, when it ends by itself. A person has two places for holds; one that has ended lies in its place
+// until another comes.
+type hold struct {
+	label     string
+	person    int
+	place     int
+	direction int
+	lpu       int
+	slots     []int
+	until     time.Time
+}
+
+// keep is a hold as its cell has it; what has ended lies there until the cell is taken or held.
+type keep struct {
+	hold   string
+	slot   int
+	person int
+	until  time.Time
 }
 
 type visit struct {
@@ -166,13 +190,14 @@ type visit struct {
 	mkab       string
 	start, end time.Time
 	slots      []int
+	created    time.Time
 	cancelled  bool
 	guid       string // as the service gave it; of visits that end together it makes one the last
 	why        int    // ReasonCode
 }
 
 func (w *world) begin() state {
-	s := state{world: w, onlyOneActive: w.onlyOne != "false", claimed: map[string]claim{}}
+	s := state{world: w, now: moment, onlyOneActive: w.onlyOne != "false", claimed: map[string]claim{}}
 	for _, c := range w.claims {
 		s.claimed[label("P", c.person)+c.speciality] = c
 	}
@@ -185,7 +210,113 @@ func (s state) book(step, guid string, r request) (string, state) {
 	if refusal != "" {
 		return refusal, checked
 	}
-	return checked.write(step, guid, r)
+	return checked.write(step, guid, r, s.own(r))
+}
+
+// own are a person's holds of the cells that a request is for.
+func (s *state) own(r request) (labels []string) {
+	first, _ := s.find(r)
+	if first == unknown {
+		return nil
+	}
+	cells := s.adjacent(first, r)
+	for _, k := range s.kept {
+		if k.person == r.person && k.until.After(s.now) && slices.Contains(cells, k.slot) {
+			labels = append(labels, k.hold)
+		}
+	}
+	return labels
+}
+
+// giveBack takes holds away, those that are still there.
+func (s state) giveBack(labels ...string) state {
+	s.holds = slices.DeleteFunc(slices.Clone(s.holds), func(h hold) bool { return slices.Contains(labels, h.label) })
+	s.kept = slices.DeleteFunc(slices.Clone(s.kept), func(k keep) bool { return slices.Contains(labels, k.hold) })
+	return s
+}
+
+// tidied is the state without what has ended in cells.
+func (s state) tidied(cells []int) state {
+	s.kept = slices.DeleteFunc(slices.Clone(s.kept), func(k keep) bool { return !k.until.After(s.now) && slices.Contains(cells, k.slot) })
+	return s
+}
+
+// checkHold judges a hold by the rules of a booking. A card that can be made is taken for made, and the master patient index for all-knowing.
+func (s state) checkHold(r request) string {
+	if r.minutes < 0 || r.minutes > 15 {
+		return "field_invalid"
+	}
+	refusal, _ := s.withPersonsKnown().check(r)
+	return refusal
+}
+
+// writeHold holds the cells, all or none, and tells what is held: now, or already.
+func (s state) writeHold(step string, r request) (string, state) {
+	first, _ := s.find(r)
+	cells := s.adjacent(first, r)
+	for _, h := range s.holdsOf(r.person) {
+		if h.slots[0] == first {
+			return s.held(h), s
+		}
+	}
+	for i, n := range cells {
+		if refusal := s.lost(i, n); refusal != "" {
+			return refusal, s
+		}
+	}
+	minutes := r.minutes
+	if minutes == 0 {
+		minutes = 5
+	}
+	h := hold{step, r.person, 0, r.direction, r.to, cells, s.now.Add(time.Duration(minutes) * time.Minute)}
+	for _, place := range []int{2, 1} {
+		if !slices.ContainsFunc(s.holdsOf(r.person), func(o hold) bool { return o.place == place }) {
+			h.place = place
+		}
+	}
+	if h.place == 0 {
+		told := "too_many_holds"
+		for _, other := range s.holdsOf(r.person) {
+			told += "; " + s.held(other)
+		}
+		return told, s
+	}
+	s = s.tidied(cells)
+	s.holds = slices.DeleteFunc(slices.Clone(s.holds), func(o hold) bool { return o.person == r.person && o.place == h.place })
+	s.holds = append(s.holds, h)
+	for _, n := range cells {
+		s.kept = append(s.kept, keep{step, n, r.person, h.until})
+	}
+	return s.held(h), s
+}
+
+// release ends the hold of a person that begins with a cell.
+func (s state) release(person, slot int) (string, state) {
+	for _, h := range s.holdsOf(person) {
+		if h.slots[0] == slot {
+			return "released", s.tidied(h.slots).giveBack(h.label)
+		}
+	}
+	return "released", s
+}
+
+// holdsOf are a person's holds that stand, the first to end first.
+func (s *state) holdsOf(person int) []hold {
+	holds := slices.DeleteFunc(slices.Clone(s.holds), func(h hold) bool { return h.person != person || !h.until.After(s.now) })
+	slices.SortFunc(holds, func(a, b hold) int { return cmp.Or(a.until.Compare(b.until), a.place-b.place) })
+	return holds
+}
+
+// held tells a hold.
+func (s *state) held(h hold) string {
+	var cells []string
+	for _, n := range h.slots {
+		cells = append(cells, label("S", n))
+	}
+	zone := s.zone(h.lpu)
+	start, end := s.slots[h.slots[0]].start, s.slots[h.slots[len(h.slots)-1]].end()
+	return fmt.Sprintf("held %s in %s for %s, %s to %s, until %s", strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
+		start.In(zone).Format(time.RFC3339), end.In(zone).Format(time.RFC3339), h.until.In(zone).Format(time.RFC3339))
 }
 
 // check goes through the rules in their order. It gives the first refusal, or none. The state differs where a card was made: it stays, also where the
@@ -225,7 +356,7 @@ func (s state) check(r request) (refusal string, after state) {
 		return "direction_already_booked", s
 	}
 	// Ours: its last day is over where it is held, and the target's setting, or else the region's, says that this matters.
-	today := moment.In(s.zone(holder)).Format(time.DateOnly)
+	today := s.now.In(s.zone(holder)).Format(time.DateOnly)
 	if r.to != unknown && cmp.Or(s.lpus[r.to].expires, s.expires) == "true" && d.dateEnd < today {
 		return "direction_expired: Срок действия направления истек: оно действовало по " + parse(time.DateOnly, d.dateEnd, time.UTC).Format("02.01.2006") + " включительно.", s
 	}
@@ -243,7 +374,7 @@ func (s state) check(r request) (refusal string, after state) {
 	var start time.Time
 	if r.place.how == "out" {
 		start, _ = readDate(r.place.date, zone)
-		if hasPassed(r.place.date, zone) {
+		if s.hasPassed(r.place.date, zone) {
 			return "slot_time_passed", s
 		}
 		if refusal := s.beyondHorizon(r, start); refusal != "" {
@@ -260,13 +391,13 @@ func (s state) check(r request) (refusal string, after state) {
 			return "slot_not_for_reception", s
 		case cell.blocked || cell.access == 0:
 			return "slot_unavailable", s
-		case cell.start.Before(moment):
+		case cell.start.Before(s.now):
 			return "slot_time_passed", s
 		case s.beyondHorizon(r, start) != "":
 			return s.beyondHorizon(r, start), s
 		case cell.access&s.mask(r) == 0:
 			return "slot_access_denied", s
-		case s.full(first):
+		case s.full(first, r.person):
 			return "slot_full", s
 		}
 	}
@@ -327,7 +458,7 @@ func (s state) check(r request) (refusal string, after state) {
 		}
 		for _, n := range cells[1:] {
 			cell := s.slots[n]
-			if cell.lunch || cell.blocked || cell.access&s.mask(r) == 0 || s.full(n) ||
+			if cell.lunch || cell.blocked || cell.access&s.mask(r) == 0 || s.full(n, r.person) ||
 				s.restricted(r, patient, cell.restriction, cell.start.In(zone)) != "" {
 				return "complex_slot_failed", s
 			}
@@ -336,9 +467,9 @@ func (s state) check(r request) (refusal string, after state) {
 	return "", s
 }
 
-// write takes the direction, the speciality and the cells, all or none, in this order. It refuses what somebody else has taken since the check; right
-// after the check it refuses nothing.
-func (s state) write(step, guid string, r request) (string, state) {
+// write takes the direction, the speciality and the cells, all or none, in this order, and gives back the holds that the check knew. It refuses what somebody else
+// has taken since; right after the check it refuses nothing.
+func (s state) write(step, guid string, r request, known []string) (string, state) {
 	d := s.directions[r.direction]
 	if s.activeVisit(r.direction) != nil {
 		return "direction_already_booked", s
@@ -346,7 +477,8 @@ func (s state) write(step, guid string, r request) (string, state) {
 	if active := s.activeClaim(r); d.kind == "Consult" && s.onlyOneActive && active != nil {
 		return s.alreadyBooked(active), s
 	}
-	v := visit{label: step, guid: guid, request: r, direction: r.direction}
+	before := s
+	v := visit{label: step, guid: guid, request: r, direction: r.direction, created: s.now}
 	v.mkab, _ = s.cardsOf(r.person, r.to)
 	first, at := s.find(r)
 	v.resource = at
@@ -354,14 +486,13 @@ func (s state) write(step, guid string, r request) (string, state) {
 		v.start, v.end = readDate(r.place.date, s.zone(r.to))
 	} else {
 		v.slots = s.adjacent(first, r)
+		s = s.giveBack(known...)
 		for i, n := range v.slots {
-			switch {
-			case s.full(n) && i == 0:
-				return "slot_taken", s
-			case s.full(n):
-				return "complex_slot_failed", s
+			if refusal := s.lost(i, n); refusal != "" {
+				return refusal, before
 			}
 		}
+		s = s.tidied(v.slots)
 		v.start, v.end = s.slots[first].start, s.slots[v.slots[len(v.slots)-1]].end()
 	}
 	s.visits = append(slices.Clone(s.visits), v)
@@ -371,10 +502,22 @@ func (s state) write(step, guid string, r request) (string, state) {
 	return s.booked(v), s
 }
 
+// lost is the refusal where a cell, after others or the first, has no place left. Whosever a hold is, it has one.
+func (s *state) lost(i, cell int) string {
+	switch {
+	case !s.full(cell, unknown):
+		return ""
+	case i == 0:
+		return "slot_taken"
+	default:
+		return "complex_slot_failed"
+	}
+}
+
 // claim records a consultation: where the setting is off and there are several, the one that ends last.
 func (s state) claim(c claim) state {
 	key := label("P", c.person) + c.speciality
-	if old, ok := s.claimed[key]; ok && old.end.After(moment) && !old.end.Before(c.end) {
+	if old, ok := s.claimed[key]; ok && old.end.After(s.now) && !old.end.Before(c.end) {
 		return s
 	}
 	s.claimed = maps.Clone(s.claimed)
@@ -397,9 +540,20 @@ func (s state) cancel(booked string, st step) (string, state) {
 	if s.visits[at].cancelled {
 		return "cancelled", s
 	}
+	if s.begun(s.visits[at]) {
+		return "appointment_started", s
+	}
 	s.visits = slices.Clone(s.visits)
 	s.visits[at].cancelled, s.visits[at].why = true, st.why
 	return "cancelled", s.handOn(booked)
+}
+
+// begun tells whether a visit has begun: on a day without a time when the day is over.
+func (s *state) begun(v visit) bool {
+	if v.request.place.how == "out" && v.end.After(v.start) {
+		return !v.end.After(s.now)
+	}
+	return v.start.Before(s.now)
 }
 
 // handOn gives the claim of a consultation that is no longer there to the next.
@@ -413,7 +567,7 @@ func (s state) handOn(booked string) state {
 		var heir *visit
 		for i, v := range s.visits {
 			d := s.directions[v.direction]
-			if v.cancelled || !v.end.After(moment) || d.kind != "Consult" || v.request.person != c.person || d.speciality != c.speciality {
+			if v.cancelled || !v.end.After(s.now) || d.kind != "Consult" || v.request.person != c.person || d.speciality != c.speciality {
 				continue
 			}
 			if heir == nil || v.end.After(heir.end) || v.end.Equal(heir.end) && v.guid < heir.guid {
@@ -447,6 +601,9 @@ func (s state) checkMove(booked string, st step) (reply string, r request, after
 	if v.cancelled {
 		return "appointment_cancelled", r, s
 	}
+	if s.begun(v) {
+		return "appointment_started", r, s
+	}
 	r = st.request
 	d := s.directions[v.direction]
 	r.person, r.direction, r.kind, r.from = v.request.person, v.direction, d.kind, s.mkabs[d.mkab].lpu
@@ -467,16 +624,19 @@ func (s state) checkMove(booked string, st step) (reply string, r request, after
 }
 
 // writeMove moves a visit as a booking is written; what is refused leaves it where it is.
-func (s state) writeMove(booked string, r request) (string, state) {
+func (s state) writeMove(booked string, r request, known []string) (string, state) {
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	was := s.visits[at]
 	if was.cancelled {
 		return "appointment_cancelled", s
 	}
-	reply, written := s.without(at).write(booked, was.guid, r)
+	reply, written := s.without(at).write(booked, was.guid, r, known)
 	if !strings.HasPrefix(reply, "booked ") {
 		return reply, s
 	}
+	moved := &written.visits[len(written.visits)-1]
+	moved.created = was.created
+	reply = written.booked(*moved)
 	if was.request.to != r.to {
 		written.gone = append(slices.Clone(written.gone), was)
 	}
@@ -518,9 +678,14 @@ func (s *state) adjacent(first int, r request) []int {
 
 func (r request) wanted() int { return max(r.difficulty, 1) }
 
-// full tells whether a cell has as many active visits as its capacity.
-func (s *state) full(cell int) bool {
+// full tells whether a cell has as many active visits, and places held by others than a person, as its capacity.
+func (s *state) full(cell, person int) bool {
 	taken := 0
+	for _, k := range s.kept {
+		if k.slot == cell && k.person != person && k.until.After(s.now) {
+			taken++
+		}
+	}
 	for _, v := range s.visits {
 		if !v.cancelled && slices.Contains(v.slots, cell) {
 			taken++
@@ -603,7 +768,7 @@ func (s *state) beyondHorizon(r request, start time.Time) string {
 		panic(err)
 	}
 	zone := s.zone(r.to)
-	last := moment.In(zone).AddDate(0, 0, ahead)
+	last := s.now.In(zone).AddDate(0, 0, ahead)
 	if start.In(zone).Format(time.DateOnly) <= last.Format(time.DateOnly) {
 		return ""
 	}
@@ -617,7 +782,7 @@ var toldInFull = []string{"direction_not_patients", "direction_expired", "slot_b
 // activeClaim is the consultation in the direction's speciality that has neither ended nor been cancelled.
 func (s *state) activeClaim(r request) *claim {
 	c, ok := s.claimed[label("P", r.person)+s.directions[r.direction].speciality]
-	if !ok || !c.end.After(moment) {
+	if !ok || !c.end.After(s.now) {
 		return nil
 	}
 	return &c
@@ -681,12 +846,12 @@ func readDate(text string, zone *time.Location) (start, end time.Time) {
 }
 
 // hasPassed: a bare date of today is fine, a moment that has passed is not.
-func hasPassed(text string, zone *time.Location) bool {
+func (s *state) hasPassed(text string, zone *time.Location) bool {
 	if len(text) == len(time.DateOnly) {
-		return text < moment.In(zone).Format(time.DateOnly)
+		return text < s.now.In(zone).Format(time.DateOnly)
 	}
 	start, _ := readDate(text, zone)
-	return start.Before(moment)
+	return start.Before(s.now)
 }
 
 // booked is the answer to a success: the direction as held in the target LPU, with its appointment.
@@ -695,7 +860,7 @@ func (s *state) booked(v visit) string {
 	zone := s.zone(v.request.to)
 	return fmt.Sprintf("booked %s %s %s from %s to %s, card %s, %s to %s, created %s", d.kind, label("D", v.direction), directionNumber(v.direction),
 		label("L", d.from), label("L", v.request.to), v.mkab, v.start.In(zone).Format(time.RFC3339), v.end.In(zone).Format(time.RFC3339),
-		moment.In(zone).Format(time.RFC3339))
+		v.created.In(zone).Format(time.RFC3339))
 }
 
 func directionNumber(n int) string { return fmt.Sprint("4701-", n) }
@@ -713,6 +878,21 @@ func (s *state) tables() []string {
 			}
 		}
 		add("cell %s: %d taken", label("S", n), taken)
+	}
+	for _, k := range s.kept {
+		if k.until.After(s.now) {
+			add("cell %s is kept for %s until %s", label("S", k.slot), label("P", k.person), utc(k.until))
+		}
+	}
+	for _, h := range s.holds {
+		if h.until.After(s.now) {
+			var cells []string
+			for _, n := range h.slots {
+				cells = append(cells, label("S", n))
+			}
+			add("%s has held %s in %s for %s, %s to %s, until %s", label("P", h.person), strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
+				utc(s.slots[h.slots[0]].start), utc(s.slots[h.slots[len(h.slots)-1]].end()), utc(h.until))
+		}
 	}
 	for _, v := range s.visits {
 		for _, n := range v.slots {

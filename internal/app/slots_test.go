@@ -443,7 +443,7 @@ func TestSlotsByModel(t *testing.T) {
 			}
 			search := &modelSearch{service: &on, g: g, state: now.withPersonsKnown(), client: client, difficulty: difficulty, limit: limit, chosen: int(chosen)}
 			for n := range st.world.directions {
-				search.judge(n, moment.Add(time.Duration(minutes)*time.Minute))
+				search.judge(n, now.now.Add(time.Duration(minutes)*time.Minute))
 			}
 		}()
 		<-finished
@@ -541,7 +541,7 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		slices.Sort(cells)
 		return cells
 	}
-	for query, until := range map[string]time.Time{"": moment.AddDate(0, 0, 14), "dateTo=" + end.Format(time.RFC3339): end} {
+	for query, until := range map[string]time.Time{"": m.state.now.AddDate(0, 0, 14), "dateTo=" + end.Format(time.RFC3339): end} {
 		offered, last := m.list(n, common+query)
 		var cells []string
 		for _, item := range offered {
@@ -599,7 +599,7 @@ func (m *modelSearch) request(n, cell int) request {
 func (m *modelSearch) authorization(n int) string {
 	m.t.Helper()
 	person := m.state.mkabs[m.state.directions[n].mkab].person
-	token, err := m.key.Sign(auth.Token{Person: m.g.of(label("P", person)), Client: m.g.of(label("C", m.client))}, "issuer", "talon", moment, time.Hour)
+	token, err := m.key.Sign(auth.Token{Person: m.g.of(label("P", person)), Client: m.g.of(label("C", m.client))}, "issuer", "talon", moment, 48*time.Hour)
 	require.NoError(m.t, err)
 	return "Bearer " + token
 }
