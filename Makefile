@@ -23,7 +23,7 @@ test: postgres ## Run every test, with the race detector where there is a C comp
 	$(TOOL) gotestsum --format pkgname -- $(RACE) -timeout 15m ./...
 
 test-long: postgres ## Run the races for hundreds of rounds and the model for thousands of histories
-	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 go test $(RACE) -timeout 60m -v -run '^(TestRaces|TestModel.*)$$' ./internal/app
+	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 go test $(RACE) -timeout 60m -v -run '^(Test(Cancel|Move|Hold)?Races|TestModel.*)$$' ./internal/app
 
 chaos: postgres ## Kill, cut and hang everything under load, and count what was lost
 	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./internal/app
