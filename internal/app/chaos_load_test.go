@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,12 +28,18 @@ type chaosVisit struct {
 	cancelled bool
 }
 
-// errand is what one patient wants: to book, and perhaps to move, to cancel, and to ask for all of it again.
+// errand is what one patient wants: perhaps to hold a cell; to book, and perhaps to move, to cancel, and to ask for all of it again.
 type errand struct {
 	patient int
 	token   string
+	held    *api.Hold  // as it was confirmed, and neither given back nor used
 	visit   chaosVisit // as it was confirmed last
 	asked   []*asked   // in order
+}
+
+// holds tells whether what was held for the patient still is.
+func (e *errand) holds() bool {
+	return e.held != nil && time.Now().Before(e.held.HeldUntil)
 }
 
 // asked is a request, which is repeated as it is until its answer is final.
@@ -78,12 +85,22 @@ func (c *chaos) load() *sync.WaitGroup {
 	return &clients
 }
 
-// run runs a patient's errand. Two patients want each cell, and whoever moves each other cell. Most clients give keys, and some ask for everything again.
+// run runs a patient's errand. Two patients want each cell, and whoever moves each other cell. Some hold the cell first, and of these some give it back and some
+// leave it to end by itself. Most clients give keys, and some ask for everything again.
 func (c *chaos) run(patient int) {
 	token, err := c.service.key.Sign(auth.Token{Person: chaosGuid(1, patient), Client: clientGuid}, "issuer", "talon", time.Now(), time.Hour)
 	require.NoError(c.t, err)
 	e := &errand{patient: patient, token: token}
 	cell := patient/2 + 1
+	if way := patient % 11; way < 5 {
+		c.hold(e, cell)
+		if way == 3 && e.held != nil {
+			c.release(e)
+		}
+		if way == 4 {
+			return
+		}
+	}
 	booked, ok := c.request(e, http.MethodPost, "/appointments", fields{
 		"DirectionGuid": chaosGuid(2, patient), "DirectionType": "consult", "LpuFromGuid": chaosFrom, "LpuToGuid": chaosTo, "SlotId": cell,
 	})
@@ -91,6 +108,10 @@ func (c *chaos) run(patient int) {
 		return
 	}
 	e.visit.cell = cell
+	if e.held != nil {
+		e.held = nil // it is used up
+		c.used.Add(1)
+	}
 	c.bookings.Add(1)
 	c.mu.Lock()
 	c.errands = append(c.errands, e)
@@ -120,10 +141,38 @@ func (c *chaos) run(patient int) {
 	}
 }
 
-// request asks for something new, and tells whether it was done.
+// hold has a cell held for the patient, for longer than the chaos lasts or for a minute.
+func (c *chaos) hold(e *errand, cell int) {
+	minutes := 15
+	if e.patient%3 == 0 {
+		minutes = 1
+	}
+	a, ok := c.request(e, http.MethodPost, "/slots/"+chaosGuid(3, cell).String()+"/hold", fields{
+		"DirectionGuid": chaosGuid(2, e.patient), "DirectionType": "consult", "LpuFromGuid": chaosFrom, "LpuToGuid": chaosTo, "Minutes": minutes,
+	})
+	if !ok {
+		return
+	}
+	hold := as[api.Hold](c.t, a)
+	e.held = &hold
+	c.held.Add(1)
+	c.mu.Lock()
+	c.holders = append(c.holders, e)
+	c.mu.Unlock()
+}
+
+// release gives back what is held.
+func (c *chaos) release(e *errand) {
+	if _, ok := c.request(e, http.MethodDelete, "/slots/"+e.held.SlotGUID.String()+"/hold?lpuGuid="+chaosTo.String(), nil); ok {
+		e.held = nil
+		c.released.Add(1)
+	}
+}
+
+// request asks for something new, and tells whether it was done. What a hold is asked for takes no key.
 func (c *chaos) request(e *errand, method, path string, body fields) (answer, bool) {
 	asked := &asked{errand: e, method: method, path: path, body: body}
-	if e.patient%5 > 1 {
+	if e.patient%5 > 1 && !strings.HasPrefix(path, "/slots/") {
 		asked.key = uuid.NewString()
 	}
 	e.asked = append(e.asked, asked)
@@ -150,7 +199,7 @@ func (c *chaos) settle(asked *asked) (answer, bool) {
 			c.repeated.Add(1)
 			asked.lost = true
 			return a, true
-		case asked.answer == "" && asked.method == http.MethodPost && (rule == api.RuleSlotFull || rule == api.RuleSlotTaken):
+		case asked.answer == "" && asked.method == http.MethodPost && !asked.errand.holds() && (rule == api.RuleSlotFull || rule == api.RuleSlotTaken):
 			c.refused.Add(1)
 			return a, false
 		default:
@@ -210,15 +259,21 @@ func (c *chaos) try(asked *asked) (answer, error) {
 }
 
 func (c *chaos) send(ctx context.Context, asked *asked) (answer, time.Duration, error) {
-	text, err := json.Marshal(asked.body)
+	var body io.Reader
+	if asked.body != nil {
+		text, err := json.Marshal(asked.body)
+		if err != nil {
+			return answer{}, 0, err
+		}
+		body = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, asked.method, c.service.url+asked.path, body)
 	if err != nil {
 		return answer{}, 0, err
 	}
-	request, err := http.NewRequestWithContext(ctx, asked.method, c.service.url+asked.path, bytes.NewReader(text))
-	if err != nil {
-		return answer{}, 0, err
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
-	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+asked.errand.token)
 	if asked.key != "" {
 		request.Header.Set("Idempotency-Key", asked.key)

@@ -42,9 +42,9 @@ const (
 	chaosPatience = 3 * booking.KeyLease    // how long a client asks for one thing; a key whose request was killed is in use for one lease
 )
 
-// Promises 5, 6, 8 and 9: whatever is killed, cut or hung under load, every booking, move and cancel that was answered 200 is in the database as it was
-// confirmed last, what has a key is done once and answered the same again, nothing is half done, every answer is documented and within its deadline, and the
-// service is ready again by itself.
+// Promises 5, 6, 8, 9 and 11: whatever is killed, cut or hung under load, every booking, move and cancel that was answered 200 is in the database as it was
+// confirmed last, a cell that was held stays its patient's until the hold ends, what has a key is done once and answered the same again, nothing is half done,
+// every answer is documented and within its deadline, and the service is ready again by itself.
 func TestChaos(t *testing.T) {
 	c := newChaos(t)
 	load := c.load()
@@ -108,9 +108,11 @@ type chaos struct {
 
 	next, sent, unanswered, later, refused                 atomic.Int64
 	bookings, repeated, moves, cancels, replayed, regained atomic.Int64
+	held, used, released                                   atomic.Int64
 
 	mu      sync.Mutex
 	errands []*errand // of those that have a visit
+	holders []*errand // of those that have held a cell
 	byRule  map[string]int
 }
 
@@ -195,7 +197,7 @@ func (c *chaos) populate() {
 			SELECT '%s', ('c4a05000-0002-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'Consult', i::text, now(), now() + interval '30 days', now(),
 			('c4a05000-0001-4000-8000-' || lpad(i::text, 12, '0'))::uuid, '92', '%[1]s', '%[2]s' FROM generate_series(0, %[3]d) i`, chaosFrom, chaosTo, chaosPatients-1),
 		fmt.Sprintf(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
-			SELECT '%[1]s', gen_random_uuid(), i, '%[1]s', now() + interval '1 day' + i * interval '1 minute', now() + interval '1 day' + (i + 1) * interval '1 minute', 127, 1
+			SELECT '%[1]s', ('c4a05000-0003-4000-8000-' || lpad(i::text, 12, '0'))::uuid, i, '%[1]s', now() + interval '1 day' + i * interval '1 minute', now() + interval '1 day' + (i + 1) * interval '1 minute', 127, 1
 			FROM generate_series(1, %[2]d) i`, chaosTo, chaosPatients),
 		`ANALYZE`,
 	} {
@@ -358,6 +360,7 @@ func (c *chaos) waitIndex() {
 
 // check looks for every visit as it was confirmed last.
 func (c *chaos) check() {
+	c.service.pass(time.Since(c.service.now()))
 	c.service.requireInvariants()
 	for _, half := range []string{
 		// A visit without its one cell, its copy of the referral or its claim; and each of these without its visit.
@@ -404,15 +407,55 @@ func (c *chaos) check() {
 		found++
 		c.askAgain(e)
 	}
+	standing := c.checkHolds()
 	c.t.Logf("answers that said «later»: %v", c.byRule)
 	fmt.Fprintf(os.Stdout, "\nrequests: sent %d, answered %d («later» %d, refused %d, replayed %d, which told %d first)\n"+
+		"holds: %d confirmed, %d booked, %d given back, %d that still stand\n"+
 		"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels; visits: confirmed %d, found %d, lost %d\n\n",
 		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.later.Load(), c.refused.Load(), c.replayed.Load(), c.regained.Load(),
-		c.bookings.Load(), c.repeated.Load(), c.moves.Load(), c.cancels.Load(), len(c.errands), found, len(c.errands)-found)
-	for name, n := range map[string]*atomic.Int64{"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "repetitions": &c.replayed} {
+		c.held.Load(), c.used.Load(), c.released.Load(), standing, c.bookings.Load(), c.repeated.Load(), c.moves.Load(), c.cancels.Load(), len(c.errands), found, len(c.errands)-found)
+	for name, n := range map[string]*atomic.Int64{
+		"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "repetitions": &c.replayed,
+		"holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
+	} {
 		require.Positive(c.t, n.Load(), name)
 	}
 	require.Len(c.t, stored, found, "visits that nobody was told of")
+}
+
+// checkHolds looks for every hold as it was confirmed last, counts those that stand, and requires that nobody else has booked the cell of one.
+func (c *chaos) checkHolds() (standing int) {
+	now := time.Now()
+	rows, err := c.service.db.Query(c.t.Context(), `SELECT person_guid, slot_guids[1], until FROM hold WHERE until > $1`, now)
+	require.NoError(c.t, err)
+	defer rows.Close()
+	type hold struct {
+		cell  uuid.UUID
+		until time.Time
+	}
+	stored := map[uuid.UUID]hold{}
+	for rows.Next() {
+		var person uuid.UUID
+		var h hold
+		require.NoError(c.t, rows.Scan(&person, &h.cell, &h.until))
+		stored[person] = h
+	}
+	require.NoError(c.t, rows.Err())
+	for _, e := range c.holders {
+		is, stands := stored[chaosGuid(1, e.patient)]
+		switch wanted := e.held != nil && e.held.HeldUntil.After(now); {
+		case stands != wanted:
+			c.t.Errorf("patient %d: the hold stands: %v, and should: %v", e.patient, stands, wanted)
+		case stands && (is.cell != e.held.SlotGUID || !is.until.Equal(e.held.HeldUntil)):
+			c.t.Errorf("patient %d: held %+v, stored %+v", e.patient, e.held, is)
+		case stands:
+			standing++
+		}
+	}
+	require.Positive(c.t, standing)
+	require.Zero(c.t, c.service.count(`SELECT count(*) FROM hold h JOIN appointment_slot o ON o.lpu_guid = h.lpu_guid AND o.slot_guid = h.slot_guids[1]
+		JOIN appointment a ON a.lpu_guid = o.lpu_guid AND a.guid = o.appointment_guid AND a.cancelled_at IS NULL WHERE h.until > $1`, now), "a cell that is held was booked")
+	return standing
 }
 
 // askAgain asks once more, now that all is well: the list, for whoever has lost an answer, and some of the others; and for what was asked with a key.
