@@ -1184,6 +1184,8 @@ type Resource struct {
 type ResourceKind string
 
 // Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
+//
+// `x-retryable` lists the rules where the same request may succeed later though nobody changes anything, as `retryable` of `GET /rules` does.
 type Rule string
 
 // RuleCheck What one rule says of a booking.

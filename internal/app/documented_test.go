@@ -492,6 +492,13 @@ func TestContractListsTheRules(t *testing.T) {
 		listed = append(listed, booking.Name(name.(string)))
 	}
 	require.Equal(t, ruleNames(t), listed)
+	var retryable []any
+	for _, rule := range booking.Rules {
+		if rule.Retryable {
+			retryable = append(retryable, string(rule.Name))
+		}
+	}
+	require.Equal(t, retryable, doc.Components.Schemas["Rule"].Value.Extensions["x-retryable"], "in the order of the table")
 	var stated []booking.Name
 	for _, quoted := range regexp.MustCompile(`(?m)^\| [0-9]+\..*$`).FindAllString(doc.Paths.Find("/appointments").Post.Description, -1) {
 		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(quoted, -1) {
