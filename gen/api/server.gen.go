@@ -67,6 +67,12 @@ type ServerInterface interface {
 	// ListRules The catalogue of the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(c *gin.Context, params ListRulesParams)
+	// ResetSandbox Put the demo data back (Сброс песочницы)
+	// (POST /sandbox/reset)
+	ResetSandbox(c *gin.Context)
+	// ListScenarios A request for every answer (Сценарии песочницы)
+	// (GET /sandbox/scenarios)
+	ListScenarios(c *gin.Context)
 	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
 	// (DELETE /slots/{slotGuid}/hold)
 	ReleaseSlot(c *gin.Context, slotGUID SlotGUID, params ReleaseSlotParams)
@@ -704,6 +710,32 @@ func (siw *ServerInterfaceWrapper) ListRules(c *gin.Context) {
 	siw.Handler.ListRules(c, params)
 }
 
+// ResetSandbox operation middleware
+func (siw *ServerInterfaceWrapper) ResetSandbox(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ResetSandbox(c)
+}
+
+// ListScenarios operation middleware
+func (siw *ServerInterfaceWrapper) ListScenarios(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListScenarios(c)
+}
+
 // ReleaseSlot operation middleware
 func (siw *ServerInterfaceWrapper) ReleaseSlot(c *gin.Context) {
 
@@ -806,6 +838,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
 	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
+	router.GET(options.BaseURL+"/sandbox/scenarios", wrapper.ListScenarios)
+	router.POST(options.BaseURL+"/sandbox/reset", wrapper.ResetSandbox)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
 }
@@ -1068,6 +1102,16 @@ type RequestInvalidJSONResponse struct {
 	Body Error
 
 	Headers RequestInvalidResponseHeaders
+}
+
+type ResetUnavailableResponseHeaders struct {
+	RetryAfter int32
+	XRequestID string
+}
+type ResetUnavailableJSONResponse struct {
+	Body Error
+
+	Headers ResetUnavailableResponseHeaders
 }
 
 type SwitchedOffResponseHeaders struct {
@@ -2937,6 +2981,166 @@ func (response ListRules503JSONResponse) VisitListRulesResponse(w http.ResponseW
 	return err
 }
 
+type ResetSandboxRequestObject struct {
+}
+
+type ResetSandboxResponseObject interface {
+	VisitResetSandboxResponse(w http.ResponseWriter) error
+}
+
+type ResetSandbox204ResponseHeaders struct {
+	XRequestID string
+}
+
+type ResetSandbox204Response struct {
+	Headers ResetSandbox204ResponseHeaders
+}
+
+func (response ResetSandbox204Response) VisitResetSandboxResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type ResetSandbox404JSONResponse struct{ SwitchedOffJSONResponse }
+
+func (response ResetSandbox404JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetSandbox405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ResetSandbox405JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetSandbox500JSONResponse struct{ FailureJSONResponse }
+
+func (response ResetSandbox500JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetSandbox503JSONResponse struct{ ResetUnavailableJSONResponse }
+
+func (response ResetSandbox503JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScenariosRequestObject struct {
+}
+
+type ListScenariosResponseObject interface {
+	VisitListScenariosResponse(w http.ResponseWriter) error
+}
+
+type ListScenarios200ResponseHeaders struct {
+	CacheControl string
+	XRequestID   string
+}
+
+type ListScenarios200JSONResponse struct {
+	Body    Sandbox
+	Headers ListScenarios200ResponseHeaders
+}
+
+func (response ListScenarios200JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScenarios404JSONResponse struct{ SwitchedOffJSONResponse }
+
+func (response ListScenarios404JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScenarios405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListScenarios405JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScenarios500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListScenarios500JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReleaseSlotRequestObject struct {
 	SlotGUID SlotGUID `json:"slotGuid"`
 	Params   ReleaseSlotParams
@@ -3260,6 +3464,12 @@ type StrictServerInterface interface {
 	// ListRules The catalogue of the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
+	// ResetSandbox Put the demo data back (Сброс песочницы)
+	// (POST /sandbox/reset)
+	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
+	// ListScenarios A request for every answer (Сценарии песочницы)
+	// (GET /sandbox/scenarios)
+	ListScenarios(ctx context.Context, request ListScenariosRequestObject) (ListScenariosResponseObject, error)
 	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
 	// (DELETE /slots/{slotGuid}/hold)
 	ReleaseSlot(ctx context.Context, request ReleaseSlotRequestObject) (ReleaseSlotResponseObject, error)
@@ -3762,6 +3972,54 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 	}
 }
 
+// ResetSandbox operation middleware
+func (sh *strictHandler) ResetSandbox(ctx *gin.Context) {
+	var request ResetSandboxRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetSandbox(ctx, request.(ResetSandboxRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetSandbox")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ResetSandboxResponseObject); ok {
+		if err := validResponse.VisitResetSandboxResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListScenarios operation middleware
+func (sh *strictHandler) ListScenarios(ctx *gin.Context) {
+	var request ListScenariosRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScenarios(ctx, request.(ListScenariosRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScenarios")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListScenariosResponseObject); ok {
+		if err := validResponse.VisitListScenariosResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ReleaseSlot operation middleware
 func (sh *strictHandler) ReleaseSlot(ctx *gin.Context, slotGUID SlotGUID, params ReleaseSlotParams) {
 	var request ReleaseSlotRequestObject
@@ -3838,460 +4096,485 @@ func (sh *strictHandler) HoldSlot(ctx *gin.Context, slotGUID SlotGUID) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P17kxvHlScMf5UMvLvBJg2AABrobjRjwtGiKJu2RGpJajSv3dpGoirRqOlCFaaqwCYsMYKXmbH3kdYa",
-	"eydiJuZircdP+J8nngiKJi1KFFsR+wkKX8Gf5Ik8JzMrsyoLl76QlEcTY7FRVZmVdTLz5Ln+zocVJxyN",
-	"w4AFSVzZ/rDC7tDR2GfwNx2PQy9IRixI9mg/ZkHCr8aT0YhG08q25f42uTVkZMyiOAzIkMYkCEk8cYZE",
-	"e7RSrdym/oTxvpzQZZXtdqNdrYxYHNN9VtmupP+UPkq/SZ/N7s8+IemL9BFJv5ndS5+lT9Ov+e+ncDH9",
-	"Mn2SPuV/VVTjPeyv0m60W5VqJWJ/M2Fxsue5le1Ko9ntuuuDZq3T33Rqm06b1bq006ytDxqDDm0NNmiz",
-	"wdtMfGb9tEq1kkzH/N6VKAqjyt27VeMphwYO833mltNIPYJk0m4RLybqbpXQwOU/gzAhfUZG4W3m2qjW",
-	"WJ5qR7MH6ddALiBZlaTfpE9n9/DK7P7sQfqMpE+RtE/T57NP0i9mn9ZtlG00To+yGc0Ucf+S+p5LEy8M",
-	"ChQOwmTPiRhN5tFYewip7NKE9mnMSMSSSRQwl69Jz2VB4g08FhXp2snR9bPZvfQofZZ+kR7NfpE+54Tl",
-	"fzxLP0+/UlTm9DxKv5l9PHuQfpU+JbP76VH6RfokfZS+SJ/NPiXpF3J6+MP56fkmPcJFza89Sh+nz2Fm",
-	"ns1+uU14vzBXj2Z/D10V+4Y98RgeejF7iGN8htuDz+zsb9NnfKyzB+nR7F5xUjunOqn6NC3YM/zRQTgJ",
-	"FswnPFLcM0448flswiaJGHVJnzoH34IJ/So9gm33c/6E0RVu3cUM7vRnDKdhifnyveBg0QbEZ6xcjk8X",
-	"TRLqDJlLkpB4SUwiNmBRRP0/j6nDrr4C5vqNaPyIpF+VdPoyJlfM2YLZjRMazeWt4gGc19te7CVwxvfZ",
-	"/iTAQysZMuIFceIlE87CiRsynHKfJcSDjap4PgmjZY+236jT69nsASf0s/Q5znPhDDPm4+v0KP1j+iI9",
-	"Ipz1wbH2FZ/dJ2KKZz9PH+EqUvOfPjrzU0/SuezM64fudG9E/UEYjfLTYd7DmeDX5NYKA0Z+dPP6NRL2",
-	"/5o5CfEC8t6tt2pbVU7tgI5YTCg5YFOSHHoOW0z5/+DSAKfWF2LtHs3uc3o94eQUtE0/51uN0/srfr7A",
-	"jHw1e5C+mH0Mokf6+ez/EpeO0q9heLCTns9+Ofs5uemHyVWXzB7yHQyvecG7f5w+Sv+YPpl9fBazkaPw",
-	"3IlIwnDPp9E+s0yEumdOBFyKSDKkAdlokx97b1gI3VxfitCf47qd/SJ9SjY6nfUNfulR+uXsgYUwzfXT",
-	"IEz2xWWEcXyPL+RJQCfJkEtSTlEosz+zTa6FBG/xk8HnVz2hKyRDLyb7E88VrMSLScyciFk1BpN6/5Ie",
-	"pU8IZ6wo48ARAfIScnglHj1NX1gYbruxfjK6lRDEwnC5tuWzO3uxzw9d6hUUBssD4iB1/5o6IPcw3+fU",
-	"ogl50xsMPGfiJ1NC44OYDMKI0IjhKev7ZBAx9i04VfkEzR5CX8/5wp99wrt/AlviEbCW2X1+hzOc2cPZ",
-	"L8ns09nP06fpl+lXs4dncYDaZskymVK34BN/m3o+7fs5NmF7IqeXqDOSBvEhiy6RJJoSuk+9gNBBwiJy",
-	"gyXRtLYDf8fMCQM3ts2puSN+C8v9MZ8Okj6GlY8n6AuciKechfNDc/aQH6PpizpJP0uPsg00ewDCTDbn",
-	"s4f484v0j+nTuo3qJ+U+VnLayO5FzOFsw2qVyN8VNgmaANPRjRJS7rxEaBAmQxYJy8W5mHNxnA7mEup7",
-	"B2yx1eLfi4tb6NOmOH9ktVc0T0i6PEnmk83n6tJ0rx+GBVm+7CkkoyQZ0JEGhDqJd5stMu80qhWXJdTz",
-	"82YlsDhx9a/SajS7tcZWrdW81ehuNxrbjcb3GuvbsJH5mcBHNuh02m6nX2s33Hat3W1v1Pr9brfW33L7",
-	"zY6ztdnf5E/748kPsEHb6bcHTWertr614dbazYZbo07HrQ1oa73Vd1t00O9WqhWQx3JD2Npud7IhcOpp",
-	"M/07vqM+Tj+HyYYdlf6hjL19yhnbH/kaABGVS0lflBtqzkLYKZ32stM9a8DujL2ofIGI27gyfBonxKVT",
-	"Eg5ADVArxYtJeJtFmYIQsyTxgn0S06k4xryE3wg0m5ca4gL59LdwdH1FYG99CUrAY2kTsU0GkP0Bl0bB",
-	"sPICtYGs6REIniCI8ROr2a03tup8YXABQoisyBtBm3iRHtnVhfXTmjM5BYsnyx9P9kZePKKJMyybMf2Z",
-	"bXIznEQO45pBwsW9hE+dmjY+W+ILSJ/5YbDP1XXXGwxYxBmpz/apT7isk3gsXjxT/5p+BhvHOjNcYnhm",
-	"yr5PDXWat3kCT/+RSwR87p7Axvt69pDMfjm7R7hGOPt7mzhwmlvIIPLiOSkxcFkewE0U44zoKrQXxxM0",
-	"WhpnFm4zLyYwhIXUP9HhdHrks1ia5tJOnNrxPPLJZ3IHFJzg4lTHJ87Fx6UT22y2WXejXXO3aKPW3tzc",
-	"qPWbG+s1Z7Oxtb7ZdNa7tFO6XJ/x5fqN0EbAInvWi9Sg3GJC8/t7kyCejMdh0QBU/tw2eVPeuzUdMzBB",
-	"MA8o7oRBPPETEoQR8Wk/jGgSRtNlyP8UZMwnfDnO7nHqAUN+mn49+zj9kswepM/Sb0qY+9kStUClMsIO",
-	"POa7e15wm182aWnc2iY7BC5wBkzJmEZ0xLiM348YPRDqsBMGSUSd5BKcnOLzhCHHSxYT9DOw0zzVFMVt",
-	"zmbR9qXYgN2aA+sZlAZhf2ieBYVNcpUR1XPZaBwmLHCmewdsuucFe5M4p2vZn0G2MPCiOFHn2aGXDIGg",
-	"B2xK4sTzfRJNgviYqle70S064vAUI/z//yes2q+VyQusYFezwdZ+zKZcPPwfYKaYfQw74Hn6YvZp+nT2",
-	"YHZ/9umJdbN2o3vCaSqZAIuakX8yYpM4z1Tsz+BU8Tk5pDHZ926zAKdKMvJMHhmEke3Ua7VyZiG0MeaJ",
-	"LUXyZ7P7SOzZJ+kXQvYD6+NzLio+md2bPeSSPUr3hmHOQuJW65RJLAhXuiWChEUB9fcYkN6kr3GPS3oj",
-	"lgy50I3GDC5heC67RLLhkoEXuJypEC+AveGH+4tNR78Gg8wDYYV/MfuUE043HnFJDgwR4ME8C1tNjg6W",
-	"FXnApnG5iSZ/V61CoZwk4QELYjCrOUPmHDAXF6XhfvRD6jKXTFlySvYbtMkh2YCOD7iegzIaF6IXmnRe",
-	"pI9eA5NOgfSW6eEytc2Qk12HKYlQwggN6VhKwWAiWGii+Teg0TOQxF7M7oNPHNbrvfQPaMeUZmPlVV8c",
-	"aXJCVU/7egttRsz16AIJzf7MNrkcBgkLkpoSzkLD5n7xr+MwAL9QovkunHA0jlgcW5XvZucEzqHHZPa3",
-	"QOqvIRLhaWEsJP08fZp+wVkGKHklMl2zc8I1WULTMj7LOWfoglBNfT88LJI/f19ZHIeZcTehBwyXKj5/",
-	"iezwh4UolwzDmGW2EHpg16g7+dUMXOGJVD1sgjMKELaFe3IyFuhiW8DeeI9OkuHeJPL32GicTHPUK9wX",
-	"3o5JMgwjL0b3UMyi257D+HZ/5+q7cjE7YTDw9ieRba12ippF3sUgjv6HaNGZfUJuec4BS+ok/aecgKwO",
-	"sWe4wO1+pp1JMnwv8kmNa4EPwaB0VMJWT3rmWai6iPaTIGLUGRbPv7KnlpgHLqIBS0bKnfIs/AOXwNKn",
-	"IEUvQ3+bV4PsVoZJMo63L17kX1IX4Y0X4VDfrfC5KmhD/Od9kGmO0i/Tr9JnZLci5na3cuazqc9TyZyi",
-	"l2LPpQndG3lx7AX7xSm1PIQz6gUuu0MOgvAwBs4vLAVV0p8kZBj6Lswob7d4Pv8RDeCzj5H/PJ3dA7fg",
-	"i9nHxePT5so/HdrZ6DGfdCV2OdsTpvtIcB4hIo9onGT2JaTsEu5W3RZUpBPYSP8t/ef0s/TpGVNsbuAX",
-	"f65UaM7dRCLZyPEy3JtArG+NlzNPVxvpD2jfKhJrN0yZ2KGRK1elMOZrYjL6XjwIw+KPBwziiqnLSH8K",
-	"vhbcMgvE51+nj2a/4LrI/wSj21eCR76QsXBf28Vr/s+92QMMK+DiyEP474P08ewhF1DqJP0NOtNA5nsA",
-	"njIUGPmE/gF9Nnh/9pAr5bZXoZbOzxFo9Uchsz8rC2M+ocNVn6KyGXT8sGD50G4YnOVcvGAOQTjHDheG",
-	"w5x8orhE/9XsHuyJR69ggjqN7sYpTJAimH2CuO5VdhQU7gsPjXBe/p//RwYdobXuWfoV/PcF/PXs/zzP",
-	"GB8X8Usm9aXF5vxb+i/pP6S/qhPph3uWfmGTdM7N/apzNo/R2Qi4xekpm0ROXqtmYd7UhR8l5fDbL3sO",
-	"tkn6z+nXysBgV5aVAnFmxNXIVkbZceh7zhSih62haiUPIaWBmx1SoalhPkCVxCHKnNBI8/djhDIGhL+s",
-	"CZndTx/PPk2/kI8+F+oFihRyrn47uz/7OH2OHUO0hrhXmL9HL3X+LJOzYB6DyajPotKtYnnKumfE3OFz",
-	"r2Dz/Ht6xE+X2T1z1qS76ogLblyuzs9F/aynwqBv2VzE7E7pDKh7VrrHS+kWp01tcCCqCE0Von12xMwI",
-	"VErCSTSX5xv37aTEJ14BOf/v9FH6NaYvWE4AGwd5dHaUNuhooTY/eyFizCSyuixpGyc0cEATgVA6Lh6F",
-	"EYmTcDz2gv1LJAz8Kbk4ZNRPhhehpVAGYxKHK+p6QLE/QD4j+EFkvMUzNCur+Dq0RtttDifV4DK6WIgW",
-	"3mYReoNMqmXXt8mtMCQjGkyl+y0mNCFh4DBM0wgFecDPJBQCl1HX9wJ2FvqzTKP5Azg8//ia6MkaIS1k",
-	"FmoTyIcqmzNHcvsz2+Ra2A/dqaA15sygQaQqw1rDMUQjRq4KFYhZiUksr3uZ1p3ZfcL3MBee+b4ngitA",
-	"aowIejsCcqKqdZR+aVedvsy0M/iRF8P5fGUew9knOF9PdPOcyJk6eumq9kkXQslUWxZFxDCAbu/AC9yS",
-	"YEj7M9tkRwYtUaltA9vC+APihk4SRnzF8H1HHNr3ApYcJykbMghn92cPIa3ngXA3/pJA8OkXpSlrX6F9",
-	"69Hs53xOxFw+hlWRfg4c8Kk1JejER0UJTcu8ZVE4SViZUp27aZqwILxxTJPhYkPU/4Z1y9fn/eJWsDpp",
-	"T0qE3FdZ1h6kilDHYXG857KgwIyK94WeZE+GCkISefvDhKtEGAnGfB+9tSFY7Eg4gYDd2Bkyd+IvEQP6",
-	"O77GHkmSzf4Ofj1AJyGR4XQq+sXI5nmci3gvJOEQWJv3RYtH8wxvJ5wKC53L1iI+6k78JN7jm9k2Idld",
-	"09B/6Pk+V0wngcsi0twioTiHswh3yIBdmQUUojQUxSGAmfPb5+mj9AlG3G3xy2gj/S1YT++B+wztMSBK",
-	"WvkwyJHgm5dSJMaNiGDJI34M/EFM5jPd9wVpWsCJcEL5MJWYOzfBC37n0yKeKqt8yWpodU9jNWhTPHct",
-	"9Nk0DNy9YRh5PwsDy3IwH9ATnQ8h2qfP9r2ADCYRhKPRIaMupnnqeQ3gDY+PczaYe+xjftCj6+wTFR8I",
-	"3E4XGR6Bv1pODIjAs/to5JUnCTb6HENB+db/eTZlzTZ/B5cfHis58Mk2LoTGer3RPU72Q+sUJjU3V3Pn",
-	"1Rl6vhuxoGyXG/cF22U+xIgPwojI28Be+QVUVabaDZm7kmcPNCCw+k6RDTyGvXc0u58+n308+7vvdv6c",
-	"RWJO/Nw14nox7fvMLVsjxv3iGpHx9CgQwsOev2Tqy//LRTmNHiQ390f2QzdH5zyEATQw8gpAI+bne3GK",
-	"lcKRkzJhFJ/yW2d3WJuUnztJg4nvW+aGX9amRMhHY586jPhssETOIe8mrmz/1J5u2OxY0g03nSZr9Tvt",
-	"2hbtNGptt8Fq3f56v9ZwG87moNlvUfAh8meb7U5rs93ZyDQQ/k7RT7+xsbGxtdmoOZ3+Zq3N1rdqtNvp",
-	"1hqD5mbf6TToujOoVCtcvK5sV1DRqFQrYKDarqS/RqmfpP+BIbTgx34Msn48Zo5HfS+ZXsYJ67Yqd+35",
-	"jGZK5d2qnQ7rjePRoWXSYfN1poM+12V0aB9zPaybdNh6nemgz/XdD8wE118bzPzR7FNN1k8fWWV9FVMP",
-	"5uHZpyCZnBlLAT4xl5OII3yhaGB9rsj+8xKBEgjgQs5sFEOAXBIxirBHa+l/pP+Qfnb+1ZwUX0AfYBvi",
-	"8gSIlCDCfVknpanM5rkCcGJfc9kRw0kNCRQTs+6LGL5HXGh9DghJ0iZEAL9HPE2a6zKl9sxWh33u5y4X",
-	"LxjQoFxN1G/b9cQwYGTKaERCTOgKfdfmHZsrFeYlQuuJr2YPYYyaYA1Pn4Ae8J2gWLYkjPmduxLQyBPt",
-	"RcxhY7hVXA6FZ0yGEQ4IJZx/iwQSeoBRsqBJxstlQeatgRplNR3vMV5/sopV5sy2XZFySxC6YCM07yFh",
-	"LdFQOo4Hp/tSqZCGC1Olj5dDJfKbxYAX/TB89ipIPC9/Gh4bR2w/oEFSxs6M+xZdR9wmh+GIBa9Uv/lc",
-	"mCS+llrM7O/OTqowyTaXwsoqPm8VFx+SOeoiz1+FiLE7XpzMi98MI5XBA4grZ7XcFy5t+4a4lxnkNUuG",
-	"NttnNmeWiZg7cZwZ21g6XN8mOyLTVMTEkiQMD1DOY3DOJ4eMBULwY86BEgMPIy9hx9gpRan5qE5Q/oaV",
-	"LxyvWSoqhBfww+FzBYHx1Nh6C5EMT+M4RSrOJ7Q3YntjGsdWR4h2t2hlHdLbDFEliYCsWc65kZMsvlxm",
-	"NWOgwC8wj00j40tFhywQbC5lS4Py83dNzt73Q+eAucBLQFFJQhKAJ3wxdY+jEFozUs+MetaI+jz1lH48",
-	"FwGr9LEikliGgGU6jwMBX6h6+k+AivXr2ccGO1OrYfYxKbVaoBTQaiqYJXiHdGnAufI/pD4CKiiG+GS+",
-	"DMUFvyQQsv4AEh/FhcXaCLTm59598H5wlfeR9G0gXpd9yW6dcMmWrsQl1q49rsHyQE7aEJqJOOGy5zMP",
-	"VjkQcwF3q4xc1bzQ8UjoKSWoTy9kwNzj9BuhyTyFuBkuVpROCtdzDJnjTPiKheRl0wP5hHa8NOOW0Gf4",
-	"pXMxYXfGwEYU11+U16FL2CbemYYP8EhDOePnmjWAcPNktDG/1xIOgQ9YUXCMW9vkGhdqyY/ev1UllDg+",
-	"9UZEJPFV1WIFEKyoSujE9ViAmGXU3w8jLxmOqiAXQ29kugxa7H9IUuEZZaIW2xFiT7zjTXqUEsyazmnc",
-	"whU0ZNQFuhDMQaoKuBSAdVaRbW8wGrGI/One7xcTRUetUSGpnEawO2VWOYZYntvBrOCfUTR+iPfU6/Vz",
-	"Nto1G6dBuzmZnfhA7O0HNJlEbN6yKzwk0nrkZYmHcMCmxHM5gQ+j0J4ct15AWnqS2fJykAjFdVaG6989",
-	"DVoVSWGlWrg3osF0jyYJG43zKGuF29vkukDbkCJQGJH+VIQnFcKYqlx5wjBX2QNK9pitcFywpVY3dxA9",
-	"T5/NfgFhdV+T9GsdjfMppprPfo6GAz1+9Sj96uSgSq3uiRd2fgbmTROEr5fMEdzLyacQ7Z4chgR4aFwl",
-	"h0PPGRIhc9bxfjwsiVXpGtKpePdPP8wQ0YQ4uQw2XqW6hDw7ZL77XpB4vv5c41Zzc7uzud1sq+f88eRW",
-	"uKIs64eJaNEYdJyO02G1Ttvp1tqDfre2Neiy2jrd6G8Omm4LJ0i24N+8XJsPlhKZq6dKwPWlCLi13Wid",
-	"HgGXdIsbBFyyzVKe5g+WcnDnHJq/EUpCIUVcC7d9aEKnaBh4mrbxJH08ezj7O6n+Pk2/skc+ZjFZvzDj",
-	"rJXGITMwn3HGhPG8s/sikQF5kTYixCYqQXZrnhITwj1ul3Dv8uXFRQ7gBgBdw/9wWexEnnCTVAADAFBh",
-	"JHSWhMEBF0hdjBNF5CSasGoldoZsRHlXI3rnbRbsJ8PKdhOUDS+Qv9fVmOIk4iIAH85l6gxZ7XIYJFHo",
-	"F8eCMf5kRKfkgLExDAWzKuYPgwWTEV+yQViLkzBifL0VX37lFt0vvnOHxAkXFlAWpRAwPiCHgOqDnDao",
-	"Ei8gfzMJkxXI0Wob1OA/x/zAiPg7//tu5aeNWnen9hNa+9le7YMPW627u5X/UrGNWofBu8HGPp2irmJ+",
-	"RY8PpUcOITQbznYv1shHkpDQgDAa+Z4GyacgFWM6YqSXQ9zrXeLyKADQHdKYuGHASBAechJknywG3A9D",
-	"n1FUqzSRwEJukBSG4SEKGUJkgIBpKVnMp/EgjEY0QQi59RbfW/SON+Lzv74hliD+bCpqekHC9hkezH9V",
-	"u4EfX7vq2jeD5yqAMkGnakYjGpNetm17kFgQEACxQ7gGGVUKkDvnYuKH+0uvmfUNcwdtGGuGrxhaG9Q+",
-	"+HB9465trUCCjcAjxR2fWafwHLB9rmbCOicqeayl/2v2MH2WPplrjDnPv0tA8yxv0vICTA4ZZtExNDfM",
-	"pWZ/gk+uRL2d2lu0Nvjgw627Nf1ne5WfzdZd+z69PIniMLLTuBewO0lPhqCP6T4TaJiXYAuGk4R4YpUh",
-	"5il/pC6p9TcTBjC8glwOvqiM7+TYcNM21jdNacY2ZGlVsqwJK45vbjUsKR9ZVoMpaX0714LGSH/MpkUC",
-	"vwPBBWi8Q04csTGjCdr/KQnYIYlo4IYjJP4gjAijzhBvSKakoPk5Y+LMWT3Ge0s8ibXoJXXyl17s9X1G",
-	"nCGNqJOAZuGEozGNMIEfsEMZp5A5j51Bs7856LBag647tTbtbNa23BarbdDmoNHvDtpOsynnEWWNbCZz",
-	"x0npiu108itWn6vd3TutZm13984m++B7dnK/7Y28xHLUJGQUxgmJhULrJWwUA2hz+ebyoSt9pC4b0Imf",
-	"8J1VnXP4NJc4e24qgdy24xzmW3bbQm/Y+UuQUMRus4j6qsyQYCR1MNTxnz9jUQh957g2W2/w/6s1Go1u",
-	"rc3/2hI/GyIgsmSfKu3i27hF7yrh+43Q9bBw7hsCUQnUaQDhFB4eA+8yX24XwlgM9X6n4Fai6M4T7F/m",
-	"flVFmqJZIWotK5pUcNkZsYgZOHhlu1Vg6csyYAMMHmoowdAr1crV+LKXhHJK3x5P3orCkex8Y4NtNTob",
-	"tUGj79bazFmvbXUGm7XW1mDQ6bdabr89qECjVXXWbItUnBbtb7Xddq0/oH6t3d3o1GibdmvtLWdrvbFB",
-	"G3SrLVpczcJ3O9UK53XJ5XCEXrkKJnhPkr1wsKfy7nIzlsHda7UazFQ9sgYuqqdlm3A8SQglLk0YGUTh",
-	"iCQhZJ0ZkThv0oSBCtxarzUbtVazUpy45pbT6tLNzdp6xxnU2p31Vq2/2aA1t91dZ5RtuH1n0zJxBmD/",
-	"m6HzbnTb/cFKscvmFDdd6g422k5tsN6mtTYfcXeLbtTW2WZ/s8/agxZg6OpT3GzRfrfbbdW6W5udWnvQ",
-	"36jRrtOobXUa7eZmw2m2ISrw+iS5PripJoKvL9iQGdf4LxEbVLYr/7+LWZXri3g3vqjJtEKQx+1cLsHA",
-	"OSkUI5GF6SVFmVykIo/DIGZ56XlHobqtwBnshbht3yZbXbQ0WZ4y0vhoJcb86t71imEpyOtItreKxy8a",
-	"z8LL36CunJnVCFYsoTmXWLnHF9TKmttVacOywkpL9iZbzC35s2RfRrPyejVL9pa1mVu+ZYXeVLOFZUqW",
-	"7LTQ1FamY25f5tNzoQbm9lPSrDR/fG5nliYlWc9LdKM1KE+XXdxPrk1phubinswmpWl8izsym+RTzRa3",
-	"hycX5pUs7sfetCwDYXF/Rou54euL+yo2s4ZpL9uR4Ab2YOTFnZhN5sfcLu7N0q4QDbq4F3y0JLpxieZa",
-	"g5JAvsWd6A0WxbPN7620ZXmo0bIdZkztdOQNVfTFUhapirWTIi5UhwMZtXu6MkjoTm+F4duyBPSqUohR",
-	"P3qxFJI9fkrkKy9Kfapkugxl3W+wgSz2c0zxVitCv7R8K9tYa6evKPidSCx4SQs+KZbfP4O5fM/kTivM",
-	"Z1lZ5PnSmq1RSfGeuR0VGhRA2eY21x49pfmURRME2qlwowXhYZ3cAFutbr7dFvolTK5L+gzLojrMh7JN",
-	"iVGZuNVo5CY+5zCbN+/6oxZv1opLZsicgz+nFWNBv5/bR/7512TRKX5hw+avWpbk67GclEnqWOYSW33w",
-	"ZZX20zWVzCk6fqoc+y3q+ZNo1V1XrCA3l0q5x0+BRiVl6U6XNGHU91wXxfwViJND8J+/+bVnbcHgcxub",
-	"T9tCp5dorlkmCoHESzSXT8+PpV2io2K7U9pK0D2BQAoQMRVjy9dPkFUSTnUR/TD03WOxolwlj8Wr6EwZ",
-	"0PwKE6dOseNxJd69z+7soe1Fwc7PJZ2tjbVE5koMrqxKxOJZNJuc0mTm3Hs0YpgQ7PtkEDFWVTPs0EDW",
-	"d4FtEr8ENnsVgFmT6fE0QIwe5wLUJBnyjhy6jBJY0mwuPPDcDkuandIEWqA+VQb4OApvc6k/Zv4gz9tU",
-	"1Sk1ojOZutdEfH9NdbXXQzC+KljUFcnQjmlm4QtcFOVYydSit7tbLXS5HIu0t7J0h1VBVu5PNLtbfb3O",
-	"EmslzIVKZa7JgrKOy3enN5xfV3Bhn7Z2c+rtLdufsTRO6SS21gxa3Iv2/PziOIu7srRbUKdl6T6NhtaC",
-	"I4u7yh4vLbexRCdGk1NgzSKgSsovAouZCzEqFEpWJo3kFZvF41TPzR+z6dXgvXhlrdteSX8hQ7E3O6Vz",
-	"D2OFc8H8XlwM5Cdx4vk+iSZB/JociT9m0xvsGDJnSbn9VedBNDuleSjS2xO5NFrqvpimU13Mb48nx1Jw",
-	"zeLtcymnPXo61DJLB5yVJvsOcz16azpm75mxJ6tYAUqruM/npfZmp+wYBO3Dp15AfnTz+rVTJl0yDN1r",
-	"YbKTFU5fiWy2yusLSFZocnqmlDnl3HNkUwly8+iFD52Y/70T3mavMqqw+sqNXHMDEmVJpZdo++IzcnJP",
-	"uPL6rTQrWaucPvWqHev/CYIfvwsp/C6k8LuQwu9CCr8LKfxWhxQW4glzQVdZ1eJReJu5hAZTMgojduoy",
-	"xHfxNN/yIC49UE/EcuGSkWAIzpAG+yzGBNzXNrjrWpi8JXnjy/B9W6sIzpeBcs+/Cvf5JcEligUNT5Ux",
-	"XAuTG7Im7wqTYdTynUvL7MlToqIqEKyA8FXZ29fHsXY9YCro7BikteHI7mR5gwPA9CC8lRcodDTkErfN",
-	"OhEGDmww8f0q5+ZGrmfjFmAdAdxRBzGd+COXwS9nPthsSpAo7cErAkqKP9WsNbuW7jy6H4SxF2eIYJWf",
-	"NBr1hlaI5jfp57P/kT6zV6yFy0ez++nXWJKCT9D+SlmpQ6ig8baCrV0yi9TH1FOt3s6SDeVnfYY15QE6",
-	"85msokHSX/MvAOQsOSuiAP52pb3ZaDaanc1Gd9MowqPRLutfFORJJjGAFCVv5GBf39aTbyfRPiyDAfXj",
-	"VTJb30W+lS3oBXmtp8qg3pXAMVczRXiF3fSKA/B3iAK+sYqHp0oqzsi/C7P/TxK6IX4fb1f8uee1nOq2",
-	"unnoJc6QudcHgxXJ/JrInSAx+b5eDTohsfgqJNwpm6xvhQcsOJ7N+rto57OPdj7luQ7focF0R0P9XWm6",
-	"LajBC2iVb3EaVJqHLfyacHxB6B9K3N7jUFmB/i5HYnz8tNXfHJLwa0Le78xj3wrz2DUN+BPVZDIJfBbn",
-	"QUWhqFI4GnmJCIOGFn4YJ9sC0043sV2y5EmK3j35/pj0yuBYemhy6/3gyi2iuzzj7xuggX/xp3u/7yFG",
-	"tkD6eeXrXs1XHlkIUjCLeHDvSyDeaOKzmMR0ivUJZYWrtfR/p0/TL2YP0+ezT2YP0kezB6IqUvoY0Ie/",
-	"KikbnSv3CKiN4ygcsygRMGha0EYenBdN7Fy0QY69ncEPyoGJYcO1UQiFVLE8VDxxHIZMPgcZW63cqYWR",
-	"y+ejebdagRJdcfH1V26zaKqM/MmQZYZ+L+CLj0AnAOyXsFG8aGfcmPgMqX8XcOmuYiPA8RMjpFFEp/r4",
-	"WhI4DqWmnypiqWFnwMNh/6+ZA3ZRbboNa9UcyKo1a+WVp+cxoCwP3WRO4L4VYfBqEiv4vwWofCZYXm56",
-	"chaeD0sEYVnxEaLgxFE0ZCSMvH0vQNvFcUfRupuZcWxfifdIGJAxHbMIaHkEVYjuzcMuzUNZl76/fTdv",
-	"L6K+f30AOPvzFtzNrM3dD6zsOCvugwsBoDkviTnXzJAAa+lPCUTq1vWxde7Kgdsow+9AXeNn6TdlpNgm",
-	"1MQvLBhBAUBSAG5fVnCBmgnsgznEW8/voH2cfHNZiQ7UPBsEX7DF3qX7zIbyDai7CoFXph/qp0hxKylG",
-	"Mhc2OUbk3oAdckUZwm8E+uayvEiY/rSvWIEp8V0ZsDtJCfQwwgUr8GH+JNDiEukFE9/vbevuj4DltgLA",
-	"CfPnUMBBMMg5WzM3u/j1YnwLJk4DjaOuC+i11H9Xmw8wqFatJ6XA9VszCuJADZwvRJ3dZ4sqmWKJZNum",
-	"+KXllEQkx+KxjRX60H24lv4jFOl8lDtyyQ1BIRRnuIRTJWHgTzGEu2cAJPbqZAdQJWuJN2ICMjQg4WAQ",
-	"s4Ss9TIsyVxtid75KqHEDx3qa+2tDXpVGES5l+xcTH4WBuy8QO4BkEu9J1hENCEunVYVojUl8MZwgJcR",
-	"D9MLHH/iMvd8nUh43vWNDf5ETCiXnmyseP76A+SBDAtVQ+xt5hfLDyXsfC4rM3P5ordrDSrUaGLT7BOj",
-	"nuR53PFYvQmQlxFs933x6WwwYE6SRxA1Dr0igPCGiR9c8tEKT/iMULztgMGvKY5vAQZ1AQ2WOwB74lTr",
-	"8dXec+QPcAeaZ+MaVDB6MbuvCeJ/D71USS87EbEjX/tddC2SNShCdR9G8gTkeFE/hG+VYIpaPAGPo01T",
-	"ygec9y6pMhCHw6kCHh5R6RfnRzjhnN8EhM4AgLU53uh0iiLZ3RzOrI32sOjEyaNKGmoMUqFcG3UBV2WR",
-	"l8hoEsOqhRRqCq/FAnNqJRePtuVYi4RB1tiK9RzKyuF6MUEXYJU4XhKStfQz4BxfwIL7iszuw/n086zo",
-	"FXCW2a+As9QrpYNSNTZyWL1LyeCZRKnZiDR28K/pZ+nvqiQ9wiJa/NQ0dwhUu/nW8QcNn3gpMuUSuDU5",
-	"3EasPyNC5VCZFy33N7i4lZ30gG+eX+imuDUXPBu2bk9jJz209HAxqwegCVKqXG5/zEfa17kSjDwJMTdk",
-	"Fdh9zqOoK5gSSNAB84BH9xCSvEcCzvZNVsUXFYgNyNjOjm9JWHTb90sN2UKBUhGQrKX/vCRd3veCmIS3",
-	"JSVgOvOyz0Zbl326jcZms9ttddqb7Ua321xVEjIR37W1W6kUQwUcfE7mo8qj6F/ASPC1KLL/CFbyl4Qv",
-	"428gJkbWNOb6QJVQIbw2q41Gw6iqwZUoQdoRufbe28XZs0yfvtH/++7unUbjgwv2Whe6dvVmrlSKKQyZ",
-	"p4TOChcqYiAB2I2SmkHYZoRcoHPN07HIdUU4cFtkcVge812QZAae73OZoD8lPf4FIOQwIsvNCo22qK0J",
-	"ocawvi1ntLmcb2k33ZgxY3kh8d9ttjyhgNoFyF9a5QDDBJaJk8f4rLctjZf5srzIOu/LSsXZeV+2XmrA",
-	"OoYofyJLVTO/24RJqrCW7FOxYI/dFNFktq/ESLOiqfeSxfPRIzFXnQ/5EYKyJ9QL1b9cBatdBoyMBP9W",
-	"GWcfWA4PiQt7PIPMNDdugPdSaJhCSpj9HAL1HqHEiWz3Y4uh5Qajcbm5nN/jZ9ZhGLlxvuvV2LRV5cCD",
-	"vYeDuBy6eIBvnCZPr1ay3ud95rmYOKHLxEn1RGoN8K2ccmQDA9FltjlvUyVJ6INdR3xCb74NotvVTt7G",
-	"4pP3rmWRy7VjP0NuGd7DQ3miQFIN6VPnoCpFkNsscMPoXEziIYWt/lvOHdMXUBz43uwB/2qMV30APi84",
-	"e57O7gkH2KPztmOgjMQ/vHXrXbHv5lOoZZR5aml2WUmUnGVW1TP9sMRwmYD4ZShlv02P0iMI1JV+H6DK",
-	"jUkcezSwLr55Fd9yB4dZi9RGDTd0JnzjMtdccnC4awMrek7MopftggbD1ZHiHpjnH4BRZmTMDf+D0gWI",
-	"cVgllba0J5bxqEUlPOj94bSquE9mT4e4L+q5S3GJOZSoihfbOQO8nKLtUmCU7VNAI7OPZM6abrY321vr",
-	"G+3NlXZ/blkl3qjMIu7hJldngDEcZZvOacOdlc5mbK/RS/6wL5HQhdg5m58Io7hQjsu25H+kR+lXUFk/",
-	"/X36m/QfLdwFw+PinaScCuIRWDTv3bp8YjpwumMivV3ZfX8Yjvh7AzoSb52HsXNch+y6DMkrZ3IxC1yo",
-	"nbozSSAlGPbeNnmD0YhF5E/3ft/L7ZatZre1NFsrrgcYTlWbE4NQ9jVR1BHya2OOmK/2okV1Rv+3Z+Es",
-	"Rt7IssJ7hrOs+wsL0vvVJM6ztYxg7bsyQ8XmKEYHD5y0D/LmrUy8Fp+Mfp9zMRl5buDtD5MTL2sYHNqC",
-	"brLAZVG5KccNnSSMyOEwVLa6S6bVTchwk+AgCA+Dk6zzjkqHKQuuIGsq+MULCIOIFW0hnD9p2EPZu4VB",
-	"Z57/LjwMiO+hT9rw7xbP6O/NPaGbd1W+zjHMzycKP2ndNergL23QVXZ570Tz31wXsCnlr8/hGq+l/5b+",
-	"S/oP6a/OzwcxOe6INmBA/XLVQaWEVcnVy2/Wmg3hsnpCYGS/Wi3ypdnA912jo0XvU2KRVQgqf0PzFQf3",
-	"ZFLXXJVzjYvBYBZ8UbBt6OLw/K/dNCKJymcxeyZTAr+SEvk36VNI4XuUPp99koX5rfbZW8ZIyufXGAmX",
-	"Klab3m4hPoSvdhECpGJ94FyynQDa7lOzVKBg4UOyLZItXpOF6VzFwN+xCgpv6mmWeQnBtuGynbaMOspX",
-	"Ob+z2s68K3MVC90dax+2StQweIedKBaZZFHgFFnLrMOzTwr15THkVU93zNEPUmdvLdQ70Fx9KlIJC9w5",
-	"0n3gxhgSy6VdKLwdE5/GGGVSJ9dzBWWx5jZ/s0R0AxFFi6rlEjPEk/UUmgXEb0lJS8iheL6FAYTmTHMB",
-	"OCf+7vWFYs9JY0rhE8uiqdT53Wf7XhCfgs5kj0DEQeAUV/W1NXe5rxZtKNfyaqGGqlVVxhgeK7pQs/T/",
-	"54gtVB+8pLFdEVoa2lV0zTJmdj0tXP1xRaTMrWJ8VyjhKxjd+ZeEARO20nAgdA9paeWCsGAxrTt3zsQw",
-	"2jFsx+3FhlGXJdTz4+XVXqDLm6KV3Vl1SKcknCRVDclF5rhw1hqDN50g7iJ6DQ+9mNXzMtl3NtsVbbaq",
-	"mv5eqV4mAi4gpgYzioVGJCboXEz8cP+kylAkgleWW1E3+NPFlfQ+39qYaSIC7erkjYgGzhBjBrx4yZj7",
-	"3LyYLsuj2S/SZ+nn6VdCVpd85C+p77lUeBaRF3wwVypZyWCuIuuBUsa82VioseeOEZiNSVhJtjUVo53E",
-	"1K+TqwnspVhhK4UD4c2X5aRPyWZ25Y4XJ16wP99k9j4EF5amn2FMUilmGh539uQC5MFxQgM3liv/kJrJ",
-	"GzK9xnJS4cDMhNHC62SajXwRBikjSHgSglC6muDww9B3TWGhVS4qrAs0u9LRKwxFSUeFptfbJpMxZhNG",
-	"jEFdHBWYDSYcL1YJZg5kk4lYpTgBLy3KHjSSXMUbic/eVkDzXJqWAahVjLjSb2mpN5ItoREvM9PIY0Md",
-	"LRET1XxQsFmKotdwlDf9MJfhsb4g6ay4My0LerUNuhMUF2hi4mdZnByLFCDhZaC2/IFTUcH2S41v2tec",
-	"Ox3FxF82zW0NQ0LPZ/mtXnxSY+88rUipQ2dK7rJkLV+laelKk+38+CFAnZZL3kpHknBjxRUXlwjvO/4h",
-	"F8l74UFPPz7DA4tQnfsM0aV1wJzlrbiPgFdhzS4udlO/SobMd0E5N4XE36VPIDjhj9JgaMRTnq8TrnBi",
-	"kTDBhn4mwlS8JM4bjU0yucsng4j1gsYRGh8wHOqhh6B3J3EDzmUPmAjMgpObYrjIxUn8XpB4fvGFcBmV",
-	"tWTIpkBP/viJ37s53wFxtThJJ2IAc4OYcdHxicuibCFXVCzC7PA/sXlGdG/dhL4eRozsCJrCZWF+Ukfj",
-	"SqMwrRQYHC9/lZ+WG0vbk3A5Ahs9hYMpz2Lk3Jm2ZTcXsWsanTJC68u7jE2dIF9SBOx7ccaocqmTD01O",
-	"Nfs0x6mKCZGvRwredyl23+IUu/lJc8dLgztBdtt3SVann2Sl55z8eSdUveMFk0TIZpIbdvLc8K0wIkPJ",
-	"EUfYAjyGz9IXs4ezByIkeg5L66zG0s4wg+Rte0LC/BiqHLzusWKooPCFFwbXSuIGiilP3gjcMxHq/SMW",
-	"kDXVi3h0Nf95x6zb8nJjuTawZqbd5arynVYLTYBAjNc2QGzjrgmePM/7exh5ScKCU5H9FQ7zHI0D3UMA",
-	"LEjW1hsC2mCQsAiUON7F2RFm6/WMnIPIrYFP92P7coJbxwtSLncydb8L13u14XrtVxyu13ndwvUggPBV",
-	"R7fNh4fSTWlLJsrxaZaY58VuMziEBdBvjaViw4T3Kn/mZ0Fj2amQsWvJe9Q4s/NyYZjZ8ePE3h5P7IF0",
-	"O4HVdvyykdxK4sWS4wT2lQXVlMaLvT2evOtTZ3nqiGIrsTIqfXtJhbkyPwmDEm366s61HehYGn5/Fgas",
-	"KmokxqR3ZcI//eI7YeyEh70VGcCcedLGZZuyd2CHWJNMiEMDMmKBixl9ohYTwiCLkLie4LU90p+qLEVn",
-	"GHrCH0d6Edv34oQr/muze+nT9A8QFvgAQAYezB5CTh9vbDo9XZpQRKWKuASl+uLnlxfs76GYY7xVaiDi",
-	"WUye6hENf9Z8GsxsYN8/HIZcSoBCythYRC8YLggxOPCu4yfBn+aIOA/yxWOiE2s0EJalPJ6lD1yUhVTc",
-	"JMyqYJlWP4glvgdHy9Hsfg63rBCeWSfva3FFAtQijEToV5XECUi+ceYNm28xPBMr4SU+lUL/5mPBTmNE",
-	"oBUlnJq61+6sQbt0PKFXih90GhYbk7z58llefCo2m3l51Wdsw1kRRuZk8DEKNsbcUa8VTIzF2fwtA4b5",
-	"c8KCKRzRenjJqk5sFXUDoTSIqxIwnG6wo9AgYW61ND5mtVCR0/MFz48J4R90CsEgZdo8REHLfStQSBes",
-	"6FZrfX2z1Vjf2Oq0Nzc3GgagQHNR1KyMYVohyFG2sAU6YnqwFyvnv2HRXNmPqlbHywhG0fVD04+qiGQT",
-	"Yy1YuzYdZLU0FU0mPUkQh5ODLlgSo0hvZZtlFsApcjicFlLxs0h9cScIk7kAPWDDKLU23xLlAEDUNMCi",
-	"5AJbJVms+rJTfDp6afHlJ8AK8L4ATsmkTj8XCdpaJtcIrMgKeF/4Qr3kDDnqaenTXokQfNUi/WbiLuK9",
-	"KGH3/HyD0hZaH1fAxJImCfvMLWOqNDNlwyKkYu5jVW1NIT7OwUic/7GbZ3I0gMab/9IkrBccRS81gWtd",
-	"K8Z4jB0qkoHsPjaRDSSDjrGCRT0vCUzG7gpcqSp07TDSULB8Gp+GG6w0lY1/4pycNuMb8itV7U/dTMq3",
-	"krbGdD5ZNc+tOYfuco7hecUvtINWeYsLO/MwChMsMiOdxvJMDlzhj5OHc2ng7EvLOci5do0DGaGacUDl",
-	"J/JrjeXReQWu2o15rlrOyyEp16VTFQmrPLYqCOH0KQEOZD13fNkIAdnEfi6pLusFV9PrWgkGIKq00JIe",
-	"es6lKNOf5qWYFUfXvWuUFF76+Ad3zZKnv+4hNY99UW/49N9rFIWRXIIG0/nc4XVA1Hhdy+U0W8eQJfJp",
-	"xceVJNqve62e1qk4drdKhJRChR8ptMz35CoPbr5ikNzwcgMaq07nvIs9tzc0SboA8AHemyqnPO17AUvQ",
-	"+TT2mIOJ138z8cZoNdCLGrx07+6BZ1cf5XmnrwzlkYpCIKD6hoXLYyXH6PoKfKIcDAeym4UxJXt+xQpe",
-	"9iUJNFPO0NxgrAvFqtiJ5Ka+z5QXV5byw7NDZRVfY4eIzUdGdAq2fddl7iVCsWEAzkZnSIN9FsMHjxgN",
-	"vGC/vhvsBr07tYgl0ZS/qAfBQrFWMlDLgMfcR0y65u8RpfiITxMABwgn+0MShP3QnaqX0WAKCbkgDfW0",
-	"94QDAY4Ar+kRN2RxfTfQVpNZrjdfK7iaKz1cXs23ivWzkzDc82kkUpldjxZivOWTWensfOVsTVuxtc5u",
-	"ZkWh81dlPrJxwx9P+IeOaOIMjRtmYrBxK/twSIDV3wgXpIpVvIMXor2IOWwsNC+4odcUFZe4bLo3pnGc",
-	"vanPpmHg7gH8YtYWI2n2XBZ42aODie9r2t4e3xj6h2op0PpV6M+d+Em8Fwb+VF5yhp7vRiwwLnrBgAa5",
-	"B10v5t/gGhfHEdsPaJAYF4eQVzgtdl2Wmy2CevYcP4yzXxRSeitYyZVOkuHeJPL3QE7IX5wEEaPOUNCY",
-	"30I8SWOatMsuTai2CeB149D3nOkeHnnZa/itmN3JXZhEnAeYF4tX+Ao0RqC9x/eCgz2s1KmWBUVcTAfQ",
-	"SO7s4WzLR7RzETpFg4Htjnxd/jp/JTTwXDYahwkLnOneAZvuRWwSW294wd4kZubmkbPCP0790F9lvQjG",
-	"jsJolckFOI1RcFlGYPD9M0mGLEg8R3yv2O3wTZ7L7ww8swtVFrtaqD/P+VQyDF24lFUI9YKERQH19xiA",
-	"OlTtBY2LVYUtxYqNusHVSgBsg7ol4pzi3jIxzcIK5u2b8m1QOpkFStvodhbfLw7leWV1w0CcxQDpo5fV",
-	"tWTVnh1IjUDCUEIB7kLDpi8q5w7DQ1CZoQFnzWgulic8xuBkUA/5Lq3IBRoik2E2gXPTLtLArQKKi2ZB",
-	"of1wouxXRkwN3LFBQDVXgoBqAxKOjEJbbkJE1JrVwp2FrXlJwfm5MgiQjvejqCCKZnuJVuT+pJjgdmT9",
-	"H8IqkRAjSXhII0ADybAzzBg1IRoo5s83EbtN/QmwwEWC/6kA7Qg9WQrK9bmQzgqwRibwKYAbXLNqaZQJ",
-	"6leCJJpaDc8Tn1VBvEbBvCq8pQzLymBUmDXAAaSVMuUYK1PkDNQQIScuR2yfK+2ieBRnS+CApaOFZbIb",
-	"S+9UVSX7HF8G7nTV/YoVP4NpPQtzECvMzDyvkiQMT7S5IV0jCifjkmArfkuNXgHpoA4FN00lqp7XSDKw",
-	"o5zzgp+IpmsjYnx46r5uRuDyFZ5RlWrlMPIScT5xqcMilAg7BR6VQYJ9lIZ7FkC/XgKr25rH6jjhxc08",
-	"moXJ7Q5NdKN+RB2mVWwS7tHjIqBtZGO8/DoCoLWBVSkhy2oPOIkSvoTv9+zZMV+3ScK/fK5ZBiHd4EEB",
-	"RXXoJc6QxVphCpPXII5LGJyIe0g3dCnO49kAGa6/Uuy3TskZiWxUM6nqm0dZXrMDNFu7iulkp6o85bL5",
-	"Lztg3/bikpAgFElhZa2lv1WWbAxifgZxlVmu9/nVwFEnflbawosQfGRpPK5MLlgFE9UKRGqjigzEtAEG",
-	"oTivwIDXtADaR+UhIPl4sTF1vLkB9BB6EWcRvPwcAPQ00IQcdtpZl5tLowAZUMmJ9MqGA9JzVWZAD+P+",
-	"X0JIUx5K5+XkfhqSoRrAVS5PAcCsjBCCRrFAycsHRV/C4veQrhJDbcT9JSKrTxaH6rNBMmfV4YzGiJDH",
-	"nzWQiTCXQ5CAK7RsEXLL6uvwDMO/llcVJYM6FysxClAOrVLUyVTD5vrZhoCJmt0Fg4EuK9vrD2XJAzE5",
-	"YGMALdcPPa5mcKkZDMeVakXadMFkBkZiENhjeQxJgzCAJJlm4LmnZdcc7a1SWGuZEA64+fNnaFGxjFOR",
-	"y24ZziNpHFKsFJXWomzFOX2faaGx5TECrVcCmrU+R2Tr7UhjH0ZCGR9zSQqNcajA7nvsztinXtCrk94b",
-	"Eo4VJUzOYeqkJ7C4s8iqPtufBHXSew/Mv2Hk/UxhuIqCaqJUPmQW8i3gJfi4NjaVJggWRRu+q1znO5r5",
-	"0gIQro8Cf6rnP5gv+C4dF1+I4VPyg2DoedU3v100kVKImpL1lUk/y+Dj43GApQyy3EwDSA5EO/gYECAf",
-	"Y/mV9AkEBZsoiiR9kj6ffTovdsUUovp+6Bww941VYlP8MLmBGMZWxqltU32PwjcizAT/5tyWRcOssGHE",
-	"4YjpCSWle7d9t7oK9uNJwwrc+WBgy0aunDgu5WTBZ31ZvZ6zAhqbwWgnxcCco6woYXYp5aSIEjxXL+mc",
-	"rFaDWoVeLP0JMkj52DUbNsSQMtZnO1+k9VOCM/FvNRk+GGSDELnGIPT98DDeVgCfwu8BMgYC7YCExSIv",
-	"FEeVCOjEPqsw815AugjOY92Gmn9kmTNuaYps5rl1HhHSzSFw5cOcMm5VNStg5CldxpEl3yoxhM8BKjfZ",
-	"5on8Iyeth3Bq9q6l/Q5zDzojvDFP1RFzPYf6erziWlndrtknr6xO1OngfsyvEwVGRGcSecn0Jp8b8X0g",
-	"bN1kTsSSJTKtUTTT0RrW0q/S55CN92L2YHYfaqM9lSl6CA+gcghEzsAkZhF8Lzp7xNUxjWMu9WNwGQxI",
-	"KuIF6AdZWGQIqAIuw/Okl1A/DMQga9hF7xLpjegBF+KDHhlHXpCISiTXA3+Kaj8Wdp8kw4tO6F4Eh0Wv",
-	"TsRexXyFdmO9KkLC2o0mnydY32AVprHnZEbiYZKMK5Cml5W57UOl1bckL/vR+7cq+f3wLo0TDBnDGrj8",
-	"SwS35BI2cAJOHCzaWvZRu8FuwOfs8vU3RT9rl6+/WZs9kBV083kc24SSH71/S9DPi+NelfToxOX/sDtj",
-	"/o9HARw0nvR7iNmFQTYScnVOXdsqSf8t/ef0M8CP2Q0E2MeetnpEj/OX2Pkqib39QOQxkivumzd3quTK",
-	"zVZno0pu8H+4pvwu/LH2Q/ydZfYrgHNZczpG5eV8fTfYaPCFFnJuGw6IzxiEBwT46VgoIegPFqwF8r56",
-	"j1AiYvEisUjBHVm1LzMAGoA1PcJAvmxZwUTn1xXfxV4wsGFYwNrnR3ZMqOJ7eiZtf0qYz5wkCgPP0TN+",
-	"5iTYQtK9XZCE7PvA1cqMWGpt4QbPBhHDEn03jBIoqeVQCKgIEijMfOCF8QE2cXwv8Jz4HImnMYgkWMR4",
-	"iTwleOFxjbwEqegMmXMQ7waoLmieBPRWj8AuaH6xJPjSWGb5sgWG6FMlTjj2xEs06HgWsepukKj3Iw45",
-	"fLJIQYUtYrSS2E06hCWfhAsXrtERi+sXLpAfM5GW9S6NHepfpjHYYITLTMwIHTHtTjwOg5jFl8iYRnTE",
-	"Ev7ucMAJMsTn/2bCIk+kYqu2dQIQ23ARRwz+SeKHXENz+BM4tHdVr3x814Ms1gYi8MAzjvDTySHfY7pT",
-	"KwghILdKIFJmMImZeymDU9Cr/UHy6H4QRswV74VUNf7KKzD1UM3Ei7OxKvKGg0HMEktiucAPzMFGtRrN",
-	"bq2xVWs1bzW2ttud7Ubje4317UajJ14MDiftzfbqYXDgqVpjVdKDZr0qZ1q4WPkE6BWTenzJKmsMehjh",
-	"WPUZWosxYjkewpTsBj29YlGvTuRvQEaZ44auk/82CRNAf5JFjURm0TSckIiNwyghlIyjsO9LXud7Dgti",
-	"kIdQLqrsjKkzZLVWvQHZBr7ge/H2xYuHh4d1CrfrYbR/UbSNL7599fKVazevQBtA90oAbBo2cqVauc2i",
-	"GBlks97ER8IxC+jYq2xX1uuN+jpGHA5BGrqosyrIE2CLK2nG8ugCln4uFgckgq1QAG5Rq0MoQ3wxSfUK",
-	"NrWWnRoGfHOH4SWhKkLRQTS/IMw6XzAfQW3KZBL3yEdA5kt6vSGIc+cHKIvJR7vBR7VaDf4H7VQBPN70",
-	"ahGSQM8n1UvvCRSDOhHdyJp6vJsMQIkvUBa4zJXPCXsg+Yhc8TkD+AjX+5tcdOCPj8cs+P6FC2QHlEcs",
-	"m1kTIXrCjiPiYIw9wUfthzEkoh6ohWmbFckIt0nv+4bC9xd/uvf73Umj0dpAUv6FGGp9N+AMhyt42zmM",
-	"A3ItDJgO13CJhBE6j2A8wT7/lxrBBuDwW2tmokaG2iRw9JVVmW9Qz/fJJHBZBJofuYVmKEL3qcf51W4Q",
-	"0wE4EPnm5cTaRieB67mCmhrfA4dUaUktwXoUkhg7hImIDzI2J5ZfL8tY7iH9+a4e0ttYJhXvuje9wGG9",
-	"7SUysGP+ZJ3cQsA6XDlM0MZLYuYP4FODkGDX6lTYR+7Mx4gUQcGVa989qUhIawsejCoLY+D5CAw0Abxg",
-	"ZIhofaiTK5Qzak1YcsIRi8FJWyXUj0PBMoWfj6rti5yMa4ywYa66le0KP312dEbCOYw8z0BhNvkJaCLF",
-	"pevFurizqLABeGwq2xV+7k6lFrhdLHoBavkS9UBeFXj73eqS5GGxLCDKxZCIjZmqoSVoDftS+D3L6JOl",
-	"6yvCLGUftIAa5EqKlVdMWeob8+eEdR/JDEeQU8IIA5rqBGq+0UAIKVVOL1SkKel9D05yke1Nev+19QbW",
-	"N+79pFdGI31725fQHOucJZ6rhn+0sj9uyT+29T86H8Cvtd3dOl5uVrt3z39/7Scf/fR7tQ8KTc6XrCbb",
-	"NGb78eLb3shLKks8eBnYCtiylPzLqdBqNNBSFCQSoiBTXi/+tShnL+pgYPAqZJFsf1iJJ6MRjaaV7co1",
-	"dMRCbQ1tEf70A2lX5oyKa39jYffLml7XkcLU2pDcj4pAL9/WexH1SNbfrwA45efpEfCY56rmO8YAbiBc",
-	"aWW7ogTbxq3m1najoQTbig5VVDERMMxmm9ud1nazLZrlQIAwcKTCNptt1t1o19wt2qi1Nzc3av3mxnrN",
-	"2WxsrW82nfUu7RQMttsVtrHBthqdjdqg0Xdrbeas17Y6g81aa2sw6PRbLbffHmR5sNuV9maj2Wh2Nhvd",
-	"jUo+cxotgZVuK9sY6X8AZidqz59WMlQ46VaR8TgVXf7vGmSSsTEVd9DptN1Ov9ZuuO1au9veqPX73W6t",
-	"v+X2mx1na7O/2cjgQSSSnAizEH20nX570HS2autbG26t3Wy4Nep03NqAttZbfbdFB/2uNvzPYHqfCQse",
-	"RINx7f9XOhrtdsWAvK0UsXXESPT4B/lJDWez0Wg0avCfNv/Plvwp/q8pUz+3s0xYObxfg5L+c6KR+Wn6",
-	"ePagmB8K05L50Sul6lbmRd3WKkGbqDLz1nRuO97VueGSxwV4ZaHpPL+sYTPBaAsXpIcPK39VE5i0NQSP",
-	"tL1XPH7ReBZe2kZuZWukuNpFpX5fFUmc0HB9cUMwed5A4RMbdRY3egcytq6FyY7I17pbrXSWGeZb1PMn",
-	"EcPnlxjdDUZd3bcP86f46K2y+rExWcOtMnsIFiSsHqjh8z5Nv7QZzh6Bj0HgWJ7nmwqKMPy0YmiZH3Cm",
-	"HtqiNyGRSs8r9rACMvrmCxrfgHp+rPKbUUsESxb5SJgBCspgsy7MxB+RnpE63KvKCyKNN7sgcmizC4Xs",
-	"YXwPadWVHvQR6Zn5xLy1PaGY3zEzivkVI6VY9L9eX8Ic+NHcAlVV/a5KIixelgnI5h09A9m8k1O0jHuS",
-	"fvgR7brAH9OtkxngumSq/DvMlGWwydtzltWtQtKyuqMl9KlrWtqyumYmK6rLRuKyuor1heGzOtrcgKIW",
-	"J8a32LOboadierPoc6Ou3AuyyyRDGdXCZRSxtHxoNUgja1ld1TOi1UUjJVpdNXKi1VVrUrQY+GYdbHbU",
-	"SbzbBmcnYxbprsmP5hW4xr626scwNX9EeloCNuy9LANbdNytkxE9wMwBhn0PIhFBaHPuwJvBucN7L6Rw",
-	"w0tKklflvXwSd+66nsWtxmxJ41b3VB53dkVP5FZXLZeMVO78y7RcbkGsZqOOLrnISxiGS3EhPKJBTM0l",
-	"iDW2q6RnyfoGX5s97dt2S43Nnvjdk6Y1LKHPt0X9wgXQBSFG77outW2TJJrARMjMMiMAm4gkU86oUJHo",
-	"vYmlOvA2XqEJ64ky3Hx3U7e+G2C5cdu7hMUFjOcQtXdIpyTi36Tltx1aUKqlFxgbB/rbdgISjhFlWSTe",
-	"SYVHhJU44YSf3zQmuNiFIekHkNC2KX0Li3emJ4v1hgMD9ScGV2PVbutFyvGmKitH2SQh+3ANqx1Ia6AY",
-	"3E18FgxdKqgbkfO4WKcMZhittu8FZM3KrM9LcsuX96Qv7E06jXvlDtcqYX6sJFHkJ7uBES6vP4Afc0n5",
-	"qsEwmXmziM8VbHCTwrRrTrxcnJGq09UTkEM9smY5OPPftRv0FCwUhnRmH1dkhovHjhGvdRNqRdjBqUxI",
-	"xam6HjhMbjJCA9K7miXl137Mpr28fdeFWCuwKg7DQ/Ahh4NEVS5TBaG3VcyDH4pzTli/KbhIM9unsm8e",
-	"sOluYFg8uRiFa3CfJXqWuky1ReOpPuYbbOzTKXPFnq2DZf+ATeVGQkO7F2cnMbzQi63LCNz+wEpGjPNr",
-	"Uey61SbDcBLFylCF/ACHG0aiOCFeVJZV8AFkG7QqKCYN3fAp7VaL9OzoF71LwoKbDNluIJL1hXQaTfhe",
-	"xR4a3WIPiKzQI2vKy+h6TCStUFE5UgLRn9eDBQIXhPJJJPyg4Hhk42TbmDWxkXeDJPL4NuBzq5vmoZYH",
-	"WL3V13IiwRGi1pZMW+RkA5cJu8NlPuELMmUGiJgJVXiZeMFusKN6U+Yk5fhsNRronwj5L3cS0b4/tRm/",
-	"8QDbMdJwc9bvBXY2bT3+mE2FvQ1m6o3QnZZrefIRj8UX38APqdw9sa1OVq01TG47xiGgW9bEdQNsNQdg",
-	"urQh7LRNR4utIwrMVD3TXL8Fr9TfailyWJH2nJrlP/L/sgEvac6DZztb61vtXDGwpS17Wgm8ZY1jWdW6",
-	"SnNrvdXoDpxas7W5WWtvdTdqlG4Oapstd+C4W4PGer8JLfrCCrXTaNbFlWvCo11uXlSm1hJ7ln5V9MYn",
-	"yLeVeuXSTtH6aDydW8G54q+5yjvzlzS+zbfXnC2UhK1Uqgu2QGu91mzAFmhut1vbjc3vNTrmFhBPtLTF",
-	"2DG2QMPp0gZrsVp70GC1trPerW3R9a1ah3bcddodNAdNcwuIHpv5HvNma7Uf1CALQ9AhdnNfs1548Ir2",
-	"Rc1as2vp7vjbS5T5bCiyNLecVpdubtbWO86g1u6st2r9zQatue3uOqNsw+07m/pG6xQ2WtOl7mCj7dQG",
-	"621aa/Nxd7foRm2dbfY3+6w9aLXXcxut2aL9brfbqnW3Nju19qC/UaNdp1Hb6jTazc2G02y3chtt010f",
-	"NJ1Oq7ZB+eyxRr/WpZ31WqO/0W+6DadDm037RtrMfD5aBkOGnQnG6bu2Z45nvb3BxNYq2G/fECECRqWB",
-	"xTWVqzIXolBkWDP52kS0RaZfa5u71ZdhPn6DurJs2rKG47fCqO+5LguwRXtxi2th8hZAfp3EzNxudBc3",
-	"/DGbXg3ei8HO3G4u8TFcTrkVhm8DciI0Wmp4rkdvTcfsPQ0fkTdutZYa4g0mje5L2c6vCkQ0RDpY1oJe",
-	"bj1/A6JUgnzEqWah/W16lH6RPsFoS9OA/myluNNyS/rdqhnCddGRWGR2C/stFUkJwXMAABIOSO/d6zdv",
-	"EaOnnhFleeECRNtduIBpGyIKEMzyVcIgliTG0iIinKUKuiModMoAEnOlEqq0DYV2KLzyVRKEu0GZmY95",
-	"vDGikAqAO7DXcIVN4RnhuIY0FnrCtq4ViqIlSXYNEZJVgqkh9ssAZ5HPCc4+4tkexvqQSrtSCS09Ze4S",
-	"Giu/JuMK6+RmOGJAeVDMVciUSl3us+SQiWwj9GdILVd8yjbGe9MMxDwMD6QHpIegVT3yUTEUThi7RQBb",
-	"LosU8WDOxVxF2lYFDUBBdUPUtLgW4LAoMJC+BIZ9GDMB5aQ+xA2NRtKOky96KALnlMERgvSA2Kj+LQrK",
-	"RGcJhnkA5l4eNS4kPmzWBJwwXMroQSlyHaZIDMIAJuNjeT8HYWXE025LUL0+G4S4ZLIlCJSDiVKWU+Iy",
-	"x3MBnkbasJS9tNww+qd7vz8v4gh39OBoEekgDAeaJ09s2nKfDma44TaU1iFZcMUXewc9cKgYw2QEjEEI",
-	"I1fsc3SSwcSLTOcXLmRGn0IUOG58PjS5rPnWgLQPyF9Ru1KUeiVZbkZVwORLHiDXUtZoN1BrWNqVEkJ9",
-	"v0oC5C+4xrMtt9bLQUP2zlclwB7NcxtpdTDzcPnLIGTQCUeQ7oPW2B0TzrAfMXogsPO4mh5RB+u/YkSe",
-	"MtSJmhHggtRDvQlWXo2RlJe0uVO7cYTDEMZkYY1GMlgtGpwApkHjFdojJKapoc1xFqpDXcdVsZ6o7xNo",
-	"ofNLXblT3WHuJGY+gJVGYNxV3sxFEEpkNFtVXZWXiBqihEvMEA8xd9AK+ny3mr1TVMbUXpbV9V32HRmY",
-	"8kl7NtEZzRcgqO/dDzAXD+MelpsaHZoDgEXlqSZ5hQBA4GzAOmMi7uYVT5mG0soJggOxWa6aHYvlatNp",
-	"sla/065t0U6j1nYbrNbtr/drDbfhbA6a/RaFCCH+bLPdaW22OxvWSKN+Y2NjY2uzUXM6/c1am61v1Wi3",
-	"0601Bs3NvtNp0HVncOaRRt1crFAGFLncsuPj+Dj9HAbwgsu+s0/JwqQlMnuY/lFK0y9mn84epI/qFW0i",
-	"Fcjo3H3xtlZcX1suqoS2Psj00ewXfDT/E2Tyr6BM+JEaMZRufZI+g+CXF5ARCpf5P/ewDNLR7AHUZuD/",
-	"fZA+nj1Mn84e1En6G/z42YP02ewB1G/4hKSPib0i+eyh7VVYlXn2cPZzaPXH9IkMkZ5LFB2R/OWwi+MY",
-	"HxBZ2WJ7AKkM9A4Frvzyg8ZEo1cWMvbyVfMzCVKDSS7Xsy1TbeBoZznDUvrCGuZH6WPgbRDh+RhU8a/1",
-	"4u1cB9cU8lWU7A+1X5yF3EVF22e2mmMYdRnnTQXWFKo6uVqMrOCaNqLW7LNEoNOMfcA87VPnoCripuwu",
-	"5n3qibLeMeo7uUomKLi/BxkiheKJKksJNVgL/n1PycSG3/1NoMV138UEGom1kUMmLvqlQa7tYfTEWjgY",
-	"kP50N1DRAmRHKpBcl3TpVBOOISFA4SxJtA6sqwYe7NvChHDhwg74G/m3mTMiFSot2wADkoyESGlCMJUo",
-	"4Y3c1pHRwdshfI3kZqhlSWXOd6mMiFnDpA4mIj0KznXQtLn6q5Z+AusCw0UUJUUSa/YdHqS9884TLyuz",
-	"L9DpQV+a5xKXntkwZkg1oW/KrHidhjqlROYmzoJUvtgdyFTtFQssZC+a8tfcGqI/HyZPhLzUSe8GUNUS",
-	"r3PAxomUNMVTXH6BJzfUZEEcDSpAhx4k3xa1HyDbSfy5OyZ3WCbVYrELeCUPrsuK7luXIcaCLlrf0FIc",
-	"AIsEKJN3nAnMMXi2qrDqiv1ghL0WBMxFtafpF+kf00dc4KlUjRdurCATIBNVNnabQDAVFgwtIcQbZBUL",
-	"Qr6/ktB366fhI1eR9AaprpoDMH2K/JMB0EiTLP9pHhDB0ewByHsv4H+PMgFsT2RmtBpc6l6diGUOncsZ",
-	"5YLwkHNoNGt9u30z8qs1eetYQtoSHhpt4+9I0fo7V83qrpqVJUiY4nIREu/nJbC19Ddqhz2a65yZm8qw",
-	"TMZ8ScK88A54EhSYn8QImmI4YrDampfUi2evft76HlpKbScuek+u3KL7PRU5BW8Htw7KMJJVxsPwMKiT",
-	"m2gYBxkTRnZ1ULsWBqz2DoaoZxwVe1pvtLELKRNxwQLfZU0a3mfJaR+yFiA6/GQjg/uSggamEZdZeacJ",
-	"enOccDSiIoy1d6GH5J2qNFHkRJkZxaCIkSi6EtzY3VPIsBQFlMw8SdPPUi2Tm41zykiPREV/XlZjeSSL",
-	"LatxyeiMfFbjkiEZJdES1qzGbBIr9mCJ0w/FmZvIuGQIibTf/V7Aj90j6f8ykxd3Yo9e/P+zA5qwyAv6",
-	"k2jfksGItu8TmxWz0p3ZyP4BfNjP02ecoc4epEezezajYqfRNK2KZeFJWv6iwrHNJS+WrcEVRCNRMt4o",
-	"nl4UkHJcPScXcVazSIaBZ04s96yjMGKrA0TjDKnCe3UjfNlJly9dOHsF6ZqQuGHIL3NzNFeRYhZbuC6O",
-	"wtusPK7knfA2W87ExeUG6bJGNC/pzxdVa3RIZtMSti1CQYSiB/AQYEiCCBPfFdYhEdEwCZJwwjlenVxN",
-	"doMDxsZY1hbA96TvCYEkMJwli2fw45C/X45Th+PPPN3CyQqerRAtWcooeeFCvkoISHfeQDOyDalL+owF",
-	"mqEG9S0IvkC8PQBgxWGHhwF8ch1DEvR+YrQBCqOgF+xCf3HOMihTLDNeDOY2sNCTcJLk0XHCRCCOgQkL",
-	"hs9vXLiwXbTmAXSOqO0+IOLt4PBD2QF/QIyio5f3Kk3CumSmSImxXQ1ERQO0h8oCXUMaX7iQt8XlIpAE",
-	"7BedZig5wvbmxRj1AyY6TuGl7HNLZcMUDXaGGS5nLdPSm/mq5MMcwb4SX7aNC1OJ+Bgg4NMEAM4M5Pwh",
-	"jXcDWFwCRCUwcFTqKkuOQkIGwrZBz/hGIffPNQ/zNU4llDp2vY0xBlZLsVi3hoFVLDOxk3vWUqq9S1mI",
-	"i93kuBuUmBMLOgd/0bfassd835Txb5nc1GJq16V74d1TrmVE18weLeva3OuHIe4/vec3VRWdynarWrlq",
-	"yrpva8HSSyYyyKFuNrYazWrlL/nCu6wUEX70ze6nz/mRd5R+Dl7RR6sIfPzAmmtOhIiFsF7REYe52Pxd",
-	"gs13CTb/iRNsTjeF4B1dhIPoLXC42XMK9GSC0BCk/owzC5BPrWa7Xj21gL/lO4v1S08u4GQv1/f43bxK",
-	"lVOeQAd8CoE/ENVwIv3PAOouxYL9AeB3UxsyfgbmjuGwXBwxc5pjCV5aJ9cHAz10wEAsd8Jg4O1DFrGX",
-	"CJlSJmEDLEK70d4NerlS+L3qYhM4+LEhpVz6mC3fMY6EDAy4nP0plvN8g8aeUzU1yAy5v052iIDuILjl",
-	"uZ5BJgHiLuvdI2D3YRQG+7sBtkZ8aN8n7cY6kbDxE6jRxIKEN8yCrN+CKmnhCKCT71An8acEyzlPoWoU",
-	"lP4dTM0QeUeA1wqMXQpYnwMTPVLqsozcZoEbRufibcwo4D1/pD+XzytA2BCyln6D+Gqz+wCSEuyNQ79X",
-	"Jb03vCgZunQqIs97MdzQwkJFB0OK0BGRxPGVNoM5mPsGLAs+DgUJsX1ZTokAiBFPeUE8ibi+IXXYtfS3",
-	"6b+n/5z+a/pbhCZCin1Eemy8P/kLCSUSB54PEEkD/p9Aft7Y+DQtuJXyX1EYTEeeg/H8xoihMQ4L7HdB",
-	"KCB0yYA6SRhtl5WkuA2GDqUPx1hwwosN5AIc3GgSS9uCTDoZZbg3vN25mAxp4EqVewdpB3C5zGWu3Ddq",
-	"ErgGOAnAfUIDvtUDg+pVNKRM8/YCytVIGgFSo3I9gb2hTq5hZWLot4o7hbg0oVXgO2HM3N0A+x6FQGaK",
-	"tiIk5jaCDwnIB9hRYrDAK8QG8bId9YMJw43rxYjdwVyu2yrzAfCmAAsbQO4C5174Qkla3OX9qVzJuI6q",
-	"JFtHAOAOXr6OiZFgQK17AWl2BMJCXIXwJwjugXFoUx5DiUs+BMtyaDYasjOJ1gASVaB5+9Agg7XmOGlJ",
-	"EoZgDmq3uqSXhOHeiAbTPZokbDRO4h6CCO8GvRssiaY1CAvrwaLGuOk6uTmBPGgN+UHQEqgsdX+xkwFw",
-	"FRGQJ2N50Q/3EVM/Cu94KvcE8ma85BIuZlljAi5DuDh2RYMp7LkST+NlWZxkATLxLcWMzsUZM3iRHqVf",
-	"83OWZBwufVQKQQx8b447MO8N1BFj//vu7p1G44MLSwEFG6MVbHNtdh8kgmezT3OjJTtydQrOPwm8QRiN",
-	"yIEXuCL4PmCXiM/QeUBE9khQCiX8Ur9TpTf1+WnCFy0ja1zthxBrCPjUgp9LJ0eeReW4vvmaROZnNJYd",
-	"77JFY8ha+gzHDWHgf4ugpOg5k/Vkyj4mOz2+nUjXerklWnpYmxV8zsWA75w7UsooxI/TbydtRBgsQhbl",
-	"JQ0paJR9NhdTjM/OVfQvmYu5gpBQr7n4KSHWajiQeEwdFpeyCT72UjbRNrdX0wKgvX639v3iXz+tkQ++",
-	"L6Gwl15tAiCPrM3+Nn2Ufg0lu7ASztVAiCIRkxKyQ2OWaREjGFeVBCCAI7ZXL32KTozZr3SY8TJSDMrI",
-	"0DplbonfmD5Lv57DCoOXNRpN6l2DXJifQ67Lg/RxenS+Tt5mAzhsIMsa4vuToYK211PDsESilRGewaec",
-	"PChHadK6nRc1ZIT8Algw3diLkG/xTpIz5HbQkPsTLr8Azxf2xA7rdJYAnBYDqbDpj4b9Hzjede9Hb733",
-	"s6vNa97V+Gpwo+Ncvrpx9WD8V395+UfdOpv+6Gfu+1e9697V5k9uvdd8582dw3cuNw75v2/f+m/83+S6",
-	"di373xVv8N/qTssP+qO3Gu5f/chfKTpVimglgRfwDTlj3mWonnM5DJIo9BdZ4MyHX/MQh6ugpSTTVaMc",
-	"bh56iTNk7vXB4GSmvFZ3mTiM8B0aTHeEknBmcRGSGAVbmSjviMD+RmHHn37A96++77ISgeixlKzFFkaR",
-	"1Q9MH5H09+lv0n/UrWfQjbSbqTi3+fWTsgpxKxRPqsp6NOAW3haAE+geToZsivUy5KFDrkfevhfAOwJ/",
-	"KswF4Xhq1nIH+T7eDcrhcyXcpB6QgRGkRmRehrigcCimZim2QyrASM2ax6dZ0ClffJnLJm7EDsFyqEIC",
-	"jKQoACmxlnW6aroO5hV3uipMOoZ9Vj52RUFew/hciigrCuVTJCQZVdyGzHfr5A0FSMgCBXTgJUIMtIBq",
-	"Z5amLPuqAA4KEJ7leMmXMBUrX/leyEO4EOSnXQuTkgpXZ1ysKMtws1cqCtghlhKj2pYoKVb0ZrZnlylV",
-	"lNu73vJlx22ySoK1lrNTcbXa5GXFdPIM5pVWC1IEttUK6hynVlD2eYcQbQWbqaeMnLDFZD2gstJQNGGc",
-	"CZ2l6r/CWBmNfI9Fl0C5EAAyPTnG3ryPuBWe7if8uRcM2pEMTY+xWLJeUC7U4rQjKHwV5L5kMMGphVyY",
-	"GI7Zg13Lg1e0r+7Wmi1Ldx7dD8LY0xIQVeyCrHXJR/ZSyhuJwA69nNKSdZHm1wn6B4iWGE9uhWdQguju",
-	"aZZlKsbM5yI58oCRx63zoxj9clV+FGf8rsTPKyjxk51L1thxW0WZL+fW9dF0n7wydLE/reF6vvgh/nt3",
-	"Kf1oYaqcDDMOyJiORVw1Zs1lL89y5sBPJvO9sgKfJ0mlI1cCyKY+1AKlKfFZwmUqUC1db59rH71m6+Im",
-	"HPu9Zuu/tt7ahEO94JtSW+iNqUAQXsJJJclV4qayS6RVIsKncbB8NOLQLfAcED3GNBlq5kI5ODMg8vT9",
-	"PyXiw/x9cD1gWfTa65mBosb37c0/UbsUgT6ztbccOxE+SZIt1dnDZfnJh0Zl11NiJrm8WxsHOQmrmLvd",
-	"V44+N1HOvtsm355tAj7O5TfJMbfERYFHN2djaHkzxr4QtlAw/4ThgbZDsoSsZBiFk/2h0dBWBCUIDzF7",
-	"K3IxHQizoEBxEbacLG4EAXQxOacEiBjra3sAjKtqA4vQwVhC6QJSb6xOYHAh87dgljoUAMGcGRqguk3W",
-	"+swPD2UNIlF2/MIF3pj5PolZ4GoGN1GYKbtwazpmwg2bM4pybvJmvt2blna6TbSql3br+eNJXcSExbtB",
-	"T6VP9FTUYU++SWZJrYWilND+RL8Frc5Xc6Vzelm6Rga7AyWnNOMzZDYp66Ja0iJ4MGBkrQe6EO+eYuoJ",
-	"H4DP9qlP0GBP1ma/nN2rE3Cy/n16dB4gXWMWQYCJCJfzJeECGkXhIcwZVA2ClTPSMVzx3UEYAPwSFJLJ",
-	"d2LkkAnzoPwGY2h8dWThY50G5/OGJRnWCx8vXzA4Zp0QImwdd1LEoO5PECYIYWWWbzRILLOuRQRqGBeU",
-	"o3N6jt4l6SrUqldwcqs+GWBZ8YWkWY/IWhAenueU7KHBqEfWmm0sqgU2Mj5nWMCHyOt81/h+nexIzKxc",
-	"0P05yEEU9Ja9eoHjTxDR+JLcOiK4b98LYkDZ3Q3U47AMBVqXEJ2FVXrMIi906+RtPjrkU9sK3TvIysTC",
-	"uXsuzluqAd4JVc1ByPl/XEXD847C71VuDc6IRH8Su1vyhiqZjDnVug1BEwF/psaHVJcQ5hjl/P0LF0gP",
-	"MjWZ+8a0J3aITDoU0MTClA8ReEgmykWHbXNzCVRtDXtMhFu4ET0UeZZGRGkgarntBkZOHNJUz/SU+Mp6",
-	"XE2k4ilhw3kB4uwVc8hilWYrGL6AaoX4wRjCIaWOpbfChEJR7Em8SGggejktGdEehDLYW6Fm+6AynJMA",
-	"eDRiIJepDMz3h7g9sUpswGAq2J2xT70Aw3SFHMcZFPYho4lgPoUHARN4cweEPGqAJop/isKyhkdNgcML",
-	"TGXIrtwNVNFPwZkSAdcmopfkXTEGuIqEKODzXaaRG2OY7jtX380Ys4k3PZIo8jIQHSYcyOjFmmxK44PS",
-	"aLRLBvg2TEaceADWC4mwYitCYjEc2oiT/ad7v+9VdwOsIvmne78X1SbPL3TA3ASR5YSSsN0KD2tCZ+hr",
-	"6f+aPUyfpU9I+q/pZ+nvoHQZHhXaIZE76OZFnUjj7bcyviyjEaIDV4lD+17AEvBNSGQPjWizexC183B2",
-	"T8STqjr8eW4hgf8hil2iOvOlX0ZIfaN8O6kJ5y8kYa+l/yhjUu+f3wbAnYTLSq1Ga6PWbNbWG72qjLhH",
-	"fMpzMZ6WgRfsC67M29T4KSkkNxqQcDCIcXIEdzeP5p8hRj5ESwOf+l4PWYpsyCXC/9p6o1cnO+LgX9/Y",
-	"0MpsZjnhXDILwsOV3GjzLT8LyYcZ5jn6pd+kR4qCWlFUIXNg4qBJK/lIECbm9yghBw70Y7nZTviJqrIp",
-	"df+aOqBtCWVM5jEmUJxlLf1t+lwHqp19oiVxiY3nTwsnogiaiKQAhIEOXMiFlyqJaUjd0o/Okrj1DxcA",
-	"rPCZakN6QbLewh3pjSajynYT96P4oQjiBQnbZ5GNIjv82IOjKQfpMO8MlidPaeQrHv72DxDp6IuDYdVk",
-	"iVGFWtUIvndKTwRwlVrf3WnMpZ5YUXPJ99Lcr0KYNb2oVzLRVZXCkRUANNepEoRhz2RYl78j6WMD7R2R",
-	"y0vMhBLk/ancAV+UQ2XaMPvNWuLgEzVkhqVdkIbCbzjQjumctPqt8W+lq2TObLGc83Oxo2laxd2CyH6a",
-	"FFwyP/jm140wH1YcOqYOuDubK2AWNAYdp+N0WK3Tdrq19qDfrW0Nuqy2Tjf6m4Om26IIw5bhX3SqFZ8N",
-	"EqgfaMKxrejU/X36NH0++8REYrsyicIxu/hOGDvhIUTAnFXdgzyKm9twNpeICj694hAR4+eeQA6oBBip",
-	"oV28BQu9kv4qfZp+QfjOF9/+TNlCv7QVbFgm3KHo7L47f2upOIZGuxA6cbdaGUQsFz7yVsRYEfHku31U",
-	"3EfNl7uPVB2KP68NgJ+10srPlvfdZc6VpcM7uHq+OLJD6Xbf2oiOP3+3VMbERPy7UajyMaAoHaVP0hez",
-	"j9On+mn0jKRP0uezT5fwVaH/Cd1UQ0b9ZHjR9xA20OqR2hGF6lqNBldQ/DDYl2HC4yh0WIxKi1GwrU6u",
-	"ggVLoaJJg55LE9qnMbM6Xd/2brOAxXHlxKKx/CAD9T2aBMbZoPZleLBKCswPgWa2vSbeccp77KWsXjNP",
-	"44NCdJKYaEFCuZRw+ZhrCST6pRYTRoTrq0IVRZRR53pSPzh4knA89oL9Otkhfkhd0qc+vx+BJzDOympI",
-	"23RgXWh8E3qns9LU5+YLDOCNs1xugP0tv/jbuOiWZJnXQpiw6cJVqlYL2mgkacoWLJjGS1cqKtKZbyjj",
-	"cRI0VPjOvUBYtCDXh0aiNiVX8RRkB4SecH6fmWIlRoIAsNkPWUz6UNJVxq2QNZl8A0Z7lKegXEqV9JLp",
-	"mEkoE1V3FVRKGfE28BC9EVJK+hF1WHwefVP7UTgZK1xOVVu2KnJ7mO9Kdi3cDOdirPKS5MqsVncDPgCj",
-	"SuuheEb40uqiRozsB2kGm1V5a3A8PUCLkG7YXsSSaAouQYllKjKdsDoPuKgnjsOYi75Skgwh8AEL5Cr8",
-	"fBoglAYfh0DOD+FsRR9fp7FO1mIG1WgyyIzzgHfLie6N9+gkGe5NIn9vEkSMOkMYEwLi9jJBM2fLQFDR",
-	"OAwDeVaKRAJhRRS5RbIbrkv12TQM3L1hGHk/C4NiBy5Fd7gTjthuEDDKycg/WXTiZfhnewdsuucFe5OY",
-	"Ffsx6poOxcUDZhRQwoWFNFAwI4DgZvYnSxOJ9CtLSWYDSlUYQYbMH8tpZgGnpwuTHIcjCQHrsjFfTICF",
-	"L1KmquDrAXtpT1wSGwCgTBB8RcG0SE8R7shwMOBHhky+Ej7mYlzMuZisgcM51L0mmJAInqbzVczCKpr2",
-	"14S7SnsAy2WdixGBlUb8H7CR8s0iwL8xckByLlUbqeVGezeYE0ausI+/A4hDPkvi3SBz/h0wAI9BR2IJ",
-	"MkMV4Yok4ur/x965rcZthHH8VYRvagexTiChsLlKiGlL3ZvWtDcbWHl3Nisia4xGmyUthoZCe9eX6BsU",
-	"Ci6leYb1G5XvMDPfSCPtIVkHm17aaCXNQXP45v/9f9j1ZjOqOXhVf6jG3+FFfglX+dC81234UgXyupmu",
-	"LGQZFRZWl+Ey2rLyrT2QDMQrODjwY3POH7WJcP694AvUVW5IVuEGTjI/OrMnpwTFqOi0mrG8c12ortPN",
-	"b3H430DFG8hNXIwZmq11VvnUuS7k7KZMtYU8dfz7R1VpVJo1dL2bbcHv+vnmhwe93aQdZdlesJFVTCL0",
-	"WjlwrYlnEfFYZBXTLdomdlQOfd0mNFVM/dBVyFLVzY/uwCQWmKMBT0QrcAn6+KFPMfseNuUZK00760CC",
-	"WG01sGvL/eWytur9UV+9S1irqPmD6FB+IBvjsWsM60wp2oEfwg1B7ehaIL9c3wAh7G31rxW0/k2FhSoj",
-	"A6PVX60yP1nT12B9RIJrwV/epvBPRE/kwm9DoYUx/DQ3nRwQRluHJv/3PQZ2erm4m9Ev1D5ndVboV4uQ",
-	"To7hLxvVen/zG6XkJe5f16t/ZIiLJgna5WG46/gnwzLbq2NYxvahYE9gbwJPhgtbuQksw5LqSS/DJlQG",
-	"ekji0iO1GcOw8KnzCzXwWt2KgxqlSl3CunMqDMEHbvMThZmyHu0zQy+MHpBE4MBVOToh1VSUdjCkUoXK",
-	"jPqOZrTt9F1WuXzQaVPVdIJmN9zGoilNxoXXTvOlUJbbWTV1J0rd41UUNXuUjEk4kfNs8no9GvMPmENu",
-	"fkZ2KJuyyJj0zTtexrzfPxfzK5fmN1fFlExO5CfVB8v8P7F1PwP6F/kb2KBig+C3j5hCGMupW2CH+SXs",
-	"Q+FC+bqX6hjHHH2NECGWuVtuUXMA98Fnpw82ybmibfVUUfh2yEYnYygBqt/GNrqx4HtjGAkjTgrjHXlp",
-	"b2hSwrSkFA/EoPaopNBfVk3m+POZO/AZBIa9cA9yy9cV014yK0DTlJWBoCI7G6DFEJrT7Io+GlLMfEnM",
-	"GlYOscydHGgxZaidcyRSjnKba5R6r5yzDg3zqHSe0LlTPKvp0OYFBdptIZ2e6AXbFUE7Bap2Ojg7lHkz",
-	"R6gpz7hysDZRK8ykohojkQ8ecAqYKmZJVsvmfuqjlMLblN9Kz1zzJLVOZZSD4UrnbxPvDBwwntqxJ37U",
-	"+MXJ6cnZyRiP0ODtRqVfUAySZ36W1/ZFhtxqHPK0NqYqK0lwSeAgE9QsNpU2apq6rAf5MQSmQk0ie7Ay",
-	"8tUSWRPxugW/xAZHyUWeBRBCVLxwdnbxNPzMzIak9lEpUFAWLe7eBIck+AALXb5S1SA501yx7OKESUcM",
-	"9M/JaRcHL8xEsTXCEt16qTElzc01UZswi11qxVO5rlxyA1YLtOJ4quosL8yArkRv4CKbqIjzIsE1PAyN",
-	"O8moJHAYjYKUfRGLh8HlH7gG/MjIpGeCOzeDBmC77RBntJOW50VDyzPxjk67sGZOt2XNwBxJ3a6Bclrq",
-	"huyYsXuqjJc+gDnd0cpID77hog0fPdzmWFQX0x40VJBfXmufL+tONpK5XuLXvw961FwV0+37847atPWa",
-	"MTestslTn0vy1A7YJLuv3lySZn+BS7qNfvNyI0Ol7fpOrNN8iUuET7xReJ75fr03lBDUwG2hhNh/FB5p",
-	"Pg1OaKOdD7zfx939wB3lNgSPN/mzTw7X7J37OEAtU1VrymsNVVX1pvs4a67t4S9eZ1x62cKCuBYVDBTH",
-	"OKfzO/Sb/etlGdgWdVstuhwW55fQDh499z6lQv7Wk1rg7EraT/39iAb8pUdxUnIRYZf5dYIKjqWNOVXe",
-	"4c27XhmeLCQJ7dq3+0HubFAkR2eJIpgJxROQKHlXim3GQ27xg1ILm/gTbpbAI4hbwPTvX1fXq+ujVJy3",
-	"BpineWYSw37FyJsoxcuwx26kyoh/RPueRWmk5EX8nvU4Vy+v/gsAAP//",
+	"7P17kxvHlScMf5UMvLvBJg2AABrobjRjwtGiJJu2RGpFajSv3dpGoirRqOlCFaaqwCYsMYKXmbH3kdYa",
+	"eydiJuZircdP+J8nngiKJi2KFFsR+wkKX8Gf5Ik8JzMrsyoLl76QlIcTY7FRVZmVdTLz5Ln+zscVJxyN",
+	"w4AFSVzZ/rjCbtHR2GfwNx2PQy9IRixI9mg/ZkHCr8aT0YhG08q25f42uTFkZMyiOAzIkMYkCEk8cYZE",
+	"e7RSrdyk/oTxvpzQZZXtdqNdrYxYHNN9VtmupP+UPki/TZ/M7s4+I+nz9AFJv53dSZ+kj9Nv+O/HcDH9",
+	"On2UPuZ/VVTjPeyv0m60W5VqJWJ/M2Fxsue5le1Ko9ntuuuDZq3T33Rqm06b1bq006ytDxqDDm0NNmiz",
+	"wdtMfGb9tEq1kkzH/N5bURRGldu3q8ZTDg0c5vvMLaeRegTJpN0iXkzU3Sqhgct/BmFC+oyMwpvMtVGt",
+	"sTzVjmb30m+AXECyKkm/TR/P7uCV2d3ZvfQJSR8jaR+nz2afpV/NPq/bKNtonB5lM5op4v4l9T2XJl4Y",
+	"FCgchMmeEzGazKOx9hBS2aUJ7dOYkYglkyhgLl+TnsuCxBt4LCrStZOj6xezO+lR+iT9Kj2a/SJ9xgnL",
+	"/3iSfpk+VVTm9DxKv519OruXPk0fk9nd9Cj9Kn2UPkifp09mn5P0Kzk9/OH89HybHuGi5tcepA/TZzAz",
+	"T2a/3Ca8X5irB7O/h66KfcOeeAgPPZ/dxzE+we3BZ3b2t+kTPtbZvfRodqc4qZ1TnVR9mhbsGf7oIJwE",
+	"C+YTHinuGSec+Hw2YZNEjLqkT52D78CEPk2PYNv9nD9hdIVbdzGDO/0Zw2lYYr58LzhYtAHxGSuX49NF",
+	"k4Q6Q+aSJCReEpOIDVgUUf/PY+qwq6fAXL8VjR+Q9GlJpy9icsWcLZjdOKHRXN4qHsB5venFXgJnfJ/t",
+	"TwI8tJIhI14QJ14y4SycuCHDKfdZQjzYqIrnkzBa9mj7jTq9nszucUI/SZ/hPBfOMGM+vkmP0j+mz9Mj",
+	"wlkfHGtP+ew+ElM8+3n6AFeRmv/0wZmfepLOZWdeP3SneyPqD8JolJ8O8x7OBL8mt1YYMPKj69eukrD/",
+	"18xJiBeQD268XduqcmoHdMRiQskBm5Lk0HPYYsr/B5cGOLW+Emv3aHaX0+sRJ6egbfol32qc3k/5+QIz",
+	"8nR2L30++xREj/TL2f8lLh2l38DwYCc9m/1y9nNy3Q+TKy6Z3ec7GF7znHf/MH2Q/jF9NPv0LGYjR+G5",
+	"E5GE4Z5Po31mmQh1z5wIuBSRZEgDstEmP/besBC6ub4Uob/EdTv7RfqYbHQ66xv80oP069k9C2Ga66dB",
+	"mOyLywjj+B5fyJOATpIhl6ScolBmf2abXA0J3uIng8+vekJXSIZeTPYnnitYiReTmDkRs2oMJvX+JT1K",
+	"HxHOWFHGgSMC5CXk8Eo8epw+tzDcdmP9ZHQrIYiF4XJty2e39mKfH7rUKygMlgfEQer+NXVA7mG+z6lF",
+	"E/KmNxh4zsRPpoTGBzEZhBGhEcNT1vfJIGLsO3Cq8gma3Ye+nvGFP/uMd/8ItsQDYC2zu/wOZziz+7Nf",
+	"ktnns5+nj9Ov06ez+2dxgNpmyTKZUrfgE3+Tej7t+zk2YXsip5eoM5IG8SGLLpEkmhK6T72A0EHCIvI+",
+	"S6JpbQf+jpkTBm5sm1NzR/wWlvtDPh0kfQgrH0/Q5zgRjzkL54fm7D4/RtPndZJ+kR5lG2h2D4SZbM5n",
+	"9/HnV+kf08d1G9VPyn2s5LSR3YuYw9mG1SqRvytsEjQBpqMbJaTceYnQIEyGLBKWi3Mx5+I4Hcwl1PcO",
+	"2GKrxb8XF7fQp01x/shqr2iekHR5kswnm8/VpelePwwLsnzZU0hGSTKgIw0IdRLvJltk3mlUKy5LqOfn",
+	"zUpgceLqX6XVaHZrja1aq3mj0d1uNLYbje811rdhI/MzgY9s0Om03U6/1m647Vq7296o9fvdbq2/5fab",
+	"HWdrs7/Jn/bHkx9gg7bTbw+azlZtfWvDrbWbDbdGnY5bG9DWeqvvtuig361UKyCP5Yawtd3uZEPg1NNm",
+	"+nd8R32afgmTDTsq/UMZe/ucM7Y/8jUAIiqXkr4qN9SchbBTOu1lp3vWgN0ae1H5AhG3cWX4NE6IS6ck",
+	"HIAaoFaKF5PwJosyBSFmSeIF+ySmU3GMeQm/EWg2LzXEBfLpb+Hoekpgb30NSsBDaROxTQaQ/R6XRsGw",
+	"8hy1gazpEQieIIjxE6vZrTe26nxhcAFCiKzIG0GbeJ4e2dWF9dOaMzkFiyfLH0/2Rl48ookzLJsx/Zlt",
+	"cj2cRA7jmkHCxb2ET52aNj5b4gtIn/lhsM/VddcbDFjEGanP9qlPuKyTeCxePFP/mn4BG8c6M1xieGLK",
+	"vo8NdZq3eQRP/5FLBHzuHsHG+2Z2n8x+ObtDuEY4+3ubOHCaW8gg8uI5KTFwWR7ATRTjjOgqtBfHEzRa",
+	"GmcWbjMvJjCEhdQ/0eF0euSzWJrm0k6c2vE88slncgcUnODiVMcnzsXHpRPbbLZZd6Ndc7doo9be3Nyo",
+	"9Zsb6zVns7G1vtl01ru0U7pcn/Dl+q3QRsAie9aL1KDcYkLz+3uTIJ6Mx2HRAFT+3DZ5U967MR0zMEEw",
+	"DyjuhEE88RMShBHxaT+MaBJG02XI/xhkzEd8Oc7ucOoBQ36cfjP7NP2azO6lT9JvS5j72RK1QKUywg48",
+	"5rt7XnCTXzZpadzaJjsELnAGTMmYRnTEuIzfjxg9EOqwEwZJRJ3kEpyc4vOEIcdLFhP0C7DTPNYUxW3O",
+	"ZtH2pdiA3ZoD6xmUBmF/aJ4FhU1ylRHVc9loHCYscKZ7B2y65wV7kzina9mfQbYw8KI4UefZoZcMgaAH",
+	"bErixPN9Ek2C+JiqV7vRLTri8BQj/P//J6zab5TJC6xgV7LB1n7Mplw8/B9gpph9CjvgWfp89nn6eHZv",
+	"dnf2+Yl1s3aje8JpKpkAi5qRfzJikzjPVOzP4FTxOTmkMdn3brIAp0oy8kweGYSR7dRrtXJmIbQx5okt",
+	"RfIns7tI7Nln6VdC9gPr4zMuKj6a3Znd55I9SveGYc5C4lbrlEksCFe6JYKERQH19xiQ3qSvcY9LeiOW",
+	"DLnQjcYMLmF4LrtEsuGSgRe4nKkQL4C94Yf7i01HvwaDzD1hhX8++5wTTjcecUkODBHgwTwLW02ODpYV",
+	"ecCmcbmJJn9XrUKhnCThAQtiMKs5Q+YcMBcXpeF+9EPqMpdMWXJK9hu0ySHZgI73uJ6DMhoXoheadJ6n",
+	"D14Bk06B9Jbp4TK1zZCTXYcpiVDCCA3pWErBYCJYaKL5N6DRE5DEns/ugk8c1uud9A9ox5RmY+VVXxxp",
+	"ckJVT/t6C21GzPXoAgnN/sw2uRwGCQuSmhLOQsPmfvGv4zAAv1Ci+S6ccDSOWBxble9m5wTOoYdk9rdA",
+	"6m8gEuFxYSwk/TJ9nH7FWQYoeSUyXbNzwjVZQtMyPss5Z+iCUE19Pzwskj9/X1kch5lxN6EHDJcqPn+J",
+	"7PCHhSiXDMOYZbYQemDXqDv51Qxc4ZFUPWyCMwoQtoV7cjIW6GJbwN54j06S4d4k8vfYaJxMc9Qr3Bfe",
+	"jkkyDCMvRvdQzKKbnsP4dn/3yntyMTthMPD2J5FtrXaKmkXexSCO/vto0Zl9Rm54zgFL6iT9p5yArA6x",
+	"J7jA7X6mnUky/CDySY1rgffBoHRUwlZPeuZZqLqI9pMgYtQZFs+/sqeWmAcuogFLRsqd8iz8A5fA0scg",
+	"RS9Df5tXg+xWhkkyjrcvXuRfUhfhjRfhUN+t8LkqaEP8512QaY7Sr9On6ROyWxFzu1s589nU56lkTtFL",
+	"sefShO6NvDj2gv3ilFoewhn1ApfdIgdBeBgD5xeWgirpTxIyDH0XZpS3Wzyf/4gG8NmnyH8ez+6AW/D5",
+	"7NPi8Wlz5Z8O7Wz0mE+6Eruc7QnTfSQ4jxCRRzROMvsSUnYJd6tuCyrSCWyk/5b+c/pF+viMKTY38Is/",
+	"Vyo0524ikWzkeBHuTSDWd8bLmaerjfQHtG8VibUbpkzs0MiVq1IY8zUxGX0vHoRh8ccDBnHF1GWkPwVf",
+	"C26ZBeLzr9MHs19wXeR/gtHtqeCRz2Us3Dd28Zr/c2d2D8MKuDhyH/57L304u88FlDpJf4PONJD57oGn",
+	"DAVGPqF/QJ8N3p/d50q57VWopfNzBFr9UcjsT8rCmE/ocNWnqGwGHT8sWD60GwZnORcvmEMQzrHDheEw",
+	"J58oLtE/nd2BPfHgJUxQp9HdOIUJUgSzTxDXvcqOgsJ94aERzsv/8//IoCO01j1Jn8J/n8NfT/7Ps4zx",
+	"cRG/ZFJfWGzOv6X/kv5D+qs6kX64J+lXNknn3NyvOmfzGJ2NgFucnrJJ5OS1ahbmTV34UVIOv/2i52Cb",
+	"pP+cfqMMDHZlWSkQZ0ZcjWxllB2HvudMIXrYGqpW8hBSGrjZIRWaGuYDVEkcoswJjTR/P0YoY0D4i5qQ",
+	"2d304ezz9Cv56DOhXqBIIefqt7O7s0/TZ9gxRGuIe4X5e/BC588yOQvmMZiM+iwq3SqWp6x7RswdPvcS",
+	"Ns+/p0f8dJndMWdNuquOuODG5er8XNTPeioM+pbNRcxulc6Aumele7yUbnHa1AYHoorQVCHaZ0fMjECl",
+	"JJxEc3m+cd9OSnziJZDz/04fpN9g+oLlBLBxkAdnR2mDjhZq87MXIsZMIqvLkrZxQgMHNBEIpePiURiR",
+	"OAnHYy/Yv0TCwJ+Si0NG/WR4EVoKZTAmcbiirgcU+wPkM4IfRMZbPEGzsoqvQ2u03eZwUg0uo4uFaOFN",
+	"FqE3yKRadn2b3AhDMqLBVLrfYkITEgYOwzSNUJAH/ExCIXAZdX0vYGehP8s0mj+Aw/OPr4ierBHSQmah",
+	"NoF8qLI5cyS3P7NNrob90J0KWmPODBpEqjKsNRxDNGLkqlCBmJWYxPK6l2ndmd0lfA9z4ZnveyK4AqTG",
+	"iKC3IyAnqlpH6dd21enrTDuDH3kxnM9X5jGcfYbz9Ug3z4mcqaMXrmqfdCGUTLVlUUQMA+j2DrzALQmG",
+	"tD+zTXZk0BKV2jawLYw/IG7oJGHEVwzfd8ShfS9gyXGSsiGDcHZ3dh/Seu4Jd+MvCQSfflWasvYU7VsP",
+	"Zj/ncyLm8iGsivRL4ICPrSlBJz4qSmha5i2LwknCypTq3E3ThAXhjWOaDBcbov43rFu+Pu8Wt4LVSXtS",
+	"IuS+yrL2IFWEOg6L4z2XBQVmVLwv9CR7MlQQksjbHyZcJcJIMOb76K0NwWJHwgkE7MbOkLkTf4kY0N/x",
+	"NfZAkmz2d/DrHjoJiQynU9EvRjbPw1zEeyEJh8DavCtaPJhneDvhVFjoXLYW8VF34ifxHt/MtgnJ7pqG",
+	"/kPP97liOglcFpHmFgnFOZxFuEMG7MosoBCloSgOAcyc3z5LH6SPMOJui19GG+lvwXp6B9xnaI8BUdLK",
+	"h0GOBN+8lCIxbkQESx7xY+APYjKf6L4vSNMCToQTyoepxNy5CV7wO58W8VhZ5UtWQ6t7GqtBm+K5a6HP",
+	"pmHg7g3DyPtZGFiWg/mAnuh8CNE+fbbvBWQwiSAcjQ4ZdTHNU89rAG94fJyzwdxjn/KDHl1nn6n4QOB2",
+	"usjwAPzVcmJABJ7dRSOvPEmw0ZcYCsq3/s+zKWu2+Tu4/PBQyYGPtnEhNNbrje5xsh9apzCpubmaO6/O",
+	"0PPdiAVlu9y4L9gu8yFGfBBGRN4G9sovoKoy1W7I3JU8e6ABgdV3imzgIey9o9nd9Nns09nfvd75cxaJ",
+	"OfFz14jrxbTvM7dsjRj3i2tExtOjQAgPe/6SqS//LxflNHqQ3Nwf2Q/dHJ3zEAbQwMgrAI2Yn+/FKVYK",
+	"R07KhFF8zm+d3WFtUn7uJA0mvm+ZG35ZmxIhH4196jDis8ESOYe8m7iy/VN7umGzY0k33HSarNXvtGtb",
+	"tNOotd0Gq3X76/1aw204m4Nmv0XBh8ifbbY7rc12ZyPTQPg7RT/9xsbGxtZmo+Z0+pu1NlvfqtFup1tr",
+	"DJqbfafToOvOoFKtcPG6sl1BRaNSrYCBaruS/hqlfpL+B4bQgh/7Icj68Zg5HvW9ZHoZJ6zbqty25zOa",
+	"KZW3q3Y6rDeOR4eWSYfNV5kO+lyX0aF9zPWwbtJh61Wmgz7Xtz8yE1x/bTDzB7PPNVk/fWCV9VVMPZiH",
+	"Z5+DZHJmLAX4xFxOIo7whaKB9bki+89LBEoggAs5s1EMAXJJxCjCHq2l/5H+Q/rF+ZdzUnwFfYBtiMsT",
+	"IFKCCPd1nZSmMpvnCsCJfcNlRwwnNSRQTMy6K2L4HnCh9RkgJEmbEAH8HvE0aa7LlNozWx32uZ+7XLxg",
+	"QINyNVG/bdcTw4CRKaMRCTGhK/Rdm3dsrlSYlwitJ76aPYQxaoI1PH0EesBrQbFsSRjzO3cloJEn2ouY",
+	"w8Zwq7gcCs+YDCMcEEo4/xYJJPQAo2RBk4yXy4LMWwM1ymo63kO8/mgVq8yZbbsi5ZYgdMFGaN5Dwlqi",
+	"oXQcD073pVIhDRemSh8vh0rkN4sBL/ph+ORlkHhe/jQ8No7YfkCDpIydGfctuo64TQ7DEQteqn7zpTBJ",
+	"fCO1mNnfnZ1UYZJtLoWVVXzeKi4+JHPURZ6/ChFjt7w4mRe/GUYqgwcQV85quS9c2vYNcSczyGuWDG22",
+	"z2zOLBMxd+I4M7axdLi+TXZEpqmIiSVJGB6gnMfgnE8OGQuE4MecAyUGHkZewl6roa/V0Ndq6OmpoYVz",
+	"pahjHtUJaqswChGmkCVuQzAOF6W+VIAxj42DaiHu52kIn8hz5rMlb8T2xjSOrW5D7W7RJzGkNxlisBIB",
+	"8LScKzAnh3+9DO/HsJpfYNanRsYXiqVaINhcypamsOTvmnJQ3w+dA+bCyQtqfRKSAOJGFlP3OOYTa/72",
+	"mVHPmn+Sp57axnPx4kofK+LuZXhxZqhFIMA+VU//CTDkfj371GBnajXMPiWlzBVl5lZTgZLBO6QDEKSw",
+	"/yG1dzDYYEBc5vlTXPBrAgke9yBNWFxYrLtDay4l3gVf4d+nT/ieR08gotvZl+zWCZds6UpcYu3ao4As",
+	"D+Rkc6HHC3kwez7z95bDlhdQ6srIVc2L6A+EVl+CkfZchpc+TL8Vev9jiDLjQnjppMx+mZPQz4SvWEhe",
+	"Nj2QfWtHFzRuCe2fXzoXE3ZrDGxEcf1FWVC6PmqiA2poGg80TEB+rlnDbTdPRhvzey3BQ/iAFTPKuLVN",
+	"rnIVkPzowxtVQonjU29ERMprVS1WgIyLqoROXI8FiPBH/f0w8pLhqApaJPRGpstgK/+HJBWeUSbGtx1P",
+	"+cQ73qRHKcGsyc/GLVxBQ0ZdoAvBjL2qABcCEHQVB/oGoxGLyJ/u/H4xUXSMJxXAzWkEu1NiMGBA8rkd",
+	"zKH/GUVToXhPvV4/Z6Nds3EatJuTB40PxN5+QJNJxOYtu8JDIglOXpboIQdsSjyXE/gwCu2ppOsFXLJH",
+	"meU7ByBSXGdlVTC6p0GrIimsVAv3RjSY7tEkYaNxHpOwcHubXBPYNFIECiPSn4pgvkLQX5UkMihc9oCS",
+	"Peb2HBearNXNHUTP0iezX0AQ6jck/UbHrn2MwAyzn6OZTY/2PkqfnhyCrNU98cLOz8C8aYJkj5I5gns5",
+	"+RRyQ5LDkAAPjavkcOg5QyJkzjrej4clkV1dQzoV7/7pxxl+oBAnl0GSrFSXkGeHzHc/CBLP159r3Ghu",
+	"bnc2t5tt9Zw/ntwIV5Rl/TARLRqDjtNxOqzWaTvdWnvQ79a2Bl1WW6cb/c1B023hBMkW/JuXa/PRUiJz",
+	"9VQJuL4UAbe2G63TI+CS1juDgEu2Wcog9tFSdric3eU3QkkoACpowen3TaAhDTFS0zYepQ9n92d/J9Xf",
+	"x+lTe5xwFsH4CzMrQWkcMl/5CWdMGP0+uyvSfpAXaSNCJK8SHMTmKTEh3ON2Cfc2X15c5ABuAEBP/A+X",
+	"xU7kCadiBRAzAENJAs1J0ChwGNbFOFFETqIJq1ZiZ8hGlHc1orfeYcF+MqxsN0HZ8AL5e12NKU4iLgLw",
+	"4VymzpDVLodBEoV+cSyYEUNGdEoOGBvDUDAHaf4wWDAZ8SUbhLU4CSPG11vx5W/doPvFd+6QOOHCAsqi",
+	"FNIrBuQQMLCQ0wZV4gXkbyZhsgI5Wm2DGvznmB8YEX/nf9+t/LRR6+7UfkJrP9urffRxq3V7t/JfKrZR",
+	"66CR77OxT6eoq5hf0eND6ZFDSGSAs92LNfKRJCQ0IIxGvqcBWCoA0piOGOnl8Cl7l7g8CnCNhzQmbhgw",
+	"EoSHnATZJ4sB98PQZxTVKk0ksJAbJIVheIhChhAZIL1AShbzaTwIoxFNEHBxvcX3Fr3ljfj8r2+IJYg/",
+	"m4qaXpCwfYYH81/V3sePr11x7ZvBcxWcn6BTNaMRjUkv27Y9SMMJCEA+IriJjMEGgKpzMfHD/aXXzPqG",
+	"uYM2jDXDVwytDWoffby+cdu2ViAdTaD34o7PrFN4Dtg+VzNhnRN1b9bS/zW7nz5JH801xpzn3yWArJY3",
+	"aXkBplINMyM+zQ1zqdmf4JMrUW+n9jatDT76eOt2Tf/ZXuVns3Xbvk8vT6I4jOw07gXsVtKTCRtjus8E",
+	"duwl2ILhJCGeWGWIEMwfqUtq/c2EAWi1IJeDLyrjOzk23LSN9U1TmrENWVqVLGvCinqdWw1LykeW1WBK",
+	"Wt/NtaAx0h+zaZHA70IoDhrvkBNHbMxogvZ/SgJ2SCIauOEIiT8II8KoM8QbkilhRduY9DqDZn9z0GG1",
+	"Bl13am3a2axtuS1W26DNQaPfHbSdZrOnFb7gjIwzc9Utf3viSSRTL6mTv/Rir+8z4gxpRJ0ENBEnHI1p",
+	"hPAYgMzLOEXVMkVRI5vI3GlSumA7nfyC1adqd/dWq1nb3b21yT76np3a73gjL7GcNAkZhXFCYqHPegkb",
+	"xYBwXr63fOhKH6nLBnTiJ3xjVeecPc0ljp7rSh63bTiH+ZbNttAZdv4SZN+xmyyivqrJJfhIHex0/OfP",
+	"WBRC3zmmzdYb/P9qjUajW2vzv7bEz4Zw25ZsU6VcfBd36G0le78Ruh5WmX5DwI+BNg2ItcLBY4DD5mtT",
+	"Q8yXod3vFLxKFL15gvvLRMmqyOk1y6mtZRXGCh47I3A3Q9KvbLcKHH1Z/mtUToCCYzD0SrVyJb7sJaGc",
+	"0nfGk7ejcCQ739hgW43ORm3Q6Lu1NnPWa1udwWattTUYdPqtlttvDyrQaFWVNdsiFadF+1ttt13rD6hf",
+	"a3c3OjXapt1ae8vZWm9s0AbdaosWV7Igg061wllXcjkcoVOugmgIk2QvHOypJNXcjGW1IbTCJmZeK1kD",
+	"D9Xjsk04niSEEpcmjAyicESSEFI0jbC1N2nCQANurdeajVqrWSlOXHPLaXXp5mZtveMMau3OeqvW32zQ",
+	"mtvurjPKNty+s2mZOKO6xZuh81500/3BShEW5hQ3XeoONtpObbDeprU2H3F3i27U1tlmf7PP2oMWAE7r",
+	"U9xs0X63223VulubnVp70N+o0a7TqG11Gu3mZsNptiGE9tokuTa4riaCry/YkBnX+C8RG1S2K/+/i1lJ",
+	"+It4N76oibRCjsftXC7AwLEn9CKRsuwlRZFc5O2PwyBmeeF5R0EgrsAZ7FXrbd8mW120NFmeMtL2aCXG",
+	"/FL49YphKMirSLa3iscvGs/Cy9+grpyZ1QhWrDc7l1i5xxcUlpvbVWnDsipkS/YmW8ytj7VkX0az8uJO",
+	"S/aWtZlb62iF3lSzhTV9luy00NRW02ZuX+bTc3E55vZT0qwUbGFuZ5YmJRABS3SjNSjPLV/cT65NaTrz",
+	"4p7MJqU5r4s7Mpvk8zIXt4cnFyZhLe7H3rQsXWdxf0aLubkei/sqNrPmNCzbkeAG9sj9xZ2YTeYHqC/u",
+	"zdKuEDq9uBd8tCS4cYnmWoOSOL7FnegNFoWzze+ttGV5pNGyHWZM7XTkDVUhyVJDrIqFxiIuVIcDGeJ+",
+	"ujJI6E5vhOE7sl76qlKIUWx9sRSSPX5K5Cuv4H6qZLpMA4f577OBrIx1TPEWXHtLrGBbG1nf/iSC34nE",
+	"ghe04BVSDwjhECd9BnP5gcmdVpjPshri86U1W6OSSldzOyo0KCAYzm2uPXpK8ykrjAhoYOFFC8LDOnkf",
+	"TLW69XZb6JcwuS7pM6wh7DAfapwlRhnvVqORm/icv2zevOuPWpxZKy6ZIXMO/pxWjKVUxNw+8s+/IotO",
+	"8QtbIYuqZUm+GstJmaSOZS6xFdNfVmk/XVPJnAr9p8qx36aeP4lW3XXFcotzqZR7/BRoVFLD8XRJE0Z9",
+	"z3VRzF+BOLlyF/M3v/asLRZ8bmPzaVvk9BLNNctEIY54ieby6fmhtEt0VGx3SlsJuicQRwEipmJs+WIj",
+	"sqTIqS6iH4a+eyxWlCt7s3gVnSkDml+O5dQpdjyuxLv32a09tL2oGg1zSWdrY60nuxKDKyupsngWzSan",
+	"NJk59x6NGGbP+z4ZRIxV1Qw7NJDFkGCbxC+AzV4BFONkejwNEIPHuQA1SYa8I4cuowSWNJuLpT23w5Jm",
+	"pzSBFlxcBZcwjsKbXOqPmT/I8zZVok2N6Eym7hUR319RXe3VEIyvCBb1lmRoxzSz8AUuKtisZGrR292u",
+	"FrpcjkXaW1m6wxI6K/cnmt2uvlpnibVs7EKlMtdkQQ3U5bvTG84vwrmwT1u7OcUpl+3PWBqndBJbC2wt",
+	"7kV7fn4lqcVdWdotKGq0dJ9GQ2t1nsVdZY+X1qZZohOjySmwZhFQJeUXAVzOhRgVCiXL+Ebyis3icarn",
+	"5o/Z9ErwQbyy1p3FMu4dsOmeF+xN4sWbt6TZKZ17GCqci+X34mIcP4kTz/dJNAniV+RI/DGbvs+OIXPm",
+	"CRqpTlaaB9HslOahSG9PpNJomftimk51Mb8znhxLwdVq/S+inPbo6VDLrLNxVprsu8z16I3pmH1gxp6s",
+	"YgWwl+dfyEvtzU7ZMQjah0+9gPzo+rWrp0y6ZBi6V8NkR1TTX5VshXL8i0lWaHJ6ppRhpq4l9EDkRuEb",
+	"c2RT+XHz6IUPnZj/vRveZC8zqrD60o1ccwMSZf2xF2j74jNyck+48vqtNCtZq5w+9bId6/8Jgh9fhxS+",
+	"Dil8HVL4OqTwdUjhdzqksBBPmAu6ykp8j8KbzCU0mJJRGLFTlyFex9N8x4O49EA9EcuFS0ZiIThDGuyz",
+	"GPNpX9ngrqth8rbkjS/C920tuTlfBso9/zLc55cElyhW/zxVxnA1TN6XBaxXmAyj8PVcWmZPnhIVVTVt",
+	"VTVC1Yh+dRxr1wKmgs6OQVobjOxOljc4AEgPwlt5gQJHQy5x0yyqYsDABhPfr3JubuR6Nm4A1BGgHXUQ",
+	"0ok/chn8cuaDzabEiNIefEsgSfGnmrVm19KdR/eDMPbiDBCs8pNGo97Q4LJ/k345+x/pE3t5Z7h8NLub",
+	"foP1W/gE7a+UlTqEcjPvKNTaJbNIfUw91VDBl2woP+sLwHp6AsiZT2TJGZL+mn8BAGfJWUFvS2W70t5s",
+	"NBvNzmaju2lAhWu0y/oXsOHJJAaMouSNHOrrO3ry7STah2UwoH68Smbre8i3sgW9IK/1VBnUexI35kqm",
+	"CK+wm15yAP4OUbg3VvHwVEnFGfnrMPv/JKEb4vfxdsWfe17LKW+rmCX/2aOZroYJX/xFlNWetqp7EjTt",
+	"Fdkj1w+9xBky99pgsOKkvSIaA8i6vq8XvU9ILL4Kl/wpOxtuhAcsOJ634XWc+tnHqZ/yXIfv0mC6o8E1",
+	"rzTdFrjnBbTKtzgNKs0DhX5F+JAg9A8l4PJxqKzQmpcjMT5+2oaLHAT0K0Le14bN74Rh86qG2IoGDjIJ",
+	"fBbn0WChdlw4GnmJCGCHFn4YJ9sCjFA3jl6yZLiK3j35/pj0yoB0BPhg7wdv3SC6szr+voH2+Bd/uvP7",
+	"HoKbC4yml77u1XzlMaEgebaI5PehRFCOJj6LSUynWIZVFvJbS/93+jj9anY/fTb7bHYvfTC7J8pZpQ8B",
+	"NvppSXX8XFVbgNscR+GYRYkAsNPCbfJSJTpHuGiDHHs7w4GUAxPDhmujEOpFY12veOI4DJl8Duu3WrlV",
+	"CyOXz0fzdrUClQjj4uvfusmiqXLPJEOWuWi8gC8+Ap0AJGPCRvGinfH+xGdI/duAKHgFGwECoxghjSI6",
+	"1cfXkpB/KDX9VBFLDTtDjA77f80csGhr023YGeeAja1ZS+Y8Po+hgHnQLXMC963YkFeSWAE3LsBTNGEO",
+	"c9OTs819XCIIy8K2EL8ojqIhI2Hk7XsBWp2OO4rW7cwAZ/tKvEfCgIzpmEVAyyMoH3VnHuhsHoO89P3t",
+	"23lLH/X9awMokDBvwV3P2tz+yMqOs6pMuBAAI/WSmHPNgAyApP6UQIx1XR9b57YcuI0y/A6Ub3+SfltG",
+	"im1CTeTJgvkaoD8FUvplBfSoGS8/mkO89fwO2sfJN5eV6EDNs0HwBVvsPbrPbPDsAJesoJNl4qh+ihS3",
+	"kmIkc/GuY4RcDtghixMCgVMCN3VZXiSMttpXrMCU+K4M2K2kBDMacZ4VajR/EmhxifSCie/3tnXHVcBy",
+	"WwFwoPlzKOAgjOecrZmbXfx6Mb4FE6fB/VHXBRhh6r+nzQeYwqvWk1IgMq4ZlYygeNFXopz4k0UFm7ES",
+	"vG1T/NJySiIGZ/HYxtKK6PhdS/8RahE/yB255H1BIRRnuIRTJWHgTzH4vmdAW/bqZAfwQGuJN2IC7DUg",
+	"4WAQs4Ss9TIU0FxRkN75KqHEDx3qa+2tDXpVGES5f/NcTH4WBuy8wFwCeFK9J1hENCEunVYVFDkl8MZw",
+	"gJcRydQLHH/iMvd8nUhg5fWNDf5ETCiXnmyseP76A8yIDMVWw1pu5hfLD2W9gFw+beasRz/lGpQW0sSm",
+	"2WdGIdDzuOOx7BZAYCNM8ofi09lgwJwkj/1qHHpF6OcNE/m55KMVEvQZwa/boZ5fUQTmAoDtAhosdwD2",
+	"xKnW46u958gf4Mg1z8Y1KD31fHZXE8T/Hnqpkl52ImJHvva76BQma1A97C6M5BHI8aLwC98qwRS1eAK+",
+	"YpumlE8V6F1S9TsOh1MFGT2iMqKBH+GEc34TyjuDbtbmeKPTKYpkt3MIwTbaw6ITJ4+qRakxSIVPbhR0",
+	"XJVFXiKjSQyrFpLfKbwWKwOqlVw82pZjLRLAWmMr1nMoq2PsxQSdt1XieElI1tIvgHN8BQvuKZndhfPp",
+	"51m1MuAss18BZ6lXSgeliqPkUJaXksEziVKzEWns4F/TL9LfVUl6hNXP+Klp7hAoU/Sd4w8asvRSZMql",
+	"3mtyuI1Yf0aEyuFpL1rub3BxKzvpAZk+v9BNcWsu7Dls3Z7GTnpo6eFiVg/gLqRUudz+mF8jQedKMPIk",
+	"xKyeVQomcB5FXcGUQIIOmAc8uodg8j0ScLZvsiq+qEBsQMZ2dnxLAtrbvl9qyBYKlIqAZC395yXp8qEX",
+	"xCS8KSkB05mXfTbauuzTbTQ2m91uq9PebDe63eaqkpCJ1a+t3UqlGOTh4HMyk1geRf8CRgIoDwfn+B0M",
+	"ZHoKisHsripGzfWBKqFCeG1WG42GUd6EK1GCtCNy9YN3irNnmT59o//33d1bjcZHF+xVSnTt6s1cjRtT",
+	"GDJPCZ0VLlTEQAKwGyU1g7DNCLlA55qnY5FrinDgtsgi6DzmuyDJDDzf5zJBf0p6/AtAyGFE1gkWGm1R",
+	"WxNCjWF9W85ocznf0m66MaP98kLiv9tseUIBtQuQv7TKAYYJLBMnj/FZ71gaL/NleZF13peVirPzvmy9",
+	"1IB1DFH+RJaqZn63CZNUYS3Zp2LBHrsu4gBtX4kxgkVT7yWL56NHYq46H/IjBGVPKPSqf7kKM7wM6CYJ",
+	"/q1yBT+yHB4S0fd4BplpbtwAzKZwTIWUMPs5hFg+QIkT2e6nFkPL+4zG5eZyfo+fWYdh5Mb5rldj01aV",
+	"Aw/2Hg7icujiAb5xmjy9Wsl6n/eZ52LihC4TJ9UjqTXAt3LKkQ1MIZA4AbxNlSShD3Yd8Qm9+TaIblc7",
+	"eRuLT97blkUu1479DLlheA8P5YkC6VCkT52DqhRBbrLADaNzMYmHFLb6bzl3TJ9DVec7s3v8qzHS+B74",
+	"vODseTy7IxxgD87bjoEyEv/wxo33xL6bT6GWUaCrpdllJVFylllViPbjEsNlAuKXoZT9Nj1KjyDEWvp9",
+	"gCrvT+LYo4F18c0r1Zc7OMwisjZquKEz4RuXueaSg8NdG1jRc2JWK20XNBiujhT3wDz/AIwyI2Nu+B+V",
+	"LkCMwyqpkaY9sYxHLSrhQR8Op1XFfTJ7OsR9Uc9dikvMoURVvNjOGeDlFG2XAl1unwKOnH0kc9Z0s73Z",
+	"3lrfaG+utPtzyyrxRmUWcQ83uToDjOEo23ROG+6sdDZje41e8od9iYQuxM7Z/EQYxYVyXLYl/yM9Sp/y",
+	"VU/S36e/Sf/Rwl0wPC7eScqpIB6BRfPBjcsnpgOnO0Ig2JXdD4fhiL83oCPx1nnoSMd1yK7LkLxyJhez",
+	"wIUakzuTBJK5Ye9tkzcYjVhE/nTn973cbtlqdltLs7XieoDhVLU5MQhlXxNFHSG/NuaI+WovWlRn9H97",
+	"Fs5iZPwsK7xnCNm6v7AgvV9J4jxbywjWvi1zi2yOYnTwwEl7L2/eysRr8cno9zkXk5HnBt7+MDnxsobB",
+	"oS3oOgtcFpWbctzQScKIHA5DZau7ZFrdhAw3CQ6C8DA4yTrvqESmsuAKsqaCX7yAMIhY0RbC+ZOGPZS9",
+	"Wxh05vnvwsOA+B76pA3/bvGM/t7cE7p5W2VaHcP8fKLwk5bMw1rRoKvs8t6J5r+5LgBvyl+fQ6ReS/8t",
+	"/Zf0H9JfnZ8PP3PcEW3AgPrlqoNK5quSK5ffrDUbwmX1iMDIfrVa5Euzge+7SkeL3qfEIqsQVP6G5ksO",
+	"7smkrrkq5xoXg8Es+Lxg29DF4flfu2lEEpXPYvZMpgQ+lRL5t+ljSL58kD6bfZaF+a322VvGSMrn1xgJ",
+	"lypWm95uIT6Er3YRAqRifeBcsp0A2u5Ts1SgYOFDsi2SLV6ThelcxUBOsgoKb+oJsnkJwbbhsp22jDrK",
+	"Vzm/s9rOvC2zTAvdHWsftkrUMHiHnSgWmWRR4BRZy6zDs8/yETkY7GgkquboB0nPNxbqHWiuPhWphAXu",
+	"HOk+cGMMieXSLlRAj4lPY4wyqZNruVLAWPycv1li8YGIokXVcokZ4sl6CocE4rekpCXkUDzfwgBCc6a5",
+	"AJwTf/f6QrHnpDGl8Ill0VTq/O6zfS+IT0Fnskcg4iBwiqv62pq73FeLNpRrebVQQ9WqKmMMjxVdqFn6",
+	"/3PEFqoPXtLYrggtDe0qumYZM7ue0K/+eEukzK1ifFf47isY3fmXhAETttJwIHQPaWnlgrBgMa1bt87E",
+	"MNoxbMftxYZRlyXU8+Pl1V6gy5uild1ZdUinJJwkVQ2DR+a4cNYagzedIGImeg0PvZjV8zLZa5vtijZb",
+	"3JgsTvZK9TIRcAExNZgLLjQiMUHnYuKH+ydVhiIRvLLcinqfP11cSR/yrY2ZJiLQrk7eiGjgDDFmwIuX",
+	"jLnPzYvpsjya/SJ9kn6ZPhWyuuQjf0l9z6XCs4i84KO5UslKBnMVWQ+UMubNxkKNPXeMwGxMwkqyrakY",
+	"7SSmfp1cSWAvxQoVKxwIb74sBH5KNrO3bnlx4gX7801mH0JwYWn6GcYklaLd4XFnTy5AHhwnNHBjufIP",
+	"qZm8IdNrLCcVDsxMGC28TqbZyBdhkDLCuychCKWrCQ4/DH3XFBZa5aLCusAhLB29Qr+UdFQ4iL1tMhlj",
+	"NmHEGFQ0UoHZYMLxYpVg5kA2mYhVihPw0qLsQSPJVbyR+OxtVSKAS9MyALWKEVf6LS31RrIlNOJlZhp5",
+	"bKijJWKiDhMKNktR9CqO8rof5jI81hcknRV3pmVBr7ZBd4LiAk1M5DOLk2ORAiS8DNSWP3AqKth+qfFN",
+	"+5pzp6OY+Mumua1hSOj5LL/Vi09q7J2nFSl16EzJXZas5as0LV1psp0fPwSQ2nLJW+lIEiiuuOLiEuF9",
+	"xz/kInkvPOjpx2d4YBGqc58hurQOmLO8FfcR8CqstsbFbupXyZD5LijnppD4u/QRBCf8URoMjXjK83XC",
+	"FU4s7ybY0M9EmIqXxHmjsUkmd/lkELFe0DhC4wOGQz30EK7wJG7AuewBE4FZcHJTDBe5OIk/CBLPL74Q",
+	"LqOylgzZFOjJHz/xezfnOyCuFCfpRAxgbhAzLjo+cVmULeSKikWYHf4nNs+I7q2b0NfDiJEdQVO4LMxP",
+	"6mhcaRSmlQKD4+Wv8tNyY2l7Ei5HYKOncDDlWYycO9O27OYidk2jU0ZofXmXsakT5EuKgH0vzhhVLnXy",
+	"vsmpZp/nOFUxIfLVSMF7nWL3HU6xm580d7w0uBNkt71Osjr9JCs95+TPO6HqXS+YJEI2k9ywk+eGb4cR",
+	"GUqOOMIW4DF8kj6f3Z/dEyHRc1haZzWWdoYZJO/YExLmx1DlgJGPFUMFJUu8MLhaEjdQTHnyRuCeiVDv",
+	"H7GArKlexKOr+c87ZsWdFxvLtYHVTu0uV5XvtFpoAgRivLIBYhu3Tdjred7fw8hLEhaciuyvELTnaBzo",
+	"HgJgQbK23hDQBgC/6QnKnR1htl7NyDmI3Br4dD+2Lye4dbwg5XInU/d1uN7LDddrv+Rwvc6rFq4HAYQv",
+	"O7ptPjyUbkpbMlGOT7NEqy92m8EhLIB+aywVGya8V/kzPwsay06FjF1L3qPGmZ2XC8PMjh8n9s54Yg+k",
+	"2wmstuMXjeRWEi+WHCewryyopjRe7J3x5D2fOstTR5TJiZVR6btLKsyV+UkYlGjTV3au7kDH0vD7szBg",
+	"VVHdMia9tyb80y++G8ZOeNhbkQHMmSdtXLYpexd2iDXJhDg0ICMWuJjRJ6poIQyyCInrCV7bI/2pylJ0",
+	"hqEn/HGkF7F9L0644r82u5M+Tv8AYYH3AGTg3uw+5PTxxqbT06UJRVSqiEtQqi9+fnnB/h6KOcZbpQYi",
+	"nsXkqR7R8GfNp8HMBvb9w2HIpQQogY2NRfSC4YIQgwPvOn4S/GmOiPMgXzwmOrFGA2FB0eNZ+sBFWUjF",
+	"TcKsfplp9YNY4jtwtBzN7uZwywrhmXXyoRZXJEAtwkiEflVJnIDkG2fesPkWwzOxEl7iUyn0bz4W7DRG",
+	"BFpRfKupe+3OGrRLxxN6qfhBp2GxMcmbL3zmxadis5mXV33GNpwVYWROBh+jYGPMHfVKwcRYnM3fMWCY",
+	"PycsmMIRrYeXrOrEVlE3EEqDuCoBw+kGOwoNEuZWS+NjVgsVOT1f8PyYEP5BpxAMUqbNQxS03LcChXTB",
+	"im611tc3W431ja1Oe3Nzo2EACjQXRc3KGKYVghxlC1ugI6YHe7Fy/hsWzZX9qGp1vIhgFF0/NP2oikg2",
+	"MdaCtWvTQVZLU9Fk0pMEcTg56IIlMYr0VrZZZgGcIofDaSEVP4vUF3eCMJkL0AM2jFJr8w1RDgBETQMs",
+	"Si6wVZLFqi86xaejF4VffgKsAO8L4JRM6vRzkaCtZXKNwIqsgPeFL9RLzpCjnpY+7ZUIwVcs0m8m7iLe",
+	"ixJ2z883KG2h9XEFTCxpkrDP3DKmSjNTNixCKuY+VlVFFeLjHIzE+R+7eSZHA2i8+S9NwnrBUfRCE7jW",
+	"tTKax9ihIhnI7mMT2UAy6BgrWNTzksBk7K7AlapC1w4jDQXLp/FpuMFKU9n4J87JaTO+Ib9S1f7UzaR8",
+	"K2lrTOeTVfPcmnPoLucYnlf8Qjtolbe4sDMPozDBIjPSaSzP5MAV/jh5OJcGzr6wnIOca9c4kBGqGQdU",
+	"fiK/0lgenZfgqt2Y56rlvByScl06VZGwymOrghBOnxLgQNZzx5eNEJBN7OeS6rJecDW9qpVgAKJKCy3p",
+	"oedcijL9aV6KWXF03dtGMeilj39w1yx5+useUvPYF5WiT/+9RlEYySVoMJ3PHV4FRI1XtVxOs3UMWSKf",
+	"VnxcSaL9qtfqaZ2KY3erREgpVPiRQst8T67y4OYrBskNLzegsep0zrvYc/u+JkkXAD7Ae1PllKd9L2AJ",
+	"Op/GHnMw8fpvJt4YrQZ6UYMX7t098Ozqozzv9JWhPFJRCARU37BweazkGF1fgU+Ug+FAdrMwpmTPr1jB",
+	"y74kgWbKGZobjHWhWBU7kdzU95ny4spSfnh2qKziq+wQsfnIiE7Btu+6zL1EKDYMwNnoDGmwz2L44BGj",
+	"gRfs13eD3aB3qxaxJJryF/UgWCjWSgZqGfCY+4hJ1/w9ohQf8WkC4ADhZH9IgrAfulP1MhpMISEXpKGe",
+	"9p5wIMAR4DU94oYsru8G2moyy/XmawVXc6WHy6v5VrHyeRKGez6NRCqz69FCjLd8Mit6nq95rmkrttbZ",
+	"zawodP6qzEc2bvjjCf/QEU2coXHDTAw2bmUfDgmw+hvhglSxinfwQrQXMYeNheYFN/SaouISl033xjSO",
+	"szf12TQM3D2AX8zaYiTNnssCL3t0MPF9Tdvb4xtD/1AtBVq/Cv25Ez+J98LAn8pLztDz3YgFxkUvGNAg",
+	"96DrxfwbXOPiOGL7AQ0S4+IQ8gqnxa7LcrNFUM+e44dx9otCSm8FK7nSSTLcm0T+HsgJ+YuTIGLUGQoa",
+	"81uIJ2lMk3bZpQnVNgG8bhz6njPdwyMvew2/FbNbuQuTiPMA82LxCl+Bxgi09/hecLCHlTrVsqCIi+kA",
+	"GsmtPZxt+Yh2LkKnaDCw3ZGvy1/nr4QGnstG4zBhgTPdO2DTvYhNYusNL9ibxMzcPHJW+MepH/qrrBfB",
+	"2FEYrTK5AKcxCi7LCAy+fybJkAWJ54jvFbsdvslz+Z2BZ3ahymJXC/XnOZ9KhqELl7IKoV6QsCig/h4D",
+	"UIeqvaBxsaqwpVixUTe4WgmAbVC3RJxT3FsmpllYwbx9U74NSiezQGkb3c7i+8WhPK+sbhiIsxggffSy",
+	"upas2rMDqRFIGEoowF1o2PRF5dxheAgqMzTgrBnNxfKExxicDOoh36UVuUBDZDLMJnBu2kUauFVAcdEs",
+	"KLQfTpT9yoipgTs2CKjmShBQbUDCkVFoy02IiFqzWrizsDUvKTg/VwYB0vF+FBVE0Wwv0YrcnxQT3I6s",
+	"/0NYJRJiJAkPaQRoIBl2hhmjJkQDxfz5JmI3qT8BFrhI8D8VoB2hJ0tBuT4X0lkB1sgEPgVwg2tWLY0y",
+	"Qf2tIImmVsPzxGdVEK9RMK8KbynDsjIYFWYNcABppUw5xsoUOQM1RMiJyxHb50q7KB7F2RI4YOloYZns",
+	"xtI7VVXJPseXgTtddb9ixc9gWs/CHMQKMzPPqyQJwxNtbkjXiMLJuCTYit9So1dAOqhDwU1TiarnNZIM",
+	"7CjnvOAnounaiBgfnrqvmxG4fIVnVKVaOYy8RJxPXOqwCCXCToFHZZBgH6XhngXQrxfA6rbmsTpOeHEz",
+	"j2ZhcrtDE92oH1GHaRWbhHv0uAhoG9kYL7+KAGhtYFVKyLLaA06ihC/h+z17dszXbZLwL59rlkFIN3hQ",
+	"QFEdeokzZLFWmMLkNYjjEgYn4h7SDV2K83g2QIbrLxX7rVNyRiIb1Uyq+uZRltfsAM3WrmI62akqT7ls",
+	"/ssO2He8uCQkCEVSWFlr6W+VJRuDmJ9AXGWW631+NXDUiZ+VtvAiBB9ZGo8rkwtWwUS1ApHaqHKdBm4/",
+	"vFVSmIPKfAkuTEZTspZ+kT7m7ArJMvt7axEjZYiyLzk2Cs/FBnreUoQQIxV++hURYmOHBTTywtju1kem",
+	"x88PTLEECYcIUAZZfwckr+WHK96YQ6ebN9BCipJm0cs+YM4sStpY0X4R6kHwPz4JNl1Sa2RXKszis/th",
+	"CNgsq4XNrc+Nh0XrlMQqmVMQBpIh/zn94vzZ5E7ZvtehWN2xFDa1tTixqqyqz+Vrb4rKPvkgEvT789XZ",
+	"bJFhOInik1Siac9PsNKHJUdrXXJyfZdvqGrGP4yDFHcSCsDmAgxKYf11N4Xclx5CnRInDJKIOhLBUgF6",
+	"Zjt2JZR6PqA5pbl66j5XNcKB+ECBU5YTIDRTBmbHqcYnkiWgqhIuj9KySnw8cW44QnoDj8jiTbP0cDoZ",
+	"vO4K3nOxgC5T37dqBFldpnoZiK5ldqKJ8AFlK4CsxYyRHj9Je+etEl4QKsDXk1p/lpTwzBGuIu+1Fsl7",
+	"ue0t9nW2qjWpS0hj+lLKZnLerodJm3OUagW1lC5c3O58Mdopxe9UEW+VEZ9xZad8Z9lsdo2VJ27IqMui",
+	"ORjCHxss1+Iqvm2zpYpuoSKw5nHWO2428pTOHZZorJ+zpvCBAhUWMLoxLQO+5HcgHh5sTn8zYdG0SgZR",
+	"OMrhYUdhmJwwDVt8mxhNNg3oMbUvQpE8ZAO5RBO0KmCxpiV9PSgPW87nOIyp481N+oRw4TjLOnNogIi/",
+	"YL132GkjhWwujVxplPdIZCRhOCA9V2Wz9jBX9QWE4efhH18MXolhzVQDuOL2qlgUQUa1Q6NYIDvnE/ku",
+	"gV0S0dxiqOe9v0Q24Mlyp3w2SOasOpzRGFGd+bMGmibmHwsSDCa+zxahDa6+Ds8wZWF594ZUqs/FyvQn",
+	"TgqL5e9k7ozm+tmmLYTISYoCjmbftavmWcJrTA7YOJFqmDTU8GOxUq1gsEOlWpFxCODmhcAGMDLH0nQi",
+	"gxiQBRuhC3MtPF1ztDdKS7FIECOo9TR/hhYVeDsVW+INI+BJOjQVK0XBrCgtck7fZ1o6V3lca+ulAL2u",
+	"zxFCezvSQY3R+8bHXJL6WRyqAk09dmvsUy/o1UnvDVlCAGVmzmHqpCfqx2TZAH22PwnqpPcBhCyEkfcz",
+	"VXdAFAHGnAFEw+BbwEvwcW1sCtoCvOC2mgRyne9oLndLURt9FPhTPf/RfGPt0rmchbwTJT8Ihp531+S3",
+	"S1Egl6yvTPpZpqYTHgdYfivDEzHAj8EcCR8DRs+HWDIwfQSJbCbyN0kfpc9mn8+Lt87J9n7oHDD3jVXi",
+	"qf0weR/VsDKF0Iw7EOpdZrfj32zVE4TfLQ5HTE+CLt277dvVVfDKT2qBcucD2C4bbX3iWOqTJUyAvCS0",
+	"BgjK1BMoTorbPsfAroTZ5QyzhcoWc63HnZPVF1Or0ItlDIxMrDt2nbENMaSM9dnOF+mxl4Ci/FtNhg/m",
+	"uSBErjEIfT88jLcVKL2I1QEZA8EhE7TOeqE4qkQSEvZZhZn3AtJFQMlF6voyZ9zSFNnMc+s8irmbQ43N",
+	"h+Zn3KpqVm3LU7qMI0u+VRK8Mae4jsk2TxTTc9IaXqfmo106VmbuQWek5OSpOmKu51Bfz7FZK6s1O/vs",
+	"pdU2PR2suvm1TcHx7UwiL5le53Mjvg+ErevMiViyBDoQimY6wtha+jR9BggSz2f3Znehnu9jCSuBkFYq",
+	"71XkuU5iFsH3oulfXB3TOOZSPyZEwICkIl6AK5PF8IaAhOUyPE96CfXDQAyyhl30LpHeiB5wIT7okXHk",
+	"BYmonnct8Keo9kMaABcALzqhexGcGb06EXsVc2zbjfWqSGNoN5p1cLVxGla2K30ae04W2DBMknEFoCXc",
+	"G9KJ02c0YtHbkpf96MMblfx+eI/GCaY5oHeHf4ngllzCBk7AifMGdFX2UbvBbsDnLPMSrV2+9mZtdi89",
+	"Sp/yecjnHm8TSn704Q1BPy+Oe1XSoxOX/8Nujfk/HgVA+3jS7yHO7NKutyoRrjc+zbuBAKjb01aP6HH+",
+	"EjtfJbG3HwjsDfKW++b1nSp563qrs1El7/N/uKb8Hvyx9kP8naFRqaI8Iq0bo2Xj8Hx9N9ho8IUWcm4b",
+	"DojPGIS0BvjpWNwr6A8WrAXyoXqPUCJi8SKxSCGErmpfZgCOBWt6hMkn2bKCic6vK76LvWBgw12Dtc+P",
+	"7JhQxfd09Jf+lDCfOUkUBp6jZ6nPAYUBoCi7IAmIUYGredIs9WFxg2eDiGGJvhdGCZSBdSgEAQdJxOIq",
+	"OfDC+ACbOL4XeE58jsTTGEQS9BMskVsPLzyukZcgFZ0hcw7i3QDVBS36BSMsR2AXNL9YEnxp/N18qS1D",
+	"9KkSJxx74iVauSMWsepukKj3Y+0c+GQBmwJbxGgl8UZ12HU+CRcuXKUjFtcvXCA/ZgJK4D0aO9S/TGOw",
+	"wQg3jZgROmLanXgcBjGLL5ExjeiIJfzd4QBcAvj830xY5An4INW2TqAsDFyU/l3enx9yDc3hT+DQ3lO9",
+	"8vFdC7L4cMgagWhOLJmSHPI9lnPT+V7MRZ5YQHe6lzIIML1CNQCe7AdhxFzxXoBX4K98C6YeKvB5mS86",
+	"I284GMQssYAhCczrHNRpq9Hs1hpbtVbzRmNru93ZbjS+11jfbjR64sUQJKW92V7xFg48VR+3SnrQrFfl",
+	"TAsXK58AvconejqlNQaj4uBY9RlaizHLLh7ClOwGPb3KZq9O5G9A85sTOlkn/20SJoBYKgtximz4aTgh",
+	"ERuHUUIoGUdh35e8zvccFsQsc+lXdsbUGbJaq96ADFlf8L14++LFw8PDOoXb9TDavyjaxhffuXL5ravX",
+	"34I2gEibQIEU2MiVauUmi2JkkM26eCQcs4COvcp2Zb3eqK8LpxJIQxd1VgW5rWxx9XflpQWWfi4WByQC",
+	"BFIAG1SrQyhDfDFJ9Qo2tYaoEgZ8c4fhJaEqQqFsNL9gaSC+YD6BeurJJO6RT4DMl/QamZCbyQ9QFpNP",
+	"doNParUa/A/aqaLNvOmVIoyWjoGil4sWyFt1IrqRdaB5NxnoJ1+gLHCZK58T9kDyCXnL5wzgE1zvb3LR",
+	"gT8+HrPg+xcukB1QHrHUe02klQg7jojdNvYEH7UfQvRIfKAWpm1WJCPcJr3vGwrfX/zpzu93J41GawNJ",
+	"+RdiqPXdgDMcruBt53C5yNUwYDrE2CUSRug8gvEE+/xfagTIgsNvrZmJGhnSqKj9pKzKfIN6vk8mgcsi",
+	"0PzIDTRDEbpPPc6vdoOYDsCByDcvJ9Y2OglczxXU1PgeOKRKy8AK1qPQb9khTER8kLE5sfx6GcpOD+nP",
+	"d/WQ3sTS/njXve4FDuttL4EaFPMn6+QGgizjymGCNl4SM38AnxqEBLtWp8I+cmc+RqQICq5c++5JRUJa",
+	"W/BgVJnDA89HMMsJ1LhAhojWhzp5i3JGrQlLTjhiMThpq4T6cShYpvDzUbV9kZNpwT6V7Qo/fXZ0RsI5",
+	"jDzPQGE2+QloIsWl68W6uLOoGBd4bCrbFXDDSy1wu1ioDdTyJWrYvayCQ7erS5KHxbLoPRdDIjZmKhJP",
+	"0Br2pfB7ltEng5hShFnKPmgB4sqVwS2v8rfUN+bPCes+kqgcIKeEEQbh1wnUKaaBEFKqGH7GFWlKet+D",
+	"k1wgFJHef2290UO065/0ymikb2/7EppjnbPkINTwj1b2xw35x7b+R+cj+LW2u1vHy81q9/b576/95JOf",
+	"fq/2UaHJ+ZLVZJvGbD9efMcbeUlliQcvA1sBW5aSfzkVWo0GWoqCRMJqZcrrxb+O0TkrwhHzKFxYGnYy",
+	"GtFoCutAQ6pV8yw5mYgghJx2qBynLdefFlE3I0bh5RUAR/8yPQJ+8Qx8S/wO5qBsIFx+ZbuihNTGjebW",
+	"dqOhhNSKDpVZMRHYzGab253WdrMtmuVAKDEIpMI2m23W3WjX3C3aqLU3Nzdq/ebGes3ZbGytbzad9S7t",
+	"FIyv2xW2scG2Gp2N2qDRd2tt5qzXtjqDzVprazDo9Fstt98eZDgs25X2ZqPZaHY2G92NSh65B616lW4r",
+	"W+TpfwBmPGrCn1cyVGLpIpGxNRVdlu8aZJJxLhV30Om03U6/1m647Vq7296o9fvdbq2/5fabHWdrs7/Z",
+	"yODpJJKxCJkQfbSdfnvQdLZq61sbbq3dbLg16nTc2oC21lt9t0UH/a42/C9gep8IaxxkI3BN/ld6NYTt",
+	"ilFyoVLEdhQj0WMZ5Cc1nM1Go9GowX/a/D9b8qf4v6aEHtnOkFjk8H4NCvfPiUbmx+nD2b0iPglMS+YT",
+	"r5SqTplHdLtyWcuO11EN563pj6TLhssAt29XK0G4V74zr2KkRGHb5Xq5rfPHJQ8Q8NNC03meWsOKUjEi",
+	"Ef+qJior1BAC3fZe8fhF41l4aRv5l62R4nMXlUJ+RUCRQMP1xQ3BCPo+iqPYqLO40bsQ7nc1THYE6sDt",
+	"aqWzzDDfpp4/iRg+v8To3mfU1b39MH9qzs3SSsbxvIYbbnYfbEpYA1urMvE4/dpmSnsAXgeBxn6eb00o",
+	"JfZT80T46Ha1Mg5tOUgAB6Cj48jgdnAJFHTAAfX8WKH0oN4Iti3yiQyBzquHzbowHH9CegYATq8qLwgw",
+	"muyCQILJLhQwcPA9pFVXmtEnpGei4vDWdlgcfsfExeFXDGAc0f96fQkD4Sdzy6xW9bsKCqN4WSbdmHd0",
+	"HB3zTk71Mu5J+uFHtOsCRVe3V2ZlgyRr5t9hAu+Ald6OvKNuFaB31B0NlkJd08B31DUTckNdNuB31NUB",
+	"+Hbhszra3IDqFifGt9gxeqCnIkiP6HOjrhwOssskw8rXAmgUsTRUHzVIA3tHXdVxfdRFA9hHXTWQfdRV",
+	"K7SPGPhmHax41Em8mwZnJ2MW6c7KT4zPzy0i7Gurfgzj8yekp8EIwd7LcIREx906GdEDzH9l2LcK7p6b",
+	"aQW9F4CI4CUlECzyXh6KKHddxyJSY7aAEal7Co0ou6LDEamrlksGIFH+ZRoikSBWs1FHJ13kJQwDqLgo",
+	"H9EgpuYSBOgi3qEFuwi8b3bwItstNTY7fFFPGts+BOWPb4v6hQugHULU3jVd9tsmSTSBiZD4CEZINhFQ",
+	"KZxRoTrSexMLzuFtvEIT1gPjSBDy3U3d+m4Ayqj1XcIGA+Z0iOM7pFMS8W/SUBoOLbVWpF8YGwf623YC",
+	"Eo4xK0PAR0i1SQSaOOGEn980JrjYhWnpBwDLsCm9DYt3pkzl4uKZjl0Zg/Oxarf+IuV4U5VbrqyUgKGx",
+	"hjW7pH1QDO46PgumLxXmjfjPXKxTJjSMX9v3ArJmZdbnJbnly3vSO/Ymnca9chdslTA/VpIo8pPdwAig",
+	"1x/Aj7mkvNdgqtRy3HyucoPjFKZdc+vlIo9UtdmeAM7skTXLwZn/rt2gp8BNMcgz+7giM1w8doyBrZuA",
+	"gcIyTiWsCk7VtcBhcpMRGpDelQxaqvZjNu3lLb4uRF+BnXEYHoJXORwkqv4urrFBGG2rKAg/FOecsIdT",
+	"cJpm1lBl8Txg093AsIFiwhS/tM8SHWtJAsagOVUf8/ts7NMpc8WerYOt/4BN5UZC07sXZycxvNCLrcsI",
+	"AgGAlYwY59f4baTVFhmrkm7ID3C4YSRKbONFZWsFr0C2QauCYtL0DZ/SbrVIz47h1rskbLrJkO0GAnJK",
+	"SKfRhO9V7KHRLfaA+GA9sqb8jq7HRBoLFfXPZTml83r4QOCCUD6JhGcUXJFsnGwbsyY28m6QRB7fBnxu",
+	"dWM9VKQDO7j6Wk4kOELU2pLgG5xs4ERht7jMJ7xDpswAMTShCjgTL9gNdlRvyiilXKGtRgM9FiH/5U4i",
+	"2venNnM4HmA7BphMzh6+wPKmrccfs6mwwMFMvSFyA+1annzEY/HFN/BDKrdPbL0T3N40D+wYh4BuKBDX",
+	"jZIBORj+pc1pp22AWmxjUZD86pnm+g14pf5WS6nuirQK1Sz/kf+XDXhJoyA829la32rnStoubR/UCjkv",
+	"a2LLai9XmlvrrUZ34NSarc3NWnuru1GjdHNQ22y5A8fdGjTW+01o0Re2rJ1Gsy6uXBU+7nIjpTLYlljF",
+	"9KuiNz5Bvgrd1hYZl3aKNkzj6dwKNgC3q/n6kfOXNL7NOpCPC0WO4fvmb4HWeq3ZgC3Q3G63thub32t0",
+	"zC0gnmhpi7FjbIGG06UN1mK19qDBam1nvVvboutbtQ7tuOu0O2gOmuYWED028z3mjd9qP6hBFoagF4rI",
+	"fc164cG3tC9q1ppdS3fH316iWH1DkaW55bS6dHOztt5xBrV2Z71V6282aM1td9cZZRtu39nUN1qnsNGa",
+	"LnUHG22nNlhv01qbj7u7RTdq62yzv9ln7UGrvZ7baM0W7Xe73Vatu7XZqbUH/Y0a7TqN2lan0W5uNpxm",
+	"u5XbaJvu+qDpdFq1DcpnjzX6tS7trNca/Y1+0204Hdps2jfSZuYF0nIaMgR4MHHftj1zPOvt+0xsrYL9",
+	"9g0RNGDUyxJOaotOLlMkqllOtR6zZZp8bSLaItOvtc3t6oswH79BXVn8d1nD8dth1PdclwXYor24xdUw",
+	"eRuAa09iZm43uosb/phNrwQfxGBnbjeX+Bgup9wIw3cA/xsaLTU816M3pmP2gYbyzRu3WksN8X0mje5L",
+	"2c6vCFxfxOta1oJebj1/A+JWgnwMqmah/W16lH6VPsL4S9OA/mSlSNRyS/rtqhnUddGRiLp2C/sNFVsJ",
+	"4XQAhBIOSO+9a9dvEKOnnhF3eeECxN9duICJHCIuEMzyVcIguiTGAnkiwKUKuiModMoAEnOlEmoND4V2",
+	"KPz0VRKEu0GZmY95vDFi6QuYZrDXcIVNQbrguIY0FnrCtq4VitJ7SXYN63yolFND7JchzyLDE1yGxLM9",
+	"jFXOlXalUlx6ytwlNFZ+TUYa1sn1cMSA8qCYqyAqlczcZ8khE/lH6M+QWq74lG2MAKdZKZ4wPJAekB5C",
+	"r/bIJ8XgOGHsFiFtubxSxMU5F3MVaVuV5QIF1Q1R0+JagMOiwMCrFZWYwpgJQFL1IW5oNJJ2nHzpbhFK",
+	"pwyOELYHxEb1b1GYJjpLMPADkKPz2Mch8WGzJuCE4VJGjxzmwDbFIAx4XT6WD3NArEaE7baEhu6zQYhL",
+	"JluCQDmYKGU5JS5zPBdAFqUNS9lLyw2jf7rz+/MisnBHD5cW8RLCcKB58sSmLffpYM4bbkNpHZJlA32x",
+	"d9ADh4oxTEbAGAQ1csU+RycZXrzIdH7hQmb0KWJDwcbnQ5PLmm8NSASBjBa1K3FVxCTL1qiKYk+SB8i1",
+	"lDXaDdQalnalhFDfr5IA+Quu8WzLrfVyAOe981UJE03z3EZaHczMXP4yCCJ0whEkAKE1dscE5e5HjB7E",
+	"JogXLB2M0VOGOoGABi5IPfgbImyF3BWxS9rcqd04wmEIY7KwRgvQJZtFgxPANGi8THsEH43C5zd0Os5I",
+	"9bItcVWsKur7BFroXFNX8VR3mFOJGRFgqxF4zZU3c5GFEuW3ghvQC/b3VBSIyldEPVFCf2fo3ZhTaC1g",
+	"cruavVNUeddeJrbRCu/ICoOctGcTadx8ARaouA0CCE6QWI1LTpAO3AFQ+fKEk3xDwCNwlmCdNxHJ85In",
+	"Tqs7wMmCA7FZsZodixVr02myVr/Trm3RTqPWdhus1u2v92sNt+FsDpr9FoWYI/5ss91pbbY7G9bYpX5j",
+	"Y2Nja7NRczr9zVqbrW/VaLfTrTUGzc2+02nQdWdw5rFL3Vz0UQZ9vtzi4+P4NP0SBvCcy8Gzz8nClCYy",
+	"u5/+UUrWz2efz+6lD+oVbSIVbP7c3fGO0uWN5bLvxQno1vog0wezX/DR/E+Qz5/O7s3upEdqxOk36eP0",
+	"EYDCPkmfQ74oXOb/3MHCnkeze1BtjP/3Xvpwdj99PLtXJ+lv8ONn99Ins3tQkewzkj7kn/04/QOkr93D",
+	"+1Cp7L7tVUfpH9IjMrs/+zm0+mP6SAZQzyWKXmPnxTCN4xgisFaIxQ4BEhroIKpcyIsPIBONXlr42ItX",
+	"088kYA0muVzntky1URkmyyiWktha+gVs0IfA2yBm9CGo5d9A7rbIjef6uKacr6Jwf6z94izkNirdPrNV",
+	"0cU4zjhvNrAmWNXJlWKUBde6EdNmnyUCu2bsA4p/nzoHVRFDZXc371MvEEmtqPvkavOhEP8B5I8UyoGr",
+	"HCbUZi0VnXpKPjZ88G8CLa75LqbXSCSOXK2Noo8aZNweRlKshYMB6U93AxU5QHakMsn1SpdONUEZ0gUU",
+	"CpPE8sBKweDNvinMCRcu7IDvkX+bOSNSudJyETA4yUiXlOYEU6ESnsltvdYPeD6E35FcD7UcqswRLxUT",
+	"MWuY8sFE1EfB0Q5aN1eF1dJPYF1g6IiipEhxzb7Dg6R43nnioZt5gF/LlxroTvPc49JLG8YMqSZ0T5kz",
+	"r9NQp5TI68RZkIoYuwV5rL1iybDsRVP+GgmGCpMnwl/qpPc+UNUSu3PAxomUNMVTXH6BJzfUZEFMDSpD",
+	"hx6k5hY1ISDbSXy7OyZ3WCYRY7E7eCVvLgJ8mK5clyECgy5av68lTQBSCVAm70QTiGTwbFUh2RX7wZh9",
+	"LSCYi2qP06/SP6YPuMBTqRov3FhBJkAmquztNoFgKqwZWoqJN8hqcIV8fyWh79ZPQz9VsfkGqa6YAzD9",
+	"i/yTAe5Ikyz/aR5MwdHsHsh7z+F/DzIBbE/kerQaXOpenYhlzp3LGeWC8JBzaDRxfbf9NPKrNXnrWELa",
+	"Et4abePvSNH6tdtmdbfNyhIkTHG5CIn38xLYWvobtcMezHXUzE1rWCafviSdXngKPAkZzE9ihFQxnDJY",
+	"P9hL6sWzVz9vfQ+tprYTFz0pb92g+z0VRQVvBxcPyjCSVcbD8DCok+toJAcZE0Z2ZVC7Ggas9i6Gq2cc",
+	"FXtab7SxCykTccEC32VNKd5nyWkfshaYOvxkI7/7kgIOphGXWXmnCXp2nHA0oiKktXehh+SdqiRS5ESZ",
+	"GcWgiJFGuhIY2e1TyL8UJUHNzEvT51Itk5uNc8pIuERFf16eZHlUiy1PcslIjXye5JLhGSWRE9Y8yWwS",
+	"K/bAidMPy5mbGrlkOIm03/1egJPdIen/MtMhd2KPXvz/swOasMgL+pNo35ITiRbwE5sVs2L02cj+AfzZ",
+	"z9InnKHO7qVHszs2o2Kn0TStimWhSlpGpEK5zaVDlq3BFUQjUUBIZ0gWASnH1XNyEWc1i2QYeObEcs86",
+	"CiO2ypY0znAsvJc3whedgPnChbOXkLoJSRyG/DI3X3MVKWaxheviKLzJymNM3g1vsuVMXFxukO5rxPqS",
+	"vn1Rh1EHbDYtYdsiLEQoegAeAYYkiDbxXWEdEtENkyAJJ5zj1cmVZDc4YGwcg/ULoPmk7wlhJjC0JYtt",
+	"8OOQv1+OUwfrz7zewuEKnq0QLVnKKHnhQr7uHUh33kAzsg2pS/qMBZqhBvUtCMRAND6AZ8Vhh4cBfHKd",
+	"qAJdCp8IbYDCKOgFu9BfnLMMynTLjBeDuQ0s9CScJHnsnDAReGRgwhIVbbz4woXtojUPgHWwFEU4IOLt",
+	"4PBD2QF/QLyioxesLU3IumSmS4mxXQlEvQO0h8qSs0MaX7iQt8XlopEEKBidZhg6wvbmxRgBBCY6TuGl",
+	"7HNLZcYUDXaGGS5nLdNSnfmq5MMcwb4SX7aNC1OJ+Bgs4NME4M8MXP0hjXcDWFwCYiUwUFbqKmOOQnIG",
+	"grpBz/hGIffPNQ/zNU4l0Dp2vY3xBlZLsVi3hoFVLDOxk41m6qHepSzcxW5y3A1KzIkFnYO/6Dtt2WNY",
+	"fUrL5ze5qcXUrkv3wrunXMuIvZk9Wta1udcPQ9x/es9vqho7le1WtXLFlHXf0QKnl0xqkEPdbGw1mtXK",
+	"X/KFd1kpIvzom91Nn/Ej7yj9EryiD1YR+PiBNdecCBELYb2i4xFzsfnkxkNY7a9TbV6n2nz3Um1ON5ng",
+	"XV2AgwgucLfZswv0tILQEKP+jHMMkEutZrlePcmAv+W1vfqFpxlwspdre/xuXqHKqU6iKvUd0P6OZndP",
+	"pP0ZIN6lOLE/AGxvakPNz4DeMTCWCyNmdnMsgU3r5NpgoAcOGGjmThgMvH3IJ/YSIVHKdGwASGg32rtB",
+	"LwoniYkHs9AADl5sSC6XHmbLd4wjIQEDZmd/ioUm36Cx51RN/TFD9a+THSJAPETdS65lkEmAmMx69wjm",
+	"fRiFwf5ugK0RO9r3SbuxTiSk/ATqN7Eg4Q2zcOu3oYJaOAJY5VvUSfwpfPIhnUJFKZe3GEzNYHlHANsK",
+	"/F0KOKADE1lSarKM3GSBG0bn4m3MLeA9f6I/l88wQAARspZ+i3hts7sAlxLsjUO/VyW9N7woGbp0KmLQ",
+	"ezHc0IJCRQdDiiASkcT4lRaDZUph8zfi41CsENuXZZcIqBjxlBfEk4hrG1KDXUt/m/57+s/pv6a/RZAi",
+	"pNgnpMfG+5O/kKAiceD5AJY04P8J5OeNjU/TQlsp/xWFwXTkORjZb4wYGuOwwHoXhAJelwyok4TRdlm5",
+	"iptg5lDacIzFKLzYwDDAwY0msbQsyPSTUYaAw9udi8kQataKWBmkHUDpMpe5ct9opcFh9/F9QgO+1QOD",
+	"6lU0o0zz1gLKlUgaAfKjcjyBtaFOrmKtZui3ijuFuDShVeA7Yczc3QD7HoVAZoqWIiTmNsIQCfAH2FFi",
+	"sMArxAbxsh31gwnDjevFiOLBXK7ZKuMB8KYAix5AFgPnXvhCSVrc5f2pXMm4jqokW0cA7g4+vo6JlmDA",
+	"sHsBaXYE1gIUzt0NILQHxqFNeQzlL/kQLMuh2WjIziRuA0hUgebrQ3MM1qHjpCVJGIIxqN3qkl4Shnsj",
+	"Gkz3aJKw0TiJewgwvBv03mdJNK1BUFgPFjVGTdfJ9QlkRGsYEIKWQGWp+YudDGCsiI48GcuLfriPePtR",
+	"eMtTWSiQQeMll3Axy/oTcBmCxbErGkxhz5X4GS/LwiULUItvKGZ0Ls6YwfP0KP2Gn7Mk43Dpg1J4YuB7",
+	"c5yBeV+gjib733d3bzUaH11YCkTYGK1gm2uzuyARPJl9nhst2ZGrU3D+SeANwmhEDrzAFaH3AbtEfIau",
+	"AyLySIJSmOEX+p0q0anPTxO+aBlZ40o/BFhDuKcW+lw6OfIsKsf8LZaS1j+jsex4ly0oQ9bSJzhuCAL/",
+	"WwQ5Rb+ZrDVT9jHZ6fHdRMHWSzHR0sParO5zLgbs59yRUkYhfpx+N2kjgmARvCgvaUhBo+yzuZhifLZ4",
+	"XT8MfUaDsrmYKwgJ9ZqLnxJsrYYDicfUYXEpm+BjL2UTbXN7NS3g2uu3a98v/vXTGvno+xIme+nVJqDy",
+	"yNrsb9MH6TdQzgur5FwJhCgSMSkhOzRmmRYxgnFVSQACOKJ89dLH6MKY/UqHIC8jxaCMDK1T5pb4jemT",
+	"9Js5rDB4UaPRpN41yIT5OWS63Esfpkfn6+QdNoDDBvKtIbo/GSrYez0xDMsnWhnhGXzKyUNylCat23lR",
+	"Q0bwLwAI0429CP4W7yQ5Q24HDbk/4fIL8HxhT+ywTmcJAGsxkAqb/mjY/4HjXfN+9PYHP7vSvOpdia8E",
+	"73ecy1c2rhyM/+ovL/+oW2fTH/3M/fCKd8270vzJjQ+a7765c/ju5cYh//edG/+N/5tc065l/3vLG/y3",
+	"utPyg/7o7Yb7Vz/yV4pNlSJaSdgFfEPOmHcZKutcDoMkCv1FFjjz4Vc8wOEKaCnJdNUYh+uHXuIMmXtt",
+	"MDiZKa/VXSYKI3yXBtMdoSScWVSEJEbBViZKP2KhAKPo408/4vtX33dZ+UD0V0rWYguiyGoLpg9I+vv0",
+	"N+k/6tYz6EbazVSU2/zaSln1uBUKK1VlrRpwCm8L6Al0DidDNsVaGvLQIdcib98L4B2BPxXmgnA8Neu8",
+	"g3wf7wblQLoSeFIPx8D4USMuL8NeUIgUU7NM2yEVsKRmPeTTLPaUL8zMZRM3YodgOVQBAUZKFMCVWEs+",
+	"XTFdB/MKP10RJh3DPisfe0uBX8P4XIp4KwrvU6QjGRXehsx36+QNBU3IAgV54CVCDLTAa2eWpiz3qgAT",
+	"CmCe5cjJlzARK18VX8hDuBDkp10Nk5LqV2dcyCjLb7NXMQrYIZYZo9qWKClk9Ga2Z5cpY5Tbu97yJclt",
+	"skqCdZizU3G1uuVlhXbyDOalVhJSBLbVEeocp45Q9nmHEGsFm6mnjJywxWStoLKyUTRhnAmdpeq/wlgZ",
+	"jXyPRZdAuRBQMj05xt68j7gRnu4nvHrFhMxDVT/GBWvSoyWWrCSUC5o47VgIXwWrLxkWcGrBEyYuY/Zg",
+	"1/LgW9pXd2vNlqU7j+4HYexpiYQqCkFWtOQjeyGFj0SIhl5oacmKSfMrCP0DxD2MJzfCMyhOdPs0CzYV",
+	"Y99zMRl5EEhbBaCy7XTa9X8U21+u+o/ik69L/7yE0j/ZKWWNI7dVmvl6br0fbZXlVaOL/WkN98TFj/Hf",
+	"20tpSwvT5mTIcUDGdCxirDGDLnt5lj8HXjOZ+5WVAj1JWh15K4DM6kMtaJoSnyVcwgJF0/X2uS7Sa7Yu",
+	"boIQ0Gu2/mvr7U044gueKrWF3pgKZOElXFaSXCVOK7t8WiUilBoHy0cjjuAC3wJBZEyToWY8lIMzgyNP",
+	"3xtUIkzM3wfXApbFsr2a2ShqfN/dXBS1SxEANFt7y7ET4aEk2VKd3V+Wn3xs1IA9JWaSy8G1cZCTsIq5",
+	"233lSHQT8ez1NvnubBPweC6/SY65JS4KbLo5G0PLoTH2hbCMgjEoDA+0HZIlZyXDKJzsD42GtuIoQXiI",
+	"mVyRi6lBmBEFyo+w7GRRJAisi4k6JQDFWInbA8BcVUVYBBLGEmIXEHxjdQKDQ5m/BTPWoTAI5s/QAJVv",
+	"stZnfngoaxOJAuUXLvDGzPdJzAJXM7+Jgk3ZhRvTMRNO2ZyJlHOTN/Pt3rS00y2kVb3kW88fT+oiQize",
+	"DXoqlaKnYhB78k0yY2otFCWG9if6LWh1vporqdPLUjcyCB4oRaWZoiHLSdka1ZIWoYQBI2s90Kd49xTT",
+	"UPgAfLZPfYLme7I2++XsTp2Ay/Xv06PzAPUaswjCTUTwnC8JF9AoCg9hzqCaEKyckY7tiu8OwgCgmKDA",
+	"TL4TI59MGAvlNxhD46sjCybrNDifN+zKsF74ePmCwTHrhBBB7LiTIgb1gIIwQTgrs6yjQWKZgS3iUcO4",
+	"oByd0/P1LknHoVbVgpNb9ckA14ovJM2WRNaC8PA8p2QPzUc9stZsY7EtsJjxOcPCPkRe57vG9+tkR+Jn",
+	"5ULwz0E+oqC37NULHH+CSMeX5NYRoX77XhAD+u5uoB6HZSiQu4ToLGzUYxZ5oVsn7/DRIZ/aVqjfQVY+",
+	"Fs7dc3Hebg1QT6hqDkLO/+MqmqF3FK6vcnJwRiT6k5jekjdUyWTMqdZtCJoIKDQ1PqS6hDbHmOfvX7hA",
+	"epC1ydw3pj2xQ2QCooAsFoZ9iMdDMlEuOmybm0ugbWs4ZCL4wo3ooci5NOJLA1HjbTcw8uOQpnrWp8Rd",
+	"1qNsIhVdCRvOCxBzr5hPFquUW8HwBWwrRBPGEBwpdSy9FSYXiiJQ4kVCA9HLbMn49iCUod8KTdsHleGc",
+	"BMOjEQO5TGVjfjjE7YnVYwMGU8FujX3qBRi0K+Q4zqCwDxlbBPMp/AmYzJs7IORRAzRR/FMUnDX8awo0",
+	"XmAtQ6blbqCKgQrOlAjoNhHLJO+KMcBVJEQBq+8yjdwYg3bfvfJexphNHOqRRJeXYekw4UBGL9ZkUxof",
+	"lMamXTJAuWEy4sQD4F5IihVbEZKM4dBG/Ow/3fl9r7obYHXJP935vahCeX6hO+Y6iCwnlITtNnlYEzpD",
+	"X0v/1+x++iR9RNJ/Tb9IfwclzfCo0A6J3EE3LwZFGoC/k9FmGY0QKbhKHNr3ApaAp0KifGhEm92BGJ77",
+	"szsiulRV+c9zC1kQAGLaJcIzX/plhNQ3yneTmnD+QkL2WvqPMkL17vltAN9JuKzUarQ2as1mbb3Rq8r4",
+	"e8SqPBfjaRl4wb7gyrxNjZ+SQnKjAQkHgxgnR3B382j+GWLnQ+w08Knv9ZClyIZcIvyvrTd6dbIjDv71",
+	"jQ2t/GaWH84lsyA8XMmpNt/ys5B8mG2eo1/6bXqkKKgVSxUyB6YRmrSSjwRhYn6PEnLgQD+W0+2En6gq",
+	"nlL3r6kD2pZQxmRWYwJFW9bS36bPdNDa2WdaSpfYeP60cCKKEIpICkAY9sCFXHipkpiG1C396CyhW/9w",
+	"AcYKn6k2pBck6y3ckd5oMqpsN3E/ih+KIF6QsH0W2Siyw489OJpy8A7zzmB58pTGweLhb/8AkZq+ODRW",
+	"TZYYVahVk+B7p/REAMep9d2dxlzqiRU1l3wvzBkrhNk9ZVDIzBtvZQKsKpQjawJofiUlDsPOydAvf0fS",
+	"hwb+O2KZlxgLJez7Y7kPvioHz7Sh+JuVxsG7akgOSzszDbXfcMUd081p9bvh30pjyRx6YlHbZ2RH07qK",
+	"OwcR/zSJuGSW8P2vGnk+rjh0TB1wnzZXQDNoDDpOx+mwWqftdGvtQb9b2xp0WW2dbvQ3B023RRGeLcPF",
+	"6FQrPhskUGPQhGlb0Un8+/Rx+mz2mYnQ9tYkCsfs4rth7ISHEBtzVvUQ8uhubsPZXCJe+PSKRkSMn4EC",
+	"U6ASoL9Zu3gDlnsl/VX6OP2K8P0vvv2Jsot+bSvksEz4RNF5fnv+BlNxEY12IRTjdrUyiBizbbm3I8aK",
+	"eCivd1NxNzVf7G5SVSr+vLYBftZK6z9b5LeXOWOWDvjgCvviWA+l7X1nYzz+/B1VGRMT8fFGScuHgLF0",
+	"lD5Kn88+TR/rZ9ITkj5Kn80+X8J7hbwTHVdDRv1keNH3EFTQ6qPaESXtWo0GV1n8MNiXYcTjKHRYjGqM",
+	"UdqtTq6ATUthpkkTn0sT2qcxs7ph3/FusoDFceXEwrL8IAMTPpoExtmg9mV4sEqKzA+BZra9Jt5xynvs",
+	"haxeM4/jo0K8kphoQUK5lHD5mGsJpPulFhNGjOurQpVPlFHpetI/uHyScDz2gv+PvavpbeM4w39loIuo",
+	"YMHYiY0W8klGDLeo0ha22h7KgBxxh+JCyxliZzcsHfhgFEgPAQq09x566qGXImhaBUZTIL+A+kfFvB/z",
+	"wV1SomzLsdGTYWm1O/POOzPv5/Oc9cWRKI3Mxaks3e8ryA3aQLrB0WrdqWhuExavR9P8dNfpB/AXb1Ld",
+	"ABmcZ/wuKt01j8yfG1iw5ZVa6rUFozYsmk0KC8HyjZqKTnXIFoUzjiFFKZteaIpxQS+QrIjF0jl6HtID",
+	"ilHceR+Cs4yhQAA3Z0ZZcQrkr1zJInrcnANhfLSngEwlE6N6OVcMdeIZWsGx5Bq4SYHYjtByclrJsbIH",
+	"mK06q0wz96idnoU2o94fVeZ8XFPiYd8iB0y9RsiaDbQbQMLnuqBnKLvWJwYZfg/KDDarz9/geEaAJsGJ",
+	"2VGl6moJSUJGOqVOKOTugaR1Mx4rlWP2VNRTKIVAKl2Pri81Qm24cRCuvoG7FbN+9+98LHpWAVdNgNQ4",
+	"ADRcJ/RiPpRNPR02VTlsdKXkeApjQrjcUTA01+IaCDlqjdF8V1KjAcUVqfeIX+M8qlO1NDofTk1VPDO6",
+	"/YJcYoJ8bGZqoLWSToxuyvSSIuCjDc/VcljoYWNV+z0JA+qUfniuEnolVCyUgYchAYS39H1MXETtWR3k",
+	"zQnQKoVCpqqc8zIr7eSZwyJbM2OA2FzNnTIBUj61VGWQ/YEI6oh+RBsAoE4QnMXDuHDuCHekmUzclcHN",
+	"WZR1blfK7FvRgxS0ifMo2LAIuaeDDLu02sH+HiWwogeQTGvfIj6rrNw/EDV1m4WgwbGWgE8uz5z0UV4N",
+	"n6ixqXKKmH8KiESlqu1Ah3TguQJwGUwtbkBuyBDOiPFYQfUmE5ScG2pIs9E+nBVz91QI1odKjjCrpOBu",
+	"YiqmY4aaC67U8B1vUi85RZmUs8DhQJ8tqL+UG+XCuNwONFVhsdDCH5wIjnTCuVSkzKgwf00EvlNTqk35",
+	"zidw/F+jrjcpQPFRZ7dsrezlA4/KUBDWMkoLmNfh/89UZaD2bK3S93ou+Lue8Xz1MLi/tDuZbmcEdNVV",
+	"NHSuPK2t7e5NorOIa6hbXJygqBQAu01K1ejqd6qCkKv+fvQplK7wHB54UbQCTNB7d0IL2q+dUy6p9nSj",
+	"DGKaVhYDobq8v6ytLbnf3Sb3mMo1kvxe51G+Fy/GPb8YjFwZrQN9hBYC19GvQDG/egFSKrjVf7jE9Vuc",
+	"rBMZAhytvmnN+f4VuubsIyzBjtiZd5n8/UgTafK7cNS6M/y4sBtZQoj4OqUAeN9jYMfz5t2MfkE1tKxl",
+	"ac6alLscwl8c1fru8g/Y6Cf8jy5WL+MQF14S6OVZqfNT8zs3CHTzupkzkCo1AkJcSBtXMpZG5mSHq5lB",
+	"tD6p1SITlSplXXzuzMRQZ50yZvSFOzotMDh4FtjcoGFpPd6AFQtZ1GKmpIbYCFUVFHqg0f+BmTxIrLYU",
+	"j1XsDsfaso1AUE/xW+34yL3uInaUR6XQKYhAJHK5fM377RbxV97QHrCq3gKikoQ1fonof5HSAQ+c2w7u",
+	"8gO04f+6u493xeWXl18l0V5ayHQz2LHSsirM9s4E99HQiWDjkg+Juuv9RHKn0UMje83jNDjzrpLjet+G",
+	"AF/qhkLH+AKKgZImnqI+xIDC0jQQURtohCi3XH49L1UGv/U+lQ+6kKMAG3JpmgqoW2oIlvHGEtG+Er0R",
+	"OFRVoyHAIkujQQSjg21b7qYQyBC9C2JAWheMxThfeAbqmMGXMgIztgGuA8MxSeegOMKYCxar0wJD4BQW",
+	"BausfKmOeMKhUl82K5y7D8QrIMduIhWozEW/eJkip/oQzdQswBk3kxrJUJbE8Kd57r+oRMNOdO6ZbIKe",
+	"haZY8OUgH1JoJ6BzpeZ0l5/BkcodMKh/cHb1xbGxtYCIF+onI72aprZF7ovSNG2psdQD7dY+Q9gSNz+I",
+	"RfCIWDlnSpFCYrTBnttkOziN//7vq7+svnE25QvISL78/qUojaXqcygLOVX1QhFPDMQK/bIizmpvFDj7",
+	"Rwc+cjXQUlg42ZhpmkuyWYOn0kbESP5MrpQsnZD9ToLV9nXtFEQJOoN4GVyDbAjl3POZOWOESsjD6gcu",
+	"Z24YSi7ekZg3WPI90MRo0+mUP/UH0yt7iskZl/aCmQkcZbEXyEvdEQP4lUY5ITaSf62oq2VUJRfas+hV",
+	"/Qi8Qn3sWTTud2a67/44wTRILPY/r/6NR/3q5eVXq2/F6m/OAVp9ffkn5yG5H71VcDl3XwVR//aLULno",
+	"S77YKfLr3dV2CUJ7vJPA6PBE4s3c13hExsYRho6e8VcfKlmpSty+lJxn5U70vcO9x49OcMLTvcOkdzAl",
+	"W+ksiAA4knZNnfc6g0+5kx/F5t4GNyqcg4wWxQv+g4IC/MFahlsMvCNvAQQritM/q79efonwd1BQebGb",
+	"qVea2n74haWGw+cfTk2Zo53nPJ2OhJcmB8c92OrSpssg7iMLJx4SCAK2PoRcM0ZScuZGXcxUP3QtVpTM",
+	"1SrzBqJHcE/p4LxFga1kCa3cIXfm7FscMGDjIy8hZCMAIbbGqfQ7nJxSSaueYiRvt04X7uHc2wjfu86Q",
+	"Qywha8HiTIzK0EVKj7q53E60eDNkxHscPcZlz7sS9kiy6IyTlPgrVwxgG5VMr/4JRWf/wtDtei3O5QsK",
+	"334XImpDAhr66M5ulLjMm7+JvemnHvBkqsocwR/jLaXNwplwuCH/D/FzK4Gsx4Xzn3BB0OJnpx3VAhTm",
+	"96kOpQmCi61c990hrJ8BtSo1/DKb6/oBHopufKekFacK04m5wrKVQwKAHLkZQB/QiLO6Db0bbirwQhXk",
+	"eQvNL7QZkldm6NuA0UABLCWr8RT+fOIL3foJkYl7B7KImYo4MCW34hjsTwf6Vr4NAHoVQDtvSgh7iG7U",
+	"Apk8qXuCAn/IzAFBvTb6QgS+UDDqQhYwRE82dHMOtOfKKXzvp8oPGSEh6WKNmkjHpiEYV7dOSX8vOiC9",
+	"GEHgAAKZkoQD0oSuSeJvraEC44MPCAxDlRMh63i5H4TqjIjzgUZlJn55RG2yOLtLlLOnSxEYUxLm23bO",
+	"nT41+uTR8aOTRyMoHXSjG+hgUPTFUbjlDQ+EPFou9WB6ByU1tp4hnapNJAtLZazzern/O94MCdgqce+c",
+	"yQL6+Y8SyyiIpcMmIrsFduIau6yP8kREeZHgI8YbX0cA28zKpSVyXLYYO/lxBzoiyM24C59HAkeS24Cl",
+	"0Weq6osTQ4IldFuAX0CFchciM9BiNJclQs2K9cIAOIe/azrhk5mMtlVHQrLybd4gFreKo1zVsihtH58E",
+	"zpRSjlUHIj2SDgaKaFKSgUY6ZTwFsQ+9K+TgHn9FG/A1E8keRWzcE7cAREOUkrzeqIfhk7UehnFAur0J",
+	"B+fxrhyc7o5EtVsjuF2YtQZMIiNXunv2CcXtOyqMbO9Tmtrh3Tu7lIOaMt9CmJsgbdUmIAeFSP3ULGD3",
+	"vwlO3akq8931+YY9OVf3yvhjtc3I+6OYkfcGdLLsV1+/FYf/Aky6a/3NZ9eCp91Nd7qU5idgIrxlR+Gh",
+	"DHr9xihWnQRui2KVeBncJ+3boVm9lufjxvd6vR/3xtgNgVQKbXvRu8J33saP2iKbYLISJppQ1eeby/im",
+	"hrON8Jz1QBsNExQ3lTsoPoQ7ncawnQTNLHQC4LoZgn49Jm47gkcPA39D1Pazpb3aAze2v/rHAzzwya2Z",
+	"KesTgNFwEgF3AWj4bqTe5Yut7UfxJLHBqP2638SeDeTOsIYyKuJw04vIc+O3Yk1Hd8itu0CUSfi+di8T",
+	"7hPI57a6cN+ADMvFQRbVmSb0t1NpKdumwDpGdjNmD0Duke7RhFx9bz1gu/pH8kEeadVoLpuYPRAhDQ2Z",
+	"41iyHKZvLxXy0aK/5d4WvT56AfU/PP/s+f8CAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -1260,6 +1260,66 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
+// Sandbox Whom and what to try (Песочница).
+type Sandbox struct {
+	// Patients The demo's patients.
+	Patients []SandboxPatient `json:"patients"`
+
+	// Scenarios A request for every named example of an answer.
+	Scenarios []Scenario `json:"scenarios"`
+}
+
+// SandboxPatient A patient of the demo.
+type SandboxPatient struct {
+	// GUID The person's guid in the master patient index (МИП).
+	GUID openapi_types.UUID `json:"guid"`
+
+	// Name What the patient is called, in Russian.
+	Name string `json:"name"`
+
+	// Description What the patient is good for.
+	Description string `json:"description"`
+
+	// Token A COD token of the patient, valid for 12 hours.
+	Token string `json:"token"`
+}
+
+// Scenario A request, and what it is always answered.
+type Scenario struct {
+	// Name The name of the example in this contract that shows the answer.
+	Name string `json:"name"`
+
+	// Operation The `operationId` of what is asked; `null` where there is no such operation.
+	Operation *string `json:"operation"`
+
+	// Status The HTTP status of the answer.
+	Status int32 `json:"status"`
+
+	// Rule The `rule` of the answer (see `Rule`); `null` where it is no refusal.
+	Rule *string `json:"rule"`
+
+	// PatientGUID Who asks; `null` where nobody does.
+	PatientGUID *openapi_types.UUID `json:"patientGuid"`
+
+	// Request What to send.
+	Request ScenarioCall `json:"request"`
+}
+
+// ScenarioCall A request to send as it stands.
+type ScenarioCall struct {
+	// Method The HTTP method.
+	Method string `json:"method"`
+
+	// Path The path with its query, from the service's root.
+	Path string `json:"path"`
+
+	// Headers The headers, by name.
+	Headers map[string]string `json:"headers"`
+
+	// Body The body, to the letter; `null` where there is none.
+	Body *string `json:"body"`
+}
+
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
 	// ID Its number in the institution, for `SlotId`, which takes numbers up to 9007199254740991; book others by `guid`.
@@ -1455,6 +1515,9 @@ type ReadUnavailable = Error
 // RequestInvalid The one shape of every answer that is not 2xx.
 type RequestInvalid = Error
 
+// ResetUnavailable The one shape of every answer that is not 2xx.
+type ResetUnavailable = Error
+
 // SwitchedOff The one shape of every answer that is not 2xx.
 type SwitchedOff = Error
 
@@ -1493,13 +1556,13 @@ type ListAppointmentsParams struct {
 
 // CreateAppointmentParams defines parameters for CreateAppointment.
 type CreateAppointmentParams struct {
-	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // CancelAppointmentParams defines parameters for CancelAppointment.
 type CancelAppointmentParams struct {
-	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1511,7 +1574,7 @@ type GetAppointmentParams struct {
 
 // MoveAppointmentParams defines parameters for MoveAppointment.
 type MoveAppointmentParams struct {
-	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -2079,6 +2142,33 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /rules (the `ListRules` operationId).
 	ListRules(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetSandbox Put the demo data back (Сброс песочницы)
+	//
+	// Deletes all that was booked and loads the demo data anew, relative to now, in one transaction. Guids stay, and so do tokens. Bookings wait meanwhile. Only in
+	// the sandbox; elsewhere this path is 404 `route_not_found`, like one that does not exist.
+	//
+	// Corresponds with POST /sandbox/reset (the `ResetSandbox` operationId).
+	ResetSandbox(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListScenarios A request for every answer (Сценарии песочницы)
+	//
+	// The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
+	// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+	// `route_not_found`, like one that does not exist.
+	//
+	// **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
+	// move have an `Idempotency-Key`, so that they are answered the same however often they are sent.
+	//
+	// **Or use the ids**: the patients, referrals and cells in it keep their guids through every reset. Lost races and failures outside, which no data can
+	// make, are what some patients always meet: whatever asks with a token of «Не успел» loses the cell between the check and the write (`slot_taken`). That is
+	// a switch which only the sandbox has.
+	//
+	// **The data are real**: what you book is booked, and a scenario whose patient or cell you have used may be answered otherwise. `POST /sandbox/reset` puts all
+	// back.
+	//
+	// Corresponds with GET /sandbox/scenarios (the `ListScenarios` operationId).
+	ListScenarios(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
 	//
@@ -2682,6 +2772,53 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with GET /rules (the `ListRules` operationId).
 func (c *Client) ListRules(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRulesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetSandbox Put the demo data back (Сброс песочницы)
+//
+// Deletes all that was booked and loads the demo data anew, relative to now, in one transaction. Guids stay, and so do tokens. Bookings wait meanwhile. Only in
+// the sandbox; elsewhere this path is 404 `route_not_found`, like one that does not exist.
+//
+// Corresponds with POST /sandbox/reset (the `ResetSandbox` operationId).
+func (c *Client) ResetSandbox(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetSandboxRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListScenarios A request for every answer (Сценарии песочницы)
+//
+// The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
+// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+// `route_not_found`, like one that does not exist.
+//
+// **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
+// move have an `Idempotency-Key`, so that they are answered the same however often they are sent.
+//
+// **Or use the ids**: the patients, referrals and cells in it keep their guids through every reset. Lost races and failures outside, which no data can
+// make, are what some patients always meet: whatever asks with a token of «Не успел» loses the cell between the check and the write (`slot_taken`). That is
+// a switch which only the sandbox has.
+//
+// **The data are real**: what you book is booked, and a scenario whose patient or cell you have used may be answered otherwise. `POST /sandbox/reset` puts all
+// back.
+//
+// Corresponds with GET /sandbox/scenarios (the `ListScenarios` operationId).
+func (c *Client) ListScenarios(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListScenariosRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3740,6 +3877,60 @@ func NewListRulesRequest(server string, params *ListRulesParams) (*http.Request,
 	return req, nil
 }
 
+// NewResetSandboxRequest constructs an http.Request for the ResetSandbox method
+func NewResetSandboxRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sandbox/reset")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListScenariosRequest constructs an http.Request for the ListScenarios method
+func NewListScenariosRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sandbox/scenarios")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewReleaseSlotRequest constructs an http.Request for the ReleaseSlot method
 func NewReleaseSlotRequest(server string, slotGUID SlotGUID, params *ReleaseSlotParams) (*http.Request, error) {
 	var err error
@@ -4287,6 +4478,37 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /rules (the `ListRules` operationId).
 	ListRulesWithResponse(ctx context.Context, params *ListRulesParams, reqEditors ...RequestEditorFn) (*ListRulesResponse, error)
+
+	// ResetSandboxWithResponse Put the demo data back (Сброс песочницы)
+	//
+	// Deletes all that was booked and loads the demo data anew, relative to now, in one transaction. Guids stay, and so do tokens. Bookings wait meanwhile. Only in
+	// the sandbox; elsewhere this path is 404 `route_not_found`, like one that does not exist.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sandbox/reset (the `ResetSandbox` operationId).
+	ResetSandboxWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResetSandboxResponse, error)
+
+	// ListScenariosWithResponse A request for every answer (Сценарии песочницы)
+	//
+	// The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
+	// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+	// `route_not_found`, like one that does not exist.
+	//
+	// **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
+	// move have an `Idempotency-Key`, so that they are answered the same however often they are sent.
+	//
+	// **Or use the ids**: the patients, referrals and cells in it keep their guids through every reset. Lost races and failures outside, which no data can
+	// make, are what some patients always meet: whatever asks with a token of «Не успел» loses the cell between the check and the write (`slot_taken`). That is
+	// a switch which only the sandbox has.
+	//
+	// **The data are real**: what you book is booked, and a scenario whose patient or cell you have used may be answered otherwise. `POST /sandbox/reset` puts all
+	// back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /sandbox/scenarios (the `ListScenarios` operationId).
+	ListScenariosWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListScenariosResponse, error)
 
 	// ReleaseSlotWithResponse Give a held cell back (Снятие удержания ячейки)
 	//
@@ -6304,6 +6526,197 @@ func (r ListRulesResponse) ContentType() string {
 	return ""
 }
 
+// ResetSandboxResponse204Headers the declared response headers of an HTTP 204 response for ResetSandbox
+type ResetSandboxResponse204Headers struct {
+	XRequestID string
+}
+
+// ResetSandboxResponse404Headers the declared response headers of an HTTP 404 response for ResetSandbox
+type ResetSandboxResponse404Headers struct {
+	XRequestID string
+}
+
+// ResetSandboxResponse405Headers the declared response headers of an HTTP 405 response for ResetSandbox
+type ResetSandboxResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ResetSandboxResponse500Headers the declared response headers of an HTTP 500 response for ResetSandbox
+type ResetSandboxResponse500Headers struct {
+	XRequestID string
+}
+
+// ResetSandboxResponse503Headers the declared response headers of an HTTP 503 response for ResetSandbox
+type ResetSandboxResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ResetSandboxResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *SwitchedOff
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ResetUnavailable
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *ResetSandboxResponse204Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ResetSandboxResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ResetSandboxResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ResetSandboxResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ResetSandboxResponse503Headers
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ResetSandboxResponse) GetJSON404() *SwitchedOff {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ResetSandboxResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ResetSandboxResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ResetSandboxResponse) GetJSON503() *ResetUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetSandboxResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetSandboxResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetSandboxResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetSandboxResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListScenariosResponse200Headers the declared response headers of an HTTP 200 response for ListScenarios
+type ListScenariosResponse200Headers struct {
+	CacheControl string
+	XRequestID   string
+}
+
+// ListScenariosResponse404Headers the declared response headers of an HTTP 404 response for ListScenarios
+type ListScenariosResponse404Headers struct {
+	XRequestID string
+}
+
+// ListScenariosResponse405Headers the declared response headers of an HTTP 405 response for ListScenarios
+type ListScenariosResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListScenariosResponse500Headers the declared response headers of an HTTP 500 response for ListScenarios
+type ListScenariosResponse500Headers struct {
+	XRequestID string
+}
+
+type ListScenariosResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Sandbox
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *SwitchedOff
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListScenariosResponse200Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListScenariosResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListScenariosResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListScenariosResponse500Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListScenariosResponse) GetJSON200() *Sandbox {
+	return r.JSON200
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListScenariosResponse) GetJSON404() *SwitchedOff {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListScenariosResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListScenariosResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r ListScenariosResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListScenariosResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListScenariosResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListScenariosResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ReleaseSlotResponse200Headers the declared response headers of an HTTP 200 response for ReleaseSlot
 type ReleaseSlotResponse200Headers struct {
 	XRequestID string
@@ -7107,6 +7520,49 @@ func (c *ClientWithResponses) ListRulesWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListRulesResponse(rsp)
+}
+
+// ResetSandboxWithResponse Put the demo data back (Сброс песочницы)
+//
+// Deletes all that was booked and loads the demo data anew, relative to now, in one transaction. Guids stay, and so do tokens. Bookings wait meanwhile. Only in
+// the sandbox; elsewhere this path is 404 `route_not_found`, like one that does not exist.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sandbox/reset (the `ResetSandbox` operationId).
+func (c *ClientWithResponses) ResetSandboxWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResetSandboxResponse, error) {
+	rsp, err := c.ResetSandbox(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetSandboxResponse(rsp)
+}
+
+// ListScenariosWithResponse A request for every answer (Сценарии песочницы)
+//
+// The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
+// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+// `route_not_found`, like one that does not exist.
+//
+// **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
+// move have an `Idempotency-Key`, so that they are answered the same however often they are sent.
+//
+// **Or use the ids**: the patients, referrals and cells in it keep their guids through every reset. Lost races and failures outside, which no data can
+// make, are what some patients always meet: whatever asks with a token of «Не успел» loses the cell between the check and the write (`slot_taken`). That is
+// a switch which only the sandbox has.
+//
+// **The data are real**: what you book is booked, and a scenario whose patient or cell you have used may be answered otherwise. `POST /sandbox/reset` puts all
+// back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /sandbox/scenarios (the `ListScenarios` operationId).
+func (c *ClientWithResponses) ListScenariosWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListScenariosResponse, error) {
+	rsp, err := c.ListScenarios(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListScenariosResponse(rsp)
 }
 
 // ReleaseSlotWithResponse Give a held cell back (Снятие удержания ячейки)
@@ -9506,6 +9962,227 @@ func ParseListRulesResponse(rsp *http.Response) (*ListRulesResponse, error) {
 			headers.XRequestID = value
 		}
 		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResetSandboxResponse parses an HTTP response from a ResetSandboxWithResponse call
+func ParseResetSandboxResponse(rsp *http.Response) (*ResetSandboxResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetSandboxResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest SwitchedOff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ResetUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers ResetSandboxResponse204Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	case rsp.StatusCode == 404:
+		var headers ResetSandboxResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ResetSandboxResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ResetSandboxResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ResetSandboxResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListScenariosResponse parses an HTTP response from a ListScenariosWithResponse call
+func ParseListScenariosResponse(rsp *http.Response) (*ListScenariosResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListScenariosResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Sandbox
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest SwitchedOff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListScenariosResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListScenariosResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListScenariosResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListScenariosResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
 	}
 
 	return response, nil

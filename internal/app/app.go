@@ -14,6 +14,7 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/demo"
 	"talon.example/internal/httpapi"
 	"talon.example/internal/mip"
 	"talon.example/internal/postgres"
@@ -78,6 +79,13 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 		return nil, err
 	}
 	a.booking = booking.NewService(store, index, now)
+	var offered *httpapi.Sandbox
+	if config.Sandbox {
+		a.booking = booking.NewService(demo.Store{Store: store}, demo.Index{MasterIndex: index}, now)
+		if offered, err = sandbox(config, pool, now); err != nil {
+			return nil, err
+		}
+	}
 	var issuer *auth.Issuer
 	if own != nil {
 		issuer = auth.NewIssuer(own, config.TokenIssuer, config.TokenAudience, config.AuthTokenLife, now)
@@ -86,6 +94,7 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 		Booking:  a.booking,
 		Verifier: auth.NewVerifier(keys, config.TokenIssuer, config.TokenAudience, now),
 		Issuer:   issuer,
+		Sandbox:  offered,
 		Ready: func(ctx context.Context) error {
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")

@@ -21,6 +21,8 @@ import (
 
 // Config is all that can be set, each by one environment variable. docs/configuration.md is its table.
 type Config struct {
+	Sandbox bool `env:"-"` // offers the sandbox, on demo data; set by talon demo alone, so that no environment can switch it on where real patients are
+
 	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
 	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
 	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT" envDefault:"10s"`
@@ -165,6 +167,9 @@ const minSecret = 32
 func (c Config) Print(w io.Writer) error {
 	value := reflect.ValueOf(c)
 	for i, field := range reflect.VisibleFields(value.Type()) {
+		if field.Tag.Get("env") == "-" {
+			continue
+		}
 		if _, err := fmt.Fprintf(w, "%s=%v\n", field.Tag.Get("env"), value.Field(i).Interface()); err != nil {
 			return fmt.Errorf("print the settings: %w", err)
 		}

@@ -71,7 +71,8 @@ func (c *command) demo(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	token, err := key.Sign(auth.Token{Person: demo.Patient, Client: demo.Client}, config.TokenIssuer, config.TokenAudience, time.Now(), 12*time.Hour)
+	config.Sandbox = true
+	token, err := key.Sign(auth.Token{Person: demo.Patient, Client: demo.Client}, config.TokenIssuer, config.TokenAudience, time.Now(), demo.TokenLife)
 	if err != nil {
 		return fmt.Errorf("sign the demo token: %w", err)
 	}

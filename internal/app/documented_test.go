@@ -199,7 +199,7 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 
 	booking.SlotTaken: func(t *testing.T) answer {
 		sc := start(t).scene()
-		return sc.attemptWhile(`UPDATE slot SET taken = capacity`)
+		return sc.attemptWhile(`UPDATE slot SET taken = capacity WHERE id = $1`, firstSlotID)
 	},
 	booking.ComplexSlotFailed: func(t *testing.T) answer {
 		sc := start(t).scene()

@@ -231,7 +231,7 @@ func TestDemoCommand(t *testing.T) {
 		"TALON_DATABASE_MAX_CONNS=2",
 	}
 	for _, expected := range []int{200, 400} {
-		text, stop := demo(t, env)
+		text, stop := runDemo(t, env)
 		base := regexp.MustCompile(`http://\S+/docs/`).FindString(text)
 		token := regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(text)[1]
 		body := regexp.MustCompile(`(?s)-d '(\{.*?\})'`).FindStringSubmatch(text)[1]
@@ -255,13 +255,13 @@ func TestDemoCommand(t *testing.T) {
 	code, stdout, stderr := run(t, env, "demo", "--reset")
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "first day")
-	text, stop := demo(t, env)
+	text, stop := runDemo(t, env)
 	defer stop()
 	require.NotContains(t, text, "booked already")
 }
 
-// demo runs talon demo until it has said all it has to say; stop ends it as Ctrl-C does.
-func demo(t *testing.T, environ []string) (text string, stop func()) {
+// runDemo runs talon demo until it has said all it has to say; stop ends it as Ctrl-C does.
+func runDemo(t *testing.T, environ []string) (text string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()

@@ -24,7 +24,7 @@ func TestReadmeTour(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	text, stop := demo(t, []string{
+	text, stop := runDemo(t, []string{
 		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_DEMO_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
 		"TALON_DATABASE_MAX_CONNS=2",
 	})

@@ -98,7 +98,7 @@ func TestSlots(t *testing.T) {
 	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458}, all.ids(t))
 	sc.exec(`DELETE FROM slot WHERE id <> $1`, firstSlotID)
 	free := sc.search(sc.person, "")
-	shown("free", free)
+	shown("free_slots", free)
 
 	item := free.page.Items[0]
 	body := fields{
@@ -106,7 +106,7 @@ func TestSlots(t *testing.T) {
 		"SlotId": item.ID,
 	}
 	require.Equal(t, 200, sc.book(sc.person, body).StatusCode)
-	shown("blocked", sc.search(sc.person, ""))
+	shown("blocked_slots", sc.search(sc.person, ""))
 
 	other := sc.another()
 	sc.exec(`UPDATE slot SET taken = capacity WHERE lpu_guid = $1`, other.to)

@@ -64,40 +64,72 @@ const (
 
 // Person is a patient of the demo, to sign a token for.
 type Person struct {
-	Label string
-	Guid  uuid.UUID
-	Try   string // what this patient is good for
+	Name string // in the medical cards
+	Guid uuid.UUID
+	Try  string // what this patient is good for
 }
 
-// Patients are those to try the rules with. Each has three unbooked referrals de300000-0007-4000-8000-PPPPNNNNNNNN, patient P and number N: 1 for a
-// consultation in speciality 92, 2 in 27, 3 for an examination; unless Try says otherwise, from e66e8056-… to 4cb4f1c8-…. The cells are of
-// the eighth day, and outlast the data.
+// Patients are those to try the rules with, in the order of their numbers. Each has three unbooked referrals de300000-0007-4000-8000-PPPPNNNNNNNN, patient P and
+// number N: 1 for a consultation in speciality 92, 2 in 27, 3 for an examination; unless Try says otherwise, from e66e8056-… to 4cb4f1c8-…. The cells are of
+// the eighth day, and outlast the data. Scenarios has those from the eighteenth on.
 var Patients = []Person{
 	{
-		"adult", Patient, "Both examples. Referral 4 is within e66e8056-…, where cell 83001 is slot_beyond_horizon; 5 to any institution, 6 from another legal " +
-			"entity than where it is held; 7 is completed, 8 expired, which answers direction_expired in cell 30801; 9 is withdrawn.",
+		"Пациент Взрослый Первый", Patient, "Both examples. Referral 4 is within e66e8056-…, where cell 83001 is slot_beyond_horizon; 5 to any institution, 6 from " +
+			"another legal entity than where it is held; 7 is completed, 8 expired, which answers direction_expired in cell 30801; 9 is withdrawn.",
 	},
-	{"booked", person(2), "Referral 1 is booked: direction_already_booked. Referral 4, of the same speciality, in cell 20815: speciality_already_booked."},
-	{"disabled", person(3), "Referral 1 in cell 20804, for patients with disabilities."},
-	{"pregnant", person(4), "Referral 1 in cell 20805, for pregnant women."},
-	{"child", person(5), "Ten years old. Referral 1 in the cells 20802, for children, and 20806, for healthy ones; 20801 answers slot_adults_only."},
-	{"child under treatment", person(6), "Referral 1 in cell 20806: slot_healthy_children_only, with the day the case was opened."},
-	{"infant", person(7), "Half a year old. Referral 1 in cell 20803, for children under one."},
-	{"adolescent", person(8), "Seventeen years old. Referral 1 in cell 20801: slot_adults_only."},
-	{"closed card", person(9), "Referral 1 in cell 20815: mkab_closed."},
 	{
-		"no card", person(10), "Referrals 1 to 3 are from 1dadf64c-… to 12ab9992-…, which makes a card: 1 in cell 100801. Referral 4, from e66e8056-… to " +
+		"Пациент Взрослый Второй", person(2),
+		"Referral 1 is booked: direction_already_booked. Referral 4, of the same speciality, in cell 20815: speciality_already_booked.",
+	},
+	{"Пациент С инвалидностью", person(3), "Referral 1 in cell 20804, for patients with disabilities."},
+	{"Пациент Беременная", person(4), "Referral 1 in cell 20805, for pregnant women."},
+	{
+		"Пациент Ребёнок Десять лет", person(5),
+		"Ten years old. Referral 1 in the cells 20802, for children, and 20806, for healthy ones; 20801 answers slot_adults_only.",
+	},
+	{"Пациент Ребёнок С открытым ТАП", person(6), "Referral 1 in cell 20806: slot_healthy_children_only, with the day the case was opened."},
+	{"Пациент Младенец", person(7), "Half a year old. Referral 1 in cell 20803, for children under one."},
+	{"Пациент Подросток Семнадцать лет", person(8), "Seventeen years old. Referral 1 in cell 20801: slot_adults_only."},
+	{"Пациент С закрытой картой", person(9), "Referral 1 in cell 20815: mkab_closed."},
+	{
+		"Пациент Без карты", person(10), "Referrals 1 to 3 are from 1dadf64c-… to 12ab9992-…, which makes a card: 1 in cell 100801. Referral 4, from e66e8056-… to " +
 			"4cb4f1c8-…, in cell 20815: mkab_absent. Referral 5, to de300000-0002-4000-8000-000000001005, in cell 120801: mkab_lpu_not_found.",
 	},
-	{"no policy", person(11), noCard + "mkab_policy_number_empty."},
-	{"no sex", person(12), noCard + "mkab_sex_empty."},
-	{"no surname", person(13), noCard + "mkab_surname_empty."},
-	{"no name", person(14), noCard + "mkab_name_empty."},
-	{"no data", person(15), noCard + "mip_person_data_missing."},
-	{"not in MIP", person(16), noCard + "mip_person_not_found."},
+	{"Пациент Без полиса в МИП", person(11), noCard + "mkab_policy_number_empty."},
+	{"Пациент Без пола в МИП", person(12), noCard + "mkab_sex_empty."},
+	{"Пациент Без фамилии в МИП", person(13), noCard + "mkab_surname_empty."},
+	{"Пациент Без имени в МИП", person(14), noCard + "mkab_name_empty."},
+	{"Пациент Без данных в МИП", person(15), noCard + "mip_person_data_missing."},
+	{"Пациент Не из МИП", person(16), noCard + "mip_person_not_found."},
+	{"Пациент Взрослый Третий", person(17), "Referral 1 is booked, in a cell of three places."},
+	{"Пациент Взрослый Четвёртый", person(refused), "Unbooked: the scenarios in which a cell is refused."},
+	{"Пациент Взрослый Пятый", person(booked), "Whom the scenarios book for: referrals 1 and 3."},
+	{"Пациент Взрослый Шестой", person(moved), "Referral 1 is booked, to be moved."},
+	{"Пациент Без билета", person(21), alwaysCard + "mip_auth_url_empty."},
+	{"Пациент Без связи с выдачей билетов", person(22), alwaysCard + "mip_auth_url_unreachable."},
+	{"Пациент Без связи с МИП", person(23), alwaysCard + "mip_unavailable."},
+	{"Пациент Без связи полиса с картой", person(24), alwaysCard + "mkab_policy_link_failed."},
+	{"Пациент Не успел", person(25), alwaysWrite + "slot_taken, with the nearest free cells."},
+	{"Пациент Не записан", person(26), alwaysWrite + "appointment_not_created."},
+	{"Пациент Не найден", person(27), alwaysWrite + "appointment_not_found."},
+	{"Пациент Не прикреплён", person(28), alwaysWrite + "appointment_not_linked."},
+	{"Пациент Удерживает две ячейки", person(holding), "Holds two cells: another one is too_many_holds."},
+	{"Пациент Внутренняя ошибка", person(30), always + "internal_error."},
+	{"Пациент База недоступна", person(31), always + "database_unavailable."},
+	{"Пациент Ключи недоступны", person(32), always + "keys_unavailable."},
+	{"Пациент Перегрузка", person(33), always + "overloaded."},
+	{"Пациент Сервис не готов", person(34), always + "not_ready, by /health/ready, too."},
+	{"Пациент Не узнан", person(unidentified), "GET /auth/cod/token with this personguid: patient_not_identified."},
+	{"Пациент Узнан слишком часто", person(overguessed), "GET /auth/cod/token with this personguid: too_many_attempts."},
+	{"Пациент Без направлений", person(unreferred), "No referral at all."},
 }
 
-const noCard = "Referrals from 1dadf64c-… to 12ab9992-…, which cannot make a card: 1 in cell 100801 answers "
+const (
+	noCard      = "Referrals from 1dadf64c-… to 12ab9992-…, which cannot make a card: 1 in cell 100801 answers "
+	alwaysCard  = "Referrals from 1dadf64c-… to 12ab9992-…, whose making of a card always meets "
+	alwaysWrite = "What this patient books or moves is refused at the write: "
+	always      = "Whatever this patient asks is answered "
+)
 
 func person(number int) uuid.UUID { return numbered("0005", number) }
 

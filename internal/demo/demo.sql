@@ -3,7 +3,7 @@
 -- Guids of the source's examples are the source's. Every other guid says what it is: de300000-KIND-4000-8000-NUMBER, where KIND is
 --   0001 legal entity   0002 institution (its code)      0003 client application       0004 resource         0005 person
 --   0006 medical card (institution's code, person)       0007 referral (person, its number)                  0008 case of treatment
---   0009 cell (its id)  000a appointment
+--   0009 cell (its id)  000a appointment  000b hold (its cell)  000c request
 -- The id of a cell says where it is: RDDCC is cell CC (from 01) of day DD (00 is the day of loading) of resource R.
 
 CREATE FUNCTION pg_temp.demo_guid(kind text, number bigint) RETURNS uuid LANGUAGE sql STABLE AS
@@ -165,7 +165,28 @@ INSERT INTO demo_person VALUES
     (14, 'Пациент', 'Без имени в МИП',     '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
     (15, 'Пациент', 'Без данных в МИП',    '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
     (16, 'Пациент', 'Не из МИП',           '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
-    (17, 'Пациент', 'Взрослый',            'Третий',  '30 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'); -- has an appointment
+    (17, 'Пациент', 'Взрослый',            'Третий',  '30 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
+    -- Those of the scenarios. What troubles them from 21 to 36 is not in the data.
+    (18, 'Пациент', 'Взрослый',            'Четвёртый', '40 years 6 months', 'male', false, false, '{1001,1002}',      '1001', '1002'),
+    (19, 'Пациент', 'Взрослый',            'Пятый',   '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (20, 'Пациент', 'Взрослый',            'Шестой',  '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
+    (21, 'Пациент', 'Без билета',          '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
+    (22, 'Пациент', 'Без связи с выдачей билетов', '', '40 years 6 months', 'male',  false, false, '{1003}',           '1003', '1004'),
+    (23, 'Пациент', 'Без связи с МИП',     '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
+    (24, 'Пациент', 'Без связи полиса с картой', '',  '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
+    (25, 'Пациент', 'Не успел',            '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'),
+    (26, 'Пациент', 'Не записан',          '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'),
+    (27, 'Пациент', 'Не найден',           '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'),
+    (28, 'Пациент', 'Не прикреплён',       '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'),
+    (29, 'Пациент', 'Удерживает две ячейки', '',      '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (30, 'Пациент', 'Внутренняя ошибка',   '',        '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (31, 'Пациент', 'База недоступна',     '',        '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (32, 'Пациент', 'Ключи недоступны',    '',        '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (33, 'Пациент', 'Перегрузка',          '',        '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (34, 'Пациент', 'Сервис не готов',     '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'),
+    (35, 'Пациент', 'Не узнан',            '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'),
+    (36, 'Пациент', 'Узнан слишком часто', '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'),
+    (37, 'Пациент', 'Без направлений',     '',        '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002');
 
 INSERT INTO mip_person (guid)
 SELECT pg_temp.demo_guid('0005', number)
@@ -221,7 +242,8 @@ INSERT INTO demo_direction
 SELECT p.number, d.number, d.type::direction_type, p.referred_from, p.referred_from, p.referred_to, d.speciality_code, d.speciality_name
 FROM demo_person p
 CROSS JOIN (VALUES (1, 'Consult', '92', 'Терапия'), (2, 'Consult', '27', 'Неврология'), (3, 'Laboratory', '', ''))
-    d (number, type, speciality_code, speciality_name);
+    d (number, type, speciality_code, speciality_name)
+WHERE p.number <> 37;
 -- and those that have their own story.
 INSERT INTO demo_direction VALUES
     ( 1, 4, 'Consult', '1001', '1001', '1001', '81', 'Офтальмология'), -- within one institution
@@ -261,8 +283,8 @@ SELECT source.guid, d.guid::uuid, d.id, d.type::direction_type, d.number, d.acce
     (day.issued + time '09:00') AT TIME ZONE source.time_zone,
     m.guid, d.comment, d.speciality_code, d.mkb_code, d.mkb_name, source.guid, target.guid
 FROM (VALUES
-    ('e714e964-d8a0-4776-b163-c708371c39a5', 101, 'Consult',    '47010157096', '',     '',        '92', 'A01.1', 'A', '1001', '1002'),
-    ('18c29a77-35cf-4532-b70a-d493eae6dbc7', 102, 'Laboratory', '00000000002', '0002', 'Натощак', '',   '',      '',  '1003', '1004')
+    ('e714e964-d8a0-4776-b163-c708371c39a5', 1001, 'Consult',    '47010157096', '',     '',        '92', 'A01.1', 'A', '1001', '1002'),
+    ('18c29a77-35cf-4532-b70a-d493eae6dbc7', 1002, 'Laboratory', '00000000002', '0002', 'Натощак', '',   '',      '',  '1003', '1004')
 ) d (guid, id, type, number, accession_number, comment, speciality_code, mkb_code, mkb_name, lpu_from, lpu_to)
 JOIN lpu source ON source.code = d.lpu_from
 JOIN lpu target ON target.code = d.lpu_to
@@ -278,7 +300,8 @@ INSERT INTO demo_visit VALUES
     (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, NULL, true), -- it left the copy that example 1 is answered with
     (2, pg_temp.demo_guid('0007', 200000001),     58383, 20914, NULL, false),
     (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, NULL, false),
-    (4, pg_temp.demo_guid('0007', 100000007),     58381, NULL, pg_temp.demo_guid('0004', 5), false);
+    (4, pg_temp.demo_guid('0007', 100000007),     58381, NULL, pg_temp.demo_guid('0004', 5), false),
+    (5, pg_temp.demo_guid('0007', 2000000001),    58380, 11203, NULL, false);
 
 CREATE TEMPORARY TABLE demo_time AS
 SELECT v.number, d.lpu_to_guid AS lpu_guid, coalesce(s.resource_guid, v.resource_guid) AS resource_guid,
@@ -339,6 +362,24 @@ FROM appointment a
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 WHERE a.cancelled_at IS NULL AND d.type = 'Consult';
+
+-- What the scenarios find -----------------------------------------------------------------------------------------------------------
+
+-- Patient 29 holds cells 31201 and 31202, for longer than the data last.
+INSERT INTO hold (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
+SELECT pg_temp.demo_guid('0005', 29), s.id - 31200, pg_temp.demo_guid('000b', s.id), s.lpu_guid, ARRAY[s.guid], pg_temp.demo_guid('0007', 2900000002),
+    s.start_at, s.end_at, current_setting('talon.demo_now')::timestamptz + interval '30 days'
+FROM slot s
+WHERE s.id IN (31201, 31202);
+UPDATE slot s
+SET holds = ARRAY[ROW(h.guid, h.person_guid, h.until)::slot_hold]
+FROM hold h
+WHERE s.lpu_guid = h.lpu_guid AND s.guid = h.slot_guids[1];
+
+-- Patient 18 has used a key for another request.
+INSERT INTO idempotency_key (person_guid, client_guid, key, request_hash, taken_by, taken_at, running_until, answer)
+SELECT pg_temp.demo_guid('0005', 18), pg_temp.demo_guid('0003', 5), 'demo-reused', sha256('another request'), pg_temp.demo_guid('000c', 1), moment.later, moment.later, 'null'
+FROM (SELECT current_setting('talon.demo_now')::timestamptz + interval '30 days') moment (later);
 
 DROP TABLE demo_resource, demo_person, demo_direction, demo_visit, demo_time;
 DROP FUNCTION pg_temp.demo_guid, pg_temp.demo_today;

@@ -24,6 +24,7 @@ type Config struct {
 	Booking        *booking.Service
 	Verifier       *auth.Verifier
 	Issuer         *auth.Issuer                // of the authorisation service; nil where that is off
+	Sandbox        *Sandbox                    // nil outside the sandbox
 	Ready          func(context.Context) error // nil while the instance can serve
 	Now            func() time.Time
 	Log            *slog.Logger
@@ -36,6 +37,7 @@ type server struct {
 	booking  *booking.Service
 	verifier *auth.Verifier
 	issuer   *auth.Issuer
+	sandbox  *Sandbox
 	ready    func(context.Context) error
 	now      func() time.Time
 	log      *slog.Logger
@@ -57,6 +59,7 @@ func New(config Config) (http.Handler, error) {
 		booking:  config.Booking,
 		verifier: config.Verifier,
 		issuer:   config.Issuer,
+		sandbox:  config.Sandbox,
 		ready:    config.Ready,
 		now:      config.Now,
 		log:      config.Log,
@@ -79,10 +82,7 @@ func New(config Config) (http.Handler, error) {
 	engine.NoMethod(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.MethodNotAllowed)) })
 	s.serveDocs(engine)
 
-	var operations gin.IRouter = engine.Group("/", s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
-	if s.issuer == nil {
-		operations = without{operations, authorisationPath}
-	}
+	operations := without{engine.Group("/", s.authenticate, s.trouble, s.readBody, s.limit, s.authenticateClient, s.validate), s.switchedOff()}
 	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{detach}, api.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  s.refuseUnbound,
 		HandlerErrorFunc:         s.refuse,
@@ -92,21 +92,6 @@ func New(config Config) (http.Handler, error) {
 		ErrorHandler: func(c *gin.Context, err error, _ int) { s.refuseUnbound(c, err) },
 	})
 	return engine, nil
-}
-
-// without is a router that leaves one path out, so that it is answered like any that is not known.
-type without struct {
-	gin.IRouter
-
-	path string
-}
-
-// GET implements gin.IRouter.
-func (w without) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
-	if path == w.path {
-		return w.IRouter
-	}
-	return w.IRouter.GET(path, handlers...)
 }
 
 // detach gives the handler a copy of gin's context. The original goes back to a pool when the request ends, while a database or HTTP call that was

@@ -1,0 +1,191 @@
+package app_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/app"
+	"talon.example/internal/booking"
+	"talon.example/internal/demo"
+	"talon.example/internal/testdb"
+)
+
+// startSandbox runs the service on the demo data, as talon demo does.
+func startSandbox(t testing.TB) *service {
+	t.Helper()
+	s := startOn(t, testdb.New(t), func(c *app.Config) {
+		c.Sandbox = true
+		c.AuthKeyFile = c.DemoKeyFile
+	})
+	require.NoError(t, demo.Load(t.Context(), s.db, s.now()))
+	return s
+}
+
+// scenarios asks for the scenarios.
+func (s *service) scenarios() api.Sandbox {
+	s.t.Helper()
+	return as[api.Sandbox](s.t, s.do(s.request(http.MethodGet, "/sandbox/scenarios", nil)))
+}
+
+// act sends a scenario's request as it stands.
+func (s *service) act(scenario api.Scenario) answer {
+	s.t.Helper()
+	var body *strings.Reader
+	request := s.request(scenario.Request.Method, scenario.Request.Path, nil)
+	if scenario.Request.Body != nil {
+		body = strings.NewReader(*scenario.Request.Body)
+		request = s.request(scenario.Request.Method, scenario.Request.Path, body)
+	}
+	for name, value := range scenario.Request.Headers {
+		request.Header.Set(name, value)
+	}
+	return s.do(request)
+}
+
+// Promise: each named example of an answer has a scenario of its name, which is always answered like it, however often it is sent; and each scenario is an
+// example.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	listed := s.scenarios()
+	found := map[string]bool{}
+	for _, scenario := range listed.Scenarios {
+		found[scenario.Name] = true
+		for range 7 { // more often than a patient may be guessed at
+			a := s.act(scenario)
+			require.EqualValues(t, scenario.Status, a.StatusCode, "%s: %s", scenario.Name, a.raw)
+			requireLikeTheExample(t, scenario, a)
+		}
+	}
+	for name := range exampleNames() {
+		require.True(t, found[name], "the example %s has no scenario", name)
+		delete(found, name)
+	}
+	require.Empty(t, found, "scenarios that are no examples")
+	s.requireInvariants()
+}
+
+// requireLikeTheExample holds an answer against the contract's example: the operation shows it under this status, and a refusal says the same, but for what
+// the rule fills in.
+func requireLikeTheExample(t *testing.T, scenario api.Scenario, a answer) {
+	t.Helper()
+	if scenario.Operation != nil {
+		require.Contains(t, examplesOf(t, *scenario.Operation, a.StatusCode), scenario.Name)
+	}
+	if scenario.Rule == nil {
+		return
+	}
+	require.Equal(t, scenario.Name, *scenario.Rule)
+	a.requireRefusal(t, scenario.Name)
+	example := contractDoc().Components.Examples[scenario.Name].Value.Value.(map[string]any)
+	require.Equal(t, example["message_code"], a.error.MessageCode)
+	require.EqualValues(t, example["type"], a.error.Type)
+	require.Equal(t, example["details"] != nil, a.error.Details != nil, "%s: %s", scenario.Name, a.raw)
+	template := regexp.QuoteMeta(booking.Refuse(booking.Name(scenario.Name)).Message)
+	require.Regexp(t, "^"+regexp.MustCompile(`\\\{[A-Za-z.]+[^}]*\\\}`).ReplaceAllString(template, ".+")+"$", a.error.Message)
+}
+
+// examplesOf are the names of the examples that an operation shows under a status.
+func examplesOf(t *testing.T, operation string, status int) (names []string) {
+	t.Helper()
+	for _, item := range contractDoc().Paths.Map() {
+		for _, o := range item.Operations() {
+			if o.OperationID != operation {
+				continue
+			}
+			response := o.Responses.Status(status)
+			require.NotNil(t, response, "%s does not show %d", operation, status)
+			for name := range response.Value.Content.Get("application/json").Examples {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// exampleNames are the names of all examples of answers in the contract.
+func exampleNames() map[string]bool {
+	names := map[string]bool{}
+	for _, item := range contractDoc().Paths.Map() {
+		for _, operation := range item.Operations() {
+			for _, response := range operation.Responses.Map() {
+				for _, content := range response.Value.Content {
+					for name := range content.Examples {
+						names[name] = true
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+// Promise: a reset puts back whatever was booked; guids stay, and tokens that were given are still good.
+func TestSandboxReset(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	before := s.snapshot()
+	listed := s.scenarios()
+	for _, scenario := range listed.Scenarios {
+		if scenario.Rule == nil {
+			s.act(scenario)
+		}
+	}
+	require.NotEqual(t, before, s.snapshot())
+	require.Equal(t, http.StatusNoContent, s.do(s.request(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
+	require.Equal(t, before, s.snapshot())
+	for _, scenario := range listed.Scenarios {
+		if scenario.Name == "consult" {
+			require.Empty(t, s.act(scenario).Header.Get("Idempotency-Replayed"), "booked anew")
+			require.Equal(t, "true", s.act(scenario).Header.Get("Idempotency-Replayed"))
+		}
+	}
+}
+
+// Promise: a reset leaves alone what is not the demo's, and says no more of it than that it failed.
+func TestSandboxResetRefusesStrangers(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	s.exec(`INSERT INTO mip_person VALUES (gen_random_uuid())`)
+	before := s.snapshot()
+	s.do(s.request(http.MethodPost, "/sandbox/reset", nil)).requireRefusal(t, "database_unavailable")
+	require.Equal(t, before, s.snapshot())
+}
+
+// Promise: outside the sandbox there is no sandbox: no scenarios, no reset, and no patient who is always refused.
+func TestNoSandboxElsewhere(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	require.NoError(t, demo.Load(t.Context(), s.db, s.now()))
+	before := s.snapshot()
+	s.do(s.request(http.MethodGet, "/sandbox/scenarios", nil)).requireRefusal(t, "route_not_found")
+	s.do(s.request(http.MethodPost, "/sandbox/reset", nil)).requireRefusal(t, "route_not_found")
+	require.Equal(t, before, s.snapshot())
+	require.Equal(t, http.StatusOK, s.get(uuid.MustParse("de300000-0005-4000-8000-000000000033"), "/directions").StatusCode)
+	_, err := app.ReadConfig(map[string]string{"TALON_SANDBOX": "true", "-": "true", "Sandbox": "true"})
+	require.Error(t, err)
+	config := s.config
+	require.False(t, config.Sandbox, "no environment switches it on")
+}
+
+// Promise: every patient of the list has a token that names them, and is called what the medical cards say.
+func TestSandboxPatients(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	patients := s.scenarios().Patients
+	require.Len(t, patients, s.count(`SELECT count(DISTINCT person_guid) FROM mkab`))
+	for _, patient := range patients {
+		require.Equal(t, 1, s.count(`SELECT count(DISTINCT concat_ws(' ', surname, name, nullif(patronymic, ''))) FROM mkab
+			WHERE person_guid = $1 AND concat_ws(' ', surname, name, nullif(patronymic, '')) = $2`, patient.GUID, patient.Name), patient.Name)
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(patient.Token, ".")[1])
+		require.NoError(t, err)
+		require.Contains(t, string(payload), `"sub":"`+patient.GUID.String()+`"`)
+	}
+}
