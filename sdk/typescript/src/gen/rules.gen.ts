@@ -1,0 +1,395 @@
+// Written by npm run gen from openapi.yaml.
+
+/** The contract's version, and so this package's. */
+export const VERSION = '1.1.0';
+
+/** The rules where the same request may succeed later though nobody changes anything. */
+export const RETRYABLE: readonly string[] = [
+  'slot_beyond_horizon',
+  'speciality_already_booked',
+  'mip_auth_url_unreachable',
+  'idempotency_key_in_use',
+  'too_many_holds',
+  'too_many_attempts',
+  'database_unavailable',
+  'mip_unavailable',
+  'keys_unavailable',
+  'overloaded',
+  'not_ready',
+];
+
+/** What each rule answers, apart from its message. */
+export interface RuleAnswers {
+  token_missing: { code: 403; message_code: '5010'; type: 'Error' };
+  token_invalid: { code: 403; message_code: '5008'; type: 'Error' };
+  token_expired: { code: 403; message_code: '5007'; type: 'Error' };
+  token_signature_invalid: { code: 403; message_code: '5009'; type: 'Error' };
+  body_too_large: { code: 413; message_code: '4130'; type: 'Validation' };
+  media_type_unsupported: { code: 415; message_code: '4150'; type: 'Validation' };
+  body_malformed: { code: 400; message_code: '4000'; type: 'Validation' };
+  field_invalid: { code: 400; message_code: '4000'; type: 'Validation' };
+  direction_type_unsupported: { code: 400; message_code: '4000'; type: 'Validation' };
+  direction_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
+  direction_not_patients: { code: 400; message_code: '4000'; type: 'Validation' };
+  direction_lpu_mismatch: { code: 400; message_code: '4000'; type: 'Validation' };
+  direction_already_booked: { code: 400; message_code: '4000'; type: 'Validation' };
+  direction_expired: { code: 400; message_code: '4003'; type: 'Validation' };
+  slot_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_resource_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_not_for_reception: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_unavailable: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_time_passed: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_beyond_horizon: { code: 400; message_code: '4002'; type: 'Validation' };
+  slot_access_denied: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_full: { code: 400; message_code: '4000'; type: 'Validation' };
+  resource_kind_mismatch: { code: 400; message_code: '4000'; type: 'Validation' };
+  speciality_mismatch: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_adults_only: { code: 400; message_code: '4029'; type: 'Validation' };
+  slot_children_only: { code: 400; message_code: '4029'; type: 'Validation' };
+  slot_infants_only: { code: 400; message_code: '4029'; type: 'Validation' };
+  slot_disabled_only: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_pregnant_only: { code: 400; message_code: '4000'; type: 'Validation' };
+  slot_healthy_children_only: { code: 400; message_code: '4000'; type: 'Validation' };
+  speciality_already_booked: { code: 400; message_code: '4008'; type: 'Validation' };
+  mkab_closed: { code: 403; message_code: '5096'; type: 'Error' };
+  mkab_absent: { code: 404; message_code: '4001'; type: 'Error' };
+  mip_auth_url_empty: { code: 500; message_code: '5000'; type: 'Error' };
+  mip_auth_url_unreachable: { code: 500; message_code: '5000'; type: 'Error' };
+  mip_person_not_found: { code: 500; message_code: '5000'; type: 'Error' };
+  mip_person_data_missing: { code: 500; message_code: '5000'; type: 'Error' };
+  mkab_policy_number_empty: { code: 500; message_code: '5000'; type: 'Error' };
+  mkab_sex_empty: { code: 500; message_code: '5000'; type: 'Error' };
+  mkab_surname_empty: { code: 500; message_code: '5000'; type: 'Error' };
+  mkab_name_empty: { code: 500; message_code: '5000'; type: 'Error' };
+  mkab_lpu_not_found: { code: 500; message_code: '5000'; type: 'Error' };
+  mkab_policy_link_failed: { code: 500; message_code: '5000'; type: 'Error' };
+  slot_taken: { code: 400; message_code: '4009'; type: 'Validation' };
+  complex_slot_failed: { code: 500; message_code: '5000'; type: 'Error' };
+  appointment_not_created: { code: 500; message_code: '5000'; type: 'Error' };
+  appointment_not_found: { code: 500; message_code: '5000'; type: 'Error' };
+  appointment_not_linked: { code: 500; message_code: '5000'; type: 'Error' };
+  idempotency_key_reused: { code: 422; message_code: '4220'; type: 'Validation' };
+  idempotency_key_in_use: { code: 409; message_code: '4090'; type: 'Error' };
+  direction_absent: { code: 404; message_code: '4041'; type: 'Error' };
+  lpu_absent: { code: 404; message_code: '4043'; type: 'Error' };
+  appointment_absent: { code: 404; message_code: '4042'; type: 'Error' };
+  appointment_started: { code: 400; message_code: '4000'; type: 'Validation' };
+  appointment_cancelled: { code: 400; message_code: '4000'; type: 'Validation' };
+  too_many_holds: { code: 409; message_code: '4091'; type: 'Validation' };
+  client_unauthenticated: { code: 403; message_code: '5403'; type: 'Error' };
+  patient_not_identified: { code: 403; message_code: '4030'; type: 'Error' };
+  too_many_attempts: { code: 429; message_code: '4290'; type: 'Error' };
+  route_not_found: { code: 404; message_code: '4040'; type: 'Error' };
+  method_not_allowed: { code: 405; message_code: '4050'; type: 'Error' };
+  internal_error: { code: 500; message_code: '5000'; type: 'Error' };
+  database_unavailable: { code: 503; message_code: '5030'; type: 'Error' };
+  mip_unavailable: { code: 503; message_code: '5030'; type: 'Error' };
+  keys_unavailable: { code: 503; message_code: '5030'; type: 'Error' };
+  overloaded: { code: 503; message_code: '5030'; type: 'Error' };
+  not_ready: { code: 503; message_code: '5030'; type: 'Error' };
+}
+
+/** The rules that each operation can answer. */
+export interface OperationRules {
+  listDirections:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getDirection:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'direction_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getDirectionByNumber:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'direction_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listAppointments:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  createAppointment:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'direction_type_unsupported'
+    | 'direction_not_found'
+    | 'direction_not_patients'
+    | 'direction_lpu_mismatch'
+    | 'direction_already_booked'
+    | 'direction_expired'
+    | 'slot_not_found'
+    | 'slot_resource_not_found'
+    | 'slot_not_for_reception'
+    | 'slot_unavailable'
+    | 'slot_time_passed'
+    | 'slot_beyond_horizon'
+    | 'slot_access_denied'
+    | 'slot_full'
+    | 'resource_kind_mismatch'
+    | 'speciality_mismatch'
+    | 'slot_adults_only'
+    | 'slot_children_only'
+    | 'slot_infants_only'
+    | 'slot_disabled_only'
+    | 'slot_pregnant_only'
+    | 'slot_healthy_children_only'
+    | 'speciality_already_booked'
+    | 'mkab_closed'
+    | 'mkab_absent'
+    | 'mip_auth_url_empty'
+    | 'mip_auth_url_unreachable'
+    | 'mip_person_not_found'
+    | 'mip_person_data_missing'
+    | 'mkab_policy_number_empty'
+    | 'mkab_sex_empty'
+    | 'mkab_surname_empty'
+    | 'mkab_name_empty'
+    | 'mkab_lpu_not_found'
+    | 'mkab_policy_link_failed'
+    | 'slot_taken'
+    | 'complex_slot_failed'
+    | 'appointment_not_created'
+    | 'appointment_not_found'
+    | 'appointment_not_linked'
+    | 'idempotency_key_reused'
+    | 'idempotency_key_in_use'
+    | 'route_not_found'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'mip_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  checkAppointment:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'mip_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listRules:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getAppointment:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'appointment_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  cancelAppointment:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'idempotency_key_reused'
+    | 'idempotency_key_in_use'
+    | 'appointment_absent'
+    | 'appointment_started'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listDirectionSlots:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'direction_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  moveAppointment:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'direction_not_found'
+    | 'direction_lpu_mismatch'
+    | 'direction_expired'
+    | 'slot_not_found'
+    | 'slot_resource_not_found'
+    | 'slot_not_for_reception'
+    | 'slot_unavailable'
+    | 'slot_time_passed'
+    | 'slot_beyond_horizon'
+    | 'slot_access_denied'
+    | 'slot_full'
+    | 'resource_kind_mismatch'
+    | 'speciality_mismatch'
+    | 'slot_adults_only'
+    | 'slot_children_only'
+    | 'slot_infants_only'
+    | 'slot_disabled_only'
+    | 'slot_pregnant_only'
+    | 'slot_healthy_children_only'
+    | 'speciality_already_booked'
+    | 'mkab_closed'
+    | 'mkab_absent'
+    | 'mip_auth_url_empty'
+    | 'mip_auth_url_unreachable'
+    | 'mip_person_not_found'
+    | 'mip_person_data_missing'
+    | 'mkab_policy_number_empty'
+    | 'mkab_sex_empty'
+    | 'mkab_surname_empty'
+    | 'mkab_name_empty'
+    | 'mkab_lpu_not_found'
+    | 'mkab_policy_link_failed'
+    | 'slot_taken'
+    | 'complex_slot_failed'
+    | 'appointment_not_created'
+    | 'appointment_not_found'
+    | 'appointment_not_linked'
+    | 'idempotency_key_reused'
+    | 'idempotency_key_in_use'
+    | 'appointment_absent'
+    | 'appointment_started'
+    | 'appointment_cancelled'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'mip_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  holdSlot:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'direction_type_unsupported'
+    | 'direction_not_found'
+    | 'direction_not_patients'
+    | 'direction_lpu_mismatch'
+    | 'direction_already_booked'
+    | 'direction_expired'
+    | 'slot_not_found'
+    | 'slot_resource_not_found'
+    | 'slot_not_for_reception'
+    | 'slot_unavailable'
+    | 'slot_time_passed'
+    | 'slot_beyond_horizon'
+    | 'slot_access_denied'
+    | 'slot_full'
+    | 'resource_kind_mismatch'
+    | 'speciality_mismatch'
+    | 'slot_adults_only'
+    | 'slot_children_only'
+    | 'slot_infants_only'
+    | 'slot_disabled_only'
+    | 'slot_pregnant_only'
+    | 'slot_healthy_children_only'
+    | 'speciality_already_booked'
+    | 'mkab_closed'
+    | 'mkab_absent'
+    | 'mkab_lpu_not_found'
+    | 'slot_taken'
+    | 'complex_slot_failed'
+    | 'too_many_holds'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  releaseSlot:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getCodToken:
+    | 'field_invalid'
+    | 'client_unauthenticated'
+    | 'patient_not_identified'
+    | 'too_many_attempts'
+    | 'route_not_found'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'overloaded';
+  getLiveness:
+    | 'method_not_allowed'
+    | 'internal_error';
+  getReadiness:
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'not_ready';
+}

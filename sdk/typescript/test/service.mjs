@@ -1,0 +1,105 @@
+// A real Talon with the demo data (docs/demo.md), on a PostgreSQL and in a folder of its own, for tests: this package's, and others'.
+import { execFile, spawn } from 'node:child_process';
+import { createPrivateKey, sign } from 'node:crypto';
+import { existsSync, rmSync } from 'node:fs';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const binary = join(root, 'bin/talon');
+
+/** How long the first start may take: PostgreSQL makes its data folder. */
+const startTimeout = 60_000;
+
+/** The demo's patients, by their numbers in docs/demo.md. */
+export const person = (/** @type {number} */ number) => `de300000-0005-4000-8000-${String(number).padStart(12, '0')}`;
+
+/** The guids of the demo's referrals: the number of one, of the patient with this number. */
+export const direction = (/** @type {number} */ patient, /** @type {number} */ number) =>
+  `de300000-0007-4000-8000-${String(patient).padStart(4, '0')}${String(number).padStart(8, '0')}`;
+
+/** The demo's institutions, by their letters in docs/demo.md. */
+export const lpu = {
+  А: 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f',
+  Б: '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9',
+  В: '1dadf64c-f34a-4023-98a6-3e7b7be4f243',
+  Г: '12ab9992-9875-4fb6-a9c0-8504170c1429',
+};
+
+/** The client application of the demo's tokens, with its secret. */
+export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'demo-secret' };
+
+/**
+ * Starts the service, building it first where it is missing. Stop it in the end; a process that ends otherwise stops it, too.
+ * @param {Record<string, string>} environment Settings of docs/configuration.md.
+ */
+export async function startTalon(environment = {}) {
+  if (!existsSync(binary)) await run('make', ['build'], { cwd: root });
+  const folder = await mkdtemp(join(tmpdir(), 'talon-demo-'));
+  const keyFile = join(folder, 'demo-key.pem');
+  const env = { ...process.env, TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_DEMO_KEY_FILE: keyFile, ...environment };
+  const service = spawn(binary, ['demo'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise((resolve) => service.once('close', resolve).once('error', resolve));
+  const stopNow = () => service.kill('SIGTERM');
+  process.once('exit', stopNow);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
+  /** Ends the service and its PostgreSQL, and takes their folder away. */
+  const stop = async () => {
+    process.removeListener('exit', stopNow);
+    stopNow();
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  };
+
+  try {
+    const { baseUrl, token } = await welcome(service, ended);
+    /** A token of a patient's, through a client application. */
+    const tokenOf = async (/** @type {string} */ personGuid, clientGuid = client.guid) => {
+      const { stdout } = await run(binary, ['token', '--person', personGuid, '--client', clientGuid], { env });
+      return stdout.trim();
+    };
+    /** The same, but expired since an hour: signed here, as `talon token` makes none that has. */
+    const expiredTokenOf = async (/** @type {string} */ personGuid) => {
+      const [header, claims] = (await tokenOf(personGuid)).split('.');
+      const decoded = JSON.parse(Buffer.from(claims, 'base64url').toString());
+      const past = { ...decoded, iat: decoded.iat - 7200, exp: decoded.iat - 3600 };
+      const signed = `${header}.${Buffer.from(JSON.stringify(past)).toString('base64url')}`;
+      const key = createPrivateKey(await readFile(keyFile));
+      return `${signed}.${sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+    };
+    return { baseUrl, token, tokenOf, expiredTokenOf, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/**
+ * Waits for the service to say that it is ready, with its address and a token of the first patient's.
+ * @param {import('node:child_process').ChildProcess} service
+ * @param {Promise<unknown>} ended
+ * @returns {Promise<{ baseUrl: string, token: string }>}
+ */
+function welcome(service, ended) {
+  let output = '';
+  return new Promise((resolve, reject) => {
+    const fail = (/** @type {string} */ why) => reject(new Error(`Talon ${why}:\n${output}`));
+    const timer = setTimeout(fail, startTimeout, `was not ready within ${startTimeout} ms`);
+    const read = (/** @type {Buffer} */ chunk) => {
+      output += chunk;
+      const said = /(http:\/\/\S+)\/docs\/\n[\s\S]*?\n(eyJ\S+)\n[\s\S]*Ctrl-C/.exec(output);
+      if (!said) return;
+      clearTimeout(timer);
+      resolve({ baseUrl: said[1], token: said[2] });
+    };
+    service.stdout?.on('data', read);
+    service.stderr?.on('data', read);
+    service.once('error', (error) => fail(`cannot be started (${error.message})`));
+    ended.then(() => fail('ended instead of starting')).finally(() => clearTimeout(timer));
+  });
+}
