@@ -337,6 +337,41 @@ export const getCodToken = (
 ): Promise<Outcome<types.GetCodTokenResponse, 'getCodToken'>> => call(talon, sdk.getCodToken, 'safe', request, options);
 
 /**
+ * A request for every answer (Сценарии песочницы)
+ *
+ * The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
+ * here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+ * `route_not_found`, like one that does not exist.
+ *
+ * **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
+ * move have an `Idempotency-Key`, so that they are answered the same however often they are sent.
+ *
+ * **Or use the ids**: the patients, referrals and cells in it keep their guids through every reset. Lost races and failures outside, which no data can
+ * make, are what some patients always meet: whatever asks with a token of «Не успел» loses the cell between the check and the write (`slot_taken`). That is
+ * a switch which only the sandbox has.
+ *
+ * **The data are real**: what you book is booked, and a scenario whose patient or cell you have used may be answered otherwise. `POST /sandbox/reset` puts all
+ * back.
+ */
+export const listScenarios = (
+  talon: Talon,
+  request: Record<never, never> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ListScenariosResponse, 'listScenarios'>> => call(talon, sdk.listScenarios, 'safe', request, options);
+
+/**
+ * Put the demo data back (Сброс песочницы)
+ *
+ * Deletes all that was booked and loads the demo data anew, relative to now, in one transaction. Guids stay, and so do tokens. Bookings wait meanwhile. Only in
+ * the sandbox; elsewhere this path is 404 `route_not_found`, like one that does not exist.
+ */
+export const resetSandbox = (
+  talon: Talon,
+  request: Record<never, never> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ResetSandboxResponse, 'resetSandbox'>> => call(talon, sdk.resetSandbox, 'unsafe', request, options);
+
+/**
  * The process runs
  *
  * Answers 200 as long as the process can answer at all. It asks nothing of the database.

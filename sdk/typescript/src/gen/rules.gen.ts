@@ -1,7 +1,7 @@
 // Written by npm run gen from openapi.yaml.
 
 /** The contract's version, and so this package's. */
-export const VERSION = '1.1.0';
+export const VERSION = '1.2.0';
 
 /** The rules where the same request may succeed later though nobody changes anything. */
 export const RETRYABLE: readonly string[] = [
@@ -380,6 +380,16 @@ export interface OperationRules {
     | 'client_unauthenticated'
     | 'patient_not_identified'
     | 'too_many_attempts'
+    | 'route_not_found'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'overloaded';
+  listScenarios:
+    | 'route_not_found'
+    | 'method_not_allowed'
+    | 'internal_error';
+  resetSandbox:
     | 'route_not_found'
     | 'method_not_allowed'
     | 'internal_error'

@@ -37,5 +37,9 @@ export type {
   RuleList,
   RuleEntry,
   CodToken,
+  Sandbox,
+  SandboxPatient,
+  Scenario,
+  ScenarioCall,
   Health,
 } from './types.gen.js';

@@ -982,6 +982,96 @@ export type CodToken = {
 };
 
 /**
+ * Whom and what to try (Песочница).
+ */
+export type Sandbox = {
+    /**
+     * The demo's patients.
+     */
+    patients: Array<SandboxPatient>;
+    /**
+     * A request for every named example of an answer.
+     */
+    scenarios: Array<Scenario>;
+};
+
+/**
+ * A patient of the demo.
+ */
+export type SandboxPatient = {
+    /**
+     * The person's guid in the master patient index (МИП).
+     */
+    guid: string;
+    /**
+     * What the patient is called, in Russian.
+     */
+    name: string;
+    /**
+     * What the patient is good for.
+     */
+    description: string;
+    /**
+     * A COD token of the patient, valid for 12 hours.
+     */
+    token: string;
+};
+
+/**
+ * A request, and what it is always answered.
+ */
+export type Scenario = {
+    /**
+     * The name of the example in this contract that shows the answer.
+     */
+    name: string;
+    /**
+     * The `operationId` of what is asked; `null` where there is no such operation.
+     */
+    operation: string | null;
+    /**
+     * The HTTP status of the answer.
+     */
+    status: number;
+    /**
+     * The `rule` of the answer (see `Rule`); `null` where it is no refusal.
+     */
+    rule: string | null;
+    /**
+     * Who asks; `null` where nobody does.
+     */
+    patientGuid: string | null;
+    /**
+     * What to send.
+     */
+    request: ScenarioCall;
+};
+
+/**
+ * A request to send as it stands.
+ */
+export type ScenarioCall = {
+    /**
+     * The HTTP method.
+     */
+    method: string;
+    /**
+     * The path with its query, from the service's root.
+     */
+    path: string;
+    /**
+     * The headers, by name.
+     */
+    headers: {
+        [key: string]: string;
+    };
+    /**
+     * The body, to the letter; `null` where there is none.
+     */
+    body: string | null;
+};
+
+/**
  * The state of the instance.
  */
 export type Health = {
@@ -992,7 +1082,7 @@ export type Health = {
 };
 
 /**
- * Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+ * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
  */
 export type IdempotencyKey = string;
 
@@ -1258,7 +1348,7 @@ export type CreateAppointmentData = {
     body: Booking;
     headers?: {
         /**
-         * Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+         * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
          */
         'Idempotency-Key'?: string;
     };
@@ -1430,7 +1520,7 @@ export type CancelAppointmentData = {
     body?: CancelRequest;
     headers?: {
         /**
-         * Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+         * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
          */
         'Idempotency-Key'?: string;
     };
@@ -1644,7 +1734,7 @@ export type MoveAppointmentData = {
     body: MoveRequest;
     headers?: {
         /**
-         * Makes the request repeatable: a new random guid for each new request, and the same one for each repetition of it. Visible characters, compared to the letter.
+         * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
          */
         'Idempotency-Key'?: string;
     };
@@ -1917,6 +2007,76 @@ export type GetCodTokenResponses = {
 };
 
 export type GetCodTokenResponse = GetCodTokenResponses[keyof GetCodTokenResponses];
+
+export type ListScenariosData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/sandbox/scenarios';
+};
+
+export type ListScenariosErrors = {
+    /**
+     * The installation has not switched this on.
+     */
+    404: Error;
+    /**
+     * The path does not take this method.
+     */
+    405: Error;
+    /**
+     * Something failed inside.
+     */
+    500: Error;
+};
+
+export type ListScenariosError = ListScenariosErrors[keyof ListScenariosErrors];
+
+export type ListScenariosResponses = {
+    /**
+     * The patients and the scenarios.
+     */
+    200: Sandbox;
+};
+
+export type ListScenariosResponse = ListScenariosResponses[keyof ListScenariosResponses];
+
+export type ResetSandboxData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/sandbox/reset';
+};
+
+export type ResetSandboxErrors = {
+    /**
+     * The installation has not switched this on.
+     */
+    404: Error;
+    /**
+     * The path does not take this method.
+     */
+    405: Error;
+    /**
+     * Something failed inside.
+     */
+    500: Error;
+    /**
+     * Not now; try again after `Retry-After` seconds.
+     */
+    503: Error;
+};
+
+export type ResetSandboxError = ResetSandboxErrors[keyof ResetSandboxErrors];
+
+export type ResetSandboxResponses = {
+    /**
+     * The data are as on the first day.
+     */
+    204: void;
+};
+
+export type ResetSandboxResponse = ResetSandboxResponses[keyof ResetSandboxResponses];
 
 export type GetLivenessData = {
     body?: never;
