@@ -72,10 +72,11 @@ type Cluster struct {
 	hung     bool
 }
 
-// DefaultDir is where a cluster that should last lives when nobody says otherwise. Root's own cache will not do:
-// the unprivileged account that the server runs under cannot enter root's home.
+// DefaultDir is where a cluster that should last lives: in the user's cache, which XDG_CACHE_HOME may place, so that
+// there can be several. Root's own cache will not do: the unprivileged account that the server runs under cannot enter
+// root's home.
 func DefaultDir() (string, error) {
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && os.Getenv("XDG_CACHE_HOME") == "" {
 		return "/var/cache/talon/postgres", nil
 	}
 	cache, err := os.UserCacheDir()

@@ -440,3 +440,11 @@ func begin(t *testing.T, helper *exec.Cmd) string {
 	require.True(t, strings.HasPrefix(url, "postgres://"), url)
 	return url
 }
+
+// Promise: whoever places the cache has a cluster of their own, root too.
+func TestDefaultDir(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", "/somewhere/else")
+	dir, err := DefaultDir()
+	require.NoError(t, err)
+	require.Equal(t, "/somewhere/else/talon/postgres", dir)
+}
