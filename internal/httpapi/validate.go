@@ -97,9 +97,16 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 	case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
 		return booking.InvalidField(parameter.Name, "значение указано больше одного раза")
 	}
+	schema := parameter.Schema.Value
+	if schema.Type.Is("array") {
+		schema = schema.Items.Value
+	}
 	for _, value := range given {
-		if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+		switch {
+		case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
 			return booking.InvalidField(parameter.Name, badCharacters)
+		case schema.Type.Is("boolean") && value != "true" && value != "false": // the library would read 1 and TRUE, too
+			return booking.InvalidField(parameter.Name, problemOfType(schema, false))
 		}
 	}
 	err := openapi3filter.ValidateParameter(ctx, input, parameter)
@@ -108,10 +115,6 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 	}
 	if violations := schemaErrors(err); len(violations) > 0 {
 		return booking.InvalidField(parameter.Name, problemOf(violations[0]))
-	}
-	schema := parameter.Schema.Value
-	if schema.Type.Is("array") {
-		schema = schema.Items.Value
 	}
 	return booking.InvalidField(parameter.Name, problemOfType(schema, errors.Is(err, strconv.ErrRange)))
 }
