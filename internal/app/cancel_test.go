@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -163,6 +164,47 @@ func TestCancelKeepsTheReason(t *testing.T) {
 			require.Equal(t, c.kept, kept)
 		})
 	}
+}
+
+// Promise: an empty body is none, however it is framed, and whatever its type is said to be; one that is not empty is read in chunks, too.
+func TestCancelInChunks(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	send := func(mediaType, body string) (answer, uuid.UUID) {
+		booked := sc.booked()
+		request := sc.service.request(http.MethodDelete, "/appointments/"+booked.String(), io.NopCloser(strings.NewReader(body)))
+		request.TransferEncoding = []string{"chunked"} // also where it is empty
+		request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
+		if mediaType != "" {
+			request.Header.Set("Content-Type", mediaType)
+		}
+		a := sc.do(request)
+		if a.StatusCode != http.StatusOK {
+			sc.cancel(sc.person, booked).requireCancelled(t)
+		}
+		return a, booked
+	}
+	for _, mediaType := range []string{"", "application/json", "text/plain"} {
+		a, booked := send(mediaType, "")
+		a.requireCancelled(t)
+		require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment WHERE guid = $1 AND cancelled_at IS NOT NULL AND cancel_reason_code IS NULL`, booked))
+	}
+	a, booked := send("application/json", `{"ReasonCode":6,"Reason":"`+strings.Repeat("ж", 1000)+`"}`)
+	a.requireCancelled(t)
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment WHERE guid = $1 AND cancel_reason_code = 6 AND length(cancel_reason) = 1000`, booked))
+
+	for mediaType, rule := range map[string]string{"": "media_type_unsupported", "text/plain": "media_type_unsupported", "application/json": "body_malformed"} {
+		a, _ := send(mediaType, " ")
+		a.requireRefusal(t, rule)
+	}
+	a, _ = send("application/json", `{"Reason":"`+strings.Repeat("x", 64<<10)+`"}`)
+	a.requireRefusal(t, "body_too_large")
+
+	// A booking needs one.
+	request := sc.service.request(http.MethodPost, "/appointments", io.NopCloser(strings.NewReader("")))
+	request.TransferEncoding = []string{"chunked"}
+	request.Header.Set("Authorization", "Bearer "+sc.token(sc.person))
+	sc.do(request).requireRefusal(t, "media_type_unsupported")
 }
 
 // Promise: what breaks the contract is refused by its name, and nothing changes.

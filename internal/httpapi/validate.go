@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -137,8 +138,12 @@ func queryValues(query, name string) (values []string, readable bool) {
 
 // readJSON reads a body that is one JSON object, in UTF-8, without a key given twice.
 func readJSON(c *gin.Context, required bool) ([]byte, error) {
-	if !required && c.Request.ContentLength == 0 {
-		return nil, nil
+	if !required && c.Request.ContentLength <= 0 { // there is none, or it comes in chunks, of which there may be none
+		content := bufio.NewReader(c.Request.Body)
+		if _, err := content.Peek(1); errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		c.Request.Body = io.NopCloser(content)
 	}
 	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	charset, given := params["charset"]
