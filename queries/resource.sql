@@ -3,3 +3,24 @@
 SELECT guid, kind, name, speciality_code, active
 FROM resource
 WHERE lpu_guid = @lpu_guid AND guid = @guid;
+
+-- name: ResourceWithSlots :batchone
+-- A resource of an institution that has cells from a moment on: the one given, or else any in use, of one speciality where that is given, and then no equipment.
+SELECT r.kind, r.speciality_code, r.active
+FROM resource r
+-- With a limit, so that the cells of each resource are looked up in their index.
+CROSS JOIN LATERAL (
+    SELECT FROM slot cell
+    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at
+    LIMIT 1
+) s
+WHERE r.lpu_guid = @lpu_guid
+    AND (sqlc.narg(resource_guid)::uuid IS NOT NULL
+        OR r.active AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text AND r.kind <> 'equipment'))
+    AND r.guid = ANY(CASE
+        WHEN sqlc.narg(resource_guid)::uuid IS NOT NULL THEN ARRAY[sqlc.narg(resource_guid)::uuid]
+        WHEN sqlc.narg(speciality_code)::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND one.speciality_code = sqlc.narg(speciality_code)::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid)
+    END)
+LIMIT 1;

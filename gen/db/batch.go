@@ -2055,6 +2055,103 @@ func (b *ResourceFactsBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const resourceWithSlots = `-- name: ResourceWithSlots :batchone
+SELECT r.kind, r.speciality_code, r.active
+FROM resource r
+CROSS JOIN LATERAL (
+    SELECT FROM slot cell
+    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1
+    LIMIT 1
+) s
+WHERE r.lpu_guid = $2
+    AND ($3::uuid IS NOT NULL
+        OR r.active AND ($4::text IS NULL OR r.speciality_code = $4::text AND r.kind <> 'equipment'))
+    AND r.guid = ANY(CASE
+        WHEN $3::uuid IS NOT NULL THEN ARRAY[$3::uuid]
+        WHEN $4::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2 AND one.speciality_code = $4::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2)
+    END)
+LIMIT 1
+`
+
+type ResourceWithSlotsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ResourceWithSlotsParams struct {
+	FromAt         time.Time
+	LpuGuid        uuid.UUID
+	ResourceGuid   *uuid.UUID
+	SpecialityCode *string
+}
+
+type ResourceWithSlotsRow struct {
+	Kind           ResourceKind
+	SpecialityCode string
+	Active         bool
+}
+
+// A resource of an institution that has cells from a moment on: the one given, or else any in use, of one speciality where that is given, and then no equipment.
+// With a limit, so that the cells of each resource are looked up in their index.
+//
+//	SELECT r.kind, r.speciality_code, r.active
+//	FROM resource r
+//	CROSS JOIN LATERAL (
+//	    SELECT FROM slot cell
+//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1
+//	    LIMIT 1
+//	) s
+//	WHERE r.lpu_guid = $2
+//	    AND ($3::uuid IS NOT NULL
+//	        OR r.active AND ($4::text IS NULL OR r.speciality_code = $4::text AND r.kind <> 'equipment'))
+//	    AND r.guid = ANY(CASE
+//	        WHEN $3::uuid IS NOT NULL THEN ARRAY[$3::uuid]
+//	        WHEN $4::text IS NOT NULL
+//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2 AND one.speciality_code = $4::text)
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2)
+//	    END)
+//	LIMIT 1
+func (q *Queries) ResourceWithSlots(ctx context.Context, arg []ResourceWithSlotsParams) *ResourceWithSlotsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.FromAt,
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.SpecialityCode,
+		}
+		batch.Queue(resourceWithSlots, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ResourceWithSlotsBatchResults{br, len(arg), false}
+}
+
+func (b *ResourceWithSlotsBatchResults) QueryRow(f func(int, ResourceWithSlotsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i ResourceWithSlotsRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Kind, &i.SpecialityCode, &i.Active)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ResourceWithSlotsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const slotFacts = `-- name: SlotFacts :batchmany
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,

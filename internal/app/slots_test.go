@@ -3,7 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -318,7 +318,7 @@ func TestSlotTargets(t *testing.T) {
 	require.Equal(t, "Поле lpuGuid: ЛПУ не принадлежит юр лицу, в которое выдано направление", a.error.Message)
 
 	// One of them has closed its doors to the patient, the other has not.
-	sc.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid IN ($2, $3)`, moment, sc.to, sc.from)
+	sc.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, sc.to)
 	a = sc.search(sc.person, "")
 	require.Equal(t, []int{1}, a.ids(t))
 	require.Nil(t, a.page.BlockedBy)
@@ -353,6 +353,76 @@ func TestSlotTargets(t *testing.T) {
 	a = sc.search(sc.person, "")
 	a.requireRefusal(t, "field_invalid")
 	require.Equal(t, "Поле lpuGuid: обязательно указание ЛПУ: у юр лица их больше 50", a.error.Message)
+}
+
+// Promise: what refuses every cell alike is told, also where other institutions have no cell for the referral; these have a say only where none has a cell.
+func TestSlotsRefusedAlike(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	blockedBy := func(query string) string {
+		t.Helper()
+		a := sc.search(sc.person, query)
+		require.Empty(t, a.ids(t))
+		require.Nil(t, a.page.NextAvailable)
+		if a.page.BlockedBy == nil {
+			return ""
+		}
+		return string(a.page.BlockedBy.Rule)
+	}
+	// Next to the only cells, the source has no resource at all, and the neighbour one with no cell to come.
+	neighbour := sc.institution(sc.to, "Europe/Moscow")
+	sc.addSlotIn(neighbour, 1, moment.Add(-time.Second))
+	sc.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, sc.to)
+	require.Equal(t, "mkab_closed", blockedBy(""))
+	require.Equal(t, "mkab_closed", blockedBy("dateTo=2019-08-20T18:00"), "whatever the period")
+	require.Equal(t, "mkab_closed", blockedBy("resourceGuid="+sc.doctor.String()))
+	require.Empty(t, blockedBy("lpuGuid="+sc.from.String()))
+	require.Empty(t, blockedBy("resourceGuid="+uuid.NewString()))
+	explained := sc.search(sc.person, "explain=true limit=1")
+	require.Equal(t, []string{"14527455 Unavailable mkab_closed"}, explained.told(t))
+	require.EqualValues(t, "mkab_closed", explained.page.BlockedBy.Rule)
+
+	// What the neighbour has is no cell for the referral, or one that is refused otherwise.
+	sc.addSlotIn(neighbour, 2, moment.Add(time.Hour))
+	for _, unfit := range []string{"active = false", "kind = 'equipment'", "speciality_code = '27'"} {
+		sc.run(fmt.Sprintf(`UPDATE resource SET %s WHERE lpu_guid = '%s'`, unfit, neighbour))
+		require.Equal(t, "mkab_closed", blockedBy(""), unfit)
+		sc.exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92' WHERE lpu_guid = $1`, neighbour)
+	}
+	require.Equal(t, []int{2}, sc.search(sc.person, "").ids(t))
+	sc.exec(`UPDATE slot SET taken = 1 WHERE lpu_guid = $1`, neighbour)
+	require.Empty(t, blockedBy(""))
+	sc.exec(`DELETE FROM mkab WHERE lpu_guid = $1`, neighbour)
+	require.Equal(t, "mkab_closed", blockedBy(""), "the institution that the referral names comes first")
+	sc.exec(`DELETE FROM slot WHERE lpu_guid = $1`, sc.to)
+	require.Equal(t, "mkab_absent", blockedBy(""), "unless it has no cells")
+
+	// Where there is no cell in the world, the referral may still be past booking.
+	sc.exec(`DELETE FROM slot`)
+	require.Empty(t, blockedBy(""))
+	sc.exec(`INSERT INTO setting VALUES ($1, 'DirectionExpires', 'true')`, uuid.Nil)
+	sc.exec(`UPDATE direction SET date_end = '2019-08-19'`)
+	require.Equal(t, "direction_expired", blockedBy(""))
+}
+
+// Promise: of a resource that cannot serve the referral it is told why.
+func TestSlotsOfAnUnfitResource(t *testing.T) {
+	t.Parallel()
+	sc := start(t).scene()
+	for change, rule := range map[string]string{
+		"speciality_code = '27'": "speciality_mismatch", "kind = 'equipment'": "resource_kind_mismatch", "active = false": "slot_resource_not_found",
+	} {
+		sc.run(`UPDATE resource SET ` + change)
+		for _, query := range []string{"resourceGuid=" + sc.doctor.String(), "explain=true resourceGuid=" + sc.doctor.String()} {
+			a := sc.search(sc.person, query)
+			require.Equal(t, 200, a.StatusCode, "%s", a.raw)
+			require.NotNil(t, a.page.BlockedBy, rule)
+			require.EqualValues(t, rule, a.page.BlockedBy.Rule)
+		}
+		require.Nil(t, sc.search(sc.person, "").page.BlockedBy, "then there is no cell")
+		sc.exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92'`)
+	}
+	require.Len(t, sc.search(sc.person, "resourceGuid="+sc.doctor.String()).ids(t), 4)
 }
 
 // Promise: with explain each cell is listed with the rule that hides it, and a status.
@@ -518,15 +588,14 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		}
 	}
 	common := fmt.Sprintf("difficulty=%d limit=%d%s ", m.difficulty, m.limit, where)
-	explained, _ := m.list(n, common+"explain=true dateFrom=2019-08-19 dateTo=2019-09-01")
+	blocked := m.blockedBy(n, targets, unknown)
+	explained, last := m.list(n, common+"explain=true dateFrom=2019-08-19 dateTo=2019-09-01")
+	require.Equal(m.t, blocked, m.toldRefusal(last.BlockedBy), "%s %s", label("D", n), common)
 	got := map[string]string{}
 	for _, item := range explained {
 		says := ""
 		if item.Rule != nil {
-			says = string(*item.Rule)
-			if slices.Contains(toldInFull, says) {
-				says += ": " + m.g.tell(*item.Message)
-			}
+			says = m.toldRefusal(&api.SlotRefusal{Rule: *item.Rule, Message: *item.Message})
 		}
 		require.Equal(m.t, says == "", item.Status == api.SlotStatusAvailable)
 		got[m.g.label[item.GUID]] = says
@@ -554,9 +623,8 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		}
 		slices.Sort(cells)
 		require.Equal(m.t, free(until), cells, "%s %s%s", label("D", n), common, query)
-		if last.BlockedBy != nil {
-			require.Empty(m.t, slices.DeleteFunc(slices.Collect(maps.Values(wanted)), func(says string) bool { return says != "" }))
-		}
+		require.Equal(m.t, blocked, m.toldRefusal(last.BlockedBy), "%s %s%s", label("D", n), common, query)
+		require.True(m.t, blocked == "" || len(cells) == 0 && last.NextAvailable == nil)
 		if query != "" {
 			require.Equal(m.t, len(cells) == 0 && !first.IsZero(), last.NextAvailable != nil)
 			if last.NextAvailable != nil {
@@ -564,6 +632,11 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 			}
 		}
 	}
+
+	// One resource alone.
+	at := m.chosen % len(m.state.resources)
+	_, alone := m.list(n, common+"resourceGuid="+m.g.of(label("R", at)).String())
+	require.Equal(m.t, m.blockedBy(n, targets, at), m.toldRefusal(alone.BlockedBy), "%s %s %s", label("D", n), common, label("R", at))
 
 	// One of them is booked in earnest.
 	if n == m.chosen%len(m.state.directions) && len(explained) > 0 && !m.asksMip(n, targets) {
@@ -580,6 +653,70 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		} else {
 			_, m.state = m.state.book("booked", appointmentOf(a).GUID.String(), r)
 		}
+	}
+}
+
+// blockedBy is the answer of the model to a cell that has nothing against it, in each of the institutions that have a cell to come for the referral, or of
+// one resource; where none has, in all of them. None where one of them would take it.
+func (m *modelSearch) blockedBy(n int, targets []int, alone int) string {
+	d := m.state.directions[n]
+	slices.SortFunc(targets, func(a, b int) int {
+		if a == d.to || b == d.to {
+			return map[bool]int{true: -1, false: 1}[a == d.to]
+		}
+		return strings.Compare(m.g.of(label("L", a)).String(), m.g.of(label("L", b)).String())
+	})
+	var voters, all []string
+	for _, l := range targets {
+		fits := resource{lpu: l, kind: "doctor", speciality: d.speciality}
+		has := false
+		for _, cell := range m.state.slots {
+			at := m.state.resources[cell.resource]
+			if at.lpu != l || cell.start.Before(m.state.now) {
+				continue
+			}
+			switch {
+			case cell.resource == alone:
+				fits, has = at, true
+			case alone == unknown && !at.inactive && (d.kind != "Consult" || at.kind != "equipment" && at.speciality == d.speciality):
+				has = true
+			}
+		}
+		says := m.ideal(n, fits)
+		all = append(all, says)
+		if has {
+			voters = append(voters, says)
+		}
+	}
+	if len(voters) == 0 {
+		voters = all
+	}
+	if slices.Contains(voters, "") {
+		return ""
+	}
+	return voters[0]
+}
+
+// ideal is the answer to a cell that has nothing against it.
+func (m *modelSearch) ideal(n int, at resource) string {
+	with := *m.state.world
+	with.resources = append(slices.Clone(with.resources), at)
+	with.slots = append(slices.Clone(with.slots), slot{resource: len(with.resources) - 1, start: m.state.now, capacity: 1, access: math.MaxInt32, restriction: "none"})
+	ideal := modelSearch{state: m.state, client: m.client, difficulty: 1}
+	ideal.state.world = &with
+	says, _ := ideal.state.check(ideal.request(n, len(with.slots)-1))
+	return says
+}
+
+// toldRefusal is what stands in the way, in the model's words.
+func (m *modelSearch) toldRefusal(refusal *api.SlotRefusal) string {
+	switch {
+	case refusal == nil:
+		return ""
+	case slices.Contains(toldInFull, string(refusal.Rule)):
+		return string(refusal.Rule) + ": " + m.g.tell(refusal.Message)
+	default:
+		return string(refusal.Rule)
 	}
 }
 

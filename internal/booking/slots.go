@@ -21,6 +21,9 @@ type SlotFinder interface {
 	TargetFacts(ctx context.Context, patient Patient, request Request, lpus []uuid.UUID, now time.Time) ([]*Facts, error)
 	// ScanSlots reads cells, for each scan in order of their start and guid.
 	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
+	// ResourcesWithSlots finds for each scan a resource that has cells from its start on: the one that it names, else one in use, of its speciality where it
+	// has one. It gives nil where there is none.
+	ResourcesWithSlots(ctx context.Context, scans []SlotScan) ([]*Resource, error)
 	// NearestSlots reads cells that can be booked, the nearest to a moment within the scan's period first.
 	NearestSlots(ctx context.Context, scan SlotScan, wanted time.Time) ([]FoundSlot, error)
 }
@@ -94,7 +97,7 @@ type SlotPage struct {
 	Slots         []OfferedSlot
 	Next          *SlotCursor
 	NextAvailable *time.Time // where no cell of the page can be booked and no page follows: the first one after the period
-	BlockedBy     *Refusal   // why no cell at all can be booked
+	BlockedBy     *Refusal   // why no cell at all can be booked, where that is the same for all
 }
 
 // OfferedSlot is a cell that can be booked, or one that cannot.
@@ -172,16 +175,13 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		}
 		possible = possible || period.from.Before(period.to)
 		period.facts.assumeMkab()
-		period.blocked = period.facts.refusesAll()
+		period.blocked = period.facts.refusesAll(period.facts.fittingResource())
 		periods[i] = period
 	}
 	if !possible { // a day may be over in one zone and not in another
 		return nil, InvalidField("dateTo", "конец периода должен быть позже его начала")
 	}
 	open := slices.DeleteFunc(slices.Clone(periods), func(p slotPeriod) bool { return p.blocked != nil })
-	if len(open) == 0 {
-		page.BlockedBy = periods[0].blocked
-	}
 
 	scanned := open
 	if search.Explain {
@@ -197,8 +197,11 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		page.Next = &SlotCursor{Began: cursor.Began, Start: last.Cells[0].Start, Lpu: last.Lpu.Guid, Slot: last.Cells[0].Guid}
 	}
 	page.Slots = found
+	if slices.ContainsFunc(found, func(o OfferedSlot) bool { return o.Refusal == nil }) {
+		return page, nil
+	}
 
-	if page.Next == nil && !slices.ContainsFunc(found, func(o OfferedSlot) bool { return o.Refusal == nil }) {
+	if page.Next == nil {
 		for i := range open {
 			open[i].from, open[i].to = open[i].to, open[i].to.AddDate(0, 0, nextAvailableDays)
 		}
@@ -209,9 +212,43 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		if len(later) > 0 {
 			start := later[0].Start()
 			page.NextAvailable = &start
+			return page, nil
 		}
 	}
+	page.BlockedBy, err = s.blockedBy(ctx, search, targets, periods)
+	if err != nil {
+		return nil, err
+	}
 	return page, nil
+}
+
+// blockedBy is what refuses every cell alike, from now on, if anything does. Institutions that have no cell for the referral have a say only where none has one.
+func (s *Service) blockedBy(ctx context.Context, search SlotSearch, targets *Targets, periods []slotPeriod) (*Refusal, error) {
+	scans := make([]SlotScan, len(periods))
+	for i, period := range periods {
+		scans[i] = SlotScan{Lpu: period.lpu.Guid, Resource: search.Resource, From: period.facts.Now}
+		if targets.Type == Consult {
+			scans[i].Speciality = &targets.SpecialityCode
+		}
+	}
+	resources, err := s.store.ResourcesWithSlots(ctx, scans)
+	if err != nil {
+		return nil, fmt.Errorf("look for cells: %w", err)
+	}
+	var refusals, ofAll []*Refusal
+	for i, period := range periods {
+		ofAll = append(ofAll, period.blocked)
+		if resources[i] != nil {
+			refusals = append(refusals, period.facts.refusesAll(resources[i]))
+		}
+	}
+	if len(refusals) == 0 {
+		refusals = ofAll
+	}
+	if slices.Contains(refusals, nil) {
+		return nil, nil //nolint:nilnil // somewhere nothing is in the way
+	}
+	return refusals[0], nil
 }
 
 // refuseTargets refuses a referral that is not there, and an institution that may not serve it or is not named where it must be.
@@ -251,7 +288,7 @@ type slotPeriod struct {
 	lpu      TargetLpu
 	facts    *Facts
 	from, to time.Time
-	blocked  *Refusal // what booking answers for every cell there
+	blocked  *Refusal // what booking answers for every cell of a fitting resource there
 }
 
 // slotScanner goes through cells of institutions in order of their start, institution and guid.
@@ -379,15 +416,21 @@ func (f *Facts) assumeMkab() {
 	}
 }
 
-// refusesAll is the refusal of a cell that has nothing against it: what stands in the way of every other one, too.
-func (f *Facts) refusesAll() *Refusal {
+// fittingResource is one that can serve the referral.
+func (f *Facts) fittingResource() *Resource {
+	fitting := &Resource{Kind: Doctor, Active: true}
+	if f.Direction != nil {
+		fitting.SpecialityCode = f.Direction.SpecialityCode
+	}
+	return fitting
+}
+
+// refusesAll is the refusal of a resource's cell that has nothing against it: what stands in the way of every other one, too.
+func (f *Facts) refusesAll(resource *Resource) *Refusal {
 	facts := *f
 	facts.Request.Difficulty = 1
 	facts.Slots = []Slot{{Start: f.Now, End: f.Now, Capacity: 1, Access: math.MaxInt32, Reception: true, Restriction: Unrestricted}}
-	facts.Resource = &Resource{Kind: Doctor, Active: true}
-	if f.Direction != nil {
-		facts.Resource.SpecialityCode = f.Direction.SpecialityCode
-	}
+	facts.Resource = resource
 	return Check(&facts)
 }
 

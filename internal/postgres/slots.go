@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -150,6 +151,26 @@ func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 		}
 	})
 	return found, err
+}
+
+// ResourcesWithSlots implements booking.SlotFinder.
+func (s *Store) ResourcesWithSlots(ctx context.Context, scans []booking.SlotScan) ([]*booking.Resource, error) {
+	params := make([]db.ResourceWithSlotsParams, len(scans))
+	for i, scan := range scans {
+		params[i] = db.ResourceWithSlotsParams{LpuGuid: scan.Lpu, ResourceGuid: scan.Resource, SpecialityCode: scan.Speciality, FromAt: scan.From}
+	}
+	return retry(ctx, s.pool.Reset, func() ([]*booking.Resource, error) {
+		found := make([]*booking.Resource, len(scans))
+		var err error
+		db.New(s.pool).ResourceWithSlots(ctx, params).QueryRow(func(i int, row db.ResourceWithSlotsRow, rowErr error) {
+			if errors.Is(rowErr, pgx.ErrNoRows) {
+				return
+			}
+			err = firstOf(err, rowErr)
+			found[i] = &booking.Resource{Kind: booking.ResourceKind(row.Kind), SpecialityCode: row.SpecialityCode, Active: row.Active}
+		})
+		return found, err
+	})
 }
 
 // NearestSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
