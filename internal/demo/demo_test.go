@@ -727,3 +727,23 @@ func TestFreeCells(t *testing.T) {
 		require.Len(t, page.Slots, 3)
 	}
 }
+
+// Promise: a search that can offer nothing says why: the card is closed where the only neurologist is, the referral has expired there.
+func TestNoFreeCells(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	for referral, c := range map[int]struct {
+		person uuid.UUID
+		rule   booking.Name
+	}{900_000_002: {person(9), booking.MkabClosed}, 100_000_008: {Patient, booking.DirectionHasExpired}} {
+		page, err := service.Slots(t.Context(), booking.Patient{Person: c.person, Client: Client}, booking.SlotSearch{
+			Direction: numbered("0007", referral), Difficulty: 1, Limit: 3,
+		})
+		require.NoError(t, err)
+		require.Empty(t, page.Slots)
+		require.NotNil(t, page.BlockedBy, referral)
+		require.Equal(t, c.rule, page.BlockedBy.Rule)
+	}
+}
