@@ -41,7 +41,8 @@ export async function startTalon(environment = {}) {
   if (!existsSync(binary)) await run('make', ['build'], { cwd: root });
   const folder = await mkdtemp(join(tmpdir(), 'talon-demo-'));
   const keyFile = join(folder, 'demo-key.pem');
-  const env = { ...process.env, TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_DEMO_KEY_FILE: keyFile, ...environment };
+  const inherited = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('TALON_'));
+  const env = { ...Object.fromEntries(inherited), TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_DEMO_KEY_FILE: keyFile, ...environment };
   const service = spawn(binary, ['demo'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => service.once('close', resolve).once('error', resolve));
   const stopNow = () => service.kill('SIGTERM');

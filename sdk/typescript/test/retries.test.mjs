@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { createServer } from 'node:http';
+import { after, afterEach, before, test } from 'node:test';
+import {
+  AbortError,
+  cancelAppointment,
+  checkAppointment,
+  createAppointment,
+  createTalon,
+  getLiveness,
+  listAppointments,
+  listDirections,
+  NetworkError,
+  orThrow,
+  TimeoutError,
+  UnexpectedAnswerError,
+} from 'talon-sdk';
+import { startProxy } from './proxy.mjs';
+import { direction, lpu, person, startTalon } from './service.mjs';
+
+/**
+ * A master patient index (MIP) of which a booking without a card has to ask: it cannot be reached, or keeps the booking waiting until it is let go and
+ * then knows nobody.
+ */
+const index = {
+  /** @type {(() => void)[] | undefined} */
+  waiting: undefined,
+  asked: () => {},
+  server: createServer((request, response) => {
+    if (!index.waiting) return response.destroy();
+    const ticket = { access_token: 'ticket', token_type: 'Bearer', expires_in: 1 };
+    const nobody = { resourceType: 'Bundle', type: 'searchset', total: 0 };
+    const answer = request.method === 'POST' ? ticket : nobody;
+    index.waiting.push(() => response.setHeader('Content-Type', 'application/json').end(JSON.stringify(answer)));
+    index.asked();
+  }),
+  /** From now on requests wait; comes when the first does. */
+  hold: () => {
+    index.waiting = [];
+    return new Promise((resolve) => (index.asked = () => resolve(undefined)));
+  },
+  /** Lets those that wait go, and all that follow. */
+  release: () => {
+    for (const go of index.waiting ?? []) go();
+    index.waiting = /** @type {any} */ ({ push: (/** @type {() => void} */ go) => go() });
+  },
+};
+
+/** @type {Awaited<ReturnType<typeof startTalon>>} */
+let service;
+/** @type {Awaited<ReturnType<typeof startProxy>>} */
+let proxy;
+before(async () => {
+  await new Promise((resolve) => index.server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  const { port } = /** @type {import('node:net').AddressInfo} */ (index.server.address());
+  const mip = `http://127.0.0.1:${port}`;
+  service = await startTalon({ TALON_MIP_URL: mip, TALON_MIP_AUTH_URL: `${mip}/token`, TALON_MIP_CLIENT_ID: 'talon', TALON_MIP_CLIENT_SECRET: 'secret' });
+  proxy = await startProxy(service.baseUrl);
+});
+after(async () => {
+  await proxy?.stop();
+  await service?.stop();
+  index.server.close();
+  index.server.closeAllConnections();
+});
+afterEach(() => proxy.clear());
+
+/** A Talon behind the proxy, for a patient of the demo. */
+async function talonOf(/** @type {number} */ patient) {
+  const token = await service.tokenOf(person(patient));
+  return createTalon({ baseUrl: proxy.baseUrl, token: () => token });
+}
+
+/** What books a patient's referral from А in a cell of Б. */
+const booking = (/** @type {number} */ patient, /** @type {number} */ referral, /** @type {number} */ slotId) => ({
+  body: { DirectionGuid: direction(patient, referral), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б, SlotId: slotId },
+});
+
+/** What books a patient without a card in Г, which has to ask the master patient index. */
+const withoutCard = {
+  body: { DirectionGuid: direction(10, 1), DirectionType: 'Consult', LpuFromGuid: lpu.В, LpuToGuid: lpu.Г, SlotId: 100801 },
+};
+
+/** Books, and takes it back. @template T @param {(request: ReturnType<typeof booking>) => Promise<T>} book */
+async function andCancel(/** @type {number} */ patient, book) {
+  const talon = await talonOf(patient);
+  const result = await book(booking(patient, 1, 20815));
+  proxy.fates.length = 0;
+  const query = { directionGuid: direction(patient, 1), status: /** @type {['Booked']} */ (['Booked']) };
+  const booked = orThrow(await listAppointments(talon, { query })).items;
+  for (const { guid } of booked) orThrow(await cancelAppointment(talon, { path: { appointmentGuid: guid } }));
+  return { result, booked };
+}
+
+for (const fate of /** @type {const} */ (['lose', 'cut', 'keep'])) {
+  test(`Promise: a booking whose answer is lost (${fate}) is asked for again with its key, and done once`, async () => {
+    const talon = await talonOf(3);
+    proxy.fates.push(fate, 'refuse');
+    const { result, booked } = await andCancel(3, (request) => createAppointment(talon, request, { tryTimeout: 1_000 }));
+    assert.ok(result.ok && result.replayed);
+    assert.deepEqual(booked.map(({ guid }) => guid), [result.data.consultDirection?.appointment.guid]);
+    const [first, second, third] = proxy.requests.filter(({ url, method }) => url === '/appointments' && method === 'POST');
+    assert.ok(first.key);
+    assert.deepEqual([second.key, third.key], [first.key, first.key]);
+    assert.deepEqual([first.status, second.status, third.status], [200, undefined, 200]);
+  });
+}
+
+test('Promise: a call that fails in the end carries its key, and asking again with it settles what happened', async () => {
+  const talon = await talonOf(4);
+  proxy.fates.push('lose', 'refuse');
+  const { result } = await andCancel(4, async (request) => {
+    const failure = await createAppointment(talon, request, { tries: 2 }).catch((error) => error);
+    assert.ok(failure instanceof NetworkError);
+    assert.equal(failure.tries, 2);
+    assert.equal(failure.idempotencyKey, proxy.requests[0].key);
+    return createAppointment(talon, request, { idempotencyKey: failure.idempotencyKey });
+  });
+  assert.ok(result.ok && result.replayed);
+});
+
+test('Promise: a lost answer to what is read is asked for again; what could be done twice is not', async () => {
+  const talon = await talonOf(1);
+  proxy.fates.push('refuse', 'cut');
+  orThrow(await listDirections(talon));
+  assert.equal(proxy.requests.length, 3);
+  proxy.clear();
+
+  proxy.fates.push('refuse');
+  await assert.rejects(checkAppointment(talon, booking(1, 1, 20815)), (error) => error instanceof NetworkError && error.tries === 1);
+  assert.equal(proxy.requests.length, 1);
+});
+
+test('Promise: tries are bounded, and each waits longer than none', async () => {
+  proxy.fates.push('refuse', 'refuse', 'refuse', 'refuse', 'refuse');
+  await assert.rejects(getLiveness(await talonOf(1), {}, { tries: 3 }), (error) => error instanceof NetworkError && error.tries === 3);
+  assert.equal(proxy.requests.length, 3);
+});
+
+test('Promise: a service that cannot be reached is a NetworkError, with its cause', async () => {
+  const nowhere = await startProxy(service.baseUrl);
+  await nowhere.stop();
+  const talon = createTalon({ baseUrl: nowhere.baseUrl, tries: 1 });
+  await assert.rejects(getLiveness(talon), (error) => error instanceof NetworkError && error.cause instanceof TypeError);
+});
+
+test('Promise: a gateway that does not reach the service is asked again; another page is not Talon, and not asked again', async () => {
+  const talon = await talonOf(1);
+  proxy.fates.push('page');
+  orThrow(await listDirections(talon));
+  assert.equal(proxy.requests.length, 2);
+  proxy.clear();
+
+  proxy.fates.push('page');
+  await assert.rejects(checkAppointment(talon, booking(1, 1, 20815)), (error) => error instanceof UnexpectedAnswerError && error.status === 502);
+  assert.equal(proxy.requests.length, 1);
+  proxy.clear();
+
+  proxy.fates.push('portal');
+  await assert.rejects(listDirections(talon), (error) => error instanceof UnexpectedAnswerError && error.status === 200);
+  assert.equal(proxy.requests.length, 1);
+});
+
+test('Promise: a refusal that no repetition can help is answered at once', async () => {
+  const talon = await talonOf(2);
+  const full = await createAppointment(talon, booking(2, 1, 20914));
+  assert.equal(full.ok || full.refusal.rule, 'direction_already_booked');
+  // Retryable by its rule, but not before the other visit is over: the service gives no Retry-After.
+  const speciality = await createAppointment(talon, booking(2, 4, 20815));
+  assert.equal(speciality.ok || speciality.refusal.rule, 'speciality_already_booked');
+  assert.equal(proxy.requests.length, 2);
+});
+
+test('Promise: Retry-After is honoured: a key in use is asked for again no earlier', async () => {
+  const { talon, key, answered } = await keyInUse();
+  const second = createAppointment(talon, withoutCard, key);
+  await proxy.arrived(2);
+  await proxy.requests[1].closed;
+  index.release();
+  await answered;
+  const outcome = await second;
+  assert.equal(outcome.ok || outcome.refusal.rule, 'mip_person_not_found');
+  const [, refused, again] = proxy.requests;
+  assert.deepEqual([refused.status, again.status], [409, 500]);
+  assert.ok(again.at - refused.at >= 1_000, `asked again after ${again.at - refused.at} ms`);
+});
+
+test('Promise: where Retry-After is longer than the time that is left, the refusal is answered at once', async () => {
+  const { talon, key, answered } = await keyInUse();
+  const second = await createAppointment(talon, withoutCard, { ...key, timeout: 900 });
+  assert.ok(!second.ok && second.refusal.rule === 'idempotency_key_in_use');
+  assert.equal(second.retryAfter, 1);
+  index.release();
+  await answered;
+  assert.equal(proxy.requests.length, 2);
+});
+
+test('Promise: the caller aborts a call at once, also while it waits to try again', async () => {
+  const { talon, key, answered } = await keyInUse();
+  const controller = new AbortController();
+  const second = createAppointment(talon, withoutCard, { ...key, signal: controller.signal });
+  await proxy.arrived(2);
+  await proxy.requests[1].closed;
+  controller.abort(whyAborted);
+  await assert.rejects(second, isAbort);
+  index.release();
+  await answered;
+  assert.equal(proxy.requests.length, 2);
+});
+
+test('Promise: a try that takes too long is given up and made again; all of them end with the time of the call', async () => {
+  const talon = await talonOf(1);
+  proxy.fates.push('hang');
+  orThrow(await listDirections(talon, {}, { tryTimeout: 100 }));
+  assert.equal(proxy.requests.length, 2);
+  await proxy.requests[0].closed;
+  proxy.clear();
+
+  proxy.fates.push('hang', 'hang', 'hang', 'hang');
+  const begun = performance.now();
+  await assert.rejects(listDirections(talon, {}, { timeout: 300 }), TimeoutError);
+  assert.ok(performance.now() - begun < 1_000);
+  assert.equal(proxy.requests.length, 1);
+  await proxy.requests[0].closed;
+});
+
+test('Promise: no time limit at all is possible', async () => {
+  orThrow(await listDirections(await talonOf(1), {}, { timeout: Infinity, tryTimeout: Infinity }));
+});
+
+test('Promise: the caller aborts a call at once: before it, in a try, and while the token is awaited', async () => {
+  const talon = await talonOf(1);
+  await assert.rejects(listDirections(talon, {}, { signal: AbortSignal.abort(whyAborted) }), isAbort);
+  assert.equal(proxy.requests.length, 0);
+
+  const patient = createTalon({
+    baseUrl: proxy.baseUrl,
+    token: () => {
+      queueMicrotask(() => inToken.abort(whyAborted));
+      return new Promise(() => {});
+    },
+  });
+  const inToken = new AbortController();
+  await assert.rejects(listDirections(patient, {}, { signal: inToken.signal }), isAbort);
+  assert.equal(proxy.requests.length, 0);
+
+  proxy.fates.push('hang');
+  const inTry = new AbortController();
+  const trying = listDirections(talon, {}, { signal: inTry.signal });
+  await proxy.arrived(1);
+  inTry.abort(whyAborted);
+  await assert.rejects(trying, isAbort);
+  await proxy.requests[0].closed;
+});
+
+test('Promise: a call leaves nothing behind on the signal that it was given', async () => {
+  const { signal } = new AbortController();
+  const talon = await talonOf(1);
+  proxy.fates.push('refuse');
+  orThrow(await listDirections(talon, {}, { signal }));
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+});
+
+test('Promise: the token is asked for with each request, and once more where it has expired', async () => {
+  const [fresh, old] = [await service.tokenOf(person(1)), await service.expiredTokenOf(person(1))];
+  /** @type {(string | undefined)[]} */
+  const asked = [];
+  const talon = createTalon({
+    baseUrl: proxy.baseUrl,
+    token: async (expired) => {
+      asked.push(expired);
+      return asked.length === 1 ? old : fresh;
+    },
+  });
+  orThrow(await listDirections(talon, {}, { tries: 1 }));
+  orThrow(await listDirections(talon));
+  assert.deepEqual(asked, [undefined, old, undefined]);
+  assert.deepEqual(proxy.requests.map(({ status }) => status), [403, 200, 200]);
+});
+
+test('Promise: a booking with an expired token keeps its key when it asks for another', async () => {
+  const [fresh, old] = [await service.tokenOf(person(3)), await service.expiredTokenOf(person(3))];
+  const talon = createTalon({ baseUrl: proxy.baseUrl, token: (expired) => (expired ? fresh : old) });
+  const { result } = await andCancel(3, (request) => createAppointment(talon, request));
+  assert.ok(result.ok && !result.replayed);
+  assert.equal(proxy.requests[0].key, proxy.requests[1].key);
+});
+
+test('Promise: a provider that has no other token gets the refusal, and its own error comes through', async () => {
+  const old = await service.expiredTokenOf(person(1));
+  const outcome = await listDirections(createTalon({ baseUrl: proxy.baseUrl, token: () => old }));
+  assert.equal(outcome.ok || outcome.refusal.rule, 'token_expired');
+  assert.equal(proxy.requests.length, 2);
+  proxy.clear();
+
+  const lost = new Error('the session is over');
+  const rejecting = createTalon({ baseUrl: proxy.baseUrl, token: () => Promise.reject(lost) });
+  await assert.rejects(listDirections(rejecting), (error) => error === lost);
+  const throwing = createTalon({
+    baseUrl: proxy.baseUrl,
+    token: () => {
+      throw lost;
+    },
+  });
+  await assert.rejects(listDirections(throwing), (error) => error === lost);
+  assert.equal(proxy.requests.length, 0);
+});
+
+test('Promise: a retryable failure is tried again after a while, also without Retry-After', async () => {
+  index.waiting = undefined;
+  const outcome = await createAppointment(await talonOf(10), withoutCard, { tries: 3 });
+  assert.ok(!outcome.ok && outcome.refusal.rule === 'mip_auth_url_unreachable');
+  assert.equal(outcome.retryAfter, undefined);
+  assert.deepEqual(proxy.requests.map(({ status }) => status), [500, 500, 500]);
+});
+
+const whyAborted = new Error('the page was left');
+const isAbort = (/** @type {unknown} */ error) => error instanceof AbortError && error.name === 'AbortError' && error.cause === whyAborted;
+
+/** A key whose first request is kept waiting by the index until that is released. */
+async function keyInUse() {
+  const talon = await talonOf(10);
+  const key = { idempotencyKey: crypto.randomUUID() };
+  const held = index.hold();
+  const answered = createAppointment(talon, withoutCard, key);
+  await held;
+  return { talon, key, answered };
+}
