@@ -151,8 +151,9 @@ function read<Data, O extends Operation>({ data, error, response }: Awaited<Retu
     const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
     return { ok: false, refusal: error as OperationRefusal<O>, retryAfter };
   }
+  const replayed = response.headers.get('Idempotency-Replayed') === 'true';
   try {
-    return { ok: true, data: JSON.parse(data as string), replayed: response.headers.get('Idempotency-Replayed') === 'true' };
+    return { ok: true, data: response.status === 204 ? undefined : JSON.parse(data as string), replayed };
   } catch (cause) {
     return new UnexpectedAnswerError(response.status, { cause });
   }

@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { createPrivateKey, sign } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,7 @@ export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'd
 export async function startTalon(environment = {}) {
   if (!existsSync(binary)) await run('make', ['build'], { cwd: root });
   const folder = await mkdtemp(join(tmpdir(), 'talon-demo-'));
+  await chmod(folder, 0o711); // root's PostgreSQL runs under another account, and must find its folder in this one
   const keyFile = join(folder, 'demo-key.pem');
   const inherited = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('TALON_'));
   const env = { ...Object.fromEntries(inherited), TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_DEMO_KEY_FILE: keyFile, ...environment };
