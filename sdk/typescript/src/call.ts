@@ -119,8 +119,8 @@ export async function call<Data, O extends Operation>(
     };
     const answer = await operation({ ...request, client: talon.client, headers, auth, signal: stop });
     const outcome = read<Data, O>(answer);
-    const again = !(outcome instanceof CallError) && !outcome.ok && outcome.refusal.rule === 'token_expired' && expired === undefined;
-    if (!again || token === undefined) return outcome;
+    const refused = !(outcome instanceof CallError) && !outcome.ok && outcome.refusal.rule === 'token_expired';
+    if (!refused || token === undefined || expired !== undefined) return outcome;
     expired = token;
     return attempt(stop);
   };
