@@ -1,0 +1,123 @@
+package talon_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/gen/client"
+	talon "talon.example/sdk/go"
+)
+
+// Books a cell. An Idempotency-Key is made for it, so that a lost answer is asked for again and the visit booked once.
+func Example() {
+	ctx := context.Background()
+	referral := uuid.MustParse("e714e964-d8a0-4776-b163-c708371c39a5")
+	from, to := uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f"), uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
+	cell := int64(14527455)
+
+	api, err := talon.New(server, talon.Options{Token: token})
+	if err != nil {
+		log.Fatal(err)
+	}
+	booked, err := talon.Answer(api.CreateAppointmentWithResponse(ctx, nil, client.AppointmentRequest{
+		DirectionGUID: referral, DirectionType: "consult", LpuFromGUID: from, LpuToGUID: to, SlotID: &cell,
+	}))
+	switch refusal, refused := errors.AsType[*talon.Refusal](err); {
+	case refused && refusal.Rule == client.RuleSlotTaken:
+		fmt.Println("Somebody was faster. Free are", refusal.Details.Slots)
+	case err != nil:
+		log.Fatal(err)
+	default:
+		fmt.Println("Booked for", booked.ConsultDirection.Appointment.Start.Format(time.TimeOnly))
+	}
+	// Output: Booked for 08:45:00
+}
+
+// Books the first free cell that nobody else is faster at.
+func ExampleAnswer() {
+	ctx := context.Background()
+	referral := uuid.MustParse("de300000-0007-4000-8000-000100000002")
+
+	api, err := talon.New(server, talon.Options{Token: token})
+	if err != nil {
+		log.Fatal(err)
+	}
+	free, err := talon.Answer(api.ListDirectionSlotsWithResponse(ctx, referral, nil))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, cell := range free.Items {
+		_, err := talon.Answer(api.CreateAppointmentWithResponse(ctx, nil, client.AppointmentRequest{
+			DirectionGUID: referral, DirectionType: string(free.DirectionType), LpuFromGUID: free.HolderLpuGUID, LpuToGUID: cell.Lpu.GUID, SlotID: &cell.ID,
+		}))
+		if refusal, refused := errors.AsType[*talon.Refusal](err); refused && refusal.Rule == client.RuleSlotTaken {
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("Booked:", cell.Resource.Name)
+		break
+	}
+	// Output: Booked: Врач Невролог Первый
+}
+
+// Branches on the rule that refuses, and shows the way out.
+func ExampleRefusal() {
+	ctx := context.Background()
+	api, err := talon.New(server, talon.Options{Token: token})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = talon.Answer(api.GetDirectionWithResponse(ctx, uuid.New()))
+	if refusal, refused := errors.AsType[*talon.Refusal](err); refused {
+		switch refusal.Rule {
+		case client.RuleDirectionAbsent:
+			fmt.Println("There is no such referral:", refusal.Message)
+		case client.RuleTokenExpired:
+			fmt.Println("Log in again.")
+		default:
+			fmt.Println(refusal.Message, "Report", refusal.RequestID)
+		}
+	}
+	// Output: There is no such referral: Направление не найдено
+}
+
+// Has a patient's token made by the authorisation service, as a client application does, with its guid and its secret.
+func ExampleOptions() {
+	ctx := context.Background()
+	patient := uuid.MustParse("de300000-0005-4000-8000-000000000002")
+	application := func(_ context.Context, request *http.Request) error {
+		request.SetBasicAuth("de300000-0003-4000-8000-000000000005", "demo-secret")
+		return nil
+	}
+
+	var api *client.ClientWithResponses
+	token := func(ctx context.Context) (string, error) {
+		made, err := talon.Answer(api.GetCodTokenWithResponse(ctx, &client.GetCodTokenParams{Personguid: &patient}, application))
+		if err != nil {
+			return "", err
+		}
+		return made.Token, nil
+	}
+	api, err := talon.New(server, talon.Options{Token: token})
+	if err != nil {
+		log.Fatal(err)
+	}
+	booked, err := talon.Answer(api.ListDirectionsWithResponse(ctx, &client.ListDirectionsParams{
+		Status: &[]client.DirectionStatus{client.DirectionStatusBooked},
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, referral := range booked.Items {
+		fmt.Println(referral.Number, referral.Speciality.Name)
+	}
+	// Output: 00000002001 Терапия
+}

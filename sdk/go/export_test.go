@@ -1,0 +1,22 @@
+package talon
+
+import (
+	"context"
+	"time"
+
+	"talon.example/gen/client"
+)
+
+// OnWait has a client that New made call this instead of waiting between tries.
+func OnWait(api *client.ClientWithResponses, wait func(context.Context, time.Duration) error) {
+	api.ClientInterface.(*client.Client).Client.(*sender).wait = wait
+}
+
+// Retryable and Keyed are held against the contract.
+var (
+	Retryable = retryable
+	Keyed     = keyed
+)
+
+// Wait is how a client waits.
+var Wait = wait

@@ -1,0 +1,389 @@
+package talon_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	contract "talon.example"
+	"talon.example/gen/client"
+	talon "talon.example/sdk/go"
+)
+
+var (
+	lpuA = uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
+	lpuB = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
+)
+
+// Promise: what the client knows of rules and keys is what the contract says.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(contract.Contract)
+	require.NoError(t, err)
+
+	var retryable []client.Rule
+	for _, rule := range doc.Components.Schemas["Rule"].Value.Extensions["x-retryable"].([]any) {
+		retryable = append(retryable, client.Rule(rule.(string)))
+	}
+	require.ElementsMatch(t, retryable, talon.Retryable)
+
+	taking := 0
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			takes := operation.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
+			for _, base := range []string{"", "/talon/v1"} {
+				require.Equal(t, takes, talon.Keyed.MatchString(method+" "+base+path), "%s %s", method, path)
+			}
+			if takes {
+				taking++
+			}
+		}
+	}
+	require.NotZero(t, taking)
+}
+
+// Promise: whoever loses an answer has what it asked for done once, and is told that it was done before.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	direct, _ := ask(t, server, 3, talon.Options{})
+	before, err := talon.Answer(direct.ListAppointmentsWithResponse(ctx, nil))
+	require.NoError(t, err)
+	lossy := between(t, server, loseFirst)
+	api, _ := ask(t, lossy.url, 3, talon.Options{})
+	cell, next := int64(10801), int64(10803)
+
+	booked, err := api.CreateAppointmentWithResponse(ctx, nil, consultation(3, &cell))
+	result, err := talon.Answer(booked, err)
+	require.NoError(t, err)
+	require.True(t, talon.Replayed(booked.HTTPResponse))
+	visit := result.ConsultDirection.Appointment.GUID
+
+	moved, err := api.MoveAppointmentWithResponse(ctx, visit, nil, client.MoveRequest{SlotID: &next})
+	result, err = talon.Answer(moved, err)
+	require.NoError(t, err)
+	require.True(t, talon.Replayed(moved.HTTPResponse))
+	require.Equal(t, visit, result.ConsultDirection.Appointment.GUID)
+
+	cancelled, err := api.CancelAppointmentWithResponse(ctx, visit, nil, client.CancelRequest{})
+	_, err = talon.Answer(cancelled, err)
+	require.NoError(t, err)
+	require.True(t, talon.Replayed(cancelled.HTTPResponse))
+
+	visits, err := talon.Answer(api.ListAppointmentsWithResponse(ctx, nil)) // the first answer of this is lost, too
+	require.NoError(t, err)
+	require.Len(t, visits.Items, len(before.Items)+1)
+	require.Equal(t, visit, visits.Items[0].GUID)
+	require.Equal(t, client.AppointmentStatusCancelled, visits.Items[0].Status)
+
+	var keys []string
+	for _, head := range lossy.came() {
+		keys = append(keys, head.Get("Idempotency-Key"))
+	}
+	require.Len(t, keys, 8)
+	require.Equal(t, []string{keys[0], keys[2], keys[4], ""}, []string{keys[1], keys[3], keys[5], keys[7]}, "a try has its request's key")
+	require.Len(t, slices.Compact(keys), 4, "a request has a key of its own")
+}
+
+// Promise: a key that the caller gives is the one that is sent.
+func TestCallersKey(t *testing.T) {
+	t.Parallel()
+	through := between(t, server, pass)
+	api, _ := ask(t, through.url, 2, talon.Options{})
+	cell, key := int64(20815), "the-caller-s"
+	_, err := api.CreateAppointmentWithResponse(t.Context(), &client.CreateAppointmentParams{IdempotencyKey: &key}, consultation(2, &cell))
+	requireRefusal(t, err, client.RuleDirectionAlreadyBooked)
+	require.Equal(t, key, through.came()[0].Get("Idempotency-Key"))
+}
+
+// Promise: a refusal tells the rule, the way out and the request, and its text nothing of the patient. What cannot help is not tried again.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	through := between(t, server, pass)
+	api, waits := ask(t, through.url, 2, talon.Options{})
+	cell := int64(20815)
+	response, err := api.CreateAppointmentWithResponse(t.Context(), nil, consultation(2, &cell))
+	require.Nil(t, response)
+
+	refusal := requireRefusal(t, err, client.RuleDirectionAlreadyBooked)
+	require.Equal(t, http.StatusBadRequest, refusal.Status)
+	require.Equal(t, "У выбранного направления уже есть запись на прием", refusal.Message)
+	require.Equal(t, "4000", refusal.MessageCode)
+	require.Equal(t, client.ErrorTypeValidation, refusal.Type)
+	require.Equal(t, lpuB, refusal.Details.Appointment.LpuGUID)
+	require.NotZero(t, refusal.RequestID)
+	require.Zero(t, refusal.RetryAfter)
+	require.False(t, refusal.Retryable())
+	require.Equal(t, "talon: refused by direction_already_booked (400, request "+refusal.RequestID.String()+")", err.Error())
+	require.Len(t, through.came(), 1)
+	require.Empty(t, *waits)
+}
+
+// Promise: a rule that may pass in some days is retryable, but not tried again within seconds.
+func TestRefusalForDays(t *testing.T) {
+	t.Parallel()
+	through := between(t, server, pass)
+	api, _ := ask(t, through.url, 1, talon.Options{})
+	cell := int64(83001)
+	request := consultation(1, &cell)
+	request.DirectionGUID, request.LpuToGUID = numbered("0007", 100000004), lpuA
+	_, err := api.CreateAppointmentWithResponse(t.Context(), nil, request)
+	require.True(t, requireRefusal(t, err, client.RuleSlotBeyondHorizon).Retryable())
+	require.Len(t, through.came(), 1)
+}
+
+// Promise: a token that has expired is renewed once, and the request sent again; a second that has expired, too, is refused.
+func TestTokenExpired(t *testing.T) {
+	t.Parallel()
+	fresh, old := tokenOf(t, 4, time.Now()), tokenOf(t, 4, time.Now().Add(-2*time.Hour))
+	for _, test := range []struct {
+		tokens []string // as they are given out
+		rule   client.Rule
+	}{
+		{tokens: []string{fresh}},
+		{tokens: []string{old, fresh}},
+		{tokens: []string{old, old}, rule: client.RuleTokenExpired},
+		{tokens: []string{"no token"}, rule: client.RuleTokenInvalid},
+	} {
+		through := between(t, server, pass)
+		asked := 0
+		api, err := talon.New(through.url, talon.Options{Tries: 1, Token: func(context.Context) (string, error) {
+			asked++
+			return test.tokens[asked-1], nil
+		}})
+		require.NoError(t, err)
+		_, err = talon.Answer(api.HoldSlotWithResponse(t.Context(), numbered("0009", 20805), client.HoldRequest{
+			DirectionGUID: numbered("0007", 400000001), DirectionType: "consult", LpuFromGUID: lpuA, LpuToGUID: lpuB,
+		}))
+		if test.rule == "" {
+			require.NoError(t, err)
+		} else {
+			requireRefusal(t, err, test.rule)
+		}
+		require.Equal(t, len(test.tokens), asked)
+		require.Len(t, through.came(), len(test.tokens))
+	}
+}
+
+// Promise: without a token there is no request.
+func TestTokenFails(t *testing.T) {
+	t.Parallel()
+	through := between(t, server, pass)
+	away := errors.New("the authorisation service is away")
+	api, err := talon.New(through.url, talon.Options{Token: func(context.Context) (string, error) { return "", away }})
+	require.NoError(t, err)
+	_, err = talon.Answer(api.ListDirectionsWithResponse(t.Context(), nil))
+	require.ErrorIs(t, err, away)
+	require.Empty(t, through.came())
+}
+
+// Promise: what a later try can help is tried again, not sooner than the service says, not more often than Tries, not longer than Within.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	ticket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"access_token": "ticket", "token_type": "Bearer"}`))
+	}))
+	t.Cleanup(ticket.Close)
+	const nobody = "http://127.0.0.1:1"
+	withoutIndex := serveFor(t, "TALON_MIP_URL="+nobody, "TALON_MIP_AUTH_URL="+ticket.URL)
+	withoutTicket := serveFor(t, "TALON_MIP_URL="+nobody, "TALON_MIP_AUTH_URL="+nobody)
+
+	request := consultation(10, new(int64(100801))) // the patient has no card there: the master patient index is asked
+	request.LpuFromGUID, request.LpuToGUID = uuid.MustParse("1dadf64c-f34a-4023-98a6-3e7b7be4f243"), uuid.MustParse("12ab9992-9875-4fb6-a9c0-8504170c1429")
+	for name, test := range map[string]struct {
+		service string
+		options talon.Options
+		rule    client.Rule
+		after   time.Duration
+		tries   int
+	}{
+		"as often as by default":        {withoutIndex, talon.Options{}, client.RuleMipUnavailable, time.Second, 3},
+		"as often as is wanted":         {withoutIndex, talon.Options{Tries: 5}, client.RuleMipUnavailable, time.Second, 5},
+		"once":                          {withoutIndex, talon.Options{Tries: 1}, client.RuleMipUnavailable, time.Second, 1},
+		"no time for a second":          {withoutIndex, talon.Options{Within: time.Second}, client.RuleMipUnavailable, time.Second, 1},
+		"the service does not say when": {withoutTicket, talon.Options{}, client.RuleMipAuthURLUnreachable, 0, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			through := between(t, test.service, pass)
+			api, waits := ask(t, through.url, 10, test.options)
+			_, err := api.CreateAppointmentWithResponse(t.Context(), nil, request)
+			refusal := requireRefusal(t, err, test.rule)
+			require.True(t, refusal.Retryable())
+			require.Equal(t, test.after, refusal.RetryAfter)
+			require.Len(t, through.came(), test.tries)
+			require.Len(t, *waits, test.tries-1)
+			for i, wait := range *waits {
+				require.GreaterOrEqual(t, wait, test.after)
+				require.Less(t, wait, test.after+500*time.Millisecond<<i)
+			}
+		})
+	}
+}
+
+// Promise: where no answer comes, only what does no harm if it is done twice is tried again.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(http.ResponseWriter){
+		"the connection breaks":     func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"a gateway answers instead": func(w http.ResponseWriter) { http.Error(w, "<h1>Bad Gateway</h1>", http.StatusBadGateway) },
+		"the answer breaks off": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte(`{"items":`))
+			panic(http.ErrAbortHandler)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cell := int64(10815)
+			for _, test := range []struct {
+				operation string
+				tries     int
+				call      func(*client.ClientWithResponses) error
+			}{
+				{"get", 3, func(api *client.ClientWithResponses) error {
+					_, err := talon.Answer(api.GetDirectionByNumberWithResponse(t.Context(), "00000008001"))
+					return err
+				}},
+				{"book", 3, func(api *client.ClientWithResponses) error {
+					_, err := talon.Answer(api.CreateAppointmentWithResponse(t.Context(), nil, consultation(8, &cell)))
+					return err
+				}},
+				{"release", 3, func(api *client.ClientWithResponses) error {
+					_, err := talon.Answer(api.ReleaseSlotWithResponse(t.Context(), uuid.New(), &client.ReleaseSlotParams{LpuGUID: lpuB}))
+					return err
+				}},
+				{"check", 1, func(api *client.ClientWithResponses) error {
+					_, err := talon.Answer(api.CheckAppointmentWithResponse(t.Context(), consultation(8, &cell)))
+					return err
+				}},
+			} {
+				lost := between(t, server, func(_ int, w http.ResponseWriter, _ *http.Request, _ http.Handler) { lose(w) })
+				api, _ := ask(t, lost.url, 8, talon.Options{})
+				err := test.call(api)
+				require.ErrorContains(t, err, "talon: no answer", test.operation)
+				require.NotContains(t, err.Error(), "00000008001")
+				require.Len(t, lost.came(), test.tries, test.operation)
+			}
+		})
+	}
+}
+
+// Promise: an end of the context ends the request at once, also between two tries, and tells of both.
+func TestCancellation(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	hanging := between(t, server, func(_ int, _ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		cancel()
+		<-r.Context().Done()
+	})
+	api, _ := ask(t, hanging.url, 8, talon.Options{})
+	_, err := talon.Answer(api.ListDirectionsWithResponse(ctx, nil))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, hanging.came(), 1)
+
+	ctx, cancel = context.WithCancel(t.Context())
+	broken := between(t, server, func(_ int, _ http.ResponseWriter, _ *http.Request, _ http.Handler) { panic(http.ErrAbortHandler) })
+	api, err = talon.New(broken.url, talon.Options{Tries: 1000, Within: time.Hour, HTTP: doer(func(request *http.Request) (*http.Response, error) {
+		response, err := http.DefaultClient.Do(request)
+		cancel()
+		return response, err
+	})})
+	require.NoError(t, err)
+	_, err = talon.Answer(api.ListDirectionsWithResponse(ctx, nil))
+	require.ErrorContains(t, err, "talon: no answer")
+	require.NotContains(t, err.Error(), "waiting")
+	require.Len(t, broken.came(), 1)
+
+	ctx, cancel = context.WithCancel(t.Context())
+	api, _ = ask(t, broken.url, 8, talon.Options{})
+	talon.OnWait(api, func(ctx context.Context, _ time.Duration) error {
+		cancel()
+		return talon.Wait(ctx, time.Hour)
+	})
+	_, err = talon.Answer(api.ListDirectionsWithResponse(ctx, nil))
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "talon: no answer")
+}
+
+// Promise: 304 is told apart from an answer and from a failure.
+func TestNotModified(t *testing.T) {
+	t.Parallel()
+	api, _ := ask(t, server, 2, talon.Options{})
+	visit := numbered("000a", 2)
+	first, err := api.GetAppointmentWithResponse(t.Context(), visit, nil)
+	shown, err := talon.Answer(first, err)
+	require.NoError(t, err)
+	require.Equal(t, visit, shown.GUID)
+	_, err = talon.Answer(api.GetAppointmentWithResponse(t.Context(), visit, &client.GetAppointmentParams{IfNoneMatch: &first.Headers200.ETag}))
+	require.ErrorIs(t, err, talon.ErrNotModified)
+}
+
+// Promise: a page that is not the service's is no document.
+func TestForeignPage(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusOK, http.StatusNotFound} {
+		foreign := between(t, server, func(_ int, w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+		})
+		api, _ := ask(t, foreign.url, 8, talon.Options{})
+		_, err := talon.Answer(api.ListDirectionsWithResponse(t.Context(), nil))
+		require.ErrorContains(t, err, "talon: ")
+		_, refused := errors.AsType[*talon.Refusal](err)
+		require.False(t, refused)
+		require.Len(t, foreign.came(), 1)
+	}
+}
+
+// serveFor runs a service of its own on the same database, with settings, for as long as the test lasts.
+func serveFor(t *testing.T, settings ...string) (address string) {
+	t.Helper()
+	address, _, stop, err := serve(settings...)
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	return address
+}
+
+// ask makes a client for a patient of the demo, by number, which waits for nothing and tells how long it would have waited.
+func ask(t *testing.T, address string, patient int, options talon.Options) (*client.ClientWithResponses, *[]time.Duration) {
+	t.Helper()
+	signed := tokenOf(t, patient, time.Now())
+	options.Token = func(context.Context) (string, error) { return signed, nil }
+	api, err := talon.New(address, options)
+	require.NoError(t, err)
+	waits := &[]time.Duration{}
+	talon.OnWait(api, func(_ context.Context, wait time.Duration) error {
+		*waits = append(*waits, wait)
+		return nil
+	})
+	return api, waits
+}
+
+// consultation asks for a cell with the first referral of a patient of the demo.
+func consultation(patient int, cell *int64) client.AppointmentRequest {
+	return client.AppointmentRequest{
+		DirectionGUID: numbered("0007", patient*100000000+1), DirectionType: "consult", LpuFromGUID: lpuA, LpuToGUID: lpuB, SlotID: cell,
+	}
+}
+
+func requireRefusal(t *testing.T, err error, rule client.Rule) *talon.Refusal {
+	t.Helper()
+	refusal, refused := errors.AsType[*talon.Refusal](err)
+	require.True(t, refused, "%v", err)
+	require.Equal(t, rule, refusal.Rule)
+	return refusal
+}
+
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(request *http.Request) (*http.Response, error) { return d(request) }
