@@ -1,14 +1,10 @@
 // Verifies pacts against a sandbox. By hand: npm run verify -- [--sandbox URL] [PACT…]
-import { readFile, readdir } from 'node:fs/promises';
+import { fork } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { reset, scenariosOf, startSandbox } from './sandbox.mjs';
-
-process.env.PACT_DO_NOT_TRACK = '1';
-// The verifier would send its requests to loopback through a proxy, too.
-for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy']) delete process.env[name];
-const { Verifier } = await import('@pact-foundation/pact');
+import { startSandbox } from './sandbox.mjs';
 
 /** The pacts of the consumers that live here. */
 export async function ourPacts() {
@@ -17,56 +13,35 @@ export async function ourPacts() {
 }
 
 /**
- * Verifies pacts: has the service answer each of their requests, and compares. Answers how many exchanges each consumer has, and those that failed, with why.
+ * Verifies pacts: has the service answer each of their requests, in the state that it names, and compares.
  * @param {{ sandbox: string, pacts: string[], provider?: string }} options The sandbox, the files, and where to send the requests, if not to the sandbox itself.
+ * @returns {Promise<{ counts: Record<string, number>, failures: { interaction: string, reasons: string[] }[], output: string }>} How many exchanges each consumer
+ * has, those that failed, and what Pact says of all.
  */
 export async function verify({ sandbox, pacts, provider = sandbox }) {
-  const scenarios = await scenariosOf(sandbox);
-  const contents = await Promise.all(pacts.map(async (file) => JSON.parse(await readFile(file, 'utf8'))));
-  refuseUnknownStates(contents, new Set(scenarios.map(({ name }) => name)));
-
-  // Pact goes on where a state could not be made: its failure is thrown at the end.
-  let stateFailure;
-  const enter = (scenario) => async () => {
-    await reset(sandbox).catch((error) => (stateFailure ??= error));
-    return { authorization: scenario.request.headers.Authorization ?? '' };
-  };
-  const verifier = new Verifier({
-    provider: 'talon',
-    providerBaseUrl: provider,
-    pactUrls: pacts,
-    stateHandlers: Object.fromEntries(scenarios.map((scenario) => [scenario.name, enter(scenario)])),
-    logLevel: 'error',
-  });
-  const result = await verifier.verifyProvider().then(JSON.parse, ({ message }) => parseFailure(message));
-  if (stateFailure) throw stateFailure;
-  return {
-    counts: Object.fromEntries(contents.map(({ consumer, interactions }) => [consumer.name, interactions.length])),
-    failures: result.errors.map(({ interaction, mismatch }) => ({ interaction, reasons: reasons(mismatch) })),
-  };
-}
-
-function refuseUnknownStates(pacts, known) {
-  const unknown = pacts.flatMap(({ consumer, interactions }) =>
-    interactions.flatMap(({ description, providerStates = [] }) => {
-      const names = providerStates.map(({ name }) => name).filter((name) => !known.has(name));
-      return names.map((name) => `  ${consumer.name}, «${description}»: ${name}`);
-    }),
-  );
-  if (unknown.length > 0) throw new Error(`provider states that are no scenario of GET /sandbox/scenarios:\n${unknown.join('\n')}`);
-}
-
-function parseFailure(message) {
+  const child = fork(fileURLToPath(new URL('verifier.mjs', import.meta.url)), { silent: true });
+  let noise = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (noise += chunk));
+  const stopNow = () => child.kill();
+  process.once('exit', stopNow);
   try {
-    return JSON.parse(message);
-  } catch {
-    throw new Error(message);
+    const answer = await new Promise((resolve, reject) => {
+      child.once('message', resolve);
+      child.once('close', () => reject(new Error(`the verifier ended without an answer:\n${noise}`)));
+      child.send({ sandbox, pacts, provider });
+    });
+    if (answer.error) throw new Error(answer.error);
+    return answer;
+  } finally {
+    process.removeListener('exit', stopNow);
   }
 }
 
-function reasons({ mismatches, type, message }) {
-  if (mismatches === undefined) return [message ?? type];
-  return mismatches.map(({ path, key, mismatch }) => [path ?? key, mismatch].filter(Boolean).join(': '));
+/** The counts of a verification, in a line. */
+export function summary({ counts, failures }) {
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const each = Object.entries(counts).map(([consumer, count]) => `${consumer} ${count}`);
+  return `${total} exchanges verified (${each.join(', ')}), ${failures.length} failed`;
 }
 
 async function main() {
@@ -74,12 +49,9 @@ async function main() {
   const own = values.sandbox === undefined ? await startSandbox() : undefined;
   try {
     const pacts = positionals.length > 0 ? positionals.map((file) => resolve(file)) : await ourPacts();
-    // Pact itself prints each exchange.
-    const { counts, failures } = await verify({ sandbox: own?.baseUrl ?? values.sandbox, pacts });
-    const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    const each = Object.entries(counts).map(([consumer, count]) => `${consumer} ${count}`);
-    console.log(`${total} exchanges verified (${each.join(', ')}), ${failures.length} failed.`);
-    if (failures.length > 0) process.exitCode = 1;
+    const verification = await verify({ sandbox: own?.baseUrl ?? values.sandbox, pacts });
+    console.log(`${verification.output}\n\n${summary(verification)}`);
+    if (verification.failures.length > 0) process.exitCode = 1;
   } finally {
     await own?.stop();
   }

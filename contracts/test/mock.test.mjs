@@ -1,0 +1,70 @@
+// The mock for consumers who have no service at hand: Prism serves every example of the contract by its name.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { parse } from 'yaml';
+import { contractFile, startMock } from '../prism.mjs';
+
+const contract = parse(await readFile(contractFile, 'utf8'));
+let mock;
+before(async () => (mock = await startMock()));
+after(() => mock?.stop());
+
+const operations = Object.entries(contract.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })));
+let served = 0;
+
+for (const operation of operations) {
+  test(operation.operationId, async (t) => {
+    for (const [status, response] of Object.entries(operation.responses)) {
+      const content = resolve(response).content?.['application/json'];
+      if (content === undefined) {
+        await t.test(status, async () => {
+          const answer = await fetch(...request(operation, `code=${status}`));
+          assert.equal(answer.status, Number(status));
+          assert.equal(await answer.text(), '');
+        });
+        continue;
+      }
+      const examples = Object.entries(content.examples ?? {});
+      assert.notEqual(examples.length, 0, `${status} has no example`);
+      for (const [name, example] of examples) {
+        await t.test(`${status} ${name}`, async () => {
+          const answer = await fetch(...request(operation, `code=${status}, example=${name}`));
+          assert.equal(answer.status, Number(status));
+          assert.match(answer.headers.get('Content-Type'), /^application\/json/);
+          assert.deepEqual(await answer.json(), resolve(example).value);
+          served++;
+        });
+      }
+    }
+  });
+}
+
+test('the mock serves every example by its name', (t) => {
+  const all = operations.flatMap(({ responses }) => Object.values(responses).flatMap((response) => Object.keys(resolve(response).content?.['application/json'].examples ?? {})));
+  assert.equal(served, all.length);
+  t.diagnostic(`${served} examples of ${operations.length} operations served by their names`);
+});
+
+/** A request that keeps to the contract, of its own examples: Prism gives the example that is asked for only then. */
+function request({ path, method, parameters = [], requestBody, security = contract.security }, prefer) {
+  const url = new URL(path, mock.baseUrl);
+  for (const { in: place, name, required, example } of parameters.map(resolve)) {
+    if (!required) continue;
+    assert.ok(example, `the parameter ${name} has an example`);
+    if (place === 'path') url.pathname = decodeURI(url.pathname).replace(`{${name}}`, encodeURIComponent(example));
+    if (place === 'query') url.searchParams.set(name, example);
+  }
+  const headers = { Prefer: prefer };
+  const [scheme] = security.flatMap(Object.keys);
+  if (scheme) headers.Authorization = { codToken: 'Bearer a-token', clientSecret: `Basic ${btoa('guid:secret')}` }[scheme];
+  if (requestBody === undefined) return [url, { method, headers }];
+  headers['Content-Type'] = 'application/json';
+  const [example] = Object.values(resolve(requestBody).content['application/json'].examples);
+  return [url, { method: method.toUpperCase(), headers, body: JSON.stringify(resolve(example).value) }];
+}
+
+function resolve(node) {
+  if (!node.$ref) return node;
+  return resolve(node.$ref.slice('#/'.length).split('/').reduce((parent, key) => parent[key], contract));
+}

@@ -1,0 +1,96 @@
+// The real service answers as the consumers that live here expect.
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { startTampering } from '../proxy.mjs';
+import { startSandbox } from '../sandbox.mjs';
+import { ourPacts, summary, verify } from '../verify.mjs';
+
+let sandbox;
+before(async () => (sandbox = await startSandbox()));
+after(() => sandbox?.stop());
+
+test('the service keeps the pacts', async (t) => {
+  const verification = await verify({ sandbox: sandbox.baseUrl, pacts: await ourPacts() });
+  assert.deepEqual(verification.failures, []);
+  t.diagnostic(summary(verification));
+});
+
+// Each of these would break a consumer; each must be found, where it is, and nothing else.
+const breaks = [
+  {
+    what: 'a rule is renamed',
+    where: ({ body }) => body?.rule === 'slot_full',
+    change: ({ body }) => (body.rule = 'slot_busy'),
+    found: { 'patient-portal and talon Given slot_full - to book a cell that somebody else has': /^\$\.rule: Expected 'slot_busy'/ },
+  },
+  {
+    what: 'a message is reworded',
+    where: ({ body }) => body?.rule === 'slot_taken',
+    change: ({ body }) => (body.message = 'Это время уже занято.'),
+    found: { 'patient-portal and talon Given slot_taken - to book a cell that somebody else has': /^\$\.message: / },
+  },
+  {
+    what: 'a message code is changed',
+    where: ({ body }) => body?.rule === 'mkab_absent',
+    change: ({ body }) => (body.message_code = '4004'),
+    found: { 'call-centre and talon Given mkab_absent - to book what cannot be': /^\$\.message_code: Expected '4004'/ },
+  },
+  {
+    what: 'a field is dropped',
+    where: ({ body }) => body?.heldUntil !== undefined,
+    change: ({ body }) => delete body.heldUntil,
+    found: { 'patient-portal and talon Given held - to hold a cell': /^\$: .*heldUntil/ },
+  },
+  {
+    what: 'a status is changed',
+    where: ({ body }) => body?.rule === 'mkab_closed',
+    change: (answer) => (answer.status = 400),
+    found: { 'call-centre and talon Given mkab_closed - to book what cannot be': /expected 403 but was 400/ },
+  },
+  {
+    what: 'a header is dropped',
+    where: ({ body }) => body?.rule === 'overloaded',
+    change: ({ headers }) => delete headers['retry-after'],
+    found: { 'patient-portal and talon Given overloaded - to book while the service has too much to do': /^Retry-After: .*missing/ },
+  },
+];
+
+test('a service that answers otherwise is found out', async (t) => {
+  const tampering = await startTampering(sandbox.baseUrl, (answer) => {
+    for (const { where, change } of breaks) if (where(answer)) change(answer);
+  });
+  try {
+    const { failures } = await verify({ sandbox: sandbox.baseUrl, provider: tampering.baseUrl, pacts: await ourPacts() });
+    const reasons = new Map(failures.map((failure) => [failure.interaction.replace('Verifying a pact between ', ''), failure.reasons]));
+    for (const { what, found } of breaks) {
+      await t.test(what, () => {
+        for (const [interaction, reason] of Object.entries(found)) {
+          assert.equal(reasons.get(interaction)?.length, 1, `${interaction} fails for one reason, of ${[...reasons.keys()].join(', ')}`);
+          assert.match(reasons.get(interaction)[0], reason);
+          reasons.delete(interaction);
+        }
+      });
+    }
+    assert.deepEqual([...reasons.keys()], [], 'what was not broken does not fail');
+  } finally {
+    await tampering.stop();
+  }
+});
+
+test('a state that is no scenario is refused, by its name', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'talon-pact-'));
+  try {
+    const [file] = await ourPacts();
+    const pact = JSON.parse(await readFile(file, 'utf8'));
+    pact.interactions[0].providerStates = [{ name: 'slot_busy' }];
+    await writeFile(join(folder, 'pact.json'), JSON.stringify(pact));
+    await assert.rejects(verify({ sandbox: sandbox.baseUrl, pacts: [join(folder, 'pact.json')] }), {
+      message: `provider states that are no scenario of GET /sandbox/scenarios:\n  ${pact.consumer.name}, «${pact.interactions[0].description}»: slot_busy`,
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
