@@ -44,6 +44,7 @@ async function start(...command) {
   const ended = new Promise((resolve) => prism.once('close', resolve).once('error', resolve));
   const stopNow = () => prism.kill('SIGTERM');
   process.once('exit', stopNow);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
   const stop = async () => {
     process.removeListener('exit', stopNow);
     stopNow();

@@ -11,6 +11,7 @@ process.once('message', async (options) => {
   const answer = await verify(options).catch(({ message }) => ({ error: message }));
   process.send(answer, () => process.disconnect());
 });
+process.once('disconnect', () => process.exit()); // also where the parent has died
 
 async function verify({ sandbox, provider, pacts }) {
   const scenarios = await scenariosOf(sandbox);

@@ -1,6 +1,6 @@
 // An independent word that requests and answers keep to the contract: Prism as a proxy in front of the real service, which holds each exchange against it.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { startProxy, violationsOf } from '../prism.mjs';
 import { startTampering } from '../proxy.mjs';
 import { reset, scenariosOf, startSandbox } from '../sandbox.mjs';
@@ -57,25 +57,54 @@ test('a scenario that is not of the list is noticed', async () => {
   assert.deepEqual([...Object.keys(broken), ...Object.keys(rewritten)].filter((name) => !names.has(name)), []);
 });
 
-// Prism silently checks nothing where it cannot compile a schema. Here every answer lacks a field that it must have: each must be reported.
-test('an answer without a field that it must have is reported, of every scenario', async (t) => {
-  await reset(sandbox.baseUrl);
-  const tampering = await startTampering(sandbox.baseUrl, ({ body }) => {
-    if (body !== undefined) delete body[Object.keys(body)[0]];
+// Prism silently checks nothing where it cannot compile a schema: here it must find each request and each answer that is broken.
+describe('what is broken is reported', () => {
+  let change; // of the answers
+  let tampering;
+  let strict;
+  let scenarios;
+  before(async () => {
+    await reset(sandbox.baseUrl);
+    scenarios = (await scenariosOf(sandbox.baseUrl)).filter(({ operation }) => operation !== null);
+    tampering = await startTampering(sandbox.baseUrl, (answer) => change(answer));
+    strict = await startProxy(tampering.baseUrl);
   });
-  const strict = await startProxy(tampering.baseUrl);
-  try {
-    const scenarios = (await scenariosOf(sandbox.baseUrl)).filter(({ operation }) => operation !== null);
-    for (const { name, operation, request } of scenarios) {
-      await t.test(`${name} ${operation}`, async () => {
-        const { response } = violationsOf(await send(request, strict.baseUrl));
-        assert.match(response.join('; '), /must have required property/);
-      });
+  after(async () => {
+    await strict?.stop();
+    await tampering?.stop();
+  });
+  const violations = async (request) => violationsOf(await send(request, strict.baseUrl));
+  const ofScenario = (wanted) => violations(scenarios.find(({ name }) => name === wanted).request);
+
+  test('a field that an answer must have, of every scenario', async () => {
+    change = ({ body }) => delete body[Object.keys(body)[0]];
+    for (const { name, request } of scenarios) assert.match((await violations(request)).response.join(), /must have required property/, name);
+  });
+  test('a rule that the contract does not know', async () => {
+    change = ({ body }) => (body.rule = 'slot_busy');
+    const { response } = await ofScenario('slot_full');
+    assert.match(response.join(), /^body\.rule: .* must be equal to one of the allowed values/);
+  });
+  test('a status that the contract does not know', async () => {
+    change = (answer) => (answer.status = 418);
+    const { response } = await ofScenario('mkab_closed');
+    assert.match(response.join(), /Unable to match the returned status code/);
+  });
+  test('a header that an answer must have', async () => {
+    change = ({ headers }) => delete headers['retry-after'];
+    const { response } = await ofScenario('overloaded');
+    assert.match(response.join(), /required property 'retry-after'/);
+  });
+  test('a field that a request cannot have, of every operation with a body', async (t) => {
+    change = () => {};
+    const withBody = new Map(scenarios.filter(({ request }) => request.method === 'POST').map((scenario) => [scenario.operation, scenario.request]));
+    withBody.set('cancelAppointment', { ...scenarios.find(({ name }) => name === 'cancelled').request });
+    for (const [operation, { headers, ...request }] of withBody) {
+      const broken = { ...request, headers: { ...headers, 'Content-Type': 'application/json' }, body: '{"Surplus": 1}' };
+      assert.match((await violations(broken)).request.join(), /must NOT have additional properties; found 'Surplus'/, operation);
     }
-  } finally {
-    await strict.stop();
-    await tampering.stop();
-  }
+    t.diagnostic([...withBody.keys()].join(', '));
+  });
 });
 
 test('the consumers keep to the contract, too', async (t) => {
