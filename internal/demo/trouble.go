@@ -97,7 +97,7 @@ func (s Store) Hold(ctx context.Context, appointment booking.NewAppointment, unt
 	if errors.As(err, &refusal) && refusal.RetryAfter > longestHold {
 		refusal.RetryAfter = longestHold
 		for i := range refusal.Details.Holds {
-			refusal.Details.Holds[i].Until = appointment.CreatedAt.Add(longestHold).In(appointment.Zone)
+			refusal.Details.Holds[i].Until = appointment.CreatedAt.Add(longestHold).Truncate(time.Second).In(appointment.Zone)
 		}
 	}
 	return held, err
