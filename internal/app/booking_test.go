@@ -57,7 +57,7 @@ func (s *service) requireInvariants() {
 		WHERE a.cancelled_at IS NOT NULL OR (a.lpu_guid, a.start_at, a.end_at) <> (c.lpu_guid, c.start_at, c.end_at)`), "promise 3: a claim is an active visit's")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM appointment a JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 		WHERE a.cancelled_at IS NULL AND a.end_at > $1 AND d.type = 'Consult' AND NOT EXISTS (SELECT FROM speciality_claim c
-		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, moment), "promise 3: no consultation without a claim")
+		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, s.now()), "promise 3: no consultation without a claim")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
 		"promise 4: one open card")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM slot WHERE taken + coalesce(cardinality(slot_holds(holds, $1)), 0) > capacity`, s.now()), "promise 11: held places are there")

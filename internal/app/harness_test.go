@@ -158,7 +158,7 @@ type answer struct {
 	*http.Response
 
 	raw   string
-	body  api.AppointmentResult // where the status is 200
+	body  api.AppointmentResult // of a booking or a move, where the status is 200
 	error api.Error             // where it is not
 }
 
@@ -247,7 +247,7 @@ func (s *service) do(request *http.Request) answer {
 	switch {
 	case response.StatusCode >= 400:
 		require.NoError(s.t, json.Unmarshal(raw, &a.error), "%s", raw)
-	case request.URL.Path == "/appointments":
+	case request.URL.Path == "/appointments" || strings.HasSuffix(request.URL.Path, "/move"):
 		require.NoError(s.t, json.Unmarshal(raw, &a.body), "%s", raw)
 	}
 	return a

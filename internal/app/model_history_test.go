@@ -32,7 +32,7 @@ func startModel(t *testing.T) *service {
 }
 
 // Promise: whatever a client asks, one request after another, is answered by the domain's rules in their order, and exactly what they say is in the
-// tables afterwards. A check before each booking foretells its answer, and leaves nothing.
+// tables afterwards. A check before each booking without a key foretells its answer, and leaves nothing.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	s := startModel(t)
@@ -61,13 +61,36 @@ func TestModel(t *testing.T) {
 			rt.Fatal(differs)
 		}
 	})
-	s.pass(24 * time.Hour) // each story has had its own time; now all holds have ended
+	s.pass(48 * time.Hour) // each story has had its own time; now all holds have ended
 	s.requireInvariants()
 }
 
-// apply takes one step.
+// apply takes one step. A request with a key is done once in 24 hours; what was refused is as if it had never been asked.
 func (s state) apply(e event) (string, state) {
+	if !e.keyed() {
+		return s.do(e)
+	}
+	if before, ok := s.keys[e.keyOf()]; ok && before.stands(s.now) {
+		return before.repeated(e.asks()), s
+	}
+	reply, after := s.do(e)
+	if succeeded(reply) {
+		after = after.under(e.keyOf(), answered{asked: e.asks(), reply: reply, at: s.now})
+	}
+	return reply, after
+}
+
+// keyed tells whether the key of a request counts: what is malformed is refused before.
+func (e *event) keyed() bool { return e.step.key != "" && !e.step.request.malformed() }
+
+func (e *event) keyOf() keyOf { return keyOf{e.owner, e.step.key} }
+func (e *event) asks() string { return e.step.asks(e.visit) }
+
+// do takes a step, whatever its key.
+func (s state) do(e event) (string, state) {
 	switch {
+	case e.step.again > 0:
+		return "done", s // there is nothing to ask again
 	case e.step.cancel > 0:
 		return s.cancel(e.visit, e.step)
 	case e.step.move > 0:
@@ -143,7 +166,7 @@ func TestModelInParallel(t *testing.T) {
 			rt.Fatal("no order of the requests explains the answers and the tables")
 		}
 	})
-	s.pass(24 * time.Hour) // each story has had its own time; now all holds have ended
+	s.pass(48 * time.Hour) // each story has had its own time; now all holds have ended
 	s.requireInvariants()
 }
 
@@ -153,6 +176,9 @@ func TestModelInParallel(t *testing.T) {
 // of the patient's own that the first did not know is in the way at the second like anybody else's.
 //
 // Where time passes, there is one before these: when the request looks at the clock, and goes by that.
+//
+// A request with a key has one before, when it takes the key or is told what has become of it, and one after, when it gives back the key of a refusal. What it does
+// it does with its answer under the key, at one moment; only where there is nothing to do the answer is kept at the last.
 //
 // This is all the freedom there is. In particular slot_taken is answered for a race, slot_full for what was full at the first moment; a success
 // and every refusal of the rules are as if the request had happened at one moment.
@@ -167,8 +193,10 @@ type phaseKind int
 
 const (
 	looks phaseKind = iota // at the clock
+	takes                  // its key
 	asks
 	writes
+	settles // its key
 )
 
 // ordered is the model's state while an order is searched for.
@@ -189,7 +217,7 @@ type asking struct {
 }
 
 func (o ordered) keyed() ordered {
-	o.key = fmt.Sprint(o.waiting, o.refused, o.asked, o.state.now, o.state.holds, o.state.kept, o.state.tables())
+	o.key = fmt.Sprint(o.waiting, o.refused, o.asked, o.state.now, o.state.holds, o.state.kept, o.state.keys, o.state.tables())
 	return o
 }
 
@@ -221,9 +249,18 @@ func linearizable(st *story, events []event, tables []string) bool {
 		if clocked && e.step.pass == 0 {
 			add(looks)
 		}
+		if e.keyed() {
+			add(takes)
+			if ofTheKey(e.reply) {
+				continue
+			}
+		}
 		add(asks)
 		if (e.step.books() || e.step.move > 0 || e.step.hold) && mayWrite(e.reply) {
 			add(writes)
+		}
+		if e.keyed() {
+			add(settles)
 		}
 		end = max(end, e.end.Nanoseconds())
 	}
@@ -240,6 +277,11 @@ func linearizable(st *story, events []event, tables []string) bool {
 			return h.Sum64()
 		},
 	}, operations)
+}
+
+// ofTheKey tells whether an answer is that of a request that its key has kept from being done.
+func ofTheKey(reply string) bool {
+	return strings.HasPrefix(reply, again) || reply == "idempotency_key_reused" || reply == "idempotency_key_in_use"
 }
 
 // mayWrite tells whether an answer can come from a request's second moment.
@@ -260,6 +302,12 @@ func (o ordered) step(p phase, reply string) (bool, ordered) {
 		return true, o.keyed()
 	case p.kind == looks:
 		return true, o.with(p.request, asking{now: o.state.now}).keyed()
+	case p.kind == takes:
+		return o.take(p, reply)
+	case p.kind == settles:
+		return o.settle(p, reply)
+	case p.event.keyed() && !o.has(p):
+		return false, o
 	case p.kind == writes && o.refused&bit != 0:
 		return true, o
 	}
@@ -290,7 +338,15 @@ func (o ordered) step(p phase, reply string) (bool, ordered) {
 		says, now = now.check(step.request)
 		asked.known = now.own(step.request)
 	default:
-		says, now = now.apply(p.event) // it is done at one moment
+		says, now = now.do(p.event) // it is done at one moment
+	}
+	if p.event.keyed() && says != "" {
+		mine := now.keys[p.event.keyOf()]
+		mine.done = true
+		if p.kind == writes && succeeded(says) || step.cancel > 0 && !slices.Equal(now.tables(), o.state.tables()) {
+			mine.runs, mine.reply = false, says
+		}
+		now = now.under(p.event.keyOf(), mine)
 	}
 	asked.now = now.now
 	now.now = is
@@ -304,4 +360,45 @@ func (o ordered) step(p phase, reply string) (bool, ordered) {
 	}
 	o.waiting &^= bit
 	return says == reply, o.without(p.request).keyed()
+}
+
+// take takes the key of a request, or tells what is answered instead. A request that runs is told so also where the key is another's: between the moment when it
+// is in the way and the moment when it is looked at, the other may be gone.
+func (o ordered) take(p phase, reply string) (bool, ordered) {
+	of, asked := p.event.keyOf(), p.event.asks()
+	before, there := o.state.keys[of]
+	switch {
+	case !there:
+		o.state = o.state.under(of, answered{asked: asked, at: o.state.now, by: p.request, runs: true})
+		return !ofTheKey(reply), o.keyed()
+	case before.runs && reply == "idempotency_key_in_use":
+		return true, o
+	case before.runs && before.asked == asked:
+		return false, o
+	default:
+		return reply == before.repeated(asked), o
+	}
+}
+
+// has tells whether a request runs under its key.
+func (o ordered) has(p phase) bool {
+	mine := o.state.keys[p.event.keyOf()]
+	return mine.runs && mine.by == p.request && !mine.done || o.refused&(1<<p.request) != 0
+}
+
+// settle keeps the answer of a request that had nothing to do, and gives back the key of one that was refused.
+func (o ordered) settle(p phase, reply string) (bool, ordered) {
+	of := p.event.keyOf()
+	mine, there := o.state.keys[of]
+	switch {
+	case !there || mine.by != p.request || !mine.done:
+		return false, o
+	case succeeded(reply):
+		mine.runs, mine.reply = false, reply
+		o.state = o.state.under(of, mine)
+	default:
+		o.state.keys = maps.Clone(o.state.keys)
+		delete(o.state.keys, of)
+	}
+	return true, o.keyed()
 }

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -77,6 +78,7 @@ func (s *service) furnish(w *world) *guids {
 	set(uuid.Nil, "OneActiveAppointmentPerSpeciality", w.onlyOne)
 	set(uuid.Nil, "scheduleDays", w.days)
 	set(uuid.Nil, "DirectionExpires", w.expires)
+	set(uuid.Nil, "DeleteOldTime", w.late)
 
 	entities := map[int]bool{}
 	for _, l := range w.lpus {
@@ -91,6 +93,7 @@ func (s *service) furnish(w *world) *guids {
 		set(guid, "PolyclinicCode", map[string]string{"own": guid.String(), "other": g.of(label("L", (n+1)%len(w.lpus))).String(), "nowhere": "?"}[l.polyclinic])
 		set(guid, "scheduleDays", l.days)
 		set(guid, "DirectionExpires", l.expires)
+		set(guid, "DeleteOldTime", l.late)
 		return fields{"guid": guid, "legal_entity_guid": g.of(label("E", l.entity)), "code": guid, "name": "ЛПУ", "time_zone": l.zone}
 	}))
 	insert("client_application", rowsOf(w.clients, func(n int, c clientApplication) fields {
@@ -227,6 +230,9 @@ func (s *service) tables(w *world, g *guids) []string {
 			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3), to_char(until AT TIME ZONE 'UTC', $3))
 		FROM hold WHERE person_guid = ANY($2) AND until > $5
 		UNION ALL
+		SELECT format('%s through %s %s under %s', person_guid, client_guid, CASE WHEN answer IS NULL THEN 'waits' ELSE 'keeps an answer' END, key)
+		FROM idempotency_key WHERE person_guid = ANY($2) AND taken_at > $5::timestamptz - interval '24 hours'
+		UNION ALL
 		SELECT format('visit %s is in cell %s', appointment_guid, slot_guid) FROM appointment_slot WHERE lpu_guid = ANY($1)
 		UNION ALL
 		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s', guid, direction_guid, person_guid,
@@ -264,17 +270,24 @@ func (s *service) tables(w *world, g *guids) []string {
 type event struct {
 	client    int
 	label     string
-	step      step
+	step      step          // of a request that is sent again, what it was
 	visit     string        // to cancel or to move: the label of its booking, empty where there is none
 	held      *request      // to give back: what the cell was held for, nil where there is none
+	owner     string        // whose key it would be
+	send      func() answer // does it
 	call, end time.Duration // since the history began
 	answer    answer        // to a request
 	reply     string        // the answer in the model's words
 }
 
+// replayed tells whether the answer is that of an earlier request.
+func (e *event) replayed() bool {
+	return e.answer.Response != nil && e.answer.Header.Get("Idempotency-Replayed") == "true"
+}
+
 // booked tells whether this is a booking that succeeded.
 func (e *event) booked() bool {
-	return e.step.books() && e.answer.StatusCode == 200
+	return e.step.books() && e.answer.StatusCode == http.StatusOK && !e.replayed()
 }
 
 // guid is the one that the service gave to the visit that was booked.
@@ -322,93 +335,25 @@ func (s *service) play(st *story) (events []event, tables, problems []string) {
 
 func (s *service) playHistory(st *story, g *guids) []event {
 	var (
-		mu      sync.Mutex
-		events  []event
-		booked  []event
-		held    []event
-		group   sync.WaitGroup
-		gate    = make(chan struct{})
-		tokens  = map[[2]int]string{}
-		clients = make([][]func() answer, len(st.history))
+		mu    sync.Mutex
+		p     = s.newPlayer(st, g)
+		group sync.WaitGroup
+		gate  = make(chan struct{})
+		began time.Time
 	)
-	// Everything is ready before the first request, so that clients race with requests alone.
-	for c, steps := range st.history {
-		for _, step := range steps {
-			asks := [2]int{step.request.person, step.request.client}
-			if tokens[asks] == "" {
-				token, err := s.key.Sign(auth.Token{Person: g.of(label("P", asks[0])), Client: g.of(label("C", asks[1]))}, "issuer", "talon", moment, 48*time.Hour)
-				require.NoError(s.t, err)
-				tokens[asks] = "Bearer " + token
-			}
-			body, err := json.Marshal(step.request.body(g))
-			require.NoError(s.t, err)
-			send := func() answer { return s.post(string(body), tokens[asks]) }
-			if step.hold {
-				path, holding := step.request.holdPath(g), step.request.holdBody(g)
-				send = func() answer { return s.send(path, holding, tokens[asks]) }
-			}
-			clients[c] = append(clients[c], send)
-		}
-	}
-	var began time.Time
 	for c, steps := range st.history {
 		group.Go(func() {
 			<-gate
 			for i, step := range steps {
-				e := event{client: c, label: stepLabel(c, i), step: step, call: time.Since(began)}
-				switch {
-				case step.cancel > 0 || step.move > 0:
-					person, visit := uuid.New(), uuid.New()
-					mu.Lock()
-					if n := step.cancel + step.move; n <= len(booked) {
-						of := booked[len(booked)-n]
-						e.visit, visit = of.label, appointmentOf(of.answer).GUID
-						if !step.stranger {
-							person = g.of(label("P", of.step.request.person))
-						}
-					}
-					client, body := g.of(label("C", step.request.client)), step.moveBody(g)
-					mu.Unlock()
-					if step.cancel > 0 {
-						e.call = time.Since(began)
-						e.answer = s.cancel(person, visit, step.reason()...)
-						break
-					}
-					token, err := s.key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", moment, 48*time.Hour)
-					require.NoError(s.t, err)
-					e.call = time.Since(began)
-					e.answer = s.moveAs("Bearer "+token, visit, body)
-				case step.release > 0:
-					person, lpu, slot := uuid.New(), uuid.New(), uuid.New()
-					mu.Lock()
-					if step.release <= len(held) {
-						e.held = &held[len(held)-step.release].step.request
-						lpu, slot = g.of(label("L", e.held.to)), g.of(label("S", e.held.place.slot))
-						if !step.stranger {
-							person = g.of(label("P", e.held.person))
-						}
-					}
-					mu.Unlock()
-					e.call = time.Since(began)
-					e.answer = s.release(person, lpu, slot)
-				case step.pass > 0:
-					s.pass(step.pass)
-				case step.toggle:
-					s.exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
-						ON CONFLICT (owner_guid, code) DO UPDATE SET value = (setting.value <> 'true')::text`, uuid.Nil)
-				default:
-					e.answer = clients[c][i]()
-				}
+				e := event{client: c, label: stepLabel(c, i), step: step}
+				mu.Lock()
+				p.begin(&e)
+				mu.Unlock()
+				e.call = time.Since(began)
+				e.answer = e.send()
 				e.end = time.Since(began)
 				mu.Lock()
-				if e.booked() {
-					g.name(appointmentOf(e.answer).GUID, e.label)
-					booked = append(booked, e)
-				}
-				if step.hold && e.answer.StatusCode == http.StatusOK {
-					held = append(held, e)
-				}
-				events = append(events, e)
+				p.finish(e)
 				mu.Unlock()
 			}
 		})
@@ -416,7 +361,147 @@ func (s *service) playHistory(st *story, g *guids) []event {
 	began = time.Now()
 	close(gate)
 	group.Wait()
-	return events
+	return p.events
+}
+
+// player plays the steps of a history, each to what happened before it.
+type player struct {
+	*service
+
+	g      *guids
+	tokens map[[2]int]string // of a person through a client application
+	events []event           // in the order of their answers
+	booked []event
+	held   []event
+	keyed  []event // in the order of their calls
+}
+
+// newPlayer signs the tokens before the first request, so that clients race with requests alone.
+func (s *service) newPlayer(st *story, g *guids) *player {
+	s.t.Helper()
+	p := &player{service: s, g: g, tokens: map[[2]int]string{}}
+	for n := range st.world.persons {
+		for c := unknown; c < len(st.world.clients); c++ {
+			p.tokens[[2]int{n, c}] = p.sign(g.of(label("P", n)), c)
+		}
+	}
+	return p
+}
+
+// sign gives a token that lasts as long as any story.
+func (p *player) sign(person uuid.UUID, client int) string {
+	p.t.Helper()
+	token, err := p.key.Sign(auth.Token{Person: person, Client: p.g.of(label("C", client))}, "issuer", "talon", moment, 7*24*time.Hour)
+	require.NoError(p.t, err)
+	return "Bearer " + token
+}
+
+// begin finds out what a step is about, and how to do it.
+func (p *player) begin(e *event) {
+	p.t.Helper()
+	step := e.step
+	switch {
+	case step.again > 0:
+		e.send = func() answer { return answer{} }
+		if step.again <= len(p.keyed) {
+			of := p.keyed[len(p.keyed)-step.again]
+			e.step, e.visit, e.owner, e.send = of.step, of.visit, of.owner, of.send
+		}
+	case step.pass > 0:
+		e.send = func() answer { p.pass(step.pass); return answer{} }
+	case step.toggle:
+		e.send = func() answer {
+			p.exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
+				ON CONFLICT (owner_guid, code) DO UPDATE SET value = (setting.value <> 'true')::text`, uuid.Nil)
+			return answer{}
+		}
+	case step.release > 0:
+		path, authorization := "/slots/"+uuid.NewString()+"/hold?lpuGuid="+uuid.NewString(), p.sign(uuid.New(), 0)
+		if step.release <= len(p.held) {
+			e.held = &p.held[len(p.held)-step.release].step.request
+			path = e.held.holdPath(p.g) + "?lpuGuid=" + p.g.of(label("L", e.held.to)).String()
+			if !step.stranger {
+				authorization = p.tokens[[2]int{e.held.person, 0}]
+			}
+		}
+		e.send = p.sending(http.MethodDelete, path, authorization, "", nil)
+	case step.cancel > 0 || step.move > 0:
+		visit, authorization := uuid.New(), ""
+		e.owner = "a stranger of " + e.label
+		if n := step.cancel + step.move; n <= len(p.booked) {
+			of := p.booked[len(p.booked)-n]
+			e.visit, visit = of.label, appointmentOf(of.answer).GUID
+			if !step.stranger {
+				e.own(of.step.request.person)
+				authorization = p.tokens[[2]int{of.step.request.person, step.request.client}]
+			}
+		}
+		if authorization == "" {
+			authorization = p.sign(uuid.New(), step.request.client)
+		}
+		path := "/appointments/" + visit.String()
+		if step.cancel > 0 {
+			e.send = p.sending(http.MethodDelete, path, authorization, step.key, step.reason())
+		} else {
+			e.send = p.sending(http.MethodPost, path+"/move", authorization, step.key, step.moveBody(p.g))
+		}
+	default:
+		r := step.request
+		e.own(r.person)
+		authorization := p.tokens[[2]int{r.person, r.client}]
+		switch {
+		case step.hold:
+			e.send = p.sending(http.MethodPost, r.holdPath(p.g), authorization, "", r.holdBody(p.g))
+		case step.key != "":
+			e.send = p.sending(http.MethodPost, "/appointments", authorization, step.key, r.body(p.g))
+		default:
+			body, err := json.Marshal(r.body(p.g))
+			require.NoError(p.t, err)
+			e.send = func() answer { return p.post(string(body), authorization) }
+		}
+	}
+	if e.step.key != "" {
+		p.keyed = append(p.keyed, *e)
+	}
+}
+
+// own makes the event one of a person.
+func (e *event) own(person int) {
+	e.owner = label("P", person) + " through " + label("C", e.step.request.client)
+}
+
+// sending sends a request, the same each time; with a key and a body where they are given.
+func (p *player) sending(method, path, authorization, key string, body any) func() answer {
+	p.t.Helper()
+	var text []byte
+	if body != nil {
+		var err error
+		text, err = json.Marshal(body)
+		require.NoError(p.t, err)
+	}
+	return func() answer {
+		request := p.request(method, path, bytes.NewReader(text))
+		request.Header.Set("Authorization", authorization)
+		if body != nil {
+			request.Header.Set("Content-Type", "application/json")
+		}
+		if key != "" {
+			request.Header.Set("Idempotency-Key", key)
+		}
+		return p.do(request)
+	}
+}
+
+// finish keeps what later steps are about.
+func (p *player) finish(e event) {
+	if e.booked() {
+		p.g.name(appointmentOf(e.answer).GUID, e.label)
+		p.booked = append(p.booked, e)
+	}
+	if e.step.hold && e.answer.StatusCode == http.StatusOK {
+		p.held = append(p.held, e)
+	}
+	p.events = append(p.events, e)
 }
 
 // body is the request as it is sent.
@@ -497,7 +582,7 @@ func (s *service) putIntoWords(g *guids, events []event) {
 	for i := range events {
 		e := &events[i]
 		switch {
-		case e.step.toggle || e.step.pass > 0:
+		case e.step.toggle || e.step.pass > 0 || e.step.again > 0:
 			e.reply = "done"
 		case e.step.release > 0 && e.answer.StatusCode == 200:
 			require.JSONEq(s.t, `{"code": 200, "message": "Удержание ячейки снято", "message_code": "2000"}`, e.answer.raw)
@@ -520,6 +605,12 @@ func (s *service) putIntoWords(g *guids, events []event) {
 				}
 			}
 		}
+		if e.replayed() {
+			e.reply = again + e.reply
+			require.True(s.t, slices.ContainsFunc(events, func(first event) bool {
+				return !first.replayed() && first.owner == e.owner && first.step.key == e.step.key && first.answer.raw == e.answer.raw
+			}), "it is an earlier answer to the letter")
+		}
 	}
 }
 
@@ -539,7 +630,7 @@ func (s *service) told(g *guids, e *event) string {
 	}
 	require.Equal(s.t, 1, s.count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND guid = $2 AND id::text = $3`,
 		to, guid, id), "the id is the referral's where the visit is")
-	return g.tell(fmt.Sprintf("booked %s %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.body.Type, guid, number, from, to, card,
+	return g.tell(fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.body.Type, a.GUID, guid, number, from, to, card,
 		a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.CreateTime.Format(time.RFC3339)))
 }
 

@@ -27,19 +27,38 @@ type step struct {
 	stranger bool // it is somebody else who wants it cancelled, moved or given back
 	why      int  // ReasonCode; 0 stands for no body
 	toggle   bool
+	key      string // Idempotency-Key; empty is none
+	again    int    // 1 sends the last request that had a key again, 2 the one before it, …
 }
 
-// reason is the body of a cancel, if any. Only the words of the code 6 are kept.
-func (s step) reason() []any {
+// reason is the body of a cancel, nil where there is none. Only the words of the code 6 are kept.
+func (s step) reason() any {
 	if s.why == 0 {
 		return nil
 	}
-	return []any{fields{"ReasonCode": s.why, "Reason": reasonWords}}
+	return fields{"ReasonCode": s.why, "Reason": reasonWords}
 }
 
 // books tells whether the step is a booking.
 func (s step) books() bool {
-	return s.cancel == 0 && s.move == 0 && !s.toggle && !s.hold && s.release == 0 && s.pass == 0
+	return s.cancel == 0 && s.move == 0 && !s.toggle && !s.hold && s.release == 0 && s.pass == 0 && s.again == 0
+}
+
+// asks is what a key stands for: the operation, the visit that it is about, and the fields of the request. A guid that is only read sometimes is a text there.
+func (s step) asks(visit string) string {
+	r := s.request
+	r.person, r.client, r.upper = 0, 0, r.upper && (r.place.how == "guid" || r.place.how == "out")
+	r.place.junk = r.place.junk && r.place.how != "guid"
+	switch {
+	case s.cancel > 0:
+		return fmt.Sprint("cancel ", visit, " for ", s.why)
+	case s.move > 0 && s.keep:
+		return fmt.Sprint("move ", visit, r.place, r.difficulty, r.upper)
+	case s.move > 0:
+		return fmt.Sprint("move ", visit, r.place, r.difficulty, r.upper, r.to, r.comment, r.cito)
+	default:
+		return fmt.Sprint("book ", r)
+	}
 }
 
 const reasonWords = "пациент уезжает"
@@ -50,7 +69,8 @@ func stepLabel(client, n int) string { return fmt.Sprintf("%c%d", 'a'+client, n+
 type teller struct {
 	*rapid.T
 
-	calm int // the higher, the more usual
+	calm int      // the higher, the more usual
+	keys []string // which requests may come with
 	w    *world
 }
 
@@ -62,6 +82,12 @@ func pick[T any](t teller, usual int, ordinary T, odd ...T) T {
 
 func any1[T any](t teller, values ...T) T { return rapid.SampledFrom(values).Draw(t.T, "") }
 
+// of is the teller of a part of the story.
+func (t teller) of(rt *rapid.T) teller {
+	t.T = rt
+	return t
+}
+
 func (t teller) upTo(lowest, highest int) int {
 	return rapid.IntRange(lowest, highest).Draw(t.T, "")
 }
@@ -69,23 +95,38 @@ func (t teller) upTo(lowest, highest int) int {
 // longStories are of one client in a world where anything may be odd.
 var longStories = rapid.Custom(func(rt *rapid.T) *story {
 	st := &story{}
-	t := teller{rt, 1, &st.world}
+	t := teller{rt, 1, []string{"", "k", "l", "m", "k"}, &st.world}
 	t.drawWorld(3, 4, 6)
-	few := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step { return teller{rt, t.calm, t.w}.drawStep() }), 1, 8)
-	st.history = [][]step{slices.Concat(rapid.SliceOfN(few, 1, 8).Draw(rt, "")...)}
+	few := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) []step {
+		t := t.of(rt)
+		return t.perhapsTwice(t.drawStep())
+	}), 1, 8)
+	steps := slices.Concat(slices.Concat(rapid.SliceOfN(few, 1, 8).Draw(rt, "")...)...)
+	if any1(t, false, true) { // so much later that a key is just forgotten, or just not, and most visits have begun
+		steps = append(steps, step{pass: any1(t, 24*time.Hour, 24*time.Hour-time.Second)}, step{again: any1(t, 1, 2)},
+			t.drawStepOf(any1(t, "cancel", "move")), t.drawStepOf(any1(t, "", "cancel", "move")), step{again: 1})
+	}
+	st.history = [][]step{steps}
 	return st
 })
 
-// contendedStories are of several clients who want the same few things.
+// contendedStories are of several clients who want the same few things. Either time passes, or requests come with keys: a key looks at the clock, too, by itself.
 var contendedStories = rapid.Custom(func(rt *rapid.T) *story {
 	st := &story{}
-	t := teller{rt, 8, &st.world}
+	t := teller{rt, 8, []string{""}, &st.world}
 	t.drawWorld(2, 2, 2)
-	some := rapid.Custom(func(rt *rapid.T) step {
-		t := teller{rt, t.calm, t.w}
-		return t.drawStepOf(any1(t, "", "hold", "", "cancel", "move", "release", "hold", "pass", ""))
+	kinds := []string{"", "hold", "", "cancel", "move", "release", "hold", "pass", ""}
+	if any1(t, false, true) {
+		t.keys = []string{"k", "", "l", "k"}
+		kinds = []string{"", "again", "cancel", "", "move", "again", "hold", "release", "again", ""}
+	}
+	some := rapid.Custom(func(rt *rapid.T) []step {
+		t := t.of(rt)
+		return t.perhapsTwice(t.drawStepOf(any1(t, kinds...)))
 	})
-	st.history = rapid.SliceOfN(rapid.SliceOfN(some, 1, 6), 2, 5).Draw(rt, "")
+	for _, steps := range rapid.SliceOfN(rapid.SliceOfN(some, 1, 6), 2, 5).Draw(rt, "") {
+		st.history = append(st.history, slices.Concat(steps...))
+	}
 	st.standStill()
 	return st
 })
@@ -93,7 +134,7 @@ var contendedStories = rapid.Custom(func(rt *rapid.T) *story {
 func (t teller) drawWorld(lpus, resources, slots int) {
 	w := t.w
 	w.onlyOne = pick(t, 2, "", "true", "false")
-	w.days, w.expires = pick(t, 4, "", "0", "1", "60"), pick(t, 1, "", "true", "false")
+	w.days, w.expires, w.late = pick(t, 4, "", "0", "1", "60"), pick(t, 1, "", "true", "false"), pick(t, 1, "", "true", "false")
 	for range t.upTo(1, lpus) {
 		w.lpus = append(w.lpus, lpu{
 			entity:      pick(t, 3, 0, 1),
@@ -102,6 +143,7 @@ func (t teller) drawWorld(lpus, resources, slots int) {
 			polyclinic:  pick(t, 5, "own", "other", "nowhere", ""),
 			days:        pick(t, 3, "", "0", "1", "60"),
 			expires:     pick(t, 2, "", "true", "false"),
+			late:        pick(t, 2, "", "true", "false"),
 		})
 	}
 	for range t.upTo(1, 2) {
@@ -207,7 +249,24 @@ func (t teller) drawDirection() {
 }
 
 func (t teller) drawStep() step {
-	return t.drawStepOf(pick(t, 1, "request", "cancel", "hold", "toggle", "move", "hold", "release", "pass", "hold"))
+	return t.drawStepOf(pick(t, 1, "request", "cancel", "again", "hold", "toggle", "move", "hold", "release", "again", "pass", "hold"))
+}
+
+// perhapsTwice has a request with a key sent again at once, as a client does that has lost the answer; or the same of another visit, which is another request.
+func (t teller) perhapsTwice(st step) []step {
+	if st.key == "" || any1(t, false, true) {
+		return []step{st}
+	}
+	other := st
+	switch {
+	case st.cancel > 0 && any1(t, false, true):
+		other.cancel++
+	case st.move > 0 && any1(t, false, true):
+		other.move++
+	default:
+		other = step{again: 1}
+	}
+	return []step{st, other}
 }
 
 func (t teller) drawStepOf(kind string) step {
@@ -218,6 +277,8 @@ func (t teller) drawStepOf(kind string) step {
 		return t.drawCancel()
 	case "toggle":
 		return step{toggle: true}
+	case "again":
+		return step{again: any1(t, 1, 2, 3, 1)}
 	case "hold":
 		return t.drawHold()
 	case "release":
@@ -225,7 +286,7 @@ func (t teller) drawStepOf(kind string) step {
 	case "pass":
 		return step{pass: any1(t, time.Minute, 5*time.Minute, time.Second, 15*time.Minute, 59*time.Second)}
 	default:
-		return step{request: t.drawRequest()}
+		return step{request: t.drawRequest(), key: any1(t, t.keys...)}
 	}
 }
 
@@ -263,11 +324,13 @@ func (st *story) standStill() {
 }
 
 func (t teller) drawCancel() step {
-	return step{cancel: t.upTo(1, 3), stranger: pick(t, 4, false, true), why: any1(t, 0, 1, 6)}
+	st := step{cancel: t.upTo(1, 3), stranger: pick(t, 4, false, true), why: any1(t, 0, 1, 6), key: any1(t, t.keys...)}
+	st.request.client = t.upTo(0, len(t.w.clients)-1)
+	return st
 }
 
 func (t teller) drawMove() step {
-	st := step{move: t.upTo(1, 3), stranger: pick(t, 8, false, true), keep: any1(t, false, true), request: t.drawRequest()}
+	st := step{move: t.upTo(1, 3), stranger: pick(t, 8, false, true), keep: any1(t, false, true), request: t.drawRequest(), key: any1(t, t.keys...)}
 	if st.request.place.how == "out" {
 		st.request.place = place{how: "id", id: t.upTo(1, 3)}
 	}
@@ -351,17 +414,17 @@ func (st *story) String() string {
 	if w.onlyOne != "" {
 		line("one active appointment a speciality: %s", w.onlyOne)
 	}
-	if w.days+w.expires != "" {
-		line("in the region%s", horizon(w.days, w.expires))
+	if w.days+w.expires+w.late != "" {
+		line("in the region%s", inForce(w.days, w.expires, w.late))
 	}
 	for n, l := range w.lpus {
 		if about[label("L", n)] {
-			line("%s of E%d in %s, cards made: %q, polyclinic: %q%s", label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic, horizon(l.days, l.expires))
+			line("%s of E%d in %s, cards made: %q, polyclinic: %q%s", label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic, inForce(l.days, l.expires, l.late))
 		}
 	}
 	for n, c := range w.clients {
 		if about[label("C", n)] {
-			line("%s may %d within, %d into another, out of schedule %t%s", label("C", n), c.same, c.other, c.outOfSchedule, horizon(c.days, ""))
+			line("%s may %d within, %d into another, out of schedule %t%s", label("C", n), c.same, c.other, c.outOfSchedule, inForce(c.days, "", ""))
 		}
 	}
 	for n, p := range w.persons {
@@ -453,7 +516,10 @@ func (s step) String() string {
 	r := s.request
 	switch {
 	case s.cancel > 0:
-		return squeeze(fmt.Sprintf("%s cancel the visit booked last but %d %s", only(s.stranger, "as a stranger"), s.cancel-1, only(s.why != 0, fmt.Sprint("for ", s.why))))
+		return squeeze(fmt.Sprintf("%s by %s cancel the visit booked last but %d %s %s", only(s.stranger, "as a stranger"), label("C", r.client), s.cancel-1,
+			only(s.why != 0, fmt.Sprint("for ", s.why)), only(s.key != "", "with the key "+s.key)))
+	case s.again > 0:
+		return fmt.Sprintf("send the request with a key sent last but %d again", s.again-1)
 	case s.toggle:
 		return "switch the setting of one active appointment a speciality"
 	case s.release > 0:
@@ -466,20 +532,21 @@ func (s step) String() string {
 		"nowhere": "nowhere",
 	}[r.place.how]
 	if s.move > 0 {
-		return squeeze(fmt.Sprintf("%s by %s move the visit booked last but %d to %s, %s %s %s", only(s.stranger, "as a stranger"), label("C", r.client), s.move-1,
-			label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(s.keep, "else as it is")))
+		return squeeze(fmt.Sprintf("%s by %s move the visit booked last but %d to %s, %s %s %s %s", only(s.stranger, "as a stranger"), label("C", r.client), s.move-1,
+			label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(s.keep, "else as it is"), only(s.key != "", "with the key "+s.key)))
 	}
 	verb := "books"
 	if s.hold {
 		verb = fmt.Sprintf("holds for %d min", r.minutes)
 	}
-	return squeeze(fmt.Sprintf("%s by %s %s %s %q from %s to %s, %s %s %s %s", label("P", r.person), label("C", r.client), verb, label("D", r.direction),
+	return squeeze(fmt.Sprintf("%s by %s %s %s %q from %s to %s, %s %s %s %s %s", label("P", r.person), label("C", r.client), verb, label("D", r.direction),
 		r.kind, label("L", r.from), label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(r.place.junk, "with junk"),
-		only(r.upper, "in upper case")))
+		only(r.upper, "in upper case"), only(s.key != "", "with the key "+s.key)))
 }
 
-func horizon(days, expires string) string {
-	return only(days != "", ", days ahead: "+days) + only(expires != "", ", referrals expire: "+expires)
+func inForce(days, expires, late string) string {
+	return only(days != "", ", days ahead: "+days) + only(expires != "", ", referrals expire: "+expires) +
+		only(late != "", ", to be cancelled and moved also when it has begun: "+late)
 }
 
 func only(so bool, text string) string {

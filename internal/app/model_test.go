@@ -21,6 +21,7 @@ type world struct {
 	onlyOne    string // the region's setting of one active appointment a speciality; empty is not set, which means on
 	days       string // the region's setting of how many days ahead may be booked; empty is not set, which means any
 	expires    string // the region's setting that a referral expires; empty is not set, which means that it does not
+	late       string // the region's setting that also what has begun can be cancelled and moved; empty is not set, which means that it cannot
 	lpus       []lpu
 	clients    []clientApplication
 	persons    []person
@@ -40,6 +41,7 @@ type lpu struct {
 	polyclinic  string // whom the setting «Код поликлиники» names: own, other, nowhere, or empty where it is not set
 	days        string // as the region's, which they come before
 	expires     string
+	late        string
 }
 
 type clientApplication struct {
@@ -160,7 +162,45 @@ type state struct {
 	claimed       map[string]claim // by person and speciality
 	holds         []hold
 	kept          []keep
+	keys          map[keyOf]answered
 }
+
+// keyOf is an Idempotency-Key and whose it is: a person's through a client application.
+type keyOf struct{ owner, key string }
+
+// answered is a request that came with a key, and its answer.
+type answered struct {
+	asked string
+	reply string
+	at    time.Time
+	by    int // the request's number, where several come at the same time
+	runs  bool
+	done  bool // all but its key is settled
+}
+
+// stands tells whether the key is still remembered.
+func (a answered) stands(now time.Time) bool { return a.at.After(now.Add(-24 * time.Hour)) }
+
+// under gives a state where a key has been answered.
+func (s state) under(of keyOf, a answered) state {
+	s.keys = maps.Clone(s.keys)
+	s.keys[of] = a
+	return s
+}
+
+// repeated is the answer to a request whose key another has, or the same before.
+func (a answered) repeated(asked string) string {
+	if a.asked != asked {
+		return "idempotency_key_reused"
+	}
+	return again + a.reply
+}
+
+// again stands before the answer to a request that was answered before.
+const again = "again: "
+
+// succeeded tells a success; a refusal is not kept.
+func succeeded(reply string) bool { return strings.HasPrefix(reply, "booked ") || reply == "cancelled" }
 
 // hold keeps the cells of a visit for a person until a moment, when it ends by itself. A person has two places for holds; one that has ended lies in its place
 // until another comes.
@@ -197,7 +237,7 @@ type visit struct {
 }
 
 func (w *world) begin() state {
-	s := state{world: w, now: moment, onlyOneActive: w.onlyOne != "false", claimed: map[string]claim{}}
+	s := state{world: w, now: moment, onlyOneActive: w.onlyOne != "false", claimed: map[string]claim{}, keys: map[keyOf]answered{}}
 	for _, c := range w.claims {
 		s.claimed[label("P", c.person)+c.speciality] = c
 	}
@@ -323,7 +363,7 @@ func (s *state) held(h hold) string {
 // booking after it fails.
 func (s state) check(r request) (refusal string, after state) {
 	// The request's form.
-	if r.place.how == "nowhere" || r.difficulty < 0 || r.difficulty > 16 || r.place.how == "out" && slices.Contains(badDates, r.place.date) {
+	if r.malformed() {
 		return "field_invalid", s
 	}
 
@@ -467,6 +507,11 @@ func (s state) check(r request) (refusal string, after state) {
 	return "", s
 }
 
+// malformed tells what nobody needs to look anything up for.
+func (r request) malformed() bool {
+	return r.place.how == "nowhere" || r.difficulty < 0 || r.difficulty > 16 || r.place.how == "out" && slices.Contains(badDates, r.place.date)
+}
+
 // write takes the direction, the speciality and the cells, all or none, in this order, and gives back the holds that the check knew. It refuses what somebody else
 // has taken since; right after the check it refuses nothing.
 func (s state) write(step, guid string, r request, known []string) (string, state) {
@@ -540,12 +585,17 @@ func (s state) cancel(booked string, st step) (string, state) {
 	if s.visits[at].cancelled {
 		return "cancelled", s
 	}
-	if s.begun(s.visits[at]) {
+	if s.tooLate(s.visits[at]) {
 		return "appointment_started", s
 	}
 	s.visits = slices.Clone(s.visits)
 	s.visits[at].cancelled, s.visits[at].why = true, st.why
 	return "cancelled", s.handOn(booked)
+}
+
+// tooLate tells whether a visit has begun, where the setting of its institution, or else the region's, does not say that this is no matter.
+func (s *state) tooLate(v visit) bool {
+	return s.begun(v) && cmp.Or(s.lpus[v.request.to].late, s.late) != "true"
 }
 
 // begun tells whether a visit has begun: on a day without a time when the day is over.
@@ -590,7 +640,7 @@ func (s state) without(at int) state {
 
 // checkMove judges a move: a booking of the same referral, as if the visit were not. It gives the answer where that is final, or else the booking.
 func (s state) checkMove(booked string, st step) (reply string, r request, after state) {
-	if st.request.place.how == "nowhere" || st.request.difficulty < 0 || st.request.difficulty > 16 {
+	if st.request.malformed() {
 		return "field_invalid", r, s
 	}
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
@@ -601,7 +651,7 @@ func (s state) checkMove(booked string, st step) (reply string, r request, after
 	if v.cancelled {
 		return "appointment_cancelled", r, s
 	}
-	if s.begun(v) {
+	if s.tooLate(v) {
 		return "appointment_started", r, s
 	}
 	r = st.request
@@ -829,7 +879,7 @@ func madeMkab(card mkab) string {
 func (s *state) zone(lpu int) *time.Location { return mustZone(s.lpus[lpu].zone) }
 
 // badDates cannot be read as a day or a time, or lie more than 366 days ahead.
-var badDates = []string{"завтра", "2019-02-30", "2020-08-23", "2021-01-01T10:00:00+03:00"}
+var badDates = []string{"завтра", "2019-02-30", "2020-09-23", "2021-01-01T10:00:00+03:00"}
 
 // readDate reads a date out of schedule: a bare date is that day, a local time is of the institution's zone.
 func readDate(text string, zone *time.Location) (start, end time.Time) {
@@ -858,7 +908,7 @@ func (s *state) hasPassed(text string, zone *time.Location) bool {
 func (s *state) booked(v visit) string {
 	d := s.directions[v.direction]
 	zone := s.zone(v.request.to)
-	return fmt.Sprintf("booked %s %s %s from %s to %s, card %s, %s to %s, created %s", d.kind, label("D", v.direction), directionNumber(v.direction),
+	return fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s", d.kind, v.label, label("D", v.direction), directionNumber(v.direction),
 		label("L", d.from), label("L", v.request.to), v.mkab, v.start.In(zone).Format(time.RFC3339), v.end.In(zone).Format(time.RFC3339),
 		v.created.In(zone).Format(time.RFC3339))
 }
@@ -892,6 +942,11 @@ func (s *state) tables() []string {
 			}
 			add("%s has held %s in %s for %s, %s to %s, until %s", label("P", h.person), strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
 				utc(s.slots[h.slots[0]].start), utc(s.slots[h.slots[len(h.slots)-1]].end()), utc(h.until))
+		}
+	}
+	for of, a := range s.keys {
+		if a.stands(s.now) {
+			add("%s keeps an answer under %s", of.owner, of.key)
 		}
 	}
 	for _, v := range s.visits {
