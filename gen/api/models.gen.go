@@ -1370,7 +1370,7 @@ type SlotPage struct {
 	// HolderLpuGUID The institution that holds it; book with it as `LpuFromGuid`.
 	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
 
-	// BlockedBy What booking would answer for every cell; `null` where there may be some to book.
+	// BlockedBy What booking would answer for every cell, whatever the period; `null` where there may be some to book, or there is no cell.
 	BlockedBy *SlotRefusal `json:"blockedBy"`
 
 	// Items The cells.

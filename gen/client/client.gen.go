@@ -1379,7 +1379,7 @@ type SlotPage struct {
 	// HolderLpuGUID The institution that holds it; book with it as `LpuFromGuid`.
 	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
 
-	// BlockedBy What booking would answer for every cell; `null` where there may be some to book.
+	// BlockedBy What booking would answer for every cell, whatever the period; `null` where there may be some to book, or there is no cell.
 	BlockedBy *SlotRefusal `json:"blockedBy"`
 
 	// Items The cells.
@@ -1931,7 +1931,7 @@ type ClientInterface interface {
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
-	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1950,7 +1950,7 @@ type ClientInterface interface {
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
-	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2095,9 +2095,10 @@ type ClientInterface interface {
 	// `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
 	// first that can, up to 90 days after the period.
 	//
-	// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
-	// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
-	// closed to the patient and another not: then only the latter's cells are listed.
+	// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already, withdrawn or expired, the patient has an active
+	// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights; with `resourceGuid` also that the resource
+	// cannot serve the referral. Institutions without a cell to come for the referral do not count, unless none has one. Of several institutions one may be closed to the
+	// patient and another not: then only the latter's cells are listed. Where the reasons differ, that of the institution that the referral names comes first.
 	//
 	// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 	// `resourceGuid` it tells of any resource, also of another speciality.
@@ -2440,7 +2441,7 @@ func (c *Client) CheckAppointment(ctx context.Context, body CheckAppointmentJSON
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
-// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2469,7 +2470,7 @@ func (c *Client) CancelAppointmentWithBody(ctx context.Context, appointmentGUID 
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
-// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2694,9 +2695,10 @@ func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, 
 // `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
 // first that can, up to 90 days after the period.
 //
-// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
-// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
-// closed to the patient and another not: then only the latter's cells are listed.
+// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already, withdrawn or expired, the patient has an active
+// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights; with `resourceGuid` also that the resource
+// cannot serve the referral. Institutions without a cell to come for the referral do not count, unless none has one. Of several institutions one may be closed to the
+// patient and another not: then only the latter's cells are listed. Where the reasons differ, that of the institution that the referral names comes first.
 //
 // **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 // `resourceGuid` it tells of any resource, also of another speciality.
@@ -4249,7 +4251,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
-	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4268,7 +4270,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
-	// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+	// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4423,9 +4425,10 @@ type ClientWithResponsesInterface interface {
 	// `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
 	// first that can, up to 90 days after the period.
 	//
-	// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
-	// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
-	// closed to the patient and another not: then only the latter's cells are listed.
+	// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already, withdrawn or expired, the patient has an active
+	// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights; with `resourceGuid` also that the resource
+	// cannot serve the referral. Institutions without a cell to come for the referral do not count, unless none has one. Of several institutions one may be closed to the
+	// patient and another not: then only the latter's cells are listed. Where the reasons differ, that of the institution that the referral names comes first.
 	//
 	// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 	// `resourceGuid` it tells of any resource, also of another speciality.
@@ -7214,7 +7217,7 @@ func (c *ClientWithResponses) CheckAppointmentWithResponse(ctx context.Context, 
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
-// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7239,7 +7242,7 @@ func (c *ClientWithResponses) CancelAppointmentWithBodyWithResponse(ctx context.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
-// **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+// **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7442,9 +7445,10 @@ func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, dire
 // `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
 // first that can, up to 90 days after the period.
 //
-// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
-// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
-// closed to the patient and another not: then only the latter's cells are listed.
+// **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already, withdrawn or expired, the patient has an active
+// appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights; with `resourceGuid` also that the resource
+// cannot serve the referral. Institutions without a cell to come for the referral do not count, unless none has one. Of several institutions one may be closed to the
+// patient and another not: then only the latter's cells are listed. Where the reasons differ, that of the institution that the referral names comes first.
 //
 // **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 // `resourceGuid` it tells of any resource, also of another speciality.

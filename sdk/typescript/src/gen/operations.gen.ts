@@ -198,7 +198,7 @@ export const getAppointment = (
  *
  * **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
  *
- * **Why.** The body is optional. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+ * **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
  */
 export const cancelAppointment = (
   talon: Talon,
@@ -225,9 +225,10 @@ export const cancelAppointment = (
  * `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
  * first that can, up to 90 days after the period.
  *
- * **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already or withdrawn, the patient has an active
- * appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights. Of several institutions one may be
- * closed to the patient and another not: then only the latter's cells are listed.
+ * **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already, withdrawn or expired, the patient has an active
+ * appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights; with `resourceGuid` also that the resource
+ * cannot serve the referral. Institutions without a cell to come for the referral do not count, unless none has one. Of several institutions one may be closed to the
+ * patient and another not: then only the latter's cells are listed. Where the reasons differ, that of the institution that the referral names comes first.
  *
  * **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
  * `resourceGuid` it tells of any resource, also of another speciality.

@@ -657,7 +657,7 @@ export type SlotPage = {
      */
     holderLpuGuid: string;
     /**
-     * What booking would answer for every cell; `null` where there may be some to book.
+     * What booking would answer for every cell, whatever the period; `null` where there may be some to book, or there is no cell.
      */
     blockedBy: SlotRefusal | null;
     /**
