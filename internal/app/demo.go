@@ -165,7 +165,11 @@ func (c *command) welcome(addr net.Addr, token, keyFile string, state demo.State
 	base := "http://" + addr.String()
 	var text strings.Builder
 	fmt.Fprintf(&text, `
-Talon is ready. Try it in the browser: Authorize with the token, then Try it out.
+Talon is ready. Book as a patient, in the browser:
+
+  %s/portal/
+
+Or try each operation: Authorize with the token, then Try it out.
 
   %s/docs/
 
@@ -179,7 +183,7 @@ curl -s %s/appointments -H 'Content-Type: application/json' \
   -H 'Authorization: Bearer %s' \
   -d '%s'
 
-`, base, token, base, token, demo.FirstExample)
+`, base, base, token, base, token, demo.FirstExample)
 	fmt.Fprintf(&text, `Have a token made for a patient, as a client application does, with its guid and its secret:
 
 curl -sG %s/auth/cod/token -u %s:%s \

@@ -12,6 +12,7 @@ import (
 	"talon.example/internal/auth"
 	"talon.example/internal/demo"
 	"talon.example/internal/httpapi"
+	"talon.example/portal"
 )
 
 // sandbox is what the service offers on the demo data, whose tokens are signed with the demo key.
@@ -27,6 +28,7 @@ func sandbox(config Config, pool *pgxpool.Pool, now func() time.Time) (*httpapi.
 		List:    func() (api.Sandbox, error) { return scenarios(now(), sign) },
 		Reset:   func(ctx context.Context) error { return demo.Reset(ctx, pool, now()) },
 		Trouble: demo.Trouble,
+		Portal:  portal.Files(),
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"io/fs"
 	"slices"
 
 	"github.com/gin-gonic/gin"
@@ -16,6 +17,7 @@ type Sandbox struct {
 	List    func() (api.Sandbox, error)  // the patients and the scenarios, with fresh tokens
 	Reset   func(context.Context) error  // puts the demo data back
 	Trouble func(person uuid.UUID) error // the refusal of a patient who is answered nothing else, or nil
+	Portal  fs.FS                        // the page that books
 }
 
 // switchedOff are the paths that this installation does not have.

@@ -81,6 +81,7 @@ func New(config Config) (http.Handler, error) {
 	engine.NoRoute(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.RouteNotFound)) })
 	engine.NoMethod(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.MethodNotAllowed)) })
 	s.serveDocs(engine)
+	s.servePortal(engine)
 
 	operations := without{engine.Group("/", s.authenticate, s.trouble, s.readBody, s.limit, s.authenticateClient, s.validate), s.switchedOff()}
 	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{detach}, api.StrictGinServerOptions{

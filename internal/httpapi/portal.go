@@ -1,0 +1,56 @@
+package httpapi
+
+import (
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"talon.example/internal/booking"
+)
+
+// portalPolicy lets the portal load its own files and call this service, and nothing else: no inline script, no other origin, no frame around it.
+const portalPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// servePortal serves the page that books, in the sandbox alone.
+func (s *server) servePortal(engine *gin.Engine) {
+	if s.sandbox == nil {
+		return
+	}
+	engine.GET("/portal", func(c *gin.Context) { c.Redirect(http.StatusFound, "/portal/") })
+	engine.GET("/portal/*file", func(c *gin.Context) {
+		name := strings.TrimPrefix(c.Param("file"), "/")
+		if name == "" {
+			name = "index.html"
+		}
+		content, err := fs.ReadFile(s.sandbox.Portal, name)
+		if err != nil {
+			s.refuse(c, booking.Refuse(booking.RouteNotFound))
+			return
+		}
+		c.Header("Cache-Control", "no-cache")
+		if strings.HasPrefix(name, "assets/") { // the name holds a hash of the content
+			c.Header("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		c.Header("Content-Security-Policy", portalPolicy)
+		c.Header("Referrer-Policy", "no-referrer")
+		c.Data(http.StatusOK, portalType(name), content)
+	})
+}
+
+// portalType is the media type of a file of the portal.
+func portalType(name string) string {
+	switch name[strings.LastIndex(name, ".")+1:] {
+	case "html":
+		return "text/html; charset=utf-8"
+	case "css":
+		return "text/css; charset=utf-8"
+	case "js":
+		return "text/javascript; charset=utf-8"
+	case "svg":
+		return "image/svg+xml"
+	}
+	return "application/octet-stream"
+}

@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/auth"
+	"talon.example/internal/booking"
+	"talon.example/portal"
+)
+
+// visit asks for a path of a server that has the portal where sandbox is not nil.
+func visit(t *testing.T, sandbox *Sandbox, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	handler, err := New(Config{
+		Sandbox: sandbox, Verifier: auth.NewVerifier(nil, "issuer", "talon", time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		RequestTimeout: time.Minute, MaxInFlight: 1,
+	})
+	require.NoError(t, err)
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, path, nil))
+	return response
+}
+
+// Promise: in the sandbox every file of the portal is served as what it is, under a policy that allows its own files alone. What is named after its content is
+// kept for ever, and all else is asked for anew.
+func TestPortal(t *testing.T) {
+	t.Parallel()
+	sandbox := &Sandbox{Portal: portal.Files()}
+	types := map[string]string{
+		"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml",
+	}
+	index, err := fs.ReadFile(portal.Files(), "index.html")
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	require.NoError(t, fs.WalkDir(portal.Files(), ".", func(name string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		if entry.IsDir() {
+			return nil
+		}
+		response := visit(t, sandbox, "/portal/"+name)
+		require.Equal(t, http.StatusOK, response.Code, name)
+		extension := name[strings.LastIndex(name, ".")+1:]
+		seen[extension] = true
+		require.Equal(t, types[extension], response.Header().Get("Content-Type"), name)
+		require.Equal(t, "nosniff", response.Header().Get("X-Content-Type-Options"))
+		require.Equal(t, portalPolicy, response.Header().Get("Content-Security-Policy"))
+		require.NotContains(t, portalPolicy, "unsafe")
+		if strings.HasPrefix(name, "assets/") {
+			require.Equal(t, "public, max-age=31536000, immutable", response.Header().Get("Cache-Control"))
+			require.Contains(t, string(index), name, "a file that nothing asks for is left over from an earlier build")
+		} else {
+			require.Equal(t, "no-cache", response.Header().Get("Cache-Control"))
+		}
+		content, err := fs.ReadFile(portal.Files(), name)
+		require.NoError(t, err)
+		require.Equal(t, content, response.Body.Bytes())
+		return nil
+	}))
+	require.Len(t, seen, len(types))
+
+	page := visit(t, sandbox, "/portal/")
+	require.Equal(t, index, page.Body.Bytes())
+	require.Equal(t, "no-cache", page.Header().Get("Cache-Control"))
+	require.NotRegexp(t, `<script[^>]*>[^<]`, page.Body.String(), "no script stands in the page itself")
+	redirect := visit(t, sandbox, "/portal")
+	require.Equal(t, http.StatusFound, redirect.Code)
+	require.Equal(t, "/portal/", redirect.Header().Get("Location"))
+}
+
+// Promise: what the portal does not have is refused like any unknown path, and so is the portal outside the sandbox.
+func TestPortalAbsent(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{
+		"/portal/secret", "/portal/assets/", "/portal/assets", "/portal/../server.go", "/portal/%2e%2e/embed.go", "/portal//index.html",
+	} {
+		requireError(t, visit(t, &Sandbox{Portal: portal.Files()}, path), booking.RouteNotFound)
+	}
+	for _, path := range []string{"/portal", "/portal/", "/portal/index.html", "/portal/host.js"} {
+		requireError(t, visit(t, nil, path), booking.RouteNotFound)
+	}
+}

@@ -1,0 +1,9 @@
+import { createTalon } from 'talon-sdk';
+import { host } from './host.js';
+
+export const talon = createTalon({
+  baseUrl: host.baseUrl ?? '',
+  token: (expired) => host.token(expired),
+  tries: 3, // somebody is waiting, and can repeat
+  fetch: (request) => fetch(request, { keepalive: true }), // what was asked is done though the page be left
+});

@@ -1,0 +1,64 @@
+import { holdSlot, releaseSlot } from 'talon-sdk';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { talon } from './api.js';
+import { settle } from './ask.js';
+import type { Failure } from './ask.js';
+import type { Cell, Purpose } from './views/cells.js';
+
+export interface CellHold {
+  /** Until when it stands. */
+  until?: string;
+  /** It has ended, though nobody gave it back. */
+  over: boolean;
+  failure?: Failure;
+  again: () => void;
+  /** It has ended with the booking, and is not to be given back. */
+  used: () => void;
+}
+
+/** Holds and releases come one after the other, so that none overtakes another of the same cell. */
+let queue: Promise<unknown> = Promise.resolve();
+
+/** Holds a cell for as long as the view is there. */
+export function useHold({ directionGuid, directionType, holderLpuGuid }: Purpose, cell: Cell, wanted: boolean): CellHold {
+  const [state, setState] = useState<{ until?: string; failure?: Failure }>({});
+  const [over, setOver] = useState(false);
+  const [turn, setTurn] = useState(0);
+  const used = useRef(false);
+
+  useEffect(() => {
+    if (!wanted) return;
+    let gone = false;
+    setState({});
+    setOver(false);
+    const body = { DirectionGuid: directionGuid, DirectionType: directionType, LpuFromGuid: holderLpuGuid, LpuToGuid: cell.lpu.guid };
+    const held = queue.then(() => settle(holdSlot(talon, { path: { slotGuid: cell.guid }, body })));
+    queue = held;
+    held.then(({ data, failure }) => gone || setState({ until: data?.heldUntil, failure }));
+
+    const giveBack = () => {
+      gone = true;
+      queue = held.then(({ data }) => {
+        if (data === undefined || used.current) return;
+        return settle(releaseSlot(talon, { path: { slotGuid: cell.guid }, query: { lpuGuid: cell.lpu.guid } })); // where it fails the hold ends by itself
+      });
+    };
+    const holdAgain = ({ persisted }: PageTransitionEvent) => persisted && setTurn(turn + 1);
+    addEventListener('pagehide', giveBack);
+    addEventListener('pageshow', holdAgain);
+    return () => {
+      removeEventListener('pagehide', giveBack);
+      removeEventListener('pageshow', holdAgain);
+      giveBack();
+    };
+  }, [cell.guid, turn]);
+
+  const { until } = state;
+  useEffect(() => {
+    if (until === undefined) return;
+    const timer = setTimeout(() => setOver(true), Math.max(0, Date.parse(until) - Date.now()));
+    return () => clearTimeout(timer);
+  }, [until]);
+
+  return { ...state, over, again: () => setTurn(turn + 1), used: () => void (used.current = true) };
+}
