@@ -4,7 +4,9 @@ TOOL  := go tool -modfile=internal/tools/go.mod
 LINT  := go tool -modfile=internal/tools/golangci/go.mod golangci-lint
 RACE  := $(shell command -v gcc clang >/dev/null && echo -race)
 
-.PHONY: help run demo-reset build test test-long chaos fuzz bench-data bench profile gen gen-check lint postgres
+NPM   := npm --no-audit --no-fund --no-update-notifier
+
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract mock portal portal-test pictures test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -21,6 +23,40 @@ build: ## Build bin/talon
 
 test: postgres ## Run every test, with the race detector where there is a C compiler
 	$(TOOL) gotestsum --format pkgname -- $(RACE) -timeout 15m ./...
+
+consumers: sdk contract portal-test ## Run all that those who build on Talon rely on: SDK, pacts, Prism, the page in a browser, generated requests (needs Node and Chromium)
+	TALON_GENERATED_REQUESTS=10000 go test -count 1 -v -run '^TestGeneratedRequests$$' ./internal/app
+
+consumers-check: portal # What make sdk, make portal and the pacts' tests write is what is committed
+	@changes=$$(git status --porcelain -- sdk/typescript/src/gen portal/dist contracts/pacts); \
+	if [ -n "$$changes" ]; then echo "not what its sources make of it:"; echo "$$changes"; exit 1; fi
+
+sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the contract, test it against the real service, and measure it
+	$(NPM) --prefix sdk/typescript run gen
+	$(NPM) --prefix sdk/typescript test
+	$(NPM) --prefix sdk/typescript run size
+
+sdk-build: sdk/typescript/node_modules
+	$(NPM) --prefix sdk/typescript run build
+
+contract: build sdk-build contracts/node_modules ## Write the consumers' pacts and verify them, and hold the service against its contract with Prism
+	$(NPM) --prefix contracts test
+
+mock: contracts/node_modules ## Serve the contract's examples without a service (Prefer: code=400, example=slot_full)
+	$(NPM) --prefix contracts run mock
+
+portal: sdk/typescript/node_modules portal/node_modules ## Build the page that books, which is embedded in the service
+	$(NPM) --prefix portal run build
+
+portal-test: build portal # The page and Swagger UI in Debian's Chromium
+	$(NPM) --prefix portal test
+
+pictures: build portal ## Make the pictures of the documentation
+	$(NPM) --prefix portal run pictures
+
+%/node_modules: %/package-lock.json
+	$(NPM) --prefix $* ci
+	@touch $@
 
 test-long: postgres ## Run the races for hundreds of rounds and the model for thousands of histories
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 go test $(RACE) -timeout 60m -v -run '^(Test(Cancel|Move|Hold)?Races|TestModel.*)$$' ./internal/app
@@ -58,8 +94,16 @@ gen-check: gen ## Fail where what is generated differs from what its sources say
 	@changes=$$(git status --porcelain -- gen docs/answers.md docs/settings.md); \
 	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- gen docs/answers.md docs/settings.md | head -100; exit 1; fi
 
+versions: ## Fail where the contract's version, the changelog or the SDK's version is not what has changed
+	@go run -C internal/tools/semver .
+	go test -C internal/tools/semver ./...
+
+release: versions ## Keep the contract as released, date its section of the changelog, commit and tag vX.Y.Z
+	@go run -C internal/tools/semver . release
+
 lint: ## Run the linters
 	$(LINT) run ./...
+	cd internal/tools/semver && $$(cd ../../.. && go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) run ./...
 
 postgres: # PostgreSQL 14 or newer is there, or gets installed where that is allowed
 	@go run ./internal/localpg/cmd/ensure >/dev/null

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +25,19 @@ var (
 	lpuA = uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
 	lpuB = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
 )
+
+// Promise: the README's lines of Go are those of the example, which runs.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	example, err := os.ReadFile("example_test.go")
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindStringSubmatch(string(readme))
+	require.NotNil(t, shown)
+	lines := strings.ReplaceAll(shown[1], `"http://127.0.0.1:8080"`, "server")
+	require.Contains(t, string(example), regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(lines, "\t$1"))
+}
 
 // Promise: what the client knows of rules and keys is what the contract says.
 func TestContract(t *testing.T) {

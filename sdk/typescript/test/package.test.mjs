@@ -67,6 +67,11 @@ test('Promise: whatever the README shows compiles where the package is installed
 });
 
 const example = await readFile(join(root, 'examples/book.ts'), 'utf8');
+test('Promise: the project’s README shows the example', async () => {
+  const front = await readFile(join(root, '../../README.md'), 'utf8');
+  assert.equal(/```ts\n(.*?)```/s.exec(front)?.[1], example);
+});
+
 for (const [name, code] of Object.entries({ 'the README’s first lines': snippets[0], 'the example': example })) {
   test(`Promise: ${name}, as they stand, book an appointment in a new demo`, async () => {
     const service = await startTalon();
