@@ -344,6 +344,12 @@ func TestUnknownRoutes(t *testing.T) {
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "BREW"} {
 		s.do(s.request(method, "/appointments", nil)).requireRefusal(t, "method_not_allowed")
 	}
+	// Others of these are fine at /appointments/{appointmentGuid}.
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+		a := s.do(s.request(method, "/appointments/check", nil))
+		a.requireRefusal(t, "method_not_allowed")
+		require.Equal(t, "POST", a.Header.Get("Allow"))
+	}
 }
 
 // Promise: requests above the bound are refused at once instead of waiting, while the health checks still answer.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,8 +15,9 @@ import (
 
 // contract finds the operation that a request asks for by the route that gin has matched, so that there is one router and no disagreement.
 type contract struct {
-	json   []byte
-	routes map[string]*routers.Route // by method and gin's path
+	json    []byte
+	routes  map[string]*routers.Route // by method and gin's path
+	literal map[string][]string       // the methods of each path that has no parameters
 }
 
 func loadContract() (*contract, error) {
@@ -27,14 +29,17 @@ func loadContract() (*contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded document: %w", err)
 	}
-	routes := map[string]*routers.Route{}
+	routes, literal := map[string]*routers.Route{}, map[string][]string{}
 	for path, item := range doc.Paths.Map() {
 		ginPath := strings.NewReplacer("{", ":", "}", "").Replace(path)
 		for method, operation := range item.Operations() {
 			routes[method+" "+ginPath] = &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: operation}
 		}
+		if path == ginPath {
+			literal[path] = slices.Sorted(maps.Keys(item.Operations()))
+		}
 	}
-	return &contract{json, routes}, nil
+	return &contract{json, routes, literal}, nil
 }
 
 func (c *contract) route(g *gin.Context) *routers.Route {

@@ -1,7 +1,7 @@
 // Package httpapi is the service on the wire: the generated strict server, the COD token, validation against the contract, and the one renderer of
 // every answer that is not 2xx.
 //
-// A request goes: observe → recover → authenticate → read the body → limit → (authenticate the client) → validate → the generated binding → a method of server → booking.
+// A request goes: observe → recover → (a path without parameters first) → authenticate → read the body → limit → (authenticate the client) → validate → the generated binding → a method of server → booking.
 package httpapi
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,11 +80,11 @@ func New(config Config) (http.Handler, error) {
 	engine.ContextWithFallback = true
 	engine.Use(s.observe, s.recover)
 	engine.NoRoute(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.RouteNotFound)) })
-	engine.NoMethod(func(c *gin.Context) { s.refuse(c, booking.Refuse(booking.MethodNotAllowed)) })
+	engine.NoMethod(s.refuseMethod)
 	s.serveDocs(engine)
 	s.servePortal(engine)
 
-	operations := without{engine.Group("/", s.authenticate, s.trouble, s.readBody, s.limit, s.authenticateClient, s.validate), s.switchedOff()}
+	operations := without{engine.Group("/", s.literalFirst, s.authenticate, s.trouble, s.readBody, s.limit, s.authenticateClient, s.validate), s.switchedOff()}
 	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{detach}, api.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  s.refuseUnbound,
 		HandlerErrorFunc:         s.refuse,
@@ -93,6 +94,22 @@ func New(config Config) (http.Handler, error) {
 		ErrorHandler: func(c *gin.Context, err error, _ int) { s.refuseUnbound(c, err) },
 	})
 	return engine, nil
+}
+
+// literalFirst keeps a path without parameters from being taken for another with them: gin matches each method by itself, and of GET /appointments/check would
+// make an appointment with the guid check.
+func (s *server) literalFirst(c *gin.Context) {
+	if path := c.Request.URL.EscapedPath(); s.contract.literal[path] != nil && path != c.FullPath() {
+		s.refuseMethod(c)
+	}
+}
+
+// refuseMethod answers what a path does not take.
+func (s *server) refuseMethod(c *gin.Context) {
+	if methods := s.contract.literal[c.Request.URL.EscapedPath()]; methods != nil {
+		c.Header("Allow", strings.Join(methods, ", ")) // gin names those of the paths with parameters, too
+	}
+	s.refuse(c, booking.Refuse(booking.MethodNotAllowed))
 }
 
 // detach gives the handler a copy of gin's context. The original goes back to a pool when the request ends, while a database or HTTP call that was
