@@ -1589,10 +1589,10 @@ type GetCodTokenParams struct {
 	// Birthday The patient's birth date (дата рождения).
 	Birthday *openapi_types.Date `form:"Birthday,omitempty" json:"Birthday,omitempty"`
 
-	// Personguid The person's guid in the master patient index (идентификатор МИП).
+	// Personguid The person's guid in the master patient index (идентификатор МИП). Not the zero guid.
 	Personguid *openapi_types.UUID `form:"personguid,omitempty" json:"personguid,omitempty"`
 
-	// Mkab The guid of a medical card (МКАБ) of the patient's, of any institution.
+	// Mkab The guid of a medical card (МКАБ) of the patient's, of any institution. Not the zero guid.
 	Mkab *openapi_types.UUID `form:"mkab,omitempty" json:"mkab,omitempty"`
 
 	// Epgu `true` with `snils`, `f`, `n` and `p`.

@@ -63,7 +63,8 @@ test('Promise: whoever authorises in Swagger UI can try each operation as it is 
       await status.filter({ hasText: String(response.status()) }).waitFor();
       assert.equal(await block.getByText('Failed to fetch').count(), 0);
       assert.ok(statuses.includes(String(response.status())), `${response.status()} is not among ${statuses}`);
-      assert.ok(response.status() < 500 && response.status() !== 403, `the page sends what it was given: ${await response.text()}`);
+      // The appointment that the page shows is cancelled already, and so cannot be moved.
+      assert.ok(response.ok() || (id === 'moveAppointment' && (await response.json()).rule === 'appointment_cancelled'), await response.text());
       answered[id] = response.status();
       await block.locator('.opblock-summary-control').click();
     });

@@ -1935,11 +1935,11 @@ export type GetCodTokenData = {
          */
         Birthday?: string;
         /**
-         * The person's guid in the master patient index (идентификатор МИП).
+         * The person's guid in the master patient index (идентификатор МИП). Not the zero guid.
          */
         personguid?: string;
         /**
-         * The guid of a medical card (МКАБ) of the patient's, of any institution.
+         * The guid of a medical card (МКАБ) of the patient's, of any institution. Not the zero guid.
          */
         mkab?: string;
         /**
