@@ -25,9 +25,11 @@ ORDER BY s.start_at, s.guid;
 -- name: SlotSearch :batchmany
 -- Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
 -- begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
--- A place that is held by another than the person is taken.
+-- A place that is held by another than the person is taken; one in a cell of the person's own, which is to be given back, is free.
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
+    s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
@@ -38,7 +40,8 @@ CROSS JOIN LATERAL (
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
         -- The array is made once; a join would look for the kind of each cell.
         AND (@all_of_them::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[]))
+            AND cell.flag_access & @access::integer <> 0 AND cell.restriction::text = ANY(@restrictions::text[])
+            AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[])))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
@@ -57,9 +60,11 @@ LIMIT @most;
 
 -- name: SlotNearest :many
 -- Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,
--- at most so many: those that begin before it within the period, and those that begin with it or after. A place that is held by another than the person is taken.
+-- at most so many: those that begin before it within the period, and those that begin with it or after. Places are counted as in SlotSearch.
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.restriction,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
+    s.flag_access, s.restriction,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
 FROM resource r
 CROSS JOIN LATERAL (
@@ -68,7 +73,8 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
+            AND cell.flag_access & @access::integer <> 0 AND cell.restriction::text = ANY(@restrictions::text[])
+            AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
         ORDER BY cell.start_at DESC
         LIMIT @most
     )
@@ -78,7 +84,8 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity AND cell.restriction::text = ANY(@restrictions::text[])
+            AND cell.flag_access & @access::integer <> 0 AND cell.restriction::text = ANY(@restrictions::text[])
+            AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
         ORDER BY cell.start_at
         LIMIT @most
     )
@@ -92,9 +99,10 @@ ORDER BY abs(extract(epoch FROM s.start_at - @wanted_at)), s.start_at, s.guid
 LIMIT @most;
 
 -- name: SlotFollowers :batchmany
--- What SlotFacts reads after a chosen cell, for several cells of an institution.
+-- What SlotFacts reads after a chosen cell, for several cells of an institution. Places are counted as in SlotSearch.
 SELECT
-    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken,
+    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
     s.flag_access, s.blocked, s.restriction, b.reception
 FROM slot chosen
 CROSS JOIN LATERAL (
@@ -117,7 +125,8 @@ ORDER BY start_at, guid
 FOR NO KEY UPDATE;
 
 -- name: SlotHold :batchone
--- Holds cells as a booking takes them: under the same guards, locked in the same order. Answers which of them it got, and whether that is the whole visit.
+-- Holds cells as a booking takes them: under the same guards, locked in the same order. A place in a cell of the person's own, which is to be given back and
+-- cannot be before this ends, counts as free. Answers which of them it got, and whether that is the whole visit.
 WITH locked AS (
     SELECT cell.guid
     FROM slot cell
@@ -129,7 +138,8 @@ WITH locked AS (
     SET holds = array_append(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold)
     FROM locked
     WHERE s.lpu_guid = @lpu_guid AND s.guid = locked.guid
-        AND s.taken + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & @access::integer <> 0
+        AND s.taken - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
+        AND NOT s.blocked AND s.flag_access & @access::integer <> 0
         AND s.start_at >= @at AND s.start_at >= @start_at AND s.end_at <= @end_at AND s.start_at < @end_at
         AND s.resource_guid = @resource_guid AND s.restriction::text = ANY(@restrictions::text[])
         AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)

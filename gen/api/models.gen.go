@@ -928,7 +928,10 @@ type Hold struct {
 
 // HoldRequest What a cell is held for (Запрос удержания ячейки).
 type HoldRequest struct {
-	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first.
+	// AppointmentGUID The visit that is to be moved to the cell (Гуид записи, которую переносят), of this referral. Not the zero guid. Without it, a new visit is to be booked.
+	AppointmentGUID *openapi_types.UUID `json:"AppointmentGuid,omitempty"`
+
+	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first; with `AppointmentGuid` by default as many as it has.
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
 	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
@@ -1370,7 +1373,7 @@ type SlotPage struct {
 	// HolderLpuGUID The institution that holds it; book with it as `LpuFromGuid`.
 	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
 
-	// BlockedBy What booking would answer for every cell, whatever the period; `null` where there may be some to book, or there is no cell.
+	// BlockedBy What booking, or the move, would answer for every cell, whatever the period; `null` where there may be some to have, or there is no cell.
 	BlockedBy *SlotRefusal `json:"blockedBy"`
 
 	// Items The cells.
@@ -1455,6 +1458,9 @@ type HoldAbsent = Error
 // HoldFailure The one shape of every answer that is not 2xx.
 type HoldFailure = Error
 
+// HoldRefused The one shape of every answer that is not 2xx.
+type HoldRefused = Error
+
 // IdentityRefused The one shape of every answer that is not 2xx.
 type IdentityRefused = Error
 
@@ -1508,6 +1514,9 @@ type RequestInvalid = Error
 
 // ResetUnavailable The one shape of every answer that is not 2xx.
 type ResetUnavailable = Error
+
+// SlotsAbsent The one shape of every answer that is not 2xx.
+type SlotsAbsent = Error
 
 // SwitchedOff The one shape of every answer that is not 2xx.
 type SwitchedOff = Error
@@ -1640,7 +1649,10 @@ type ListDirectionSlotsParams struct {
 	// DateTo Until when (Дата по): a date, which is included, or a date-time, which is not. Without it, 14 days after `dateFrom`.
 	DateTo *string `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
-	// Difficulty How many adjacent cells the visit takes (Сложность приема). Only cells are listed that are followed by as many as can be had.
+	// AppointmentGUID The visit that is to be moved (Гуид записи, которую переносят), of this referral. Without it, a new visit is to be booked.
+	AppointmentGUID *openapi_types.UUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
+
+	// Difficulty How many adjacent cells the visit takes (Сложность приема); with `appointmentGuid` by default as many as it has. Only cells are listed that are followed by as many as can be had.
 	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
 
 	// Explain Also list the cells that cannot be booked, each with its rule.

@@ -937,7 +937,10 @@ type Hold struct {
 
 // HoldRequest What a cell is held for (Запрос удержания ячейки).
 type HoldRequest struct {
-	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first.
+	// AppointmentGUID The visit that is to be moved to the cell (Гуид записи, которую переносят), of this referral. Not the zero guid. Without it, a new visit is to be booked.
+	AppointmentGUID *openapi_types.UUID `json:"AppointmentGuid,omitempty"`
+
+	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first; with `AppointmentGuid` by default as many as it has.
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
 	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
@@ -1379,7 +1382,7 @@ type SlotPage struct {
 	// HolderLpuGUID The institution that holds it; book with it as `LpuFromGuid`.
 	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
 
-	// BlockedBy What booking would answer for every cell, whatever the period; `null` where there may be some to book, or there is no cell.
+	// BlockedBy What booking, or the move, would answer for every cell, whatever the period; `null` where there may be some to have, or there is no cell.
 	BlockedBy *SlotRefusal `json:"blockedBy"`
 
 	// Items The cells.
@@ -1464,6 +1467,9 @@ type HoldAbsent = Error
 // HoldFailure The one shape of every answer that is not 2xx.
 type HoldFailure = Error
 
+// HoldRefused The one shape of every answer that is not 2xx.
+type HoldRefused = Error
+
 // IdentityRefused The one shape of every answer that is not 2xx.
 type IdentityRefused = Error
 
@@ -1517,6 +1523,9 @@ type RequestInvalid = Error
 
 // ResetUnavailable The one shape of every answer that is not 2xx.
 type ResetUnavailable = Error
+
+// SlotsAbsent The one shape of every answer that is not 2xx.
+type SlotsAbsent = Error
 
 // SwitchedOff The one shape of every answer that is not 2xx.
 type SwitchedOff = Error
@@ -1649,7 +1658,10 @@ type ListDirectionSlotsParams struct {
 	// DateTo Until when (Дата по): a date, which is included, or a date-time, which is not. Without it, 14 days after `dateFrom`.
 	DateTo *string `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
-	// Difficulty How many adjacent cells the visit takes (Сложность приема). Only cells are listed that are followed by as many as can be had.
+	// AppointmentGUID The visit that is to be moved (Гуид записи, которую переносят), of this referral. Without it, a new visit is to be booked.
+	AppointmentGUID *openapi_types.UUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
+
+	// Difficulty How many adjacent cells the visit takes (Сложность приема); with `appointmentGuid` by default as many as it has. Only cells are listed that are followed by as many as can be had.
 	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
 
 	// Explain Also list the cells that cannot be booked, each with its rule.
@@ -1974,6 +1986,8 @@ type ClientInterface interface {
 	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 	// cells, its referral and its speciality, is taken out.
 	//
+	// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
+	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
 	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
@@ -1996,6 +2010,8 @@ type ClientInterface interface {
 	//
 	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 	// cells, its referral and its speciality, is taken out.
+	//
+	// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
 	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
@@ -2103,6 +2119,12 @@ type ClientInterface interface {
 	// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 	// `resourceGuid` it tells of any resource, also of another speciality.
 	//
+	// **Where can it be moved to?** With the `appointmentGuid` of a visit booked with this referral, all this is said of `POST /appointments/{appointmentGuid}/move`: the cells
+	// that the visit can be moved to, as if it had been cancelled before. Its referral, its speciality and its own places in cells do not stand in its way, so that of
+	// several cells some may be its own. Where it stands is not listed: a move there changes nothing. To move send the cell's `lpu.guid` as `LpuToGuid` and its `id` as
+	// `SlotId`, with the `difficulty` that was asked for. Of a visit that can no longer be moved no cell is free, and `blockedBy` is what its move would answer:
+	// `appointment_cancelled` or `appointment_started`. One that is not the patient's, or of another referral, is `appointment_absent`.
+	//
 	// **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
 	// `mkab_…_empty`).
 	//
@@ -2186,6 +2208,9 @@ type ClientInterface interface {
 	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
 	//
+	// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+	// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
+	//
 	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
 	//
@@ -2207,6 +2232,9 @@ type ClientInterface interface {
 	//
 	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+	//
+	// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+	// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
 	//
 	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
@@ -2514,6 +2542,8 @@ func (c *Client) GetAppointment(ctx context.Context, appointmentGUID Appointment
 // **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 // cells, its referral and its speciality, is taken out.
 //
+// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
+//
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
 // **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
@@ -2546,6 +2576,8 @@ func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID Ap
 //
 // **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 // cells, its referral and its speciality, is taken out.
+//
+// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
 //
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
@@ -2703,6 +2735,12 @@ func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, 
 // **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 // `resourceGuid` it tells of any resource, also of another speciality.
 //
+// **Where can it be moved to?** With the `appointmentGuid` of a visit booked with this referral, all this is said of `POST /appointments/{appointmentGuid}/move`: the cells
+// that the visit can be moved to, as if it had been cancelled before. Its referral, its speciality and its own places in cells do not stand in its way, so that of
+// several cells some may be its own. Where it stands is not listed: a move there changes nothing. To move send the cell's `lpu.guid` as `LpuToGuid` and its `id` as
+// `SlotId`, with the `difficulty` that was asked for. Of a visit that can no longer be moved no cell is free, and `blockedBy` is what its move would answer:
+// `appointment_cancelled` or `appointment_started`. One that is not the patient's, or of another referral, is `appointment_absent`.
+//
 // **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
 // `mkab_…_empty`).
 //
@@ -2856,6 +2894,9 @@ func (c *Client) ReleaseSlot(ctx context.Context, slotGUID SlotGUID, params *Rel
 // **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 // (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
 //
+// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
+//
 // **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 // as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
 //
@@ -2887,6 +2928,9 @@ func (c *Client) HoldSlotWithBody(ctx context.Context, slotGUID SlotGUID, conten
 //
 // **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 // (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+//
+// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
 //
 // **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 // as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
@@ -3709,6 +3753,18 @@ func NewListDirectionSlotsRequest(server string, directionGUID DirectionGUID, pa
 
 		}
 
+		if params.AppointmentGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "appointmentGuid", *params.AppointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Difficulty != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "difficulty", *params.Difficulty, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
@@ -4296,6 +4352,8 @@ type ClientWithResponsesInterface interface {
 	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 	// cells, its referral and its speciality, is taken out.
 	//
+	// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
+	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
 	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
@@ -4318,6 +4376,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 	// cells, its referral and its speciality, is taken out.
+	//
+	// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
 	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
@@ -4433,6 +4493,12 @@ type ClientWithResponsesInterface interface {
 	// **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 	// `resourceGuid` it tells of any resource, also of another speciality.
 	//
+	// **Where can it be moved to?** With the `appointmentGuid` of a visit booked with this referral, all this is said of `POST /appointments/{appointmentGuid}/move`: the cells
+	// that the visit can be moved to, as if it had been cancelled before. Its referral, its speciality and its own places in cells do not stand in its way, so that of
+	// several cells some may be its own. Where it stands is not listed: a move there changes nothing. To move send the cell's `lpu.guid` as `LpuToGuid` and its `id` as
+	// `SlotId`, with the `difficulty` that was asked for. Of a visit that can no longer be moved no cell is free, and `blockedBy` is what its move would answer:
+	// `appointment_cancelled` or `appointment_started`. One that is not the patient's, or of another referral, is `appointment_absent`.
+	//
 	// **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
 	// `mkab_…_empty`).
 	//
@@ -4530,6 +4596,9 @@ type ClientWithResponsesInterface interface {
 	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
 	//
+	// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+	// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
+	//
 	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
 	//
@@ -4551,6 +4620,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 	// (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+	//
+	// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+	// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
 	//
 	// **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 	// as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
@@ -6139,7 +6211,7 @@ type ListDirectionSlotsResponse struct {
 	// JSON403 the response for an HTTP 403 `application/json` response
 	JSON403 *TokenRefused
 	// JSON404 the response for an HTTP 404 `application/json` response
-	JSON404 *DirectionAbsent
+	JSON404 *SlotsAbsent
 	// JSON405 the response for an HTTP 405 `application/json` response
 	JSON405 *MethodNotAllowed
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -6178,7 +6250,7 @@ func (r ListDirectionSlotsResponse) GetJSON403() *TokenRefused {
 }
 
 // GetJSON404 returns the response for an HTTP 404 `application/json` response
-func (r ListDirectionSlotsResponse) GetJSON404() *DirectionAbsent {
+func (r ListDirectionSlotsResponse) GetJSON404() *SlotsAbsent {
 	return r.JSON404
 }
 
@@ -6899,7 +6971,7 @@ type HoldSlotResponse struct {
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Hold
 	// JSON400 the response for an HTTP 400 `application/json` response
-	JSON400 *BadRequest
+	JSON400 *HoldRefused
 	// JSON403 the response for an HTTP 403 `application/json` response
 	JSON403 *Forbidden
 	// JSON404 the response for an HTTP 404 `application/json` response
@@ -6944,7 +7016,7 @@ func (r HoldSlotResponse) GetJSON200() *Hold {
 }
 
 // GetJSON400 returns the response for an HTTP 400 `application/json` response
-func (r HoldSlotResponse) GetJSON400() *BadRequest {
+func (r HoldSlotResponse) GetJSON400() *HoldRefused {
 	return r.JSON400
 }
 
@@ -7280,6 +7352,8 @@ func (c *ClientWithResponses) GetAppointmentWithResponse(ctx context.Context, ap
 // **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 // cells, its referral and its speciality, is taken out.
 //
+// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
+//
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
 // **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
@@ -7308,6 +7382,8 @@ func (c *ClientWithResponses) MoveAppointmentWithBodyWithResponse(ctx context.Co
 //
 // **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
 // cells, its referral and its speciality, is taken out.
+//
+// **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
 //
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
@@ -7453,6 +7529,12 @@ func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, dire
 // **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
 // `resourceGuid` it tells of any resource, also of another speciality.
 //
+// **Where can it be moved to?** With the `appointmentGuid` of a visit booked with this referral, all this is said of `POST /appointments/{appointmentGuid}/move`: the cells
+// that the visit can be moved to, as if it had been cancelled before. Its referral, its speciality and its own places in cells do not stand in its way, so that of
+// several cells some may be its own. Where it stands is not listed: a move there changes nothing. To move send the cell's `lpu.guid` as `LpuToGuid` and its `id` as
+// `SlotId`, with the `difficulty` that was asked for. Of a visit that can no longer be moved no cell is free, and `blockedBy` is what its move would answer:
+// `appointment_cancelled` or `appointment_started`. One that is not the patient's, or of another referral, is `appointment_absent`.
+//
 // **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
 // `mkab_…_empty`).
 //
@@ -7592,6 +7674,9 @@ func (c *ClientWithResponses) ReleaseSlotWithResponse(ctx context.Context, slotG
 // **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 // (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
 //
+// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
+//
 // **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 // as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
 //
@@ -7619,6 +7704,9 @@ func (c *ClientWithResponses) HoldSlotWithBodyWithResponse(ctx context.Context, 
 //
 // **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
 // (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+//
+// **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+// moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
 //
 // **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
 // as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
@@ -9513,7 +9601,7 @@ func ParseListDirectionSlotsResponse(rsp *http.Response) (*ListDirectionSlotsRes
 		response.JSON403 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
-		var dest DirectionAbsent
+		var dest SlotsAbsent
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10352,7 +10440,7 @@ func ParseHoldSlotResponse(rsp *http.Response) (*HoldSlotResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
-		var dest BadRequest
+		var dest HoldRefused
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -2302,7 +2302,8 @@ func (b *SlotFactsBatchResults) Close() error {
 
 const slotFollowers = `-- name: SlotFollowers :batchmany
 SELECT
-    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken,
+    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
     s.flag_access, s.blocked, s.restriction, b.reception
 FROM slot chosen
 CROSS JOIN LATERAL (
@@ -2310,10 +2311,10 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
     ORDER BY cell.start_at
-    FETCH FIRST ($3) ROWS WITH TIES
+    FETCH FIRST ($4) ROWS WITH TIES
 ) s
 JOIN busy_type b ON b.code = s.busy_type
-WHERE chosen.lpu_guid = $4 AND chosen.guid = ANY($5::uuid[])
+WHERE chosen.lpu_guid = $5 AND chosen.guid = ANY($6::uuid[])
 ORDER BY chosen.guid, s.start_at, s.guid
 `
 
@@ -2326,6 +2327,7 @@ type SlotFollowersBatchResults struct {
 type SlotFollowersParams struct {
 	At         time.Time
 	PersonGuid uuid.UUID
+	OwnGuids   []uuid.UUID
 	Most       int32
 	LpuGuid    uuid.UUID
 	Guids      []uuid.UUID
@@ -2344,10 +2346,11 @@ type SlotFollowersRow struct {
 	Reception   bool
 }
 
-// What SlotFacts reads after a chosen cell, for several cells of an institution.
+// What SlotFacts reads after a chosen cell, for several cells of an institution. Places are counted as in SlotSearch.
 //
 //	SELECT
-//	    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken,
+//	    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
+//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
 //	    s.flag_access, s.blocked, s.restriction, b.reception
 //	FROM slot chosen
 //	CROSS JOIN LATERAL (
@@ -2355,10 +2358,10 @@ type SlotFollowersRow struct {
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($3) ROWS WITH TIES
+//	    FETCH FIRST ($4) ROWS WITH TIES
 //	) s
 //	JOIN busy_type b ON b.code = s.busy_type
-//	WHERE chosen.lpu_guid = $4 AND chosen.guid = ANY($5::uuid[])
+//	WHERE chosen.lpu_guid = $5 AND chosen.guid = ANY($6::uuid[])
 //	ORDER BY chosen.guid, s.start_at, s.guid
 func (q *Queries) SlotFollowers(ctx context.Context, arg []SlotFollowersParams) *SlotFollowersBatchResults {
 	batch := &pgx.Batch{}
@@ -2366,6 +2369,7 @@ func (q *Queries) SlotFollowers(ctx context.Context, arg []SlotFollowersParams) 
 		vals := []interface{}{
 			a.At,
 			a.PersonGuid,
+			a.OwnGuids,
 			a.Most,
 			a.LpuGuid,
 			a.Guids,
@@ -2435,9 +2439,10 @@ WITH locked AS (
     SET holds = array_append(slot_holds(s.holds, $5), ROW($6::uuid, $7::uuid, $8::timestamptz)::slot_hold)
     FROM locked
     WHERE s.lpu_guid = $4 AND s.guid = locked.guid
-        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $9::integer <> 0
+        AND s.taken - (s.guid = ANY($9::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity
+        AND NOT s.blocked AND s.flag_access & $10::integer <> 0
         AND s.start_at >= $5 AND s.start_at >= $2 AND s.end_at <= $3 AND s.start_at < $3
-        AND s.resource_guid = $10 AND s.restriction::text = ANY($11::text[])
+        AND s.resource_guid = $11 AND s.restriction::text = ANY($12::text[])
         AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
     RETURNING s.guid, s.start_at, s.end_at
 )
@@ -2462,6 +2467,7 @@ type SlotHoldParams struct {
 	Guid         uuid.UUID
 	PersonGuid   uuid.UUID
 	Until        time.Time
+	OwnGuids     []uuid.UUID
 	Access       int32
 	ResourceGuid uuid.UUID
 	Restrictions []string
@@ -2472,7 +2478,8 @@ type SlotHoldRow struct {
 	SlotsHeld     bool
 }
 
-// Holds cells as a booking takes them: under the same guards, locked in the same order. Answers which of them it got, and whether that is the whole visit.
+// Holds cells as a booking takes them: under the same guards, locked in the same order. A place in a cell of the person's own, which is to be given back and
+// cannot be before this ends, counts as free. Answers which of them it got, and whether that is the whole visit.
 //
 //	WITH locked AS (
 //	    SELECT cell.guid
@@ -2485,9 +2492,10 @@ type SlotHoldRow struct {
 //	    SET holds = array_append(slot_holds(s.holds, $5), ROW($6::uuid, $7::uuid, $8::timestamptz)::slot_hold)
 //	    FROM locked
 //	    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
-//	        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $9::integer <> 0
+//	        AND s.taken - (s.guid = ANY($9::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity
+//	        AND NOT s.blocked AND s.flag_access & $10::integer <> 0
 //	        AND s.start_at >= $5 AND s.start_at >= $2 AND s.end_at <= $3 AND s.start_at < $3
-//	        AND s.resource_guid = $10 AND s.restriction::text = ANY($11::text[])
+//	        AND s.resource_guid = $11 AND s.restriction::text = ANY($12::text[])
 //	        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
 //	    RETURNING s.guid, s.start_at, s.end_at
 //	)
@@ -2507,6 +2515,7 @@ func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldB
 			a.Guid,
 			a.PersonGuid,
 			a.Until,
+			a.OwnGuids,
 			a.Access,
 			a.ResourceGuid,
 			a.Restrictions,
@@ -2681,33 +2690,36 @@ func (b *SlotReleaseBatchResults) Close() error {
 
 const slotSearch = `-- name: SlotSearch :batchmany
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+    s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
     SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
     FROM slot cell
-    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $3 AND cell.start_at < $4
-        AND ($5::uuid IS NULL OR cell.start_at > $3 OR cell.guid > $5::uuid)
+    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
+        AND ($6::uuid IS NULL OR cell.start_at > $4 OR cell.guid > $6::uuid)
         -- The array is made once; a join would look for the kind of each cell.
-        AND ($6::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $7::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($8::text[]))
+        AND ($7::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+            AND cell.flag_access & $8::integer <> 0 AND cell.restriction::text = ANY($9::text[])
+            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
-    FETCH FIRST ($9) ROWS WITH TIES
+    FETCH FIRST ($10) ROWS WITH TIES
 ) s
-WHERE r.lpu_guid = $10 AND ($6::boolean OR r.active)
-    AND ($11::text IS NULL OR r.speciality_code = $11::text)
+WHERE r.lpu_guid = $11 AND ($7::boolean OR r.active)
+    AND ($12::text IS NULL OR r.speciality_code = $12::text)
     -- One plan for all: whichever resources are asked for, they are found by an index.
     AND r.guid = ANY(CASE
-        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
-        WHEN $11::text IS NOT NULL
-            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $11::text)
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10)
+        WHEN $13::uuid IS NOT NULL THEN ARRAY[$13::uuid]
+        WHEN $12::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11 AND one.speciality_code = $12::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11)
     END)
 ORDER BY s.start_at, s.guid
-LIMIT $9
+LIMIT $10
 `
 
 type SlotSearchBatchResults struct {
@@ -2719,6 +2731,7 @@ type SlotSearchBatchResults struct {
 type SlotSearchParams struct {
 	At             time.Time
 	PersonGuid     uuid.UUID
+	OwnGuids       []uuid.UUID
 	FromAt         time.Time
 	ToAt           time.Time
 	AfterGuid      *uuid.UUID
@@ -2751,42 +2764,46 @@ type SlotSearchRow struct {
 
 // Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
 // begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
-// A place that is held by another than the person is taken.
+// A place that is held by another than the person is taken; one in a cell of the person's own, which is to be given back, is free.
 //
 //	SELECT
-//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+//	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+//	    s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM resource r
 //	CROSS JOIN LATERAL (
 //	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $3 AND cell.start_at < $4
-//	        AND ($5::uuid IS NULL OR cell.start_at > $3 OR cell.guid > $5::uuid)
+//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
+//	        AND ($6::uuid IS NULL OR cell.start_at > $4 OR cell.guid > $6::uuid)
 //	        -- The array is made once; a join would look for the kind of each cell.
-//	        AND ($6::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $7::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($8::text[]))
+//	        AND ($7::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction::text = ANY($9::text[])
+//	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
 //	    -- In the index's order, so that no more is read of a resource than can be answered.
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($9) ROWS WITH TIES
+//	    FETCH FIRST ($10) ROWS WITH TIES
 //	) s
-//	WHERE r.lpu_guid = $10 AND ($6::boolean OR r.active)
-//	    AND ($11::text IS NULL OR r.speciality_code = $11::text)
+//	WHERE r.lpu_guid = $11 AND ($7::boolean OR r.active)
+//	    AND ($12::text IS NULL OR r.speciality_code = $12::text)
 //	    -- One plan for all: whichever resources are asked for, they are found by an index.
 //	    AND r.guid = ANY(CASE
-//	        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
-//	        WHEN $11::text IS NOT NULL
-//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $11::text)
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10)
+//	        WHEN $13::uuid IS NOT NULL THEN ARRAY[$13::uuid]
+//	        WHEN $12::text IS NOT NULL
+//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11 AND one.speciality_code = $12::text)
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11)
 //	    END)
 //	ORDER BY s.start_at, s.guid
-//	LIMIT $9
+//	LIMIT $10
 func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotSearchBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.At,
 			a.PersonGuid,
+			a.OwnGuids,
 			a.FromAt,
 			a.ToAt,
 			a.AfterGuid,

@@ -14,42 +14,47 @@ import (
 
 const slotNearest = `-- name: SlotNearest :many
 SELECT
-    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.restriction,
+    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+    s.flag_access, s.restriction,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
 FROM resource r
 CROSS JOIN LATERAL (
     (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
-        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $3 AND cell.start_at < $4
+        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $5::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($6::text[])
+            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
         ORDER BY cell.start_at DESC
-        LIMIT $7
+        LIMIT $8
     )
     UNION ALL
     (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
-        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $8
+        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $9
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $5::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($6::text[])
+            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
         ORDER BY cell.start_at
-        LIMIT $7
+        LIMIT $8
     )
 ) s
-WHERE r.lpu_guid = $9 AND r.active
+WHERE r.lpu_guid = $10 AND r.active
     AND r.guid = ANY(CASE
-        WHEN $10::uuid IS NOT NULL THEN ARRAY[$10::uuid]
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $9 AND one.speciality_code = $11::text)
+        WHEN $11::uuid IS NOT NULL THEN ARRAY[$11::uuid]
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $12::text)
     END)
-ORDER BY abs(extract(epoch FROM s.start_at - $4)), s.start_at, s.guid
-LIMIT $7
+ORDER BY abs(extract(epoch FROM s.start_at - $5)), s.start_at, s.guid
+LIMIT $8
 `
 
 type SlotNearestParams struct {
 	At             time.Time
 	PersonGuid     uuid.UUID
+	OwnGuids       []uuid.UUID
 	FromAt         time.Time
 	WantedAt       time.Time
 	Access         int32
@@ -77,44 +82,49 @@ type SlotNearestRow struct {
 }
 
 // Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,
-// at most so many: those that begin before it within the period, and those that begin with it or after. A place that is held by another than the person is taken.
+// at most so many: those that begin before it within the period, and those that begin with it or after. Places are counted as in SlotSearch.
 //
 //	SELECT
-//	    s.id, s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.restriction,
+//	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+//	    s.flag_access, s.restriction,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
 //	FROM resource r
 //	CROSS JOIN LATERAL (
 //	    (
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
-//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $3 AND cell.start_at < $4
+//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
 //	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $5::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($6::text[])
+//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+//	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
 //	        ORDER BY cell.start_at DESC
-//	        LIMIT $7
+//	        LIMIT $8
 //	    )
 //	    UNION ALL
 //	    (
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
-//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $8
+//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $9
 //	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $5::integer <> 0 AND cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity AND cell.restriction::text = ANY($6::text[])
+//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+//	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
 //	        ORDER BY cell.start_at
-//	        LIMIT $7
+//	        LIMIT $8
 //	    )
 //	) s
-//	WHERE r.lpu_guid = $9 AND r.active
+//	WHERE r.lpu_guid = $10 AND r.active
 //	    AND r.guid = ANY(CASE
-//	        WHEN $10::uuid IS NOT NULL THEN ARRAY[$10::uuid]
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $9 AND one.speciality_code = $11::text)
+//	        WHEN $11::uuid IS NOT NULL THEN ARRAY[$11::uuid]
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $12::text)
 //	    END)
-//	ORDER BY abs(extract(epoch FROM s.start_at - $4)), s.start_at, s.guid
-//	LIMIT $7
+//	ORDER BY abs(extract(epoch FROM s.start_at - $5)), s.start_at, s.guid
+//	LIMIT $8
 func (q *Queries) SlotNearest(ctx context.Context, arg SlotNearestParams) ([]SlotNearestRow, error) {
 	rows, err := q.db.Query(ctx, slotNearest,
 		arg.At,
 		arg.PersonGuid,
+		arg.OwnGuids,
 		arg.FromAt,
 		arg.WantedAt,
 		arg.Access,

@@ -60,7 +60,10 @@ func (s *service) requireInvariants() {
 		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, s.now()), "promise 3: no consultation without a claim")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
 		"promise 4: one open card")
-	require.Zero(s.t, s.count(`SELECT count(*) FROM slot WHERE taken + coalesce(cardinality(slot_holds(holds, $1)), 0) > capacity`, s.now()), "promise 11: held places are there")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM slot s WHERE taken + (SELECT count(*) FROM unnest(slot_holds(holds, $1)) h WHERE NOT EXISTS (
+			SELECT FROM appointment_slot o JOIN appointment a ON a.lpu_guid = o.lpu_guid AND a.guid = o.appointment_guid
+			WHERE o.lpu_guid = s.lpu_guid AND o.slot_guid = s.guid AND a.cancelled_at IS NULL AND a.person_guid = h.person_guid)) > capacity`, s.now()),
+		"promise 11: held places are there, or are those that the holder's visit has")
 	require.Zero(s.t, s.count(`WITH held AS (
 			SELECT hold.lpu_guid, cell, hold.guid, hold.person_guid, hold.until FROM hold, unnest(hold.slot_guids) cell WHERE hold.until > $1
 		), noted AS (

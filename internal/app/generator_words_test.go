@@ -41,7 +41,7 @@ func (g *generator) excuses() []excuse {
 	}
 	outOfSchedule := func(d *draft) bool { return d.given("OutOfSchedule") == true }
 	var all []excuse
-	for _, field := range []string{"DirectionGuid", "LpuFromGuid", "LpuToGuid", "slotGuid", "lpuGuid", "personguid", "mkab"} {
+	for _, field := range []string{"DirectionGuid", "LpuFromGuid", "LpuToGuid", "AppointmentGuid", "slotGuid", "lpuGuid", "personguid", "mkab"} {
 		all = append(all, excuse{nil, []string{field}, "Not the zero guid.", zero(field)})
 	}
 	return append(all,

@@ -352,6 +352,9 @@ func TestBadHolds(t *testing.T) {
 		"LpuFromGuid zero":      {sc.holding(fields{"LpuFromGuid": zero}), "Поле LpuFromGuid: нулевой guid недопустим"},
 		"LpuToGuid missing":     {sc.holding(fields{"LpuToGuid": nil}), "Поле LpuToGuid: обязательное поле не указано"},
 		"LpuToGuid zero":        {sc.holding(fields{"LpuToGuid": zero}), "Поле LpuToGuid: нулевой guid недопустим"},
+		"AppointmentGuid zero":  {sc.holding(fields{"AppointmentGuid": zero}), "Поле AppointmentGuid: нулевой guid недопустим"},
+		"AppointmentGuid empty": {sc.holding(fields{"AppointmentGuid": ""}), "Поле AppointmentGuid: " + notAGuid},
+		"AppointmentGuid no":    {sc.holding(fields{"AppointmentGuid": 1}), "Поле AppointmentGuid: " + notAGuid},
 		"Difficulty 0":          {sc.holding(fields{"Difficulty": 0}), "Поле Difficulty: значение должно быть не меньше 1"},
 		"Difficulty 17":         {sc.holding(fields{"Difficulty": 17}), "Поле Difficulty: значение должно быть не больше 16"},
 		"Minutes 0":             {sc.holding(fields{"Minutes": 0}), "Поле Minutes: значение должно быть не меньше 1"},
@@ -535,6 +538,32 @@ func TestHoldRaces(t *testing.T) {
 				require.Positive(t, succeeded)
 				require.LessOrEqual(t, 2*holdsOf(sc)+2*visitsOf(sc), 4)
 			},
+		},
+		"holds for moves over the visit's own cells, moves, cancels and bookings of others": {
+			func(_ *testing.T, sc *scene) []func() answer {
+				others := strangers(sc)
+				guid := sc.booked(fields{"Difficulty": 2})
+				return repeat(func(i int) answer {
+					n := i / 6 % 3
+					switch i % 6 {
+					case 0:
+						return others[i].attempt(fields{"SlotId": firstSlotID + n})
+					case 1:
+						return sc.move(sc.person, guid, fields{"SlotId": firstSlotID + n})
+					case 2:
+						return sc.release(sc.person, sc.to, sc.slots[n])
+					case 3:
+						if i > contenders/2 {
+							return sc.cancel(sc.person, guid)
+						}
+						return holdOf(others[i], n)
+					default:
+						return holdOf(sc, n, fields{"AppointmentGuid": guid})
+					}
+				})
+			},
+			append([]string{"too_many_holds", "appointment_cancelled", "overloaded"}, lost...),
+			func(t *testing.T, _ *scene, succeeded int) { require.Positive(t, succeeded) },
 		},
 		"a hold that ends while it is used": {
 			func(_ *testing.T, sc *scene) []func() answer {

@@ -93,6 +93,12 @@ func (s state) do(e event) (string, state) {
 		return "done", s // there is nothing to ask again
 	case e.step.cancel > 0:
 		return s.cancel(e.visit, e.step)
+	case e.step.holdsForMove():
+		refusal, r := s.checkHoldForMove(e.visit, e.step)
+		if refusal != "" {
+			return refusal, s
+		}
+		return s.writeHoldForMove(e.label, e.visit, r)
 	case e.step.move > 0:
 		reply, r, after := s.checkMove(e.visit, e.step)
 		if reply != "" {
@@ -323,12 +329,16 @@ func (o ordered) step(p phase, reply string) (bool, ordered) {
 	}
 	var says string
 	switch {
+	case p.kind == writes && step.holdsForMove():
+		says, now = now.writeHoldForMove(p.event.label, p.event.visit, asked.r)
 	case p.kind == writes && step.move > 0:
 		says, now = now.writeMove(p.event.visit, asked.r, asked.known)
 	case p.kind == writes && step.hold:
 		says, now = now.writeHold(p.event.label, step.request)
 	case p.kind == writes:
 		says, now = now.write(p.event.label, p.event.guid(), step.request, asked.known)
+	case step.holdsForMove():
+		says, asked.r = now.checkHoldForMove(p.event.visit, step)
 	case step.move > 0:
 		says, asked.r, now = now.checkMove(p.event.visit, step)
 		asked.known = now.own(asked.r)

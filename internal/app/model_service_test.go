@@ -425,6 +425,20 @@ func (p *player) begin(e *event) {
 			}
 		}
 		e.send = p.sending(http.MethodDelete, path, authorization, "", nil)
+	case step.holdsForMove():
+		visit, authorization := uuid.New(), p.sign(uuid.New(), step.request.client)
+		r := &e.step.request
+		if step.move <= len(p.booked) {
+			of := p.booked[len(p.booked)-step.move]
+			e.visit, visit = of.label, appointmentOf(of.answer).GUID
+			r.person, r.direction, r.kind, r.from = of.step.request.person, of.step.request.direction, of.step.request.kind, of.step.request.from
+			if !step.stranger {
+				authorization = p.tokens[[2]int{r.person, r.client}]
+			}
+		}
+		body := r.holdBody(p.g)
+		body["AppointmentGuid"] = visit
+		e.send = p.sending(http.MethodPost, r.holdPath(p.g), authorization, "", body)
 	case step.cancel > 0 || step.move > 0:
 		visit, authorization := uuid.New(), ""
 		e.owner = "a stranger of " + e.label

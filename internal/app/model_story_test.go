@@ -18,7 +18,7 @@ type story struct {
 // step is a request, a cancel, a move, a hold and the end of one, or what happens next to Talon: the region's setting is switched, time passes.
 type step struct {
 	request  request
-	hold     bool // holds the cell of the request instead of booking it
+	hold     bool // holds the cell of the request instead of booking it; with move for the move of that visit
 	release  int  // 1 gives back the cell held last, 2 the one before it, …
 	pass     time.Duration
 	cancel   int  // 1 cancels the visit booked last, 2 the one before it, …
@@ -43,6 +43,9 @@ func (s step) reason() any {
 func (s step) books() bool {
 	return s.cancel == 0 && s.move == 0 && !s.toggle && !s.hold && s.release == 0 && s.pass == 0 && s.again == 0
 }
+
+// holdsForMove tells whether the step holds the cell that a visit is to be moved to.
+func (s step) holdsForMove() bool { return s.hold && s.move > 0 }
 
 // asks is what a key stands for: the operation, the visit that it is about, and the fields of the request. A guid that is only read sometimes is a text there.
 func (s step) asks(visit string) string {
@@ -299,6 +302,9 @@ func (t teller) drawHold() step {
 		r.place = place{how: "guid", slot: t.near(len(w.slots), r.to, func(n int) int { return w.resources[w.slots[n].resource].lpu })}
 	}
 	r.minutes = any1(t, 0, 1, 5, pick(t, 4, 1, 15, 16, -1))
+	if any1(t, false, true) {
+		st.move, st.stranger = t.upTo(1, 3), pick(t, 8, false, true)
+	}
 	return st
 }
 
@@ -531,6 +537,10 @@ func (s step) String() string {
 		"id": fmt.Sprint("SlotId ", r.place.id), "guid": "SlotGuid " + label("S", r.place.slot), "out": "out of schedule " + label("R", r.place.resource) + " on " + r.place.date,
 		"nowhere": "nowhere",
 	}[r.place.how]
+	if s.holdsForMove() {
+		return squeeze(fmt.Sprintf("%s by %s hold for %d min for the move of the visit booked last but %d %s in %s %s", only(s.stranger, "as a stranger"), label("C", r.client),
+			r.minutes, s.move-1, where, label("L", r.to), only(r.difficulty != 0, fmt.Sprint("×", r.difficulty))))
+	}
 	if s.move > 0 {
 		return squeeze(fmt.Sprintf("%s by %s move the visit booked last but %d to %s, %s %s %s %s", only(s.stranger, "as a stranger"), label("C", r.client), s.move-1,
 			label("L", r.to), where, only(r.difficulty != 0, fmt.Sprint("×", r.difficulty)), only(s.keep, "else as it is"), only(s.key != "", "with the key "+s.key)))

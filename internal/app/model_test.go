@@ -290,6 +290,29 @@ func (s state) checkHold(r request) string {
 	return refusal
 }
 
+// checkHoldForMove judges a hold of what a visit is to be moved to, by the rules of the move. It gives the booking that the move amounts to, too.
+func (s state) checkHoldForMove(booked string, st step) (refusal string, r request) {
+	if st.request.malformed() || st.request.minutes < 0 || st.request.minutes > 15 {
+		return "field_invalid", r
+	}
+	at, refusal, r := s.moveOf(booked, st)
+	if refusal == "" {
+		refusal, _ = s.withPersonsKnown().without(at).check(r)
+	}
+	return refusal, r
+}
+
+// writeHoldForMove holds what a visit is to be moved to. Its own places do not stand in the way.
+func (s state) writeHoldForMove(step, booked string, r request) (string, state) {
+	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
+	if s.visits[at].cancelled {
+		return "appointment_cancelled", s
+	}
+	reply, held := s.without(at).writeHold(step, r)
+	held.visits, held.claimed = s.visits, s.claimed
+	return reply, held
+}
+
 // writeHold holds the cells, all or none, and tells what is held: now, or already.
 func (s state) writeHold(step string, r request) (string, state) {
 	first, _ := s.find(r)
@@ -643,16 +666,30 @@ func (s state) checkMove(booked string, st step) (reply string, r request, after
 	if st.request.malformed() {
 		return "field_invalid", r, s
 	}
-	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
+	at, reply, r := s.moveOf(booked, st)
+	if reply != "" {
+		return reply, r, s
+	}
+	if v := s.visits[at]; r.comment == v.request.comment && r.cito == v.request.cito && s.staysPut(v, r) {
+		return s.booked(v), r, s
+	}
+	reply, checked := s.without(at).check(r)
+	s.made = checked.made
+	return reply, r, s
+}
+
+// moveOf finds the visit that is to be moved, and gives the booking that its move amounts to, or why it cannot be moved anywhere.
+func (s *state) moveOf(booked string, st step) (at int, refusal string, r request) {
+	at = slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	if at == unknown || st.stranger {
-		return "appointment_absent", r, s
+		return at, "appointment_absent", r
 	}
 	v := s.visits[at]
 	if v.cancelled {
-		return "appointment_cancelled", r, s
+		return at, "appointment_cancelled", r
 	}
 	if s.tooLate(v) {
-		return "appointment_started", r, s
+		return at, "appointment_started", r
 	}
 	r = st.request
 	d := s.directions[v.direction]
@@ -663,14 +700,17 @@ func (s state) checkMove(booked string, st step) (reply string, r request, after
 	if r.difficulty == 0 {
 		r.difficulty = max(len(v.slots), 1)
 	}
-	if first, _ := s.find(r); first != unknown && r.to == v.request.to && r.comment == v.request.comment && r.cito == v.request.cito {
-		if cells := s.adjacent(first, r); len(cells) == r.difficulty && slices.Equal(cells, v.slots) {
-			return s.booked(v), r, s
-		}
+	return at, "", r
+}
+
+// staysPut tells whether a request is for the very cells that a visit has.
+func (s *state) staysPut(v visit, r request) bool {
+	first, _ := s.find(r)
+	if first == unknown || r.to != v.request.to {
+		return false
 	}
-	reply, checked := s.without(at).check(r)
-	s.made = checked.made
-	return reply, r, s
+	cells := s.adjacent(first, r)
+	return len(cells) == r.difficulty && slices.Equal(cells, v.slots)
 }
 
 // writeMove moves a visit as a booking is written; what is refused leaves it where it is.

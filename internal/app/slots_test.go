@@ -144,25 +144,29 @@ func TestBadSlotParameters(t *testing.T) {
 	const aGuid, aDate = "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef", "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"
 	const aCursor = "ожидается значение next предыдущей страницы"
 	for query, message := range map[string]string{
-		"limit=0":                               "Поле limit: значение должно быть не меньше 1",
-		"limit=101":                             "Поле limit: значение должно быть не больше 100",
-		"limit=":                                "Поле limit: значение не указано",
-		"limit=x":                               "Поле limit: ожидается целое число",
-		"limit=1.0":                             "Поле limit: ожидается целое число",
-		"limit=1 limit=2":                       "Поле limit: значение указано больше одного раза",
-		"limit=99999999999":                     "Поле limit: ожидается целое число от 1 до 100",
-		"difficulty=0":                          "Поле difficulty: значение должно быть не меньше 1",
-		"difficulty=17":                         "Поле difficulty: значение должно быть не больше 16",
-		"explain=maybe":                         "Поле explain: ожидается true или false",
-		"explain=1":                             "Поле explain: ожидается true или false",
-		"explain=t":                             "Поле explain: ожидается true или false",
-		"explain=TRUE":                          "Поле explain: ожидается true или false",
-		"explain=False":                         "Поле explain: ожидается true или false",
-		"explain=":                              "Поле explain: значение не указано",
-		"lpuGuid=x":                             "Поле lpuGuid: " + aGuid,
-		"lpuGuid=" + uuid.NewString():           "Поле lpuGuid: ЛПУ не найдено",
-		"lpuGuid=" + uuid.Nil.String():          "Поле lpuGuid: ЛПУ не найдено",
-		"resourceGuid=x":                        "Поле resourceGuid: " + aGuid,
+		"limit=0":                              "Поле limit: значение должно быть не меньше 1",
+		"limit=101":                            "Поле limit: значение должно быть не больше 100",
+		"limit=":                               "Поле limit: значение не указано",
+		"limit=x":                              "Поле limit: ожидается целое число",
+		"limit=1.0":                            "Поле limit: ожидается целое число",
+		"limit=1 limit=2":                      "Поле limit: значение указано больше одного раза",
+		"limit=99999999999":                    "Поле limit: ожидается целое число от 1 до 100",
+		"difficulty=0":                         "Поле difficulty: значение должно быть не меньше 1",
+		"difficulty=17":                        "Поле difficulty: значение должно быть не больше 16",
+		"explain=maybe":                        "Поле explain: ожидается true или false",
+		"explain=1":                            "Поле explain: ожидается true или false",
+		"explain=t":                            "Поле explain: ожидается true или false",
+		"explain=TRUE":                         "Поле explain: ожидается true или false",
+		"explain=False":                        "Поле explain: ожидается true или false",
+		"explain=":                             "Поле explain: значение не указано",
+		"lpuGuid=x":                            "Поле lpuGuid: " + aGuid,
+		"lpuGuid=" + uuid.NewString():          "Поле lpuGuid: ЛПУ не найдено",
+		"lpuGuid=" + uuid.Nil.String():         "Поле lpuGuid: ЛПУ не найдено",
+		"resourceGuid=x":                       "Поле resourceGuid: " + aGuid,
+		"appointmentGuid=":                     "Поле appointmentGuid: значение не указано",
+		"appointmentGuid=x":                    "Поле appointmentGuid: " + aGuid,
+		"appointmentGuid={" + uuid.NewString(): "Поле appointmentGuid: " + aGuid,
+		"appointmentGuid=" + uuid.NewString() + " appointmentGuid=" + uuid.NewString(): "Поле appointmentGuid: значение указано больше одного раза",
 		"dateFrom=":                             "Поле dateFrom: значение не указано",
 		"dateFrom=завтра":                       "Поле dateFrom: " + aDate,
 		"dateFrom=2019-02-30":                   "Поле dateFrom: " + aDate,
@@ -492,14 +496,15 @@ func TestSlotsOfSeveralCells(t *testing.T) {
 }
 
 // Promise: whatever the world, each cell that is offered would be booked, each that is not would be refused, and explain names the very rule; by the model
-// of the rules, which knows nothing of the service, and for some by booking them.
+// of the rules, which knows nothing of the service, and for some by booking them. The same of each visit that there is and the cells that it can be moved to, for
+// some by holding them and moving it.
 func TestSlotsByModel(t *testing.T) {
 	t.Parallel()
 	s := startModel(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		st := longStories.Draw(rt, "story")
 		client := rapid.IntRange(0, len(st.world.clients)-1).Draw(rt, "client")
-		difficulty := rapid.SampledFrom([]int{1, 2, 1, 3}).Draw(rt, "difficulty")
+		difficulty := rapid.SampledFrom([]int{1, 2, 1, 3, 0}).Draw(rt, "difficulty")
 		limit := rapid.IntRange(1, 6).Draw(rt, "limit")
 		minutes := rapid.IntRange(1, 24*60).Draw(rt, "minutes")
 		chosen := rapid.Uint8().Draw(rt, "chosen")
@@ -516,8 +521,13 @@ func TestSlotsByModel(t *testing.T) {
 				_, now = now.apply(e)
 			}
 			search := &modelSearch{service: &on, g: g, state: now.withPersonsKnown(), client: client, difficulty: difficulty, limit: limit, chosen: int(chosen)}
+			end := now.now.Add(time.Duration(minutes) * time.Minute)
 			for n := range st.world.directions {
-				search.judge(n, now.now.Add(time.Duration(minutes)*time.Minute))
+				search.judge(n, end)
+			}
+			for _, v := range search.state.visits {
+				search.moved = v.label
+				search.judge(v.direction, end)
 			}
 		}()
 		<-finished
@@ -547,6 +557,7 @@ type modelSearch struct {
 	difficulty int
 	limit      int
 	chosen     int
+	moved      string // the visit that is to be moved; empty where a new one is to be booked
 }
 
 // judge compares the lists of a referral with the model: in the whole period, and in one that ends at a moment.
@@ -577,7 +588,10 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		if !slices.Contains(targets, at.lpu) {
 			continue
 		}
-		says, _ := m.state.check(m.request(n, c))
+		says := m.says(n, c)
+		if m.stands(n, c) {
+			continue
+		}
 		if d.kind == "Consult" && at.speciality != d.speciality {
 			require.NotEmpty(m.t, says, "%s is not looked at", label("S", c))
 			continue
@@ -587,7 +601,13 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 			first = cell.start
 		}
 	}
-	common := fmt.Sprintf("difficulty=%d limit=%d%s ", m.difficulty, m.limit, where)
+	common := fmt.Sprintf("limit=%d%s ", m.limit, where)
+	if m.difficulty != 0 {
+		common += fmt.Sprintf("difficulty=%d ", m.difficulty)
+	}
+	if m.moved != "" {
+		common += "appointmentGuid=" + m.g.of(m.moved).String() + " "
+	}
 	blocked := m.blockedBy(n, targets, unknown)
 	explained, last := m.list(n, common+"explain=true dateFrom=2019-08-19 dateTo=2019-09-01")
 	require.Equal(m.t, blocked, m.toldRefusal(last.BlockedBy), "%s %s", label("D", n), common)
@@ -638,22 +658,86 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 	_, alone := m.list(n, common+"resourceGuid="+m.g.of(label("R", at)).String())
 	require.Equal(m.t, m.blockedBy(n, targets, at), m.toldRefusal(alone.BlockedBy), "%s %s %s", label("D", n), common, label("R", at))
 
-	// One of them is booked in earnest.
+	// One of them is booked in earnest, or held and moved to.
 	if n == m.chosen%len(m.state.directions) && len(explained) > 0 && !m.asksMip(n, targets) {
 		item := explained[m.chosen%len(explained)]
 		var c int
 		_, err := fmt.Sscanf(m.g.label[item.GUID], "S%d", &c)
 		require.NoError(m.t, err)
-		r := m.request(n, c)
-		a := m.post(r.body(m.g), m.authorization(n))
+		m.take(n, c, &item)
+	}
+}
+
+// take books a cell that is listed, or holds it for the visit that is to be moved and moves it there.
+func (m *modelSearch) take(n, c int, item *api.Slot) {
+	m.t.Helper()
+	r := m.request(n, c)
+	requireAs := func(a answer) {
+		m.t.Helper()
 		require.Equal(m.t, item.Status == api.SlotStatusAvailable, a.StatusCode == 200, "%s", a.raw)
 		if item.Rule != nil {
 			a.requireRefusal(m.t, string(*item.Rule))
 			require.Equal(m.t, *item.Message, a.error.Message)
-		} else {
-			_, m.state = m.state.book("booked", appointmentOf(a).GUID.String(), r)
 		}
 	}
+	if m.moved == "" {
+		a := m.post(r.body(m.g), m.authorization(n))
+		requireAs(a)
+		if item.Rule == nil {
+			guid := appointmentOf(a).GUID
+			m.g.name(guid, "booked")
+			_, m.state = m.state.book("booked", guid.String(), r)
+		}
+		return
+	}
+	st := step{move: 1, request: r}
+	body := r.holdBody(m.g)
+	body["AppointmentGuid"] = m.g.of(m.moved)
+	held := m.send(r.holdPath(m.g), body, m.authorization(n))
+	if refusal, asked := m.state.checkHoldForMove(m.moved, st); refusal != "" {
+		requireAs(held)
+	} else {
+		var says string
+		says, m.state = m.state.writeHoldForMove("held", m.moved, asked)
+		if held.StatusCode == 200 {
+			require.Equal(m.t, says, toldHold(m.g, as[api.Hold](m.t, held)))
+		} else {
+			held.requireRefusal(m.t, strings.Split(says, ";")[0])
+		}
+	}
+	requireAs(m.moveAs(m.authorization(n), m.g.of(m.moved), st.moveBody(m.g)))
+	if item.Rule != nil {
+		return
+	}
+	says, asked, _ := m.state.checkMove(m.moved, st)
+	require.Empty(m.t, says)
+	says, m.state = m.state.writeMove(m.moved, asked, m.state.own(asked))
+	require.Contains(m.t, says, "booked ")
+	standing := m.count(`SELECT count(*) FROM hold WHERE person_guid = $1 AND until > $2`, m.g.of(label("P", r.person)), m.now())
+	require.Len(m.t, m.state.holdsOf(r.person), standing, "what was held for it is used up")
+}
+
+// says is the answer of the model to the booking of a cell, or the move to it; empty where it succeeds.
+func (m *modelSearch) says(n, cell int) string {
+	if m.moved == "" {
+		says, _ := m.state.check(m.request(n, cell))
+		return says
+	}
+	says, _, _ := m.state.checkMove(m.moved, step{move: 1, request: m.request(n, cell)})
+	return says
+}
+
+// stands tells whether the visit that is to be moved stands where it would be moved to: then nothing would change.
+func (m *modelSearch) stands(n, cell int) bool {
+	at := slices.IndexFunc(m.state.visits, func(v visit) bool { return v.label == m.moved })
+	if at == unknown || m.state.visits[at].cancelled {
+		return false
+	}
+	r := m.request(n, cell)
+	if r.difficulty == 0 {
+		r.difficulty = max(len(m.state.visits[at].slots), 1)
+	}
+	return m.state.staysPut(m.state.visits[at], r)
 }
 
 // blockedBy is the answer of the model to a cell that has nothing against it, in each of the institutions that have a cell to come for the referral, or of
@@ -702,10 +786,9 @@ func (m *modelSearch) ideal(n int, at resource) string {
 	with := *m.state.world
 	with.resources = append(slices.Clone(with.resources), at)
 	with.slots = append(slices.Clone(with.slots), slot{resource: len(with.resources) - 1, start: m.state.now, capacity: 1, access: math.MaxInt32, restriction: "none"})
-	ideal := modelSearch{state: m.state, client: m.client, difficulty: 1}
+	ideal := modelSearch{state: m.state, client: m.client, difficulty: 1, moved: m.moved}
 	ideal.state.world = &with
-	says, _ := ideal.state.check(ideal.request(n, len(with.slots)-1))
-	return says
+	return ideal.says(n, len(with.slots)-1)
 }
 
 // toldRefusal is what stands in the way, in the model's words.
@@ -731,10 +814,14 @@ func (m *modelSearch) asksMip(n int, targets []int) bool {
 func (m *modelSearch) request(n, cell int) request {
 	d := m.state.directions[n]
 	card := m.state.mkabs[d.mkab]
-	return request{
+	r := request{
 		person: card.person, client: m.client, direction: n, kind: d.kind, from: card.lpu, to: m.state.resources[m.state.slots[cell].resource].lpu,
 		place: place{how: "guid", slot: cell}, difficulty: m.difficulty,
 	}
+	if at := slices.IndexFunc(m.state.visits, func(v visit) bool { return v.label == m.moved }); at != unknown {
+		r.comment, r.cito = m.state.visits[at].request.comment, m.state.visits[at].request.cito
+	}
+	return r
 }
 
 func (m *modelSearch) authorization(n int) string {

@@ -87,14 +87,11 @@ func (v *BookedVisit) refuseMove(now time.Time) *Refusal {
 // request is the booking that a move amounts to.
 func (v *BookedVisit) request(wanted MoveRequest) Request {
 	request := Request{
-		Direction: v.Direction, Type: v.Type, LpuFrom: v.DirectionLpu, LpuTo: v.Lpu, Place: wanted.Place, Difficulty: wanted.Difficulty,
+		Direction: v.Direction, Type: v.Type, LpuFrom: v.DirectionLpu, LpuTo: v.Lpu, Place: wanted.Place, Difficulty: v.cells(wanted.Difficulty),
 		Comment: v.Comment, IsCito: v.IsCito,
 	}
 	if wanted.LpuTo != nil {
 		request.LpuTo = *wanted.LpuTo
-	}
-	if wanted.Difficulty == 0 {
-		request.Difficulty = max(len(v.Slots), 1)
 	}
 	if wanted.Comment != nil {
 		request.Comment = *wanted.Comment
@@ -107,6 +104,47 @@ func (v *BookedVisit) request(wanted MoveRequest) Request {
 
 // stays tells whether the move would change nothing.
 func (f *Facts) stays() bool {
-	return f.Held != nil && f.Moved.Comment == f.Request.Comment && f.Moved.IsCito == f.Request.IsCito && len(f.Slots) == f.Request.Difficulty &&
-		slices.EqualFunc(f.Slots, f.Moved.Slots, func(slot Slot, guid uuid.UUID) bool { return slot.Guid == guid })
+	return f.Held != nil && f.Moved.Comment == f.Request.Comment && f.Moved.IsCito == f.Request.IsCito && f.staysPut()
+}
+
+// staysPut tells whether this is the move of a visit into the very cells that it has.
+func (f *Facts) staysPut() bool {
+	return len(f.Slots) > 0 && len(f.Slots) == f.Request.Difficulty &&
+		slices.EqualFunc(f.Slots, f.Moved.OwnCells(f.Request.LpuTo), func(slot Slot, guid uuid.UUID) bool { return slot.Guid == guid })
+}
+
+// OwnCells are the cells in an institution where the visit that is to be moved, if there is one, has a place.
+func (v *BookedVisit) OwnCells(lpu uuid.UUID) []uuid.UUID {
+	if v == nil || v.Cancelled || v.Lpu != lpu {
+		return nil
+	}
+	return v.Slots
+}
+
+// visitOf finds an appointment of the patient's that is booked with a referral. A nil guid is that of none.
+func (s *Service) visitOf(ctx context.Context, patient Patient, appointment *uuid.UUID, direction, holder uuid.UUID) (*BookedVisit, error) {
+	if appointment == nil {
+		return nil, nil //nolint:nilnil // a new visit is wanted
+	}
+	visit, err := s.store.Visit(ctx, patient.Person, *appointment)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("find the appointment: %w", err)
+	case visit == nil || visit.Direction != direction || visit.DirectionLpu != holder:
+		return nil, Refuse(AppointmentAbsent)
+	default:
+		return visit, nil
+	}
+}
+
+// cells is how many cells a visit is to take: so many, or where that is not given as many as the one to be moved has, if there is one.
+func (v *BookedVisit) cells(difficulty int) int {
+	switch {
+	case difficulty > 0:
+		return difficulty
+	case v == nil:
+		return 1
+	default:
+		return max(len(v.Slots), 1)
+	}
 }

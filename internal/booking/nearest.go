@@ -57,7 +57,7 @@ func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, err
 func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time, scan SlotScan) ([]OfferedSlot, error) {
 	facts := period.facts
 	scan.Lpu, scan.Difficulty, scan.Most, scan.Access = period.lpu.Guid, facts.Request.Difficulty, mostNearestRead, facts.access()
-	scan.Person, scan.Now = facts.Patient.Person, facts.Now
+	scan.Person, scan.Now, scan.Own = facts.Patient.Person, facts.Now, facts.Moved.OwnCells(period.lpu.Guid)
 	scan.From, scan.To = facts.bookable(wanted.Add(-nearestBefore), wanted.Add(nearestAfter))
 	if wanted.Before(facts.Now) {
 		wanted = facts.Now
@@ -69,8 +69,8 @@ func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time
 	}
 	var offered []OfferedSlot
 	for i := range found {
-		if offer := (slotInPeriod{period, &found[i]}).offer(); offer.Refusal == nil {
-			offered = append(offered, offer)
+		if offer := (slotInPeriod{period, &found[i]}).offer(); offer != nil && offer.Refusal == nil {
+			offered = append(offered, *offer)
 		}
 		if len(offered) == mostNearest {
 			break

@@ -196,8 +196,13 @@ var rulesByName = func() map[Name]*Rule {
 	return byName
 }()
 
-// Check answers the first refusal of the rules that the facts decide, or nil.
+// Check answers the first refusal of the rules that the facts decide, or nil; of a move, first why its visit cannot be moved anywhere.
 func Check(f *Facts) *Refusal {
+	if f.Moved != nil {
+		if refusal := f.Moved.refuseMove(f.Now); refusal != nil {
+			return refusal
+		}
+	}
 	return firstRefusal(bookingRules, f)
 }
 

@@ -17,8 +17,8 @@ type SlotFinder interface {
 	// Targets finds the original of a person's referral and the institutions that may serve it, at most so many: the one given, else those of the legal
 	// entity that the referral leads to. It answers nil where the person has no such referral.
 	Targets(ctx context.Context, person, direction uuid.UUID, lpu *uuid.UUID, most int) (*Targets, error)
-	// TargetFacts reads, in one snapshot, the facts of a booking in each of the institutions, without a place.
-	TargetFacts(ctx context.Context, patient Patient, request Request, lpus []uuid.UUID, now time.Time) ([]*Facts, error)
+	// TargetFacts reads, in one snapshot, the facts of a booking in each of the institutions, without a place; or of the move of a visit, as MoveFacts does.
+	TargetFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, lpus []uuid.UUID, now time.Time) ([]*Facts, error)
 	// ScanSlots reads cells, for each scan in order of their start and guid.
 	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
 	// ResourcesWithSlots finds for each scan a resource that has cells from its start on: the one that it names, else one in use, of its speciality where it
@@ -57,6 +57,7 @@ type SlotScan struct {
 	Difficulty int
 	Person     uuid.UUID // whose holds count for nothing; those of all others, at this moment, take places
 	Now        time.Time
+	Own        []uuid.UUID // cells where a place of the visit that is to be moved counts as free
 
 	All          bool // also those that cannot be booked, whatever the two below say
 	Access       Access
@@ -70,16 +71,17 @@ type FoundSlot struct {
 	Cells    []Slot
 }
 
-// SlotSearch asks for the cells that can be booked with a referral.
+// SlotSearch asks for the cells that can be booked with a referral, or that a visit booked with it can be moved to.
 type SlotSearch struct {
-	Direction  uuid.UUID
-	Lpu        *uuid.UUID
-	Resource   *uuid.UUID
-	From, To   *VisitDate
-	Difficulty int
-	Explain    bool // also the cells that cannot be booked, with the rule that each breaks
-	Limit      int
-	After      *SlotCursor
+	Direction   uuid.UUID
+	Appointment *uuid.UUID // the visit that is to be moved
+	Lpu         *uuid.UUID
+	Resource    *uuid.UUID
+	From, To    *VisitDate
+	Difficulty  int  // 0 where it is not given
+	Explain     bool // also the cells that cannot be booked, with the rule that each breaks
+	Limit       int
+	After       *SlotCursor
 }
 
 // SlotCursor is where a page ended.
@@ -139,8 +141,8 @@ const (
 // longestPeriod leaves room for the hour that a change of the clocks adds.
 const longestPeriod = searchDays*24*time.Hour + time.Hour
 
-// Slots finds the cells that the patient can book with a referral of theirs through this client now. What is offered has passed the rules that booking
-// goes by; the master patient index is not asked, so that a card that booking would make counts as made.
+// Slots finds the cells that the patient can book with a referral of theirs through this client now, or move a visit to. What is offered has passed the rules
+// that booking, or the move, goes by; the master patient index is not asked, so that a card that booking would make counts as made.
 func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch) (*SlotPage, error) {
 	now := s.now()
 	targets, err := s.store.Targets(ctx, patient.Person, search.Direction, search.Lpu, mostTargets+1)
@@ -150,12 +152,16 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 	if refusal := search.refuseTargets(targets); refusal != nil {
 		return nil, refusal
 	}
-	request := Request{Direction: search.Direction, Type: targets.Type, LpuFrom: targets.Holder, Difficulty: search.Difficulty}
+	visit, err := s.visitOf(ctx, patient, search.Appointment, search.Direction, targets.Holder)
+	if err != nil {
+		return nil, err
+	}
+	request := Request{Direction: search.Direction, Type: targets.Type, LpuFrom: targets.Holder, Difficulty: visit.cells(search.Difficulty)}
 	lpus := make([]uuid.UUID, len(targets.Lpus))
 	for i, lpu := range targets.Lpus {
 		lpus[i] = lpu.Guid
 	}
-	facts, err := s.store.TargetFacts(ctx, patient, request, lpus, now)
+	facts, err := s.store.TargetFacts(ctx, patient, request, visit, lpus, now)
 	if err != nil {
 		return nil, fmt.Errorf("load the facts: %w", err)
 	}
@@ -327,8 +333,8 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 			cells, more = cells[:batch], true
 		}
 		for _, cell := range cells {
-			if offer := cell.offer(); offer.Refusal == nil || scanner.hidden {
-				offered = append(offered, offer)
+			if offer := cell.offer(); offer != nil && (offer.Refusal == nil || scanner.hidden) {
+				offered = append(offered, *offer)
 			}
 			if len(offered) == most {
 				return offered, nil
@@ -353,11 +359,14 @@ func (s slotInPeriod) compare(other slotInPeriod) int {
 	return cmp.Or(a.Start.Compare(b.Start), bytes.Compare(s.period.lpu.Guid[:], other.period.lpu.Guid[:]), bytes.Compare(a.Guid[:], b.Guid[:]))
 }
 
-// offer judges the cell by the rules that booking goes by.
-func (s slotInPeriod) offer() OfferedSlot {
+// offer judges the cell by the rules that booking goes by. It is nil where a visit that is to be moved stands.
+func (s slotInPeriod) offer() *OfferedSlot {
 	facts := s.period.facts // the place is all that differs from cell to cell
 	facts.Slots, facts.Resource = Adjacent(s.found.Cells, facts.Request.Difficulty), &s.found.Resource
-	return OfferedSlot{ID: s.found.ID, Lpu: &s.period.lpu, Resource: &s.found.Resource, Cells: facts.Slots, Refusal: Check(facts)}
+	if facts.staysPut() {
+		return nil
+	}
+	return &OfferedSlot{ID: s.found.ID, Lpu: &s.period.lpu, Resource: &s.found.Resource, Cells: facts.Slots, Refusal: Check(facts)}
 }
 
 // scans are for the next cells; of institutions where the period is over there is none.
@@ -381,8 +390,8 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 			continue
 		}
 		scan := SlotScan{
-			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most, Difficulty: s.search.Difficulty,
-			Person: period.facts.Patient.Person, Now: period.facts.Now,
+			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most, Difficulty: period.facts.Request.Difficulty,
+			Person: period.facts.Patient.Person, Now: period.facts.Now, Own: period.facts.Moved.OwnCells(period.lpu.Guid),
 			All: s.hidden, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
 		}
 		// Who asks why a certain resource is not offered is told that its speciality is another one.

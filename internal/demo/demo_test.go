@@ -242,10 +242,10 @@ func TestFirstExampleIsNotFreeWhereItsCellIsHeld(t *testing.T) {
 // hold holds a cell for a patient with the first referral.
 func hold(ctx context.Context, pool *pgxpool.Pool, now time.Time, patient int, cell int64) error {
 	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return now })
-	_, err := service.Hold(ctx, booking.Patient{Person: person(patient), Client: Client}, booking.Request{
+	_, err := service.Hold(ctx, booking.Patient{Person: person(patient), Client: Client}, booking.HoldRequest{Length: time.Minute, Request: booking.Request{
 		Direction: numbered("0007", patient*100000000+1), Type: booking.Consult, LpuFrom: exampleSource, LpuTo: exampleTarget,
-		Place: booking.Place{SlotGuid: numbered("0009", int(cell))}, Difficulty: 1,
-	}, time.Minute)
+		Place: booking.Place{SlotGuid: numbered("0009", int(cell))},
+	}})
 	return err
 }
 

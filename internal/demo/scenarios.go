@@ -214,6 +214,7 @@ func (s *scenarios) successes() {
 	s.look("free_slots", "listDirectionSlots", refused, directionsOf(refused, 2)+"/slots?limit=3")
 	s.look("explained_slots", "listDirectionSlots", refused,
 		directionsOf(refused, 1)+"/slots?explain=true&limit=16&resourceGuid="+numbered("0004", 2).String())
+	s.look("slots_to_move_to", "listDirectionSlots", moved, directionsOf(moved, 1)+"/slots?limit=3&appointmentGuid="+numbered("000a", movedVisit).String())
 	s.look("blocked_slots", "listDirectionSlots", 2, directionsOf(2, 1)+"/slots")
 	s.look("appointments", "listAppointments", 2, "/appointments")
 	s.look("no_appointments", "listAppointments", refused, "/appointments")

@@ -91,8 +91,8 @@ func (s Store) Create(ctx context.Context, appointment booking.NewAppointment) (
 const longestHold = 15 * time.Minute
 
 // Hold implements booking.HoldStore. The holds that the data come with stand for weeks, but are told like any.
-func (s Store) Hold(ctx context.Context, appointment booking.NewAppointment, until time.Time) (*booking.Hold, error) {
-	held, err := s.Store.Hold(ctx, appointment, until)
+func (s Store) Hold(ctx context.Context, appointment booking.NewAppointment, visit *booking.BookedVisit, until time.Time) (*booking.Hold, error) {
+	held, err := s.Store.Hold(ctx, appointment, visit, until)
 	var refusal *booking.Refusal
 	if errors.As(err, &refusal) && refusal.RetryAfter > longestHold {
 		refusal.RetryAfter = longestHold

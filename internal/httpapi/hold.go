@@ -20,26 +20,34 @@ func (s *server) HoldSlot(ctx context.Context, request api.HoldSlotRequestObject
 	if refusal != nil {
 		return nil, refusal
 	}
-	held, err := s.booking.Hold(ctx, patient(ctx), wanted, time.Duration(orDefault(request.Body.Minutes, defaultMinutes))*time.Minute)
+	held, err := s.booking.Hold(ctx, patient(ctx), wanted)
 	if err != nil {
 		return nil, err
 	}
 	return api.HoldSlot200JSONResponse{Body: hold(held), Headers: api.HoldSlot200ResponseHeaders{XRequestID: requestID(ctx).String()}}, nil
 }
 
-// holdRequest is the booking that the cell is held for.
-func holdRequest(slot uuid.UUID, body *api.HoldRequest, now time.Time) (booking.Request, *booking.Refusal) {
-	if slot == uuid.Nil {
-		return booking.Request{}, booking.InvalidField("slotGuid", zeroGuid)
+// holdRequest is the booking, or the move, that the cell is held for.
+func holdRequest(slot uuid.UUID, body *api.HoldRequest, now time.Time) (booking.HoldRequest, *booking.Refusal) {
+	for _, given := range []struct {
+		name string
+		guid *uuid.UUID
+	}{{"slotGuid", &slot}, {"AppointmentGuid", body.AppointmentGUID}} {
+		if given.guid != nil && *given.guid == uuid.Nil {
+			return booking.HoldRequest{}, booking.InvalidField(given.name, zeroGuid)
+		}
 	}
-	return bookingRequest(&api.AppointmentRequest{
+	request, refusal := bookingRequest(&api.AppointmentRequest{
 		DirectionGUID: body.DirectionGUID,
 		DirectionType: body.DirectionType,
 		LpuFromGUID:   body.LpuFromGUID,
 		LpuToGUID:     body.LpuToGUID,
 		SlotGUID:      new(slot.String()),
-		Difficulty:    body.Difficulty,
 	}, now)
+	request.Difficulty = int(orDefault(body.Difficulty, 0))
+	return booking.HoldRequest{
+		Request: request, Appointment: body.AppointmentGUID, Length: time.Duration(orDefault(body.Minutes, defaultMinutes)) * time.Minute,
+	}, refusal
 }
 
 // ReleaseSlot gives back a cell that the patient holds.

@@ -16,7 +16,7 @@ import (
 // defaultSlots is how many cells a page has where the client does not say.
 const defaultSlots = 50
 
-// ListDirectionSlots lists the cells that can be booked with a referral.
+// ListDirectionSlots lists the cells that can be booked with a referral, or that a visit can be moved to.
 func (s *server) ListDirectionSlots(ctx context.Context, request api.ListDirectionSlotsRequestObject) (api.ListDirectionSlotsResponseObject, error) {
 	search, refusal := slotSearch(request, s.now())
 	if refusal != nil {
@@ -53,12 +53,13 @@ func (s *server) ListDirectionSlots(ctx context.Context, request api.ListDirecti
 func slotSearch(request api.ListDirectionSlotsRequestObject, now time.Time) (booking.SlotSearch, *booking.Refusal) {
 	params := request.Params
 	search := booking.SlotSearch{
-		Direction:  request.DirectionGUID,
-		Lpu:        params.LpuGUID,
-		Resource:   params.ResourceGUID,
-		Difficulty: int(orDefault(params.Difficulty, 1)),
-		Explain:    orDefault(params.Explain, false),
-		Limit:      int(orDefault(params.Limit, defaultSlots)),
+		Direction:   request.DirectionGUID,
+		Appointment: params.AppointmentGUID,
+		Lpu:         params.LpuGUID,
+		Resource:    params.ResourceGUID,
+		Difficulty:  int(orDefault(params.Difficulty, 0)),
+		Explain:     orDefault(params.Explain, false),
+		Limit:       int(orDefault(params.Limit, defaultSlots)),
 	}
 	for _, given := range []struct {
 		field string

@@ -33,16 +33,9 @@ func (s *Store) facts(
 	load := newPipeline(ctx, s.pool)
 	load.queue("begin isolation level repeatable read read only")
 	queries := db.New(load)
-	var (
-		finding    *db.AppointmentFindBatchResults
-		inheriting *db.AppointmentHeirBatchResults
-		holding    *db.AppointmentGetBatchResults
-	)
+	moved := findMoved(ctx, queries, patient, visit, now)
+	var holding *db.AppointmentGetBatchResults
 	if visit != nil {
-		finding = queries.AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: patient.Person, Guid: visit.Guid}})
-		inheriting = queries.AppointmentHeir(ctx, []db.AppointmentHeirParams{
-			{PersonGuid: patient.Person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
-		})
 		holding = queries.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}})
 	}
 	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
@@ -70,9 +63,8 @@ func (s *Store) facts(
 
 	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
 	read := reader{zones: &s.zones, facts: facts, err: load.exec()}
-	if visit != nil {
-		finding.QueryRow(read.moved)
-		inheriting.QueryRow(read.heirOf)
+	moved(&read)
+	if holding != nil {
 		holding.QueryRow(read.holding)
 	}
 	direction.QueryRow(read.direction)
@@ -92,6 +84,22 @@ func (s *Store) facts(
 		return nil, err
 	}
 	return facts, nil
+}
+
+// findMoved gathers the statements that find the visit that is to be moved, if there is one, and the consultation that its claim would go to. They come first:
+// what the others find is read without what is the visit's. The function that it answers has them read.
+func findMoved(ctx context.Context, queries *db.Queries, patient booking.Patient, visit *booking.BookedVisit, now time.Time) func(*reader) {
+	if visit == nil {
+		return func(*reader) {}
+	}
+	finding := queries.AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: patient.Person, Guid: visit.Guid}})
+	inheriting := queries.AppointmentHeir(ctx, []db.AppointmentHeirParams{
+		{PersonGuid: patient.Person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
+	})
+	return func(read *reader) {
+		finding.QueryRow(read.moved)
+		inheriting.QueryRow(read.heirOf)
+	}
 }
 
 // mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
@@ -294,7 +302,7 @@ func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
 	cells := make([]booking.Slot, 0, len(rows))
 	for _, row := range rows {
 		taken := row.Taken
-		if moved := r.facts.Moved; moved != nil && moved.Lpu == r.facts.Request.LpuTo && !moved.Cancelled && slices.Contains(moved.Slots, row.Guid) {
+		if slices.Contains(r.facts.Moved.OwnCells(r.facts.Request.LpuTo), row.Guid) {
 			taken--
 		}
 		cells = append(cells, booking.Slot{

@@ -43,17 +43,60 @@ func (s *Store) holdsOf(rows []db.HoldListRow, err error) ([]booking.Hold, error
 
 // Hold implements booking.HoldStore: one transaction in two round trips, as Create. The cells are held first, then one of the person's places is taken: so of
 // two requests for one cell the second sees what the first did, and of any number of requests of one person two get a place.
-func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, until time.Time) (*booking.Hold, error) {
-	return retry(ctx, s.pool.Reset, func() (*booking.Hold, error) { return s.hold(ctx, a, until) })
+//
+// For a move there is a round trip before these, which locks the visit as the move does: its places are counted as free, and must not be given back meanwhile.
+func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit, until time.Time) (*booking.Hold, error) {
+	return retry(ctx, s.pool.Reset, func() (*booking.Hold, error) {
+		if visit == nil {
+			return s.hold(ctx, a, until)
+		}
+		return s.holdForMove(ctx, a, visit, until)
+	})
 }
 
 func (s *Store) hold(ctx context.Context, a booking.NewAppointment, until time.Time) (*booking.Hold, error) {
 	send := newPipeline(ctx, s.pool)
 	send.begin()
-	queries := db.New(send)
+	held := s.holding(ctx, db.New(send), a, nil, until)
+
+	tx, err := send.begun()
+	defer func() {
+		_ = send.close()
+		rollback(ctx, tx)
+	}()
+	hold, isNew, err := held(err)
+	if err := firstOf(err, send.close()); err != nil || !isNew {
+		return hold, err
+	}
+	return hold, commit(ctx, tx)
+}
+
+func (s *Store) holdForMove(ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit, until time.Time) (*booking.Hold, error) {
+	locked, err := s.lock(ctx, a.Patient.Person, visit, a.CreatedAt)
+	defer func() { rollback(ctx, locked.tx) }()
+	switch {
+	case err != nil:
+		return nil, err
+	case locked.visit == nil:
+		return nil, booking.Refuse(booking.AppointmentIsCancelled)
+	}
+	send := newPipeline(ctx, locked.tx)
+	defer func() { _ = send.close() }()
+	hold, isNew, err := s.holding(ctx, db.New(send), a, locked.visit.OwnCells(a.Request.LpuTo), until)(nil)
+	if err := firstOf(err, send.close()); err != nil || !isNew {
+		return hold, err
+	}
+	return hold, commit(ctx, locked.tx)
+}
+
+// holding gathers the statements of a hold; own are cells where the person has a place that counts as free. The function that it answers reads what they did,
+// unless there was an error before: the hold, and whether it is new. One that stood before is answered, and nothing is to be committed.
+func (s *Store) holding(
+	ctx context.Context, queries *db.Queries, a booking.NewAppointment, own []uuid.UUID, until time.Time,
+) func(error) (hold *booking.Hold, isNew bool, _ error) {
 	holding := queries.SlotHold(ctx, []db.SlotHoldParams{{
 		LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access), ResourceGuid: a.Resource.Guid,
-		StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid, PersonGuid: a.Patient.Person, Until: until,
+		StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid, PersonGuid: a.Patient.Person, Until: until, OwnGuids: own,
 	}})
 	place := db.HoldTakeParams{
 		PersonGuid: a.Patient.Person, Place: 1, Guid: a.Guid, LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots), DirectionGuid: a.Direction.Guid,
@@ -64,47 +107,42 @@ func (s *Store) hold(ctx context.Context, a booking.NewAppointment, until time.T
 	taking := queries.HoldTake(ctx, []db.HoldTakeParams{place, other})
 	listing := queries.HoldList(ctx, []db.HoldListParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}})
 
-	tx, err := send.begun()
-	defer func() {
-		_ = send.close()
-		rollback(ctx, tx)
-	}()
-	var (
-		cells db.SlotHoldRow
-		taken bool
-		holds []booking.Hold
-	)
-	holding.QueryRow(func(_ int, row db.SlotHoldRow, rowErr error) {
-		cells, err = row, firstOf(err, rowErr)
-	})
-	taking.QueryRow(func(_ int, _ int16, rowErr error) {
-		taken = taken || rowErr == nil
-		err = firstOf(err, unlessAbsent(rowErr))
-	})
-	listing.Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
-		var listErr error
-		holds, listErr = s.holdsOf(rows, rowsErr)
-		err = firstOf(err, listErr)
-	})
-	if err := firstOf(err, send.close()); err != nil {
-		return nil, err
+	return func(err error) (*booking.Hold, bool, error) {
+		var (
+			cells db.SlotHoldRow
+			taken bool
+			holds []booking.Hold
+		)
+		holding.QueryRow(func(_ int, row db.SlotHoldRow, rowErr error) {
+			cells, err = row, firstOf(err, rowErr)
+		})
+		taking.QueryRow(func(_ int, _ int16, rowErr error) {
+			taken = taken || rowErr == nil
+			err = firstOf(err, unlessAbsent(rowErr))
+		})
+		listing.Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
+			var listErr error
+			holds, listErr = s.holdsOf(rows, rowsErr)
+			err = firstOf(err, listErr)
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		at := slices.IndexFunc(holds, func(h booking.Hold) bool { return h.BeginsWith(a.Request.LpuTo, a.Slots[0].Guid) })
+		switch {
+		case at >= 0 && holds[at].Guid != a.Guid:
+			return &holds[at], false, nil
+		case !cells.SlotsHeld:
+			return nil, false, refuseCells(a, cells.HeldSlotGuids)
+		case !taken:
+			refusal := booking.Refuse(booking.TooManyHolds)
+			refusal.Details = &booking.Details{Holds: holds}
+			refusal.RetryAfter = holds[0].Until.Sub(a.CreatedAt)
+			return nil, false, refusal
+		default:
+			return &holds[at], true, nil
+		}
 	}
-	at := slices.IndexFunc(holds, func(h booking.Hold) bool { return h.BeginsWith(a.Request.LpuTo, a.Slots[0].Guid) })
-	switch {
-	case at >= 0 && holds[at].Guid != a.Guid:
-		return &holds[at], nil // it stood before
-	case !cells.SlotsHeld:
-		return nil, refuseCells(a, cells.HeldSlotGuids)
-	case !taken:
-		refusal := booking.Refuse(booking.TooManyHolds)
-		refusal.Details = &booking.Details{Holds: holds}
-		refusal.RetryAfter = holds[0].Until.Sub(a.CreatedAt)
-		return nil, refusal
-	}
-	if err := commit(ctx, tx); err != nil {
-		return nil, err
-	}
-	return &holds[at], nil
 }
 
 // Release implements booking.HoldStore: one transaction in two round trips.

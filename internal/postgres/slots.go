@@ -45,13 +45,13 @@ func (s *Store) Targets(ctx context.Context, person, direction uuid.UUID, lpu *u
 
 // TargetFacts implements booking.SlotFinder. It reads what Facts does, for several institutions.
 func (s *Store) TargetFacts(
-	ctx context.Context, patient booking.Patient, request booking.Request, lpus []uuid.UUID, now time.Time,
+	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, lpus []uuid.UUID, now time.Time,
 ) ([]*booking.Facts, error) {
-	return retry(ctx, s.pool.Reset, func() ([]*booking.Facts, error) { return s.targetFacts(ctx, patient, request, lpus, now) })
+	return retry(ctx, s.pool.Reset, func() ([]*booking.Facts, error) { return s.targetFacts(ctx, patient, request, visit, lpus, now) })
 }
 
 func (s *Store) targetFacts(
-	ctx context.Context, patient booking.Patient, request booking.Request, lpus []uuid.UUID, now time.Time,
+	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, lpus []uuid.UUID, now time.Time,
 ) ([]*booking.Facts, error) {
 	load := newPipeline(ctx, s.pool)
 	load.queue("begin isolation level repeatable read read only")
@@ -66,6 +66,7 @@ func (s *Store) targetFacts(
 		targets = append(targets, db.LpuFactsParams{LpuGuid: lpu, ClientGuid: patient.Client})
 		cards = append(cards, db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
 	}
+	moved := findMoved(ctx, queries, patient, visit, now)
 	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
 		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
 	})
@@ -85,6 +86,7 @@ func (s *Store) targetFacts(
 		readers[i] = reader{zones: &s.zones, facts: facts[i]}
 	}
 	err := load.exec()
+	moved(&readers[0])
 	direction.QueryRow(readers[0].direction)
 	active.Query(readers[0].active)
 	tap.QueryRow(func(i int, openedOn time.Time, err error) {
@@ -100,7 +102,7 @@ func (s *Store) targetFacts(
 	mkab.QueryRow(func(i int, row db.MkabFactsRow, err error) { readers[i].mkab(i, row, err) })
 	err = errors.Join(err, load.close())
 	for i := range readers {
-		facts[i].Direction, facts[i].Active = facts[0].Direction, facts[0].Active
+		facts[i].Direction, facts[i].Active, facts[i].Moved = facts[0].Direction, facts[0].Active, facts[0].Moved
 		err = firstOf(err, readers[i].err)
 	}
 	if err != nil {
@@ -126,7 +128,7 @@ func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 		params[i] = db.SlotSearchParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
 			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
-			PersonGuid: scan.Person, At: scan.Now,
+			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own,
 		}
 	}
 	found := make([][]booking.FoundSlot, len(scans))
@@ -179,6 +181,7 @@ func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted 
 		rows, err := db.New(s.pool).SlotNearest(ctx, db.SlotNearestParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, WantedAt: wanted, ToAt: scan.To,
 			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: texts(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now,
+			OwnGuids: scan.Own,
 		})
 		if err != nil {
 			return nil, err
@@ -217,6 +220,7 @@ func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, foun
 		}
 		params[i] = db.SlotFollowersParams{
 			LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*mostOverlapping - 1), PersonGuid: scan.Person, At: scan.Now,
+			OwnGuids: scan.Own,
 		}
 	}
 	var err error

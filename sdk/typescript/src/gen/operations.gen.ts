@@ -233,6 +233,12 @@ export const cancelAppointment = (
  * **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
  * `resourceGuid` it tells of any resource, also of another speciality.
  *
+ * **Where can it be moved to?** With the `appointmentGuid` of a visit booked with this referral, all this is said of `POST /appointments/{appointmentGuid}/move`: the cells
+ * that the visit can be moved to, as if it had been cancelled before. Its referral, its speciality and its own places in cells do not stand in its way, so that of
+ * several cells some may be its own. Where it stands is not listed: a move there changes nothing. To move send the cell's `lpu.guid` as `LpuToGuid` and its `id` as
+ * `SlotId`, with the `difficulty` that was asked for. Of a visit that can no longer be moved no cell is free, and `blockedBy` is what its move would answer:
+ * `appointment_cancelled` or `appointment_started`. One that is not the patient's, or of another referral, is `appointment_absent`.
+ *
  * **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
  * `mkab_…_empty`).
  */
@@ -250,6 +256,8 @@ export const listDirectionSlots = (
  *
  * **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
  * cells, its referral and its speciality, is taken out.
+ *
+ * **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
  *
  * **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
  *
@@ -275,6 +283,9 @@ export const moveAppointment = (
  *
  * **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
  * (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+ *
+ * **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
+ * moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
  *
  * **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
  * as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.

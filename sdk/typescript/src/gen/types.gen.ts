@@ -579,7 +579,11 @@ export type HoldRequest = {
      */
     LpuToGuid: string;
     /**
-     * How many adjacent cells the visit takes (Сложность приема), the given one first.
+     * The visit that is to be moved to the cell (Гуид записи, которую переносят), of this referral. Not the zero guid. Without it, a new visit is to be booked.
+     */
+    AppointmentGuid?: string | null;
+    /**
+     * How many adjacent cells the visit takes (Сложность приема), the given one first; with `AppointmentGuid` by default as many as it has.
      */
     Difficulty?: number | null;
     /**
@@ -657,7 +661,7 @@ export type SlotPage = {
      */
     holderLpuGuid: string;
     /**
-     * What booking would answer for every cell, whatever the period; `null` where there may be some to book, or there is no cell.
+     * What booking, or the move, would answer for every cell, whatever the period; `null` where there may be some to have, or there is no cell.
      */
     blockedBy: SlotRefusal | null;
     /**
@@ -1670,7 +1674,11 @@ export type ListDirectionSlotsData = {
          */
         dateTo?: string;
         /**
-         * How many adjacent cells the visit takes (Сложность приема). Only cells are listed that are followed by as many as can be had.
+         * The visit that is to be moved (Гуид записи, которую переносят), of this referral. Without it, a new visit is to be booked.
+         */
+        appointmentGuid?: string;
+        /**
+         * How many adjacent cells the visit takes (Сложность приема); with `appointmentGuid` by default as many as it has. Only cells are listed that are followed by as many as can be had.
          */
         difficulty?: number;
         /**
@@ -1699,7 +1707,7 @@ export type ListDirectionSlotsErrors = {
      */
     403: Error;
     /**
-     * The patient has no such referral.
+     * The patient has no such referral, or no such appointment of it.
      */
     404: Error;
     /**
@@ -1855,7 +1863,7 @@ export type ReleaseSlotResponse = ReleaseSlotResponses[keyof ReleaseSlotResponse
 
 export type HoldSlotData = {
     /**
-     * The referral to book with, and for how long.
+     * The referral to book with, or the visit to move, and for how long.
      */
     body: HoldRequest;
     path: {
@@ -1870,7 +1878,7 @@ export type HoldSlotData = {
 
 export type HoldSlotErrors = {
     /**
-     * The request breaks this contract, or a rule of booking.
+     * The request breaks this contract, a rule of booking, or the visit cannot be moved any more.
      */
     400: Error;
     /**
@@ -1878,7 +1886,7 @@ export type HoldSlotErrors = {
      */
     403: Error;
     /**
-     * The patient has no card in the target institution.
+     * The patient has no card in the target institution, or no such appointment of this referral.
      */
     404: Error;
     /**
