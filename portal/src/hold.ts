@@ -19,19 +19,19 @@ export interface CellHold {
 /** Holds and releases come one after the other, so that none overtakes another of the same cell. */
 let queue: Promise<unknown> = Promise.resolve();
 
-/** Holds a cell for as long as the view is there. */
-export function useHold({ directionGuid, directionType, holderLpuGuid }: Purpose, cell: Cell, wanted: boolean): CellHold {
+/** Holds a cell for as long as the view is there: to be booked, or for the move of a visit. */
+export function useHold({ directionGuid, directionType, holderLpuGuid }: Purpose, cell: Cell, visit: string | undefined): CellHold {
   const [state, setState] = useState<{ until?: string; failure?: Failure }>({});
   const [over, setOver] = useState(false);
   const [turn, setTurn] = useState(0);
   const used = useRef(false);
 
   useEffect(() => {
-    if (!wanted) return;
     let gone = false;
     setState({});
     setOver(false);
-    const body = { DirectionGuid: directionGuid, DirectionType: directionType, LpuFromGuid: holderLpuGuid, LpuToGuid: cell.lpu.guid };
+    const referral = { DirectionGuid: directionGuid, DirectionType: directionType, LpuFromGuid: holderLpuGuid };
+    const body = { ...referral, LpuToGuid: cell.lpu.guid, AppointmentGuid: visit };
     const held = queue.then(() => settle(holdSlot(talon, { path: { slotGuid: cell.guid }, body })));
     queue = held;
     held.then(({ data, failure }) => gone || setState({ until: data?.heldUntil, failure }));

@@ -115,6 +115,7 @@ test('Promise: the whole way: pick a patient, book, keep the ticket, move, cance
   await page.getByRole('link', { name: 'Перенести' }).click();
   await page.getByRole('heading', { level: 1, name: 'Перенести запись' }).waitFor();
   const later = (await choose(page, 5)).slice(0, 5);
+  await page.getByText('Время удерживается за вами до').waitFor();
   await page.getByRole('dialog', { name: 'Перенести запись?' }).getByRole('button', { name: 'Перенести' }).click();
   await page.getByText('Запись перенесена.').waitFor();
   await ticket.getByText(`${later}–`).waitFor();
@@ -153,6 +154,48 @@ test('Promise: a cell is held while the patient thinks, and given back', async (
   assert.equal(await isFree(cell), false);
   await page.goto(`${talon.baseUrl}/docs/`); // the page is left as it is
   await eventually(() => isFree(cell));
+});
+
+test('Promise: a visit can be moved to what the service says, which is held meanwhile; where it stands is not offered', async (t) => {
+  const page = await openPage(t);
+  await book(page, 17, 2, 4);
+  const released = [];
+  page.on('request', (request) => request.method() === 'DELETE' && released.push(request.url()));
+  await page.getByRole('link', { name: 'Перенести' }).click();
+  await hours(page).first().waitFor();
+  const bearer = { Authorization: `Bearer ${await talon.tokenOf(person(17))}` };
+  const guid = new URL(page.url()).hash.split('/')[2];
+  const slots = `${talon.baseUrl}/directions/${direction(17, 2)}/slots`;
+  const { items } = await (await fetch(`${slots}?limit=60&appointmentGuid=${guid}`, { headers: bearer })).json();
+  assert.deepEqual(await hours(page).evaluateAll((cells) => cells.map(({ id }) => id)), items.map((cell) => `cell-${cell.guid}`));
+  const { start, resource } = await (await fetch(`${talon.baseUrl}/appointments/${guid}`, { headers: bearer })).json();
+  assert.ok(!items.some((cell) => cell.start === start && cell.resource.guid === resource.guid));
+
+  const isFree = async (cell) => {
+    const other = { Authorization: `Bearer ${await talon.tokenOf(person(19))}` };
+    const answer = await fetch(`${slots.replace(direction(17, 2), direction(19, 2))}?limit=100`, { headers: other });
+    return (await answer.json()).items.some(({ guid }) => guid === cell);
+  };
+  assert.equal(await isFree(items[6].guid), true);
+  await choose(page, 6);
+  await page.getByText('Время удерживается за вами до').waitFor();
+  assert.equal(await isFree(items[6].guid), false);
+  await leave(page);
+  assert.equal(await isFree(items[6].guid), true);
+
+  await choose(page, 6);
+  await page.getByText('Время удерживается за вами до').waitFor();
+  await page.getByRole('dialog').getByRole('button', { name: 'Перенести' }).click();
+  await page.getByText('Запись перенесена.').waitFor();
+  assert.equal(released.length, 1, 'the move has used the other hold up');
+});
+
+test('Promise: a visit that can no longer be moved is said to be so, and nothing is offered', async (t) => {
+  const page = await openPage(t);
+  await page.goto(address(1, '#/appointments/de300000-000a-4000-8000-000000000001/move'));
+  await trouble(page).getByText('Запись на прием отменена').waitFor();
+  await trouble(page).getByRole('link', { name: 'К направлениям' }).waitFor();
+  assert.equal(await hours(page).count(), 0);
 });
 
 test('Promise: a hold that has ended is said to have ended, and the cell can be booked all the same', async (t) => {

@@ -114,19 +114,17 @@ const period = 14;
 
 function Search({ direction, visit, search, address }: SearchProps) {
   const path = { directionGuid: direction.guid };
-  const query = { lpuGuid: search.lpu, resourceGuid: search.resource, dateFrom: search.from };
+  const query = { lpuGuid: search.lpu, resourceGuid: search.resource, dateFrom: search.from, appointmentGuid: visit?.guid };
   const [turn, setTurn] = useState(0);
   const inputs = [direction.guid, visit?.guid, search.lpu, search.resource, search.from, turn];
   const pages = usePages<Slot, SlotPage, 'listDirectionSlots'>(
-    // Of a referral that is booked no cell is free: to move the visit, all are asked for.
-    (cursor, options) => listDirectionSlots(talon, { path, query: { ...query, explain: visit && true, limit: 60, cursor } }, options),
+    (cursor, options) => listDirectionSlots(talon, { path, query: { ...query, limit: 60, cursor } }, options),
     inputs,
   );
-  const { pending, failure, last } = pages;
-  const cells = visit ? pages.items.filter((slot) => mayMoveTo(slot, visit)) : pages.items;
+  const { items: cells, pending, failure, last } = pages;
   const lookedThrough = last !== undefined && !pending && last.next === null;
   const nothing = lookedThrough && cells.length === 0;
-  const blocked = visit ? undefined : last?.blockedBy;
+  const blocked = last?.blockedBy;
   const elsewhere = cells.find(({ start }) => otherOffset(start));
 
   const [taken, setTaken] = useState<Cell>();
@@ -148,7 +146,7 @@ function Search({ direction, visit, search, address }: SearchProps) {
         {nothing && !blocked && 'Свободного времени нет.'}
       </Status>
       {blocked && <Trouble failure={{ refusal: blockedBy(blocked, direction.appointment) }} />}
-      {nothing && !blocked && <Why path={path} query={query} visit={visit} nextAvailable={last.nextAvailable} address={address} />}
+      {nothing && !blocked && <Why path={path} query={query} nextAvailable={last.nextAvailable} address={address} />}
       {elsewhere && <ZoneNote time={elsewhere.start} timeZone={elsewhere.lpu.timeZone} />}
       <Days cells={cells} choose={setTaken} />
       {failure && <Trouble failure={failure} again={pages.again} />}
@@ -166,12 +164,6 @@ function Search({ direction, visit, search, address }: SearchProps) {
       )}
     </>
   );
-}
-
-/** What stands in the way of the visit alone does not stand in the way of its move. The rest is told by the move itself. */
-function mayMoveTo({ rule, left, resource, start }: Slot, visit: PatientAppointment): boolean {
-  const own = rule === null || rule === 'direction_already_booked' || rule === 'speciality_already_booked';
-  return own && left > 0 && !(start === visit.start && resource.guid === visit.resource.guid);
 }
 
 /** The list names the rule and its message only; there is no request to quote that was refused. */
@@ -281,17 +273,16 @@ function Doctor({ cells, choose }: { cells: Slot[]; choose: (cell: Cell) => void
 
 interface WhyProps {
   path: { directionGuid: string };
-  query: { lpuGuid?: string; resourceGuid?: string; dateFrom?: string };
-  visit?: PatientAppointment;
+  query: { lpuGuid?: string; resourceGuid?: string; dateFrom?: string; appointmentGuid?: string };
   nextAvailable: string | null;
   address: (changed: CellSearch) => string;
 }
 
 /** Nothing is free: when something is next, or else what stands in the way of all there is. */
-function Why({ path, query, visit, nextAvailable, address }: WhyProps) {
-  const inputs = [path.directionGuid, query.lpuGuid, query.resourceGuid, query.dateFrom];
+function Why({ path, query, nextAvailable, address }: WhyProps) {
+  const inputs = [path.directionGuid, ...Object.values(query)];
   const { data, failure, again } = useAnswer((options) => listDirectionSlots(talon, { path, query: { ...query, explain: true, limit: 100 } }, options), inputs);
-  const reasons = new Set(visit ? [] : data?.items.flatMap(({ message }) => message ?? []));
+  const reasons = new Set(data?.items.flatMap(({ message }) => message ?? []));
   return (
     <>
       {nextAvailable && (

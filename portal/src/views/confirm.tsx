@@ -25,8 +25,7 @@ interface ConfirmProps {
 
 /** Asks whether this cell is the one, and books it or moves the visit to it. Meanwhile the cell is held. */
 export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
-  // A visit is moved without a hold: of a referral that is booked nothing can be held.
-  const hold = useHold(purpose, cell, visit === undefined);
+  const hold = useHold(purpose, cell, visit?.guid);
   const deed = useDeed<string, 'createAppointment' | 'moveAppointment'>(
     async (options) => {
       const place = { LpuToGuid: cell.lpu.guid, SlotGuid: cell.guid };
@@ -55,7 +54,7 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
 
   const failure = hold.failure ?? deed.failure;
   const again = hold.failure ? hold.again : deed.failure && 'refusal' in deed.failure && deed.failure.refusal.rule === 'too_many_holds' ? hold.again : deed.run;
-  const holding = !visit && !hold.until && !hold.failure;
+  const holding = !hold.until && !hold.failure;
   const other = otherOffset(cell.start);
   const back = () => {
     dialog.current?.close();
@@ -91,7 +90,7 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
         )}
       </p>
       <p class="status" role="status">
-        {deed.pending ? (visit ? 'Переносим запись…' : 'Записываем…') : !visit && !failure && <Held hold={hold} />}
+        {deed.pending ? (visit ? 'Переносим запись…' : 'Записываем…') : !failure && <Held hold={hold} />}
       </p>
       {failure && !deed.pending && <Trouble failure={failure} again={again} take={take} />}
       <p class="actions">
@@ -110,7 +109,7 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
 
 function Held({ hold }: { hold: CellHold }) {
   if (hold.until === undefined) return <>Удерживаем это время за вами…</>;
-  if (hold.over) return <>Удержание закончилось: время могли занять. Записаться ещё можно попробовать.</>;
+  if (hold.over) return <>Удержание закончилось: время могли занять. Ещё можно попробовать.</>;
   return <>Время удерживается за вами до {formatHour(hold.until)}.</>;
 }
 
