@@ -1,5 +1,6 @@
 // Writes src/gen from the contract: types and fetch client by openapi-ts, and what no generator knows of ours, the rules, by the rest of this file.
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient } from '@hey-api/openapi-ts';
 import { parse } from 'yaml';
@@ -13,6 +14,13 @@ await createClient({
   plugins: ['@hey-api/typescript', '@hey-api/client-fetch', { name: '@hey-api/sdk', client: false, comments: false }],
   logs: { level: 'warn' },
 });
+
+// The generator's comments send readers to package registries; the names of the packages stay.
+for (const entry of await readdir(output, { recursive: true, withFileTypes: true })) {
+  if (!entry.isFile()) continue;
+  const file = join(entry.parentPath, entry.name);
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/\{@link https:\S+ (`[^`]+`)\}/g, '$1'));
+}
 
 const contract = parse(await readFile(contractFile, 'utf8'));
 const { Rule } = contract.components.schemas;
