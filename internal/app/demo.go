@@ -191,7 +191,7 @@ curl -sG %s/auth/cod/token -u %s:%s \
 
 `, base, demo.Client, demo.ClientSecret, demo.Patient)
 	if state.Action == demo.Renewed {
-		text.WriteString("The cells of the demo data had passed: they were loaded anew.\n")
+		text.WriteString("The demo data were of an earlier week or an earlier version: they were loaded anew.\n")
 	}
 	if !state.FirstExampleFree {
 		text.WriteString("That referral is booked already, which it will answer; make demo-reset puts the demo data back.\n")

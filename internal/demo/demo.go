@@ -96,8 +96,8 @@ type State struct {
 	FirstExampleFree bool
 }
 
-// Ensure loads the demo data where there is nothing yet, resets them where the time of the example's cell has passed, and else leaves them alone,
-// with all that was booked. It answers ErrForeign where it would have to write next to other data.
+// Ensure loads the demo data where there is nothing yet, resets them where the time of the example's cell has passed or an earlier version has loaded them,
+// which had fewer patients, and else leaves them alone, with all that was booked. It answers ErrForeign where it would have to write next to other data.
 func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
 	var state State
 	err := alone(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
@@ -115,9 +115,11 @@ func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
 }
 
 func ensure(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
-	fresh, err := ask(ctx, tx, "SELECT EXISTS (SELECT FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)", exampleTarget, FirstExampleSlotID, now)
+	fresh, err := ask(ctx, tx, `
+		SELECT EXISTS (SELECT FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)
+			AND (SELECT count(DISTINCT person_guid) FROM mkab) = $4`, exampleTarget, FirstExampleSlotID, now, len(Patients))
 	if err != nil {
-		return "", fmt.Errorf("look for the example's cell: %w", err)
+		return "", fmt.Errorf("look for the example's cell and the patients: %w", err)
 	}
 	if fresh {
 		return Kept, nil

@@ -198,6 +198,14 @@ func TestEnsure(t *testing.T) {
 	require.Equal(t, State{Kept, false}, ensure(noon))
 	require.Equal(t, booked, dump(t, pool))
 
+	_, err := pool.Exec(t.Context(), `DELETE FROM mkab_policy WHERE mkab_guid IN (SELECT guid FROM mkab WHERE person_guid = $1)`, person(unreferred))
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), `DELETE FROM mkab WHERE person_guid = $1`, person(unreferred))
+	require.NoError(t, err)
+	require.Equal(t, State{Renewed, true}, ensure(noon), "an earlier version knew fewer patients")
+	require.Equal(t, first, dump(t, pool))
+
+	book(t, pool, noon, Patient, FirstExample)
 	require.Equal(t, State{Renewed, true}, ensure(visit.Add(time.Microsecond)))
 	require.NotEqual(t, booked, dump(t, pool))
 	book(t, pool, visit, Patient, FirstExample)
