@@ -397,7 +397,10 @@ func tempDirIn(t *testing.T, root string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(root, "localpg-test-")
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	t.Cleanup(func() {
+		// A server whose owner was killed writes there until it has stopped.
+		require.Eventually(t, func() bool { return os.RemoveAll(dir) == nil }, 30*time.Second, 10*time.Millisecond, "%s stays", dir)
+	})
 	require.NoError(t, os.Chmod(dir, 0o755))
 	dir, err = filepath.EvalSymlinks(dir)
 	require.NoError(t, err)
