@@ -136,7 +136,8 @@ var provoked = map[string]func(d *draft) bool{
 		return strings.EqualFold(fmt.Sprint(d.given("LpuToGuid")), "de300000-0002-4000-8000-000000001005")
 	},
 	"complex_slot_failed": func(d *draft) bool {
-		return d.OperationID == "moveAppointment" || d.given("Difficulty") != nil // a visit has as many cells as it had
+		// Of a move the visit has as many cells as it had.
+		return d.OperationID == "moveAppointment" || d.given("Difficulty") != nil || d.given("AppointmentGuid") != nil
 	},
 }
 
