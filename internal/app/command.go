@@ -166,7 +166,7 @@ func (c *command) token(args []string) error {
 	flags := flag.NewFlagSet("token", flag.ContinueOnError)
 	person := flags.String("person", "", "guid of the person in the master patient index (required)")
 	client := flags.String("client", demo.Client.String(), "guid of the client application")
-	ttl := flags.Duration("ttl", 12*time.Hour, "how long the token is valid")
+	ttl := flags.Duration("ttl", demo.TokenLife, "how long the token is valid")
 	if err := c.parse(flags, args); err != nil {
 		return err
 	}

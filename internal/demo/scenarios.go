@@ -75,16 +75,21 @@ func (s *scenarios) add(name, operation string, status, patient int, method, pat
 	}
 	if patient != nobody {
 		scenario.Patient = person(patient)
-		token, err := s.sign(scenario.Patient, s.now)
-		if err != nil && s.err == nil {
-			s.err = fmt.Errorf("sign a token: %w", err)
-		}
-		scenario.Headers["Authorization"] = "Bearer " + token
+		scenario.Headers["Authorization"] = s.bearer(patient, s.now)
 	}
 	for _, change := range changes {
 		change(&scenario)
 	}
 	s.list = append(s.list, scenario)
+}
+
+// bearer is what a patient's token that was signed at a moment is sent as.
+func (s *scenarios) bearer(patient int, issued time.Time) string {
+	token, err := s.sign(person(patient), issued)
+	if err != nil && s.err == nil {
+		s.err = fmt.Errorf("sign a token: %w", err)
+	}
+	return "Bearer " + token
 }
 
 // refuse adds the scenario of a rule, whose answer the table has.
@@ -120,11 +125,8 @@ func body(text string) func(*Scenario) {
 func (s *scenarios) refusals() {
 	s.book(booking.TokenMissing, refused, 1, slotOf(2, 8, 15), header("Authorization", ""))
 	s.book(booking.TokenInvalid, refused, 1, slotOf(2, 8, 15), header("Authorization", "Bearer not-a-token"))
-	expired, err := s.sign(person(refused), s.now.Add(-TokenLife-time.Hour))
-	if err != nil && s.err == nil {
-		s.err = fmt.Errorf("sign a token: %w", err)
-	}
-	s.book(booking.TokenExpired, refused, 1, slotOf(2, 8, 15), header("Authorization", "Bearer "+expired))
+	expired := s.bearer(refused, s.now.Add(-TokenLife-time.Hour))
+	s.book(booking.TokenExpired, refused, 1, slotOf(2, 8, 15), header("Authorization", expired))
 	s.book(booking.TokenSignatureInvalid, refused, 1, slotOf(2, 8, 15), func(forged *Scenario) {
 		signed := forged.Headers["Authorization"]
 		signature := signed[strings.LastIndexByte(signed, '.')+1:]
