@@ -76,7 +76,7 @@ func TestPlans(t *testing.T) {
 			"SELECT FROM mip_person_data d JOIN mip_person p ON p.guid = d.person_guid WHERE d.snils <> $1", []string{"mip_person", "mip_person_data"},
 		},
 		"a table that is small here":     {"SELECT guid FROM resource WHERE name = $1", []string{"resource"}},
-		"a table that is empty here":     {"SELECT slot_guid FROM appointment_slot WHERE slot_guid = $1", []string{"appointment_slot"}},
+		"a table that is empty here":     {"SELECT guid FROM hold WHERE guid = $1", []string{"hold"}},
 		"a table that is new":            {"SELECT n FROM newcomer WHERE n = $1", []string{"newcomer"}},
 		"fine: a table that stays small": {"SELECT guid FROM lpu WHERE name = $1", nil},
 		"fine: a small table's index":    {"SELECT name FROM resource WHERE lpu_guid = $1 AND guid = $2", nil},

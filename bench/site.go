@@ -93,8 +93,8 @@ func (s *site) reset(ctx context.Context) error {
 	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
 		for _, sql := range []string{
 			`CREATE TEMPORARY TABLE undone ON COMMIT DROP AS SELECT lpu_guid, direction_guid, direction_lpu_guid FROM appointment`,
-			`CREATE TEMPORARY TABLE freed ON COMMIT DROP AS SELECT lpu_guid, slot_guid FROM appointment_slot`,
-			`TRUNCATE appointment, appointment_slot, speciality_claim, idempotency_key`,
+			`CREATE TEMPORARY TABLE freed ON COMMIT DROP AS SELECT lpu_guid, unnest(slot_guids) AS slot_guid FROM appointment`,
+			`TRUNCATE appointment, speciality_claim, idempotency_key`,
 			`UPDATE slot s SET taken = 0 FROM freed f WHERE s.lpu_guid = f.lpu_guid AND s.guid = f.slot_guid`,
 			`UPDATE direction d SET appointment_guid = NULL FROM undone u WHERE d.lpu_guid = u.direction_lpu_guid AND d.guid = u.direction_guid`,
 			`DELETE FROM direction d USING undone u WHERE d.lpu_guid = u.lpu_guid AND d.guid = u.direction_guid AND d.copied_from_lpu_guid IS NOT NULL`,
@@ -125,19 +125,17 @@ type ledger struct {
 func (s *site) ledger(ctx context.Context) (l ledger, err error) {
 	err = s.conn.QueryRow(ctx, `
 		WITH active AS (
-			SELECT lpu_guid, guid, direction_lpu_guid, direction_guid, person_guid, resource_guid, start_at, end_at FROM appointment WHERE cancelled_at IS NULL
+			SELECT lpu_guid, guid, direction_lpu_guid, direction_guid, person_guid, resource_guid, start_at, end_at, slot_guids[1] AS slot_guid FROM appointment WHERE cancelled_at IS NULL
 		)
 		SELECT
 			(SELECT count(*) FROM active),
-			(SELECT count(*) FROM appointment_slot x JOIN slot s ON s.lpu_guid = x.lpu_guid AND s.guid = x.slot_guid
-				JOIN active a ON a.lpu_guid = x.lpu_guid AND a.guid = x.appointment_guid
+			(SELECT count(*) FROM active a JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = a.slot_guid
 				WHERE (a.resource_guid, a.start_at, a.end_at) = (s.resource_guid, s.start_at, s.end_at)),
 			(SELECT count(*) FROM active a JOIN direction d ON d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid),
 			(SELECT count(*) FROM speciality_claim c JOIN active a ON a.lpu_guid = c.lpu_guid AND a.guid = c.appointment_guid
 				JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.speciality_code = c.speciality_code
 				WHERE (c.person_guid, c.start_at, c.end_at) = (a.person_guid, a.start_at, a.end_at)),
-			(SELECT count(*) FROM (SELECT x.lpu_guid, x.slot_guid, count(a) FROM appointment_slot x
-					LEFT JOIN active a ON a.lpu_guid = x.lpu_guid AND a.guid = x.appointment_guid GROUP BY 1, 2) t (lpu, guid, taken)
+			(SELECT count(*) FROM (SELECT lpu_guid, slot_guid, count(*) FROM active GROUP BY 1, 2) t (lpu, guid, taken)
 				JOIN slot s ON s.lpu_guid = t.lpu AND s.guid = t.guid WHERE s.taken <> t.taken OR s.taken > s.capacity)`,
 	).Scan(&l.appointments, &l.cells, &l.referrals, &l.claims, &l.overbooked)
 	if err != nil {

@@ -4,6 +4,7 @@ package migrations
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -21,9 +22,22 @@ var FS embed.FS
 // versionTable holds which migrations have been applied. Goose's own name for it may be another application's in the same database.
 const versionTable = "talon_schema_version"
 
+// baseline is the version of the first migration. The lower numbers were those of builds before the first release.
+const baseline = 10
+
+// ErrBeforeBaseline is returned for a database that was made by a build before the first release. Its data cannot be taken over.
+var ErrBeforeBaseline = errors.New("the database was made by a build before the first release: create an empty one")
+
 // Up brings the database to the newest schema. A session lock lets any number of instances call it at once:
 // one migrates, the others wait for it (five minutes at most) and find nothing to do.
 func Up(ctx context.Context, databaseURL string) error {
+	current, err := Current(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	if current > 0 && current < baseline {
+		return fmt.Errorf("schema version %d: %w", current, ErrBeforeBaseline)
+	}
 	return withProvider(databaseURL, func(p *goose.Provider) error {
 		if _, err := p.Up(ctx); err != nil {
 			return fmt.Errorf("apply migrations: %w", err)

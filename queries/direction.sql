@@ -6,12 +6,12 @@ SELECT
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
     holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
-    source.legal_entity_guid AS from_legal_entity_guid,
+    coalesce(source.legal_entity_guid, '00000000-0000-0000-0000-000000000000')::uuid AS from_legal_entity_guid,
     target.legal_entity_guid AS to_legal_entity_guid
 FROM direction d
 JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
-JOIN lpu source ON source.guid = d.lpu_from_guid
+LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
@@ -48,18 +48,38 @@ SET appointment_guid = @appointment_guid::uuid, appointment_lpu_guid = @appointm
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL AND cancelled_at IS NULL
 RETURNING guid;
 
+-- name: DirectionCopy :batchone
+-- Copies a referral into the institution that serves it, with the visit that it names. The copy that an earlier booking left is used again, with its id.
+-- No row: a referral of that guid that is no copy of this one, or a copy that names another visit.
+INSERT INTO direction AS d (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
+    mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
+    appointment_lpu_guid, appointment_start_at, appointment_end_at)
+VALUES (@lpu_guid, @guid, @copied_from_lpu_guid::uuid, @type, @number, @accession_number, @date, @date_end, @created_at,
+    sqlc.narg(doc_prvd_sender_guid), @mkab_guid, @reason, @comment, @urgent, @flags, @speciality_code, @speciality_name, @mkb_code,
+    @mkb_name, @lpu_from_guid, @lpu_guid::uuid, @appointment_guid::uuid, @lpu_guid::uuid, @start_at::timestamptz, @end_at::timestamptz)
+ON CONFLICT (lpu_guid, guid) DO UPDATE
+SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
+    date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
+    mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
+    speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
+    mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+    appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
+    appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
+WHERE d.copied_from_lpu_guid = excluded.copied_from_lpu_guid AND d.appointment_guid IS NULL
+RETURNING appointment_guid;
+
 -- name: DirectionList :many
 -- The referrals of a person over all institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. Rows
 -- of one institution are joined, wherever it is; what the visit is needs no look into another, as it stands beside the claim.
 SELECT
     d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-    d.lpu_from_guid, source.name AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
+    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
     d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
     state.status
 FROM mkab m
 JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 JOIN lpu holder ON holder.guid = d.lpu_guid
-JOIN lpu source ON source.guid = d.lpu_from_guid
+LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
 CROSS JOIN LATERAL (

@@ -13,11 +13,12 @@ SELECT request_hash, answer
 FROM idempotency_key
 WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key;
 
--- name: IdempotencyKeyAnswer :execrows
+-- name: IdempotencyKeyAnswer :batchone
 -- Keeps the answer, in the transaction that it is the answer of. No row: another request has taken the key over.
 UPDATE idempotency_key
 SET answer = @answer
-WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key AND taken_by = @taken_by AND answer IS NULL;
+WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key AND taken_by = @taken_by AND answer IS NULL
+RETURNING key;
 
 -- name: IdempotencyKeyRelease :exec
 -- Gives a key back whose request was refused: a refusal is not kept, since the same request may succeed later.

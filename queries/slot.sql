@@ -40,7 +40,7 @@ CROSS JOIN LATERAL (
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
         -- The array is made once; a join would look for the kind of each cell.
         AND (@all_of_them::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.restriction::text = ANY(@restrictions::text[])
+            AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[])))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
@@ -73,7 +73,7 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.restriction::text = ANY(@restrictions::text[])
+            AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
         ORDER BY cell.start_at DESC
         LIMIT @most
@@ -84,7 +84,7 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.restriction::text = ANY(@restrictions::text[])
+            AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
         ORDER BY cell.start_at
         LIMIT @most
@@ -124,31 +124,34 @@ WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[])
 ORDER BY start_at, guid
 FOR NO KEY UPDATE;
 
--- name: SlotHold :batchone
--- Holds cells as a booking takes them: under the same guards, locked in the same order. A place in a cell of the person's own, which is to be given back and
--- cannot be before this ends, counts as free. Answers which of them it got, and whether that is the whole visit.
-WITH locked AS (
-    SELECT cell.guid
-    FROM slot cell
-    WHERE cell.lpu_guid = @lpu_guid AND cell.guid = ANY(@slot_guids::uuid[])
-    ORDER BY cell.start_at, cell.guid
-    FOR NO KEY UPDATE
-), held AS (
-    UPDATE slot s
-    SET holds = array_append(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold)
-    FROM locked
-    WHERE s.lpu_guid = @lpu_guid AND s.guid = locked.guid
-        AND s.taken - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
-        AND NOT s.blocked AND s.flag_access & @access::integer <> 0
-        AND s.start_at >= @at AND s.start_at >= @start_at AND s.end_at <= @end_at AND s.start_at < @end_at
-        AND s.resource_guid = @resource_guid AND s.restriction::text = ANY(@restrictions::text[])
-        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
-    RETURNING s.guid, s.start_at, s.end_at
-)
-SELECT
-    coalesce(array_agg(held.guid), '{}')::uuid[] AS held_slot_guids,
-    (count(*) = cardinality(@slot_guids::uuid[]) AND min(held.start_at) = @start_at::timestamptz AND max(held.end_at) = @end_at::timestamptz)::boolean AS slots_held
-FROM held;
+-- name: SlotTake :batchmany
+-- Promise 1: takes a place in each cell of a visit, under the conditions that the rules checked. A place that is held is taken. The rows are the cells that
+-- it got. Several cells must be locked before, by SlotLock.
+UPDATE slot s
+SET taken = s.taken + 1, holds = slot_holds(s.holds, @at)
+WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
+    AND s.taken + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
+    AND NOT s.blocked AND s.flag_access & @access::integer <> 0 AND s.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
+    AND s.start_at >= @at AND s.start_at >= @start_at AND s.start_at < @end_at AND s.end_at <= @end_at AND s.resource_guid = @resource_guid
+    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+RETURNING s.guid, s.start_at, s.end_at;
+
+-- name: SlotHold :batchmany
+-- Holds a place in each cell, under the conditions of SlotTake. A place in one of the person's own cells, which is to be given back, counts as free.
+UPDATE slot s
+SET holds = array_append(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold)
+WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
+    AND s.taken - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
+    AND NOT s.blocked AND s.flag_access & @access::integer <> 0 AND s.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
+    AND s.start_at >= @at AND s.start_at >= @start_at AND s.start_at < @end_at AND s.end_at <= @end_at AND s.resource_guid = @resource_guid
+    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+RETURNING s.guid, s.start_at, s.end_at;
+
+-- name: SlotFree :batchexec
+-- Gives back the places of a visit. Several cells must be locked before, by SlotLock.
+UPDATE slot
+SET taken = taken - 1
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]);
 
 -- name: SlotRelease :batchexec
 -- Takes a hold off its cells, which are locked.

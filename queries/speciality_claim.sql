@@ -8,22 +8,21 @@ ORDER BY c.speciality_code
 LIMIT 1000;
 
 -- name: SpecialityClaimTake :batchone
--- Promise 3: where the setting is on, a person has at most one active appointment a speciality. Answers whose claim it is after this: another
--- appointment's has won. A claim that has ended is taken over; where the setting is off, also one that ends sooner, so that the claim is always the last.
-INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
+-- Promise 3: where the setting is on, a person has at most one active appointment a speciality. A claim that has ended is taken over; where the setting is
+-- off, also one that ends sooner, so that the claim is always the last. No row: the claim stays another appointment's, and is locked.
+INSERT INTO speciality_claim AS c (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 VALUES (@person_guid, @speciality_code, @appointment_guid, @lpu_guid, @resource_name, @start_at, @end_at)
 ON CONFLICT (person_guid, speciality_code) DO UPDATE
-SET appointment_guid = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_one::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.appointment_guid ELSE speciality_claim.appointment_guid END,
-    lpu_guid = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_one::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.lpu_guid ELSE speciality_claim.lpu_guid END,
-    resource_name = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_one::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.resource_name ELSE speciality_claim.resource_name END,
-    start_at = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_one::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.start_at ELSE speciality_claim.start_at END,
-    end_at = CASE WHEN speciality_claim.end_at <= @at OR (NOT @only_one::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.end_at ELSE speciality_claim.end_at END
-RETURNING appointment_guid, lpu_guid, resource_name, start_at, end_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone;
+SET appointment_guid = excluded.appointment_guid, lpu_guid = excluded.lpu_guid, resource_name = excluded.resource_name,
+    start_at = excluded.start_at, end_at = excluded.end_at
+WHERE c.end_at <= @at OR NOT @only_one::boolean AND c.end_at < excluded.end_at
+RETURNING appointment_guid;
+
+-- name: SpecialityClaimGet :batchone
+SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+FROM speciality_claim c
+JOIN lpu l ON l.guid = c.lpu_guid
+WHERE c.person_guid = @person_guid AND c.speciality_code = @speciality_code;
 
 -- name: SpecialityClaimLock :batchone
 -- Holds a person's speciality against all other bookings, cancels and moves, and tells whose it is.

@@ -19,28 +19,10 @@ var (
 )
 
 const appointmentCancel = `-- name: AppointmentCancel :batchone
-WITH cancelled AS (
-    UPDATE appointment a
-    SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
-    WHERE a.lpu_guid = $4 AND a.guid = $5 AND a.cancelled_at IS NULL
-    RETURNING a.guid
-), locked AS (
-    -- In the order in which a booking locks them.
-    SELECT cell.guid
-    FROM cancelled
-    JOIN appointment_slot o ON o.lpu_guid = $4 AND o.appointment_guid = cancelled.guid
-    JOIN slot cell ON cell.lpu_guid = $4 AND cell.guid = o.slot_guid
-    ORDER BY cell.start_at, cell.guid
-    FOR NO KEY UPDATE OF cell
-), freed AS (
-    UPDATE slot s
-    SET taken = s.taken - 1
-    FROM locked
-    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
-    RETURNING s.guid
-)
-SELECT cancelled.guid, (SELECT count(*) FROM freed) AS freed
-FROM cancelled
+UPDATE appointment
+SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
+RETURNING guid
 `
 
 type AppointmentCancelBatchResults struct {
@@ -57,35 +39,12 @@ type AppointmentCancelParams struct {
 	Guid        uuid.UUID
 }
 
-type AppointmentCancelRow struct {
-	Guid  uuid.UUID
-	Freed int64
-}
-
-// The part of a cancel that lies in the institution of the visit: gives its cells back and marks the appointment. No row: it was not active.
+// No row: it was not active.
 //
-//	WITH cancelled AS (
-//	    UPDATE appointment a
-//	    SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
-//	    WHERE a.lpu_guid = $4 AND a.guid = $5 AND a.cancelled_at IS NULL
-//	    RETURNING a.guid
-//	), locked AS (
-//	    -- In the order in which a booking locks them.
-//	    SELECT cell.guid
-//	    FROM cancelled
-//	    JOIN appointment_slot o ON o.lpu_guid = $4 AND o.appointment_guid = cancelled.guid
-//	    JOIN slot cell ON cell.lpu_guid = $4 AND cell.guid = o.slot_guid
-//	    ORDER BY cell.start_at, cell.guid
-//	    FOR NO KEY UPDATE OF cell
-//	), freed AS (
-//	    UPDATE slot s
-//	    SET taken = s.taken - 1
-//	    FROM locked
-//	    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
-//	    RETURNING s.guid
-//	)
-//	SELECT cancelled.guid, (SELECT count(*) FROM freed) AS freed
-//	FROM cancelled
+//	UPDATE appointment
+//	SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+//	WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
+//	RETURNING guid
 func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancelParams) *AppointmentCancelBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -102,20 +61,20 @@ func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancel
 	return &AppointmentCancelBatchResults{br, len(arg), false}
 }
 
-func (b *AppointmentCancelBatchResults) QueryRow(f func(int, AppointmentCancelRow, error)) {
+func (b *AppointmentCancelBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var i AppointmentCancelRow
+		var guid uuid.UUID
 		if b.closed {
 			if f != nil {
-				f(t, i, ErrBatchAlreadyClosed)
+				f(t, guid, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&i.Guid, &i.Freed)
+		err := row.Scan(&guid)
 		if f != nil {
-			f(t, i, err)
+			f(t, guid, err)
 		}
 	}
 }
@@ -126,80 +85,16 @@ func (b *AppointmentCancelBatchResults) Close() error {
 }
 
 const appointmentCreate = `-- name: AppointmentCreate :batchone
-WITH locked AS (
-    -- In one order, so that two complex slots that overlap wait for each other instead of deadlocking.
-    SELECT cell.guid
-    FROM slot cell
-    WHERE cell.lpu_guid = $2 AND cell.guid = ANY($1::uuid[])
-    ORDER BY cell.start_at, cell.guid
-    FOR NO KEY UPDATE
-), taken AS (
-    UPDATE slot s
-    SET taken = s.taken + 1, holds = slot_holds(s.holds, $3)
-    FROM locked
-    WHERE s.lpu_guid = $2 AND s.guid = locked.guid
-        -- A place that is held is taken. A hold of the patient's own that was known has been given back before.
-        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $3)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $4::integer <> 0
-        AND s.start_at >= $3 AND s.start_at >= $5 AND s.end_at <= $6
-        -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
-        AND s.start_at < $6
-        AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
-        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
-    RETURNING s.guid, s.start_at, s.end_at
-), visited AS (
-    SELECT r.guid FROM resource r WHERE r.lpu_guid = $2 AND r.guid = $7 AND r.active FOR SHARE
-), card AS (
-    SELECT m.guid FROM mkab m WHERE m.lpu_guid = $2 AND m.guid = $9 AND m.closed_at IS NULL FOR SHARE
-), target AS (
-    SELECT
-        EXISTS (SELECT FROM visited) AS resource_active,
-        EXISTS (SELECT FROM card) AS mkab_open,
-        cardinality($1) = 0 OR (SELECT count(*) = cardinality($1) AND min(taken.start_at) = $5 AND max(taken.end_at) = $6 FROM taken) AS slots_taken
-), allowed AS (
-    SELECT FROM target WHERE resource_active AND mkab_open AND slots_taken
-), copied AS (
-    -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
-    -- again, with its id. Another original of the same guid is left alone.
-    INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
-        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
-        appointment_lpu_guid, appointment_start_at, appointment_end_at)
-    SELECT $2, $10, $11::uuid, $12, $13, $14, $15, $16, $17,
-        $18, $9, $19, $20, $21, $22, $23, $24, $25,
-        $26, $27, $2::uuid, $28::uuid, $2::uuid, $5, $6
-    FROM allowed
-    WHERE $2::uuid <> $11::uuid
-    ON CONFLICT (lpu_guid, guid) DO UPDATE
-    SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
-        date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
-        mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
-        speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
-        mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
-        appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
-        appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
-    WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
-    RETURNING guid
-), held AS (
-    SELECT guid FROM copied
-    UNION ALL
-    SELECT $10 FROM allowed WHERE $2::uuid = $11::uuid
-), created AS (
-    INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-        out_of_schedule, is_cito, comment, created_at, updated_at)
-    SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
-        cardinality($1) = 0, $31, $32, $3, $3
-    FROM held
-    RETURNING guid
-), occupied AS (
-    INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
-    SELECT $2, taken.guid, created.guid
-    FROM taken CROSS JOIN created
-    RETURNING slot_guid
-)
-SELECT
-    target.resource_active, target.mkab_open, target.slots_taken::boolean AS slots_taken,
-    ARRAY(SELECT taken.guid FROM taken)::uuid[] AS taken_slot_guids,
-    (EXISTS (SELECT FROM created) AND (SELECT count(*) FROM occupied) = cardinality($1))::boolean AS created
-FROM target
+INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
+    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
+SELECT $1, $2, d.guid, $3, m.guid, $4, r.guid, $5, $6, $7,
+    cardinality($8::uuid[]) = 0, $9, $10, $11, $12, $8::uuid[]
+FROM direction d, resource r, mkab m
+WHERE d.lpu_guid = $1 AND d.guid = $13 AND d.appointment_guid = $2
+    AND r.lpu_guid = $1 AND r.guid = $14 AND r.active
+    AND m.lpu_guid = $1 AND m.guid = $15 AND m.closed_at IS NULL
+FOR SHARE OF r, m
+RETURNING guid
 `
 
 type AppointmentCreateBatchResults struct {
@@ -209,162 +104,55 @@ type AppointmentCreateBatchResults struct {
 }
 
 type AppointmentCreateParams struct {
-	SlotGuids          interface{}
-	LpuGuid            uuid.UUID
-	CreatedAt          time.Time
-	Access             int32
-	StartAt            time.Time
-	EndAt              time.Time
-	ResourceGuid       uuid.UUID
-	Restrictions       []string
-	MkabGuid           uuid.UUID
-	DirectionGuid      uuid.UUID
-	DirectionLpuGuid   uuid.UUID
-	Type               DirectionType
-	Number             string
-	AccessionNumber    string
-	Date               time.Time
-	DateEnd            time.Time
-	DirectionCreatedAt time.Time
-	DocPrvdSenderGuid  *uuid.UUID
-	Reason             string
-	DirectionComment   string
-	Urgent             bool
-	Flags              int32
-	SpecialityCode     string
-	SpecialityName     string
-	MkbCode            string
-	MkbName            string
-	LpuFromGuid        uuid.UUID
-	Guid               uuid.UUID
-	PersonGuid         uuid.UUID
-	ClientGuid         uuid.UUID
-	IsCito             bool
-	Comment            string
+	LpuGuid          uuid.UUID
+	Guid             uuid.UUID
+	DirectionLpuGuid uuid.UUID
+	PersonGuid       uuid.UUID
+	ClientGuid       uuid.UUID
+	StartAt          time.Time
+	EndAt            time.Time
+	SlotGuids        []uuid.UUID
+	IsCito           bool
+	Comment          string
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+	DirectionGuid    uuid.UUID
+	ResourceGuid     uuid.UUID
+	MkabGuid         uuid.UUID
 }
 
-type AppointmentCreateRow struct {
-	ResourceActive bool
-	MkabOpen       bool
-	SlotsTaken     bool
-	TakenSlotGuids []uuid.UUID
-	Created        bool
-}
-
-// The part of a booking that lies in the target institution: takes the cells (promise 1), copies the referral, writes the appointment. All or nothing:
-// where the cells, the resource or the card are not as they were when the rules allowed the booking, nothing is written but the cells' counters, and the
-// caller rolls back.
+// Writes the visit while its resource is in use, its card is open and its referral names it. No row: one of them is not so. The
+// resource and the card stay locked against a change of that until the transaction ends.
 //
-//	WITH locked AS (
-//	    -- In one order, so that two complex slots that overlap wait for each other instead of deadlocking.
-//	    SELECT cell.guid
-//	    FROM slot cell
-//	    WHERE cell.lpu_guid = $2 AND cell.guid = ANY($1::uuid[])
-//	    ORDER BY cell.start_at, cell.guid
-//	    FOR NO KEY UPDATE
-//	), taken AS (
-//	    UPDATE slot s
-//	    SET taken = s.taken + 1, holds = slot_holds(s.holds, $3)
-//	    FROM locked
-//	    WHERE s.lpu_guid = $2 AND s.guid = locked.guid
-//	        -- A place that is held is taken. A hold of the patient's own that was known has been given back before.
-//	        AND s.taken + coalesce(cardinality(slot_holds(s.holds, $3)), 0) < s.capacity AND NOT s.blocked AND s.flag_access & $4::integer <> 0
-//	        AND s.start_at >= $3 AND s.start_at >= $5 AND s.end_at <= $6
-//	        -- A cell that ends in time begins in time. It is said for the index: without a bound all later cells of the resource would be read.
-//	        AND s.start_at < $6
-//	        AND s.resource_guid = $7 AND s.restriction::text = ANY($8::text[])
-//	        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
-//	    RETURNING s.guid, s.start_at, s.end_at
-//	), visited AS (
-//	    SELECT r.guid FROM resource r WHERE r.lpu_guid = $2 AND r.guid = $7 AND r.active FOR SHARE
-//	), card AS (
-//	    SELECT m.guid FROM mkab m WHERE m.lpu_guid = $2 AND m.guid = $9 AND m.closed_at IS NULL FOR SHARE
-//	), target AS (
-//	    SELECT
-//	        EXISTS (SELECT FROM visited) AS resource_active,
-//	        EXISTS (SELECT FROM card) AS mkab_open,
-//	        cardinality($1) = 0 OR (SELECT count(*) = cardinality($1) AND min(taken.start_at) = $5 AND max(taken.end_at) = $6 FROM taken) AS slots_taken
-//	), allowed AS (
-//	    SELECT FROM target WHERE resource_active AND mkab_open AND slots_taken
-//	), copied AS (
-//	    -- Where the referral is held by the target itself there is nothing to copy: its claim has linked it. A copy left by an earlier booking is used
-//	    -- again, with its id. Another original of the same guid is left alone.
-//	    INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
-//	        mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
-//	        appointment_lpu_guid, appointment_start_at, appointment_end_at)
-//	    SELECT $2, $10, $11::uuid, $12, $13, $14, $15, $16, $17,
-//	        $18, $9, $19, $20, $21, $22, $23, $24, $25,
-//	        $26, $27, $2::uuid, $28::uuid, $2::uuid, $5, $6
-//	    FROM allowed
-//	    WHERE $2::uuid <> $11::uuid
-//	    ON CONFLICT (lpu_guid, guid) DO UPDATE
-//	    SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
-//	        date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
-//	        mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
-//	        speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
-//	        mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
-//	        appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
-//	        appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
-//	    WHERE direction.copied_from_lpu_guid = excluded.copied_from_lpu_guid
-//	    RETURNING guid
-//	), held AS (
-//	    SELECT guid FROM copied
-//	    UNION ALL
-//	    SELECT $10 FROM allowed WHERE $2::uuid = $11::uuid
-//	), created AS (
-//	    INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-//	        out_of_schedule, is_cito, comment, created_at, updated_at)
-//	    SELECT $2, $28, held.guid, $11, $9, $29, $7, $30, $5, $6,
-//	        cardinality($1) = 0, $31, $32, $3, $3
-//	    FROM held
-//	    RETURNING guid
-//	), occupied AS (
-//	    INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
-//	    SELECT $2, taken.guid, created.guid
-//	    FROM taken CROSS JOIN created
-//	    RETURNING slot_guid
-//	)
-//	SELECT
-//	    target.resource_active, target.mkab_open, target.slots_taken::boolean AS slots_taken,
-//	    ARRAY(SELECT taken.guid FROM taken)::uuid[] AS taken_slot_guids,
-//	    (EXISTS (SELECT FROM created) AND (SELECT count(*) FROM occupied) = cardinality($1))::boolean AS created
-//	FROM target
+//	INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
+//	    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
+//	SELECT $1, $2, d.guid, $3, m.guid, $4, r.guid, $5, $6, $7,
+//	    cardinality($8::uuid[]) = 0, $9, $10, $11, $12, $8::uuid[]
+//	FROM direction d, resource r, mkab m
+//	WHERE d.lpu_guid = $1 AND d.guid = $13 AND d.appointment_guid = $2
+//	    AND r.lpu_guid = $1 AND r.guid = $14 AND r.active
+//	    AND m.lpu_guid = $1 AND m.guid = $15 AND m.closed_at IS NULL
+//	FOR SHARE OF r, m
+//	RETURNING guid
 func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreateParams) *AppointmentCreateBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.SlotGuids,
 			a.LpuGuid,
-			a.CreatedAt,
-			a.Access,
-			a.StartAt,
-			a.EndAt,
-			a.ResourceGuid,
-			a.Restrictions,
-			a.MkabGuid,
-			a.DirectionGuid,
-			a.DirectionLpuGuid,
-			a.Type,
-			a.Number,
-			a.AccessionNumber,
-			a.Date,
-			a.DateEnd,
-			a.DirectionCreatedAt,
-			a.DocPrvdSenderGuid,
-			a.Reason,
-			a.DirectionComment,
-			a.Urgent,
-			a.Flags,
-			a.SpecialityCode,
-			a.SpecialityName,
-			a.MkbCode,
-			a.MkbName,
-			a.LpuFromGuid,
 			a.Guid,
+			a.DirectionLpuGuid,
 			a.PersonGuid,
 			a.ClientGuid,
+			a.StartAt,
+			a.EndAt,
+			a.SlotGuids,
 			a.IsCito,
 			a.Comment,
+			a.CreatedAt,
+			a.UpdatedAt,
+			a.DirectionGuid,
+			a.ResourceGuid,
+			a.MkabGuid,
 		}
 		batch.Queue(appointmentCreate, vals...)
 	}
@@ -372,26 +160,20 @@ func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreate
 	return &AppointmentCreateBatchResults{br, len(arg), false}
 }
 
-func (b *AppointmentCreateBatchResults) QueryRow(f func(int, AppointmentCreateRow, error)) {
+func (b *AppointmentCreateBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var i AppointmentCreateRow
+		var guid uuid.UUID
 		if b.closed {
 			if f != nil {
-				f(t, i, ErrBatchAlreadyClosed)
+				f(t, guid, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(
-			&i.ResourceActive,
-			&i.MkabOpen,
-			&i.SlotsTaken,
-			&i.TakenSlotGuids,
-			&i.Created,
-		)
+		err := row.Scan(&guid)
 		if f != nil {
-			f(t, i, err)
+			f(t, guid, err)
 		}
 	}
 }
@@ -401,44 +183,40 @@ func (b *AppointmentCreateBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const appointmentDate = `-- name: AppointmentDate :batchexec
-UPDATE appointment
-SET created_at = $1
-WHERE lpu_guid = $2 AND guid = $3
+const appointmentDelete = `-- name: AppointmentDelete :batchexec
+DELETE FROM appointment
+WHERE lpu_guid = $1 AND guid = $2
 `
 
-type AppointmentDateBatchResults struct {
+type AppointmentDeleteBatchResults struct {
 	br     pgx.BatchResults
 	tot    int
 	closed bool
 }
 
-type AppointmentDateParams struct {
-	CreatedAt time.Time
-	LpuGuid   uuid.UUID
-	Guid      uuid.UUID
+type AppointmentDeleteParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
 }
 
-// A visit that was moved was booked when it was.
+// Removes a visit that is moved; it is written again, under the same guid, in the institution that it is moved to.
 //
-//	UPDATE appointment
-//	SET created_at = $1
-//	WHERE lpu_guid = $2 AND guid = $3
-func (q *Queries) AppointmentDate(ctx context.Context, arg []AppointmentDateParams) *AppointmentDateBatchResults {
+//	DELETE FROM appointment
+//	WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) AppointmentDelete(ctx context.Context, arg []AppointmentDeleteParams) *AppointmentDeleteBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.CreatedAt,
 			a.LpuGuid,
 			a.Guid,
 		}
-		batch.Queue(appointmentDate, vals...)
+		batch.Queue(appointmentDelete, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &AppointmentDateBatchResults{br, len(arg), false}
+	return &AppointmentDeleteBatchResults{br, len(arg), false}
 }
 
-func (b *AppointmentDateBatchResults) Exec(f func(int, error)) {
+func (b *AppointmentDeleteBatchResults) Exec(f func(int, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
 		if b.closed {
@@ -454,21 +232,14 @@ func (b *AppointmentDateBatchResults) Exec(f func(int, error)) {
 	}
 }
 
-func (b *AppointmentDateBatchResults) Close() error {
+func (b *AppointmentDeleteBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
 
 const appointmentFind = `-- name: AppointmentFind :batchone
 SELECT
-    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at,
-    ARRAY(
-        SELECT cell.guid
-        FROM appointment_slot o
-        JOIN slot cell ON cell.lpu_guid = o.lpu_guid AND cell.guid = o.slot_guid
-        WHERE o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
-        ORDER BY cell.start_at, cell.guid
-    )::uuid[] AS slot_guids,
+    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code,
     (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
@@ -508,17 +279,10 @@ type AppointmentFindRow struct {
 	AfterStart       bool
 }
 
-// An appointment of a person, in whatever institution, and what decides whether it can be cancelled or moved.
+// A visit of a person in any institution, with what decides whether it can be cancelled or moved.
 //
 //	SELECT
-//	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at,
-//	    ARRAY(
-//	        SELECT cell.guid
-//	        FROM appointment_slot o
-//	        JOIN slot cell ON cell.lpu_guid = o.lpu_guid AND cell.guid = o.slot_guid
-//	        WHERE o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
-//	        ORDER BY cell.start_at, cell.guid
-//	    )::uuid[] AS slot_guids,
+//	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
 //	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
 //	    d.type, d.speciality_code,
 //	    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
@@ -610,7 +374,7 @@ type AppointmentGetRow struct {
 	Direction Direction
 }
 
-// An appointment, read back with its referral as its institution holds it, and whether that names the appointment.
+// A visit with its referral as the visit's institution holds it, and whether that referral names the visit.
 //
 //	SELECT
 //	    a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
@@ -724,7 +488,7 @@ type AppointmentHeirRow struct {
 	TimeZone       string
 }
 
-// Of the other active consultations of a person in a speciality at a moment, over all institutions, the one that ends last: the claim is its next.
+// The visit that inherits a speciality claim: of the person's other active consultations in the speciality, in all institutions, the one that ends last.
 //
 //	SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at, l.time_zone
 //	FROM appointment a
@@ -781,81 +545,67 @@ func (b *AppointmentHeirBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const appointmentRemove = `-- name: AppointmentRemove :batchone
-WITH vacated AS (
-    DELETE FROM appointment_slot o
-    WHERE o.lpu_guid = $1 AND o.appointment_guid = $2
-    RETURNING o.slot_guid
-), freed AS (
-    UPDATE slot s
-    SET taken = s.taken - 1
-    FROM vacated
-    WHERE s.lpu_guid = $1 AND s.guid = vacated.slot_guid
-)
-DELETE FROM appointment a
-WHERE a.lpu_guid = $1 AND a.guid = $2
-RETURNING a.guid
+const appointmentTarget = `-- name: AppointmentTarget :batchone
+SELECT
+    EXISTS (SELECT 1 FROM resource r WHERE r.lpu_guid = $1 AND r.guid = $2 AND r.active)::boolean AS resource_active,
+    EXISTS (SELECT 1 FROM mkab m WHERE m.lpu_guid = $1 AND m.guid = $3 AND m.closed_at IS NULL)::boolean AS mkab_open
 `
 
-type AppointmentRemoveBatchResults struct {
+type AppointmentTargetBatchResults struct {
 	br     pgx.BatchResults
 	tot    int
 	closed bool
 }
 
-type AppointmentRemoveParams struct {
-	LpuGuid uuid.UUID
-	Guid    uuid.UUID
+type AppointmentTargetParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	MkabGuid     uuid.UUID
 }
 
-// The part of a move that lies where the visit was: gives its cells back and takes the appointment out, which is written anew where the visit will be. No
-// row: it was not there. The cells are locked.
+type AppointmentTargetRow struct {
+	ResourceActive bool
+	MkabOpen       bool
+}
+
+// Why AppointmentCreate wrote no row: whether the resource is in use, and the card open.
 //
-//	WITH vacated AS (
-//	    DELETE FROM appointment_slot o
-//	    WHERE o.lpu_guid = $1 AND o.appointment_guid = $2
-//	    RETURNING o.slot_guid
-//	), freed AS (
-//	    UPDATE slot s
-//	    SET taken = s.taken - 1
-//	    FROM vacated
-//	    WHERE s.lpu_guid = $1 AND s.guid = vacated.slot_guid
-//	)
-//	DELETE FROM appointment a
-//	WHERE a.lpu_guid = $1 AND a.guid = $2
-//	RETURNING a.guid
-func (q *Queries) AppointmentRemove(ctx context.Context, arg []AppointmentRemoveParams) *AppointmentRemoveBatchResults {
+//	SELECT
+//	    EXISTS (SELECT 1 FROM resource r WHERE r.lpu_guid = $1 AND r.guid = $2 AND r.active)::boolean AS resource_active,
+//	    EXISTS (SELECT 1 FROM mkab m WHERE m.lpu_guid = $1 AND m.guid = $3 AND m.closed_at IS NULL)::boolean AS mkab_open
+func (q *Queries) AppointmentTarget(ctx context.Context, arg []AppointmentTargetParams) *AppointmentTargetBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.LpuGuid,
-			a.Guid,
+			a.ResourceGuid,
+			a.MkabGuid,
 		}
-		batch.Queue(appointmentRemove, vals...)
+		batch.Queue(appointmentTarget, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &AppointmentRemoveBatchResults{br, len(arg), false}
+	return &AppointmentTargetBatchResults{br, len(arg), false}
 }
 
-func (b *AppointmentRemoveBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+func (b *AppointmentTargetBatchResults) QueryRow(f func(int, AppointmentTargetRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var guid uuid.UUID
+		var i AppointmentTargetRow
 		if b.closed {
 			if f != nil {
-				f(t, guid, ErrBatchAlreadyClosed)
+				f(t, i, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&guid)
+		err := row.Scan(&i.ResourceActive, &i.MkabOpen)
 		if f != nil {
-			f(t, guid, err)
+			f(t, i, err)
 		}
 	}
 }
 
-func (b *AppointmentRemoveBatchResults) Close() error {
+func (b *AppointmentTargetBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -931,6 +681,133 @@ func (b *DirectionClaimBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const directionCopy = `-- name: DirectionCopy :batchone
+INSERT INTO direction AS d (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
+    mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
+    appointment_lpu_guid, appointment_start_at, appointment_end_at)
+VALUES ($1, $2, $3::uuid, $4, $5, $6, $7, $8, $9,
+    $10, $11, $12, $13, $14, $15, $16, $17, $18,
+    $19, $20, $1::uuid, $21::uuid, $1::uuid, $22::timestamptz, $23::timestamptz)
+ON CONFLICT (lpu_guid, guid) DO UPDATE
+SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
+    date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
+    mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
+    speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
+    mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+    appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
+    appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
+WHERE d.copied_from_lpu_guid = excluded.copied_from_lpu_guid AND d.appointment_guid IS NULL
+RETURNING appointment_guid
+`
+
+type DirectionCopyBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type DirectionCopyParams struct {
+	LpuGuid           uuid.UUID
+	Guid              uuid.UUID
+	CopiedFromLpuGuid uuid.UUID
+	Type              DirectionType
+	Number            string
+	AccessionNumber   string
+	Date              time.Time
+	DateEnd           time.Time
+	CreatedAt         time.Time
+	DocPrvdSenderGuid *uuid.UUID
+	MkabGuid          uuid.UUID
+	Reason            string
+	Comment           string
+	Urgent            bool
+	Flags             int32
+	SpecialityCode    string
+	SpecialityName    string
+	MkbCode           string
+	MkbName           string
+	LpuFromGuid       uuid.UUID
+	AppointmentGuid   uuid.UUID
+	StartAt           time.Time
+	EndAt             time.Time
+}
+
+// Copies a referral into the institution that serves it, with the visit that it names. The copy that an earlier booking left is used again, with its id.
+// No row: a referral of that guid that is no copy of this one, or a copy that names another visit.
+//
+//	INSERT INTO direction AS d (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
+//	    mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
+//	    appointment_lpu_guid, appointment_start_at, appointment_end_at)
+//	VALUES ($1, $2, $3::uuid, $4, $5, $6, $7, $8, $9,
+//	    $10, $11, $12, $13, $14, $15, $16, $17, $18,
+//	    $19, $20, $1::uuid, $21::uuid, $1::uuid, $22::timestamptz, $23::timestamptz)
+//	ON CONFLICT (lpu_guid, guid) DO UPDATE
+//	SET type = excluded.type, number = excluded.number, accession_number = excluded.accession_number, date = excluded.date,
+//	    date_end = excluded.date_end, created_at = excluded.created_at, doc_prvd_sender_guid = excluded.doc_prvd_sender_guid,
+//	    mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment, urgent = excluded.urgent, flags = excluded.flags,
+//	    speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name, mkb_code = excluded.mkb_code,
+//	    mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+//	    appointment_guid = excluded.appointment_guid, appointment_lpu_guid = excluded.appointment_lpu_guid,
+//	    appointment_start_at = excluded.appointment_start_at, appointment_end_at = excluded.appointment_end_at
+//	WHERE d.copied_from_lpu_guid = excluded.copied_from_lpu_guid AND d.appointment_guid IS NULL
+//	RETURNING appointment_guid
+func (q *Queries) DirectionCopy(ctx context.Context, arg []DirectionCopyParams) *DirectionCopyBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+			a.CopiedFromLpuGuid,
+			a.Type,
+			a.Number,
+			a.AccessionNumber,
+			a.Date,
+			a.DateEnd,
+			a.CreatedAt,
+			a.DocPrvdSenderGuid,
+			a.MkabGuid,
+			a.Reason,
+			a.Comment,
+			a.Urgent,
+			a.Flags,
+			a.SpecialityCode,
+			a.SpecialityName,
+			a.MkbCode,
+			a.MkbName,
+			a.LpuFromGuid,
+			a.AppointmentGuid,
+			a.StartAt,
+			a.EndAt,
+		}
+		batch.Queue(directionCopy, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &DirectionCopyBatchResults{br, len(arg), false}
+}
+
+func (b *DirectionCopyBatchResults) QueryRow(f func(int, *uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var appointment_guid *uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, appointment_guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&appointment_guid)
+		if f != nil {
+			f(t, appointment_guid, err)
+		}
+	}
+}
+
+func (b *DirectionCopyBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const directionFacts = `-- name: DirectionFacts :batchone
 SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
@@ -938,12 +815,12 @@ SELECT
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
     holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
-    source.legal_entity_guid AS from_legal_entity_guid,
+    coalesce(source.legal_entity_guid, '00000000-0000-0000-0000-000000000000')::uuid AS from_legal_entity_guid,
     target.legal_entity_guid AS to_legal_entity_guid
 FROM direction d
 JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 JOIN lpu holder ON holder.guid = d.lpu_guid
-JOIN lpu source ON source.guid = d.lpu_from_guid
+LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
 WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
@@ -1002,12 +879,12 @@ type DirectionFactsRow struct {
 //	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
 //	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
 //	    holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
-//	    source.legal_entity_guid AS from_legal_entity_guid,
+//	    coalesce(source.legal_entity_guid, '00000000-0000-0000-0000-000000000000')::uuid AS from_legal_entity_guid,
 //	    target.legal_entity_guid AS to_legal_entity_guid
 //	FROM direction d
 //	JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 //	JOIN lpu holder ON holder.guid = d.lpu_guid
-//	JOIN lpu source ON source.guid = d.lpu_from_guid
+//	LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 //	LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
 //	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
@@ -1507,6 +1384,72 @@ func (b *HoldTakeBatchResults) QueryRow(f func(int, int16, error)) {
 }
 
 func (b *HoldTakeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const idempotencyKeyAnswer = `-- name: IdempotencyKeyAnswer :batchone
+UPDATE idempotency_key
+SET answer = $1
+WHERE person_guid = $2 AND client_guid = $3 AND key = $4 AND taken_by = $5 AND answer IS NULL
+RETURNING key
+`
+
+type IdempotencyKeyAnswerBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type IdempotencyKeyAnswerParams struct {
+	Answer     []byte
+	PersonGuid uuid.UUID
+	ClientGuid uuid.UUID
+	Key        string
+	TakenBy    uuid.UUID
+}
+
+// Keeps the answer, in the transaction that it is the answer of. No row: another request has taken the key over.
+//
+//	UPDATE idempotency_key
+//	SET answer = $1
+//	WHERE person_guid = $2 AND client_guid = $3 AND key = $4 AND taken_by = $5 AND answer IS NULL
+//	RETURNING key
+func (q *Queries) IdempotencyKeyAnswer(ctx context.Context, arg []IdempotencyKeyAnswerParams) *IdempotencyKeyAnswerBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Answer,
+			a.PersonGuid,
+			a.ClientGuid,
+			a.Key,
+			a.TakenBy,
+		}
+		batch.Queue(idempotencyKeyAnswer, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &IdempotencyKeyAnswerBatchResults{br, len(arg), false}
+}
+
+func (b *IdempotencyKeyAnswerBatchResults) QueryRow(f func(int, string, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var key string
+		if b.closed {
+			if f != nil {
+				f(t, key, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&key)
+		if f != nil {
+			f(t, key, err)
+		}
+	}
+}
+
+func (b *IdempotencyKeyAnswerBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -2427,29 +2370,71 @@ func (b *SlotFollowersBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const slotHold = `-- name: SlotHold :batchone
-WITH locked AS (
-    SELECT cell.guid
-    FROM slot cell
-    WHERE cell.lpu_guid = $4 AND cell.guid = ANY($1::uuid[])
-    ORDER BY cell.start_at, cell.guid
-    FOR NO KEY UPDATE
-), held AS (
-    UPDATE slot s
-    SET holds = array_append(slot_holds(s.holds, $5), ROW($6::uuid, $7::uuid, $8::timestamptz)::slot_hold)
-    FROM locked
-    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
-        AND s.taken - (s.guid = ANY($9::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity
-        AND NOT s.blocked AND s.flag_access & $10::integer <> 0
-        AND s.start_at >= $5 AND s.start_at >= $2 AND s.end_at <= $3 AND s.start_at < $3
-        AND s.resource_guid = $11 AND s.restriction::text = ANY($12::text[])
-        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
-    RETURNING s.guid, s.start_at, s.end_at
-)
-SELECT
-    coalesce(array_agg(held.guid), '{}')::uuid[] AS held_slot_guids,
-    (count(*) = cardinality($1::uuid[]) AND min(held.start_at) = $2::timestamptz AND max(held.end_at) = $3::timestamptz)::boolean AS slots_held
-FROM held
+const slotFree = `-- name: SlotFree :batchexec
+UPDATE slot
+SET taken = taken - 1
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+`
+
+type SlotFreeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotFreeParams struct {
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+// Gives back the places of a visit. Several cells must be locked before, by SlotLock.
+//
+//	UPDATE slot
+//	SET taken = taken - 1
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+func (q *Queries) SlotFree(ctx context.Context, arg []SlotFreeParams) *SlotFreeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(slotFree, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotFreeBatchResults{br, len(arg), false}
+}
+
+func (b *SlotFreeBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SlotFreeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotHold = `-- name: SlotHold :batchmany
+UPDATE slot s
+SET holds = array_append(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold)
+WHERE s.lpu_guid = $5 AND s.guid = ANY($6::uuid[])
+    AND s.taken - (s.guid = ANY($7::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
+    AND NOT s.blocked AND s.flag_access & $8::integer <> 0 AND s.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
+    AND s.start_at >= $1 AND s.start_at >= $10 AND s.start_at < $11 AND s.end_at <= $11 AND s.resource_guid = $12
+    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+RETURNING s.guid, s.start_at, s.end_at
 `
 
 type SlotHoldBatchResults struct {
@@ -2459,66 +2444,52 @@ type SlotHoldBatchResults struct {
 }
 
 type SlotHoldParams struct {
-	SlotGuids    []uuid.UUID
-	StartAt      time.Time
-	EndAt        time.Time
-	LpuGuid      uuid.UUID
 	At           time.Time
 	Guid         uuid.UUID
 	PersonGuid   uuid.UUID
 	Until        time.Time
+	LpuGuid      uuid.UUID
+	Guids        []uuid.UUID
 	OwnGuids     []uuid.UUID
 	Access       int32
-	ResourceGuid uuid.UUID
 	Restrictions []string
+	StartAt      time.Time
+	EndAt        time.Time
+	ResourceGuid uuid.UUID
 }
 
 type SlotHoldRow struct {
-	HeldSlotGuids []uuid.UUID
-	SlotsHeld     bool
+	Guid    uuid.UUID
+	StartAt time.Time
+	EndAt   time.Time
 }
 
-// Holds cells as a booking takes them: under the same guards, locked in the same order. A place in a cell of the person's own, which is to be given back and
-// cannot be before this ends, counts as free. Answers which of them it got, and whether that is the whole visit.
+// Holds a place in each cell, under the conditions of SlotTake. A place in one of the person's own cells, which is to be given back, counts as free.
 //
-//	WITH locked AS (
-//	    SELECT cell.guid
-//	    FROM slot cell
-//	    WHERE cell.lpu_guid = $4 AND cell.guid = ANY($1::uuid[])
-//	    ORDER BY cell.start_at, cell.guid
-//	    FOR NO KEY UPDATE
-//	), held AS (
-//	    UPDATE slot s
-//	    SET holds = array_append(slot_holds(s.holds, $5), ROW($6::uuid, $7::uuid, $8::timestamptz)::slot_hold)
-//	    FROM locked
-//	    WHERE s.lpu_guid = $4 AND s.guid = locked.guid
-//	        AND s.taken - (s.guid = ANY($9::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $5)), 0) < s.capacity
-//	        AND NOT s.blocked AND s.flag_access & $10::integer <> 0
-//	        AND s.start_at >= $5 AND s.start_at >= $2 AND s.end_at <= $3 AND s.start_at < $3
-//	        AND s.resource_guid = $11 AND s.restriction::text = ANY($12::text[])
-//	        AND EXISTS (SELECT FROM busy_type b WHERE b.code = s.busy_type AND b.reception)
-//	    RETURNING s.guid, s.start_at, s.end_at
-//	)
-//	SELECT
-//	    coalesce(array_agg(held.guid), '{}')::uuid[] AS held_slot_guids,
-//	    (count(*) = cardinality($1::uuid[]) AND min(held.start_at) = $2::timestamptz AND max(held.end_at) = $3::timestamptz)::boolean AS slots_held
-//	FROM held
+//	UPDATE slot s
+//	SET holds = array_append(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold)
+//	WHERE s.lpu_guid = $5 AND s.guid = ANY($6::uuid[])
+//	    AND s.taken - (s.guid = ANY($7::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
+//	    AND NOT s.blocked AND s.flag_access & $8::integer <> 0 AND s.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
+//	    AND s.start_at >= $1 AND s.start_at >= $10 AND s.start_at < $11 AND s.end_at <= $11 AND s.resource_guid = $12
+//	    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+//	RETURNING s.guid, s.start_at, s.end_at
 func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.SlotGuids,
-			a.StartAt,
-			a.EndAt,
-			a.LpuGuid,
 			a.At,
 			a.Guid,
 			a.PersonGuid,
 			a.Until,
+			a.LpuGuid,
+			a.Guids,
 			a.OwnGuids,
 			a.Access,
-			a.ResourceGuid,
 			a.Restrictions,
+			a.StartAt,
+			a.EndAt,
+			a.ResourceGuid,
 		}
 		batch.Queue(slotHold, vals...)
 	}
@@ -2526,20 +2497,33 @@ func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldB
 	return &SlotHoldBatchResults{br, len(arg), false}
 }
 
-func (b *SlotHoldBatchResults) QueryRow(f func(int, SlotHoldRow, error)) {
+func (b *SlotHoldBatchResults) Query(f func(int, []SlotHoldRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var i SlotHoldRow
+		items := []SlotHoldRow{}
 		if b.closed {
 			if f != nil {
-				f(t, i, ErrBatchAlreadyClosed)
+				f(t, items, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		row := b.br.QueryRow()
-		err := row.Scan(&i.HeldSlotGuids, &i.SlotsHeld)
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SlotHoldRow
+				if err := rows.Scan(&i.Guid, &i.StartAt, &i.EndAt); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
 		if f != nil {
-			f(t, i, err)
+			f(t, items, err)
 		}
 	}
 }
@@ -2703,7 +2687,7 @@ CROSS JOIN LATERAL (
         AND ($6::uuid IS NULL OR cell.start_at > $4 OR cell.guid > $6::uuid)
         -- The array is made once; a join would look for the kind of each cell.
         AND ($7::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $8::integer <> 0 AND cell.restriction::text = ANY($9::text[])
+            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
@@ -2780,7 +2764,7 @@ type SlotSearchRow struct {
 //	        AND ($6::uuid IS NULL OR cell.start_at > $4 OR cell.guid > $6::uuid)
 //	        -- The array is made once; a join would look for the kind of each cell.
 //	        AND ($7::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction::text = ANY($9::text[])
+//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
 //	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
 //	    -- In the index's order, so that no more is read of a resource than can be answered.
 //	    ORDER BY cell.start_at
@@ -2869,6 +2853,106 @@ func (b *SlotSearchBatchResults) Query(f func(int, []SlotSearchRow, error)) {
 }
 
 func (b *SlotSearchBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotTake = `-- name: SlotTake :batchmany
+UPDATE slot s
+SET taken = s.taken + 1, holds = slot_holds(s.holds, $1)
+WHERE s.lpu_guid = $2 AND s.guid = ANY($3::uuid[])
+    AND s.taken + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
+    AND NOT s.blocked AND s.flag_access & $4::integer <> 0 AND s.restriction = ANY(CAST($5::text[] AS slot_restriction[]))
+    AND s.start_at >= $1 AND s.start_at >= $6 AND s.start_at < $7 AND s.end_at <= $7 AND s.resource_guid = $8
+    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+RETURNING s.guid, s.start_at, s.end_at
+`
+
+type SlotTakeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotTakeParams struct {
+	At           time.Time
+	LpuGuid      uuid.UUID
+	Guids        []uuid.UUID
+	Access       int32
+	Restrictions []string
+	StartAt      time.Time
+	EndAt        time.Time
+	ResourceGuid uuid.UUID
+}
+
+type SlotTakeRow struct {
+	Guid    uuid.UUID
+	StartAt time.Time
+	EndAt   time.Time
+}
+
+// Promise 1: takes a place in each cell of a visit, under the conditions that the rules checked. A place that is held is taken. The rows are the cells that
+// it got. Several cells must be locked before, by SlotLock.
+//
+//	UPDATE slot s
+//	SET taken = s.taken + 1, holds = slot_holds(s.holds, $1)
+//	WHERE s.lpu_guid = $2 AND s.guid = ANY($3::uuid[])
+//	    AND s.taken + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
+//	    AND NOT s.blocked AND s.flag_access & $4::integer <> 0 AND s.restriction = ANY(CAST($5::text[] AS slot_restriction[]))
+//	    AND s.start_at >= $1 AND s.start_at >= $6 AND s.start_at < $7 AND s.end_at <= $7 AND s.resource_guid = $8
+//	    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+//	RETURNING s.guid, s.start_at, s.end_at
+func (q *Queries) SlotTake(ctx context.Context, arg []SlotTakeParams) *SlotTakeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.Guids,
+			a.Access,
+			a.Restrictions,
+			a.StartAt,
+			a.EndAt,
+			a.ResourceGuid,
+		}
+		batch.Queue(slotTake, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotTakeBatchResults{br, len(arg), false}
+}
+
+func (b *SlotTakeBatchResults) Query(f func(int, []SlotTakeRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SlotTakeRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SlotTakeRow
+				if err := rows.Scan(&i.Guid, &i.StartAt, &i.EndAt); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SlotTakeBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -2964,6 +3048,82 @@ func (b *SpecialityClaimFactsBatchResults) Query(f func(int, []SpecialityClaimFa
 }
 
 func (b *SpecialityClaimFactsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const specialityClaimGet = `-- name: SpecialityClaimGet :batchone
+SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+FROM speciality_claim c
+JOIN lpu l ON l.guid = c.lpu_guid
+WHERE c.person_guid = $1 AND c.speciality_code = $2
+`
+
+type SpecialityClaimGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SpecialityClaimGetParams struct {
+	PersonGuid     uuid.UUID
+	SpecialityCode string
+}
+
+type SpecialityClaimGetRow struct {
+	AppointmentGuid uuid.UUID
+	LpuGuid         uuid.UUID
+	ResourceName    string
+	StartAt         time.Time
+	EndAt           time.Time
+	TimeZone        string
+}
+
+// SpecialityClaimGet
+//
+//	SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+//	FROM speciality_claim c
+//	JOIN lpu l ON l.guid = c.lpu_guid
+//	WHERE c.person_guid = $1 AND c.speciality_code = $2
+func (q *Queries) SpecialityClaimGet(ctx context.Context, arg []SpecialityClaimGetParams) *SpecialityClaimGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.SpecialityCode,
+		}
+		batch.Queue(specialityClaimGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SpecialityClaimGetBatchResults{br, len(arg), false}
+}
+
+func (b *SpecialityClaimGetBatchResults) QueryRow(f func(int, SpecialityClaimGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i SpecialityClaimGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.AppointmentGuid,
+			&i.LpuGuid,
+			&i.ResourceName,
+			&i.StartAt,
+			&i.EndAt,
+			&i.TimeZone,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *SpecialityClaimGetBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -3151,20 +3311,13 @@ func (b *SpecialityClaimReleaseBatchResults) Close() error {
 }
 
 const specialityClaimTake = `-- name: SpecialityClaimTake :batchone
-INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
+INSERT INTO speciality_claim AS c (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (person_guid, speciality_code) DO UPDATE
-SET appointment_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.appointment_guid ELSE speciality_claim.appointment_guid END,
-    lpu_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.lpu_guid ELSE speciality_claim.lpu_guid END,
-    resource_name = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.resource_name ELSE speciality_claim.resource_name END,
-    start_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.start_at ELSE speciality_claim.start_at END,
-    end_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-        THEN excluded.end_at ELSE speciality_claim.end_at END
-RETURNING appointment_guid, lpu_guid, resource_name, start_at, end_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
+SET appointment_guid = excluded.appointment_guid, lpu_guid = excluded.lpu_guid, resource_name = excluded.resource_name,
+    start_at = excluded.start_at, end_at = excluded.end_at
+WHERE c.end_at <= $8 OR NOT $9::boolean AND c.end_at < excluded.end_at
+RETURNING appointment_guid
 `
 
 type SpecialityClaimTakeBatchResults struct {
@@ -3185,32 +3338,16 @@ type SpecialityClaimTakeParams struct {
 	OnlyOne         bool
 }
 
-type SpecialityClaimTakeRow struct {
-	AppointmentGuid uuid.UUID
-	LpuGuid         uuid.UUID
-	ResourceName    string
-	StartAt         time.Time
-	EndAt           time.Time
-	TimeZone        string
-}
-
-// Promise 3: where the setting is on, a person has at most one active appointment a speciality. Answers whose claim it is after this: another
-// appointment's has won. A claim that has ended is taken over; where the setting is off, also one that ends sooner, so that the claim is always the last.
+// Promise 3: where the setting is on, a person has at most one active appointment a speciality. A claim that has ended is taken over; where the setting is
+// off, also one that ends sooner, so that the claim is always the last. No row: the claim stays another appointment's, and is locked.
 //
-//	INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
+//	INSERT INTO speciality_claim AS c (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 //	VALUES ($1, $2, $3, $4, $5, $6, $7)
 //	ON CONFLICT (person_guid, speciality_code) DO UPDATE
-//	SET appointment_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-//	        THEN excluded.appointment_guid ELSE speciality_claim.appointment_guid END,
-//	    lpu_guid = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-//	        THEN excluded.lpu_guid ELSE speciality_claim.lpu_guid END,
-//	    resource_name = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-//	        THEN excluded.resource_name ELSE speciality_claim.resource_name END,
-//	    start_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-//	        THEN excluded.start_at ELSE speciality_claim.start_at END,
-//	    end_at = CASE WHEN speciality_claim.end_at <= $8 OR (NOT $9::boolean AND speciality_claim.end_at < excluded.end_at)
-//	        THEN excluded.end_at ELSE speciality_claim.end_at END
-//	RETURNING appointment_guid, lpu_guid, resource_name, start_at, end_at, (SELECT l.time_zone FROM lpu l WHERE l.guid = speciality_claim.lpu_guid)::text AS time_zone
+//	SET appointment_guid = excluded.appointment_guid, lpu_guid = excluded.lpu_guid, resource_name = excluded.resource_name,
+//	    start_at = excluded.start_at, end_at = excluded.end_at
+//	WHERE c.end_at <= $8 OR NOT $9::boolean AND c.end_at < excluded.end_at
+//	RETURNING appointment_guid
 func (q *Queries) SpecialityClaimTake(ctx context.Context, arg []SpecialityClaimTakeParams) *SpecialityClaimTakeBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -3231,27 +3368,20 @@ func (q *Queries) SpecialityClaimTake(ctx context.Context, arg []SpecialityClaim
 	return &SpecialityClaimTakeBatchResults{br, len(arg), false}
 }
 
-func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, SpecialityClaimTakeRow, error)) {
+func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var i SpecialityClaimTakeRow
+		var appointment_guid uuid.UUID
 		if b.closed {
 			if f != nil {
-				f(t, i, ErrBatchAlreadyClosed)
+				f(t, appointment_guid, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(
-			&i.AppointmentGuid,
-			&i.LpuGuid,
-			&i.ResourceName,
-			&i.StartAt,
-			&i.EndAt,
-			&i.TimeZone,
-		)
+		err := row.Scan(&appointment_guid)
 		if f != nil {
-			f(t, i, err)
+			f(t, appointment_guid, err)
 		}
 	}
 }

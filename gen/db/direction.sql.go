@@ -15,13 +15,13 @@ import (
 const directionList = `-- name: DirectionList :many
 SELECT
     d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-    d.lpu_from_guid, source.name AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
+    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
     d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
     state.status
 FROM mkab m
 JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 JOIN lpu holder ON holder.guid = d.lpu_guid
-JOIN lpu source ON source.guid = d.lpu_from_guid
+LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
 CROSS JOIN LATERAL (
@@ -92,13 +92,13 @@ type DirectionListRow struct {
 //
 //	SELECT
 //	    d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-//	    d.lpu_from_guid, source.name AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
+//	    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
 //	    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
 //	    state.status
 //	FROM mkab m
 //	JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 //	JOIN lpu holder ON holder.guid = d.lpu_guid
-//	JOIN lpu source ON source.guid = d.lpu_from_guid
+//	LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 //	LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
 //	CROSS JOIN LATERAL (

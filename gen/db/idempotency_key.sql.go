@@ -12,39 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const idempotencyKeyAnswer = `-- name: IdempotencyKeyAnswer :execrows
-UPDATE idempotency_key
-SET answer = $1
-WHERE person_guid = $2 AND client_guid = $3 AND key = $4 AND taken_by = $5 AND answer IS NULL
-`
-
-type IdempotencyKeyAnswerParams struct {
-	Answer     []byte
-	PersonGuid uuid.UUID
-	ClientGuid uuid.UUID
-	Key        string
-	TakenBy    uuid.UUID
-}
-
-// Keeps the answer, in the transaction that it is the answer of. No row: another request has taken the key over.
-//
-//	UPDATE idempotency_key
-//	SET answer = $1
-//	WHERE person_guid = $2 AND client_guid = $3 AND key = $4 AND taken_by = $5 AND answer IS NULL
-func (q *Queries) IdempotencyKeyAnswer(ctx context.Context, arg IdempotencyKeyAnswerParams) (int64, error) {
-	result, err := q.db.Exec(ctx, idempotencyKeyAnswer,
-		arg.Answer,
-		arg.PersonGuid,
-		arg.ClientGuid,
-		arg.Key,
-		arg.TakenBy,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const idempotencyKeyGet = `-- name: IdempotencyKeyGet :one
 SELECT request_hash, answer
 FROM idempotency_key

@@ -191,7 +191,7 @@ type Appointment struct {
 	LpuGuid       uuid.UUID
 	Guid          uuid.UUID
 	DirectionGuid uuid.UUID
-	// Where the original of the referral is held.
+	// The institution that holds the original of the referral.
 	DirectionLpuGuid uuid.UUID
 	MkabGuid         uuid.UUID
 	PersonGuid       uuid.UUID
@@ -204,22 +204,17 @@ type Appointment struct {
 	Comment          string
 	CreatedAt        time.Time
 	CancelledAt      *time.Time
-	// When it was booked, moved or cancelled last.
+	// When it was last booked, moved or cancelled.
 	UpdatedAt time.Time
 	// Why it was cancelled (ReasonCode), as the client gave it.
 	CancelReasonCode *int32
 	// Why it was cancelled in words (Reason); kept where the code is 6.
 	CancelReason *string
+	// The cells of the visit in order of time: one, Difficulty adjacent ones (сложная ячейка), or none (вне расписания, out of schedule). A cancelled visit keeps them. They are no references: a cell that is over may be deleted.
+	SlotGuids []uuid.UUID
 }
 
-// The cells that a visit takes: one, or Difficulty adjacent ones (сложная ячейка).
-type AppointmentSlot struct {
-	LpuGuid         uuid.UUID
-	SlotGuid        uuid.UUID
-	AppointmentGuid uuid.UUID
-}
-
-// What a cell of the schedule is for (тип занятости); only reception types take visits.
+// The kinds of cells (тип занятости); only reception kinds take visits.
 type BusyType struct {
 	Code      int32
 	Name      string
@@ -236,7 +231,7 @@ type ClientApplication struct {
 	VisitDirectionOtherLpu int32
 	// It may book out of schedule (вне расписания).
 	OutOfSchedule bool
-	// SHA-256 of the secret that it is given tokens for; null: none. A fast hash is enough: talon client-secret makes the secret, at random.
+	// SHA-256 of the secret with which it gets tokens; null: none. A fast hash is enough, since talon client-secret generates the secret at random.
 	SecretHash []byte
 }
 
@@ -245,9 +240,9 @@ type Direction struct {
 	// The institution that holds this row.
 	LpuGuid uuid.UUID
 	Guid    uuid.UUID
-	// The number in the institution's own list. Those that Talon gives start at 1000000000; referrals brought in keep theirs, below.
+	// The number in the institution's own list. Talon's numbers start at 1000000000; referrals that are brought in keep theirs, below.
 	ID int64
-	// Where the original is held; null: this is the original.
+	// The institution that holds the original; null: this is the original.
 	CopiedFromLpuGuid *uuid.UUID
 	Type              DirectionType
 	Number            string
@@ -269,32 +264,32 @@ type Direction struct {
 	LpuToGuid         *uuid.UUID
 	// The active appointment. On the original it is the claim that keeps the promise of at most one a referral; on a copy, the link to the visit.
 	AppointmentGuid *uuid.UUID
-	// When the institution withdrew the referral; nothing can be booked by it from then on.
+	// When the institution withdrew the referral; it cannot be booked from then on.
 	CancelledAt *time.Time
-	// Beside appointment_guid: where the appointment is.
+	// The institution of the active appointment.
 	AppointmentLpuGuid *uuid.UUID
-	// Beside appointment_guid: when the visit begins.
+	// When the visit of the active appointment begins.
 	AppointmentStartAt *time.Time
-	// Beside appointment_guid: when the visit ends; a referral is completed from then on.
+	// When the visit of the active appointment ends; the referral is completed from then on.
 	AppointmentEndAt *time.Time
 }
 
-// Attempts to be given a token that identified nobody, so that nobody can guess for long.
+// Token requests that identified no patient; they bound how long anybody can guess.
 type FailedIdentification struct {
-	// Who guesses, a client application (its guid, 16 bytes); or who is guessed at (SHA-256 of what was shown of the patient, 32 bytes).
+	// Who guesses, a client application (its guid, 16 bytes); or whose data are guessed (SHA-256 of the patient data of the request, 32 bytes).
 	Subject  []byte
 	Failures int32
-	// When the first of them was; all are forgotten together.
+	// When the first of them happened; all expire together.
 	Since time.Time
 }
 
-// Cells held for a patient (удержание), over all institutions. Promise: at most two a person, one in each place. It stands while its time has not come, which is asked with a time given by the caller; one that has ended leaves its place to the next.
+// Cells held for a patient (удержание), over all institutions. Promise: at most two a person, one in each place. It is in force until its time, which statements compare with a time given by the caller; an expired hold leaves its place to the next.
 type Hold struct {
 	PersonGuid uuid.UUID
 	Place      int16
 	Guid       uuid.UUID
 	LpuGuid    uuid.UUID
-	// The cells in order of time; each has this hold among its own.
+	// The cells in order of time; each has this hold in slot.holds.
 	SlotGuids     []uuid.UUID
 	DirectionGuid uuid.UUID
 	StartAt       time.Time
@@ -302,19 +297,19 @@ type Hold struct {
 	Until         time.Time
 }
 
-// The keys of requests that may be repeated (Idempotency-Key), each of one person through one client application.
+// The keys of repeatable requests (Idempotency-Key), each of one person through one client application.
 type IdempotencyKey struct {
 	PersonGuid uuid.UUID
 	ClientGuid uuid.UUID
 	Key        string
-	// Tells another request from the same one again: SHA-256 of the operation and what it was asked.
+	// SHA-256 of the operation and its input; another hash is another request.
 	RequestHash []byte
 	// The request that works under the key; only it may write the answer.
 	TakenBy uuid.UUID
 	TakenAt time.Time
 	// Until when that request counts as running; without an answer by then it has died, and another may take the key.
 	RunningUntil time.Time
-	// What was done, written in the transaction that did it; null while it runs.
+	// The response, written in the transaction that does the work; null while it runs.
 	Answer []byte
 }
 
@@ -334,7 +329,7 @@ type Lpu struct {
 	TimeZone string
 }
 
-// The master patient index (МИП), where Talon keeps it itself: the persons known.
+// The local master patient index (МИП): the persons known.
 type MipPerson struct {
 	Guid uuid.UUID
 }
@@ -387,20 +382,20 @@ type Resource struct {
 	Active         bool
 }
 
-// Settings of the region (owner: the zero guid), of an institution and of a client application (owner: its guid). What they mean: docs/settings.md.
+// Settings of the region (owner: the zero guid), of an institution and of a client application (owner: its guid). Their meaning: docs/settings.md.
 type Setting struct {
 	OwnerGuid uuid.UUID
 	Code      string
 	Value     string
 	// The owner is a client application, not an institution.
 	OfClient bool
-	// The owner, where it is an institution.
+	// The owner, if it is an institution.
 	LpuGuid *uuid.UUID
-	// The owner, where it is a client application.
+	// The owner, if it is a client application.
 	ClientGuid *uuid.UUID
 }
 
-// A cell of a resource's schedule (ячейка расписания).
+// A cell of a resource's schedule (ячейка расписания). Nothing refers to it, so that cells that are over can be deleted.
 type Slot struct {
 	LpuGuid      uuid.UUID
 	Guid         uuid.UUID
@@ -409,18 +404,18 @@ type Slot struct {
 	StartAt      time.Time
 	EndAt        time.Time
 	Capacity     int32
-	// How many active appointments hold the cell. Promise: never more than its capacity.
+	// The number of active appointments in the cell. Promise: never more than its capacity.
 	Taken int32
 	// Who may take it, in the bits of client_application; 0: nobody.
 	FlagAccess  int32
 	BusyType    int32
 	Blocked     bool
 	Restriction SlotRestriction
-	// The holds of places of the cell; null where there are none. They stand in the row itself, because whoever takes a place judges the newest version of this row and of no other. One that has ended counts for nothing, and goes when the cell is next taken or held.
+	// The holds of places of the cell; null: none. They are part of the row because a statement that takes a place evaluates the newest version of this row and of no other. An expired hold does not count, and is removed when the cell is next taken or held.
 	Holds []string
 }
 
-// The one active consultation of a person in a speciality, over all institutions. A claim that has ended may be taken over; whether it has is asked with a time given by the caller, since an index predicate cannot depend on the clock.
+// The one active consultation of a person in a speciality, over all institutions. A claim that has ended may be taken over; statements compare its end with a time given by the caller, since an index predicate cannot depend on the clock.
 type SpecialityClaim struct {
 	PersonGuid      uuid.UUID
 	SpecialityCode  string

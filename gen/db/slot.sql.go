@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
         ORDER BY cell.start_at DESC
         LIMIT $8
@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
         FROM slot cell
         WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $9
             AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
         ORDER BY cell.start_at
         LIMIT $8
@@ -96,7 +96,7 @@ type SlotNearestRow struct {
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
 //	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
 //	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
 //	        ORDER BY cell.start_at DESC
 //	        LIMIT $8
@@ -107,7 +107,7 @@ type SlotNearestRow struct {
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $9
 //	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction::text = ANY($7::text[])
+//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
 //	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
 //	        ORDER BY cell.start_at
 //	        LIMIT $8

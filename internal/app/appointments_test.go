@@ -371,7 +371,7 @@ func TestDidItHappen(t *testing.T) {
 func (s *service) slotOf(appointment uuid.UUID) uuid.UUID {
 	s.t.Helper()
 	var slot uuid.UUID
-	require.NoError(s.t, s.db.QueryRow(s.t.Context(), `SELECT slot_guid FROM appointment_slot WHERE appointment_guid = $1`, appointment).Scan(&slot))
+	require.NoError(s.t, s.db.QueryRow(s.t.Context(), `SELECT slot_guids[1] FROM appointment WHERE guid = $1`, appointment).Scan(&slot))
 	return slot
 }
 

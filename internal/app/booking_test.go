@@ -43,9 +43,8 @@ func (s *service) snapshot() map[string]string {
 // requireInvariants holds the tables against the promises, by looking at the data alone.
 func (s *service) requireInvariants() {
 	s.t.Helper()
-	require.Zero(s.t, s.count(`SELECT count(*) FROM slot s WHERE taken <> (SELECT count(*) FROM appointment_slot o
-		JOIN appointment a ON a.lpu_guid = o.lpu_guid AND a.guid = o.appointment_guid
-		WHERE o.lpu_guid = s.lpu_guid AND o.slot_guid = s.guid AND a.cancelled_at IS NULL) OR taken > capacity`), "promise 1: cells and their visits")
+	require.Zero(s.t, s.count(`SELECT count(*) FROM slot s WHERE taken <> (SELECT count(*) FROM appointment a
+		WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL) OR taken > capacity`), "promise 1: cells and their visits")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT direction_guid FROM appointment WHERE cancelled_at IS NULL
 		GROUP BY direction_guid HAVING count(*) > 1) twice`), "promise 2: one visit a referral")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM appointment a WHERE cancelled_at IS NULL AND NOT EXISTS (SELECT FROM direction d
@@ -61,8 +60,7 @@ func (s *service) requireInvariants() {
 	require.Zero(s.t, s.count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
 		"promise 4: one open card")
 	require.Zero(s.t, s.count(`SELECT count(*) FROM slot s WHERE taken + (SELECT count(*) FROM unnest(slot_holds(holds, $1)) h WHERE NOT EXISTS (
-			SELECT FROM appointment_slot o JOIN appointment a ON a.lpu_guid = o.lpu_guid AND a.guid = o.appointment_guid
-			WHERE o.lpu_guid = s.lpu_guid AND o.slot_guid = s.guid AND a.cancelled_at IS NULL AND a.person_guid = h.person_guid)) > capacity`, s.now()),
+			SELECT FROM appointment a WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL AND a.person_guid = h.person_guid)) > capacity`, s.now()),
 		"promise 11: held places are there, or are those that the holder's visit has")
 	require.Zero(s.t, s.count(`WITH held AS (
 			SELECT hold.lpu_guid, cell, hold.guid, hold.person_guid, hold.until FROM hold, unnest(hold.slot_guids) cell WHERE hold.until > $1
@@ -119,7 +117,7 @@ func TestFirstExampleOfTheSource(t *testing.T) {
 		"laboratoryDirection": null
 	}`, a.raw)
 	require.Equal(t, 2, sc.count(`SELECT sum(taken) FROM slot`))
-	require.Equal(t, 2, sc.count(`SELECT count(*) FROM appointment_slot`))
+	require.Equal(t, 2, sc.count(`SELECT cardinality(slot_guids) FROM appointment`))
 	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment WHERE is_cito AND NOT out_of_schedule AND client_guid = $1`, clientGuid))
 	sc.requireInvariants()
 }
@@ -151,7 +149,7 @@ func TestBookingWithinOneLpu(t *testing.T) {
 	sc := start(t).scene()
 	for _, target := range []any{nil, sc.from} {
 		sc.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.to, sc.mkabTo, target)
-		sc.run(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
+		sc.run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
 		a := sc.attempt(fields{"LpuFromGuid": sc.to})
 		require.Equal(t, 200, a.StatusCode, "%s", a.raw)
 		require.Equal(t, sc.to, a.body.ConsultDirection.LpuToGUID)
@@ -167,7 +165,7 @@ func TestCopyIsBroughtUpToDate(t *testing.T) {
 	sc := start(t).scene()
 	first := sc.attempt()
 	require.Equal(t, 200, first.StatusCode, "%s", first.raw)
-	sc.run(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+	sc.run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
 	sc.exec(`UPDATE direction SET number = 'N-2', mkb_code = 'B02' WHERE lpu_guid = $1`, sc.from)
 	again := sc.attempt()
 	require.Equal(t, 200, again.StatusCode, "%s", again.raw)
@@ -175,7 +173,7 @@ func TestCopyIsBroughtUpToDate(t *testing.T) {
 	require.Equal(t, "N-2", again.body.ConsultDirection.Number)
 	require.Equal(t, "B02", again.body.ConsultDirection.MkbCode)
 
-	sc.run(`DELETE FROM appointment_slot; DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
+	sc.run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
 		UPDATE direction SET appointment_guid = NULL, copied_from_lpu_guid = NULL`)
 	before := sc.snapshot()
 	sc.attempt().requireRefusal(t, "appointment_not_created")
@@ -198,10 +196,10 @@ func TestIdsOfCopies(t *testing.T) {
 // Promise: what the database loses without an error is noticed, and nothing is left half done.
 func TestNothingIsHalfDone(t *testing.T) {
 	t.Parallel()
-	t.Run("cells of a visit", func(t *testing.T) {
+	t.Run("the visit", func(t *testing.T) {
 		t.Parallel()
 		sc := start(t).scene()
-		sc.run(swallow("appointment_slot"))
+		sc.run(swallow("appointment"))
 		before := sc.snapshot()
 		sc.attempt().requireRefusal(t, "appointment_not_created")
 		require.Equal(t, before, sc.snapshot())

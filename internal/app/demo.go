@@ -44,7 +44,11 @@ func (c *command) demo(ctx context.Context, args []string) (err error) {
 	if err := refuseStranger(ctx, database); err != nil {
 		return err
 	}
-	if err := migrations.Up(ctx, database); err != nil {
+	err = migrations.Up(ctx, database)
+	if errors.Is(err, migrations.ErrBeforeBaseline) && c.environment["DATABASE_URL"] == "" {
+		err = renewSchema(ctx, database)
+	}
+	if err != nil {
 		return err
 	}
 	state, err := loadDemo(ctx, database, *reset)
@@ -146,6 +150,19 @@ func refuseStranger(ctx context.Context, database string) error {
 		return errors.New("the database has tables that are not Talon's: give the demo an empty one")
 	}
 	return nil
+}
+
+// renewSchema makes the schema anew in the private database that a build before the first release has left.
+func renewSchema(ctx context.Context, database string) error {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"); err != nil {
+		return fmt.Errorf("drop the schema of an earlier build: %w", err)
+	}
+	return migrations.Up(ctx, database)
 }
 
 func loadDemo(ctx context.Context, database string, reset bool) (demo.State, error) {

@@ -209,12 +209,10 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 	booking.AppointmentNotCreated: withTrigger(swallow("appointment")),
 	booking.AppointmentNotFound: withTrigger(`
 		CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-			DELETE FROM appointment_slot WHERE appointment_guid = NEW.appointment_guid;
-			DELETE FROM appointment WHERE guid = NEW.appointment_guid;
+			DELETE FROM appointment WHERE guid = NEW.guid;
 			RETURN NULL;
 		END $$;
-		CREATE TRIGGER vanish AFTER INSERT ON appointment_slot FOR EACH ROW EXECUTE FUNCTION vanish();
-		ALTER TABLE appointment_slot DISABLE TRIGGER ALL; ALTER TABLE appointment_slot ENABLE TRIGGER vanish`),
+		CREATE TRIGGER vanish AFTER INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION vanish()`),
 	booking.AppointmentNotLinked: withTrigger(`
 		CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			NEW.appointment_guid := NULL;

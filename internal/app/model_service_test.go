@@ -233,7 +233,7 @@ func (s *service) tables(w *world, g *guids) []string {
 		SELECT format('%s through %s %s under %s', person_guid, client_guid, CASE WHEN answer IS NULL THEN 'waits' ELSE 'keeps an answer' END, key)
 		FROM idempotency_key WHERE person_guid = ANY($2) AND taken_at > $5::timestamptz - interval '24 hours'
 		UNION ALL
-		SELECT format('visit %s is in cell %s', appointment_guid, slot_guid) FROM appointment_slot WHERE lpu_guid = ANY($1)
+		SELECT format('visit %s is in cell %s', guid, slot_guid) FROM appointment, unnest(slot_guids) slot_guid WHERE lpu_guid = ANY($1)
 		UNION ALL
 		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s', guid, direction_guid, person_guid,
 			resource_guid, lpu_guid, mkab_guid, client_guid, to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3),

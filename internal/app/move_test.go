@@ -60,7 +60,7 @@ func TestMove(t *testing.T) {
 	require.Equal(t, want.ID, got.ID)
 	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment WHERE guid = $1 AND comment = 'к врачу' AND is_cito AND updated_at = $2 AND cancelled_at IS NULL`, guid, moment))
 	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment`))
-	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment_slot WHERE slot_guid = $1`, sc.slots[2]))
+	require.Equal(t, 1, sc.count(`SELECT count(*) FROM appointment WHERE slot_guids = ARRAY[$1::uuid]`, sc.slots[2]))
 	require.Equal(t, 4, sc.held())
 	sc.requireInvariants()
 

@@ -18,9 +18,9 @@ type Key struct {
 
 // Keys are the keys that requests have come with. Its methods answer a *Refusal where the key decides.
 type Keys interface {
-	// TakeKey takes the key for a request that begins now. Where an earlier one has been answered it takes nothing, and gives that answer, which is nil
+	// TakeKey takes the key for a request that begins now and runs for at most lease: without a response by then, another may take the key. Where an earlier one has been answered it takes nothing, and gives that answer, which is nil
 	// where it was a cancel. It refuses a key of another request with KeyReused, and one whose request still runs with KeyInUse.
-	TakeKey(ctx context.Context, patient Patient, key Key, now time.Time) (*TakenKey, *HeldDirection, error)
+	TakeKey(ctx context.Context, patient Patient, key Key, now time.Time, lease time.Duration) (*TakenKey, *HeldDirection, error)
 	// KeepAnswer keeps the answer to a request that had nothing to do; one that does something keeps its answer in the transaction that does it.
 	KeepAnswer(ctx context.Context, key *TakenKey, held *HeldDirection) error
 	// ReleaseKey gives a key back whose request was refused.
@@ -40,9 +40,12 @@ type TakenKey struct {
 // KeyLife is how long a key is remembered, by the documentation of the operations.
 const KeyLife = 24 * time.Hour
 
-// KeyLease is how long a request without an answer counts as running. It is far above a request's deadline; should a request outlive it all the
-// same, the key that it has lost stops its transaction.
-const KeyLease = time.Minute
+// KeyGrace is how long a request may go on after its deadline, to roll back and to release its key. A request that dies leaves its key in use until its
+// deadline and this; should a request outlive both, the key that it has lost stops its transaction.
+const KeyGrace = 2 * time.Second
+
+// longestRequest is the time that a request without a deadline of its own may take.
+const longestRequest = time.Minute
 
 // once does what a request asks for, which with a key is done once: replayed tells that the answer is that of an earlier request. do keeps its answer
 // under the key, where there is one.
@@ -73,13 +76,13 @@ const releaseTimeout = time.Second
 
 // takeKey takes the key also where the client hangs up meanwhile: broken off on its way, nobody could tell whether it was taken and must be given back.
 func (s *Service) takeKey(ctx context.Context, patient Patient, key Key) (*TakenKey, *HeldDirection, error) {
-	steady := context.WithoutCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		steady, cancel = context.WithDeadline(steady, deadline)
-		defer cancel()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(longestRequest)
 	}
-	return s.store.TakeKey(steady, patient, key, s.now())
+	steady, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	return s.store.TakeKey(steady, patient, key, s.now(), time.Until(deadline)+KeyGrace)
 }
 
 // keep keeps the answer to a request that had nothing to do.

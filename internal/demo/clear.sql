@@ -1,10 +1,9 @@
 -- Deletes everything, whoever books meanwhile: the locks let readers go on with the old data, and are taken in the order in which a
 -- booking writes, so that one that is under way ends first.
-LOCK TABLE mkab, mkab_policy, direction, speciality_claim, slot, hold, appointment, appointment_slot, idempotency_key, failed_identification IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE mkab, mkab_policy, direction, speciality_claim, slot, hold, appointment, idempotency_key, failed_identification IN SHARE ROW EXCLUSIVE MODE;
 
 DELETE FROM failed_identification;
 DELETE FROM idempotency_key;
-DELETE FROM appointment_slot;
 DELETE FROM appointment;
 DELETE FROM direction;
 DELETE FROM tap;

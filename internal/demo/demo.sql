@@ -330,11 +330,12 @@ JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.p
 
 -- Booked yesterday morning, but what was out of schedule the day before.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code)
+    out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code, slot_guids)
 SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, t.resource_guid,
     pg_temp.demo_guid('0003', 5), t.start_at, t.end_at, v.slot_id IS NULL, false, '', day.booked,
     CASE WHEN v.cancelled THEN day.booked + interval '1 hour' ELSE day.booked END,
-    CASE WHEN v.cancelled THEN day.booked + interval '1 hour' END, CASE WHEN v.cancelled THEN 1 END
+    CASE WHEN v.cancelled THEN day.booked + interval '1 hour' END, CASE WHEN v.cancelled THEN 1 END,
+    ARRAY(SELECT s.guid FROM slot s WHERE s.lpu_guid = d.lpu_guid AND s.id = v.slot_id)
 FROM demo_visit v
 JOIN demo_time t ON t.number = v.number
 JOIN direction d ON d.guid = v.direction_guid AND d.copied_from_lpu_guid IS NOT NULL
@@ -343,18 +344,10 @@ CROSS JOIN LATERAL (
     SELECT (pg_temp.demo_today('Europe/Moscow') - CASE WHEN v.slot_id IS NULL THEN 2 ELSE 1 END + time '10:00') AT TIME ZONE 'Europe/Moscow' AS booked
 ) day;
 
-WITH occupied AS (
-    INSERT INTO appointment_slot (lpu_guid, slot_guid, appointment_guid)
-    SELECT s.lpu_guid, s.guid, pg_temp.demo_guid('000a', v.number)
-    FROM demo_visit v
-    JOIN slot s ON s.id = v.slot_id
-    WHERE NOT v.cancelled
-    RETURNING lpu_guid, slot_guid
-)
 UPDATE slot s
-SET taken = s.taken + 1 -- a cell is in demo_visit once
-FROM occupied o
-WHERE s.lpu_guid = o.lpu_guid AND s.guid = o.slot_guid;
+SET taken = s.taken + 1 -- a cell is in one visit
+FROM appointment a
+WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL;
 
 INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 SELECT a.person_guid, d.speciality_code, a.guid, a.lpu_guid, r.name, a.start_at, a.end_at

@@ -464,15 +464,13 @@ func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 		"a cell's counter is the number of its active appointments": `
 			SELECT s.id::text
 			FROM slot s
-			LEFT JOIN appointment_slot o ON o.lpu_guid = s.lpu_guid AND o.slot_guid = s.guid
-			LEFT JOIN appointment a ON a.lpu_guid = o.lpu_guid AND a.guid = o.appointment_guid AND a.cancelled_at IS NULL
+			LEFT JOIN appointment a ON a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL
 			GROUP BY s.lpu_guid, s.guid
 			HAVING s.taken <> count(a.guid)`,
 		"an active appointment lies in its cells": `
 			SELECT a.guid::text
 			FROM appointment a
-			LEFT JOIN appointment_slot o ON o.lpu_guid = a.lpu_guid AND o.appointment_guid = a.guid
-			LEFT JOIN slot s ON s.lpu_guid = o.lpu_guid AND s.guid = o.slot_guid AND s.resource_guid = a.resource_guid
+			LEFT JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids) AND s.resource_guid = a.resource_guid
 			WHERE a.cancelled_at IS NULL AND NOT a.out_of_schedule
 			GROUP BY a.lpu_guid, a.guid
 			HAVING (min(s.start_at), max(s.end_at)) IS DISTINCT FROM (a.start_at, a.end_at)`,

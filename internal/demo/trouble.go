@@ -124,11 +124,11 @@ func (s Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted t
 const keyInUse = "demo-in-use"
 
 // TakeKey implements booking.Keys.
-func (s Store) TakeKey(ctx context.Context, patient booking.Patient, key booking.Key, now time.Time) (*booking.TakenKey, *booking.HeldDirection, error) {
+func (s Store) TakeKey(ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration) (*booking.TakenKey, *booking.HeldDirection, error) {
 	if key.Text == keyInUse {
 		return nil, nil, booking.Refuse(booking.KeyInUse).Because(errTrouble)
 	}
-	return s.Store.TakeKey(ctx, patient, key, now)
+	return s.Store.TakeKey(ctx, patient, key, now, lease)
 }
 
 // Identify implements booking.Identities.

@@ -2,11 +2,9 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -48,119 +46,85 @@ func foundVisit(row db.AppointmentFindRow) *booking.BookedVisit {
 
 // Cancel implements booking.Store: one transaction in three round trips. The first locks and reads, the second changes, the third commits.
 func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
-	_, err := retry(ctx, s.pool.Reset, func() (struct{}, error) { return struct{}{}, s.cancel(ctx, c) })
+	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
+		locked, err := t.lockVisit(c.Person, c.Visit, c.At)
+		if err != nil {
+			return struct{}{}, err
+		}
+		if v := locked.visit; v != nil { // else it was cancelled meanwhile
+			t.release(c.Person, locked)
+			row(t, t.AppointmentCancel(ctx, []db.AppointmentCancelParams{
+				{LpuGuid: v.Lpu, Guid: v.Guid, CancelledAt: c.At, ReasonCode: c.Reason.Code, Reason: c.Reason.Text},
+			}).QueryRow, func(_ uuid.UUID, err error) error { return err })
+			t.lockSlots(v.Lpu, v.Slots)
+			t.freeSlots(v)
+		}
+		t.keepAnswer(c.Key, nil)
+		return struct{}{}, nil
+	})
 	return err
 }
 
-func (s *Store) cancel(ctx context.Context, c booking.NewCancellation) error {
-	locked, err := s.lock(ctx, c.Person, c.Visit, c.At)
-	defer func() { rollback(ctx, locked.tx) }()
-	if err != nil {
-		return err
-	}
-	if locked.visit != nil { // else somebody was faster
-		if err := locked.cancel(ctx, c); err != nil {
-			return err
-		}
-	}
-	if err := keepAnswer(ctx, locked.tx, c.Key, nil); err != nil {
-		return err
-	}
-	return commit(ctx, locked.tx)
-}
-
-// cancel gives back what the visit has, and marks it.
-func (l *lockedVisit) cancel(ctx context.Context, c booking.NewCancellation) error {
-	write := newPipeline(ctx, l.tx)
-	defer func() { _ = write.close() }()
-	queries := db.New(write)
-	released := l.release(ctx, queries)
-	cancelling := queries.AppointmentCancel(ctx, []db.AppointmentCancelParams{
-		{LpuGuid: l.visit.Lpu, Guid: l.visit.Guid, CancelledAt: c.At, ReasonCode: c.Reason.Code, Reason: c.Reason.Text},
-	})
-	err := released()
-	cancelling.QueryRow(func(_ int, _ db.AppointmentCancelRow, rowErr error) { err = firstOf(err, rowErr) })
-	return firstOf(err, write.close())
-}
-
-// lockedVisit is an appointment that nobody else can change until the transaction ends, as it is then.
+// lockedVisit is a visit that nobody else can change until the transaction ends.
 type lockedVisit struct {
-	tx     pgx.Tx
-	person uuid.UUID
-	visit  *booking.BookedVisit   // nil where it was cancelled meanwhile
-	holder uuid.UUID              // whose the claim on the speciality is; the zero guid where it is nobody's
-	heir   *db.AppointmentHeirRow // whose it is next
+	visit  *booking.BookedVisit   // nil: it was cancelled meanwhile
+	holder uuid.UUID              // the appointment that has the claim on the speciality; the zero guid: none has
+	heir   *db.AppointmentHeirRow // the consultation that inherits the claim; nil: none does
 }
 
-// lock begins a transaction, which is the caller's to end, also after an error, and in one round trip locks the referral and the speciality, in the order in
-// which bookings do. Only then it reads: what was known of the visit before may have changed.
-func (s *Store) lock(ctx context.Context, person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
-	send := newPipeline(ctx, s.pool)
-	send.begin()
-	queries := db.New(send)
-	direction := queries.DirectionLock(ctx, []db.DirectionLockParams{{LpuGuid: visit.DirectionLpu, Guid: visit.Direction}})
-	claim := queries.SpecialityClaimLock(ctx, []db.SpecialityClaimLockParams{{PersonGuid: person, SpecialityCode: visit.SpecialityCode}})
-	finding := queries.AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: visit.Guid}})
-	inheriting := queries.AppointmentHeir(ctx, []db.AppointmentHeirParams{
+// lockVisit locks the referral and the speciality of a visit in one round trip, in the order in which bookings do, and then reads the visit: what was read of
+// it before may have changed.
+func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
+	row(t, t.DirectionLock(t.ctx, []db.DirectionLockParams{{LpuGuid: visit.DirectionLpu, Guid: visit.Direction}}).QueryRow,
+		func(_ uuid.UUID, err error) error { return unlessAbsent(err) })
+	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{PersonGuid: person, SpecialityCode: visit.SpecialityCode}}).QueryRow,
+		func(holder uuid.UUID, err error) error {
+			locked.holder = holder
+			return unlessAbsent(err)
+		})
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+		func(row db.AppointmentFindRow, err error) error {
+			if err == nil && !row.Cancelled {
+				locked.visit = foundVisit(row)
+			}
+			return unlessAbsent(err)
+		})
+	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
 		{PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
-	})
-
-	locked.person = person
-	locked.tx, err = send.begun()
-	defer func() { err = firstOf(err, send.close()) }()
-	direction.QueryRow(func(_ int, _ uuid.UUID, rowErr error) { err = firstOf(err, unlessAbsent(rowErr)) })
-	claim.QueryRow(func(_ int, holder uuid.UUID, rowErr error) {
-		locked.holder = holder
-		err = firstOf(err, unlessAbsent(rowErr))
-	})
-	finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
-		if rowErr == nil && !row.Cancelled {
-			locked.visit = foundVisit(row)
-		}
-		err = firstOf(err, unlessAbsent(rowErr))
-	})
-	inheriting.QueryRow(func(_ int, row db.AppointmentHeirRow, rowErr error) {
-		if rowErr == nil {
+	}).QueryRow, func(row db.AppointmentHeirRow, err error) error {
+		if err == nil {
 			locked.heir = &row
 		}
-		err = firstOf(err, unlessAbsent(rowErr))
+		return unlessAbsent(err)
 	})
-	return locked, err
+	return locked, t.send()
 }
 
-// release gathers the statements that give back the referral, its claim on the original and the link on a copy, and the speciality. The function that it
-// answers reads whether they were done.
-func (l *lockedVisit) release(ctx context.Context, queries *db.Queries) func() error {
-	v := l.visit
+// release queues the statements that give back a visit's referral, the claim on the original and the link on the copy, and its speciality.
+func (t *tx) release(person uuid.UUID, locked lockedVisit) {
+	v := locked.visit
 	directions := []db.DirectionReleaseParams{{LpuGuid: v.DirectionLpu, Guid: v.Direction, AppointmentGuid: v.Guid}}
 	if v.Lpu != v.DirectionLpu {
 		directions = append(directions, db.DirectionReleaseParams{LpuGuid: v.Lpu, Guid: v.Direction, AppointmentGuid: v.Guid})
 	}
-	statements := []interface{ Exec(f func(int, error)) }{queries.DirectionRelease(ctx, directions)}
-	switch {
-	case l.holder != v.Guid:
-	case l.heir != nil:
-		statements = append(statements, queries.SpecialityClaimGive(ctx, []db.SpecialityClaimGiveParams{{
-			PersonGuid: l.person, SpecialityCode: v.SpecialityCode, AppointmentGuid: l.heir.Guid, LpuGuid: l.heir.LpuGuid,
-			ResourceName: l.heir.ResourceName, StartAt: l.heir.StartAt, EndAt: l.heir.EndAt,
-		}}))
+	exec(t, t.DirectionRelease(t.ctx, directions).Exec)
+	switch heir := locked.heir; {
+	case locked.holder != v.Guid:
+	case heir != nil:
+		exec(t, t.SpecialityClaimGive(t.ctx, []db.SpecialityClaimGiveParams{{
+			PersonGuid: person, SpecialityCode: v.SpecialityCode, AppointmentGuid: heir.Guid, LpuGuid: heir.LpuGuid,
+			ResourceName: heir.ResourceName, StartAt: heir.StartAt, EndAt: heir.EndAt,
+		}}).Exec)
 	default:
-		statements = append(statements, queries.SpecialityClaimRelease(ctx, []db.SpecialityClaimReleaseParams{
-			{PersonGuid: l.person, SpecialityCode: v.SpecialityCode, AppointmentGuid: v.Guid},
-		}))
-	}
-	return func() (err error) {
-		for _, statement := range statements {
-			statement.Exec(func(_ int, execErr error) { err = firstOf(err, execErr) })
-		}
-		return err
+		exec(t, t.SpecialityClaimRelease(t.ctx, []db.SpecialityClaimReleaseParams{
+			{PersonGuid: person, SpecialityCode: v.SpecialityCode, AppointmentGuid: v.Guid},
+		}).Exec)
 	}
 }
 
-// unlessAbsent takes the absence of a row for no error.
-func unlessAbsent(err error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
+// freeSlots queues the statement that gives back a visit's places. Several cells must be locked before.
+func (t *tx) freeSlots(v *booking.BookedVisit) {
+	if len(v.Slots) > 0 {
+		exec(t, t.SlotFree(t.ctx, []db.SlotFreeParams{{LpuGuid: v.Lpu, Guids: v.Slots}}).Exec)
 	}
-	return err
 }

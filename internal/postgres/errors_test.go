@@ -102,7 +102,7 @@ func TestFailuresOfCreate(t *testing.T) {
 			other := uuid.New()
 			w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 				SELECT $1, guid, lpu_guid, type, number, date, date_end, created_at, $2, lpu_from_guid FROM direction`, w.to, w.mkabTo)
-			w.exec(`INSERT INTO appointment SELECT $1, $2, $3, $4, $5, $6, $7, $6, $8, $8, true, false, '', $8`,
+			w.exec(`INSERT INTO appointment SELECT $1, $2, $3, $4, $5, $6, $7, $6, $8, $8, true, false, '', $8, NULL, $8`,
 				w.to, other, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, moment)
 			defer func() {
 				w.exec(`DELETE FROM appointment`)
@@ -673,7 +673,7 @@ func TestCancelledCreate(t *testing.T) {
 		"while it waits for the referral":   `SELECT FROM direction FOR UPDATE`,
 		"while it waits for the speciality": `INSERT INTO speciality_claim SELECT person_guid, '92', gen_random_uuid(), lpu_guid, '', now(), now() FROM mkab LIMIT 1`,
 		"while it waits for the cell":       `SELECT FROM slot WHERE id = 102 FOR UPDATE`,
-		"while it waits for the copy":       `LOCK TABLE appointment_slot`,
+		"while it waits for the copy":       `LOCK TABLE appointment`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

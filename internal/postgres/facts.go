@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -30,76 +28,44 @@ func (s *Store) MoveFacts(
 func (s *Store) facts(
 	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, now time.Time,
 ) (*booking.Facts, error) {
-	load := newPipeline(ctx, s.pool)
-	load.queue("begin isolation level repeatable read read only")
-	queries := db.New(load)
-	moved := findMoved(ctx, queries, patient, visit, now)
-	var holding *db.AppointmentGetBatchResults
-	if visit != nil {
-		holding = queries.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}})
-	}
-	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
-		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
-	})
-	taps := queries.TapFacts(ctx, []db.TapFactsParams{
-		{LpuGuid: request.LpuFrom, PersonGuid: patient.Person},
-		{LpuGuid: request.LpuTo, PersonGuid: patient.Person},
-	})
-	active := queries.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}})
-	lpu := queries.LpuFacts(ctx, []db.LpuFactsParams{{LpuGuid: request.LpuTo, ClientGuid: patient.Client}})
-	mkab := queries.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}})
-	var (
-		slots     *db.SlotFactsBatchResults
-		resources *db.ResourceFactsBatchResults
-	)
-	if out := request.Place.OutOfSchedule; out != nil {
-		resources = queries.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}})
-	} else {
-		slots = queries.SlotFacts(ctx, []db.SlotFactsParams{slotParams(patient, request, now)})
-	}
-
-	load.queue("commit")
-	defer func() { _ = load.close() }() // after a panic, too
-
 	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
-	read := reader{zones: &s.zones, facts: facts, err: load.exec()}
-	moved(&read)
-	if holding != nil {
-		holding.QueryRow(read.holding)
-	}
-	direction.QueryRow(read.direction)
-	taps.QueryRow(read.tap)
-	active.Query(read.active)
-	lpu.QueryRow(read.lpu)
-	mkab.QueryRow(read.mkab)
-	if resources != nil {
-		resources.QueryRow(read.resource)
-	} else {
-		slots.Query(read.slots)
-	}
-	if err := errors.Join(read.err, load.close()); err != nil {
+	read := &reader{zones: &s.zones, facts: facts}
+	err := s.snapshot(ctx, func(t *tx) {
+		if visit != nil {
+			read.queueMoved(t, visit)
+			row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}}).QueryRow, read.holding)
+		}
+		row(t, t.DirectionFacts(ctx, []db.DirectionFactsParams{
+			{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
+		}).QueryRow, read.direction)
+		row(t, t.TapFacts(ctx, []db.TapFactsParams{
+			{LpuGuid: request.LpuFrom, PersonGuid: patient.Person},
+			{LpuGuid: request.LpuTo, PersonGuid: patient.Person},
+		}).QueryRow, read.tap)
+		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, read.active)
+		row(t, t.LpuFacts(ctx, []db.LpuFactsParams{{LpuGuid: request.LpuTo, ClientGuid: patient.Client}}).QueryRow, read.lpu)
+		row(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).QueryRow, read.mkab)
+		if out := request.Place.OutOfSchedule; out != nil {
+			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}}).QueryRow, read.resource)
+		} else {
+			rows(t, t.SlotFacts(ctx, []db.SlotFactsParams{slotParams(patient, request, now)}).Query, read.slots)
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := read.hold(); err != nil {
-		return nil, err
-	}
+	read.hold()
 	return facts, nil
 }
 
-// findMoved gathers the statements that find the visit that is to be moved, if there is one, and the consultation that its claim would go to. They come first:
-// what the others find is read without what is the visit's. The function that it answers has them read.
-func findMoved(ctx context.Context, queries *db.Queries, patient booking.Patient, visit *booking.BookedVisit, now time.Time) func(*reader) {
-	if visit == nil {
-		return func(*reader) {}
-	}
-	finding := queries.AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: patient.Person, Guid: visit.Guid}})
-	inheriting := queries.AppointmentHeir(ctx, []db.AppointmentHeirParams{
-		{PersonGuid: patient.Person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
-	})
-	return func(read *reader) {
-		finding.QueryRow(read.moved)
-		inheriting.QueryRow(read.heirOf)
-	}
+// queueMoved queues the statements that find the visit that is moved, and the consultation that its claim would go to. They come first: the visit's own part
+// is taken out of what the later ones find.
+func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
+	person, now := r.facts.Patient.Person, r.facts.Now
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: visit.Guid}}).QueryRow, r.moved)
+	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
+		{PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
+	}).QueryRow, r.heirOf)
 }
 
 // mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
@@ -118,45 +84,44 @@ func slotParams(patient booking.Patient, request booking.Request, now time.Time)
 	return params
 }
 
-// reader puts the rows of the pipeline into the facts. A row that does not exist leaves its fact nil; the first other error is kept.
+// reader puts the rows of a snapshot into the facts. A row that does not exist leaves its fact nil.
 type reader struct {
 	zones *zones
 	facts *booking.Facts
-	err   error
 
 	// Of a visit that is moved: the consultation that its claim would go to, and the appointment where the request's target has it.
 	heir *booking.ActiveAppointment
 	held *db.AppointmentGetRow
 }
 
-func (r *reader) moved(_ int, row db.AppointmentFindRow, err error) {
-	if r.found(err) {
+func (r *reader) moved(row db.AppointmentFindRow, err error) error {
+	if err == nil {
 		r.facts.Moved = foundVisit(row)
 	}
+	return unlessAbsent(err)
 }
 
-func (r *reader) heirOf(_ int, row db.AppointmentHeirRow, err error) {
-	if !r.found(err) {
-		return
+func (r *reader) heirOf(row db.AppointmentHeirRow, err error) error {
+	if err != nil {
+		return unlessAbsent(err)
 	}
 	existing, err := existingAppointment(r.zones, row.Guid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
-	if r.found(err) {
-		r.heir = &booking.ActiveAppointment{ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName}
-	}
+	r.heir = &booking.ActiveAppointment{ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName}
+	return err
 }
 
-func (r *reader) holding(_ int, row db.AppointmentGetRow, err error) {
-	if r.found(err) {
+func (r *reader) holding(row db.AppointmentGetRow, err error) error {
+	if err == nil {
 		r.held = &row
 	}
+	return unlessAbsent(err)
 }
 
 // hold gives the answer to a move that changes nothing, as soon as the target's zone is known.
-func (r *reader) hold() (err error) {
+func (r *reader) hold() {
 	if r.held != nil && r.held.Linked && r.facts.Target != nil {
-		r.facts.Held, err = heldDirection(*r.held, r.facts.Target.Zone)
+		r.facts.Held = heldDirection(*r.held, r.facts.Target.Zone)
 	}
-	return err
 }
 
 // own tells whether an appointment is the visit that is moved.
@@ -164,21 +129,13 @@ func (r *reader) own(appointment uuid.UUID) bool {
 	return r.facts.Moved != nil && r.facts.Moved.Guid == appointment
 }
 
-// found tells whether there is a row to read.
-func (r *reader) found(err error) bool {
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) && r.err == nil {
-		r.err = err
-	}
-	return err == nil
-}
-
-func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
-	if !r.found(err) {
-		return
+func (r *reader) direction(row db.DirectionFactsRow, err error) error {
+	if err != nil {
+		return unlessAbsent(err)
 	}
 	holder, err := r.zones.load(row.HolderTimeZone)
-	if !r.found(err) {
-		return
+	if err != nil {
+		return err
 	}
 	r.facts.Direction = &booking.Direction{
 		Guid:              row.Guid,
@@ -209,28 +166,24 @@ func (r *reader) direction(_ int, row db.DirectionFactsRow, err error) {
 		ToLegalEntity:     row.ToLegalEntityGuid,
 	}
 	if row.AppointmentGuid == nil || r.own(*row.AppointmentGuid) {
-		return
+		return nil
 	}
 	existing := booking.ExistingAppointment{Guid: *row.AppointmentGuid}
 	if row.AppointmentTimeZone != nil {
 		existing, err = existingAppointment(r.zones, existing.Guid, *row.AppointmentLpuGuid, *row.AppointmentTimeZone, *row.AppointmentStartAt, *row.AppointmentEndAt)
-		if !r.found(err) {
-			return
-		}
 	}
 	r.facts.Direction.Appointment = &existing
+	return err
 }
 
-func (r *reader) tap(_ int, openedOn time.Time, err error) {
-	if r.found(err) && (r.facts.TapOpened == nil || openedOn.After(*r.facts.TapOpened)) {
+func (r *reader) tap(openedOn time.Time, err error) error {
+	if err == nil && (r.facts.TapOpened == nil || openedOn.After(*r.facts.TapOpened)) {
 		r.facts.TapOpened = &openedOn
 	}
+	return unlessAbsent(err)
 }
 
-func (r *reader) active(_ int, rows []db.SpecialityClaimFactsRow, err error) {
-	if !r.found(err) {
-		return
-	}
+func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {
 	for _, row := range rows {
 		if r.own(row.AppointmentGuid) {
 			if r.heir != nil {
@@ -239,13 +192,14 @@ func (r *reader) active(_ int, rows []db.SpecialityClaimFactsRow, err error) {
 			continue
 		}
 		existing, err := existingAppointment(r.zones, row.AppointmentGuid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
-		if !r.found(err) {
-			return
+		if err != nil {
+			return err
 		}
 		r.facts.Active = append(r.facts.Active, booking.ActiveAppointment{
 			ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName,
 		})
 	}
+	return nil
 }
 
 func existingAppointment(zones *zones, guid, lpu uuid.UUID, timeZone string, start, end time.Time) (booking.ExistingAppointment, error) {
@@ -256,17 +210,17 @@ func existingAppointment(zones *zones, guid, lpu uuid.UUID, timeZone string, sta
 	return booking.ExistingAppointment{Guid: guid, Lpu: lpu, Start: start.In(zone), End: end.In(zone)}, nil
 }
 
-func (r *reader) lpu(_ int, row db.LpuFactsRow, err error) {
-	if !r.found(err) {
-		return
+func (r *reader) lpu(row db.LpuFactsRow, err error) error {
+	if err != nil {
+		return unlessAbsent(err)
 	}
 	zone, err := r.zones.load(row.TimeZone)
-	if !r.found(err) {
-		return
+	if err != nil {
+		return err
 	}
 	settings, err := readSettings(row.Settings)
-	if !r.found(err) {
-		return
+	if err != nil {
+		return err
 	}
 	r.facts.Target = &booking.Lpu{
 		Settings:            settings,
@@ -279,25 +233,28 @@ func (r *reader) lpu(_ int, row db.LpuFactsRow, err error) {
 			OutOfSchedule: row.OutOfSchedule,
 		},
 	}
+	return nil
 }
 
-func (r *reader) mkab(_ int, row db.MkabFactsRow, err error) {
-	if r.found(err) {
+func (r *reader) mkab(row db.MkabFactsRow, err error) error {
+	if err == nil {
 		r.facts.Mkab = &booking.Mkab{Guid: row.Guid, Closed: row.ClosedAt != nil}
 	}
+	return unlessAbsent(err)
 }
 
-func (r *reader) resource(_ int, row db.ResourceFactsRow, err error) {
-	if r.found(err) {
+func (r *reader) resource(row db.ResourceFactsRow, err error) error {
+	if err == nil {
 		r.facts.Resource = &booking.Resource{
 			Guid: row.Guid, Kind: booking.ResourceKind(row.Kind), Name: row.Name, SpecialityCode: row.SpecialityCode, Active: row.Active,
 		}
 	}
+	return unlessAbsent(err)
 }
 
-func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
-	if !r.found(err) || len(rows) == 0 {
-		return
+func (r *reader) slots(rows []db.SlotFactsRow) error {
+	if len(rows) == 0 {
+		return nil
 	}
 	cells := make([]booking.Slot, 0, len(rows))
 	for _, row := range rows {
@@ -326,4 +283,5 @@ func (r *reader) slots(_ int, rows []db.SlotFactsRow, err error) {
 		SpecialityCode: rows[0].ResourceSpecialityCode,
 		Active:         rows[0].ResourceActive,
 	}
+	return nil
 }

@@ -227,7 +227,7 @@ func TestFactsOfActiveAppointments(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	claim := func(person uuid.UUID, speciality string, lpu uuid.UUID, end time.Time) {
-		w.exec(`INSERT INTO speciality_claim VALUES ($1, $2, gen_random_uuid(), $3, 'Врач ' || $2, $4, $5)`, person, speciality, lpu, end.Add(-time.Hour), end)
+		w.exec(`INSERT INTO speciality_claim VALUES ($1, $2, gen_random_uuid(), $3, $6, $4, $5)`, person, speciality, lpu, end.Add(-time.Hour), end, "Врач "+speciality)
 	}
 	claim(w.patient.Person, "1", w.to, moment)
 	claim(w.patient.Person, "2", w.to, moment.Add(time.Microsecond))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -34,88 +33,68 @@ func (s *Store) SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha
 	return refused(err)
 }
 
-// Identify implements booking.Identities: one transaction in two round trips, the same whatever was shown. The first counts a failure before it is known
+// Identify implements booking.Identities: one transaction in two round trips, the same whatever the evidence. The first counts a failure before it is known
 // to be one, and looks; the second keeps the count or takes it back. In between the counts are locked, the client application's first.
 func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Evidence, now time.Time) (uuid.UUID, error) {
-	// To repeat it does no harm: a failure may count twice.
-	return retry(ctx, s.pool.Reset, func() (uuid.UUID, error) { return s.identify(ctx, client, shown, now) })
-}
-
-func (s *Store) identify(ctx context.Context, client uuid.UUID, shown booking.Evidence, now time.Time) (uuid.UUID, error) {
-	send := newPipeline(ctx, s.pool)
-	send.begin()
-	queries := db.New(send)
-	subject := shown.Subject()
-	limits := []booking.Limit{booking.ClientLimit, booking.PatientLimit}
-	counting := queries.FailedIdentificationCount(ctx, []db.FailedIdentificationCountParams{
-		{Subject: client[:], Now: now, Forgotten: now.Add(-booking.ClientLimit.Within)},
-		{Subject: subject[:], Now: now, Forgotten: now.Add(-booking.PatientLimit.Within)},
-	})
-	found := candidates(ctx, queries, shown)
-
-	tx, err := send.begun()
-	defer func() {
-		_ = send.close()
-		rollback(ctx, tx)
-	}()
-	var wait time.Duration
-	counting.QueryRow(func(i int, row db.FailedIdentificationCountRow, rowErr error) {
-		err = firstOf(err, rowErr)
-		if int(row.Failures) > limits[i].Failures {
-			wait = max(wait, row.Since.Add(limits[i].Within).Sub(now))
+	person, err := write(ctx, s, func(t *tx) (uuid.UUID, error) {
+		subject := shown.Subject()
+		limits := []booking.Limit{booking.ClientLimit, booking.PatientLimit}
+		var wait time.Duration
+		rowAt(t, t.FailedIdentificationCount(ctx, []db.FailedIdentificationCountParams{
+			{Subject: client[:], Now: now, Forgotten: now.Add(-booking.ClientLimit.Within)},
+			{Subject: subject[:], Now: now, Forgotten: now.Add(-booking.PatientLimit.Within)},
+		}).QueryRow, func(i int, row db.FailedIdentificationCountRow, err error) error {
+			if int(row.Failures) > limits[i].Failures {
+				wait = max(wait, row.Since.Add(limits[i].Within).Sub(now))
+			}
+			return err
+		})
+		var persons []uuid.UUID
+		t.findPersons(shown, &persons)
+		if err := t.send(); err != nil {
+			return uuid.Nil, err
+		}
+		switch {
+		case wait > 0:
+			refusal := booking.Refuse(booking.TooManyAttempts)
+			refusal.RetryAfter = wait
+			return uuid.Nil, refusal
+		case len(persons) == 1:
+			t.abandoned = true // it was no failure
+			return persons[0], nil
+		default:
+			return uuid.Nil, nil
 		}
 	})
-	persons, findErr := found()
-	if err := firstOf(err, findErr, send.close()); err != nil {
-		return uuid.Nil, err
+	if err == nil && person == uuid.Nil {
+		err = booking.Refuse(booking.PatientNotIdentified)
 	}
-	switch {
-	case wait > 0:
-		refusal := booking.Refuse(booking.TooManyAttempts)
-		refusal.RetryAfter = wait
-		return uuid.Nil, refusal
-	case len(persons) == 1:
-		return persons[0], nil
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return uuid.Nil, fmt.Errorf("commit: %w", err)
-	}
-	return uuid.Nil, booking.Refuse(booking.PatientNotIdentified)
+	return person, err
 }
 
-// mostOfSnils bounds the cards that are read for one number. One that is on more of them stands for nobody.
+// mostOfSnils bounds the cards that are read for one number. A number on more cards than that identifies nobody.
 const mostOfSnils = 100
 
-// candidates gathers the statement that looks for whom the evidence shows. The function that it answers reads them, each once.
-func candidates(ctx context.Context, queries *db.Queries, shown booking.Evidence) func() ([]uuid.UUID, error) {
-	var (
-		persons []uuid.UUID
-		err     error
-	)
-	keep := func(_ int, found []uuid.UUID, findErr error) { persons, err = found, findErr }
-	var read func()
+// findPersons queues the statement that looks for the persons of the evidence, each once.
+func (t *tx) findPersons(shown booking.Evidence, persons *[]uuid.UUID) {
+	keep := func(found []uuid.UUID) error {
+		*persons = found
+		return nil
+	}
 	switch {
 	case shown.Policy != nil:
 		p := shown.Policy
-		batch := queries.MkabFindByPolicy(ctx, []db.MkabFindByPolicyParams{{Number: p.Number, Series: p.Series, BirthDate: p.BirthDate}})
-		read = func() { batch.Query(keep) }
+		rows(t, t.MkabFindByPolicy(t.ctx, []db.MkabFindByPolicyParams{{Number: p.Number, Series: p.Series, BirthDate: p.BirthDate}}).Query, keep)
 	case shown.Snils != nil:
-		batch := queries.MkabFindBySnils(ctx, []db.MkabFindBySnilsParams{{Snils: shown.Snils.Digits, Most: mostOfSnils + 1}})
-		read = func() {
-			batch.Query(func(_ int, rows []db.MkabFindBySnilsRow, findErr error) {
-				persons, err = namesakes(rows, shown.Snils.Names), findErr
+		rows(t, t.MkabFindBySnils(t.ctx, []db.MkabFindBySnilsParams{{Snils: shown.Snils.Digits, Most: mostOfSnils + 1}}).Query,
+			func(found []db.MkabFindBySnilsRow) error {
+				*persons = namesakes(found, shown.Snils.Names)
+				return nil
 			})
-		}
 	case shown.Mkab != uuid.Nil:
-		batch := queries.MkabFindByGuid(ctx, []uuid.UUID{shown.Mkab})
-		read = func() { batch.Query(keep) }
+		rows(t, t.MkabFindByGuid(t.ctx, []uuid.UUID{shown.Mkab}).Query, keep)
 	default:
-		batch := queries.MkabFindByPerson(ctx, []uuid.UUID{shown.Person})
-		read = func() { batch.Query(keep) }
-	}
-	return func() ([]uuid.UUID, error) {
-		read()
-		return persons, err
+		rows(t, t.MkabFindByPerson(t.ctx, []uuid.UUID{shown.Person}).Query, keep)
 	}
 }
 

@@ -53,60 +53,49 @@ func (s *Store) TargetFacts(
 func (s *Store) targetFacts(
 	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, lpus []uuid.UUID, now time.Time,
 ) ([]*booking.Facts, error) {
-	load := newPipeline(ctx, s.pool)
-	load.queue("begin isolation level repeatable read read only")
-	queries := db.New(load)
-	taps := []db.TapFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}
+	facts := make([]*booking.Facts, len(lpus))
+	readers := make([]*reader, len(lpus))
 	var (
 		targets []db.LpuFactsParams
 		cards   []db.MkabFactsParams
 	)
-	for _, lpu := range lpus {
+	// The first is the source institution's, and counts for every target.
+	taps := []db.TapFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}
+	for i, lpu := range lpus {
+		facts[i] = &booking.Facts{Now: now, Patient: patient, Request: request}
+		facts[i].Request.LpuTo = lpu
+		readers[i] = &reader{zones: &s.zones, facts: facts[i]}
 		taps = append(taps, db.TapFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
 		targets = append(targets, db.LpuFactsParams{LpuGuid: lpu, ClientGuid: patient.Client})
 		cards = append(cards, db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
 	}
-	moved := findMoved(ctx, queries, patient, visit, now)
-	direction := queries.DirectionFacts(ctx, []db.DirectionFactsParams{
-		{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
-	})
-	active := queries.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}})
-	tap := queries.TapFacts(ctx, taps)
-	lpu := queries.LpuFacts(ctx, targets)
-	mkab := queries.MkabFacts(ctx, cards)
-	load.queue("commit")
-	defer func() { _ = load.close() }() // after a panic, too
-
-	// What is the same for all is read once, into the first.
-	facts := make([]*booking.Facts, len(lpus))
-	readers := make([]reader, len(lpus))
-	for i := range lpus {
-		facts[i] = &booking.Facts{Now: now, Patient: patient, Request: request}
-		facts[i].Request.LpuTo = lpus[i]
-		readers[i] = reader{zones: &s.zones, facts: facts[i]}
-	}
-	err := load.exec()
-	moved(&readers[0])
-	direction.QueryRow(readers[0].direction)
-	active.Query(readers[0].active)
-	tap.QueryRow(func(i int, openedOn time.Time, err error) {
-		if i > 0 {
-			readers[i-1].tap(i, openedOn, err)
-			return
+	err := s.snapshot(ctx, func(t *tx) {
+		if visit != nil {
+			readers[0].queueMoved(t, visit)
 		}
-		for n := range readers {
-			readers[n].tap(i, openedOn, err)
-		}
+		row(t, t.DirectionFacts(ctx, []db.DirectionFactsParams{
+			{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
+		}).QueryRow, readers[0].direction)
+		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, readers[0].active)
+		rowAt(t, t.TapFacts(ctx, taps).QueryRow, func(i int, openedOn time.Time, err error) error {
+			if i > 0 {
+				return readers[i-1].tap(openedOn, err)
+			}
+			for _, read := range readers {
+				if tapErr := read.tap(openedOn, err); tapErr != nil {
+					return tapErr
+				}
+			}
+			return nil
+		})
+		rowAt(t, t.LpuFacts(ctx, targets).QueryRow, func(i int, row db.LpuFactsRow, err error) error { return readers[i].lpu(row, err) })
+		rowAt(t, t.MkabFacts(ctx, cards).QueryRow, func(i int, row db.MkabFactsRow, err error) error { return readers[i].mkab(row, err) })
 	})
-	lpu.QueryRow(func(i int, row db.LpuFactsRow, err error) { readers[i].lpu(i, row, err) })
-	mkab.QueryRow(func(i int, row db.MkabFactsRow, err error) { readers[i].mkab(i, row, err) })
-	err = errors.Join(err, load.close())
-	for i := range readers {
-		facts[i].Direction, facts[i].Active, facts[i].Moved = facts[0].Direction, facts[0].Active, facts[0].Moved
-		err = firstOf(err, readers[i].err)
-	}
 	if err != nil {
 		return nil, err
+	}
+	for i := range facts {
+		facts[i].Direction, facts[i].Active, facts[i].Moved = facts[0].Direction, facts[0].Active, facts[0].Moved
 	}
 	return facts, nil
 }
@@ -134,7 +123,7 @@ func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 	found := make([][]booking.FoundSlot, len(scans))
 	var err error
 	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
-		err = firstOf(err, rowsErr)
+		err = firstError(err, rowsErr)
 		found[i] = make([]booking.FoundSlot, len(rows))
 		cells := make([]booking.Slot, len(rows))
 		for n, row := range rows {
@@ -168,7 +157,7 @@ func (s *Store) ResourcesWithSlots(ctx context.Context, scans []booking.SlotScan
 			if errors.Is(rowErr, pgx.ErrNoRows) {
 				return
 			}
-			err = firstOf(err, rowErr)
+			err = firstError(err, rowErr)
 			found[i] = &booking.Resource{Kind: booking.ResourceKind(row.Kind), SpecialityCode: row.SpecialityCode, Active: row.Active}
 		})
 		return found, err
@@ -225,7 +214,7 @@ func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, foun
 	}
 	var err error
 	db.New(s.pool).SlotFollowers(ctx, params).Query(func(i int, rows []db.SlotFollowersRow, rowsErr error) {
-		err = firstOf(err, rowsErr)
+		err = firstError(err, rowsErr)
 		for _, row := range rows {
 			cell := cells[i][row.ChosenGuid]
 			cell.Cells = append(cell.Cells, booking.Slot{

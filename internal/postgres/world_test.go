@@ -194,7 +194,7 @@ func (w *world) appointment(difficulty int) booking.NewAppointment {
 // written counts what bookings have left.
 func (w *world) written() int {
 	w.t.Helper()
-	return w.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM appointment_slot)
+	return w.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT coalesce(sum(cardinality(slot_guids)), 0) FROM appointment)
 		+ (SELECT count(*) FROM speciality_claim) + (SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL OR copied_from_lpu_guid IS NOT NULL)`)
 }
 

@@ -151,8 +151,8 @@ func TestCreateWritesTheAppointment(t *testing.T) {
 		AND mkab_guid = $5 AND person_guid = $6 AND resource_guid = $7 AND client_guid = $8 AND start_at = $9 AND end_at = $10 AND NOT out_of_schedule
 		AND is_cito AND comment = 'к врачу' AND created_at = $11 AND cancelled_at IS NULL`,
 		w.to, a.Guid, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, w.patient.Client, a.Start, a.End, moment))
-	rows, err := w.db.Query(t.Context(), `SELECT o.slot_guid FROM appointment_slot o JOIN slot s ON s.lpu_guid = o.lpu_guid AND s.guid = o.slot_guid AND s.taken = 1
-		WHERE o.appointment_guid = $1`, a.Guid)
+	rows, err := w.db.Query(t.Context(), `SELECT s.guid FROM appointment a JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids) AND s.taken = 1
+		WHERE a.guid = $1`, a.Guid)
 	require.NoError(t, err)
 	taken, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 	require.NoError(t, err)
@@ -303,7 +303,7 @@ func TestCreateOutOfSchedule(t *testing.T) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE out_of_schedule AND guid = $1 AND start_at = $2 AND end_at = $2`, a.Guid, a.Start))
-		require.Zero(t, w.count(`SELECT count(*) FROM appointment_slot`))
+		require.Zero(t, w.count(`SELECT cardinality(slot_guids) FROM appointment`))
 	}
 }
 

@@ -15,28 +15,27 @@ import (
 )
 
 // TakeKey implements booking.Keys.
-func (s *Store) TakeKey(ctx context.Context, patient booking.Patient, key booking.Key, now time.Time) (*booking.TakenKey, *booking.HeldDirection, error) {
+func (s *Store) TakeKey(
+	ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration,
+) (*booking.TakenKey, *booking.HeldDirection, error) {
 	taken := &booking.TakenKey{Key: key, Patient: patient, By: uuid.New()}
-	answer, err := retry(ctx, s.pool.Reset, func() ([]byte, error) { return s.takeKey(ctx, taken, now) })
+	answer, err := retry(ctx, s.pool.Reset, func() ([]byte, error) { return s.takeKey(ctx, taken, now, lease) })
 	if err != nil {
 		return nil, nil, err
 	}
 	if answer == nil {
 		return taken, nil, nil
 	}
-	var held *booking.HeldDirection
-	if err := json.Unmarshal(answer, &held); err != nil { //nolint:musttag // nobody else reads it, and for a day
-		return nil, nil, fmt.Errorf("read the answer that was kept: %w", err)
-	}
-	return nil, held, nil
+	held, err := s.replay(ctx, patient, answer)
+	return nil, held, err
 }
 
 // takeKey answers what an earlier request was answered, or nil where the key is taken.
-func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Time) (answer []byte, err error) {
+func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Time, lease time.Duration) (answer []byte, err error) {
 	queries := db.New(s.pool)
 	_, err = queries.IdempotencyKeyTake(ctx, db.IdempotencyKeyTakeParams{
 		PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, RequestHash: key.Request[:],
-		TakenBy: key.By, TakenAt: now, RunningUntil: now.Add(booking.KeyLease), Forgotten: now.Add(-booking.KeyLife),
+		TakenBy: key.By, TakenAt: now, RunningUntil: now.Add(lease), Forgotten: now.Add(-booking.KeyLife),
 	})
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return nil, err
@@ -58,29 +57,33 @@ func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Tim
 
 // KeepAnswer implements booking.Keys.
 func (s *Store) KeepAnswer(ctx context.Context, key *booking.TakenKey, held *booking.HeldDirection) error {
-	return refused(keepAnswer(ctx, s.pool, key, held))
+	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
+		t.keepAnswer(key, held)
+		return struct{}{}, nil
+	})
+	return err
 }
 
-// keepAnswer writes the answer to the key, if there is one, in the transaction that does the work: one is there exactly where the other is. A cancel's
-// answer is nil, which is kept as null.
-func keepAnswer(ctx context.Context, conn db.DBTX, key *booking.TakenKey, held *booking.HeldDirection) error {
+// keepAnswer queues the statement that stores the response under the key, if the request has one, in the transaction that does the work: the one is
+// there exactly when the other is. A cancel's response is nil.
+func (t *tx) keepAnswer(key *booking.TakenKey, held *booking.HeldDirection) {
 	if key == nil {
-		return nil
+		return
 	}
-	answer, err := json.Marshal(held) //nolint:musttag // nobody else reads it, and for a day
-	if err != nil {
-		return fmt.Errorf("write the answer to keep: %w", err)
-	}
-	kept, err := db.New(conn).IdempotencyKeyAnswer(ctx, db.IdempotencyKeyAnswerParams{
+	answer, err := json.Marshal(newStoredResponse(held))
+	row(t, t.IdempotencyKeyAnswer(t.ctx, []db.IdempotencyKeyAnswerParams{{
 		Answer: answer, PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, TakenBy: key.By,
+	}}).QueryRow, func(_ string, rowErr error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("encode the response to store: %w", err)
+		case errors.Is(rowErr, pgx.ErrNoRows):
+			return booking.Refuse(booking.KeyInUse).Because(errors.New("another request has taken the key over"))
+		case rowErr != nil:
+			return fmt.Errorf("store the response: %w", rowErr)
+		}
+		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("keep the answer: %w", err)
-	}
-	if kept == 0 {
-		return booking.Refuse(booking.KeyInUse).Because(errors.New("another request has taken the key over"))
-	}
-	return nil
 }
 
 // ReleaseKey implements booking.Keys.

@@ -1,0 +1,228 @@
+package postgres
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+)
+
+// trips counts round trips: how often the client writes after it has read.
+type trips struct{ n atomic.Int64 }
+
+// through counts on every connection of a pool. None is pinged, however slow the machine.
+func (c *trips) through(config *pgxpool.Config) {
+	config.MaxConns = 1
+	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return &countingConn{Conn: conn, trips: c}, err
+	}
+}
+
+type countingConn struct {
+	net.Conn
+
+	trips *trips
+	wrote atomic.Bool
+}
+
+// Write implements net.Conn.
+func (c *countingConn) Write(data []byte) (int, error) {
+	if !c.wrote.Swap(true) {
+		c.trips.n.Add(1)
+	}
+	return c.Conn.Write(data)
+}
+
+// Read implements net.Conn.
+func (c *countingConn) Read(data []byte) (int, error) {
+	n, err := c.Conn.Read(data)
+	if n > 0 {
+		c.wrote.Store(false)
+	}
+	return n, err
+}
+
+// of counts the round trips of a call.
+func (c *trips) of(call func()) int {
+	before := c.n.Load()
+	call()
+	return int(c.n.Load() - before)
+}
+
+// Promise: on a connection that knows the statements the facts are one round trip and a booking is two, whether it succeeds or not.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var count trips
+	store := w.store(count.through)
+	require.NoError(t, store.pool.Ping(t.Context())) // it connects
+	require.Equal(t, 2, count.of(func() {
+		for range 2 {
+			_, err := store.pool.Exec(t.Context(), `SELECT 1`, pgx.QueryExecModeExec)
+			require.NoError(t, err)
+		}
+	}), "the count counts")
+
+	outOfSchedule := w.request(1)
+	date, refusal := booking.ParseVisitDate("2019-08-21", moment)
+	require.Nil(t, refusal)
+	outOfSchedule.Place = booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: w.doctor, Date: date}}
+	for name, request := range map[string]booking.Request{"a cell": w.request(1), "a complex slot": w.request(3), "out of schedule": outOfSchedule} {
+		facts := func() {
+			_, err := store.Facts(t.Context(), w.patient, request, moment)
+			require.NoError(t, err)
+		}
+		facts() // the connection learns the statements
+		require.Equal(t, 1, count.of(facts), name)
+	}
+
+	a := w.appointment(3)
+	taken := a
+	taken.Guid, taken.Access = uuid.New(), 64
+	requireRefused(t, create(t, store, taken), booking.SlotTaken)
+	require.Equal(t, 2, count.of(func() { requireRefused(t, create(t, store, taken), booking.SlotTaken) }), "and a rollback")
+	require.Equal(t, 2, count.of(func() { require.NoError(t, create(t, store, a)) }), "and a commit")
+	w.exec(`UPDATE direction SET appointment_guid = NULL`)
+	w.exec(`UPDATE appointment SET cancelled_at = updated_at`)
+	again := a
+	again.Guid = uuid.New()
+	requireRefused(t, create(t, store, again), booking.SpecialityAlreadyBooked)
+	require.Equal(t, 3, count.of(func() { requireRefused(t, create(t, store, again), booking.SpecialityAlreadyBooked) }), "who has it, and a rollback")
+	requireFree(t, store)
+}
+
+// oneConnection is a store with a pool of one connection, which a transaction that kept it would block.
+func oneConnection(t testing.TB, w *world) *Store {
+	t.Helper()
+	return w.store(func(config *pgxpool.Config) { config.MaxConns = 1 })
+}
+
+// claim queues a claim of the world's referral.
+func (w *world) claim(t *tx, read func(uuid.UUID, error) error) {
+	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{{LpuGuid: w.from, Guid: w.direction, AppointmentGuid: uuid.New()}}).QueryRow, read)
+}
+
+// Promise: statements are sent once, in one round trip and with the first send, and their results are read in the order in which they were queued.
+func TestTxReadsInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := oneConnection(t, w)
+	var zones []string
+	require.NoError(t, store.snapshot(t.Context(), func(tx *tx) {
+		rowAt(tx, tx.LpuFacts(t.Context(), []db.LpuFactsParams{{LpuGuid: w.to}, {LpuGuid: w.from}, {LpuGuid: uuid.New()}}).QueryRow,
+			func(i int, row db.LpuFactsRow, err error) error {
+				require.Len(t, zones, i)
+				if err != nil {
+					row.TimeZone = "none"
+				}
+				zones = append(zones, row.TimeZone)
+				return unlessAbsent(err)
+			})
+		rows(tx, tx.SlotFacts(t.Context(), []db.SlotFactsParams{{LpuGuid: w.to, ID: new(int64(firstSlot)), Most: 3}}).Query, func(cells []db.SlotFactsRow) error {
+			require.Len(t, cells, 3)
+			require.Len(t, zones, 3)
+			return nil
+		})
+		require.Zero(t, store.pool.Stat().AcquireCount(), "nothing is sent before send")
+	}))
+	require.Equal(t, []string{"Asia/Vladivostok", "Europe/Moscow", "none"}, zones)
+	require.Zero(t, store.pool.Stat().AcquiredConns())
+	require.EqualValues(t, 1, store.pool.Stat().AcquireCount())
+	require.NoError(t, store.pool.Ping(t.Context()))
+	require.EqualValues(t, 1, store.pool.Stat().NewConnsCount(), "the connection was good")
+}
+
+// Promise: an error in the middle is returned, the statements before it have their results, nothing is kept, and the connection is good.
+func TestTxWithAnErrorInTheMiddle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := oneConnection(t, w)
+	claimed, later := false, 0
+	_, err := write(t.Context(), store, func(tx *tx) (bool, error) {
+		w.claim(tx, func(_ uuid.UUID, err error) error {
+			claimed = err == nil
+			return err
+		})
+		tx.statement(`SELECT 1 / (SELECT count(*) FROM legal_entity WHERE name = 'nobody')`)
+		w.claim(tx, func(_ uuid.UUID, err error) error {
+			later++
+			return err
+		})
+		return true, tx.send()
+	})
+	requireState(t, err, "22012")
+	require.True(t, claimed)
+	require.Equal(t, 1, later, "it is told, and not tried again")
+	requireFree(t, store)
+	require.Zero(t, w.written())
+	require.NoError(t, store.pool.Ping(t.Context()))
+	require.EqualValues(t, 1, store.pool.Stat().NewConnsCount(), "the connection was good")
+}
+
+// Promise: of several errors the first is returned.
+func TestTxReturnsTheFirstError(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := oneConnection(t, w)
+	_, err := write(t.Context(), store, func(tx *tx) (bool, error) {
+		for _, rule := range []booking.Name{booking.SlotTaken, booking.MkabClosed} {
+			w.claim(tx, func(uuid.UUID, error) error { return booking.Refuse(rule) })
+		}
+		return true, nil
+	})
+	requireRefused(t, err, booking.SlotTaken)
+	require.Zero(t, w.written())
+	requireFree(t, store)
+}
+
+// Promise: a transaction is committed unless it fails, is abandoned or panics; what was left queued is sent before the commit.
+func TestTxCommits(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end     func(*tx) error
+		written int
+	}{
+		"sent":        {func(tx *tx) error { return tx.send() }, 1},
+		"left queued": {func(*tx) error { return nil }, 1},
+		"abandoned": {func(tx *tx) error {
+			tx.abandoned = true
+			return nil
+		}, 0},
+		"refused": {func(tx *tx) error { return firstError(tx.send(), booking.Refuse(booking.SlotTaken)) }, 0},
+		"a panic": {func(tx *tx) error { panic(tx.send()) }, 0},
+		"no time": {func(tx *tx) error {
+			ctx, cancel := context.WithCancel(tx.ctx)
+			err := tx.send()
+			tx.ctx = ctx
+			cancel()
+			return firstError(err, ctx.Err())
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			store := oneConnection(t, w)
+			func() {
+				defer func() { _ = recover() }()
+				_, _ = write(t.Context(), store, func(tx *tx) (bool, error) {
+					w.claim(tx, func(_ uuid.UUID, err error) error { return err })
+					return true, c.end(tx)
+				})
+			}()
+			requireFree(t, store)
+			require.Equal(t, c.written, w.written())
+			require.NoError(t, store.pool.Ping(t.Context()))
+			require.EqualValues(t, 1, store.pool.Stat().NewConnsCount(), "the connection was good")
+		})
+	}
+}
