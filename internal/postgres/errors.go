@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,13 +60,31 @@ func refused(err error) error {
 		return err
 	}
 	cause := discreet(err, answer)
-	if name, ok := refusedByConstraint[answer.ConstraintName]; ok {
+	if name, ok := refusedByConstraint[constraintOf(answer)]; ok {
 		return booking.Refuse(name).Because(cause)
 	}
-	if hasState(answer, unavailableStates) || outlived(err) {
+	// FATAL ends the session: whatever the reason, the connection is lost.
+	if hasState(answer, unavailableStates) || answer.SeverityUnlocalized == "FATAL" || outlived(err) {
 		return booking.Refuse(booking.DatabaseUnavailable).Because(cause)
 	}
 	return cause
+}
+
+// quotedName is a name in an error message, without the number of the shard that a distributed database appends to it.
+var quotedName = regexp.MustCompile(`["«](\w+?)(?:_\d{6,})?["»]`)
+
+// constraintOf returns the constraint that an error is about. The coordinator of a distributed database passes on the errors of its workers without the field,
+// so that the name is known from the message alone.
+func constraintOf(answer *pgconn.PgError) string {
+	if answer.ConstraintName != "" || !strings.HasPrefix(answer.Code, "23") {
+		return answer.ConstraintName
+	}
+	for _, name := range quotedName.FindAllStringSubmatch(answer.Message, -1) {
+		if _, known := refusedByConstraint[name[1]]; known {
+			return name[1]
+		}
+	}
+	return ""
 }
 
 // outlived tells whether the database has changed under its connections, so that only new ones can help.

@@ -763,3 +763,30 @@ func TestConnectionSettings(t *testing.T) {
 	require.ErrorContains(t, err, "parse the database's address")
 	require.NotContains(t, err.Error(), "pa55word")
 }
+
+// Promise: a constraint is known by its name, also where a distributed database tells it in the message alone, with the number of the shard.
+func TestConstraintOfAMessage(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		`duplicate key value violates unique constraint "direction_id_102173"`:                           "direction_id",
+		`new row for relation "slot_102040" violates check constraint "slot_capacity"`:                   "slot_capacity",
+		`повторяющееся значение ключа нарушает ограничение уникальности «appointment_one_active_102233»`: "appointment_one_active",
+		`duplicate key value violates unique constraint "direction_id_of_another"`:                       "",
+		`insert or update on table "direction" violates foreign key constraint "direction_mkab_102173"`:  "",
+	} {
+		require.Equal(t, want, constraintOf(&pgconn.PgError{Code: "23505", Message: message}), message)
+	}
+	require.Empty(t, constraintOf(&pgconn.PgError{Code: "42601", Message: `syntax error at "direction_id"`}))
+	require.Equal(t, "setting_value", constraintOf(&pgconn.PgError{Code: "23514", ConstraintName: "setting_value", Message: `"direction_id"`}))
+}
+
+// Promise: an error that ends the session is a lost connection, whatever its code says.
+func TestFatalIsALostConnection(t *testing.T) {
+	t.Parallel()
+	fatal := &pgconn.PgError{Severity: "ВАЖНО", SeverityUnlocalized: "FATAL", Code: "XX000", Message: "postmaster was shut down, exiting"}
+	requireRefused(t, refused(fatal), booking.DatabaseUnavailable)
+	same := *fatal
+	same.SeverityUnlocalized = "ERROR"
+	var refusal *booking.Refusal
+	require.NotErrorAs(t, refused(&same), &refusal)
+}
