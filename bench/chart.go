@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// chart draws the rates as bars, a group for each size, with the ratio to the limit beside them.
+// chart draws the rates as bars, a group for each size, with the ratios to the minimal booking and to the limit beside them.
 func chart(r *Report) string {
 	const (
-		width, left, barHeight, gap = 860, 250, 22, 6
-		barWidth                    = 430
+		width, left, barHeight, gap = 860, 290, 22, 6
+		barWidth                    = 340
 	)
-	colours := map[string]string{Limit: "#9aa5b1", Booking16: "#2563eb", Booking64: "#60a5fa", Mixed: "#0d9488", Refusals: "#f59e0b", Full: "#fbbf24"}
-	bars := []string{Limit, Booking16, Booking64, Mixed, Refusals, Full}
+	colours := map[string]string{Minimal: "#cbd2d9", Limit: "#9aa5b1", Booking16: "#2563eb", Booking64: "#60a5fa", Mixed: "#0d9488", Refusals: "#f59e0b", Full: "#fbbf24"}
+	bars := []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full}
 	top := 0.0
 	for _, size := range r.Sizes {
 		for _, name := range bars {
@@ -31,7 +31,7 @@ func chart(r *Report) string {
 			length := int(barWidth * s.Rate / top)
 			fmt.Fprintf(&body, `<text x="%d" y="%d" class="label">%s</text>`+"\n", left-10, y+16, what[name])
 			fmt.Fprintf(&body, `<rect x="%d" y="%d" width="%d" height="%d" rx="3" fill="%s"/>`+"\n", left, y, length, barHeight, colours[name])
-			fmt.Fprintf(&body, `<text x="%d" y="%d">%.0f/s · p99 %.1f ms%s</text>`+"\n", left+length+8, y+16, s.Rate, s.P99, besides(size, name))
+			fmt.Fprintf(&body, `<text x="%d" y="%d">%s</text>`+"\n", left+length+8, y+16, barText(size, name))
 			y += barHeight + gap
 		}
 		y += 30
@@ -45,21 +45,26 @@ func chart(r *Report) string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d">
 <style>text{font:13px system-ui,sans-serif;fill:#1f2933}.title{font-size:17px;font-weight:600}.size{font-weight:600}.label{text-anchor:end}.note{font-size:11px;fill:#616e7c}</style>
 <rect width="%[1]d" height="%[2]d" fill="#ffffff"/>
-<text x="20" y="30" class="title">Answers a second, and what part of the database's own limit</text>
+<text x="20" y="30" class="title">Answers a second, and their part of the minimal booking and of the database's own limit</text>
 %s</svg>
 `, width, height, body.String())
 }
 
-// besides is what a bar is worth against the limit.
-func besides(size *Size, name string) string {
-	switch name {
-	case Booking16:
-		return fmt.Sprintf(" · %.2f of (a)", size.Ratio16)
-	case Booking64:
-		return fmt.Sprintf(" · %.2f of (a)", size.Ratio64)
-	default:
-		return ""
+// barText is the text beside a bar: the rate, the p99 where there is one, and ratios to the minimal booking and to the limit.
+func barText(size *Size, name string) string {
+	text := fmt.Sprintf("%.0f/s", size.Medians[name].Rate)
+	if name != Minimal {
+		text += fmt.Sprintf(" · p99 %.1f ms", size.Medians[name].P99)
 	}
+	switch name {
+	case Limit:
+		text += fmt.Sprintf(" · %.3f of minimal", size.LimitToMinimal)
+	case Booking16:
+		text += fmt.Sprintf(" · %.2f of (a), %.3f of minimal", size.Ratio16, size.ToMinimal)
+	case Booking64:
+		text += fmt.Sprintf(" · %.2f of (a)", size.Ratio64)
+	}
+	return text
 }
 
 // thousands writes a number with spaces between its groups.

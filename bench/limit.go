@@ -291,10 +291,25 @@ func runLimit(ctx context.Context, server *server, url string, s script, rate fl
 	for i, value := range s.constants {
 		args = append(args, fmt.Sprintf("--define=c%d=%s", i, value))
 	}
+	load, err := runPgbench(ctx, server, []string{"PGOPTIONS=" + planning()}, append(args, url)...)
+	if err != nil {
+		return Load{}, err
+	}
+	latencies, err := pgbenchLatencies(filepath.Join(dir, "log*"), rate > 0)
+	if err != nil {
+		return Load{}, err
+	}
+	load.setPercentiles(latencies)
+	return load, nil
+}
+
+// runPgbench runs pgbench with the arguments and with environment added to this process's own. It returns the number of transactions, their rate and
+// pgbench's processor time, without latencies.
+func runPgbench(ctx context.Context, server *server, environment []string, args ...string) (Load, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(server.bin, "pgbench"), append(args, url)...) //nolint:gosec // our own arguments
-	command.Env = append(os.Environ(), "PGOPTIONS="+planning())
+	command := exec.CommandContext(ctx, filepath.Join(server.bin, "pgbench"), args...) //nolint:gosec // our own arguments
+	command.Env = append(os.Environ(), environment...)
 	output, err := command.CombinedOutput()
 	if err != nil {
 		return Load{}, fmt.Errorf("pgbench: %w\n%s", err, output)
@@ -308,11 +323,6 @@ func runLimit(ctx context.Context, server *server, url string, s script, rate fl
 	load.Rate, _ = strconv.ParseFloat(string(tps[1]), 64)
 	load.Outcomes[booked], load.standing = load.Requests, load.Requests
 	load.client = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-	latencies, err := pgbenchLatencies(filepath.Join(dir, "log*"), rate > 0)
-	if err != nil {
-		return Load{}, err
-	}
-	load.setPercentiles(latencies)
 	return load, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 // The measurements, by the names that the report uses.
 const (
+	Minimal   = "minimal"    // the fixed yardstick: pgbench with minimal.sql
 	Limit     = "limit"      // (a) pgbench
 	Booking16 = "booking 16" // (b) the service over 16 connections
 	Booking64 = "booking 64" // (b) over 64
@@ -27,7 +28,7 @@ const (
 )
 
 // The order of the measurements in the report; all but the last two make a round.
-var measurements = []string{Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Day, HalfLimit, HalfRate, Minute, Rush}
+var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Day, HalfLimit, HalfRate, Minute, Rush}
 
 // plan is what a run does.
 type plan struct {
@@ -39,6 +40,7 @@ type plan struct {
 
 const (
 	warmUpRequests  = 2_000
+	minimalTimes    = 4  // a minimal booking takes a fraction of a booking's time, and pgbench's start would weigh too much
 	searchPart      = 4  // a search takes a few times longer than a booking
 	dayPart         = 10 // a patient makes six or seven requests
 	coldStarts      = 5
@@ -47,6 +49,9 @@ const (
 
 // run measures. Sizes and measurements alternate within each round: what else the machine does meets all of them.
 func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ *Report, err error) {
+	if n := int64(len(plan.scales)*plan.rounds) * minimalTimes * plan.requests; n > minimalRows {
+		return nil, fmt.Errorf("%d minimal bookings, of at most %d: make fewer rounds or requests", n, minimalRows)
+	}
 	machine, err := describeMachine(ctx, server)
 	if err != nil {
 		return nil, err
@@ -79,6 +84,12 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 		report.Sizes = append(report.Sizes, newSize(region))
 	}
 
+	yardstick, err := openMinimal(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, yardstick.close(ctx)) }()
+
 	for i, s := range sites {
 		size := report.Sizes[i]
 		if size.ColdStart, err = coldStart(ctx, program, s); err != nil {
@@ -93,7 +104,7 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 	}
 	for round := range plan.rounds {
 		for i, s := range sites {
-			if err := report.Sizes[i].round(ctx, s, plan.requests, fmt.Sprintf("round %d of %d", round+1, plan.rounds), progress); err != nil {
+			if err := report.Sizes[i].round(ctx, s, yardstick, plan.requests, fmt.Sprintf("round %d of %d", round+1, plan.rounds), progress); err != nil {
 				return nil, err
 			}
 		}
@@ -128,11 +139,12 @@ func coldStart(ctx context.Context, program string, s *site) (float64, error) {
 }
 
 // round makes each measurement once.
-func (size *Size) round(ctx context.Context, s *site, n int64, title string, progress io.Writer) error {
+func (size *Size) round(ctx context.Context, s *site, yardstick *minimal, n int64, title string, progress io.Writer) error {
 	for _, m := range []struct {
 		name string
 		do   func() (Sample, error)
 	}{
+		{Minimal, func() (Sample, error) { return yardstick.measure(ctx, minimalTimes*n) }},
 		{Limit, func() (Sample, error) { return s.limit(ctx, 0, n) }},
 		{Booking16, func() (Sample, error) { return s.closed(ctx, 16, n, s.take(n)) }},
 		{Booking64, func() (Sample, error) { return s.closed(ctx, 64, n, s.take(n)) }},

@@ -171,19 +171,15 @@ func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load fu
 	if err != nil {
 		return Sample{}, err
 	}
-	sample := Sample{}
-	if sample.Load, err = load(ctx); err != nil {
+	got, err := load(ctx)
+	if err != nil {
 		return Sample{}, err
 	}
 	after, err := s.meter(ctx)
 	if err != nil {
 		return Sample{}, err
 	}
-	perRequest := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(sample.Requests) }
-	sample.PostgresCPU = perRequest(after.postgres - before.postgres)
-	sample.ServiceCPU = perRequest(after.service - before.service)
-	sample.ClientCPU = perRequest(sample.client)
-	sample.WAL = float64(after.wal-before.wal) / float64(sample.Requests)
+	sample := newSample(got, before, after)
 	if s.service != nil {
 		sample.PeakMiB = float64(s.service.process().peakMemory()) / (1 << 20)
 	}
@@ -205,6 +201,18 @@ func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load fu
 type meter struct {
 	service, postgres time.Duration
 	wal               int64
+}
+
+// newSample divides by the load's requests what the meters counted during it.
+func newSample(load Load, before, after meter) Sample {
+	perRequest := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(load.Requests) }
+	return Sample{
+		Load:        load,
+		PostgresCPU: perRequest(after.postgres - before.postgres),
+		ServiceCPU:  perRequest(after.service - before.service),
+		ClientCPU:   perRequest(load.client),
+		WAL:         float64(after.wal-before.wal) / float64(load.Requests),
+	}
 }
 
 func (s *site) meter(ctx context.Context) (m meter, err error) {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The minimal booking is the fixed yardstick: one plpgsql function that reads the referral, copies it, takes the cell and writes the appointment, with
+// no rules and no service. It does not change when the service's statements do, so that ratios to it can be compared over the project's history.
+
+//go:embed minimal.sql
+var minimalSchema string
+
+//go:embed minimal.pgbench
+var minimalScript []byte
+
+const (
+	minimalDatabase = "talon_bench_minimal"
+	minimalClients  = 16
+	minimalRows     = 1_000_000 // cells and referrals that minimal.sql makes
+)
+
+// minimal is the database of the minimal booking.
+type minimal struct {
+	site *site // without a service
+	next int64 // the number of bookings made so far, each of a cell and a referral of its own
+}
+
+// openMinimal creates the database anew, so that no row has been booked yet.
+func openMinimal(ctx context.Context, server *server) (_ *minimal, err error) {
+	if err := server.recreate(ctx, minimalDatabase); err != nil {
+		return nil, err
+	}
+	m := &minimal{site: &site{server: server, url: server.url(minimalDatabase)}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.close(ctx))
+		}
+	}()
+	if m.site.conn, err = pgx.Connect(ctx, m.site.url); err != nil {
+		return nil, fmt.Errorf("open the database of the minimal booking: %w", err)
+	}
+	m.site.postmaster = clusterProcess(ctx, m.site.conn)
+	// The simple protocol runs all statements of the file.
+	if _, err := m.site.conn.PgConn().Exec(ctx, minimalSchema).ReadAll(); err != nil {
+		return nil, fmt.Errorf("make the tables of the minimal booking: %w", err)
+	}
+	if _, err := m.site.conn.Exec(ctx, "VACUUM (FREEZE, ANALYZE)"); err != nil {
+		return nil, fmt.Errorf("make the statistics of the minimal booking: %w", err)
+	}
+	return m, nil
+}
+
+func (m *minimal) close(ctx context.Context) error { return m.site.close(ctx) }
+
+// measure makes n minimal bookings with pgbench, rounded down to a multiple of its clients. The sample has no latencies: pgbench keeps no log here.
+func (m *minimal) measure(ctx context.Context, n int64) (Sample, error) {
+	n -= n % minimalClients
+	if m.next+n > minimalRows {
+		return Sample{}, fmt.Errorf("all %d rows of the minimal booking are booked: make fewer rounds or requests", minimalRows)
+	}
+	if _, err := m.site.conn.Exec(ctx, "CHECKPOINT"); err != nil {
+		return Sample{}, fmt.Errorf("write a checkpoint: %w", err)
+	}
+	before, err := m.site.meter(ctx)
+	if err != nil {
+		return Sample{}, err
+	}
+	load, err := m.run(ctx, n)
+	if err != nil {
+		return Sample{}, err
+	}
+	after, err := m.site.meter(ctx)
+	if err != nil {
+		return Sample{}, err
+	}
+	m.next += n
+	var found int64
+	if err := m.site.conn.QueryRow(ctx, "SELECT count(*) FROM appt").Scan(&found); err != nil {
+		return Sample{}, fmt.Errorf("count the minimal bookings: %w", err)
+	}
+	if found != m.next || load.Requests != n {
+		return Sample{}, fmt.Errorf("pgbench made %d of %d minimal bookings, but the table holds %d, not %d", load.Requests, n, found, m.next)
+	}
+	return newSample(load, before, after), nil
+}
+
+// run has pgbench make n bookings of rows that are not booked yet.
+func (m *minimal) run(ctx context.Context, n int64) (Load, error) {
+	dir, err := os.MkdirTemp("", "talon-bench-")
+	if err != nil {
+		return Load{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "minimal.pgbench")
+	if err := os.WriteFile(file, minimalScript, 0o600); err != nil {
+		return Load{}, err
+	}
+	clients := strconv.Itoa(minimalClients)
+	return runPgbench(ctx, m.site.server, nil,
+		"-n", "-M", "prepared", "-c", clients, "-j", "1", "-t", strconv.FormatInt(n/minimalClients, 10),
+		"-f", file, "--define=turn=-1", "--define=base="+strconv.FormatInt(m.next, 10), m.site.url)
+}
