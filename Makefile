@@ -77,8 +77,8 @@ SCALE ?= 1
 bench-data: postgres ## Make the benchmark's data (SCALE=1: 10 million cells)
 	go run ./bench data -scale $(SCALE)
 
-bench: postgres ## Measure bookings against the database's own limit (SCALE=0.01,0.1,1); needs wrk
-	go run ./bench run -scale $(SCALE)
+bench: postgres ## Measure bookings against a minimal booking and the database's own limit (SCALE=0.01,0.1,1), and against an earlier commit (BASE=commit); needs wrk
+	go run ./bench run -scale $(SCALE) -base '$(BASE)'
 
 profile: postgres ## Leave a CPU and an allocation profile of the booking path in bench/results
 	go run ./bench profile -scale $(SCALE)

@@ -2,6 +2,7 @@
 //
 //	go run ./bench data    -scale 1
 //	go run ./bench run     -scale 0.01,0.1,1 -rounds 5
+//	go run ./bench run     -scale 0.1 -base HEAD~3
 //	go run ./bench profile -scale 0.01
 //
 // docs/benchmarks.md says what the figures mean.
@@ -39,6 +40,7 @@ func command(ctx context.Context, args []string) (err error) {
 	rounds := flags.Int("rounds", 5, "how often each measurement is made")
 	requests := flags.Int64("requests", 8_000, "requests of a measurement")
 	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 leaves it out")
+	base := flags.String("base", "", "a commit to compare with in the same run; empty: none")
 	results := flags.String("results", "bench/results", "the folder for what was measured")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -65,7 +67,7 @@ func command(ctx context.Context, args []string) (err error) {
 		}
 		return nil
 	case "run":
-		report, err := run(ctx, server, plan{scales, *rounds, *requests, *rush}, os.Stderr)
+		report, err := run(ctx, server, plan{scales, *rounds, *requests, *rush, *base}, os.Stderr)
 		if err != nil {
 			return err
 		}

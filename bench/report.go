@@ -32,7 +32,8 @@ type Size struct {
 	WholeScans     []string            `json:"whole_scans"` // query and growing table, where its plan reads that as a whole
 	Samples        map[string][]Sample `json:"samples"`
 	Medians        map[string]Sample   `json:"medians"`
-	Ratio16        float64             `json:"ratio_16"` // (b)/(a): the median of the ratios within each round
+	Comparison     *Comparison         `json:"comparison,omitempty"` // with an earlier commit
+	Ratio16        float64             `json:"ratio_16"`             // (b)/(a): the median of the ratios within each round
 	Ratio64        float64             `json:"ratio_64"`
 	ToMinimal      float64             `json:"booking_16_to_minimal"` // the service at 16 connections against the fixed yardstick
 	LimitToMinimal float64             `json:"limit_to_minimal"`      // (a) against the fixed yardstick
@@ -68,10 +69,15 @@ func medianOf(samples []Sample, figure func(Sample) float64) float64 {
 }
 
 // ratio is the median, over the rounds, of what one measurement reached of another of the same round.
-func (size *Size) ratio(of, to string) float64 {
+func (size *Size) ratio(of, to string) float64 { return size.ratioOf(rateOf, of, to) }
+
+// ratioOf is the same of another figure than the rate.
+func (size *Size) ratioOf(figure func(Sample) float64, of, to string) float64 {
 	var ratios []float64
 	for i, sample := range size.Samples[of] {
-		ratios = append(ratios, sample.Rate/size.Samples[to][i].Rate)
+		if divisor := figure(size.Samples[to][i]); divisor != 0 { // JSON has no infinity
+			ratios = append(ratios, figure(sample)/divisor)
+		}
 	}
 	return median(ratios)
 }
@@ -100,6 +106,7 @@ func (r *Report) summarize() {
 		size.Ratio16, size.Ratio64 = size.ratio(Booking16, Limit), size.ratio(Booking64, Limit)
 		size.ToMinimal, size.LimitToMinimal = size.ratio(Booking16, Minimal), size.ratio(Limit, Minimal)
 		size.RefusalRatio, size.FullRatio = size.ratio(Refusals, Booking16), size.ratio(Full, Booking16)
+		size.compare()
 		var against []float64
 		for i, sample := range size.Samples[Booking16] {
 			against = append(against, sample.Rate/r.Sizes[0].Samples[Booking16][i].Rate)
@@ -121,19 +128,22 @@ func medianSteps(samples []Sample) map[string]Latency {
 
 // what each measurement is, for the reader.
 var what = map[string]string{
-	Minimal:   "minimal booking, pgbench, 16 connections",
-	Limit:     "(a) pgbench, 8 connections",
-	Booking16: "(b) service, 16 connections",
-	Booking64: "(b) service, 64 connections",
-	Mixed:     "(c) every fifth refused, 16",
-	Refusals:  "(d) all refused, 16",
-	Full:      "(d) all for full cells, 16",
-	Search:    "(e) free cells, 16",
-	Day:       "(f) a day of patients",
-	HalfLimit: "(a) at half the rate of (b)",
-	HalfRate:  "(b) at half the rate",
-	Minute:    "one resource, within a minute",
-	Rush:      "one resource, 1000 connections",
+	Minimal:       "minimal booking, pgbench, 16 connections",
+	Limit:         "(a) pgbench, 8 connections",
+	BaseLimit:     "base: (a) pgbench, 8 connections",
+	BaseBooking16: "base: (b) service, 16 connections",
+	BaseSearch:    "base: (e) free cells, 16",
+	Booking16:     "(b) service, 16 connections",
+	Booking64:     "(b) service, 64 connections",
+	Mixed:         "(c) every fifth refused, 16",
+	Refusals:      "(d) all refused, 16",
+	Full:          "(d) all for full cells, 16",
+	Search:        "(e) free cells, 16",
+	Day:           "(f) a day of patients",
+	HalfLimit:     "(a) at half the rate of (b)",
+	HalfRate:      "(b) at half the rate",
+	Minute:        "one resource, within a minute",
+	Rush:          "one resource, 1000 connections",
 }
 
 // targets are those of the issue, judged on each size.
@@ -186,12 +196,13 @@ func (r *Report) markdown(w io.Writer) error {
 			if name == Minimal {
 				p50, p99 = "", "" // it keeps no log
 			}
-			if name == Minimal || name == Limit || name == HalfLimit {
+			if name == Minimal || name == Limit || name == BaseLimit || name == HalfLimit {
 				service, peak = "", "" // it rests
 			}
 			fmt.Fprintf(&text, "| %s | %.0f | %s | %s | %s | %.0f | %.0f | %.0f | %s | %s |\n",
 				what[name], s.Rate, p50, p99, service, s.PostgresCPU, s.ClientCPU, s.WAL, peak, outcomes(s.Outcomes))
 		}
+		size.Comparison.markdown(size, &text)
 		if steps := size.Medians[Day].Steps; len(steps) > 0 {
 			text.WriteString("\n| a day | requests | p50 ms | p99 ms |\n|---|--:|--:|--:|\n")
 			for _, name := range daySteps {

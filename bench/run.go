@@ -27,8 +27,8 @@ const (
 	Minute    = "minute"     // the same requests, spread over a minute
 )
 
-// The order of the measurements in the report; all but the last two make a round.
-var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Day, HalfLimit, HalfRate, Minute, Rush}
+// The order of the measurements in the report; all but Minute and Rush make a round; those of the base only where there is one.
+var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Day, HalfLimit, HalfRate, Minute, Rush, BaseLimit, BaseBooking16, BaseSearch}
 
 // plan is what a run does.
 type plan struct {
@@ -36,6 +36,7 @@ type plan struct {
 	rounds   int
 	requests int64 // of a measurement
 	rush     int64
+	base     string // the commit to compare with; empty: none
 }
 
 const (
@@ -61,11 +62,23 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 	if err != nil {
 		return nil, err
 	}
+	var old *base
+	if plan.base != "" {
+		fmt.Fprintln(progress, "building the commit to compare with")
+		if old, err = buildBase(ctx, plan.base); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, old.remove()) }()
+	}
 	report := &Report{Machine: machine, Rounds: plan.rounds, Requests: plan.requests}
 	var sites []*site
+	var baseSites []*baseSite // one for each of sites, or none
 	defer func() {
 		for _, s := range sites {
 			err = errors.Join(err, s.close(ctx))
+		}
+		for _, s := range baseSites {
+			err = errors.Join(err, s.close())
 		}
 	}()
 	for _, scale := range plan.scales {
@@ -81,7 +94,16 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 			return nil, err
 		}
 		sites = append(sites, s)
-		report.Sizes = append(report.Sizes, newSize(region))
+		size := newSize(region)
+		report.Sizes = append(report.Sizes, size)
+		if old != nil {
+			s, err := old.open(ctx, server, scale, progress)
+			if err != nil {
+				return nil, err
+			}
+			baseSites = append(baseSites, s)
+			size.Comparison = &Comparison{Base: old.commit}
+		}
 	}
 
 	yardstick, err := openMinimal(ctx, server)
@@ -104,7 +126,11 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 	}
 	for round := range plan.rounds {
 		for i, s := range sites {
-			if err := report.Sizes[i].round(ctx, s, yardstick, plan.requests, fmt.Sprintf("round %d of %d", round+1, plan.rounds), progress); err != nil {
+			var baseSite *baseSite
+			if old != nil {
+				baseSite = baseSites[i]
+			}
+			if err := report.Sizes[i].round(ctx, s, baseSite, yardstick, plan.requests, fmt.Sprintf("round %d of %d", round+1, plan.rounds), progress); err != nil {
 				return nil, err
 			}
 		}
@@ -138,12 +164,41 @@ func coldStart(ctx context.Context, program string, s *site) (float64, error) {
 	return median(times), nil
 }
 
-// round makes each measurement once.
-func (size *Size) round(ctx context.Context, s *site, yardstick *minimal, n int64, title string, progress io.Writer) error {
-	for _, m := range []struct {
-		name string
-		do   func() (Sample, error)
-	}{
+// measurement is one of a round.
+type measurement struct {
+	name string
+	do   func() (Sample, error)
+}
+
+// withBase returns the measurements with each that the base makes too next to its counterpart. The base comes first in every other round, so that
+// neither always follows the other.
+func withBase(measurements []measurement, base *baseSite, first bool, n int64) []measurement {
+	if base == nil {
+		return measurements
+	}
+	counterparts := map[string]measurement{
+		Limit:     {BaseLimit, func() (Sample, error) { return base.measure("limit", n) }},
+		Booking16: {BaseBooking16, func() (Sample, error) { return base.measure("booking", n) }},
+		Search:    {BaseSearch, func() (Sample, error) { return base.measure("search", n/searchPart) }},
+	}
+	var all []measurement
+	for _, m := range measurements {
+		counterpart, ok := counterparts[m.name]
+		switch {
+		case !ok:
+			all = append(all, m)
+		case first:
+			all = append(all, counterpart, m)
+		default:
+			all = append(all, m, counterpart)
+		}
+	}
+	return all
+}
+
+// round makes each measurement once; base is nil where there is nothing to compare with.
+func (size *Size) round(ctx context.Context, s *site, base *baseSite, yardstick *minimal, n int64, title string, progress io.Writer) error {
+	measurements := []measurement{
 		{Minimal, func() (Sample, error) { return yardstick.measure(ctx, minimalTimes*n) }},
 		{Limit, func() (Sample, error) { return s.limit(ctx, 0, n) }},
 		{Booking16, func() (Sample, error) { return s.closed(ctx, 16, n, s.take(n)) }},
@@ -155,13 +210,15 @@ func (size *Size) round(ctx context.Context, s *site, yardstick *minimal, n int6
 		{Day, func() (Sample, error) { return s.day(ctx, size.highestRate()/dayPart, n/dayPart) }},
 		{HalfLimit, func() (Sample, error) { return s.limit(ctx, size.highestRate()/2, n) }},
 		{HalfRate, func() (Sample, error) { return s.steady(ctx, size.highestRate()/2, n, s.take(n)) }},
-	} {
+	}
+	baseFirst := len(size.Samples[Minimal])%2 == 1
+	for _, m := range withBase(measurements, base, baseFirst, n) {
 		sample, err := m.do()
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		size.add(m.name, sample)
-		fmt.Fprintf(progress, "scale %g, %s: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms\n", size.Scale, title, m.name, sample.Rate, sample.P50, sample.P99)
+		fmt.Fprintf(progress, "scale %g, %s: %-15s %6.0f a second, p50 %.1f ms, p99 %.1f ms\n", size.Scale, title, m.name, sample.Rate, sample.P50, sample.P99)
 	}
 	return nil
 }
