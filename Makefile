@@ -102,9 +102,11 @@ versions: ## Fail where the contract's version, the changelog or the SDK's versi
 release: versions ## Keep the contract as released, date its section of the changelog, commit and tag vX.Y.Z
 	@go run -C internal/tools/semver . release
 
-lint: ## Run the linters
+lint: ## Run the linters of Go, migrations and queries
 	$(LINT) run ./...
 	cd internal/tools/semver && $$(cd ../../.. && go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) run ./...
+	go test -C internal/tools ./sqllint
+	go run -C internal/tools ./sqllint ../..
 
 postgres: # PostgreSQL 14 or newer is there, or gets installed where that is allowed
 	@go run ./internal/localpg/cmd/ensure >/dev/null

@@ -74,9 +74,15 @@ func recordBooking(ctx context.Context, url string, b Booking, now time.Time) ([
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	defer pool.Close()
-	service := booking.NewService(postgres.NewStore(pool), nil, func() time.Time { return now })
-	_, _, err = service.Book(ctx,
-		booking.Patient{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)},
+	// The reference data, which the service keeps in memory, are read before.
+	patient := booking.Patient{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}
+	store := postgres.NewStore(pool, time.Hour)
+	if _, err := store.Settings(ctx, patient, uuid.Nil); err != nil {
+		return nil, fmt.Errorf("read the reference data: %w", err)
+	}
+	recorded.trips = nil
+	service := booking.NewService(store, nil, func() time.Time { return now })
+	_, _, err = service.Book(ctx, patient,
 		booking.Request{
 			Direction:  guid(kindReferral, b.Referral),
 			Type:       booking.Consult,
@@ -234,6 +240,12 @@ func (w *scriptWriter) expression(value reflect.Value) string {
 			items = append(items, w.expression(reflect.ValueOf(item)))
 		}
 		return "ARRAY[" + strings.Join(items, ", ") + "]"
+	case []int32:
+		var items []string
+		for _, item := range known {
+			items = append(items, strconv.Itoa(int(item)))
+		}
+		return w.constant("{" + strings.Join(items, ",") + "}")
 	case []string:
 		return w.constant("{" + strings.Join(known, ",") + "}")
 	case time.Time:

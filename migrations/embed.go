@@ -6,8 +6,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -28,6 +31,14 @@ const baseline = 10
 // ErrBeforeBaseline is returned for a database that was made by a build before the first release. Its data cannot be taken over.
 var ErrBeforeBaseline = errors.New("the database was made by a build before the first release: create an empty one")
 
+// A migration that waits for a lock has everybody behind it wait, too. So it gives up soon, lets them pass, and tries again.
+const (
+	lockTimeout      = "1s"
+	lockPause        = 2 * time.Second
+	lockTries        = 30
+	lockNotAvailable = "55P03"
+)
+
 // Up brings the database to the newest schema. A session lock lets any number of instances call it at once:
 // one migrates, the others wait for it (five minutes at most) and find nothing to do.
 func Up(ctx context.Context, databaseURL string) error {
@@ -39,7 +50,16 @@ func Up(ctx context.Context, databaseURL string) error {
 		return fmt.Errorf("schema version %d: %w", current, ErrBeforeBaseline)
 	}
 	return withProvider(databaseURL, func(p *goose.Provider) error {
-		if _, err := p.Up(ctx); err != nil {
+		pauses := backoff.NewConstantBackOff(lockPause)
+		_, err := backoff.Retry(ctx, func() (struct{}, error) {
+			_, err := p.Up(ctx)
+			var refused *pgconn.PgError
+			if err != nil && !(errors.As(err, &refused) && refused.Code == lockNotAvailable) {
+				err = backoff.Permanent(err)
+			}
+			return struct{}{}, err
+		}, backoff.WithBackOff(pauses), backoff.WithMaxTries(lockTries))
+		if err != nil {
 			return fmt.Errorf("apply migrations: %w", err)
 		}
 		return nil
@@ -104,6 +124,7 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 	if err != nil {
 		return err
 	}
+	config.RuntimeParams["lock_timeout"] = lockTimeout
 	conn := stdlib.OpenDB(*config)
 	defer func() {
 		if closeErr := conn.Close(); err == nil && closeErr != nil {

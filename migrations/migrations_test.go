@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -120,6 +121,32 @@ func TestBeforeTheBaseline(t *testing.T) {
 	require.ErrorIs(t, migrations.Up(t.Context(), url), migrations.ErrBeforeBaseline)
 	require.Equal(t, before, schema(t, conn))
 	requireVersion(t, url, 8)
+}
+
+// Promise: a migration that does not get its lock within a second lets those behind it pass, and gets it later.
+func TestUpGivesWay(t *testing.T) {
+	t.Parallel()
+	url := testdb.Fresh(t)
+	require.NoError(t, migrations.Up(t.Context(), url))
+	for range 2 { // the visits' table, which refers to others, is made anew
+		require.NoError(t, migrations.Down(t.Context(), url))
+	}
+	holder, watcher := connect(t, url), connect(t, url)
+	tx, err := holder.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `LOCK TABLE direction IN ROW EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- migrations.Up(t.Context(), url) }()
+	waiting := func() (n int) {
+		require.NoError(t, watcher.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&n))
+		return n
+	}
+	require.Eventually(t, func() bool { return waiting() > 0 }, 20*time.Second, 5*time.Millisecond, "it never waited")
+	require.Eventually(t, func() bool { return waiting() == 0 }, 20*time.Second, 5*time.Millisecond, "it never gave way")
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.NoError(t, <-done)
 }
 
 // Promise: every table says what it holds.

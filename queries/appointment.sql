@@ -25,7 +25,7 @@ SELECT
     coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
     sqlc.embed(d)
 FROM appointment a
-JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+JOIN direction d ON d.lpu_guid = @lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 
 -- name: AppointmentFind :batchone
@@ -33,19 +33,15 @@ WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 SELECT
     a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
-    d.type, d.speciality_code,
-    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
+    d.type, d.speciality_code
 FROM appointment a
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-LEFT JOIN setting own ON own.owner_guid = a.lpu_guid AND own.code = 'DeleteOldTime'
-LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'DeleteOldTime'
 WHERE a.person_guid = @person_guid AND a.guid = @guid;
 
 -- name: AppointmentHeir :batchone
 -- The visit that inherits a speciality claim: of the person's other active consultations in the speciality, in all institutions, the one that ends last.
-SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at, l.time_zone
+SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 FROM appointment a
-JOIN lpu l ON l.guid = a.lpu_guid
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 WHERE a.person_guid = @person_guid AND a.guid <> @guid AND a.cancelled_at IS NULL AND a.end_at > @at

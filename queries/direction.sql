@@ -1,20 +1,13 @@
 -- name: DirectionFacts :batchone
--- The original of a referral, the patient it was written for, and the legal entities it stands between. All rows are of the source institution.
+-- The original of a referral, and the patient it was written for. All rows are of the source institution.
 SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
-    coalesce(source.legal_entity_guid, '00000000-0000-0000-0000-000000000000')::uuid AS from_legal_entity_guid,
-    target.legal_entity_guid AS to_legal_entity_guid
+    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
+    m.person_guid, m.birth_date, m.disabled, m.pregnant
 FROM direction d
-JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
-JOIN lpu holder ON holder.guid = d.lpu_guid
-LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
-LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
-WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
+JOIN mkab m ON m.lpu_guid = @lpu_guid AND m.guid = d.mkab_guid
+WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type = @type::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
 
 -- name: DirectionTargets :many
 -- The original of a person's referral, wherever it is held, a withdrawn one only where there is no other, with the institutions that may serve it: the one
@@ -22,7 +15,7 @@ WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type::text = @type::text A
 SELECT
     original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
     named.legal_entity_guid AS to_legal_entity_guid,
-    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name, target.time_zone AS target_time_zone
+    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name
 FROM (
     SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
     FROM mkab m
@@ -73,15 +66,14 @@ RETURNING appointment_guid;
 -- of one institution are joined, wherever it is; what the visit is needs no look into another, as it stands beside the claim.
 SELECT
     d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
-    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
+    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name,
+    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     state.status
 FROM mkab m
 JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 JOIN lpu holder ON holder.guid = d.lpu_guid
 LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
 CROSS JOIN LATERAL (
     SELECT (CASE
         WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
@@ -94,7 +86,7 @@ CROSS JOIN LATERAL (
 WHERE m.person_guid = @person_guid
     AND (sqlc.narg(guid)::uuid IS NULL OR d.guid = sqlc.narg(guid))
     AND (sqlc.narg(number)::text IS NULL OR d.number = sqlc.narg(number))
-    AND (sqlc.narg(type)::text IS NULL OR d.type::text = sqlc.narg(type))
+    AND (sqlc.narg(type)::direction_type IS NULL OR d.type = sqlc.narg(type)::direction_type)
     AND (cardinality(@statuses::text[]) = 0 OR state.status = ANY(@statuses))
     AND (sqlc.narg(date_from)::date IS NULL OR d.date >= sqlc.narg(date_from))
     AND (sqlc.narg(date_to)::date IS NULL OR d.date <= sqlc.narg(date_to))

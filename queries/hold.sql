@@ -1,8 +1,7 @@
 -- name: HoldList :batchmany
 -- The holds of a person that stand at a moment, over all institutions, the first to end first.
-SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until, l.time_zone
+SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until
 FROM hold h
-JOIN lpu l ON l.guid = h.lpu_guid
 WHERE h.person_guid = @person_guid AND h.until > @at
 ORDER BY h.until, h.place;
 
@@ -12,7 +11,7 @@ ORDER BY h.until, h.place;
 INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
 SELECT @person_guid, @place, @guid, @lpu_guid, @slot_guids::uuid[], @direction_guid, @start_at, @end_at, @until
 WHERE NOT EXISTS (
-    SELECT FROM hold other
+    SELECT 1 AS one FROM hold other
     WHERE other.person_guid = @person_guid AND other.until > @at
         AND (other.guid = @guid OR other.lpu_guid = @lpu_guid AND other.slot_guids[1] = (@slot_guids::uuid[])[1])
 )

@@ -2,5 +2,5 @@
 -- A person of the local master patient index; the data are null where the index holds none.
 SELECT p.guid, d.person_guid AS data_guid, d.surname, d.name, d.patronymic, d.birth_date, d.sex, d.snils, d.policy_series, d.policy_number
 FROM mip_person p
-LEFT JOIN mip_person_data d ON d.person_guid = p.guid
+LEFT JOIN mip_person_data d ON d.person_guid = @guid
 WHERE p.guid = @guid;

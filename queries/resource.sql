@@ -10,8 +10,8 @@ SELECT r.kind, r.speciality_code, r.active
 FROM resource r
 -- With a limit, so that the cells of each resource are looked up in their index.
 CROSS JOIN LATERAL (
-    SELECT FROM slot cell
-    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at
+    SELECT 1 AS one FROM slot cell
+    WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at
     LIMIT 1
 ) s
 WHERE r.lpu_guid = @lpu_guid

@@ -4,20 +4,19 @@
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
-    b.reception,
+    (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot chosen
-JOIN resource r ON r.lpu_guid = chosen.lpu_guid AND r.guid = chosen.resource_guid
+JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = chosen.resource_guid
 CROSS JOIN LATERAL (
     SELECT cell.*
     FROM slot cell
-    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
+    WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
     -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
 ) s
-JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = @lpu_guid
     AND chosen.guid = coalesce(sqlc.narg(guid), (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = @lpu_guid AND by_id.id = sqlc.narg(id)))
 ORDER BY s.start_at, s.guid;
@@ -30,16 +29,15 @@ SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
-    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
+    (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
     SELECT cell.*
     FROM slot cell
-    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
+    WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
-        -- The array is made once; a join would look for the kind of each cell.
-        AND (@all_of_them::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+        AND (@all_of_them::boolean OR cell.busy_type = ANY(@receptions::integer[]) AND NOT cell.blocked
             AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[])))
     -- In the index's order, so that no more is read of a resource than can be answered.
@@ -71,8 +69,8 @@ CROSS JOIN LATERAL (
     (
         SELECT cell.*
         FROM slot cell
-        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
-            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+        WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
+            AND cell.busy_type = ANY(@receptions::integer[]) AND NOT cell.blocked
             AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
         ORDER BY cell.start_at DESC
@@ -82,8 +80,8 @@ CROSS JOIN LATERAL (
     (
         SELECT cell.*
         FROM slot cell
-        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
-            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
+        WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
+            AND cell.busy_type = ANY(@receptions::integer[]) AND NOT cell.blocked
             AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
         ORDER BY cell.start_at
@@ -103,16 +101,15 @@ LIMIT @most;
 SELECT
     chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
-    s.flag_access, s.blocked, s.restriction, b.reception
+    s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception
 FROM slot chosen
 CROSS JOIN LATERAL (
     SELECT cell.*
     FROM slot cell
-    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
+    WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
 ) s
-JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = @lpu_guid AND chosen.guid = ANY(@guids::uuid[])
 ORDER BY chosen.guid, s.start_at, s.guid;
 
@@ -133,7 +130,7 @@ WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
     AND s.taken + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
     AND NOT s.blocked AND s.flag_access & @access::integer <> 0 AND s.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
     AND s.start_at >= @at AND s.start_at >= @start_at AND s.start_at < @end_at AND s.end_at <= @end_at AND s.resource_guid = @resource_guid
-    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+    AND s.busy_type = ANY(@receptions::integer[])
 RETURNING s.guid, s.start_at, s.end_at;
 
 -- name: SlotHold :batchmany
@@ -144,7 +141,7 @@ WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
     AND s.taken - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
     AND NOT s.blocked AND s.flag_access & @access::integer <> 0 AND s.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
     AND s.start_at >= @at AND s.start_at >= @start_at AND s.start_at < @end_at AND s.end_at <= @end_at AND s.resource_guid = @resource_guid
-    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+    AND s.busy_type = ANY(@receptions::integer[])
 RETURNING s.guid, s.start_at, s.end_at;
 
 -- name: SlotFree :batchexec

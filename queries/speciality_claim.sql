@@ -1,8 +1,7 @@
 -- name: SpecialityClaimFacts :batchmany
--- The active consultations of a person at a moment, over all institutions, each with the zone that its start is told in.
-SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+-- The active consultations of a person at a moment, over all institutions.
+SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 FROM speciality_claim c
-JOIN lpu l ON l.guid = c.lpu_guid
 WHERE c.person_guid = @person_guid AND c.end_at > @at
 ORDER BY c.speciality_code
 LIMIT 1000;
@@ -19,9 +18,8 @@ WHERE c.end_at <= @at OR NOT @only_one::boolean AND c.end_at < excluded.end_at
 RETURNING appointment_guid;
 
 -- name: SpecialityClaimGet :batchone
-SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 FROM speciality_claim c
-JOIN lpu l ON l.guid = c.lpu_guid
 WHERE c.person_guid = @person_guid AND c.speciality_code = @speciality_code;
 
 -- name: SpecialityClaimLock :batchone

@@ -241,12 +241,9 @@ const appointmentFind = `-- name: AppointmentFind :batchone
 SELECT
     a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
-    d.type, d.speciality_code,
-    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
+    d.type, d.speciality_code
 FROM appointment a
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-LEFT JOIN setting own ON own.owner_guid = a.lpu_guid AND own.code = 'DeleteOldTime'
-LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'DeleteOldTime'
 WHERE a.person_guid = $1 AND a.guid = $2
 `
 
@@ -276,7 +273,6 @@ type AppointmentFindRow struct {
 	Cancelled        bool
 	Type             DirectionType
 	SpecialityCode   string
-	AfterStart       bool
 }
 
 // A visit of a person in any institution, with what decides whether it can be cancelled or moved.
@@ -284,12 +280,9 @@ type AppointmentFindRow struct {
 //	SELECT
 //	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
 //	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
-//	    d.type, d.speciality_code,
-//	    (coalesce(own.value, region.value, 'false') = 'true')::boolean AS after_start
+//	    d.type, d.speciality_code
 //	FROM appointment a
 //	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-//	LEFT JOIN setting own ON own.owner_guid = a.lpu_guid AND own.code = 'DeleteOldTime'
-//	LEFT JOIN setting region ON region.owner_guid = '00000000-0000-0000-0000-000000000000' AND region.code = 'DeleteOldTime'
 //	WHERE a.person_guid = $1 AND a.guid = $2
 func (q *Queries) AppointmentFind(ctx context.Context, arg []AppointmentFindParams) *AppointmentFindBatchResults {
 	batch := &pgx.Batch{}
@@ -330,7 +323,6 @@ func (b *AppointmentFindBatchResults) QueryRow(f func(int, AppointmentFindRow, e
 			&i.Cancelled,
 			&i.Type,
 			&i.SpecialityCode,
-			&i.AfterStart,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -349,7 +341,7 @@ SELECT
     coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
     d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at
 FROM appointment a
-JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
 WHERE a.lpu_guid = $1 AND a.guid = $2
 `
 
@@ -381,7 +373,7 @@ type AppointmentGetRow struct {
 //	    coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
 //	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at
 //	FROM appointment a
-//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+//	JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
 //	WHERE a.lpu_guid = $1 AND a.guid = $2
 func (q *Queries) AppointmentGet(ctx context.Context, arg []AppointmentGetParams) *AppointmentGetBatchResults {
 	batch := &pgx.Batch{}
@@ -454,9 +446,8 @@ func (b *AppointmentGetBatchResults) Close() error {
 }
 
 const appointmentHeir = `-- name: AppointmentHeir :batchone
-SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at, l.time_zone
+SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 FROM appointment a
-JOIN lpu l ON l.guid = a.lpu_guid
 JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
@@ -485,14 +476,12 @@ type AppointmentHeirRow struct {
 	ResourceName   string
 	StartAt        time.Time
 	EndAt          time.Time
-	TimeZone       string
 }
 
 // The visit that inherits a speciality claim: of the person's other active consultations in the speciality, in all institutions, the one that ends last.
 //
-//	SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at, l.time_zone
+//	SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 //	FROM appointment a
-//	JOIN lpu l ON l.guid = a.lpu_guid
 //	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 //	JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 //	WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
@@ -532,7 +521,6 @@ func (b *AppointmentHeirBatchResults) QueryRow(f func(int, AppointmentHeirRow, e
 			&i.ResourceName,
 			&i.StartAt,
 			&i.EndAt,
-			&i.TimeZone,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -606,6 +594,150 @@ func (b *AppointmentTargetBatchResults) QueryRow(f func(int, AppointmentTargetRo
 }
 
 func (b *AppointmentTargetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const busyTypeReceptions = `-- name: BusyTypeReceptions :batchmany
+SELECT code
+FROM busy_type
+WHERE reception
+LIMIT $1
+`
+
+type BusyTypeReceptionsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// The kinds of cells that take visits.
+//
+//	SELECT code
+//	FROM busy_type
+//	WHERE reception
+//	LIMIT $1
+func (q *Queries) BusyTypeReceptions(ctx context.Context, most []int32) *BusyTypeReceptionsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range most {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(busyTypeReceptions, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &BusyTypeReceptionsBatchResults{br, len(most), false}
+}
+
+func (b *BusyTypeReceptionsBatchResults) Query(f func(int, []int32, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []int32{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var code int32
+				if err := rows.Scan(&code); err != nil {
+					return err
+				}
+				items = append(items, code)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *BusyTypeReceptionsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const clientApplicationAll = `-- name: ClientApplicationAll :batchmany
+SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
+FROM client_application
+LIMIT $1
+`
+
+type ClientApplicationAllBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ClientApplicationAllRow struct {
+	Guid                   uuid.UUID
+	VisitDirection         int32
+	VisitDirectionOtherLpu int32
+	OutOfSchedule          bool
+}
+
+// ClientApplicationAll
+//
+//	SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
+//	FROM client_application
+//	LIMIT $1
+func (q *Queries) ClientApplicationAll(ctx context.Context, most []int32) *ClientApplicationAllBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range most {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(clientApplicationAll, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ClientApplicationAllBatchResults{br, len(most), false}
+}
+
+func (b *ClientApplicationAllBatchResults) Query(f func(int, []ClientApplicationAllRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ClientApplicationAllRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ClientApplicationAllRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.VisitDirection,
+					&i.VisitDirectionOtherLpu,
+					&i.OutOfSchedule,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ClientApplicationAllBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -812,18 +944,11 @@ const directionFacts = `-- name: DirectionFacts :batchone
 SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
-    coalesce(source.legal_entity_guid, '00000000-0000-0000-0000-000000000000')::uuid AS from_legal_entity_guid,
-    target.legal_entity_guid AS to_legal_entity_guid
+    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
+    m.person_guid, m.birth_date, m.disabled, m.pregnant
 FROM direction d
-JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
-JOIN lpu holder ON holder.guid = d.lpu_guid
-LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
-LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
-WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
+JOIN mkab m ON m.lpu_guid = $1 AND m.guid = d.mkab_guid
+WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
 `
 
 type DirectionFactsBatchResults struct {
@@ -835,59 +960,47 @@ type DirectionFactsBatchResults struct {
 type DirectionFactsParams struct {
 	LpuGuid uuid.UUID
 	Guid    uuid.UUID
-	Type    string
+	Type    DirectionType
 }
 
 type DirectionFactsRow struct {
-	Guid                  uuid.UUID
-	Number                string
-	AccessionNumber       string
-	Date                  time.Time
-	DateEnd               time.Time
-	CreatedAt             time.Time
-	DocPrvdSenderGuid     *uuid.UUID
-	Reason                string
-	Comment               string
-	Urgent                bool
-	Flags                 int32
-	SpecialityCode        string
-	SpecialityName        string
-	MkbCode               string
-	MkbName               string
-	LpuFromGuid           uuid.UUID
-	LpuToGuid             *uuid.UUID
-	AppointmentGuid       *uuid.UUID
-	AppointmentLpuGuid    *uuid.UUID
-	AppointmentStartAt    *time.Time
-	AppointmentEndAt      *time.Time
-	AppointmentTimeZone   *string
-	PersonGuid            uuid.UUID
-	BirthDate             time.Time
-	Disabled              bool
-	Pregnant              bool
-	HolderLegalEntityGuid uuid.UUID
-	HolderTimeZone        string
-	FromLegalEntityGuid   uuid.UUID
-	ToLegalEntityGuid     *uuid.UUID
+	Guid               uuid.UUID
+	Number             string
+	AccessionNumber    string
+	Date               time.Time
+	DateEnd            time.Time
+	CreatedAt          time.Time
+	DocPrvdSenderGuid  *uuid.UUID
+	Reason             string
+	Comment            string
+	Urgent             bool
+	Flags              int32
+	SpecialityCode     string
+	SpecialityName     string
+	MkbCode            string
+	MkbName            string
+	LpuFromGuid        uuid.UUID
+	LpuToGuid          *uuid.UUID
+	AppointmentGuid    *uuid.UUID
+	AppointmentLpuGuid *uuid.UUID
+	AppointmentStartAt *time.Time
+	AppointmentEndAt   *time.Time
+	PersonGuid         uuid.UUID
+	BirthDate          time.Time
+	Disabled           bool
+	Pregnant           bool
 }
 
-// The original of a referral, the patient it was written for, and the legal entities it stands between. All rows are of the source institution.
+// The original of a referral, and the patient it was written for. All rows are of the source institution.
 //
 //	SELECT
 //	    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
 //	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-//	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, booked.time_zone AS appointment_time_zone,
-//	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-//	    holder.legal_entity_guid AS holder_legal_entity_guid, holder.time_zone AS holder_time_zone,
-//	    coalesce(source.legal_entity_guid, '00000000-0000-0000-0000-000000000000')::uuid AS from_legal_entity_guid,
-//	    target.legal_entity_guid AS to_legal_entity_guid
+//	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
+//	    m.person_guid, m.birth_date, m.disabled, m.pregnant
 //	FROM direction d
-//	JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
-//	JOIN lpu holder ON holder.guid = d.lpu_guid
-//	LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
-//	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-//	LEFT JOIN lpu booked ON booked.guid = d.appointment_lpu_guid
-//	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type::text = $3::text AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
+//	JOIN mkab m ON m.lpu_guid = $1 AND m.guid = d.mkab_guid
+//	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
 func (q *Queries) DirectionFacts(ctx context.Context, arg []DirectionFactsParams) *DirectionFactsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -935,15 +1048,10 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 			&i.AppointmentLpuGuid,
 			&i.AppointmentStartAt,
 			&i.AppointmentEndAt,
-			&i.AppointmentTimeZone,
 			&i.PersonGuid,
 			&i.BirthDate,
 			&i.Disabled,
 			&i.Pregnant,
-			&i.HolderLegalEntityGuid,
-			&i.HolderTimeZone,
-			&i.FromLegalEntityGuid,
-			&i.ToLegalEntityGuid,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -1201,9 +1309,8 @@ func (b *HoldDeleteBatchResults) Close() error {
 }
 
 const holdList = `-- name: HoldList :batchmany
-SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until, l.time_zone
+SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until
 FROM hold h
-JOIN lpu l ON l.guid = h.lpu_guid
 WHERE h.person_guid = $1 AND h.until > $2
 ORDER BY h.until, h.place
 `
@@ -1227,14 +1334,12 @@ type HoldListRow struct {
 	StartAt       time.Time
 	EndAt         time.Time
 	Until         time.Time
-	TimeZone      string
 }
 
 // The holds of a person that stand at a moment, over all institutions, the first to end first.
 //
-//	SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until, l.time_zone
+//	SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until
 //	FROM hold h
-//	JOIN lpu l ON l.guid = h.lpu_guid
 //	WHERE h.person_guid = $1 AND h.until > $2
 //	ORDER BY h.until, h.place
 func (q *Queries) HoldList(ctx context.Context, arg []HoldListParams) *HoldListBatchResults {
@@ -1276,7 +1381,6 @@ func (b *HoldListBatchResults) Query(f func(int, []HoldListRow, error)) {
 					&i.StartAt,
 					&i.EndAt,
 					&i.Until,
-					&i.TimeZone,
 				); err != nil {
 					return err
 				}
@@ -1299,7 +1403,7 @@ const holdTake = `-- name: HoldTake :batchone
 INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
 SELECT $1, $2, $3, $4, $5::uuid[], $6, $7, $8, $9
 WHERE NOT EXISTS (
-    SELECT FROM hold other
+    SELECT 1 AS one FROM hold other
     WHERE other.person_guid = $1 AND other.until > $10
         AND (other.guid = $3 OR other.lpu_guid = $4 AND other.slot_guids[1] = ($5::uuid[])[1])
 )
@@ -1335,7 +1439,7 @@ type HoldTakeParams struct {
 //	INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
 //	SELECT $1, $2, $3, $4, $5::uuid[], $6, $7, $8, $9
 //	WHERE NOT EXISTS (
-//	    SELECT FROM hold other
+//	    SELECT 1 AS one FROM hold other
 //	    WHERE other.person_guid = $1 AND other.until > $10
 //	        AND (other.guid = $3 OR other.lpu_guid = $4 AND other.slot_guids[1] = ($5::uuid[])[1])
 //	)
@@ -1454,101 +1558,80 @@ func (b *IdempotencyKeyAnswerBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const lpuFacts = `-- name: LpuFacts :batchone
-SELECT
-    l.legal_entity_guid, l.code, l.time_zone,
-    coalesce(in_force.settings, '{}')::jsonb AS settings,
-    coalesce(c.visit_direction, 0)::integer AS visit_direction,
-    coalesce(c.visit_direction_other_lpu, 0)::integer AS visit_direction_other_lpu,
-    coalesce(c.out_of_schedule, false)::boolean AS out_of_schedule
-FROM lpu l
-LEFT JOIN client_application c ON c.guid = $1
-CROSS JOIN LATERAL (
-    SELECT jsonb_object_agg(s.code, s.value ORDER BY s.of_client, s.lpu_guid IS NOT NULL) AS settings
-    FROM setting s
-    WHERE s.owner_guid = ANY(ARRAY['00000000-0000-0000-0000-000000000000', l.guid, $1::uuid])
-) in_force
-WHERE l.guid = $2
+const lpuAll = `-- name: LpuAll :batchmany
+
+SELECT guid, legal_entity_guid, code, time_zone
+FROM lpu
+LIMIT $1
 `
 
-type LpuFactsBatchResults struct {
+type LpuAllBatchResults struct {
 	br     pgx.BatchResults
 	tot    int
 	closed bool
 }
 
-type LpuFactsParams struct {
-	ClientGuid uuid.UUID
-	LpuGuid    uuid.UUID
+type LpuAllRow struct {
+	Guid            uuid.UUID
+	LegalEntityGuid uuid.UUID
+	Code            string
+	TimeZone        string
 }
 
-type LpuFactsRow struct {
-	LegalEntityGuid        uuid.UUID
-	Code                   string
-	TimeZone               string
-	Settings               []byte
-	VisitDirection         int32
-	VisitDirectionOtherLpu int32
-	OutOfSchedule          bool
-}
-
-// The target institution, the settings in force there, by their codes, and what the client application may do. Of a setting that several have, the client
-// application's wins, then the institution's: the last value of a key stays.
+// The reference data of the region, which every instance keeps in memory.
 //
-//	SELECT
-//	    l.legal_entity_guid, l.code, l.time_zone,
-//	    coalesce(in_force.settings, '{}')::jsonb AS settings,
-//	    coalesce(c.visit_direction, 0)::integer AS visit_direction,
-//	    coalesce(c.visit_direction_other_lpu, 0)::integer AS visit_direction_other_lpu,
-//	    coalesce(c.out_of_schedule, false)::boolean AS out_of_schedule
-//	FROM lpu l
-//	LEFT JOIN client_application c ON c.guid = $1
-//	CROSS JOIN LATERAL (
-//	    SELECT jsonb_object_agg(s.code, s.value ORDER BY s.of_client, s.lpu_guid IS NOT NULL) AS settings
-//	    FROM setting s
-//	    WHERE s.owner_guid = ANY(ARRAY['00000000-0000-0000-0000-000000000000', l.guid, $1::uuid])
-//	) in_force
-//	WHERE l.guid = $2
-func (q *Queries) LpuFacts(ctx context.Context, arg []LpuFactsParams) *LpuFactsBatchResults {
+//	SELECT guid, legal_entity_guid, code, time_zone
+//	FROM lpu
+//	LIMIT $1
+func (q *Queries) LpuAll(ctx context.Context, most []int32) *LpuAllBatchResults {
 	batch := &pgx.Batch{}
-	for _, a := range arg {
+	for _, a := range most {
 		vals := []interface{}{
-			a.ClientGuid,
-			a.LpuGuid,
+			a,
 		}
-		batch.Queue(lpuFacts, vals...)
+		batch.Queue(lpuAll, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &LpuFactsBatchResults{br, len(arg), false}
+	return &LpuAllBatchResults{br, len(most), false}
 }
 
-func (b *LpuFactsBatchResults) QueryRow(f func(int, LpuFactsRow, error)) {
+func (b *LpuAllBatchResults) Query(f func(int, []LpuAllRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var i LpuFactsRow
+		items := []LpuAllRow{}
 		if b.closed {
 			if f != nil {
-				f(t, i, ErrBatchAlreadyClosed)
+				f(t, items, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		row := b.br.QueryRow()
-		err := row.Scan(
-			&i.LegalEntityGuid,
-			&i.Code,
-			&i.TimeZone,
-			&i.Settings,
-			&i.VisitDirection,
-			&i.VisitDirectionOtherLpu,
-			&i.OutOfSchedule,
-		)
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i LpuAllRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.LegalEntityGuid,
+					&i.Code,
+					&i.TimeZone,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
 		if f != nil {
-			f(t, i, err)
+			f(t, items, err)
 		}
 	}
 }
 
-func (b *LpuFactsBatchResults) Close() error {
+func (b *LpuAllBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -2002,18 +2085,18 @@ const resourceWithSlots = `-- name: ResourceWithSlots :batchone
 SELECT r.kind, r.speciality_code, r.active
 FROM resource r
 CROSS JOIN LATERAL (
-    SELECT FROM slot cell
-    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1
+    SELECT 1 AS one FROM slot cell
+    WHERE cell.lpu_guid = $1 AND cell.resource_guid = r.guid AND cell.start_at >= $2
     LIMIT 1
 ) s
-WHERE r.lpu_guid = $2
+WHERE r.lpu_guid = $1
     AND ($3::uuid IS NOT NULL
         OR r.active AND ($4::text IS NULL OR r.speciality_code = $4::text AND r.kind <> 'equipment'))
     AND r.guid = ANY(CASE
         WHEN $3::uuid IS NOT NULL THEN ARRAY[$3::uuid]
         WHEN $4::text IS NOT NULL
-            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2 AND one.speciality_code = $4::text)
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2)
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1 AND one.speciality_code = $4::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1)
     END)
 LIMIT 1
 `
@@ -2025,8 +2108,8 @@ type ResourceWithSlotsBatchResults struct {
 }
 
 type ResourceWithSlotsParams struct {
-	FromAt         time.Time
 	LpuGuid        uuid.UUID
+	FromAt         time.Time
 	ResourceGuid   *uuid.UUID
 	SpecialityCode *string
 }
@@ -2043,26 +2126,26 @@ type ResourceWithSlotsRow struct {
 //	SELECT r.kind, r.speciality_code, r.active
 //	FROM resource r
 //	CROSS JOIN LATERAL (
-//	    SELECT FROM slot cell
-//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $1
+//	    SELECT 1 AS one FROM slot cell
+//	    WHERE cell.lpu_guid = $1 AND cell.resource_guid = r.guid AND cell.start_at >= $2
 //	    LIMIT 1
 //	) s
-//	WHERE r.lpu_guid = $2
+//	WHERE r.lpu_guid = $1
 //	    AND ($3::uuid IS NOT NULL
 //	        OR r.active AND ($4::text IS NULL OR r.speciality_code = $4::text AND r.kind <> 'equipment'))
 //	    AND r.guid = ANY(CASE
 //	        WHEN $3::uuid IS NOT NULL THEN ARRAY[$3::uuid]
 //	        WHEN $4::text IS NOT NULL
-//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2 AND one.speciality_code = $4::text)
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $2)
+//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1 AND one.speciality_code = $4::text)
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1)
 //	    END)
 //	LIMIT 1
 func (q *Queries) ResourceWithSlots(ctx context.Context, arg []ResourceWithSlotsParams) *ResourceWithSlotsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.FromAt,
 			a.LpuGuid,
+			a.FromAt,
 			a.ResourceGuid,
 			a.SpecialityCode,
 		}
@@ -2095,26 +2178,96 @@ func (b *ResourceWithSlotsBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const settingAll = `-- name: SettingAll :batchmany
+SELECT owner_guid, code, value
+FROM setting
+LIMIT $1
+`
+
+type SettingAllBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SettingAllRow struct {
+	OwnerGuid uuid.UUID
+	Code      string
+	Value     string
+}
+
+// SettingAll
+//
+//	SELECT owner_guid, code, value
+//	FROM setting
+//	LIMIT $1
+func (q *Queries) SettingAll(ctx context.Context, most []int32) *SettingAllBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range most {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(settingAll, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SettingAllBatchResults{br, len(most), false}
+}
+
+func (b *SettingAllBatchResults) Query(f func(int, []SettingAllRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SettingAllRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SettingAllRow
+				if err := rows.Scan(&i.OwnerGuid, &i.Code, &i.Value); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SettingAllBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const slotFacts = `-- name: SlotFacts :batchmany
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
-    b.reception,
+    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot chosen
-JOIN resource r ON r.lpu_guid = chosen.lpu_guid AND r.guid = chosen.resource_guid
+JOIN resource r ON r.lpu_guid = $4 AND r.guid = chosen.resource_guid
 CROSS JOIN LATERAL (
     SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
     FROM slot cell
-    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
+    WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
     -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
     ORDER BY cell.start_at
-    FETCH FIRST ($3) ROWS WITH TIES
+    FETCH FIRST ($5) ROWS WITH TIES
 ) s
-JOIN busy_type b ON b.code = s.busy_type
 WHERE chosen.lpu_guid = $4
-    AND chosen.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
+    AND chosen.guid = coalesce($6, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $7))
 ORDER BY s.start_at, s.guid
 `
 
@@ -2127,8 +2280,9 @@ type SlotFactsBatchResults struct {
 type SlotFactsParams struct {
 	At         time.Time
 	PersonGuid uuid.UUID
-	Most       int32
+	Receptions []int32
 	LpuGuid    uuid.UUID
+	Most       int32
 	Guid       *uuid.UUID
 	ID         *int64
 }
@@ -2157,22 +2311,21 @@ type SlotFactsRow struct {
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
 //	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
-//	    b.reception,
+//	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM slot chosen
-//	JOIN resource r ON r.lpu_guid = chosen.lpu_guid AND r.guid = chosen.resource_guid
+//	JOIN resource r ON r.lpu_guid = $4 AND r.guid = chosen.resource_guid
 //	CROSS JOIN LATERAL (
 //	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
+//	    WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
 //	        AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
 //	    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($3) ROWS WITH TIES
+//	    FETCH FIRST ($5) ROWS WITH TIES
 //	) s
-//	JOIN busy_type b ON b.code = s.busy_type
 //	WHERE chosen.lpu_guid = $4
-//	    AND chosen.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
+//	    AND chosen.guid = coalesce($6, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $7))
 //	ORDER BY s.start_at, s.guid
 func (q *Queries) SlotFacts(ctx context.Context, arg []SlotFactsParams) *SlotFactsBatchResults {
 	batch := &pgx.Batch{}
@@ -2180,8 +2333,9 @@ func (q *Queries) SlotFacts(ctx context.Context, arg []SlotFactsParams) *SlotFac
 		vals := []interface{}{
 			a.At,
 			a.PersonGuid,
-			a.Most,
+			a.Receptions,
 			a.LpuGuid,
+			a.Most,
 			a.Guid,
 			a.ID,
 		}
@@ -2247,17 +2401,16 @@ const slotFollowers = `-- name: SlotFollowers :batchmany
 SELECT
     chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
-    s.flag_access, s.blocked, s.restriction, b.reception
+    s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY($4::integer[]))::boolean AS reception
 FROM slot chosen
 CROSS JOIN LATERAL (
     SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
     FROM slot cell
-    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
+    WHERE cell.lpu_guid = $5 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
     ORDER BY cell.start_at
-    FETCH FIRST ($4) ROWS WITH TIES
+    FETCH FIRST ($6) ROWS WITH TIES
 ) s
-JOIN busy_type b ON b.code = s.busy_type
-WHERE chosen.lpu_guid = $5 AND chosen.guid = ANY($6::uuid[])
+WHERE chosen.lpu_guid = $5 AND chosen.guid = ANY($7::uuid[])
 ORDER BY chosen.guid, s.start_at, s.guid
 `
 
@@ -2271,8 +2424,9 @@ type SlotFollowersParams struct {
 	At         time.Time
 	PersonGuid uuid.UUID
 	OwnGuids   []uuid.UUID
-	Most       int32
+	Receptions []int32
 	LpuGuid    uuid.UUID
+	Most       int32
 	Guids      []uuid.UUID
 }
 
@@ -2294,17 +2448,16 @@ type SlotFollowersRow struct {
 //	SELECT
 //	    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
 //	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
-//	    s.flag_access, s.blocked, s.restriction, b.reception
+//	    s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY($4::integer[]))::boolean AS reception
 //	FROM slot chosen
 //	CROSS JOIN LATERAL (
 //	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = chosen.lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
+//	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($4) ROWS WITH TIES
+//	    FETCH FIRST ($6) ROWS WITH TIES
 //	) s
-//	JOIN busy_type b ON b.code = s.busy_type
-//	WHERE chosen.lpu_guid = $5 AND chosen.guid = ANY($6::uuid[])
+//	WHERE chosen.lpu_guid = $5 AND chosen.guid = ANY($7::uuid[])
 //	ORDER BY chosen.guid, s.start_at, s.guid
 func (q *Queries) SlotFollowers(ctx context.Context, arg []SlotFollowersParams) *SlotFollowersBatchResults {
 	batch := &pgx.Batch{}
@@ -2313,8 +2466,9 @@ func (q *Queries) SlotFollowers(ctx context.Context, arg []SlotFollowersParams) 
 			a.At,
 			a.PersonGuid,
 			a.OwnGuids,
-			a.Most,
+			a.Receptions,
 			a.LpuGuid,
+			a.Most,
 			a.Guids,
 		}
 		batch.Queue(slotFollowers, vals...)
@@ -2433,7 +2587,7 @@ WHERE s.lpu_guid = $5 AND s.guid = ANY($6::uuid[])
     AND s.taken - (s.guid = ANY($7::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
     AND NOT s.blocked AND s.flag_access & $8::integer <> 0 AND s.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
     AND s.start_at >= $1 AND s.start_at >= $10 AND s.start_at < $11 AND s.end_at <= $11 AND s.resource_guid = $12
-    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+    AND s.busy_type = ANY($13::integer[])
 RETURNING s.guid, s.start_at, s.end_at
 `
 
@@ -2456,6 +2610,7 @@ type SlotHoldParams struct {
 	StartAt      time.Time
 	EndAt        time.Time
 	ResourceGuid uuid.UUID
+	Receptions   []int32
 }
 
 type SlotHoldRow struct {
@@ -2472,7 +2627,7 @@ type SlotHoldRow struct {
 //	    AND s.taken - (s.guid = ANY($7::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
 //	    AND NOT s.blocked AND s.flag_access & $8::integer <> 0 AND s.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
 //	    AND s.start_at >= $1 AND s.start_at >= $10 AND s.start_at < $11 AND s.end_at <= $11 AND s.resource_guid = $12
-//	    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+//	    AND s.busy_type = ANY($13::integer[])
 //	RETURNING s.guid, s.start_at, s.end_at
 func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldBatchResults {
 	batch := &pgx.Batch{}
@@ -2490,6 +2645,7 @@ func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldB
 			a.StartAt,
 			a.EndAt,
 			a.ResourceGuid,
+			a.Receptions,
 		}
 		batch.Queue(slotHold, vals...)
 	}
@@ -2677,33 +2833,32 @@ SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
-    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
+    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
     SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
     FROM slot cell
-    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
-        AND ($6::uuid IS NULL OR cell.start_at > $4 OR cell.guid > $6::uuid)
-        -- The array is made once; a join would look for the kind of each cell.
-        AND ($7::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
+    WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
+        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
+        AND ($9::boolean OR cell.busy_type = ANY($4::integer[]) AND NOT cell.blocked
+            AND cell.flag_access & $10::integer <> 0 AND cell.restriction = ANY(CAST($11::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
-    FETCH FIRST ($10) ROWS WITH TIES
+    FETCH FIRST ($12) ROWS WITH TIES
 ) s
-WHERE r.lpu_guid = $11 AND ($7::boolean OR r.active)
-    AND ($12::text IS NULL OR r.speciality_code = $12::text)
+WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
+    AND ($13::text IS NULL OR r.speciality_code = $13::text)
     -- One plan for all: whichever resources are asked for, they are found by an index.
     AND r.guid = ANY(CASE
-        WHEN $13::uuid IS NOT NULL THEN ARRAY[$13::uuid]
-        WHEN $12::text IS NOT NULL
-            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11 AND one.speciality_code = $12::text)
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11)
+        WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
+        WHEN $13::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5)
     END)
 ORDER BY s.start_at, s.guid
-LIMIT $10
+LIMIT $12
 `
 
 type SlotSearchBatchResults struct {
@@ -2716,6 +2871,8 @@ type SlotSearchParams struct {
 	At             time.Time
 	PersonGuid     uuid.UUID
 	OwnGuids       []uuid.UUID
+	Receptions     []int32
+	LpuGuid        uuid.UUID
 	FromAt         time.Time
 	ToAt           time.Time
 	AfterGuid      *uuid.UUID
@@ -2723,7 +2880,6 @@ type SlotSearchParams struct {
 	Access         int32
 	Restrictions   []string
 	Most           int32
-	LpuGuid        uuid.UUID
 	SpecialityCode *string
 	ResourceGuid   *uuid.UUID
 }
@@ -2754,33 +2910,32 @@ type SlotSearchRow struct {
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
 //	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
 //	    s.flag_access, s.blocked, s.restriction,
-//	    (s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)))::boolean AS reception,
+//	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM resource r
 //	CROSS JOIN LATERAL (
 //	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
-//	        AND ($6::uuid IS NULL OR cell.start_at > $4 OR cell.guid > $6::uuid)
-//	        -- The array is made once; a join would look for the kind of each cell.
-//	        AND ($7::boolean OR cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
+//	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
+//	        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
+//	        AND ($9::boolean OR cell.busy_type = ANY($4::integer[]) AND NOT cell.blocked
+//	            AND cell.flag_access & $10::integer <> 0 AND cell.restriction = ANY(CAST($11::text[] AS slot_restriction[]))
 //	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
 //	    -- In the index's order, so that no more is read of a resource than can be answered.
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($10) ROWS WITH TIES
+//	    FETCH FIRST ($12) ROWS WITH TIES
 //	) s
-//	WHERE r.lpu_guid = $11 AND ($7::boolean OR r.active)
-//	    AND ($12::text IS NULL OR r.speciality_code = $12::text)
+//	WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
+//	    AND ($13::text IS NULL OR r.speciality_code = $13::text)
 //	    -- One plan for all: whichever resources are asked for, they are found by an index.
 //	    AND r.guid = ANY(CASE
-//	        WHEN $13::uuid IS NOT NULL THEN ARRAY[$13::uuid]
-//	        WHEN $12::text IS NOT NULL
-//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11 AND one.speciality_code = $12::text)
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $11)
+//	        WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
+//	        WHEN $13::text IS NOT NULL
+//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5)
 //	    END)
 //	ORDER BY s.start_at, s.guid
-//	LIMIT $10
+//	LIMIT $12
 func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotSearchBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -2788,6 +2943,8 @@ func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotS
 			a.At,
 			a.PersonGuid,
 			a.OwnGuids,
+			a.Receptions,
+			a.LpuGuid,
 			a.FromAt,
 			a.ToAt,
 			a.AfterGuid,
@@ -2795,7 +2952,6 @@ func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotS
 			a.Access,
 			a.Restrictions,
 			a.Most,
-			a.LpuGuid,
 			a.SpecialityCode,
 			a.ResourceGuid,
 		}
@@ -2864,7 +3020,7 @@ WHERE s.lpu_guid = $2 AND s.guid = ANY($3::uuid[])
     AND s.taken + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
     AND NOT s.blocked AND s.flag_access & $4::integer <> 0 AND s.restriction = ANY(CAST($5::text[] AS slot_restriction[]))
     AND s.start_at >= $1 AND s.start_at >= $6 AND s.start_at < $7 AND s.end_at <= $7 AND s.resource_guid = $8
-    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+    AND s.busy_type = ANY($9::integer[])
 RETURNING s.guid, s.start_at, s.end_at
 `
 
@@ -2883,6 +3039,7 @@ type SlotTakeParams struct {
 	StartAt      time.Time
 	EndAt        time.Time
 	ResourceGuid uuid.UUID
+	Receptions   []int32
 }
 
 type SlotTakeRow struct {
@@ -2900,7 +3057,7 @@ type SlotTakeRow struct {
 //	    AND s.taken + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
 //	    AND NOT s.blocked AND s.flag_access & $4::integer <> 0 AND s.restriction = ANY(CAST($5::text[] AS slot_restriction[]))
 //	    AND s.start_at >= $1 AND s.start_at >= $6 AND s.start_at < $7 AND s.end_at <= $7 AND s.resource_guid = $8
-//	    AND s.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception))
+//	    AND s.busy_type = ANY($9::integer[])
 //	RETURNING s.guid, s.start_at, s.end_at
 func (q *Queries) SlotTake(ctx context.Context, arg []SlotTakeParams) *SlotTakeBatchResults {
 	batch := &pgx.Batch{}
@@ -2914,6 +3071,7 @@ func (q *Queries) SlotTake(ctx context.Context, arg []SlotTakeParams) *SlotTakeB
 			a.StartAt,
 			a.EndAt,
 			a.ResourceGuid,
+			a.Receptions,
 		}
 		batch.Queue(slotTake, vals...)
 	}
@@ -2958,9 +3116,8 @@ func (b *SlotTakeBatchResults) Close() error {
 }
 
 const specialityClaimFacts = `-- name: SpecialityClaimFacts :batchmany
-SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 FROM speciality_claim c
-JOIN lpu l ON l.guid = c.lpu_guid
 WHERE c.person_guid = $1 AND c.end_at > $2
 ORDER BY c.speciality_code
 LIMIT 1000
@@ -2984,14 +3141,12 @@ type SpecialityClaimFactsRow struct {
 	ResourceName    string
 	StartAt         time.Time
 	EndAt           time.Time
-	TimeZone        string
 }
 
-// The active consultations of a person at a moment, over all institutions, each with the zone that its start is told in.
+// The active consultations of a person at a moment, over all institutions.
 //
-//	SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+//	SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 //	FROM speciality_claim c
-//	JOIN lpu l ON l.guid = c.lpu_guid
 //	WHERE c.person_guid = $1 AND c.end_at > $2
 //	ORDER BY c.speciality_code
 //	LIMIT 1000
@@ -3033,7 +3188,6 @@ func (b *SpecialityClaimFactsBatchResults) Query(f func(int, []SpecialityClaimFa
 					&i.ResourceName,
 					&i.StartAt,
 					&i.EndAt,
-					&i.TimeZone,
 				); err != nil {
 					return err
 				}
@@ -3053,9 +3207,8 @@ func (b *SpecialityClaimFactsBatchResults) Close() error {
 }
 
 const specialityClaimGet = `-- name: SpecialityClaimGet :batchone
-SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 FROM speciality_claim c
-JOIN lpu l ON l.guid = c.lpu_guid
 WHERE c.person_guid = $1 AND c.speciality_code = $2
 `
 
@@ -3076,14 +3229,12 @@ type SpecialityClaimGetRow struct {
 	ResourceName    string
 	StartAt         time.Time
 	EndAt           time.Time
-	TimeZone        string
 }
 
 // SpecialityClaimGet
 //
-//	SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at, l.time_zone
+//	SELECT c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 //	FROM speciality_claim c
-//	JOIN lpu l ON l.guid = c.lpu_guid
 //	WHERE c.person_guid = $1 AND c.speciality_code = $2
 func (q *Queries) SpecialityClaimGet(ctx context.Context, arg []SpecialityClaimGetParams) *SpecialityClaimGetBatchResults {
 	batch := &pgx.Batch{}
@@ -3115,7 +3266,6 @@ func (b *SpecialityClaimGetBatchResults) QueryRow(f func(int, SpecialityClaimGet
 			&i.ResourceName,
 			&i.StartAt,
 			&i.EndAt,
-			&i.TimeZone,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -3394,7 +3544,7 @@ func (b *SpecialityClaimTakeBatchResults) Close() error {
 const tapFacts = `-- name: TapFacts :batchone
 SELECT t.opened_on
 FROM mkab m
-JOIN tap t ON t.lpu_guid = m.lpu_guid AND t.mkab_guid = m.guid
+JOIN tap t ON t.lpu_guid = $1 AND t.mkab_guid = m.guid
 WHERE m.lpu_guid = $1 AND m.person_guid = $2 AND t.closed_on IS NULL
 ORDER BY t.opened_on DESC
 LIMIT 1
@@ -3415,7 +3565,7 @@ type TapFactsParams struct {
 //
 //	SELECT t.opened_on
 //	FROM mkab m
-//	JOIN tap t ON t.lpu_guid = m.lpu_guid AND t.mkab_guid = m.guid
+//	JOIN tap t ON t.lpu_guid = $1 AND t.mkab_guid = m.guid
 //	WHERE m.lpu_guid = $1 AND m.person_guid = $2 AND t.closed_on IS NULL
 //	ORDER BY t.opened_on DESC
 //	LIMIT 1

@@ -15,15 +15,14 @@ import (
 const directionList = `-- name: DirectionList :many
 SELECT
     d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
-    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
+    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name,
+    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     state.status
 FROM mkab m
 JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 JOIN lpu holder ON holder.guid = d.lpu_guid
 LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
 CROSS JOIN LATERAL (
     SELECT (CASE
         WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
@@ -36,7 +35,7 @@ CROSS JOIN LATERAL (
 WHERE m.person_guid = $2
     AND ($3::uuid IS NULL OR d.guid = $3)
     AND ($4::text IS NULL OR d.number = $4)
-    AND ($5::text IS NULL OR d.type::text = $5)
+    AND ($5::direction_type IS NULL OR d.type = $5::direction_type)
     AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
     AND ($7::date IS NULL OR d.date >= $7)
     AND ($8::date IS NULL OR d.date <= $8)
@@ -51,7 +50,7 @@ type DirectionListParams struct {
 	PersonGuid   uuid.UUID
 	Guid         *uuid.UUID
 	Number       *string
-	Type         *string
+	Type         *DirectionType
 	Statuses     []string
 	DateFrom     *time.Time
 	DateTo       *time.Time
@@ -62,29 +61,27 @@ type DirectionListParams struct {
 }
 
 type DirectionListRow struct {
-	LpuGuid             uuid.UUID
-	Guid                uuid.UUID
-	Type                DirectionType
-	Number              string
-	Date                time.Time
-	DateEnd             time.Time
-	CreatedAt           time.Time
-	Urgent              bool
-	SpecialityCode      string
-	SpecialityName      string
-	MkbCode             string
-	MkbName             string
-	LpuFromGuid         uuid.UUID
-	LpuFromName         string
-	LpuToGuid           *uuid.UUID
-	LpuToName           *string
-	TimeZone            string
-	AppointmentGuid     *uuid.UUID
-	AppointmentLpuGuid  *uuid.UUID
-	AppointmentStartAt  *time.Time
-	AppointmentEndAt    *time.Time
-	AppointmentTimeZone *string
-	Status              string
+	LpuGuid            uuid.UUID
+	Guid               uuid.UUID
+	Type               DirectionType
+	Number             string
+	Date               time.Time
+	DateEnd            time.Time
+	CreatedAt          time.Time
+	Urgent             bool
+	SpecialityCode     string
+	SpecialityName     string
+	MkbCode            string
+	MkbName            string
+	LpuFromGuid        uuid.UUID
+	LpuFromName        string
+	LpuToGuid          *uuid.UUID
+	LpuToName          *string
+	AppointmentGuid    *uuid.UUID
+	AppointmentLpuGuid *uuid.UUID
+	AppointmentStartAt *time.Time
+	AppointmentEndAt   *time.Time
+	Status             string
 }
 
 // The referrals of a person over all institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. Rows
@@ -92,15 +89,14 @@ type DirectionListRow struct {
 //
 //	SELECT
 //	    d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
-//	    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name, holder.time_zone,
-//	    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, visited.time_zone AS appointment_time_zone,
+//	    d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name,
+//	    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
 //	    state.status
 //	FROM mkab m
 //	JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 //	JOIN lpu holder ON holder.guid = d.lpu_guid
 //	LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
-//	LEFT JOIN lpu visited ON visited.guid = d.appointment_lpu_guid
 //	CROSS JOIN LATERAL (
 //	    SELECT (CASE
 //	        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
@@ -113,7 +109,7 @@ type DirectionListRow struct {
 //	WHERE m.person_guid = $2
 //	    AND ($3::uuid IS NULL OR d.guid = $3)
 //	    AND ($4::text IS NULL OR d.number = $4)
-//	    AND ($5::text IS NULL OR d.type::text = $5)
+//	    AND ($5::direction_type IS NULL OR d.type = $5::direction_type)
 //	    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
 //	    AND ($7::date IS NULL OR d.date >= $7)
 //	    AND ($8::date IS NULL OR d.date <= $8)
@@ -160,12 +156,10 @@ func (q *Queries) DirectionList(ctx context.Context, arg DirectionListParams) ([
 			&i.LpuFromName,
 			&i.LpuToGuid,
 			&i.LpuToName,
-			&i.TimeZone,
 			&i.AppointmentGuid,
 			&i.AppointmentLpuGuid,
 			&i.AppointmentStartAt,
 			&i.AppointmentEndAt,
-			&i.AppointmentTimeZone,
 			&i.Status,
 		); err != nil {
 			return nil, err
@@ -182,7 +176,7 @@ const directionTargets = `-- name: DirectionTargets :many
 SELECT
     original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
     named.legal_entity_guid AS to_legal_entity_guid,
-    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name, target.time_zone AS target_time_zone
+    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name
 FROM (
     SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
     FROM mkab m
@@ -216,7 +210,6 @@ type DirectionTargetsRow struct {
 	TargetGuid            *uuid.UUID
 	TargetLegalEntityGuid *uuid.UUID
 	TargetName            *string
-	TargetTimeZone        *string
 }
 
 // The original of a person's referral, wherever it is held, a withdrawn one only where there is no other, with the institutions that may serve it: the one
@@ -225,7 +218,7 @@ type DirectionTargetsRow struct {
 //	SELECT
 //	    original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
 //	    named.legal_entity_guid AS to_legal_entity_guid,
-//	    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name, target.time_zone AS target_time_zone
+//	    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name
 //	FROM (
 //	    SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
 //	    FROM mkab m
@@ -264,7 +257,6 @@ func (q *Queries) DirectionTargets(ctx context.Context, arg DirectionTargetsPara
 			&i.TargetGuid,
 			&i.TargetLegalEntityGuid,
 			&i.TargetName,
-			&i.TargetTimeZone,
 		); err != nil {
 			return nil, err
 		}

@@ -15,7 +15,7 @@ import (
 const mipPersonGet = `-- name: MipPersonGet :one
 SELECT p.guid, d.person_guid AS data_guid, d.surname, d.name, d.patronymic, d.birth_date, d.sex, d.snils, d.policy_series, d.policy_number
 FROM mip_person p
-LEFT JOIN mip_person_data d ON d.person_guid = p.guid
+LEFT JOIN mip_person_data d ON d.person_guid = $1
 WHERE p.guid = $1
 `
 
@@ -36,7 +36,7 @@ type MipPersonGetRow struct {
 //
 //	SELECT p.guid, d.person_guid AS data_guid, d.surname, d.name, d.patronymic, d.birth_date, d.sex, d.snils, d.policy_series, d.policy_number
 //	FROM mip_person p
-//	LEFT JOIN mip_person_data d ON d.person_guid = p.guid
+//	LEFT JOIN mip_person_data d ON d.person_guid = $1
 //	WHERE p.guid = $1
 func (q *Queries) MipPersonGet(ctx context.Context, guid uuid.UUID) (MipPersonGetRow, error) {
 	row := q.db.QueryRow(ctx, mipPersonGet, guid)

@@ -23,45 +23,46 @@ CROSS JOIN LATERAL (
     (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
-        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
-            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
+        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
+            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
+            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
         ORDER BY cell.start_at DESC
-        LIMIT $8
+        LIMIT $10
     )
     UNION ALL
     (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
-        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $9
-            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
+        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
+            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
+            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
             AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
         ORDER BY cell.start_at
-        LIMIT $8
+        LIMIT $10
     )
 ) s
-WHERE r.lpu_guid = $10 AND r.active
+WHERE r.lpu_guid = $4 AND r.active
     AND r.guid = ANY(CASE
-        WHEN $11::uuid IS NOT NULL THEN ARRAY[$11::uuid]
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $12::text)
+        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $4 AND one.speciality_code = $13::text)
     END)
-ORDER BY abs(extract(epoch FROM s.start_at - $5)), s.start_at, s.guid
-LIMIT $8
+ORDER BY abs(extract(epoch FROM s.start_at - $6)), s.start_at, s.guid
+LIMIT $10
 `
 
 type SlotNearestParams struct {
 	At             time.Time
 	PersonGuid     uuid.UUID
 	OwnGuids       []uuid.UUID
+	LpuGuid        uuid.UUID
 	FromAt         time.Time
 	WantedAt       time.Time
+	Receptions     []int32
 	Access         int32
 	Restrictions   []string
 	Most           int32
 	ToAt           time.Time
-	LpuGuid        uuid.UUID
 	ResourceGuid   *uuid.UUID
 	SpecialityCode *string
 }
@@ -94,44 +95,45 @@ type SlotNearestRow struct {
 //	    (
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
-//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $4 AND cell.start_at < $5
-//	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
+//	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
+//	            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
+//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
 //	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
 //	        ORDER BY cell.start_at DESC
-//	        LIMIT $8
+//	        LIMIT $10
 //	    )
 //	    UNION ALL
 //	    (
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
-//	        WHERE cell.lpu_guid = r.lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $9
-//	            AND cell.busy_type = ANY(ARRAY(SELECT b.code FROM busy_type b WHERE b.reception)) AND NOT cell.blocked
-//	            AND cell.flag_access & $6::integer <> 0 AND cell.restriction = ANY(CAST($7::text[] AS slot_restriction[]))
+//	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
+//	            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
+//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
 //	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
 //	        ORDER BY cell.start_at
-//	        LIMIT $8
+//	        LIMIT $10
 //	    )
 //	) s
-//	WHERE r.lpu_guid = $10 AND r.active
+//	WHERE r.lpu_guid = $4 AND r.active
 //	    AND r.guid = ANY(CASE
-//	        WHEN $11::uuid IS NOT NULL THEN ARRAY[$11::uuid]
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $10 AND one.speciality_code = $12::text)
+//	        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $4 AND one.speciality_code = $13::text)
 //	    END)
-//	ORDER BY abs(extract(epoch FROM s.start_at - $5)), s.start_at, s.guid
-//	LIMIT $8
+//	ORDER BY abs(extract(epoch FROM s.start_at - $6)), s.start_at, s.guid
+//	LIMIT $10
 func (q *Queries) SlotNearest(ctx context.Context, arg SlotNearestParams) ([]SlotNearestRow, error) {
 	rows, err := q.db.Query(ctx, slotNearest,
 		arg.At,
 		arg.PersonGuid,
 		arg.OwnGuids,
+		arg.LpuGuid,
 		arg.FromAt,
 		arg.WantedAt,
+		arg.Receptions,
 		arg.Access,
 		arg.Restrictions,
 		arg.Most,
 		arg.ToAt,
-		arg.LpuGuid,
 		arg.ResourceGuid,
 		arg.SpecialityCode,
 	)

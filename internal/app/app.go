@@ -72,8 +72,8 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	a.close = append(a.close, probe.Close)
-	ready := &readiness{check: postgres.NewStore(probe).Ready}
-	store := postgres.NewStore(pool)
+	ready := &readiness{check: postgres.NewStore(probe, config.ReferenceAge).Ready}
+	store := postgres.NewStore(pool, config.ReferenceAge)
 	index, err := a.masterIndex(store)
 	if err != nil {
 		return nil, err

@@ -230,7 +230,7 @@ func (c *command) clientSecret(ctx context.Context, args []string) error {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer pool.Close()
-	secret, err := booking.NewService(postgres.NewStore(pool), nil, time.Now).RenewClientSecret(ctx, client)
+	secret, err := booking.NewService(postgres.NewStore(pool, postgres.ReferenceAge), nil, time.Now).RenewClientSecret(ctx, client)
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/internal/auth"
+	"talon.example/internal/postgres"
 )
 
 // Config is all that can be set, each by one environment variable. docs/configuration.md is its table.
 type Config struct {
+	ReferenceAge time.Duration `env:"-"` // postgres.ReferenceAge; tests, which change reference data between two requests, set 0
+
 	Sandbox bool `env:"-"` // offers the sandbox, on demo data; set by talon demo alone, so that no environment can switch it on where real patients are
 
 	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
@@ -91,6 +94,7 @@ func ReadConfig(environment map[string]string) (Config, error) {
 	if err := config.validate(unreadable); err != nil {
 		return Config{}, err
 	}
+	config.ReferenceAge = postgres.ReferenceAge
 	return config, nil
 }
 

@@ -96,6 +96,7 @@ func startOn(t testing.TB, database string, configure ...func(*app.Config)) *ser
 		"TALON_SHUTDOWN_DELAY":     "0s",
 	})
 	require.NoError(t, err)
+	config.ReferenceAge = 0
 	for _, change := range configure {
 		change(&config)
 	}

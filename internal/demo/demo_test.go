@@ -249,7 +249,7 @@ func TestFirstExampleIsNotFreeWhereItsCellIsHeld(t *testing.T) {
 
 // hold holds a cell for a patient with the first referral.
 func hold(ctx context.Context, pool *pgxpool.Pool, now time.Time, patient int, cell int64) error {
-	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return now })
+	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return now })
 	_, err := service.Hold(ctx, booking.Patient{Person: person(patient), Client: Client}, booking.HoldRequest{Length: time.Minute, Request: booking.Request{
 		Direction: numbered("0007", patient*100000000+1), Type: booking.Consult, LpuFrom: exampleSource, LpuTo: exampleTarget,
 		Place: booking.Place{SlotGuid: numbered("0009", int(cell))},
@@ -659,7 +659,7 @@ func attemptBooking(ctx context.Context, pool *pgxpool.Pool, now time.Time, pati
 		}
 		request.Place = booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: sent.DocPrvdGuid, Date: date}}
 	}
-	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return now })
+	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return now })
 	held, _, err := service.Book(ctx, booking.Patient{Person: patient, Client: client}, request, nil)
 	return held, err
 }
@@ -692,7 +692,7 @@ func TestDirectionsInEveryStatus(t *testing.T) {
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
 	book(t, pool, noon, Patient, FirstExample)
-	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
 	for status, wants := range map[booking.DirectionStatus][]uuid.UUID{
 		booking.DirectionBooked:    {exampleDirection},
 		booking.DirectionCompleted: {numbered("0007", 100_000_007)},
@@ -715,7 +715,7 @@ func TestFreeCells(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
-	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
 	page, err := service.Slots(t.Context(), booking.Patient{Person: Patient, Client: Client}, booking.SlotSearch{
 		Direction: exampleDirection, Difficulty: 2, Limit: 1000,
 	})
@@ -739,7 +739,7 @@ func TestNoFreeCells(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
-	service := booking.NewService(postgres.NewStore(pool), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
 	for referral, c := range map[int]struct {
 		person uuid.UUID
 		rule   booking.Name

@@ -21,19 +21,25 @@ func (s *Store) Appointments(
 	if after := page.After; after != nil {
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
-	rows, err := retry(ctx, s.pool.Reset, func() ([]db.AppointmentListRow, error) { return db.New(s.pool).AppointmentList(ctx, params) })
-	if err != nil {
-		return nil, err
-	}
-	appointments := make([]booking.PatientAppointment, len(rows))
-	for i := range rows {
-		zone, err := s.zones.load(rows[i].TimeZone)
+	return retry(ctx, s.pool.Reset, func() ([]booking.PatientAppointment, error) {
+		known, err := s.reference.get(ctx)
 		if err != nil {
 			return nil, err
 		}
-		appointments[i] = patientAppointment(&rows[i], zone)
-	}
-	return appointments, nil
+		rows, err := db.New(s.pool).AppointmentList(ctx, params)
+		if err != nil {
+			return nil, err
+		}
+		appointments := make([]booking.PatientAppointment, len(rows))
+		for i := range rows {
+			zone, err := known.zone(rows[i].LpuGuid)
+			if err != nil {
+				return nil, err
+			}
+			appointments[i] = patientAppointment(&rows[i], zone)
+		}
+		return appointments, nil
+	})
 }
 
 func patientAppointment(row *db.AppointmentListRow, zone *time.Location) booking.PatientAppointment {

@@ -19,7 +19,7 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 		if err != nil {
 			return nil, err
 		}
-		return s.book(t, a, holds, a.CreatedAt)
+		return t.book(a, holds, a.CreatedAt)
 	})
 }
 
@@ -28,7 +28,7 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 //
 // They lock in one order (referral, speciality, cells by their time, resource and card), so that bookings wait for each other but do not deadlock.
 // The patient's own holds on the cells are given back first, so that the cells are free for this booking as for any other.
-func (s *Store) book(t *tx, a booking.NewAppointment, holds []booking.Hold, createdAt time.Time) (held *booking.HeldDirection, err error) {
+func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time.Time) (held *booking.HeldDirection, err error) {
 	t.claimDirection(a)
 	if a.Request.Type == booking.Consult {
 		t.claimSpeciality(a)
@@ -51,7 +51,7 @@ func (s *Store) book(t *tx, a booking.NewAppointment, holds []booking.Hold, crea
 			return nil
 		})
 	if err := t.send(); err != nil {
-		return nil, s.explainLoss(t, a, err)
+		return nil, t.explainLoss(a, err)
 	}
 	t.keepAnswer(a.Key, held)
 	return held, nil
@@ -92,7 +92,7 @@ func (t *tx) takeSlots(a booking.NewAppointment) {
 	t.lockSlots(a.Request.LpuTo, guids(a.Slots))
 	rows(t, t.SlotTake(t.ctx, []db.SlotTakeParams{{
 		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), ResourceGuid: a.Resource.Guid, Access: int32(a.Access), Restrictions: restrictions(a.Slots),
-		At: a.CreatedAt, StartAt: a.Start, EndAt: a.End,
+		At: a.CreatedAt, StartAt: a.Start, EndAt: a.End, Receptions: t.reference.receptions,
 	}}).Query, func(got []db.SlotTakeRow) error { return refuseUnlessAll(a, got) })
 }
 
@@ -160,7 +160,7 @@ func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time) {
 
 // explainLoss finds out, in one more round trip, what the statement that returned no row could not tell: who has the speciality, and whether the resource
 // or the card is the reason that the visit was not written.
-func (s *Store) explainLoss(t *tx, a booking.NewAppointment, err error) error {
+func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	var lost *booking.Refusal
 	if !errors.As(err, &lost) {
 		return err
@@ -173,7 +173,7 @@ func (s *Store) explainLoss(t *tx, a booking.NewAppointment, err error) error {
 			if rowErr != nil {
 				return rowErr
 			}
-			existing, rowErr := existingAppointment(&s.zones, row.AppointmentGuid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
+			existing, rowErr := t.reference.existing(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
 			if rowErr != nil {
 				return rowErr
 			}

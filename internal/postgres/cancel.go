@@ -13,18 +13,23 @@ import (
 // Visit implements booking.Store.
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
 	return retry(ctx, s.pool.Reset, func() (visit *booking.BookedVisit, err error) {
+		known, err := s.reference.get(ctx)
+		if err != nil {
+			return nil, err
+		}
 		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: appointment}})
 		finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
-			err = unlessAbsent(rowErr)
-			if rowErr == nil {
-				visit = foundVisit(row)
+			if err = unlessAbsent(rowErr); rowErr == nil {
+				visit, err = known.visit(row)
 			}
 		})
 		return visit, err
 	})
 }
 
-func foundVisit(row db.AppointmentFindRow) *booking.BookedVisit {
+// visit is a visit that was found, with the setting that decides whether it can be changed after its start.
+func (r *reference) visit(row db.AppointmentFindRow) (*booking.BookedVisit, error) {
+	settings, err := r.settings(row.LpuGuid, uuid.Nil) // a client application cannot have the setting
 	return &booking.BookedVisit{
 		Guid:           row.Guid,
 		Lpu:            row.LpuGuid,
@@ -40,8 +45,8 @@ func foundVisit(row db.AppointmentFindRow) *booking.BookedVisit {
 		IsCito:         row.IsCito,
 		CreatedAt:      row.CreatedAt,
 		Cancelled:      row.Cancelled,
-		AfterStart:     row.AfterStart,
-	}
+		AfterStart:     settings.AfterStart,
+	}, err
 }
 
 // Cancel implements booking.Store: one transaction in three round trips. The first locks and reads, the second changes, the third commits.
@@ -85,7 +90,7 @@ func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Ti
 	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: visit.Guid}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil && !row.Cancelled {
-				locked.visit = foundVisit(row)
+				locked.visit, err = t.reference.visit(row)
 			}
 			return unlessAbsent(err)
 		})

@@ -15,31 +15,37 @@ func (s *Store) Directions(
 	ctx context.Context, person uuid.UUID, filter booking.DirectionFilter, page booking.Page, now time.Time,
 ) ([]booking.PatientDirection, error) {
 	params := db.DirectionListParams{
-		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number, Type: notEmpty(string(filter.Type)), Statuses: texts(filter.Statuses),
+		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number, Type: notEmpty(db.DirectionType(filter.Type)), Statuses: texts(filter.Statuses),
 		DateFrom: filter.DateFrom, DateTo: filter.DateTo, Most: int32(page.Limit),
 	}
 	if after := page.After; after != nil {
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
-	rows, err := retry(ctx, s.pool.Reset, func() ([]db.DirectionListRow, error) { return db.New(s.pool).DirectionList(ctx, params) })
-	if err != nil {
-		return nil, err
-	}
-	directions := make([]booking.PatientDirection, len(rows))
-	for i := range rows {
-		if directions[i], err = s.patientDirection(&rows[i]); err != nil {
+	return retry(ctx, s.pool.Reset, func() ([]booking.PatientDirection, error) {
+		known, err := s.reference.get(ctx)
+		if err != nil {
 			return nil, err
 		}
-	}
-	return directions, nil
+		rows, err := db.New(s.pool).DirectionList(ctx, params)
+		if err != nil {
+			return nil, err
+		}
+		directions := make([]booking.PatientDirection, len(rows))
+		for i := range rows {
+			if directions[i], err = known.patientDirection(&rows[i]); err != nil {
+				return nil, err
+			}
+		}
+		return directions, nil
+	})
 }
 
-func (s *Store) patientDirection(row *db.DirectionListRow) (booking.PatientDirection, error) {
-	zone, err := s.zones.load(row.TimeZone)
+func (r *reference) patientDirection(row *db.DirectionListRow) (booking.PatientDirection, error) {
+	zone, err := r.zone(row.LpuGuid)
 	if err != nil {
 		return booking.PatientDirection{}, err
 	}
-	visit, err := s.visit(row)
+	visit, err := r.visitOf(row)
 	if err != nil {
 		return booking.PatientDirection{}, err
 	}
@@ -66,22 +72,17 @@ func (s *Store) patientDirection(row *db.DirectionListRow) (booking.PatientDirec
 	return direction, nil
 }
 
-// visit gives what stands beside the claim. An instance of the release before writes the claim alone, while both run: of that visit nothing can be said here.
-func (s *Store) visit(row *db.DirectionListRow) (*booking.ExistingAppointment, error) {
-	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil || row.AppointmentStartAt == nil || row.AppointmentEndAt == nil || row.AppointmentTimeZone == nil {
+// visitOf is the visit that a referral names, if it has one.
+func (r *reference) visitOf(row *db.DirectionListRow) (*booking.ExistingAppointment, error) {
+	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil || row.AppointmentStartAt == nil || row.AppointmentEndAt == nil {
 		return nil, nil //nolint:nilnil // a referral without a visit
 	}
-	visit, err := existingAppointment(
-		&s.zones, *row.AppointmentGuid, *row.AppointmentLpuGuid, *row.AppointmentTimeZone, *row.AppointmentStartAt, *row.AppointmentEndAt,
-	)
-	if err != nil {
-		return nil, err
-	}
-	return &visit, nil
+	visit, err := r.existing(*row.AppointmentGuid, *row.AppointmentLpuGuid, *row.AppointmentStartAt, *row.AppointmentEndAt)
+	return &visit, err
 }
 
 // notEmpty gives nil for a text that does not matter.
-func notEmpty(text string) *string {
+func notEmpty[T ~string](text T) *T {
 	if text == "" {
 		return nil
 	}

@@ -506,6 +506,7 @@ func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 	}
 	w.exec(`ALTER TABLE lpu DROP CONSTRAINT lpu_time_zone`)
 	w.exec(`UPDATE lpu SET time_zone = 'Europe/Nowhere' WHERE guid = $1`, w.to)
+	store.reference.maxAge = 0
 	_, err := store.Facts(t.Context(), w.patient, w.request(1), moment)
 	require.ErrorContains(t, err, "Europe/Nowhere")
 	require.NotErrorAs(t, err, &refusal)

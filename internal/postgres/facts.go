@@ -29,26 +29,27 @@ func (s *Store) facts(
 	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, now time.Time,
 ) (*booking.Facts, error) {
 	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
-	read := &reader{zones: &s.zones, facts: facts}
+	read := &reader{facts: facts}
 	err := s.snapshot(ctx, func(t *tx) {
+		if err := read.use(t.reference); err != nil {
+			t.fail(err)
+			return
+		}
 		if visit != nil {
 			read.queueMoved(t, visit)
 			row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}}).QueryRow, read.holding)
 		}
-		row(t, t.DirectionFacts(ctx, []db.DirectionFactsParams{
-			{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
-		}).QueryRow, read.direction)
+		read.queueDirection(t)
 		row(t, t.TapFacts(ctx, []db.TapFactsParams{
 			{LpuGuid: request.LpuFrom, PersonGuid: patient.Person},
 			{LpuGuid: request.LpuTo, PersonGuid: patient.Person},
 		}).QueryRow, read.tap)
 		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, read.active)
-		row(t, t.LpuFacts(ctx, []db.LpuFactsParams{{LpuGuid: request.LpuTo, ClientGuid: patient.Client}}).QueryRow, read.lpu)
 		row(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).QueryRow, read.mkab)
 		if out := request.Place.OutOfSchedule; out != nil {
 			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}}).QueryRow, read.resource)
 		} else {
-			rows(t, t.SlotFacts(ctx, []db.SlotFactsParams{slotParams(patient, request, now)}).Query, read.slots)
+			rows(t, t.SlotFacts(ctx, []db.SlotFactsParams{slotParams(t.reference, patient, request, now)}).Query, read.slots)
 		}
 	})
 	if err != nil {
@@ -71,8 +72,8 @@ func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
 // mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
 const mostOverlapping = 4
 
-func slotParams(patient booking.Patient, request booking.Request, now time.Time) db.SlotFactsParams {
-	params := db.SlotFactsParams{LpuGuid: request.LpuTo, PersonGuid: patient.Person, At: now, Most: 1}
+func slotParams(known *reference, patient booking.Patient, request booking.Request, now time.Time) db.SlotFactsParams {
+	params := db.SlotFactsParams{LpuGuid: request.LpuTo, PersonGuid: patient.Person, At: now, Receptions: known.receptions, Most: 1}
 	if request.Difficulty > 1 {
 		params.Most = int32(request.Difficulty * mostOverlapping)
 	}
@@ -86,17 +87,33 @@ func slotParams(patient booking.Patient, request booking.Request, now time.Time)
 
 // reader puts the rows of a snapshot into the facts. A row that does not exist leaves its fact nil.
 type reader struct {
-	zones *zones
 	facts *booking.Facts
+	known *reference
 
 	// Of a visit that is moved: the consultation that its claim would go to, and the appointment where the request's target has it.
 	heir *booking.ActiveAppointment
 	held *db.AppointmentGetRow
 }
 
+// use takes the target institution from the reference data.
+func (r *reader) use(known *reference) (err error) {
+	r.known = known
+	r.facts.Target, err = known.target(r.facts.Request.LpuTo, r.facts.Patient.Client)
+	return err
+}
+
+// queueDirection queues the statement that finds the referral. There is none of a type that is not supported.
+func (r *reader) queueDirection(t *tx) {
+	if request := r.facts.Request; request.Type != "" {
+		row(t, t.DirectionFacts(t.ctx, []db.DirectionFactsParams{
+			{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: db.DirectionType(request.Type)},
+		}).QueryRow, r.direction)
+	}
+}
+
 func (r *reader) moved(row db.AppointmentFindRow, err error) error {
 	if err == nil {
-		r.facts.Moved = foundVisit(row)
+		r.facts.Moved, err = r.known.visit(row)
 	}
 	return unlessAbsent(err)
 }
@@ -105,7 +122,7 @@ func (r *reader) heirOf(row db.AppointmentHeirRow, err error) error {
 	if err != nil {
 		return unlessAbsent(err)
 	}
-	existing, err := existingAppointment(r.zones, row.Guid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
+	existing, err := r.known.existing(row.Guid, row.LpuGuid, row.StartAt, row.EndAt)
 	r.heir = &booking.ActiveAppointment{ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName}
 	return err
 }
@@ -133,7 +150,7 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 	if err != nil {
 		return unlessAbsent(err)
 	}
-	holder, err := r.zones.load(row.HolderTimeZone)
+	holderZone, err := r.known.zone(r.facts.Request.LpuFrom)
 	if err != nil {
 		return err
 	}
@@ -160,17 +177,21 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 		BirthDate:         row.BirthDate,
 		Disabled:          row.Disabled,
 		Pregnant:          row.Pregnant,
-		HolderZone:        holder,
-		HolderLegalEntity: row.HolderLegalEntityGuid,
-		FromLegalEntity:   row.FromLegalEntityGuid,
-		ToLegalEntity:     row.ToLegalEntityGuid,
+		HolderZone:        holderZone,
+		HolderLegalEntity: r.known.lpus[r.facts.Request.LpuFrom].legalEntity,
+		FromLegalEntity:   r.known.lpus[row.LpuFromGuid].legalEntity,
+	}
+	if row.LpuToGuid != nil {
+		if to, ok := r.known.lpus[*row.LpuToGuid]; ok {
+			r.facts.Direction.ToLegalEntity = &to.legalEntity
+		}
 	}
 	if row.AppointmentGuid == nil || r.own(*row.AppointmentGuid) {
 		return nil
 	}
 	existing := booking.ExistingAppointment{Guid: *row.AppointmentGuid}
-	if row.AppointmentTimeZone != nil {
-		existing, err = existingAppointment(r.zones, existing.Guid, *row.AppointmentLpuGuid, *row.AppointmentTimeZone, *row.AppointmentStartAt, *row.AppointmentEndAt)
+	if row.AppointmentLpuGuid != nil && row.AppointmentStartAt != nil && row.AppointmentEndAt != nil {
+		existing, err = r.known.existing(existing.Guid, *row.AppointmentLpuGuid, *row.AppointmentStartAt, *row.AppointmentEndAt)
 	}
 	r.facts.Direction.Appointment = &existing
 	return err
@@ -191,47 +212,13 @@ func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {
 			}
 			continue
 		}
-		existing, err := existingAppointment(r.zones, row.AppointmentGuid, row.LpuGuid, row.TimeZone, row.StartAt, row.EndAt)
+		existing, err := r.known.existing(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
 		if err != nil {
 			return err
 		}
 		r.facts.Active = append(r.facts.Active, booking.ActiveAppointment{
 			ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName,
 		})
-	}
-	return nil
-}
-
-func existingAppointment(zones *zones, guid, lpu uuid.UUID, timeZone string, start, end time.Time) (booking.ExistingAppointment, error) {
-	zone, err := zones.load(timeZone)
-	if err != nil {
-		return booking.ExistingAppointment{}, err
-	}
-	return booking.ExistingAppointment{Guid: guid, Lpu: lpu, Start: start.In(zone), End: end.In(zone)}, nil
-}
-
-func (r *reader) lpu(row db.LpuFactsRow, err error) error {
-	if err != nil {
-		return unlessAbsent(err)
-	}
-	zone, err := r.zones.load(row.TimeZone)
-	if err != nil {
-		return err
-	}
-	settings, err := readSettings(row.Settings)
-	if err != nil {
-		return err
-	}
-	r.facts.Target = &booking.Lpu{
-		Settings:            settings,
-		LegalEntity:         row.LegalEntityGuid,
-		Zone:                zone,
-		PolyclinicCodeIsOwn: settings.PolyclinicCode == row.Code,
-		Rights: booking.Rights{
-			SameLpu:       booking.Access(row.VisitDirection),
-			OtherLpu:      booking.Access(row.VisitDirectionOtherLpu),
-			OutOfSchedule: row.OutOfSchedule,
-		},
 	}
 	return nil
 }

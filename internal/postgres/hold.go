@@ -17,18 +17,22 @@ func (s *Store) Holds(ctx context.Context, person uuid.UUID, now time.Time) ([]b
 }
 
 func (s *Store) holds(ctx context.Context, person uuid.UUID, now time.Time) (holds []booking.Hold, err error) {
+	known, err := s.reference.get(ctx)
+	if err != nil {
+		return nil, err
+	}
 	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{PersonGuid: person, At: now}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
 		if err = rowsErr; err == nil {
-			holds, err = s.holdsOf(rows)
+			holds, err = known.holds(rows)
 		}
 	})
 	return holds, err
 }
 
-func (s *Store) holdsOf(rows []db.HoldListRow) ([]booking.Hold, error) {
+func (r *reference) holds(rows []db.HoldListRow) ([]booking.Hold, error) {
 	holds := make([]booking.Hold, len(rows))
 	for i, row := range rows {
-		zone, err := s.zones.load(row.TimeZone)
+		zone, err := r.zone(row.LpuGuid)
 		if err != nil {
 			return nil, err
 		}
@@ -57,13 +61,13 @@ func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, visit *booki
 			}
 			own = locked.visit.OwnCells(a.Request.LpuTo)
 		}
-		return s.hold(t, a, own, until)
+		return t.hold(a, own, until)
 	})
 }
 
 // hold holds the cells of a visit; own are cells in which the person has a place that counts as free. A hold that begins with the same cell and is in force
 // already is returned instead.
-func (s *Store) hold(t *tx, a booking.NewAppointment, own []uuid.UUID, until time.Time) (*booking.Hold, error) {
+func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*booking.Hold, error) {
 	var (
 		lost  error
 		taken bool
@@ -73,6 +77,7 @@ func (s *Store) hold(t *tx, a booking.NewAppointment, own []uuid.UUID, until tim
 	rows(t, t.SlotHold(t.ctx, []db.SlotHoldParams{{
 		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access), ResourceGuid: a.Resource.Guid,
 		StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid, PersonGuid: a.Patient.Person, Until: until, OwnGuids: own,
+		Receptions: t.reference.receptions,
 	}}).Query, func(rows []db.SlotHoldRow) error {
 		got := make([]db.SlotTakeRow, len(rows))
 		for i, row := range rows {
@@ -92,7 +97,7 @@ func (s *Store) hold(t *tx, a booking.NewAppointment, own []uuid.UUID, until tim
 		return unlessAbsent(err)
 	})
 	rows(t, t.HoldList(t.ctx, []db.HoldListParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}}).Query, func(rows []db.HoldListRow) (err error) {
-		holds, err = s.holdsOf(rows)
+		holds, err = t.reference.holds(rows)
 		return err
 	})
 	if err := t.send(); err != nil {

@@ -35,7 +35,7 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, visit *booki
 		t.release(a.Patient.Person, locked)
 		exec(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{LpuGuid: was.Lpu, Guid: was.Guid}}).Exec)
 		t.freeSlots(was)
-		held, err := s.book(t, a, holds, was.CreatedAt)
+		held, err := t.book(a, holds, was.CreatedAt)
 		var refusal *booking.Refusal
 		if errors.As(err, &refusal) && refusal.Rule == booking.DirectionAlreadyBooked {
 			err = booking.Refuse(booking.DirectionNotFound) // the visit that is moved had it: the referral was withdrawn

@@ -2,40 +2,49 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/google/uuid"
 
-	"talon.example/gen/db"
 	"talon.example/internal/booking"
 )
 
 // Settings implements booking.Store.
 func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.UUID) ([]booking.Settings, error) {
 	return retry(ctx, s.pool.Reset, func() ([]booking.Settings, error) {
-		rows, err := db.New(s.pool).LpuSettings(ctx, lpu, patient.Client)
-		switch {
-		case err != nil:
+		known, err := s.reference.get(ctx)
+		if err != nil {
 			return nil, err
-		case len(rows) == 0:
+		}
+		places := []uuid.UUID{lpu}
+		if lpu == uuid.Nil {
+			for place := range known.lpus {
+				places = append(places, place)
+			}
+		} else if _, ok := known.lpus[lpu]; !ok {
 			return nil, booking.Refuse(booking.LpuAbsent)
 		}
-		settings := make([]booking.Settings, len(rows))
-		for i, row := range rows {
-			if settings[i], err = readSettings(row); err != nil {
+		type value struct { // of settings, so that equal ones are found
+			booking.Settings
+
+			days int
+		}
+		seen := map[value]bool{}
+		var all []booking.Settings
+		for _, place := range places {
+			settings, err := known.settings(place, patient.Client)
+			if err != nil {
 				return nil, err
 			}
+			settings.PolyclinicCode = "" // it switches nothing
+			same := value{settings, -1}
+			if settings.ScheduleDays != nil {
+				same.ScheduleDays, same.days = nil, *settings.ScheduleDays
+			}
+			if !seen[same] {
+				seen[same] = true
+				all = append(all, settings)
+			}
 		}
-		return settings, nil
+		return all, nil
 	})
-}
-
-// readSettings reads the object that the queries make of the settings in force.
-func readSettings(object []byte) (booking.Settings, error) {
-	var values map[string]string
-	if err := json.Unmarshal(object, &values); err != nil {
-		return booking.Settings{}, fmt.Errorf("read the settings: %w", err)
-	}
-	return booking.NewSettings(values)
 }

@@ -15,6 +15,10 @@ import (
 // Targets implements booking.SlotFinder.
 func (s *Store) Targets(ctx context.Context, person, direction uuid.UUID, lpu *uuid.UUID, most int) (*booking.Targets, error) {
 	return retry(ctx, s.pool.Reset, func() (*booking.Targets, error) {
+		known, err := s.reference.get(ctx)
+		if err != nil {
+			return nil, err
+		}
 		rows, err := db.New(s.pool).DirectionTargets(ctx, db.DirectionTargetsParams{PersonGuid: person, Guid: direction, LpuGuid: lpu, Most: int32(most)})
 		if err != nil || len(rows) == 0 {
 			return nil, err
@@ -31,7 +35,7 @@ func (s *Store) Targets(ctx context.Context, person, direction uuid.UUID, lpu *u
 			if row.TargetGuid == nil {
 				continue
 			}
-			zone, err := s.zones.load(*row.TargetTimeZone)
+			zone, err := known.zone(*row.TargetGuid)
 			if err != nil {
 				return nil, err
 			}
@@ -55,27 +59,27 @@ func (s *Store) targetFacts(
 ) ([]*booking.Facts, error) {
 	facts := make([]*booking.Facts, len(lpus))
 	readers := make([]*reader, len(lpus))
-	var (
-		targets []db.LpuFactsParams
-		cards   []db.MkabFactsParams
-	)
+	var cards []db.MkabFactsParams
 	// The first is the source institution's, and counts for every target.
 	taps := []db.TapFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}
 	for i, lpu := range lpus {
 		facts[i] = &booking.Facts{Now: now, Patient: patient, Request: request}
 		facts[i].Request.LpuTo = lpu
-		readers[i] = &reader{zones: &s.zones, facts: facts[i]}
+		readers[i] = &reader{facts: facts[i]}
 		taps = append(taps, db.TapFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
-		targets = append(targets, db.LpuFactsParams{LpuGuid: lpu, ClientGuid: patient.Client})
 		cards = append(cards, db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
 	}
 	err := s.snapshot(ctx, func(t *tx) {
+		for _, read := range readers {
+			if err := read.use(t.reference); err != nil {
+				t.fail(err)
+				return
+			}
+		}
 		if visit != nil {
 			readers[0].queueMoved(t, visit)
 		}
-		row(t, t.DirectionFacts(ctx, []db.DirectionFactsParams{
-			{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: string(request.Type)},
-		}).QueryRow, readers[0].direction)
+		readers[0].queueDirection(t)
 		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, readers[0].active)
 		rowAt(t, t.TapFacts(ctx, taps).QueryRow, func(i int, openedOn time.Time, err error) error {
 			if i > 0 {
@@ -88,7 +92,6 @@ func (s *Store) targetFacts(
 			}
 			return nil
 		})
-		rowAt(t, t.LpuFacts(ctx, targets).QueryRow, func(i int, row db.LpuFactsRow, err error) error { return readers[i].lpu(row, err) })
 		rowAt(t, t.MkabFacts(ctx, cards).QueryRow, func(i int, row db.MkabFactsRow, err error) error { return readers[i].mkab(row, err) })
 	})
 	if err != nil {
@@ -112,16 +115,19 @@ func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 }
 
 func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
+	known, err := s.reference.get(ctx)
+	if err != nil {
+		return nil, err
+	}
 	params := make([]db.SlotSearchParams, len(scans))
 	for i, scan := range scans {
 		params[i] = db.SlotSearchParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
 			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
-			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own,
+			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 		}
 	}
 	found := make([][]booking.FoundSlot, len(scans))
-	var err error
 	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
 		err = firstError(err, rowsErr)
 		found[i] = make([]booking.FoundSlot, len(rows))
@@ -167,10 +173,14 @@ func (s *Store) ResourcesWithSlots(ctx context.Context, scans []booking.SlotScan
 // NearestSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
 func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted time.Time) ([]booking.FoundSlot, error) {
 	return retry(ctx, s.pool.Reset, func() ([]booking.FoundSlot, error) {
+		known, err := s.reference.get(ctx)
+		if err != nil {
+			return nil, err
+		}
 		rows, err := db.New(s.pool).SlotNearest(ctx, db.SlotNearestParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, WantedAt: wanted, ToAt: scan.To,
 			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: texts(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now,
-			OwnGuids: scan.Own,
+			OwnGuids: scan.Own, Receptions: known.receptions,
 		})
 		if err != nil {
 			return nil, err
@@ -198,6 +208,10 @@ func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted 
 
 // addFollowers adds to each cell those that Facts would read after it.
 func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, found [][]booking.FoundSlot) error {
+	known, err := s.reference.get(ctx)
+	if err != nil {
+		return err
+	}
 	params := make([]db.SlotFollowersParams, len(scans))
 	cells := make([]map[uuid.UUID]*booking.FoundSlot, len(scans))
 	for i, scan := range scans {
@@ -209,10 +223,9 @@ func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, foun
 		}
 		params[i] = db.SlotFollowersParams{
 			LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*mostOverlapping - 1), PersonGuid: scan.Person, At: scan.Now,
-			OwnGuids: scan.Own,
+			OwnGuids: scan.Own, Receptions: known.receptions,
 		}
 	}
-	var err error
 	db.New(s.pool).SlotFollowers(ctx, params).Query(func(i int, rows []db.SlotFollowersRow, rowsErr error) {
 		err = firstError(err, rowsErr)
 		for _, row := range rows {

@@ -20,13 +20,13 @@ import (
 
 // Store implements booking.Store.
 type Store struct {
-	pool  *pgxpool.Pool
-	zones zones
+	pool      *pgxpool.Pool
+	reference referenceCache
 }
 
-// NewStore works through the pool, which stays the caller's to close.
-func NewStore(pool *pgxpool.Pool) *Store {
-	return &Store{pool: pool}
+// NewStore returns a store that works through the pool, which stays the caller's to close. Reference data are used for referenceAge, in a service ReferenceAge.
+func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
+	return &Store{pool: pool, reference: referenceCache{pool: pool, maxAge: referenceAge}}
 }
 
 // Options are what a pool is opened with.

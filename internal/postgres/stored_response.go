@@ -140,16 +140,13 @@ func (s *Store) visitNow(ctx context.Context, patient booking.Patient, appointme
 		return nil, fmt.Errorf("the visit %s of a stored response: %w", appointment, pgx.ErrNoRows)
 	}
 	err = s.snapshot(ctx, func(t *tx) {
-		var zone *time.Location
-		row(t, t.LpuFacts(ctx, []db.LpuFactsParams{{LpuGuid: visit.Lpu, ClientGuid: patient.Client}}).QueryRow, func(row db.LpuFactsRow, err error) error {
-			if err == nil {
-				zone, err = s.zones.load(row.TimeZone)
-			}
-			return err
-		})
 		row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: visit.Lpu, Guid: visit.Guid}}).QueryRow,
 			func(row db.AppointmentGetRow, err error) error {
-				if err == nil && zone != nil {
+				if err != nil {
+					return err
+				}
+				zone, err := t.reference.zone(visit.Lpu)
+				if err == nil {
 					held = heldDirection(row, zone)
 				}
 				return err

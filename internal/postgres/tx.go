@@ -22,6 +22,7 @@ type tx struct {
 
 	ctx       context.Context //nolint:containedctx // a transaction lives within one call
 	pool      *pgxpool.Pool
+	reference *reference
 	open      pgx.Tx // nil before the first send, and in a snapshot
 	batch     *pgx.Batch
 	results   pgx.BatchResults
@@ -40,6 +41,9 @@ func newTx(ctx context.Context, pool *pgxpool.Pool) *tx {
 func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, error) {
 	return retry(ctx, s.pool.Reset, func() (result T, err error) {
 		t := newTx(ctx, s.pool)
+		if t.reference, err = s.reference.get(ctx); err != nil {
+			return result, err
+		}
 		t.batch.BeginTx(pgx.TxOptions{})
 		t.reads = append(t.reads, func() error {
 			_, err := t.results.Exec()
@@ -64,13 +68,29 @@ func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, er
 	})
 }
 
-// snapshot reads what do queues in one round trip, all of it as it is at one moment.
+// snapshot reads what do queues in one round trip, all of it as it is at one moment. The reference data may be ReferenceAge older.
 func (s *Store) snapshot(ctx context.Context, do func(*tx)) error {
-	t := newTx(ctx, s.pool)
+	known, err := s.reference.get(ctx)
+	if err != nil {
+		return err
+	}
+	return snapshot(ctx, s.pool, func(t *tx) {
+		t.reference = known
+		do(t)
+	})
+}
+
+func snapshot(ctx context.Context, pool *pgxpool.Pool, do func(*tx)) error {
+	t := newTx(ctx, pool)
 	t.statement("begin isolation level repeatable read read only")
 	do(t)
 	t.statement("commit")
 	return t.send()
+}
+
+// fail queues an error that was found before the statements were sent.
+func (t *tx) fail(err error) {
+	t.reads = append(t.reads, func() error { return err })
 }
 
 // statement queues a statement that has neither parameters nor rows.

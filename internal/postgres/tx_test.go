@@ -117,27 +117,26 @@ func TestTxReadsInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	store := oneConnection(t, w)
-	var zones []string
+	before := store.pool.Stat().AcquireCount()
+	var cards []uuid.UUID
 	require.NoError(t, store.snapshot(t.Context(), func(tx *tx) {
-		rowAt(tx, tx.LpuFacts(t.Context(), []db.LpuFactsParams{{LpuGuid: w.to}, {LpuGuid: w.from}, {LpuGuid: uuid.New()}}).QueryRow,
-			func(i int, row db.LpuFactsRow, err error) error {
-				require.Len(t, zones, i)
-				if err != nil {
-					row.TimeZone = "none"
-				}
-				zones = append(zones, row.TimeZone)
-				return unlessAbsent(err)
-			})
-		rows(tx, tx.SlotFacts(t.Context(), []db.SlotFactsParams{{LpuGuid: w.to, ID: new(int64(firstSlot)), Most: 3}}).Query, func(cells []db.SlotFactsRow) error {
+		rowAt(tx, tx.MkabFacts(t.Context(), []db.MkabFactsParams{
+			{LpuGuid: w.to, PersonGuid: w.patient.Person}, {LpuGuid: w.from, PersonGuid: w.patient.Person}, {LpuGuid: uuid.New(), PersonGuid: w.patient.Person},
+		}).QueryRow, func(i int, row db.MkabFactsRow, err error) error {
+			require.Len(t, cards, i)
+			cards = append(cards, row.Guid)
+			return unlessAbsent(err)
+		})
+		rows(tx, tx.SlotFacts(t.Context(), []db.SlotFactsParams{{LpuGuid: w.to, ID: new(int64(firstSlot)), Receptions: []int32{1}, Most: 3}}).Query, func(cells []db.SlotFactsRow) error {
 			require.Len(t, cells, 3)
-			require.Len(t, zones, 3)
+			require.Len(t, cards, 3)
 			return nil
 		})
-		require.Zero(t, store.pool.Stat().AcquireCount(), "nothing is sent before send")
+		require.Equal(t, before, store.pool.Stat().AcquireCount(), "nothing is sent before send")
 	}))
-	require.Equal(t, []string{"Asia/Vladivostok", "Europe/Moscow", "none"}, zones)
+	require.Equal(t, []uuid.UUID{w.mkabTo, w.mkabFrom, uuid.Nil}, cards)
 	require.Zero(t, store.pool.Stat().AcquiredConns())
-	require.EqualValues(t, 1, store.pool.Stat().AcquireCount())
+	require.Equal(t, before+1, store.pool.Stat().AcquireCount())
 	require.NoError(t, store.pool.Ping(t.Context()))
 	require.EqualValues(t, 1, store.pool.Stat().NewConnsCount(), "the connection was good")
 }

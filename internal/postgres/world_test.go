@@ -149,7 +149,13 @@ func (w *world) storeAt(url string, timeout time.Duration, changes ...func(*pgxp
 		require.NoError(w.t, err)
 	}
 	w.t.Cleanup(pool.Close)
-	return NewStore(pool)
+	store := NewStore(pool, time.Hour)
+	// The reference data as they are now, read through the test's own pool: the test looks at the connections of the store's.
+	known, err := (&referenceCache{pool: w.db}).load(w.t.Context())
+	require.NoError(w.t, err)
+	known.forget = func() { store.reference.current.Store(nil) }
+	store.reference.current.Store(known)
+	return store
 }
 
 // runtime changes a run-time parameter of every connection.

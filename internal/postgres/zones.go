@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-	_ "time/tzdata" // a machine without zones of its own must not know fewer
 )
 
 // zones remembers the time zones it has loaded: a few dozen names at the most, and loading one reads a file.

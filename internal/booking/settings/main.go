@@ -16,7 +16,7 @@ func main() {
 Written by ` + "`make gen`" + ` from the table of settings. (What a running instance is told by its environment: [configuration.md](configuration.md).)
 
 A setting is a row of the table ` + "`setting`" + `: whose it is (` + "`owner_guid`" + `: the zero guid for the region, else the guid of the institution or client
-application, the latter with ` + "`of_client`" + `), its code and its value. A change counts from the next request on. The database refuses a code that is not known, a
+application, the latter with ` + "`of_client`" + `), its code and its value. A change takes effect within a second. The database refuses a code that is not known, a
 value that means nothing, and an owner who does not exist or cannot have the setting.
 
 ` + "```sql" + `

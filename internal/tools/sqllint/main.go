@@ -1,0 +1,74 @@
+// Command sqllint checks the project's SQL by its parse tree: that migrations are safe beside a running release, and that queries name the distribution column
+// of every table. Its argument is the root of the project. It prints one line a finding, and ends with 1 if there is any.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: sqllint ROOT")
+		os.Exit(2)
+	}
+	findings, err := lint(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sqllint:", err)
+		os.Exit(2)
+	}
+	for _, finding := range findings {
+		fmt.Println(finding)
+	}
+	if len(findings) > 0 {
+		os.Exit(1)
+	}
+}
+
+// lint returns the findings in the migrations and queries below a folder, in the order of the files.
+func lint(root string) ([]string, error) {
+	var findings []string
+	for _, kind := range []struct {
+		pattern string
+		check   func(string) ([]string, error)
+	}{
+		{"migrations/*.sql", lintMigration},
+		{"queries/*.sql", lintQueries},
+	} {
+		files, err := filepath.Glob(filepath.Join(root, kind.pattern))
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("there is no %s", kind.pattern)
+		}
+		slices.Sort(files)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			if strings.HasPrefix(kind.pattern, "migrations") && isBaseline(file) {
+				continue
+			}
+			found, err := kind.check(string(text))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			for _, finding := range found {
+				findings = append(findings, file+": "+finding)
+			}
+		}
+	}
+	return findings, nil
+}
+
+// lastOfBaseline is the newest migration that no release has run beside.
+const lastOfBaseline = "00015"
+
+func isBaseline(file string) bool {
+	return filepath.Base(file)[:len(lastOfBaseline)] <= lastOfBaseline
+}

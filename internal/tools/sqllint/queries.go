@@ -1,0 +1,228 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// keys are the distribution columns: an institution's rows are on one node, and a person's. Tables that are not here are small and on every node.
+var keys = map[string]string{
+	"resource": "lpu_guid", "slot": "lpu_guid", "mkab": "lpu_guid", "mkab_policy": "lpu_guid", "tap": "lpu_guid", "direction": "lpu_guid",
+	"appointment":      "lpu_guid",
+	"speciality_claim": "person_guid", "hold": "person_guid", "idempotency_key": "person_guid", "mip_person": "guid", "mip_person_data": "person_guid",
+	"failed_identification": "subject",
+}
+
+// fanOut are the queries that ask every node, each with the reason. All but the sweeps wait for tables that lead from a person to the institutions.
+var fanOut = map[string]string{
+	"AppointmentFind":           "a visit by its person, in any institution",
+	"AppointmentHeir":           "a person's visits in all institutions",
+	"AppointmentList":           "a person's visits in all institutions",
+	"DirectionList":             "a person's referrals in all institutions",
+	"DirectionTargets":          "a person's referral in any institution",
+	"MkabFindByPolicy":          "a card by its policy",
+	"MkabFindByPerson":          "a person's cards in all institutions",
+	"MkabFindByGuid":            "a card by its guid",
+	"MkabFindBySnils":           "cards by their insurance number",
+	"FailedIdentificationSweep": "a sweep",
+	"IdempotencyKeySweep":       "a sweep",
+}
+
+// enums are the columns of enumerated types. Compared as text, they keep a statement from being sent to a node as a whole.
+var enums = []string{"restriction", "kind", "sex", "type"}
+
+var (
+	queryName = regexp.MustCompile(`(?m)^-- name: (\w+)`)
+	narg      = regexp.MustCompile(`sqlc\.(?:n?arg)\((\w+)\)`)
+	embed     = regexp.MustCompile(`sqlc\.embed\((\w+)\)`)
+	named     = regexp.MustCompile(`(^|[^@\w])@(\w+)`)
+)
+
+// lintQueries returns what in a file of queries a distributed database could not send to one node.
+func lintQueries(file string) ([]string, error) {
+	var findings []string
+	starts := queryName.FindAllStringSubmatchIndex(file, -1)
+	for i, start := range starts {
+		end := len(file)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		name := file[start[2]:start[3]]
+		found, err := lintQuery(file[start[0]:end])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if _, known := fanOut[name]; known {
+			if !slices.ContainsFunc(found, func(f string) bool { return strings.Contains(f, "is not compared") }) {
+				findings = append(findings, name+" asks one node only: take it out of the list of those that fan out")
+			}
+			found = slices.DeleteFunc(found, func(f string) bool { return strings.Contains(f, "is not compared") })
+		}
+		for _, finding := range found {
+			findings = append(findings, name+": "+finding)
+		}
+	}
+	return findings, nil
+}
+
+func lintQuery(sql string) ([]string, error) {
+	sql = narg.ReplaceAllString(sql, "param_$1")
+	sql = embed.ReplaceAllString(sql, "$1.*")
+	sql = named.ReplaceAllString(sql, "${1}param_$2")
+	statements, err := parse(sql)
+	if err != nil {
+		return nil, err
+	}
+	if len(statements) != 1 {
+		return nil, fmt.Errorf("%d statements", len(statements))
+	}
+	var findings []string
+	walk(node{statements[0].kind: statements[0].node}, func(kind string, n node) bool {
+		switch kind {
+		case "CommonTableExpr":
+			walk(n, func(kind string, _ node) bool {
+				if kind == "InsertStmt" || kind == "UpdateStmt" || kind == "DeleteStmt" {
+					findings = append(findings, "a common table expression writes: one INSERT, UPDATE or DELETE a statement")
+				}
+				return true
+			})
+		case "TypeCast":
+			if column := lastField(at(n, "arg")); slices.Contains(enums, column) && typeName(n) == "text" {
+				findings = append(findings, "the enum "+column+" is compared as text")
+			}
+		case "InsertStmt":
+			table := text(at(n, "relation", "relname"))
+			if key := keys[table]; key != "" && !inserts(n, key) {
+				findings = append(findings, fmt.Sprintf("%s.%s is not written", table, key))
+			}
+		case "SelectStmt", "UpdateStmt", "DeleteStmt":
+			findings = append(findings, lintScope(n)...)
+		}
+		return true
+	})
+	slices.Sort(findings)
+	return slices.Compact(findings), nil
+}
+
+// inserts tells whether an INSERT gives a value to the column.
+func inserts(n node, column string) bool {
+	return slices.ContainsFunc(list(at(n, "cols")), func(c any) bool { return text(at(c, "ResTarget", "name")) == column })
+}
+
+// lintScope checks that one level of a statement compares the distribution column of each of its tables with a parameter. Those below check themselves.
+func lintScope(n node) []string {
+	tables := map[string]string{} // by alias
+	add := func(table any) {
+		name := text(at(table, "relname"))
+		alias := text(at(table, "alias", "aliasname"))
+		if alias == "" {
+			alias = name
+		}
+		tables[alias] = name
+	}
+	var conditions []any
+	if relation := at(n, "relation"); relation != nil {
+		add(relation)
+	}
+	var from func(any)
+	from = func(item any) {
+		if table := at(item, "RangeVar"); table != nil {
+			add(table)
+		}
+		if join := at(item, "JoinExpr"); join != nil {
+			from(at(join, "larg"))
+			from(at(join, "rarg"))
+			conditions = append(conditions, at(join, "quals"))
+		}
+	}
+	for _, clause := range []string{"fromClause", "usingClause"} {
+		for _, item := range list(at(n, clause)) {
+			from(item)
+		}
+	}
+	conditions = append(conditions, at(n, "whereClause"))
+
+	compared := map[string]bool{}
+	for _, condition := range conditions {
+		conjuncts(condition, func(column []string, other any) {
+			if !isParameter(other) {
+				return
+			}
+			if len(column) == 1 && len(tables) == 1 {
+				for alias := range tables {
+					compared[alias+"."+column[0]] = true
+				}
+			}
+			compared[strings.Join(column, ".")] = true
+		})
+	}
+	var findings []string
+	for alias, table := range tables {
+		if key := keys[table]; key != "" && !compared[alias+"."+key] {
+			findings = append(findings, fmt.Sprintf("%s.%s is not compared with a parameter", alias, key))
+		}
+	}
+	return findings
+}
+
+// conjuncts calls visit for each «column = value» and «column = ANY(value)» that must hold.
+func conjuncts(condition any, visit func(column []string, other any)) {
+	if and := at(condition, "BoolExpr"); and != nil {
+		if text(at(and, "boolop")) == "AND_EXPR" {
+			for _, arg := range list(at(and, "args")) {
+				conjuncts(arg, visit)
+			}
+		}
+		return
+	}
+	comparison := at(condition, "A_Expr")
+	if comparison == nil {
+		return
+	}
+	operator := list(at(comparison, "name"))
+	if len(operator) != 1 || text(at(operator[0], "String", "sval")) != "=" {
+		return
+	}
+	left, right := at(comparison, "lexpr"), at(comparison, "rexpr")
+	for _, pair := range [][2]any{{left, right}, {right, left}} {
+		if column := fields(pair[0]); column != nil && !isParameter(pair[0]) {
+			visit(column, pair[1])
+		}
+	}
+}
+
+// isParameter tells whether an expression is a parameter of the query, cast or not.
+func isParameter(value any) bool {
+	if cast := at(value, "TypeCast"); cast != nil {
+		return isParameter(at(cast, "arg"))
+	}
+	column := fields(value)
+	return len(column) == 1 && strings.HasPrefix(column[0], "param_")
+}
+
+// fields are the names of a column reference.
+func fields(value any) []string {
+	var names []string
+	for _, field := range list(at(value, "ColumnRef", "fields")) {
+		names = append(names, text(at(field, "String", "sval")))
+	}
+	return names
+}
+
+func lastField(value any) string {
+	names := fields(value)
+	if len(names) == 0 {
+		return ""
+	}
+	return names[len(names)-1]
+}
+
+func typeName(cast node) string {
+	names := list(at(cast, "typeName", "names"))
+	if len(names) == 0 {
+		return ""
+	}
+	return text(at(names[len(names)-1], "String", "sval"))
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	pgquery "github.com/wasilibs/go-pgquery"
+)
+
+// node is a node of PostgreSQL's parse tree, as its parser writes it in JSON.
+type node = map[string]any
+
+// statement is one statement of a text.
+type statement struct {
+	kind string // the name of the node, such as CreateStmt
+	node node
+}
+
+// parse returns the statements of a text.
+func parse(sql string) ([]statement, error) {
+	text, err := pgquery.ParseToJSON(sql)
+	if err != nil {
+		return nil, fmt.Errorf("parse: %w", err)
+	}
+	var tree struct {
+		Statements []struct {
+			Statement map[string]node `json:"stmt"`
+		} `json:"stmts"`
+	}
+	if err := json.Unmarshal([]byte(text), &tree); err != nil {
+		return nil, fmt.Errorf("read the parse tree: %w", err)
+	}
+	var statements []statement
+	for _, s := range tree.Statements {
+		for kind, n := range s.Statement {
+			statements = append(statements, statement{kind, n})
+		}
+	}
+	return statements, nil
+}
+
+// walk calls visit for every named node below a value, parents first. Below a node for which visit returns false it does not go.
+func walk(value any, visit func(kind string, n node) bool) {
+	switch v := value.(type) {
+	case []any:
+		for _, item := range v {
+			walk(item, visit)
+		}
+	case node:
+		for key, child := range v {
+			if n, ok := child.(node); ok && key[0] >= 'A' && key[0] <= 'Z' && !visit(key, n) {
+				continue
+			}
+			walk(child, visit)
+		}
+	}
+}
+
+// at follows names down from a node; nil where there is nothing.
+func at(value any, path ...string) any {
+	for _, name := range path {
+		n, ok := value.(node)
+		if !ok {
+			return nil
+		}
+		value = n[name]
+	}
+	return value
+}
+
+func text(value any) string {
+	s, _ := value.(string)
+	return s
+}
+
+func list(value any) []any {
+	l, _ := value.([]any)
+	return l
+}
