@@ -139,6 +139,8 @@ var what = map[string]string{
 	Refusals:      "(d) all refused, 16",
 	Full:          "(d) all for full cells, 16",
 	Search:        "(e) free cells, 16",
+	AllSearch:     "(e) laboratory referral: all resources, 16",
+	NoneFree:      "(e) fully booked speciality, 16",
 	Day:           "(f) a day of patients",
 	HalfLimit:     "(a) at half the rate of (b)",
 	HalfRate:      "(b) at half the rate",

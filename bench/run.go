@@ -20,6 +20,8 @@ const (
 	Refusals  = "refusals"   // (d) of a rule that the facts decide
 	Full      = "full"       // (d) of a full cell, which tells the nearest free ones
 	Search    = "search"     // (e) free cells
+	AllSearch = "all search" // (e) with a laboratory referral: in all resources of an institution
+	NoneFree  = "none free"  // (e) in a speciality that is fully booked
 	Day       = "day"        // (f) of patients
 	HalfLimit = "half limit" // (a) at the rate of HalfRate
 	HalfRate  = "half rate"  // bookings at half of the highest rate
@@ -28,7 +30,7 @@ const (
 )
 
 // The order of the measurements in the report; all but Minute and Rush make a round; those of the base only where there is one.
-var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Day, HalfLimit, HalfRate, Minute, Rush, BaseLimit, BaseBooking16, BaseSearch}
+var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, AllSearch, NoneFree, Day, HalfLimit, HalfRate, Minute, Rush, BaseLimit, BaseBooking16, BaseSearch}
 
 // plan is what a run does.
 type plan struct {
@@ -43,6 +45,7 @@ const (
 	warmUpRequests  = 2_000
 	minimalTimes    = 4  // a minimal booking takes a fraction of a booking's time, and pgbench's start would weigh too much
 	searchPart      = 4  // a search takes a few times longer than a booking
+	worstPart       = 8  // and its worst cases longer still
 	dayPart         = 10 // a patient makes six or seven requests
 	coldStarts      = 5
 	rushConnections = 1_000
@@ -94,6 +97,9 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 			return nil, err
 		}
 		sites = append(sites, s)
+		if err := s.ensureWorstCases(ctx); err != nil {
+			return nil, err
+		}
 		size := newSize(region)
 		report.Sizes = append(report.Sizes, size)
 		if old != nil {
@@ -207,6 +213,8 @@ func (size *Size) round(ctx context.Context, s *site, base *baseSite, yardstick 
 		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, s.region.mismatched(s.take(n))) }},
 		{Full, func() (Sample, error) { return s.closed(ctx, 16, n, full(s.take(n))) }},
 		{Search, func() (Sample, error) { return s.search(ctx, 16, n/searchPart) }},
+		{AllSearch, func() (Sample, error) { return s.worstSearch(ctx, 16, n/worstPart, s.region.laboratory) }},
+		{NoneFree, func() (Sample, error) { return s.worstSearch(ctx, 16, n/worstPart, s.region.fullyBooked) }},
 		{Day, func() (Sample, error) { return s.day(ctx, size.highestRate()/dayPart, n/dayPart) }},
 		{HalfLimit, func() (Sample, error) { return s.limit(ctx, size.highestRate()/2, n) }},
 		{HalfRate, func() (Sample, error) { return s.steady(ctx, size.highestRate()/2, n, s.take(n)) }},
