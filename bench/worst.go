@@ -17,19 +17,20 @@ const (
 	fullSpeciality = firstSpeciality + specialities
 )
 
-// laboratory returns the search with the n-th laboratory referral, which counts on from the start after the last. Each leads to another institution, none
-// of them that of the fully booked speciality.
+// laboratory returns the search with the n-th laboratory referral, which counts on from the start after the last. Each stays in another
+// institution, where its patient has a card; none of them is that of the fully booked speciality.
 func (r Region) laboratory(n int64) Booking {
 	n %= worstReferrals
-	return Booking{Referral: r.Referrals + r.Rushers + n, Person: r.firstWorstPerson() + n + 1, From: n + 1, To: n}
+	return Booking{Referral: r.Referrals + r.Rushers + n, Person: r.firstWorstPerson() + n, From: n, To: n}
 }
 
 // fullyBooked returns the search with the n-th referral to the fully booked speciality, which counts on from the start after the last.
 func (r Region) fullyBooked(n int64) Booking {
 	n %= worstReferrals
+	last := r.Lpus - 1
 	return Booking{
-		Referral: r.Referrals + r.Rushers + worstReferrals + n, Person: r.firstWorstPerson() + (n+1)*r.Lpus,
-		Resource: r.Resources + 1, From: 0, To: r.Lpus - 1,
+		Referral: r.Referrals + r.Rushers + worstReferrals + n, Person: r.firstWorstPerson() + n*r.Lpus + last,
+		Resource: r.Resources + 1, From: last, To: last,
 	}
 }
 
@@ -91,18 +92,18 @@ func addFullResource(ctx context.Context, tx pgx.Tx, r Region, resource int64) e
 	return nil
 }
 
-// addReferral adds the referral of a search, as a copy of another from and to the same institutions that is not booked.
+// addReferral adds the referral of a search, as a copy of another of the same institution that is not booked.
 func addReferral(ctx context.Context, tx pgx.Tx, b Booking, kind, speciality string) error {
 	added, err := tx.Exec(ctx, `
 		INSERT INTO direction
 		SELECT added.*
 		FROM (
 			SELECT d FROM direction d
-			WHERE d.lpu_guid = $1 AND d.lpu_to_guid = $2 AND d.copied_from_lpu_guid IS NULL AND d.appointment_guid IS NULL
+			WHERE d.lpu_guid = $1 AND d.copied_from_lpu_guid IS NULL AND d.appointment_guid IS NULL
 			LIMIT 1
 		) template
 		CROSS JOIN LATERAL jsonb_populate_record(template.d, jsonb_build_object(
-			'guid', $3::uuid, 'id', $4::bigint, 'number', $5::text, 'mkab_guid', $6::uuid, 'type', $7::text,
+			'guid', $3::uuid, 'id', $4::bigint, 'number', $5::text, 'mkab_guid', $6::uuid, 'type', $7::text, 'lpu_to_guid', $2::uuid,
 			'speciality_code', $8::text, 'speciality_name', $8::text)) added
 		ON CONFLICT (lpu_guid, guid) DO UPDATE SET guid = excluded.guid`,
 		guid(kindLpu, b.From), guid(kindLpu, b.To), guid(kindReferral, b.Referral), b.Referral+1, referralNumber(b.Referral), guid(kindHome, b.Person), kind, speciality,
@@ -111,7 +112,7 @@ func addReferral(ctx context.Context, tx pgx.Tx, b Booking, kind, speciality str
 		return fmt.Errorf("referral: %w", err)
 	}
 	if added.RowsAffected() != 1 {
-		return fmt.Errorf("no referral leads from institution %d to institution %d", b.From, b.To)
+		return fmt.Errorf("institution %d has no referral to copy", b.From)
 	}
 	return nil
 }

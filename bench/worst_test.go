@@ -1,10 +1,18 @@
 package main
 
 import (
+	"context"
+	"io"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+	"talon.example/internal/postgres"
+	"talon.example/internal/testdb"
 )
 
 // Promise: the patients of the worst cases have no other referral and belong to the institution that holds theirs, and no laboratory referral leads to the
@@ -26,5 +34,47 @@ func TestWorstCases(t *testing.T) {
 			}
 			require.NotEqual(t, laboratory.To, full.To)
 		}
+	}
+}
+
+// Promise: the search finds cells of all resources of an institution with a laboratory referral, and none in the fully booked speciality. Rows that
+// are there are not added again.
+func TestWorstSearches(t *testing.T) {
+	t.Parallel()
+	url := testdb.New(t)
+	region := NewRegion(0.001, time.Now())
+	region.Rushers = 0
+	require.NoError(t, fill(t.Context(), url, region, io.Discard))
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	s := &site{region: region, conn: conn}
+	require.NoError(t, s.ensureWorstCases(t.Context()))
+	require.NoError(t, s.ensureWorstCases(t.Context()))
+	require.NoError(t, s.reset(t.Context()))
+
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	service := booking.NewService(postgres.NewStore(pool), nil, time.Now)
+	search := func(b Booking) *booking.SlotPage {
+		lpu := guid(kindLpu, b.To)
+		page, err := service.Slots(t.Context(),
+			booking.Patient{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)},
+			booking.SlotSearch{Direction: guid(kindReferral, b.Referral), Lpu: &lpu, Difficulty: 1, Limit: 50})
+		require.NoError(t, err)
+		require.Nil(t, page.BlockedBy)
+		return page
+	}
+	for n := range int64(worstReferrals) {
+		resources := map[string]bool{}
+		for _, slot := range search(region.laboratory(n)).Slots {
+			resources[slot.Resource.Name] = true
+		}
+		require.Len(t, resources, int(region.Resources/region.Lpus))
+
+		page := search(region.fullyBooked(n))
+		require.Empty(t, page.Slots)
+		require.Nil(t, page.NextAvailable)
 	}
 }
