@@ -1,10 +1,13 @@
--- name: MkabFacts :batchone
--- A person's card in one institution: the open one, else the one closed last.
-SELECT guid, closed_at
-FROM mkab
-WHERE lpu_guid = @lpu_guid AND person_guid = @person_guid
-ORDER BY closed_at DESC NULLS FIRST
-LIMIT 1;
+-- name: MkabFacts :batchmany
+-- A person's cards in one institution, the open one first, then the one closed last; each with the day on which its newest open case of
+-- treatment was opened; 0001-01-01: there is none.
+SELECT
+    m.guid, m.closed_at,
+    coalesce((SELECT max(t.opened_on) FROM tap t WHERE t.lpu_guid = @lpu_guid AND t.mkab_guid = m.guid AND t.closed_on IS NULL), '0001-01-01')::date AS tap_opened_on
+FROM mkab m
+WHERE m.lpu_guid = @lpu_guid AND m.person_guid = @person_guid
+ORDER BY m.closed_at DESC NULLS FIRST
+LIMIT 100;
 
 -- name: MkabCreate :one
 -- Promise 4: a person has at most one open card in an institution. No row: there is one already.

@@ -1636,12 +1636,14 @@ func (b *LpuAllBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const mkabFacts = `-- name: MkabFacts :batchone
-SELECT guid, closed_at
-FROM mkab
-WHERE lpu_guid = $1 AND person_guid = $2
-ORDER BY closed_at DESC NULLS FIRST
-LIMIT 1
+const mkabFacts = `-- name: MkabFacts :batchmany
+SELECT
+    m.guid, m.closed_at,
+    coalesce((SELECT max(t.opened_on) FROM tap t WHERE t.lpu_guid = $1 AND t.mkab_guid = m.guid AND t.closed_on IS NULL), '0001-01-01')::date AS tap_opened_on
+FROM mkab m
+WHERE m.lpu_guid = $1 AND m.person_guid = $2
+ORDER BY m.closed_at DESC NULLS FIRST
+LIMIT 100
 `
 
 type MkabFactsBatchResults struct {
@@ -1656,17 +1658,21 @@ type MkabFactsParams struct {
 }
 
 type MkabFactsRow struct {
-	Guid     uuid.UUID
-	ClosedAt *time.Time
+	Guid        uuid.UUID
+	ClosedAt    *time.Time
+	TapOpenedOn time.Time
 }
 
-// A person's card in one institution: the open one, else the one closed last.
+// A person's cards in one institution, the open one first, then the one closed last; each with the day on which its newest open case of
+// treatment was opened; 0001-01-01: there is none.
 //
-//	SELECT guid, closed_at
-//	FROM mkab
-//	WHERE lpu_guid = $1 AND person_guid = $2
-//	ORDER BY closed_at DESC NULLS FIRST
-//	LIMIT 1
+//	SELECT
+//	    m.guid, m.closed_at,
+//	    coalesce((SELECT max(t.opened_on) FROM tap t WHERE t.lpu_guid = $1 AND t.mkab_guid = m.guid AND t.closed_on IS NULL), '0001-01-01')::date AS tap_opened_on
+//	FROM mkab m
+//	WHERE m.lpu_guid = $1 AND m.person_guid = $2
+//	ORDER BY m.closed_at DESC NULLS FIRST
+//	LIMIT 100
 func (q *Queries) MkabFacts(ctx context.Context, arg []MkabFactsParams) *MkabFactsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -1680,20 +1686,33 @@ func (q *Queries) MkabFacts(ctx context.Context, arg []MkabFactsParams) *MkabFac
 	return &MkabFactsBatchResults{br, len(arg), false}
 }
 
-func (b *MkabFactsBatchResults) QueryRow(f func(int, MkabFactsRow, error)) {
+func (b *MkabFactsBatchResults) Query(f func(int, []MkabFactsRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var i MkabFactsRow
+		items := []MkabFactsRow{}
 		if b.closed {
 			if f != nil {
-				f(t, i, ErrBatchAlreadyClosed)
+				f(t, items, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		row := b.br.QueryRow()
-		err := row.Scan(&i.Guid, &i.ClosedAt)
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i MkabFactsRow
+				if err := rows.Scan(&i.Guid, &i.ClosedAt, &i.TapOpenedOn); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
 		if f != nil {
-			f(t, i, err)
+			f(t, items, err)
 		}
 	}
 }
@@ -2393,6 +2412,248 @@ func (b *SlotFactsBatchResults) Query(f func(int, []SlotFactsRow, error)) {
 }
 
 func (b *SlotFactsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotFactsByGuid = `-- name: SlotFactsByGuid :batchmany
+SELECT
+    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
+    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+FROM slot s
+JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
+WHERE s.lpu_guid = $4 AND s.guid = $5
+`
+
+type SlotFactsByGuidBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotFactsByGuidParams struct {
+	At         time.Time
+	PersonGuid uuid.UUID
+	Receptions []int32
+	LpuGuid    uuid.UUID
+	Guid       uuid.UUID
+}
+
+type SlotFactsByGuidRow struct {
+	Guid                   uuid.UUID
+	StartAt                time.Time
+	EndAt                  time.Time
+	Capacity               int32
+	Taken                  int32
+	FlagAccess             int32
+	Blocked                bool
+	Restriction            SlotRestriction
+	HeldByPerson           []uuid.UUID
+	Reception              bool
+	ResourceGuid           uuid.UUID
+	ResourceKind           ResourceKind
+	ResourceName           string
+	ResourceSpecialityCode string
+	ResourceActive         bool
+}
+
+// SlotFactsByID by the cell's guid.
+//
+//	SELECT
+//	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+//	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
+//	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	FROM slot s
+//	JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
+//	WHERE s.lpu_guid = $4 AND s.guid = $5
+func (q *Queries) SlotFactsByGuid(ctx context.Context, arg []SlotFactsByGuidParams) *SlotFactsByGuidBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.PersonGuid,
+			a.Receptions,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(slotFactsByGuid, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotFactsByGuidBatchResults{br, len(arg), false}
+}
+
+func (b *SlotFactsByGuidBatchResults) Query(f func(int, []SlotFactsByGuidRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SlotFactsByGuidRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SlotFactsByGuidRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.FlagAccess,
+					&i.Blocked,
+					&i.Restriction,
+					&i.HeldByPerson,
+					&i.Reception,
+					&i.ResourceGuid,
+					&i.ResourceKind,
+					&i.ResourceName,
+					&i.ResourceSpecialityCode,
+					&i.ResourceActive,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SlotFactsByGuidBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotFactsByID = `-- name: SlotFactsByID :batchmany
+SELECT
+    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
+    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+FROM slot s
+JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
+WHERE s.lpu_guid = $4 AND s.id = $5
+`
+
+type SlotFactsByIDBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotFactsByIDParams struct {
+	At         time.Time
+	PersonGuid uuid.UUID
+	Receptions []int32
+	LpuGuid    uuid.UUID
+	ID         int64
+}
+
+type SlotFactsByIDRow struct {
+	Guid                   uuid.UUID
+	StartAt                time.Time
+	EndAt                  time.Time
+	Capacity               int32
+	Taken                  int32
+	FlagAccess             int32
+	Blocked                bool
+	Restriction            SlotRestriction
+	HeldByPerson           []uuid.UUID
+	Reception              bool
+	ResourceGuid           uuid.UUID
+	ResourceKind           ResourceKind
+	ResourceName           string
+	ResourceSpecialityCode string
+	ResourceActive         bool
+}
+
+// A cell and its resource. A place that is held by another than the person is taken.
+//
+//	SELECT
+//	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+//	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
+//	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	FROM slot s
+//	JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
+//	WHERE s.lpu_guid = $4 AND s.id = $5
+func (q *Queries) SlotFactsByID(ctx context.Context, arg []SlotFactsByIDParams) *SlotFactsByIDBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.PersonGuid,
+			a.Receptions,
+			a.LpuGuid,
+			a.ID,
+		}
+		batch.Queue(slotFactsByID, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotFactsByIDBatchResults{br, len(arg), false}
+}
+
+func (b *SlotFactsByIDBatchResults) Query(f func(int, []SlotFactsByIDRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SlotFactsByIDRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SlotFactsByIDRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.FlagAccess,
+					&i.Blocked,
+					&i.Restriction,
+					&i.HeldByPerson,
+					&i.Reception,
+					&i.ResourceGuid,
+					&i.ResourceKind,
+					&i.ResourceName,
+					&i.ResourceSpecialityCode,
+					&i.ResourceActive,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SlotFactsByIDBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -3537,70 +3798,6 @@ func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, uuid.UUID, error)
 }
 
 func (b *SpecialityClaimTakeBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
-const tapFacts = `-- name: TapFacts :batchone
-SELECT t.opened_on
-FROM mkab m
-JOIN tap t ON t.lpu_guid = $1 AND t.mkab_guid = m.guid
-WHERE m.lpu_guid = $1 AND m.person_guid = $2 AND t.closed_on IS NULL
-ORDER BY t.opened_on DESC
-LIMIT 1
-`
-
-type TapFactsBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type TapFactsParams struct {
-	LpuGuid    uuid.UUID
-	PersonGuid uuid.UUID
-}
-
-// When the newest open case of treatment of a person in one institution was opened.
-//
-//	SELECT t.opened_on
-//	FROM mkab m
-//	JOIN tap t ON t.lpu_guid = $1 AND t.mkab_guid = m.guid
-//	WHERE m.lpu_guid = $1 AND m.person_guid = $2 AND t.closed_on IS NULL
-//	ORDER BY t.opened_on DESC
-//	LIMIT 1
-func (q *Queries) TapFacts(ctx context.Context, arg []TapFactsParams) *TapFactsBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.LpuGuid,
-			a.PersonGuid,
-		}
-		batch.Queue(tapFacts, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &TapFactsBatchResults{br, len(arg), false}
-}
-
-func (b *TapFactsBatchResults) QueryRow(f func(int, time.Time, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		var opened_on time.Time
-		if b.closed {
-			if f != nil {
-				f(t, opened_on, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		row := b.br.QueryRow()
-		err := row.Scan(&opened_on)
-		if f != nil {
-			f(t, opened_on, err)
-		}
-	}
-}
-
-func (b *TapFactsBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

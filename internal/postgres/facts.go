@@ -40,16 +40,15 @@ func (s *Store) facts(
 			row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}}).QueryRow, read.holding)
 		}
 		read.queueDirection(t)
-		row(t, t.TapFacts(ctx, []db.TapFactsParams{
-			{LpuGuid: request.LpuFrom, PersonGuid: patient.Person},
-			{LpuGuid: request.LpuTo, PersonGuid: patient.Person},
-		}).QueryRow, read.tap)
 		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, read.active)
-		row(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).QueryRow, read.mkab)
+		rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).Query, read.mkabs)
+		if request.LpuFrom != request.LpuTo {
+			rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}).Query, read.taps)
+		}
 		if out := request.Place.OutOfSchedule; out != nil {
 			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}}).QueryRow, read.resource)
 		} else {
-			rows(t, t.SlotFacts(ctx, []db.SlotFactsParams{slotParams(t.reference, patient, request, now)}).Query, read.slots)
+			read.queueSlots(t)
 		}
 	})
 	if err != nil {
@@ -72,17 +71,41 @@ func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
 // mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
 const mostOverlapping = 4
 
-func slotParams(known *reference, patient booking.Patient, request booking.Request, now time.Time) db.SlotFactsParams {
-	params := db.SlotFactsParams{LpuGuid: request.LpuTo, PersonGuid: patient.Person, At: now, Receptions: known.receptions, Most: 1}
-	if request.Difficulty > 1 {
-		params.Most = int32(request.Difficulty * mostOverlapping)
+// queueSlots queues the statement that reads the chosen cell, and for a complex slot those after it. One cell is found by the simplest statement, since most
+// visits take one.
+func (r *reader) queueSlots(t *tx) {
+	person, lpu, place, now := r.facts.Patient.Person, r.facts.Request.LpuTo, r.facts.Request.Place, r.facts.Now
+	receptions := t.reference.receptions
+	switch difficulty := r.facts.Request.Difficulty; {
+	case difficulty > 1:
+		params := db.SlotFactsParams{LpuGuid: lpu, PersonGuid: person, At: now, Receptions: receptions, Most: int32(difficulty * mostOverlapping)}
+		if place.SlotID != 0 {
+			params.ID = &place.SlotID
+		} else {
+			params.Guid = &place.SlotGuid
+		}
+		rows(t, t.SlotFacts(t.ctx, []db.SlotFactsParams{params}).Query, r.slots)
+	case place.SlotID != 0:
+		rows(t, t.SlotFactsByID(t.ctx, []db.SlotFactsByIDParams{
+			{LpuGuid: lpu, ID: place.SlotID, PersonGuid: person, At: now, Receptions: receptions},
+		}).Query, func(rows []db.SlotFactsByIDRow) error {
+			cells := make([]db.SlotFactsRow, len(rows))
+			for i, row := range rows {
+				cells[i] = db.SlotFactsRow(row)
+			}
+			return r.slots(cells)
+		})
+	default:
+		rows(t, t.SlotFactsByGuid(t.ctx, []db.SlotFactsByGuidParams{
+			{LpuGuid: lpu, Guid: place.SlotGuid, PersonGuid: person, At: now, Receptions: receptions},
+		}).Query, func(rows []db.SlotFactsByGuidRow) error {
+			cells := make([]db.SlotFactsRow, len(rows))
+			for i, row := range rows {
+				cells[i] = db.SlotFactsRow(row)
+			}
+			return r.slots(cells)
+		})
 	}
-	if request.Place.SlotID != 0 {
-		params.ID = &request.Place.SlotID
-	} else {
-		params.Guid = &request.Place.SlotGuid
-	}
-	return params
 }
 
 // reader puts the rows of a snapshot into the facts. A row that does not exist leaves its fact nil.
@@ -197,11 +220,22 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 	return err
 }
 
-func (r *reader) tap(openedOn time.Time, err error) error {
-	if err == nil && (r.facts.TapOpened == nil || openedOn.After(*r.facts.TapOpened)) {
-		r.facts.TapOpened = &openedOn
+// mkabs takes the patient's card in the target institution, and its cases of treatment.
+func (r *reader) mkabs(rows []db.MkabFactsRow) error {
+	if len(rows) > 0 {
+		r.facts.Mkab = &booking.Mkab{Guid: rows[0].Guid, Closed: rows[0].ClosedAt != nil}
 	}
-	return unlessAbsent(err)
+	return r.taps(rows)
+}
+
+// taps takes the newest open case of treatment of an institution's cards.
+func (r *reader) taps(rows []db.MkabFactsRow) error {
+	for _, row := range rows {
+		if opened := row.TapOpenedOn; !opened.IsZero() && (r.facts.TapOpened == nil || opened.After(*r.facts.TapOpened)) {
+			r.facts.TapOpened = &opened
+		}
+	}
+	return nil
 }
 
 func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {
@@ -221,13 +255,6 @@ func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {
 		})
 	}
 	return nil
-}
-
-func (r *reader) mkab(row db.MkabFactsRow, err error) error {
-	if err == nil {
-		r.facts.Mkab = &booking.Mkab{Guid: row.Guid, Closed: row.ClosedAt != nil}
-	}
-	return unlessAbsent(err)
 }
 
 func (r *reader) resource(row db.ResourceFactsRow, err error) error {

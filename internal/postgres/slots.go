@@ -59,16 +59,15 @@ func (s *Store) targetFacts(
 ) ([]*booking.Facts, error) {
 	facts := make([]*booking.Facts, len(lpus))
 	readers := make([]*reader, len(lpus))
-	var cards []db.MkabFactsParams
-	// The first is the source institution's, and counts for every target.
-	taps := []db.TapFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}
+	cards := make([]db.MkabFactsParams, 0, len(lpus)+1)
 	for i, lpu := range lpus {
 		facts[i] = &booking.Facts{Now: now, Patient: patient, Request: request}
 		facts[i].Request.LpuTo = lpu
 		readers[i] = &reader{facts: facts[i]}
-		taps = append(taps, db.TapFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
 		cards = append(cards, db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
 	}
+	// The last is the source institution's, whose cases of treatment count for every target.
+	cards = append(cards, db.MkabFactsParams{LpuGuid: request.LpuFrom, PersonGuid: patient.Person})
 	err := s.snapshot(ctx, func(t *tx) {
 		for _, read := range readers {
 			if err := read.use(t.reference); err != nil {
@@ -81,18 +80,17 @@ func (s *Store) targetFacts(
 		}
 		readers[0].queueDirection(t)
 		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, readers[0].active)
-		rowAt(t, t.TapFacts(ctx, taps).QueryRow, func(i int, openedOn time.Time, err error) error {
-			if i > 0 {
-				return readers[i-1].tap(openedOn, err)
+		rowsAt(t, t.MkabFacts(ctx, cards).Query, func(i int, rows []db.MkabFactsRow) error {
+			if i < len(readers) {
+				return readers[i].mkabs(rows)
 			}
 			for _, read := range readers {
-				if tapErr := read.tap(openedOn, err); tapErr != nil {
-					return tapErr
+				if err := read.taps(rows); err != nil {
+					return err
 				}
 			}
 			return nil
 		})
-		rowAt(t, t.MkabFacts(ctx, cards).QueryRow, func(i int, row db.MkabFactsRow, err error) error { return readers[i].mkab(row, err) })
 	})
 	if err != nil {
 		return nil, err

@@ -117,10 +117,15 @@ func rowAt[R any](t *tx, query func(func(int, R, error)), read func(int, R, erro
 
 // rows queues how the rows of a statement are read.
 func rows[R any](t *tx, query func(func(int, []R, error)), read func([]R) error) {
+	rowsAt(t, query, func(_ int, rows []R) error { return read(rows) })
+}
+
+// rowsAt is rows for a query with several sets of parameters, which are numbered from 0.
+func rowsAt[R any](t *tx, query func(func(int, []R, error)), read func(int, []R) error) {
 	t.reads = append(t.reads, func() (err error) {
-		query(func(_ int, rows []R, rowsErr error) {
+		query(func(i int, rows []R, rowsErr error) {
 			if rowsErr == nil {
-				rowsErr = read(rows)
+				rowsErr = read(i, rows)
 			}
 			err = firstError(err, rowsErr)
 		})

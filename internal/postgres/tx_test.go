@@ -120,12 +120,15 @@ func TestTxReadsInOrder(t *testing.T) {
 	before := store.pool.Stat().AcquireCount()
 	var cards []uuid.UUID
 	require.NoError(t, store.snapshot(t.Context(), func(tx *tx) {
-		rowAt(tx, tx.MkabFacts(t.Context(), []db.MkabFactsParams{
+		rowsAt(tx, tx.MkabFacts(t.Context(), []db.MkabFactsParams{
 			{LpuGuid: w.to, PersonGuid: w.patient.Person}, {LpuGuid: w.from, PersonGuid: w.patient.Person}, {LpuGuid: uuid.New(), PersonGuid: w.patient.Person},
-		}).QueryRow, func(i int, row db.MkabFactsRow, err error) error {
+		}).Query, func(i int, rows []db.MkabFactsRow) error {
 			require.Len(t, cards, i)
-			cards = append(cards, row.Guid)
-			return unlessAbsent(err)
+			cards = append(cards, uuid.Nil)
+			for _, row := range rows {
+				cards[i] = row.Guid
+			}
+			return nil
 		})
 		rows(tx, tx.SlotFacts(t.Context(), []db.SlotFactsParams{{LpuGuid: w.to, ID: new(int64(firstSlot)), Receptions: []int32{1}, Most: 3}}).Query, func(cells []db.SlotFactsRow) error {
 			require.Len(t, cells, 3)
