@@ -23,7 +23,7 @@ import {
   releaseSlot,
 } from 'talon-sdk';
 import { startProxy } from './proxy.mjs';
-import { client, direction, lpu, person, startTalon } from './service.mjs';
+import { client, dayAhead, direction, lpu, person, startTalon } from './service.mjs';
 
 /** @type {Awaited<ReturnType<typeof startTalon>>} */
 let service;
@@ -43,10 +43,16 @@ const booking = (/** @type {number} */ patient, /** @type {number} */ referral, 
   body: { DirectionGuid: direction(patient, referral), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б, SlotId: slotId },
 });
 
+/**
+ * Cells of Б alone, as the whole legal entity may serve its referrals, and of tomorrow at the earliest, as a cell of today may begin between the list and
+ * the booking.
+ */
+const ofB = { lpuGuid: lpu.Б, dateFrom: dayAhead(1) };
+
 test('Promise: a referral is booked in a free cell, moved and cancelled', async () => {
   const talon = await talonOf(3);
   const path = { directionGuid: direction(3, 1) };
-  const cells = orThrow(await listDirectionSlots(talon, { path, query: { limit: 2 } }));
+  const cells = orThrow(await listDirectionSlots(talon, { path, query: { ...ofB, limit: 2 } }));
   const [first, second] = cells.items;
   const booked = orThrow(
     await createAppointment(talon, {
@@ -161,7 +167,7 @@ test('Promise: of two patients at once one takes the cell, and the other is show
 
 test('Promise: a cell is held and given back, and a third hold is refused with those that stand', async () => {
   const talon = await talonOf(4);
-  const cells = orThrow(await listDirectionSlots(talon, { path: { directionGuid: direction(4, 1) }, query: { limit: 3 } }));
+  const cells = orThrow(await listDirectionSlots(talon, { path: { directionGuid: direction(4, 1) }, query: { ...ofB, limit: 3 } }));
   const body = { DirectionGuid: direction(4, 1), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б };
   const holds = [];
   for (const cell of cells.items) holds.push(await holdSlot(talon, { path: { slotGuid: cell.guid }, body }));

@@ -30,6 +30,9 @@ export const lpu = {
   Г: '12ab9992-9875-4fb6-a9c0-8504170c1429',
 };
 
+/** The day of Moscow so many days ahead, as the service reads one. */
+export const dayAhead = (/** @type {number} */ days) => new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Moscow' }).format(Date.now() + days * 86_400_000);
+
 /** The client application of the demo's tokens, with its secret. */
 export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'demo-secret' };
 
