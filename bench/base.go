@@ -80,7 +80,7 @@ func (b *base) remove() error   { return os.RemoveAll(b.dir) }
 func runCommand(ctx context.Context, dir string, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, name, args...)
+	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // git and go, with our own arguments
 	command.Dir = dir
 	var messages bytes.Buffer
 	command.Stderr = &messages
@@ -134,7 +134,7 @@ func (s *baseSite) measure(name string, n int64) (Sample, error) {
 		return Sample{}, fmt.Errorf("order from the base: %w", err)
 	}
 	var answer struct{ Sample Sample }
-	if err := s.samples.Decode(&answer); err != nil {
+	if err := s.samples.Decode(&answer); err != nil { //nolint:musttag // the worker of the base writes it with the same names
 		return Sample{}, fmt.Errorf("read a sample of the base: %w", err)
 	}
 	return answer.Sample, nil

@@ -85,22 +85,12 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 		}
 	}()
 	for _, scale := range plan.scales {
-		if most := NewRegion(scale, time.Now()).Referrals - settleRequests; plan.requests > most {
-			return nil, fmt.Errorf("at most %d requests at scale %g: each is of a referral of its own", most, scale)
-		}
-		region, err := ensureData(ctx, server, scale, progress)
-		if err != nil {
-			return nil, err
-		}
-		s, err := openSite(ctx, server, program, region)
+		s, err := openScale(ctx, server, program, scale, plan, progress)
 		if err != nil {
 			return nil, err
 		}
 		sites = append(sites, s)
-		if err := s.ensureWorstCases(ctx); err != nil {
-			return nil, err
-		}
-		size := newSize(region)
+		size := newSize(s.region)
 		report.Sizes = append(report.Sizes, size)
 		if old != nil {
 			s, err := old.open(ctx, server, scale, progress)
@@ -119,27 +109,12 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 	defer func() { err = errors.Join(err, yardstick.close(ctx)) }()
 
 	for i, s := range sites {
-		size := report.Sizes[i]
-		if size.ColdStart, err = coldStart(ctx, program, s); err != nil {
+		if err := report.Sizes[i].warmUp(ctx, program, s, progress); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(progress, "scale %g: ready after %.0f ms; warming up\n", size.Scale, size.ColdStart)
-		for _, connections := range []int{16, 64} {
-			if _, err := s.closed(ctx, connections, warmUpRequests, s.take(warmUpRequests)); err != nil {
-				return nil, err
-			}
-		}
 	}
-	for round := range plan.rounds {
-		for i, s := range sites {
-			var baseSite *baseSite
-			if old != nil {
-				baseSite = baseSites[i]
-			}
-			if err := report.Sizes[i].round(ctx, s, baseSite, yardstick, plan.requests, fmt.Sprintf("round %d of %d", round+1, plan.rounds), progress); err != nil {
-				return nil, err
-			}
-		}
+	if err := report.rounds(ctx, plan, sites, baseSites, yardstick, progress); err != nil {
+		return nil, err
 	}
 	for i, s := range sites {
 		extra := plan
@@ -152,6 +127,56 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 	}
 	report.summarize()
 	return report, nil
+}
+
+// warmUp measures how the service starts, and has it make its connections and plans.
+func (size *Size) warmUp(ctx context.Context, program string, s *site, progress io.Writer) (err error) {
+	if size.ColdStart, err = coldStart(ctx, program, s); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "scale %g: ready after %.0f ms; warming up\n", size.Scale, size.ColdStart)
+	for _, connections := range []int{16, 64} {
+		if _, err := s.closed(ctx, connections, warmUpRequests, s.take(warmUpRequests)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rounds makes the rounds of a plan. There is a base's site for each of the sites, or none.
+func (r *Report) rounds(ctx context.Context, plan plan, sites []*site, baseSites []*baseSite, yardstick *minimal, progress io.Writer) error {
+	for round := range plan.rounds {
+		for i, s := range sites {
+			var baseSite *baseSite
+			if len(baseSites) > 0 {
+				baseSite = baseSites[i]
+			}
+			title := fmt.Sprintf("round %d of %d", round+1, plan.rounds)
+			if err := r.Sizes[i].round(ctx, s, baseSite, yardstick, plan.requests, title, progress); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// openScale makes the data of a scale, where they are not there yet, and starts the service on them.
+func openScale(ctx context.Context, server *server, program string, scale float64, plan plan, progress io.Writer) (*site, error) {
+	if most := NewRegion(scale, time.Now()).Referrals - settleRequests; plan.requests > most {
+		return nil, fmt.Errorf("at most %d requests at scale %g: each is of a referral of its own", most, scale)
+	}
+	region, err := ensureData(ctx, server, scale, progress)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSite(ctx, server, program, region)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ensureWorstCases(ctx); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	return s, nil
 }
 
 // coldStart is how long the service takes from its start until it is ready, in milliseconds: the median of some starts.

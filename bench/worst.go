@@ -66,6 +66,7 @@ func (s *site) ensureWorstCases(ctx context.Context) error {
 func addFullResource(ctx context.Context, tx pgx.Tx, r Region, resource int64) error {
 	lpu := r.Lpus - 1
 	source := lpu // the institution's first resource has its number
+	//nolint:unqueryvet // all columns, whatever the schema has
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO resource
 		SELECT added.*
@@ -77,6 +78,7 @@ func addFullResource(ctx context.Context, tx pgx.Tx, r Region, resource int64) e
 	); err != nil {
 		return fmt.Errorf("resource: %w", err)
 	}
+	//nolint:unqueryvet // all columns, whatever the schema has
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO slot
 		SELECT added.*
@@ -94,6 +96,7 @@ func addFullResource(ctx context.Context, tx pgx.Tx, r Region, resource int64) e
 
 // addReferral adds the referral of a search, as a copy of another of the same institution that is not booked.
 func addReferral(ctx context.Context, tx pgx.Tx, b Booking, kind, speciality string) error {
+	//nolint:unqueryvet // all columns, whatever the schema has
 	added, err := tx.Exec(ctx, `
 		INSERT INTO direction
 		SELECT added.*

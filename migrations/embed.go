@@ -54,7 +54,7 @@ func Up(ctx context.Context, databaseURL string) error {
 		_, err := backoff.Retry(ctx, func() (struct{}, error) {
 			_, err := p.Up(ctx)
 			var refused *pgconn.PgError
-			if err != nil && !(errors.As(err, &refused) && refused.Code == lockNotAvailable) {
+			if err != nil && (!errors.As(err, &refused) || refused.Code != lockNotAvailable) {
 				err = backoff.Permanent(err)
 			}
 			return struct{}{}, err

@@ -165,8 +165,7 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	if !errors.As(err, &lost) {
 		return err
 	}
-	switch lost.Rule {
-	case booking.SpecialityAlreadyBooked:
+	if lost.Rule == booking.SpecialityAlreadyBooked {
 		row(t, t.SpecialityClaimGet(t.ctx, []db.SpecialityClaimGetParams{
 			{PersonGuid: a.Patient.Person, SpecialityCode: a.Direction.SpecialityCode},
 		}).QueryRow, func(row db.SpecialityClaimGetRow, rowErr error) error {
@@ -182,7 +181,8 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 			})
 			return nil
 		})
-	case booking.AppointmentNotCreated:
+	}
+	if lost.Rule == booking.AppointmentNotCreated {
 		row(t, t.AppointmentTarget(t.ctx, []db.AppointmentTargetParams{
 			{LpuGuid: a.Request.LpuTo, ResourceGuid: a.Resource.Guid, MkabGuid: a.Mkab},
 		}).QueryRow, func(row db.AppointmentTargetRow, rowErr error) error {
