@@ -456,12 +456,11 @@ test('Promise: cells are found by doctor, institution and day, page by page, als
   await hours(page).first().waitFor();
   const doctors = new Set(await page.locator('.doctor h3').allInnerTexts());
   assert.equal(doctors.size, 1, [...doctors].join());
-  const days = await page.locator('.day').count();
   const third = new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10);
   await page.getByLabel('Начиная с').fill(third);
   await page.waitForURL(new RegExp(`from=${third}`));
-  await page.locator(`#day-${third}`).waitFor();
-  assert.ok((await page.locator('.day').first().getAttribute('aria-labelledby')) === `day-${third}`, `${days}`);
+  // The day was in the list before, too: only that it comes first shows that the new list is there.
+  await page.waitForFunction((first) => document.querySelector('.day')?.getAttribute('aria-labelledby') === first, `day-${third}`);
 });
 
 test('Promise: times are the institution\'s, and the page says so where the device shows others', async (t) => {
