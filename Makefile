@@ -6,7 +6,7 @@ RACE  := $(shell command -v gcc clang >/dev/null && echo -race)
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract mock portal portal-test pictures test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract mock portal portal-test pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ pictures: build portal ## Make the pictures of the documentation
 %/node_modules: %/package-lock.json
 	$(NPM) --prefix $* ci
 	@touch $@
+
+test-hours: postgres sdk-build ## Run the tests that use the demo data as if it were other hours (HOURS="23:58 11:32", in Moscow)
+	test/clock/hours.sh $(HOURS)
 
 test-long: postgres ## Run the races for hundreds of rounds, the model for thousands of histories, and a hundred thousand generated requests
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 TALON_GENERATED_REQUESTS=100000 go test $(RACE) -timeout 60m -v \

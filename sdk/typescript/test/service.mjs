@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const binary = join(root, 'bin/talon');
+const binary = process.env.TALON_BINARY ?? join(root, 'bin/talon');
 
 /** How long the first start may take: PostgreSQL makes its data folder. */
 const startTimeout = 60_000;
