@@ -59,13 +59,15 @@ export function pactOf(consumer) {
         }));
 }
 
-/** How long the mock server may take to record an exchange that it has answered. Only a request that was never sent waits this long. */
+/** How long the mock server may take to record an answered exchange. Only a failing test waits this long. */
 const recordTimeout = 10_000;
 
 /**
- * Waits until the mock server has recorded the exchange. Pact reads the record as soon as the test returns, but pact_mock_server before 2.2.4 sends its response first and records the match
- * later, on another thread. On a busy machine Pact then reports an exchange that took place as «expected but not received» (pact-reference, issue 535).
- * The first release of @pact-foundation/pact with 2.2.4 needs Node 22: remove this with Node 20.
+ * Waits until the mock server has recorded the exchange. Pact reads the record as soon as the test
+ * returns, but pact_mock_server before 2.2.4 sends its response first and records the match later, on
+ * another thread. Pact then reports an exchange that took place as «expected but not received»
+ * (pact-reference, issue 535). @pact-foundation/pact has 2.2.4 only in releases that need Node 22:
+ * remove this function when the project no longer supports Node 20.
  */
 async function recorded(mockServer, port) {
   const deadline = performance.now() + recordTimeout;

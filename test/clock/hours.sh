@@ -3,8 +3,9 @@
 #
 #   test/clock/hours.sh [TIME…]   each a time in Moscow that date(1) reads, such as 23:58 or 2027-02-28T11:32
 #
-# CLOCK_OFFSET is the number of seconds that Go and Node processes are ahead. Go reads it in a copy of time.Now, which -overlay puts in
-# place of Go's own; PostgreSQL keeps the machine's clock, since the service passes it every time.
+# CLOCK_OFFSET is the number of seconds that Go and Node processes are ahead. Go reads it in a copy of
+# time.Now, which -overlay puts in place of Go's own. PostgreSQL keeps the machine's clock: the service
+# passes it every time it needs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 hours=("$@")

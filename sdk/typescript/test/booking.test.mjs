@@ -44,8 +44,8 @@ const booking = (/** @type {number} */ patient, /** @type {number} */ referral, 
 });
 
 /**
- * Cells of Б alone, as the whole legal entity may serve its referrals, and of tomorrow at the earliest, as a cell of today may begin between the list and
- * the booking.
+ * The cells of Б alone, because the whole legal entity may serve its referrals, and from tomorrow on,
+ * because a cell of today may begin between the list and the booking.
  */
 const ofB = { lpuGuid: lpu.Б, dateFrom: dayAhead(1) };
 

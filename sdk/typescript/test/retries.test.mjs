@@ -99,7 +99,8 @@ for (const fate of /** @type {const} */ (['lose', 'cut', 'keep'])) {
   test(`Promise: a booking whose answer is lost (${fate}) is asked for again with its key, and done once`, async () => {
     const talon = await talonOf(3);
     proxy.fates.push(fate, 'refuse');
-    // Nothing but its time ends a try whose connection stays open; the other tries must be answered in that time, on a slow machine, too.
+    // Only tryTimeout ends a try whose connection stays open. The other tries must be answered within
+    // it, on a slow machine, too.
     const { result, booked } = await andCancel(3, (request) => createAppointment(talon, request, { tryTimeout: 5_000 }));
     assert.ok(result.ok && result.replayed);
     assert.deepEqual(booked.map(({ guid }) => guid), [result.data.consultDirection?.appointment.guid]);
@@ -210,7 +211,8 @@ test('Promise: the caller aborts a call at once, also while it waits to try agai
   const controller = new AbortController();
   const refused = createTalon({
     ...talon,
-    // The answer is whole when it is given on, so that some turns of the loop later the call waits: for an hour, unless the abort ends that.
+    // The whole answer is read before it is returned, so that the call waits some turns of the loop
+    // later: for an hour, unless the abort ends the wait.
     fetch: async (request) => {
       const whole = await retryAfter(3_600, await fetch(request));
       turns(50).then(() => controller.abort(whyAborted));
@@ -333,7 +335,7 @@ test('Promise: a retryable failure is tried again after a while, also without Re
 const whyAborted = new Error('the page was left');
 const isAbort = (/** @type {unknown} */ error) => error instanceof AbortError && error.name === 'AbortError' && error.cause === whyAborted;
 
-/** The same answer, whole, which names another wait in seconds. */
+/** Returns a copy of a response, read to its end, with another Retry-After in seconds. */
 async function retryAfter(/** @type {number} */ seconds, /** @type {Response} */ response) {
   const changed = new Response(await response.text(), response);
   changed.headers.set('Retry-After', String(seconds));
