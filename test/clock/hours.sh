@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 hours=("$@")
 [ ${#hours[@]} -gt 0 ] || hours=(00:02 07:59 11:32 17:44 "next sunday 11:44" 23:59:30 "$(date +%Y)-12-31T23:59:30")
 
-clock=$PWD/bin/clock
+clock=$PWD/bin/_clock # Go passes over a folder of that name
 mkdir -p "$clock"
 original=$(go env GOROOT)/src/time/time.go
 sed 's/^\tsec, nsec, mono := runtimeNow()$/&\n\tif !runtimeIsBubbled() {\n\t\tsec += clockOffset\n\t}/' "$original" > "$clock/time.go"
