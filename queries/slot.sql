@@ -1,5 +1,5 @@
--- name: SlotFactsByID :batchmany
--- A cell and its resource. A place that is held by another than the person is taken.
+-- name: SlotFactsOne :batchone
+-- A cell, by its id or else its guid, and its resource. A place that is held by another than the person is taken.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
@@ -7,22 +7,11 @@ SELECT
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot s
 JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = s.resource_guid
-WHERE s.lpu_guid = @lpu_guid AND s.id = @id;
-
--- name: SlotFactsByGuid :batchmany
--- SlotFactsByID by the cell's guid.
-SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
-    slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
-    (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
-FROM slot s
-JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = s.resource_guid
-WHERE s.lpu_guid = @lpu_guid AND s.guid = @guid;
+WHERE s.lpu_guid = @lpu_guid
+    AND s.guid = coalesce(sqlc.narg(guid), (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = @lpu_guid AND by_id.id = sqlc.narg(id)));
 
 -- name: SlotFacts :batchmany
--- A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all, and those that begin with the last; in order
--- of time. A place that is held by another than the person is taken.
+-- What SlotFactsOne reads, and of the same resource cells that begin after that cell, so many in all, and those that begin with the last; in order of time.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,

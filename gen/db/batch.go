@@ -2324,8 +2324,7 @@ type SlotFactsRow struct {
 	ResourceActive         bool
 }
 
-// A cell, by its id or else its guid, and cells of the same resource that begin after it, so many in all, and those that begin with the last; in order
-// of time. A place that is held by another than the person is taken.
+// What SlotFactsOne reads, and of the same resource cells that begin after that cell, so many in all, and those that begin with the last; in order of time.
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
@@ -2416,7 +2415,7 @@ func (b *SlotFactsBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const slotFactsByGuid = `-- name: SlotFactsByGuid :batchmany
+const slotFactsOne = `-- name: SlotFactsOne :batchone
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
@@ -2424,24 +2423,26 @@ SELECT
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 FROM slot s
 JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
-WHERE s.lpu_guid = $4 AND s.guid = $5
+WHERE s.lpu_guid = $4
+    AND s.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
 `
 
-type SlotFactsByGuidBatchResults struct {
+type SlotFactsOneBatchResults struct {
 	br     pgx.BatchResults
 	tot    int
 	closed bool
 }
 
-type SlotFactsByGuidParams struct {
+type SlotFactsOneParams struct {
 	At         time.Time
 	PersonGuid uuid.UUID
 	Receptions []int32
 	LpuGuid    uuid.UUID
-	Guid       uuid.UUID
+	Guid       *uuid.UUID
+	ID         *int64
 }
 
-type SlotFactsByGuidRow struct {
+type SlotFactsOneRow struct {
 	Guid                   uuid.UUID
 	StartAt                time.Time
 	EndAt                  time.Time
@@ -2459,7 +2460,7 @@ type SlotFactsByGuidRow struct {
 	ResourceActive         bool
 }
 
-// SlotFactsByID by the cell's guid.
+// A cell, by its id or else its guid, and its resource. A place that is held by another than the person is taken.
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
@@ -2468,8 +2469,9 @@ type SlotFactsByGuidRow struct {
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
 //	FROM slot s
 //	JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
-//	WHERE s.lpu_guid = $4 AND s.guid = $5
-func (q *Queries) SlotFactsByGuid(ctx context.Context, arg []SlotFactsByGuidParams) *SlotFactsByGuidBatchResults {
+//	WHERE s.lpu_guid = $4
+//	    AND s.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
+func (q *Queries) SlotFactsOne(ctx context.Context, arg []SlotFactsOneParams) *SlotFactsOneBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
@@ -2478,182 +2480,49 @@ func (q *Queries) SlotFactsByGuid(ctx context.Context, arg []SlotFactsByGuidPara
 			a.Receptions,
 			a.LpuGuid,
 			a.Guid,
-		}
-		batch.Queue(slotFactsByGuid, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &SlotFactsByGuidBatchResults{br, len(arg), false}
-}
-
-func (b *SlotFactsByGuidBatchResults) Query(f func(int, []SlotFactsByGuidRow, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		items := []SlotFactsByGuidRow{}
-		if b.closed {
-			if f != nil {
-				f(t, items, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		err := func() error {
-			rows, err := b.br.Query()
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var i SlotFactsByGuidRow
-				if err := rows.Scan(
-					&i.Guid,
-					&i.StartAt,
-					&i.EndAt,
-					&i.Capacity,
-					&i.Taken,
-					&i.FlagAccess,
-					&i.Blocked,
-					&i.Restriction,
-					&i.HeldByPerson,
-					&i.Reception,
-					&i.ResourceGuid,
-					&i.ResourceKind,
-					&i.ResourceName,
-					&i.ResourceSpecialityCode,
-					&i.ResourceActive,
-				); err != nil {
-					return err
-				}
-				items = append(items, i)
-			}
-			return rows.Err()
-		}()
-		if f != nil {
-			f(t, items, err)
-		}
-	}
-}
-
-func (b *SlotFactsByGuidBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
-const slotFactsByID = `-- name: SlotFactsByID :batchmany
-SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
-    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
-    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
-FROM slot s
-JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
-WHERE s.lpu_guid = $4 AND s.id = $5
-`
-
-type SlotFactsByIDBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type SlotFactsByIDParams struct {
-	At         time.Time
-	PersonGuid uuid.UUID
-	Receptions []int32
-	LpuGuid    uuid.UUID
-	ID         int64
-}
-
-type SlotFactsByIDRow struct {
-	Guid                   uuid.UUID
-	StartAt                time.Time
-	EndAt                  time.Time
-	Capacity               int32
-	Taken                  int32
-	FlagAccess             int32
-	Blocked                bool
-	Restriction            SlotRestriction
-	HeldByPerson           []uuid.UUID
-	Reception              bool
-	ResourceGuid           uuid.UUID
-	ResourceKind           ResourceKind
-	ResourceName           string
-	ResourceSpecialityCode string
-	ResourceActive         bool
-}
-
-// A cell and its resource. A place that is held by another than the person is taken.
-//
-//	SELECT
-//	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
-//	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
-//	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
-//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
-//	FROM slot s
-//	JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
-//	WHERE s.lpu_guid = $4 AND s.id = $5
-func (q *Queries) SlotFactsByID(ctx context.Context, arg []SlotFactsByIDParams) *SlotFactsByIDBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.At,
-			a.PersonGuid,
-			a.Receptions,
-			a.LpuGuid,
 			a.ID,
 		}
-		batch.Queue(slotFactsByID, vals...)
+		batch.Queue(slotFactsOne, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &SlotFactsByIDBatchResults{br, len(arg), false}
+	return &SlotFactsOneBatchResults{br, len(arg), false}
 }
 
-func (b *SlotFactsByIDBatchResults) Query(f func(int, []SlotFactsByIDRow, error)) {
+func (b *SlotFactsOneBatchResults) QueryRow(f func(int, SlotFactsOneRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		items := []SlotFactsByIDRow{}
+		var i SlotFactsOneRow
 		if b.closed {
 			if f != nil {
-				f(t, items, ErrBatchAlreadyClosed)
+				f(t, i, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		err := func() error {
-			rows, err := b.br.Query()
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var i SlotFactsByIDRow
-				if err := rows.Scan(
-					&i.Guid,
-					&i.StartAt,
-					&i.EndAt,
-					&i.Capacity,
-					&i.Taken,
-					&i.FlagAccess,
-					&i.Blocked,
-					&i.Restriction,
-					&i.HeldByPerson,
-					&i.Reception,
-					&i.ResourceGuid,
-					&i.ResourceKind,
-					&i.ResourceName,
-					&i.ResourceSpecialityCode,
-					&i.ResourceActive,
-				); err != nil {
-					return err
-				}
-				items = append(items, i)
-			}
-			return rows.Err()
-		}()
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Guid,
+			&i.StartAt,
+			&i.EndAt,
+			&i.Capacity,
+			&i.Taken,
+			&i.FlagAccess,
+			&i.Blocked,
+			&i.Restriction,
+			&i.HeldByPerson,
+			&i.Reception,
+			&i.ResourceGuid,
+			&i.ResourceKind,
+			&i.ResourceName,
+			&i.ResourceSpecialityCode,
+			&i.ResourceActive,
+		)
 		if f != nil {
-			f(t, items, err)
+			f(t, i, err)
 		}
 	}
 }
 
-func (b *SlotFactsByIDBatchResults) Close() error {
+func (b *SlotFactsOneBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

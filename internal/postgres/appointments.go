@@ -21,11 +21,7 @@ func (s *Store) Appointments(
 	if after := page.After; after != nil {
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
-	return retry(ctx, s.pool.Reset, func() ([]booking.PatientAppointment, error) {
-		known, err := s.reference.get(ctx)
-		if err != nil {
-			return nil, err
-		}
+	return read(ctx, s, func(known *reference) ([]booking.PatientAppointment, error) {
 		rows, err := db.New(s.pool).AppointmentList(ctx, params)
 		if err != nil {
 			return nil, err

@@ -15,7 +15,7 @@ import (
 // Create implements booking.Store: one transaction in two round trips, its statements and the commit.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
-		holds, err := s.consumedHolds(ctx, a)
+		holds, err := s.consumedHolds(ctx, t.reference, a)
 		if err != nil {
 			return nil, err
 		}
@@ -33,7 +33,8 @@ func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time
 	if a.Request.Type == booking.Consult {
 		t.claimSpeciality(a)
 	}
-	t.giveBack(a.Patient.Person, a.Request.LpuTo, guids(a.Slots), holds, a.CreatedAt)
+	t.lockSlots(a.Request.LpuTo, cellsOf(a, holds))
+	t.giveBack(a.Patient.Person, a.Request.LpuTo, holds, a.CreatedAt)
 	t.takeSlots(a)
 	if a.Request.LpuTo != a.Request.LpuFrom {
 		t.copyDirection(a)
@@ -84,12 +85,11 @@ func (t *tx) claimSpeciality(a booking.NewAppointment) {
 	})
 }
 
-// takeSlots takes a place in each cell of the visit. Out of schedule there are none.
+// takeSlots takes a place in each cell of the visit. Out of schedule there are none. Several cells must be locked before, by lockSlots.
 func (t *tx) takeSlots(a booking.NewAppointment) {
 	if len(a.Slots) == 0 {
 		return
 	}
-	t.lockSlots(a.Request.LpuTo, guids(a.Slots))
 	rows(t, t.SlotTake(t.ctx, []db.SlotTakeParams{{
 		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), ResourceGuid: a.Resource.Guid, Access: int32(a.Access), Restrictions: restrictions(a.Slots),
 		At: a.CreatedAt, StartAt: a.Start, EndAt: a.End, Receptions: t.reference.receptions,

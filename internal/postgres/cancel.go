@@ -12,11 +12,7 @@ import (
 
 // Visit implements booking.Store.
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
-	return retry(ctx, s.pool.Reset, func() (visit *booking.BookedVisit, err error) {
-		known, err := s.reference.get(ctx)
-		if err != nil {
-			return nil, err
-		}
+	return read(ctx, s, func(known *reference) (visit *booking.BookedVisit, err error) {
 		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: appointment}})
 		finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
 			if err = unlessAbsent(rowErr); rowErr == nil {

@@ -21,11 +21,7 @@ func (s *Store) Directions(
 	if after := page.After; after != nil {
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
-	return retry(ctx, s.pool.Reset, func() ([]booking.PatientDirection, error) {
-		known, err := s.reference.get(ctx)
-		if err != nil {
-			return nil, err
-		}
+	return read(ctx, s, func(known *reference) ([]booking.PatientDirection, error) {
 		rows, err := db.New(s.pool).DirectionList(ctx, params)
 		if err != nil {
 			return nil, err

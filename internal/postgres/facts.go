@@ -43,7 +43,11 @@ func (s *Store) facts(
 		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, read.active)
 		rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).Query, read.mkabs)
 		if request.LpuFrom != request.LpuTo {
-			rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}).Query, read.taps)
+			rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}).Query,
+				func(cards []db.MkabFactsRow) error {
+					read.taps(cards)
+					return nil
+				})
 		}
 		if out := request.Place.OutOfSchedule; out != nil {
 			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}}).QueryRow, read.resource)
@@ -71,41 +75,31 @@ func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
 // mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
 const mostOverlapping = 4
 
-// queueSlots queues the statement that reads the chosen cell, and for a complex slot those after it. One cell is found by the simplest statement, since most
+// queueSlots queues the statement that reads the chosen cell, and for a complex slot those after it. One cell is found by a simpler statement, since most
 // visits take one.
 func (r *reader) queueSlots(t *tx) {
-	person, lpu, place, now := r.facts.Patient.Person, r.facts.Request.LpuTo, r.facts.Request.Place, r.facts.Now
-	receptions := t.reference.receptions
-	switch difficulty := r.facts.Request.Difficulty; {
-	case difficulty > 1:
-		params := db.SlotFactsParams{LpuGuid: lpu, PersonGuid: person, At: now, Receptions: receptions, Most: int32(difficulty * mostOverlapping)}
-		if place.SlotID != 0 {
-			params.ID = &place.SlotID
-		} else {
-			params.Guid = &place.SlotGuid
-		}
-		rows(t, t.SlotFacts(t.ctx, []db.SlotFactsParams{params}).Query, r.slots)
-	case place.SlotID != 0:
-		rows(t, t.SlotFactsByID(t.ctx, []db.SlotFactsByIDParams{
-			{LpuGuid: lpu, ID: place.SlotID, PersonGuid: person, At: now, Receptions: receptions},
-		}).Query, func(rows []db.SlotFactsByIDRow) error {
-			cells := make([]db.SlotFactsRow, len(rows))
-			for i, row := range rows {
-				cells[i] = db.SlotFactsRow(row)
-			}
-			return r.slots(cells)
-		})
-	default:
-		rows(t, t.SlotFactsByGuid(t.ctx, []db.SlotFactsByGuidParams{
-			{LpuGuid: lpu, Guid: place.SlotGuid, PersonGuid: person, At: now, Receptions: receptions},
-		}).Query, func(rows []db.SlotFactsByGuidRow) error {
-			cells := make([]db.SlotFactsRow, len(rows))
-			for i, row := range rows {
-				cells[i] = db.SlotFactsRow(row)
-			}
-			return r.slots(cells)
-		})
+	request := r.facts.Request
+	params := db.SlotFactsParams{
+		LpuGuid: request.LpuTo, PersonGuid: r.facts.Patient.Person, At: r.facts.Now, Receptions: r.known.receptions,
+		Most: int32(request.Difficulty * mostOverlapping),
 	}
+	if request.Place.SlotID != 0 {
+		params.ID = &request.Place.SlotID
+	} else {
+		params.Guid = &request.Place.SlotGuid
+	}
+	if request.Difficulty > 1 {
+		rows(t, t.SlotFacts(t.ctx, []db.SlotFactsParams{params}).Query, r.slots)
+		return
+	}
+	row(t, t.SlotFactsOne(t.ctx, []db.SlotFactsOneParams{{
+		LpuGuid: params.LpuGuid, PersonGuid: params.PersonGuid, At: params.At, Receptions: params.Receptions, ID: params.ID, Guid: params.Guid,
+	}}).QueryRow, func(cell db.SlotFactsOneRow, err error) error {
+		if err != nil {
+			return unlessAbsent(err)
+		}
+		return r.slots([]db.SlotFactsRow{db.SlotFactsRow(cell)})
+	})
 }
 
 // reader puts the rows of a snapshot into the facts. A row that does not exist leaves its fact nil.
@@ -225,17 +219,17 @@ func (r *reader) mkabs(rows []db.MkabFactsRow) error {
 	if len(rows) > 0 {
 		r.facts.Mkab = &booking.Mkab{Guid: rows[0].Guid, Closed: rows[0].ClosedAt != nil}
 	}
-	return r.taps(rows)
+	r.taps(rows)
+	return nil
 }
 
 // taps takes the newest open case of treatment of an institution's cards.
-func (r *reader) taps(rows []db.MkabFactsRow) error {
+func (r *reader) taps(rows []db.MkabFactsRow) {
 	for _, row := range rows {
 		if opened := row.TapOpenedOn; !opened.IsZero() && (r.facts.TapOpened == nil || opened.After(*r.facts.TapOpened)) {
 			r.facts.TapOpened = &opened
 		}
 	}
-	return nil
 }
 
 func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {

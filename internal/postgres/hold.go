@@ -13,14 +13,10 @@ import (
 
 // Holds implements booking.HoldStore.
 func (s *Store) Holds(ctx context.Context, person uuid.UUID, now time.Time) ([]booking.Hold, error) {
-	return retry(ctx, s.pool.Reset, func() ([]booking.Hold, error) { return s.holds(ctx, person, now) })
+	return read(ctx, s, func(known *reference) ([]booking.Hold, error) { return s.holds(ctx, known, person, now) })
 }
 
-func (s *Store) holds(ctx context.Context, person uuid.UUID, now time.Time) (holds []booking.Hold, err error) {
-	known, err := s.reference.get(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) holds(ctx context.Context, known *reference, person uuid.UUID, now time.Time) (holds []booking.Hold, err error) {
 	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{PersonGuid: person, At: now}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
 		if err = rowsErr; err == nil {
 			holds, err = known.holds(rows)
@@ -123,7 +119,8 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 // Release implements booking.HoldStore: one transaction in two round trips.
 func (s *Store) Release(ctx context.Context, person uuid.UUID, hold booking.Hold, now time.Time) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
-		t.giveBack(person, hold.Lpu, nil, []booking.Hold{hold}, now)
+		t.lockSlots(hold.Lpu, hold.Slots)
+		t.giveBack(person, hold.Lpu, []booking.Hold{hold}, now)
 		return struct{}{}, nil
 	})
 	return err
@@ -131,7 +128,7 @@ func (s *Store) Release(ctx context.Context, person uuid.UUID, hold booking.Hold
 
 // consumedHolds reads the holds that a booking uses up: those that its facts saw on its cells and that are still in force. A hold that was made since then
 // counts as anybody else's.
-func (s *Store) consumedHolds(ctx context.Context, a booking.NewAppointment) ([]booking.Hold, error) {
+func (s *Store) consumedHolds(ctx context.Context, reference *reference, a booking.NewAppointment) ([]booking.Hold, error) {
 	var known []uuid.UUID
 	for _, slot := range a.Slots {
 		known = append(known, slot.Holds...)
@@ -139,23 +136,30 @@ func (s *Store) consumedHolds(ctx context.Context, a booking.NewAppointment) ([]
 	if known == nil {
 		return nil, nil
 	}
-	holds, err := s.holds(ctx, a.Patient.Person, a.CreatedAt)
+	holds, err := s.holds(ctx, reference, a.Patient.Person, a.CreatedAt)
 	return slices.DeleteFunc(holds, func(h booking.Hold) bool { return !slices.Contains(known, h.Guid) }), err
 }
 
-// giveBack queues the statements that give back holds in an institution: their places in the cells, and the person's places. All their cells, and the cells
-// given, which the transaction changes next, are locked first in order of time.
-func (t *tx) giveBack(person, lpu uuid.UUID, cells []uuid.UUID, holds []booking.Hold, now time.Time) {
+// cellsOf are the cells that a booking changes: those of the visit, and those of the holds that it uses up.
+func cellsOf(a booking.NewAppointment, holds []booking.Hold) []uuid.UUID {
+	cells := guids(a.Slots)
+	for _, hold := range holds {
+		cells = append(cells, hold.Slots...)
+	}
+	return cells
+}
+
+// giveBack queues the statements that give back holds in an institution: their places in the cells, and the person's places. Several cells must be locked
+// before, by lockSlots.
+func (t *tx) giveBack(person, lpu uuid.UUID, holds []booking.Hold, now time.Time) {
 	if len(holds) == 0 {
 		return
 	}
 	releases, deletions := make([]db.SlotReleaseParams, len(holds)), make([]db.HoldDeleteParams, len(holds))
 	for i, hold := range holds {
-		cells = append(cells, hold.Slots...)
 		releases[i] = db.SlotReleaseParams{LpuGuid: lpu, Guids: hold.Slots, Guid: hold.Guid, PersonGuid: person, Until: hold.Until, At: now}
 		deletions[i] = db.HoldDeleteParams{PersonGuid: person, Guid: hold.Guid}
 	}
-	t.lockSlots(lpu, cells)
 	exec(t, t.SlotRelease(t.ctx, releases).Exec)
 	exec(t, t.HoldDelete(t.ctx, deletions).Exec)
 }

@@ -17,7 +17,7 @@ import (
 // cells of one institution only, so that no circle of waiters can form.
 func (s *Store) Move(ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
-		holds, err := s.consumedHolds(ctx, a)
+		holds, err := s.consumedHolds(ctx, t.reference, a)
 		if err != nil {
 			return nil, err
 		}
@@ -29,7 +29,7 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, visit *booki
 		if was == nil {
 			return nil, booking.Refuse(booking.AppointmentIsCancelled)
 		}
-		for _, cells := range cellsOf(was, a, holds) {
+		for _, cells := range lockedCells(was, cellsOf(a, holds), a.Request.LpuTo) {
 			rows(t, t.SlotLock(ctx, []db.SlotLockParams{cells}).Query, func([]uuid.UUID) error { return nil })
 		}
 		t.release(a.Patient.Person, locked)
@@ -44,16 +44,12 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, visit *booki
 	})
 }
 
-// cellsOf are the cells that a visit has, those that it is to have, and those of the holds that it uses up, by institution, in the order in which they are locked.
-func cellsOf(was *booking.BookedVisit, a booking.NewAppointment, holds []booking.Hold) []db.SlotLockParams {
-	wanted := guids(a.Slots)
-	for _, hold := range holds {
-		wanted = append(wanted, hold.Slots...)
+// lockedCells are the cells that a visit has and those of an institution that a booking changes, by institution, in the order in which they are locked.
+func lockedCells(was *booking.BookedVisit, wanted []uuid.UUID, lpu uuid.UUID) []db.SlotLockParams {
+	if lpu == was.Lpu {
+		return []db.SlotLockParams{{LpuGuid: lpu, Guids: append(wanted, was.Slots...)}}
 	}
-	if a.Request.LpuTo == was.Lpu {
-		return []db.SlotLockParams{{LpuGuid: was.Lpu, Guids: append(wanted, was.Slots...)}}
-	}
-	params := []db.SlotLockParams{{LpuGuid: was.Lpu, Guids: was.Slots}, {LpuGuid: a.Request.LpuTo, Guids: wanted}}
+	params := []db.SlotLockParams{{LpuGuid: was.Lpu, Guids: was.Slots}, {LpuGuid: lpu, Guids: wanted}}
 	slices.SortFunc(params, func(a, b db.SlotLockParams) int { return bytes.Compare(a.LpuGuid[:], b.LpuGuid[:]) })
 	return params
 }

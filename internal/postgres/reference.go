@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -49,7 +48,7 @@ type referenceLpu struct {
 type settingsKey struct{ lpu, client uuid.UUID }
 
 // settings returns the settings in force in an institution through a client application. Of a setting that several owners have, the client application's wins,
-// then the institution's. The zero guid stands for the region alone.
+// then the institution's. The zero guid is the region without an institution.
 func (r *reference) settings(lpu, client uuid.UUID) (booking.Settings, error) {
 	key := settingsKey{lpu, client}
 	if known, ok := r.inForce.Load(key); ok {
@@ -86,15 +85,12 @@ func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 	}, nil
 }
 
-// errUnknownLpu is returned for a row of an institution that the reference data do not have yet.
-var errUnknownLpu = errors.New("the reference data do not have the institution yet")
-
 // zone returns an institution's time zone. It refuses for now where the data do not have the institution: it may have come within the last second.
 func (r *reference) zone(lpu uuid.UUID) (*time.Location, error) {
 	known, ok := r.lpus[lpu]
 	if !ok {
 		r.forget()
-		return nil, booking.Refuse(booking.DatabaseUnavailable).Because(fmt.Errorf("%s: %w", lpu, errUnknownLpu))
+		return nil, booking.Refuse(booking.DatabaseUnavailable).Because(fmt.Errorf("the reference data do not have the institution %s yet", lpu))
 	}
 	return known.zone, known.zoneErr
 }
@@ -112,7 +108,7 @@ func (r *reference) existing(guid, lpu uuid.UUID, start, end time.Time) (booking
 // older than maxAge waits for that, and fails as if the database were away when they cannot be read. So nothing is read while no request comes.
 type referenceCache struct {
 	pool    *pgxpool.Pool
-	zones   zones
+	zones   map[string]*time.Location // by name, of the read that runs: loading one reads a file
 	maxAge  time.Duration
 	current atomic.Pointer[reference]
 	reads   singleflight.Group
@@ -120,14 +116,12 @@ type referenceCache struct {
 
 func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	oldest := time.Now().Add(-c.maxAge)
-	for {
-		if known := c.current.Load(); known != nil && !known.readAt.Before(oldest) {
-			if time.Since(known.readAt) > c.maxAge/2 {
-				c.read()
-			}
-			return known, nil
-		}
-		// The read that is waited for may have begun too early for this request. The next one has not.
+	known := c.current.Load()
+	if known.isFrom(oldest) && time.Since(known.readAt) > c.maxAge/2 {
+		c.read()
+	}
+	// The read that is waited for may have begun too early for this request. The next one has not.
+	for ; !known.isFrom(oldest); known = c.current.Load() {
 		select {
 		case done := <-c.read():
 			if done.Err != nil {
@@ -137,7 +131,11 @@ func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 			return nil, fmt.Errorf("read the reference data: %w", ctx.Err())
 		}
 	}
+	return known, nil
 }
+
+// isFrom tells whether the data are there and were read at a moment or later.
+func (r *reference) isFrom(moment time.Time) bool { return r != nil && !r.readAt.Before(moment) }
 
 // read begins a read of the reference data, or joins the one that runs.
 func (c *referenceCache) read() <-chan singleflight.Result {
@@ -163,7 +161,7 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 	err := snapshot(ctx, c.pool, func(t *tx) {
 		rows(t, t.LpuAll(ctx, most).Query, func(rows []db.LpuAllRow) error {
 			for _, row := range rows {
-				zone, err := c.zones.load(row.TimeZone)
+				zone, err := c.zone(row.TimeZone)
 				r.lpus[row.Guid] = referenceLpu{row.LegalEntityGuid, row.Code, zone, err}
 			}
 			return nil
@@ -191,4 +189,20 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 		})
 	})
 	return r, err
+}
+
+// zone loads a time zone, once for all reads.
+func (c *referenceCache) zone(name string) (*time.Location, error) {
+	if zone, ok := c.zones[name]; ok {
+		return zone, nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("load the time zone of an institution: %w", err)
+	}
+	if c.zones == nil {
+		c.zones = map[string]*time.Location{}
+	}
+	c.zones[name] = zone
+	return zone, nil
 }

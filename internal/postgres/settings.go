@@ -10,11 +10,7 @@ import (
 
 // Settings implements booking.Store.
 func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.UUID) ([]booking.Settings, error) {
-	return retry(ctx, s.pool.Reset, func() ([]booking.Settings, error) {
-		known, err := s.reference.get(ctx)
-		if err != nil {
-			return nil, err
-		}
+	return read(ctx, s, func(known *reference) ([]booking.Settings, error) {
 		places := []uuid.UUID{lpu}
 		if lpu == uuid.Nil {
 			for place := range known.lpus {

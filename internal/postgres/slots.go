@@ -14,11 +14,7 @@ import (
 
 // Targets implements booking.SlotFinder.
 func (s *Store) Targets(ctx context.Context, person, direction uuid.UUID, lpu *uuid.UUID, most int) (*booking.Targets, error) {
-	return retry(ctx, s.pool.Reset, func() (*booking.Targets, error) {
-		known, err := s.reference.get(ctx)
-		if err != nil {
-			return nil, err
-		}
+	return read(ctx, s, func(known *reference) (*booking.Targets, error) {
 		rows, err := db.New(s.pool).DirectionTargets(ctx, db.DirectionTargetsParams{PersonGuid: person, Guid: direction, LpuGuid: lpu, Most: int32(most)})
 		if err != nil || len(rows) == 0 {
 			return nil, err
@@ -85,9 +81,7 @@ func (s *Store) targetFacts(
 				return readers[i].mkabs(rows)
 			}
 			for _, read := range readers {
-				if err := read.taps(rows); err != nil {
-					return err
-				}
+				read.taps(rows)
 			}
 			return nil
 		})
@@ -103,20 +97,16 @@ func (s *Store) targetFacts(
 
 // ScanSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
 func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
-	return retry(ctx, s.pool.Reset, func() ([][]booking.FoundSlot, error) {
-		found, err := s.scanSlots(ctx, scans)
+	return read(ctx, s, func(known *reference) ([][]booking.FoundSlot, error) {
+		found, err := s.scanSlots(ctx, known, scans)
 		if err != nil || scans[0].Difficulty == 1 {
 			return found, err
 		}
-		return found, s.addFollowers(ctx, scans, found)
+		return found, s.addFollowers(ctx, known, scans, found)
 	})
 }
 
-func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
-	known, err := s.reference.get(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) scanSlots(ctx context.Context, known *reference, scans []booking.SlotScan) (found [][]booking.FoundSlot, err error) {
 	params := make([]db.SlotSearchParams, len(scans))
 	for i, scan := range scans {
 		params[i] = db.SlotSearchParams{
@@ -125,7 +115,7 @@ func (s *Store) scanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 		}
 	}
-	found := make([][]booking.FoundSlot, len(scans))
+	found = make([][]booking.FoundSlot, len(scans))
 	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
 		err = firstError(err, rowsErr)
 		found[i] = make([]booking.FoundSlot, len(rows))
@@ -170,11 +160,7 @@ func (s *Store) ResourcesWithSlots(ctx context.Context, scans []booking.SlotScan
 
 // NearestSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
 func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted time.Time) ([]booking.FoundSlot, error) {
-	return retry(ctx, s.pool.Reset, func() ([]booking.FoundSlot, error) {
-		known, err := s.reference.get(ctx)
-		if err != nil {
-			return nil, err
-		}
+	return read(ctx, s, func(known *reference) ([]booking.FoundSlot, error) {
 		rows, err := db.New(s.pool).SlotNearest(ctx, db.SlotNearestParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, WantedAt: wanted, ToAt: scan.To,
 			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: texts(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now,
@@ -198,18 +184,14 @@ func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted 
 			}
 		}
 		if scan.Difficulty > 1 {
-			err = s.addFollowers(ctx, []booking.SlotScan{scan}, [][]booking.FoundSlot{found})
+			err = s.addFollowers(ctx, known, []booking.SlotScan{scan}, [][]booking.FoundSlot{found})
 		}
 		return found, err
 	})
 }
 
 // addFollowers adds to each cell those that Facts would read after it.
-func (s *Store) addFollowers(ctx context.Context, scans []booking.SlotScan, found [][]booking.FoundSlot) error {
-	known, err := s.reference.get(ctx)
-	if err != nil {
-		return err
-	}
+func (s *Store) addFollowers(ctx context.Context, known *reference, scans []booking.SlotScan, found [][]booking.FoundSlot) (err error) {
 	params := make([]db.SlotFollowersParams, len(scans))
 	cells := make([]map[uuid.UUID]*booking.FoundSlot, len(scans))
 	for i, scan := range scans {

@@ -86,52 +86,53 @@ func (r *storedResponse) heldDirection() *booking.HeldDirection {
 // replay returns the response in a stored document, nil for that of a cancel. Where this build cannot read the document the response is made from the visit as
 // it is in the tables now.
 func (s *Store) replay(ctx context.Context, patient booking.Patient, document []byte) (*booking.HeldDirection, error) {
-	var stored storedResponse
-	if err := json.Unmarshal(document, &stored); err == nil && stored.Version == storedVersion {
-		switch complete, err := isComplete(document); {
-		case err != nil:
-			return nil, err
-		case stored.Cancelled:
-			return nil, nil //nolint:nilnil // a cancel has no more to tell
-		case complete:
-			return stored.heldDirection(), nil
-		}
-	}
-	var reference struct {
+	var done struct { // what every version says
 		Cancelled       bool      `json:"cancelled"`
 		AppointmentGuid uuid.UUID `json:"appointment_guid"`
 	}
-	switch err := json.Unmarshal(document, &reference); {
-	case err != nil:
+	if err := json.Unmarshal(document, &done); err != nil {
 		return nil, fmt.Errorf("read a stored response: %w", err)
-	case reference.Cancelled:
+	}
+	if done.Cancelled {
 		return nil, nil //nolint:nilnil // a cancel has no more to tell
 	}
-	return s.visitNow(ctx, patient, reference.AppointmentGuid)
+	var stored storedResponse
+	if err := json.Unmarshal(document, &stored); err == nil && stored.Version == storedVersion && isComplete(document) {
+		return stored.heldDirection(), nil
+	}
+	return read(ctx, s, func(known *reference) (*booking.HeldDirection, error) {
+		return s.visitNow(ctx, known, patient, done.AppointmentGuid)
+	})
 }
 
-// isComplete tells whether a document has every field of this build's.
-func isComplete(document []byte) (bool, error) {
-	ours, err := json.Marshal(storedResponse{})
-	if err != nil {
-		return false, fmt.Errorf("encode an empty response: %w", err)
+// storedFields are the names of the fields of a storedDirection.
+var storedFields = func() map[string]json.RawMessage {
+	var fields map[string]json.RawMessage
+	empty, err := json.Marshal(storedDirection{})
+	if err := errors.Join(err, json.Unmarshal(empty, &fields)); err != nil {
+		panic(err) // a struct of texts, numbers and times can be encoded
 	}
-	var wanted, stored struct {
+	return fields
+}()
+
+// isComplete tells whether a document has every field of this build's.
+func isComplete(document []byte) bool {
+	var stored struct {
 		Held map[string]json.RawMessage `json:"held"`
 	}
-	if err := errors.Join(json.Unmarshal(ours, &wanted), json.Unmarshal(document, &stored)); err != nil {
-		return false, fmt.Errorf("read the fields of a stored response: %w", err)
+	if err := json.Unmarshal(document, &stored); err != nil {
+		return false
 	}
-	for name := range wanted.Held {
+	for name := range storedFields {
 		if _, ok := stored.Held[name]; !ok {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return true
 }
 
 // visitNow reads a visit of a patient as its institution holds it now.
-func (s *Store) visitNow(ctx context.Context, patient booking.Patient, appointment uuid.UUID) (held *booking.HeldDirection, err error) {
+func (s *Store) visitNow(ctx context.Context, known *reference, patient booking.Patient, appointment uuid.UUID) (held *booking.HeldDirection, err error) {
 	visit, err := s.Visit(ctx, patient.Person, appointment)
 	if err != nil {
 		return nil, err
@@ -139,18 +140,15 @@ func (s *Store) visitNow(ctx context.Context, patient booking.Patient, appointme
 	if visit == nil {
 		return nil, fmt.Errorf("the visit %s of a stored response: %w", appointment, pgx.ErrNoRows)
 	}
-	err = s.snapshot(ctx, func(t *tx) {
-		row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: visit.Lpu, Guid: visit.Guid}}).QueryRow,
-			func(row db.AppointmentGetRow, err error) error {
-				if err != nil {
-					return err
-				}
-				zone, err := t.reference.zone(visit.Lpu)
-				if err == nil {
-					held = heldDirection(row, zone)
-				}
-				return err
-			})
-	})
+	zone, err := known.zone(visit.Lpu)
+	if err != nil {
+		return nil, err
+	}
+	db.New(s.pool).AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: visit.Lpu, Guid: visit.Guid}}).QueryRow(
+		func(_ int, row db.AppointmentGetRow, rowErr error) {
+			if err = rowErr; err == nil {
+				held = heldDirection(row, zone)
+			}
+		})
 	return held, err
 }

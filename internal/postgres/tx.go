@@ -68,6 +68,18 @@ func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, er
 	})
 }
 
+// read runs do, which reads outside of a transaction, with the reference data. What the database could not do for a passing reason is done again.
+func read[T any](ctx context.Context, s *Store, do func(*reference) (T, error)) (T, error) {
+	return retry(ctx, s.pool.Reset, func() (T, error) {
+		known, err := s.reference.get(ctx)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return do(known)
+	})
+}
+
 // snapshot reads what do queues in one round trip, all of it as it is at one moment. The reference data may be ReferenceAge older.
 func (s *Store) snapshot(ctx context.Context, do func(*tx)) error {
 	known, err := s.reference.get(ctx)
