@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
@@ -90,7 +92,7 @@ func fill(ctx context.Context, url string, region Region, progress io.Writer) er
 	config.ConnConfig.RuntimeParams["maintenance_work_mem"] = "512MB"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // otherwise each guid goes through its text
-		types, err := conn.LoadTypes(ctx, []string{"resource_kind", "slot_restriction", "sex", "direction_type"})
+		types, err := conn.LoadTypes(ctx, []string{"resource_kind", "slot_restriction", "sex", "direction_type", "card_key_kind"})
 		if err == nil {
 			conn.TypeMap().RegisterTypes(types)
 		}
@@ -265,6 +267,12 @@ func (r Region) tables() []table {
 		"lpu_guid", "guid", "person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "disabled", "pregnant", "created_at",
 	}
 	policyColumns := []string{"lpu_guid", "mkab_guid", "number"}
+	keyColumns := []string{"kind", "value", "lpu_guid", "mkab_guid"}
+	const keyKinds = 3
+	key := func(n, lpu int64, mkab uuid.UUID, person int64) []any {
+		kinds := [keyKinds][]any{{"guid", mkab.String()}, {"snils", strings.NewReplacer("-", "", " ", "").Replace(snils(person))}, {"policy", " " + policy(person)}}
+		return append(kinds[n%keyKinds], guid(kindLpu, lpu), mkab)
+	}
 	return []table{
 		{"legal_entity", []string{"guid", "name"}, legalEntities, func(n int64) []any {
 			return []any{guid(kindEntity, n), "Юридическое лицо " + strconv.FormatInt(n, 10)}
@@ -315,6 +323,20 @@ func (r Region) tables() []table {
 		{"mkab_policy", policyColumns, r.Referrals + r.Rushers, func(n int64) []any {
 			b := r.ofReferral(n)
 			return []any{guid(kindLpu, b.To), guid(kindAway, b.Person), policy(b.Person)}
+		}},
+		{"person_lpu", []string{"person_guid", "lpu_guid"}, r.Persons + r.Rushers, func(n int64) []any {
+			return []any{guid(kindPerson, n), guid(kindLpu, r.homeOf(n))}
+		}},
+		{"person_lpu", []string{"person_guid", "lpu_guid"}, r.Referrals + r.Rushers, func(n int64) []any {
+			b := r.ofReferral(n)
+			return []any{guid(kindPerson, b.Person), guid(kindLpu, b.To)}
+		}},
+		{"card_key", keyColumns, keyKinds * (r.Persons + r.Rushers), func(n int64) []any {
+			return key(n, r.homeOf(n/keyKinds), guid(kindHome, n/keyKinds), n/keyKinds)
+		}},
+		{"card_key", keyColumns, keyKinds * (r.Referrals + r.Rushers), func(n int64) []any {
+			b := r.ofReferral(n / keyKinds)
+			return key(n, b.To, guid(kindAway, b.Person), b.Person)
 		}},
 		// One in ten is being treated.
 		{"tap", []string{"lpu_guid", "guid", "mkab_guid", "opened_on"}, r.Persons / 10, func(n int64) []any {

@@ -94,7 +94,7 @@ func (s *site) reset(ctx context.Context) error {
 		for _, sql := range []string{
 			`CREATE TEMPORARY TABLE undone ON COMMIT DROP AS SELECT lpu_guid, direction_guid, direction_lpu_guid FROM appointment`,
 			`CREATE TEMPORARY TABLE freed ON COMMIT DROP AS SELECT lpu_guid, unnest(slot_guids) AS slot_guid FROM appointment`,
-			`TRUNCATE appointment, speciality_claim, idempotency_key`,
+			`TRUNCATE appointment, person_appointment, speciality_claim, idempotency_key`,
 			`UPDATE slot s SET taken = 0 FROM freed f WHERE s.lpu_guid = f.lpu_guid AND s.guid = f.slot_guid`,
 			`UPDATE direction d SET appointment_guid = NULL FROM undone u WHERE d.lpu_guid = u.direction_lpu_guid AND d.guid = u.direction_guid`,
 			`DELETE FROM direction d USING undone u WHERE d.lpu_guid = u.lpu_guid AND d.guid = u.direction_guid AND d.copied_from_lpu_guid IS NOT NULL`,

@@ -22,9 +22,6 @@ CREATE TABLE mkab (
 );
 CREATE UNIQUE INDEX mkab_one_open ON mkab (lpu_guid, person_guid) WHERE closed_at IS NULL;
 CREATE INDEX mkab_by_person ON mkab (lpu_guid, person_guid);
-CREATE INDEX mkab_of_person ON mkab (person_guid);
-CREATE INDEX mkab_by_guid ON mkab (guid);
-CREATE INDEX mkab_by_snils ON mkab (translate(snils, '- ', '')) WHERE closed_at IS NULL AND snils <> '';
 COMMENT ON TABLE mkab IS 'A patient''s medical card in one institution (МКАБ). Promise: at most one open card a person.';
 
 CREATE TABLE mkab_policy (
@@ -35,8 +32,27 @@ CREATE TABLE mkab_policy (
     PRIMARY KEY (lpu_guid, mkab_guid, series, number),
     CONSTRAINT mkab_policy_mkab FOREIGN KEY (lpu_guid, mkab_guid) REFERENCES mkab
 );
-CREATE INDEX mkab_policy_by_number ON mkab_policy (number);
 COMMENT ON TABLE mkab_policy IS 'The insurance policies (полис) linked to a medical card.';
+
+CREATE TABLE person_lpu (
+    person_guid uuid NOT NULL,
+    lpu_guid    uuid NOT NULL,
+    PRIMARY KEY (person_guid, lpu_guid)
+);
+COMMENT ON TABLE person_lpu IS
+    'The institutions where a person has a medical card, open or closed. What is looked for by person is looked for there, and nowhere else. Written with each card.';
+
+CREATE TYPE card_key_kind AS ENUM ('guid', 'snils', 'policy');
+
+CREATE TABLE card_key (
+    value     text NOT NULL,
+    kind      card_key_kind NOT NULL,
+    lpu_guid  uuid NOT NULL,
+    mkab_guid uuid NOT NULL,
+    PRIMARY KEY (value, kind, lpu_guid, mkab_guid)
+);
+COMMENT ON TABLE card_key IS 'By what a medical card is found in any institution. A row only leads to the card, which decides. Written with each card and policy.';
+COMMENT ON COLUMN card_key.value IS 'The guid of the card; the digits of the SNILS; the series and the number of a policy with a space between them.';
 
 CREATE TABLE tap (
     lpu_guid  uuid NOT NULL,
@@ -70,5 +86,5 @@ COMMENT ON TABLE mip_person_data IS 'What the index knows of a person; may be ab
 
 -- +goose Down
 
-DROP TABLE mip_person_data, mip_person, tap, mkab_policy, mkab;
-DROP TYPE sex;
+DROP TABLE mip_person_data, mip_person, tap, card_key, person_lpu, mkab_policy, mkab;
+DROP TYPE card_key_kind, sex;

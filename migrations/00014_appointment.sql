@@ -39,6 +39,14 @@ COMMENT ON COLUMN appointment.updated_at IS 'When it was last booked, moved or c
 COMMENT ON COLUMN appointment.cancel_reason_code IS 'Why it was cancelled (ReasonCode), as the client gave it.';
 COMMENT ON COLUMN appointment.cancel_reason IS 'Why it was cancelled in words (Reason); kept where the code is 6.';
 
+CREATE TABLE person_appointment (
+    person_guid uuid NOT NULL,
+    guid        uuid NOT NULL,
+    lpu_guid    uuid NOT NULL,
+    PRIMARY KEY (person_guid, guid)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE person_appointment IS 'In which institution a person''s visit is, cancelled or not. Written with the visit; a move into another institution changes it.';
+
 CREATE TABLE speciality_claim (
     person_guid      uuid NOT NULL,
     speciality_code  varchar(100) NOT NULL,
@@ -72,4 +80,4 @@ COMMENT ON COLUMN hold.slot_guids IS 'The cells in order of time; each has this 
 
 -- +goose Down
 
-DROP TABLE hold, speciality_claim, appointment;
+DROP TABLE hold, speciality_claim, person_appointment, appointment;

@@ -169,7 +169,7 @@ func tables(t *testing.T, conn *pgx.Conn) []string {
 }
 
 // Promise: the schema can be distributed: the rows of an institution are keyed by lpu_guid, those of a person by person_guid, failures to be identified by
-// whom they are about, and no key or reference reaches from one to another.
+// whom they are about, what leads to cards by its value, and no key or reference reaches from one to another.
 func TestMadeToBeDistributed(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
@@ -179,7 +179,7 @@ func TestMadeToBeDistributed(t *testing.T) {
 			WHERE indrelid = $1::text::regclass AND indisprimary`, table)
 		require.Len(t, primary, 1, "%s has no primary key", table)
 		key := primary[0]
-		require.Contains(t, []string{"lpu_guid", "person_guid", "subject"}, key, table)
+		require.Contains(t, []string{"lpu_guid", "person_guid", "subject", "value"}, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
 			WHERE indrelid = $1::text::regclass AND indisunique`, table) {
 			require.Equal(t, key, leads, "a unique index of %s", table)

@@ -4,33 +4,25 @@ SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant
+    m.person_guid, m.birth_date, m.disabled, m.pregnant,
+    d.lpu_guid, d.type, d.cancelled_at
 FROM direction d
 JOIN mkab m ON m.lpu_guid = @lpu_guid AND m.guid = d.mkab_guid
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type = @type::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
 
--- name: DirectionTargets :many
--- The original of a person's referral, wherever it is held, a withdrawn one only where there is no other, with the institutions that may serve it: the one
--- asked for, else those of the legal entity that it leads to. A row for each, and one without where there is none. It starts from the person's cards.
+-- name: DirectionFind :batchone
+-- What DirectionFacts reads, of a person's referral in any of those institutions; a withdrawn one only where there is no other.
 SELECT
-    original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
-    named.legal_entity_guid AS to_legal_entity_guid,
-    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name
-FROM (
-    SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
-    FROM mkab m
-    JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.guid = @guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
-    WHERE m.person_guid = @person_guid
-    ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
-    LIMIT 1
-) original
-LEFT JOIN lpu named ON named.guid = original.lpu_to_guid
-LEFT JOIN lpu target ON CASE
-    WHEN sqlc.narg(lpu_guid)::uuid IS NULL THEN target.legal_entity_guid = named.legal_entity_guid
-    ELSE target.guid = sqlc.narg(lpu_guid)::uuid
-END
-ORDER BY target.guid IS DISTINCT FROM original.lpu_to_guid, target.guid
-LIMIT @most;
+    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
+    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
+    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
+    m.person_guid, m.birth_date, m.disabled, m.pregnant,
+    d.lpu_guid, d.type, d.cancelled_at
+FROM direction d
+JOIN mkab m ON m.lpu_guid = ANY(@lpu_guids::uuid[]) AND m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+WHERE d.lpu_guid = ANY(@lpu_guids::uuid[]) AND d.guid = @guid AND d.copied_from_lpu_guid IS NULL AND m.person_guid = @person_guid
+ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
+LIMIT 1;
 
 -- name: DirectionClaim :batchone
 -- Promise 2: a referral has at most one active appointment. No row: another booking has it, or it has been withdrawn since the rules were checked,
@@ -62,15 +54,15 @@ WHERE d.copied_from_lpu_guid = excluded.copied_from_lpu_guid AND d.appointment_g
 RETURNING appointment_guid;
 
 -- name: DirectionList :many
--- The referrals of a person over all institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. Rows
--- of one institution are joined, wherever it is; what the visit is needs no look into another, as it stands beside the claim.
+-- The referrals of a person in those institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. The
+-- visit's institution and times are read from the claim.
 SELECT
     d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
     d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name,
     d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     state.status
 FROM mkab m
-JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+JOIN direction d ON d.lpu_guid = ANY(@lpu_guids::uuid[]) AND d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 JOIN lpu holder ON holder.guid = d.lpu_guid
 LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
@@ -83,7 +75,7 @@ CROSS JOIN LATERAL (
         ELSE 'NotBooked'
     END)::text AS status
 ) state
-WHERE m.person_guid = @person_guid
+WHERE m.lpu_guid = ANY(@lpu_guids::uuid[]) AND m.person_guid = @person_guid
     AND (sqlc.narg(guid)::uuid IS NULL OR d.guid = sqlc.narg(guid))
     AND (sqlc.narg(number)::text IS NULL OR d.number = sqlc.narg(number))
     AND (sqlc.narg(type)::direction_type IS NULL OR d.type = sqlc.narg(type)::direction_type)
@@ -96,8 +88,8 @@ ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
 LIMIT @most;
 
 -- name: DirectionLock :batchone
--- Holds a referral against all other bookings, cancels and moves of it.
-SELECT guid
+-- Locks a referral against all other bookings, cancels and moves of it, and reads the appointment that has it.
+SELECT appointment_guid, appointment_lpu_guid
 FROM direction
 WHERE lpu_guid = @lpu_guid AND guid = @guid
 FOR NO KEY UPDATE;

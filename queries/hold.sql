@@ -5,21 +5,24 @@ FROM hold h
 WHERE h.person_guid = @person_guid AND h.until > @at
 ORDER BY h.until, h.place;
 
+-- name: HoldExpire :batchexec
+-- Gives back the places of a person's holds that have expired.
+DELETE FROM hold
+WHERE person_guid = @person_guid AND until <= @at;
+
 -- name: HoldTake :batchone
--- Takes one of a person's two places, in which no hold stands any more. No row: one does; or the hold has the other place already; or the cell is held by the
--- person in another hold that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first.
-INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
-SELECT @person_guid, @place, @guid, @lpu_guid, @slot_guids::uuid[], @direction_guid, @start_at, @end_at, @until
+-- Takes one of a person's two places. No row: a hold stands in it; or the hold has the other place already; or the cell is held by the person in another hold
+-- that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first, and has the expired holds removed.
+INSERT INTO hold (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
+SELECT @person_guid::uuid, @place::smallint, @guid::uuid, @lpu_guid::uuid, @slot_guids::uuid[], @direction_guid::uuid, @start_at::timestamptz, @end_at::timestamptz,
+    @until::timestamptz
 WHERE NOT EXISTS (
     SELECT 1 AS one FROM hold other
-    WHERE other.person_guid = @person_guid AND other.until > @at
+    WHERE other.person_guid = @person_guid
         AND (other.guid = @guid OR other.lpu_guid = @lpu_guid AND other.slot_guids[1] = (@slot_guids::uuid[])[1])
 )
-ON CONFLICT (person_guid, place) DO UPDATE
-SET guid = excluded.guid, lpu_guid = excluded.lpu_guid, slot_guids = excluded.slot_guids, direction_guid = excluded.direction_guid,
-    start_at = excluded.start_at, end_at = excluded.end_at, until = excluded.until
-WHERE h.until <= @at
-RETURNING h.place;
+ON CONFLICT (person_guid, place) DO NOTHING
+RETURNING place;
 
 -- name: HoldDelete :batchexec
 -- Gives back the place of a hold, if it has one.

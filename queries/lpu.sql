@@ -1,8 +1,9 @@
 -- The reference data of the region, which every instance keeps in memory.
 
 -- name: LpuAll :batchmany
-SELECT guid, legal_entity_guid, code, time_zone
+SELECT guid, legal_entity_guid, code, name, time_zone
 FROM lpu
+ORDER BY guid
 LIMIT @most;
 
 -- name: ClientApplicationAll :batchmany

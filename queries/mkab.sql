@@ -25,36 +25,45 @@ WHERE lpu_guid = @lpu_guid AND person_guid = @person_guid AND closed_at IS NULL;
 INSERT INTO mkab_policy (lpu_guid, mkab_guid, series, number)
 VALUES (@lpu_guid, @mkab_guid, @series, @number);
 
+-- name: CardKeyAdd :batchexec
+INSERT INTO card_key (value, kind, lpu_guid, mkab_guid)
+VALUES (@value, @kind, @lpu_guid, @mkab_guid)
+ON CONFLICT (value, kind, lpu_guid, mkab_guid) DO NOTHING;
+
+-- name: CardKeyFind :batchmany
+-- The cards that may bear a key, in any institution.
+SELECT lpu_guid, mkab_guid
+FROM card_key
+WHERE value = @value AND kind = @kind
+LIMIT @most;
+
 -- name: MkabFindByPolicy :batchmany
--- Whose open cards bear the policy, and the birth date with it. Two are as bad as any number.
+-- Whose of these cards are open and bear the policy, and the birth date with it. Two are as bad as any number.
 SELECT DISTINCT m.person_guid
 FROM mkab_policy p
-JOIN mkab m ON m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
-WHERE p.number = @number AND p.series = @series AND m.birth_date = @birth_date AND m.closed_at IS NULL
+JOIN mkab m ON m.lpu_guid = ANY(@lpu_guids::uuid[]) AND m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
+WHERE p.lpu_guid = ANY(@lpu_guids::uuid[]) AND p.mkab_guid = ANY(@guids::uuid[]) AND p.number = @number AND p.series = @series
+    AND m.birth_date = @birth_date AND m.closed_at IS NULL
 LIMIT 2;
 
 -- name: MkabFindByPerson :batchmany
--- The person, where one card is open.
+-- The person, where one card in these institutions is open.
 SELECT m.person_guid
 FROM mkab m
-WHERE m.person_guid = @person_guid AND m.closed_at IS NULL
+WHERE m.lpu_guid = ANY(@lpu_guids::uuid[]) AND m.person_guid = @person_guid AND m.closed_at IS NULL
 LIMIT 1;
 
 -- name: MkabFindByGuid :batchmany
 -- Whose open card it is. Each institution gives its cards their guids.
 SELECT DISTINCT m.person_guid
 FROM mkab m
-WHERE m.guid = @guid AND m.closed_at IS NULL
+WHERE m.lpu_guid = ANY(@lpu_guids::uuid[]) AND m.guid = @guid AND m.closed_at IS NULL
 LIMIT 2;
 
 -- name: MkabFindBySnils :batchmany
--- The names on the open cards that bear the insurance number.
-WITH borne AS MATERIALIZED (
-    -- By itself: for the DISTINCT, the planner would rather read all cards in the order of their persons.
-    SELECT m.person_guid, m.surname, m.name, m.patronymic
-    FROM mkab m
-    WHERE translate(m.snils, '- ', '') = @snils::text AND m.snils <> '' AND m.closed_at IS NULL
-)
-SELECT DISTINCT borne.person_guid, borne.surname, borne.name, borne.patronymic
-FROM borne
+-- The names on those of these cards that are open and bear the insurance number.
+SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
+FROM mkab m
+WHERE m.lpu_guid = ANY(@lpu_guids::uuid[]) AND m.guid = ANY(@guids::uuid[]) AND m.closed_at IS NULL
+    AND translate(m.snils, '- ', '') = @snils::text
 LIMIT @most;

@@ -22,27 +22,28 @@ SELECT
     state.status
 FROM appointment a
 JOIN lpu l ON l.guid = a.lpu_guid
-JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 CROSS JOIN LATERAL (
     SELECT (CASE
         WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
-        WHEN a.end_at <= $1::timestamptz THEN 'Completed'
+        WHEN a.end_at <= $2::timestamptz THEN 'Completed'
         ELSE 'Booked'
     END)::text AS status
 ) state
-WHERE a.person_guid = $2
-    AND ($3::uuid IS NULL OR a.guid = $3)
-    AND ($4::uuid IS NULL OR a.direction_guid = $4)
-    AND (cardinality($5::text[]) = 0 OR state.status = ANY($5))
-    AND ($6::timestamptz IS NULL OR a.updated_at >= $6)
-    AND ($7::timestamptz IS NULL
-        OR (a.start_at, a.guid, a.lpu_guid) < ($7, $8::uuid, $9::uuid))
+WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $3
+    AND ($4::uuid IS NULL OR a.guid = $4)
+    AND ($5::uuid IS NULL OR a.direction_guid = $5)
+    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
+    AND ($7::timestamptz IS NULL OR a.updated_at >= $7)
+    AND ($8::timestamptz IS NULL
+        OR (a.start_at, a.guid, a.lpu_guid) < ($8, $9::uuid, $10::uuid))
 ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
-LIMIT $10
+LIMIT $11
 `
 
 type AppointmentListParams struct {
+	LpuGuids      []uuid.UUID
 	At            time.Time
 	PersonGuid    uuid.UUID
 	Guid          *uuid.UUID
@@ -83,8 +84,8 @@ type AppointmentListRow struct {
 	Status                 string
 }
 
-// The appointments of a person over all institutions, the newest start first. The status is that of a moment. Rows of one institution are joined, wherever
-// it is: the resource, and the referral as it is held there.
+// The appointments of a person in those institutions, the newest start first. The status is that of a moment. The resource and the referral are those of
+// the appointment's institution.
 //
 //	SELECT
 //	    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
@@ -95,26 +96,27 @@ type AppointmentListRow struct {
 //	    state.status
 //	FROM appointment a
 //	JOIN lpu l ON l.guid = a.lpu_guid
-//	JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+//	JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+//	JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 //	CROSS JOIN LATERAL (
 //	    SELECT (CASE
 //	        WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
-//	        WHEN a.end_at <= $1::timestamptz THEN 'Completed'
+//	        WHEN a.end_at <= $2::timestamptz THEN 'Completed'
 //	        ELSE 'Booked'
 //	    END)::text AS status
 //	) state
-//	WHERE a.person_guid = $2
-//	    AND ($3::uuid IS NULL OR a.guid = $3)
-//	    AND ($4::uuid IS NULL OR a.direction_guid = $4)
-//	    AND (cardinality($5::text[]) = 0 OR state.status = ANY($5))
-//	    AND ($6::timestamptz IS NULL OR a.updated_at >= $6)
-//	    AND ($7::timestamptz IS NULL
-//	        OR (a.start_at, a.guid, a.lpu_guid) < ($7, $8::uuid, $9::uuid))
+//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $3
+//	    AND ($4::uuid IS NULL OR a.guid = $4)
+//	    AND ($5::uuid IS NULL OR a.direction_guid = $5)
+//	    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
+//	    AND ($7::timestamptz IS NULL OR a.updated_at >= $7)
+//	    AND ($8::timestamptz IS NULL
+//	        OR (a.start_at, a.guid, a.lpu_guid) < ($8, $9::uuid, $10::uuid))
 //	ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
-//	LIMIT $10
+//	LIMIT $11
 func (q *Queries) AppointmentList(ctx context.Context, arg AppointmentListParams) ([]AppointmentListRow, error) {
 	rows, err := q.db.Query(ctx, appointmentList,
+		arg.LpuGuids,
 		arg.At,
 		arg.PersonGuid,
 		arg.Guid,

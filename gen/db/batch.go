@@ -243,8 +243,10 @@ SELECT
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code
 FROM appointment a
-JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-WHERE a.person_guid = $1 AND a.guid = $2
+JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = $2 AND a.person_guid = $3
+ORDER BY a.updated_at DESC
+LIMIT 1
 `
 
 type AppointmentFindBatchResults struct {
@@ -254,8 +256,9 @@ type AppointmentFindBatchResults struct {
 }
 
 type AppointmentFindParams struct {
-	PersonGuid uuid.UUID
+	LpuGuids   []uuid.UUID
 	Guid       uuid.UUID
+	PersonGuid uuid.UUID
 }
 
 type AppointmentFindRow struct {
@@ -275,21 +278,24 @@ type AppointmentFindRow struct {
 	SpecialityCode   string
 }
 
-// A visit of a person in any institution, with what decides whether it can be cancelled or moved.
+// A visit of a person in any of those institutions, with what decides whether it can be cancelled or moved.
 //
 //	SELECT
 //	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
 //	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
 //	    d.type, d.speciality_code
 //	FROM appointment a
-//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-//	WHERE a.person_guid = $1 AND a.guid = $2
+//	JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = $2 AND a.person_guid = $3
+//	ORDER BY a.updated_at DESC
+//	LIMIT 1
 func (q *Queries) AppointmentFind(ctx context.Context, arg []AppointmentFindParams) *AppointmentFindBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.PersonGuid,
+			a.LpuGuids,
 			a.Guid,
+			a.PersonGuid,
 		}
 		batch.Queue(appointmentFind, vals...)
 	}
@@ -448,10 +454,10 @@ func (b *AppointmentGetBatchResults) Close() error {
 const appointmentHeir = `-- name: AppointmentHeir :batchone
 SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 FROM appointment a
-JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
-    AND d.type = 'Consult' AND d.speciality_code = $4
+JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $2 AND a.guid <> $3 AND a.cancelled_at IS NULL AND a.end_at > $4
+    AND d.type = 'Consult' AND d.speciality_code = $5
 ORDER BY a.end_at DESC, a.guid
 LIMIT 1
 `
@@ -463,6 +469,7 @@ type AppointmentHeirBatchResults struct {
 }
 
 type AppointmentHeirParams struct {
+	LpuGuids       []uuid.UUID
 	PersonGuid     uuid.UUID
 	Guid           uuid.UUID
 	At             time.Time
@@ -478,20 +485,21 @@ type AppointmentHeirRow struct {
 	EndAt          time.Time
 }
 
-// The visit that inherits a speciality claim: of the person's other active consultations in the speciality, in all institutions, the one that ends last.
+// The visit that inherits a speciality claim: of the person's other active consultations in the speciality, in those institutions, the one that ends last.
 //
 //	SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 //	FROM appointment a
-//	JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-//	JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-//	WHERE a.person_guid = $1 AND a.guid <> $2 AND a.cancelled_at IS NULL AND a.end_at > $3
-//	    AND d.type = 'Consult' AND d.speciality_code = $4
+//	JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+//	JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
+//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $2 AND a.guid <> $3 AND a.cancelled_at IS NULL AND a.end_at > $4
+//	    AND d.type = 'Consult' AND d.speciality_code = $5
 //	ORDER BY a.end_at DESC, a.guid
 //	LIMIT 1
 func (q *Queries) AppointmentHeir(ctx context.Context, arg []AppointmentHeirParams) *AppointmentHeirBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
+			a.LpuGuids,
 			a.PersonGuid,
 			a.Guid,
 			a.At,
@@ -661,6 +669,146 @@ func (b *BusyTypeReceptionsBatchResults) Query(f func(int, []int32, error)) {
 }
 
 func (b *BusyTypeReceptionsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const cardKeyAdd = `-- name: CardKeyAdd :batchexec
+INSERT INTO card_key (value, kind, lpu_guid, mkab_guid)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (value, kind, lpu_guid, mkab_guid) DO NOTHING
+`
+
+type CardKeyAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type CardKeyAddParams struct {
+	Value    string
+	Kind     CardKeyKind
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+}
+
+// CardKeyAdd
+//
+//	INSERT INTO card_key (value, kind, lpu_guid, mkab_guid)
+//	VALUES ($1, $2, $3, $4)
+//	ON CONFLICT (value, kind, lpu_guid, mkab_guid) DO NOTHING
+func (q *Queries) CardKeyAdd(ctx context.Context, arg []CardKeyAddParams) *CardKeyAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Value,
+			a.Kind,
+			a.LpuGuid,
+			a.MkabGuid,
+		}
+		batch.Queue(cardKeyAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &CardKeyAddBatchResults{br, len(arg), false}
+}
+
+func (b *CardKeyAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *CardKeyAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const cardKeyFind = `-- name: CardKeyFind :batchmany
+SELECT lpu_guid, mkab_guid
+FROM card_key
+WHERE value = $1 AND kind = $2
+LIMIT $3
+`
+
+type CardKeyFindBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type CardKeyFindParams struct {
+	Value string
+	Kind  CardKeyKind
+	Most  int32
+}
+
+type CardKeyFindRow struct {
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+}
+
+// The cards that may bear a key, in any institution.
+//
+//	SELECT lpu_guid, mkab_guid
+//	FROM card_key
+//	WHERE value = $1 AND kind = $2
+//	LIMIT $3
+func (q *Queries) CardKeyFind(ctx context.Context, arg []CardKeyFindParams) *CardKeyFindBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Value,
+			a.Kind,
+			a.Most,
+		}
+		batch.Queue(cardKeyFind, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &CardKeyFindBatchResults{br, len(arg), false}
+}
+
+func (b *CardKeyFindBatchResults) Query(f func(int, []CardKeyFindRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []CardKeyFindRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i CardKeyFindRow
+				if err := rows.Scan(&i.LpuGuid, &i.MkabGuid); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *CardKeyFindBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -945,7 +1093,8 @@ SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant
+    m.person_guid, m.birth_date, m.disabled, m.pregnant,
+    d.lpu_guid, d.type, d.cancelled_at
 FROM direction d
 JOIN mkab m ON m.lpu_guid = $1 AND m.guid = d.mkab_guid
 WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
@@ -989,6 +1138,9 @@ type DirectionFactsRow struct {
 	BirthDate          time.Time
 	Disabled           bool
 	Pregnant           bool
+	LpuGuid            uuid.UUID
+	Type               DirectionType
+	CancelledAt        *time.Time
 }
 
 // The original of a referral, and the patient it was written for. All rows are of the source institution.
@@ -997,7 +1149,8 @@ type DirectionFactsRow struct {
 //	    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
 //	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
 //	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-//	    m.person_guid, m.birth_date, m.disabled, m.pregnant
+//	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
+//	    d.lpu_guid, d.type, d.cancelled_at
 //	FROM direction d
 //	JOIN mkab m ON m.lpu_guid = $1 AND m.guid = d.mkab_guid
 //	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
@@ -1052,6 +1205,9 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 			&i.BirthDate,
 			&i.Disabled,
 			&i.Pregnant,
+			&i.LpuGuid,
+			&i.Type,
+			&i.CancelledAt,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -1064,8 +1220,144 @@ func (b *DirectionFactsBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const directionFind = `-- name: DirectionFind :batchone
+SELECT
+    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
+    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
+    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
+    m.person_guid, m.birth_date, m.disabled, m.pregnant,
+    d.lpu_guid, d.type, d.cancelled_at
+FROM direction d
+JOIN mkab m ON m.lpu_guid = ANY($1::uuid[]) AND m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+WHERE d.lpu_guid = ANY($1::uuid[]) AND d.guid = $2 AND d.copied_from_lpu_guid IS NULL AND m.person_guid = $3
+ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
+LIMIT 1
+`
+
+type DirectionFindBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type DirectionFindParams struct {
+	LpuGuids   []uuid.UUID
+	Guid       uuid.UUID
+	PersonGuid uuid.UUID
+}
+
+type DirectionFindRow struct {
+	Guid               uuid.UUID
+	Number             string
+	AccessionNumber    string
+	Date               time.Time
+	DateEnd            time.Time
+	CreatedAt          time.Time
+	DocPrvdSenderGuid  *uuid.UUID
+	Reason             string
+	Comment            string
+	Urgent             bool
+	Flags              int32
+	SpecialityCode     string
+	SpecialityName     string
+	MkbCode            string
+	MkbName            string
+	LpuFromGuid        uuid.UUID
+	LpuToGuid          *uuid.UUID
+	AppointmentGuid    *uuid.UUID
+	AppointmentLpuGuid *uuid.UUID
+	AppointmentStartAt *time.Time
+	AppointmentEndAt   *time.Time
+	PersonGuid         uuid.UUID
+	BirthDate          time.Time
+	Disabled           bool
+	Pregnant           bool
+	LpuGuid            uuid.UUID
+	Type               DirectionType
+	CancelledAt        *time.Time
+}
+
+// What DirectionFacts reads, of a person's referral in any of those institutions; a withdrawn one only where there is no other.
+//
+//	SELECT
+//	    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
+//	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
+//	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
+//	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
+//	    d.lpu_guid, d.type, d.cancelled_at
+//	FROM direction d
+//	JOIN mkab m ON m.lpu_guid = ANY($1::uuid[]) AND m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+//	WHERE d.lpu_guid = ANY($1::uuid[]) AND d.guid = $2 AND d.copied_from_lpu_guid IS NULL AND m.person_guid = $3
+//	ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
+//	LIMIT 1
+func (q *Queries) DirectionFind(ctx context.Context, arg []DirectionFindParams) *DirectionFindBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuids,
+			a.Guid,
+			a.PersonGuid,
+		}
+		batch.Queue(directionFind, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &DirectionFindBatchResults{br, len(arg), false}
+}
+
+func (b *DirectionFindBatchResults) QueryRow(f func(int, DirectionFindRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i DirectionFindRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Guid,
+			&i.Number,
+			&i.AccessionNumber,
+			&i.Date,
+			&i.DateEnd,
+			&i.CreatedAt,
+			&i.DocPrvdSenderGuid,
+			&i.Reason,
+			&i.Comment,
+			&i.Urgent,
+			&i.Flags,
+			&i.SpecialityCode,
+			&i.SpecialityName,
+			&i.MkbCode,
+			&i.MkbName,
+			&i.LpuFromGuid,
+			&i.LpuToGuid,
+			&i.AppointmentGuid,
+			&i.AppointmentLpuGuid,
+			&i.AppointmentStartAt,
+			&i.AppointmentEndAt,
+			&i.PersonGuid,
+			&i.BirthDate,
+			&i.Disabled,
+			&i.Pregnant,
+			&i.LpuGuid,
+			&i.Type,
+			&i.CancelledAt,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *DirectionFindBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const directionLock = `-- name: DirectionLock :batchone
-SELECT guid
+SELECT appointment_guid, appointment_lpu_guid
 FROM direction
 WHERE lpu_guid = $1 AND guid = $2
 FOR NO KEY UPDATE
@@ -1082,9 +1374,14 @@ type DirectionLockParams struct {
 	Guid    uuid.UUID
 }
 
-// Holds a referral against all other bookings, cancels and moves of it.
+type DirectionLockRow struct {
+	AppointmentGuid    *uuid.UUID
+	AppointmentLpuGuid *uuid.UUID
+}
+
+// Locks a referral against all other bookings, cancels and moves of it, and reads the appointment that has it.
 //
-//	SELECT guid
+//	SELECT appointment_guid, appointment_lpu_guid
 //	FROM direction
 //	WHERE lpu_guid = $1 AND guid = $2
 //	FOR NO KEY UPDATE
@@ -1101,20 +1398,20 @@ func (q *Queries) DirectionLock(ctx context.Context, arg []DirectionLockParams) 
 	return &DirectionLockBatchResults{br, len(arg), false}
 }
 
-func (b *DirectionLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+func (b *DirectionLockBatchResults) QueryRow(f func(int, DirectionLockRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var guid uuid.UUID
+		var i DirectionLockRow
 		if b.closed {
 			if f != nil {
-				f(t, guid, ErrBatchAlreadyClosed)
+				f(t, i, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&guid)
+		err := row.Scan(&i.AppointmentGuid, &i.AppointmentLpuGuid)
 		if f != nil {
-			f(t, guid, err)
+			f(t, i, err)
 		}
 	}
 }
@@ -1308,6 +1605,60 @@ func (b *HoldDeleteBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const holdExpire = `-- name: HoldExpire :batchexec
+DELETE FROM hold
+WHERE person_guid = $1 AND until <= $2
+`
+
+type HoldExpireBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type HoldExpireParams struct {
+	PersonGuid uuid.UUID
+	At         time.Time
+}
+
+// Gives back the places of a person's holds that have expired.
+//
+//	DELETE FROM hold
+//	WHERE person_guid = $1 AND until <= $2
+func (q *Queries) HoldExpire(ctx context.Context, arg []HoldExpireParams) *HoldExpireBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.At,
+		}
+		batch.Queue(holdExpire, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &HoldExpireBatchResults{br, len(arg), false}
+}
+
+func (b *HoldExpireBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *HoldExpireBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const holdList = `-- name: HoldList :batchmany
 SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until
 FROM hold h
@@ -1400,18 +1751,16 @@ func (b *HoldListBatchResults) Close() error {
 }
 
 const holdTake = `-- name: HoldTake :batchone
-INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
-SELECT $1, $2, $3, $4, $5::uuid[], $6, $7, $8, $9
+INSERT INTO hold (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
+SELECT $1::uuid, $2::smallint, $3::uuid, $4::uuid, $5::uuid[], $6::uuid, $7::timestamptz, $8::timestamptz,
+    $9::timestamptz
 WHERE NOT EXISTS (
     SELECT 1 AS one FROM hold other
-    WHERE other.person_guid = $1 AND other.until > $10
+    WHERE other.person_guid = $1
         AND (other.guid = $3 OR other.lpu_guid = $4 AND other.slot_guids[1] = ($5::uuid[])[1])
 )
-ON CONFLICT (person_guid, place) DO UPDATE
-SET guid = excluded.guid, lpu_guid = excluded.lpu_guid, slot_guids = excluded.slot_guids, direction_guid = excluded.direction_guid,
-    start_at = excluded.start_at, end_at = excluded.end_at, until = excluded.until
-WHERE h.until <= $10
-RETURNING h.place
+ON CONFLICT (person_guid, place) DO NOTHING
+RETURNING place
 `
 
 type HoldTakeBatchResults struct {
@@ -1430,24 +1779,21 @@ type HoldTakeParams struct {
 	StartAt       time.Time
 	EndAt         time.Time
 	Until         time.Time
-	At            time.Time
 }
 
-// Takes one of a person's two places, in which no hold stands any more. No row: one does; or the hold has the other place already; or the cell is held by the
-// person in another hold that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first.
+// Takes one of a person's two places. No row: a hold stands in it; or the hold has the other place already; or the cell is held by the person in another hold
+// that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first, and has the expired holds removed.
 //
-//	INSERT INTO hold AS h (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
-//	SELECT $1, $2, $3, $4, $5::uuid[], $6, $7, $8, $9
+//	INSERT INTO hold (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
+//	SELECT $1::uuid, $2::smallint, $3::uuid, $4::uuid, $5::uuid[], $6::uuid, $7::timestamptz, $8::timestamptz,
+//	    $9::timestamptz
 //	WHERE NOT EXISTS (
 //	    SELECT 1 AS one FROM hold other
-//	    WHERE other.person_guid = $1 AND other.until > $10
+//	    WHERE other.person_guid = $1
 //	        AND (other.guid = $3 OR other.lpu_guid = $4 AND other.slot_guids[1] = ($5::uuid[])[1])
 //	)
-//	ON CONFLICT (person_guid, place) DO UPDATE
-//	SET guid = excluded.guid, lpu_guid = excluded.lpu_guid, slot_guids = excluded.slot_guids, direction_guid = excluded.direction_guid,
-//	    start_at = excluded.start_at, end_at = excluded.end_at, until = excluded.until
-//	WHERE h.until <= $10
-//	RETURNING h.place
+//	ON CONFLICT (person_guid, place) DO NOTHING
+//	RETURNING place
 func (q *Queries) HoldTake(ctx context.Context, arg []HoldTakeParams) *HoldTakeBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -1461,7 +1807,6 @@ func (q *Queries) HoldTake(ctx context.Context, arg []HoldTakeParams) *HoldTakeB
 			a.StartAt,
 			a.EndAt,
 			a.Until,
-			a.At,
 		}
 		batch.Queue(holdTake, vals...)
 	}
@@ -1560,8 +1905,9 @@ func (b *IdempotencyKeyAnswerBatchResults) Close() error {
 
 const lpuAll = `-- name: LpuAll :batchmany
 
-SELECT guid, legal_entity_guid, code, time_zone
+SELECT guid, legal_entity_guid, code, name, time_zone
 FROM lpu
+ORDER BY guid
 LIMIT $1
 `
 
@@ -1571,17 +1917,11 @@ type LpuAllBatchResults struct {
 	closed bool
 }
 
-type LpuAllRow struct {
-	Guid            uuid.UUID
-	LegalEntityGuid uuid.UUID
-	Code            string
-	TimeZone        string
-}
-
 // The reference data of the region, which every instance keeps in memory.
 //
-//	SELECT guid, legal_entity_guid, code, time_zone
+//	SELECT guid, legal_entity_guid, code, name, time_zone
 //	FROM lpu
+//	ORDER BY guid
 //	LIMIT $1
 func (q *Queries) LpuAll(ctx context.Context, most []int32) *LpuAllBatchResults {
 	batch := &pgx.Batch{}
@@ -1595,10 +1935,10 @@ func (q *Queries) LpuAll(ctx context.Context, most []int32) *LpuAllBatchResults 
 	return &LpuAllBatchResults{br, len(most), false}
 }
 
-func (b *LpuAllBatchResults) Query(f func(int, []LpuAllRow, error)) {
+func (b *LpuAllBatchResults) Query(f func(int, []Lpu, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		items := []LpuAllRow{}
+		items := []Lpu{}
 		if b.closed {
 			if f != nil {
 				f(t, items, ErrBatchAlreadyClosed)
@@ -1612,11 +1952,12 @@ func (b *LpuAllBatchResults) Query(f func(int, []LpuAllRow, error)) {
 			}
 			defer rows.Close()
 			for rows.Next() {
-				var i LpuAllRow
+				var i Lpu
 				if err := rows.Scan(
 					&i.Guid,
 					&i.LegalEntityGuid,
 					&i.Code,
+					&i.Name,
 					&i.TimeZone,
 				); err != nil {
 					return err
@@ -1725,7 +2066,7 @@ func (b *MkabFactsBatchResults) Close() error {
 const mkabFindByGuid = `-- name: MkabFindByGuid :batchmany
 SELECT DISTINCT m.person_guid
 FROM mkab m
-WHERE m.guid = $1 AND m.closed_at IS NULL
+WHERE m.lpu_guid = ANY($1::uuid[]) AND m.guid = $2 AND m.closed_at IS NULL
 LIMIT 2
 `
 
@@ -1735,22 +2076,28 @@ type MkabFindByGuidBatchResults struct {
 	closed bool
 }
 
+type MkabFindByGuidParams struct {
+	LpuGuids []uuid.UUID
+	Guid     uuid.UUID
+}
+
 // Whose open card it is. Each institution gives its cards their guids.
 //
 //	SELECT DISTINCT m.person_guid
 //	FROM mkab m
-//	WHERE m.guid = $1 AND m.closed_at IS NULL
+//	WHERE m.lpu_guid = ANY($1::uuid[]) AND m.guid = $2 AND m.closed_at IS NULL
 //	LIMIT 2
-func (q *Queries) MkabFindByGuid(ctx context.Context, guid []uuid.UUID) *MkabFindByGuidBatchResults {
+func (q *Queries) MkabFindByGuid(ctx context.Context, arg []MkabFindByGuidParams) *MkabFindByGuidBatchResults {
 	batch := &pgx.Batch{}
-	for _, a := range guid {
+	for _, a := range arg {
 		vals := []interface{}{
-			a,
+			a.LpuGuids,
+			a.Guid,
 		}
 		batch.Queue(mkabFindByGuid, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &MkabFindByGuidBatchResults{br, len(guid), false}
+	return &MkabFindByGuidBatchResults{br, len(arg), false}
 }
 
 func (b *MkabFindByGuidBatchResults) Query(f func(int, []uuid.UUID, error)) {
@@ -1792,7 +2139,7 @@ func (b *MkabFindByGuidBatchResults) Close() error {
 const mkabFindByPerson = `-- name: MkabFindByPerson :batchmany
 SELECT m.person_guid
 FROM mkab m
-WHERE m.person_guid = $1 AND m.closed_at IS NULL
+WHERE m.lpu_guid = ANY($1::uuid[]) AND m.person_guid = $2 AND m.closed_at IS NULL
 LIMIT 1
 `
 
@@ -1802,22 +2149,28 @@ type MkabFindByPersonBatchResults struct {
 	closed bool
 }
 
-// The person, where one card is open.
+type MkabFindByPersonParams struct {
+	LpuGuids   []uuid.UUID
+	PersonGuid uuid.UUID
+}
+
+// The person, where one card in these institutions is open.
 //
 //	SELECT m.person_guid
 //	FROM mkab m
-//	WHERE m.person_guid = $1 AND m.closed_at IS NULL
+//	WHERE m.lpu_guid = ANY($1::uuid[]) AND m.person_guid = $2 AND m.closed_at IS NULL
 //	LIMIT 1
-func (q *Queries) MkabFindByPerson(ctx context.Context, personGuid []uuid.UUID) *MkabFindByPersonBatchResults {
+func (q *Queries) MkabFindByPerson(ctx context.Context, arg []MkabFindByPersonParams) *MkabFindByPersonBatchResults {
 	batch := &pgx.Batch{}
-	for _, a := range personGuid {
+	for _, a := range arg {
 		vals := []interface{}{
-			a,
+			a.LpuGuids,
+			a.PersonGuid,
 		}
 		batch.Queue(mkabFindByPerson, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &MkabFindByPersonBatchResults{br, len(personGuid), false}
+	return &MkabFindByPersonBatchResults{br, len(arg), false}
 }
 
 func (b *MkabFindByPersonBatchResults) Query(f func(int, []uuid.UUID, error)) {
@@ -1859,8 +2212,9 @@ func (b *MkabFindByPersonBatchResults) Close() error {
 const mkabFindByPolicy = `-- name: MkabFindByPolicy :batchmany
 SELECT DISTINCT m.person_guid
 FROM mkab_policy p
-JOIN mkab m ON m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
-WHERE p.number = $1 AND p.series = $2 AND m.birth_date = $3 AND m.closed_at IS NULL
+JOIN mkab m ON m.lpu_guid = ANY($1::uuid[]) AND m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
+WHERE p.lpu_guid = ANY($1::uuid[]) AND p.mkab_guid = ANY($2::uuid[]) AND p.number = $3 AND p.series = $4
+    AND m.birth_date = $5 AND m.closed_at IS NULL
 LIMIT 2
 `
 
@@ -1871,22 +2225,27 @@ type MkabFindByPolicyBatchResults struct {
 }
 
 type MkabFindByPolicyParams struct {
+	LpuGuids  []uuid.UUID
+	Guids     []uuid.UUID
 	Number    string
 	Series    string
 	BirthDate time.Time
 }
 
-// Whose open cards bear the policy, and the birth date with it. Two are as bad as any number.
+// Whose of these cards are open and bear the policy, and the birth date with it. Two are as bad as any number.
 //
 //	SELECT DISTINCT m.person_guid
 //	FROM mkab_policy p
-//	JOIN mkab m ON m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
-//	WHERE p.number = $1 AND p.series = $2 AND m.birth_date = $3 AND m.closed_at IS NULL
+//	JOIN mkab m ON m.lpu_guid = ANY($1::uuid[]) AND m.lpu_guid = p.lpu_guid AND m.guid = p.mkab_guid
+//	WHERE p.lpu_guid = ANY($1::uuid[]) AND p.mkab_guid = ANY($2::uuid[]) AND p.number = $3 AND p.series = $4
+//	    AND m.birth_date = $5 AND m.closed_at IS NULL
 //	LIMIT 2
 func (q *Queries) MkabFindByPolicy(ctx context.Context, arg []MkabFindByPolicyParams) *MkabFindByPolicyBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
+			a.LpuGuids,
+			a.Guids,
 			a.Number,
 			a.Series,
 			a.BirthDate,
@@ -1934,15 +2293,11 @@ func (b *MkabFindByPolicyBatchResults) Close() error {
 }
 
 const mkabFindBySnils = `-- name: MkabFindBySnils :batchmany
-WITH borne AS MATERIALIZED (
-    -- By itself: for the DISTINCT, the planner would rather read all cards in the order of their persons.
-    SELECT m.person_guid, m.surname, m.name, m.patronymic
-    FROM mkab m
-    WHERE translate(m.snils, '- ', '') = $2::text AND m.snils <> '' AND m.closed_at IS NULL
-)
-SELECT DISTINCT borne.person_guid, borne.surname, borne.name, borne.patronymic
-FROM borne
-LIMIT $1
+SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
+FROM mkab m
+WHERE m.lpu_guid = ANY($1::uuid[]) AND m.guid = ANY($2::uuid[]) AND m.closed_at IS NULL
+    AND translate(m.snils, '- ', '') = $3::text
+LIMIT $4
 `
 
 type MkabFindBySnilsBatchResults struct {
@@ -1952,8 +2307,10 @@ type MkabFindBySnilsBatchResults struct {
 }
 
 type MkabFindBySnilsParams struct {
-	Most  int32
-	Snils string
+	LpuGuids []uuid.UUID
+	Guids    []uuid.UUID
+	Snils    string
+	Most     int32
 }
 
 type MkabFindBySnilsRow struct {
@@ -1963,23 +2320,21 @@ type MkabFindBySnilsRow struct {
 	Patronymic string
 }
 
-// The names on the open cards that bear the insurance number.
+// The names on those of these cards that are open and bear the insurance number.
 //
-//	WITH borne AS MATERIALIZED (
-//	    -- By itself: for the DISTINCT, the planner would rather read all cards in the order of their persons.
-//	    SELECT m.person_guid, m.surname, m.name, m.patronymic
-//	    FROM mkab m
-//	    WHERE translate(m.snils, '- ', '') = $2::text AND m.snils <> '' AND m.closed_at IS NULL
-//	)
-//	SELECT DISTINCT borne.person_guid, borne.surname, borne.name, borne.patronymic
-//	FROM borne
-//	LIMIT $1
+//	SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
+//	FROM mkab m
+//	WHERE m.lpu_guid = ANY($1::uuid[]) AND m.guid = ANY($2::uuid[]) AND m.closed_at IS NULL
+//	    AND translate(m.snils, '- ', '') = $3::text
+//	LIMIT $4
 func (q *Queries) MkabFindBySnils(ctx context.Context, arg []MkabFindBySnilsParams) *MkabFindBySnilsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.Most,
+			a.LpuGuids,
+			a.Guids,
 			a.Snils,
+			a.Most,
 		}
 		batch.Queue(mkabFindBySnils, vals...)
 	}
@@ -2024,6 +2379,200 @@ func (b *MkabFindBySnilsBatchResults) Query(f func(int, []MkabFindBySnilsRow, er
 }
 
 func (b *MkabFindBySnilsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const personAppointmentGet = `-- name: PersonAppointmentGet :batchone
+SELECT lpu_guid
+FROM person_appointment
+WHERE person_guid = $1 AND guid = $2
+`
+
+type PersonAppointmentGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type PersonAppointmentGetParams struct {
+	PersonGuid uuid.UUID
+	Guid       uuid.UUID
+}
+
+// PersonAppointmentGet
+//
+//	SELECT lpu_guid
+//	FROM person_appointment
+//	WHERE person_guid = $1 AND guid = $2
+func (q *Queries) PersonAppointmentGet(ctx context.Context, arg []PersonAppointmentGetParams) *PersonAppointmentGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Guid,
+		}
+		batch.Queue(personAppointmentGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &PersonAppointmentGetBatchResults{br, len(arg), false}
+}
+
+func (b *PersonAppointmentGetBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var lpu_guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, lpu_guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&lpu_guid)
+		if f != nil {
+			f(t, lpu_guid, err)
+		}
+	}
+}
+
+func (b *PersonAppointmentGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const personAppointmentSet = `-- name: PersonAppointmentSet :batchexec
+INSERT INTO person_appointment (person_guid, guid, lpu_guid)
+VALUES ($1, $2, $3)
+ON CONFLICT (person_guid, guid) DO UPDATE
+SET lpu_guid = excluded.lpu_guid
+`
+
+type PersonAppointmentSetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type PersonAppointmentSetParams struct {
+	PersonGuid uuid.UUID
+	Guid       uuid.UUID
+	LpuGuid    uuid.UUID
+}
+
+// PersonAppointmentSet
+//
+//	INSERT INTO person_appointment (person_guid, guid, lpu_guid)
+//	VALUES ($1, $2, $3)
+//	ON CONFLICT (person_guid, guid) DO UPDATE
+//	SET lpu_guid = excluded.lpu_guid
+func (q *Queries) PersonAppointmentSet(ctx context.Context, arg []PersonAppointmentSetParams) *PersonAppointmentSetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Guid,
+			a.LpuGuid,
+		}
+		batch.Queue(personAppointmentSet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &PersonAppointmentSetBatchResults{br, len(arg), false}
+}
+
+func (b *PersonAppointmentSetBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *PersonAppointmentSetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const personLpuList = `-- name: PersonLpuList :batchmany
+
+SELECT lpu_guid
+FROM person_lpu
+WHERE person_guid = $1
+ORDER BY lpu_guid
+LIMIT $2
+`
+
+type PersonLpuListBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type PersonLpuListParams struct {
+	PersonGuid uuid.UUID
+	Most       int32
+}
+
+// Where a person's rows are: in which institutions there are cards, and in which one a visit is.
+//
+//	SELECT lpu_guid
+//	FROM person_lpu
+//	WHERE person_guid = $1
+//	ORDER BY lpu_guid
+//	LIMIT $2
+func (q *Queries) PersonLpuList(ctx context.Context, arg []PersonLpuListParams) *PersonLpuListBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Most,
+		}
+		batch.Queue(personLpuList, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &PersonLpuListBatchResults{br, len(arg), false}
+}
+
+func (b *PersonLpuListBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var lpu_guid uuid.UUID
+				if err := rows.Scan(&lpu_guid); err != nil {
+					return err
+				}
+				items = append(items, lpu_guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *PersonLpuListBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -19,33 +19,34 @@ SELECT
     d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     state.status
 FROM mkab m
-JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 JOIN lpu holder ON holder.guid = d.lpu_guid
 LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 CROSS JOIN LATERAL (
     SELECT (CASE
         WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
-        WHEN d.appointment_end_at <= $1::timestamptz THEN 'Completed'
+        WHEN d.appointment_end_at <= $2::timestamptz THEN 'Completed'
         WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
-        WHEN d.date_end < ($1::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
+        WHEN d.date_end < ($2::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
         ELSE 'NotBooked'
     END)::text AS status
 ) state
-WHERE m.person_guid = $2
-    AND ($3::uuid IS NULL OR d.guid = $3)
-    AND ($4::text IS NULL OR d.number = $4)
-    AND ($5::direction_type IS NULL OR d.type = $5::direction_type)
-    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
-    AND ($7::date IS NULL OR d.date >= $7)
-    AND ($8::date IS NULL OR d.date <= $8)
-    AND ($9::timestamptz IS NULL
-        OR (d.created_at, d.guid, d.lpu_guid) < ($9, $10::uuid, $11::uuid))
+WHERE m.lpu_guid = ANY($1::uuid[]) AND m.person_guid = $3
+    AND ($4::uuid IS NULL OR d.guid = $4)
+    AND ($5::text IS NULL OR d.number = $5)
+    AND ($6::direction_type IS NULL OR d.type = $6::direction_type)
+    AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
+    AND ($8::date IS NULL OR d.date >= $8)
+    AND ($9::date IS NULL OR d.date <= $9)
+    AND ($10::timestamptz IS NULL
+        OR (d.created_at, d.guid, d.lpu_guid) < ($10, $11::uuid, $12::uuid))
 ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
-LIMIT $12
+LIMIT $13
 `
 
 type DirectionListParams struct {
+	LpuGuids     []uuid.UUID
 	At           time.Time
 	PersonGuid   uuid.UUID
 	Guid         *uuid.UUID
@@ -84,8 +85,8 @@ type DirectionListRow struct {
 	Status             string
 }
 
-// The referrals of a person over all institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. Rows
-// of one institution are joined, wherever it is; what the visit is needs no look into another, as it stands beside the claim.
+// The referrals of a person in those institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. The
+// visit's institution and times are read from the claim.
 //
 //	SELECT
 //	    d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
@@ -93,32 +94,33 @@ type DirectionListRow struct {
 //	    d.appointment_guid, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
 //	    state.status
 //	FROM mkab m
-//	JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
+//	JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = m.lpu_guid AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
 //	JOIN lpu holder ON holder.guid = d.lpu_guid
 //	LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 //	CROSS JOIN LATERAL (
 //	    SELECT (CASE
 //	        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
-//	        WHEN d.appointment_end_at <= $1::timestamptz THEN 'Completed'
+//	        WHEN d.appointment_end_at <= $2::timestamptz THEN 'Completed'
 //	        WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
-//	        WHEN d.date_end < ($1::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
+//	        WHEN d.date_end < ($2::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
 //	        ELSE 'NotBooked'
 //	    END)::text AS status
 //	) state
-//	WHERE m.person_guid = $2
-//	    AND ($3::uuid IS NULL OR d.guid = $3)
-//	    AND ($4::text IS NULL OR d.number = $4)
-//	    AND ($5::direction_type IS NULL OR d.type = $5::direction_type)
-//	    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
-//	    AND ($7::date IS NULL OR d.date >= $7)
-//	    AND ($8::date IS NULL OR d.date <= $8)
-//	    AND ($9::timestamptz IS NULL
-//	        OR (d.created_at, d.guid, d.lpu_guid) < ($9, $10::uuid, $11::uuid))
+//	WHERE m.lpu_guid = ANY($1::uuid[]) AND m.person_guid = $3
+//	    AND ($4::uuid IS NULL OR d.guid = $4)
+//	    AND ($5::text IS NULL OR d.number = $5)
+//	    AND ($6::direction_type IS NULL OR d.type = $6::direction_type)
+//	    AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
+//	    AND ($8::date IS NULL OR d.date >= $8)
+//	    AND ($9::date IS NULL OR d.date <= $9)
+//	    AND ($10::timestamptz IS NULL
+//	        OR (d.created_at, d.guid, d.lpu_guid) < ($10, $11::uuid, $12::uuid))
 //	ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
-//	LIMIT $12
+//	LIMIT $13
 func (q *Queries) DirectionList(ctx context.Context, arg DirectionListParams) ([]DirectionListRow, error) {
 	rows, err := q.db.Query(ctx, directionList,
+		arg.LpuGuids,
 		arg.At,
 		arg.PersonGuid,
 		arg.Guid,
@@ -161,102 +163,6 @@ func (q *Queries) DirectionList(ctx context.Context, arg DirectionListParams) ([
 			&i.AppointmentStartAt,
 			&i.AppointmentEndAt,
 			&i.Status,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const directionTargets = `-- name: DirectionTargets :many
-SELECT
-    original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
-    named.legal_entity_guid AS to_legal_entity_guid,
-    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name
-FROM (
-    SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
-    FROM mkab m
-    JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.guid = $1 AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
-    WHERE m.person_guid = $2
-    ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
-    LIMIT 1
-) original
-LEFT JOIN lpu named ON named.guid = original.lpu_to_guid
-LEFT JOIN lpu target ON CASE
-    WHEN $3::uuid IS NULL THEN target.legal_entity_guid = named.legal_entity_guid
-    ELSE target.guid = $3::uuid
-END
-ORDER BY target.guid IS DISTINCT FROM original.lpu_to_guid, target.guid
-LIMIT $4
-`
-
-type DirectionTargetsParams struct {
-	Guid       uuid.UUID
-	PersonGuid uuid.UUID
-	LpuGuid    *uuid.UUID
-	Most       int32
-}
-
-type DirectionTargetsRow struct {
-	HolderGuid            uuid.UUID
-	Type                  DirectionType
-	SpecialityCode        string
-	LpuToGuid             *uuid.UUID
-	ToLegalEntityGuid     *uuid.UUID
-	TargetGuid            *uuid.UUID
-	TargetLegalEntityGuid *uuid.UUID
-	TargetName            *string
-}
-
-// The original of a person's referral, wherever it is held, a withdrawn one only where there is no other, with the institutions that may serve it: the one
-// asked for, else those of the legal entity that it leads to. A row for each, and one without where there is none. It starts from the person's cards.
-//
-//	SELECT
-//	    original.lpu_guid AS holder_guid, original.type, original.speciality_code, original.lpu_to_guid,
-//	    named.legal_entity_guid AS to_legal_entity_guid,
-//	    target.guid AS target_guid, target.legal_entity_guid AS target_legal_entity_guid, target.name AS target_name
-//	FROM (
-//	    SELECT d.lpu_guid, d.type, d.speciality_code, d.lpu_to_guid
-//	    FROM mkab m
-//	    JOIN direction d ON d.lpu_guid = m.lpu_guid AND d.guid = $1 AND d.mkab_guid = m.guid AND d.copied_from_lpu_guid IS NULL
-//	    WHERE m.person_guid = $2
-//	    ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
-//	    LIMIT 1
-//	) original
-//	LEFT JOIN lpu named ON named.guid = original.lpu_to_guid
-//	LEFT JOIN lpu target ON CASE
-//	    WHEN $3::uuid IS NULL THEN target.legal_entity_guid = named.legal_entity_guid
-//	    ELSE target.guid = $3::uuid
-//	END
-//	ORDER BY target.guid IS DISTINCT FROM original.lpu_to_guid, target.guid
-//	LIMIT $4
-func (q *Queries) DirectionTargets(ctx context.Context, arg DirectionTargetsParams) ([]DirectionTargetsRow, error) {
-	rows, err := q.db.Query(ctx, directionTargets,
-		arg.Guid,
-		arg.PersonGuid,
-		arg.LpuGuid,
-		arg.Most,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []DirectionTargetsRow{}
-	for rows.Next() {
-		var i DirectionTargetsRow
-		if err := rows.Scan(
-			&i.HolderGuid,
-			&i.Type,
-			&i.SpecialityCode,
-			&i.LpuToGuid,
-			&i.ToLegalEntityGuid,
-			&i.TargetGuid,
-			&i.TargetLegalEntityGuid,
-			&i.TargetName,
 		); err != nil {
 			return nil, err
 		}

@@ -12,6 +12,49 @@ import (
 	"github.com/google/uuid"
 )
 
+type CardKeyKind string
+
+const (
+	CardKeyKindGuid   CardKeyKind = "guid"
+	CardKeyKindSnils  CardKeyKind = "snils"
+	CardKeyKindPolicy CardKeyKind = "policy"
+)
+
+func (e *CardKeyKind) Scan(src interface{}) error {
+	switch s := src.(type) {
+	case []byte:
+		*e = CardKeyKind(s)
+	case string:
+		*e = CardKeyKind(s)
+	default:
+		return fmt.Errorf("unsupported scan type for CardKeyKind: %T", src)
+	}
+	return nil
+}
+
+type NullCardKeyKind struct {
+	CardKeyKind CardKeyKind
+	Valid       bool // Valid is true if CardKeyKind is not NULL
+}
+
+// Scan implements the Scanner interface.
+func (ns *NullCardKeyKind) Scan(value interface{}) error {
+	if value == nil {
+		ns.CardKeyKind, ns.Valid = "", false
+		return nil
+	}
+	ns.Valid = true
+	return ns.CardKeyKind.Scan(value)
+}
+
+// Value implements the driver Valuer interface.
+func (ns NullCardKeyKind) Value() (driver.Value, error) {
+	if !ns.Valid {
+		return nil, nil
+	}
+	return string(ns.CardKeyKind), nil
+}
+
 type DirectionType string
 
 const (
@@ -221,6 +264,15 @@ type BusyType struct {
 	Reception bool
 }
 
+// By what a medical card is found in any institution. A row only leads to the card, which decides. Written with each card and policy.
+type CardKey struct {
+	// The guid of the card; the digits of the SNILS; the series and the number of a policy with a space between them.
+	Value    string
+	Kind     CardKeyKind
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+}
+
 // A client application (клиентское приложение) and its rights. Masks are bits: 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter.
 type ClientApplication struct {
 	Guid uuid.UUID
@@ -370,6 +422,19 @@ type MkabPolicy struct {
 	MkabGuid uuid.UUID
 	Series   string
 	Number   string
+}
+
+// In which institution a person's visit is, cancelled or not. Written with the visit; a move into another institution changes it.
+type PersonAppointment struct {
+	PersonGuid uuid.UUID
+	Guid       uuid.UUID
+	LpuGuid    uuid.UUID
+}
+
+// The institutions where a person has a medical card, open or closed. What is looked for by person is looked for there, and nowhere else. Written with each card.
+type PersonLpu struct {
+	PersonGuid uuid.UUID
+	LpuGuid    uuid.UUID
 }
 
 // A doctor, a cabinet or a piece of equipment (ресурс, DocPrvd) that visits are made to.

@@ -126,6 +126,13 @@ func (s *service) furnish(w *world) *guids {
 			"patronymic": "", "birth_date": k.born, "sex": "male", "snils": "", "disabled": k.disabled, "pregnant": k.pregnant, "created_at": moment, "closed_at": closed,
 		}
 	}))
+	var cards []fields
+	for n, k := range w.mkabs {
+		if slices.IndexFunc(w.mkabs, func(other mkab) bool { return other.lpu == k.lpu && other.person == k.person }) == n {
+			cards = append(cards, fields{"person_guid": g.of(label("P", k.person)), "lpu_guid": g.of(label("L", k.lpu))})
+		}
+	}
+	insert("person_lpu", cards)
 	insert("tap", rowsOf(w.taps, func(n int, t tap) fields {
 		var closed any
 		if t.closed {

@@ -37,7 +37,8 @@ type BookedVisit struct {
 	IsCito         bool
 	CreatedAt      time.Time
 	Cancelled      bool
-	AfterStart     bool // the setting DeleteOldTime: that is so also after the visit has begun
+	PersonLpus     []uuid.UUID // where the patient has medical cards, in order
+	AfterStart     bool        // the setting DeleteOldTime: that is so also after the visit has begun
 }
 
 // begun tells whether the visit has begun, by what a booking goes by: one on a day without a time has when the day is over.

@@ -123,18 +123,28 @@ func (v *BookedVisit) OwnCells(lpu uuid.UUID) []uuid.UUID {
 
 // visitOf finds an appointment of the patient's that is booked with a referral. A nil guid is that of none.
 func (s *Service) visitOf(ctx context.Context, patient Patient, appointment *uuid.UUID, direction, holder uuid.UUID) (*BookedVisit, error) {
+	visit, err := s.findVisit(ctx, patient, appointment)
+	if err == nil && appointment != nil && !visit.isOf(direction, holder) {
+		return nil, Refuse(AppointmentAbsent)
+	}
+	return visit, err
+}
+
+// findVisit finds an appointment of the patient's; nil: there is none, or a nil guid is asked for.
+func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *uuid.UUID) (*BookedVisit, error) {
 	if appointment == nil {
 		return nil, nil //nolint:nilnil // a new visit is wanted
 	}
 	visit, err := s.store.Visit(ctx, patient.Person, *appointment)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("find the appointment: %w", err)
-	case visit == nil || visit.Direction != direction || visit.DirectionLpu != holder:
-		return nil, Refuse(AppointmentAbsent)
-	default:
-		return visit, nil
 	}
+	return visit, nil
+}
+
+// isOf tells whether a visit is booked with a referral.
+func (v *BookedVisit) isOf(direction, holder uuid.UUID) bool {
+	return v != nil && v.Direction == direction && v.DirectionLpu == holder
 }
 
 // cells is how many cells a visit is to take: so many, or where that is not given as many as the one to be moved has, if there is one.

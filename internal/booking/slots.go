@@ -14,11 +14,12 @@ import (
 
 // SlotFinder reads what a search for free cells needs.
 type SlotFinder interface {
-	// Targets finds the original of a person's referral and the institutions that may serve it, at most so many: the one given, else those of the legal
-	// entity that the referral leads to. It answers nil where the person has no such referral.
-	Targets(ctx context.Context, person, direction uuid.UUID, lpu *uuid.UUID, most int) (*Targets, error)
-	// TargetFacts reads, in one snapshot, the facts of a booking in each of the institutions, without a place; or of the move of a visit, as MoveFacts does.
-	TargetFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, lpus []uuid.UUID, now time.Time) ([]*Facts, error)
+	// SearchFacts finds the original of the patient's referral that the request names, and the institutions that may serve it, at most so many: the one
+	// given, else those of the legal entity that the referral leads to. For each of them it returns, of one snapshot, the facts of a booking without a place;
+	// or of the move of a visit, as MoveFacts does. It returns nil where the patient has no such referral.
+	SearchFacts(
+		ctx context.Context, patient Patient, request Request, lpu *uuid.UUID, most int, visit *BookedVisit, now time.Time,
+	) (*Targets, []*Facts, error)
 	// ScanSlots reads cells, for each scan in order of their start and guid.
 	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
 	// ResourcesWithSlots finds for each scan a resource that has cells from its start on: the one that it names, else one in use, of its speciality where it
@@ -145,25 +146,20 @@ const longestPeriod = searchDays*24*time.Hour + time.Hour
 // that booking, or the move, goes by; the master patient index is not asked, so that a card that booking would make counts as made.
 func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch) (*SlotPage, error) {
 	now := s.now()
-	targets, err := s.store.Targets(ctx, patient.Person, search.Direction, search.Lpu, mostTargets+1)
+	visit, err := s.findVisit(ctx, patient, search.Appointment)
+	if err != nil {
+		return nil, err
+	}
+	request := Request{Direction: search.Direction, Difficulty: visit.cells(search.Difficulty)}
+	targets, facts, err := s.store.SearchFacts(ctx, patient, request, search.Lpu, mostTargets+1, visit, now)
 	if err != nil {
 		return nil, fmt.Errorf("find the referral: %w", err)
 	}
 	if refusal := search.refuseTargets(targets); refusal != nil {
 		return nil, refusal
 	}
-	visit, err := s.visitOf(ctx, patient, search.Appointment, search.Direction, targets.Holder)
-	if err != nil {
-		return nil, err
-	}
-	request := Request{Direction: search.Direction, Type: targets.Type, LpuFrom: targets.Holder, Difficulty: visit.cells(search.Difficulty)}
-	lpus := make([]uuid.UUID, len(targets.Lpus))
-	for i, lpu := range targets.Lpus {
-		lpus[i] = lpu.Guid
-	}
-	facts, err := s.store.TargetFacts(ctx, patient, request, visit, lpus, now)
-	if err != nil {
-		return nil, fmt.Errorf("load the facts: %w", err)
+	if search.Appointment != nil && !visit.isOf(search.Direction, targets.Holder) {
+		return nil, Refuse(AppointmentAbsent)
 	}
 
 	cursor := search.After

@@ -1,12 +1,16 @@
 -- Deletes everything, whoever books meanwhile: the locks let readers go on with the old data, and are taken in the order in which a
 -- booking writes, so that one that is under way ends first.
-LOCK TABLE mkab, mkab_policy, direction, speciality_claim, slot, hold, appointment, idempotency_key, failed_identification IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
+    failed_identification IN SHARE ROW EXCLUSIVE MODE;
 
 DELETE FROM failed_identification;
 DELETE FROM idempotency_key;
+DELETE FROM person_appointment;
 DELETE FROM appointment;
 DELETE FROM direction;
 DELETE FROM tap;
+DELETE FROM card_key;
+DELETE FROM person_lpu;
 DELETE FROM mkab_policy;
 DELETE FROM mkab;
 DELETE FROM slot;

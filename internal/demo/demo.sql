@@ -223,6 +223,15 @@ SELECT m.lpu_guid, m.guid, lpad(p.number::text, 16, '0')
 FROM mkab m
 JOIN demo_person p ON pg_temp.demo_guid('0005', p.number) = m.person_guid;
 
+INSERT INTO person_lpu (person_guid, lpu_guid)
+SELECT DISTINCT m.person_guid, m.lpu_guid
+FROM mkab m;
+
+INSERT INTO card_key (kind, value, lpu_guid, mkab_guid)
+SELECT 'guid'::card_key_kind, m.guid::text, m.lpu_guid, m.guid FROM mkab m
+UNION ALL SELECT 'snils', translate(m.snils, '- ', ''), m.lpu_guid, m.guid FROM mkab m
+UNION ALL SELECT 'policy', p.series || ' ' || p.number, p.lpu_guid, p.mkab_guid FROM mkab_policy p;
+
 -- A healthy child's case is closed.
 INSERT INTO tap (lpu_guid, guid, mkab_guid, opened_on, closed_on)
 SELECT m.lpu_guid, pg_temp.demo_guid('0008', t.person), m.guid,
@@ -343,6 +352,10 @@ JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 CROSS JOIN LATERAL (
     SELECT (pg_temp.demo_today('Europe/Moscow') - CASE WHEN v.slot_id IS NULL THEN 2 ELSE 1 END + time '10:00') AT TIME ZONE 'Europe/Moscow' AS booked
 ) day;
+
+INSERT INTO person_appointment (person_guid, guid, lpu_guid)
+SELECT a.person_guid, a.guid, a.lpu_guid
+FROM appointment a;
 
 UPDATE slot s
 SET taken = s.taken + 1 -- a cell is in one visit

@@ -40,6 +40,9 @@ func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time
 		t.copyDirection(a)
 	}
 	t.createAppointment(a, createdAt)
+	exec(t, t.PersonAppointmentSet(t.ctx, []db.PersonAppointmentSetParams{
+		{PersonGuid: a.Patient.Person, Guid: a.Guid, LpuGuid: a.Request.LpuTo},
+	}).Exec)
 	row(t, t.AppointmentGet(t.ctx, []db.AppointmentGetParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}}).QueryRow,
 		func(row db.AppointmentGetRow, err error) error {
 			if err != nil {

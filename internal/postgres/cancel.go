@@ -2,29 +2,70 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
 )
 
-// Visit implements booking.Store.
+// Visit implements booking.Store: two round trips, one to the person's rows and one to the visit.
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
 	return read(ctx, s, func(known *reference) (visit *booking.BookedVisit, err error) {
-		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: appointment}})
+		var lpus []uuid.UUID
+		exists := false
+		own := newTx(ctx, s.pool)
+		row(own, own.PersonAppointmentGet(ctx, []db.PersonAppointmentGetParams{{PersonGuid: person, Guid: appointment}}).QueryRow,
+			func(_ uuid.UUID, err error) error {
+				exists = err == nil
+				return unlessAbsent(err)
+			})
+		own.personLpus(person, &lpus)
+		if err := own.send(); err != nil || !exists {
+			return nil, err
+		}
+		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{LpuGuids: lpus, PersonGuid: person, Guid: appointment}})
 		finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
-			if err = unlessAbsent(rowErr); rowErr == nil {
-				visit, err = known.visit(row)
+			if errors.Is(rowErr, pgx.ErrNoRows) {
+				rowErr = errMoving
+			}
+			if err = rowErr; err == nil {
+				visit, err = known.visit(row, lpus)
 			}
 		})
 		return visit, err
 	})
 }
 
+// errMoving refuses for now: a visit is not in the institutions where it was looked for, as another request has just moved it into a new one. On a distributed
+// database that is so until the move is seen everywhere.
+var errMoving = booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the visit is being moved"))
+
+// mostLpus bounds the institutions where one person may have cards.
+const mostLpus = 1000
+
+// personLpus queues the statement that reads where a person has cards.
+func (t *tx) personLpus(person uuid.UUID, lpus *[]uuid.UUID) {
+	rows(t, t.PersonLpuList(t.ctx, []db.PersonLpuListParams{{PersonGuid: person, Most: mostLpus}}).Query, func(found []uuid.UUID) error {
+		*lpus = found
+		return nil
+	})
+}
+
+// personLpus reads where a person has cards.
+func (s *Store) personLpus(ctx context.Context, person uuid.UUID) (lpus []uuid.UUID, err error) {
+	t := newTx(ctx, s.pool)
+	t.personLpus(person, &lpus)
+	return lpus, t.send()
+}
+
 // visit is a visit that was found, with the setting that decides whether it can be changed after its start.
-func (r *reference) visit(row db.AppointmentFindRow) (*booking.BookedVisit, error) {
+// lpus are the institutions where its patient has cards.
+func (r *reference) visit(row db.AppointmentFindRow, lpus []uuid.UUID) (*booking.BookedVisit, error) {
 	settings, err := r.settings(row.LpuGuid, uuid.Nil) // a client application cannot have the setting
 	return &booking.BookedVisit{
 		Guid:           row.Guid,
@@ -41,6 +82,7 @@ func (r *reference) visit(row db.AppointmentFindRow) (*booking.BookedVisit, erro
 		IsCito:         row.IsCito,
 		CreatedAt:      row.CreatedAt,
 		Cancelled:      row.Cancelled,
+		PersonLpus:     lpus,
 		AfterStart:     settings.AfterStart,
 	}, err
 }
@@ -73,32 +115,57 @@ type lockedVisit struct {
 	heir   *db.AppointmentHeirRow // the consultation that inherits the claim; nil: none does
 }
 
-// lockVisit locks the referral and the speciality of a visit in one round trip, in the order in which bookings do, and then reads the visit: what was read of
-// it before may have changed.
+// lockVisit locks the referral and the speciality of a visit, in the order in which bookings do, and then reads the visit: what was read of it before may
+// have changed. It takes one round trip, and a second one where the patient got a card in another institution meanwhile.
 func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
+	var lpu *uuid.UUID // where the locked referral has the visit
+	lpus := visit.PersonLpus
 	row(t, t.DirectionLock(t.ctx, []db.DirectionLockParams{{LpuGuid: visit.DirectionLpu, Guid: visit.Direction}}).QueryRow,
-		func(_ uuid.UUID, err error) error { return unlessAbsent(err) })
+		func(row db.DirectionLockRow, err error) error {
+			if row.AppointmentGuid != nil && *row.AppointmentGuid == visit.Guid {
+				lpu = row.AppointmentLpuGuid
+			}
+			return unlessAbsent(err)
+		})
 	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{PersonGuid: person, SpecialityCode: visit.SpecialityCode}}).QueryRow,
 		func(holder uuid.UUID, err error) error {
 			locked.holder = holder
 			return unlessAbsent(err)
 		})
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+	t.personLpus(person, &lpus)
+	t.readVisit(person, visit, visit.PersonLpus, now, &locked)
+	if err := t.send(); err != nil {
+		return locked, err
+	}
+	if !slices.Equal(lpus, visit.PersonLpus) {
+		t.readVisit(person, visit, lpus, now, &locked)
+		if err := t.send(); err != nil {
+			return locked, err
+		}
+	}
+	if lpu != nil && (locked.visit == nil || locked.visit.Lpu != *lpu) {
+		return locked, errMoving
+	}
+	return locked, nil
+}
+
+// readVisit queues the statements that read a visit and its heir in the institutions where the patient has cards.
+func (t *tx) readVisit(person uuid.UUID, visit *booking.BookedVisit, lpus []uuid.UUID, now time.Time, locked *lockedVisit) {
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil && !row.Cancelled {
-				locked.visit, err = t.reference.visit(row)
+				locked.visit, err = t.reference.visit(row, lpus)
 			}
 			return unlessAbsent(err)
 		})
 	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
+		{LpuGuids: lpus, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
 	}).QueryRow, func(row db.AppointmentHeirRow, err error) error {
 		if err == nil {
 			locked.heir = &row
 		}
 		return unlessAbsent(err)
 	})
-	return locked, t.send()
 }
 
 // release queues the statements that give back a visit's referral, the claim on the original and the link on the copy, and its speciality.

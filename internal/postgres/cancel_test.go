@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -35,6 +37,7 @@ func TestVisit(t *testing.T) {
 	require.Equal(t, &booking.BookedVisit{
 		Guid: visit.Guid, Lpu: w.to, Direction: w.direction, DirectionLpu: w.from, Type: booking.Consult, SpecialityCode: "92", Start: visit.Start, End: visit.End,
 		Slots: w.slots[:2], Comment: "к врачу", IsCito: true, CreatedAt: visit.CreatedAt,
+		PersonLpus: inOrder(w.from, w.to),
 	}, visit)
 	other, err := w.store().Visit(t.Context(), uuid.New(), visit.Guid)
 	require.NoError(t, err)
@@ -42,7 +45,29 @@ func TestVisit(t *testing.T) {
 	require.Nil(t, w.visit(uuid.New()))
 }
 
-// Promise: on a connection that knows the statements a visit is found in one round trip and cancelled in three; where it was cancelled meanwhile nothing
+func inOrder(guids ...uuid.UUID) []uuid.UUID {
+	slices.SortFunc(guids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	return guids
+}
+
+// Promise: a visit that was moved into another institution between the look at it and the cancel is cancelled where it is; the claim on the speciality goes
+// to a visit in an institution where the patient got a card meanwhile.
+func TestCancelOfAMovedVisit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	visit := w.booked(2)
+	heir := uuid.New()
+	w.exec(`INSERT INTO direction SELECT (d).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object('guid', $1::uuid, 'id', 1)) d FROM direction d WHERE lpu_guid = $2) d`, heir, w.to)
+	w.exec(`INSERT INTO appointment SELECT (a).* FROM (SELECT jsonb_populate_record(a, jsonb_build_object('guid', $1::uuid, 'direction_guid', $1::uuid)) a FROM appointment a) a`, heir)
+	before := *visit
+	before.Lpu, before.PersonLpus = w.from, []uuid.UUID{w.from} // as it was before the move, which made the card
+	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: &before, At: moment}))
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE guid = $1 AND cancelled_at IS NOT NULL`, visit.Guid))
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE appointment_guid = $1`, heir))
+	require.Equal(t, 0, w.count(`SELECT sum(taken) FROM slot`))
+}
+
+// Promise: on a connection that knows the statements a visit is found in two round trips and cancelled in three; where it was cancelled meanwhile nothing
 // changes, in two.
 func TestCancelRoundTrips(t *testing.T) {
 	t.Parallel()
@@ -59,7 +84,7 @@ func TestCancelRoundTrips(t *testing.T) {
 		require.NoError(t, err)
 	}
 	find()
-	require.Equal(t, 1, count.of(find))
+	require.Equal(t, 2, count.of(find))
 	require.Equal(t, 3, count.of(func() { cancel(visit) }))
 	require.Equal(t, 2, count.of(func() { cancel(visit) }))
 	requireFree(t, store)

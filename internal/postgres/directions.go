@@ -22,6 +22,10 @@ func (s *Store) Directions(
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
 	return read(ctx, s, func(known *reference) ([]booking.PatientDirection, error) {
+		var err error
+		if params.LpuGuids, err = s.personLpus(ctx, person); err != nil {
+			return nil, err
+		}
 		rows, err := db.New(s.pool).DirectionList(ctx, params)
 		if err != nil {
 			return nil, err

@@ -21,7 +21,19 @@ func (s *Store) Facts(ctx context.Context, patient booking.Patient, request book
 func (s *Store) MoveFacts(
 	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, now time.Time,
 ) (*booking.Facts, error) {
-	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, visit, now) })
+	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) {
+		facts, err := s.facts(ctx, patient, request, visit, now)
+		if err != nil || facts.Moved != nil {
+			return facts, err
+		}
+		// Another request may have moved it into an institution where the patient had no card when it was found.
+		again, err := s.Visit(ctx, patient.Person, visit.Guid)
+		if err != nil || again == nil {
+			return facts, err
+		}
+		visit = again
+		return nil, errMoving
+	})
 }
 
 // facts reads what a booking needs, and for the move of a visit what that holds, to take it out.
@@ -66,9 +78,15 @@ func (s *Store) facts(
 // is taken out of what the later ones find.
 func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
 	person, now := r.facts.Patient.Person, r.facts.Now
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{PersonGuid: person, Guid: visit.Guid}}).QueryRow, r.moved)
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: visit.PersonLpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+		func(row db.AppointmentFindRow, err error) error {
+			if err == nil {
+				r.facts.Moved, err = r.known.visit(row, visit.PersonLpus)
+			}
+			return unlessAbsent(err)
+		})
 	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
+		{LpuGuids: visit.PersonLpus, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
 	}).QueryRow, r.heirOf)
 }
 
@@ -126,13 +144,6 @@ func (r *reader) queueDirection(t *tx) {
 			{LpuGuid: request.LpuFrom, Guid: request.Direction, Type: db.DirectionType(request.Type)},
 		}).QueryRow, r.direction)
 	}
-}
-
-func (r *reader) moved(row db.AppointmentFindRow, err error) error {
-	if err == nil {
-		r.facts.Moved, err = r.known.visit(row)
-	}
-	return unlessAbsent(err)
 }
 
 func (r *reader) heirOf(row db.AppointmentHeirRow, err error) error {

@@ -84,10 +84,11 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 	})
 	place := db.HoldTakeParams{
 		PersonGuid: a.Patient.Person, Place: 1, Guid: a.Guid, LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots), DirectionGuid: a.Direction.Guid,
-		StartAt: a.Start, EndAt: a.End, Until: until, At: a.CreatedAt,
+		StartAt: a.Start, EndAt: a.End, Until: until,
 	}
 	other := place
 	other.Place = 2
+	exec(t, t.HoldExpire(t.ctx, []db.HoldExpireParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}}).Exec)
 	row(t, t.HoldTake(t.ctx, []db.HoldTakeParams{place, other}).QueryRow, func(_ int16, err error) error {
 		taken = taken || err == nil
 		return unlessAbsent(err)

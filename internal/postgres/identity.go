@@ -33,8 +33,9 @@ func (s *Store) SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha
 	return refused(err)
 }
 
-// Identify implements booking.Identities: one transaction in two round trips, the same whatever the evidence. The first counts a failure before it is known
-// to be one, and looks; the second keeps the count or takes it back. In between the counts are locked, the client application's first.
+// Identify implements booking.Identities: one transaction in three round trips, the same whatever the evidence. The first counts a failure before it is known
+// to be one, and finds where the cards are; the second reads the cards; the third keeps the count or takes it back. Until then the counts are locked, the
+// client application's first.
 func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Evidence, now time.Time) (uuid.UUID, error) {
 	person, err := write(ctx, s, func(t *tx) (uuid.UUID, error) {
 		subject := shown.Subject()
@@ -49,8 +50,11 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 			}
 			return err
 		})
-		var persons []uuid.UUID
-		t.findPersons(shown, &persons)
+		cards := t.findCards(shown)
+		if err := t.send(); err != nil {
+			return uuid.Nil, err
+		}
+		persons := t.findPersons(shown, cards)
 		if err := t.send(); err != nil {
 			return uuid.Nil, err
 		}
@@ -59,9 +63,9 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 			refusal := booking.Refuse(booking.TooManyAttempts)
 			refusal.RetryAfter = wait
 			return uuid.Nil, refusal
-		case len(persons) == 1:
+		case len(*persons) == 1:
 			t.abandoned = true // it was no failure
-			return persons[0], nil
+			return (*persons)[0], nil
 		default:
 			return uuid.Nil, nil
 		}
@@ -72,11 +76,47 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 	return person, err
 }
 
-// mostOfSnils bounds the cards that are read for one number. A number on more cards than that identifies nobody.
-const mostOfSnils = 100
+// mostCards bounds the cards that are read for one key. A key of more cards than that identifies nobody.
+const mostCards = 100
 
-// findPersons queues the statement that looks for the persons of the evidence, each once.
-func (t *tx) findPersons(shown booking.Evidence, persons *[]uuid.UUID) {
+// candidates are the cards that may be meant: their institutions and, unless only the person is known, their guids.
+type candidates struct{ lpus, guids []uuid.UUID }
+
+// findCards queues the statement that looks up the candidates of the evidence.
+func (t *tx) findCards(shown booking.Evidence) *candidates {
+	found := new(candidates)
+	if shown.Person != uuid.Nil {
+		rows(t, t.PersonLpuList(t.ctx, []db.PersonLpuListParams{{PersonGuid: shown.Person, Most: mostLpus}}).Query, func(lpus []uuid.UUID) error {
+			found.lpus = lpus
+			return nil
+		})
+		return found
+	}
+	key := db.CardKeyFindParams{Kind: db.CardKeyKindGuid, Value: shown.Mkab.String(), Most: mostCards + 1}
+	switch {
+	case shown.Policy != nil:
+		key.Kind, key.Value = db.CardKeyKindPolicy, policyKey(shown.Policy.Series, shown.Policy.Number)
+	case shown.Snils != nil:
+		key.Kind, key.Value = db.CardKeyKindSnils, shown.Snils.Digits
+	}
+	rows(t, t.CardKeyFind(t.ctx, []db.CardKeyFindParams{key}).Query, func(rows []db.CardKeyFindRow) error {
+		if len(rows) > mostCards {
+			return nil
+		}
+		for _, row := range rows {
+			found.lpus, found.guids = append(found.lpus, row.LpuGuid), append(found.guids, row.MkabGuid)
+		}
+		return nil
+	})
+	return found
+}
+
+// policyKey is the value of card_key for a policy.
+func policyKey(series, number string) string { return series + " " + number }
+
+// findPersons queues the statement that reads whose candidates bear the evidence, each person once.
+func (t *tx) findPersons(shown booking.Evidence, cards *candidates) *[]uuid.UUID {
+	persons := new([]uuid.UUID)
 	keep := func(found []uuid.UUID) error {
 		*persons = found
 		return nil
@@ -84,25 +124,26 @@ func (t *tx) findPersons(shown booking.Evidence, persons *[]uuid.UUID) {
 	switch {
 	case shown.Policy != nil:
 		p := shown.Policy
-		rows(t, t.MkabFindByPolicy(t.ctx, []db.MkabFindByPolicyParams{{Number: p.Number, Series: p.Series, BirthDate: p.BirthDate}}).Query, keep)
+		rows(t, t.MkabFindByPolicy(t.ctx, []db.MkabFindByPolicyParams{
+			{LpuGuids: cards.lpus, Guids: cards.guids, Number: p.Number, Series: p.Series, BirthDate: p.BirthDate},
+		}).Query, keep)
 	case shown.Snils != nil:
-		rows(t, t.MkabFindBySnils(t.ctx, []db.MkabFindBySnilsParams{{Snils: shown.Snils.Digits, Most: mostOfSnils + 1}}).Query,
-			func(found []db.MkabFindBySnilsRow) error {
-				*persons = namesakes(found, shown.Snils.Names)
-				return nil
-			})
+		rows(t, t.MkabFindBySnils(t.ctx, []db.MkabFindBySnilsParams{
+			{LpuGuids: cards.lpus, Guids: cards.guids, Snils: shown.Snils.Digits, Most: mostCards},
+		}).Query, func(found []db.MkabFindBySnilsRow) error {
+			*persons = namesakes(found, shown.Snils.Names)
+			return nil
+		})
 	case shown.Mkab != uuid.Nil:
-		rows(t, t.MkabFindByGuid(t.ctx, []uuid.UUID{shown.Mkab}).Query, keep)
+		rows(t, t.MkabFindByGuid(t.ctx, []db.MkabFindByGuidParams{{LpuGuids: cards.lpus, Guid: shown.Mkab}}).Query, keep)
 	default:
-		rows(t, t.MkabFindByPerson(t.ctx, []uuid.UUID{shown.Person}).Query, keep)
+		rows(t, t.MkabFindByPerson(t.ctx, []db.MkabFindByPersonParams{{LpuGuids: cards.lpus, PersonGuid: shown.Person}}).Query, keep)
 	}
+	return persons
 }
 
-// namesakes are the persons of those names, each once; nobody where there may be more than were read.
+// namesakes are the persons of those names, each once.
 func namesakes(rows []db.MkabFindBySnilsRow, names booking.Names) (persons []uuid.UUID) {
-	if len(rows) > mostOfSnils {
-		return nil
-	}
 	for _, row := range rows {
 		written := booking.Names{Surname: row.Surname, Name: row.Name, Patronymic: row.Patronymic}
 		if written.Same(names) && !slices.Contains(persons, row.PersonGuid) {

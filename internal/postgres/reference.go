@@ -31,6 +31,7 @@ const mostReferenceRows = 1_000_000
 type reference struct {
 	readAt     time.Time // when the read began
 	lpus       map[uuid.UUID]referenceLpu
+	ofEntity   map[uuid.UUID][]uuid.UUID    // the institutions of a legal entity, in order
 	rights     map[uuid.UUID]booking.Rights // by client application
 	values     map[uuid.UUID]map[string]string
 	receptions []int32  // the kinds of cells that take visits
@@ -41,6 +42,7 @@ type reference struct {
 type referenceLpu struct {
 	legalEntity uuid.UUID
 	code        string
+	name        string
 	zone        *time.Location
 	zoneErr     error // this build does not know the zone; other institutions do not suffer
 }
@@ -83,6 +85,35 @@ func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 		Settings: settings, LegalEntity: known.legalEntity, Zone: known.zone, PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code,
 		Rights: r.rights[client],
 	}, nil
+}
+
+// targets returns the institutions that may serve a referral, at most so many: the one asked for, else those of the legal entity that the referral leads to,
+// the one that it names first.
+func (r *reference) targets(of *booking.Targets, asked *uuid.UUID, most int) ([]booking.TargetLpu, error) {
+	var guids []uuid.UUID
+	switch {
+	case asked != nil:
+		guids = []uuid.UUID{*asked}
+	case of.LegalEntity != nil:
+		guids = append(guids, *of.LpuTo)
+		for _, lpu := range r.ofEntity[*of.LegalEntity] {
+			if lpu != *of.LpuTo {
+				guids = append(guids, lpu)
+			}
+		}
+	}
+	var targets []booking.TargetLpu
+	for _, guid := range guids[:min(len(guids), most)] {
+		known, ok := r.lpus[guid]
+		if !ok {
+			continue
+		}
+		if known.zoneErr != nil {
+			return nil, known.zoneErr
+		}
+		targets = append(targets, booking.TargetLpu{Guid: guid, LegalEntity: known.legalEntity, Name: known.name, Zone: known.zone})
+	}
+	return targets, nil
 }
 
 // zone returns an institution's time zone. It refuses for now where the data do not have the institution: it may have come within the last second.
@@ -153,20 +184,21 @@ func (c *referenceCache) read() <-chan singleflight.Result {
 // load reads all tables in one round trip, as they are at one moment.
 func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 	r := &reference{
-		readAt: time.Now(), lpus: map[uuid.UUID]referenceLpu{}, rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
+		readAt: time.Now(), lpus: map[uuid.UUID]referenceLpu{}, ofEntity: map[uuid.UUID][]uuid.UUID{}, rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
 		receptions: []int32{},
 	}
 	r.forget = func() { c.current.CompareAndSwap(r, nil) }
-	most := []int32{mostReferenceRows}
+	most := []int32{mostReferenceRows + 1}
 	err := snapshot(ctx, c.pool, func(t *tx) {
-		rows(t, t.LpuAll(ctx, most).Query, func(rows []db.LpuAllRow) error {
+		allRows(t, t.LpuAll(ctx, most).Query, func(rows []db.Lpu) error {
 			for _, row := range rows {
 				zone, err := c.zone(row.TimeZone)
-				r.lpus[row.Guid] = referenceLpu{row.LegalEntityGuid, row.Code, zone, err}
+				r.lpus[row.Guid] = referenceLpu{row.LegalEntityGuid, row.Code, row.Name, zone, err}
+				r.ofEntity[row.LegalEntityGuid] = append(r.ofEntity[row.LegalEntityGuid], row.Guid)
 			}
 			return nil
 		})
-		rows(t, t.ClientApplicationAll(ctx, most).Query, func(rows []db.ClientApplicationAllRow) error {
+		allRows(t, t.ClientApplicationAll(ctx, most).Query, func(rows []db.ClientApplicationAllRow) error {
 			for _, row := range rows {
 				r.rights[row.Guid] = booking.Rights{
 					SameLpu: booking.Access(row.VisitDirection), OtherLpu: booking.Access(row.VisitDirectionOtherLpu), OutOfSchedule: row.OutOfSchedule,
@@ -174,7 +206,7 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 			}
 			return nil
 		})
-		rows(t, t.SettingAll(ctx, most).Query, func(rows []db.SettingAllRow) error {
+		allRows(t, t.SettingAll(ctx, most).Query, func(rows []db.SettingAllRow) error {
 			for _, row := range rows {
 				if r.values[row.OwnerGuid] == nil {
 					r.values[row.OwnerGuid] = map[string]string{}
@@ -183,12 +215,22 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 			}
 			return nil
 		})
-		rows(t, t.BusyTypeReceptions(ctx, most).Query, func(codes []int32) error {
+		allRows(t, t.BusyTypeReceptions(ctx, most).Query, func(codes []int32) error {
 			r.receptions = append(r.receptions, codes...)
 			return nil
 		})
 	})
 	return r, err
+}
+
+// allRows is rows for a table that is read whole. More rows than mostReferenceRows are an error: a part of them would be the wrong data.
+func allRows[R any](t *tx, query func(func(int, []R, error)), read func([]R) error) {
+	rows(t, query, func(rows []R) error {
+		if len(rows) > mostReferenceRows {
+			return fmt.Errorf("a table of the reference data has more than %d rows (%T)", mostReferenceRows, rows)
+		}
+		return read(rows)
+	})
 }
 
 // zone loads a time zone, once for all reads.

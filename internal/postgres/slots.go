@@ -12,87 +12,83 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Targets implements booking.SlotFinder.
-func (s *Store) Targets(ctx context.Context, person, direction uuid.UUID, lpu *uuid.UUID, most int) (*booking.Targets, error) {
-	return read(ctx, s, func(known *reference) (*booking.Targets, error) {
-		rows, err := db.New(s.pool).DirectionTargets(ctx, db.DirectionTargetsParams{PersonGuid: person, Guid: direction, LpuGuid: lpu, Most: int32(most)})
-		if err != nil || len(rows) == 0 {
+// SearchFacts implements booking.SlotFinder: two round trips, one to where the person has cards and one to the referral and the facts.
+func (s *Store) SearchFacts(
+	ctx context.Context, patient booking.Patient, request booking.Request, lpu *uuid.UUID, most int, visit *booking.BookedVisit, now time.Time,
+) (*booking.Targets, []*booking.Facts, error) {
+	var targets *booking.Targets
+	facts, err := read(ctx, s, func(known *reference) (facts []*booking.Facts, err error) {
+		lpus, err := s.personLpus(ctx, patient.Person)
+		if err != nil {
 			return nil, err
 		}
-		first := rows[0]
-		targets := &booking.Targets{
-			Holder:         first.HolderGuid,
-			Type:           booking.DirectionType(first.Type),
-			SpecialityCode: first.SpecialityCode,
-			LpuTo:          first.LpuToGuid,
-			LegalEntity:    first.ToLegalEntityGuid,
+		source := &reader{facts: &booking.Facts{Now: now, Patient: patient, Request: request}, known: known}
+		cards := make([]db.MkabFactsParams, len(lpus))
+		cardsAt := make([][]db.MkabFactsRow, len(lpus))
+		for i, lpu := range lpus {
+			cards[i] = db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person}
 		}
-		for _, row := range rows {
-			if row.TargetGuid == nil {
-				continue
+		err = snapshot(ctx, s.pool, func(t *tx) {
+			if visit != nil {
+				found := *visit
+				found.PersonLpus = lpus
+				source.queueMoved(t, &found)
 			}
-			zone, err := known.zone(*row.TargetGuid)
-			if err != nil {
+			row(t, t.DirectionFind(ctx, []db.DirectionFindParams{{LpuGuids: lpus, Guid: request.Direction, PersonGuid: patient.Person}}).QueryRow,
+				func(row db.DirectionFindRow, err error) error {
+					if err == nil {
+						targets, err = source.original(row, lpu, most)
+					}
+					return unlessAbsent(err)
+				})
+			rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, source.active)
+			rowsAt(t, t.MkabFacts(ctx, cards).Query, func(i int, rows []db.MkabFactsRow) error {
+				cardsAt[i] = rows
+				return nil
+			})
+		})
+		if err != nil || targets == nil {
+			return nil, err
+		}
+		for _, target := range targets.Lpus {
+			of := *source.facts
+			of.Request.LpuTo = target.Guid
+			read := &reader{facts: &of}
+			if err := read.use(known); err != nil {
 				return nil, err
 			}
-			targets.Lpus = append(targets.Lpus, booking.TargetLpu{
-				Guid: *row.TargetGuid, LegalEntity: *row.TargetLegalEntityGuid, Name: *row.TargetName, Zone: zone,
-			})
+			for i, lpu := range lpus {
+				switch lpu {
+				case target.Guid:
+					err = read.mkabs(cardsAt[i])
+				case targets.Holder: // its cases of treatment count for every target
+					read.taps(cardsAt[i])
+				}
+			}
+			facts = append(facts, &of)
 		}
-		return targets, nil
+		return facts, err
 	})
+	return targets, facts, err
 }
 
-// TargetFacts implements booking.SlotFinder. It reads what Facts does, for several institutions.
-func (s *Store) TargetFacts(
-	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, lpus []uuid.UUID, now time.Time,
-) ([]*booking.Facts, error) {
-	return retry(ctx, s.pool.Reset, func() ([]*booking.Facts, error) { return s.targetFacts(ctx, patient, request, visit, lpus, now) })
-}
-
-func (s *Store) targetFacts(
-	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, lpus []uuid.UUID, now time.Time,
-) ([]*booking.Facts, error) {
-	facts := make([]*booking.Facts, len(lpus))
-	readers := make([]*reader, len(lpus))
-	cards := make([]db.MkabFactsParams, 0, len(lpus)+1)
-	for i, lpu := range lpus {
-		facts[i] = &booking.Facts{Now: now, Patient: patient, Request: request}
-		facts[i].Request.LpuTo = lpu
-		readers[i] = &reader{facts: facts[i]}
-		cards = append(cards, db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person})
+// original takes the original of the referral that is searched for, unless it is withdrawn, and returns the institutions that may serve it.
+func (r *reader) original(row db.DirectionFindRow, lpu *uuid.UUID, most int) (*booking.Targets, error) {
+	request := &r.facts.Request
+	request.Type, request.LpuFrom = booking.DirectionType(row.Type), row.LpuGuid
+	targets := &booking.Targets{
+		Holder: row.LpuGuid, Type: request.Type, SpecialityCode: row.SpecialityCode, LpuTo: row.LpuToGuid,
 	}
-	// The last is the source institution's, whose cases of treatment count for every target.
-	cards = append(cards, db.MkabFactsParams{LpuGuid: request.LpuFrom, PersonGuid: patient.Person})
-	err := s.snapshot(ctx, func(t *tx) {
-		for _, read := range readers {
-			if err := read.use(t.reference); err != nil {
-				t.fail(err)
-				return
-			}
+	if row.LpuToGuid != nil {
+		if to, ok := r.known.lpus[*row.LpuToGuid]; ok {
+			targets.LegalEntity = &to.legalEntity
 		}
-		if visit != nil {
-			readers[0].queueMoved(t, visit)
-		}
-		readers[0].queueDirection(t)
-		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, readers[0].active)
-		rowsAt(t, t.MkabFacts(ctx, cards).Query, func(i int, rows []db.MkabFactsRow) error {
-			if i < len(readers) {
-				return readers[i].mkabs(rows)
-			}
-			for _, read := range readers {
-				read.taps(rows)
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, err
 	}
-	for i := range facts {
-		facts[i].Direction, facts[i].Active, facts[i].Moved = facts[0].Direction, facts[0].Active, facts[0].Moved
+	var err error
+	if targets.Lpus, err = r.known.targets(targets, lpu, most); err == nil && row.CancelledAt == nil {
+		err = r.direction(db.DirectionFactsRow(row), nil)
 	}
-	return facts, nil
+	return targets, err
 }
 
 // ScanSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.

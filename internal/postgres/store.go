@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -117,9 +118,9 @@ func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 				LpuGuid: lpu, MkabGuid: guid, Series: person.PolicySeries, Number: person.PolicyNumber,
 			})
 			if err == nil && linked == 0 {
-				return booking.Refuse(booking.MkabPolicyLinkFailed).Because(errors.New("the policy was not linked"))
+				err = booking.Refuse(booking.MkabPolicyLinkFailed).Because(errors.New("the policy was not linked"))
 			}
-			return err
+			return firstError(err, addCardKeys(ctx, queries, lpu, guid, person))
 		case errors.Is(err, pgx.ErrNoRows):
 			// Another booking of the same person made the card; it linked the policy, too.
 			guid, err = queries.MkabGetOpen(ctx, lpu, person.Guid)
@@ -134,6 +135,23 @@ func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 		return nil, err
 	}
 	return mkab, nil
+}
+
+// addCardKeys writes by what a new card is found in any institution.
+func addCardKeys(ctx context.Context, queries *db.Queries, lpu, mkab uuid.UUID, person *booking.Person) error {
+	if err := queries.PersonLpuAdd(ctx, person.Guid, lpu); err != nil {
+		return err
+	}
+	keys := []db.CardKeyAddParams{
+		{Kind: db.CardKeyKindGuid, Value: mkab.String(), LpuGuid: lpu, MkabGuid: mkab},
+		{Kind: db.CardKeyKindPolicy, Value: policyKey(person.PolicySeries, person.PolicyNumber), LpuGuid: lpu, MkabGuid: mkab},
+	}
+	if snils := strings.NewReplacer("-", "", " ", "").Replace(person.Snils); snils != "" {
+		keys = append(keys, db.CardKeyAddParams{Kind: db.CardKeyKindSnils, Value: snils, LpuGuid: lpu, MkabGuid: mkab})
+	}
+	var err error
+	queries.CardKeyAdd(ctx, keys).Exec(func(_ int, addErr error) { err = firstError(err, addErr) })
+	return err
 }
 
 // MipPersonGet reads a person of the local master patient index. No row answers pgx.ErrNoRows.

@@ -79,6 +79,17 @@ func shutDown() bool {
 	return true
 }
 
+// IndexCards makes the rows that lead to all medical cards, for tests that write cards by SQL of their own.
+const IndexCards = `
+	INSERT INTO person_lpu (person_guid, lpu_guid)
+	SELECT DISTINCT m.person_guid, m.lpu_guid FROM mkab m
+	ON CONFLICT DO NOTHING;
+	INSERT INTO card_key (kind, value, lpu_guid, mkab_guid)
+	SELECT 'guid'::card_key_kind, m.guid::text, m.lpu_guid, m.guid FROM mkab m
+	UNION ALL SELECT 'snils', translate(m.snils, '- ', ''), m.lpu_guid, m.guid FROM mkab m WHERE m.snils <> ''
+	UNION ALL SELECT 'policy', p.series || ' ' || p.number, p.lpu_guid, p.mkab_guid FROM mkab_policy p
+	ON CONFLICT DO NOTHING`
+
 // New makes a database at the newest schema for one test, and drops it when the test ends. It returns the URL.
 func New(tb testing.TB) string {
 	tb.Helper()

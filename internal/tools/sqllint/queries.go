@@ -11,21 +11,13 @@ import (
 var keys = map[string]string{
 	"resource": "lpu_guid", "slot": "lpu_guid", "mkab": "lpu_guid", "mkab_policy": "lpu_guid", "tap": "lpu_guid", "direction": "lpu_guid",
 	"appointment":      "lpu_guid",
-	"speciality_claim": "person_guid", "hold": "person_guid", "idempotency_key": "person_guid", "mip_person": "guid", "mip_person_data": "person_guid",
+	"speciality_claim": "person_guid", "hold": "person_guid", "idempotency_key": "person_guid", "person_lpu": "person_guid", "person_appointment": "person_guid",
+	"card_key": "value", "mip_person": "guid", "mip_person_data": "person_guid",
 	"failed_identification": "subject",
 }
 
-// fanOut are the queries that ask every node, each with the reason. All but the sweeps wait for tables that lead from a person to the institutions.
+// fanOut are the queries that ask every node, each with the reason.
 var fanOut = map[string]string{
-	"AppointmentFind":           "a visit by its person, in any institution",
-	"AppointmentHeir":           "a person's visits in all institutions",
-	"AppointmentList":           "a person's visits in all institutions",
-	"DirectionList":             "a person's referrals in all institutions",
-	"DirectionTargets":          "a person's referral in any institution",
-	"MkabFindByPolicy":          "a card by its policy",
-	"MkabFindByPerson":          "a person's cards in all institutions",
-	"MkabFindByGuid":            "a card by its guid",
-	"MkabFindBySnils":           "cards by their insurance number",
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
 }
