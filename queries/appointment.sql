@@ -18,6 +18,13 @@ SELECT
     EXISTS (SELECT 1 FROM resource r WHERE r.lpu_guid = @lpu_guid AND r.guid = @resource_guid AND r.active)::boolean AS resource_active,
     EXISTS (SELECT 1 FROM mkab m WHERE m.lpu_guid = @lpu_guid AND m.guid = @mkab_guid AND m.closed_at IS NULL)::boolean AS mkab_open;
 
+-- name: AppointmentWritten :batchone
+-- Reads a visit that was just written: the number of its referral in the institution's list, and whether that referral names the visit.
+SELECT d.id, coalesce(d.appointment_guid = a.guid, false)::boolean AS linked
+FROM appointment a
+JOIN direction d ON d.lpu_guid = @lpu_guid AND d.guid = a.direction_guid
+WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
+
 -- name: AppointmentGet :batchone
 -- A visit with its referral as the visit's institution holds it, and whether that referral names the visit.
 SELECT

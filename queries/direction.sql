@@ -1,11 +1,18 @@
 -- name: DirectionFacts :batchone
--- The original of a referral, and the patient it was written for. All rows are of the source institution.
+-- The original of a referral, the patient it was written for, and the day on which the patient's newest open case of treatment was opened;
+-- 0001-01-01: there is none. All rows are of the source institution.
 SELECT
     d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at
+    d.lpu_guid, d.type, d.cancelled_at,
+    coalesce((
+        SELECT max(t.opened_on)
+        FROM mkab c
+        JOIN tap t ON t.lpu_guid = @lpu_guid AND t.mkab_guid = c.guid AND t.closed_on IS NULL
+        WHERE c.lpu_guid = @lpu_guid AND c.person_guid = m.person_guid
+    ), '0001-01-01')::date AS tap_opened_on
 FROM direction d
 JOIN mkab m ON m.lpu_guid = @lpu_guid AND m.guid = d.mkab_guid
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type = @type::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
@@ -17,7 +24,13 @@ SELECT
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at
+    d.lpu_guid, d.type, d.cancelled_at,
+    coalesce((
+        SELECT max(t.opened_on)
+        FROM mkab c
+        JOIN tap t ON t.lpu_guid = ANY(@lpu_guids::uuid[]) AND t.lpu_guid = c.lpu_guid AND t.mkab_guid = c.guid AND t.closed_on IS NULL
+        WHERE c.lpu_guid = ANY(@lpu_guids::uuid[]) AND c.lpu_guid = d.lpu_guid AND c.person_guid = m.person_guid
+    ), '0001-01-01')::date AS tap_opened_on
 FROM direction d
 JOIN mkab m ON m.lpu_guid = ANY(@lpu_guids::uuid[]) AND m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 WHERE d.lpu_guid = ANY(@lpu_guids::uuid[]) AND d.guid = @guid AND d.copied_from_lpu_guid IS NULL AND m.person_guid = @person_guid

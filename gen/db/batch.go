@@ -606,6 +606,71 @@ func (b *AppointmentTargetBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const appointmentWritten = `-- name: AppointmentWritten :batchone
+SELECT d.id, coalesce(d.appointment_guid = a.guid, false)::boolean AS linked
+FROM appointment a
+JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
+WHERE a.lpu_guid = $1 AND a.guid = $2
+`
+
+type AppointmentWrittenBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentWrittenParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type AppointmentWrittenRow struct {
+	ID     int64
+	Linked bool
+}
+
+// Reads a visit that was just written: the number of its referral in the institution's list, and whether that referral names the visit.
+//
+//	SELECT d.id, coalesce(d.appointment_guid = a.guid, false)::boolean AS linked
+//	FROM appointment a
+//	JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
+//	WHERE a.lpu_guid = $1 AND a.guid = $2
+func (q *Queries) AppointmentWritten(ctx context.Context, arg []AppointmentWrittenParams) *AppointmentWrittenBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(appointmentWritten, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentWrittenBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentWrittenBatchResults) QueryRow(f func(int, AppointmentWrittenRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i AppointmentWrittenRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.ID, &i.Linked)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *AppointmentWrittenBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const busyTypeReceptions = `-- name: BusyTypeReceptions :batchmany
 SELECT code
 FROM busy_type
@@ -1094,7 +1159,13 @@ SELECT
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at
+    d.lpu_guid, d.type, d.cancelled_at,
+    coalesce((
+        SELECT max(t.opened_on)
+        FROM mkab c
+        JOIN tap t ON t.lpu_guid = $1 AND t.mkab_guid = c.guid AND t.closed_on IS NULL
+        WHERE c.lpu_guid = $1 AND c.person_guid = m.person_guid
+    ), '0001-01-01')::date AS tap_opened_on
 FROM direction d
 JOIN mkab m ON m.lpu_guid = $1 AND m.guid = d.mkab_guid
 WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
@@ -1141,16 +1212,24 @@ type DirectionFactsRow struct {
 	LpuGuid            uuid.UUID
 	Type               DirectionType
 	CancelledAt        *time.Time
+	TapOpenedOn        time.Time
 }
 
-// The original of a referral, and the patient it was written for. All rows are of the source institution.
+// The original of a referral, the patient it was written for, and the day on which the patient's newest open case of treatment was opened;
+// 0001-01-01: there is none. All rows are of the source institution.
 //
 //	SELECT
 //	    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
 //	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
 //	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
 //	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-//	    d.lpu_guid, d.type, d.cancelled_at
+//	    d.lpu_guid, d.type, d.cancelled_at,
+//	    coalesce((
+//	        SELECT max(t.opened_on)
+//	        FROM mkab c
+//	        JOIN tap t ON t.lpu_guid = $1 AND t.mkab_guid = c.guid AND t.closed_on IS NULL
+//	        WHERE c.lpu_guid = $1 AND c.person_guid = m.person_guid
+//	    ), '0001-01-01')::date AS tap_opened_on
 //	FROM direction d
 //	JOIN mkab m ON m.lpu_guid = $1 AND m.guid = d.mkab_guid
 //	WHERE d.lpu_guid = $1 AND d.guid = $2 AND d.type = $3::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL
@@ -1208,6 +1287,7 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 			&i.LpuGuid,
 			&i.Type,
 			&i.CancelledAt,
+			&i.TapOpenedOn,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -1226,7 +1306,13 @@ SELECT
     d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
     d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
     m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at
+    d.lpu_guid, d.type, d.cancelled_at,
+    coalesce((
+        SELECT max(t.opened_on)
+        FROM mkab c
+        JOIN tap t ON t.lpu_guid = ANY($1::uuid[]) AND t.lpu_guid = c.lpu_guid AND t.mkab_guid = c.guid AND t.closed_on IS NULL
+        WHERE c.lpu_guid = ANY($1::uuid[]) AND c.lpu_guid = d.lpu_guid AND c.person_guid = m.person_guid
+    ), '0001-01-01')::date AS tap_opened_on
 FROM direction d
 JOIN mkab m ON m.lpu_guid = ANY($1::uuid[]) AND m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 WHERE d.lpu_guid = ANY($1::uuid[]) AND d.guid = $2 AND d.copied_from_lpu_guid IS NULL AND m.person_guid = $3
@@ -1275,6 +1361,7 @@ type DirectionFindRow struct {
 	LpuGuid            uuid.UUID
 	Type               DirectionType
 	CancelledAt        *time.Time
+	TapOpenedOn        time.Time
 }
 
 // What DirectionFacts reads, of a person's referral in any of those institutions; a withdrawn one only where there is no other.
@@ -1284,7 +1371,13 @@ type DirectionFindRow struct {
 //	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
 //	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
 //	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-//	    d.lpu_guid, d.type, d.cancelled_at
+//	    d.lpu_guid, d.type, d.cancelled_at,
+//	    coalesce((
+//	        SELECT max(t.opened_on)
+//	        FROM mkab c
+//	        JOIN tap t ON t.lpu_guid = ANY($1::uuid[]) AND t.lpu_guid = c.lpu_guid AND t.mkab_guid = c.guid AND t.closed_on IS NULL
+//	        WHERE c.lpu_guid = ANY($1::uuid[]) AND c.lpu_guid = d.lpu_guid AND c.person_guid = m.person_guid
+//	    ), '0001-01-01')::date AS tap_opened_on
 //	FROM direction d
 //	JOIN mkab m ON m.lpu_guid = ANY($1::uuid[]) AND m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 //	WHERE d.lpu_guid = ANY($1::uuid[]) AND d.guid = $2 AND d.copied_from_lpu_guid IS NULL AND m.person_guid = $3
@@ -1344,6 +1437,7 @@ func (b *DirectionFindBatchResults) QueryRow(f func(int, DirectionFindRow, error
 			&i.LpuGuid,
 			&i.Type,
 			&i.CancelledAt,
+			&i.TapOpenedOn,
 		)
 		if f != nil {
 			f(t, i, err)

@@ -126,7 +126,7 @@ func (f *Facts) appointment(guid uuid.UUID) NewAppointment {
 		CreatedAt:              f.Now,
 		Patient:                f.Patient,
 		Request:                f.Request,
-		Direction:              f.Direction,
+		Direction:              &f.Direction.Direction,
 		Resource:               f.Resource,
 		Slots:                  f.Slots,
 		Access:                 f.access(),

@@ -11,7 +11,7 @@ type Facts struct {
 	Now       time.Time
 	Patient   Patient
 	Request   Request
-	Direction *Direction
+	Direction *IssuedDirection
 	Target    *Lpu
 	Slots     []Slot // the chosen cell, then those that follow it without a gap, Request.Difficulty in all or fewer
 	Resource  *Resource
@@ -25,7 +25,7 @@ type Facts struct {
 	Held  *HeldDirection // and its answer where it is, if the request's target is that institution
 }
 
-// Direction is a referral (направление) as its source institution holds it, with the patient it was written for.
+// Direction is a referral (направление).
 type Direction struct {
 	Guid            uuid.UUID
 	Type            DirectionType
@@ -45,7 +45,13 @@ type Direction struct {
 	MkbName         string
 	LpuFrom         uuid.UUID
 	LpuTo           *uuid.UUID
-	Appointment     *ExistingAppointment // the active one
+}
+
+// IssuedDirection is a referral as its source institution holds it, with the patient it was written for.
+type IssuedDirection struct {
+	Direction
+
+	Appointment *ExistingAppointment // the active one
 
 	Person    uuid.UUID // the patient
 	BirthDate time.Time // a day
@@ -220,7 +226,9 @@ func (f *Facts) age() int {
 }
 
 // expired tells whether the referral's last day is over where it is held.
-func (d *Direction) expired(now time.Time) bool { return dayOf(now, d.HolderZone).After(d.DateEnd) }
+func (d *IssuedDirection) expired(now time.Time) bool {
+	return dayOf(now, d.HolderZone).After(d.DateEnd)
+}
 
 // dayOf is a moment's day in a zone.
 func dayOf(moment time.Time, zone *time.Location) time.Time {

@@ -154,9 +154,9 @@ func allowed() *Facts {
 		Now:     time.Date(2019, 8, 20, 17, 52, 14, 0, moscow),
 		Patient: Patient{Person: person, Client: uuid.New()},
 		Request: request,
-		Direction: &Direction{
-			Guid: request.Direction, Type: Consult, SpecialityCode: "92", LpuFrom: request.LpuFrom, LpuTo: &request.LpuTo,
-			Person: person, BirthDate: day("1980-02-29"),
+		Direction: &IssuedDirection{
+			Direction: Direction{Guid: request.Direction, Type: Consult, SpecialityCode: "92", LpuFrom: request.LpuFrom, LpuTo: &request.LpuTo},
+			Person:    person, BirthDate: day("1980-02-29"),
 			HolderZone: moscow, HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,
 		},
 		Target: &Lpu{

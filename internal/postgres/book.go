@@ -43,15 +43,15 @@ func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time
 	exec(t, t.PersonAppointmentSet(t.ctx, []db.PersonAppointmentSetParams{
 		{PersonGuid: a.Patient.Person, Guid: a.Guid, LpuGuid: a.Request.LpuTo},
 	}).Exec)
-	row(t, t.AppointmentGet(t.ctx, []db.AppointmentGetParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}}).QueryRow,
-		func(row db.AppointmentGetRow, err error) error {
+	row(t, t.AppointmentWritten(t.ctx, []db.AppointmentWrittenParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}}).QueryRow,
+		func(row db.AppointmentWrittenRow, err error) error {
 			if err != nil {
 				return refuseAbsent(err, booking.AppointmentNotFound)
 			}
 			if !row.Linked {
 				return booking.Refuse(booking.AppointmentNotLinked)
 			}
-			held = heldDirection(row, a.Zone)
+			held = writtenDirection(a, row.ID, createdAt)
 			return nil
 		})
 	if err := t.send(); err != nil {
@@ -234,6 +234,25 @@ func refuseUnlessAll(a booking.NewAppointment, got []db.SlotTakeRow) error {
 	default:
 		return nil
 	}
+}
+
+// writtenDirection is the referral and its appointment as a booking has written them.
+func writtenDirection(a booking.NewAppointment, id int64, createdAt time.Time) *booking.HeldDirection {
+	held := &booking.HeldDirection{
+		ID:        id,
+		Mkab:      a.Mkab,
+		LpuTo:     a.Request.LpuTo,
+		Direction: *a.Direction,
+		Appointment: booking.Appointment{
+			Guid: a.Guid, Start: a.Start.In(a.Zone), End: a.End.In(a.Zone), CreatedAt: createdAt.Truncate(time.Microsecond).In(a.Zone),
+		},
+	}
+	d := &held.Direction
+	d.Date, d.DateEnd, d.CreatedAt = booking.StartOfDay(d.Date, a.Zone), booking.StartOfDay(d.DateEnd, a.Zone), d.CreatedAt.In(a.Zone)
+	if a.Request.LpuTo != a.Request.LpuFrom {
+		d.LpuTo = &held.LpuTo // of a copy
+	}
+	return held
 }
 
 // heldDirection is the referral and its appointment as the target institution holds them, in its zone.

@@ -54,13 +54,6 @@ func (s *Store) facts(
 		read.queueDirection(t)
 		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, read.active)
 		rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).Query, read.mkabs)
-		if request.LpuFrom != request.LpuTo {
-			rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuFrom, PersonGuid: patient.Person}}).Query,
-				func(cards []db.MkabFactsRow) error {
-					read.taps(cards)
-					return nil
-				})
-		}
 		if out := request.Place.OutOfSchedule; out != nil {
 			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}}).QueryRow, read.resource)
 		} else {
@@ -182,25 +175,27 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 	if err != nil {
 		return err
 	}
-	r.facts.Direction = &booking.Direction{
-		Guid:              row.Guid,
-		Type:              r.facts.Request.Type,
-		Number:            row.Number,
-		AccessionNumber:   row.AccessionNumber,
-		Date:              row.Date,
-		DateEnd:           row.DateEnd,
-		CreatedAt:         row.CreatedAt,
-		Sender:            row.DocPrvdSenderGuid,
-		Reason:            row.Reason,
-		Comment:           row.Comment,
-		Urgent:            row.Urgent,
-		Flags:             row.Flags,
-		SpecialityCode:    row.SpecialityCode,
-		SpecialityName:    row.SpecialityName,
-		MkbCode:           row.MkbCode,
-		MkbName:           row.MkbName,
-		LpuFrom:           row.LpuFromGuid,
-		LpuTo:             row.LpuToGuid,
+	r.facts.Direction = &booking.IssuedDirection{
+		Direction: booking.Direction{
+			Guid:            row.Guid,
+			Type:            r.facts.Request.Type,
+			Number:          row.Number,
+			AccessionNumber: row.AccessionNumber,
+			Date:            row.Date,
+			DateEnd:         row.DateEnd,
+			CreatedAt:       row.CreatedAt,
+			Sender:          row.DocPrvdSenderGuid,
+			Reason:          row.Reason,
+			Comment:         row.Comment,
+			Urgent:          row.Urgent,
+			Flags:           row.Flags,
+			SpecialityCode:  row.SpecialityCode,
+			SpecialityName:  row.SpecialityName,
+			MkbCode:         row.MkbCode,
+			MkbName:         row.MkbName,
+			LpuFrom:         row.LpuFromGuid,
+			LpuTo:           row.LpuToGuid,
+		},
 		Person:            row.PersonGuid,
 		BirthDate:         row.BirthDate,
 		Disabled:          row.Disabled,
@@ -214,6 +209,7 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 			r.facts.Direction.ToLegalEntity = &to.legalEntity
 		}
 	}
+	r.tap(row.TapOpenedOn)
 	if row.AppointmentGuid == nil || r.own(*row.AppointmentGuid) {
 		return nil
 	}
@@ -230,16 +226,16 @@ func (r *reader) mkabs(rows []db.MkabFactsRow) error {
 	if len(rows) > 0 {
 		r.facts.Mkab = &booking.Mkab{Guid: rows[0].Guid, Closed: rows[0].ClosedAt != nil}
 	}
-	r.taps(rows)
+	for _, row := range rows {
+		r.tap(row.TapOpenedOn)
+	}
 	return nil
 }
 
-// taps takes the newest open case of treatment of an institution's cards.
-func (r *reader) taps(rows []db.MkabFactsRow) {
-	for _, row := range rows {
-		if opened := row.TapOpenedOn; !opened.IsZero() && (r.facts.TapOpened == nil || opened.After(*r.facts.TapOpened)) {
-			r.facts.TapOpened = &opened
-		}
+// tap takes the day on which a case of treatment was opened, if it is the newest. The zero time is that of none.
+func (r *reader) tap(opened time.Time) {
+	if !opened.IsZero() && (r.facts.TapOpened == nil || opened.After(*r.facts.TapOpened)) {
+		r.facts.TapOpened = &opened
 	}
 }
 

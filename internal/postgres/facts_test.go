@@ -39,11 +39,13 @@ func TestFacts(t *testing.T) {
 	facts := w.read(w.request(1))
 	require.Equal(t, "Europe/Moscow", facts.Direction.HolderZone.String())
 	// A day comes at midnight in UTC.
-	require.Equal(t, &booking.Direction{
-		Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
-		Date: time.Date(2019, 8, 13, 0, 0, 0, 0, time.UTC), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, time.UTC), CreatedAt: moment.In(facts.Direction.CreatedAt.Location()),
-		Sender: &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92", SpecialityName: "Терапия",
-		MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to,
+	require.Equal(t, &booking.IssuedDirection{
+		Direction: booking.Direction{
+			Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
+			Date: time.Date(2019, 8, 13, 0, 0, 0, 0, time.UTC), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, time.UTC), CreatedAt: moment.In(facts.Direction.CreatedAt.Location()),
+			Sender: &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92", SpecialityName: "Терапия",
+			MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to,
+		},
 		Appointment: &booking.ExistingAppointment{Guid: appointment, Lpu: w.to, Start: moment.In(zone), End: moment.Add(time.Hour).In(zone)},
 		Person:      w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC), Disabled: true, Pregnant: false,
 		HolderZone: facts.Direction.HolderZone, HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,

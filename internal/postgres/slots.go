@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,13 +58,8 @@ func (s *Store) SearchFacts(
 			if err := read.use(known); err != nil {
 				return nil, err
 			}
-			for i, lpu := range lpus {
-				switch lpu {
-				case target.Guid:
-					err = read.mkabs(cardsAt[i])
-				case targets.Holder: // its cases of treatment count for every target
-					read.taps(cardsAt[i])
-				}
+			if i := slices.Index(lpus, target.Guid); i >= 0 {
+				err = read.mkabs(cardsAt[i])
 			}
 			facts = append(facts, &of)
 		}
