@@ -8,16 +8,15 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"golang.org/x/sync/errgroup"
 
+	"talon.example/internal/postgres"
 	"talon.example/migrations"
 )
 
@@ -91,7 +90,7 @@ func fill(ctx context.Context, url string, region Region, progress io.Writer) er
 	config.MaxConns = loaders
 	config.ConnConfig.RuntimeParams["maintenance_work_mem"] = "512MB"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		pgxuuid.Register(conn.TypeMap()) // otherwise each guid goes through its text
+		postgres.RegisterUUID(conn.TypeMap())
 		types, err := conn.LoadTypes(ctx, []string{"resource_kind", "slot_restriction", "sex", "direction_type", "card_key_kind"})
 		if err == nil {
 			conn.TypeMap().RegisterTypes(types)
@@ -270,7 +269,7 @@ func (r Region) tables() []table {
 	keyColumns := []string{"kind", "value", "lpu_guid", "mkab_guid"}
 	const keyKinds = 3
 	key := func(n, lpu int64, mkab uuid.UUID, person int64) []any {
-		kinds := [keyKinds][]any{{"guid", mkab.String()}, {"snils", strings.NewReplacer("-", "", " ", "").Replace(snils(person))}, {"policy", " " + policy(person)}}
+		kinds := [keyKinds][]any{{"guid", mkab.String()}, {"snils", snils(person)}, {"policy", " " + policy(person)}}
 		return append(kinds[n%keyKinds], guid(kindLpu, lpu), mkab)
 	}
 	return []table{

@@ -123,7 +123,7 @@ func profile(ctx context.Context, s *site, n int64, dir string, w io.Writer) err
 		return fmt.Errorf("profile the processor: %w", err)
 	}
 	// One sample in 4 KiB instead of 512; it slows the service, which is why the processor's profile comes first.
-	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
+	rate := runtime.MemProfileRate
 	runtime.MemProfileRate = 4 << 10
 	err = inside(ctx, s, n, func(load func() error) error {
 		if err := load(); err != nil {
@@ -132,9 +132,15 @@ func profile(ctx context.Context, s *site, n int64, dir string, w io.Writer) err
 		runtime.GC() // the profile is of the last cycle
 		return writeProfile(heap, func(file *os.File) error { return pprof.Lookup("allocs").WriteTo(file, 0) })
 	})
+	runtime.MemProfileRate = rate
 	if err != nil {
 		return fmt.Errorf("profile the allocations: %w", err)
 	}
+	objects, bytes, err := allocations(ctx, s, n)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "a booking allocates %.0f objects, %.0f bytes\n\n", objects, bytes)
 	for _, args := range [][]string{
 		{"-top", "-nodecount=30", processor},
 		{"-top", "-cum", "-nodecount=60", processor},

@@ -150,16 +150,16 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") || c.GetHeader("Content-Encoding") != "" {
 		return nil, booking.Refuse(booking.MediaTypeUnsupported)
 	}
-	tooLarge := booking.Refuse(booking.BodyTooLarge, "Limit", strconv.Itoa(maxBody))
+	tooLarge := func() error { return booking.Refuse(booking.BodyTooLarge, "Limit", strconv.Itoa(maxBody)) }
 	if c.Request.ContentLength > maxBody {
 		c.Header("Connection", "close") // what was announced is not read
-		return nil, tooLarge
+		return nil, tooLarge()
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
-		return nil, tooLarge
+		return nil, tooLarge()
 	case err != nil:
 		return nil, booking.Refuse(booking.BodyMalformed, "Problem", "тело запроса получено не полностью").Because(err)
 	}

@@ -41,13 +41,16 @@ var (
 
 // refused turns an error of the database into the refusal that it stands for; one that stands for none is returned as it is.
 func refused(err error) error {
+	if err == nil {
+		return nil
+	}
 	var (
 		refusal *booking.Refusal
 		connect *pgconn.ConnectError
 		answer  *pgconn.PgError
 	)
 	switch {
-	case err == nil, errors.As(err, &refusal):
+	case errors.As(err, &refusal):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return booking.Refuse(booking.Overloaded).Because(err)

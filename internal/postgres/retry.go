@@ -22,10 +22,18 @@ const (
 // changed anything when it answers such an error; one that may have is wrapped in errMaybeDone and not repeated. Where only a new connection can help it
 // resets the pool first, as the idle ones that the next try might get are no better.
 func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, error) {
+	result, err := do()
+	if err == nil { // nearly always, and without the cost of what follows
+		return result, nil
+	}
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = firstPause, longPause
-	result, err := backoff.Retry(ctx, func() (T, error) {
-		result, err := do()
+	again := false
+	result, err = backoff.Retry(ctx, func() (T, error) {
+		if again {
+			result, err = do()
+		}
+		again = true
 		if outlived(err) {
 			reset()
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -64,9 +63,8 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	}
 	// Nothing of ours waits between the statements of a transaction: whoever does has lost its client and must not hold locks.
 	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
-	// Guids go over the wire as their sixteen bytes; by itself pgx takes the way of database/sql, over text.
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-		pgxuuid.Register(conn.TypeMap())
+		RegisterUUID(conn.TypeMap())
 		return nil
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)

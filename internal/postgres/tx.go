@@ -227,9 +227,7 @@ type queue struct {
 
 // SendBatch keeps the statements of one query, and returns where their results will be read.
 func (q queue) SendBatch(_ context.Context, batch *pgx.Batch) pgx.BatchResults {
-	for _, query := range batch.QueuedQueries {
-		q.tx.batch.Queue(query.SQL, query.Arguments...)
-	}
+	q.tx.batch.QueuedQueries = append(q.tx.batch.QueuedQueries, batch.QueuedQueries...)
 	return queued{q.tx}
 }
 
