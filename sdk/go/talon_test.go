@@ -213,6 +213,11 @@ func TestBounds(t *testing.T) {
 	withoutIndex := serveFor(t, "TALON_MIP_URL="+nobody, "TALON_MIP_AUTH_URL="+ticket.URL)
 	withoutTicket := serveFor(t, "TALON_MIP_URL="+nobody, "TALON_MIP_AUTH_URL="+nobody)
 
+	// However slow the machine is, a try ends within the hour that a second one would have to wait for.
+	inAnHour := between(t, withoutIndex, func(_ int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		forward.ServeHTTP(laterAnswer{w}, r)
+	}).url
+
 	request := consultation(10, new(int64(100801))) // the patient has no card there: the master patient index is asked
 	request.LpuFromGUID, request.LpuToGUID = uuid.MustParse("1dadf64c-f34a-4023-98a6-3e7b7be4f243"), uuid.MustParse("12ab9992-9875-4fb6-a9c0-8504170c1429")
 	for name, test := range map[string]struct {
@@ -225,7 +230,7 @@ func TestBounds(t *testing.T) {
 		"as often as by default":        {withoutIndex, talon.Options{}, client.RuleMipUnavailable, time.Second, 3},
 		"as often as is wanted":         {withoutIndex, talon.Options{Tries: 5}, client.RuleMipUnavailable, time.Second, 5},
 		"once":                          {withoutIndex, talon.Options{Tries: 1}, client.RuleMipUnavailable, time.Second, 1},
-		"no time for a second":          {withoutIndex, talon.Options{Within: time.Second}, client.RuleMipUnavailable, time.Second, 1},
+		"no time for a second":          {inAnHour, talon.Options{Within: time.Hour}, client.RuleMipUnavailable, time.Hour, 1},
 		"the service does not say when": {withoutTicket, talon.Options{}, client.RuleMipAuthURLUnreachable, 0, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -359,6 +364,14 @@ func TestForeignPage(t *testing.T) {
 		require.False(t, refused)
 		require.Len(t, foreign.came(), 1)
 	}
+}
+
+// laterAnswer is an answer whose Retry-After is an hour.
+type laterAnswer struct{ http.ResponseWriter }
+
+func (a laterAnswer) WriteHeader(status int) {
+	a.Header().Set("Retry-After", "3600")
+	a.ResponseWriter.WriteHeader(status)
 }
 
 // serveFor runs a service of its own on the same database, with settings, for as long as the test lasts.
