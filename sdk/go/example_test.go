@@ -39,7 +39,7 @@ func Example() {
 	// Output: Booked for 08:45:00
 }
 
-// Books the first free cell that nobody else is faster at.
+// Books the first free cell that nobody else is faster at, and that does not begin meanwhile.
 func ExampleAnswer() {
 	ctx := context.Background()
 	referral := uuid.MustParse("de300000-0007-4000-8000-000100000002")
@@ -56,7 +56,8 @@ func ExampleAnswer() {
 		_, err := talon.Answer(api.CreateAppointmentWithResponse(ctx, nil, client.AppointmentRequest{
 			DirectionGUID: referral, DirectionType: string(free.DirectionType), LpuFromGUID: free.HolderLpuGUID, LpuToGUID: cell.Lpu.GUID, SlotID: &cell.ID,
 		}))
-		if refusal, refused := errors.AsType[*talon.Refusal](err); refused && refusal.Rule == client.RuleSlotTaken {
+		if refusal, refused := errors.AsType[*talon.Refusal](err); refused &&
+			(refusal.Rule == client.RuleSlotTaken || refusal.Rule == client.RuleSlotTimePassed) {
 			continue
 		}
 		if err != nil {
