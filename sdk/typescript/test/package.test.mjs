@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { VERSION } from 'talon-sdk';
 import { parse } from 'yaml';
-import { startTalon } from './service.mjs';
+import { startProxy } from './proxy.mjs';
+import { dayAhead, startTalon } from './service.mjs';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -66,6 +67,11 @@ test('Promise: whatever the README shows compiles where the package is installed
   assert.ok(snippets.length >= 5);
 });
 
+/** Has a list of cells begin with tomorrow: the first of today may begin between the list and the booking. */
+function fromTomorrow(/** @type {URL} */ url) {
+  if (url.pathname.endsWith('/slots')) url.searchParams.set('dateFrom', dayAhead(1));
+}
+
 const example = await readFile(join(root, 'examples/book.ts'), 'utf8');
 test('Promise: the project’s README shows the example', async () => {
   const front = await readFile(join(root, '../../README.md'), 'utf8');
@@ -75,12 +81,14 @@ test('Promise: the project’s README shows the example', async () => {
 for (const [name, code] of Object.entries({ 'the README’s first lines': snippets[0], 'the example': example })) {
   test(`Promise: ${name}, as they stand, book an appointment in a new demo`, async () => {
     const service = await startTalon();
+    const proxy = await startProxy(service.baseUrl, { rewrite: fromTomorrow });
     try {
       await writeFile(join(project, 'book.mjs'), code);
-      const env = { ...process.env, TOKEN: service.token, TALON_URL: service.baseUrl };
+      const env = { ...process.env, TOKEN: service.token, TALON_URL: proxy.baseUrl };
       const { stdout } = await run('node', ['book.mjs'], { cwd: project, env });
       assert.match(stdout, /^Booked: \S+, \d+ \S+ \d{4} .+ \d\d:\d\d\n$/);
     } finally {
+      await proxy.stop();
       await service.stop();
     }
   });

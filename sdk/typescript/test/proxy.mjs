@@ -25,10 +25,11 @@ import { createServer, request as httpRequest } from 'node:http';
 const once = (emitter, event) => new Promise((resolve) => emitter.once(event, () => resolve()));
 
 /**
- * Starts a proxy; `fates` are those of the next requests, and then all pass.
+ * Starts a proxy; `fates` are those of the next requests, and then all pass. `rewrite` may change the address of a request.
  * @param {string} target
+ * @param {{ rewrite?: (url: URL) => void }} [options]
  */
-export async function startProxy(target) {
+export async function startProxy(target, { rewrite } = {}) {
   /** @type {Fate[]} */
   const fates = [];
   /** @type {Seen[]} */
@@ -48,7 +49,9 @@ export async function startProxy(target) {
     if (fate === 'page' || fate === 'portal') return response.writeHead(fate === 'page' ? 502 : 200, { 'Content-Type': 'text/html' }).end('<h1>Sorry</h1>');
 
     const { method, headers } = request;
-    const onward = httpRequest(new URL(request.url ?? '', target), { method, headers });
+    const url = new URL(request.url ?? '', target);
+    rewrite?.(url);
+    const onward = httpRequest(url, { method, headers });
     onward.once('error', () => response.destroy());
     onward.once('response', async (answer) => {
       const body = Buffer.concat(await answer.toArray());
