@@ -58,7 +58,7 @@ pictures: build portal ## Make the pictures of the documentation
 	$(NPM) --prefix $* ci
 	@touch $@
 
-test-hours: postgres sdk-build ## Run the tests that use the demo data as if it were other hours (HOURS="23:58 11:32", in Moscow)
+test-hours: postgres sdk-build portal/node_modules contracts/node_modules ## Run the tests that use the clock as if it were other hours (HOURS="23:58 11:32", in Moscow; SUITES="go sdk portal contracts")
 	test/clock/hours.sh $(HOURS)
 
 test-long: postgres ## Run the races for hundreds of rounds, the model for thousands of histories, and a hundred thousand generated requests

@@ -9,7 +9,7 @@ export async function startBrowser() {
   if (!existsSync(executablePath)) {
     throw new Error(`no Chromium at ${executablePath}: install it (apt-get install chromium), or name another by CHROMIUM`);
   }
-  return chromium.launch({
+  const browser = await chromium.launch({
     executablePath,
     args: [
       '--no-sandbox',
@@ -21,4 +21,15 @@ export async function startBrowser() {
       '--disable-sync',
     ],
   });
+  // Where test/clock has moved the clock of this process, it moves those of the pages, too.
+  const { movedClock } = globalThis;
+  if (movedClock) {
+    const newContext = browser.newContext.bind(browser);
+    browser.newContext = async (options) => {
+      const context = await newContext(options);
+      await context.addInitScript(movedClock.move, movedClock.milliseconds);
+      return context;
+    };
+  }
+  return browser;
 }
