@@ -30,7 +30,8 @@ const templateLock = 0x7a10_7e57
 
 // server is the PostgreSQL where the tests' databases are made.
 type server struct {
-	given string // its URL, or empty for a private one
+	given string           // its URL, or empty for a private one
+	now   func() time.Time // the clock that names of databases are made by
 
 	mu       sync.Mutex
 	opened   bool
@@ -40,6 +41,9 @@ type server struct {
 	base     *url.URL // of the database that others are created from
 	template string
 	fileCopy string // the clause that has CREATE DATABASE copy files, where there is one
+
+	idleMu sync.Mutex
+	idle   []*pgx.Conn // to base, for the next databases that are made or dropped
 }
 
 // open allows the server to be prepared: somebody will close it.
@@ -54,10 +58,11 @@ func (s *server) close(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = false
+	err := s.closeIdle(ctx)
 	if s.cluster == nil {
-		return nil
+		return err
 	}
-	return s.cluster.Stop(ctx)
+	return errors.Join(err, s.cluster.Stop(ctx))
 }
 
 // ready prepares the server at the first call. If that fails it fails for all, without another try.
@@ -106,7 +111,7 @@ func (s *server) prepare(ctx context.Context) error {
 		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", templateLock); err != nil {
 			return fmt.Errorf("wait for others who make the template: %w", err)
 		}
-		if err := dropLeftovers(ctx, conn); err != nil {
+		if err := s.dropLeftovers(ctx, conn); err != nil {
 			return err
 		}
 		return s.makeTemplate(ctx, conn)
@@ -146,15 +151,15 @@ func (s *server) makeTemplate(ctx context.Context, conn *pgx.Conn) error {
 func (s *server) create(ctx context.Context, template string) (string, error) {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // it never fails
-	name := fmt.Sprintf("%s%s_%d_%x", testPrefix, time.Now().UTC().Format(dayLayout), os.Getpid(), random)
-	return name, s.onBase(ctx, func(conn *pgx.Conn) error {
+	name := fmt.Sprintf("%s%s_%d_%x", testPrefix, s.now().UTC().Format(dayLayout), os.Getpid(), random)
+	return name, s.onIdle(ctx, func(conn *pgx.Conn) error {
 		return execute(ctx, conn, "CREATE DATABASE "+name+" TEMPLATE "+template+s.fileCopy)
 	})
 }
 
 // drop removes a database, whoever is still connected.
 func (s *server) drop(ctx context.Context, name string) error {
-	return s.onBase(ctx, func(conn *pgx.Conn) error {
+	return s.onIdle(ctx, func(conn *pgx.Conn) error {
 		return execute(ctx, conn, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 	})
 }
@@ -166,19 +171,67 @@ func (s *server) url(name string) string {
 	return address.String()
 }
 
-// onBase lends a connection from which databases can be made. Each use has its own: none is kept over, so that tests
-// which look for leaks see none of ours.
+// onBase lends a connection of its own from which databases can be made.
 func (s *server) onBase(ctx context.Context, do func(*pgx.Conn) error) error {
-	conn, err := pgx.Connect(ctx, s.base.String())
+	conn, err := s.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to the test server: %w", err)
+		return err
 	}
 	return errors.Join(do(conn), conn.Close(ctx))
 }
 
+// onIdle lends a connection that others have used and will use: a new one costs PostgreSQL more than a clone of the
+// template. An idle connection has no goroutine, so that tests which look for leaks see none of ours.
+func (s *server) onIdle(ctx context.Context, do func(*pgx.Conn) error) error {
+	conn := s.takeIdle()
+	if conn == nil {
+		var err error
+		if conn, err = s.connect(ctx); err != nil {
+			return err
+		}
+	}
+	if err := do(conn); err != nil {
+		return errors.Join(err, conn.Close(ctx))
+	}
+	s.idleMu.Lock()
+	defer s.idleMu.Unlock()
+	s.idle = append(s.idle, conn)
+	return nil
+}
+
+// takeIdle returns a connection that is not in use, or nil.
+func (s *server) takeIdle() *pgx.Conn {
+	s.idleMu.Lock()
+	defer s.idleMu.Unlock()
+	if len(s.idle) == 0 {
+		return nil
+	}
+	last := len(s.idle) - 1
+	conn := s.idle[last]
+	s.idle = s.idle[:last]
+	return conn
+}
+
+// closeIdle closes the connections that are not in use.
+func (s *server) closeIdle(ctx context.Context) error {
+	var errs []error
+	for conn := s.takeIdle(); conn != nil; conn = s.takeIdle() {
+		errs = append(errs, conn.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, s.base.String())
+	if err != nil {
+		return nil, fmt.Errorf("connect to the test server: %w", err)
+	}
+	return conn, nil
+}
+
 // dropLeftovers removes what runs that died have left on a server that lasts.
-func dropLeftovers(ctx context.Context, conn *pgx.Conn) error {
-	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(dayLayout)
+func (s *server) dropLeftovers(ctx context.Context, conn *pgx.Conn) error {
+	yesterday := s.now().UTC().AddDate(0, 0, -1).Format(dayLayout)
 	rows, err := conn.Query(ctx, "SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND datname < $2",
 		testPrefix, testPrefix+yesterday)
 	if err != nil {

@@ -30,7 +30,7 @@ const (
 )
 
 // shared is the server that the tests of this process share.
-var shared = &server{given: os.Getenv(URLVariable)}
+var shared = &server{given: os.Getenv(URLVariable), now: time.Now}
 
 // Main runs the tests of a package and ends the process. The first test that asks for a database starts a private
 // PostgreSQL, unless a server is given; Main stops it. Without either the test fails: no test is ever skipped for the

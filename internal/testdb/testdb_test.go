@@ -97,7 +97,8 @@ func TestProcessesThatShareAServerMakeOneTemplate(t *testing.T) {
 	base := connect(t, given)
 	template, err := templateName()
 	require.NoError(t, err)
-	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(dayLayout)
+	now := time.Now()
+	yesterday := now.UTC().AddDate(0, 0, -1).Format(dayLayout)
 	for _, name := range []string{
 		testPrefix + "20200101_1_aa", testPrefix + yesterday + "_1_aa", "somebody_elses", template + "_new",
 	} {
@@ -110,8 +111,9 @@ func TestProcessesThatShareAServerMakeOneTemplate(t *testing.T) {
 	servers := make([]*server, processes)
 	var all sync.WaitGroup
 	for i := range processes {
-		servers[i] = &server{given: given}
+		servers[i] = &server{given: given, now: func() time.Time { return now }} // though a day ends meanwhile
 		servers[i].open()
+		t.Cleanup(func() { _ = servers[i].close(context.WithoutCancel(t.Context())) })
 		all.Go(func() { errs[i] = servers[i].ready() })
 	}
 	all.Wait()
@@ -120,7 +122,7 @@ func TestProcessesThatShareAServerMakeOneTemplate(t *testing.T) {
 		connect(t, servers[i].give(t, template))
 	}
 	left := value[[]string](t, base, `SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
-		WHERE NOT datistemplate AND NOT starts_with(datname, $1)`, testPrefix+time.Now().UTC().Format(dayLayout))
+		WHERE NOT datistemplate AND NOT starts_with(datname, $1)`, testPrefix+now.UTC().Format(dayLayout))
 	require.Equal(t, []string{"postgres", "somebody_elses", testPrefix + yesterday + "_1_aa", template}, left)
 	require.False(t, value[bool](t, base, "SELECT datallowconn FROM pg_database WHERE datname = $1", template))
 }
