@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
@@ -20,7 +21,10 @@ type contract struct {
 	literal map[string][]string       // the methods of each path that has no parameters
 }
 
-func loadContract() (*contract, error) {
+// loadContract reads the embedded document, once for all handlers of the process: nobody changes it.
+var loadContract = sync.OnceValues(readContract)
+
+func readContract() (*contract, error) {
 	doc, err := api.GetSpec()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded document: %w", err)
