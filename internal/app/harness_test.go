@@ -78,7 +78,8 @@ func (l *logs) String() string {
 // start runs the service on a fresh database. configure, if given, changes the settings first.
 func start(t testing.TB, configure ...func(*app.Config)) *service {
 	t.Helper()
-	return startOn(t, testdb.New(t), configure...)
+	migrated := func(c *app.Config) { c.MigrateAtStart = false } // the database is a clone at the newest schema
+	return startOn(t, testdb.New(t), slices.Insert(configure, 0, migrated)...)
 }
 
 func startOn(t testing.TB, database string, configure ...func(*app.Config)) *service {
