@@ -45,7 +45,7 @@ printf '{"Replace": {"%s": "%s", "%s": "%s"}}\n' "$original" "$clock/time.go" "$
 
 # Everything is compiled first, so that the hours pass while tests run.
 go build -overlay "$clock/overlay.json" -o "$clock/talon" ./cmd/talon
-packages=(sdk/go internal/demo internal/httpapi internal/testdb internal/app)
+packages=(sdk/go bench internal/auth internal/demo internal/httpapi internal/testdb internal/app)
 for package in "${packages[@]}"; do
   go test -c -overlay "$clock/overlay.json" -o "$clock/${package////_}.test" "./$package"
 done
