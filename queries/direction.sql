@@ -2,11 +2,7 @@
 -- The original of a referral, the patient it was written for, and the day on which the patient's newest open case of treatment was opened;
 -- 0001-01-01: there is none. All rows are of the source institution.
 SELECT
-    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
-    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at,
+    sqlc.embed(d), m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
         SELECT max(t.opened_on)
         FROM mkab c
@@ -20,11 +16,7 @@ WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type = @type::direction_ty
 -- name: DirectionFind :batchone
 -- What DirectionFacts reads, of a person's referral in any of those institutions; a withdrawn one only where there is no other.
 SELECT
-    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
-    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at,
+    sqlc.embed(d), m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
         SELECT max(t.opened_on)
         FROM mkab c

@@ -1155,11 +1155,7 @@ func (b *DirectionCopyBatchResults) Close() error {
 
 const directionFacts = `-- name: DirectionFacts :batchone
 SELECT
-    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
-    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at,
+    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
         SELECT max(t.opened_on)
         FROM mkab c
@@ -1184,46 +1180,19 @@ type DirectionFactsParams struct {
 }
 
 type DirectionFactsRow struct {
-	Guid               uuid.UUID
-	Number             string
-	AccessionNumber    string
-	Date               time.Time
-	DateEnd            time.Time
-	CreatedAt          time.Time
-	DocPrvdSenderGuid  *uuid.UUID
-	Reason             string
-	Comment            string
-	Urgent             bool
-	Flags              int32
-	SpecialityCode     string
-	SpecialityName     string
-	MkbCode            string
-	MkbName            string
-	LpuFromGuid        uuid.UUID
-	LpuToGuid          *uuid.UUID
-	AppointmentGuid    *uuid.UUID
-	AppointmentLpuGuid *uuid.UUID
-	AppointmentStartAt *time.Time
-	AppointmentEndAt   *time.Time
-	PersonGuid         uuid.UUID
-	BirthDate          time.Time
-	Disabled           bool
-	Pregnant           bool
-	LpuGuid            uuid.UUID
-	Type               DirectionType
-	CancelledAt        *time.Time
-	TapOpenedOn        time.Time
+	Direction   Direction
+	PersonGuid  uuid.UUID
+	BirthDate   time.Time
+	Disabled    bool
+	Pregnant    bool
+	TapOpenedOn time.Time
 }
 
 // The original of a referral, the patient it was written for, and the day on which the patient's newest open case of treatment was opened;
 // 0001-01-01: there is none. All rows are of the source institution.
 //
 //	SELECT
-//	    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
-//	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-//	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-//	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-//	    d.lpu_guid, d.type, d.cancelled_at,
+//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
 //	    coalesce((
 //	        SELECT max(t.opened_on)
 //	        FROM mkab c
@@ -1259,34 +1228,37 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 		}
 		row := b.br.QueryRow()
 		err := row.Scan(
-			&i.Guid,
-			&i.Number,
-			&i.AccessionNumber,
-			&i.Date,
-			&i.DateEnd,
-			&i.CreatedAt,
-			&i.DocPrvdSenderGuid,
-			&i.Reason,
-			&i.Comment,
-			&i.Urgent,
-			&i.Flags,
-			&i.SpecialityCode,
-			&i.SpecialityName,
-			&i.MkbCode,
-			&i.MkbName,
-			&i.LpuFromGuid,
-			&i.LpuToGuid,
-			&i.AppointmentGuid,
-			&i.AppointmentLpuGuid,
-			&i.AppointmentStartAt,
-			&i.AppointmentEndAt,
+			&i.Direction.LpuGuid,
+			&i.Direction.Guid,
+			&i.Direction.ID,
+			&i.Direction.CopiedFromLpuGuid,
+			&i.Direction.Type,
+			&i.Direction.Number,
+			&i.Direction.AccessionNumber,
+			&i.Direction.Date,
+			&i.Direction.DateEnd,
+			&i.Direction.CreatedAt,
+			&i.Direction.DocPrvdSenderGuid,
+			&i.Direction.MkabGuid,
+			&i.Direction.Reason,
+			&i.Direction.Comment,
+			&i.Direction.Urgent,
+			&i.Direction.Flags,
+			&i.Direction.SpecialityCode,
+			&i.Direction.SpecialityName,
+			&i.Direction.MkbCode,
+			&i.Direction.MkbName,
+			&i.Direction.LpuFromGuid,
+			&i.Direction.LpuToGuid,
+			&i.Direction.AppointmentGuid,
+			&i.Direction.CancelledAt,
+			&i.Direction.AppointmentLpuGuid,
+			&i.Direction.AppointmentStartAt,
+			&i.Direction.AppointmentEndAt,
 			&i.PersonGuid,
 			&i.BirthDate,
 			&i.Disabled,
 			&i.Pregnant,
-			&i.LpuGuid,
-			&i.Type,
-			&i.CancelledAt,
 			&i.TapOpenedOn,
 		)
 		if f != nil {
@@ -1302,11 +1274,7 @@ func (b *DirectionFactsBatchResults) Close() error {
 
 const directionFind = `-- name: DirectionFind :batchone
 SELECT
-    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
-    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-    d.lpu_guid, d.type, d.cancelled_at,
+    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
         SELECT max(t.opened_on)
         FROM mkab c
@@ -1333,45 +1301,18 @@ type DirectionFindParams struct {
 }
 
 type DirectionFindRow struct {
-	Guid               uuid.UUID
-	Number             string
-	AccessionNumber    string
-	Date               time.Time
-	DateEnd            time.Time
-	CreatedAt          time.Time
-	DocPrvdSenderGuid  *uuid.UUID
-	Reason             string
-	Comment            string
-	Urgent             bool
-	Flags              int32
-	SpecialityCode     string
-	SpecialityName     string
-	MkbCode            string
-	MkbName            string
-	LpuFromGuid        uuid.UUID
-	LpuToGuid          *uuid.UUID
-	AppointmentGuid    *uuid.UUID
-	AppointmentLpuGuid *uuid.UUID
-	AppointmentStartAt *time.Time
-	AppointmentEndAt   *time.Time
-	PersonGuid         uuid.UUID
-	BirthDate          time.Time
-	Disabled           bool
-	Pregnant           bool
-	LpuGuid            uuid.UUID
-	Type               DirectionType
-	CancelledAt        *time.Time
-	TapOpenedOn        time.Time
+	Direction   Direction
+	PersonGuid  uuid.UUID
+	BirthDate   time.Time
+	Disabled    bool
+	Pregnant    bool
+	TapOpenedOn time.Time
 }
 
 // What DirectionFacts reads, of a person's referral in any of those institutions; a withdrawn one only where there is no other.
 //
 //	SELECT
-//	    d.guid, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.reason, d.comment, d.urgent, d.flags,
-//	    d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid,
-//	    d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at,
-//	    m.person_guid, m.birth_date, m.disabled, m.pregnant,
-//	    d.lpu_guid, d.type, d.cancelled_at,
+//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
 //	    coalesce((
 //	        SELECT max(t.opened_on)
 //	        FROM mkab c
@@ -1409,34 +1350,37 @@ func (b *DirectionFindBatchResults) QueryRow(f func(int, DirectionFindRow, error
 		}
 		row := b.br.QueryRow()
 		err := row.Scan(
-			&i.Guid,
-			&i.Number,
-			&i.AccessionNumber,
-			&i.Date,
-			&i.DateEnd,
-			&i.CreatedAt,
-			&i.DocPrvdSenderGuid,
-			&i.Reason,
-			&i.Comment,
-			&i.Urgent,
-			&i.Flags,
-			&i.SpecialityCode,
-			&i.SpecialityName,
-			&i.MkbCode,
-			&i.MkbName,
-			&i.LpuFromGuid,
-			&i.LpuToGuid,
-			&i.AppointmentGuid,
-			&i.AppointmentLpuGuid,
-			&i.AppointmentStartAt,
-			&i.AppointmentEndAt,
+			&i.Direction.LpuGuid,
+			&i.Direction.Guid,
+			&i.Direction.ID,
+			&i.Direction.CopiedFromLpuGuid,
+			&i.Direction.Type,
+			&i.Direction.Number,
+			&i.Direction.AccessionNumber,
+			&i.Direction.Date,
+			&i.Direction.DateEnd,
+			&i.Direction.CreatedAt,
+			&i.Direction.DocPrvdSenderGuid,
+			&i.Direction.MkabGuid,
+			&i.Direction.Reason,
+			&i.Direction.Comment,
+			&i.Direction.Urgent,
+			&i.Direction.Flags,
+			&i.Direction.SpecialityCode,
+			&i.Direction.SpecialityName,
+			&i.Direction.MkbCode,
+			&i.Direction.MkbName,
+			&i.Direction.LpuFromGuid,
+			&i.Direction.LpuToGuid,
+			&i.Direction.AppointmentGuid,
+			&i.Direction.CancelledAt,
+			&i.Direction.AppointmentLpuGuid,
+			&i.Direction.AppointmentStartAt,
+			&i.Direction.AppointmentEndAt,
 			&i.PersonGuid,
 			&i.BirthDate,
 			&i.Disabled,
 			&i.Pregnant,
-			&i.LpuGuid,
-			&i.Type,
-			&i.CancelledAt,
 			&i.TapOpenedOn,
 		)
 		if f != nil {

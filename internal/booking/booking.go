@@ -60,20 +60,21 @@ type NewAppointment struct {
 }
 
 // HeldDirection is a referral as the target institution holds it, with its appointment: the answer to a booking. Times are in that
-// institution's zone, days are their first moments in it.
+// institution's zone, days are their first moments in it. The tags are those of stored responses.
 type HeldDirection struct {
-	ID          int64 // in the target institution's own list
-	Direction   Direction
-	Mkab        uuid.UUID
-	LpuTo       uuid.UUID
-	Appointment Appointment
+	ID          int64       `json:"id"` // in the target institution's own list
+	Direction   Direction   `json:"direction"`
+	Mkab        uuid.UUID   `json:"mkab_guid"`
+	LpuTo       uuid.UUID   `json:"lpu_guid"`
+	Appointment Appointment `json:"appointment"`
 }
 
 // Appointment is a booked visit (запись на прием).
 type Appointment struct {
-	Guid       uuid.UUID
-	Start, End time.Time
-	CreatedAt  time.Time
+	Guid      uuid.UUID `json:"guid"`
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // Service books appointments, moves and cancels them, and holds cells for them.

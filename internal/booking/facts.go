@@ -25,26 +25,26 @@ type Facts struct {
 	Held  *HeldDirection // and its answer where it is, if the request's target is that institution
 }
 
-// Direction is a referral (направление).
+// Direction is a referral (направление). The tags are those of stored responses, which outlive a release.
 type Direction struct {
-	Guid            uuid.UUID
-	Type            DirectionType
-	Number          string
-	AccessionNumber string
-	Date            time.Time // a day
-	DateEnd         time.Time // a day
-	CreatedAt       time.Time
-	Sender          *uuid.UUID // the doctor who referred
-	Reason          string
-	Comment         string
-	Urgent          bool
-	Flags           int32
-	SpecialityCode  string
-	SpecialityName  string
-	MkbCode         string
-	MkbName         string
-	LpuFrom         uuid.UUID
-	LpuTo           *uuid.UUID
+	Guid            uuid.UUID     `json:"guid"`
+	Type            DirectionType `json:"type"`
+	Number          string        `json:"number"`
+	AccessionNumber string        `json:"accession_number"`
+	Date            time.Time     `json:"date"`     // a day
+	DateEnd         time.Time     `json:"date_end"` // a day
+	CreatedAt       time.Time     `json:"created_at"`
+	Sender          *uuid.UUID    `json:"sender_guid"` // the doctor who referred
+	Reason          string        `json:"reason"`
+	Comment         string        `json:"comment"`
+	Urgent          bool          `json:"urgent"`
+	Flags           int32         `json:"flags"`
+	SpecialityCode  string        `json:"speciality_code"`
+	SpecialityName  string        `json:"speciality_name"`
+	MkbCode         string        `json:"mkb_code"`
+	MkbName         string        `json:"mkb_name"`
+	LpuFrom         uuid.UUID     `json:"lpu_from_guid"`
+	LpuTo           *uuid.UUID    `json:"lpu_to_guid"`
 }
 
 // IssuedDirection is a referral as its source institution holds it, with the patient it was written for.

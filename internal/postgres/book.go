@@ -239,51 +239,29 @@ func refuseUnlessAll(a booking.NewAppointment, got []db.SlotTakeRow) error {
 // writtenDirection is the referral and its appointment as a booking has written them.
 func writtenDirection(a booking.NewAppointment, id int64, createdAt time.Time) *booking.HeldDirection {
 	held := &booking.HeldDirection{
-		ID:        id,
-		Mkab:      a.Mkab,
-		LpuTo:     a.Request.LpuTo,
-		Direction: *a.Direction,
-		Appointment: booking.Appointment{
-			Guid: a.Guid, Start: a.Start.In(a.Zone), End: a.End.In(a.Zone), CreatedAt: createdAt.Truncate(time.Microsecond).In(a.Zone),
-		},
+		ID: id, Mkab: a.Mkab, LpuTo: a.Request.LpuTo, Direction: *a.Direction,
+		Appointment: booking.Appointment{Guid: a.Guid, Start: a.Start, End: a.End, CreatedAt: createdAt.Truncate(time.Microsecond)},
 	}
-	d := &held.Direction
-	d.Date, d.DateEnd, d.CreatedAt = booking.StartOfDay(d.Date, a.Zone), booking.StartOfDay(d.DateEnd, a.Zone), d.CreatedAt.In(a.Zone)
 	if a.Request.LpuTo != a.Request.LpuFrom {
-		d.LpuTo = &held.LpuTo // of a copy
+		held.Direction.LpuTo = &held.LpuTo // of a copy
 	}
-	return held
+	return inZone(held, a.Zone)
 }
 
-// heldDirection is the referral and its appointment as the target institution holds them, in its zone.
+// heldDirection is the referral and its appointment as the target institution holds them, in its zone. The visit is where the referral is held, whatever an
+// original says of its target.
 func heldDirection(row db.AppointmentGetRow, zone *time.Location) *booking.HeldDirection {
-	d := row.Direction
-	return &booking.HeldDirection{
-		ID:    d.ID,
-		Mkab:  row.MkabGuid,
-		LpuTo: d.LpuGuid, // the visit is where this is held, whatever an original says of its target
-		Direction: booking.Direction{
-			Guid:            d.Guid,
-			Type:            booking.DirectionType(d.Type),
-			Number:          d.Number,
-			AccessionNumber: d.AccessionNumber,
-			Date:            booking.StartOfDay(d.Date, zone),
-			DateEnd:         booking.StartOfDay(d.DateEnd, zone),
-			CreatedAt:       d.CreatedAt.In(zone),
-			Sender:          d.DocPrvdSenderGuid,
-			Reason:          d.Reason,
-			Comment:         d.Comment,
-			Urgent:          d.Urgent,
-			Flags:           d.Flags,
-			SpecialityCode:  d.SpecialityCode,
-			SpecialityName:  d.SpecialityName,
-			MkbCode:         d.MkbCode,
-			MkbName:         d.MkbName,
-			LpuFrom:         d.LpuFromGuid,
-			LpuTo:           d.LpuToGuid,
-		},
-		Appointment: booking.Appointment{Guid: row.Guid, Start: row.StartAt.In(zone), End: row.EndAt.In(zone), CreatedAt: row.CreatedAt.In(zone)},
-	}
+	return inZone(&booking.HeldDirection{
+		ID: row.Direction.ID, Mkab: row.MkabGuid, LpuTo: row.Direction.LpuGuid, Direction: direction(&row.Direction),
+		Appointment: booking.Appointment{Guid: row.Guid, Start: row.StartAt, End: row.EndAt, CreatedAt: row.CreatedAt},
+	}, zone)
+}
+
+func inZone(held *booking.HeldDirection, zone *time.Location) *booking.HeldDirection {
+	d, a := &held.Direction, &held.Appointment
+	d.Date, d.DateEnd, d.CreatedAt = booking.StartOfDay(d.Date, zone), booking.StartOfDay(d.DateEnd, zone), d.CreatedAt.In(zone)
+	a.Start, a.End, a.CreatedAt = a.Start.In(zone), a.End.In(zone), a.CreatedAt.In(zone)
+	return held
 }
 
 // guids returns the guids of cells.

@@ -203,7 +203,8 @@ func TestPassingFailuresOfCreate(t *testing.T) {
 			a := w.appointment(2)
 			var tries batches
 			require.NoError(t, fail(w, a, tries.counted))
-			require.EqualValues(t, 2, tries.n.Load(), "it did fail once")
+			// A deadlock may happen twice, if the second try is faster than the transaction that it waits for.
+			require.Greater(t, tries.n.Load(), int64(1), "it did fail once")
 			w.requireBooked(a)
 		})
 	}

@@ -175,50 +175,56 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 	if err != nil {
 		return err
 	}
+	d := row.Direction
 	r.facts.Direction = &booking.IssuedDirection{
-		Direction: booking.Direction{
-			Guid:            row.Guid,
-			Type:            r.facts.Request.Type,
-			Number:          row.Number,
-			AccessionNumber: row.AccessionNumber,
-			Date:            row.Date,
-			DateEnd:         row.DateEnd,
-			CreatedAt:       row.CreatedAt,
-			Sender:          row.DocPrvdSenderGuid,
-			Reason:          row.Reason,
-			Comment:         row.Comment,
-			Urgent:          row.Urgent,
-			Flags:           row.Flags,
-			SpecialityCode:  row.SpecialityCode,
-			SpecialityName:  row.SpecialityName,
-			MkbCode:         row.MkbCode,
-			MkbName:         row.MkbName,
-			LpuFrom:         row.LpuFromGuid,
-			LpuTo:           row.LpuToGuid,
-		},
+		Direction:         direction(&d),
 		Person:            row.PersonGuid,
 		BirthDate:         row.BirthDate,
 		Disabled:          row.Disabled,
 		Pregnant:          row.Pregnant,
 		HolderZone:        holderZone,
-		HolderLegalEntity: r.known.lpus[r.facts.Request.LpuFrom].legalEntity,
-		FromLegalEntity:   r.known.lpus[row.LpuFromGuid].legalEntity,
+		HolderLegalEntity: r.known.lpus[d.LpuGuid].legalEntity,
+		FromLegalEntity:   r.known.lpus[d.LpuFromGuid].legalEntity,
 	}
-	if row.LpuToGuid != nil {
-		if to, ok := r.known.lpus[*row.LpuToGuid]; ok {
+	if d.LpuToGuid != nil {
+		if to, ok := r.known.lpus[*d.LpuToGuid]; ok {
 			r.facts.Direction.ToLegalEntity = &to.legalEntity
 		}
 	}
 	r.tap(row.TapOpenedOn)
-	if row.AppointmentGuid == nil || r.own(*row.AppointmentGuid) {
+	if d.AppointmentGuid == nil || r.own(*d.AppointmentGuid) {
 		return nil
 	}
-	existing := booking.ExistingAppointment{Guid: *row.AppointmentGuid}
-	if row.AppointmentLpuGuid != nil && row.AppointmentStartAt != nil && row.AppointmentEndAt != nil {
-		existing, err = r.known.existing(existing.Guid, *row.AppointmentLpuGuid, *row.AppointmentStartAt, *row.AppointmentEndAt)
+	existing := booking.ExistingAppointment{Guid: *d.AppointmentGuid}
+	if d.AppointmentLpuGuid != nil && d.AppointmentStartAt != nil && d.AppointmentEndAt != nil {
+		existing, err = r.known.existing(existing.Guid, *d.AppointmentLpuGuid, *d.AppointmentStartAt, *d.AppointmentEndAt)
 	}
 	r.facts.Direction.Appointment = &existing
 	return err
+}
+
+// direction is a referral as it is stored, with its times and days as the database returns them.
+func direction(d *db.Direction) booking.Direction {
+	return booking.Direction{
+		Guid:            d.Guid,
+		Type:            booking.DirectionType(d.Type),
+		Number:          d.Number,
+		AccessionNumber: d.AccessionNumber,
+		Date:            d.Date,
+		DateEnd:         d.DateEnd,
+		CreatedAt:       d.CreatedAt,
+		Sender:          d.DocPrvdSenderGuid,
+		Reason:          d.Reason,
+		Comment:         d.Comment,
+		Urgent:          d.Urgent,
+		Flags:           d.Flags,
+		SpecialityCode:  d.SpecialityCode,
+		SpecialityName:  d.SpecialityName,
+		MkbCode:         d.MkbCode,
+		MkbName:         d.MkbName,
+		LpuFrom:         d.LpuFromGuid,
+		LpuTo:           d.LpuToGuid,
+	}
 }
 
 // mkabs takes the patient's card in the target institution, and its cases of treatment.

@@ -70,18 +70,16 @@ func (s *Store) SearchFacts(
 
 // original takes the original of the referral that is searched for, unless it is withdrawn, and returns the institutions that may serve it.
 func (r *reader) original(row db.DirectionFindRow, lpu *uuid.UUID, most int) (*booking.Targets, error) {
-	request := &r.facts.Request
-	request.Type, request.LpuFrom = booking.DirectionType(row.Type), row.LpuGuid
-	targets := &booking.Targets{
-		Holder: row.LpuGuid, Type: request.Type, SpecialityCode: row.SpecialityCode, LpuTo: row.LpuToGuid,
-	}
-	if row.LpuToGuid != nil {
-		if to, ok := r.known.lpus[*row.LpuToGuid]; ok {
+	request, d := &r.facts.Request, row.Direction
+	request.Type, request.LpuFrom = booking.DirectionType(d.Type), d.LpuGuid
+	targets := &booking.Targets{Holder: d.LpuGuid, Type: request.Type, SpecialityCode: d.SpecialityCode, LpuTo: d.LpuToGuid}
+	if d.LpuToGuid != nil {
+		if to, ok := r.known.lpus[*d.LpuToGuid]; ok {
 			targets.LegalEntity = &to.legalEntity
 		}
 	}
 	var err error
-	if targets.Lpus, err = r.known.targets(targets, lpu, most); err == nil && row.CancelledAt == nil {
+	if targets.Lpus, err = r.known.targets(targets, lpu, most); err == nil && d.CancelledAt == nil {
 		err = r.direction(db.DirectionFactsRow(row), nil)
 	}
 	return targets, err

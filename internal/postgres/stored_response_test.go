@@ -72,8 +72,8 @@ func TestStoredResponseOfAnotherRelease(t *testing.T) {
 		"as written":          {document: string(written)},
 		"another version":     {document: strings.Replace(string(written), `"version":1`, `"version":2`, 1)},
 		"other types":         {document: strings.Replace(string(written), `"version":1`, `"version":"2026-12"`, 1)},
-		"a field renamed":     {document: strings.Replace(string(written), `"visit_start"`, `"starts"`, 1)},
-		"a field more":        {document: strings.Replace(string(written), `"visit_start"`, `"new":1,"visit_start"`, 1)},
+		"a field renamed":     {document: strings.Replace(string(written), `"start"`, `"starts"`, 1)},
+		"a field more":        {document: strings.Replace(string(written), `"start"`, `"new":1,"start"`, 1)},
 		"only the reference":  {document: `{"version": 7, "appointment_guid": "` + a.Guid.String() + `"}`},
 		"null":                {document: `null`, err: "stored response"},
 		"no reference":        {document: `{"version": 1}`, err: "stored response"},
@@ -87,7 +87,7 @@ func TestStoredResponseOfAnotherRelease(t *testing.T) {
 			switch c.err {
 			case "":
 				require.NoError(t, err)
-				require.Equal(t, newStoredResponse(held).Held.Start.UTC(), newStoredResponse(read).Held.Start.UTC())
+				require.Equal(t, held.Appointment.Start.UTC(), read.Appointment.Start.UTC())
 				again, err := json.Marshal(newStoredResponse(read))
 				require.NoError(t, err)
 				require.Equal(t, string(written), string(again))
