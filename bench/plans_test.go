@@ -31,6 +31,8 @@ func TestPlans(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 
+	testdb.RequireCardsIndexed(t, conn)
+
 	// In a table without rows one index is as good as another, and which is taken says nothing.
 	_, err = conn.Exec(t.Context(), `
 		INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,

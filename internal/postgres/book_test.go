@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/booking"
+	"talon.example/internal/testdb"
 )
 
 // Promise: the copy of a referral says what the original says, and the answer is what is held; it has the target institution's card and zone.
@@ -425,7 +426,7 @@ func person(guid uuid.UUID) *booking.Person {
 	}
 }
 
-// Promise: a card is made of what the master patient index knows, with its policy.
+// Promise: a card is made of what the master patient index knows, with its policy, and the patient is identified by it from then on.
 func TestCreateMkab(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -442,6 +443,17 @@ func TestCreateMkab(t *testing.T) {
 	require.Equal(t, mkab, again, "there is one already")
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab_policy`))
 	requireFree(t, store)
+
+	testdb.RequireCardsIndexed(t, w.db)
+	for _, shown := range []booking.Evidence{
+		{Person: guid}, {Mkab: mkab.Guid},
+		{Policy: &booking.Policy{Series: "AB", Number: "1234567890123456", BirthDate: person(guid).BirthDate}},
+		{Snils: &booking.Snils{Digits: "12345678900", Names: booking.Names{Surname: "Иванова", Name: "Анна", Patronymic: "Петровна"}}},
+	} {
+		identified, err := store.Identify(t.Context(), w.patient.Client, shown, moment)
+		require.NoError(t, err)
+		require.Equal(t, guid, identified)
+	}
 }
 
 // Promise: of many bookings that make a person's card at once all get the one card.

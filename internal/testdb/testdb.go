@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"talon.example/internal/localpg"
@@ -89,6 +91,29 @@ const IndexCards = `
 	UNION ALL SELECT 'snils', translate(m.snils, '- ', ''), m.lpu_guid, m.guid FROM mkab m WHERE m.snils <> ''
 	UNION ALL SELECT 'policy', p.series || ' ' || p.number, p.lpu_guid, p.mkab_guid FROM mkab_policy p
 	ON CONFLICT DO NOTHING`
+
+// RequireCardsIndexed fails the test unless every medical card has the rows that lead to it.
+func RequireCardsIndexed(tb testing.TB, db interface {
+	Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error)
+	QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row
+},
+) {
+	tb.Helper()
+	count := func() (rows int) {
+		const all = `SELECT (SELECT count(*) FROM person_lpu) + (SELECT count(*) FROM card_key)`
+		if err := db.QueryRow(tb.Context(), all).Scan(&rows); err != nil {
+			tb.Fatal(err)
+		}
+		return rows
+	}
+	before := count()
+	if _, err := db.Exec(tb.Context(), IndexCards); err != nil {
+		tb.Fatal(err)
+	}
+	if missing := count() - before; missing > 0 {
+		tb.Fatalf("%d rows that lead to cards are missing", missing)
+	}
+}
 
 // New makes a database at the newest schema for one test, and drops it when the test ends. It returns the URL.
 func New(tb testing.TB) string {
