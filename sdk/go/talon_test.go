@@ -235,7 +235,7 @@ func TestBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			through := between(t, test.service, pass)
+			through := between(t, test.service, passWithoutKey)
 			api, waits := ask(t, through.url, 10, test.options)
 			_, err := api.CreateAppointmentWithResponse(t.Context(), nil, request)
 			refusal := requireRefusal(t, err, test.rule)

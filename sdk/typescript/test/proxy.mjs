@@ -25,9 +25,9 @@ import { createServer, request as httpRequest } from 'node:http';
 const once = (emitter, event) => new Promise((resolve) => emitter.once(event, () => resolve()));
 
 /**
- * Starts a proxy; `fates` are those of the next requests, and then all pass. `rewrite` may change the address of a request.
+ * Starts a proxy; `fates` are those of the next requests, and then all pass. `rewrite` may change the address and the headers of a request.
  * @param {string} target
- * @param {{ rewrite?: (url: URL) => void }} [options]
+ * @param {{ rewrite?: (url: URL, headers: import('node:http').IncomingHttpHeaders) => void }} [options]
  */
 export async function startProxy(target, { rewrite } = {}) {
   /** @type {Fate[]} */
@@ -50,7 +50,7 @@ export async function startProxy(target, { rewrite } = {}) {
 
     const { method, headers } = request;
     const url = new URL(request.url ?? '', target);
-    rewrite?.(url);
+    rewrite?.(url, headers);
     const onward = httpRequest(url, { method, headers });
     onward.once('error', () => response.destroy());
     onward.once('response', async (answer) => {
