@@ -8,7 +8,7 @@ SELECT
 FROM slot s
 JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = s.resource_guid
 WHERE s.lpu_guid = @lpu_guid
-    AND s.guid = coalesce(sqlc.narg(guid), (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = @lpu_guid AND by_id.id = sqlc.narg(id)));
+    AND s.id = coalesce(sqlc.narg(id), (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = @lpu_guid AND by_guid.guid = sqlc.narg(guid)));
 
 -- name: SlotFacts :batchmany
 -- What SlotFactsOne reads, and of the same resource cells that begin after that cell, so many in all, and those that begin with the last; in order of time.

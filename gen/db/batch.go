@@ -3011,7 +3011,7 @@ SELECT
 FROM slot s
 JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
 WHERE s.lpu_guid = $4
-    AND s.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
+    AND s.id = coalesce($5, (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = $4 AND by_guid.guid = $6))
 `
 
 type SlotFactsOneBatchResults struct {
@@ -3025,8 +3025,8 @@ type SlotFactsOneParams struct {
 	PersonGuid uuid.UUID
 	Receptions []int32
 	LpuGuid    uuid.UUID
-	Guid       *uuid.UUID
 	ID         *int64
+	Guid       *uuid.UUID
 }
 
 type SlotFactsOneRow struct {
@@ -3057,7 +3057,7 @@ type SlotFactsOneRow struct {
 //	FROM slot s
 //	JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
 //	WHERE s.lpu_guid = $4
-//	    AND s.guid = coalesce($5, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $6))
+//	    AND s.id = coalesce($5, (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = $4 AND by_guid.guid = $6))
 func (q *Queries) SlotFactsOne(ctx context.Context, arg []SlotFactsOneParams) *SlotFactsOneBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -3066,8 +3066,8 @@ func (q *Queries) SlotFactsOne(ctx context.Context, arg []SlotFactsOneParams) *S
 			a.PersonGuid,
 			a.Receptions,
 			a.LpuGuid,
-			a.Guid,
 			a.ID,
+			a.Guid,
 		}
 		batch.Queue(slotFactsOne, vals...)
 	}
