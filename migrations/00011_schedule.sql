@@ -64,8 +64,18 @@ CREATE FUNCTION slot_held_by(holds slot_hold[], moment timestamptz, person uuid)
     RETURN (SELECT array_agg(h.guid) FROM unnest(holds) h WHERE h.until > moment AND h.person_guid = person);
 COMMENT ON FUNCTION slot_held_by IS 'The holds of one person in force at a moment; null if there are none.';
 
+-- Inlined into the queries. The cheap comparison comes first, so that a full cell costs little.
+CREATE FUNCTION slot_bookable(
+    cell slot, receptions integer[], access integer, restrictions slot_restriction[], moment timestamptz, person uuid, own uuid[]
+) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (cell.taken < cell.capacity OR cell.guid = ANY(own))
+        AND cell.busy_type = ANY(receptions) AND NOT cell.blocked AND cell.flag_access & access <> 0 AND cell.restriction = ANY(restrictions)
+        AND (cell.holds IS NULL OR cell.taken + coalesce(slot_held(cell.holds, moment, person), 0) < cell.capacity OR cell.guid = ANY(own));
+
 -- +goose Down
 
+DROP FUNCTION slot_bookable;
 DROP TABLE slot, resource;
 DROP FUNCTION slot_held_by, slot_held, slot_holds;
 DROP TYPE slot_hold, slot_restriction, resource_kind;

@@ -48,9 +48,7 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
-        AND (@all_of_them::boolean OR cell.busy_type = ANY(@receptions::integer[]) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
-            AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[])))
+        AND (@all_of_them::boolean OR slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
@@ -81,9 +79,7 @@ CROSS JOIN LATERAL (
         SELECT cell.*
         FROM slot cell
         WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
-            AND cell.busy_type = ANY(@receptions::integer[]) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
-            AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
+            AND slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
         ORDER BY cell.start_at DESC
         LIMIT @most
     )
@@ -92,9 +88,7 @@ CROSS JOIN LATERAL (
         SELECT cell.*
         FROM slot cell
         WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
-            AND cell.busy_type = ANY(@receptions::integer[]) AND NOT cell.blocked
-            AND cell.flag_access & @access::integer <> 0 AND cell.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
-            AND (cell.taken + coalesce(slot_held(cell.holds, @at, @person_guid), 0) < cell.capacity OR cell.guid = ANY(@own_guids::uuid[]))
+            AND slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
         ORDER BY cell.start_at
         LIMIT @most
     )

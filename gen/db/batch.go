@@ -3558,9 +3558,7 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
         AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-        AND ($9::boolean OR cell.busy_type = ANY($4::integer[]) AND NOT cell.blocked
-            AND cell.flag_access & $10::integer <> 0 AND cell.restriction = ANY(CAST($11::text[] AS slot_restriction[]))
-            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
+        AND ($9::boolean OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST ($12) ROWS WITH TIES
@@ -3635,9 +3633,7 @@ type SlotSearchRow struct {
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
 //	        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-//	        AND ($9::boolean OR cell.busy_type = ANY($4::integer[]) AND NOT cell.blocked
-//	            AND cell.flag_access & $10::integer <> 0 AND cell.restriction = ANY(CAST($11::text[] AS slot_restriction[]))
-//	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[])))
+//	        AND ($9::boolean OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
 //	    -- In the index's order, so that no more is read of a resource than can be answered.
 //	    ORDER BY cell.start_at
 //	    FETCH FIRST ($12) ROWS WITH TIES

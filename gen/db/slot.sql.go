@@ -24,9 +24,7 @@ CROSS JOIN LATERAL (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
         WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
-            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
-            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
-            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
+            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
         ORDER BY cell.start_at DESC
         LIMIT $10
     )
@@ -35,9 +33,7 @@ CROSS JOIN LATERAL (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
         WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
-            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
-            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
-            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
+            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
         ORDER BY cell.start_at
         LIMIT $10
     )
@@ -96,9 +92,7 @@ type SlotNearestRow struct {
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
-//	            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
-//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
-//	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
+//	            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
 //	        ORDER BY cell.start_at DESC
 //	        LIMIT $10
 //	    )
@@ -107,9 +101,7 @@ type SlotNearestRow struct {
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
-//	            AND cell.busy_type = ANY($7::integer[]) AND NOT cell.blocked
-//	            AND cell.flag_access & $8::integer <> 0 AND cell.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
-//	            AND (cell.taken + coalesce(slot_held(cell.holds, $1, $2), 0) < cell.capacity OR cell.guid = ANY($3::uuid[]))
+//	            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
 //	        ORDER BY cell.start_at
 //	        LIMIT $10
 //	    )
