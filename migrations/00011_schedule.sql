@@ -14,6 +14,7 @@ CREATE TABLE resource (
     PRIMARY KEY (lpu_guid, guid)
 );
 CREATE INDEX resource_by_speciality ON resource (lpu_guid, speciality_code);
+CREATE INDEX resource_out_of_use ON resource (lpu_guid, guid) WHERE NOT active;
 COMMENT ON TABLE resource IS 'A doctor, a cabinet or a piece of equipment (ресурс, DocPrvd) that visits are made to.';
 
 CREATE TYPE slot_restriction AS ENUM ('none', 'adults', 'children', 'infants', 'disabled', 'pregnant', 'healthy_children');
@@ -41,6 +42,7 @@ CREATE TABLE slot (
     CONSTRAINT slot_capacity CHECK (taken BETWEEN 0 AND capacity)
 ) WITH (fillfactor = 80);
 CREATE INDEX slot_by_resource ON slot (lpu_guid, resource_guid, start_at);
+CREATE INDEX slot_by_start ON slot (lpu_guid, start_at);
 COMMENT ON TABLE slot IS 'A cell of a resource''s schedule (ячейка расписания). Nothing refers to it, so that cells that are over can be deleted.';
 COMMENT ON COLUMN slot.taken IS 'The number of active appointments in the cell. Promise: never more than its capacity.';
 COMMENT ON COLUMN slot.flag_access IS 'Who may take it, in the bits of client_application; 0: nobody.';

@@ -33,8 +33,8 @@ WHERE chosen.lpu_guid = @lpu_guid
 ORDER BY s.start_at, s.guid;
 
 -- name: SlotSearch :batchmany
--- Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
--- begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
+-- Cells of one resource or of one speciality's in an institution that begin within a period, in order of time, at most so many; of those that begin with the
+-- period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
 -- A place that is held by another than the person is taken; one in a cell of the person's own, which is to be given back, is free.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
@@ -55,15 +55,42 @@ CROSS JOIN LATERAL (
 ) s
 WHERE r.lpu_guid = @lpu_guid AND (@all_of_them::boolean OR r.active)
     AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text)
-    -- One plan for all: whichever resources are asked for, they are found by an index.
+    -- One plan for both: whichever resources are asked for, they are found by an index.
     AND r.guid = ANY(CASE
         WHEN sqlc.narg(resource_guid)::uuid IS NOT NULL THEN ARRAY[sqlc.narg(resource_guid)::uuid]
-        WHEN sqlc.narg(speciality_code)::text IS NOT NULL
-            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND one.speciality_code = sqlc.narg(speciality_code)::text)
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND one.speciality_code = sqlc.narg(speciality_code)::text)
     END)
 ORDER BY s.start_at, s.guid
 LIMIT @most;
+
+-- name: SlotSearchAll :batchmany
+-- SlotSearch for all resources of an institution. The cells are read in order of time, so that the number of resources does not matter.
+SELECT
+    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
+    s.flag_access, s.blocked, s.restriction,
+    (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+FROM (
+    SELECT earliest.*
+    FROM (
+        SELECT cell.*
+        FROM slot cell
+        WHERE cell.lpu_guid = @lpu_guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
+            AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
+            AND (@all_of_them::boolean
+                OR slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
+                -- Few are out of use: they are read once, instead of the resource of each cell.
+                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND NOT one.active)))
+        -- In the index's order; the guid would have all cells of the period read and sorted.
+        ORDER BY cell.start_at
+        FETCH FIRST (@most) ROWS WITH TIES
+    ) earliest
+    ORDER BY earliest.start_at, earliest.guid
+    LIMIT @most
+) s
+JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = s.resource_guid
+ORDER BY s.start_at, s.guid;
 
 -- name: SlotNearest :many
 -- Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,

@@ -3565,12 +3565,10 @@ CROSS JOIN LATERAL (
 ) s
 WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
     AND ($13::text IS NULL OR r.speciality_code = $13::text)
-    -- One plan for all: whichever resources are asked for, they are found by an index.
+    -- One plan for both: whichever resources are asked for, they are found by an index.
     AND r.guid = ANY(CASE
         WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
-        WHEN $13::text IS NOT NULL
-            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5)
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
     END)
 ORDER BY s.start_at, s.guid
 LIMIT $12
@@ -3617,8 +3615,8 @@ type SlotSearchRow struct {
 	ResourceActive         bool
 }
 
-// Cells of an institution that begin within a period, in order of time, at most so many; of one speciality or one resource where given, and of those that
-// begin with the period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
+// Cells of one resource or of one speciality's in an institution that begin within a period, in order of time, at most so many; of those that begin with the
+// period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
 // A place that is held by another than the person is taken; one in a cell of the person's own, which is to be given back, is free.
 //
 //	SELECT
@@ -3640,12 +3638,10 @@ type SlotSearchRow struct {
 //	) s
 //	WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
 //	    AND ($13::text IS NULL OR r.speciality_code = $13::text)
-//	    -- One plan for all: whichever resources are asked for, they are found by an index.
+//	    -- One plan for both: whichever resources are asked for, they are found by an index.
 //	    AND r.guid = ANY(CASE
 //	        WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
-//	        WHEN $13::text IS NOT NULL
-//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5)
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
 //	    END)
 //	ORDER BY s.start_at, s.guid
 //	LIMIT $12
@@ -3722,6 +3718,177 @@ func (b *SlotSearchBatchResults) Query(f func(int, []SlotSearchRow, error)) {
 }
 
 func (b *SlotSearchBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const slotSearchAll = `-- name: SlotSearchAll :batchmany
+SELECT
+    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+    s.flag_access, s.blocked, s.restriction,
+    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+FROM (
+    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds
+    FROM (
+        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+        FROM slot cell
+        WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
+            AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
+            AND ($9::boolean
+                OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+                -- Few are out of use: they are read once, instead of the resource of each cell.
+                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
+        -- In the index's order; the guid would have all cells of the period read and sorted.
+        ORDER BY cell.start_at
+        FETCH FIRST ($12) ROWS WITH TIES
+    ) earliest
+    ORDER BY earliest.start_at, earliest.guid
+    LIMIT $12
+) s
+JOIN resource r ON r.lpu_guid = $5 AND r.guid = s.resource_guid
+ORDER BY s.start_at, s.guid
+`
+
+type SlotSearchAllBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotSearchAllParams struct {
+	At           time.Time
+	PersonGuid   uuid.UUID
+	OwnGuids     []uuid.UUID
+	Receptions   []int32
+	LpuGuid      uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	AfterGuid    *uuid.UUID
+	AllOfThem    bool
+	Access       int32
+	Restrictions []string
+	Most         int32
+}
+
+type SlotSearchAllRow struct {
+	ID                     int64
+	Guid                   uuid.UUID
+	StartAt                time.Time
+	EndAt                  time.Time
+	Capacity               int32
+	Taken                  int32
+	FlagAccess             int32
+	Blocked                bool
+	Restriction            SlotRestriction
+	Reception              bool
+	ResourceGuid           uuid.UUID
+	ResourceKind           ResourceKind
+	ResourceName           string
+	ResourceSpecialityCode string
+	ResourceActive         bool
+}
+
+// SlotSearch for all resources of an institution. The cells are read in order of time, so that the number of resources does not matter.
+//
+//	SELECT
+//	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
+//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+//	    s.flag_access, s.blocked, s.restriction,
+//	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	FROM (
+//	    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds
+//	    FROM (
+//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+//	        FROM slot cell
+//	        WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
+//	            AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
+//	            AND ($9::boolean
+//	                OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+//	                -- Few are out of use: they are read once, instead of the resource of each cell.
+//	                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
+//	        -- In the index's order; the guid would have all cells of the period read and sorted.
+//	        ORDER BY cell.start_at
+//	        FETCH FIRST ($12) ROWS WITH TIES
+//	    ) earliest
+//	    ORDER BY earliest.start_at, earliest.guid
+//	    LIMIT $12
+//	) s
+//	JOIN resource r ON r.lpu_guid = $5 AND r.guid = s.resource_guid
+//	ORDER BY s.start_at, s.guid
+func (q *Queries) SlotSearchAll(ctx context.Context, arg []SlotSearchAllParams) *SlotSearchAllBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.PersonGuid,
+			a.OwnGuids,
+			a.Receptions,
+			a.LpuGuid,
+			a.FromAt,
+			a.ToAt,
+			a.AfterGuid,
+			a.AllOfThem,
+			a.Access,
+			a.Restrictions,
+			a.Most,
+		}
+		batch.Queue(slotSearchAll, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotSearchAllBatchResults{br, len(arg), false}
+}
+
+func (b *SlotSearchAllBatchResults) Query(f func(int, []SlotSearchAllRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SlotSearchAllRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SlotSearchAllRow
+				if err := rows.Scan(
+					&i.ID,
+					&i.Guid,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.FlagAccess,
+					&i.Blocked,
+					&i.Restriction,
+					&i.Reception,
+					&i.ResourceGuid,
+					&i.ResourceKind,
+					&i.ResourceName,
+					&i.ResourceSpecialityCode,
+					&i.ResourceActive,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SlotSearchAllBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

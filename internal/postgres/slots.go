@@ -97,6 +97,22 @@ func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 }
 
 func (s *Store) scanSlots(ctx context.Context, known *reference, scans []booking.SlotScan) (found [][]booking.FoundSlot, err error) {
+	found = make([][]booking.FoundSlot, len(scans))
+	if scans[0].Resource == nil && scans[0].Speciality == nil {
+		params := make([]db.SlotSearchAllParams, len(scans))
+		for i, scan := range scans {
+			params[i] = db.SlotSearchAllParams{
+				LpuGuid: scan.Lpu, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
+				Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
+				PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
+			}
+		}
+		db.New(s.pool).SlotSearchAll(ctx, params).Query(func(i int, rows []db.SlotSearchAllRow, rowsErr error) {
+			err = firstError(err, rowsErr)
+			found[i] = foundSlots(rows)
+		})
+		return found, err
+	}
 	params := make([]db.SlotSearchParams, len(scans))
 	for i, scan := range scans {
 		params[i] = db.SlotSearchParams{
@@ -105,27 +121,32 @@ func (s *Store) scanSlots(ctx context.Context, known *reference, scans []booking
 			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 		}
 	}
-	found = make([][]booking.FoundSlot, len(scans))
 	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
 		err = firstError(err, rowsErr)
-		found[i] = make([]booking.FoundSlot, len(rows))
-		cells := make([]booking.Slot, len(rows))
-		for n, row := range rows {
-			cells[n] = booking.Slot{
-				Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
-				Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
-			}
-			found[i][n] = booking.FoundSlot{
-				ID: row.ID,
-				Resource: booking.Resource{
-					Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
-					SpecialityCode: row.ResourceSpecialityCode, Active: row.ResourceActive,
-				},
-				Cells: cells[n : n+1 : n+1],
-			}
-		}
+		found[i] = foundSlots(rows)
 	})
 	return found, err
+}
+
+func foundSlots[R db.SlotSearchRow | db.SlotSearchAllRow](rows []R) []booking.FoundSlot {
+	found := make([]booking.FoundSlot, len(rows))
+	cells := make([]booking.Slot, len(rows))
+	for n := range rows {
+		row := db.SlotSearchRow(rows[n])
+		cells[n] = booking.Slot{
+			Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
+			Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
+		}
+		found[n] = booking.FoundSlot{
+			ID: row.ID,
+			Resource: booking.Resource{
+				Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
+				SpecialityCode: row.ResourceSpecialityCode, Active: row.ResourceActive,
+			},
+			Cells: cells[n : n+1 : n+1],
+		}
+	}
+	return found
 }
 
 // ResourcesWithSlots implements booking.SlotFinder.
