@@ -20,7 +20,7 @@ type SlotFinder interface {
 	SearchFacts(
 		ctx context.Context, patient Patient, request Request, lpu *uuid.UUID, most int, visit *BookedVisit, now time.Time,
 	) (*Targets, []*Facts, error)
-	// ScanSlots reads cells, for each scan in order of their start and guid.
+	// ScanSlots reads cells, for each scan in order of their start and guid. The scans are alike: each names a resource, a speciality or neither.
 	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
 	// ResourcesWithSlots finds for each scan a resource that has cells from its start on: the one that it names, else one in use, of its speciality where it
 	// has one. It gives nil where there is none.
@@ -216,6 +216,10 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 			page.NextAvailable = &start
 			return page, nil
 		}
+	}
+	// A resource that is found without being named refuses nothing that a fitting one does not.
+	if search.Resource == nil && len(open) == len(periods) {
+		return page, nil
 	}
 	page.BlockedBy, err = s.blockedBy(ctx, search, targets, periods)
 	if err != nil {
