@@ -1,0 +1,257 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+)
+
+// plainCell is a cell as it is stored, with what a search needs to know of its resource.
+type plainCell struct {
+	guid, resource             uuid.UUID
+	speciality                 string
+	active                     bool
+	start                      time.Time
+	capacity, taken, held      int32 // held by others
+	access, busyType           int
+	blocked                    bool
+	restriction                booking.Restriction
+	ownHold, othersHold, spent bool // as stored in holds; spent: that of another that is over
+}
+
+// bookable is the plain form of what SQL leaves out.
+func (c *plainCell) bookable(scan booking.SlotScan) bool {
+	free := c.taken+c.held < c.capacity || slices.Contains(scan.Own, c.guid)
+	return c.active && free && c.busyType == 1 && !c.blocked && c.access&int(scan.Access) != 0 && slices.Contains(scan.Restrictions, c.restriction)
+}
+
+// addRandomCells stores resources with cells of random properties on a grid of a few starts, so that many begin at once.
+func (w *world) addRandomCells(random *rand.Rand, resources, cellsOfEach int) []plainCell {
+	w.t.Helper()
+	oneIn := func(n int) bool { return random.IntN(n) == 0 }
+	batch := new(pgx.Batch)
+	batch.Queue(`DELETE FROM slot`)
+	var cells []plainCell
+	for range resources {
+		of := plainCell{resource: randomGUID(random), speciality: fmt.Sprint(random.IntN(4)), active: !oneIn(6)}
+		batch.Queue(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач', $3, $4)`, w.to, of.resource, of.speciality, of.active)
+		for range random.IntN(cellsOfEach + 1) {
+			c := of
+			c.guid, c.start = randomGUID(random), w.firstStart.Add(time.Duration(random.IntN(30))*15*time.Minute)
+			c.capacity, c.access, c.busyType, c.blocked = int32(random.IntN(3)), 12, 1, oneIn(8)
+			c.restriction = booking.Restrictions[random.IntN(3)]
+			if c.capacity > 0 {
+				c.taken = int32(random.IntN(int(c.capacity) + 1))
+			}
+			if oneIn(8) {
+				c.access = 1
+			}
+			if oneIn(8) {
+				c.busyType = 2
+			}
+			var holds *string
+			if oneIn(4) {
+				c.ownHold, c.othersHold, c.spent = oneIn(2), oneIn(2), oneIn(2)
+				holds = w.holdsText(&c)
+			}
+			batch.Queue(`INSERT INTO slot VALUES ($1, $2, $3, $4, $5, $5::timestamptz + interval '15 minutes', $6, $7, $8, $9, $10, $11, $12::text::slot_hold[])`,
+				w.to, c.guid, len(cells)+1, c.resource, c.start, c.capacity, c.taken, c.access, c.busyType, c.blocked, string(c.restriction), holds)
+			cells = append(cells, c)
+		}
+	}
+	require.NoError(w.t, w.db.SendBatch(w.t.Context(), batch).Close())
+	slices.SortFunc(cells, func(a, b plainCell) int {
+		return cmp.Or(a.start.Compare(b.start), strings.Compare(a.guid.String(), b.guid.String()))
+	})
+	return cells
+}
+
+// holdsText is the column of the cell's holds; it counts those of others in force.
+func (w *world) holdsText(c *plainCell) *string {
+	var holds []string
+	add := func(person uuid.UUID, until time.Time) {
+		holds = append(holds, fmt.Sprintf(`"(%s,%s,%s)"`, uuid.New(), person, until.Format(time.RFC3339)))
+	}
+	if c.ownHold {
+		add(w.patient.Person, moment.Add(time.Minute))
+	}
+	if c.othersHold {
+		add(uuid.New(), moment.Add(time.Minute))
+		c.held++
+	}
+	if c.spent {
+		add(uuid.New(), moment.Add(-time.Minute))
+	}
+	if holds == nil {
+		return nil
+	}
+	text := "{" + strings.Join(holds, ",") + "}"
+	return &text
+}
+
+func randomGUID(random *rand.Rand) (guid uuid.UUID) {
+	for i := range guid {
+		guid[i] = byte(random.Uint32())
+	}
+	return guid
+}
+
+// Promise: a search gives the cells that reading all of them would, in the same order, from wherever a page begins: of all resources of an institution, of
+// a speciality and of one resource, with the cells that cannot be booked or without.
+func TestSearchGivesWhatReadingAllWould(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	for seed := range uint64(3) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		cells := w.addRandomCells(random, 30, 16)
+		own := cells[random.IntN(len(cells))].guid
+		speciality, resource := cells[0].speciality, cells[0].resource
+		for _, target := range []struct {
+			speciality *string
+			resource   *uuid.UUID
+		}{{nil, nil}, {&speciality, nil}, {nil, &resource}, {&speciality, &resource}} {
+			for _, all := range []bool{false, true} {
+				scan := booking.SlotScan{
+					Lpu: w.to, Speciality: target.speciality, Resource: target.resource, From: w.firstStart, To: w.firstStart.Add(7 * time.Hour),
+					Difficulty: 1, Person: w.patient.Person, Now: moment, All: all, Access: 8, Restrictions: booking.Restrictions[:2],
+				}
+				if random.IntN(2) == 0 {
+					scan.Own = []uuid.UUID{own}
+				}
+				requirePages(t, store, scan, cells, random)
+			}
+		}
+		w.exec(`DELETE FROM slot; DELETE FROM resource WHERE name = 'Врач' AND guid <> '` + w.doctor.String() + `'`)
+	}
+}
+
+// requirePages compares the search from each position with what the plain cells give.
+func requirePages(t *testing.T, store *Store, scan booking.SlotScan, cells []plainCell, random *rand.Rand) {
+	t.Helper()
+	var want []plainCell
+	for _, c := range cells {
+		if c.start.Before(scan.To) && (scan.Speciality == nil || c.speciality == *scan.Speciality) && (scan.Resource == nil || c.resource == *scan.Resource) &&
+			(scan.All || c.bookable(scan)) {
+			want = append(want, c)
+		}
+	}
+	scan.Most = 1 + random.IntN(20)
+	scans := []booking.SlotScan{scan}
+	for i := range want {
+		scan.From, scan.After, scan.Most = want[i].start, &want[i].guid, 1+random.IntN(20)
+		scans = append(scans, scan)
+	}
+	found, err := store.ScanSlots(t.Context(), scans)
+	require.NoError(t, err)
+	for i, page := range found {
+		guids, wants := []uuid.UUID{}, []uuid.UUID{}
+		for _, slot := range page {
+			guids = append(guids, slot.Cells[0].Guid)
+		}
+		for _, c := range want[i:min(i+scans[i].Most, len(want))] {
+			wants = append(wants, c.guid)
+		}
+		require.Equal(t, wants, guids, "%+v", scans[i])
+	}
+}
+
+// lastOfBatch keeps the last statement of a batch that was answered, with its parameters.
+type lastOfBatch struct {
+	statements
+
+	query pgx.TraceBatchQueryData
+}
+
+// TraceBatchQuery implements pgx.BatchTracer.
+func (l *lastOfBatch) TraceBatchQuery(_ context.Context, _ *pgx.Conn, query pgx.TraceBatchQueryData) {
+	l.query = query
+}
+
+// readNode is a node of a plan that has run.
+type readNode struct {
+	Table    string     `json:"Relation Name"`
+	Rows     float64    `json:"Actual Rows"`
+	Removed  float64    `json:"Rows Removed by Filter"`
+	Loops    float64    `json:"Actual Loops"`
+	Hit      int        `json:"Shared Hit Blocks"`
+	Read     int        `json:"Shared Read Blocks"`
+	Children []readNode `json:"Plans"`
+}
+
+// cells counts the rows of slot that were read.
+func (n readNode) cells() int {
+	var cells int
+	if n.Table == "slot" {
+		cells = int((n.Rows + n.Removed) * n.Loops)
+	}
+	for _, child := range n.Children {
+		cells += child.cells()
+	}
+	return cells
+}
+
+// Promise: a search reads no more cells than it needs. Of an institution's hundred resources it reads the first cells in order of time, not the first of each;
+// in a speciality that is fully booked it reads each cell of the period once, and none of others.
+func TestSearchReadsLittle(t *testing.T) {
+	t.Parallel()
+	const resources, days, cellsPerDay, most = 100, 14, 36, 51
+	w := newWorld(t)
+	// The schedules begin two weeks ago; four of the resources are of the speciality that is fully booked.
+	w.exec(`DELETE FROM slot`)
+	w.exec(`INSERT INTO resource SELECT $1, md5(n::text)::uuid, 'doctor', 'Врач', CASE WHEN n <= 4 THEN 'full' ELSE 'free' END FROM generate_series(1, $2) n`, w.to, resources)
+	w.exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type, taken)
+		SELECT $1, gen_random_uuid(), row_number() OVER (), md5(n::text)::uuid, start_at, start_at + interval '15 minutes', 12, 1, (n <= 4)::integer
+		FROM generate_series(1, $2) n, generate_series(-$3::integer, $3 - 1) day, generate_series(0, $4 - 1) cell
+		CROSS JOIN LATERAL (SELECT $5::timestamptz + make_interval(days => day, mins => 15 * cell) AS start_at) t`, w.to, resources, days, cellsPerDay, w.firstStart)
+	w.exec(`VACUUM ANALYZE slot, resource`)
+
+	traced := new(lastOfBatch)
+	store := w.store(func(config *pgxpool.Config) { addTracer(config, traced) })
+	read := func(scan booking.SlotScan) (cells, pages int, found []booking.FoundSlot) {
+		t.Helper()
+		scan.Lpu, scan.From, scan.To, scan.Most, scan.Difficulty = w.to, w.firstStart, w.firstStart.AddDate(0, 0, days), most, 1
+		scan.Person, scan.Now, scan.Access, scan.Restrictions = w.patient.Person, moment, 8, booking.Restrictions
+		slots, err := store.ScanSlots(t.Context(), []booking.SlotScan{scan})
+		require.NoError(t, err)
+		var plans []struct{ Plan readNode }
+		require.NoError(t, store.pool.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+traced.query.SQL, traced.query.Args...).Scan(&plans))
+		return plans[0].Plan.cells(), plans[0].Plan.Hit + plans[0].Plan.Read, slots[0]
+	}
+
+	cells, pages, found := read(booking.SlotScan{})
+	require.Len(t, found, most)
+	require.LessOrEqual(t, cells, most+resources+1, "those that begin with the last one, and one to know that they are all")
+	require.Less(t, pages, 2*resources+3*most, "a page for each cell, its resource, and the ways to them")
+
+	full := "full"
+	cells, pages, found = read(booking.SlotScan{Speciality: &full})
+	require.Empty(t, found)
+	require.Equal(t, 4*days*cellsPerDay, cells)
+	heap := w.count(`SELECT count(DISTINCT (ctid::text::point)[0]) FROM slot WHERE lpu_guid = $1 AND taken = capacity`, w.to)
+	require.Less(t, pages, heap+100, "the pages of the cells once, and those of the index")
+}
+
+// Promise: a booking stays cheap (a HOT update): no index holds a column of a cell that bookings and holds change.
+func TestNoIndexHoldsWhatBookingsChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.Zero(t, w.count(`
+		SELECT count(*)
+		FROM pg_index i
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname IN ('taken', 'holds')
+		WHERE i.indrelid = 'slot'::regclass
+			AND (a.attnum = ANY(i.indkey) OR EXISTS (SELECT FROM pg_depend d WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))`))
+}
