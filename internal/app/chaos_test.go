@@ -24,7 +24,6 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
-	"talon.example/internal/booking"
 	"talon.example/internal/testdb"
 	"talon.example/migrations"
 )
