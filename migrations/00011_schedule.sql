@@ -66,7 +66,7 @@ CREATE FUNCTION slot_held_by(holds slot_hold[], moment timestamptz, person uuid)
     RETURN (SELECT array_agg(h.guid) FROM unnest(holds) h WHERE h.until > moment AND h.person_guid = person);
 COMMENT ON FUNCTION slot_held_by IS 'The holds of one person in force at a moment; null if there are none.';
 
--- Inlined into the queries. The cheap comparison comes first, so that a full cell costs little.
+-- Queries inline it. It compares the places first: most cells that it rejects are full.
 CREATE FUNCTION slot_bookable(
     cell slot, receptions integer[], access integer, restrictions slot_restriction[], moment timestamptz, person uuid, own uuid[]
 ) RETURNS boolean
@@ -74,6 +74,9 @@ CREATE FUNCTION slot_bookable(
     RETURN (cell.taken < cell.capacity OR cell.guid = ANY(own))
         AND cell.busy_type = ANY(receptions) AND NOT cell.blocked AND cell.flag_access & access <> 0 AND cell.restriction = ANY(restrictions)
         AND (cell.holds IS NULL OR cell.taken + coalesce(slot_held(cell.holds, moment, person), 0) < cell.capacity OR cell.guid = ANY(own));
+COMMENT ON FUNCTION slot_bookable IS
+    'Whether a client with these bits can book the cell for a person, who may have cells of these restrictions. A place that is held by another person is '
+    'taken; cells of the person''s own, which are to be given back, are free.';
 
 -- +goose Down
 

@@ -64,7 +64,7 @@ ORDER BY s.start_at, s.guid
 LIMIT @most;
 
 -- name: SlotSearchAll :batchmany
--- SlotSearch for all resources of an institution. The cells are read in order of time, so that the number of resources does not matter.
+-- SlotSearch for all resources of an institution. It reads the cells in order of time, so that the number of resources does not matter.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
@@ -80,9 +80,9 @@ FROM (
             AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
             AND (@all_of_them::boolean
                 OR slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
-                -- Few are out of use: they are read once, instead of the resource of each cell.
+                -- Resources out of use are few: they are read once, instead of the resource of each cell.
                 AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND NOT one.active)))
-        -- In the index's order; the guid would have all cells of the period read and sorted.
+        -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
         ORDER BY cell.start_at
         FETCH FIRST (@most) ROWS WITH TIES
     ) earliest

@@ -3738,9 +3738,9 @@ FROM (
             AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
             AND ($9::boolean
                 OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
-                -- Few are out of use: they are read once, instead of the resource of each cell.
+                -- Resources out of use are few: they are read once, instead of the resource of each cell.
                 AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
-        -- In the index's order; the guid would have all cells of the period read and sorted.
+        -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
         ORDER BY cell.start_at
         FETCH FIRST ($12) ROWS WITH TIES
     ) earliest
@@ -3790,7 +3790,7 @@ type SlotSearchAllRow struct {
 	ResourceActive         bool
 }
 
-// SlotSearch for all resources of an institution. The cells are read in order of time, so that the number of resources does not matter.
+// SlotSearch for all resources of an institution. It reads the cells in order of time, so that the number of resources does not matter.
 //
 //	SELECT
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
@@ -3807,9 +3807,9 @@ type SlotSearchAllRow struct {
 //	            AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
 //	            AND ($9::boolean
 //	                OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
-//	                -- Few are out of use: they are read once, instead of the resource of each cell.
+//	                -- Resources out of use are few: they are read once, instead of the resource of each cell.
 //	                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
-//	        -- In the index's order; the guid would have all cells of the period read and sorted.
+//	        -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
 //	        ORDER BY cell.start_at
 //	        FETCH FIRST ($12) ROWS WITH TIES
 //	    ) earliest
