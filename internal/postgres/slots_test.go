@@ -244,6 +244,23 @@ func TestSearchReadsLittle(t *testing.T) {
 	require.Less(t, pages, heap+100, "the pages of the cells once, and those of the index")
 }
 
+// Promise: on a connection that knows the statements, a search that finds no free cell takes four round trips: where the patient has cards, the facts, the
+// period, and the days after it.
+func TestSearchWithoutResultTakesFourRoundTrips(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`UPDATE slot SET taken = capacity`)
+	var count trips
+	service := booking.NewService(w.store(count.through), nil, func() time.Time { return moment })
+	search := func() {
+		page, err := service.Slots(t.Context(), w.patient, booking.SlotSearch{Direction: w.direction, Limit: 50})
+		require.NoError(t, err)
+		require.Equal(t, &booking.SlotPage{Type: booking.Consult, Holder: w.from}, page)
+	}
+	search()
+	require.Equal(t, 4, count.of(search))
+}
+
 // Promise: a booking stays cheap (a HOT update): no index holds a column of a cell that bookings and holds change.
 func TestNoIndexHoldsWhatBookingsChange(t *testing.T) {
 	t.Parallel()
