@@ -106,7 +106,8 @@ release: versions ## Keep the contract as released, date its section of the chan
 	@go run -C internal/tools/semver . release
 
 lint: ## Run the linters of Go, migrations and queries
-	$(LINT) run ./...
+	$(LINT) run --build-tags chaos ./...
+	go vet -tags comparison ./bench
 	cd internal/tools/semver && $$(cd ../../.. && go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) run ./...
 	go test -C internal/tools ./sqllint
 	go run -C internal/tools ./sqllint ../..

@@ -13,7 +13,7 @@ import (
 )
 
 // link is one of a document to a file of the project, perhaps to a line of it.
-var link = regexp.MustCompile("\\[([^\\]]+)\\]\\(([^)#:]+)(?:#L([0-9]+))?(?:#[^)]*)?\\)")
+var link = regexp.MustCompile(`\[([^\]]+)\]\(([^)#:]+)(?:#L([0-9]+))?(?:#[^)]*)?\)`)
 
 // block is one of code, which may have what looks like a link.
 var block = regexp.MustCompile("(?s)```.*?```")

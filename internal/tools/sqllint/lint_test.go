@@ -87,8 +87,8 @@ func TestQueries(t *testing.T) {
 			require.Contains(t, found[0], want, sql)
 		}
 	}
-	found, err := lintQueries("-- name: AppointmentFind :one\nSELECT 1 AS one FROM appointment WHERE lpu_guid = @lpu_guid;\n")
+	found, err := lintQueries("-- name: IdempotencyKeySweep :one\nSELECT 1 AS one FROM idempotency_key WHERE person_guid = @person_guid;\n")
 	require.NoError(t, err)
 	require.Len(t, found, 1)
-	require.True(t, strings.HasPrefix(found[0], "AppointmentFind asks one node only"))
+	require.True(t, strings.HasPrefix(found[0], "IdempotencyKeySweep asks one node only"))
 }
