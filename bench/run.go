@@ -20,6 +20,7 @@ const (
 	Refusals  = "refusals"   // (d) of a rule that the facts decide
 	Full      = "full"       // (d) of a full cell, which tells the nearest free ones
 	Search    = "search"     // (e) free cells
+	Search1   = "search 1"   // (e) over one connection, which waits for nobody
 	AllSearch = "all search" // (e) with a laboratory referral: in all resources of an institution
 	NoneFree  = "none free"  // (e) in a speciality that is fully booked
 	Day       = "day"        // (f) of patients
@@ -30,7 +31,7 @@ const (
 )
 
 // The order of the measurements in the report; all but Minute and Rush make a round; those of the base only where there is one.
-var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, AllSearch, NoneFree, Day, HalfLimit, HalfRate, Minute, Rush, BaseLimit, BaseBooking16, BaseSearch}
+var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Search1, AllSearch, NoneFree, Day, HalfLimit, HalfRate, Minute, Rush, BaseLimit, BaseBooking16, BaseSearch}
 
 // plan is what a run does.
 type plan struct {
@@ -238,6 +239,7 @@ func (size *Size) round(ctx context.Context, s *site, base *baseSite, yardstick 
 		{Refusals, func() (Sample, error) { return s.closed(ctx, 16, n, s.region.mismatched(s.take(n))) }},
 		{Full, func() (Sample, error) { return s.closed(ctx, 16, n, full(s.take(n))) }},
 		{Search, func() (Sample, error) { return s.search(ctx, 16, n/searchPart) }},
+		{Search1, func() (Sample, error) { return s.search(ctx, 1, n/searchPart) }},
 		{AllSearch, func() (Sample, error) { return s.worstSearch(ctx, 16, n/worstPart, s.region.laboratory) }},
 		{NoneFree, func() (Sample, error) { return s.worstSearch(ctx, 16, n/worstPart, s.region.fullyBooked) }},
 		{Day, func() (Sample, error) { return s.day(ctx, size.highestRate()/dayPart, n/dayPart) }},
