@@ -86,10 +86,7 @@ type candidates struct{ lpus, guids []uuid.UUID }
 func (t *tx) findCards(shown booking.Evidence) *candidates {
 	found := new(candidates)
 	if shown.Person != uuid.Nil {
-		rows(t, t.PersonLpuList(t.ctx, []db.PersonLpuListParams{{PersonGuid: shown.Person, Most: mostLpus}}).Query, func(lpus []uuid.UUID) error {
-			found.lpus = lpus
-			return nil
-		})
+		t.personLpus(shown.Person, &found.lpus)
 		return found
 	}
 	key := db.CardKeyFindParams{Kind: db.CardKeyKindGuid, Value: shown.Mkab.String(), Most: mostCards + 1}

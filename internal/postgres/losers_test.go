@@ -12,7 +12,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Promise: whoever loses a race is refused by a statement that returns no row. No statement fails, so that PostgreSQL's log has no line of it.
+// Promise: the loser of a race is refused by a statement that returns no row. No statement fails, so PostgreSQL logs no error.
 func TestLostRacesRaiseNoErrors(t *testing.T) {
 	t.Parallel()
 	const contenders = 8
