@@ -29,7 +29,6 @@ CREATE TABLE appointment (
     CONSTRAINT appointment_resource FOREIGN KEY (lpu_guid, resource_guid) REFERENCES resource
 );
 CREATE UNIQUE INDEX appointment_one_active ON appointment (lpu_guid, direction_guid) WHERE cancelled_at IS NULL;
-CREATE INDEX appointment_of_person ON appointment (person_guid, start_at);
 COMMENT ON TABLE appointment IS 'A visit booked by referral (запись на прием по направлению); active while cancelled_at is null.';
 COMMENT ON COLUMN appointment.direction_lpu_guid IS 'The institution that holds the original of the referral.';
 COMMENT ON COLUMN appointment.slot_guids IS
@@ -42,10 +41,9 @@ COMMENT ON COLUMN appointment.cancel_reason IS 'Why it was cancelled in words (R
 CREATE TABLE person_appointment (
     person_guid uuid NOT NULL,
     guid        uuid NOT NULL,
-    lpu_guid    uuid NOT NULL,
     PRIMARY KEY (person_guid, guid)
-) WITH (fillfactor = 80);
-COMMENT ON TABLE person_appointment IS 'In which institution a person''s visit is, cancelled or not. Written with the visit; a move into another institution changes it.';
+);
+COMMENT ON TABLE person_appointment IS 'The visits of a person, cancelled or not, in all institutions. Written with the visit.';
 
 CREATE TABLE speciality_claim (
     person_guid      uuid NOT NULL,

@@ -48,12 +48,12 @@ ORDER BY a.updated_at DESC
 LIMIT 1;
 
 -- name: AppointmentHeir :batchone
--- The visit that inherits a speciality claim: of the person's other active consultations in the speciality, in those institutions, the one that ends last.
+-- The visit that inherits a speciality claim: of the person's other active consultations in the speciality, of those visits, the one that ends last.
 SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 FROM appointment a
 JOIN direction d ON d.lpu_guid = ANY(@lpu_guids::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = ANY(@lpu_guids::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.person_guid = @person_guid AND a.guid <> @guid AND a.cancelled_at IS NULL AND a.end_at > @at
+WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.guid = ANY(@visits::uuid[]) AND a.guid <> @guid AND a.person_guid = @person_guid AND a.cancelled_at IS NULL AND a.end_at > @at
     AND d.type = 'Consult' AND d.speciality_code = @speciality_code
 ORDER BY a.end_at DESC, a.guid
 LIMIT 1;
@@ -71,7 +71,7 @@ DELETE FROM appointment
 WHERE lpu_guid = @lpu_guid AND guid = @guid;
 
 -- name: AppointmentList :many
--- The appointments of a person in those institutions, the newest start first. The status is that of a moment. The resource and the referral are those of
+-- The appointments of a person, of those visits in those institutions, the newest start first. The status is that of a moment. The resource and the referral are those of
 -- the appointment's institution.
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
@@ -91,7 +91,7 @@ CROSS JOIN LATERAL (
         ELSE 'Booked'
     END)::text AS status
 ) state
-WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.person_guid = @person_guid
+WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.guid = ANY(@visits::uuid[]) AND a.person_guid = @person_guid
     AND (sqlc.narg(guid)::uuid IS NULL OR a.guid = sqlc.narg(guid))
     AND (sqlc.narg(direction_guid)::uuid IS NULL OR a.direction_guid = sqlc.narg(direction_guid))
     AND (cardinality(@statuses::text[]) = 0 OR state.status = ANY(@statuses))

@@ -1,4 +1,4 @@
--- Where a person's rows are: in which institutions there are cards, and in which one a visit is.
+-- Where a person's rows are: in which institutions there are cards, and which visits there are.
 
 -- name: PersonLpuList :batchmany
 SELECT lpu_guid
@@ -12,13 +12,15 @@ INSERT INTO person_lpu (person_guid, lpu_guid)
 VALUES (@person_guid, @lpu_guid)
 ON CONFLICT (person_guid, lpu_guid) DO NOTHING;
 
--- name: PersonAppointmentGet :batchone
-SELECT lpu_guid
+-- name: PersonAppointmentList :batchmany
+SELECT guid
 FROM person_appointment
-WHERE person_guid = @person_guid AND guid = @guid;
+WHERE person_guid = @person_guid
+ORDER BY guid
+LIMIT @most;
 
--- name: PersonAppointmentSet :batchexec
-INSERT INTO person_appointment (person_guid, guid, lpu_guid)
-VALUES (@person_guid, @guid, @lpu_guid)
-ON CONFLICT (person_guid, guid) DO UPDATE
-SET lpu_guid = excluded.lpu_guid;
+-- name: PersonAppointmentAdd :batchexec
+-- A visit that is moved has its row.
+INSERT INTO person_appointment (person_guid, guid)
+VALUES (@person_guid, @guid)
+ON CONFLICT (person_guid, guid) DO NOTHING;

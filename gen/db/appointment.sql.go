@@ -31,20 +31,21 @@ CROSS JOIN LATERAL (
         ELSE 'Booked'
     END)::text AS status
 ) state
-WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $3
-    AND ($4::uuid IS NULL OR a.guid = $4)
-    AND ($5::uuid IS NULL OR a.direction_guid = $5)
-    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
-    AND ($7::timestamptz IS NULL OR a.updated_at >= $7)
-    AND ($8::timestamptz IS NULL
-        OR (a.start_at, a.guid, a.lpu_guid) < ($8, $9::uuid, $10::uuid))
+WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($3::uuid[]) AND a.person_guid = $4
+    AND ($5::uuid IS NULL OR a.guid = $5)
+    AND ($6::uuid IS NULL OR a.direction_guid = $6)
+    AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
+    AND ($8::timestamptz IS NULL OR a.updated_at >= $8)
+    AND ($9::timestamptz IS NULL
+        OR (a.start_at, a.guid, a.lpu_guid) < ($9, $10::uuid, $11::uuid))
 ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
-LIMIT $11
+LIMIT $12
 `
 
 type AppointmentListParams struct {
 	LpuGuids      []uuid.UUID
 	At            time.Time
+	Visits        []uuid.UUID
 	PersonGuid    uuid.UUID
 	Guid          *uuid.UUID
 	DirectionGuid *uuid.UUID
@@ -84,7 +85,7 @@ type AppointmentListRow struct {
 	Status                 string
 }
 
-// The appointments of a person in those institutions, the newest start first. The status is that of a moment. The resource and the referral are those of
+// The appointments of a person, of those visits in those institutions, the newest start first. The status is that of a moment. The resource and the referral are those of
 // the appointment's institution.
 //
 //	SELECT
@@ -105,19 +106,20 @@ type AppointmentListRow struct {
 //	        ELSE 'Booked'
 //	    END)::text AS status
 //	) state
-//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $3
-//	    AND ($4::uuid IS NULL OR a.guid = $4)
-//	    AND ($5::uuid IS NULL OR a.direction_guid = $5)
-//	    AND (cardinality($6::text[]) = 0 OR state.status = ANY($6))
-//	    AND ($7::timestamptz IS NULL OR a.updated_at >= $7)
-//	    AND ($8::timestamptz IS NULL
-//	        OR (a.start_at, a.guid, a.lpu_guid) < ($8, $9::uuid, $10::uuid))
+//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($3::uuid[]) AND a.person_guid = $4
+//	    AND ($5::uuid IS NULL OR a.guid = $5)
+//	    AND ($6::uuid IS NULL OR a.direction_guid = $6)
+//	    AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
+//	    AND ($8::timestamptz IS NULL OR a.updated_at >= $8)
+//	    AND ($9::timestamptz IS NULL
+//	        OR (a.start_at, a.guid, a.lpu_guid) < ($9, $10::uuid, $11::uuid))
 //	ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
-//	LIMIT $11
+//	LIMIT $12
 func (q *Queries) AppointmentList(ctx context.Context, arg AppointmentListParams) ([]AppointmentListRow, error) {
 	rows, err := q.db.Query(ctx, appointmentList,
 		arg.LpuGuids,
 		arg.At,
+		arg.Visits,
 		arg.PersonGuid,
 		arg.Guid,
 		arg.DirectionGuid,

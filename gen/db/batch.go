@@ -456,8 +456,8 @@ SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_a
 FROM appointment a
 JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $2 AND a.guid <> $3 AND a.cancelled_at IS NULL AND a.end_at > $4
-    AND d.type = 'Consult' AND d.speciality_code = $5
+WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($2::uuid[]) AND a.guid <> $3 AND a.person_guid = $4 AND a.cancelled_at IS NULL AND a.end_at > $5
+    AND d.type = 'Consult' AND d.speciality_code = $6
 ORDER BY a.end_at DESC, a.guid
 LIMIT 1
 `
@@ -470,8 +470,9 @@ type AppointmentHeirBatchResults struct {
 
 type AppointmentHeirParams struct {
 	LpuGuids       []uuid.UUID
-	PersonGuid     uuid.UUID
+	Visits         []uuid.UUID
 	Guid           uuid.UUID
+	PersonGuid     uuid.UUID
 	At             time.Time
 	SpecialityCode string
 }
@@ -485,14 +486,14 @@ type AppointmentHeirRow struct {
 	EndAt          time.Time
 }
 
-// The visit that inherits a speciality claim: of the person's other active consultations in the speciality, in those institutions, the one that ends last.
+// The visit that inherits a speciality claim: of the person's other active consultations in the speciality, of those visits, the one that ends last.
 //
 //	SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 //	FROM appointment a
 //	JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 //	JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.person_guid = $2 AND a.guid <> $3 AND a.cancelled_at IS NULL AND a.end_at > $4
-//	    AND d.type = 'Consult' AND d.speciality_code = $5
+//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($2::uuid[]) AND a.guid <> $3 AND a.person_guid = $4 AND a.cancelled_at IS NULL AND a.end_at > $5
+//	    AND d.type = 'Consult' AND d.speciality_code = $6
 //	ORDER BY a.end_at DESC, a.guid
 //	LIMIT 1
 func (q *Queries) AppointmentHeir(ctx context.Context, arg []AppointmentHeirParams) *AppointmentHeirBatchResults {
@@ -500,8 +501,9 @@ func (q *Queries) AppointmentHeir(ctx context.Context, arg []AppointmentHeirPara
 	for _, a := range arg {
 		vals := []interface{}{
 			a.LpuGuids,
-			a.PersonGuid,
+			a.Visits,
 			a.Guid,
+			a.PersonGuid,
 			a.At,
 			a.SpecialityCode,
 		}
@@ -2421,104 +2423,42 @@ func (b *MkabFindBySnilsBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const personAppointmentGet = `-- name: PersonAppointmentGet :batchone
-SELECT lpu_guid
-FROM person_appointment
-WHERE person_guid = $1 AND guid = $2
+const personAppointmentAdd = `-- name: PersonAppointmentAdd :batchexec
+INSERT INTO person_appointment (person_guid, guid)
+VALUES ($1, $2)
+ON CONFLICT (person_guid, guid) DO NOTHING
 `
 
-type PersonAppointmentGetBatchResults struct {
+type PersonAppointmentAddBatchResults struct {
 	br     pgx.BatchResults
 	tot    int
 	closed bool
 }
 
-type PersonAppointmentGetParams struct {
+type PersonAppointmentAddParams struct {
 	PersonGuid uuid.UUID
 	Guid       uuid.UUID
 }
 
-// PersonAppointmentGet
+// A visit that is moved has its row.
 //
-//	SELECT lpu_guid
-//	FROM person_appointment
-//	WHERE person_guid = $1 AND guid = $2
-func (q *Queries) PersonAppointmentGet(ctx context.Context, arg []PersonAppointmentGetParams) *PersonAppointmentGetBatchResults {
+//	INSERT INTO person_appointment (person_guid, guid)
+//	VALUES ($1, $2)
+//	ON CONFLICT (person_guid, guid) DO NOTHING
+func (q *Queries) PersonAppointmentAdd(ctx context.Context, arg []PersonAppointmentAddParams) *PersonAppointmentAddBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.PersonGuid,
 			a.Guid,
 		}
-		batch.Queue(personAppointmentGet, vals...)
+		batch.Queue(personAppointmentAdd, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &PersonAppointmentGetBatchResults{br, len(arg), false}
+	return &PersonAppointmentAddBatchResults{br, len(arg), false}
 }
 
-func (b *PersonAppointmentGetBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		var lpu_guid uuid.UUID
-		if b.closed {
-			if f != nil {
-				f(t, lpu_guid, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		row := b.br.QueryRow()
-		err := row.Scan(&lpu_guid)
-		if f != nil {
-			f(t, lpu_guid, err)
-		}
-	}
-}
-
-func (b *PersonAppointmentGetBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
-const personAppointmentSet = `-- name: PersonAppointmentSet :batchexec
-INSERT INTO person_appointment (person_guid, guid, lpu_guid)
-VALUES ($1, $2, $3)
-ON CONFLICT (person_guid, guid) DO UPDATE
-SET lpu_guid = excluded.lpu_guid
-`
-
-type PersonAppointmentSetBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type PersonAppointmentSetParams struct {
-	PersonGuid uuid.UUID
-	Guid       uuid.UUID
-	LpuGuid    uuid.UUID
-}
-
-// PersonAppointmentSet
-//
-//	INSERT INTO person_appointment (person_guid, guid, lpu_guid)
-//	VALUES ($1, $2, $3)
-//	ON CONFLICT (person_guid, guid) DO UPDATE
-//	SET lpu_guid = excluded.lpu_guid
-func (q *Queries) PersonAppointmentSet(ctx context.Context, arg []PersonAppointmentSetParams) *PersonAppointmentSetBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.PersonGuid,
-			a.Guid,
-			a.LpuGuid,
-		}
-		batch.Queue(personAppointmentSet, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &PersonAppointmentSetBatchResults{br, len(arg), false}
-}
-
-func (b *PersonAppointmentSetBatchResults) Exec(f func(int, error)) {
+func (b *PersonAppointmentAddBatchResults) Exec(f func(int, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
 		if b.closed {
@@ -2534,7 +2474,82 @@ func (b *PersonAppointmentSetBatchResults) Exec(f func(int, error)) {
 	}
 }
 
-func (b *PersonAppointmentSetBatchResults) Close() error {
+func (b *PersonAppointmentAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const personAppointmentList = `-- name: PersonAppointmentList :batchmany
+SELECT guid
+FROM person_appointment
+WHERE person_guid = $1
+ORDER BY guid
+LIMIT $2
+`
+
+type PersonAppointmentListBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type PersonAppointmentListParams struct {
+	PersonGuid uuid.UUID
+	Most       int32
+}
+
+// PersonAppointmentList
+//
+//	SELECT guid
+//	FROM person_appointment
+//	WHERE person_guid = $1
+//	ORDER BY guid
+//	LIMIT $2
+func (q *Queries) PersonAppointmentList(ctx context.Context, arg []PersonAppointmentListParams) *PersonAppointmentListBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Most,
+		}
+		batch.Queue(personAppointmentList, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &PersonAppointmentListBatchResults{br, len(arg), false}
+}
+
+func (b *PersonAppointmentListBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var guid uuid.UUID
+				if err := rows.Scan(&guid); err != nil {
+					return err
+				}
+				items = append(items, guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *PersonAppointmentListBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -2559,7 +2574,7 @@ type PersonLpuListParams struct {
 	Most       int32
 }
 
-// Where a person's rows are: in which institutions there are cards, and in which one a visit is.
+// Where a person's rows are: in which institutions there are cards, and which visits there are.
 //
 //	SELECT lpu_guid
 //	FROM person_lpu

@@ -424,11 +424,10 @@ type MkabPolicy struct {
 	Number   string
 }
 
-// In which institution a person's visit is, cancelled or not. Written with the visit; a move into another institution changes it.
+// The visits of a person, cancelled or not, in all institutions. Written with the visit.
 type PersonAppointment struct {
 	PersonGuid uuid.UUID
 	Guid       uuid.UUID
-	LpuGuid    uuid.UUID
 }
 
 // The institutions where a person has a medical card, open or closed. What is looked for by person is looked for there, and nowhere else. Written with each card.

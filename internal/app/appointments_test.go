@@ -20,6 +20,7 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/app"
+	"talon.example/internal/testdb"
 )
 
 // appointments reads all pages of the person's appointments.
@@ -164,6 +165,7 @@ func TestAppointmentPages(t *testing.T) {
 		SELECT $1, guid, direction_guid, direction_lpu_guid, $2, person_guid, resource_guid, client_guid, start_at, end_at, true, false, '', created_at, updated_at,
 			CASE WHEN guid::text < '8' THEN updated_at END
 		FROM appointment WHERE cancelled_at IS NOT NULL AND guid::text < '8'`, sc.from, sc.mkabFrom)
+	sc.exec(testdb.IndexRows)
 	all := sc.appointments(sc.person, "limit=100")
 	require.Len(t, all, sc.count(`SELECT count(*) FROM appointment`))
 	type key struct{ lpu, guid uuid.UUID }

@@ -33,7 +33,7 @@ func office(t testing.TB, configure ...func(*app.Config)) *scene {
 	sc.giveSecret()
 	sc.exec(`UPDATE mkab SET surname = 'Семёнова-Ёлкина', name = 'Алёна', patronymic = 'Петровна', snils = '112-233-445 95' WHERE guid = $1`, sc.mkabTo)
 	sc.exec(`INSERT INTO mkab_policy VALUES ($1, $2, '', '1234567890123456'), ($1, $2, '46 05', '777')`, sc.to, sc.mkabTo)
-	sc.exec(testdb.IndexCards)
+	sc.exec(testdb.IndexRows)
 	return sc
 }
 
@@ -165,7 +165,7 @@ func TestNobodyIsIdentified(t *testing.T) {
 	unread := uuid.New() // whose number is on more cards than are read
 	sc.exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, snils, created_at)
 		VALUES ($1, $2, $2, 'Единственный', 'Первый', '2000-01-01', 'male', '00000000001', $3)`, sc.to, unread, moment)
-	sc.exec(testdb.IndexCards)
+	sc.exec(testdb.IndexRows)
 
 	var first *api.Error
 	for name, way := range map[string]string{
@@ -206,7 +206,7 @@ func TestNobodyIsIdentified(t *testing.T) {
 	require.Equal(t, sc.person, issued(t, sc.identify(query("n_pol", "shared", "Birthday", born))).PersonGUID)
 	sc.exec(`INSERT INTO mkab SELECT $1, guid, gen_random_uuid(), surname, name, patronymic, birth_date, sex, snils, false, false, created_at FROM mkab WHERE guid = $2`,
 		sc.from, sc.mkabTo)
-	sc.exec(testdb.IndexCards)
+	sc.exec(testdb.IndexRows)
 	sc.identify(sc.mkabWay()).requireRefusal(t, "patient_not_identified")
 	sc.identify(snilsWay()).requireRefusal(t, "patient_not_identified")
 }

@@ -198,7 +198,7 @@ func (c *chaos) populate() {
 		fmt.Sprintf(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
 			SELECT '%[1]s', ('c4a05000-0003-4000-8000-' || lpad(i::text, 12, '0'))::uuid, i, '%[1]s', now() + interval '1 day' + i * interval '1 minute', now() + interval '1 day' + (i + 1) * interval '1 minute', 127, 1
 			FROM generate_series(1, %[2]d) i`, chaosTo, chaosPatients),
-		testdb.IndexCards,
+		testdb.IndexRows,
 		`ANALYZE`,
 	} {
 		c.service.exec(sql)

@@ -98,7 +98,7 @@ func (sc *scene) addMkab(lpu, guid, person uuid.UUID) {
 	sc.t.Helper()
 	sc.exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
 		SELECT $1, $2, $3, surname, name, birth_date, sex, $4 FROM mip_person_data WHERE person_guid = $3`, lpu, guid, person, moment)
-	sc.exec(testdb.IndexCards)
+	sc.exec(testdb.IndexRows)
 }
 
 // addDirection adds a referral of the scene's patient, from the source to the target institution.

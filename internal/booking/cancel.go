@@ -37,8 +37,14 @@ type BookedVisit struct {
 	IsCito         bool
 	CreatedAt      time.Time
 	Cancelled      bool
-	PersonLpus     []uuid.UUID // where the patient has medical cards, in order
-	AfterStart     bool        // the setting DeleteOldTime: that is so also after the visit has begun
+	Person         PersonRows
+	AfterStart     bool // the setting DeleteOldTime: that is so also after the visit has begun
+}
+
+// PersonRows says where a person's rows are.
+type PersonRows struct {
+	Lpus   []uuid.UUID // where the person has medical cards, in order
+	Visits []uuid.UUID // the guids of the person's visits, cancelled or not, in order
 }
 
 // begun tells whether the visit has begun, by what a booking goes by: one on a day without a time has when the day is over.

@@ -353,8 +353,8 @@ CROSS JOIN LATERAL (
     SELECT (pg_temp.demo_today('Europe/Moscow') - CASE WHEN v.slot_id IS NULL THEN 2 ELSE 1 END + time '10:00') AT TIME ZONE 'Europe/Moscow' AS booked
 ) day;
 
-INSERT INTO person_appointment (person_guid, guid, lpu_guid)
-SELECT a.person_guid, a.guid, a.lpu_guid
+INSERT INTO person_appointment (person_guid, guid)
+SELECT a.person_guid, a.guid
 FROM appointment a;
 
 UPDATE slot s

@@ -50,7 +50,7 @@ func TestLoad(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), `
 		SELECT (SELECT count(*) FROM pg_class WHERE relpersistence = 't') + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'demo%')`).Scan(&temporary))
 	require.Zero(t, temporary, "left in the session")
-	testdb.RequireCardsIndexed(t, pool)
+	testdb.RequireIndexed(t, pool)
 }
 
 func TestLoadsAtOnceMakeTheDataOnce(t *testing.T) {

@@ -22,8 +22,10 @@ func (s *Store) Appointments(
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
 	return read(ctx, s, func(known *reference) ([]booking.PatientAppointment, error) {
-		var err error
-		if params.LpuGuids, err = s.personLpus(ctx, person); err != nil {
+		own := newTx(ctx, s.pool)
+		own.personLpus(person, &params.LpuGuids)
+		own.personVisits(person, &params.Visits)
+		if err := own.send(); err != nil {
 			return nil, err
 		}
 		rows, err := db.New(s.pool).AppointmentList(ctx, params)

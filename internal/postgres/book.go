@@ -40,9 +40,7 @@ func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time
 		t.copyDirection(a)
 	}
 	t.createAppointment(a, createdAt)
-	exec(t, t.PersonAppointmentSet(t.ctx, []db.PersonAppointmentSetParams{
-		{PersonGuid: a.Patient.Person, Guid: a.Guid, LpuGuid: a.Request.LpuTo},
-	}).Exec)
+	exec(t, t.PersonAppointmentAdd(t.ctx, []db.PersonAppointmentAddParams{{PersonGuid: a.Patient.Person, Guid: a.Guid}}).Exec)
 	row(t, t.AppointmentWritten(t.ctx, []db.AppointmentWrittenParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}}).QueryRow,
 		func(row db.AppointmentWrittenRow, err error) error {
 			if err != nil {

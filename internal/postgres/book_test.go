@@ -444,7 +444,7 @@ func TestCreateMkab(t *testing.T) {
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab_policy`))
 	requireFree(t, store)
 
-	testdb.RequireCardsIndexed(t, w.db)
+	testdb.RequireIndexed(t, w.db)
 	for _, shown := range []booking.Evidence{
 		{Person: guid}, {Mkab: mkab.Guid},
 		{Policy: &booking.Policy{Series: "AB", Number: "1234567890123456", BirthDate: person(guid).BirthDate}},

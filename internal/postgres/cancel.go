@@ -16,25 +16,19 @@ import (
 // Visit implements booking.Store: two round trips, one to the person's rows and one to the visit.
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
 	return read(ctx, s, func(known *reference) (visit *booking.BookedVisit, err error) {
-		var lpus []uuid.UUID
-		exists := false
+		var found booking.PersonRows
 		own := newTx(ctx, s.pool)
-		row(own, own.PersonAppointmentGet(ctx, []db.PersonAppointmentGetParams{{PersonGuid: person, Guid: appointment}}).QueryRow,
-			func(_ uuid.UUID, err error) error {
-				exists = err == nil
-				return unlessAbsent(err)
-			})
-		own.personLpus(person, &lpus)
-		if err := own.send(); err != nil || !exists {
+		own.personRows(person, &found)
+		if err := own.send(); err != nil || !slices.Contains(found.Visits, appointment) {
 			return nil, err
 		}
-		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{LpuGuids: lpus, PersonGuid: person, Guid: appointment}})
+		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{LpuGuids: found.Lpus, PersonGuid: person, Guid: appointment}})
 		finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
 			if errors.Is(rowErr, pgx.ErrNoRows) {
 				rowErr = errMoving
 			}
 			if err = rowErr; err == nil {
-				visit, err = known.visit(row, lpus)
+				visit, err = known.visit(row, found)
 			}
 		})
 		return visit, err
@@ -45,8 +39,25 @@ func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*book
 // database that is so until the move is seen everywhere.
 var errMoving = booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the visit is being moved"))
 
-// mostLpus bounds the institutions where one person may have cards.
-const mostLpus = 1000
+// What is read of one person has a bound: the institutions with cards, and the visits, far above what anybody has.
+const (
+	mostLpus   = 1000
+	mostVisits = 10_000
+)
+
+// personRows queues the statements that read where a person's rows are.
+func (t *tx) personRows(person uuid.UUID, found *booking.PersonRows) {
+	t.personLpus(person, &found.Lpus)
+	t.personVisits(person, &found.Visits)
+}
+
+// personVisits queues the statement that reads which visits a person has.
+func (t *tx) personVisits(person uuid.UUID, visits *[]uuid.UUID) {
+	rows(t, t.PersonAppointmentList(t.ctx, []db.PersonAppointmentListParams{{PersonGuid: person, Most: mostVisits}}).Query, func(found []uuid.UUID) error {
+		*visits = found
+		return nil
+	})
+}
 
 // personLpus queues the statement that reads where a person has cards.
 func (t *tx) personLpus(person uuid.UUID, lpus *[]uuid.UUID) {
@@ -64,8 +75,8 @@ func (s *Store) personLpus(ctx context.Context, person uuid.UUID) (lpus []uuid.U
 }
 
 // visit is a visit that was found, with the setting that decides whether it can be changed after its start.
-// lpus are the institutions where its patient has cards.
-func (r *reference) visit(row db.AppointmentFindRow, lpus []uuid.UUID) (*booking.BookedVisit, error) {
+// person is where its patient's rows are.
+func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) (*booking.BookedVisit, error) {
 	settings, err := r.settings(row.LpuGuid, uuid.Nil) // a client application cannot have the setting
 	return &booking.BookedVisit{
 		Guid:           row.Guid,
@@ -82,7 +93,7 @@ func (r *reference) visit(row db.AppointmentFindRow, lpus []uuid.UUID) (*booking
 		IsCito:         row.IsCito,
 		CreatedAt:      row.CreatedAt,
 		Cancelled:      row.Cancelled,
-		PersonLpus:     lpus,
+		Person:         person,
 		AfterStart:     settings.AfterStart,
 	}, err
 }
@@ -116,10 +127,10 @@ type lockedVisit struct {
 }
 
 // lockVisit locks the referral and the speciality of a visit, in the order in which bookings do, and then reads the visit: what was read of it before may
-// have changed. It takes one round trip, and a second one where the patient got a card in another institution meanwhile.
+// have changed. It takes one round trip, and a second one where the patient got a card in another institution, or another visit, meanwhile.
 func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
 	var lpu *uuid.UUID // where the locked referral has the visit
-	lpus := visit.PersonLpus
+	found := visit.Person
 	row(t, t.DirectionLock(t.ctx, []db.DirectionLockParams{{LpuGuid: visit.DirectionLpu, Guid: visit.Direction}}).QueryRow,
 		func(row db.DirectionLockRow, err error) error {
 			if row.AppointmentGuid != nil && *row.AppointmentGuid == visit.Guid {
@@ -132,13 +143,13 @@ func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Ti
 			locked.holder = holder
 			return unlessAbsent(err)
 		})
-	t.personLpus(person, &lpus)
-	t.readVisit(person, visit, visit.PersonLpus, now, &locked)
+	t.personRows(person, &found)
+	t.readVisit(person, visit, visit.Person, now, &locked)
 	if err := t.send(); err != nil {
 		return locked, err
 	}
-	if !slices.Equal(lpus, visit.PersonLpus) {
-		t.readVisit(person, visit, lpus, now, &locked)
+	if !slices.Equal(found.Lpus, visit.Person.Lpus) || !slices.Equal(found.Visits, visit.Person.Visits) {
+		t.readVisit(person, visit, found, now, &locked)
 		if err := t.send(); err != nil {
 			return locked, err
 		}
@@ -149,17 +160,17 @@ func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Ti
 	return locked, nil
 }
 
-// readVisit queues the statements that read a visit and its heir in the institutions where the patient has cards.
-func (t *tx) readVisit(person uuid.UUID, visit *booking.BookedVisit, lpus []uuid.UUID, now time.Time, locked *lockedVisit) {
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+// readVisit queues the statements that read a visit and its heir where the patient's rows are.
+func (t *tx) readVisit(person uuid.UUID, visit *booking.BookedVisit, at booking.PersonRows, now time.Time, locked *lockedVisit) {
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: at.Lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil && !row.Cancelled {
-				locked.visit, err = t.reference.visit(row, lpus)
+				locked.visit, err = t.reference.visit(row, at)
 			}
 			return unlessAbsent(err)
 		})
 	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{LpuGuids: lpus, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
+		{LpuGuids: at.Lpus, Visits: at.Visits, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
 	}).QueryRow, func(row db.AppointmentHeirRow, err error) error {
 		if err == nil {
 			locked.heir = &row

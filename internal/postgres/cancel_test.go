@@ -37,7 +37,7 @@ func TestVisit(t *testing.T) {
 	require.Equal(t, &booking.BookedVisit{
 		Guid: visit.Guid, Lpu: w.to, Direction: w.direction, DirectionLpu: w.from, Type: booking.Consult, SpecialityCode: "92", Start: visit.Start, End: visit.End,
 		Slots: w.slots[:2], Comment: "к врачу", IsCito: true, CreatedAt: visit.CreatedAt,
-		PersonLpus: inOrder(w.from, w.to),
+		Person: booking.PersonRows{Lpus: inOrder(w.from, w.to), Visits: []uuid.UUID{visit.Guid}},
 	}, visit)
 	other, err := w.store().Visit(t.Context(), uuid.New(), visit.Guid)
 	require.NoError(t, err)
@@ -59,8 +59,9 @@ func TestCancelOfAMovedVisit(t *testing.T) {
 	heir := uuid.New()
 	w.exec(`INSERT INTO direction SELECT (d).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object('guid', $1::uuid, 'id', 1)) d FROM direction d WHERE lpu_guid = $2) d`, heir, w.to)
 	w.exec(`INSERT INTO appointment SELECT (a).* FROM (SELECT jsonb_populate_record(a, jsonb_build_object('guid', $1::uuid, 'direction_guid', $1::uuid)) a FROM appointment a) a`, heir)
+	w.exec(`INSERT INTO person_appointment SELECT person_guid, guid FROM appointment WHERE guid = $1`, heir)
 	before := *visit
-	before.Lpu, before.PersonLpus = w.from, []uuid.UUID{w.from} // as it was before the move, which made the card
+	before.Lpu, before.Person.Lpus = w.from, []uuid.UUID{w.from} // as it was before the move, which made the card
 	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: &before, At: moment}))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE guid = $1 AND cancelled_at IS NOT NULL`, visit.Guid))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE appointment_guid = $1`, heir))

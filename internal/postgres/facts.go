@@ -71,15 +71,15 @@ func (s *Store) facts(
 // is taken out of what the later ones find.
 func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
 	person, now := r.facts.Patient.Person, r.facts.Now
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: visit.PersonLpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: visit.Person.Lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil {
-				r.facts.Moved, err = r.known.visit(row, visit.PersonLpus)
+				r.facts.Moved, err = r.known.visit(row, visit.Person)
 			}
 			return unlessAbsent(err)
 		})
 	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{LpuGuids: visit.PersonLpus, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
+		{LpuGuids: visit.Person.Lpus, Visits: visit.Person.Visits, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
 	}).QueryRow, r.heirOf)
 }
 

@@ -76,7 +76,7 @@ func TestIdentityIsNoOracle(t *testing.T) {
 		VALUES ($1, $2, $2, 'Закрытый', 'Первый', $3, 'male', '00000000002', $4, $4)`, w.to, closed, birth, moment)
 	w.exec(`UPDATE mkab SET snils = '00000000001', birth_date = $1, surname = 'Открытый', name = 'Первый', patronymic = '' WHERE guid = $2`, birth, w.mkabTo)
 	w.exec(`INSERT INTO mkab_policy VALUES ($1, $2, '', 'open'), ($1, $3, '', 'closed')`, w.to, w.mkabTo, closed)
-	w.exec(testdb.IndexCards)
+	w.exec(testdb.IndexRows)
 	policy := func(number string, after int) booking.Evidence {
 		return booking.Evidence{Policy: &booking.Policy{Number: number, BirthDate: birth.AddDate(0, 0, after)}}
 	}

@@ -32,7 +32,7 @@ func (s *Store) SearchFacts(
 		err = snapshot(ctx, s.pool, func(t *tx) {
 			if visit != nil {
 				found := *visit
-				found.PersonLpus = lpus
+				found.Person.Lpus = lpus
 				source.queueMoved(t, &found)
 			}
 			row(t, t.DirectionFind(ctx, []db.DirectionFindParams{{LpuGuids: lpus, Guid: request.Direction, PersonGuid: patient.Person}}).QueryRow,

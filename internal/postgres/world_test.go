@@ -103,7 +103,7 @@ func (w *world) addMkab(lpu, guid, person uuid.UUID) {
 	w.t.Helper()
 	w.exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at) VALUES ($1, $2, $3, 'П', 'П', '1980-02-29', 'male', $4)`,
 		lpu, guid, person, moment)
-	w.exec(testdb.IndexCards)
+	w.exec(testdb.IndexRows)
 }
 
 func (w *world) addDirection(guid, mkab uuid.UUID) {

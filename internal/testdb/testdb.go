@@ -81,8 +81,8 @@ func shutDown() bool {
 	return true
 }
 
-// IndexCards makes the rows that lead to all medical cards, for tests that write cards by SQL of their own.
-const IndexCards = `
+// IndexRows makes the rows that lead to all medical cards and visits, for tests that write these by SQL of their own.
+const IndexRows = `
 	INSERT INTO person_lpu (person_guid, lpu_guid)
 	SELECT DISTINCT m.person_guid, m.lpu_guid FROM mkab m
 	ON CONFLICT DO NOTHING;
@@ -90,28 +90,31 @@ const IndexCards = `
 	SELECT 'guid'::card_key_kind, m.guid::text, m.lpu_guid, m.guid FROM mkab m
 	UNION ALL SELECT 'snils', translate(m.snils, '- ', ''), m.lpu_guid, m.guid FROM mkab m WHERE m.snils <> ''
 	UNION ALL SELECT 'policy', p.series || ' ' || p.number, p.lpu_guid, p.mkab_guid FROM mkab_policy p
+	ON CONFLICT DO NOTHING;
+	INSERT INTO person_appointment (person_guid, guid)
+	SELECT DISTINCT a.person_guid, a.guid FROM appointment a
 	ON CONFLICT DO NOTHING`
 
-// RequireCardsIndexed fails the test unless every medical card has the rows that lead to it.
-func RequireCardsIndexed(tb testing.TB, db interface {
+// RequireIndexed fails the test unless every medical card and visit has the rows that lead to it.
+func RequireIndexed(tb testing.TB, db interface {
 	Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error)
 	QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row
 },
 ) {
 	tb.Helper()
 	count := func() (rows int) {
-		const all = `SELECT (SELECT count(*) FROM person_lpu) + (SELECT count(*) FROM card_key)`
+		const all = `SELECT (SELECT count(*) FROM person_lpu) + (SELECT count(*) FROM card_key) + (SELECT count(*) FROM person_appointment)`
 		if err := db.QueryRow(tb.Context(), all).Scan(&rows); err != nil {
 			tb.Fatal(err)
 		}
 		return rows
 	}
 	before := count()
-	if _, err := db.Exec(tb.Context(), IndexCards); err != nil {
+	if _, err := db.Exec(tb.Context(), IndexRows); err != nil {
 		tb.Fatal(err)
 	}
 	if missing := count() - before; missing > 0 {
-		tb.Fatalf("%d rows that lead to cards are missing", missing)
+		tb.Fatalf("%d rows that lead to cards and visits are missing", missing)
 	}
 }
 
