@@ -66,14 +66,16 @@ CREATE FUNCTION slot_held_by(holds slot_hold[], moment timestamptz, person uuid)
     RETURN (SELECT array_agg(h.guid) FROM unnest(holds) h WHERE h.until > moment AND h.person_guid = person);
 COMMENT ON FUNCTION slot_held_by IS 'The holds of one person in force at a moment; null if there are none.';
 
--- Queries inline it. It compares the places first: most cells that it rejects are full.
+-- Queries inline it. It compares the places first: most cells that it rejects are full. It takes columns, not a row: a distributed table's rows have the type
+-- of their shard.
 CREATE FUNCTION slot_bookable(
-    cell slot, receptions integer[], access integer, restrictions slot_restriction[], moment timestamptz, person uuid, own uuid[]
+    guid uuid, taken integer, capacity integer, holds slot_hold[], busy_type integer, blocked boolean, flag_access integer, restriction slot_restriction,
+    receptions integer[], access integer, restrictions slot_restriction[], moment timestamptz, person uuid, own uuid[]
 ) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (cell.taken < cell.capacity OR cell.guid = ANY(own))
-        AND cell.busy_type = ANY(receptions) AND NOT cell.blocked AND cell.flag_access & access <> 0 AND cell.restriction = ANY(restrictions)
-        AND (cell.holds IS NULL OR cell.taken + coalesce(slot_held(cell.holds, moment, person), 0) < cell.capacity OR cell.guid = ANY(own));
+    RETURN (taken < capacity OR guid = ANY(own))
+        AND busy_type = ANY(receptions) AND NOT blocked AND flag_access & access <> 0 AND restriction = ANY(restrictions)
+        AND (holds IS NULL OR taken + coalesce(slot_held(holds, moment, person), 0) < capacity OR guid = ANY(own));
 COMMENT ON FUNCTION slot_bookable IS
     'Whether a client with these bits can book the cell for a person, who may have cells of these restrictions. A place that is held by another person is '
     'taken; cells of the person''s own, which are to be given back, are free.';

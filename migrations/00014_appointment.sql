@@ -56,7 +56,7 @@ CREATE TABLE speciality_claim (
     PRIMARY KEY (person_guid, speciality_code)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE speciality_claim IS
-    'The one active consultation of a person in a speciality, over all institutions. A claim that has ended may be taken over; statements compare its end with '
+    'The active consultation of a person in a speciality, over all institutions: the only one, or where the setting allows several the one that ends last. A claim that has ended may be taken over; statements compare its end with '
     'a time given by the caller, since an index predicate cannot depend on the clock.';
 
 CREATE TABLE hold (

@@ -3,7 +3,7 @@
 -- resource and the card stay locked against a change of that until the transaction ends.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
     out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
-SELECT @lpu_guid, @guid, d.guid, @direction_lpu_guid, m.guid, @person_guid, r.guid, @client_guid, @start_at, @end_at,
+SELECT d.lpu_guid, @guid, d.guid, @direction_lpu_guid, m.guid, @person_guid, r.guid, @client_guid, @start_at, @end_at,
     cardinality(@slot_guids::uuid[]) = 0, @is_cito, @comment, @created_at, @updated_at, @slot_guids::uuid[]
 FROM direction d, resource r, mkab m
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @direction_guid AND d.appointment_guid = @guid

@@ -13,10 +13,11 @@ VALUES (@person_guid, @lpu_guid)
 ON CONFLICT (person_guid, lpu_guid) DO NOTHING;
 
 -- name: PersonAppointmentList :batchmany
+-- The newest first, since guids begin with the time.
 SELECT guid
 FROM person_appointment
 WHERE person_guid = @person_guid
-ORDER BY guid
+ORDER BY guid DESC
 LIMIT @most;
 
 -- name: PersonAppointmentAdd :batchexec

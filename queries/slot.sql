@@ -48,7 +48,8 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
-        AND (@all_of_them::boolean OR slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[]))
+        AND (@all_of_them::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+            @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
@@ -79,7 +80,8 @@ FROM (
         WHERE cell.lpu_guid = @lpu_guid AND cell.start_at >= @from_at AND cell.start_at < @to_at
             AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
             AND (@all_of_them::boolean
-                OR slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
+                OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+                    @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
                 -- Resources out of use are few: they are read once, instead of the resource of each cell.
                 AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND NOT one.active)))
         -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
@@ -106,7 +108,8 @@ CROSS JOIN LATERAL (
         SELECT cell.*
         FROM slot cell
         WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at AND cell.start_at < @wanted_at
-            AND slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
+            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+                @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
         ORDER BY cell.start_at DESC
         LIMIT @most
     )
@@ -115,7 +118,8 @@ CROSS JOIN LATERAL (
         SELECT cell.*
         FROM slot cell
         WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @wanted_at AND cell.start_at < @to_at
-            AND slot_bookable(cell, @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
+            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+                @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
         ORDER BY cell.start_at
         LIMIT @most
     )

@@ -87,12 +87,12 @@ func (b *AppointmentCancelBatchResults) Close() error {
 const appointmentCreate = `-- name: AppointmentCreate :batchone
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
     out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
-SELECT $1, $2, d.guid, $3, m.guid, $4, r.guid, $5, $6, $7,
-    cardinality($8::uuid[]) = 0, $9, $10, $11, $12, $8::uuid[]
+SELECT d.lpu_guid, $1, d.guid, $2, m.guid, $3, r.guid, $4, $5, $6,
+    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[]
 FROM direction d, resource r, mkab m
-WHERE d.lpu_guid = $1 AND d.guid = $13 AND d.appointment_guid = $2
-    AND r.lpu_guid = $1 AND r.guid = $14 AND r.active
-    AND m.lpu_guid = $1 AND m.guid = $15 AND m.closed_at IS NULL
+WHERE d.lpu_guid = $12 AND d.guid = $13 AND d.appointment_guid = $1
+    AND r.lpu_guid = $12 AND r.guid = $14 AND r.active
+    AND m.lpu_guid = $12 AND m.guid = $15 AND m.closed_at IS NULL
 FOR SHARE OF r, m
 RETURNING guid
 `
@@ -104,7 +104,6 @@ type AppointmentCreateBatchResults struct {
 }
 
 type AppointmentCreateParams struct {
-	LpuGuid          uuid.UUID
 	Guid             uuid.UUID
 	DirectionLpuGuid uuid.UUID
 	PersonGuid       uuid.UUID
@@ -116,6 +115,7 @@ type AppointmentCreateParams struct {
 	Comment          string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
+	LpuGuid          uuid.UUID
 	DirectionGuid    uuid.UUID
 	ResourceGuid     uuid.UUID
 	MkabGuid         uuid.UUID
@@ -126,19 +126,18 @@ type AppointmentCreateParams struct {
 //
 //	INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
 //	    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
-//	SELECT $1, $2, d.guid, $3, m.guid, $4, r.guid, $5, $6, $7,
-//	    cardinality($8::uuid[]) = 0, $9, $10, $11, $12, $8::uuid[]
+//	SELECT d.lpu_guid, $1, d.guid, $2, m.guid, $3, r.guid, $4, $5, $6,
+//	    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[]
 //	FROM direction d, resource r, mkab m
-//	WHERE d.lpu_guid = $1 AND d.guid = $13 AND d.appointment_guid = $2
-//	    AND r.lpu_guid = $1 AND r.guid = $14 AND r.active
-//	    AND m.lpu_guid = $1 AND m.guid = $15 AND m.closed_at IS NULL
+//	WHERE d.lpu_guid = $12 AND d.guid = $13 AND d.appointment_guid = $1
+//	    AND r.lpu_guid = $12 AND r.guid = $14 AND r.active
+//	    AND m.lpu_guid = $12 AND m.guid = $15 AND m.closed_at IS NULL
 //	FOR SHARE OF r, m
 //	RETURNING guid
 func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreateParams) *AppointmentCreateBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.LpuGuid,
 			a.Guid,
 			a.DirectionLpuGuid,
 			a.PersonGuid,
@@ -150,6 +149,7 @@ func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreate
 			a.Comment,
 			a.CreatedAt,
 			a.UpdatedAt,
+			a.LpuGuid,
 			a.DirectionGuid,
 			a.ResourceGuid,
 			a.MkabGuid,
@@ -2483,7 +2483,7 @@ const personAppointmentList = `-- name: PersonAppointmentList :batchmany
 SELECT guid
 FROM person_appointment
 WHERE person_guid = $1
-ORDER BY guid
+ORDER BY guid DESC
 LIMIT $2
 `
 
@@ -2498,12 +2498,12 @@ type PersonAppointmentListParams struct {
 	Most       int32
 }
 
-// PersonAppointmentList
+// The newest first, since guids begin with the time.
 //
 //	SELECT guid
 //	FROM person_appointment
 //	WHERE person_guid = $1
-//	ORDER BY guid
+//	ORDER BY guid DESC
 //	LIMIT $2
 func (q *Queries) PersonAppointmentList(ctx context.Context, arg []PersonAppointmentListParams) *PersonAppointmentListBatchResults {
 	batch := &pgx.Batch{}
@@ -3573,7 +3573,8 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
         AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-        AND ($9::boolean OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
+        AND ($9::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+            $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
     -- In the index's order, so that no more is read of a resource than can be answered.
     ORDER BY cell.start_at
     FETCH FIRST ($12) ROWS WITH TIES
@@ -3646,7 +3647,8 @@ type SlotSearchRow struct {
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
 //	        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-//	        AND ($9::boolean OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
+//	        AND ($9::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+//	            $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
 //	    -- In the index's order, so that no more is read of a resource than can be answered.
 //	    ORDER BY cell.start_at
 //	    FETCH FIRST ($12) ROWS WITH TIES
@@ -3752,7 +3754,8 @@ FROM (
         WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
             AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
             AND ($9::boolean
-                OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+                OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+                    $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
                 -- Resources out of use are few: they are read once, instead of the resource of each cell.
                 AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
         -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
@@ -3821,7 +3824,8 @@ type SlotSearchAllRow struct {
 //	        WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
 //	            AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
 //	            AND ($9::boolean
-//	                OR slot_bookable(cell, $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+//	                OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+//	                    $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
 //	                -- Resources out of use are few: they are read once, instead of the resource of each cell.
 //	                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
 //	        -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.

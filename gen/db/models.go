@@ -479,7 +479,7 @@ type Slot struct {
 	Holds []string
 }
 
-// The one active consultation of a person in a speciality, over all institutions. A claim that has ended may be taken over; statements compare its end with a time given by the caller, since an index predicate cannot depend on the clock.
+// The active consultation of a person in a speciality, over all institutions: the only one, or where the setting allows several the one that ends last. A claim that has ended may be taken over; statements compare its end with a time given by the caller, since an index predicate cannot depend on the clock.
 type SpecialityClaim struct {
 	PersonGuid      uuid.UUID
 	SpecialityCode  string

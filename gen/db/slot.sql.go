@@ -24,7 +24,8 @@ CROSS JOIN LATERAL (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
         WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
-            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+                $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
         ORDER BY cell.start_at DESC
         LIMIT $10
     )
@@ -33,7 +34,8 @@ CROSS JOIN LATERAL (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
         FROM slot cell
         WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
-            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+                $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
         ORDER BY cell.start_at
         LIMIT $10
     )
@@ -92,7 +94,8 @@ type SlotNearestRow struct {
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
-//	            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+//	            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+//	                $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
 //	        ORDER BY cell.start_at DESC
 //	        LIMIT $10
 //	    )
@@ -101,7 +104,8 @@ type SlotNearestRow struct {
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
-//	            AND slot_bookable(cell, $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+//	            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+//	                $7::integer[], $8::integer, (SELECT CAST($9::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
 //	        ORDER BY cell.start_at
 //	        LIMIT $10
 //	    )

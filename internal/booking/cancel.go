@@ -16,8 +16,9 @@ type VisitStore interface {
 	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
 	// MoveFacts reads what Facts does, in one snapshot with the visit that is to be moved, whose own claims are taken out.
 	MoveFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, now time.Time) (*Facts, error)
-	// Move writes a visit anew in one transaction, under its guid, and gives back what it held before.
-	Move(ctx context.Context, appointment NewAppointment, visit *BookedVisit) (*HeldDirection, error)
+	// Move writes a visit anew in one transaction, under its guid, and gives back what it held before. It returns ErrVisitChanged where what is wanted of
+	// the visit amounts to another request by now.
+	Move(ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit) (*HeldDirection, error)
 	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.
 	Cancel(ctx context.Context, cancellation NewCancellation) error
 }
@@ -44,7 +45,7 @@ type BookedVisit struct {
 // PersonRows says where a person's rows are.
 type PersonRows struct {
 	Lpus   []uuid.UUID // where the person has medical cards, in order
-	Visits []uuid.UUID // the guids of the person's visits, cancelled or not, in order
+	Visits []uuid.UUID // the guids of the person's visits, cancelled or not, the newest first
 }
 
 // begun tells whether the visit has begun, by what a booking goes by: one on a day without a time has when the day is over.

@@ -40,12 +40,12 @@ func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UU
 		if refusal := visit.refuseMove(now); refusal != nil {
 			return nil, refusal
 		}
-		facts, err := s.store.MoveFacts(ctx, patient, visit.request(wanted), visit, now)
+		facts, err := s.store.MoveFacts(ctx, patient, visit.Request(wanted), visit, now)
 		if err != nil {
 			return nil, fmt.Errorf("load the facts: %w", err)
 		}
 		visit = facts.Moved
-		if visit.refuseMove(now) != nil || visit.request(wanted) != facts.Request {
+		if visit.refuseMove(now) != nil || visit.Request(wanted) != facts.Request {
 			continue // what the request leaves as it is, is not as it was
 		}
 		if facts.stays() {
@@ -61,7 +61,13 @@ func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UU
 		}
 		moved := facts.appointment(visit.Guid)
 		moved.Key = key
-		held, err := s.store.Move(ctx, moved, visit)
+		held, err := s.store.Move(ctx, moved, wanted, visit)
+		if errors.Is(err, ErrVisitChanged) {
+			if visit, err = s.store.Visit(ctx, patient.Person, appointment); err != nil {
+				return nil, fmt.Errorf("find the appointment again: %w", err)
+			}
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("move the appointment: %w", s.explain(ctx, facts, err))
 		}
@@ -69,6 +75,9 @@ func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UU
 	}
 	return nil, Refuse(Overloaded).Because(errors.New("the appointment is being moved all the time"))
 }
+
+// ErrVisitChanged says that what a move leaves of its visit as it is, is not as it was when the move was judged: it must be judged anew.
+var ErrVisitChanged = errors.New("the visit was changed meanwhile")
 
 // refuseMove tells why the visit, if there is one, cannot be moved anywhere.
 func (v *BookedVisit) refuseMove(now time.Time) *Refusal {
@@ -84,8 +93,8 @@ func (v *BookedVisit) refuseMove(now time.Time) *Refusal {
 	}
 }
 
-// request is the booking that a move amounts to.
-func (v *BookedVisit) request(wanted MoveRequest) Request {
+// Request is the booking that a move of the visit amounts to.
+func (v *BookedVisit) Request(wanted MoveRequest) Request {
 	request := Request{
 		Direction: v.Direction, Type: v.Type, LpuFrom: v.DirectionLpu, LpuTo: v.Lpu, Place: wanted.Place, Difficulty: v.cells(wanted.Difficulty),
 		Comment: v.Comment, IsCito: v.IsCito,

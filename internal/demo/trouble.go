@@ -104,11 +104,13 @@ func (s Store) Hold(ctx context.Context, appointment booking.NewAppointment, vis
 }
 
 // Move implements booking.VisitStore.
-func (s Store) Move(ctx context.Context, appointment booking.NewAppointment, visit *booking.BookedVisit) (*booking.HeldDirection, error) {
+func (s Store) Move(
+	ctx context.Context, appointment booking.NewAppointment, wanted booking.MoveRequest, visit *booking.BookedVisit,
+) (*booking.HeldDirection, error) {
 	if err := meet(appointment.Patient.Person, atTheWrite); err != nil {
 		return nil, err
 	}
-	return s.Store.Move(ctx, appointment, visit)
+	return s.Store.Move(ctx, appointment, wanted, visit)
 }
 
 // NearestSlots implements booking.SlotFinder: to whoever has lost a cell it is not offered again.

@@ -22,12 +22,13 @@ func (s *Store) Appointments(
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
 	return read(ctx, s, func(known *reference) ([]booking.PatientAppointment, error) {
+		var found booking.PersonRows
 		own := newTx(ctx, s.pool)
-		own.personLpus(person, &params.LpuGuids)
-		own.personVisits(person, &params.Visits)
+		own.personRows(person, &found)
 		if err := own.send(); err != nil {
 			return nil, err
 		}
+		params.LpuGuids, params.Visits = found.Lpus, found.Visits
 		rows, err := db.New(s.pool).AppointmentList(ctx, params)
 		if err != nil {
 			return nil, err

@@ -12,7 +12,8 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Create implements booking.Store: one transaction in two round trips, its statements and the commit.
+// Create implements booking.Store: one transaction in two round trips, its statements and the commit; with a key, or with
+// holds of the patient's that it uses up, one more.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
 		holds, err := s.consumedHolds(ctx, t.reference, a)
@@ -26,7 +27,7 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 // book claims the referral and the speciality, takes the cells, copies the referral, writes the visit, and reads it back. Each of these statements returns
 // a row only while what the rules saw is still so.
 //
-// They lock in one order (referral, speciality, cells by their time, resource and card), so that bookings wait for each other but do not deadlock.
+// They lock in one order (referral, speciality, cells by their time, the patient's holds, the copy, resource and card, key), so that bookings wait for each other but do not deadlock.
 // The patient's own holds on the cells are given back first, so that the cells are free for this booking as for any other.
 func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time.Time) (held *booking.HeldDirection, err error) {
 	t.claimDirection(a)
@@ -165,6 +166,9 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	var lost *booking.Refusal
 	if !errors.As(err, &lost) {
 		return err
+	}
+	if t.raised != nil { // a later statement of the pipeline: nothing more can be read, and the next try, if there is one, loses the same way
+		return t.raised
 	}
 	if lost.Rule == booking.SpecialityAlreadyBooked {
 		row(t, t.SpecialityClaimGet(t.ctx, []db.SpecialityClaimGetParams{

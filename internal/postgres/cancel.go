@@ -45,18 +45,14 @@ const (
 	mostVisits = 10_000
 )
 
-// personRows queues the statements that read where a person's rows are.
+// personRows queues the statements that read where a person's rows are: the visits first, so that a visit that is booked in between is not found without
+// its institution.
 func (t *tx) personRows(person uuid.UUID, found *booking.PersonRows) {
-	t.personLpus(person, &found.Lpus)
-	t.personVisits(person, &found.Visits)
-}
-
-// personVisits queues the statement that reads which visits a person has.
-func (t *tx) personVisits(person uuid.UUID, visits *[]uuid.UUID) {
-	rows(t, t.PersonAppointmentList(t.ctx, []db.PersonAppointmentListParams{{PersonGuid: person, Most: mostVisits}}).Query, func(found []uuid.UUID) error {
-		*visits = found
+	rows(t, t.PersonAppointmentList(t.ctx, []db.PersonAppointmentListParams{{PersonGuid: person, Most: mostVisits}}).Query, func(visits []uuid.UUID) error {
+		found.Visits = visits
 		return nil
 	})
+	t.personLpus(person, &found.Lpus)
 }
 
 // personLpus queues the statement that reads where a person has cards.
@@ -127,7 +123,7 @@ type lockedVisit struct {
 }
 
 // lockVisit locks the referral and the speciality of a visit, in the order in which bookings do, and then reads the visit: what was read of it before may
-// have changed. It takes one round trip, and a second one where the patient got a card in another institution, or another visit, meanwhile.
+// have changed. A locked referral that names the visit proves that it is active, and tells where. It takes one round trip, and a second one where the patient got a card in another institution, or another visit, meanwhile.
 func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
 	var lpu *uuid.UUID // where the locked referral has the visit
 	found := visit.Person

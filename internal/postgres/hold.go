@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -107,6 +108,8 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		return &holds[at], nil
 	case lost != nil:
 		return nil, lost
+	case !taken && len(holds) < places:
+		return nil, errHoldsChange
 	case !taken:
 		refusal := booking.Refuse(booking.TooManyHolds)
 		refusal.Details = &booking.Details{Holds: holds}
@@ -116,6 +119,12 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		return &holds[at], nil
 	}
 }
+
+// places is how many holds a person can have.
+const places = 2
+
+// errHoldsChange refuses for now: no place was free, and then one was, since another request of the person ended a hold in between.
+var errHoldsChange = booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the holds are being changed"))
 
 // Release implements booking.HoldStore: one transaction in two round trips.
 func (s *Store) Release(ctx context.Context, person uuid.UUID, hold booking.Hold, now time.Time) error {

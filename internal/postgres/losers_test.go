@@ -3,6 +3,7 @@ package postgres
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -111,4 +112,44 @@ func TestCellsCanBeDeleted(t *testing.T) {
 	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}))
 	require.True(t, w.visit(visit.Guid).Cancelled)
 	require.Equal(t, 0, w.count(`SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL`))
+}
+
+// Promise: where the database raises an error behind a lost race, the error is told, not what the aborted transaction says to the look for the winner.
+func TestLostRaceThenError(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.appointment(1)
+	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', $2, $3, 'Врач', $4, $5)`, w.patient.Person, uuid.New(), w.to, w.firstStart, w.firstStart.Add(time.Hour))
+	_, end := w.hold(`SELECT FROM slot FOR UPDATE`)
+	defer end()
+	requireRefused(t, create(t, w.store(runtime("lock_timeout", "200ms")), a), booking.Overloaded)
+}
+
+// Promise: a person whose holds are used up while another one is asked for gets it.
+func TestHoldWhileHoldsAreUsedUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.appointment(1)
+	until := moment.Add(5 * time.Minute)
+	for i := range 2 {
+		w.exec(`INSERT INTO hold VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
+			w.patient.Person, i+1, uuid.New(), w.to, []uuid.UUID{w.slots[i+1]}, w.direction, w.firstStart, until)
+	}
+	// The second look for a place waits after it has found none.
+	w.exec(`CREATE SEQUENCE fired`)
+	w.exec(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN IF nextval('fired') = 2 THEN PERFORM pg_advisory_xact_lock(7); END IF; RETURN NULL; END $$`)
+	w.exec(`CREATE TRIGGER wait AFTER INSERT ON hold FOR EACH STATEMENT EXECUTE FUNCTION wait()`)
+	tx, end := w.hold(`SELECT pg_advisory_xact_lock(7)`)
+	store := w.store()
+	held := make(chan error, 1)
+	go func() {
+		_, err := store.Hold(t.Context(), a, nil, until)
+		held <- err
+	}()
+	w.blocked(tx, 0)
+	w.exec(`DELETE FROM hold`)
+	end()
+	require.NoError(t, <-held)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM hold`))
 }

@@ -15,7 +15,7 @@ import (
 // Move implements booking.Store: a cancel and a booking in one transaction of three round trips. The row of the visit is deleted and written again under its
 // guid, where the visit will be. All cells are locked before any is changed, those of the institution with the lower guid first: a booking or a cancel locks
 // cells of one institution only, so that no circle of waiters can form.
-func (s *Store) Move(ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit) (*booking.HeldDirection, error) {
+func (s *Store) Move(ctx context.Context, a booking.NewAppointment, wanted booking.MoveRequest, visit *booking.BookedVisit) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
 		holds, err := s.consumedHolds(ctx, t.reference, a)
 		if err != nil {
@@ -28,6 +28,9 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, visit *booki
 		was := locked.visit
 		if was == nil {
 			return nil, booking.Refuse(booking.AppointmentIsCancelled)
+		}
+		if was.Request(wanted) != a.Request {
+			return nil, booking.ErrVisitChanged
 		}
 		for _, cells := range lockedCells(was, cellsOf(a, holds), a.Request.LpuTo) {
 			rows(t, t.SlotLock(ctx, []db.SlotLockParams{cells}).Query, func([]uuid.UUID) error { return nil })

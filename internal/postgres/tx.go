@@ -27,7 +27,8 @@ type tx struct {
 	batch     *pgx.Batch
 	results   pgx.BatchResults
 	reads     []func() error
-	abandoned bool // the work is to be rolled back though it did not fail
+	raised    error // what the database raised, which has aborted the transaction
+	abandoned bool  // the work is to be rolled back though it did not fail
 }
 
 func newTx(ctx context.Context, pool *pgxpool.Pool) *tx {
@@ -167,7 +168,11 @@ func (t *tx) send() (err error) {
 	}
 	defer func() { err = firstError(err, t.results.Close()) }() // after a panic, too
 	for _, read := range reads {
-		err = firstError(err, read())
+		readErr := read()
+		if raised := new(pgconn.PgError); errors.As(readErr, &raised) {
+			t.raised = firstError(t.raised, readErr)
+		}
+		err = firstError(err, readErr)
 	}
 	return err
 }

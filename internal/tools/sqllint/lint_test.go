@@ -73,6 +73,10 @@ func TestQueries(t *testing.T) {
 		`WITH gone AS (DELETE FROM slot WHERE lpu_guid = @lpu_guid RETURNING guid) SELECT guid FROM gone`:                                        "a common table expression writes",
 		`SELECT guid FROM slot WHERE lpu_guid = @lpu_guid AND restriction::text = @restriction`:                                                  "the enum restriction is compared as text",
 
+		`SELECT bookable(s) AS free FROM slot s WHERE s.lpu_guid = @lpu_guid`:   "a function takes a whole row",
+		`SELECT bookable(s.*) AS free FROM slot s WHERE s.lpu_guid = @lpu_guid`: "a function takes a whole row",
+
+		`SELECT count(*) AS n FROM slot WHERE lpu_guid = @lpu_guid`:                                                                            "",
 		`SELECT guid FROM slot WHERE lpu_guid = ANY(@lpus::uuid[])`:                                                                            "",
 		`SELECT sqlc.embed(s) FROM slot s JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = s.resource_guid WHERE @lpu_guid = s.lpu_guid`: "",
 		`DELETE FROM hold WHERE person_guid = sqlc.arg(person_guid)::uuid`:                                                                     "",

@@ -71,8 +71,16 @@ func lintQuery(sql string) ([]string, error) {
 		return nil, fmt.Errorf("%d statements", len(statements))
 	}
 	var findings []string
-	walk(node{statements[0].kind: statements[0].node}, func(kind string, n node) bool {
+	tree := node{statements[0].kind: statements[0].node}
+	aliases := aliases(tree)
+	walk(tree, func(kind string, n node) bool {
 		switch kind {
+		case "FuncCall":
+			for _, arg := range list(at(n, "args")) {
+				if column := fields(arg); len(column) > 0 && (column[len(column)-1] == "" || len(column) == 1 && aliases[column[0]]) {
+					findings = append(findings, "a function takes a whole row, whose type on a node is that of the shard")
+				}
+			}
 		case "CommonTableExpr":
 			walk(n, func(kind string, _ node) bool {
 				if kind == "InsertStmt" || kind == "UpdateStmt" || kind == "DeleteStmt" {
@@ -96,6 +104,22 @@ func lintQuery(sql string) ([]string, error) {
 	})
 	slices.Sort(findings)
 	return slices.Compact(findings), nil
+}
+
+// aliases are the names by which a statement calls its tables and sub-selects.
+func aliases(tree node) map[string]bool {
+	names := map[string]bool{}
+	walk(tree, func(kind string, n node) bool {
+		switch kind {
+		case "RangeVar":
+			names[text(at(n, "relname"))] = true
+			names[text(at(n, "alias", "aliasname"))] = true
+		case "RangeSubselect":
+			names[text(at(n, "alias", "aliasname"))] = true
+		}
+		return true
+	})
+	return names
 }
 
 // inserts tells whether an INSERT gives a value to the column.
@@ -194,7 +218,7 @@ func isParameter(value any) bool {
 	return len(column) == 1 && strings.HasPrefix(column[0], "param_")
 }
 
-// fields are the names of a column reference.
+// fields are the names of a column reference; the star is an empty name.
 func fields(value any) []string {
 	var names []string
 	for _, field := range list(at(value, "ColumnRef", "fields")) {
