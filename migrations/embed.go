@@ -26,7 +26,7 @@ var FS embed.FS
 const versionTable = "talon_schema_version"
 
 // baseline is the version of the first migration. The lower numbers were those of builds before the first release.
-const baseline = 10
+const baseline = 20
 
 // ErrBeforeBaseline is returned for a database that was made by a build before the first release. Its data cannot be taken over.
 var ErrBeforeBaseline = errors.New("the database was made by a build before the first release: create an empty one")

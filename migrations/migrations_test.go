@@ -1,6 +1,10 @@
 package migrations_test
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -109,18 +113,34 @@ func requireVersion(t *testing.T, url string, want int64) {
 	require.Equal(t, want, current)
 }
 
+// Promise: a migration is never edited: a database that has applied it would differ from one made anew, and nobody would notice.
+func TestMigrationsAreFrozen(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(migrations.FS, "*.sql")
+	require.NoError(t, err)
+	var sums strings.Builder
+	for _, file := range files {
+		content, err := fs.ReadFile(migrations.FS, file)
+		require.NoError(t, err)
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), file)
+	}
+	frozen, err := os.ReadFile("testdata/frozen.sha256")
+	require.NoError(t, err)
+	require.Equal(t, string(frozen), sums.String(), "write a new migration instead; the sum of a new one belongs into testdata/frozen.sha256 (sha256sum *.sql)")
+}
+
 // Promise: a database that a build before the first release made is refused by name, and left as it is.
 func TestBeforeTheBaseline(t *testing.T) {
 	t.Parallel()
 	url := testdb.Fresh(t)
 	conn := connect(t, url)
 	_, err := conn.Exec(t.Context(), `CREATE TABLE talon_schema_version (id integer, version_id bigint, is_applied boolean); CREATE TABLE lpu (guid uuid);
-		INSERT INTO talon_schema_version VALUES (1, 0, true), (2, 8, true)`)
+		INSERT INTO talon_schema_version VALUES (1, 0, true), (2, 15, true)`)
 	require.NoError(t, err)
 	before := schema(t, conn)
 	require.ErrorIs(t, migrations.Up(t.Context(), url), migrations.ErrBeforeBaseline)
 	require.Equal(t, before, schema(t, conn))
-	requireVersion(t, url, 8)
+	requireVersion(t, url, 15)
 }
 
 // Promise: a migration that does not get its lock within a second lets those behind it pass, and gets it later.
