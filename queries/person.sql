@@ -13,7 +13,7 @@ VALUES (@person_guid, @lpu_guid)
 ON CONFLICT (person_guid, lpu_guid) DO NOTHING;
 
 -- name: PersonAppointmentList :batchmany
--- The newest first, since guids begin with the time.
+-- The newest first: the service's guids begin with the time.
 SELECT guid
 FROM person_appointment
 WHERE person_guid = @person_guid
@@ -21,7 +21,7 @@ ORDER BY guid DESC
 LIMIT @most;
 
 -- name: PersonAppointmentAdd :batchexec
--- A visit that is moved has its row.
+-- A moved visit already has its row.
 INSERT INTO person_appointment (person_guid, guid)
 VALUES (@person_guid, @guid)
 ON CONFLICT (person_guid, guid) DO NOTHING;

@@ -2440,7 +2440,7 @@ type PersonAppointmentAddParams struct {
 	Guid       uuid.UUID
 }
 
-// A visit that is moved has its row.
+// A moved visit already has its row.
 //
 //	INSERT INTO person_appointment (person_guid, guid)
 //	VALUES ($1, $2)
@@ -2498,7 +2498,7 @@ type PersonAppointmentListParams struct {
 	Most       int32
 }
 
-// The newest first, since guids begin with the time.
+// The newest first: the service's guids begin with the time.
 //
 //	SELECT guid
 //	FROM person_appointment

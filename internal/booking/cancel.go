@@ -16,8 +16,8 @@ type VisitStore interface {
 	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
 	// MoveFacts reads what Facts does, in one snapshot with the visit that is to be moved, whose own claims are taken out.
 	MoveFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, now time.Time) (*Facts, error)
-	// Move writes a visit anew in one transaction, under its guid, and gives back what it held before. It returns ErrVisitChanged where what is wanted of
-	// the visit amounts to another request by now.
+	// Move writes a visit anew in one transaction, under its guid, and gives back what it held before. It returns ErrVisitChanged
+	// if another request has changed the visit meanwhile, so that wanted now means a different booking.
 	Move(ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit) (*HeldDirection, error)
 	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.
 	Cancel(ctx context.Context, cancellation NewCancellation) error

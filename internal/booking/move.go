@@ -76,7 +76,8 @@ func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UU
 	return nil, Refuse(Overloaded).Because(errors.New("the appointment is being moved all the time"))
 }
 
-// ErrVisitChanged says that what a move leaves of its visit as it is, is not as it was when the move was judged: it must be judged anew.
+// ErrVisitChanged is returned by VisitStore.Move if another request has changed, after the rules were checked, what the move leaves unchanged. The caller must
+// check the rules again.
 var ErrVisitChanged = errors.New("the visit was changed meanwhile")
 
 // refuseMove tells why the visit, if there is one, cannot be moved anywhere.

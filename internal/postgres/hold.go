@@ -88,7 +88,7 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		StartAt: a.Start, EndAt: a.End, Until: until,
 	}
 	other := place
-	other.Place = 2
+	other.Place = places
 	exec(t, t.HoldExpire(t.ctx, []db.HoldExpireParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}}).Exec)
 	row(t, t.HoldTake(t.ctx, []db.HoldTakeParams{place, other}).QueryRow, func(_ int16, err error) error {
 		taken = taken || err == nil
