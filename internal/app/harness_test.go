@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	talon "talon.example"
 	"talon.example/gen/api"
 	"talon.example/internal/app"
 	"talon.example/internal/auth"
@@ -37,7 +38,7 @@ var moment = time.Date(2019, 8, 20, 17, 52, 14, 0, time.FixedZone("MSK", 3*60*60
 
 // contractDoc is the contract that every response of every test is held against.
 var contractDoc = sync.OnceValue(func() *openapi3.T {
-	doc, err := api.GetSpec()
+	doc, err := talon.Document()
 	if err != nil {
 		panic(err)
 	}

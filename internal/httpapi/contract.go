@@ -11,7 +11,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/gin-gonic/gin"
 
-	"talon.example/gen/api"
+	talon "talon.example"
 )
 
 // contract finds the operation that a request asks for by the route that gin has matched, so that there is one router and no disagreement.
@@ -25,13 +25,13 @@ type contract struct {
 var loadContract = sync.OnceValues(readContract)
 
 func readContract() (*contract, error) {
-	doc, err := api.GetSpec()
+	doc, err := talon.Document()
 	if err != nil {
-		return nil, fmt.Errorf("read the embedded document: %w", err)
+		return nil, err
 	}
-	json, err := api.GetSpecJSON()
+	json, err := doc.MarshalJSON()
 	if err != nil {
-		return nil, fmt.Errorf("read the embedded document: %w", err)
+		return nil, fmt.Errorf("write openapi.json: %w", err)
 	}
 	routes, literal := map[string]*routers.Route{}, map[string][]string{}
 	for path, item := range doc.Paths.Map() {
