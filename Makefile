@@ -12,14 +12,14 @@ help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 run: build ## Start the service with demo data, on a private PostgreSQL where DATABASE_URL is not set
-	@exec bin/talon demo
+	@exec bin/talon-sandbox
 
 demo-reset: build ## Put the demo data back as on the first day
-	@bin/talon demo --reset
+	@bin/talon-sandbox reset
 
-build: ## Build bin/talon
-	@echo "building bin/talon (the first time this downloads and compiles what it needs)" >&2
-	@go build -o bin/talon ./cmd/talon
+build: ## Build bin/talon and bin/talon-sandbox
+	@echo "building bin/talon and bin/talon-sandbox (the first time this downloads and compiles what it needs)" >&2
+	@go build -o bin/ ./cmd/...
 
 test: postgres ## Run every test, with the race detector where there is a C compiler
 	$(TOOL) gotestsum --format pkgname -- $(RACE) -timeout 15m ./...
@@ -89,6 +89,7 @@ profile: postgres ## Leave a CPU and an allocation profile of the booking path i
 gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, queries, migrations and the two tables
 	$(TOOL) oapi-codegen -config gen/api/models.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/api/server.cfg.yaml openapi.yaml
+	$(TOOL) oapi-codegen -config gen/sandboxapi/sandbox.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/client/client.cfg.yaml openapi.yaml
 	$(TOOL) sqlc generate
 	go run ./internal/booking/answers > docs/answers.md

@@ -34,7 +34,7 @@ func inside(ctx context.Context, s *site, n int64, around func(load func() error
 	}
 	defer os.Remove(log.Name())
 	defer log.Close()
-	talon, err := app.New(ctx, config, slog.New(slog.NewJSONHandler(log, nil)), time.Now)
+	talon, err := app.New(ctx, config, slog.New(slog.NewJSONHandler(log, nil)), time.Now, app.Wrappers{})
 	if err != nil {
 		return err
 	}

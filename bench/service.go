@@ -57,7 +57,7 @@ func settings(database string) (environment map[string]string, key *auth.Signing
 		"DATABASE_URL":         database,
 		"TALON_TOKEN_ISSUER":   issuer,
 		"TALON_TOKEN_AUDIENCE": audience,
-		"TALON_DEMO_KEY_FILE":  keyFile,
+		"TALON_AUTH_KEY_FILE":  keyFile,
 		"TALON_SHUTDOWN_DELAY": "0s",
 	}, key, nil
 }

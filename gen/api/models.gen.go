@@ -1254,66 +1254,6 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
-// Sandbox Whom and what to try (Песочница).
-type Sandbox struct {
-	// Patients The demo's patients.
-	Patients []SandboxPatient `json:"patients"`
-
-	// Scenarios A request for every named example of an answer.
-	Scenarios []Scenario `json:"scenarios"`
-}
-
-// SandboxPatient A patient of the demo.
-type SandboxPatient struct {
-	// GUID The person's guid in the master patient index (МИП).
-	GUID openapi_types.UUID `json:"guid"`
-
-	// Name What the patient is called, in Russian.
-	Name string `json:"name"`
-
-	// Description What the patient is good for.
-	Description string `json:"description"`
-
-	// Token A COD token of the patient, valid for 12 hours.
-	Token string `json:"token"`
-}
-
-// Scenario A request, and what it is always answered.
-type Scenario struct {
-	// Name The name of the example in this contract that shows the answer.
-	Name string `json:"name"`
-
-	// Operation The `operationId` of what is asked; `null` where there is no such operation.
-	Operation *string `json:"operation"`
-
-	// Status The HTTP status of the answer.
-	Status int32 `json:"status"`
-
-	// Rule The `rule` of the answer (see `Rule`); `null` where it is no refusal.
-	Rule *string `json:"rule"`
-
-	// PatientGUID Who asks; `null` where nobody does.
-	PatientGUID *openapi_types.UUID `json:"patientGuid"`
-
-	// Request What to send.
-	Request ScenarioCall `json:"request"`
-}
-
-// ScenarioCall A request to send as it stands.
-type ScenarioCall struct {
-	// Method The HTTP method.
-	Method string `json:"method"`
-
-	// Path The path with its query, from the service's root.
-	Path string `json:"path"`
-
-	// Headers The headers, by name.
-	Headers map[string]string `json:"headers"`
-
-	// Body The body, to the letter; `null` where there is none.
-	Body *string `json:"body"`
-}
-
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
 	// ID Its number in the institution, for `SlotId`, which takes numbers up to 9007199254740991; book others by `guid`.

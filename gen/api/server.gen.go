@@ -61,12 +61,6 @@ type ServerInterface interface {
 	// ListRules The catalogue of the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(c *gin.Context, params ListRulesParams)
-	// ResetSandbox Put the demo data back (Сброс песочницы)
-	// (POST /sandbox/reset)
-	ResetSandbox(c *gin.Context)
-	// ListScenarios A request for every answer (Сценарии песочницы)
-	// (GET /sandbox/scenarios)
-	ListScenarios(c *gin.Context)
 	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
 	// (DELETE /slots/{slotGuid}/hold)
 	ReleaseSlot(c *gin.Context, slotGUID SlotGUID, params ReleaseSlotParams)
@@ -712,32 +706,6 @@ func (siw *ServerInterfaceWrapper) ListRules(c *gin.Context) {
 	siw.Handler.ListRules(c, params)
 }
 
-// ResetSandbox operation middleware
-func (siw *ServerInterfaceWrapper) ResetSandbox(c *gin.Context) {
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.ResetSandbox(c)
-}
-
-// ListScenarios operation middleware
-func (siw *ServerInterfaceWrapper) ListScenarios(c *gin.Context) {
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.ListScenarios(c)
-}
-
 // ReleaseSlot operation middleware
 func (siw *ServerInterfaceWrapper) ReleaseSlot(c *gin.Context) {
 
@@ -840,8 +808,6 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
 	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
-	router.GET(options.BaseURL+"/sandbox/scenarios", wrapper.ListScenarios)
-	router.POST(options.BaseURL+"/sandbox/reset", wrapper.ResetSandbox)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
 }
@@ -3001,166 +2967,6 @@ func (response ListRules503JSONResponse) VisitListRulesResponse(w http.ResponseW
 	return err
 }
 
-type ResetSandboxRequestObject struct {
-}
-
-type ResetSandboxResponseObject interface {
-	VisitResetSandboxResponse(w http.ResponseWriter) error
-}
-
-type ResetSandbox204ResponseHeaders struct {
-	XRequestID string
-}
-
-type ResetSandbox204Response struct {
-	Headers ResetSandbox204ResponseHeaders
-}
-
-func (response ResetSandbox204Response) VisitResetSandboxResponse(w http.ResponseWriter) error {
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(204)
-	return nil
-}
-
-type ResetSandbox404JSONResponse struct{ SwitchedOffJSONResponse }
-
-func (response ResetSandbox404JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(404)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ResetSandbox405JSONResponse struct{ MethodNotAllowedJSONResponse }
-
-func (response ResetSandbox405JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ResetSandbox500JSONResponse struct{ FailureJSONResponse }
-
-func (response ResetSandbox500JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ResetSandbox503JSONResponse struct{ ResetUnavailableJSONResponse }
-
-func (response ResetSandbox503JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListScenariosRequestObject struct {
-}
-
-type ListScenariosResponseObject interface {
-	VisitListScenariosResponse(w http.ResponseWriter) error
-}
-
-type ListScenarios200ResponseHeaders struct {
-	CacheControl string
-	XRequestID   string
-}
-
-type ListScenarios200JSONResponse struct {
-	Body    Sandbox
-	Headers ListScenarios200ResponseHeaders
-}
-
-func (response ListScenarios200JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListScenarios404JSONResponse struct{ SwitchedOffJSONResponse }
-
-func (response ListScenarios404JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(404)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListScenarios405JSONResponse struct{ MethodNotAllowedJSONResponse }
-
-func (response ListScenarios405JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListScenarios500JSONResponse struct{ FailureJSONResponse }
-
-func (response ListScenarios500JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type ReleaseSlotRequestObject struct {
 	SlotGUID SlotGUID `json:"slotGuid"`
 	Params   ReleaseSlotParams
@@ -3484,12 +3290,6 @@ type StrictServerInterface interface {
 	// ListRules The catalogue of the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
-	// ResetSandbox Put the demo data back (Сброс песочницы)
-	// (POST /sandbox/reset)
-	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
-	// ListScenarios A request for every answer (Сценарии песочницы)
-	// (GET /sandbox/scenarios)
-	ListScenarios(ctx context.Context, request ListScenariosRequestObject) (ListScenariosResponseObject, error)
 	// ReleaseSlot Give a held cell back (Снятие удержания ячейки)
 	// (DELETE /slots/{slotGuid}/hold)
 	ReleaseSlot(ctx context.Context, request ReleaseSlotRequestObject) (ReleaseSlotResponseObject, error)
@@ -3985,54 +3785,6 @@ func (sh *strictHandler) ListRules(ctx *gin.Context, params ListRulesParams) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ListRulesResponseObject); ok {
 		if err := validResponse.VisitListRulesResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// ResetSandbox operation middleware
-func (sh *strictHandler) ResetSandbox(ctx *gin.Context) {
-	var request ResetSandboxRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetSandbox(ctx, request.(ResetSandboxRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetSandbox")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetSandboxResponseObject); ok {
-		if err := validResponse.VisitResetSandboxResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// ListScenarios operation middleware
-func (sh *strictHandler) ListScenarios(ctx *gin.Context) {
-	var request ListScenariosRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListScenarios(ctx, request.(ListScenariosRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListScenarios")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListScenariosResponseObject); ok {
-		if err := validResponse.VisitListScenariosResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

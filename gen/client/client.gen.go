@@ -2177,7 +2177,7 @@ type ClientInterface interface {
 	// ListScenarios A request for every answer (Сценарии песочницы)
 	//
 	// The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
-	// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+	// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`); elsewhere this path is 404
 	// `route_not_found`, like one that does not exist.
 	//
 	// **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
@@ -2843,7 +2843,7 @@ func (c *Client) ResetSandbox(ctx context.Context, reqEditors ...RequestEditorFn
 // ListScenarios A request for every answer (Сценарии песочницы)
 //
 // The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
-// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`); elsewhere this path is 404
 // `route_not_found`, like one that does not exist.
 //
 // **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
@@ -4561,7 +4561,7 @@ type ClientWithResponsesInterface interface {
 	// ListScenariosWithResponse A request for every answer (Сценарии песочницы)
 	//
 	// The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
-	// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+	// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`); elsewhere this path is 404
 	// `route_not_found`, like one that does not exist.
 	//
 	// **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
@@ -7627,7 +7627,7 @@ func (c *ClientWithResponses) ResetSandboxWithResponse(ctx context.Context, reqE
 // ListScenariosWithResponse A request for every answer (Сценарии песочницы)
 //
 // The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
-// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`, `talon demo`); elsewhere this path is 404
+// here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`); elsewhere this path is 404
 // `route_not_found`, like one that does not exist.
 //
 // **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or

@@ -14,8 +14,8 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
-	"talon.example/internal/demo"
 	"talon.example/internal/httpapi"
+	"talon.example/internal/httpapi/server"
 	"talon.example/internal/mip"
 	"talon.example/internal/postgres"
 	"talon.example/migrations"
@@ -41,8 +41,16 @@ const (
 	maxHeaderBytes = 1<<20 + 64<<10
 )
 
-// New puts the service together: migrates where the settings say so, loads the keys, opens the pool. now is the clock that rules and tokens go by.
-func New(ctx context.Context, config Config, log *slog.Logger, now func() time.Time) (_ *App, err error) {
+// Wrappers replace parts of the service by wrappers of them. The zero value replaces nothing.
+type Wrappers struct {
+	Store   func(booking.Store) booking.Store
+	Index   func(booking.MasterIndex) booking.MasterIndex
+	Handler func(*server.Server, *auth.Verifier) http.Handler // may add routes
+}
+
+// New puts the service together: it migrates where the settings say so, loads the keys and opens the pool. now is the clock of rules
+// and tokens.
+func New(ctx context.Context, config Config, log *slog.Logger, now func() time.Time, wrap Wrappers) (_ *App, err error) {
 	a := &App{config: config, log: log}
 	defer func() {
 		if err != nil {
@@ -78,38 +86,45 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 	if err != nil {
 		return nil, err
 	}
-	a.booking = booking.NewService(store, index, now)
-	var offered *httpapi.Sandbox
-	if config.Sandbox {
-		a.booking = booking.NewService(demo.Store{Store: store}, demo.Index{MasterIndex: index}, now)
-		if offered, err = sandbox(config, pool, now); err != nil {
-			return nil, err
-		}
-	}
+	a.booking = booking.NewService(wrapped[booking.Store](store, wrap.Store), wrapped(index, wrap.Index), now)
 	var issuer *auth.Issuer
 	if own != nil {
 		issuer = auth.NewIssuer(own, config.TokenIssuer, config.TokenAudience, config.AuthTokenLife, now)
 	}
-	a.handler, err = httpapi.New(httpapi.Config{
-		Booking:  a.booking,
-		Verifier: auth.NewVerifier(keys, config.TokenIssuer, config.TokenAudience, now),
-		Issuer:   issuer,
-		Sandbox:  offered,
+	verifier := auth.NewVerifier(keys, config.TokenIssuer, config.TokenAudience, now)
+	chain, err := server.New(server.Config{
+		Verifier:       verifier,
+		Clients:        a.booking,
+		Log:            log,
+		RequestTimeout: config.Timeout,
+		MaxInFlight:    config.MaxInFlight,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the chain of requests: %w", err)
+	}
+	httpapi.Register(chain, httpapi.Config{
+		Booking: a.booking,
+		Issuer:  issuer,
 		Ready: func(ctx context.Context) error {
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")
 			}
 			return ready.ask(ctx)
 		},
-		Now:            now,
-		Log:            log,
-		RequestTimeout: config.Timeout,
-		MaxInFlight:    config.MaxInFlight,
+		Now: now,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("build the handler: %w", err)
+	a.handler = chain
+	if wrap.Handler != nil {
+		a.handler = wrap.Handler(chain, verifier)
 	}
 	return a, nil
+}
+
+func wrapped[T any](part T, wrap func(T) T) T {
+	if wrap == nil {
+		return part
+	}
+	return wrap(part)
 }
 
 // masterIndex is the remote index where its address is set, else the local table.
@@ -146,14 +161,6 @@ func loadKeys(ctx context.Context, config Config, log *slog.Logger) (keys *auth.
 		}
 		sources.Signing = append(sources.Signing, own)
 	}
-	if config.DemoKeyFile != "" {
-		demo, err := auth.LoadSigningKey(config.DemoKeyFile)
-		if err != nil {
-			return nil, nil, fmt.Errorf("TALON_DEMO_KEY_FILE: %w", err)
-		}
-		sources.Signing = append(sources.Signing, demo)
-		log.Warn("tokens of the demo key are accepted; never set TALON_DEMO_KEY_FILE where real patients are")
-	}
 	keys, err = auth.LoadKeys(ctx, sources, log)
 	return keys, own, err
 }
@@ -183,6 +190,16 @@ func prepareSchema(ctx context.Context, config Config, log *slog.Logger) error {
 
 // Handler answers all requests.
 func (a *App) Handler() http.Handler { return a.handler }
+
+// ListenAndServe listens on the address of the settings, calls listening with the address in use, and serves until the context is done.
+func (a *App) ListenAndServe(ctx context.Context, listening func(net.Addr)) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", a.config.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	listening(listener.Addr())
+	return a.Serve(ctx, listener)
+}
 
 // Serve answers on the listener until the context is done. Then readiness goes false, for ShutdownDelay the load balancer may notice, running
 // requests finish, and it returns.

@@ -21,7 +21,7 @@ import (
 )
 
 // withTokens switches the authorisation service on.
-func withTokens(c *app.Config) { c.AuthKeyFile = c.DemoKeyFile }
+func withTokens(c *app.Config) { c.AuthKeyFile = privateKeyOf(c) }
 
 const secretOfClient = "the secret of the scene's client"
 
@@ -104,7 +104,7 @@ func TestTokenOfEachWay(t *testing.T) {
 	_, err := auth.EnsureSigningKey(own)
 	require.NoError(t, err)
 	// Nothing but its own public half verifies what the service has signed.
-	sc := office(t, func(c *app.Config) { c.AuthKeyFile, c.DemoKeyFile, c.AuthTokenLife = own, "", 90*time.Minute })
+	sc := office(t, func(c *app.Config) { c.AuthKeyFile, c.PEMFile, c.AuthTokenLife = own, "", 90*time.Minute })
 	for name, way := range map[string]string{
 		"policy": policyWay(born), "policy with a series": query("n_pol", "777", "s_pol", "46 05", "Birthday", born), "person": sc.personWay(), "card": sc.mkabWay(), "СНИЛС": snilsWay(),
 	} {

@@ -166,7 +166,7 @@ func newChaos(t *testing.T) *chaos {
 		service: &service{t: t, url: "http://" + addr, db: pool, key: key, logs: new(logs), passed: new(atomic.Int64)},
 		environ: []string{
 			"DATABASE_URL=" + database, "TALON_ADDR=" + addr, "TALON_TOKEN_ISSUER=issuer", "TALON_TOKEN_AUDIENCE=talon",
-			"TALON_DEMO_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(), "TALON_MIP_TIMEOUT=1s",
+			"TALON_AUTH_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(), "TALON_MIP_TIMEOUT=1s",
 			"TALON_DATABASE_MAX_CONNS=8", "TALON_SHUTDOWN_DELAY=0s", "TALON_MIP_URL=" + address + "/fhir", "TALON_MIP_AUTH_URL=" + address + "/token",
 			"TALON_LOG_LEVEL=error",
 		},

@@ -24,8 +24,6 @@ import (
 type Config struct {
 	ReferenceAge time.Duration `env:"-"` // postgres.ReferenceAge; tests, which change reference data between two requests, set 0
 
-	Sandbox bool `env:"-"` // offers the sandbox, on demo data; set by talon demo alone, so that no environment can switch it on where real patients are
-
 	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
 	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
 	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT" envDefault:"10s"`
@@ -42,7 +40,6 @@ type Config struct {
 	JWKSFile      string  `env:"TALON_JWKS_FILE"`
 	PEMFile       string  `env:"TALON_PEM_FILE"`
 	HS256Secret   Secret  `env:"TALON_HS256_SECRET"`
-	DemoKeyFile   string  `env:"TALON_DEMO_KEY_FILE"`
 
 	AuthKeyFile   string        `env:"TALON_AUTH_KEY_FILE"`
 	AuthTokenLife time.Duration `env:"TALON_AUTH_TOKEN_LIFE" envDefault:"1h"`
@@ -140,13 +137,13 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
 	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
 	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
-	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "" || c.DemoKeyFile != "",
+	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
 		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE", "one must be given, to verify tokens with")
 	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret, "TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
 	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= auth.MaxLife, "TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h")
 	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout, "TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
 	for _, file := range []struct{ name, path string }{
-		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile}, {"TALON_DEMO_KEY_FILE", c.DemoKeyFile},
+		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
 	} {
 		_, err := os.Stat(file.path)
 		require(file.path == "" || err == nil, file.name, "cannot be found")

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -353,8 +354,13 @@ func TestBadParametersOfDirections(t *testing.T) {
 		require.Equal(t, "GET", a.Header.Get("Allow"))
 		sc.do(sc.service.request(http.MethodGet, path, nil)).requireRefusal(t, "token_missing")
 	}
-	// What is forged is no way to anybody, nor to an error of ours.
-	forged := "eyJsaXN0IjoiZGlyZWN0aW9ucyIsImF0IjoiOTk5OS0xMi0zMVQyMzo1OTo1OVoifQ" // the end of time
-	require.Len(t, sc.directions(sc.person, "cursor="+forged), 1)
-	require.Empty(t, sc.directions(sc.person, "cursor=eyJsaXN0IjoiZGlyZWN0aW9ucyIsImF0IjoiMDAwMC0wMS0wMVQwMDowMDowMFoifQ")) // its beginning
+	// A forged cursor leads to no other patient's referrals, and to no internal error.
+	forge := func(at string) string {
+		position := `{"list":"directions","at":"` + at + `","guid":"` + uuid.Nil.String() + `","lpu":"` + uuid.Nil.String() + `"}`
+		return "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(position))
+	}
+	require.Len(t, sc.directions(sc.person, forge("9999-12-31T23:59:59Z")), 1)
+	require.Empty(t, sc.directions(sc.person, forge("0000-01-01T00:00:00Z")))
+	incomplete := "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"list":"directions","at":"9999-12-31T23:59:59Z"}`))
+	sc.get(sc.person, "/directions?"+incomplete).requireRefusal(t, "field_invalid")
 }

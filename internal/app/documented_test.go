@@ -319,7 +319,7 @@ var scenarios = map[booking.Name]func(t *testing.T) answer{
 	booking.KeysUnavailable: func(t *testing.T) answer {
 		down := httptest.NewServer(nil)
 		down.Close()
-		s := start(t, func(c *app.Config) { c.JWKSURL, c.DemoKeyFile = app.Address(down.URL), "" })
+		s := start(t, func(c *app.Config) { c.JWKSURL, c.PEMFile = app.Address(down.URL), "" })
 		sc := s.scene()
 		return sc.attempt()
 	},

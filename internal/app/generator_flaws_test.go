@@ -11,7 +11,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 
-	"talon.example/internal/demo"
+	"talon.example/internal/sandbox"
 )
 
 // flaw is one way in which a request breaks the contract, and what it must be answered with.
@@ -223,7 +223,7 @@ func (g *generator) tokenFlaws(d *draft) []flaw {
 		add("no token", "token_missing")
 		add("no token after its scheme", "token_missing", "Bearer ")
 		add("a token without its scheme", "token_missing", strings.TrimPrefix(good, "Bearer "))
-		add("another scheme", "token_missing", basic(d.lead.client.String(), demo.ClientSecret))
+		add("another scheme", "token_missing", basic(d.lead.client.String(), sandbox.ClientSecret))
 		add("two tokens", "token_missing", good, good)
 		add("garbage", "token_invalid", "Bearer "+mark)
 		add("garbage in three parts", "token_invalid", "Bearer "+mark+"."+mark+"."+mark)
@@ -238,11 +238,11 @@ func (g *generator) tokenFlaws(d *draft) []flaw {
 		add("another token's signature", "token_signature_invalid", good[:strings.LastIndexByte(good, '.')]+stranger[strings.LastIndexByte(stranger, '.'):])
 	case scheme.Value.Scheme == "basic":
 		client := d.lead.client.String()
-		good := basic(client, demo.ClientSecret)
+		good := basic(client, sandbox.ClientSecret)
 		for _, bad := range [][]string{
 			nil, {""}, {"Basic"}, {"Basic " + mark}, {"Basic \xff"}, {good, good}, {strings.TrimPrefix(good, "Basic ")}, {basic(client, "")}, {basic(client, mark)},
-			{basic(client, demo.ClientSecret+"\x00")}, {basic(client+"\xff", demo.ClientSecret)}, {basic("", demo.ClientSecret)},
-			{basic(mark, demo.ClientSecret)}, {basic(uuid.Nil.String(), demo.ClientSecret)}, {basic(d.lead.person.String(), demo.ClientSecret)},
+			{basic(client, sandbox.ClientSecret+"\x00")}, {basic(client+"\xff", sandbox.ClientSecret)}, {basic("", sandbox.ClientSecret)},
+			{basic(mark, sandbox.ClientSecret)}, {basic(uuid.Nil.String(), sandbox.ClientSecret)}, {basic(d.lead.person.String(), sandbox.ClientSecret)},
 			{"Bearer " + g.tokenOf(&d.lead, "issuer", "talon", moment, 12*time.Hour)},
 		} {
 			add("the client application", "client_unauthenticated", bad...)

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/auth"
-	"talon.example/internal/demo"
+	"talon.example/internal/sandbox"
 )
 
 // operation is one of the contract's, with what the generator needs of it at hand.
@@ -210,7 +210,7 @@ func (g *generator) authorization(d *draft) []string {
 	case scheme.Value.Scheme == "bearer":
 		return []string{"Bearer " + g.tokenOf(&d.lead, "issuer", "talon", moment, 12*time.Hour)}
 	case scheme.Value.Scheme == "basic":
-		return []string{basic(d.lead.client.String(), demo.ClientSecret)}
+		return []string{basic(d.lead.client.String(), sandbox.ClientSecret)}
 	default:
 		panic("the generator knows no " + d.security + ": teach it")
 	}
@@ -338,7 +338,7 @@ func (d *draft) request(s *service) *http.Request {
 	return request
 }
 
-// curl is the draft as a line for a shell, to be sent to the demo of make run at $TALON, where TALON_DEMO_KEY_FILE is set.
+// curl is the draft as a line for a shell, to be sent to the demo of make run at $TALON, where TALON_SANDBOX_KEY_FILE is set.
 func (d *draft) curl() string {
 	const longest = 4000
 	quote := func(text string) string {
@@ -364,7 +364,7 @@ func (d *draft) curl() string {
 	for _, name := range sortedKeys(headers) {
 		for _, value := range headers[name] {
 			if name == "Authorization" && slices.Equal(headers[name], d.authorization) && strings.HasPrefix(value, "Bearer ey") && d.flaw == nil {
-				fmt.Fprintf(&line, ` -H "Authorization: Bearer $(bin/talon token --person %s --client %s)"`, d.lead.person, d.lead.client)
+				fmt.Fprintf(&line, ` -H "Authorization: Bearer $(bin/talon-sandbox token --person %s --client %s)"`, d.lead.person, d.lead.client)
 				continue
 			}
 			fmt.Fprintf(&line, ` -H %s`, quote(name+": "+value))

@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/app"
-	"talon.example/internal/demo"
+	"talon.example/internal/sandbox"
 )
 
 // How many requests the generator sends at least: some thousands in make test, and TALON_GENERATED_REQUESTS where more are wanted. TALON_GENERATED_SEED plays the
@@ -130,7 +130,7 @@ func (g *generator) round(seed uint64, until int) {
 	g.seed, g.broken = seed, map[string]int{}
 	g.values = values{rand.New(rand.NewPCG(seed, 0)), g.now}
 	g.passed.Store(0)
-	require.NoError(g.t, demo.Reset(g.t.Context(), g.db, moment))
+	require.NoError(g.t, sandbox.Reset(g.t.Context(), g.db, moment))
 	g.findLeads()
 	g.askAround()
 	for g.sent < until {
@@ -165,7 +165,7 @@ func (g *generator) round(seed uint64, until int) {
 // findLeads begins with what the demo data say of the patients: each way in which the authorisation service can be shown them.
 func (g *generator) findLeads() {
 	g.persons, g.clients, g.seeds, g.done, g.cursors = nil, nil, nil, nil, map[string]string{}
-	for _, patient := range demo.Patients[:17] { // the others are those of the sandbox's scenarios
+	for _, patient := range sandbox.Patients[:17] { // the others are those of the sandbox's scenarios
 		g.persons = append(g.persons, patient.Guid)
 	}
 	rows, err := g.db.Query(g.t.Context(), `SELECT guid FROM client_application ORDER BY guid`)
@@ -189,7 +189,7 @@ func (g *generator) findLeads() {
 			names["p"] = patronymic
 		}
 		for _, known := range []map[string]any{{}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names} {
-			client := demo.Client
+			client := sandbox.Client
 			if g.chance(0.3) {
 				client = g.clients[g.IntN(len(g.clients))]
 			}
@@ -204,7 +204,7 @@ func (g *generator) findLeads() {
 // askAround asks all that can be read for each patient, and no more than needs to be asked: the lists, and then what they tell of.
 func (g *generator) askAround() {
 	for _, person := range g.persons {
-		asker := &lead{person: person, client: demo.Client}
+		asker := &lead{person: person, client: sandbox.Client}
 		for _, lists := range []bool{true, false} {
 			for _, o := range g.operations {
 				if o.method == http.MethodGet && o.security != "" && asker.serves(o) == lists {

@@ -3,12 +3,16 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -85,15 +89,19 @@ func start(t testing.TB, configure ...func(*app.Config)) *service {
 
 func startOn(t testing.TB, database string, configure ...func(*app.Config)) *service {
 	t.Helper()
-	keyFile := filepath.Join(t.TempDir(), "demo-key.pem")
-	key, err := auth.EnsureSigningKey(keyFile)
-	require.NoError(t, err)
+	return startWrapped(t, database, func(*service) app.Wrappers { return app.Wrappers{} }, configure...)
+}
+
+// startWrapped runs the service with parts of it wrapped.
+func startWrapped(t testing.TB, database string, wrap func(*service) app.Wrappers, configure ...func(*app.Config)) *service {
+	t.Helper()
+	key, publicKey := signingKey(t)
 	config, err := app.ReadConfig(map[string]string{
 		"DATABASE_URL":             database,
 		"TALON_ADDR":               "127.0.0.1:0",
 		"TALON_TOKEN_ISSUER":       "issuer",
 		"TALON_TOKEN_AUDIENCE":     "talon",
-		"TALON_DEMO_KEY_FILE":      keyFile,
+		"TALON_PEM_FILE":           publicKey,
 		"TALON_DATABASE_MAX_CONNS": "4",
 		"TALON_SHUTDOWN_DELAY":     "0s",
 	})
@@ -106,7 +114,7 @@ func startOn(t testing.TB, database string, configure ...func(*app.Config)) *ser
 	if _, checked := checkedTests.Load(t.Name()); checked {
 		s.check = s.leavingNothing
 	}
-	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.logs, nil)), s.now)
+	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.logs, nil)), s.now, wrap(s))
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", config.Addr)
 	require.NoError(t, err)
@@ -126,6 +134,27 @@ func startOn(t testing.TB, database string, configure ...func(*app.Config)) *ser
 	t.Cleanup(s.db.Close)
 	return s
 }
+
+// signingKey makes a key for tokens, and the file of its public half.
+func signingKey(t testing.TB) (key *auth.SigningKey, publicKey string) {
+	t.Helper()
+	dir := t.TempDir()
+	key, err := auth.EnsureSigningKey(filepath.Join(dir, "key.pem"))
+	require.NoError(t, err)
+	private, err := os.ReadFile(filepath.Join(dir, "key.pem"))
+	require.NoError(t, err)
+	block, _ := pem.Decode(private)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	require.NoError(t, err)
+	public, err := x509.MarshalPKIXPublicKey(parsed.(*ecdsa.PrivateKey).Public())
+	require.NoError(t, err)
+	publicKey = filepath.Join(dir, "public.pem")
+	require.NoError(t, os.WriteFile(publicKey, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
+	return key, publicKey
+}
+
+// privateKeyOf is the file of the key that startWrapped has made.
+func privateKeyOf(c *app.Config) string { return filepath.Join(filepath.Dir(c.PEMFile), "key.pem") }
 
 // now is the clock of the service.
 func (s *service) now() time.Time { return moment.Add(time.Duration(s.passed.Load())) }

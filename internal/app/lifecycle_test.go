@@ -32,6 +32,7 @@ import (
 	talon "talon.example"
 	"talon.example/gen/client"
 	"talon.example/internal/app"
+	"talon.example/internal/sandbox"
 	"talon.example/internal/testdb"
 	"talon.example/migrations"
 )
@@ -84,7 +85,7 @@ func TestInstancesStartAtOnce(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			instance, err := app.New(context.WithoutCancel(t.Context()), config, slog.New(slog.DiscardHandler), time.Now)
+			instance, err := app.New(context.WithoutCancel(t.Context()), config, slog.New(slog.DiscardHandler), time.Now, app.Wrappers{})
 			if err != nil {
 				return err
 			}
@@ -105,7 +106,7 @@ func TestSchemaVersions(t *testing.T) {
 	t.Parallel()
 	config, err := app.ReadConfig(settings(map[string]string{"DATABASE_URL": testdb.Fresh(t), "TALON_MIGRATE": "false"}))
 	require.NoError(t, err)
-	_, err = app.New(t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
+	_, err = app.New(t.Context(), config, slog.New(slog.DiscardHandler), time.Now, app.Wrappers{})
 	require.ErrorContains(t, err, "talon migrate")
 
 	s := start(t)
@@ -140,7 +141,15 @@ func environ(settings map[string]string) []string {
 func run(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = app.Run(t.Context(), args, environ, &out, &errs)
+	code = app.Program.Run(t.Context(), args, environ, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// runSandbox runs a command of talon-sandbox to its end.
+func runSandbox(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = sandbox.Program.Run(t.Context(), args, environ, &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -192,21 +201,43 @@ func TestCommandLine(t *testing.T) {
 		says string
 	}{
 		{nil, 0, "talon serve"},
-		{[]string{"help"}, 0, "talon demo"},
+		{[]string{"help"}, 0, "talon-sandbox"},
 		{[]string{"book"}, 2, `no command "book"`},
 		{[]string{"serve", "now"}, 2, `"now" is not understood`},
 		{[]string{"serve", "--fast"}, 2, "-fast"},
 		{[]string{"serve", "-h"}, 0, "-check"},
 		{[]string{"migrate"}, 1, "DATABASE_URL"},
-		{[]string{"token"}, 2, "--person must be a guid"},
-		{[]string{"token", "--person", uuid.Nil.String()}, 2, "--person must be a guid"},
-		{[]string{"token", "--person", uuid.NewString(), "--ttl", "-1s"}, 2, "--ttl"},
-		{[]string{"token", "--person", uuid.NewString()}, 1, "TALON_DEMO_KEY_FILE is not set"},
 		{[]string{"client-secret"}, 2, "--client must be a guid"},
 		{[]string{"client-secret", uuid.NewString()}, 2, "is not understood"},
 		{[]string{"client-secret", "--client", uuid.NewString()}, 1, "DATABASE_URL"},
 	} {
 		code, stdout, stderr := run(t, nil, attempt.args...)
+		require.Equal(t, attempt.code, code, "%v: %s", attempt.args, stderr)
+		require.Contains(t, stdout+stderr, attempt.says, "%v", attempt.args)
+	}
+}
+
+// Promise: so is the command line of talon-sandbox.
+func TestSandboxCommandLine(t *testing.T) {
+	t.Parallel()
+	env := []string{"TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem")}
+	for _, attempt := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"help"}, 0, "talon-sandbox reset"},
+		{[]string{"--help"}, 0, "talon-sandbox reset"},
+		{[]string{"book"}, 2, `no command "book"`},
+		{[]string{"--fast"}, 2, "-fast"},
+		{[]string{"reset", "now"}, 2, `"now" is not understood`},
+		{[]string{"token"}, 2, "--person must be a guid"},
+		{[]string{"token", "--person", uuid.Nil.String()}, 2, "--person must be a guid"},
+		{[]string{"token", "--person", uuid.NewString(), "--client", "me"}, 2, "--client must be a guid"},
+		{[]string{"token", "--person", uuid.NewString(), "--ttl", "-1s"}, 2, "--ttl"},
+		{[]string{"token", "--person", uuid.NewString()}, 0, "eyJ"},
+	} {
+		code, stdout, stderr := runSandbox(t, env, attempt.args...)
 		require.Equal(t, attempt.code, code, "%v: %s", attempt.args, stderr)
 		require.Contains(t, stdout+stderr, attempt.says, "%v", attempt.args)
 	}
@@ -223,11 +254,11 @@ func TestMigrateCommand(t *testing.T) {
 	}
 }
 
-// Promise: talon demo ends with a page to click and a line to paste, which books; run again it finds its data; --reset puts them back.
+// Promise: talon-sandbox ends with a page to click and a line to paste, which books; run again it finds its data; reset puts them back.
 func TestDemoCommand(t *testing.T) {
 	t.Parallel()
 	env := []string{
-		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_DEMO_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
+		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
 		"TALON_DATABASE_MAX_CONNS=2",
 	}
 	for _, expected := range []int{200, 400} {
@@ -252,7 +283,7 @@ func TestDemoCommand(t *testing.T) {
 		require.Equal(t, expected != 200, strings.Contains(text, "booked already"))
 		stop()
 	}
-	code, stdout, stderr := run(t, env, "demo", "--reset")
+	code, stdout, stderr := runSandbox(t, env, "reset")
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "first day")
 	text, stop := runDemo(t, env)
@@ -260,7 +291,7 @@ func TestDemoCommand(t *testing.T) {
 	require.NotContains(t, text, "booked already")
 }
 
-// runDemo runs talon demo until it has said all it has to say; stop ends it as Ctrl-C does.
+// runDemo runs talon-sandbox until it has said all it has to say; stop ends it as Ctrl-C does.
 func runDemo(t *testing.T, environ []string) (text string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -268,7 +299,7 @@ func runDemo(t *testing.T, environ []string) (text string, stop func()) {
 	ended := make(chan int, 1)
 	var stderr bytes.Buffer
 	go func() {
-		ended <- app.Run(ctx, []string{"demo"}, environ, in, &stderr)
+		ended <- sandbox.Program.Run(ctx, nil, environ, in, &stderr)
 		_ = in.Close()
 	}()
 	var read bytes.Buffer
@@ -277,7 +308,7 @@ func runDemo(t *testing.T, environ []string) (text string, stop func()) {
 		n, err := out.Read(buffer)
 		read.Write(buffer[:n])
 		if err != nil {
-			t.Fatalf("talon demo ended with %d: %s", <-ended, stderr.String())
+			t.Fatalf("talon-sandbox ended with %d: %s", <-ended, stderr.String())
 		}
 	}
 	return read.String(), func() {
@@ -312,7 +343,7 @@ func TestDemoRefusesAStranger(t *testing.T) {
 				return n
 			}
 			before := count()
-			code, _, stderr := run(t, []string{"DATABASE_URL=" + database, "TALON_DEMO_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem")}, "demo")
+			code, _, stderr := runSandbox(t, []string{"DATABASE_URL=" + database, "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem")})
 			require.Equal(t, 1, code, stderr)
 			require.Contains(t, stderr, "not")
 			require.Equal(t, before, count())
@@ -393,7 +424,7 @@ func TestKeySources(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sc := start(t, func(c *app.Config) { c.DemoKeyFile = "" }, source.configure).scene()
+			sc := start(t, func(c *app.Config) { c.PEMFile = "" }, source.configure).scene()
 			token := jwt.NewWithClaims(source.method, jwt.MapClaims{
 				"iss": "issuer", "aud": "talon", "sub": sc.person.String(), "client_application": clientGuid.String(),
 				"iat": moment.Unix(), "exp": moment.Add(time.Hour).Unix(),

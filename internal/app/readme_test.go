@@ -25,7 +25,7 @@ func TestReadmeTour(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	text, stop := runDemo(t, []string{
-		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_DEMO_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
+		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
 		"TALON_DATABASE_MAX_CONNS=2",
 	})
 	defer stop()

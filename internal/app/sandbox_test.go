@@ -10,32 +10,32 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"talon.example/gen/api"
+	"talon.example/gen/sandboxapi"
 	"talon.example/internal/app"
 	"talon.example/internal/booking"
-	"talon.example/internal/demo"
+	"talon.example/internal/sandbox"
 	"talon.example/internal/testdb"
 )
 
-// startSandbox runs the service on the demo data, as talon demo does.
+// startSandbox runs the service on the demo data, as talon-sandbox does.
 func startSandbox(t testing.TB) *service {
 	t.Helper()
-	s := startOn(t, testdb.New(t), func(c *app.Config) {
-		c.Sandbox = true
-		c.AuthKeyFile = c.DemoKeyFile
-	})
-	require.NoError(t, demo.Load(t.Context(), s.db, s.now()))
+	database := testdb.New(t)
+	s := startWrapped(t, database, func(s *service) app.Wrappers {
+		return sandbox.New(database, sandbox.Signer(s.key, "issuer", "talon"), s.now).Wrappers()
+	}, func(c *app.Config) { c.AuthKeyFile = privateKeyOf(c) })
+	require.NoError(t, sandbox.Load(t.Context(), s.db, s.now()))
 	return s
 }
 
 // scenarios asks for the scenarios.
-func (s *service) scenarios() api.Sandbox {
+func (s *service) scenarios() sandboxapi.Sandbox {
 	s.t.Helper()
-	return as[api.Sandbox](s.t, s.do(s.request(http.MethodGet, "/sandbox/scenarios", nil)))
+	return as[sandboxapi.Sandbox](s.t, s.do(s.request(http.MethodGet, "/sandbox/scenarios", nil)))
 }
 
 // act sends a scenario's request as it stands.
-func (s *service) act(scenario api.Scenario) answer {
+func (s *service) act(scenario sandboxapi.Scenario) answer {
 	s.t.Helper()
 	var body *strings.Reader
 	request := s.request(scenario.Request.Method, scenario.Request.Path, nil)
@@ -74,7 +74,7 @@ func TestScenarios(t *testing.T) {
 
 // requireLikeTheExample holds an answer against the contract's example: the operation shows it under this status, and a refusal says the same, but for what
 // the rule fills in.
-func requireLikeTheExample(t *testing.T, scenario api.Scenario, a answer) {
+func requireLikeTheExample(t *testing.T, scenario sandboxapi.Scenario, a answer) {
 	t.Helper()
 	if scenario.Operation != nil {
 		require.Contains(t, examplesOf(t, *scenario.Operation, a.StatusCode), scenario.Name)
@@ -163,16 +163,12 @@ func TestSandboxResetRefusesStrangers(t *testing.T) {
 func TestNoSandboxElsewhere(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	require.NoError(t, demo.Load(t.Context(), s.db, s.now()))
+	require.NoError(t, sandbox.Load(t.Context(), s.db, s.now()))
 	before := s.snapshot()
 	s.do(s.request(http.MethodGet, "/sandbox/scenarios", nil)).requireRefusal(t, "route_not_found")
 	s.do(s.request(http.MethodPost, "/sandbox/reset", nil)).requireRefusal(t, "route_not_found")
 	require.Equal(t, before, s.snapshot())
 	require.Equal(t, http.StatusOK, s.get(uuid.MustParse("de300000-0005-4000-8000-000000000033"), "/directions").StatusCode)
-	_, err := app.ReadConfig(map[string]string{"TALON_SANDBOX": "true", "-": "true", "Sandbox": "true"})
-	require.Error(t, err)
-	config := s.config
-	require.False(t, config.Sandbox, "no environment switches it on")
 }
 
 // Promise: every patient of the list has a token that names them, and is called what the medical cards say.

@@ -77,8 +77,6 @@ const (
 // VisitDateHorizon is how far ahead a visit out of schedule may lie. It keeps typing errors such as the year 9999 out of the schedule.
 const VisitDateHorizon = 366 * 24 * time.Hour
 
-const tooFarAhead = "дата должна быть не позже чем через 366 дней"
-
 var visitDateLayouts = []struct {
 	layout string
 	form   visitDateForm
@@ -104,11 +102,11 @@ func ParseDate(field, text string, now time.Time) (VisitDate, *Refusal) {
 			continue
 		}
 		if reading.After(now.Add(VisitDateHorizon + farthestFromUTC)) {
-			return VisitDate{}, InvalidField(field, tooFarAhead)
+			return VisitDate{}, InvalidField(field, ProblemTooFarAhead)
 		}
 		return VisitDate{reading, known.form}, nil
 	}
-	return VisitDate{}, InvalidField(field, "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)")
+	return VisitDate{}, InvalidField(field, ProblemNotVisitDate)
 }
 
 // In gives the visit's start and end in the institution's zone. A day lasts until the next one starts; the length of a visit at a

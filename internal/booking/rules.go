@@ -376,7 +376,7 @@ var requestRules = []Rule{
 		fieldOutOfSchedule: "Date",
 		needs:              aTarget | aVisitOutOfSchedule,
 		refuses:            func(f *Facts) bool { return f.Request.Place.OutOfSchedule.Date.tooFar(f.Target.Zone, f.Now) },
-		values:             func(*Facts) []string { return []string{"Field", "Date", "Problem", tooFarAhead} },
+		values:             func(*Facts) []string { return []string{"Field", "Date", "Problem", ProblemTooFarAhead} },
 	},
 }
 

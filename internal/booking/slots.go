@@ -173,7 +173,7 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		period := slotPeriod{lpu: lpu, facts: facts[i]}
 		period.from, period.to = search.period(lpu.Zone, cursor.Began)
 		if period.to.Sub(period.from) > longestPeriod {
-			return nil, InvalidField("dateTo", fmt.Sprintf("период должен быть не больше %d дней", searchDays))
+			return nil, InvalidField("dateTo", ProblemPeriod(searchDays))
 		}
 		possible = possible || period.from.Before(period.to)
 		period.facts.assumeMkab()
@@ -181,7 +181,7 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		periods[i] = period
 	}
 	if !possible { // a day may be over in one zone and not in another
-		return nil, InvalidField("dateTo", "конец периода должен быть позже его начала")
+		return nil, InvalidField("dateTo", ProblemEmptyPeriod)
 	}
 	open := slices.DeleteFunc(slices.Clone(periods), func(p slotPeriod) bool { return p.blocked != nil })
 
@@ -264,13 +264,13 @@ func (q *SlotSearch) refuseTargets(targets *Targets) *Refusal {
 	case targets == nil:
 		return Refuse(DirectionAbsent)
 	case q.Lpu == nil && targets.LpuTo == nil:
-		return InvalidField(field, "обязательно указание ЛПУ: в направлении оно не указано")
+		return InvalidField(field, ProblemLpuMissing)
 	case len(targets.Lpus) > mostTargets:
-		return InvalidField(field, fmt.Sprintf("обязательно указание ЛПУ: у юр лица их больше %d", mostTargets))
+		return InvalidField(field, ProblemLpuChoice(mostTargets))
 	case len(targets.Lpus) == 0:
-		return InvalidField(field, "ЛПУ не найдено")
+		return InvalidField(field, ProblemLpuUnknown)
 	case targets.LegalEntity != nil && targets.Lpus[0].LegalEntity != *targets.LegalEntity:
-		return InvalidField(field, "ЛПУ не принадлежит юр лицу, в которое выдано направление")
+		return InvalidField(field, ProblemLpuOther)
 	default:
 		return nil
 	}

@@ -7,10 +7,11 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // CancelAppointment cancels an appointment.
-func (s *server) CancelAppointment(ctx context.Context, request api.CancelAppointmentRequestObject) (api.CancelAppointmentResponseObject, error) {
+func (h *handlers) CancelAppointment(ctx context.Context, request api.CancelAppointmentRequestObject) (api.CancelAppointmentResponseObject, error) {
 	body := orDefault(request.Body, api.CancelRequest{}) // no body says no more than an empty one
 	reason, refusal := cancelReason(body)
 	if refusal != nil {
@@ -20,14 +21,14 @@ func (s *server) CancelAppointment(ctx context.Context, request api.CancelAppoin
 	if err != nil {
 		return nil, err
 	}
-	replayed, err := s.booking.Cancel(ctx, patient(ctx), request.AppointmentGUID, reason, key)
+	replayed, err := h.booking.Cancel(ctx, server.Patient(ctx), request.AppointmentGUID, reason, key)
 	if err != nil {
 		return nil, err
 	}
 	return api.CancelAppointment200JSONResponse{
 		Body: api.CancelResult{Code: http.StatusOK, Message: "Запись на прием отменена", MessageCode: "2000"},
 		Headers: api.CancelAppointment200ResponseHeaders{
-			XRequestID: requestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
+			XRequestID: server.RequestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
 		},
 	}, nil
 }
@@ -40,7 +41,7 @@ func cancelReason(body api.CancelRequest) (booking.CancelReason, *booking.Refusa
 	reason := booking.CancelReason{Code: body.ReasonCode}
 	if *reason.Code == booking.OtherReason {
 		if strings.TrimSpace(orDefault(body.Reason, "")) == "" {
-			return reason, booking.InvalidField("Reason", "обязательное поле не указано")
+			return reason, booking.InvalidField("Reason", booking.ProblemMissing)
 		}
 		reason.Text = body.Reason
 	}

@@ -5,15 +5,17 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/wire"
 )
 
 // CheckAppointment says what each rule says of a booking, and books nothing.
-func (s *server) CheckAppointment(ctx context.Context, request api.CheckAppointmentRequestObject) (api.CheckAppointmentResponseObject, error) {
-	wanted, refusal := bookingRequest(request.Body, s.now())
+func (h *handlers) CheckAppointment(ctx context.Context, request api.CheckAppointmentRequestObject) (api.CheckAppointmentResponseObject, error) {
+	wanted, refusal := bookingRequest(request.Body, h.now())
 	if refusal != nil {
 		return nil, refusal
 	}
-	verdicts, err := s.booking.Check(ctx, patient(ctx), wanted)
+	verdicts, err := h.booking.Check(ctx, server.Patient(ctx), wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -28,11 +30,11 @@ func (s *server) CheckAppointment(ctx context.Context, request api.CheckAppointm
 			Message: orNull(verdict.Message),
 			Field:   orNull(verdict.Field),
 			Mender:  api.Mender(verdict.Mender),
-			Details: errorDetails(verdict.Details),
+			Details: wire.ErrorDetails(verdict.Details),
 		})
 	}
 	return api.CheckAppointment200JSONResponse{
 		Body:    answer,
-		Headers: api.CheckAppointment200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.CheckAppointment200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }

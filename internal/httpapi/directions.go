@@ -6,12 +6,14 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/wire"
 )
 
 const directionList = "directions"
 
 // ListDirections lists the patient's referrals.
-func (s *server) ListDirections(ctx context.Context, request api.ListDirectionsRequestObject) (api.ListDirectionsResponseObject, error) {
+func (h *handlers) ListDirections(ctx context.Context, request api.ListDirectionsRequestObject) (api.ListDirectionsResponseObject, error) {
 	wanted, refusal := page(directionList, request.Params.Limit, request.Params.Cursor)
 	if refusal != nil {
 		return nil, refusal
@@ -20,7 +22,7 @@ func (s *server) ListDirections(ctx context.Context, request api.ListDirectionsR
 	if refusal != nil {
 		return nil, refusal
 	}
-	found, position, err := s.booking.Directions(ctx, patient(ctx), filter, wanted)
+	found, position, err := h.booking.Directions(ctx, server.Patient(ctx), filter, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -33,13 +35,13 @@ func (s *server) ListDirections(ctx context.Context, request api.ListDirectionsR
 	}
 	return api.ListDirections200JSONResponse{
 		Body:    body,
-		Headers: api.ListDirections200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.ListDirections200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 
 // GetDirection gives one referral by its guid.
-func (s *server) GetDirection(ctx context.Context, request api.GetDirectionRequestObject) (api.GetDirectionResponseObject, error) {
-	found, err := s.oneDirection(ctx, booking.DirectionFilter{Guid: &request.DirectionGUID})
+func (h *handlers) GetDirection(ctx context.Context, request api.GetDirectionRequestObject) (api.GetDirectionResponseObject, error) {
+	found, err := h.oneDirection(ctx, booking.DirectionFilter{Guid: &request.DirectionGUID})
 	if err != nil {
 		return nil, err
 	}
@@ -47,24 +49,24 @@ func (s *server) GetDirection(ctx context.Context, request api.GetDirectionReque
 }
 
 // GetDirectionByNumber gives one referral by its number on paper.
-func (s *server) GetDirectionByNumber(
+func (h *handlers) GetDirectionByNumber(
 	ctx context.Context, request api.GetDirectionByNumberRequestObject,
 ) (api.GetDirectionByNumberResponseObject, error) {
-	found, err := s.oneDirection(ctx, booking.DirectionFilter{Number: &request.Number})
+	found, err := h.oneDirection(ctx, booking.DirectionFilter{Number: &request.Number})
 	if err != nil {
 		return nil, err
 	}
 	return api.GetDirectionByNumber200JSONResponse{OneDirectionJSONResponse: found}, nil
 }
 
-func (s *server) oneDirection(ctx context.Context, filter booking.DirectionFilter) (api.OneDirectionJSONResponse, error) {
-	found, err := s.booking.Direction(ctx, patient(ctx), filter)
+func (h *handlers) oneDirection(ctx context.Context, filter booking.DirectionFilter) (api.OneDirectionJSONResponse, error) {
+	found, err := h.booking.Direction(ctx, server.Patient(ctx), filter)
 	if err != nil {
 		return api.OneDirectionJSONResponse{}, err
 	}
 	return api.OneDirectionJSONResponse{
 		Body:    patientDirection(found),
-		Headers: api.OneDirectionResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.OneDirectionResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 
@@ -80,7 +82,7 @@ func directionFilter(params api.ListDirectionsParams) (booking.DirectionFilter, 
 		filter.DateTo = &params.DateTo.Time
 	}
 	if filter.DateFrom != nil && filter.DateTo != nil && filter.DateFrom.After(*filter.DateTo) {
-		return booking.DirectionFilter{}, booking.InvalidField("dateFrom", "дата должна быть не позже dateTo")
+		return booking.DirectionFilter{}, booking.InvalidField("dateFrom", booking.ProblemAfterDateTo)
 	}
 	return filter, nil
 }
@@ -100,7 +102,7 @@ func patientDirection(d *booking.PatientDirection) api.PatientDirection {
 		LpuFrom:       api.LpuName{GUID: d.From.Guid, Name: d.From.Name},
 		Speciality:    api.Speciality{Code: d.SpecialityCode, Name: d.SpecialityName},
 		Diagnosis:     api.Diagnosis{Code: d.MkbCode, Name: d.MkbName},
-		Appointment:   existingAppointment(d.Visit),
+		Appointment:   wire.ExistingAppointment(d.Visit),
 	}
 	if d.To != nil {
 		written.LpuTo = &api.LpuName{GUID: d.To.Guid, Name: d.To.Name}

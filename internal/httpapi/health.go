@@ -5,23 +5,24 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // GetLiveness answers as long as the process can.
-func (s *server) GetLiveness(ctx context.Context, _ api.GetLivenessRequestObject) (api.GetLivenessResponseObject, error) {
+func (h *handlers) GetLiveness(ctx context.Context, _ api.GetLivenessRequestObject) (api.GetLivenessResponseObject, error) {
 	return api.GetLiveness200JSONResponse{
 		Body:    api.Health{Status: api.HealthStatusOk},
-		Headers: api.GetLiveness200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.GetLiveness200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 
 // GetReadiness tells whether requests should be sent here.
-func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
-	if err := s.ready(ctx); err != nil {
+func (h *handlers) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
+	if err := h.ready(ctx); err != nil {
 		return nil, booking.Refuse(booking.NotReady).Because(err)
 	}
 	return api.GetReadiness200JSONResponse{
 		Body:    api.Health{Status: api.HealthStatusOk},
-		Headers: api.GetReadiness200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.GetReadiness200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }

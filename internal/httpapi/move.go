@@ -2,17 +2,15 @@ package httpapi
 
 import (
 	"context"
-	"time"
-
-	"github.com/google/uuid"
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // MoveAppointment moves an appointment to another cell.
-func (s *server) MoveAppointment(ctx context.Context, request api.MoveAppointmentRequestObject) (api.MoveAppointmentResponseObject, error) {
-	wanted, refusal := moveRequest(request.Body, s.now())
+func (h *handlers) MoveAppointment(ctx context.Context, request api.MoveAppointmentRequestObject) (api.MoveAppointmentResponseObject, error) {
+	wanted, refusal := moveRequest(request.Body)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -20,24 +18,24 @@ func (s *server) MoveAppointment(ctx context.Context, request api.MoveAppointmen
 	if err != nil {
 		return nil, err
 	}
-	held, replayed, err := s.booking.Move(ctx, patient(ctx), request.AppointmentGUID, wanted, key)
+	held, replayed, err := h.booking.Move(ctx, server.Patient(ctx), request.AppointmentGUID, wanted, key)
 	if err != nil {
 		return nil, err
 	}
 	return api.MoveAppointment200JSONResponse{
 		Body: appointmentResult(held),
 		Headers: api.MoveAppointment200ResponseHeaders{
-			XRequestID: requestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
+			XRequestID: server.RequestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
 		},
 	}, nil
 }
 
 // moveRequest reads what the contract alone cannot decide.
-func moveRequest(body *api.MoveRequest, now time.Time) (booking.MoveRequest, *booking.Refusal) {
-	if body.LpuToGUID != nil && *body.LpuToGUID == uuid.Nil {
-		return booking.MoveRequest{}, booking.InvalidField("LpuToGuid", zeroGuid)
+func moveRequest(body *api.MoveRequest) (booking.MoveRequest, *booking.Refusal) {
+	if refusal := rejectZero(guidField{"LpuToGuid", orDefault(body.LpuToGUID, notZero)}); refusal != nil {
+		return booking.MoveRequest{}, refusal
 	}
-	place, refusal := placeOf(&api.AppointmentRequest{SlotID: body.SlotID, SlotGUID: body.SlotGUID}, now)
+	place, refusal := slotPlace(body.SlotID, body.SlotGUID)
 	if refusal != nil {
 		return booking.MoveRequest{}, refusal
 	}

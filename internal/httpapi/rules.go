@@ -7,15 +7,15 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // ListRules answers the rule table as it is in force.
-func (s *server) ListRules(ctx context.Context, request api.ListRulesRequestObject) (api.ListRulesResponseObject, error) {
-	lpu := orDefault(request.Params.LpuGUID, uuid.Nil)
-	if request.Params.LpuGUID != nil && lpu == uuid.Nil {
-		return nil, booking.InvalidField("lpuGuid", zeroGuid)
+func (h *handlers) ListRules(ctx context.Context, request api.ListRulesRequestObject) (api.ListRulesResponseObject, error) {
+	if refusal := rejectZero(guidField{"lpuGuid", orDefault(request.Params.LpuGUID, notZero)}); refusal != nil {
+		return nil, refusal
 	}
-	rules, err := s.booking.Rules(ctx, patient(ctx), lpu)
+	rules, err := h.booking.Rules(ctx, server.Patient(ctx), orDefault(request.Params.LpuGUID, uuid.Nil))
 	if err != nil {
 		return nil, err
 	}
@@ -31,13 +31,13 @@ func (s *server) ListRules(ctx context.Context, request api.ListRulesRequestObje
 			Retryable:   rule.Retryable,
 			Mender:      api.Mender(rule.Mender),
 			Field:       orNull(rule.Field),
-			Enabled:     rule.Enabled && (rule.Group != booking.GroupIdentity || s.issuer != nil),
+			Enabled:     rule.Enabled && (rule.Group != booking.GroupIdentity || h.issuer != nil),
 			Setting:     orNull(rule.Setting),
 		})
 	}
 	return api.ListRules200JSONResponse{
 		Body:    api.RuleList{Items: items},
-		Headers: api.ListRules200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.ListRules200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -11,18 +9,20 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/wire"
 )
 
 // defaultSlots is how many cells a page has where the client does not say.
 const defaultSlots = 50
 
 // ListDirectionSlots lists the cells that can be booked with a referral, or that a visit can be moved to.
-func (s *server) ListDirectionSlots(ctx context.Context, request api.ListDirectionSlotsRequestObject) (api.ListDirectionSlotsResponseObject, error) {
-	search, refusal := slotSearch(request, s.now())
+func (h *handlers) ListDirectionSlots(ctx context.Context, request api.ListDirectionSlotsRequestObject) (api.ListDirectionSlotsResponseObject, error) {
+	search, refusal := slotSearch(request, h.now())
 	if refusal != nil {
 		return nil, refusal
 	}
-	page, err := s.booking.Slots(ctx, patient(ctx), search)
+	page, err := h.booking.Slots(ctx, server.Patient(ctx), search)
 	if err != nil {
 		return nil, err
 	}
@@ -31,10 +31,12 @@ func (s *server) ListDirectionSlots(ctx context.Context, request api.ListDirecti
 		DirectionType: api.SlotPageDirectionType(page.Type),
 		HolderLpuGUID: page.Holder,
 		Items:         make([]api.Slot, len(page.Slots)),
-		Next:          slotCursorText(page.Next),
 	}
 	for i := range page.Slots {
 		body.Items[i] = slot(&page.Slots[i])
+	}
+	if body.Next, err = nextSlots(page.Next); err != nil {
+		return nil, err
 	}
 	if page.BlockedBy != nil {
 		body.BlockedBy = &api.SlotRefusal{Rule: api.Rule(page.BlockedBy.Rule), Message: page.BlockedBy.Message}
@@ -45,7 +47,7 @@ func (s *server) ListDirectionSlots(ctx context.Context, request api.ListDirecti
 	}
 	return api.ListDirectionSlots200JSONResponse{
 		Body:    body,
-		Headers: api.ListDirectionSlots200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.ListDirectionSlots200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 
@@ -83,38 +85,34 @@ func slotSearch(request api.ListDirectionSlotsRequestObject, now time.Time) (boo
 	return search, refusal
 }
 
-// slotCursor is booking.SlotCursor on the wire, opaque to clients; times are in microseconds, as the database has them.
+// slotCursor is a booking.SlotCursor on the wire. Times are in microseconds, as the database has them.
 type slotCursor struct {
-	Began int64  `json:"b"`
-	Start int64  `json:"s"`
-	Lpu   string `json:"l"`
-	Slot  string `json:"c"`
+	Began int64     `json:"b"`
+	Start int64     `json:"s"`
+	Lpu   uuid.UUID `json:"l"`
+	Slot  uuid.UUID `json:"c"`
 }
 
-func slotCursorText(cursor *booking.SlotCursor) *string {
+// nextSlots returns the cursor of the next page, nil where there is none.
+func nextSlots(cursor *booking.SlotCursor) (*string, error) {
 	if cursor == nil {
-		return nil
+		return nil, nil //nolint:nilnil // null on the wire
 	}
-	written := slotCursor{cursor.Began.UnixMicro(), cursor.Start.UnixMicro(), cursor.Lpu.String(), cursor.Slot.String()}
-	encoded, _ := json.Marshal(written) //nolint:errchkjson // numbers and texts cannot fail
-	text := base64.RawURLEncoding.EncodeToString(encoded)
-	return &text
+	text, err := encodeCursor(slotCursor{cursor.Began.UnixMicro(), cursor.Start.UnixMicro(), cursor.Lpu, cursor.Slot})
+	return &text, err
 }
 
-// readSlotCursor reads what slotCursorText has written; what it cannot have written is refused.
+// readSlotCursor reads what nextSlots has returned. The moment at which the search began must be possible.
 func readSlotCursor(text string, now time.Time) (*booking.SlotCursor, *booking.Refusal) {
-	var read slotCursor
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	if err == nil {
-		err = json.Unmarshal(decoded, &read)
+	read, err := decodeCursor[slotCursor](text)
+	if err != nil {
+		return nil, invalidCursor(err)
 	}
-	lpu, lpuErr := uuid.Parse(read.Lpu)
-	slot, slotErr := uuid.Parse(read.Slot)
-	cursor := &booking.SlotCursor{Began: time.UnixMicro(read.Began), Start: time.UnixMicro(read.Start), Lpu: lpu, Slot: slot}
-	if err := errors.Join(err, lpuErr, slotErr); err != nil || *slotCursorText(cursor) != text || cursor.Began.Sub(now).Abs() > booking.VisitDateHorizon {
-		return nil, booking.InvalidField("cursor", "ожидается значение next предыдущей страницы").Because(err)
+	began := time.UnixMicro(read.Began)
+	if began.Sub(now).Abs() > booking.VisitDateHorizon {
+		return nil, invalidCursor(errors.New("an impossible moment"))
 	}
-	return cursor, nil
+	return &booking.SlotCursor{Began: began, Start: time.UnixMicro(read.Start), Lpu: read.Lpu, Slot: read.Slot}, nil
 }
 
 func slot(o *booking.OfferedSlot) api.Slot {
@@ -125,7 +123,7 @@ func slot(o *booking.OfferedSlot) api.Slot {
 		Start:           o.Start().Truncate(time.Second),
 		End:             o.End().Truncate(time.Second),
 		Lpu:             api.LpuPlace{GUID: o.Lpu.Guid, Name: o.Lpu.Name, TimeZone: o.Lpu.Zone.String()},
-		Resource:        resource(o.Resource),
+		Resource:        wire.Resource(o.Resource),
 		Capacity:        o.Capacity(),
 		Left:            o.Left(),
 		Restriction:     api.SlotRestriction(first.Restriction),
@@ -137,10 +135,6 @@ func slot(o *booking.OfferedSlot) api.Slot {
 		slot.Rule, slot.Message = &rule, &o.Refusal.Message
 	}
 	return slot
-}
-
-func resource(r *booking.Resource) api.Resource {
-	return api.Resource{GUID: r.Guid, Kind: api.ResourceKind(r.Kind), Name: r.Name, SpecialityCode: r.SpecialityCode}
 }
 
 var restrictionTexts = map[booking.Restriction]string{

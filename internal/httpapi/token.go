@@ -2,51 +2,118 @@ package httpapi
 
 import (
 	"context"
-	"errors"
+	"strings"
 
-	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
-	"talon.example/internal/auth"
+	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
-// authenticate verifies the COD token before anything of the body is read: an anonymous client must not make us read it.
-func (s *server) authenticate(c *gin.Context) {
-	if !needs(s.contract.route(c), codToken) {
-		return
+const tokenPath = "/auth/cod/token" //nolint:gosec // a path, and no token
+
+// GetCodToken issues a token for the patient whom the client application shows.
+func (h *handlers) GetCodToken(ctx context.Context, request api.GetCodTokenRequestObject) (api.GetCodTokenResponseObject, error) {
+	shown, refusal := evidence(&request.Params)
+	if refusal != nil {
+		return nil, refusal
 	}
-	token, err := s.verifier.VerifyHeader(c.Request.Context(), c.Request.Header.Values("Authorization"))
+	client := server.Client(ctx)
+	person, err := h.booking.Identify(ctx, client, shown)
 	if err != nil {
-		// The rest of the request is not wanted; without this, the server would read on to reuse the connection.
-		c.Header("Connection", "close")
-		s.refuse(c, refuseToken(err))
-		return
+		return nil, err
 	}
-	c.Set(clientKey, token.Client)
-	patient := booking.Patient{Person: token.Person, Client: token.Client}
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), patientKey, patient))
+	signed, said, err := h.issuer.Issue(person, client)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetCodToken200JSONResponse{
+		Body:    api.CodToken{Token: signed, ExpiresAt: said.ExpiresAt, PersonGUID: person},
+		Headers: api.GetCodToken200ResponseHeaders{CacheControl: "no-store", XRequestID: server.RequestID(ctx).String()},
+	}, nil
 }
 
-// patient is whom the verified token names.
-func patient(ctx context.Context) booking.Patient {
-	patient, _ := ctx.Value(patientKey).(booking.Patient)
-	return patient
-}
-
-func refuseToken(err error) error {
-	for _, known := range []struct {
-		err  error
-		name booking.Name
-	}{
-		{auth.ErrMissing, booking.TokenMissing},
-		{auth.ErrInvalid, booking.TokenInvalid},
-		{auth.ErrExpired, booking.TokenExpired},
-		{auth.ErrSignature, booking.TokenSignatureInvalid},
-		{auth.ErrKeysUnavailable, booking.KeysUnavailable},
+// evidence reads the one way in which a patient is shown. Of two it would not be clear which one counts.
+func evidence(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	type way struct {
+		name  string
+		begun bool
+		read  func(*api.GetCodTokenParams) (booking.Evidence, *booking.Refusal)
+	}
+	var begun []way
+	for _, known := range []way{
+		{"n_pol", p.NPol != nil || p.SPol != nil || p.Birthday != nil, byPolicy},
+		{"personguid", p.Personguid != nil, byPerson},
+		{"mkab", p.Mkab != nil, byMkab},
+		{"epgu", orDefault(p.Epgu, false) || p.Snils != nil || p.F != nil || p.N != nil || p.P != nil, bySnils},
 	} {
-		if errors.Is(err, known.err) {
-			return booking.Refuse(known.name).Because(err)
+		if known.begun {
+			begun = append(begun, known)
 		}
 	}
-	return err
+	switch len(begun) {
+	case 0:
+		return booking.Evidence{}, booking.InvalidField("personguid", booking.ProblemNoEvidence)
+	case 1:
+		return begun[0].read(p)
+	default:
+		return booking.Evidence{}, booking.InvalidField(begun[1].name, booking.ProblemTwoEvidences)
+	}
+}
+
+func byPolicy(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	number, refusal := required("n_pol", p.NPol)
+	if refusal == nil && p.Birthday == nil {
+		refusal = booking.InvalidField("Birthday", booking.ProblemMissing)
+	}
+	if refusal != nil {
+		return booking.Evidence{}, refusal
+	}
+	return booking.Evidence{Policy: &booking.Policy{Series: strings.TrimSpace(orDefault(p.SPol, "")), Number: number, BirthDate: p.Birthday.Time}}, nil
+}
+
+func byPerson(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	if *p.Personguid == uuid.Nil {
+		return booking.Evidence{}, booking.InvalidField("personguid", booking.ProblemZeroGuid)
+	}
+	return booking.Evidence{Person: *p.Personguid}, nil
+}
+
+func byMkab(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	if *p.Mkab == uuid.Nil {
+		return booking.Evidence{}, booking.InvalidField("mkab", booking.ProblemZeroGuid)
+	}
+	return booking.Evidence{Mkab: *p.Mkab}, nil
+}
+
+func bySnils(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
+	if !orDefault(p.Epgu, false) {
+		return booking.Evidence{}, booking.InvalidField("epgu", booking.ProblemNotEpgu)
+	}
+	shown := booking.Snils{Names: booking.Names{Patronymic: orDefault(p.P, "")}}
+	for _, part := range []struct {
+		name  string
+		given *string
+		to    *string
+	}{{"snils", p.Snils, &shown.Digits}, {"f", p.F, &shown.Names.Surname}, {"n", p.N, &shown.Names.Name}} {
+		var refusal *booking.Refusal
+		if *part.to, refusal = required(part.name, part.given); refusal != nil {
+			return booking.Evidence{}, refusal
+		}
+	}
+	shown.Digits = strings.NewReplacer("-", "", " ", "").Replace(shown.Digits)
+	return booking.Evidence{Snils: &shown}, nil
+}
+
+// required is a parameter without the spaces around it; there must be something between them.
+func required(name string, given *string) (string, *booking.Refusal) {
+	if given == nil {
+		return "", booking.InvalidField(name, booking.ProblemMissing)
+	}
+	text := strings.TrimSpace(*given)
+	if text == "" {
+		return "", booking.InvalidField(name, booking.ProblemEmpty)
+	}
+	return text, nil
 }

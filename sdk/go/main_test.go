@@ -17,10 +17,9 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
-	"talon.example/internal/app"
 	"talon.example/internal/auth"
-	"talon.example/internal/demo"
 	"talon.example/internal/localpg"
+	"talon.example/internal/sandbox"
 )
 
 // What make run starts, as it starts it: the examples have no test to start it for them.
@@ -72,16 +71,16 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// serve runs talon demo until it has said where it is and has shown the token of its patient; stop ends it.
+// serve runs talon-sandbox until it has said where it is and has shown the token of its patient; stop ends it.
 func serve(settings ...string) (address, shown string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	environ := []string{"DATABASE_URL=" + database, "TALON_ADDR=127.0.0.1:0", "TALON_DEMO_KEY_FILE=" + keyFile, "TALON_DATABASE_MAX_CONNS=4"}
+	environ := []string{"DATABASE_URL=" + database, "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + keyFile, "TALON_DATABASE_MAX_CONNS=4"}
 	out, in := io.Pipe()
 	ended := make(chan struct{})
 	var stderr bytes.Buffer
 	go func() {
 		defer close(ended)
-		app.Run(ctx, []string{"demo"}, slices.Concat(environ, settings), in, &stderr)
+		sandbox.Program.Run(ctx, nil, slices.Concat(environ, settings), in, &stderr)
 		_ = in.Close()
 	}()
 	stop = func() {
@@ -95,7 +94,7 @@ func serve(settings ...string) (address, shown string, stop func(), err error) {
 		read.Write(buffer[:n])
 		if err != nil {
 			stop()
-			return "", "", nil, fmt.Errorf("talon demo has ended: %s", stderr.String())
+			return "", "", nil, fmt.Errorf("talon-sandbox has ended: %s", stderr.String())
 		}
 	}
 	address = regexp.MustCompile(`http://[^/\s]+`).FindString(read.String())
@@ -106,7 +105,7 @@ func serve(settings ...string) (address, shown string, stop func(), err error) {
 // tokenOf signs a token for a patient of the demo, by number, that was issued at a time, for an hour.
 func tokenOf(t testing.TB, patient int, issued time.Time) string {
 	t.Helper()
-	signed, err := key.Sign(auth.Token{Person: numbered("0005", patient), Client: demo.Client}, "talon-demo", "talon", issued, time.Hour)
+	signed, err := key.Sign(auth.Token{Person: numbered("0005", patient), Client: sandbox.Client}, "talon-demo", "talon", issued, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

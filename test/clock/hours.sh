@@ -44,8 +44,8 @@ GO
 printf '{"Replace": {"%s": "%s", "%s": "%s"}}\n' "$original" "$clock/time.go" "${original%time.go}clock_offset.go" "$clock/offset.go" > "$clock/overlay.json"
 
 # Everything is compiled first, so that the hours pass while tests run.
-go build -overlay "$clock/overlay.json" -o "$clock/talon" ./cmd/talon
-packages=(sdk/go bench internal/auth internal/demo internal/httpapi internal/testdb internal/app)
+go build -overlay "$clock/overlay.json" -o "$clock/talon-sandbox" ./cmd/talon-sandbox
+packages=(sdk/go bench internal/auth internal/sandbox internal/httpapi internal/testdb internal/app)
 for package in "${packages[@]}"; do
   go test -c -overlay "$clock/overlay.json" -o "$clock/${package////_}.test" "./$package"
 done
@@ -54,7 +54,7 @@ case $suites in *contracts*) npm --prefix contracts run build ;; esac
 
 # Most tests of internal/app have a clock of their own, which stands at a fixed moment. These ask the
 # machine's, or run a command, which does.
-machines=$(awk '/^func /{test = $2} /time\.Now|runDemo\(|[^.a-z]run\(t,/ && test ~ /^Test/ {sub(/\(.*/, "", test); print test}' \
+machines=$(awk '/^func /{test = $2} /time\.Now|runDemo\(|[^.a-z]run(Sandbox)?\(t,/ && test ~ /^Test/ {sub(/\(.*/, "", test); print test}' \
   internal/app/*_test.go | sort -u | paste -sd'|')
 [ -n "$machines" ] || { echo "no test of internal/app uses the machine's clock" >&2; exit 1; }
 
@@ -91,7 +91,7 @@ for hour in "${hours[@]}"; do
     sdk | portal | contracts)
       folder=${suite/#sdk/sdk/typescript}
       echo "-- $folder"
-      at "$hour" NODE_OPTIONS="--require $PWD/test/clock/shift.cjs" TALON_BINARY="$clock/talon" npm --prefix "$folder" run test:built ||
+      at "$hour" NODE_OPTIONS="--require $PWD/test/clock/shift.cjs" TALON_BINARY="$clock/talon-sandbox" npm --prefix "$folder" run test:built ||
         failed+=("$hour, $folder")
       ;;
     *)

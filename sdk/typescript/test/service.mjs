@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const binary = process.env.TALON_BINARY ?? join(root, 'bin/talon');
+const binary = process.env.TALON_BINARY ?? join(root, 'bin/talon-sandbox');
 
 /** How long the first start may take: PostgreSQL makes its data folder. */
 const startTimeout = 60_000;
@@ -44,10 +44,10 @@ export async function startTalon(environment = {}) {
   if (!existsSync(binary)) await run('make', ['build'], { cwd: root });
   const folder = await mkdtemp(join(tmpdir(), 'talon-demo-'));
   await chmod(folder, 0o711); // root's PostgreSQL runs under another account, and must find its folder in this one
-  const keyFile = join(folder, 'demo-key.pem');
+  const keyFile = join(folder, 'sandbox-key.pem');
   const inherited = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('TALON_'));
-  const env = { ...Object.fromEntries(inherited), TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_DEMO_KEY_FILE: keyFile, ...environment };
-  const service = spawn(binary, ['demo'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...Object.fromEntries(inherited), TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_SANDBOX_KEY_FILE: keyFile, ...environment };
+  const service = spawn(binary, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => service.once('close', resolve).once('error', resolve));
   const stopNow = () => service.kill('SIGTERM');
   process.once('exit', stopNow);
@@ -68,7 +68,7 @@ export async function startTalon(environment = {}) {
       const { stdout } = await run(binary, ['token', '--person', personGuid, '--client', clientGuid], { env });
       return stdout.trim();
     };
-    /** The same, but expired since an hour: signed here, as `talon token` makes none that has. */
+    /** The same, but expired since an hour: signed here, as `talon-sandbox token` makes none that has. */
     const expiredTokenOf = async (/** @type {string} */ personGuid) => {
       const [header, claims] = (await tokenOf(personGuid)).split('.');
       const decoded = JSON.parse(Buffer.from(claims, 'base64url').toString());

@@ -1,4 +1,4 @@
-package httpapi
+package sandbox
 
 import (
 	"io/fs"
@@ -12,20 +12,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/auth"
-	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 	"talon.example/portal"
 )
 
-// visit asks for a path of a server that has the portal where sandbox is not nil.
-func visit(t *testing.T, sandbox *Sandbox, path string) *httptest.ResponseRecorder {
+// visit asks for a path of a server that has the portal.
+func visit(t *testing.T, path string) *httptest.ResponseRecorder {
 	t.Helper()
-	handler, err := New(Config{
-		Sandbox: sandbox, Verifier: auth.NewVerifier(nil, "issuer", "talon", time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		RequestTimeout: time.Minute, MaxInFlight: 1,
+	chain, err := server.New(server.Config{
+		Verifier: auth.NewVerifier(nil, "issuer", "talon", time.Now), Log: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute, MaxInFlight: 1,
 	})
 	require.NoError(t, err)
+	registerPortal(chain)
 	response := httptest.NewRecorder()
-	handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, path, nil))
+	chain.ServeHTTP(response, httptest.NewRequest(http.MethodGet, path, nil))
 	return response
 }
 
@@ -33,7 +33,6 @@ func visit(t *testing.T, sandbox *Sandbox, path string) *httptest.ResponseRecord
 // kept for ever, and all else is asked for anew.
 func TestPortal(t *testing.T) {
 	t.Parallel()
-	sandbox := &Sandbox{Portal: portal.Files()}
 	types := map[string]string{
 		"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml",
 	}
@@ -45,7 +44,7 @@ func TestPortal(t *testing.T) {
 		if entry.IsDir() {
 			return nil
 		}
-		response := visit(t, sandbox, "/portal/"+name)
+		response := visit(t, "/portal/"+name)
 		require.Equal(t, http.StatusOK, response.Code, name)
 		extension := name[strings.LastIndex(name, ".")+1:]
 		seen[extension] = true
@@ -66,24 +65,23 @@ func TestPortal(t *testing.T) {
 	}))
 	require.Len(t, seen, len(types))
 
-	page := visit(t, sandbox, "/portal/")
+	page := visit(t, "/portal/")
 	require.Equal(t, index, page.Body.Bytes())
 	require.Equal(t, "no-cache", page.Header().Get("Cache-Control"))
 	require.NotRegexp(t, `<script[^>]*>[^<]`, page.Body.String(), "no script stands in the page itself")
-	redirect := visit(t, sandbox, "/portal")
+	redirect := visit(t, "/portal")
 	require.Equal(t, http.StatusFound, redirect.Code)
 	require.Equal(t, "/portal/", redirect.Header().Get("Location"))
 }
 
-// Promise: what the portal does not have is refused like any unknown path, and so is the portal outside the sandbox.
+// Promise: what the portal does not have is refused like any unknown path.
 func TestPortalAbsent(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
 		"/portal/secret", "/portal/assets/", "/portal/assets", "/portal/../server.go", "/portal/%2e%2e/embed.go", "/portal//index.html",
 	} {
-		requireError(t, visit(t, &Sandbox{Portal: portal.Files()}, path), booking.RouteNotFound)
-	}
-	for _, path := range []string{"/portal", "/portal/", "/portal/index.html", "/portal/host.js"} {
-		requireError(t, visit(t, nil, path), booking.RouteNotFound)
+		response := visit(t, path)
+		require.Equal(t, http.StatusNotFound, response.Code)
+		require.Contains(t, response.Body.String(), `"rule":"route_not_found"`)
 	}
 }

@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"fmt"
@@ -45,6 +45,9 @@ func readContract() (*contract, error) {
 	}
 	return &contract{json, routes, literal}, nil
 }
+
+// ContractJSON returns the contract as JSON.
+func (s *Server) ContractJSON() []byte { return s.contract.json }
 
 func (c *contract) route(g *gin.Context) *routers.Route {
 	return c.routes[g.Request.Method+" "+g.FullPath()]

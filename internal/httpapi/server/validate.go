@@ -1,10 +1,9 @@
-package httpapi
+package server
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,27 +38,27 @@ var validation = &openapi3filter.Options{
 
 // readBody reads the body of an operation that has one, so that the rest of the way never waits for the client. Where it is optional it may be absent: then
 // its type is not looked at.
-func (s *server) readBody(c *gin.Context) {
+func (s *Server) readBody(c *gin.Context) {
 	wanted := requestBody(s.contract.route(c))
 	if wanted == nil {
 		return
 	}
 	body, err := readJSON(c, wanted.Required)
 	if err != nil {
-		s.refuse(c, err)
+		s.RenderError(c, err)
 		return
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 }
 
 // validate holds the request against the contract.
-func (s *server) validate(c *gin.Context) {
+func (s *Server) validate(c *gin.Context) {
 	route := s.contract.route(c)
 	params := make(map[string]string, len(c.Params))
 	for i, param := range c.Params {
 		value, err := url.PathUnescape(param.Value)
 		if err != nil {
-			s.refuse(c, booking.InvalidField(param.Key, badCharacters).Because(err))
+			s.RenderError(c, booking.InvalidField(param.Key, booking.ProblemCharacters).Because(err))
 			return
 		}
 		params[param.Key] = value
@@ -68,7 +67,7 @@ func (s *server) validate(c *gin.Context) {
 	input := &openapi3filter.RequestValidationInput{Request: c.Request, PathParams: params, Route: route, Options: validation}
 	for _, parameter := range route.Operation.Parameters {
 		if err := validateParameter(c, input, parameter.Value); err != nil {
-			s.refuse(c, err)
+			s.RenderError(c, err)
 			return
 		}
 	}
@@ -77,7 +76,7 @@ func (s *server) validate(c *gin.Context) {
 		return
 	}
 	if err := openapi3filter.ValidateRequestBody(c.Request.Context(), input, body); err != nil {
-		s.refuse(c, refuseInvalid(err))
+		s.RenderError(c, rejectInvalid(err))
 	}
 }
 
@@ -92,11 +91,11 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 	}
 	switch {
 	case !readable:
-		return booking.InvalidField(parameter.Name, badCharacters)
+		return booking.InvalidField(parameter.Name, booking.ProblemCharacters)
 	case slices.Contains(given, ""), parameter.Required && len(given) == 0:
-		return booking.InvalidField(parameter.Name, empty)
+		return booking.InvalidField(parameter.Name, booking.ProblemEmpty)
 	case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
-		return booking.InvalidField(parameter.Name, "значение указано больше одного раза")
+		return booking.InvalidField(parameter.Name, booking.ProblemRepeated)
 	}
 	schema := parameter.Schema.Value
 	if schema.Type.Is("array") {
@@ -105,7 +104,7 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 	for _, value := range given {
 		switch {
 		case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
-			return booking.InvalidField(parameter.Name, badCharacters)
+			return booking.InvalidField(parameter.Name, booking.ProblemCharacters)
 		case schema.Type.Is("boolean") && value != "true" && value != "false": // the library would read 1 and TRUE, too
 			return booking.InvalidField(parameter.Name, problemOfType(schema, false))
 		}
@@ -161,7 +160,7 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 	case errors.As(err, &limit):
 		return nil, tooLarge()
 	case err != nil:
-		return nil, booking.Refuse(booking.BodyMalformed, "Problem", "тело запроса получено не полностью").Because(err)
+		return nil, booking.Refuse(booking.BodyMalformed, "Problem", booking.ProblemBodyCutOff).Because(err)
 	}
 	if err := checkJSON(body); err != nil {
 		return nil, err
@@ -172,7 +171,7 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 func checkJSON(body []byte) error {
 	malformed := func(problem string) error { return booking.Refuse(booking.BodyMalformed, "Problem", problem) }
 	if len(bytes.TrimSpace(body)) == 0 {
-		return malformed("тело запроса пустое")
+		return malformed(booking.ProblemBodyEmpty)
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(body))
 	value, err := decoder.ReadValue()
@@ -180,17 +179,17 @@ func checkJSON(body []byte) error {
 		kind := value.Kind()
 		if _, err = decoder.ReadToken(); errors.Is(err, io.EOF) {
 			if kind != '{' {
-				return malformed("ожидается объект")
+				return malformed(booking.ProblemBodyNotObject)
 			}
 			return nil
 		}
-		return malformed("после объекта есть лишние данные")
+		return malformed(booking.ProblemBodyTrailing)
 	}
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) && errors.Is(err, jsontext.ErrDuplicateName) {
-		return malformed("ключ " + shorten(syntax.JSONPointer.LastToken()) + " указан дважды")
+		return malformed(booking.ProblemDuplicateKey(shorten(syntax.JSONPointer.LastToken())))
 	}
-	return malformed("ошибка разбора JSON или текст не в UTF-8")
+	return malformed(booking.ProblemBodySyntax)
 }
 
 // shorten keeps a client's own text in a message within bounds.
@@ -202,11 +201,11 @@ func shorten(text string) string {
 	return text
 }
 
-// refuseInvalid names the field that breaks the contract; of several, the first in the alphabet, so that the same request gets the same answer.
-func refuseInvalid(err error) error {
+// rejectInvalid names the field that breaks the contract; of several, the first in the alphabet, so that the same request gets the same answer.
+func rejectInvalid(err error) error {
 	violations := schemaErrors(err)
 	if len(violations) == 0 {
-		return booking.Refuse(booking.BodyMalformed, "Problem", "запрос не соответствует описанию").Because(err)
+		return booking.Refuse(booking.BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err)
 	}
 	first := slices.MinFunc(violations, func(a, b *openapi3.SchemaError) int { return strings.Compare(fieldOf(a), fieldOf(b)) })
 	return booking.InvalidField(shorten(fieldOf(first)), problemOf(first))
@@ -253,48 +252,41 @@ func fieldOf(violation *openapi3.SchemaError) string {
 // unknownKey is the part of a schema that a key breaks that is none of its properties.
 const unknownKey = "properties"
 
-const (
-	wholeNumber   = "ожидается целое число"
-	badCharacters = "недопустимые символы"
-	notGiven      = "обязательное поле не указано"
-	empty         = "значение не указано"
-)
-
 // problemOf says in Russian what is wrong with a field's value.
 func problemOf(violation *openapi3.SchemaError) string {
 	schema := violation.Schema
 	if schema.Format == "uuid" && violation.SchemaField != "required" {
-		return "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
+		return booking.ProblemNotGuid
 	}
 	switch schema.Format {
 	case "date":
-		return "ожидается дата (2006-01-02)"
+		return booking.ProblemNotDay
 	case "date-time":
-		return "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"
+		return booking.ProblemNotMoment
 	}
 	switch violation.SchemaField {
 	case "required":
-		return notGiven
+		return booking.ProblemMissing
 	case unknownKey:
-		return "неизвестное поле"
+		return booking.ProblemUnknown
 	case "nullable":
-		return "не может быть null"
+		return booking.ProblemNull
 	case "minimum":
-		return fmt.Sprintf("значение должно быть не меньше %.0f", *schema.Min)
+		return booking.ProblemBelow(*schema.Min)
 	case "maximum":
-		return fmt.Sprintf("значение должно быть не больше %.0f", *schema.Max)
+		return booking.ProblemAbove(*schema.Max)
 	case "maxLength":
-		return fmt.Sprintf("длина должна быть не больше %d символов", *schema.MaxLength)
+		return booking.ProblemTooLong(*schema.MaxLength)
 	case "maxItems":
-		return fmt.Sprintf("значений должно быть не больше %d", *schema.MaxItems)
+		return booking.ProblemTooMany(*schema.MaxItems)
 	case "pattern":
-		return badCharacters
+		return booking.ProblemCharacters
 	case "enum":
-		return "ожидается одно из значений: " + list(schema.Enum)
+		return booking.ProblemNotOneOf(list(schema.Enum))
 	case "type", "format":
 		return problemOfType(schema, violation.SchemaField == "format")
 	default:
-		return "недопустимое значение"
+		return booking.ProblemOther
 	}
 }
 
@@ -302,13 +294,13 @@ func problemOf(violation *openapi3.SchemaError) string {
 func problemOfType(schema *openapi3.Schema, outOfRange bool) string {
 	switch {
 	case schema.Type.Is("integer") && outOfRange:
-		return fmt.Sprintf("ожидается целое число от %.0f до %.0f", *schema.Min, *schema.Max)
+		return booking.ProblemOutside(*schema.Min, *schema.Max)
 	case schema.Type.Is("integer"):
-		return wholeNumber
+		return booking.ProblemNotInteger
 	case schema.Type.Is("boolean"):
-		return "ожидается true или false"
+		return booking.ProblemNotBoolean
 	default:
-		return "ожидается строка"
+		return booking.ProblemNotString
 	}
 }
 
@@ -319,13 +311,4 @@ func list(values []any) string {
 		texts[i] = fmt.Sprint(value)
 	}
 	return strings.Join(texts, ", ")
-}
-
-// refuseUnbound answers what passed the validation and still does not fit the generated type: a whole number written as a fraction, such as 1.0.
-func (s *server) refuseUnbound(c *gin.Context, err error) {
-	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		s.refuse(c, booking.InvalidField(mismatch.Field, wholeNumber))
-		return
-	}
-	s.refuse(c, booking.Refuse(booking.BodyMalformed, "Problem", "запрос не соответствует описанию").Because(err))
 }

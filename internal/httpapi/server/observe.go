@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"context"
@@ -15,30 +15,14 @@ import (
 	"talon.example/internal/booking"
 )
 
-type contextKey int
+// outcomeKey is where RenderError leaves the *booking.Refusal for the log line, in gin's own store.
+const outcomeKey = "outcome"
 
-const (
-	requestIDKey contextKey = iota
-	patientKey
-)
-
-// requestID is the id of the request that the context belongs to.
-func requestID(ctx context.Context) uuid.UUID {
-	id, _ := ctx.Value(requestIDKey).(uuid.UUID)
-	return id
-}
-
-// What the handlers leave for the log line, in gin's own store.
-const (
-	outcomeKey = "outcome" // the *booking.Refusal that was answered
-	clientKey  = "client"  // the client application
-)
-
-// observe gives the request its id and, when it is answered, writes the one line of the log. The line holds no token, no body and no person.
-func (s *server) observe(c *gin.Context) {
+// observe gives the request an id and writes one log line when it has ended. The line holds no token, no body and no person.
+func (s *Server) observe(c *gin.Context) {
 	started := time.Now()
 	id := uuid.Must(uuid.NewV7())
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestIDKey, id))
+	keep(c, requestIDKey, id)
 	c.Header("X-Request-Id", id.String())
 	c.Header("X-Content-Type-Options", "nosniff")
 
@@ -52,8 +36,8 @@ func (s *server) observe(c *gin.Context) {
 		slog.Int("status", status),
 		slog.Duration("duration", time.Since(started)),
 	}
-	if client, ok := c.Get(clientKey); ok {
-		attributes = append(attributes, slog.Any("client", client))
+	if client := Client(c.Request.Context()); client != uuid.Nil {
+		attributes = append(attributes, slog.String("client", client.String()))
 	}
 	level := slog.LevelInfo
 	outcome, _ := c.Get(outcomeKey)
@@ -75,10 +59,10 @@ func (s *server) observe(c *gin.Context) {
 }
 
 // recover turns a panic into the internal error, with the stack as its cause in the log.
-func (s *server) recover(c *gin.Context) {
+func (s *Server) recover(c *gin.Context) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			s.refuse(c, fmt.Errorf("panic: %v\n%s", recovered, debug.Stack()))
+			s.RenderError(c, fmt.Errorf("panic: %v\n%s", recovered, debug.Stack()))
 		}
 	}()
 	c.Next()

@@ -1,4 +1,4 @@
-package httpapi
+package sandbox
 
 import (
 	"io/fs"
@@ -8,26 +8,27 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
+	"talon.example/portal"
 )
 
 // portalPolicy lets the portal load its own files and call this service, and nothing else: no inline script, no other origin, no frame around it.
 const portalPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// servePortal serves the page that books, in the sandbox alone.
-func (s *server) servePortal(engine *gin.Engine) {
-	if s.sandbox == nil {
-		return
-	}
-	engine.GET("/portal", func(c *gin.Context) { c.Redirect(http.StatusFound, "/portal/") })
-	engine.GET("/portal/*file", func(c *gin.Context) {
+// registerPortal adds the patient's page.
+func registerPortal(chain *server.Server) {
+	files := portal.Files()
+	pages := chain.Pages()
+	pages.GET("/portal", func(c *gin.Context) { c.Redirect(http.StatusFound, "/portal/") })
+	pages.GET("/portal/*file", func(c *gin.Context) {
 		name := strings.TrimPrefix(c.Param("file"), "/")
 		if name == "" {
 			name = "index.html"
 		}
-		content, err := fs.ReadFile(s.sandbox.Portal, name)
+		content, err := fs.ReadFile(files, name)
 		if err != nil {
-			s.refuse(c, booking.Refuse(booking.RouteNotFound))
+			chain.RenderError(c, booking.Refuse(booking.RouteNotFound))
 			return
 		}
 		c.Header("Cache-Control", "no-cache")

@@ -17,6 +17,7 @@ import (
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // line is what the log has of one request.
@@ -34,14 +35,21 @@ type line struct {
 	Gone      bool      `json:"client_gone"`
 }
 
+// newServer returns a server of all operations, without a database and without keys for tokens.
+func newServer(t *testing.T, ready func(context.Context) error, log *slog.Logger) *server.Server {
+	t.Helper()
+	verifier := auth.NewVerifier(nil, "issuer", "talon", time.Now)
+	chain, err := server.New(server.Config{Verifier: verifier, Log: log, RequestTimeout: time.Minute, MaxInFlight: 1})
+	require.NoError(t, err)
+	Register(chain, Config{Ready: ready, Now: time.Now})
+	return chain
+}
+
 // ask sends one request, without a body, to a server whose readiness is told by ready. It gives the answer, and the one line of the log.
 func ask(t *testing.T, ctx context.Context, ready func(context.Context) error, method, path string) (*httptest.ResponseRecorder, line) {
 	t.Helper()
 	var log bytes.Buffer
-	handler, err := New(Config{
-		Ready: ready, Verifier: auth.NewVerifier(nil, "issuer", "talon", time.Now), Now: time.Now, Log: slog.New(slog.NewJSONHandler(&log, nil)), RequestTimeout: time.Minute, MaxInFlight: 1,
-	})
-	require.NoError(t, err)
+	handler := newServer(t, ready, slog.New(slog.NewJSONHandler(&log, nil)))
 	response := httptest.NewRecorder()
 	handler.ServeHTTP(response, httptest.NewRequest(method, path, nil).WithContext(ctx))
 	var fields map[string]any
@@ -91,7 +99,7 @@ func TestPanic(t *testing.T) {
 	require.Equal(t, "ERROR", logged.Level)
 	require.Equal(t, "internal_error", logged.Rule)
 	require.Contains(t, logged.Cause, "no such drawer")
-	require.Contains(t, logged.Cause, "server_test.go", "the stack leads to where it was")
+	require.Contains(t, logged.Cause, "handlers_test.go", "the stack leads to where it was")
 	require.Equal(t, "/health/ready", *logged.Route)
 }
 
@@ -148,17 +156,12 @@ func TestRefusedTokenEndsTheConnection(t *testing.T) {
 func TestContextIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	kept := make(chan context.Context, 1)
-	handler, err := New(Config{
-		Ready:       func(ctx context.Context) error { kept <- ctx; return nil },
-		Log:         slog.New(slog.DiscardHandler),
-		MaxInFlight: 1,
-	})
-	require.NoError(t, err)
+	handler := newServer(t, func(ctx context.Context) error { kept <- ctx; return nil }, slog.New(slog.DiscardHandler))
 	for range 50 { // the pool of gin does not always give what was just put back
 		response := httptest.NewRecorder()
 		handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/health/ready", nil))
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/health/live", nil))
-		require.Equal(t, response.Header().Get("X-Request-ID"), requestID(<-kept).String())
+		require.Equal(t, response.Header().Get("X-Request-ID"), server.RequestID(<-kept).String())
 	}
 }
 

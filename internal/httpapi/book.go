@@ -9,11 +9,12 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // CreateAppointment books an appointment by referral.
-func (s *server) CreateAppointment(ctx context.Context, request api.CreateAppointmentRequestObject) (api.CreateAppointmentResponseObject, error) {
-	wanted, refusal := bookingRequest(request.Body, s.now())
+func (h *handlers) CreateAppointment(ctx context.Context, request api.CreateAppointmentRequestObject) (api.CreateAppointmentResponseObject, error) {
+	wanted, refusal := bookingRequest(request.Body, h.now())
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -21,27 +22,23 @@ func (s *server) CreateAppointment(ctx context.Context, request api.CreateAppoin
 	if err != nil {
 		return nil, err
 	}
-	held, replayed, err := s.booking.Book(ctx, patient(ctx), wanted, key)
+	held, replayed, err := h.booking.Book(ctx, server.Patient(ctx), wanted, key)
 	if err != nil {
 		return nil, err
 	}
 	return api.CreateAppointment200JSONResponse{
 		Body: appointmentResult(held),
 		Headers: api.CreateAppointment200ResponseHeaders{
-			XRequestID: requestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
+			XRequestID: server.RequestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
 		},
 	}, nil
 }
 
 // bookingRequest reads what the contract alone cannot decide: guids that are only read sometimes, and dates.
 func bookingRequest(body *api.AppointmentRequest, now time.Time) (booking.Request, *booking.Refusal) {
-	for _, given := range []struct {
-		field string
-		guid  uuid.UUID
-	}{{"DirectionGuid", body.DirectionGUID}, {"LpuFromGuid", body.LpuFromGUID}, {"LpuToGuid", body.LpuToGUID}} {
-		if given.guid == uuid.Nil {
-			return booking.Request{}, booking.InvalidField(given.field, zeroGuid)
-		}
+	given := []guidField{{"DirectionGuid", body.DirectionGUID}, {"LpuFromGuid", body.LpuFromGUID}, {"LpuToGuid", body.LpuToGUID}}
+	if refusal := rejectZero(given...); refusal != nil {
+		return booking.Request{}, refusal
 	}
 	place, refusal := placeOf(body, now)
 	if refusal != nil {
@@ -71,7 +68,7 @@ func placeOf(body *api.AppointmentRequest, now time.Time) (booking.Place, *booki
 			return booking.Place{}, refusal
 		}
 		if body.Date == nil {
-			return booking.Place{}, booking.InvalidField("Date", "обязательное поле не указано")
+			return booking.Place{}, booking.InvalidField("Date", booking.ProblemMissing)
 		}
 		date, refusal := booking.ParseVisitDate(*body.Date, now)
 		if refusal != nil {
@@ -79,30 +76,52 @@ func placeOf(body *api.AppointmentRequest, now time.Time) (booking.Place, *booki
 		}
 		return booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: resource, Date: date}}, nil
 	}
-	if body.SlotID != nil {
-		return booking.Place{SlotID: *body.SlotID}, nil
+	return slotPlace(body.SlotID, body.SlotGUID)
+}
+
+// slotPlace reads the cell to book: its id, else its guid.
+func slotPlace(id *int64, guid *string) (booking.Place, *booking.Refusal) {
+	if id != nil {
+		return booking.Place{SlotID: *id}, nil
 	}
-	if body.SlotGUID == nil {
-		return booking.Place{}, booking.InvalidField("SlotId", "обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid")
+	if guid == nil {
+		return booking.Place{}, booking.InvalidField("SlotId", booking.ProblemNoSlot)
 	}
-	slot, refusal := readGuid("SlotGuid", body.SlotGUID)
+	slot, refusal := readGuid("SlotGuid", guid)
 	return booking.Place{SlotGuid: slot}, refusal
 }
 
-const zeroGuid = "нулевой guid недопустим"
+// guidField is a guid of the request, with the name of its field or parameter.
+type guidField struct {
+	name string
+	guid uuid.UUID
+}
+
+// notZero stands for an optional guid that is not given.
+var notZero = uuid.Max
+
+// rejectZero rejects the first guid that is zero.
+func rejectZero(given ...guidField) *booking.Refusal {
+	for _, field := range given {
+		if field.guid == uuid.Nil {
+			return booking.InvalidField(field.name, booking.ProblemZeroGuid)
+		}
+	}
+	return nil
+}
 
 // readGuid reads a guid that the contract leaves a plain string, because it is not always read.
 func readGuid(field string, text *string) (uuid.UUID, *booking.Refusal) {
 	if text == nil {
-		return uuid.Nil, booking.InvalidField(field, "обязательное поле не указано")
+		return uuid.Nil, booking.InvalidField(field, booking.ProblemMissing)
 	}
 	guid, err := uuid.Parse(*text)
 	// The length rules out the other forms that the library reads, such as urn:uuid:….
 	if err != nil || len(*text) != len(uuid.Nil.String()) {
-		return uuid.Nil, booking.InvalidField(field, "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef")
+		return uuid.Nil, booking.InvalidField(field, booking.ProblemNotGuid)
 	}
 	if guid == uuid.Nil {
-		return uuid.Nil, booking.InvalidField(field, zeroGuid)
+		return uuid.Nil, booking.InvalidField(field, booking.ProblemZeroGuid)
 	}
 	return guid, nil
 }

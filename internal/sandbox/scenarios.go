@@ -1,4 +1,4 @@
-package demo
+package sandbox
 
 import (
 	"encoding/json"

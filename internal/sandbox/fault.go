@@ -1,4 +1,4 @@
-package demo
+package sandbox
 
 import (
 	"context"
@@ -11,69 +11,66 @@ import (
 	"talon.example/internal/booking"
 )
 
-// troubles are the patients who always meet what data cannot make: a race that is lost, or a failure outside. They are the sandbox's switch for it: whoever asks
-// with their token has it, and nobody else.
-var troubles = map[uuid.UUID]trouble{
-	person(21): {booking.MipAuthURLEmpty, atTheIndex},
-	person(22): {booking.MipAuthURLUnreachable, atTheIndex},
-	person(23): {booking.MipUnavailable, atTheIndex},
-	person(24): {booking.MkabPolicyLinkFailed, atTheCard},
-	person(25): {booking.SlotTaken, atTheWrite},
-	person(26): {booking.AppointmentNotCreated, atTheWrite},
-	person(27): {booking.AppointmentNotFound, atTheWrite},
-	person(28): {booking.AppointmentNotLinked, atTheWrite},
-	person(30): {booking.InternalError, atTheDoor},
-	person(31): {booking.DatabaseUnavailable, atTheDoor},
-	person(32): {booking.KeysUnavailable, atTheDoor},
-	person(33): {booking.Overloaded, atTheDoor},
-	person(34): {booking.NotReady, atTheDoor},
+// faults are the patients who always meet what data alone cannot cause: a lost race, or a failure outside. Their token is the switch:
+// a request with it meets the fault, and no other request does.
+var faults = map[uuid.UUID]fault{
+	person(21): {booking.MipAuthURLEmpty, atIndex},
+	person(22): {booking.MipAuthURLUnreachable, atIndex},
+	person(23): {booking.MipUnavailable, atIndex},
+	person(24): {booking.MkabPolicyLinkFailed, atCard},
+	person(25): {booking.SlotTaken, atWrite},
+	person(26): {booking.AppointmentNotCreated, atWrite},
+	person(27): {booking.AppointmentNotFound, atWrite},
+	person(28): {booking.AppointmentNotLinked, atWrite},
+	person(30): {booking.InternalError, atRequest},
+	person(31): {booking.DatabaseUnavailable, atRequest},
+	person(32): {booking.KeysUnavailable, atRequest},
+	person(33): {booking.Overloaded, atRequest},
+	person(34): {booking.NotReady, atRequest},
 
-	person(unidentified): {booking.PatientNotIdentified, atTheIdentification},
-	person(overguessed):  {booking.TooManyAttempts, atTheIdentification},
+	person(unidentified): {booking.PatientNotIdentified, atIdentification},
+	person(overguessed):  {booking.TooManyAttempts, atIdentification},
 }
 
-type trouble struct {
+type fault struct {
 	rule booking.Name
 	at   place
 }
 
-// place is where a trouble is met.
+// place is where a request meets its fault.
 type place int
 
 const (
-	atTheDoor place = iota
-	atTheIndex
-	atTheCard
-	atTheWrite
-	atTheIdentification
+	atRequest place = iota
+	atIndex
+	atCard
+	atWrite
+	atIdentification
 )
 
-var errTrouble = errors.New("the sandbox gives this patient no other answer")
+var errFault = errors.New("the sandbox gives this patient no other answer")
 
-// meet answers the refusal that a person always meets at a place, or nil.
+// meet returns the refusal that a person always meets at a place, or nil. values fill its placeholders.
 func meet(person uuid.UUID, at place, values ...string) error {
-	met, ok := troubles[person]
+	met, ok := faults[person]
 	if !ok || met.at != at {
 		return nil
 	}
-	refusal := booking.Refuse(met.rule, values...).Because(errTrouble)
+	refusal := booking.Refuse(met.rule, values...).Because(errFault)
 	if met.rule == booking.TooManyAttempts {
 		refusal.RetryAfter = booking.PatientLimit.Within
 	}
 	return refusal
 }
 
-// Trouble answers the refusal of a person who is answered nothing else, whatever is asked, or nil.
-func Trouble(person uuid.UUID) error { return meet(person, atTheDoor) }
-
-// Store is a store in which the troubled patients of the sandbox meet what is theirs. All others meet the store.
+// Store is a booking.Store in which some patients meet their faults.
 type Store struct {
 	booking.Store
 }
 
 // CreateMkab implements booking.Store.
 func (s Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
-	if err := meet(person.Guid, atTheCard); err != nil {
+	if err := meet(person.Guid, atCard); err != nil {
 		return nil, err
 	}
 	return s.Store.CreateMkab(ctx, lpu, person, now)
@@ -81,7 +78,7 @@ func (s Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Pe
 
 // Create implements booking.Store.
 func (s Store) Create(ctx context.Context, appointment booking.NewAppointment) (*booking.HeldDirection, error) {
-	if err := meet(appointment.Patient.Person, atTheWrite); err != nil {
+	if err := meet(appointment.Patient.Person, atWrite); err != nil {
 		return nil, err
 	}
 	return s.Store.Create(ctx, appointment)
@@ -107,7 +104,7 @@ func (s Store) Hold(ctx context.Context, appointment booking.NewAppointment, vis
 func (s Store) Move(
 	ctx context.Context, appointment booking.NewAppointment, wanted booking.MoveRequest, visit *booking.BookedVisit,
 ) (*booking.HeldDirection, error) {
-	if err := meet(appointment.Patient.Person, atTheWrite); err != nil {
+	if err := meet(appointment.Patient.Person, atWrite); err != nil {
 		return nil, err
 	}
 	return s.Store.Move(ctx, appointment, wanted, visit)
@@ -116,7 +113,7 @@ func (s Store) Move(
 // NearestSlots implements booking.SlotFinder: to whoever has lost a cell it is not offered again.
 func (s Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted time.Time) ([]booking.FoundSlot, error) {
 	found, err := s.Store.NearestSlots(ctx, scan, wanted)
-	if troubles[scan.Person].rule == booking.SlotTaken {
+	if faults[scan.Person].rule == booking.SlotTaken {
 		found = slices.DeleteFunc(found, func(slot booking.FoundSlot) bool { return slot.Cells[0].Start.Equal(wanted) })
 	}
 	return found, err
@@ -128,27 +125,27 @@ const keyInUse = "demo-in-use"
 // TakeKey implements booking.Keys.
 func (s Store) TakeKey(ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration) (*booking.TakenKey, *booking.HeldDirection, error) {
 	if key.Text == keyInUse {
-		return nil, nil, booking.Refuse(booking.KeyInUse).Because(errTrouble)
+		return nil, nil, booking.Refuse(booking.KeyInUse).Because(errFault)
 	}
 	return s.Store.TakeKey(ctx, patient, key, now, lease)
 }
 
 // Identify implements booking.Identities.
 func (s Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Evidence, now time.Time) (uuid.UUID, error) {
-	if err := meet(shown.Person, atTheIdentification); err != nil {
+	if err := meet(shown.Person, atIdentification); err != nil {
 		return uuid.Nil, err
 	}
 	return s.Store.Identify(ctx, client, shown, now)
 }
 
-// Index is a master patient index at which the troubled patients of the sandbox meet what is theirs.
+// Index is a booking.MasterIndex in which some patients meet their faults.
 type Index struct {
 	booking.MasterIndex
 }
 
 // Person implements booking.MasterIndex.
 func (i Index) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
-	if err := meet(guid, atTheIndex, "AuthUrl", "https://auth.example/token"); err != nil {
+	if err := meet(guid, atIndex, "AuthUrl", "https://auth.example/token"); err != nil {
 		return nil, err
 	}
 	return i.MasterIndex.Person(ctx, guid)

@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 // limit bounds how many requests work at once and how long each may take, with its wait for a connection to the database. Whoever finds the service
 // full is told so at once. It comes when the body has been read: a slow client holds no place. The health checks pass: a busy instance is still alive.
-func (s *server) limit(c *gin.Context) {
+func (s *Server) limit(c *gin.Context) {
 	if len(security(s.contract.route(c))) == 0 {
 		return
 	}
@@ -18,7 +18,7 @@ func (s *server) limit(c *gin.Context) {
 	case s.inFlight <- struct{}{}:
 		defer func() { <-s.inFlight }()
 	default:
-		s.refuse(c, booking.Refuse(booking.Overloaded))
+		s.RenderError(c, booking.Refuse(booking.Overloaded))
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.timeout)

@@ -11,12 +11,14 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/wire"
 )
 
 const appointmentList = "appointments"
 
 // ListAppointments lists the patient's appointments.
-func (s *server) ListAppointments(ctx context.Context, request api.ListAppointmentsRequestObject) (api.ListAppointmentsResponseObject, error) {
+func (h *handlers) ListAppointments(ctx context.Context, request api.ListAppointmentsRequestObject) (api.ListAppointmentsResponseObject, error) {
 	wanted, refusal := page(appointmentList, request.Params.Limit, request.Params.Cursor)
 	if refusal != nil {
 		return nil, refusal
@@ -25,7 +27,7 @@ func (s *server) ListAppointments(ctx context.Context, request api.ListAppointme
 	for _, status := range orDefault(request.Params.Status, nil) {
 		filter.Statuses = append(filter.Statuses, booking.AppointmentStatus(status))
 	}
-	found, position, err := s.booking.Appointments(ctx, patient(ctx), filter, wanted)
+	found, position, err := h.booking.Appointments(ctx, server.Patient(ctx), filter, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -38,13 +40,13 @@ func (s *server) ListAppointments(ctx context.Context, request api.ListAppointme
 	}
 	return api.ListAppointments200JSONResponse{
 		Body:    body,
-		Headers: api.ListAppointments200ResponseHeaders{XRequestID: requestID(ctx).String()},
+		Headers: api.ListAppointments200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 
 // GetAppointment gives one appointment, or says that it is as the client has it.
-func (s *server) GetAppointment(ctx context.Context, request api.GetAppointmentRequestObject) (api.GetAppointmentResponseObject, error) {
-	found, err := s.booking.Appointment(ctx, patient(ctx), request.AppointmentGUID)
+func (h *handlers) GetAppointment(ctx context.Context, request api.GetAppointmentRequestObject) (api.GetAppointmentResponseObject, error) {
+	found, err := h.booking.Appointment(ctx, server.Patient(ctx), request.AppointmentGUID)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func (s *server) GetAppointment(ctx context.Context, request api.GetAppointmentR
 	if err != nil {
 		return nil, err
 	}
-	id := requestID(ctx).String()
+	id := server.RequestID(ctx).String()
 	if matches(orDefault(request.Params.IfNoneMatch, ""), tag) {
 		return api.GetAppointment304Response{Headers: api.GetAppointment304ResponseHeaders{ETag: tag, XRequestID: id}}, nil
 	}
@@ -94,7 +96,7 @@ func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 		IsCito:        a.IsCito,
 		Comment:       a.Comment,
 		Lpu:           api.LpuPlace{GUID: a.Lpu.Guid, Name: a.Lpu.Name, TimeZone: a.TimeZone},
-		Resource:      resource(&a.Resource),
+		Resource:      wire.Resource(&a.Resource),
 		Direction: api.AppointmentDirection{
 			GUID:          a.Direction.Guid,
 			HolderLpuGUID: a.Direction.Holder,

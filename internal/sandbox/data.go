@@ -1,6 +1,7 @@
-// Package demo keeps the data of the demo and of a sandbox: a small region of made-up institutions, resources and patients, with a case for every
+// Package sandbox is what make run starts: the service on demo data, with a scenario for every documented response, injected faults, and
+// the portal. The data are a small region of made-up institutions, resources and patients, with a case for every
 // documented rule. All of it is relative to the moment it is loaded at, so that there is always something to book.
-package demo
+package sandbox
 
 import (
 	"context"

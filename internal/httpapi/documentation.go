@@ -9,10 +9,12 @@ import (
 
 	talon "talon.example"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
-// serveDocs serves the contract in both notations and Swagger UI on top of it, from assets inside the binary.
-func (s *server) serveDocs(engine *gin.Engine) {
+// registerDocs adds the contract in both notations, and Swagger UI from assets inside the binary.
+func registerDocs(s *server.Server) {
+	pages := s.Pages()
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
 		Title:       "Talon",
 		SwaggerJSON: "/openapi.yaml",
@@ -27,17 +29,17 @@ func (s *server) serveDocs(engine *gin.Engine) {
 			"showExtensions":           "false",
 		},
 	})
-	engine.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
-	engine.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
-	engine.GET("/docs/*file", func(c *gin.Context) {
+	pages.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
+	pages.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
+	pages.GET("/docs/*file", func(c *gin.Context) {
 		w := &found{ResponseWriter: c.Writer}
 		ui.ServeHTTP(w, c.Request)
 		if w.missing {
-			s.refuse(c, booking.Refuse(booking.RouteNotFound))
+			s.RenderError(c, booking.Refuse(booking.RouteNotFound))
 		}
 	})
-	engine.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.contract.json) })
-	engine.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
+	pages.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.ContractJSON()) })
+	pages.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
 }
 
 // docsHead lets phones lay the page out at their own width, and keeps code in running text from covering the lines around it.

@@ -1,0 +1,123 @@
+// Package command runs the subcommands of a program.
+package command
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/google/uuid"
+)
+
+// Program is a program with subcommands.
+type Program struct {
+	Name     string
+	Usage    string // the text of help
+	Default  string // the command that runs where none is named
+	Commands map[string]func(ctx context.Context, env *Env, args []string) error
+}
+
+// Env is what a subcommand gets from its process.
+type Env struct {
+	Variables      map[string]string
+	Stdout, Stderr io.Writer
+
+	program string
+}
+
+// errUsage is returned for a wrong command line, after the problem has been printed.
+var errUsage = errors.New("usage")
+
+// Main runs the program with the arguments and the environment of the process, and exits. SIGINT and SIGTERM stop it in order; a second
+// signal ends it at once.
+func (p *Program) Main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(p.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// Run runs the subcommand named by args[0] and returns the exit code: 0, 1 after a failure, 2 for a wrong command line. environ is in the
+// form of os.Environ. A command that was stopped through the context has not failed.
+func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	env := &Env{Variables: variables(environ), Stdout: stdout, Stderr: stderr, program: p.Name}
+	name, rest := p.Default, args
+	if len(args) > 0 && (p.Default == "" || !strings.HasPrefix(args[0], "-") || isHelp(args[0])) {
+		name, rest = args[0], args[1:]
+	}
+	if name == "" || isHelp(name) {
+		fmt.Fprint(stdout, p.Usage)
+		return 0
+	}
+	run, known := p.Commands[name]
+	if !known {
+		fmt.Fprintf(stderr, "%s: there is no command %q\n\n%s", p.Name, name, p.Usage)
+		return 2
+	}
+	err := run(ctx, env, rest)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return 0 // stopped on the way up
+	default:
+		fmt.Fprintf(stderr, "%s %s: %v\n", p.Name, name, err)
+		return 1
+	}
+}
+
+func isHelp(name string) bool { return name == "help" || name == "-h" || name == "--help" }
+
+func variables(environ []string) map[string]string {
+	variables := make(map[string]string, len(environ))
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		variables[name] = value
+	}
+	return variables
+}
+
+// Parse reads the flags of a command that takes no other arguments. flags is named after the command.
+func (e *Env) Parse(flags *flag.FlagSet, args []string) error {
+	flags.SetOutput(e.Stderr)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return errUsage
+	case flags.NArg() > 0:
+		return e.Wrong(flags, "%q is not understood", flags.Arg(0))
+	}
+	return nil
+}
+
+// Guid reads the value of a flag that must be a guid other than zero.
+func (e *Env) Guid(flags *flag.FlagSet, name, text string) (uuid.UUID, error) {
+	guid, err := uuid.Parse(text)
+	if err != nil || guid == uuid.Nil {
+		return uuid.Nil, e.Wrong(flags, "--%s must be a guid", name)
+	}
+	return guid, nil
+}
+
+// Wrong prints what is wrong with the command line, and returns the error for it.
+func (e *Env) Wrong(flags *flag.FlagSet, format string, values ...any) error {
+	fmt.Fprintf(e.Stderr, "%s %s: %s\n", e.program, flags.Name(), fmt.Sprintf(format, values...))
+	return errUsage
+}
+
+// Variable returns the value of a variable, or otherwise where it is not set or empty.
+func (e *Env) Variable(name, otherwise string) string {
+	if value := e.Variables[name]; value != "" {
+		return value
+	}
+	return otherwise
+}

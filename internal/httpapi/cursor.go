@@ -1,0 +1,80 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
+)
+
+// defaultLimit is how many items a page has where the client does not say.
+const defaultLimit = 20
+
+// encodeCursor returns a position in a list as text, opaque to clients.
+func encodeCursor[T any](position T) (string, error) {
+	encoded, err := json.Marshal(position)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(encoded), nil
+}
+
+var errNotEncoded = errors.New("not as it was encoded")
+
+// decodeCursor reads what encodeCursor has returned. It returns an error for any other text.
+func decodeCursor[T any](text string) (T, error) {
+	var position T
+	encoded, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return position, err
+	}
+	if err := json.Unmarshal(encoded, &position); err != nil {
+		return position, err
+	}
+	if again, err := encodeCursor(position); err != nil || again != text {
+		return position, errors.Join(errNotEncoded, err)
+	}
+	return position, nil
+}
+
+func invalidCursor(err error) *booking.Refusal {
+	return booking.InvalidField("cursor", booking.ProblemNotCursor).Because(err)
+}
+
+// pageCursor is a booking.Position on the wire. It names the list, and never whose list it is: the token alone says that.
+type pageCursor struct {
+	List string    `json:"list"`
+	At   time.Time `json:"at"` // in UTC
+	Guid uuid.UUID `json:"guid"`
+	Lpu  uuid.UUID `json:"lpu"`
+}
+
+// page reads the parameters of a page of a list.
+func page(list string, limit *int32, text *string) (booking.Page, *booking.Refusal) {
+	wanted := booking.Page{Limit: int(orDefault(limit, defaultLimit))}
+	if text == nil {
+		return wanted, nil
+	}
+	cursor, err := decodeCursor[pageCursor](*text)
+	if err == nil && cursor.List != list {
+		err = errors.New("the cursor of another list")
+	}
+	if err != nil {
+		return booking.Page{}, invalidCursor(err)
+	}
+	wanted.After = &booking.Position{At: cursor.At, Guid: cursor.Guid, Lpu: cursor.Lpu}
+	return wanted, nil
+}
+
+// next returns the cursor of the next page, nil where there is none.
+func next(list string, position *booking.Position) (*string, error) {
+	if position == nil {
+		return nil, nil //nolint:nilnil // null on the wire
+	}
+	text, err := encodeCursor(pageCursor{list, position.At.UTC(), position.Guid, position.Lpu})
+	return &text, err
+}

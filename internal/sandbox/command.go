@@ -1,0 +1,298 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/internal/app"
+	"talon.example/internal/auth"
+	"talon.example/internal/command"
+	"talon.example/internal/localpg"
+	"talon.example/migrations"
+)
+
+// Program is talon-sandbox.
+var Program = command.Program{
+	Name: "talon-sandbox",
+	Usage: `talon-sandbox serves Talon on demo data, for trying it out. Never point it at real patients.
+
+  talon-sandbox            serve the demo data, on a private PostgreSQL where DATABASE_URL is not set
+  talon-sandbox reset      put the demo data back as on the first day
+  talon-sandbox token --person G
+                           sign a token for a patient (--client, --ttl)
+
+TALON_SANDBOX_KEY_FILE names the key that signs the tokens, made where there is none. The other settings are talon's.
+`,
+	Default: "serve",
+	Commands: map[string]func(context.Context, *command.Env, []string) error{
+		"serve": serve, "reset": reset, "token": token,
+	},
+}
+
+// The issuer and audience of the tokens, where the settings name none.
+const (
+	defaultIssuer   = "talon-demo"
+	defaultAudience = "talon"
+)
+
+// stopTimeout bounds the stop of the private PostgreSQL, which comes after the context is done.
+const stopTimeout = 30 * time.Second
+
+// serve serves the demo data until the context is done.
+func serve(ctx context.Context, env *command.Env, args []string) (err error) {
+	if err := env.Parse(flag.NewFlagSet("serve", flag.ContinueOnError), args); err != nil {
+		return err
+	}
+	database, stop, err := startDatabase(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := prepareSchema(ctx, env, database); err != nil {
+		return err
+	}
+	state, err := ensureData(ctx, database)
+	if err != nil {
+		return err
+	}
+	key, keyFile, err := signingKey(env)
+	if err != nil {
+		return err
+	}
+	config, err := readConfig(env, database, keyFile)
+	if err != nil {
+		return err
+	}
+	sign := Signer(key, config.TokenIssuer, config.TokenAudience)
+	token, err := sign(Patient, time.Now())
+	if err != nil {
+		return fmt.Errorf("sign the first patient's token: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: config.LogLevel}))
+	service, err := app.New(ctx, config, log, time.Now, New(database, sign, time.Now).Wrappers())
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	return service.ListenAndServe(ctx, func(addr net.Addr) { fmt.Fprint(env.Stdout, welcome(addr, token, keyFile, state)) })
+}
+
+// reset puts the demo data back. It finds a private PostgreSQL that serve has started, or starts it.
+func reset(ctx context.Context, env *command.Env, args []string) (err error) {
+	if err := env.Parse(flag.NewFlagSet("reset", flag.ContinueOnError), args); err != nil {
+		return err
+	}
+	database, stop, err := startDatabase(ctx, env)
+	if running, ok := errors.AsType[*localpg.RunningError](err); ok {
+		database, stop, err = running.URL("postgres"), func() error { return nil }, nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := prepareSchema(ctx, env, database); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := Reset(ctx, conn, time.Now()); err != nil {
+		return err
+	}
+	fmt.Fprintln(env.Stdout, "The demo data are as on the first day.")
+	return nil
+}
+
+// token prints a token for a patient of any client application.
+func token(_ context.Context, env *command.Env, args []string) error {
+	flags := flag.NewFlagSet("token", flag.ContinueOnError)
+	person := flags.String("person", "", "guid of the person in the master patient index (required)")
+	client := flags.String("client", Client.String(), "guid of the client application")
+	ttl := flags.Duration("ttl", TokenLife, "how long the token is valid")
+	if err := env.Parse(flags, args); err != nil {
+		return err
+	}
+	var claims auth.Token
+	var err error
+	if claims.Person, err = env.Guid(flags, "person", *person); err != nil {
+		return err
+	}
+	if claims.Client, err = env.Guid(flags, "client", *client); err != nil {
+		return err
+	}
+	if *ttl <= 0 {
+		return env.Wrong(flags, "--ttl must be above 0")
+	}
+	key, _, err := signingKey(env)
+	if err != nil {
+		return err
+	}
+	issuer, audience := env.Variable("TALON_TOKEN_ISSUER", defaultIssuer), env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
+	signed, err := key.Sign(claims, issuer, audience, time.Now(), *ttl)
+	if err != nil {
+		return fmt.Errorf("sign the token: %w", err)
+	}
+	fmt.Fprintln(env.Stdout, signed)
+	return nil
+}
+
+// startDatabase returns the URL of the database to use and what ends it: the one of DATABASE_URL, else a private PostgreSQL. The error is
+// a *localpg.RunningError where that runs already.
+func startDatabase(ctx context.Context, env *command.Env) (url string, stop func() error, err error) {
+	if given := env.Variables["DATABASE_URL"]; given != "" {
+		return given, func() error { return nil }, nil
+	}
+	dir, err := localpg.DefaultDir()
+	if err != nil {
+		return "", nil, err
+	}
+	if _, err := localpg.FindOrInstall(ctx, env.Stderr); err != nil {
+		return "", nil, err
+	}
+	cluster, err := localpg.Start(ctx, localpg.Options{Dir: dir, Durable: true})
+	if err != nil {
+		return "", nil, fmt.Errorf("start the private PostgreSQL: %w", err)
+	}
+	return cluster.URL("postgres"), func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		return cluster.Stop(ctx)
+	}, nil
+}
+
+// prepareSchema migrates a database that is empty or holds the demo data, and rejects any other before it writes.
+func prepareSchema(ctx context.Context, env *command.Env, database string) error {
+	if err := rejectForeign(ctx, database); err != nil {
+		return err
+	}
+	err := migrations.Up(ctx, database)
+	if errors.Is(err, migrations.ErrBeforeBaseline) && env.Variables["DATABASE_URL"] == "" {
+		return renewSchema(ctx, database)
+	}
+	return err
+}
+
+// readConfig reads talon's settings, with the sandbox's own defaults.
+func readConfig(env *command.Env, database, keyFile string) (app.Config, error) {
+	settings := maps.Clone(env.Variables)
+	settings["DATABASE_URL"] = database
+	settings["TALON_AUTH_KEY_FILE"] = keyFile
+	settings["TALON_TOKEN_ISSUER"] = env.Variable("TALON_TOKEN_ISSUER", defaultIssuer)
+	settings["TALON_TOKEN_AUDIENCE"] = env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
+	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // no load balancer waits here
+	return app.ReadConfig(settings)
+}
+
+// signingKey returns the key that signs the sandbox's tokens, and its file: the one of TALON_SANDBOX_KEY_FILE, else one that is kept beside
+// the private PostgreSQL.
+func signingKey(env *command.Env) (*auth.SigningKey, string, error) {
+	path := env.Variables["TALON_SANDBOX_KEY_FILE"]
+	if path == "" {
+		dir, err := localpg.DefaultDir()
+		if err != nil {
+			return nil, "", err
+		}
+		path = filepath.Join(filepath.Dir(dir), "sandbox-key.pem")
+	}
+	key, err := auth.EnsureSigningKey(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("make the key of the tokens: %w", err)
+	}
+	return key, path, nil
+}
+
+// rejectForeign returns an error where the database holds anything but the demo data.
+func rejectForeign(ctx context.Context, database string) error {
+	current, err := migrations.Current(ctx, database)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if current > 0 {
+		return Check(ctx, conn)
+	}
+	var tables int
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").Scan(&tables); err != nil {
+		return fmt.Errorf("look for tables: %w", err)
+	}
+	if tables > 0 {
+		return errors.New("the database has tables that are not Talon's: give the demo an empty one")
+	}
+	return nil
+}
+
+// renewSchema makes the schema anew in the private database that a build before the first release has left.
+func renewSchema(ctx context.Context, database string) error {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"); err != nil {
+		return fmt.Errorf("drop the schema of an earlier build: %w", err)
+	}
+	return migrations.Up(ctx, database)
+}
+
+func ensureData(ctx context.Context, database string) (State, error) {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return State{}, fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return Ensure(ctx, conn, time.Now())
+}
+
+// welcome returns what the first minutes end with: something to click and something to paste.
+func welcome(addr net.Addr, token, keyFile string, state State) string {
+	base := "http://" + addr.String()
+	text := fmt.Sprintf(`
+Talon is ready. Book as a patient, in the browser:
+
+  %s/portal/
+
+Or try each operation: Authorize with the token, then Try it out.
+
+  %s/docs/
+
+The token of the first example's patient, valid for 12 hours:
+
+%s
+
+Book the source's first example:
+
+curl -s %s/appointments -H 'Content-Type: application/json' \
+  -H 'Authorization: Bearer %s' \
+  -d '%s'
+
+`, base, base, token, base, token, FirstExample)
+	text += fmt.Sprintf(`Have a token made for a patient, as a client application does, with its guid and its secret:
+
+curl -sG %s/auth/cod/token -u %s:%s \
+  -d personguid=%s
+
+`, base, Client, ClientSecret, Patient)
+	if state.Action == Renewed {
+		text += "The demo data were of an earlier week or an earlier version: they were loaded anew.\n"
+	}
+	if !state.FirstExampleFree {
+		text += "That referral is booked already, which it will answer; make demo-reset puts the demo data back.\n"
+	}
+	return text + fmt.Sprintf("Tokens of other patients: TALON_SANDBOX_KEY_FILE=%s bin/talon-sandbox token --person GUID\n"+
+		"Ctrl-C stops all of it.\n\n", keyFile)
+}

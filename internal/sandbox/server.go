@@ -1,0 +1,148 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/gen/sandboxapi"
+	"talon.example/internal/app"
+	"talon.example/internal/auth"
+	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
+)
+
+// Sandbox is what the demo data's service offers beside Talon's own operations: the scenarios, the reset, the portal, and the faults.
+type Sandbox struct {
+	database string // its URL
+	sign     Sign
+	now      func() time.Time
+}
+
+// New returns the sandbox on a database that holds the demo data. sign signs tokens that the service accepts.
+func New(database string, sign Sign, now func() time.Time) *Sandbox {
+	return &Sandbox{database: database, sign: sign, now: now}
+}
+
+// Wrappers returns what makes a service the sandbox.
+func (s *Sandbox) Wrappers() app.Wrappers {
+	return app.Wrappers{
+		Store:   func(store booking.Store) booking.Store { return Store{store} },
+		Index:   func(index booking.MasterIndex) booking.MasterIndex { return Index{index} },
+		Handler: s.handler,
+	}
+}
+
+// handler adds the routes of the sandbox, and puts the faults of whole requests in front of everything.
+func (s *Sandbox) handler(chain *server.Server, verifier *auth.Verifier) http.Handler {
+	strict := sandboxapi.NewStrictHandlerWithOptions(s, []sandboxapi.StrictMiddlewareFunc{server.Detach[sandboxapi.StrictHandlerFunc]},
+		sandboxapi.StrictGinServerOptions{
+			RequestErrorHandlerFunc:  chain.RenderUnbound,
+			HandlerErrorFunc:         chain.RenderError,
+			ResponseErrorHandlerFunc: chain.RenderError,
+		})
+	sandboxapi.RegisterHandlersWithOptions(chain.Operations(), strict, sandboxapi.GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { chain.RenderUnbound(c, err) },
+	})
+	registerPortal(chain)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := requestFault(verifier, r); err != nil {
+			chain.Rejecting(err).ServeHTTP(w, r)
+			return
+		}
+		chain.ServeHTTP(w, r)
+	})
+}
+
+// requestFault returns the refusal of a patient whose every request meets it, also where the operation needs no token: so a health check
+// can be seen to fail.
+func requestFault(verifier *auth.Verifier, r *http.Request) error {
+	token, err := verifier.VerifyHeader(r.Context(), r.Header.Values("Authorization"))
+	if err != nil {
+		return nil //nolint:nilerr // the chain rejects it where a token is needed
+	}
+	return meet(token.Person, atRequest)
+}
+
+// ListScenarios implements sandboxapi.StrictServerInterface.
+func (s *Sandbox) ListScenarios(ctx context.Context, _ sandboxapi.ListScenariosRequestObject) (sandboxapi.ListScenariosResponseObject, error) {
+	list, err := s.scenarioList()
+	if err != nil {
+		return nil, err
+	}
+	return sandboxapi.ListScenarios200JSONResponse{
+		Body:    list,
+		Headers: sandboxapi.ListScenarios200ResponseHeaders{CacheControl: "no-store", XRequestID: server.RequestID(ctx).String()},
+	}, nil
+}
+
+// ResetSandbox implements sandboxapi.StrictServerInterface.
+func (s *Sandbox) ResetSandbox(ctx context.Context, _ sandboxapi.ResetSandboxRequestObject) (sandboxapi.ResetSandboxResponseObject, error) {
+	conn, err := pgx.Connect(ctx, s.database)
+	if err != nil {
+		return nil, booking.Refuse(booking.DatabaseUnavailable).Because(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := Reset(ctx, conn, s.now()); err != nil {
+		return nil, booking.Refuse(booking.DatabaseUnavailable).Because(err)
+	}
+	return sandboxapi.ResetSandbox204Response{
+		Headers: sandboxapi.ResetSandbox204ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
+	}, nil
+}
+
+// scenarioList returns the patients and the scenarios with fresh tokens.
+func (s *Sandbox) scenarioList() (sandboxapi.Sandbox, error) {
+	var list sandboxapi.Sandbox
+	now := s.now()
+	for _, patient := range Patients {
+		token, err := s.sign(patient.Guid, now)
+		if err != nil {
+			return sandboxapi.Sandbox{}, fmt.Errorf("sign a token: %w", err)
+		}
+		list.Patients = append(list.Patients, sandboxapi.SandboxPatient{
+			GUID: patient.Guid, Name: patient.Name, Description: patient.Try, Token: token,
+		})
+	}
+	scenarios, err := Scenarios(now, s.sign)
+	if err != nil {
+		return sandboxapi.Sandbox{}, fmt.Errorf("make the scenarios: %w", err)
+	}
+	for i := range scenarios {
+		list.Scenarios = append(list.Scenarios, scenarios[i].wire())
+	}
+	return list, nil
+}
+
+// wire returns the scenario as the contract has it.
+func (s *Scenario) wire() sandboxapi.Scenario {
+	scenario := sandboxapi.Scenario{
+		Name: s.Name, Operation: unlessZero(s.Operation), Status: int32(s.Status), PatientGUID: unlessZero(s.Patient),
+		Request: sandboxapi.ScenarioCall{Method: s.Method, Path: s.Path, Headers: s.Headers, Body: unlessZero(s.Body)},
+	}
+	if s.Refusal() {
+		scenario.Rule = &s.Name
+	}
+	return scenario
+}
+
+// unlessZero returns nil for the zero value, which is null on the wire.
+func unlessZero[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+// Signer returns how the sandbox signs tokens: for Client, valid for TokenLife.
+func Signer(key *auth.SigningKey, issuer, audience string) Sign {
+	return func(person uuid.UUID, issued time.Time) (string, error) {
+		return key.Sign(auth.Token{Person: person, Client: Client}, issuer, audience, issued, TokenLife)
+	}
+}
