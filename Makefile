@@ -25,7 +25,7 @@ test: postgres ## Run every test, with the race detector where there is a C comp
 	$(TOOL) gotestsum --format pkgname -- $(RACE) -timeout 15m ./...
 
 consumers: sdk contract portal-test ## Run all that those who build on Talon rely on: SDK, pacts, Prism, the page in a browser, generated requests (needs Node and Chromium)
-	TALON_GENERATED_REQUESTS=20000 go test -count 1 -timeout 20m -v -run '^TestGenerated' ./internal/app
+	TALON_GENERATED_REQUESTS=20000 go test -count 1 -timeout 20m -v -run '^TestGenerated' ./test/generated
 
 consumers-check: portal # What make sdk, make portal and the pacts' tests write is what is committed
 	@changes=$$(git status --porcelain -- sdk/typescript/src/gen portal/dist contracts/pacts); \
@@ -63,10 +63,10 @@ test-hours: postgres sdk-build portal/node_modules contracts/node_modules ## Run
 
 test-long: postgres ## Run the races for hundreds of rounds, the model for thousands of histories, and a hundred thousand generated requests
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 TALON_GENERATED_REQUESTS=100000 go test $(RACE) -timeout 60m -v \
-		-run '^(Test(Cancel|Move|Hold)?Races|TestModel.*|TestGenerated.*)$$' ./internal/app
+		-run '^(Test(Cancel|Move|Hold)?Races|TestModel.*|TestGenerated.*)$$' ./test/...
 
 chaos: postgres ## Kill, cut and hang everything under load, and count what was lost
-	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./internal/app
+	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./test/chaos
 
 # By number: where a time runs out in the wrong moment, go reports that as a failure.
 FUZZTIME ?= 100000x

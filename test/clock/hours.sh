@@ -45,18 +45,18 @@ printf '{"Replace": {"%s": "%s", "%s": "%s"}}\n' "$original" "$clock/time.go" "$
 
 # Everything is compiled first, so that the hours pass while tests run.
 go build -overlay "$clock/overlay.json" -o "$clock/talon-sandbox" ./cmd/talon-sandbox
-packages=(sdk/go bench internal/auth internal/sandbox internal/httpapi internal/testdb internal/app)
+packages=(sdk/go bench internal/auth internal/sandbox internal/httpapi internal/testdb test/e2e)
 for package in "${packages[@]}"; do
   go test -c -overlay "$clock/overlay.json" -o "$clock/${package////_}.test" "./$package"
 done
 case $suites in *portal*) npm --prefix portal run build ;; esac
 case $suites in *contracts*) npm --prefix contracts run build ;; esac
 
-# Most tests of internal/app have a clock of their own, which stands at a fixed moment. These ask the
+# Most tests of test/e2e have a clock of their own, which stands at a fixed moment. These ask the
 # machine's, or run a command, which does.
 machines=$(awk '/^func /{test = $2} /time\.Now|runDemo\(|[^.a-z]run(Sandbox)?\(t,/ && test ~ /^Test/ {sub(/\(.*/, "", test); print test}' \
-  internal/app/*_test.go | sort -u | paste -sd'|')
-[ -n "$machines" ] || { echo "no test of internal/app uses the machine's clock" >&2; exit 1; }
+  test/e2e/*_test.go | sort -u | paste -sd'|')
+[ -n "$machines" ] || { echo "no test of test/e2e uses the machine's clock" >&2; exit 1; }
 
 # offset prints how many seconds ahead the time is.
 offset() { echo $(($(moscow -d "$1" +%s) - $(date +%s))); }
@@ -76,7 +76,7 @@ for hour in "${hours[@]}"; do
     go)
       for package in "${packages[@]}"; do
         tests=.
-        [ "$package" != internal/app ] || tests="^($machines)\$"
+        [ "$package" != test/e2e ] || tests="^($machines)\$"
         echo "-- $package"
         at "$hour" env -C "$package" "$clock/${package////_}.test" -test.timeout 15m -test.run "$tests" || failed+=("$hour, $package")
       done

@@ -1,0 +1,546 @@
+//go:build chaos
+
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"talon.example/test/harness"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/auth"
+	"talon.example/internal/testdb"
+	"talon.example/migrations"
+)
+
+// How the chaos runs. Everything is bounded: when the patients are used up, the load ends.
+const (
+	chaosPatients = 100_000
+	chaosClients  = 256             // most wait, for their key, the index or the service
+	chaosRequests = 16              // at once
+	chaosTimeout  = 2 * time.Second // TALON_REQUEST_TIMEOUT; the probe of readiness has as long
+	chaosRelease  = time.Second     // how long a request that has failed may take to give its key back
+	chaosSlack    = 2 * time.Second // for a busy machine, beyond the deadline
+	chaosOutage   = 4 * chaosTimeout
+	chaosCalm     = 1500 * time.Millisecond // load between two blows
+	chaosPatience = 3 * time.Minute         // how long a client asks for one thing
+)
+
+// Promises 5, 6, 8, 9 and 11: whatever is killed, cut or hung under load, every booking, move and cancel that was answered 200 is in the database as it was
+// confirmed last, a cell that was held stays its patient's until the hold ends, what has a key is done once and answered the same again, nothing is half done,
+// every answer is documented and within its deadline, and the service is ready again by itself.
+func TestChaos(t *testing.T) {
+	c := newChaos(t)
+	load := c.load()
+	for _, blow := range []struct {
+		name   string
+		strike func()
+	}{
+		{"calm", func() {}},
+		{"the ticket service hangs", c.mip("hang", "")},
+		{"kill -9 the service", c.killService},
+		{"the index hangs", c.mip("", "hang")},
+		{"PostgreSQL hangs", c.hangPostgres},
+		{"the ticket service answers 500", c.mip("500", "")},
+		{"kill -9 a backend of PostgreSQL", c.killBackend},
+		{"the index answers 500", c.mip("", "500")},
+		{"PostgreSQL is read-only", c.failOver},
+		{"the ticket service answers garbage", c.mip("garbage", "")},
+		{"stop PostgreSQL (immediate) and start it", c.crashPostgres},
+		{"lock the cells, until the pool is full", c.lockCells},
+		{"kill -9 the service, again", c.killService},
+		{"stop PostgreSQL (immediate), again", c.crashPostgres},
+		// From here on no request loses its key, so that the load ends soon after.
+		{"cut all connections", c.cutConnections},
+		{"the index answers garbage", c.mip("", "garbage")},
+		{"stop the service in order", c.restartService},
+		{"the ticket service drops mid-body", c.mip("drop", "")},
+		{"the index drops mid-body", c.mip("", "drop")},
+		{"all is well again", c.waitIndex},
+	} {
+		before, blown := c.confirmed(), time.Now()
+		blow.strike()
+		c.waitReady()
+		recovered := time.Since(blown)
+		c.wait(chaosCalm)
+		t.Logf("%-40s ready again after %6s, %5d confirmed in %s", blow.name, recovered.Round(time.Millisecond),
+			c.confirmed()-before, time.Since(blown).Round(time.Millisecond))
+	}
+	close(c.over)
+	load.Wait()
+	c.check()
+}
+
+// chaos is a service as a process of its own, on a PostgreSQL of its own, with a master patient index that can be made to fail.
+type chaos struct {
+	t       *testing.T
+	service *harness.Service // for its database and the contract's checks
+	cluster interface {
+		Crash(ctx context.Context) error
+		Resume(ctx context.Context) error
+		Hang(ctx context.Context) error
+		Continue() error
+	}
+	binary  string
+	environ []string
+	process *exec.Cmd
+	index   *failingIndex
+	over    chan struct{}
+	outage  atomic.Pointer[outage] // nil while the database can take bookings
+
+	room chan struct{} // for so many requests at once
+
+	next, sent, unanswered, later, refused                 atomic.Int64
+	bookings, repeated, moves, cancels, replayed, regained atomic.Int64
+	held, used, released                                   atomic.Int64
+
+	mu      sync.Mutex
+	errands []*errand // of those that have a visit
+	holders []*errand // of those that have held a cell
+	byRule  map[string]int
+}
+
+// confirmed is how much was answered 200 for the first time.
+func (c *chaos) confirmed() int64 {
+	return c.bookings.Load() + c.moves.Load() + c.cancels.Load()
+}
+
+// outage is a time in which the database cannot be written. A request that lies within it gets one of the answers allowed, within its deadline.
+type outage struct {
+	allowed func(*asked, harness.Answer) bool
+
+	mu      sync.Mutex
+	answers int
+	longest time.Duration
+}
+
+// Where the patients of the chaos are from and go to.
+var (
+	chaosFrom = uuid.MustParse("c4a05000-0000-4000-8000-0000000000f0")
+	chaosTo   = uuid.MustParse("c4a05000-0000-4000-8000-000000000070")
+)
+
+func chaosGuid(kind, number int) uuid.UUID {
+	return uuid.MustParse(fmt.Sprintf("c4a05000-%04d-4000-8000-%012d", kind, number))
+}
+
+func newChaos(t *testing.T) *chaos {
+	cluster := testdb.Cluster(t)
+	database := cluster.URL("postgres")
+	require.NoError(t, migrations.Up(t.Context(), database))
+	pool, err := pgxpool.New(t.Context(), database)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "talon")
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary, "talon.example/cmd/talon").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	key, err := auth.EnsureSigningKey(filepath.Join(dir, "key.pem"))
+	require.NoError(t, err)
+	index := new(failingIndex)
+	address := harness.HTTPServer(t, index)
+
+	// The same address each time the service starts.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	c := &chaos{
+		t: t, cluster: cluster, binary: binary, index: index, over: make(chan struct{}), room: make(chan struct{}, chaosRequests), byRule: map[string]int{},
+		service: &harness.Service{T: t, URL: "http://" + addr, DB: pool, Key: key, Logs: new(harness.Logs), Passed: new(atomic.Int64)},
+		environ: []string{
+			"DATABASE_URL=" + database, "TALON_ADDR=" + addr, "TALON_TOKEN_ISSUER=issuer", "TALON_TOKEN_AUDIENCE=talon",
+			"TALON_AUTH_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(), "TALON_MIP_TIMEOUT=1s",
+			"TALON_DATABASE_MAX_CONNS=8", "TALON_SHUTDOWN_DELAY=0s", "TALON_MIP_URL=" + address + "/fhir", "TALON_MIP_AUTH_URL=" + address + "/token",
+			"TALON_LOG_LEVEL=error",
+		},
+	}
+	c.service.Pass(time.Since(harness.Moment)) // the process has a clock of its own
+	c.populate()
+	c.startService()
+	t.Cleanup(func() { _ = c.process.Process.Kill(); _ = c.process.Wait() })
+	c.waitReady()
+	return c
+}
+
+// populate makes patients with a referral each, and two cells for every two of them. Every sixteenth has no card in the target institution yet.
+func (c *chaos) populate() {
+	for _, sql := range []string{
+		`INSERT INTO legal_entity VALUES ('c4a05000-0000-4000-8000-000000000001', 'Юридическое лицо')`,
+		`INSERT INTO lpu VALUES ('` + chaosFrom.String() + `', 'c4a05000-0000-4000-8000-000000000001', '1', 'Источник', 'Europe/Moscow'),
+			('` + chaosTo.String() + `', 'c4a05000-0000-4000-8000-000000000001', '2', 'Цель', 'Europe/Moscow')`,
+		`INSERT INTO setting VALUES ('` + chaosTo.String() + `', '2dr_RecordWithoutMkab', 'true'), ('` + chaosTo.String() + `', 'PolyclinicCode', '2')`,
+		`INSERT INTO client_application VALUES ('` + harness.ClientGuid.String() + `', 'Тест', 95, 95, true)`,
+		`INSERT INTO busy_type VALUES (1, 'Прием', true)`,
+		`INSERT INTO resource VALUES ('` + chaosTo.String() + `', '` + chaosTo.String() + `', 'doctor', 'Врач', '92')`,
+		fmt.Sprintf(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
+			SELECT lpu, ('c4a05000-0001-4000-8000-' || lpad(i::text, 12, '0'))::uuid, ('c4a05000-0001-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'П', 'П', '1980-01-01', 'male', now()
+			FROM generate_series(0, %d) i, unnest(ARRAY['%s', '%s']::uuid[]) lpu WHERE lpu = '%s' OR i %% 16 <> 0`, chaosPatients-1, chaosFrom, chaosTo, chaosFrom),
+		fmt.Sprintf(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, lpu_from_guid, lpu_to_guid)
+			SELECT '%s', ('c4a05000-0002-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'Consult', i::text, now(), now() + interval '30 days', now(),
+			('c4a05000-0001-4000-8000-' || lpad(i::text, 12, '0'))::uuid, '92', '%[1]s', '%[2]s' FROM generate_series(0, %[3]d) i`, chaosFrom, chaosTo, chaosPatients-1),
+		fmt.Sprintf(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
+			SELECT '%[1]s', ('c4a05000-0003-4000-8000-' || lpad(i::text, 12, '0'))::uuid, i, '%[1]s', now() + interval '1 day' + i * interval '1 minute', now() + interval '1 day' + (i + 1) * interval '1 minute', 127, 1
+			FROM generate_series(1, %[2]d) i`, chaosTo, chaosPatients),
+		testdb.IndexRows,
+		`ANALYZE`,
+	} {
+		c.service.Exec(sql)
+	}
+}
+
+func (c *chaos) startService() {
+	c.process = exec.Command(c.binary, "serve")
+	c.process.Env = c.environ
+	c.process.Stderr = c.service.Logs
+	require.NoError(c.t, c.process.Start())
+}
+
+// waitReady returns when the service is ready, for which nobody helps it.
+func (c *chaos) waitReady() {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool { return c.health("ready") == http.StatusOK }, 60*time.Second, 10*time.Millisecond, "the service is not ready again")
+}
+
+// waitUnready returns when the service says that it is not ready, having noticed by itself.
+func (c *chaos) waitUnready() {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool { return c.health("ready") == http.StatusServiceUnavailable }, 10*time.Second, 10*time.Millisecond, "the service is ready")
+}
+
+// health is what a health check answers, in time; 0 where there is no service.
+func (c *chaos) health(check string) int {
+	request := c.service.Request(http.MethodGet, "/health/"+check, nil)
+	began := time.Now()
+	response, err := harness.HTTPClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0
+	}
+	harness.ValidateResponse(c.t, request, response, raw)
+	require.Less(c.t, time.Since(began), chaosTimeout+chaosSlack)
+	return response.StatusCode
+}
+
+// wait lets the load go on for a while.
+func (c *chaos) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
+}
+
+func (c *chaos) killService() {
+	require.NoError(c.t, c.process.Process.Kill())
+	_ = c.process.Wait()
+	c.startService()
+}
+
+func (c *chaos) restartService() {
+	require.NoError(c.t, c.process.Process.Signal(syscall.SIGTERM))
+	require.NoError(c.t, c.process.Wait(), "%s", c.service.Logs)
+	c.startService()
+}
+
+func (c *chaos) killBackend() {
+	var pid int
+	require.NoError(c.t, c.service.DB.QueryRow(c.t.Context(), `SELECT pid FROM pg_stat_activity WHERE application_name = 'talon' LIMIT 1`).Scan(&pid))
+	require.NoError(c.t, syscall.Kill(pid, syscall.SIGKILL))
+}
+
+func (c *chaos) crashPostgres() {
+	require.NoError(c.t, c.cluster.Crash(c.t.Context()))
+	c.wait(time.Second)
+	require.NoError(c.t, c.cluster.Resume(c.t.Context()))
+}
+
+func (c *chaos) cutConnections() {
+	_, err := c.service.DB.Exec(c.t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'talon'`)
+	require.NoError(c.t, err)
+}
+
+func (c *chaos) lockCells() {
+	tx, err := c.service.DB.Begin(c.t.Context())
+	require.NoError(c.t, err)
+	_, err = tx.Exec(c.t.Context(), `LOCK TABLE slot IN ACCESS EXCLUSIVE MODE`)
+	require.NoError(c.t, err)
+	c.wait(chaosTimeout + time.Second)
+	require.NoError(c.t, tx.Rollback(c.t.Context()))
+}
+
+// hangPostgres stops PostgreSQL where it stands for longer than a request may take: nothing is refused or reset, nothing answers.
+func (c *chaos) hangPostgres() {
+	require.NoError(c.t, c.cluster.Hang(c.t.Context()))
+	c.endure(func(_ *asked, a harness.Answer) bool { return a.StatusCode == http.StatusServiceUnavailable })
+	require.NoError(c.t, c.cluster.Continue())
+}
+
+// failOver makes PostgreSQL read-only under the service's connections, as a failover or a full disk does. What needs no writing is answered as ever.
+func (c *chaos) failOver() {
+	c.service.Exec(`ALTER SYSTEM SET default_transaction_read_only = on`)
+	c.service.Exec(`SELECT pg_reload_conf()`)
+	c.waitUnready()
+	c.endure(func(asked *asked, a harness.Answer) bool {
+		return a.StatusCode != http.StatusOK || asked.repeatable() && asked.doubtful
+	})
+	c.service.Exec(`ALTER SYSTEM RESET default_transaction_read_only`)
+	c.service.Exec(`SELECT pg_reload_conf()`)
+}
+
+// endure lets the load go on through an outage.
+func (c *chaos) endure(allowed func(*asked, harness.Answer) bool) {
+	now := &outage{allowed: allowed}
+	c.outage.Store(now)
+	began := time.Now()
+	c.waitUnready()
+	for time.Since(began) < chaosOutage {
+		require.Equal(c.t, http.StatusServiceUnavailable, c.health("ready"))
+		require.Equal(c.t, http.StatusOK, c.health("live"))
+		c.wait(50 * time.Millisecond)
+	}
+	c.outage.Store(nil)
+	now.mu.Lock()
+	defer now.mu.Unlock()
+	require.GreaterOrEqual(c.t, now.answers, chaosRequests)
+	c.t.Logf("an outage of %s: %d requests within it, the longest %s", time.Since(began).Round(time.Millisecond), now.answers, now.longest.Round(time.Millisecond))
+}
+
+// met holds a request that lies within the outage against what is allowed.
+func (o *outage) met(t *testing.T, asked *asked, a harness.Answer, took time.Duration, err error) {
+	switch {
+	case err != nil:
+		t.Errorf("no answer during an outage: %v", err)
+	case !o.allowed(asked, a):
+		t.Errorf("%s during an outage: %s", asked, a.Raw)
+	case took > chaosTimeout+chaosSlack:
+		t.Errorf("%s waited %s during an outage: %s", asked, took, a.Raw)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answers++
+	o.longest = max(o.longest, took)
+}
+
+// mip has the ticket service or the index fail, once they are asked again after their last failure: one that nobody meets shows nothing.
+func (c *chaos) mip(ticket, search string) func() {
+	return func() {
+		c.waitIndex()
+		c.index.set(ticket, search)
+		c.wait(2 * time.Second)
+		require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond, "nobody met it")
+		c.index.set("", "")
+	}
+}
+
+// waitIndex returns when the service asks the index again, for which nobody helps it: after failures it stops asking for a while.
+func (c *chaos) waitIndex() {
+	c.t.Helper()
+	c.index.set("", "")
+	require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond, "the index is not asked again")
+}
+
+// check looks for every visit as it was confirmed last.
+func (c *chaos) check() {
+	c.service.Pass(time.Since(c.service.Now()))
+	c.service.RequireInvariants()
+	for _, half := range []string{
+		// A visit without its one cell, its copy of the referral or its claim; and each of these without its visit.
+		`SELECT count(*) FROM appointment a WHERE
+			cardinality(a.slot_guids) <> 1
+			OR NOT EXISTS (SELECT FROM direction d WHERE d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
+				AND d.appointment_guid IS NOT DISTINCT FROM CASE WHEN a.cancelled_at IS NULL THEN a.guid END)
+			OR (a.cancelled_at IS NULL) <> EXISTS (SELECT FROM speciality_claim s WHERE s.person_guid = a.person_guid AND s.appointment_guid = a.guid)`,
+		`SELECT count(*) FROM direction d WHERE (appointment_guid IS NOT NULL OR copied_from_lpu_guid IS NOT NULL)
+			AND NOT EXISTS (SELECT FROM appointment a WHERE a.direction_guid = d.guid AND (d.appointment_guid IS NULL OR a.guid = d.appointment_guid))`,
+		`SELECT count(*) FROM speciality_claim s WHERE NOT EXISTS (SELECT FROM appointment a WHERE a.guid = s.appointment_guid)`,
+		// A card that the service made, without its policy.
+		`SELECT count(*) FROM mkab m WHERE guid <> person_guid
+			AND NOT EXISTS (SELECT FROM mkab_policy p WHERE p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid)`,
+		// Two visits of one referral, of which each was asked for once, with one key or none.
+		`SELECT count(*) FROM (SELECT FROM appointment GROUP BY direction_guid HAVING count(*) > 1) twice`,
+	} {
+		require.Zero(c.t, c.service.Count(half), half)
+	}
+	require.NotContains(c.t, c.service.Logs.String(), "DATA RACE")
+
+	rows, err := c.service.DB.Query(c.t.Context(), `SELECT a.direction_guid, a.guid, s.id, a.cancelled_at IS NOT NULL FROM appointment a
+		JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids)`)
+	require.NoError(c.t, err)
+	defer rows.Close()
+	stored := map[uuid.UUID]chaosVisit{}
+	for rows.Next() {
+		var direction uuid.UUID
+		var v chaosVisit
+		require.NoError(c.t, rows.Scan(&direction, &v.guid, &v.cell, &v.cancelled))
+		stored[direction] = v
+	}
+	require.NoError(c.t, rows.Err())
+	found := 0
+	for _, e := range c.errands {
+		is, ok := stored[chaosGuid(2, e.patient)]
+		if e.visit.guid == uuid.Nil {
+			e.visit.guid = is.guid // its client was told that there is one, and no more
+		}
+		if !ok || is != e.visit {
+			c.t.Errorf("patient %d: confirmed %+v, stored %+v", e.patient, e.visit, is)
+			continue
+		}
+		found++
+		c.askAgain(e)
+	}
+	standing := c.checkHolds()
+	c.t.Logf("answers that said «later»: %v", c.byRule)
+	fmt.Fprintf(os.Stdout, "\nrequests: sent %d, answered %d («later» %d, refused %d, replayed %d, which told %d first)\n"+
+		"holds: %d confirmed, %d booked, %d given back, %d that still stand\n"+
+		"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels; visits: confirmed %d, found %d, lost %d\n\n",
+		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.later.Load(), c.refused.Load(), c.replayed.Load(), c.regained.Load(),
+		c.held.Load(), c.used.Load(), c.released.Load(), standing, c.bookings.Load(), c.repeated.Load(), c.moves.Load(), c.cancels.Load(), len(c.errands), found, len(c.errands)-found)
+	for name, n := range map[string]*atomic.Int64{
+		"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "repetitions": &c.replayed,
+		"holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
+	} {
+		require.Positive(c.t, n.Load(), name)
+	}
+	require.Len(c.t, stored, found, "visits that nobody was told of")
+}
+
+// checkHolds looks for every hold as it was confirmed last, counts those that stand, and requires that nobody else has booked the cell of one.
+func (c *chaos) checkHolds() (standing int) {
+	now := time.Now()
+	rows, err := c.service.DB.Query(c.t.Context(), `SELECT person_guid, slot_guids[1], until FROM hold WHERE until > $1`, now)
+	require.NoError(c.t, err)
+	defer rows.Close()
+	type hold struct {
+		cell  uuid.UUID
+		until time.Time
+	}
+	stored := map[uuid.UUID]hold{}
+	for rows.Next() {
+		var person uuid.UUID
+		var h hold
+		require.NoError(c.t, rows.Scan(&person, &h.cell, &h.until))
+		stored[person] = h
+	}
+	require.NoError(c.t, rows.Err())
+	for _, e := range c.holders {
+		is, stands := stored[chaosGuid(1, e.patient)]
+		switch wanted := e.held != nil && e.held.HeldUntil.After(now); {
+		case stands != wanted:
+			c.t.Errorf("patient %d: the hold stands: %v, and should: %v", e.patient, stands, wanted)
+		case stands && (is.cell != e.held.SlotGUID || !is.until.Equal(e.held.HeldUntil)):
+			c.t.Errorf("patient %d: held %+v, stored %+v", e.patient, e.held, is)
+		case stands:
+			standing++
+		}
+	}
+	require.Positive(c.t, standing)
+	require.Zero(c.t, c.service.Count(`SELECT count(*) FROM hold h
+		JOIN appointment a ON a.lpu_guid = h.lpu_guid AND h.slot_guids[1] = ANY(a.slot_guids) AND a.cancelled_at IS NULL WHERE h.until > $1`, now), "a cell that is held was booked")
+	return standing
+}
+
+// askAgain asks once more, now that all is well: the list, for whoever has lost an answer, and some of the others; and for what was asked with a key.
+func (c *chaos) askAgain(e *errand) {
+	told := e.patient%50 == 0
+	for _, asked := range e.asked {
+		told = told || asked.lost
+	}
+	if !told {
+		return
+	}
+	status := api.AppointmentStatusBooked
+	if e.visit.cancelled {
+		status = api.AppointmentStatusCancelled
+	}
+	request := c.service.Request(http.MethodGet, "/appointments?directionGuid="+chaosGuid(2, e.patient).String(), nil)
+	request.Header.Set("Authorization", "Bearer "+e.token)
+	items := harness.As[api.AppointmentPage](c.t, c.service.Do(request)).Items
+	require.Len(c.t, items, 1, "patient %d is told", e.patient)
+	require.Equal(c.t, e.visit.guid, items[0].GUID, "patient %d is told", e.patient)
+	require.Equal(c.t, status, items[0].Status, "patient %d is told", e.patient)
+	for _, asked := range e.asked {
+		if asked.key != "" && asked.answer != "" {
+			c.settle(asked)
+		}
+	}
+}
+
+// failingIndex is a master patient index with its ticket service, both of which can be made to fail.
+type failingIndex struct {
+	mu             sync.Mutex
+	ticket, search string // how each fails; empty: not
+	asked          int    // since then: requests that failed so, or, where nothing fails, searches answered
+}
+
+func (f *failingIndex) set(ticket, search string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ticket, f.search, f.asked = ticket, search, 0
+}
+
+func (f *failingIndex) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
+func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	failure := f.search
+	if r.URL.Path == "/token" {
+		failure = f.ticket
+	}
+	if failure != "" || r.URL.Path != "/token" && f.ticket == "" {
+		f.asked++
+	}
+	f.mu.Unlock()
+	_, _ = io.Copy(io.Discard, r.Body) // until then the server does not notice that the client has gone
+	switch failure {
+	case "hang":
+		<-r.Context().Done()
+		return
+	case "500":
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	case "garbage":
+		_, _ = w.Write([]byte("<html>"))
+		return
+	case "drop":
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte("{"))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	if r.URL.Path == "/token" {
+		w.Header().Set("Content-Type", "application/json")
+		// Short, so that tickets are fetched all the time.
+		_, _ = w.Write([]byte(`{"access_token":"ticket","token_type":"Bearer","expires_in":11}`))
+		return
+	}
+	_, value, _ := strings.Cut(r.URL.Query().Get("identifier"), "|")
+	w.Header().Set("Content-Type", "application/fhir+json")
+	_, _ = fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient",
+		"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
+		"name":[{"family":"П","given":["П"]}],"gender":"male","birthDate":"1980-01-01"}}]}`, value)
+}

@@ -1,0 +1,11 @@
+//go:build chaos
+
+package chaos_test
+
+import (
+	"testing"
+
+	"talon.example/internal/testdb"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }

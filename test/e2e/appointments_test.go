@@ -1,0 +1,345 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"talon.example/test/harness"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/app"
+	"talon.example/internal/testdb"
+)
+
+// Promise: an appointment is shown with its referral, place and resource, in the zone of its institution, cancelled too; list and guid show the same.
+func TestAppointment(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Vladivostok' WHERE guid = $1`, sc.To)
+	guid := sc.Attempt(harness.Fields{"Difficulty": 2, "IsCito": true, "VisitComment": "после обеда"}).Booked(t)
+	shown := func(status, update, cancellation string) string {
+		return fmt.Sprintf(`{
+			"guid": %q,
+			"status": %q,
+			"start": "2019-08-21T15:45:00+10:00",
+			"end": "2019-08-21T16:15:00+10:00",
+			"createTime": "2019-08-21T00:52:14+10:00",
+			"updateTime": %q,
+			"outOfSchedule": false,
+			"isCito": true,
+			"comment": "после обеда",
+			"lpu": {"guid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9", "name": "Цель", "timeZone": "Asia/Vladivostok"},
+			"resource": {"guid": "d0c70000-0000-4000-8000-000000000001", "kind": "doctor", "name": "Врач Терапевт", "specialityCode": "92"},
+			"direction": {
+				"guid": "e714e964-d8a0-4776-b163-c708371c39a5",
+				"holderLpuGuid": "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
+				"type": "Consult",
+				"number": "47010157096",
+				"speciality": {"code": "92", "name": ""}
+			},
+			"cancellation": %s
+		}`, guid, status, update, cancellation)
+	}
+	requireShown := func(wants string) {
+		t.Helper()
+		require.JSONEq(t, `{"items": [`+wants+`], "next": null}`, sc.Get(sc.Person, "/appointments").Raw)
+		require.JSONEq(t, wants, sc.Get(sc.Person, "/appointments/"+strings.ToUpper(guid.String())).Raw)
+	}
+	requireShown(shown("Booked", "2019-08-21T00:52:14+10:00", "null"))
+	sc.Exec(`UPDATE appointment SET cancelled_at = '2019-08-20T18:00:00.9+03', updated_at = '2019-08-20T18:00:00.9+03', cancel_reason_code = 6, cancel_reason = 'Заболел'`)
+	requireShown(shown("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел"}`))
+	sc.Exec(`UPDATE appointment SET cancel_reason_code = NULL, cancel_reason = NULL`)
+	requireShown(shown("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null}`))
+}
+
+// Promise: the status is that of the moment; ETag changes with all that is shown, also with what the clock changes, and says so only then.
+func TestAppointmentETag(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	path := "/appointments/" + sc.Attempt().Booked(t).String()
+	ask := func(headers ...string) harness.Answer {
+		t.Helper()
+		request := sc.Service.Request(http.MethodGet, path, nil)
+		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
+		request.Header["If-None-Match"] = headers
+		return sc.Do(request)
+	}
+	seen := map[string]string{}
+	for _, change := range []struct{ sql, status string }{
+		{`SELECT`, "Booked"},
+		{`UPDATE appointment SET end_at = '2019-08-20T17:52:15+03', start_at = '2019-08-20T17:52+03'`, "Booked"},
+		{`UPDATE appointment SET end_at = '2019-08-20T17:52:14+03'`, "Completed"},
+		{`UPDATE appointment SET comment = 'x'`, "Completed"},
+		{`UPDATE appointment SET is_cito = true`, "Completed"},
+		{`UPDATE lpu SET name = 'Другое название'`, "Completed"},
+		{`UPDATE lpu SET time_zone = 'Asia/Vladivostok'`, "Completed"},
+		{`UPDATE resource SET name = 'Другой врач'`, "Completed"},
+		{`UPDATE direction SET number = 'N-2'`, "Completed"},
+		{`UPDATE appointment SET updated_at = updated_at + interval '1 second'`, "Completed"},
+		{`UPDATE appointment SET cancelled_at = updated_at`, "Cancelled"},
+		{`UPDATE appointment SET cancel_reason_code = 1`, "Cancelled"},
+	} {
+		sc.Run(change.sql)
+		a := ask()
+		require.EqualValues(t, change.status, harness.As[api.PatientAppointment](t, a).Status)
+		tag := a.Header.Get("ETag")
+		require.Empty(t, seen[tag], "%s changes nothing", change.sql)
+		for old := range seen {
+			require.Equal(t, http.StatusOK, ask(old).StatusCode)
+		}
+		seen[tag] = change.sql
+		for _, header := range []string{tag, "W/" + tag, "*", `"x", ` + tag, `"x",` + tag + `,"y"`} {
+			unchanged := ask(header)
+			require.Equal(t, http.StatusNotModified, unchanged.StatusCode, header)
+			require.Empty(t, unchanged.Raw)
+			require.Equal(t, tag, unchanged.Header.Get("ETag"))
+			require.NotEmpty(t, unchanged.Header.Get("X-Request-ID"))
+		}
+		for _, header := range []string{strings.Trim(tag, `"`), `"x"`, "x"} {
+			require.Equal(t, http.StatusOK, ask(header).StatusCode, header)
+		}
+	}
+	for header, message := range map[string]string{
+		"":                        "Поле If-None-Match: значение не указано",
+		strings.Repeat("x", 1001): "Поле If-None-Match: длина должна быть не больше 1000 символов",
+	} {
+		a := ask(header)
+		a.RequireRefusal(t, "field_invalid")
+		require.Equal(t, message, a.Refusal.Message)
+	}
+	require.Equal(t, "Поле If-None-Match: значение указано больше одного раза", ask(`"x"`, `"y"`).Refusal.Message)
+}
+
+// Promise: whatever the size of the pages, all of them together are the list, once and in order, also while others are booked; the filters choose from it.
+func TestAppointmentPages(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Attempt().Booked(t)
+	// Many at the same times, and the same guids in both institutions.
+	sc.Exec(`INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
+			out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at)
+		SELECT lpu_guid, gen_random_uuid(), direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid,
+			start_at - n / 5 * interval '12 hours', end_at - n / 5 * interval '12 hours', true, false, '', created_at, updated_at + n * interval '1 second', updated_at
+		FROM appointment, generate_series(1, 40) n`)
+	other := *sc
+	other.From, other.To = sc.To, sc.From
+	sc.Exec(`INSERT INTO resource SELECT $1, guid, kind, name, speciality_code FROM resource`, sc.From)
+	sc.Exec(`INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
+			out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at)
+		SELECT $1, guid, direction_guid, direction_lpu_guid, $2, person_guid, resource_guid, client_guid, start_at, end_at, true, false, '', created_at, updated_at,
+			CASE WHEN guid::text < '8' THEN updated_at END
+		FROM appointment WHERE cancelled_at IS NOT NULL AND guid::text < '8'`, sc.From, sc.MkabFrom)
+	sc.Exec(testdb.IndexRows)
+	all := sc.Appointments(sc.Person, "limit=100")
+	require.Len(t, all, sc.Count(`SELECT count(*) FROM appointment`))
+	type key struct{ lpu, guid uuid.UUID }
+	seen := map[key]bool{}
+	for i, a := range all {
+		require.False(t, seen[key{a.Lpu.GUID, a.GUID}])
+		seen[key{a.Lpu.GUID, a.GUID}] = true
+		if i > 0 {
+			require.False(t, a.Start.After(all[i-1].Start), "the newest start first")
+		}
+	}
+	for _, limit := range []int{1, 7, len(all)} {
+		require.Equal(t, all, sc.Appointments(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
+	}
+	require.Equal(t, all[:20], harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments")).Items)
+
+	since := harness.Moment.Add(20 * time.Second)
+	for query, wants := range map[string]func(api.PatientAppointment) bool{
+		"status=Booked":                                               func(a api.PatientAppointment) bool { return a.Cancellation == nil },
+		"status=Cancelled&status=Booked":                              func(api.PatientAppointment) bool { return true },
+		"status=Completed":                                            func(api.PatientAppointment) bool { return false },
+		"directionGuid=" + sc.Direction.String():                      func(api.PatientAppointment) bool { return true },
+		"directionGuid=" + uuid.NewString():                           func(api.PatientAppointment) bool { return false },
+		"updatedSince=" + url.QueryEscape(since.Format(time.RFC3339)): func(a api.PatientAppointment) bool { return !a.UpdateTime.Before(since) },
+		"updatedSince=" + since.UTC().Format(time.RFC3339):            func(a api.PatientAppointment) bool { return !a.UpdateTime.Before(since) },
+	} {
+		var want []api.PatientAppointment
+		for _, a := range all {
+			if wants(a) {
+				want = append(want, a)
+			}
+		}
+		require.Equal(t, want, sc.Appointments(sc.Person, query+"&limit=9"), query)
+	}
+
+	// One is booked after the first page, for later than all of them.
+	first := harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=3"))
+	sc.AddSlots(1)
+	examination := uuid.New()
+	sc.AddDirection(examination, "Laboratory")
+	sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": 1}).Booked(t)
+	require.Equal(t, all[3:], sc.Appointments(sc.Person, "limit=100&cursor="+*first.Next))
+	require.Len(t, sc.Appointments(sc.Person, ""), len(all)+1)
+}
+
+// Promise: another person's appointment is answered exactly as one that does not exist; a cursor shows nobody's list but one's own, and serves one list only.
+func TestAppointmentsOfOthers(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	guid := sc.Attempt().Booked(t)
+	examination := uuid.New()
+	sc.AddDirection(examination, "Laboratory")
+	sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": harness.FirstSlotID + 1}).Booked(t)
+	page := harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=1"))
+	require.NotNil(t, page.Next)
+	stranger := uuid.New()
+	require.Empty(t, sc.Appointments(stranger, ""))
+	require.Empty(t, sc.Appointments(stranger, "cursor="+*page.Next))
+	require.Empty(t, sc.Appointments(stranger, "directionGuid="+sc.Direction.String()))
+	sc.Get(sc.Person, "/directions?cursor="+*page.Next).RequireRefusal(t, "field_invalid")
+
+	mine := sc.Get(sc.Person, "/appointments/"+guid.String())
+	require.Equal(t, 200, mine.StatusCode, "%s", mine.Raw)
+	body := func(guid uuid.UUID) string {
+		request := sc.Service.Request(http.MethodGet, "/appointments/"+guid.String(), nil)
+		request.Header.Set("Authorization", "Bearer "+sc.Token(stranger))
+		request.Header.Set("If-None-Match", mine.Header.Get("ETag")+", *")
+		a := sc.Do(request)
+		a.RequireRefusal(t, "appointment_absent")
+		require.Equal(t, 404, a.StatusCode)
+		require.Empty(t, a.Header.Get("ETag"))
+		return strings.ReplaceAll(a.Raw, a.Refusal.RequestID.String(), "")
+	}
+	require.Equal(t, body(uuid.New()), body(guid))
+}
+
+// Promise: a parameter that breaks the contract is refused in Russian, by its name.
+func TestBadParametersOfAppointments(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	const notAGuid = "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
+	const notATime = "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"
+	for path, message := range map[string]string{
+		"?limit=0":          "Поле limit: значение должно быть не меньше 1",
+		"?limit=101":        "Поле limit: значение должно быть не больше 100",
+		"?cursor=x":         "Поле cursor: ожидается значение next предыдущей страницы",
+		"?status=NotBooked": "Поле status: ожидается одно из значений: Booked, Completed, Cancelled",
+		"?status=":          "Поле status: значение не указано",
+		"?" + strings.Repeat("status=Booked&", 4):                              "Поле status: значений должно быть не больше 3",
+		"?directionGuid=x":                                                     "Поле directionGuid: " + notAGuid,
+		"?directionGuid=":                                                      "Поле directionGuid: значение не указано",
+		"?updatedSince=":                                                       "Поле updatedSince: значение не указано",
+		"?updatedSince=2019-08-20":                                             "Поле updatedSince: " + notATime,
+		"?updatedSince=2019-08-20T10:00:00":                                    "Поле updatedSince: " + notATime,
+		"?updatedSince=2019-08-20T10:00:00+03:00":                              "Поле updatedSince: " + notATime, // the plus is a space
+		"?updatedSince=2019-02-30T10:00:00Z":                                   "Поле updatedSince: " + notATime,
+		"?updatedSince=2019-08-20T25:00:00Z":                                   "Поле updatedSince: " + notATime,
+		"?updatedSince=2019-08-20T23:59:60Z":                                   "Поле updatedSince: " + notATime,
+		"?updatedSince=2019-08-20T10:00:00Z&updatedSince=2019-08-20T10:00:00Z": "Поле updatedSince: значение указано больше одного раза",
+		"/x":   "Поле appointmentGuid: " + notAGuid,
+		"/%00": "Поле appointmentGuid: недопустимые символы",
+	} {
+		t.Run(path, func(t *testing.T) {
+			a := sc.Get(sc.Person, "/appointments"+path)
+			require.Equal(t, 400, a.StatusCode, "%s", a.Raw)
+			a.RequireRefusal(t, "field_invalid")
+			require.Equal(t, message, a.Refusal.Message)
+		})
+	}
+	for _, since := range []string{"0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999-23:59"} {
+		require.Empty(t, sc.Appointments(sc.Person, "updatedSince="+since))
+	}
+	for _, path := range []string{"/appointments", "/appointments/" + uuid.NewString()} {
+		sc.Do(sc.Service.Request(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
+	}
+}
+
+// Promise: whoever has lost the answer to a booking is told whether it happened.
+func TestDidItHappen(t *testing.T) {
+	t.Parallel()
+	t.Run("the answer is lost after the commit", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		target, err := url.Parse(sc.URL)
+		require.NoError(t, err)
+		proxy := httputil.NewSingleHostReverseProxy(target)
+		proxy.ModifyResponse = func(*http.Response) error { panic(http.ErrAbortHandler) } // it hangs up on the client instead of answering
+		lossy := httptest.NewServer(proxy)
+		t.Cleanup(lossy.Close)
+		body, err := json.Marshal(sc.Request())
+		require.NoError(t, err)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, lossy.URL+"/appointments", strings.NewReader(string(body)))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
+		_, err = harness.HTTPClient.Do(request)
+		require.Error(t, err)
+
+		found := sc.Appointments(sc.Person, "status=Booked&directionGuid="+sc.Direction.String())
+		require.Len(t, found, 1)
+		require.Equal(t, sc.Slots[0], sc.SlotOf(found[0].GUID))
+		sc.Attempt().RequireRefusal(t, "direction_already_booked")
+	})
+	t.Run("the client hangs up and the service ends before the commit", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		sc.GoAway()
+		sc.Service = harness.StartOn(t, string(sc.Config.DatabaseURL))
+		require.Empty(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()))
+		guid := sc.Attempt().Booked(t)
+		require.Equal(t, guid, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String())[0].GUID)
+	})
+	t.Run("the connection dies in the commit", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		sc.Run(`CREATE FUNCTION dally() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
+			CREATE CONSTRAINT TRIGGER dally AFTER INSERT ON appointment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dally()`)
+		tx, err := sc.DB.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `SELECT FROM legal_entity FOR UPDATE`)
+		require.NoError(t, err)
+		answers := make(chan harness.Answer, 1)
+		go func() { answers <- sc.Attempt() }()
+		sc.WaitForBlocked(tx)
+		sc.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`, tx.Conn().PgConn().PID())
+		(<-answers).RequireRefusal(t, "database_unavailable")
+		require.NoError(t, tx.Rollback(t.Context()))
+		require.Empty(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()))
+		sc.Attempt().Booked(t)
+		require.Len(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()), 1)
+	})
+	t.Run("many clients lose patience", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t, func(c *app.Config) { c.Timeout = time.Minute }).Scene()
+		sc.AddSlots(harness.Contenders)
+		var clients sync.WaitGroup
+		for i := range harness.Contenders {
+			person, direction := sc.Patient()
+			clients.Go(func() {
+				ask := "status=Booked&directionGuid=" + direction.String()
+				sc.Impatient(person, direction, i+1)
+				before := sc.Appointments(person, ask)
+				a := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
+				switch {
+				case a.StatusCode == http.StatusOK:
+					require.Empty(t, before, "what was told had not happened")
+				case len(before) == 0: // it was still under way when asked about, and took the cell or the referral
+					a.RequireRefusalOf(t, "direction_already_booked", "slot_full", "slot_taken")
+				default:
+					a.RequireRefusal(t, "direction_already_booked")
+				}
+				require.Eventually(t, func() bool {
+					after := sc.Appointments(person, ask)
+					return len(after) == 1 && (len(before) == 0 || before[0].GUID == after[0].GUID)
+				}, time.Minute, 10*time.Millisecond)
+			})
+		}
+		clients.Wait()
+		require.Equal(t, harness.Contenders, sc.Count(`SELECT count(*) FROM appointment`))
+		sc.RequireInvariants()
+	})
+}

@@ -1,0 +1,601 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"talon.example/test/harness"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/app"
+	"talon.example/internal/booking"
+)
+
+// Promise: the source's first example succeeds byte for byte, though its SlotGuid is no guid, and is answered with the source's values.
+func TestFirstExampleOfTheSource(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	// A copy of the referral was left by an earlier booking that was cancelled; it is used again.
+	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, mkb_code,
+		mkb_name, lpu_from_guid, lpu_to_guid) SELECT $1, guid, 58384, lpu_guid, type, number, date, date_end, created_at, $2, speciality_code, mkb_code,
+		mkb_name, lpu_from_guid, lpu_to_guid FROM direction`, sc.To, sc.MkabTo)
+
+	a := sc.Book(sc.Person, `{
+  "DirectionGuid": "e714e964-d8a0-4776-b163-c708371c39a5",
+  "DirectionType": "consult",
+  "LpuFromGuid": "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
+  "LpuToGuid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",
+  "SlotGuid": "c2ab84d4-bfal-4965-a4a9-48c8306a0a84",
+  "SlotId": 14527455,
+  "Difficulty" : 2,
+  "VisitComment": "",
+  "IsCito":true
+}`)
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	require.JSONEq(t, `{
+		"type": "Consult",
+		"consultDirection": {
+			"id": "58384",
+			"guid": "e714e964-d8a0-4776-b163-c708371c39a5",
+			"number": "47010157096",
+			"date": "2019-08-13T00:00:00+03:00",
+			"docPrvdSenderGuid": "00000000-0000-0000-0000-000000000000",
+			"mkabGuid": "183209fc-1277-4896-aa7f-72dfcd8f03b1",
+			"reason": "",
+			"specialityCode": "92",
+			"specialityName": "",
+			"mkbCode": "A01.1",
+			"mkbName": "A",
+			"lpuFromGuid": "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
+			"lpuToGuid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",
+			"appointment": {
+				"guid": "`+a.Result.ConsultDirection.Appointment.GUID.String()+`",
+				"start": "2019-08-21T08:45:00+03:00",
+				"end": "2019-08-21T09:15:00+03:00",
+				"createTime": "2019-08-20T17:52:14+03:00"
+			}
+		},
+		"laboratoryDirection": null
+	}`, a.Raw)
+	require.Equal(t, 2, sc.Count(`SELECT sum(taken) FROM slot`))
+	require.Equal(t, 2, sc.Count(`SELECT cardinality(slot_guids) FROM appointment`))
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment WHERE is_cito AND NOT out_of_schedule AND client_guid = $1`, harness.ClientGuid))
+	sc.RequireInvariants()
+}
+
+// Promise: booking into another institution writes a copy there with an id of its own, and claims the original.
+func TestDirectionIsCopied(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	a := sc.Attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	appointment := a.Result.ConsultDirection.Appointment.GUID
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND appointment_guid = $2 AND copied_from_lpu_guid IS NULL`, sc.From, appointment))
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND appointment_guid = $2 AND copied_from_lpu_guid = $3
+		AND mkab_guid = $4 AND id::text = $5`, sc.To, appointment, sc.From, sc.MkabTo, a.Result.ConsultDirection.ID))
+	sc.RequireInvariants()
+}
+
+// Promise: a copy is no referral of the institution that holds it; a second visit cannot be had through it.
+func TestCopyCannotBeBooked(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	require.Equal(t, 200, sc.Attempt().StatusCode)
+	sc.Attempt(harness.Fields{"LpuFromGuid": sc.To, "SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_not_found")
+}
+
+// Promise: within one institution nothing is copied, and of the referral nothing changes but its appointment; the answer tells where the visit is.
+func TestBookingWithinOneLpu(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	for _, target := range []any{nil, sc.From} {
+		sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.To, sc.MkabTo, target)
+		sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
+		a := sc.Attempt(harness.Fields{"LpuFromGuid": sc.To})
+		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+		require.Equal(t, sc.To, a.Result.ConsultDirection.LpuToGUID)
+		require.Equal(t, sc.MkabTo, a.Result.ConsultDirection.MkabGUID)
+		require.Equal(t, 1, sc.Count(`SELECT count(*) FROM direction WHERE lpu_to_guid IS NOT DISTINCT FROM $1 AND mkab_guid = $2`, target, sc.MkabTo))
+		sc.RequireInvariants()
+	}
+}
+
+// Promise: a copy that is used again is brought up to date, and keeps its id; another original of the same guid is left alone.
+func TestCopyIsBroughtUpToDate(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	first := sc.Attempt()
+	require.Equal(t, 200, first.StatusCode, "%s", first.Raw)
+	sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+	sc.Exec(`UPDATE direction SET number = 'N-2', mkb_code = 'B02' WHERE lpu_guid = $1`, sc.From)
+	again := sc.Attempt()
+	require.Equal(t, 200, again.StatusCode, "%s", again.Raw)
+	require.Equal(t, first.Result.ConsultDirection.ID, again.Result.ConsultDirection.ID)
+	require.Equal(t, "N-2", again.Result.ConsultDirection.Number)
+	require.Equal(t, "B02", again.Result.ConsultDirection.MkbCode)
+
+	sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
+		UPDATE direction SET appointment_guid = NULL, copied_from_lpu_guid = NULL`)
+	before := sc.Snapshot()
+	sc.Attempt().RequireRefusal(t, "appointment_not_created")
+	require.Equal(t, before, sc.Snapshot())
+}
+
+// Promise: numbers of referrals that were brought in do not get in the way of the numbers of copies.
+func TestIdsOfCopies(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+		SELECT $1, gen_random_uuid(), i, 'Consult', i::text, '2019-08-13', '2019-09-12', $2, $3, $1 FROM generate_series(1, 100) i`, sc.To, harness.Moment, sc.MkabTo)
+	// Even where one was brought in with the very number that comes next.
+	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+		SELECT $1, gen_random_uuid(), last_value + 1, 'Consult', '', '2019-08-13', '2019-09-12', $2, $3, $1 FROM direction_id_seq`, sc.To, harness.Moment, sc.MkabTo)
+	a := sc.Attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+}
+
+// Promise: what the database loses without an error is noticed, and nothing is left half done.
+func TestNothingIsHalfDone(t *testing.T) {
+	t.Parallel()
+	t.Run("the visit", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		sc.Run(swallow("appointment"))
+		before := sc.Snapshot()
+		sc.Attempt().RequireRefusal(t, "appointment_not_created")
+		require.Equal(t, before, sc.Snapshot())
+	})
+	t.Run("policy of a card", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		sc.AllowMkab()
+		sc.Run(swallow("mkab_policy"))
+		before := sc.Snapshot()
+		sc.Attempt().RequireRefusal(t, "mkab_policy_link_failed")
+		require.Equal(t, before, sc.Snapshot())
+	})
+}
+
+// Promise: with the setting off the claim of a speciality is kept by the visit that ends last, so that switching it on counts that one.
+func TestSpecialityClaimIsTheLast(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Exec(`INSERT INTO setting VALUES ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'false')`)
+	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 3}).StatusCode)
+	sooner, third := uuid.New(), uuid.New()
+	sc.AddDirection(sooner, "Consult")
+	sc.AddDirection(third, "Consult")
+	require.Equal(t, 200, sc.Attempt(harness.Fields{"DirectionGuid": sooner}).StatusCode)
+	sc.Exec(`UPDATE setting SET value = 'true'`)
+	a := sc.Attempt(harness.Fields{"DirectionGuid": third, "SlotId": harness.FirstSlotID + 1})
+	a.RequireRefusal(t, "speciality_already_booked")
+	require.Contains(t, a.Refusal.Message, "21.08.2019 09:30")
+}
+
+// Promise: where cells of a resource overlap, a complex slot is made of those that follow each other and have a place.
+func TestComplexSlotAmongOverlappingCells(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	for i := range 4 {
+		sc.AddSlot(sc.Doctor, 100+i, time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, harness.Moment.Location()), 1)
+	}
+	sc.Exec(`UPDATE slot SET taken = 1 WHERE id IN (14527456, 102)`)
+	a := sc.Attempt(harness.Fields{"Difficulty": 4})
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	require.Equal(t, "2019-08-21T09:45:00+03:00", a.Result.ConsultDirection.Appointment.End.Format(time.RFC3339))
+}
+
+// Promise: which mask of a client counts depends on whether the referral leaves the institution.
+func TestRightsDependOnTheTarget(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Exec(`UPDATE client_application SET visit_direction = 4, visit_direction_other_lpu = 8`)
+	sc.Exec(`UPDATE slot SET flag_access = 4`)
+	sc.Attempt().RequireRefusal(t, "slot_access_denied")
+	sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2`, sc.To, sc.MkabTo)
+	require.Equal(t, 200, sc.Attempt(harness.Fields{"LpuFromGuid": sc.To}).StatusCode)
+}
+
+// Promise: a client application that nobody has registered has no rights.
+func TestUnknownClientHasNoRights(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Exec(`DELETE FROM client_application`)
+	sc.Attempt().RequireRefusal(t, "slot_access_denied")
+	sc.Attempt(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+}
+
+// Promise: a cell is found by its guid, too; of another institution it is not found.
+func TestSlotByGuid(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": uuid.New()}).RequireRefusal(t, "slot_not_found")
+	other := uuid.New()
+	sc.Exec(`INSERT INTO lpu SELECT $1, legal_entity_guid, '3', 'Третья', time_zone FROM lpu WHERE guid = $2`, other, sc.To)
+	sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": sc.Slots[3], "LpuToGuid": other}).RequireRefusal(t, "slot_not_found")
+	a := sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": strings.ToUpper(sc.Slots[3].String())})
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	require.Equal(t, "2019-08-21T09:30:00+03:00", a.Result.ConsultDirection.Appointment.Start.Format(time.RFC3339))
+}
+
+// Promise: an optional field that is null counts as absent.
+func TestNullCountsAsAbsent(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	a := sc.Book(sc.Person, fmt.Sprintf(`{"DirectionGuid":%q,"DirectionType":"Consult","LpuFromGuid":%q,"LpuToGuid":%q,"SlotGuid":null,"SlotId":%d,
+		"Difficulty":null,"VisitComment":null,"IsCito":null,"OutOfSchedule":null,"DocPrvdGuid":null,"Date":null}`, sc.Direction, sc.From, sc.To, harness.FirstSlotID))
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+}
+
+// Promise: out of schedule a date is read in the target institution's zone; a bare day lasts until its midnight, and today is fine.
+func TestOutOfSchedule(t *testing.T) {
+	t.Parallel()
+	for _, visit := range []struct{ date, zone, start, end string }{
+		{"2019-08-20", "Europe/Moscow", "2019-08-20T00:00:00+03:00", "2019-08-21T00:00:00+03:00"},
+		{"2019-08-20", "Asia/Vladivostok", "", ""}, // there it is the 21st by now
+		{"2019-08-21", "Asia/Vladivostok", "2019-08-21T00:00:00+10:00", "2019-08-22T00:00:00+10:00"},
+		{"2019-08-20T17:53:00", "Europe/Moscow", "2019-08-20T17:53:00+03:00", "2019-08-20T17:53:00+03:00"},
+		{"2019-08-20T17:52:13", "Europe/Moscow", "", ""},
+		{"2019-08-21T10:30", "Asia/Vladivostok", "2019-08-21T10:30:00+10:00", "2019-08-21T10:30:00+10:00"},
+		{"2019-08-21T10:30:00+03:00", "Asia/Vladivostok", "2019-08-21T17:30:00+10:00", "2019-08-21T17:30:00+10:00"},
+		{"2019-08-20T14:52:13Z", "Asia/Vladivostok", "", ""},
+		{"2018-01-01", "Europe/Moscow", "", ""},
+	} {
+		t.Run(visit.date+" "+visit.zone, func(t *testing.T) {
+			t.Parallel()
+			sc := harness.Start(t).Scene()
+			sc.Exec(`UPDATE lpu SET time_zone = $1 WHERE guid = $2`, visit.zone, sc.To)
+			// With OutOfSchedule the ids of the cell are not read, and Difficulty has no effect.
+			a := sc.Attempt(sc.OutOfSchedule(visit.date), harness.Fields{"SlotId": 1, "SlotGuid": "no guid", "Difficulty": 3})
+			if visit.start == "" {
+				a.RequireRefusal(t, "slot_time_passed")
+				return
+			}
+			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+			require.Equal(t, visit.start, a.Result.ConsultDirection.Appointment.Start.Format(time.RFC3339))
+			require.Equal(t, visit.end, a.Result.ConsultDirection.Appointment.End.Format(time.RFC3339))
+			require.Equal(t, 0, sc.Count(`SELECT sum(taken) FROM slot`))
+			require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment WHERE out_of_schedule`))
+			sc.RequireInvariants()
+		})
+	}
+}
+
+// Promise: out of schedule the documented rules about the resource and the rights hold.
+func TestOutOfScheduleIsRefused(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Attempt(sc.OutOfSchedule("2019-08-21"), harness.Fields{"DocPrvdGuid": uuid.New()}).RequireRefusal(t, "slot_resource_not_found")
+	sc.Exec(`UPDATE client_application SET out_of_schedule = false`)
+	sc.Attempt(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+}
+
+// Promise: an examination is booked on equipment, whatever its speciality, and is answered as a laboratory referral.
+func TestLaboratory(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	examination := uuid.New()
+	sc.AddDirection(examination, "Laboratory")
+	sc.Exec(`UPDATE resource SET kind = 'equipment', speciality_code = '1'`)
+	sc.Exec(`UPDATE direction SET urgent = true, flags = 5, comment = 'натощак', accession_number = 'A-1' WHERE guid = $1`, examination)
+	a := sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"})
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	require.Nil(t, a.Result.ConsultDirection)
+	d := a.Result.LaboratoryDirection
+	require.Equal(t, api.LaboratoryDirectionTypeLaboratory, d.Type)
+	require.Equal(t, "2019-09-12T00:00:00+03:00", d.DateEnd.Format(time.RFC3339))
+	require.Equal(t, "2019-08-20T17:52:14+03:00", d.DateCreate.Format(time.RFC3339))
+	require.True(t, d.Urgent)
+	require.EqualValues(t, 5, d.Flags)
+	require.Equal(t, "натощак", d.Comment)
+	require.Equal(t, "A-1", d.AccessionNumber)
+	// One active appointment a speciality is asked of consultations only.
+	require.Equal(t, 0, sc.Count(`SELECT count(*) FROM speciality_claim`))
+}
+
+// Promise: a complex slot takes adjacent cells of one resource, all or none.
+func TestComplexSlot(t *testing.T) {
+	t.Parallel()
+	for name, breakUp := range map[string]string{
+		"a cell is full":             `UPDATE slot SET taken = capacity WHERE id = 14527457`,
+		"a cell is blocked":          `UPDATE slot SET blocked = true WHERE id = 14527457`,
+		"a cell takes no visits":     `UPDATE slot SET busy_type = 2 WHERE id = 14527457`,
+		"a cell is closed to us":     `UPDATE slot SET flag_access = 0 WHERE id = 14527457`,
+		"a cell is kept for others":  `UPDATE slot SET restriction = 'pregnant' WHERE id = 14527457`,
+		"there is a gap":             `DELETE FROM slot WHERE id = 14527456`,
+		"the schedule ends too soon": `DELETE FROM slot WHERE id > 14527456`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := harness.Start(t).Scene()
+			sc.Run(breakUp)
+			before := sc.Snapshot()
+			sc.Attempt(harness.Fields{"Difficulty": 3}).RequireRefusal(t, "complex_slot_failed")
+			require.Equal(t, before, sc.Snapshot())
+		})
+	}
+	t.Run("all are free", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		a := sc.Attempt(harness.Fields{"Difficulty": 4})
+		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+		require.Equal(t, "2019-08-21T09:45:00+03:00", a.Result.ConsultDirection.Appointment.End.Format(time.RFC3339))
+		sc.RequireInvariants()
+	})
+}
+
+// Promise: the card is made from the master patient index, its policy is linked, and it stays where the booking after it fails.
+func TestMkabIsMade(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.AllowMkab()
+	sc.Exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, sc.Slots[1])
+	sc.Attempt(harness.Fields{"Difficulty": 2}).RequireRefusal(t, "complex_slot_failed")
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.lpu_guid = mkab.lpu_guid AND p.mkab_guid = mkab.guid
+		WHERE mkab.lpu_guid = $1 AND person_guid = $2 AND p.number = '1234567890123456'`, sc.To, sc.Person))
+
+	a := sc.Attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND guid = $2`, sc.To, a.Result.ConsultDirection.MkabGUID))
+}
+
+// Promise: the card is made from a FHIR server, too, which is asked with a ticket.
+func TestMkabIsMadeFromARemoteIndex(t *testing.T) {
+	t.Parallel()
+	address := harness.HTTPServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"access_token":"ticket","token_type":"Bearer","expires_in":3600}`))
+			return
+		}
+		if r.URL.Path != "/fhir/Patient" || r.Header.Get("Authorization") != "Bearer ticket" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, value, _ := strings.Cut(r.URL.Query().Get("identifier"), "|")
+		w.Header().Set("Content-Type", "application/fhir+json")
+		_, _ = fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient",
+			"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
+			"name":[{"family":"Удаленный","given":["Пациент","Второй"]}],"gender":"female","birthDate":"1980-02-29"}}]}`, value)
+	}))
+	sc := harness.Start(t, func(c *app.Config) {
+		c.MipURL, c.MipAuthURL = app.Address(address+"/fhir"), app.Address(address+"/token")
+	}).Scene()
+	sc.AllowMkab()
+	a := sc.Attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.mkab_guid = mkab.guid WHERE mkab.lpu_guid = $1
+		AND surname = 'Удаленный' AND name = 'Пациент' AND patronymic = 'Второй' AND sex = 'female' AND p.number = '7700000000000001'`, sc.To))
+}
+
+// Promise: a closed card does not hide an open one.
+func TestOpenMkabCounts(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
+	open := uuid.New()
+	sc.AddMkab(sc.To, open, sc.Person)
+	a := sc.Attempt()
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	require.Equal(t, open, a.Result.ConsultDirection.MkabGUID)
+}
+
+// Promise: one active appointment a speciality is a setting of the region; a visit that has ended, or of another speciality, does not count.
+func TestOneActiveAppointmentASpeciality(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"the setting is off":        `INSERT INTO setting VALUES ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'false')`,
+		"the other visit has ended": `UPDATE speciality_claim SET start_at = '2019-08-20T17:00+03', end_at = '2019-08-20T17:52:14+03'`,
+		"another speciality":        `UPDATE direction SET speciality_code = '7' WHERE appointment_guid IS NULL; UPDATE resource SET speciality_code = '7'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := harness.Start(t).Scene()
+			require.Equal(t, 200, sc.Attempt().StatusCode)
+			another := uuid.New()
+			sc.AddDirection(another, "Consult")
+			sc.Run(change)
+			a := sc.Attempt(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
+			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+			sc.RequireInvariants()
+		})
+	}
+}
+
+// Promise: whoever loses a race for the referral or the speciality gets its documented answer, and leaves nothing behind.
+func TestLostRaces(t *testing.T) {
+	t.Parallel()
+	t.Run("referral", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		sc.AttemptWhile(`UPDATE direction SET appointment_guid = gen_random_uuid()`).RequireRefusal(t, "direction_already_booked")
+		require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
+	})
+	t.Run("speciality", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		a := sc.AttemptWhile(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Кабинет 5', '2019-08-22T09:00+03', '2019-08-22T09:15+03')`,
+			sc.Person, sc.To)
+		a.RequireRefusal(t, "speciality_already_booked")
+		require.Equal(t, "Вы уже записаны Кабинет 5 на 22.08.2019 09:00. Запрещено иметь более одной активной записи на прием на одну специальность.", a.Refusal.Message)
+		require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment)`))
+	})
+	for name, change := range map[string]struct{ sql, rule string }{
+		"the cell is moved":            {`UPDATE slot SET start_at = start_at + interval '1 day', end_at = end_at + interval '1 day'`, "slot_taken"},
+		"the cell is made longer":      {`UPDATE slot SET end_at = end_at + interval '5 minutes'`, "slot_taken"},
+		"the cell is kept for others":  {`UPDATE slot SET restriction = 'pregnant'`, "slot_taken"},
+		"the cell is blocked":          {`UPDATE slot SET blocked = true`, "slot_taken"},
+		"the cell takes no visits":     {`UPDATE slot SET busy_type = 2`, "slot_taken"},
+		"the cell is closed to us":     {`UPDATE slot SET flag_access = 0`, "slot_taken"},
+		"the resource leaves":          {`UPDATE resource SET active = false`, "slot_resource_not_found"},
+		"the card is closed":           {`UPDATE mkab SET closed_at = now()`, "mkab_closed"},
+		"the cell goes to another one": {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE name = 'Другой')`, "slot_taken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := harness.Start(t).Scene()
+			sc.Exec(`INSERT INTO resource VALUES ($1, gen_random_uuid(), 'doctor', 'Другой', '92')`, sc.To)
+			sc.AttemptWhile(change.sql).RequireRefusal(t, change.rule)
+			require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
+		})
+	}
+	t.Run("later cell of a complex slot", func(t *testing.T) {
+		t.Parallel()
+		sc := harness.Start(t).Scene()
+		tx, err := sc.DB.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `UPDATE slot SET taken = capacity WHERE guid = $1`, sc.Slots[1])
+		require.NoError(t, err)
+		answers := make(chan harness.Answer, 1)
+		go func() { answers <- sc.Attempt(harness.Fields{"Difficulty": 2}) }()
+		sc.WaitForBlocked(tx)
+		require.NoError(t, tx.Commit(t.Context()))
+		(<-answers).RequireRefusal(t, string(booking.ComplexSlotFailed))
+		require.Equal(t, 1, sc.Count(`SELECT sum(taken) FROM slot`))
+	})
+}
+
+// Promise: whoever is refused for an appointment that the patient has is told which, also the losers of a race; nobody else is told anything.
+func TestRefusalsNameTheAppointment(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	answers := make([]harness.Answer, 16)
+	var group sync.WaitGroup
+	for i := range answers {
+		group.Go(func() { answers[i] = sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + i%4}) })
+	}
+	group.Wait()
+	winner := slices.IndexFunc(answers, func(a harness.Answer) bool { return a.StatusCode == 200 })
+	require.NotEqual(t, -1, winner)
+	booked := harness.AppointmentOf(answers[winner])
+	want := &api.ExistingAppointment{GUID: booked.GUID, LpuGUID: sc.To, Start: booked.Start, End: booked.End}
+	another := uuid.New()
+	sc.AddDirection(another, "Consult")
+	answers = append(slices.Delete(answers, winner, winner+1), sc.Attempt(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + (winner+1)%4}))
+	for _, a := range answers {
+		require.Equal(t, 400, a.StatusCode, a.Raw)
+		require.NotNil(t, a.Refusal.Details, a.Raw)
+		require.Equal(t, want, a.Refusal.Details.Appointment)
+	}
+	stranger, _ := sc.Patient()
+	refused := sc.Book(stranger, sc.Request())
+	refused.RequireRefusal(t, "direction_not_patients")
+	require.Nil(t, refused.Refusal.Details)
+}
+
+// offered are the cells that a refusal shows as the way out.
+func offered(t testing.TB, a harness.Answer) []api.NearestSlot {
+	t.Helper()
+	if a.Refusal.Details == nil || a.Refusal.Details.Slots == nil {
+		return nil
+	}
+	return *a.Refusal.Details.Slots
+}
+
+// Promise: whoever finds a cell full is shown the nearest free ones that this very booking can have: of the resource first, then of its speciality.
+func TestNearestSlots(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	another := uuid.New()
+	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'room', 'Кабинет', '92')`, sc.To, another)
+	stranger := uuid.New()
+	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач другой специальности', '7')`, sc.To, stranger)
+	at := func(clock string) time.Time {
+		t.Helper()
+		start, err := time.Parse(time.RFC3339, "2019-08-21T"+clock+":00+03:00")
+		require.NoError(t, err)
+		return start
+	}
+	sc.Exec(`UPDATE slot SET taken = 1 WHERE id IN ($1, $2)`, harness.FirstSlotID, harness.FirstSlotID+1)
+	sc.Exec(`UPDATE slot SET blocked = true WHERE id = $1`, harness.FirstSlotID+2)
+	before := sc.AddSlot(sc.Doctor, 1, at("08:00"), 1)
+	sc.AddSlot(another, 2, at("08:45"), 1)
+	near := sc.AddSlot(another, 3, at("09:00"), 2)
+	sc.AddSlot(stranger, 4, at("08:45"), 1)
+	sc.Exec(`UPDATE slot SET restriction = 'pregnant' WHERE id = 2`)
+
+	refused := sc.Attempt()
+	refused.RequireRefusal(t, "slot_full")
+	slots := offered(t, refused)
+	require.Len(t, slots, 3)
+	require.Equal(t, []uuid.UUID{before, sc.Slots[3], near}, []uuid.UUID{slots[0].GUID, slots[1].GUID, slots[2].GUID})
+	require.Equal(t, another, slots[2].Resource.GUID)
+	harness.RequireAgreement(t, sc.AskCheck(sc.Person, sc.Request()), refused)
+	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": slots[2].ID}).StatusCode)
+
+	sc.Exec(`UPDATE slot SET taken = capacity`)
+	person, direction := sc.Patient()
+	none := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction}))
+	none.RequireRefusal(t, "slot_full")
+	require.Nil(t, none.Refusal.Details)
+}
+
+// Promise: whoever loses the race for a cell is shown others, each of which can be had.
+func TestNearestSlotsAfterARace(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	type contender struct{ person, direction uuid.UUID }
+	contenders := make([]contender, 16)
+	for i := range contenders {
+		contenders[i].person, contenders[i].direction = sc.Patient()
+	}
+	answers := make([]harness.Answer, len(contenders))
+	var group sync.WaitGroup
+	for i, c := range contenders {
+		group.Go(func() { answers[i] = sc.Book(c.person, sc.Request(harness.Fields{"DirectionGuid": c.direction})) })
+	}
+	group.Wait()
+	losers := 0
+	for i, a := range answers {
+		if a.StatusCode == 200 {
+			continue
+		}
+		require.Contains(t, []api.Rule{api.RuleSlotFull, api.RuleSlotTaken}, a.Refusal.Rule)
+		slots := offered(t, a)
+		require.Len(t, slots, 3, a.Raw)
+		losers++
+		if losers <= len(slots) { // each takes another one
+			again := sc.Book(contenders[i].person, sc.Request(harness.Fields{"DirectionGuid": contenders[i].direction, "SlotId": slots[losers-1].ID}))
+			require.Equal(t, 200, again.StatusCode, again.Raw)
+		}
+	}
+	require.Equal(t, len(contenders)-1, losers)
+}
+
+// Promise: a complex slot is offered others that are as long.
+func TestNearestComplexSlots(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID)
+	refused := sc.Attempt(harness.Fields{"Difficulty": 2})
+	refused.RequireRefusal(t, "slot_full")
+	slots := offered(t, refused)
+	require.Len(t, slots, 2)
+	for i, slot := range slots {
+		require.Equal(t, sc.Slots[1+i], slot.GUID)
+		require.Equal(t, 30*time.Minute, slot.End.Sub(slot.Start))
+	}
+}
+
+// Promise: whoever cannot move to a cell that is full is shown others, too.
+func TestNearestSlotsOfAMove(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	booked := sc.Attempt()
+	require.Equal(t, 200, booked.StatusCode)
+	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID+1)
+	refused := sc.Move(sc.Person, harness.AppointmentOf(booked).GUID, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+	refused.RequireRefusal(t, "slot_full")
+	slots := offered(t, refused)
+	require.Len(t, slots, 2)
+	require.Equal(t, sc.Slots[2], slots[0].GUID)
+	require.Equal(t, 200, sc.Move(sc.Person, harness.AppointmentOf(booked).GUID, harness.Fields{"SlotId": slots[0].ID}).StatusCode)
+}

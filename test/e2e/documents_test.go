@@ -1,0 +1,55 @@
+package e2e_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// link is one of a document to a file of the project, perhaps to a line of it.
+var link = regexp.MustCompile(`\[([^\]]+)\]\(([^)#:]+)(?:#L([0-9]+))?(?:#[^)]*)?\)`)
+
+// block is one of code, which may have what looks like a link.
+var block = regexp.MustCompile("(?s)```.*?```")
+
+// Promise: each link of the documents leads to a file, and one to a line of code leads to a line that has the name it is written with.
+func TestLinksOfTheDocuments(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	documents, err := filepath.Glob(filepath.Join(root, "*.md"))
+	require.NoError(t, err)
+	require.NoError(t, filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".md") {
+			documents = append(documents, path)
+		}
+		return err
+	}))
+	lines := 0
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, found := range link.FindAllStringSubmatch(block.ReplaceAllString(string(text), ""), -1) {
+			name, target := strings.Trim(found[1], "`"), filepath.Join(filepath.Dir(document), found[2])
+			if found[3] == "" {
+				_, err := os.Stat(target)
+				require.NoError(t, err, "%s: %s", document, found[0])
+				continue
+			}
+			code, err := os.ReadFile(target)
+			require.NoError(t, err, "%s: %s", document, found[0])
+			n, err := strconv.Atoi(found[3])
+			require.NoError(t, err)
+			all := strings.Split(string(code), "\n")
+			require.LessOrEqual(t, n, len(all), "%s: %s", document, found[0])
+			require.Contains(t, all[n-1], name, "%s: %s", document, found[0])
+			lines++
+		}
+	}
+	require.GreaterOrEqual(t, lines, 10)
+}

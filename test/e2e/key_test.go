@@ -1,0 +1,393 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"talon.example/test/harness"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+	"talon.example/internal/testdb"
+)
+
+// eachKeyed runs a test for each operation that takes a key, on a scene where it can be done. ask asks for it, always the same.
+func eachKeyed(t *testing.T, test func(t *testing.T, sc *harness.Scene, ask func(key string) harness.Answer)) {
+	t.Helper()
+	for name, prepare := range map[string]func(sc *harness.Scene) func(key string) harness.Answer{
+		"book": func(sc *harness.Scene) func(string) harness.Answer {
+			return func(key string) harness.Answer { return sc.BookWith(key, sc.Person, harness.ClientGuid) }
+		},
+		"move": func(sc *harness.Scene) func(string) harness.Answer {
+			visit := sc.Booked()
+			return func(key string) harness.Answer {
+				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+			}
+		},
+		"cancel": func(sc *harness.Scene) func(string) harness.Answer {
+			visit := sc.Booked()
+			return func(key string) harness.Answer { return sc.CancelWith(key, visit, nil) }
+		},
+		"move to where it is": func(sc *harness.Scene) func(string) harness.Answer {
+			visit := sc.Booked()
+			return func(key string) harness.Answer {
+				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID})
+			}
+		},
+		"cancel again": func(sc *harness.Scene) func(string) harness.Answer {
+			visit := sc.Booked()
+			sc.Cancel(sc.Person, visit).RequireCancelled(sc.T)
+			return func(key string) harness.Answer { return sc.CancelWith(key, visit, nil) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := harness.Start(t).Scene()
+			test(t, sc, prepare(sc))
+		})
+	}
+}
+
+// Promise: a request with a key is done once; a repetition is answered the same, to the letter, also after the visit was cancelled.
+func TestKeyRepeats(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	first := sc.BookWith("k-1", sc.Person, harness.ClientGuid)
+	require.Equal(t, 200, first.StatusCode, first.Raw)
+	require.Empty(t, first.Header.Get("Idempotency-Replayed"))
+	sc.BookWith("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
+	sc.BookWith("k-1", sc.Person, harness.ClientGuid, harness.Fields{"Difficulty": nil, "SlotId": float64(harness.FirstSlotID)}).RequireReplayed(t, first)
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment`))
+
+	sc.BookWith("k-1", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
+	sc.BookWith("k-2", sc.Person, harness.ClientGuid).RequireRefusal(t, "direction_already_booked")
+	sc.Cancel(sc.Person, harness.AppointmentOf(first).GUID)
+	sc.BookWith("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
+	require.Equal(t, 200, sc.BookWith("k-2", sc.Person, harness.ClientGuid).StatusCode, "a refusal was not kept")
+}
+
+// Promise: the same goes for a move, also for one that comes again when the visit has been moved on or cancelled, and for one that had nothing to do.
+func TestKeyRepeatsAMove(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	visit := sc.Booked()
+	stayed := sc.MoveWith("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID})
+	stayed.RequireFirst(t)
+	first := sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+	first.RequireFirst(t)
+	require.Equal(t, 200, sc.Move(sc.Person, visit, harness.Fields{"SlotId": harness.FirstSlotID + 2}).StatusCode)
+	again := func() {
+		before := sc.Snapshot()
+		sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "Difficulty": nil}).RequireReplayed(t, first)
+		sc.MoveWith("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID}).RequireReplayed(t, stayed)
+		sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 2}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "VisitComment": ""}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWith("k", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
+		require.Equal(t, before, sc.Snapshot())
+	}
+	again()
+	sc.Cancel(sc.Person, visit).RequireCancelled(t)
+	again()
+	sc.MoveWith("new", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_cancelled")
+	sc.MoveWith("new", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_absent")
+	require.Equal(t, 2, sc.Count(`SELECT count(*) FROM idempotency_key`), "refusals are not kept")
+}
+
+// Promise: the same goes for a cancel. No body asks what an empty one does, and a guid is one in either case.
+func TestKeyRepeatsACancel(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	visit := sc.Booked()
+	sc.Exec(`UPDATE appointment SET start_at = $1`, harness.Moment.Add(-time.Second))
+	sc.CancelWith("k", visit, nil).RequireRefusal(t, "appointment_started")
+	sc.Exec(`INSERT INTO setting VALUES ($1, 'DeleteOldTime', 'true')`, sc.To)
+	first := sc.CancelWith("k", visit, nil)
+	first.RequireFirst(t)
+	first.RequireCancelled(t)
+	again := sc.CancelWith("again", visit, harness.Fields{"ReasonCode": 1})
+	again.RequireFirst(t)
+
+	sc.Booked()
+	before := sc.Snapshot()
+	sc.CancelWith("k", visit, nil).RequireReplayed(t, first)
+	sc.CancelWith("k", visit, harness.Fields{}).RequireReplayed(t, first)
+	sc.CancelWith("k", visit, harness.Fields{"ReasonCode": nil}).RequireReplayed(t, first)
+	sc.Keyed("k", sc.Person, harness.ClientGuid, http.MethodDelete, "/appointments/"+strings.ToUpper(visit.String()), nil).RequireReplayed(t, first)
+	sc.CancelWith("again", visit, harness.Fields{"ReasonCode": 1}).RequireReplayed(t, again)
+	sc.CancelWith("k", visit, harness.Fields{"ReasonCode": 1}).RequireRefusal(t, "idempotency_key_reused")
+	sc.CancelWith("k", uuid.New(), nil).RequireRefusal(t, "idempotency_key_reused")
+	sc.CancelWith("new", uuid.New(), nil).RequireRefusal(t, "appointment_absent")
+	require.Equal(t, before, sc.Snapshot())
+}
+
+// Promise: a key of one operation is refused for another.
+func TestKeyIsForOneRequest(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	booked := sc.BookWith("book", sc.Person, harness.ClientGuid)
+	visit := harness.AppointmentOf(booked).GUID
+	sc.MoveWith("move", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireFirst(t)
+	sc.CancelWith("cancel", visit, nil).RequireFirst(t)
+	before := sc.Snapshot()
+	for _, key := range []string{"book", "move", "cancel"} {
+		for name, ask := range map[string]func() harness.Answer{
+			"book": func() harness.Answer { return sc.BookWith(key, sc.Person, harness.ClientGuid) },
+			"move": func() harness.Answer {
+				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+			},
+			"cancel": func() harness.Answer { return sc.CancelWith(key, visit, nil) },
+		} {
+			a := ask()
+			if name == key {
+				require.Equal(t, "true", a.Header.Get("Idempotency-Replayed"), "%s: %s", name, a.Raw)
+				continue
+			}
+			require.Equal(t, http.StatusUnprocessableEntity, a.StatusCode, "%s", a.Raw)
+			a.RequireRefusal(t, "idempotency_key_reused")
+		}
+	}
+	require.Equal(t, before, sc.Snapshot())
+}
+
+// Promise: a key is one patient's through one client application: it neither hides nor shows anything to another.
+func TestKeyIsItsOwners(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	first := sc.BookWith("k", sc.Person, harness.ClientGuid)
+	require.Equal(t, 200, first.StatusCode)
+	stranger, direction := sc.Patient()
+	sc.BookWith("k", stranger, harness.ClientGuid).RequireRefusal(t, "direction_not_patients")
+	other := sc.BookWith("k", stranger, harness.ClientGuid, harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1})
+	require.Equal(t, 200, other.StatusCode, other.Raw)
+	require.Empty(t, other.Header.Get("Idempotency-Replayed"))
+	sc.BookWith("k", sc.Person, uuid.New()).RequireRefusal(t, "direction_already_booked")
+}
+
+// Promise: of many requests at once with one key one is done; every other gets its answer, or is told that it still runs; nobody is refused a rule.
+func TestKeyRaces(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		visits := sc.Count(`SELECT count(*) FROM appointment`)
+		answers := all(repeat(func(int) harness.Answer { return ask("k") }))
+		done := slices.IndexFunc(answers, func(a harness.Answer) bool { return a.StatusCode == 200 && a.Header.Get("Idempotency-Replayed") == "" })
+		require.GreaterOrEqual(t, done, 0)
+		first := answers[done]
+		for _, a := range slices.Delete(answers, done, done+1) {
+			if a.StatusCode == http.StatusConflict {
+				a.RequireRefusal(t, "idempotency_key_in_use")
+				require.Equal(t, "1", a.Header.Get("Retry-After"))
+				continue
+			}
+			a.RequireReplayed(t, first)
+		}
+		require.Equal(t, max(visits, 1), sc.Count(`SELECT count(*) FROM appointment`))
+		ask("k").RequireReplayed(t, first)
+		sc.RequireInvariants()
+	})
+}
+
+// Promise: of several operations at once with one key one is done; the others are refused it.
+func TestKeyRacesOfOperations(t *testing.T) {
+	t.Parallel()
+	runContests(t, map[string]contest{"a move and a cancel": {
+		func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
+			visit := sc.Booked()
+			key := uuid.NewString()
+			return repeat(func(i int) harness.Answer {
+				if i%2 == 0 {
+					return sc.CancelWith(key, visit, nil)
+				}
+				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+			})
+		},
+		[]string{"idempotency_key_in_use", "idempotency_key_reused"},
+		func(t *testing.T, sc *harness.Scene, succeeded int) {
+			require.Positive(t, succeeded)
+			require.LessOrEqual(t, succeeded, harness.Contenders/2)
+			require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment a
+				WHERE a.lpu_guid = $1 AND (a.cancelled_at IS NOT NULL) = (a.slot_guids = ARRAY[$2::uuid])`, sc.To, sc.Slots[0]), "cancelled where it was, or moved")
+		},
+	}})
+}
+
+// Promise: a request that died leaves its key running until its deadline and two seconds more, by the service's clock; then the key is free for any request.
+func TestKeyOfADeadRequest(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.BookWith("k", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": 1}).RequireRefusal(t, "slot_not_found")
+	require.Zero(t, sc.Count(`SELECT count(*) FROM idempotency_key`), "a refusal gives the key back")
+	first := sc.BookWith("k", sc.Person, harness.ClientGuid)
+	require.Equal(t, 200, first.StatusCode)
+	sc.Cancel(sc.Person, harness.AppointmentOf(first).GUID)
+	sc.Exec(`UPDATE idempotency_key SET answer = NULL`)
+	sc.BookWith("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "idempotency_key_in_use")
+	sc.BookWith("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true}).RequireRefusal(t, "idempotency_key_reused")
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE running_until > $1 AND running_until <= $2`,
+		harness.Moment.Add(booking.KeyGrace), harness.Moment.Add(sc.Config.Timeout+booking.KeyGrace)))
+	sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
+	second := sc.BookWith("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true})
+	require.Equal(t, 200, second.StatusCode, second.Raw)
+	require.NotEqual(t, harness.AppointmentOf(first).GUID, harness.AppointmentOf(second).GUID)
+}
+
+// Promise: that goes for every operation: what died has left nothing but its key, and is done when it is asked for after that.
+func TestKeyOfADeadRequestIsFreeAgain(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		sc.Run(`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'UPDATE' THEN RAISE 'no'; END IF; RETURN NULL; END $$;
+			CREATE TRIGGER die BEFORE UPDATE OR DELETE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION die()`) // no answer is kept, no key given back
+		ask("k").RequireRefusal(t, "internal_error")
+		sc.Run(`DROP TRIGGER die ON idempotency_key`)
+		ask("k").RequireRefusal(t, "idempotency_key_in_use")
+		sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
+		first := ask("k")
+		first.RequireFirst(t)
+		ask("k").RequireReplayed(t, first)
+		sc.RequireInvariants()
+	})
+}
+
+// Promise: a request whose key another has taken over meanwhile does nothing.
+func TestKeyTakenOver(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		before := sc.Snapshot()
+		sc.Run(`CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.taken_by = gen_random_uuid(); RETURN NEW; END $$;
+			CREATE TRIGGER take_over BEFORE INSERT ON idempotency_key FOR EACH ROW EXECUTE FUNCTION take_over()`)
+		ask("k").RequireRefusal(t, "idempotency_key_in_use")
+		require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE answer IS NULL`), "the other's")
+		sc.Exec(`DELETE FROM idempotency_key`)
+		require.Equal(t, before, sc.Snapshot())
+	})
+}
+
+// Promise: a failure is not kept, and leaves nothing; the same key may be tried again at once.
+func TestKeyOfAFailure(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		before := sc.Snapshot()
+		sc.Run(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+			CREATE TRIGGER fail BEFORE UPDATE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION fail()`) // as it writes its answer, the last thing it does
+		ask("k").RequireRefusal(t, "internal_error")
+		require.Equal(t, before, sc.Snapshot())
+		sc.Run(`DROP TRIGGER fail ON idempotency_key`)
+		first := ask("k")
+		first.RequireFirst(t)
+		ask("k").RequireReplayed(t, first)
+		sc.RequireInvariants()
+	})
+}
+
+// Promise: a client that hangs up, whenever that is, can ask again: what it wants is done once, and it does not wait for a lease to end.
+func TestKeyOfAClientThatHangsUp(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t)
+	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
+	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
+	for i := range 100 {
+		sc := s.Another()
+		body, err := json.Marshal(sc.Request())
+		require.NoError(t, err)
+		ctx, hangUp := context.WithTimeout(t.Context(), time.Duration(i)*200*time.Microsecond)
+		request := sc.Service.Request(http.MethodPost, "/appointments", bytes.NewReader(body)).WithContext(ctx)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
+		request.Header.Set("Idempotency-Key", "k")
+		if response, err := harness.HTTPClient.Do(request); err == nil {
+			require.NoError(t, response.Body.Close())
+		}
+		hangUp()
+		again := sc.BookWith("k", sc.Person, harness.ClientGuid)
+		for gaveUp := time.Now().Add(20 * time.Second); again.StatusCode != http.StatusOK && time.Now().Before(gaveUp); {
+			again.RequireRefusal(t, "idempotency_key_in_use") // the first one has not noticed yet
+			again = sc.BookWith("k", sc.Person, harness.ClientGuid)
+		}
+		require.Equal(t, http.StatusOK, again.StatusCode, "%s", again.Raw)
+		require.Equal(t, 1, s.Count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1`, sc.To))
+	}
+	s.RequireInvariants()
+}
+
+// Promise: an answer is kept with the work or not at all: where the commit itself fails, it is done when it is asked for again.
+func TestKeyOfAFailedCommit(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		before := sc.Snapshot()
+		sc.Run(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+			CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON slot DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()`)
+		failed := ask("k")
+		if failed.StatusCode == http.StatusOK {
+			return // it has nothing to do
+		}
+		failed.RequireRefusal(t, "internal_error")
+		require.Equal(t, before, sc.Snapshot())
+		sc.Run(`DROP TRIGGER fail ON slot`)
+		first := ask("k")
+		first.RequireFirst(t)
+		ask("k").RequireReplayed(t, first)
+		sc.RequireInvariants()
+	})
+}
+
+// Promise: a key is remembered for 24 hours; older ones are as new, and are swept while the service runs, in steps.
+func TestKeyIsForgotten(t *testing.T) {
+	t.Parallel()
+	database := testdb.New(t)
+	sc := harness.StartOn(t, database).Scene()
+	first := sc.BookWith("k", sc.Person, harness.ClientGuid)
+	require.Equal(t, 200, first.StatusCode)
+	sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour+time.Second))
+	sc.BookWith("k", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
+	sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour))
+	sc.BookWith("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "direction_already_booked")
+
+	sc.Exec(`INSERT INTO idempotency_key SELECT gen_random_uuid(), gen_random_uuid(), n::text, sha256(''), gen_random_uuid(), $1::timestamptz - interval '1 second' * n, $1, 'null'
+		FROM generate_series(86000, 88500) n`, harness.Moment)
+	sc.Stop()
+	harness.StartOn(t, database)
+	require.Eventually(t, func() bool {
+		return sc.Count(`SELECT count(*) FROM idempotency_key WHERE taken_at <= $1`, harness.Moment.Add(-24*time.Hour)) == 0
+	},
+		20*time.Second, 5*time.Millisecond)
+	require.Equal(t, 400, sc.Count(`SELECT count(*) FROM idempotency_key`), "the younger ones stay")
+}
+
+// Promise: after 24 hours a request with the key is a new one.
+func TestKeyIsNewAfterADay(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		first := ask("k")
+		first.RequireFirst(t)
+		sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour+time.Second))
+		ask("k").RequireReplayed(t, first)
+		sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour))
+		if again := ask("k"); again.StatusCode != 200 {
+			again.RequireRefusal(t, "direction_already_booked")
+		} else {
+			again.RequireFirst(t)
+		}
+	})
+}
+
+// Promise: a key that breaks the contract is named in the answer, and changes nothing.
+func TestKeyBadInput(t *testing.T) {
+	t.Parallel()
+	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		before := sc.Snapshot()
+		for name, key := range map[string]string{"empty": "", "a space": "a b", "too long": strings.Repeat("k", 256), "not ASCII": "ключ"} {
+			a := ask(key)
+			a.RequireRefusal(t, "field_invalid")
+			require.True(t, strings.HasPrefix(a.Refusal.Message, "Поле Idempotency-Key: "), "%s: %s", name, a.Refusal.Message)
+		}
+		require.Equal(t, before, sc.Snapshot())
+		ask(strings.Repeat("k", 255)).RequireFirst(t)
+	})
+}

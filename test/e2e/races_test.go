@@ -1,0 +1,169 @@
+package e2e_test
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"talon.example/test/harness"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/app"
+)
+
+// rounds is how often each race is run: a few times in make test, and TALON_RACE_ROUNDS times where more is wanted.
+func rounds(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("TALON_RACE_ROUNDS")
+	if text == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, "TALON_RACE_ROUNDS")
+	return n
+}
+
+// contest is a race: requests to send at once, the rules that may refuse one, and what must hold when so many have succeeded.
+type contest struct {
+	prepare func(t *testing.T, sc *harness.Scene) []func() harness.Answer
+	rules   []string
+	check   func(t *testing.T, sc *harness.Scene, succeeded int)
+}
+
+// runContests holds each contest for some rounds, on a service of its own. The tables then satisfy the invariants, and nobody has deadlocked.
+func runContests(t *testing.T, contests map[string]contest) {
+	t.Helper()
+	for name, contest := range contests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := harness.Start(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
+			s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
+			s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
+			for range rounds(t) {
+				sc := s.Another()
+				succeeded := 0
+				for _, a := range all(contest.prepare(t, sc)) {
+					if a.StatusCode == 200 {
+						succeeded++
+						continue
+					}
+					a.RequireRefusalOf(t, contest.rules...)
+				}
+				contest.check(t, sc, succeeded)
+			}
+			s.RequireInvariants()
+			require.Zero(t, s.Count(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`))
+		})
+	}
+}
+
+// Promises: of any number of requests at once exactly as many are booked as there is room for, and every other gets its documented refusal: never an
+// internal error, never a deadlock. The tables then satisfy the invariants.
+func TestRaces(t *testing.T) {
+	t.Parallel()
+	contests := map[string]contest{}
+	for name, race := range map[string]struct {
+		prepare func(sc *harness.Scene) []func() harness.Answer
+		rules   []string
+		booked  int
+	}{
+		"one cell": {
+			func(sc *harness.Scene) []func() harness.Answer { return sc.PatientsFor(harness.Fields{}) },
+			[]string{"slot_full", "slot_taken"}, 1,
+		},
+		"one cell of three places": {
+			func(sc *harness.Scene) []func() harness.Answer {
+				sc.Exec(`UPDATE slot SET capacity = 3 WHERE lpu_guid = $1`, sc.To)
+				return sc.PatientsFor(harness.Fields{})
+			},
+			[]string{"slot_full", "slot_taken"}, 3,
+		},
+		"one referral, many cells": {
+			func(sc *harness.Scene) []func() harness.Answer {
+				sc.AddSlots(harness.Contenders)
+				return repeat(func(i int) harness.Answer { return sc.Attempt(harness.Fields{"SlotId": i + 1}) })
+			},
+			[]string{"direction_already_booked"}, 1,
+		},
+		"one referral, out of schedule": {
+			func(sc *harness.Scene) []func() harness.Answer {
+				return repeat(func(int) harness.Answer { return sc.Attempt(sc.OutOfSchedule("2019-08-21")) })
+			},
+			[]string{"direction_already_booked"}, 1,
+		},
+		"one speciality, many referrals, two institutions": {
+			func(sc *harness.Scene) []func() harness.Answer {
+				sc.AddSlots(harness.Contenders)
+				sc.Exec(`UPDATE direction SET lpu_to_guid = NULL WHERE lpu_guid = $1`, sc.From)
+				other := *sc
+				other.To, other.Doctor = uuid.New(), uuid.New()
+				sc.Exec(`INSERT INTO lpu SELECT $1, legal_entity_guid, $1::uuid::text, name, 'Asia/Yekaterinburg' FROM lpu WHERE guid = $2`, other.To, sc.To)
+				sc.Exec(`INSERT INTO resource SELECT $1, $2, kind, name, speciality_code FROM resource WHERE lpu_guid = $3`, other.To, other.Doctor, sc.To)
+				sc.Exec(`INSERT INTO slot SELECT $1, guid, id, $2, start_at, end_at, capacity, taken, flag_access, busy_type FROM slot WHERE lpu_guid = $3`,
+					other.To, other.Doctor, sc.To)
+				other.AddMkab(other.To, uuid.New(), sc.Person)
+				directions := make([]uuid.UUID, harness.Contenders)
+				for i := range directions {
+					directions[i] = uuid.New()
+					sc.AddDirection(directions[i], "Consult")
+				}
+				return repeat(func(i int) harness.Answer {
+					return []*harness.Scene{sc, &other}[i%2].Attempt(harness.Fields{"DirectionGuid": directions[i], "SlotId": i + 1})
+				})
+			},
+			[]string{"speciality_already_booked"}, 1,
+		},
+		"one absent card": {
+			func(sc *harness.Scene) []func() harness.Answer {
+				sc.AddSlots(harness.Contenders)
+				sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, sc.To)
+				sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true'), ($1, 'PolyclinicCode', $1::uuid::text)`, sc.To)
+				directions := make([]uuid.UUID, harness.Contenders)
+				for i := range directions {
+					directions[i] = uuid.New()
+					sc.AddDirection(directions[i], "Laboratory")
+				}
+				return repeat(func(i int) harness.Answer {
+					return sc.Attempt(harness.Fields{"DirectionGuid": directions[i], "DirectionType": "laboratory", "SlotId": i + 1})
+				})
+			},
+			nil, harness.Contenders,
+		},
+		"complex slots that overlap by one cell": {
+			func(sc *harness.Scene) []func() harness.Answer {
+				var attempts []func() harness.Answer
+				for i := range harness.Contenders {
+					person, direction := sc.Patient()
+					attempts = append(attempts, func() harness.Answer {
+						return sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%2, "Difficulty": 2}))
+					})
+				}
+				return attempts
+			},
+			[]string{"slot_full", "slot_taken", "complex_slot_failed"}, 1,
+		},
+	} {
+		contests[name] = contest{
+			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer { return race.prepare(sc) },
+			race.rules,
+			func(t *testing.T, sc *harness.Scene, succeeded int) {
+				require.Equal(t, race.booked, succeeded)
+				require.Equal(t, race.booked, sc.Count(`SELECT count(*) FROM appointment JOIN lpu ON lpu.guid = lpu_guid
+					WHERE legal_entity_guid = (SELECT legal_entity_guid FROM lpu WHERE guid = $1)`, sc.To))
+			},
+		}
+	}
+	runContests(t, contests)
+}
+
+// repeat makes many requests of one kind.
+func repeat(attempt func(i int) harness.Answer) []func() harness.Answer {
+	attempts := make([]func() harness.Answer, harness.Contenders)
+	for i := range attempts {
+		attempts[i] = func() harness.Answer { return attempt(i) }
+	}
+	return attempts
+}

@@ -1,0 +1,61 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/testdb"
+)
+
+// tourBlocks are the README's blocks of shell that begin with curl, and its blocks of JSON.
+var tourBlocks = regexp.MustCompile("(?s)```(json)?\n((?:curl |\\{).*?)```")
+
+// Promise: what the README tells to paste after make run works, from top to bottom, and answers what is shown.
+func TestReadmeTour(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	text, stop := runDemo(t, []string{
+		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
+		"TALON_DATABASE_MAX_CONNS=2",
+	})
+	defer stop()
+	address := regexp.MustCompile(`http://[^/\s]+`).FindString(text)
+	token := regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(text)[1]
+	paste := func(lines string) []byte {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), "bash", "-euc", "curl() { command curl --fail-with-body --show-error \"$@\"; echo; }\n"+lines)
+		command.Env = append(os.Environ(), "TOKEN="+token)
+		var stderr bytes.Buffer
+		command.Stderr = &stderr
+		output, err := command.Output()
+		require.NoError(t, err, "%s\n%s\n%s", lines, output, stderr.String())
+		return output
+	}
+
+	booked := paste(regexp.MustCompile(`(?s)curl .*?\}'`).FindString(text))
+	var result api.AppointmentResult
+	require.NoError(t, json.Unmarshal(booked, &result), "%s", booked)
+	blocks := tourBlocks.FindAllStringSubmatch(string(readme), -1)
+	require.Greater(t, len(blocks), 8)
+	shown := regexp.MustCompile(`"guid": "([^"]+)",\s+"start"`).FindStringSubmatch(string(readme))[1]
+	var answer []byte
+	for i, block := range blocks {
+		switch {
+		case block[1] == "":
+			answer = paste(strings.NewReplacer("http://127.0.0.1:8080", address, shown, result.ConsultDirection.Appointment.GUID.String()).Replace(block[2]))
+		case i > 0 && blocks[i-1][1] == "":
+			lines := bytes.Split(bytes.TrimSpace(answer), []byte("\n")) // of the last request
+			require.JSONEq(t, block[2], string(lines[len(lines)-1]))
+		}
+	}
+}

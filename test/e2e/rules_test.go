@@ -1,0 +1,133 @@
+package e2e_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"talon.example/test/harness"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+)
+
+// off are the rules of a catalogue that are not on.
+func off(t *testing.T, a harness.Answer) []string {
+	t.Helper()
+	var names []string
+	for _, item := range harness.As[api.RuleList](t, a).Items {
+		if !item.Enabled {
+			names = append(names, string(item.Rule))
+		}
+	}
+	return names
+}
+
+// Promise: the catalogue is the rule table itself, in its order, and shows what the settings switch off in the region and in an institution.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t, harness.WithTokens).Scene()
+	all := harness.As[api.RuleList](t, sc.Get(sc.Person, "/rules"))
+	require.Len(t, all.Items, len(booking.Rules))
+	for i, item := range all.Items {
+		rule := booking.Rules[i]
+		require.EqualValues(t, rule.Name, item.Rule)
+		require.EqualValues(t, rule.Group, item.Group)
+		require.EqualValues(t, rule.Status, item.Status)
+		require.Equal(t, rule.Code, item.MessageCode)
+		require.EqualValues(t, rule.Type, item.Type)
+		require.Equal(t, rule.Message, item.Message)
+		require.EqualValues(t, rule.Mender, item.Mender)
+		require.Equal(t, rule.Retryable, item.Retryable)
+		require.Equal(t, rule.Field == "", item.Field == nil, rule.Name)
+		if item.Field != nil {
+			require.Equal(t, rule.Field, *item.Field)
+		}
+	}
+
+	switched := []string{"direction_expired", "slot_beyond_horizon"}
+	making := []string{
+		"mip_auth_url_empty", "mip_auth_url_unreachable", "mip_person_not_found", "mip_person_data_missing", "mkab_policy_number_empty",
+		"mkab_sex_empty", "mkab_surname_empty", "mkab_name_empty", "mkab_lpu_not_found", "mkab_policy_link_failed",
+	}
+	to, from := "/rules?lpuGuid="+strings.ToUpper(sc.To.String()), "/rules?lpuGuid="+sc.From.String()
+	for _, path := range []string{to, "/rules"} {
+		require.Equal(t, slices.Concat(switched, making), off(t, sc.Get(sc.Person, path)), "by default no institution makes cards")
+	}
+	sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true'), ($2, '2dr_RecordWithoutMkab', 'false')`, sc.To, sc.From)
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)))
+	require.Equal(t, slices.Concat(switched, making), off(t, sc.Get(sc.Person, from)))
+	require.Equal(t, switched, off(t, sc.Get(sc.Person, "/rules")), "one institution makes them, and one does not")
+	sc.Set(uuid.Nil, "OneActiveAppointmentPerSpeciality", "false")
+	require.Equal(t, append(switched, "speciality_already_booked", "mkab_absent"), off(t, sc.Get(sc.Person, to)))
+	require.Equal(t, append(switched, "speciality_already_booked"), off(t, sc.Get(sc.Person, "/rules")))
+	sc.Set(uuid.Nil, "OneActiveAppointmentPerSpeciality", "true")
+	require.Equal(t, switched, off(t, sc.Get(sc.Person, "/rules")))
+
+	sc.Set(sc.From, "DirectionExpires", "true")
+	require.Equal(t, []string{"slot_beyond_horizon"}, off(t, sc.Get(sc.Person, "/rules")), "it is on in one of them")
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)))
+	sc.Set(uuid.Nil, "DirectionExpires", "true")
+	require.Equal(t, []string{"slot_beyond_horizon", "mkab_absent"}, off(t, sc.Get(sc.Person, to)))
+	sc.Set(sc.To, "DirectionExpires", "false")
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)))
+	other := uuid.New()
+	sc.Exec(`INSERT INTO client_application VALUES ($1, 'Другое')`, other)
+	sc.Set(other, "scheduleDays", "14")
+	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)), "of another client application")
+	sc.Set(harness.ClientGuid, "scheduleDays", "14")
+	require.Equal(t, []string{"direction_expired", "mkab_absent"}, off(t, sc.Get(sc.Person, to)))
+	sc.Set(sc.To, "DeleteOldTime", "true")
+	require.Equal(t, []string{"direction_expired", "mkab_absent", "appointment_started"}, off(t, sc.Get(sc.Person, to)))
+	require.Empty(t, off(t, sc.Get(sc.Person, "/rules")))
+
+	settings := map[string]string{}
+	for _, item := range harness.As[api.RuleList](t, sc.Get(sc.Person, to)).Items {
+		if item.Setting != nil {
+			settings[string(item.Rule)] = *item.Setting
+		}
+	}
+	for _, rule := range append(making, "mkab_absent") {
+		require.Equal(t, "2dr_RecordWithoutMkab", settings[rule])
+		delete(settings, rule)
+	}
+	require.Equal(t, map[string]string{
+		"direction_expired": "DirectionExpires", "slot_beyond_horizon": "scheduleDays", "appointment_started": "DeleteOldTime",
+		"speciality_already_booked": "OneActiveAppointmentPerSpeciality",
+	}, settings)
+	require.Len(t, harness.As[api.RuleList](t, sc.Get(sc.Person, "/rules?nobodys=1&nobodys=2&&%zz&=")).Items, len(booking.Rules), "unknown parameters are ignored")
+}
+
+// Promise: a parameter that breaks the contract is refused in Russian, by its name, and so is one that cannot be read; the token comes first.
+func TestBadParameters(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	const notAGuid = "Поле lpuGuid: ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
+	const bad = "Поле lpuGuid: недопустимые символы"
+	to := sc.To.String()
+	for query, message := range map[string]string{
+		"lpuGuid=":                                   "Поле lpuGuid: значение не указано",
+		"lpuGuid":                                    "Поле lpuGuid: значение не указано",
+		"lpuGuid=" + to + "&lpuGuid=" + to:           "Поле lpuGuid: значение указано больше одного раза",
+		"lpuGuid=" + to + "&x=1&lpu%47uid=" + to:     "Поле lpuGuid: значение указано больше одного раза",
+		"lpuGuid=" + to + "&lpuGuid=":                "Поле lpuGuid: значение не указано",
+		"lpuGuid=x":                                  notAGuid,
+		"lpuGuid=" + to + "0":                        notAGuid,
+		"lpuGuid=%7B" + to + "%7D":                   notAGuid,
+		"lpuGuid=" + strings.ReplaceAll(to, "-", ""): notAGuid,
+		"lpuGuid=" + uuid.Nil.String():               "Поле lpuGuid: нулевой guid недопустим",
+		"lpuGuid=%zz":                                bad,
+		"lpuGuid=" + to + ";x":                       bad,
+		"lpuGuid=%FF":                                bad,
+		"lpuGuid=%00":                                bad,
+	} {
+		a := sc.Get(sc.Person, "/rules?"+query)
+		a.RequireRefusal(t, "field_invalid")
+		require.Equal(t, message, a.Refusal.Message, query)
+		sc.Do(sc.Service.Request("GET", "/rules?"+query, nil)).RequireRefusal(t, "token_missing")
+	}
+	sc.Do(sc.Service.Request("POST", "/rules", nil)).RequireRefusal(t, "method_not_allowed")
+}

@@ -1,0 +1,168 @@
+package e2e_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"talon.example/test/harness"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/sandboxapi"
+	"talon.example/internal/app"
+	"talon.example/internal/booking"
+	"talon.example/internal/sandbox"
+	"talon.example/internal/testdb"
+)
+
+// startSandbox runs the service on the demo data, as talon-sandbox does.
+func startSandbox(t testing.TB) *harness.Service {
+	t.Helper()
+	database := testdb.New(t)
+	s := harness.StartWrapped(t, database, func(s *harness.Service) app.Wrappers {
+		return sandbox.New(database, sandbox.Signer(s.Key, "issuer", "talon"), s.Now).Wrappers()
+	}, func(c *app.Config) { c.AuthKeyFile = harness.PrivateKeyOf(c) })
+	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
+	return s
+}
+
+// Promise: each named example of an answer has a scenario of its name, which is always answered like it, however often it is sent; and each scenario is an
+// example.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	listed := s.Scenarios()
+	found := map[string]bool{}
+	for _, scenario := range listed.Scenarios {
+		found[scenario.Name] = true
+		for range 7 { // more often than a patient may be guessed at
+			a := s.Act(scenario)
+			require.EqualValues(t, scenario.Status, a.StatusCode, "%s: %s", scenario.Name, a.Raw)
+			requireLikeTheExample(t, scenario, a)
+		}
+	}
+	for name := range exampleNames() {
+		require.True(t, found[name], "the example %s has no scenario", name)
+		delete(found, name)
+	}
+	require.Empty(t, found, "scenarios that are no examples")
+	s.RequireInvariants()
+}
+
+// requireLikeTheExample holds an answer against the contract's example: the operation shows it under this status, and a refusal says the same, but for what
+// the rule fills in.
+func requireLikeTheExample(t *testing.T, scenario sandboxapi.Scenario, a harness.Answer) {
+	t.Helper()
+	if scenario.Operation != nil {
+		require.Contains(t, examplesOf(t, *scenario.Operation, a.StatusCode), scenario.Name)
+	}
+	if scenario.Rule == nil {
+		return
+	}
+	require.Equal(t, scenario.Name, *scenario.Rule)
+	a.RequireRefusal(t, scenario.Name)
+	example := harness.ContractDoc().Components.Examples[scenario.Name].Value.Value.(map[string]any)
+	require.Equal(t, example["message_code"], a.Refusal.MessageCode)
+	require.EqualValues(t, example["type"], a.Refusal.Type)
+	require.Equal(t, example["details"] != nil, a.Refusal.Details != nil, "%s: %s", scenario.Name, a.Raw)
+	template := regexp.QuoteMeta(booking.Refuse(booking.Name(scenario.Name)).Message)
+	require.Regexp(t, "^"+regexp.MustCompile(`\\\{[A-Za-z.]+[^}]*\\\}`).ReplaceAllString(template, ".+")+"$", a.Refusal.Message)
+}
+
+// examplesOf are the names of the examples that an operation shows under a status.
+func examplesOf(t *testing.T, operation string, status int) (names []string) {
+	t.Helper()
+	for _, item := range harness.ContractDoc().Paths.Map() {
+		for _, o := range item.Operations() {
+			if o.OperationID != operation {
+				continue
+			}
+			response := o.Responses.Status(status)
+			require.NotNil(t, response, "%s does not show %d", operation, status)
+			for name := range response.Value.Content.Get("application/json").Examples {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// exampleNames are the names of all examples of answers in the contract.
+func exampleNames() map[string]bool {
+	names := map[string]bool{}
+	for _, item := range harness.ContractDoc().Paths.Map() {
+		for _, operation := range item.Operations() {
+			for _, response := range operation.Responses.Map() {
+				for _, content := range response.Value.Content {
+					for name := range content.Examples {
+						names[name] = true
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+// Promise: a reset puts back whatever was booked; guids stay, and tokens that were given are still good.
+func TestSandboxReset(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	before := s.Snapshot()
+	listed := s.Scenarios()
+	for _, scenario := range listed.Scenarios {
+		if scenario.Rule == nil {
+			s.Act(scenario)
+		}
+	}
+	require.NotEqual(t, before, s.Snapshot())
+	require.Equal(t, http.StatusNoContent, s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
+	require.Equal(t, before, s.Snapshot())
+	for _, scenario := range listed.Scenarios {
+		if scenario.Name == "consult" {
+			require.Empty(t, s.Act(scenario).Header.Get("Idempotency-Replayed"), "booked anew")
+			require.Equal(t, "true", s.Act(scenario).Header.Get("Idempotency-Replayed"))
+		}
+	}
+}
+
+// Promise: a reset leaves alone what is not the demo's, and says no more of it than that it failed.
+func TestSandboxResetRefusesStrangers(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	s.Exec(`INSERT INTO mip_person VALUES (gen_random_uuid())`)
+	before := s.Snapshot()
+	s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "database_unavailable")
+	require.Equal(t, before, s.Snapshot())
+}
+
+// Promise: outside the sandbox there is no sandbox: no scenarios, no reset, and no patient who is always refused.
+func TestNoSandboxElsewhere(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t)
+	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
+	before := s.Snapshot()
+	s.Do(s.Request(http.MethodGet, "/sandbox/scenarios", nil)).RequireRefusal(t, "route_not_found")
+	s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "route_not_found")
+	require.Equal(t, before, s.Snapshot())
+	require.Equal(t, http.StatusOK, s.Get(uuid.MustParse("de300000-0005-4000-8000-000000000033"), "/directions").StatusCode)
+}
+
+// Promise: every patient of the list has a token that names them, and is called what the medical cards say.
+func TestSandboxPatients(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	patients := s.Scenarios().Patients
+	require.Len(t, patients, s.Count(`SELECT count(DISTINCT person_guid) FROM mkab`))
+	for _, patient := range patients {
+		require.Equal(t, 1, s.Count(`SELECT count(DISTINCT concat_ws(' ', surname, name, nullif(patronymic, ''))) FROM mkab
+			WHERE person_guid = $1 AND concat_ws(' ', surname, name, nullif(patronymic, '')) = $2`, patient.GUID, patient.Name), patient.Name)
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(patient.Token, ".")[1])
+		require.NoError(t, err)
+		require.Contains(t, string(payload), `"sub":"`+patient.GUID.String()+`"`)
+	}
+}

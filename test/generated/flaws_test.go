@@ -1,0 +1,291 @@
+package generated_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"talon.example/test/harness"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+
+	"talon.example/internal/sandbox"
+)
+
+// flaw is one way in which a request breaks the contract, and what it must be answered with.
+type flaw struct {
+	what  string   // what is broken
+	how   string   // and how: of several ways one is as good as another
+	rules []string // one of these
+	field string   // which the message names, where it is a field
+	make  func(d *draft)
+}
+
+// spoil breaks a draft in one way: what has been broken least often for its operation.
+func (g *generator) spoil(d *draft) {
+	least, rarest := 1<<62, []flaw(nil)
+	for _, f := range slices.Concat(g.parameterFlaws(d), g.valueFlaws(d), bodyFlaws(d), mediaFlaws(d), g.tokenFlaws(d), routeFlaws(d)) {
+		switch n := g.broken[d.OperationID+" "+f.what]; {
+		case n < least:
+			least, rarest = n, []flaw{f}
+		case n == least:
+			rarest = append(rarest, f)
+		}
+	}
+	d.flaw = &rarest[g.IntN(len(rarest))]
+	g.broken[d.OperationID+" "+d.flaw.what]++
+	d.flaw.make(d)
+}
+
+// parameterFlaws break a parameter, given or not.
+func (g *generator) parameterFlaws(d *draft) []flaw {
+	var found []flaw
+	for _, parameter := range d.parameters {
+		schema := whole(parameter.Schema)
+		add := func(what, how string, texts ...string) {
+			found = append(found, flaw{parameter.Name + ": " + what, how, []string{"field_invalid"}, parameter.Name, func(d *draft) {
+				d.arguments = slices.DeleteFunc(d.arguments, func(a *argument) bool { return a.Name == parameter.Name })
+				d.arguments = append(d.arguments, &argument{parameter, texts})
+			}})
+		}
+		good := g.argument(parameter, d.lead.recall)
+		item := schema
+		if is(schema, "array") {
+			item = whole(schema.Items)
+			if schema.MaxItems != nil {
+				add("maxItems", "", slices.Repeat(good[:1], int(*schema.MaxItems)+1)...)
+			}
+		} else if parameter.In != openapi3.ParameterInPath {
+			add("given twice", "", good[0], good[0])
+		}
+		for _, misfit := range append(parameterMisfits(item), misfit{"no UTF-8", mark + "\xff", "no UTF-8"}) {
+			if text := misfit.value.(string); writable(parameter.In, text) {
+				add(misfit.breaks, misfit.what, text)
+			}
+		}
+		if parameter.In != openapi3.ParameterInPath {
+			add("empty", "", "")
+			if parameter.Required {
+				add("not given", "")
+			}
+		}
+		if parameter.In == openapi3.ParameterInQuery {
+			for _, value := range []string{"%zz", "%", "%ff", "%00", "x%", "a;b"} {
+				found = append(found, flaw{parameter.Name + ": not decodable", value, []string{"field_invalid"}, parameter.Name, func(d *draft) {
+					d.arguments = slices.DeleteFunc(d.arguments, func(a *argument) bool { return a.Name == parameter.Name })
+					d.query = append(d.query, parameter.Name+"="+value)
+				}})
+			}
+		}
+	}
+	return found
+}
+
+// writable tells whether HTTP lets a text be written there, so that it arrives as it is.
+func writable(in, text string) bool {
+	switch in {
+	case openapi3.ParameterInHeader:
+		return text == strings.TrimSpace(text) && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
+	case openapi3.ParameterInPath:
+		return text != ""
+	default:
+		return true
+	}
+}
+
+// valueFlaws break one value within the body.
+func (g *generator) valueFlaws(d *draft) []flaw {
+	if !d.hasFields {
+		return nil
+	}
+	var found []flaw
+	add := func(what, how, field, rule string, do func()) {
+		found = append(found, flaw{what, how, []string{rule}, field, func(*draft) { do() }})
+	}
+	for _, n := range nodes("", whole(d.body), d.fields, func(any) {}) {
+		if o, ok := n.value.(*object); ok {
+			g.objectFlaws(n, o, add)
+		}
+		if n.at == "" {
+			continue // what the whole body is, bodyFlaws spoils
+		}
+		for _, m := range g.misfits(n.schema) {
+			add(n.at+": "+m.breaks, m.what, n.at, "field_invalid", func() { n.set(m.value) })
+		}
+		for _, text := range notJSON {
+			add("no JSON", n.at+": "+text.what, n.at, "body_malformed", func() { n.set(text.value) })
+		}
+		for _, huge := range []string{"1e400", "-1e400", "1" + strings.Repeat("0", 5000)} {
+			found = append(found, flaw{"a huge number", n.at, []string{"field_invalid", "body_malformed"}, "", func(*draft) { n.set(raw(huge)) }})
+		}
+		for _, nested := range []string{strings.Repeat("[", 200) + strings.Repeat("]", 200), strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200)} {
+			add("nested", n.at, n.at, "field_invalid", func() { n.set(raw(nested)) })
+		}
+	}
+	return found
+}
+
+// objectFlaws break the names of an object's members.
+func (g *generator) objectFlaws(n node, o *object, add func(what, how, field, rule string, do func())) {
+	within := func(key string) string { return strings.TrimPrefix(n.at+"."+key, ".") }
+	for _, key := range n.schema.Required {
+		add(within(key)+": not given", "", within(key), "field_invalid", func() {
+			o.members = slices.DeleteFunc(o.members, func(m member) bool { return m.name == key })
+		})
+	}
+	for _, key := range []string{mark, "", "ключ", "__proto__", "$ref", "x y"} {
+		add("unknown", key, within(key), "field_invalid", func() {
+			o.members = slices.Insert(o.members, g.IntN(len(o.members)+1), member{key, mark})
+		})
+	}
+	for i, m := range o.members {
+		for _, folded := range []string{strings.ToUpper(m.name), strings.ToLower(m.name), strings.ToLower(m.name[:1]) + m.name[1:], m.name + " "} {
+			if n.schema.Properties[folded] != nil {
+				continue
+			}
+			add(m.name+": written otherwise", folded, within(folded), "field_invalid", func() { o.members = append(o.members, member{folded, m.value}) })
+			if !slices.Contains(n.schema.Required, m.name) {
+				add(m.name+": written otherwise", folded+", and not itself", within(folded), "field_invalid", func() { o.members[i].name = folded })
+			}
+		}
+		add("given twice", m.name, m.name, "body_malformed", func() { o.members = append(o.members, m) })
+	}
+}
+
+// bodyFlaws are bodies that are no JSON object, or none of a bearable size.
+func bodyFlaws(d *draft) []flaw {
+	if !d.hasFields {
+		return nil
+	}
+	var found []flaw
+	add := func(what, rule string, change func(text string) string) {
+		found = append(found, flaw{what, "", []string{rule}, "", func(d *draft) {
+			text, _ := d.content()
+			text = change(text)
+			d.text = &text
+		}})
+	}
+	for _, text := range []string{
+		"", " \r\n", "null", "[]", "1", `"` + mark + `"`, "true", "{", "}", "{}{}", "\x00", "\xff\xfe{\x00}\x00", mark, "a=1&b=2", "<a/>", strings.Repeat("[", 20_000),
+	} {
+		if text == "" && !d.bodyRequired {
+			continue // that is none, which is fine
+		}
+		add(fmt.Sprintf("the body %.20q", text), "body_malformed", func(string) string { return text })
+	}
+	add("a list of the body", "body_malformed", func(text string) string { return "[" + text + "]" })
+	add("the body twice", "body_malformed", func(text string) string { return text + text })
+	add("the body cut short", "body_malformed", func(text string) string { return text[:len(text)-1] })
+	add("a comma at the end", "body_malformed", func(text string) string { return text[:len(text)-1] + ",}" })
+	add("a comment", "body_malformed", func(text string) string { return text + "//" + mark })
+	add("a byte order mark", "body_malformed", func(text string) string { return "\ufeff" + text })
+	add("a NUL at the end", "body_malformed", func(text string) string { return text + "\x00" })
+	add("64 KiB and more", "body_too_large", func(text string) string { return text + strings.Repeat(" ", 64<<10) })
+	return found
+}
+
+// mediaFlaws say that the body is what we do not read.
+func mediaFlaws(d *draft) []flaw {
+	if !d.hasFields {
+		return nil
+	}
+	var found []flaw
+	for _, header := range []http.Header{
+		{}, {"Content-Type": {""}}, {"Content-Type": {"text/plain"}}, {"Content-Type": {"application/x-www-form-urlencoded"}},
+		{"Content-Type": {"multipart/form-data; boundary=x"}}, {"Content-Type": {"application/xml"}}, {"Content-Type": {"application/json5"}},
+		{"Content-Type": {"application/problem+json"}}, {"Content-Type": {"application/*"}}, {"Content-Type": {"application/json; charset"}},
+		{"Content-Type": {"application/json; charset=windows-1251"}}, {"Content-Type": {"application/json; charset=utf-16"}},
+		{"Content-Type": {"application/json, text/plain"}}, {"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}},
+		{"Content-Type": {"application/json"}, "Content-Encoding": {"br"}},
+	} {
+		found = append(found, flaw{"the media type", fmt.Sprint(header), []string{"media_type_unsupported"}, "", func(d *draft) {
+			d.header.Del("Content-Type")
+			for name, values := range header {
+				d.header[name] = values
+			}
+		}})
+	}
+	return found
+}
+
+// tokenFlaws spoil what shows who asks.
+func (g *generator) tokenFlaws(d *draft) []flaw {
+	var found []flaw
+	add := func(what, rule string, authorization ...string) {
+		found = append(found, flaw{what, "", []string{rule}, "", func(d *draft) { d.authorization = authorization }})
+	}
+	switch scheme := harness.ContractDoc().Components.SecuritySchemes[d.security]; {
+	case scheme == nil:
+	case scheme.Value.Scheme == "bearer":
+		good := g.authorization(d)[0]
+		add("no token", "token_missing")
+		add("no token after its scheme", "token_missing", "Bearer ")
+		add("a token without its scheme", "token_missing", strings.TrimPrefix(good, "Bearer "))
+		add("another scheme", "token_missing", basic(d.lead.client.String(), sandbox.ClientSecret))
+		add("two tokens", "token_missing", good, good)
+		add("garbage", "token_invalid", "Bearer "+mark)
+		add("garbage in three parts", "token_invalid", "Bearer "+mark+"."+mark+"."+mark)
+		add("garbage that is no UTF-8", "token_invalid", "Bearer \xff\xfe")
+		add("a long token", "token_invalid", "Bearer "+strings.Repeat("a", 100_000))
+		add("another issuer's token", "token_invalid", "Bearer "+g.tokenOf(&d.lead, mark, "talon", harness.Moment, 12*time.Hour))
+		add("a token for another audience", "token_invalid", "Bearer "+g.tokenOf(&d.lead, "issuer", mark, harness.Moment, 12*time.Hour))
+		add("a token of tomorrow", "token_invalid", "Bearer "+g.tokenOf(&d.lead, "issuer", "talon", harness.Moment.Add(24*time.Hour), time.Hour))
+		add("a token of yesterday", "token_expired", "Bearer "+g.tokenOf(&d.lead, "issuer", "talon", harness.Moment.Add(-24*time.Hour), time.Hour))
+		add("a token without its signature", "token_signature_invalid", good[:strings.LastIndexByte(good, '.')+1])
+		stranger := g.tokenOf(&lead{person: uuid.Max, client: d.lead.client}, "issuer", "talon", harness.Moment, 12*time.Hour)
+		add("another token's signature", "token_signature_invalid", good[:strings.LastIndexByte(good, '.')]+stranger[strings.LastIndexByte(stranger, '.'):])
+	case scheme.Value.Scheme == "basic":
+		client := d.lead.client.String()
+		good := basic(client, sandbox.ClientSecret)
+		for _, bad := range [][]string{
+			nil, {""}, {"Basic"}, {"Basic " + mark}, {"Basic \xff"}, {good, good}, {strings.TrimPrefix(good, "Basic ")}, {basic(client, "")}, {basic(client, mark)},
+			{basic(client, sandbox.ClientSecret+"\x00")}, {basic(client+"\xff", sandbox.ClientSecret)}, {basic("", sandbox.ClientSecret)},
+			{basic(mark, sandbox.ClientSecret)}, {basic(uuid.Nil.String(), sandbox.ClientSecret)}, {basic(d.lead.person.String(), sandbox.ClientSecret)},
+			{"Bearer " + g.tokenOf(&d.lead, "issuer", "talon", harness.Moment, 12*time.Hour)},
+		} {
+			add("the client application", "client_unauthenticated", bad...)
+		}
+	}
+	return found
+}
+
+// routeFlaws ask for a method or a path that is not there.
+func routeFlaws(d *draft) []flaw {
+	var found []flaw
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
+		if !slices.Contains(d.others, method) {
+			found = append(found, flaw{"the method", method, []string{"method_not_allowed"}, "", func(d *draft) { d.verb = method }})
+		}
+	}
+	for what, change := range map[string]func(path string) string{
+		"a slash at the end":    func(path string) string { return path + "/" },
+		"two slashes in front":  func(path string) string { return "/" + path },
+		"a part more":           func(path string) string { return path + "/" + mark + "/x/y" },
+		"a dot in front":        func(path string) string { return "/." + path },
+		"two dots in front":     func(path string) string { return "/x/.." + path },
+		"an encoded slash":      func(path string) string { return "/" + url.PathEscape(path[1:]+"/") + "/a/b/c" },
+		"a long part more":      func(path string) string { return path + "/" + strings.Repeat("z", 20_000) + "/x/y" },
+		"a word in front":       func(path string) string { return "/" + mark + path },
+		"another path, no UTF8": func(path string) string { return "/%ff" + path },
+	} {
+		found = append(found, flaw{"the path", what, []string{"route_not_found"}, "", func(d *draft) { d.route = change }})
+	}
+	slices.SortFunc(found, func(a, b flaw) int { return strings.Compare(a.how, b.how) })
+	found = append(found, flaw{"the path", "capitals", []string{"route_not_found"}, "", func(d *draft) { d.template = capitals(d.template) }})
+	return found
+}
+
+// capitals writes a path's own letters large, and leaves the names of its parameters.
+func capitals(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if !strings.HasPrefix(part, "{") {
+			parts[i] = strings.ToUpper(part)
+		}
+	}
+	return strings.Join(parts, "/")
+}

@@ -1,0 +1,382 @@
+package generated_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"talon.example/test/harness"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/auth"
+	"talon.example/internal/sandbox"
+)
+
+// operation is one of the contract's, with what the generator needs of it at hand.
+type operation struct {
+	*openapi3.Operation
+
+	method, path string
+	parameters   []*openapi3.Parameter
+	body         *openapi3.SchemaRef // none where it has none
+	bodyRequired bool
+	security     string         // the name of the scheme, none where anybody may ask
+	weights      map[string]int // of the parameters and of the body's members, by their plain names: how much each matters
+	others       []string       // the methods of its path
+}
+
+// operations are all that the contract has, in the order of their names.
+func operations(t testing.TB) []*operation {
+	t.Helper()
+	var found []*operation
+	for _, path := range sortedKeys(harness.ContractDoc().Paths.Map()) {
+		item := harness.ContractDoc().Paths.Value(path)
+		methods := sortedKeys(item.Operations())
+		for _, method := range methods {
+			o := &operation{Operation: item.Operations()[method], method: method, path: path, others: methods, weights: map[string]int{}}
+			for _, ref := range slices.Concat(item.Parameters, o.Parameters) {
+				require.Contains(t, []string{"path", "query", "header"}, ref.Value.In, "%s: the generator writes no parameter there: teach it", o.OperationID)
+				o.parameters = append(o.parameters, ref.Value)
+				o.weights[plain(ref.Value.Name)] = weight(ref.Value.Required)
+			}
+			if o.RequestBody != nil {
+				content := o.RequestBody.Value.Content["application/json"]
+				require.NotNil(t, content, "%s: the generator writes JSON alone: teach it", o.OperationID)
+				o.body, o.bodyRequired = content.Schema, o.RequestBody.Value.Required
+				schema := whole(o.body)
+				for name := range schema.Properties {
+					o.weights[plain(name)] = weight(slices.Contains(schema.Required, name))
+				}
+			}
+			requirements := harness.ContractDoc().Security
+			if o.Security != nil {
+				requirements = *o.Security
+			}
+			for _, requirement := range requirements {
+				for scheme := range requirement {
+					o.security = scheme
+				}
+			}
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// What a value is worth to an operation.
+const (
+	optional = 1
+	required = 3
+)
+
+func weight(isRequired bool) int {
+	if isRequired {
+		return required
+	}
+	return optional
+}
+
+// argument is what a parameter is given, several for a list.
+type argument struct {
+	*openapi3.Parameter
+
+	texts []string
+}
+
+// draft is a request in the making.
+type draft struct {
+	*operation
+
+	lead      lead  // who asks, and what the request was made of
+	origin    *lead // what it was mostly made of
+	arguments []*argument
+	fields    any  // the body
+	hasFields bool // there is one
+
+	// What is not as the rest says.
+	verb          string
+	template      string // of the path
+	route         func(path string) string
+	query         []string // more of it, as it is
+	header        http.Header
+	authorization []string
+	text          *string // the body, instead of the fields
+	escape        func(text string) string
+	chunked       bool
+
+	flaw *flaw
+}
+
+// given is what a parameter or a member of the body is given: nil where it is not.
+func (d *draft) given(name string) any {
+	for _, a := range d.arguments {
+		if a.Name == name && len(a.texts) > 0 {
+			return valueOf(a.Schema.Value, a.texts[0])
+		}
+	}
+	if o, ok := d.fields.(*object); ok {
+		value, _ := o.get(name)
+		return value
+	}
+	return nil
+}
+
+// elsewhere tells whether the draft asks for no operation at all.
+func (d *draft) elsewhere() bool {
+	return d.flaw != nil && (slices.Contains(d.flaw.rules, "route_not_found") || slices.Contains(d.flaw.rules, "method_not_allowed"))
+}
+
+// draft makes a request that keeps the contract, of a lead and of what else is wanted.
+func (g *generator) draft(o *operation, from lead, wanted func(name string) bool) *draft {
+	d := &draft{
+		operation: o, lead: from, verb: o.method, template: o.path, route: func(path string) string { return path }, header: http.Header{}, escape: escape,
+	}
+	if g.chance(0.06) {
+		d.lead.person = g.persons[g.IntN(len(g.persons))]
+	}
+	if g.chance(0.06) {
+		d.lead.client = g.clients[g.IntN(len(g.clients))]
+	}
+	odd := "" // what is made up, whatever is known of it
+	if len(o.weights) > 0 && g.chance(0.25) {
+		odd = sortedKeys(o.weights)[g.IntN(len(o.weights))]
+	}
+	recall := func(name string) (any, bool) {
+		switch value, known := from.recall(name); {
+		case plain(name) == odd:
+			return nil, false
+		case known:
+			return value, true
+		case g.chance(0.3):
+			return g.leads[g.IntN(len(g.leads))].recall(name)
+		default:
+			return nil, false
+		}
+	}
+	for _, parameter := range o.parameters {
+		if parameter.Required || wanted(parameter.Name) {
+			d.arguments = append(d.arguments, &argument{parameter, g.argument(parameter, recall)})
+		}
+	}
+	if o.body != nil && (o.bodyRequired || wanted("") || g.chance(0.5)) {
+		d.fields, d.hasFields = g.make(o.body, "", recall, wanted), true
+		d.header.Set("Content-Type", "application/json")
+	}
+	d.authorization = g.authorization(d)
+	return d
+}
+
+// argument makes the texts of a parameter.
+func (g *generator) argument(parameter *openapi3.Parameter, recall func(string) (any, bool)) []string {
+	for {
+		value := g.make(parameter.Schema, parameter.Name, recall, everything)
+		items, many := value.([]any)
+		if !many {
+			items = []any{value}
+		}
+		var texts []string
+		for _, item := range items {
+			texts = append(texts, fmt.Sprint(item))
+		}
+		if len(texts) > 0 && !slices.ContainsFunc(texts, func(text string) bool { return !sendable(parameter.In, text) }) {
+			return texts
+		}
+		recall = nothing
+	}
+}
+
+// sendable tells whether a text can stand in a parameter: the contract lets none be empty, and there is no NUL in an address. A header has visible characters
+// alone, and HTTP takes the spaces around them away.
+func sendable(in, text string) bool {
+	if in == openapi3.ParameterInHeader {
+		return text != "" && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
+	}
+	return text != "" && !strings.Contains(text, "\x00")
+}
+
+// authorization is what the operation asks of whoever calls it.
+func (g *generator) authorization(d *draft) []string {
+	switch scheme := harness.ContractDoc().Components.SecuritySchemes[d.security]; {
+	case scheme == nil:
+		return nil
+	case scheme.Value.Scheme == "bearer":
+		return []string{"Bearer " + g.tokenOf(&d.lead, "issuer", "talon", harness.Moment, 12*time.Hour)}
+	case scheme.Value.Scheme == "basic":
+		return []string{basic(d.lead.client.String(), sandbox.ClientSecret)}
+	default:
+		panic("the generator knows no " + d.security + ": teach it")
+	}
+}
+
+func basic(user, password string) string {
+	request := http.Request{Header: http.Header{}}
+	request.SetBasicAuth(user, password)
+	return request.Header.Get("Authorization")
+}
+
+func (g *generator) tokenOf(asker *lead, issuer, audience string, at time.Time, life time.Duration) string {
+	name := fmt.Sprint(asker.person, asker.client, issuer, audience, at, life)
+	if g.tokens[name] == "" {
+		signed, err := g.Key.Sign(auth.Token{Person: asker.person, Client: asker.client}, issuer, audience, at, life)
+		require.NoError(g.T, err)
+		g.tokens[name] = signed
+	}
+	return g.tokens[name]
+}
+
+// dress changes how a request is written, and nothing of what it says.
+func (g *generator) dress(d *draft) {
+	if g.chance(0.2) {
+		d.escape = escapeAll
+	}
+	if g.chance(0.2) {
+		d.query = append(d.query, "unknown="+mark, url.QueryEscape("ключ "+mark)+"=%D0%B6&flag")
+	}
+	if g.chance(0.2) {
+		d.header.Set("X-Unknown", mark)
+		d.header.Set("X-Request-Id", uuid.Nil.String())
+	}
+	if d.security == "" && g.chance(0.3) {
+		d.authorization = []string{"Bearer " + mark}
+	}
+	if !d.hasFields {
+		return
+	}
+	if g.chance(0.2) {
+		d.chunked = true
+	}
+	if g.chance(0.2) {
+		spaced := written(d.fields, func() string { return []string{"", " ", "\n\t", "\r\n"}[g.IntN(4)] })
+		d.text = &spaced
+	}
+	if g.chance(0.2) {
+		d.header.Set("Content-Type", []string{
+			"application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON", `application/json; charset="utf-8"`,
+		}[g.IntN(4)])
+	}
+}
+
+// escape writes a text within an address.
+func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+
+// escapeAll does so with every character, also those that need it not.
+func escapeAll(text string) string {
+	var all strings.Builder
+	for i := range len(text) {
+		fmt.Fprintf(&all, []string{"%%%02x", "%%%02X"}[i%2], text[i])
+	}
+	return all.String()
+}
+
+// target is the address that the draft asks for.
+func (d *draft) target() string {
+	path := d.template
+	var query []string
+	for _, a := range d.arguments {
+		for _, text := range a.texts {
+			switch a.In {
+			case openapi3.ParameterInPath:
+				path = strings.ReplaceAll(path, "{"+a.Name+"}", d.escape(text))
+			case openapi3.ParameterInQuery:
+				query = append(query, d.escape(a.Name)+"="+d.escape(text))
+			}
+		}
+	}
+	path = d.route(path)
+	if query = append(query, d.query...); len(query) > 0 {
+		path += "?" + strings.Join(query, "&")
+	}
+	return path
+}
+
+// content is the body, and whether there is one.
+func (d *draft) content() (string, bool) {
+	switch {
+	case d.text != nil:
+		return *d.text, true
+	case d.hasFields:
+		return written(d.fields, unspaced), true
+	default:
+		return "", false
+	}
+}
+
+// headers are all the headers.
+func (d *draft) headers() http.Header {
+	headers := maps.Clone(d.header)
+	for _, a := range d.arguments {
+		if a.In == openapi3.ParameterInHeader {
+			headers[http.CanonicalHeaderKey(a.Name)] = a.texts
+		}
+	}
+	if len(d.authorization) > 0 {
+		headers["Authorization"] = d.authorization
+	}
+	return headers
+}
+
+// request is the draft as it is sent.
+func (d *draft) request(s *harness.Service) *http.Request {
+	s.T.Helper()
+	var body io.Reader
+	if text, ok := d.content(); ok {
+		body = strings.NewReader(text)
+		if d.chunked {
+			body = struct{ io.Reader }{body}
+		}
+	}
+	request := s.Request(d.verb, d.target(), body)
+	request.Header = d.headers()
+	return request
+}
+
+// curl is the draft as a line for a shell, to be sent to the demo of make run at $TALON, where TALON_SANDBOX_KEY_FILE is set.
+func (d *draft) curl() string {
+	const longest = 4000
+	quote := func(text string) string {
+		if len(text) > longest {
+			return fmt.Sprintf("'(%d bytes, which the seed makes again)'", len(text))
+		}
+		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\'' || r == '\ufffd' }) {
+			var quoted strings.Builder
+			for i := range len(text) {
+				if b := text[i]; b < ' ' || b >= 0x7f || b == '\'' || b == '\\' {
+					fmt.Fprintf(&quoted, `\x%02x`, b)
+				} else {
+					quoted.WriteByte(b)
+				}
+			}
+			return "$'" + quoted.String() + "'"
+		}
+		return "'" + text + "'"
+	}
+	var line bytes.Buffer
+	fmt.Fprintf(&line, `curl -isS --path-as-is -X %s "$TALON"%s`, d.verb, quote(d.target()))
+	headers := d.headers()
+	for _, name := range sortedKeys(headers) {
+		for _, value := range headers[name] {
+			if name == "Authorization" && slices.Equal(headers[name], d.authorization) && strings.HasPrefix(value, "Bearer ey") && d.flaw == nil {
+				fmt.Fprintf(&line, ` -H "Authorization: Bearer $(bin/talon-sandbox token --person %s --client %s)"`, d.lead.person, d.lead.client)
+				continue
+			}
+			fmt.Fprintf(&line, ` -H %s`, quote(name+": "+value))
+		}
+	}
+	if d.chunked {
+		line.WriteString(" -H 'Transfer-Encoding: chunked'")
+	}
+	if text, ok := d.content(); ok {
+		fmt.Fprintf(&line, ` --data-binary %s`, quote(text))
+	}
+	return line.String()
+}

@@ -1,0 +1,173 @@
+package harness
+
+import (
+	"maps"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/internal/testdb"
+)
+
+// ClientGuid is the client application of the scenes; it may take every cell, and book out of schedule.
+var ClientGuid = uuid.MustParse("a11ce000-0000-4000-8000-000000000001")
+
+// Scene is a patient with a referral, and a doctor with free cells on the morning of 21.08.2019, where all rules allow a booking. Its guids are
+// those of the source's example, so that messages come out as the contract has them.
+type Scene struct {
+	*Service
+
+	Person    uuid.UUID
+	Direction uuid.UUID
+	From, To  uuid.UUID
+	Doctor    uuid.UUID
+	Slots     []uuid.UUID // four of 15 minutes from 08:45, ids from 14527455
+	MkabFrom  uuid.UUID
+	MkabTo    uuid.UUID
+}
+
+// FirstSlotID is the id of the scene's first cell; those of the others follow.
+const FirstSlotID = 14527455
+
+// Scene adds the scene, whose guids are those of the source's example.
+func (s *Service) Scene() *Scene {
+	s.T.Helper()
+	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, ClientGuid)
+	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
+	sc := &Scene{
+		Service:   s,
+		Person:    uuid.MustParse("5e550000-0000-4000-8000-000000000001"),
+		Direction: uuid.MustParse("e714e964-d8a0-4776-b163-c708371c39a5"),
+		From:      uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f"),
+		To:        uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9"),
+		Doctor:    uuid.MustParse("d0c70000-0000-4000-8000-000000000001"),
+		MkabFrom:  uuid.New(),
+		MkabTo:    uuid.MustParse("183209fc-1277-4896-aa7f-72dfcd8f03b1"),
+	}
+	sc.furnish("1", "2")
+	return sc
+}
+
+// Another is a scene next to the others, with guids of its own.
+func (s *Service) Another() *Scene {
+	s.T.Helper()
+	sc := &Scene{
+		Service: s, Person: uuid.New(), Direction: uuid.New(), From: uuid.New(), To: uuid.New(), Doctor: uuid.New(), MkabFrom: uuid.New(), MkabTo: uuid.New(),
+	}
+	sc.furnish(sc.From.String(), sc.To.String())
+	return sc
+}
+
+// furnish makes what the scene is about; the institutions get the codes given.
+func (sc *Scene) furnish(fromCode, toCode string) {
+	sc.T.Helper()
+	entity := uuid.New()
+	sc.Exec(`INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо')`, entity)
+	sc.Exec(`INSERT INTO lpu VALUES ($1, $3, $4, 'Источник', 'Europe/Moscow'), ($2, $3, $5, 'Цель', 'Europe/Moscow')`, sc.From, sc.To, entity, fromCode, toCode)
+	sc.AddPerson(sc.Person, "1980-02-29")
+	sc.AddMkab(sc.From, sc.MkabFrom, sc.Person)
+	sc.AddMkab(sc.To, sc.MkabTo, sc.Person)
+	sc.AddDirection(sc.Direction, "Consult")
+	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Терапевт', '92')`, sc.To, sc.Doctor)
+	for i := range 4 {
+		start := time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, Moment.Location())
+		sc.Slots = append(sc.Slots, sc.AddSlot(sc.Doctor, FirstSlotID+i, start, 1))
+	}
+}
+
+// Patient adds a person with cards in both institutions and a referral for a consultation.
+func (sc *Scene) Patient() (person, direction uuid.UUID) {
+	sc.T.Helper()
+	person, direction = uuid.New(), uuid.New()
+	card := uuid.New()
+	sc.AddPerson(person, "1980-01-01")
+	sc.AddMkab(sc.From, card, person)
+	sc.AddMkab(sc.To, card, person)
+	sc.AddDirection(direction, "Consult")
+	sc.Exec(`UPDATE direction SET mkab_guid = $1 WHERE lpu_guid = $2 AND guid = $3`, card, sc.From, direction)
+	return person, direction
+}
+
+// AddPerson adds a person to the local master patient index.
+func (sc *Scene) AddPerson(guid uuid.UUID, birthDate string) {
+	sc.T.Helper()
+	sc.Exec(`INSERT INTO mip_person VALUES ($1)`, guid)
+	sc.Exec(`INSERT INTO mip_person_data VALUES ($1, 'Пациент', 'Первый', '', $2::text::date, 'male', '', '', '1234567890123456')`, guid, birthDate)
+}
+
+// AddMkab adds an open card.
+func (sc *Scene) AddMkab(lpu, guid, person uuid.UUID) {
+	sc.T.Helper()
+	sc.Exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
+		SELECT $1, $2, $3, surname, name, birth_date, sex, $4 FROM mip_person_data WHERE person_guid = $3`, lpu, guid, person, Moment)
+	sc.Exec(testdb.IndexRows)
+}
+
+// AddDirection adds a referral of the scene's patient, from the source to the target institution.
+func (sc *Scene) AddDirection(guid uuid.UUID, kind string) {
+	sc.T.Helper()
+	sc.Exec(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+		VALUES ($1, $2, $3, '47010157096', '2019-08-13', '2019-09-12', $4, $5, '92', 'A01.1', 'A', $1, $6)`, sc.From, guid, kind, Moment, sc.MkabFrom, sc.To)
+}
+
+// AddSlot adds a cell of 15 minutes that everybody may take.
+func (sc *Scene) AddSlot(resource uuid.UUID, id int, start time.Time, capacity int) uuid.UUID {
+	sc.T.Helper()
+	guid := uuid.New()
+	sc.Exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, capacity, flag_access, busy_type)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 127, 1)`, sc.To, guid, id, resource, start, start.Add(15*time.Minute), capacity)
+	return guid
+}
+
+// Fields are the JSON keys of a request.
+type Fields map[string]any
+
+// Request is the booking that the scene allows, with the changes given; nil takes a key out.
+func (sc *Scene) Request(changes ...Fields) Fields {
+	body := Fields{
+		"DirectionGuid": sc.Direction,
+		"DirectionType": "consult",
+		"LpuFromGuid":   sc.From,
+		"LpuToGuid":     sc.To,
+		"SlotId":        FirstSlotID,
+	}
+	for _, change := range changes {
+		maps.Copy(body, change)
+	}
+	maps.DeleteFunc(body, func(_ string, value any) bool { return value == nil })
+	return body
+}
+
+// OutOfSchedule changes a request into one without a cell.
+func (sc *Scene) OutOfSchedule(date string) Fields {
+	return Fields{"SlotId": nil, "OutOfSchedule": true, "DocPrvdGuid": sc.Doctor, "Date": date}
+}
+
+// Attempt books what the scene allows, with changes.
+func (sc *Scene) Attempt(changes ...Fields) Answer {
+	sc.T.Helper()
+	return sc.Book(sc.Person, sc.Request(changes...))
+}
+
+// Contenders is how many requests run at once in a race.
+const Contenders = 64
+
+// PatientsFor makes a request for each of many patients.
+func (sc *Scene) PatientsFor(changes Fields) []func() Answer {
+	sc.T.Helper()
+	var attempts []func() Answer
+	for range Contenders {
+		person, direction := sc.Patient()
+		attempts = append(attempts, func() Answer { return sc.Book(person, sc.Request(changes, Fields{"DirectionGuid": direction})) })
+	}
+	return attempts
+}
+
+// AddSlots adds cells on another day, with the ids from 1.
+func (sc *Scene) AddSlots(n int) (guids []uuid.UUID) {
+	sc.T.Helper()
+	for i := range n {
+		guids = append(guids, sc.AddSlot(sc.Doctor, i+1, time.Date(2019, 8, 22, 8, 15*i, 0, 0, Moment.Location()), 1))
+	}
+	return guids
+}
