@@ -92,12 +92,12 @@ gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, q
 	$(TOOL) oapi-codegen -config gen/sandboxapi/sandbox.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/client/client.cfg.yaml openapi.yaml
 	$(TOOL) sqlc generate
-	go run ./internal/booking/answers > docs/answers.md
+	go run ./internal/rulegen
 	go run ./internal/booking/settings > docs/settings.md
 
 gen-check: gen ## Fail where what is generated differs from what its sources say
-	@changes=$$(git status --porcelain -- gen docs/answers.md docs/settings.md); \
-	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- gen docs/answers.md docs/settings.md | head -100; exit 1; fi
+	@changes=$$(git status --porcelain -- gen docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go sdk/go/rules.gen.go); \
+	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- gen docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go sdk/go/rules.gen.go | head -100; exit 1; fi
 
 versions: ## Fail where the contract's version, the changelog or the SDK's version is not what has changed
 	@go run -C internal/tools/semver .

@@ -1177,9 +1177,15 @@ type Resource struct {
 // ResourceKind What it is.
 type ResourceKind string
 
-// Rule The stable name of the rule that answers. New names may be added; a name never changes its meaning.
+// Rule The stable name of the rule that rejects a request. New names may be added; a name never
+// changes its meaning.
 //
-// `x-retryable` lists the rules where the same request may succeed later though nobody changes anything, as `retryable` of `GET /rules` does.
+// `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
+// group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
+// who can mend it, and whether the same request may succeed later although nobody changes
+// anything (`retryable`). `field_out_of_schedule` is the field of a visit out of schedule;
+// `layer: transport` marks what is decided before a use case runs, and `ours` what the vendor's
+// table of errors does not have.
 type Rule string
 
 // RuleCheck What one rule says of a booking.

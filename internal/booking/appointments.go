@@ -13,9 +13,9 @@ type AppointmentStatus string
 
 // The statuses of an appointment; the first that applies, from the last to the first of these.
 const (
-	AppointmentBooked    AppointmentStatus = "Booked"
-	AppointmentCompleted AppointmentStatus = "Completed" // the visit has ended
-	AppointmentCancelled AppointmentStatus = "Cancelled"
+	AppointmentStatusBooked    AppointmentStatus = "Booked"
+	AppointmentStatusCompleted AppointmentStatus = "Completed" // the visit has ended
+	AppointmentStatusCancelled AppointmentStatus = "Cancelled"
 )
 
 // PatientAppointment is an appointment as its patient sees it. Times are in the zone of its institution.
@@ -78,7 +78,7 @@ func (s *Service) Appointment(ctx context.Context, patient Patient, guid uuid.UU
 		return nil, fmt.Errorf("read the appointment: %w", err)
 	}
 	if len(found) == 0 {
-		return nil, Refuse(AppointmentAbsent)
+		return nil, Reject(AppointmentAbsent)
 	}
 	return &found[0], nil
 }

@@ -90,11 +90,11 @@ func (s *Service) cancel(ctx context.Context, patient Patient, appointment uuid.
 	case err != nil:
 		return fmt.Errorf("find the appointment: %w", err)
 	case visit == nil:
-		return Refuse(AppointmentAbsent)
+		return Reject(AppointmentAbsent)
 	case visit.Cancelled:
 		return s.keep(ctx, key, nil)
 	case visit.begun(now) && !visit.AfterStart:
-		return Refuse(AppointmentStarted)
+		return Reject(AppointmentStarted)
 	}
 	if err := s.store.Cancel(ctx, NewCancellation{patient.Person, visit, reason, now, key}); err != nil {
 		return fmt.Errorf("cancel the appointment: %w", err)

@@ -8,16 +8,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// RuleInForce is a rule, the code of the setting that switches it, if any, and whether it can refuse anything.
+// RuleInForce is a rule, and whether it can reject anything.
 type RuleInForce struct {
 	Rule
 
-	Setting string
+	Setting string // the code of the setting that switches the rule; empty where none does
 	Enabled bool
 }
 
-// Rules answers the whole table, in its order, as it is in force in an institution through the patient's client application; for the zero guid in the region,
-// where a rule is on that is on in any institution. It refuses an institution that does not exist with LpuAbsent.
+// Rules returns the rules that use cases decide, in the order of the catalogue, as they are in force in an institution through the patient's
+// client application. For the zero guid a rule is enabled that is on in any institution of the region. It returns the refusal LpuAbsent for
+// an institution that does not exist.
 func (s *Service) Rules(ctx context.Context, patient Patient, lpu uuid.UUID) ([]RuleInForce, error) {
 	settings, err := s.store.Settings(ctx, patient, lpu)
 	if err != nil {

@@ -43,14 +43,14 @@ func TestVerdictsAboutTheMkab(t *testing.T) {
 			},
 			[]Name{DirectionLpuMismatch, SlotNotFound},
 			slices.Concat(
-				[]Name{DirectionHasExpired, SlotResourceNotFound}, aboutCells[:6], []Name{ResourceKindMismatch, SpecialityMismatch}, restrictions,
+				[]Name{DirectionExpired, SlotResourceNotFound}, aboutCells[:6], []Name{ResourceKindMismatch, SpecialityMismatch}, restrictions,
 				[]Name{SpecialityAlreadyBooked, MkabClosed, MkabAbsent}, fromTheIndex, ofThePerson, onlyTheWrite, []Name{ComplexSlotFailed},
 			),
 		},
 	} {
 		facts := allowed()
 		c.change(facts)
-		got := verdicts(facts, nil)
+		got := judge(facts, nil)
 		require.Equal(t, c.failed, said(got, Failed), name)
 		require.ElementsMatch(t, c.notEvaluated, said(got, NotEvaluated), name)
 	}
@@ -62,8 +62,8 @@ func TestVerdictsOfTheIndex(t *testing.T) {
 	for i, name := range fromTheIndex {
 		facts := allowed()
 		facts.Mkab, facts.Person = nil, nil
-		refusal := Refuse(name, "AuthUrl", "https://auth.example")
-		got := verdicts(facts, refusal)
+		refusal := Reject(name, "AuthUrl", "https://auth.example")
+		got := judge(facts, refusal)
 		require.Equal(t, []Name{name}, said(got, Failed))
 		require.ElementsMatch(t, slices.Concat(fromTheIndex[i+1:], ofThePerson, onlyTheWrite), said(got, NotEvaluated), name)
 		require.Equal(t, refusal.Message, got[slices.IndexFunc(got, func(v Verdict) bool { return v.Rule == name })].Message)
@@ -75,9 +75,9 @@ func TestVerdictsOfAnothersReferral(t *testing.T) {
 	t.Parallel()
 	facts := allowed()
 	facts.Patient.Person = uuid.New()
-	got := verdicts(facts, nil)
+	got := judge(facts, nil)
 	require.Equal(t, []Name{DirectionNotPatients}, said(got, Failed))
 	require.ElementsMatch(t, slices.Concat(
-		[]Name{DirectionLpuMismatch, DirectionAlreadyBooked, DirectionHasExpired, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}, restrictions[:5], onlyTheWrite,
+		[]Name{DirectionLpuMismatch, DirectionAlreadyBooked, DirectionExpired, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}, restrictions[:5], onlyTheWrite,
 	), said(got, NotEvaluated))
 }

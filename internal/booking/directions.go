@@ -13,11 +13,11 @@ type DirectionStatus string
 
 // The statuses of a referral; the first that applies, from the last to the first of these.
 const (
-	DirectionNotBooked DirectionStatus = "NotBooked"
-	DirectionExpired   DirectionStatus = "Expired" // its last day is over where it is held; whether it can be booked all the same is a setting
-	DirectionBooked    DirectionStatus = "Booked"
-	DirectionCompleted DirectionStatus = "Completed" // its appointment has ended
-	DirectionCancelled DirectionStatus = "Cancelled" // the institution withdrew it
+	DirectionStatusNotBooked DirectionStatus = "NotBooked"
+	DirectionStatusExpired   DirectionStatus = "Expired" // its last day is over where it is held; whether it can be booked all the same is a setting
+	DirectionStatusBooked    DirectionStatus = "Booked"
+	DirectionStatusCompleted DirectionStatus = "Completed" // its appointment has ended
+	DirectionStatusCancelled DirectionStatus = "Cancelled" // the institution withdrew it
 )
 
 // PatientDirection is a referral as its patient sees it: the original. Its days are the first moments of them in the zone of the institution that holds it,
@@ -75,7 +75,7 @@ func (s *Service) Direction(ctx context.Context, patient Patient, filter Directi
 		return nil, fmt.Errorf("read the referral: %w", err)
 	}
 	if len(found) == 0 {
-		return nil, Refuse(DirectionAbsent)
+		return nil, Reject(DirectionAbsent)
 	}
 	return &found[0], nil
 }

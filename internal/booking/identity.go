@@ -100,7 +100,7 @@ func (s *Service) AuthenticateClient(ctx context.Context, client uuid.UUID, secr
 	}
 	shown := sha256.Sum256([]byte(secret)) // never all zeros, which stand for no secret
 	if subtle.ConstantTimeCompare(known[:], shown[:]) != 1 {
-		return Refuse(ClientUnauthenticated)
+		return Reject(ClientUnauthenticated)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type Key struct {
 // Keys are the keys that requests have come with. Its methods answer a *Refusal where the key decides.
 type Keys interface {
 	// TakeKey takes the key for a request that begins now and runs for at most lease: without a response by then, another may take the key. Where an earlier one has been answered it takes nothing, and gives that answer, which is nil
-	// where it was a cancel. It refuses a key of another request with KeyReused, and one whose request still runs with KeyInUse.
+	// where it was a cancel. It refuses a key of another request with IdempotencyKeyReused, and one whose request still runs with IdempotencyKeyInUse.
 	TakeKey(ctx context.Context, patient Patient, key Key, now time.Time, lease time.Duration) (*TakenKey, *HeldDirection, error)
 	// KeepAnswer keeps the answer to a request that had nothing to do; one that does something keeps its answer in the transaction that does it.
 	KeepAnswer(ctx context.Context, key *TakenKey, held *HeldDirection) error

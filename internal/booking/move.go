@@ -73,7 +73,7 @@ func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UU
 		}
 		return held, nil
 	}
-	return nil, Refuse(Overloaded).Because(errors.New("the appointment is being moved all the time"))
+	return nil, Reject(Overloaded).Because(errors.New("the appointment is being moved all the time"))
 }
 
 // ErrVisitChanged is returned by VisitStore.Move if another request has changed, after the rules were checked, what the move leaves unchanged. The caller must
@@ -84,11 +84,11 @@ var ErrVisitChanged = errors.New("the visit was changed meanwhile")
 func (v *BookedVisit) refuseMove(now time.Time) *Refusal {
 	switch {
 	case v == nil:
-		return Refuse(AppointmentAbsent)
+		return Reject(AppointmentAbsent)
 	case v.Cancelled:
-		return Refuse(AppointmentIsCancelled)
+		return Reject(AppointmentCancelled)
 	case v.begun(now) && !v.AfterStart:
-		return Refuse(AppointmentStarted)
+		return Reject(AppointmentStarted)
 	default:
 		return nil
 	}
@@ -135,7 +135,7 @@ func (v *BookedVisit) OwnCells(lpu uuid.UUID) []uuid.UUID {
 func (s *Service) visitOf(ctx context.Context, patient Patient, appointment *uuid.UUID, direction, holder uuid.UUID) (*BookedVisit, error) {
 	visit, err := s.findVisit(ctx, patient, appointment)
 	if err == nil && appointment != nil && !visit.isOf(direction, holder) {
-		return nil, Refuse(AppointmentAbsent)
+		return nil, Reject(AppointmentAbsent)
 	}
 	return visit, err
 }

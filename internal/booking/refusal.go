@@ -36,18 +36,18 @@ type Details struct {
 	Holds       []Hold               // the patient's holds that stand
 }
 
-// Refuse makes the refusal of the named rule. values are pairs of a placeholder's name and its text, as for {DirectionGuid}:
-// Refuse(DirectionNotPatients, "DirectionGuid", guid). It panics on a name that is not in the table, which no input can cause.
-func Refuse(name Name, values ...string) *Refusal {
+// Reject returns the refusal of a rule. values are pairs of a placeholder's name and its text, as for {DirectionGuid}:
+// Reject(DirectionNotPatients, "DirectionGuid", guid). It panics on a name that is not among Rules, which no input can cause.
+func Reject(name Name, values ...string) *Refusal {
 	rule, ok := rulesByName[name]
 	if !ok {
 		panic("booking: no rule is named " + name)
 	}
-	return rule.refuse(values...)
+	return rule.Reject(values...)
 }
 
-// refuse fills the placeholders of the rule's message.
-func (r *Rule) refuse(values ...string) *Refusal {
+// Reject returns the refusal of the rule, with the placeholders of its message filled.
+func (r *Rule) Reject(values ...string) *Refusal {
 	replacements := make([]string, 0, len(values))
 	for i, value := range values {
 		if i%2 == 0 {
@@ -77,7 +77,7 @@ func (r *Refusal) Error() string {
 // Unwrap gives the cause, if any.
 func (r *Refusal) Unwrap() error { return r.cause }
 
-// InvalidField refuses a field of the request; problem continues «Поле SlotGuid: …», in Russian.
+// InvalidField rejects a field of the request; problem continues «Поле SlotGuid: …», in Russian.
 func InvalidField(field, problem string) *Refusal {
-	return Refuse(FieldInvalid, "Field", field, "Problem", problem)
+	return Reject(FieldInvalid, "Field", field, "Problem", problem)
 }

@@ -3,128 +3,12 @@ package booking
 import (
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
-
-// documented is the source's table «Возможные ошибки», row by row, each with the rule that answers it. An answer that the source lists twice is here twice.
-var documented = []struct {
-	status  int
-	code    string
-	message string
-	kind    Type
-	rule    Name
-}{
-	{403, "5010", `Запрос должен содержать 'Authorization: Bearer ...'`, "Error", TokenMissing},
-	{403, "5008", `Токен некорректен`, "Error", TokenInvalid},
-	{403, "5007", `Время действия токена истекло`, "Error", TokenExpired},
-	{403, "5009", `Подпись запроса некорректна`, "Error", TokenSignatureInvalid},
-	{404, "4001", `Ваша электронная медицинская карта отсутствует. Обратитесь в регистратуру медицинского учреждения.`, "Error", MkabAbsent},
-	{403, "5096", `Ваша электронная медицинская карта закрыта. Обратитесь в регистратуру медицинского учреждения.`, "Error", MkabClosed},
-	{400, "4000", `По указанному идентификатору ячейки расписания не найдено ресурса для записи`, "Validation", SlotResourceNotFound},
-	{400, "4000", `По указанному идентификатору не найдено ячейки расписания`, "Validation", SlotNotFound},
-	{400, "4000", `Невозможно записаться в заданную ячейку расписания`, "Validation", SlotNotForReception},
-	{400, "4000", `Неподдерживаемый тип направления`, "Validation", DirectionTypeUnsupported},
-	{400, "4000", `Направление не найдено`, "Validation", DirectionNotFound},
-	{400, "4000", `ЛПУ в направлении и запросе не принадлежат одному юр лицу`, "Validation", DirectionLpuMismatch},
-	{400, "4000", `У выбранного направления уже есть запись на прием`, "Validation", DirectionAlreadyBooked},
-	{400, "4000", `Направление {DirectionGuid} не принадлежит пациенту`, "Validation", DirectionNotPatients},
-	{400, "4000", `Специальность, указанная в направлении не совпадает со специальностью ресурса`, "Validation", SpecialityMismatch},
-	{400, "4000", `Запись на консультацию возможно только к врачу или в кабинет`, "Validation", ResourceKindMismatch},
-	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: не удалось сделать сложную ячейку`, "Error", ComplexSlotFailed},
-	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: операция создания не вернула идентификатор`, "Error", AppointmentNotCreated},
-	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: конечная запись не найдена`, "Error", AppointmentNotFound},
-	{500, "5000", `Произошла ошибка при попытке создания записи на прием по направлению: конечная запись не прикреплена к направлению`, "Error", AppointmentNotLinked},
-	{400, "4009", `Это время уже занято. Выберите другое свободное время приема.`, "Validation", SlotTaken},
-	{400, "4000", `Выбранная ячейка расписания уже занята.`, "Validation", SlotFull},
-	{400, "4000", `У выбранной ячейки расписания прошло время начала приема.`, "Validation", SlotTimePassed},
-	{400, "4000", `У вас не хватает прав для записи в выбранную ячейку расписания.`, "Validation", SlotAccessDenied},
-	{400, "4000", `Выбранная ячейка расписания недоступна.`, "Validation", SlotUnavailable},
-	{400, "4029", `Запись недоступна для лиц младше 18 лет. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotAdultsOnly},
-	{400, "4029", `Запись недоступна для взрослых. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotChildrenOnly},
-	{400, "4029", `Запись доступна только для детей до 1 года. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotInfantsOnly},
-	{400, "4000", `Это время доступно для записи на прием только для пациентов с ограниченными возможностями.`, "Validation", SlotDisabledOnly},
-	{400, "4000", `Это время доступно для записи на прием только для беременных.`, "Validation", SlotPregnantOnly},
-	{400, "4029", `Запись недоступна для взрослых. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.`, "Validation", SlotChildrenOnly},
-	{400, "4000", `Это время доступно для записи на прием только здоровых детей. У выбранного пациента имеется открытый случай лечения. Открыт {tapDate}`, "Validation", SlotHealthyChildrenOnly},
-	{400, "4008", `Вы уже записаны {actualAppointment.ResourceName} на {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}. Запрещено иметь более одной активной записи на прием на одну специальность.`, "Validation", SpecialityAlreadyBooked},
-	{500, "5000", `Пациент не найден в МИПе`, "Error", MipPersonNotFound},
-	{500, "5000", `Данные персоны не найдены`, "Error", MipPersonDataMissing},
-	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Номер полиса не может быть пуст.`, "Error", MkabPolicyNumberEmpty},
-	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Пол не указан.`, "Error", MkabSexEmpty},
-	{500, "5000", `Произошла ошибка при попытке создания МКАБ. ЛПУ из настройки 'Код поликлиники' не найдено.`, "Error", MkabLpuNotFound},
-	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Фамилия не должна быть пуста`, "Error", MkabSurnameEmpty},
-	{500, "5000", `Произошла ошибка при попытке создания МКАБ: Имя не должно быть пусто`, "Error", MkabNameEmpty},
-	{500, "5000", `Произошла ошибка при попытке создания связи полиса с МКАБ: Ссылка на МКАБ не должна быть пусто`, "Error", MkabPolicyLinkFailed},
-	{500, "5000", `Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое.`, "Error", MipAuthURLEmpty},
-	{500, "5000", `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "..." - значение настройки \"AuthUrl\"`, "Error", MipAuthURLUnreachable},
-}
-
-// own are the rules that the source does not have.
-var own = []Name{
-	BodyTooLarge, MediaTypeUnsupported, BodyMalformed, FieldInvalid, DirectionHasExpired, SlotBeyondHorizon,
-	KeyReused, KeyInUse, DirectionAbsent, LpuAbsent, AppointmentAbsent, AppointmentStarted, AppointmentIsCancelled, TooManyHolds,
-	ClientUnauthenticated, PatientNotIdentified, TooManyAttempts,
-	RouteNotFound, MethodNotAllowed, InternalError, DatabaseUnavailable, MipUnavailable, KeysUnavailable, Overloaded, NotReady,
-}
-
-// Promise: each documented row is answered by a rule with its code, message code, type and message, to the letter, and every other rule is known
-// to be ours.
-func TestRulesAreTheDocumentedOnes(t *testing.T) {
-	t.Parallel()
-	require.Len(t, documented, 43)
-	answers := map[Name]bool{}
-	for _, row := range documented {
-		rule := rulesByName[row.rule]
-		require.NotNil(t, rule, row.rule)
-		// The dots stand for the setting's value, and the backslashes are an escape.
-		message := strings.NewReplacer(`"..."`, `"{AuthUrl}"`, `\"`, `"`).Replace(row.message)
-		if row.rule == TokenMissing {
-			message = row.message // these dots are part of the message
-		}
-		require.Equal(t, Rule{Name: row.rule, Status: row.status, Code: row.code, Type: row.kind, Message: message},
-			Rule{Name: rule.Name, Status: rule.Status, Code: rule.Code, Type: rule.Type, Message: rule.Message})
-		answers[row.rule] = true
-	}
-	require.Len(t, answers, 42, "one answer stands twice")
-	var others []Name
-	names := map[Name]bool{}
-	for _, rule := range Rules {
-		require.False(t, names[rule.Name], "%s is there twice", rule.Name)
-		names[rule.Name] = true
-		if !answers[rule.Name] {
-			others = append(others, rule.Name)
-		}
-	}
-	require.Equal(t, own, others)
-	require.Len(t, Rules, 42+len(own))
-}
-
-// Promise: each rule says which group it is of, who can mend it, and, where it is about a field, a field of the booking's body; the groups are a
-// part of the table each, and only what passes by itself can be tried again.
-func TestRulesAreDescribed(t *testing.T) {
-	t.Parallel()
-	groups := []Group{
-		GroupToken, GroupRequest, GroupDirection, GroupSlot, GroupResource, GroupRestriction, GroupSpeciality, GroupMkab, GroupMip, GroupWrite, GroupKey,
-		GroupAbsent, GroupAppointment, GroupHold, GroupIdentity, GroupService,
-	}
-	menders := []Mender{MenderPatient, MenderRegistry, MenderReferringDoctor, MenderClient, MenderService}
-	bodyFields := []string{"", "DirectionGuid", "DirectionType", "LpuFromGuid", "LpuToGuid", "SlotId", "Difficulty", "DocPrvdGuid", "Date", "OutOfSchedule"}
-	var met []Group
-	for _, rule := range Rules {
-		met = append(met, rule.Group)
-		require.Contains(t, menders, rule.Mender, rule.Name)
-		require.Contains(t, bodyFields, rule.Field, rule.Name)
-		// An outage is over some time, and so are the earlier visit, the request that has the key, a hold, and the time in which failures count; a day comes nearer.
-		passing := rule.Status == 503 || among(rule.Name, []Name{MipAuthURLUnreachable, SpecialityAlreadyBooked, SlotBeyondHorizon, KeyInUse, TooManyHolds, TooManyAttempts})
-		require.Equal(t, passing, rule.Retryable, rule.Name)
-	}
-	require.Equal(t, groups, slices.Compact(met))
-}
 
 var moscow = zone("Europe/Moscow")
 
@@ -216,7 +100,7 @@ var breakers = []breaker{
 	everywhere(DirectionNotPatients, func(f *Facts) { f.Patient.Person = uuid.New() }),
 	everywhere(DirectionLpuMismatch, func(f *Facts) { f.Direction.HolderLegalEntity = uuid.New() }),
 	everywhere(DirectionAlreadyBooked, func(f *Facts) { f.Direction.Appointment = new(existing()) }),
-	everywhere(DirectionHasExpired, func(f *Facts) { f.Target.DirectionExpires, f.Direction.DateEnd = true, day("2019-08-19") }),
+	everywhere(DirectionExpired, func(f *Facts) { f.Target.DirectionExpires, f.Direction.DateEnd = true, day("2019-08-19") }),
 
 	{SlotNotFound, func(f *Facts) { f.Slots = nil }, nil},
 	everywhere(SlotResourceNotFound, func(f *Facts) { f.Resource.Active = false }),
@@ -266,7 +150,7 @@ var breakers = []breaker{
 var (
 	consultations  = []Name{ResourceKindMismatch, SpecialityMismatch, SpecialityAlreadyBooked}
 	restrictions   = []Name{SlotAdultsOnly, SlotChildrenOnly, SlotInfantsOnly, SlotDisabledOnly, SlotPregnantOnly, SlotHealthyChildrenOnly}
-	aboutReferrals = []Name{DirectionNotPatients, DirectionLpuMismatch, DirectionAlreadyBooked, DirectionHasExpired, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}
+	aboutReferrals = []Name{DirectionNotPatients, DirectionLpuMismatch, DirectionAlreadyBooked, DirectionExpired, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}
 	aboutCells     = []Name{SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied, SlotFull, ComplexSlotFailed}
 )
 
@@ -300,7 +184,7 @@ func TestOrderOfRules(t *testing.T) {
 	t.Parallel()
 	var decided []Name
 	for _, rule := range Rules {
-		if rule.refuses != nil {
+		if rule.rejects != nil {
 			decided = append(decided, rule.Name)
 		}
 	}
@@ -339,7 +223,7 @@ func TestOrderOfRules(t *testing.T) {
 				breakSecond(both) // first, since the other may take away what it changes
 				breakFirst(both)
 				requireRefused(t, both, first.rule, where)
-				require.True(t, rulesByName[second.rule].refuses(both), "%s: the other is broken, too", where)
+				require.True(t, rulesByName[second.rule].rejects(both), "%s: the other is broken, too", where)
 				pairs++
 			}
 		}
@@ -380,7 +264,7 @@ func TestEachRuleWithoutFacts(t *testing.T) {
 		}()
 		for i := range Rules {
 			row = Rules[i].Name
-			if refusal := Rules[i].check(facts, facts.has()); refusal != nil {
+			if refusal := Rules[i].apply(facts, facts.known()); refusal != nil {
 				require.Equal(t, row, refusal.Rule)
 				refused[row] = true
 			}
@@ -406,7 +290,7 @@ func TestEachRuleWithoutFacts(t *testing.T) {
 func requireForetold(t *testing.T, f *Facts) {
 	t.Helper()
 	refusal := Check(f)
-	for i, verdict := range verdicts(f, nil) {
+	for i, verdict := range judge(f, nil) {
 		require.Equal(t, bookingRules[i].Name, verdict.Rule)
 		if verdict.Result != Failed {
 			require.Empty(t, verdict.Message)
@@ -718,10 +602,10 @@ func TestPlaceholders(t *testing.T) {
 	refusal = Check(facts)
 	require.Equal(t, "Вы уже записаны "+name+" на 02.09.2019 07:05. Запрещено иметь более одной активной записи на прием на одну специальность.",
 		refusal.Message, "in the zone of that institution; what fills a placeholder is not filled itself")
-	require.Equal(t, refusal, RefuseSpeciality(facts.Active[1]), "whoever loses the race reads the same")
+	require.Equal(t, refusal, RejectSpeciality(facts.Active[1]), "whoever loses the race reads the same")
 
 	require.Equal(t, `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "https://auth.example" - значение настройки "AuthUrl"`,
-		Refuse(MipAuthURLUnreachable, "AuthUrl", "https://auth.example").Message)
+		Reject(MipAuthURLUnreachable, "AuthUrl", "https://auth.example").Message)
 	require.Equal(t, "Поле Date: плохо", InvalidField("Date", "плохо").Message)
 }
 
@@ -729,12 +613,12 @@ func TestPlaceholders(t *testing.T) {
 func TestRefusalsAreIndependent(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("disk on fire")
-	refusal := Refuse(InternalError).Because(cause)
+	refusal := Reject(DatabaseUnavailable).Because(cause)
 	require.ErrorIs(t, refusal, cause)
-	require.Equal(t, "internal_error: disk on fire", refusal.Error())
+	require.Equal(t, "database_unavailable: disk on fire", refusal.Error())
 	require.NotContains(t, refusal.Message, "fire")
-	require.NoError(t, Refuse(InternalError).Unwrap())
-	require.PanicsWithValue(t, Name("booking: no rule is named no_such_rule"), func() { Refuse("no_such_rule") })
+	require.NoError(t, Reject(DatabaseUnavailable).Unwrap())
+	require.PanicsWithValue(t, Name("booking: no rule is named no_such_rule"), func() { Reject("no_such_rule") })
 }
 
 // Promise: one active appointment a speciality is asked of consultations only, and only where the region's setting is on.

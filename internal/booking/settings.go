@@ -67,7 +67,7 @@ var SettingTable = []Setting{
 		field:   func(s *Settings) any { return &s.ScheduleDays },
 	},
 	{
-		Code: "DirectionExpires", Default: "false", Owners: []SettingOwner{OwnerRegion, OwnerLpu}, On: []Name{DirectionHasExpired},
+		Code: "DirectionExpires", Default: "false", Owners: []SettingOwner{OwnerRegion, OwnerLpu}, On: []Name{DirectionExpired},
 		Meaning: "Nothing can be booked by a referral whose status is `Expired`: the day of its `dateEnd` is over where it is held. The institution is the one of the visit.",
 		field:   func(s *Settings) any { return &s.DirectionExpires },
 	},

@@ -49,7 +49,7 @@ func TestSettingTable(t *testing.T) {
 			off = append(off, rule.Name)
 		}
 	}
-	require.Equal(t, slices.Concat([]Name{DirectionHasExpired, SlotBeyondHorizon}, namesOf(mipRules)), off)
+	require.Equal(t, slices.Concat([]Name{DirectionExpired, SlotBeyondHorizon}, namesOf(mipRules)), off)
 }
 
 // Promise: a visit may begin until the end of the last day of the horizon, by the calendar of the institution that it is in, whatever the clocks do.
@@ -84,7 +84,7 @@ func TestHorizon(t *testing.T) {
 				} else {
 					facts.Slots = []Slot{{Start: start.UTC(), End: start.Add(time.Hour).UTC()}}
 				}
-				return rule.check(facts, facts.has())
+				return rule.apply(facts, facts.known())
 			}
 			require.Nil(t, at(last), "%+v", c)
 			require.Nil(t, at(now), "%+v", c)
@@ -146,7 +146,7 @@ func TestExpiry(t *testing.T) {
 			require.Nil(t, Check(facts), "%+v", c)
 			continue
 		}
-		requireRefused(t, facts, DirectionHasExpired, "%+v", c)
+		requireRefused(t, facts, DirectionExpired, "%+v", c)
 		require.Equal(t, "Срок действия направления истек: оно действовало по "+day(c.dateEnd).Format("02.01.2006")+" включительно.", Check(facts).Message)
 	}
 }

@@ -159,7 +159,7 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		return nil, refusal
 	}
 	if search.Appointment != nil && !visit.isOf(search.Direction, targets.Holder) {
-		return nil, Refuse(AppointmentAbsent)
+		return nil, Reject(AppointmentAbsent)
 	}
 
 	cursor := search.After
@@ -262,7 +262,7 @@ func (q *SlotSearch) refuseTargets(targets *Targets) *Refusal {
 	const field = "lpuGuid"
 	switch {
 	case targets == nil:
-		return Refuse(DirectionAbsent)
+		return Reject(DirectionAbsent)
 	case q.Lpu == nil && targets.LpuTo == nil:
 		return InvalidField(field, ProblemLpuMissing)
 	case len(targets.Lpus) > mostTargets:
@@ -447,8 +447,8 @@ func (f *Facts) refusesAll(resource *Resource) *Refusal {
 func (f *Facts) restrictions(from, to time.Time) []Restriction {
 	facts := *f
 	facts.Slots = make([]Slot, 1)
-	has := facts.has()
-	forbids := func(rule Rule) bool { return rule.forbids(&facts, has) }
+	known := facts.known()
+	forbids := func(rule Rule) bool { return rule.forbids(&facts, known) }
 	var possible []Restriction
 	for _, restriction := range Restrictions {
 		for _, start := range []time.Time{from, to} {

@@ -9,7 +9,7 @@ import (
 	"talon.example/internal/httpapi/wire"
 )
 
-// CheckAppointment says what each rule says of a booking, and books nothing.
+// CheckAppointment returns the verdict of each rule on a booking, and books nothing.
 func (h *handlers) CheckAppointment(ctx context.Context, request api.CheckAppointmentRequestObject) (api.CheckAppointmentResponseObject, error) {
 	wanted, refusal := bookingRequest(request.Body, h.now())
 	if refusal != nil {
@@ -19,12 +19,12 @@ func (h *handlers) CheckAppointment(ctx context.Context, request api.CheckAppoin
 	if err != nil {
 		return nil, err
 	}
-	answer := api.AppointmentCheck{Allowed: true, Checks: make([]api.RuleCheck, 0, len(verdicts))}
+	body := api.AppointmentCheck{Allowed: true, Checks: passedTransport(verdicts)}
 	for _, verdict := range verdicts {
 		if verdict.Result == booking.Failed {
-			answer.Allowed = false
+			body.Allowed = false
 		}
-		answer.Checks = append(answer.Checks, api.RuleCheck{
+		body.Checks = append(body.Checks, api.RuleCheck{
 			Rule:    api.Rule(verdict.Rule),
 			Result:  api.RuleCheckResult(verdict.Result),
 			Message: orNull(verdict.Message),
@@ -34,7 +34,18 @@ func (h *handlers) CheckAppointment(ctx context.Context, request api.CheckAppoin
 		})
 	}
 	return api.CheckAppointment200JSONResponse{
-		Body:    answer,
+		Body:    body,
 		Headers: api.CheckAppointment200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
+}
+
+// passedTransport returns the rules of the transport that come before a booking's: a request that got here has passed them.
+func passedTransport(verdicts []booking.Verdict) []api.RuleCheck {
+	checks := make([]api.RuleCheck, 0, len(server.TransportRules)+len(verdicts))
+	for _, rule := range server.TransportRules {
+		if rule.Order < verdicts[0].Order {
+			checks = append(checks, api.RuleCheck{Rule: api.Rule(rule.Name), Result: api.RuleCheckResultPassed, Mender: api.Mender(rule.Mender)})
+		}
+	}
+	return checks
 }

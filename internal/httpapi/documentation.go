@@ -8,7 +8,6 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 
 	talon "talon.example"
-	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
 )
 
@@ -35,7 +34,7 @@ func registerDocs(s *server.Server) {
 		w := &found{ResponseWriter: c.Writer}
 		ui.ServeHTTP(w, c.Request)
 		if w.missing {
-			s.RenderError(c, booking.Refuse(booking.RouteNotFound))
+			s.RenderError(c, server.Reject(server.RouteNotFound))
 		}
 	})
 	pages.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.ContractJSON()) })

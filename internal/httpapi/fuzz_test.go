@@ -95,7 +95,7 @@ func bind(request *http.Request, now time.Time) error {
 	}
 	var body api.AppointmentRequest
 	if err := runtime.BindJSONValue(validated.ValidatedValue(), &body); err != nil {
-		return booking.Refuse(booking.FieldInvalid) // as RenderUnbound does
+		return booking.Reject(booking.FieldInvalid) // as RenderUnbound does
 	}
 	wanted, refusal := bookingRequest(&body, now)
 	if refusal != nil {

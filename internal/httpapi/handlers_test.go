@@ -75,7 +75,7 @@ func ask(t *testing.T, ctx context.Context, ready func(context.Context) error, m
 // requireError holds an answer against a rule: the one shape, and the rule's row.
 func requireError(t *testing.T, response *httptest.ResponseRecorder, name booking.Name) {
 	t.Helper()
-	rule := booking.Refuse(name)
+	rule := server.Reject(name)
 	require.Equal(t, "application/json", response.Header().Get("Content-Type"))
 	decoder := json.NewDecoder(response.Body)
 	decoder.DisallowUnknownFields()
@@ -95,7 +95,7 @@ func TestPanic(t *testing.T) {
 	t.Parallel()
 	response, logged := ask(t, t.Context(), func(context.Context) error { panic("no such drawer") }, http.MethodGet, "/health/ready")
 	require.NotContains(t, response.Body.String(), "drawer")
-	requireError(t, response, booking.InternalError)
+	requireError(t, response, server.InternalError)
 	require.Equal(t, "ERROR", logged.Level)
 	require.Equal(t, "internal_error", logged.Rule)
 	require.Contains(t, logged.Cause, "no such drawer")
@@ -108,7 +108,7 @@ func TestPanicEndsOneRequest(t *testing.T) {
 	t.Parallel()
 	for _, value := range []any{http.ErrAbortHandler, errors.New("bug"), context.Canceled} {
 		response, logged := ask(t, t.Context(), func(context.Context) error { panic(value) }, http.MethodGet, "/health/ready")
-		requireError(t, response, booking.InternalError)
+		requireError(t, response, server.InternalError)
 		require.Equal(t, "ERROR", logged.Level)
 	}
 }
@@ -148,7 +148,7 @@ func TestLogLine(t *testing.T) {
 func TestRefusedTokenEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	response, _ := ask(t, t.Context(), nil, http.MethodPost, "/appointments")
-	requireError(t, response, booking.TokenMissing)
+	requireError(t, response, server.TokenMissing)
 	require.Equal(t, "close", response.Header().Get("Connection"))
 }
 
@@ -219,7 +219,7 @@ func TestClientGone(t *testing.T) {
 		<-ctx.Done() // the check is told
 		return ctx.Err()
 	}, http.MethodGet, "/health/ready")
-	requireError(t, response, booking.NotReady)
+	requireError(t, response, server.NotReady)
 	require.Equal(t, "context canceled", logged.Cause)
 	require.True(t, logged.Gone)
 	require.Equal(t, "INFO", logged.Level)

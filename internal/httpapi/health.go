@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"talon.example/gen/api"
-	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
 )
 
@@ -19,7 +18,7 @@ func (h *handlers) GetLiveness(ctx context.Context, _ api.GetLivenessRequestObje
 // GetReadiness tells whether requests should be sent here.
 func (h *handlers) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
 	if err := h.ready(ctx); err != nil {
-		return nil, booking.Refuse(booking.NotReady).Because(err)
+		return nil, server.Reject(server.NotReady).Because(err)
 	}
 	return api.GetReadiness200JSONResponse{
 		Body:    api.Health{Status: api.HealthStatusOk},

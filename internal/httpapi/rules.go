@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -10,7 +12,7 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// ListRules answers the rule table as it is in force.
+// ListRules returns the catalogue of rules, with what is on in an institution.
 func (h *handlers) ListRules(ctx context.Context, request api.ListRulesRequestObject) (api.ListRulesResponseObject, error) {
 	if refusal := rejectZero(guidField{"lpuGuid", orDefault(request.Params.LpuGUID, notZero)}); refusal != nil {
 		return nil, refusal
@@ -20,7 +22,7 @@ func (h *handlers) ListRules(ctx context.Context, request api.ListRulesRequestOb
 		return nil, err
 	}
 	items := make([]api.RuleEntry, 0, len(rules))
-	for _, rule := range rules {
+	for _, rule := range withTransport(rules) {
 		items = append(items, api.RuleEntry{
 			Rule:        api.Rule(rule.Name),
 			Group:       api.RuleEntryGroup(rule.Group),
@@ -39,6 +41,15 @@ func (h *handlers) ListRules(ctx context.Context, request api.ListRulesRequestOb
 		Body:    api.RuleList{Items: items},
 		Headers: api.ListRules200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
+}
+
+// withTransport adds the rules of the transport, which nothing switches off, in the order of the catalogue.
+func withTransport(rules []booking.RuleInForce) []booking.RuleInForce {
+	for _, rule := range server.TransportRules {
+		rules = append(rules, booking.RuleInForce{Rule: rule, Enabled: true})
+	}
+	slices.SortFunc(rules, func(a, b booking.RuleInForce) int { return cmp.Compare(a.Order, b.Order) })
+	return rules
 }
 
 // orNull writes an empty text as null.

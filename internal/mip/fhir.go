@@ -71,7 +71,7 @@ func (r *Remote) read(status int, body []byte, guid uuid.UUID) (*booking.Person,
 	case status == http.StatusOK:
 		return r.pick(body, guid)
 	case status == http.StatusNotFound && saysNotFound(body):
-		return nil, booking.Refuse(booking.MipPersonNotFound)
+		return nil, booking.Reject(booking.MipPersonNotFound)
 	default:
 		return nil, unexpected(status)
 	}
@@ -99,7 +99,7 @@ func (r *Remote) pick(body []byte, guid uuid.UUID) (*booking.Person, error) {
 		return nil, err
 	}
 	if len(patients) == 0 {
-		return nil, booking.Refuse(booking.MipPersonNotFound)
+		return nil, booking.Reject(booking.MipPersonNotFound)
 	}
 	// A server may ignore a search parameter that it does not know, and answer with anybody.
 	patients = slices.DeleteFunc(patients, func(p patient) bool { return !p.carries(r.config.IdentifierSystem, guid) })
@@ -128,7 +128,7 @@ func (r *Remote) pick(body []byte, guid uuid.UUID) (*booking.Person, error) {
 }
 
 func dataMissing(why string) error {
-	return booking.Refuse(booking.MipPersonDataMissing).Because(errors.New(why))
+	return booking.Reject(booking.MipPersonDataMissing).Because(errors.New(why))
 }
 
 // patientsIn reads the patients of a bundle of search results, which may hold other resources, such as a warning.

@@ -40,11 +40,11 @@ func (l *Local) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, er
 	row, err := l.queries.MipPersonGet(ctx, guid)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return nil, booking.Refuse(booking.MipPersonNotFound)
+		return nil, booking.Reject(booking.MipPersonNotFound)
 	case err != nil:
 		return nil, fmt.Errorf("read the person: %w", err)
 	case row.DataGuid == nil || row.BirthDate == nil:
-		return nil, booking.Refuse(booking.MipPersonDataMissing)
+		return nil, booking.Reject(booking.MipPersonDataMissing)
 	}
 	return &booking.Person{
 		Guid:         guid,

@@ -155,7 +155,7 @@ func (r *Remote) Close() { r.client.CloseIdleConnections() }
 // several failures in a row.
 func (r *Remote) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
 	if r.config.AuthURL == "" {
-		return nil, booking.Refuse(booking.MipAuthURLEmpty)
+		return nil, booking.Reject(booking.MipAuthURLEmpty)
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)
 	defer cancel()
@@ -175,7 +175,7 @@ func (r *Remote) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, e
 	case errors.Is(err, context.Canceled):
 		return nil, fmt.Errorf("ask the remote index: %w", err)
 	default:
-		return nil, booking.Refuse(booking.MipUnavailable).Because(err)
+		return nil, booking.Reject(booking.MipUnavailable).Because(err)
 	}
 }
 

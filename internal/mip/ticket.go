@@ -67,7 +67,7 @@ func (t *tickets) get(ctx context.Context, denied *oauth2.Token) (*oauth2.Token,
 }
 
 func (t *tickets) unreachable(cause error) error {
-	return booking.Refuse(booking.MipAuthURLUnreachable, "AuthUrl", t.shown).Because(fmt.Errorf("get a ticket: %w", cause))
+	return booking.Reject(booking.MipAuthURLUnreachable, "AuthUrl", t.shown).Because(fmt.Errorf("get a ticket: %w", cause))
 }
 
 // fetch asks the ticket service. The client's secret goes into the header first and, where that fails, into the form, because services differ.

@@ -48,7 +48,7 @@ func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time
 				return refuseAbsent(err, booking.AppointmentNotFound)
 			}
 			if !row.Linked {
-				return booking.Refuse(booking.AppointmentNotLinked)
+				return booking.Reject(booking.AppointmentNotLinked)
 			}
 			held = writtenDirection(a, row.ID, createdAt)
 			return nil
@@ -134,7 +134,7 @@ func (t *tx) copyDirection(a booking.NewAppointment) {
 		EndAt:             a.End,
 	}}).QueryRow, func(linked *uuid.UUID, err error) error {
 		if err == nil && (linked == nil || *linked != a.Guid) {
-			return booking.Refuse(booking.AppointmentNotLinked)
+			return booking.Reject(booking.AppointmentNotLinked)
 		}
 		return refuseAbsent(err, booking.AppointmentNotCreated)
 	})
@@ -181,7 +181,7 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 			if rowErr != nil {
 				return rowErr
 			}
-			err = booking.RefuseSpeciality(booking.ActiveAppointment{
+			err = booking.RejectSpeciality(booking.ActiveAppointment{
 				ExistingAppointment: existing, SpecialityCode: a.Direction.SpecialityCode, ResourceName: row.ResourceName,
 			})
 			return nil
@@ -195,9 +195,9 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 			case rowErr != nil:
 				return rowErr
 			case !row.ResourceActive:
-				err = booking.Refuse(booking.SlotResourceNotFound)
+				err = booking.Reject(booking.SlotResourceNotFound)
 			case !row.MkabOpen:
-				err = booking.Refuse(booking.MkabClosed)
+				err = booking.Reject(booking.MkabClosed)
 			}
 			return nil
 		})
@@ -208,7 +208,7 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 // refuseAbsent turns the absence of a row into a refusal.
 func refuseAbsent(err error, name booking.Name) error {
 	if errors.Is(err, pgx.ErrNoRows) {
-		return booking.Refuse(name)
+		return booking.Reject(name)
 	}
 	return err
 }
@@ -230,9 +230,9 @@ func refuseUnlessAll(a booking.NewAppointment, got []db.SlotTakeRow) error {
 	}
 	switch {
 	case first && len(got) < len(a.Slots):
-		return booking.Refuse(booking.ComplexSlotFailed)
+		return booking.Reject(booking.ComplexSlotFailed)
 	case len(got) < len(a.Slots), !start.Equal(a.Start), !end.Equal(a.End):
-		return booking.Refuse(booking.SlotTaken)
+		return booking.Reject(booking.SlotTaken)
 	default:
 		return nil
 	}

@@ -37,7 +37,7 @@ func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*book
 
 // errMoving refuses for now: a visit is not in the institutions where it was looked for, as another request has just moved it into a new one. On a distributed
 // database that is so until the move is seen everywhere.
-var errMoving = booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the visit is being moved"))
+var errMoving = booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the visit is being moved"))
 
 // What is read of one person has a bound: the institutions with cards, and the visits, far above what anybody has.
 const (

@@ -53,22 +53,22 @@ func refused(err error) error {
 	case errors.As(err, &refusal):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return booking.Refuse(booking.Overloaded).Because(err)
+		return booking.Reject(booking.Overloaded).Because(err)
 	// Before the next case: a server that is out of connections says so while we connect.
 	case errors.As(err, &answer) && hasState(answer, overloadedStates):
-		return booking.Refuse(booking.Overloaded).Because(discreet(err, answer))
+		return booking.Reject(booking.Overloaded).Because(discreet(err, answer))
 	case errors.As(err, &connect), isBroken(err):
-		return booking.Refuse(booking.DatabaseUnavailable).Because(err)
+		return booking.Reject(booking.DatabaseUnavailable).Because(err)
 	case answer == nil:
 		return err
 	}
 	cause := discreet(err, answer)
 	if name, ok := refusedByConstraint[constraintOf(answer)]; ok {
-		return booking.Refuse(name).Because(cause)
+		return booking.Reject(name).Because(cause)
 	}
 	// FATAL ends the session: whatever the reason, the connection is lost.
 	if hasState(answer, unavailableStates) || answer.SeverityUnlocalized == "FATAL" || outlived(err) {
-		return booking.Refuse(booking.DatabaseUnavailable).Because(cause)
+		return booking.Reject(booking.DatabaseUnavailable).Because(cause)
 	}
 	return cause
 }

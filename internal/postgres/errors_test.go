@@ -732,7 +732,7 @@ func TestBrokenConnections(t *testing.T) {
 		require.Equal(t, err, refused(err))
 	}
 	requireRefused(t, refused(context.DeadlineExceeded), booking.Overloaded)
-	refusal := booking.Refuse(booking.SlotTaken)
+	refusal := booking.Reject(booking.SlotTaken)
 	require.Equal(t, refusal, refused(refusal))
 }
 

@@ -54,7 +54,7 @@ func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, visit *booki
 				return nil, err
 			}
 			if locked.visit == nil {
-				return nil, booking.Refuse(booking.AppointmentIsCancelled)
+				return nil, booking.Reject(booking.AppointmentCancelled)
 			}
 			own = locked.visit.OwnCells(a.Request.LpuTo)
 		}
@@ -111,7 +111,7 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 	case !taken && len(holds) < places:
 		return nil, errHoldsChange
 	case !taken:
-		refusal := booking.Refuse(booking.TooManyHolds)
+		refusal := booking.Reject(booking.TooManyHolds)
 		refusal.Details = &booking.Details{Holds: holds}
 		refusal.RetryAfter = holds[0].Until.Sub(a.CreatedAt)
 		return nil, refusal
@@ -124,7 +124,7 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 const places = 2
 
 // errHoldsChange refuses for now: no place was free, and then one was, since another request of the person ended a hold in between.
-var errHoldsChange = booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the holds are being changed"))
+var errHoldsChange = booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the holds are being changed"))
 
 // Release implements booking.HoldStore: one transaction in two round trips.
 func (s *Store) Release(ctx context.Context, person uuid.UUID, hold booking.Hold, now time.Time) error {

@@ -43,13 +43,13 @@ func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Tim
 	known, err := queries.IdempotencyKeyGet(ctx, key.Patient.Person, key.Patient.Client, key.Text)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows): // it has just been released
-		return nil, booking.Refuse(booking.KeyInUse)
+		return nil, booking.Reject(booking.IdempotencyKeyInUse)
 	case err != nil:
 		return nil, err
 	case [32]byte(known.RequestHash) != key.Request:
-		return nil, booking.Refuse(booking.KeyReused)
+		return nil, booking.Reject(booking.IdempotencyKeyReused)
 	case known.Answer == nil:
-		return nil, booking.Refuse(booking.KeyInUse)
+		return nil, booking.Reject(booking.IdempotencyKeyInUse)
 	default:
 		return known.Answer, nil
 	}
@@ -78,7 +78,7 @@ func (t *tx) keepAnswer(key *booking.TakenKey, held *booking.HeldDirection) {
 		case err != nil:
 			return fmt.Errorf("encode the response to store: %w", err)
 		case errors.Is(rowErr, pgx.ErrNoRows):
-			return booking.Refuse(booking.KeyInUse).Because(errors.New("another request has taken the key over"))
+			return booking.Reject(booking.IdempotencyKeyInUse).Because(errors.New("another request has taken the key over"))
 		case rowErr != nil:
 			return fmt.Errorf("store the response: %w", rowErr)
 		}

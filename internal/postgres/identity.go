@@ -60,7 +60,7 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 		}
 		switch {
 		case wait > 0:
-			refusal := booking.Refuse(booking.TooManyAttempts)
+			refusal := booking.Reject(booking.TooManyAttempts)
 			refusal.RetryAfter = wait
 			return uuid.Nil, refusal
 		case len(*persons) == 1:
@@ -71,7 +71,7 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 		}
 	})
 	if err == nil && person == uuid.Nil {
-		err = booking.Refuse(booking.PatientNotIdentified)
+		err = booking.Reject(booking.PatientNotIdentified)
 	}
 	return person, err
 }

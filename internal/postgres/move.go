@@ -27,7 +27,7 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, wanted booki
 		}
 		was := locked.visit
 		if was == nil {
-			return nil, booking.Refuse(booking.AppointmentIsCancelled)
+			return nil, booking.Reject(booking.AppointmentCancelled)
 		}
 		if was.Request(wanted) != a.Request {
 			return nil, booking.ErrVisitChanged
@@ -41,7 +41,7 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, wanted booki
 		held, err := t.book(a, holds, was.CreatedAt)
 		var refusal *booking.Refusal
 		if errors.As(err, &refusal) && refusal.Rule == booking.DirectionAlreadyBooked {
-			err = booking.Refuse(booking.DirectionNotFound) // the visit that is moved had it: the referral was withdrawn
+			err = booking.Reject(booking.DirectionNotFound) // the visit that is moved had it: the referral was withdrawn
 		}
 		return held, err
 	})

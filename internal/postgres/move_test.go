@@ -135,6 +135,6 @@ func TestMoveIsTooLate(t *testing.T) {
 	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}))
 	written := w.written()
 	_, err = w.store().Move(t.Context(), a, wanted(a), visit)
-	requireRefused(t, err, booking.AppointmentIsCancelled)
+	requireRefused(t, err, booking.AppointmentCancelled)
 	require.Equal(t, written, w.written())
 }

@@ -121,7 +121,7 @@ func (r *reference) zone(lpu uuid.UUID) (*time.Location, error) {
 	known, ok := r.lpus[lpu]
 	if !ok {
 		r.forget()
-		return nil, booking.Refuse(booking.DatabaseUnavailable).Because(fmt.Errorf("the reference data do not have the institution %s yet", lpu))
+		return nil, booking.Reject(booking.DatabaseUnavailable).Because(fmt.Errorf("the reference data do not have the institution %s yet", lpu))
 	}
 	return known.zone, known.zoneErr
 }

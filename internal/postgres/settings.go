@@ -17,7 +17,7 @@ func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.
 				places = append(places, place)
 			}
 		} else if _, ok := known.lpus[lpu]; !ok {
-			return nil, booking.Refuse(booking.LpuAbsent)
+			return nil, booking.Reject(booking.LpuAbsent)
 		}
 		type value struct { // of settings, so that equal ones are found
 			booking.Settings

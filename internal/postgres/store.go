@@ -82,7 +82,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	if !writable {
 		s.pool.Reset() // or the connection might go on asking the standby when the address leads elsewhere
-		return booking.Refuse(booking.DatabaseUnavailable).Because(errors.New("the database takes no writes"))
+		return booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the database takes no writes"))
 	}
 	return nil
 }
@@ -116,14 +116,14 @@ func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 				LpuGuid: lpu, MkabGuid: guid, Series: person.PolicySeries, Number: person.PolicyNumber,
 			})
 			if err == nil && linked == 0 {
-				err = booking.Refuse(booking.MkabPolicyLinkFailed).Because(errors.New("the policy was not linked"))
+				err = booking.Reject(booking.MkabPolicyLinkFailed).Because(errors.New("the policy was not linked"))
 			}
 			return firstError(err, addCardKeys(ctx, queries, lpu, guid, person))
 		case errors.Is(err, pgx.ErrNoRows):
 			// Another booking of the same person made the card; it linked the policy, too.
 			guid, err = queries.MkabGetOpen(ctx, lpu, person.Guid)
 			if errors.Is(err, pgx.ErrNoRows) {
-				return booking.Refuse(booking.MkabPolicyLinkFailed).Because(errors.New("the card was neither created nor there"))
+				return booking.Reject(booking.MkabPolicyLinkFailed).Because(errors.New("the card was neither created nor there"))
 			}
 			mkab = &booking.Mkab{Guid: guid}
 		}

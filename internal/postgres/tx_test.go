@@ -178,7 +178,7 @@ func TestTxReturnsTheFirstError(t *testing.T) {
 	store := oneConnection(t, w)
 	_, err := write(t.Context(), store, func(tx *tx) (bool, error) {
 		for _, rule := range []booking.Name{booking.SlotTaken, booking.MkabClosed} {
-			w.claim(tx, func(uuid.UUID, error) error { return booking.Refuse(rule) })
+			w.claim(tx, func(uuid.UUID, error) error { return booking.Reject(rule) })
 		}
 		return true, nil
 	})
@@ -200,7 +200,7 @@ func TestTxCommits(t *testing.T) {
 			tx.abandoned = true
 			return nil
 		}, 0},
-		"refused": {func(tx *tx) error { return firstError(tx.send(), booking.Refuse(booking.SlotTaken)) }, 0},
+		"refused": {func(tx *tx) error { return firstError(tx.send(), booking.Reject(booking.SlotTaken)) }, 0},
 		"a panic": {func(tx *tx) error { panic(tx.send()) }, 0},
 		"no time": {func(tx *tx) error {
 			ctx, cancel := context.WithCancel(tx.ctx)

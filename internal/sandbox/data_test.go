@@ -361,7 +361,7 @@ var tries = map[int][]attempt{
 		{2, 20815, booking.SpecialityMismatch},
 		{1, 50801, booking.ResourceKindMismatch},
 		{4, 83001, booking.SlotBeyondHorizon},
-		{8, 30801, booking.DirectionHasExpired},
+		{8, 30801, booking.DirectionExpired},
 		{4, 80801, ""},
 		{5, 110801, ""},
 		{6, 20815, booking.DirectionLpuMismatch},
@@ -695,10 +695,10 @@ func TestDirectionsInEveryStatus(t *testing.T) {
 	book(t, pool, noon, Patient, FirstExample)
 	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
 	for status, wants := range map[booking.DirectionStatus][]uuid.UUID{
-		booking.DirectionBooked:    {exampleDirection},
-		booking.DirectionCompleted: {numbered("0007", 100_000_007)},
-		booking.DirectionExpired:   {numbered("0007", 100_000_008)},
-		booking.DirectionCancelled: {numbered("0007", 100_000_009)},
+		booking.DirectionStatusBooked:    {exampleDirection},
+		booking.DirectionStatusCompleted: {numbered("0007", 100_000_007)},
+		booking.DirectionStatusExpired:   {numbered("0007", 100_000_008)},
+		booking.DirectionStatusCancelled: {numbered("0007", 100_000_009)},
 	} {
 		filter := booking.DirectionFilter{Statuses: []booking.DirectionStatus{status}}
 		found, _, err := service.Directions(t.Context(), booking.Patient{Person: Patient, Client: Client}, filter, booking.Page{Limit: 100})
@@ -744,7 +744,7 @@ func TestNoFreeCells(t *testing.T) {
 	for referral, c := range map[int]struct {
 		person uuid.UUID
 		rule   booking.Name
-	}{900_000_002: {person(9), booking.MkabClosed}, 100_000_008: {Patient, booking.DirectionHasExpired}} {
+	}{900_000_002: {person(9), booking.MkabClosed}, 100_000_008: {Patient, booking.DirectionExpired}} {
 		page, err := service.Slots(t.Context(), booking.Patient{Person: c.person, Client: Client}, booking.SlotSearch{
 			Direction: numbered("0007", referral), Difficulty: 1, Limit: 3,
 		})

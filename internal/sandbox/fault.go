@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // faults are the patients who always meet what data alone cannot cause: a lost race, or a failure outside. Their token is the switch:
@@ -22,11 +23,11 @@ var faults = map[uuid.UUID]fault{
 	person(26): {booking.AppointmentNotCreated, atWrite},
 	person(27): {booking.AppointmentNotFound, atWrite},
 	person(28): {booking.AppointmentNotLinked, atWrite},
-	person(30): {booking.InternalError, atRequest},
+	person(30): {server.InternalError, atRequest},
 	person(31): {booking.DatabaseUnavailable, atRequest},
-	person(32): {booking.KeysUnavailable, atRequest},
+	person(32): {server.KeysUnavailable, atRequest},
 	person(33): {booking.Overloaded, atRequest},
-	person(34): {booking.NotReady, atRequest},
+	person(34): {server.NotReady, atRequest},
 
 	person(unidentified): {booking.PatientNotIdentified, atIdentification},
 	person(overguessed):  {booking.TooManyAttempts, atIdentification},
@@ -56,7 +57,7 @@ func meet(person uuid.UUID, at place, values ...string) error {
 	if !ok || met.at != at {
 		return nil
 	}
-	refusal := booking.Refuse(met.rule, values...).Because(errFault)
+	refusal := server.Reject(met.rule, values...).Because(errFault)
 	if met.rule == booking.TooManyAttempts {
 		refusal.RetryAfter = booking.PatientLimit.Within
 	}
@@ -125,7 +126,7 @@ const keyInUse = "demo-in-use"
 // TakeKey implements booking.Keys.
 func (s Store) TakeKey(ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration) (*booking.TakenKey, *booking.HeldDirection, error) {
 	if key.Text == keyInUse {
-		return nil, nil, booking.Refuse(booking.KeyInUse).Because(errFault)
+		return nil, nil, booking.Reject(booking.IdempotencyKeyInUse).Because(errFault)
 	}
 	return s.Store.TakeKey(ctx, patient, key, now, lease)
 }

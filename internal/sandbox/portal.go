@@ -7,7 +7,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
 	"talon.example/portal"
 )
@@ -28,7 +27,7 @@ func registerPortal(chain *server.Server) {
 		}
 		content, err := fs.ReadFile(files, name)
 		if err != nil {
-			chain.RenderError(c, booking.Refuse(booking.RouteNotFound))
+			chain.RenderError(c, server.Reject(server.RouteNotFound))
 			return
 		}
 		c.Header("Cache-Control", "no-cache")

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // Scenario is a request to the demo data, and what it is always answered: as the contract's example of that name shows. It is repeatable: what books or moves
@@ -94,7 +95,7 @@ func (s *scenarios) bearer(patient int, issued time.Time) string {
 
 // refuse adds the scenario of a rule, whose answer the table has.
 func (s *scenarios) refuse(rule booking.Name, operation string, patient int, method, path, body string, changes ...func(*Scenario)) {
-	s.add(string(rule), operation, booking.Refuse(rule).Status, patient, method, path, body, changes...)
+	s.add(string(rule), operation, server.Reject(rule).Status, patient, method, path, body, changes...)
 }
 
 // book adds a booking that a rule refuses.
@@ -123,19 +124,19 @@ func body(text string) func(*Scenario) {
 }
 
 func (s *scenarios) refusals() {
-	s.book(booking.TokenMissing, refused, 1, slotOf(2, 8, 15), header("Authorization", ""))
-	s.book(booking.TokenInvalid, refused, 1, slotOf(2, 8, 15), header("Authorization", "Bearer not-a-token"))
+	s.book(server.TokenMissing, refused, 1, slotOf(2, 8, 15), header("Authorization", ""))
+	s.book(server.TokenInvalid, refused, 1, slotOf(2, 8, 15), header("Authorization", "Bearer not-a-token"))
 	expired := s.bearer(refused, s.now.Add(-TokenLife-time.Hour))
-	s.book(booking.TokenExpired, refused, 1, slotOf(2, 8, 15), header("Authorization", expired))
-	s.book(booking.TokenSignatureInvalid, refused, 1, slotOf(2, 8, 15), func(forged *Scenario) {
+	s.book(server.TokenExpired, refused, 1, slotOf(2, 8, 15), header("Authorization", expired))
+	s.book(server.TokenSignatureInvalid, refused, 1, slotOf(2, 8, 15), func(forged *Scenario) {
 		signed := forged.Headers["Authorization"]
 		signature := signed[strings.LastIndexByte(signed, '.')+1:]
 		forged.Headers["Authorization"] = strings.TrimSuffix(signed, signature) + strings.Repeat("A", len(signature))
 	})
 
-	s.book(booking.BodyTooLarge, refused, 1, slotOf(2, 8, 15), body(InCell(refused, 1, slotOf(2, 8, 15), map[string]any{"VisitComment": strings.Repeat("x", 64<<10)})))
-	s.book(booking.MediaTypeUnsupported, refused, 1, slotOf(2, 8, 15), header("Content-Type", "text/plain"))
-	s.book(booking.BodyMalformed, refused, 1, slotOf(2, 8, 15), body(`{"SlotId": 20815, "SlotId": 20816}`))
+	s.book(server.BodyTooLarge, refused, 1, slotOf(2, 8, 15), body(InCell(refused, 1, slotOf(2, 8, 15), map[string]any{"VisitComment": strings.Repeat("x", 64<<10)})))
+	s.book(server.MediaTypeUnsupported, refused, 1, slotOf(2, 8, 15), header("Content-Type", "text/plain"))
+	s.book(server.BodyMalformed, refused, 1, slotOf(2, 8, 15), body(`{"SlotId": 20815, "SlotId": 20816}`))
 	s.book(booking.FieldInvalid, refused, 1, slotOf(2, 8, 15), body(InCell(refused, 1, slotOf(2, 8, 15), map[string]any{"Difficulty": 0})))
 
 	s.book(booking.DirectionTypeUnsupported, refused, 1, slotOf(2, 8, 15), body(InCell(refused, 1, slotOf(2, 8, 15), map[string]any{"DirectionType": "hospital"})))
@@ -143,7 +144,7 @@ func (s *scenarios) refusals() {
 	s.book(booking.DirectionNotPatients, refused, 1, slotOf(2, 8, 15), body(InCell(booked, 2, slotOf(2, 8, 15), nil)))
 	s.book(booking.DirectionLpuMismatch, 1, 6, slotOf(2, 8, 15))
 	s.book(booking.DirectionAlreadyBooked, 2, 1, slotOf(2, 8, 15))
-	s.book(booking.DirectionHasExpired, 1, 8, slotOf(3, 8, 1))
+	s.book(booking.DirectionExpired, 1, 8, slotOf(3, 8, 1))
 
 	s.book(booking.SlotNotFound, refused, 1, slotOf(2, 8, 99))
 	s.book(booking.SlotResourceNotFound, refused, 1, slotOf(6, 8, 1))
@@ -183,27 +184,27 @@ func (s *scenarios) refusals() {
 	s.book(booking.AppointmentNotFound, 27, 1, slotOf(1, lateDay, 5))
 	s.book(booking.AppointmentNotLinked, 28, 1, slotOf(1, lateDay, 5))
 
-	s.book(booking.KeyReused, refused, 1, slotOf(2, 8, 15), header("Idempotency-Key", "demo-reused"))
-	s.book(booking.KeyInUse, refused, 1, slotOf(2, 8, 15), header("Idempotency-Key", keyInUse))
+	s.book(booking.IdempotencyKeyReused, refused, 1, slotOf(2, 8, 15), header("Idempotency-Key", "demo-reused"))
+	s.book(booking.IdempotencyKeyInUse, refused, 1, slotOf(2, 8, 15), header("Idempotency-Key", keyInUse))
 
 	s.refuse(booking.DirectionAbsent, "getDirection", refused, http.MethodGet, "/directions/"+numbered("0007", unknownNumber).String(), "")
 	s.refuse(booking.LpuAbsent, "listRules", refused, http.MethodGet, "/rules?lpuGuid="+numbered("0002", unknownNumber).String(), "")
 	s.refuse(booking.AppointmentAbsent, "getAppointment", refused, http.MethodGet, visitPath(unknownNumber), "")
 	s.refuse(booking.AppointmentStarted, "cancelAppointment", 1, http.MethodDelete, visitPath(4), "")
-	s.refuse(booking.AppointmentIsCancelled, "moveAppointment", 1, http.MethodPost, visitPath(1)+"/move", fmt.Sprintf(`{"SlotId": %d}`, slotOf(1, lateDay, 5)))
+	s.refuse(booking.AppointmentCancelled, "moveAppointment", 1, http.MethodPost, visitPath(1)+"/move", fmt.Sprintf(`{"SlotId": %d}`, slotOf(1, lateDay, 5)))
 	s.refuse(booking.TooManyHolds, "holdSlot", holding, http.MethodPost, holdPath(slotOf(3, lateDay, 3)), InCell(holding, 2, 0, nil))
 	s.identify(string(booking.ClientUnauthenticated), http.StatusForbidden, refused, "another secret")
 	s.identify(string(booking.PatientNotIdentified), http.StatusForbidden, unidentified, ClientSecret)
 	s.identify(string(booking.TooManyAttempts), http.StatusTooManyRequests, overguessed, ClientSecret)
 
-	s.refuse(booking.RouteNotFound, "", nobody, http.MethodGet, "/appointment", "")
-	s.refuse(booking.MethodNotAllowed, "", nobody, http.MethodPut, "/appointments", "")
-	s.refuse(booking.InternalError, "listDirections", 30, http.MethodGet, "/directions", "")
+	s.refuse(server.RouteNotFound, "", nobody, http.MethodGet, "/appointment", "")
+	s.refuse(server.MethodNotAllowed, "", nobody, http.MethodPut, "/appointments", "")
+	s.refuse(server.InternalError, "listDirections", 30, http.MethodGet, "/directions", "")
 	s.refuse(booking.DatabaseUnavailable, "listDirections", 31, http.MethodGet, "/directions", "")
 	s.book(booking.MipUnavailable, 23, 1, slotOf(10, lateDay, 1))
-	s.refuse(booking.KeysUnavailable, "listDirections", 32, http.MethodGet, "/directions", "")
+	s.refuse(server.KeysUnavailable, "listDirections", 32, http.MethodGet, "/directions", "")
 	s.refuse(booking.Overloaded, "listDirections", 33, http.MethodGet, "/directions", "")
-	s.refuse(booking.NotReady, "getReadiness", 34, http.MethodGet, "/health/ready", "")
+	s.refuse(server.NotReady, "getReadiness", 34, http.MethodGet, "/health/ready", "")
 }
 
 func (s *scenarios) successes() {

@@ -85,11 +85,11 @@ func (s *Sandbox) ListScenarios(ctx context.Context, _ sandboxapi.ListScenariosR
 func (s *Sandbox) ResetSandbox(ctx context.Context, _ sandboxapi.ResetSandboxRequestObject) (sandboxapi.ResetSandboxResponseObject, error) {
 	conn, err := pgx.Connect(ctx, s.database)
 	if err != nil {
-		return nil, booking.Refuse(booking.DatabaseUnavailable).Because(err)
+		return nil, booking.Reject(booking.DatabaseUnavailable).Because(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := Reset(ctx, conn, s.now()); err != nil {
-		return nil, booking.Refuse(booking.DatabaseUnavailable).Because(err)
+		return nil, booking.Reject(booking.DatabaseUnavailable).Because(err)
 	}
 	return sandboxapi.ResetSandbox204Response{
 		Headers: sandboxapi.ResetSandbox204ResponseHeaders{XRequestID: server.RequestID(ctx).String()},

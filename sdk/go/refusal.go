@@ -31,28 +31,13 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("talon: refused by %s (%d, request %s)", r.Rule, r.Status, r.RequestID)
 }
 
-// Retryable tells whether the very same request may succeed later though nobody changes anything, by x-retryable of the contract. Some rules want days
+// Retryable tells whether the very same request may succeed later though nobody changes anything, by the catalogue of the contract. Some rules want days
 // for that, such as slot_beyond_horizon: the client itself tries again only where the service has failed or says when.
 func (r *Refusal) Retryable() bool { return slices.Contains(retryable, r.Rule) }
 
 // soon tells whether to try again within seconds.
 func (r *Refusal) soon() bool {
 	return r.Retryable() && (r.RetryAfter > 0 || r.Status >= http.StatusInternalServerError)
-}
-
-// retryable are the rules that the contract lists in x-retryable; a test holds them to it.
-var retryable = []client.Rule{
-	client.RuleSlotBeyondHorizon,
-	client.RuleSpecialityAlreadyBooked,
-	client.RuleMipAuthURLUnreachable,
-	client.RuleIdempotencyKeyInUse,
-	client.RuleTooManyHolds,
-	client.RuleTooManyAttempts,
-	client.RuleDatabaseUnavailable,
-	client.RuleMipUnavailable,
-	client.RuleKeysUnavailable,
-	client.RuleOverloaded,
-	client.RuleNotReady,
 }
 
 // readRefusal reads an answer that is not 2xx. It is none of the service's own where it names no rule: a gateway answers so.

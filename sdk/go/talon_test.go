@@ -46,8 +46,10 @@ func TestContract(t *testing.T) {
 	require.NoError(t, err)
 
 	var retryable []client.Rule
-	for _, rule := range doc.Components.Schemas["Rule"].Value.Extensions["x-retryable"].([]any) {
-		retryable = append(retryable, client.Rule(rule.(string)))
+	for _, rule := range doc.Components.Schemas["Rule"].Value.Extensions["x-catalogue"].([]any) {
+		if row := rule.(map[string]any); row["retryable"] == true {
+			retryable = append(retryable, client.Rule(row["rule"].(string)))
+		}
 	}
 	require.ElementsMatch(t, retryable, talon.Retryable)
 

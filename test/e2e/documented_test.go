@@ -20,44 +20,45 @@ import (
 	"talon.example/internal/app"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 	"talon.example/internal/testdb"
 )
 
 // scenarios make each documented answer happen, over HTTP and on a real PostgreSQL. Each answers what the contract's example of that name shows.
 var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
-	booking.TokenMissing: func(t *testing.T) harness.Answer {
+	server.TokenMissing: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		return sc.Post(sc.Request())
 	},
-	booking.TokenInvalid: func(t *testing.T) harness.Answer {
+	server.TokenInvalid: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		return sc.Post(sc.Request(), "Bearer not-a-token")
 	},
-	booking.TokenExpired: func(t *testing.T) harness.Answer {
+	server.TokenExpired: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		token, err := sc.Key.Sign(auth.Token{Person: sc.Person, Client: harness.ClientGuid}, "issuer", "talon", harness.Moment.Add(-time.Hour), time.Minute)
 		require.NoError(t, err)
 		return sc.Post(sc.Request(), "Bearer "+token)
 	},
-	booking.TokenSignatureInvalid: func(t *testing.T) harness.Answer {
+	server.TokenSignatureInvalid: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		token := sc.Token(sc.Person)
 		signature := token[strings.LastIndexByte(token, '.')+1:]
 		return sc.Post(sc.Request(), "Bearer "+strings.TrimSuffix(token, signature)+strings.Repeat("A", len(signature)))
 	},
 
-	booking.BodyTooLarge: func(t *testing.T) harness.Answer {
+	server.BodyTooLarge: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		return sc.Attempt(harness.Fields{"VisitComment": strings.Repeat("x", 64<<10)})
 	},
-	booking.MediaTypeUnsupported: func(t *testing.T) harness.Answer {
+	server.MediaTypeUnsupported: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		request := sc.Service.Request(http.MethodPost, "/appointments", strings.NewReader("SlotId=1"))
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		return sc.Do(request)
 	},
-	booking.BodyMalformed: func(t *testing.T) harness.Answer {
+	server.BodyMalformed: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		return sc.Book(sc.Person, `{"SlotId":1,"SlotId":2}`)
 	},
@@ -88,7 +89,7 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		require.Equal(t, 200, sc.Attempt().StatusCode)
 		return sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 1})
 	},
-	booking.DirectionHasExpired: func(t *testing.T) harness.Answer {
+	booking.DirectionExpired: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Set(uuid.Nil, "DirectionExpires", "true")
 		sc.Exec(`UPDATE direction SET date_end = '2019-08-19'`)
@@ -221,12 +222,12 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		END $$;
 		CREATE TRIGGER cut BEFORE INSERT ON direction FOR EACH ROW EXECUTE FUNCTION cut()`),
 
-	booking.KeyReused: func(t *testing.T) harness.Answer {
+	booking.IdempotencyKeyReused: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		require.Equal(t, 200, sc.BookWith("key", sc.Person, harness.ClientGuid).StatusCode)
 		return sc.BookWith("key", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 	},
-	booking.KeyInUse: func(t *testing.T) harness.Answer {
+	booking.IdempotencyKeyInUse: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		require.Equal(t, 200, sc.BookWith("key", sc.Person, harness.ClientGuid).StatusCode)
 		sc.Exec(`UPDATE idempotency_key SET answer = NULL`) // as it was before the commit
@@ -250,7 +251,7 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		sc.Exec(`UPDATE appointment SET start_at = $1`, harness.Moment.Add(-time.Second))
 		return sc.Cancel(sc.Person, booked)
 	},
-	booking.AppointmentIsCancelled: func(t *testing.T) harness.Answer {
+	booking.AppointmentCancelled: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		booked := harness.AppointmentOf(sc.Attempt()).GUID
 		sc.Cancel(sc.Person, booked).RequireCancelled(t)
@@ -279,17 +280,17 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		return sc.Identify(policyWay(born))
 	},
 
-	booking.RouteNotFound: func(t *testing.T) harness.Answer {
+	server.RouteNotFound: func(t *testing.T) harness.Answer {
 		s := harness.Start(t)
 		return s.Do(s.Request(http.MethodGet, "/appointment", nil))
 	},
-	booking.MethodNotAllowed: func(t *testing.T) harness.Answer {
+	server.MethodNotAllowed: func(t *testing.T) harness.Answer {
 		s := harness.Start(t)
 		a := s.Do(s.Request(http.MethodPut, "/appointments", nil))
 		require.Equal(t, "GET, POST", a.Header.Get("Allow"))
 		return a
 	},
-	booking.InternalError: func(t *testing.T) harness.Answer {
+	server.InternalError: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`ALTER TABLE appointment DROP COLUMN is_cito`)
 		a := sc.Attempt()
@@ -317,7 +318,7 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		sc.AllowMkab()
 		return sc.Attempt()
 	},
-	booking.KeysUnavailable: func(t *testing.T) harness.Answer {
+	server.KeysUnavailable: func(t *testing.T) harness.Answer {
 		down := httptest.NewServer(nil)
 		down.Close()
 		s := harness.Start(t, func(c *app.Config) { c.JWKSURL, c.PEMFile = app.Address(down.URL), "" })
@@ -334,7 +335,7 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		require.NoError(t, err)
 		return sc.Attempt()
 	},
-	booking.NotReady: func(t *testing.T) harness.Answer {
+	server.NotReady: func(t *testing.T) harness.Answer {
 		cluster := testdb.Cluster(t)
 		s := harness.StartOn(t, cluster.URL("postgres"))
 		require.NoError(t, cluster.Stop(t.Context()))
@@ -433,7 +434,7 @@ func shareGuids(t *testing.T, got, shown *api.ErrorDetails) {
 func ruleNames(t *testing.T) []booking.Name {
 	t.Helper()
 	var names []booking.Name
-	for _, rule := range booking.Rules {
+	for _, rule := range server.Catalogue {
 		names = append(names, rule.Name)
 	}
 	return names
@@ -449,13 +450,6 @@ func TestContractListsTheRules(t *testing.T) {
 		listed = append(listed, booking.Name(name.(string)))
 	}
 	require.Equal(t, ruleNames(t), listed)
-	var retryable []any
-	for _, rule := range booking.Rules {
-		if rule.Retryable {
-			retryable = append(retryable, string(rule.Name))
-		}
-	}
-	require.Equal(t, retryable, doc.Components.Schemas["Rule"].Value.Extensions["x-retryable"], "in the order of the table")
 	var stated []booking.Name
 	for _, quoted := range regexp.MustCompile(`(?m)^\| [0-9]+\..*$`).FindAllString(doc.Paths.Find("/appointments").Post.Description, -1) {
 		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(quoted, -1) {
@@ -466,7 +460,7 @@ func TestContractListsTheRules(t *testing.T) {
 	for name := range doc.Components.Examples {
 		require.Contains(t, listed, booking.Name(name))
 	}
-	for _, rule := range booking.Rules {
+	for _, rule := range server.Catalogue {
 		require.NotNil(t, doc.Components.Examples[string(rule.Name)], rule.Name)
 		var under bool
 		for _, response := range doc.Components.Responses {

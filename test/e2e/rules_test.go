@@ -5,13 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"talon.example/internal/httpapi/server"
 	"talon.example/test/harness"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
-	"talon.example/internal/booking"
 )
 
 // off are the rules of a catalogue that are not on.
@@ -31,9 +31,9 @@ func TestRules(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, harness.WithTokens).Scene()
 	all := harness.As[api.RuleList](t, sc.Get(sc.Person, "/rules"))
-	require.Len(t, all.Items, len(booking.Rules))
+	require.Len(t, all.Items, len(server.Catalogue))
 	for i, item := range all.Items {
-		rule := booking.Rules[i]
+		rule := server.Catalogue[i]
 		require.EqualValues(t, rule.Name, item.Rule)
 		require.EqualValues(t, rule.Group, item.Group)
 		require.EqualValues(t, rule.Status, item.Status)
@@ -98,7 +98,7 @@ func TestRules(t *testing.T) {
 		"direction_expired": "DirectionExpires", "slot_beyond_horizon": "scheduleDays", "appointment_started": "DeleteOldTime",
 		"speciality_already_booked": "OneActiveAppointmentPerSpeciality",
 	}, settings)
-	require.Len(t, harness.As[api.RuleList](t, sc.Get(sc.Person, "/rules?nobodys=1&nobodys=2&&%zz&=")).Items, len(booking.Rules), "unknown parameters are ignored")
+	require.Len(t, harness.As[api.RuleList](t, sc.Get(sc.Person, "/rules?nobodys=1&nobodys=2&&%zz&=")).Items, len(server.Catalogue), "unknown parameters are ignored")
 }
 
 // Promise: a parameter that breaks the contract is refused in Russian, by its name, and so is one that cannot be read; the token comes first.

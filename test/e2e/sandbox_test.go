@@ -15,6 +15,7 @@ import (
 	"talon.example/gen/sandboxapi"
 	"talon.example/internal/app"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 	"talon.example/internal/sandbox"
 	"talon.example/internal/testdb"
 )
@@ -69,7 +70,7 @@ func requireLikeTheExample(t *testing.T, scenario sandboxapi.Scenario, a harness
 	require.Equal(t, example["message_code"], a.Refusal.MessageCode)
 	require.EqualValues(t, example["type"], a.Refusal.Type)
 	require.Equal(t, example["details"] != nil, a.Refusal.Details != nil, "%s: %s", scenario.Name, a.Raw)
-	template := regexp.QuoteMeta(booking.Refuse(booking.Name(scenario.Name)).Message)
+	template := regexp.QuoteMeta(server.Reject(booking.Name(scenario.Name)).Message)
 	require.Regexp(t, "^"+regexp.MustCompile(`\\\{[A-Za-z.]+[^}]*\\\}`).ReplaceAllString(template, ".+")+"$", a.Refusal.Message)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 )
 
 // AsItIs checks a booking without a further look.
@@ -34,7 +35,7 @@ var CheckedTests sync.Map
 // bookingOrder are the rules that a booking goes through.
 func bookingOrder() []string {
 	var names []string
-	for _, rule := range booking.Rules {
+	for _, rule := range server.Catalogue {
 		names = append(names, string(rule.Name))
 		if rule.Name == booking.AppointmentNotLinked {
 			break

@@ -34,7 +34,7 @@ func (s *Server) authenticateClient(c *gin.Context) {
 	name, secret, given := c.Request.BasicAuth()
 	client, err := uuid.Parse(name)
 	if !given || err != nil || len(c.Request.Header.Values("Authorization")) != 1 {
-		s.RenderError(c, booking.Refuse(booking.ClientUnauthenticated).Because(errors.New("not one header Authorization: Basic with a guid")))
+		s.RenderError(c, booking.Reject(booking.ClientUnauthenticated).Because(errors.New("not one header Authorization: Basic with a guid")))
 		return
 	}
 	if err := s.clients.AuthenticateClient(c.Request.Context(), client, secret); err != nil {
@@ -49,14 +49,14 @@ func rejectToken(err error) error {
 		err  error
 		name booking.Name
 	}{
-		{auth.ErrMissing, booking.TokenMissing},
-		{auth.ErrInvalid, booking.TokenInvalid},
-		{auth.ErrExpired, booking.TokenExpired},
-		{auth.ErrSignature, booking.TokenSignatureInvalid},
-		{auth.ErrKeysUnavailable, booking.KeysUnavailable},
+		{auth.ErrMissing, TokenMissing},
+		{auth.ErrInvalid, TokenInvalid},
+		{auth.ErrExpired, TokenExpired},
+		{auth.ErrSignature, TokenSignatureInvalid},
+		{auth.ErrKeysUnavailable, KeysUnavailable},
 	} {
 		if errors.Is(err, known.err) {
-			return booking.Refuse(known.name).Because(err)
+			return Reject(known.name).Because(err)
 		}
 	}
 	return err

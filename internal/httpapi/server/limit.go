@@ -18,7 +18,7 @@ func (s *Server) limit(c *gin.Context) {
 	case s.inFlight <- struct{}{}:
 		defer func() { <-s.inFlight }()
 	default:
-		s.RenderError(c, booking.Refuse(booking.Overloaded))
+		s.RenderError(c, booking.Reject(booking.Overloaded))
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.timeout)

@@ -25,9 +25,9 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 	switch {
 	case errors.As(err, &refusal):
 	case errors.Is(err, context.Canceled): // the client has gone, and nobody reads this
-		refusal = booking.Refuse(booking.Overloaded).Because(err)
+		refusal = booking.Reject(booking.Overloaded).Because(err)
 	default:
-		refusal = booking.Refuse(booking.InternalError).Because(err)
+		refusal = Reject(InternalError).Because(err)
 	}
 	c.Set(outcomeKey, refusal)
 	if c.Writer.Written() {
@@ -59,5 +59,5 @@ func (s *Server) RenderUnbound(c *gin.Context, err error) {
 		s.RenderError(c, booking.InvalidField(mismatch.Field, booking.ProblemNotInteger))
 		return
 	}
-	s.RenderError(c, booking.Refuse(booking.BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err))
+	s.RenderError(c, Reject(BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err))
 }

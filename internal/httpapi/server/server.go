@@ -71,7 +71,7 @@ func New(config Config) (*Server, error) {
 	// A slash within a number is no separator. validate unescapes the parameters: gin would take a plus for a space.
 	s.engine.UseEscapedPath = true
 	s.engine.UnescapePathValues = false
-	s.engine.NoRoute(func(c *gin.Context) { s.RenderError(c, booking.Refuse(booking.RouteNotFound)) })
+	s.engine.NoRoute(func(c *gin.Context) { s.RenderError(c, Reject(RouteNotFound)) })
 	s.engine.NoMethod(s.rejectMethod)
 	s.operations = s.engine.Group("/", s.literalFirst, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
 	return s, nil
@@ -114,7 +114,7 @@ func (s *Server) rejectMethod(c *gin.Context) {
 	if methods := s.contract.literal[c.Request.URL.EscapedPath()]; methods != nil {
 		c.Header("Allow", strings.Join(methods, ", ")) // gin names those of the paths with parameters, too
 	}
-	s.RenderError(c, booking.Refuse(booking.MethodNotAllowed))
+	s.RenderError(c, Reject(MethodNotAllowed))
 }
 
 // Detach is a middleware of the strict server. It passes the handler a copy of gin's context: the original goes back to a pool when

@@ -147,9 +147,9 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	charset, given := params["charset"]
 	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") || c.GetHeader("Content-Encoding") != "" {
-		return nil, booking.Refuse(booking.MediaTypeUnsupported)
+		return nil, Reject(MediaTypeUnsupported)
 	}
-	tooLarge := func() error { return booking.Refuse(booking.BodyTooLarge, "Limit", strconv.Itoa(maxBody)) }
+	tooLarge := func() error { return Reject(BodyTooLarge, "Limit", strconv.Itoa(maxBody)) }
 	if c.Request.ContentLength > maxBody {
 		c.Header("Connection", "close") // what was announced is not read
 		return nil, tooLarge()
@@ -160,7 +160,7 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 	case errors.As(err, &limit):
 		return nil, tooLarge()
 	case err != nil:
-		return nil, booking.Refuse(booking.BodyMalformed, "Problem", booking.ProblemBodyCutOff).Because(err)
+		return nil, Reject(BodyMalformed, "Problem", booking.ProblemBodyCutOff).Because(err)
 	}
 	if err := checkJSON(body); err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 }
 
 func checkJSON(body []byte) error {
-	malformed := func(problem string) error { return booking.Refuse(booking.BodyMalformed, "Problem", problem) }
+	malformed := func(problem string) error { return Reject(BodyMalformed, "Problem", problem) }
 	if len(bytes.TrimSpace(body)) == 0 {
 		return malformed(booking.ProblemBodyEmpty)
 	}
@@ -205,7 +205,7 @@ func shorten(text string) string {
 func rejectInvalid(err error) error {
 	violations := schemaErrors(err)
 	if len(violations) == 0 {
-		return booking.Refuse(booking.BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err)
+		return Reject(BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err)
 	}
 	first := slices.MinFunc(violations, func(a, b *openapi3.SchemaError) int { return strings.Compare(fieldOf(a), fieldOf(b)) })
 	return booking.InvalidField(shorten(fieldOf(first)), problemOf(first))

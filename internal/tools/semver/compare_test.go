@@ -147,7 +147,7 @@ func TestChanges(t *testing.T) {
 			delete(in(t, d, "paths", "/rules", "get", "responses", "200", "content", "application/json"), "examples")
 		}},
 		"extensions": {words, "", func(t *testing.T, d document) {
-			delete(schema(t, d, "Rule"), "x-retryable")
+			delete(schema(t, d, "Rule"), "x-catalogue")
 			property(t, d, "Slot", "left")["x-order"] = 1
 		}},
 		"another order of names": {words, "", func(t *testing.T, d document) {

@@ -35,11 +35,9 @@ await writeFile(`${output}/schemas.gen.ts`, schemasFile());
 
 /** What the contract says of each rule, and of what each operation can answer: its named examples bear the rules' names. */
 function rulesFile() {
-  const answers = Rule.enum.map((rule) => {
-    const example = contract.components.examples[rule]?.value;
-    if (example?.rule !== rule) throw new Error(`no example is named ${rule}`);
-    return `  ${rule}: { code: ${example.code}; message_code: '${example.message_code}'; type: '${example.type}' };`;
-  });
+  const answers = Rule['x-catalogue'].map(
+    ({ rule, status, message_code, type }) => `  ${rule}: { code: ${status}; message_code: '${message_code}'; type: '${type}' };`,
+  );
   const byOperation = operations.map(({ operationId, responses }) => {
     const rules = Object.entries(responses).flatMap(([status, response]) => (Number(status) < 400 ? [] : refusals(resolve(response))));
     return `  ${operationId}:\n${Rule.enum.filter((rule) => rules.includes(rule)).map((rule) => `    | '${rule}'`).join('\n')};`;
@@ -51,7 +49,7 @@ export const VERSION = '${contract.info.version}';
 
 /** The rules where the same request may succeed later though nobody changes anything. */
 export const RETRYABLE: readonly string[] = [
-${Rule['x-retryable'].map((rule) => `  '${rule}',`).join('\n')}
+${Rule['x-catalogue'].filter(({ retryable }) => retryable).map(({ rule }) => `  '${rule}',`).join('\n')}
 ];
 
 /** What each rule answers, apart from its message. */

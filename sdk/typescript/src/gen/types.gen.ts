@@ -851,9 +851,15 @@ export type ExistingAppointment = {
 };
 
 /**
- * The stable name of the rule that answers. New names may be added; a name never changes its meaning.
+ * The stable name of the rule that rejects a request. New names may be added; a name never
+ * changes its meaning.
  *
- * `x-retryable` lists the rules where the same request may succeed later though nobody changes anything, as `retryable` of `GET /rules` does.
+ * `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
+ * group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
+ * who can mend it, and whether the same request may succeed later although nobody changes
+ * anything (`retryable`). `field_out_of_schedule` is the field of a visit out of schedule;
+ * `layer: transport` marks what is decided before a use case runs, and `ours` what the vendor's
+ * table of errors does not have.
  *
  */
 export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'client_unauthenticated' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready';
