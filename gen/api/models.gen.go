@@ -839,7 +839,7 @@ type DirectionPage struct {
 // DirectionStatus The status of a referral; `GET /directions` says when it is which.
 type DirectionStatus string
 
-// Error The one shape of every answer that is not 2xx.
+// Error The body of every error response.
 type Error struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
@@ -1095,7 +1095,7 @@ type PatientAppointment struct {
 	// IsCito It is urgent, cito (срочный приём).
 	IsCito bool `json:"isCito"`
 
-	// Comment The comment it was booked with.
+	// Comment Comment on the visit.
 	Comment string `json:"comment"`
 
 	// Lpu The institution that the visit is in.
@@ -1371,112 +1371,112 @@ type Limit = int32
 // SlotGUID defines model for SlotGuid.
 type SlotGUID = openapi_types.UUID
 
-// AppointmentAbsent The one shape of every answer that is not 2xx.
+// AppointmentAbsent The body of every error response.
 type AppointmentAbsent = Error
 
-// BadRequest The one shape of every answer that is not 2xx.
+// BadRequest The body of every error response.
 type BadRequest = Error
 
-// BodyTooLarge The one shape of every answer that is not 2xx.
+// BodyTooLarge The body of every error response.
 type BodyTooLarge = Error
 
-// CancelRefused The one shape of every answer that is not 2xx.
+// CancelRefused The body of every error response.
 type CancelRefused = Error
 
-// CancelUnavailable The one shape of every answer that is not 2xx.
+// CancelUnavailable The body of every error response.
 type CancelUnavailable = Error
 
-// CheckUnavailable The one shape of every answer that is not 2xx.
+// CheckUnavailable The body of every error response.
 type CheckUnavailable = Error
 
-// DirectionAbsent The one shape of every answer that is not 2xx.
+// DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
 
-// Failure The one shape of every answer that is not 2xx.
+// Failure The body of every error response.
 type Failure = Error
 
-// Forbidden The one shape of every answer that is not 2xx.
+// Forbidden The body of every error response.
 type Forbidden = Error
 
-// HoldAbsent The one shape of every answer that is not 2xx.
+// HoldAbsent The body of every error response.
 type HoldAbsent = Error
 
-// HoldFailure The one shape of every answer that is not 2xx.
+// HoldFailure The body of every error response.
 type HoldFailure = Error
 
-// HoldRefused The one shape of every answer that is not 2xx.
+// HoldRefused The body of every error response.
 type HoldRefused = Error
 
-// IdentityRefused The one shape of every answer that is not 2xx.
+// IdentityRefused The body of every error response.
 type IdentityRefused = Error
 
-// IdentityUnavailable The one shape of every answer that is not 2xx.
+// IdentityUnavailable The body of every error response.
 type IdentityUnavailable = Error
 
-// InternalError The one shape of every answer that is not 2xx.
+// InternalError The body of every error response.
 type InternalError = Error
 
-// KeyInUse The one shape of every answer that is not 2xx.
+// KeyInUse The body of every error response.
 type KeyInUse = Error
 
-// KeyReused The one shape of every answer that is not 2xx.
+// KeyReused The body of every error response.
 type KeyReused = Error
 
-// LpuAbsent The one shape of every answer that is not 2xx.
+// LpuAbsent The body of every error response.
 type LpuAbsent = Error
 
-// MediaTypeUnsupported The one shape of every answer that is not 2xx.
+// MediaTypeUnsupported The body of every error response.
 type MediaTypeUnsupported = Error
 
-// MethodNotAllowed The one shape of every answer that is not 2xx.
+// MethodNotAllowed The body of every error response.
 type MethodNotAllowed = Error
 
-// MoveAbsent The one shape of every answer that is not 2xx.
+// MoveAbsent The body of every error response.
 type MoveAbsent = Error
 
-// MoveRefused The one shape of every answer that is not 2xx.
+// MoveRefused The body of every error response.
 type MoveRefused = Error
 
-// MoveUnavailable The one shape of every answer that is not 2xx.
+// MoveUnavailable The body of every error response.
 type MoveUnavailable = Error
 
-// NotFound The one shape of every answer that is not 2xx.
+// NotFound The body of every error response.
 type NotFound = Error
 
-// NotReady The one shape of every answer that is not 2xx.
+// NotReady The body of every error response.
 type NotReady = Error
 
 // OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
 type OneDirection = PatientDirection
 
-// ParameterInvalid The one shape of every answer that is not 2xx.
+// ParameterInvalid The body of every error response.
 type ParameterInvalid = Error
 
-// ReadUnavailable The one shape of every answer that is not 2xx.
+// ReadUnavailable The body of every error response.
 type ReadUnavailable = Error
 
-// RequestInvalid The one shape of every answer that is not 2xx.
+// RequestInvalid The body of every error response.
 type RequestInvalid = Error
 
-// ResetUnavailable The one shape of every answer that is not 2xx.
+// ResetUnavailable The body of every error response.
 type ResetUnavailable = Error
 
-// SlotsAbsent The one shape of every answer that is not 2xx.
+// SlotsAbsent The body of every error response.
 type SlotsAbsent = Error
 
-// SwitchedOff The one shape of every answer that is not 2xx.
+// SwitchedOff The body of every error response.
 type SwitchedOff = Error
 
-// TokenRefused The one shape of every answer that is not 2xx.
+// TokenRefused The body of every error response.
 type TokenRefused = Error
 
-// TooManyAttempts The one shape of every answer that is not 2xx.
+// TooManyAttempts The body of every error response.
 type TooManyAttempts = Error
 
-// TooManyHolds The one shape of every answer that is not 2xx.
+// TooManyHolds The body of every error response.
 type TooManyHolds = Error
 
-// Unavailable The one shape of every answer that is not 2xx.
+// Unavailable The body of every error response.
 type Unavailable = Error
 
 // Booking What to book (Запрос создания записи на прием по направлению).

@@ -848,7 +848,7 @@ type DirectionPage struct {
 // DirectionStatus The status of a referral; `GET /directions` says when it is which.
 type DirectionStatus string
 
-// Error The one shape of every answer that is not 2xx.
+// Error The body of every error response.
 type Error struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
@@ -1104,7 +1104,7 @@ type PatientAppointment struct {
 	// IsCito It is urgent, cito (срочный приём).
 	IsCito bool `json:"isCito"`
 
-	// Comment The comment it was booked with.
+	// Comment Comment on the visit.
 	Comment string `json:"comment"`
 
 	// Lpu The institution that the visit is in.
@@ -1440,112 +1440,112 @@ type Limit = int32
 // SlotGUID defines model for SlotGuid.
 type SlotGUID = openapi_types.UUID
 
-// AppointmentAbsent The one shape of every answer that is not 2xx.
+// AppointmentAbsent The body of every error response.
 type AppointmentAbsent = Error
 
-// BadRequest The one shape of every answer that is not 2xx.
+// BadRequest The body of every error response.
 type BadRequest = Error
 
-// BodyTooLarge The one shape of every answer that is not 2xx.
+// BodyTooLarge The body of every error response.
 type BodyTooLarge = Error
 
-// CancelRefused The one shape of every answer that is not 2xx.
+// CancelRefused The body of every error response.
 type CancelRefused = Error
 
-// CancelUnavailable The one shape of every answer that is not 2xx.
+// CancelUnavailable The body of every error response.
 type CancelUnavailable = Error
 
-// CheckUnavailable The one shape of every answer that is not 2xx.
+// CheckUnavailable The body of every error response.
 type CheckUnavailable = Error
 
-// DirectionAbsent The one shape of every answer that is not 2xx.
+// DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
 
-// Failure The one shape of every answer that is not 2xx.
+// Failure The body of every error response.
 type Failure = Error
 
-// Forbidden The one shape of every answer that is not 2xx.
+// Forbidden The body of every error response.
 type Forbidden = Error
 
-// HoldAbsent The one shape of every answer that is not 2xx.
+// HoldAbsent The body of every error response.
 type HoldAbsent = Error
 
-// HoldFailure The one shape of every answer that is not 2xx.
+// HoldFailure The body of every error response.
 type HoldFailure = Error
 
-// HoldRefused The one shape of every answer that is not 2xx.
+// HoldRefused The body of every error response.
 type HoldRefused = Error
 
-// IdentityRefused The one shape of every answer that is not 2xx.
+// IdentityRefused The body of every error response.
 type IdentityRefused = Error
 
-// IdentityUnavailable The one shape of every answer that is not 2xx.
+// IdentityUnavailable The body of every error response.
 type IdentityUnavailable = Error
 
-// InternalError The one shape of every answer that is not 2xx.
+// InternalError The body of every error response.
 type InternalError = Error
 
-// KeyInUse The one shape of every answer that is not 2xx.
+// KeyInUse The body of every error response.
 type KeyInUse = Error
 
-// KeyReused The one shape of every answer that is not 2xx.
+// KeyReused The body of every error response.
 type KeyReused = Error
 
-// LpuAbsent The one shape of every answer that is not 2xx.
+// LpuAbsent The body of every error response.
 type LpuAbsent = Error
 
-// MediaTypeUnsupported The one shape of every answer that is not 2xx.
+// MediaTypeUnsupported The body of every error response.
 type MediaTypeUnsupported = Error
 
-// MethodNotAllowed The one shape of every answer that is not 2xx.
+// MethodNotAllowed The body of every error response.
 type MethodNotAllowed = Error
 
-// MoveAbsent The one shape of every answer that is not 2xx.
+// MoveAbsent The body of every error response.
 type MoveAbsent = Error
 
-// MoveRefused The one shape of every answer that is not 2xx.
+// MoveRefused The body of every error response.
 type MoveRefused = Error
 
-// MoveUnavailable The one shape of every answer that is not 2xx.
+// MoveUnavailable The body of every error response.
 type MoveUnavailable = Error
 
-// NotFound The one shape of every answer that is not 2xx.
+// NotFound The body of every error response.
 type NotFound = Error
 
-// NotReady The one shape of every answer that is not 2xx.
+// NotReady The body of every error response.
 type NotReady = Error
 
 // OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
 type OneDirection = PatientDirection
 
-// ParameterInvalid The one shape of every answer that is not 2xx.
+// ParameterInvalid The body of every error response.
 type ParameterInvalid = Error
 
-// ReadUnavailable The one shape of every answer that is not 2xx.
+// ReadUnavailable The body of every error response.
 type ReadUnavailable = Error
 
-// RequestInvalid The one shape of every answer that is not 2xx.
+// RequestInvalid The body of every error response.
 type RequestInvalid = Error
 
-// ResetUnavailable The one shape of every answer that is not 2xx.
+// ResetUnavailable The body of every error response.
 type ResetUnavailable = Error
 
-// SlotsAbsent The one shape of every answer that is not 2xx.
+// SlotsAbsent The body of every error response.
 type SlotsAbsent = Error
 
-// SwitchedOff The one shape of every answer that is not 2xx.
+// SwitchedOff The body of every error response.
 type SwitchedOff = Error
 
-// TokenRefused The one shape of every answer that is not 2xx.
+// TokenRefused The body of every error response.
 type TokenRefused = Error
 
-// TooManyAttempts The one shape of every answer that is not 2xx.
+// TooManyAttempts The body of every error response.
 type TooManyAttempts = Error
 
-// TooManyHolds The one shape of every answer that is not 2xx.
+// TooManyHolds The body of every error response.
 type TooManyHolds = Error
 
-// Unavailable The one shape of every answer that is not 2xx.
+// Unavailable The body of every error response.
 type Unavailable = Error
 
 // Booking What to book (Запрос создания записи на прием по направлению).
@@ -1833,8 +1833,8 @@ type ClientInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-	// tried again.
+	// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+	// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -1874,8 +1874,8 @@ type ClientInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-	// tried again.
+	// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+	// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -1945,7 +1945,7 @@ type ClientInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+	// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -1964,7 +1964,7 @@ type ClientInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+	// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -1996,7 +1996,7 @@ type ClientInterface interface {
 	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
-	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
 	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 	// been moved on or cancelled. Without a key such a one moves it back.
@@ -2021,7 +2021,7 @@ type ClientInterface interface {
 	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
-	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
 	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 	// been moved on or cancelled. Without a key such a one moves it back.
@@ -2159,8 +2159,8 @@ type ClientInterface interface {
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-	// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
-	// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
+	// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, for
+	// `too_many_holds`, as soon as one has ended, and for `too_many_attempts` (see `Retry-After`). Where it is false, a repetition cannot help.
 	//
 	// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 	// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -2319,8 +2319,8 @@ func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsP
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-// tried again.
+// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -2370,8 +2370,8 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, params *CreateAp
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-// tried again.
+// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -2471,7 +2471,7 @@ func (c *Client) CheckAppointment(ctx context.Context, body CheckAppointmentJSON
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -2500,7 +2500,7 @@ func (c *Client) CancelAppointmentWithBody(ctx context.Context, appointmentGUID 
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -2552,7 +2552,7 @@ func (c *Client) GetAppointment(ctx context.Context, appointmentGUID Appointment
 //
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
-// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
 // **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 // been moved on or cancelled. Without a key such a one moves it back.
@@ -2587,7 +2587,7 @@ func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID Ap
 //
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
-// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
 // **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 // been moved on or cancelled. Without a key such a one moves it back.
@@ -2805,8 +2805,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 // `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
-// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
+// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, for
+// `too_many_holds`, as soon as one has ended, and for `too_many_attempts` (see `Retry-After`). Where it is false, a repetition cannot help.
 //
 // **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 // one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -4197,8 +4197,8 @@ type ClientWithResponsesInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-	// tried again.
+	// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+	// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -4238,8 +4238,8 @@ type ClientWithResponsesInterface interface {
 	// **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 	// and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 	// is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-	// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-	// tried again.
+	// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+	// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 	//
 	// **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 	// A booking that was answered 200 is stored durably.
@@ -4309,7 +4309,7 @@ type ClientWithResponsesInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+	// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -4328,7 +4328,7 @@ type ClientWithResponsesInterface interface {
 	// default). A visit on a day without a time has begun when that day is over.
 	//
 	// **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-	// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+	// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 	//
 	// **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 	//
@@ -4362,7 +4362,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
-	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
 	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 	// been moved on or cancelled. Without a key such a one moves it back.
@@ -4387,7 +4387,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 	//
-	// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+	// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 	//
 	// **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 	// been moved on or cancelled. Without a key such a one moves it back.
@@ -4539,8 +4539,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 	// `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-	// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
-	// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
+	// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, for
+	// `too_many_holds`, as soon as one has ended, and for `too_many_attempts` (see `Retry-After`). Where it is false, a repetition cannot help.
 	//
 	// **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 	// one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -7155,8 +7155,8 @@ func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, 
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-// tried again.
+// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -7202,8 +7202,8 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 // **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
 // and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
 // is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
-// first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
-// tried again.
+// first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+// default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
 //
 // **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
 // A booking that was answered 200 is stored durably.
@@ -7291,7 +7291,7 @@ func (c *ClientWithResponses) CheckAppointmentWithResponse(ctx context.Context, 
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -7316,7 +7316,7 @@ func (c *ClientWithResponses) CancelAppointmentWithBodyWithResponse(ctx context.
 // default). A visit on a day without a time has begun when that day is over.
 //
 // **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
-// An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+// With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
 //
 // **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
 //
@@ -7362,7 +7362,7 @@ func (c *ClientWithResponses) GetAppointmentWithResponse(ctx context.Context, ap
 //
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
-// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
 // **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 // been moved on or cancelled. Without a key such a one moves it back.
@@ -7393,7 +7393,7 @@ func (c *ClientWithResponses) MoveAppointmentWithBodyWithResponse(ctx context.Co
 //
 // **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
 //
-// **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+// **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
 //
 // **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
 // been moved on or cancelled. Without a key such a one moves it back.
@@ -7593,8 +7593,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //
 // **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
 // `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
-// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
-// `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
+// near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, for
+// `too_many_holds`, as soon as one has ended, and for `too_many_attempts` (see `Retry-After`). Where it is false, a repetition cannot help.
 //
 // **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
 // one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets

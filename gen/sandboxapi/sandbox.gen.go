@@ -267,7 +267,7 @@ func (e Rule) Valid() bool {
 	}
 }
 
-// Error The one shape of every answer that is not 2xx.
+// Error The body of every error response.
 type Error struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
@@ -452,16 +452,16 @@ type ScenarioCall struct {
 	Body *string `json:"body"`
 }
 
-// Failure The one shape of every answer that is not 2xx.
+// Failure The body of every error response.
 type Failure = Error
 
-// MethodNotAllowed The one shape of every answer that is not 2xx.
+// MethodNotAllowed The body of every error response.
 type MethodNotAllowed = Error
 
-// ResetUnavailable The one shape of every answer that is not 2xx.
+// ResetUnavailable The body of every error response.
 type ResetUnavailable = Error
 
-// SwitchedOff The one shape of every answer that is not 2xx.
+// SwitchedOff The body of every error response.
 type SwitchedOff = Error
 
 // ServerInterface represents all server handlers.

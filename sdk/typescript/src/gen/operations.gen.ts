@@ -107,8 +107,8 @@ export const listAppointments = (
  * **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
  * and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
  * is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
- * first request runs, with 409 `idempotency_key_in_use` (where it died, for a minute at most). Refusals and failures are not kept: the same key may be
- * tried again.
+ * first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
+ * default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
  *
  * **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
  * A booking that was answered 200 is stored durably.
@@ -156,8 +156,8 @@ export const checkAppointment = (
  *
  * **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
  * `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
- * near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, and for
- * `too_many_holds`, as soon as one has ended. Where it is false, a repetition cannot help.
+ * near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, for
+ * `too_many_holds`, as soon as one has ended, and for `too_many_attempts` (see `Retry-After`). Where it is false, a repetition cannot help.
  *
  * **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
  * one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
@@ -194,7 +194,7 @@ export const getAppointment = (
  * default). A visit on a day without a time has begun when that day is over.
  *
  * **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
- * An `Idempotency-Key`, as for booking, tells which of the requests cancelled it: a repetition of that one has `Idempotency-Replayed: true`.
+ * With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
  *
  * **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
  *
@@ -261,7 +261,7 @@ export const listDirectionSlots = (
  *
  * **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
  *
- * **Into the cells that it has** nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+ * **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
  *
  * **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
  * been moved on or cancelled. Without a key such a one moves it back.

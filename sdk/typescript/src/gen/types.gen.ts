@@ -362,7 +362,7 @@ export type PatientAppointment = {
      */
     isCito: boolean;
     /**
-     * The comment it was booked with.
+     * Comment on the visit.
      */
     comment: string;
     /**
@@ -751,7 +751,7 @@ export type Slot = {
 };
 
 /**
- * The one shape of every answer that is not 2xx.
+ * The body of every error response.
  */
 export type Error = {
     /**
