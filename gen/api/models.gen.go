@@ -1484,13 +1484,13 @@ type Booking = AppointmentRequest
 
 // ListAppointmentsParams defines parameters for ListAppointments.
 type ListAppointmentsParams struct {
-	// DirectionGUID Only appointments of this referral (Гуид направления).
+	// DirectionGUID Only appointments booked by this referral (Гуид направления).
 	DirectionGUID *openapi_types.UUID `form:"directionGuid,omitempty" json:"directionGuid,omitempty"`
 
-	// Status Only appointments of these statuses; repeat the parameter for several.
+	// Status Only appointments with one of these statuses. Repeat the parameter for several.
 	Status *[]AppointmentStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. With an offset, of which a `+` is written `%2B`, or `Z`.
+	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
 	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
 
 	// Limit At most so many items a page.
@@ -1514,7 +1514,7 @@ type CancelAppointmentParams struct {
 
 // GetAppointmentParams defines parameters for GetAppointment.
 type GetAppointmentParams struct {
-	// IfNoneMatch The `ETag` that you have; several are separated by commas, and `*` is any.
+	// IfNoneMatch The `ETag` that you have. Separate several with commas. `*` matches any.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -1526,10 +1526,10 @@ type MoveAppointmentParams struct {
 
 // GetCodTokenParams defines parameters for GetCodToken.
 type GetCodTokenParams struct {
-	// NPol The policy's number (номер полиса).
+	// NPol The policy number (номер полиса).
 	NPol *string `form:"n_pol,omitempty" json:"n_pol,omitempty"`
 
-	// SPol The policy's series (серия полиса). A policy of the uniform kind has none; leave it out then.
+	// SPol The policy series (серия полиса). Leave it out for a policy of the uniform kind, which has none.
 	SPol *string `form:"s_pol,omitempty" json:"s_pol,omitempty"`
 
 	// Birthday The patient's birth date (дата рождения).
@@ -1538,22 +1538,22 @@ type GetCodTokenParams struct {
 	// Personguid The person's guid in the master patient index (идентификатор МИП). Not the zero guid.
 	Personguid *openapi_types.UUID `form:"personguid,omitempty" json:"personguid,omitempty"`
 
-	// Mkab The guid of a medical card (МКАБ) of the patient's, of any institution. Not the zero guid.
+	// Mkab The guid of one of the patient's medical cards (МКАБ), in any institution. Not the zero guid.
 	Mkab *openapi_types.UUID `form:"mkab,omitempty" json:"mkab,omitempty"`
 
-	// Epgu `true` with `snils`, `f`, `n` and `p`.
+	// Epgu Must be `true` with `snils`, `f`, `n` and `p`.
 	Epgu *bool `form:"epgu,omitempty" json:"epgu,omitempty"`
 
 	// Snils The insurance number (СНИЛС), with or without `-` and spaces.
 	Snils *string `form:"snils,omitempty" json:"snils,omitempty"`
 
-	// F The surname (фамилия). In all three names case does not matter, nor whether `е` or `ё` is written.
+	// F The surname (фамилия). All three names are compared without regard to case and to `е` or `ё`.
 	F *string `form:"f,omitempty" json:"f,omitempty"`
 
-	// N The name (имя).
+	// N The given name (имя).
 	N *string `form:"n,omitempty" json:"n,omitempty"`
 
-	// P The patronymic (отчество). Left out, it says that the patient has none.
+	// P The patronymic (отчество). Leave it out if the patient has none.
 	P *string `form:"p,omitempty" json:"p,omitempty"`
 }
 
@@ -1562,13 +1562,13 @@ type ListDirectionsParams struct {
 	// Type Only referrals of this type (Тип направления).
 	Type *ListDirectionsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
-	// Status Only referrals of these statuses; repeat the parameter for several.
+	// Status Only referrals with one of these statuses. Repeat the parameter for several.
 	Status *[]DirectionStatus `form:"status,omitempty" json:"status,omitempty"`
 
 	// DateFrom Only referrals whose `date` is this day or later.
 	DateFrom *openapi_types.Date `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
 
-	// DateTo Only referrals whose `date` is this day or earlier; not before `dateFrom`.
+	// DateTo Only referrals whose `date` is this day or earlier. Must not be before `dateFrom`.
 	DateTo *openapi_types.Date `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
 	// Limit At most so many items a page.
@@ -1583,28 +1583,28 @@ type ListDirectionsParamsType string
 
 // ListDirectionSlotsParams defines parameters for ListDirectionSlots.
 type ListDirectionSlotsParams struct {
-	// LpuGUID Only this institution (Гуид ЛПУ). Required where the referral names none.
+	// LpuGUID Only this institution (Гуид ЛПУ). Required if the referral names none.
 	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
 
-	// ResourceGUID Only this doctor, cabinet or equipment (Гуид ресурса). One that the institutions do not have has no cells.
+	// ResourceGUID Only this doctor, cabinet or equipment (Гуид ресурса). An unknown resource has no cells.
 	ResourceGUID *openapi_types.UUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
 
-	// DateFrom From when (Дата с): a date (`2026-11-30`, from that day's beginning) or a date-time, with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Without it, now.
+	// DateFrom Start of the period (Дата с): a date (`2026-11-30`, from the start of that day), or a date-time with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Default: now.
 	DateFrom *string `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
 
-	// DateTo Until when (Дата по): a date, which is included, or a date-time, which is not. Without it, 14 days after `dateFrom`.
+	// DateTo End of the period (Дата по): a date, which is included, or a date-time, which is not. Default: 14 days after `dateFrom`.
 	DateTo *string `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
-	// AppointmentGUID The visit that is to be moved (Гуид записи, которую переносят), of this referral. Without it, a new visit is to be booked.
+	// AppointmentGUID The visit to move (Гуид записи, которую переносят), booked with this referral. Without it, the search is for a new visit.
 	AppointmentGUID *openapi_types.UUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
 
-	// Difficulty How many adjacent cells the visit takes (Сложность приема); with `appointmentGuid` by default as many as it has. Only cells are listed that are followed by as many as can be had.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
 	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
 
-	// Explain Also list the cells that cannot be booked, each with its rule.
+	// Explain Also return the cells that cannot be booked, each with its rule.
 	Explain *bool `form:"explain,omitempty" json:"explain,omitempty"`
 
-	// Limit How many cells to answer at most.
+	// Limit Maximum number of cells in a page.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next` of the page before; without it, the first page.
@@ -1613,13 +1613,13 @@ type ListDirectionSlotsParams struct {
 
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
-	// LpuGUID The institution to answer for (Гуид ЛПУ); without it, the region. Not the zero guid.
+	// LpuGUID The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
 	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
 }
 
 // ReleaseSlotParams defines parameters for ReleaseSlot.
 type ReleaseSlotParams struct {
-	// LpuGUID The institution of the cell (Гуид ЛПУ), `lpuToGuid` of the hold. Not the zero guid.
+	// LpuGUID The institution of the cell (Гуид ЛПУ), which is `lpuToGuid` of the hold. Not the zero guid.
 	LpuGUID openapi_types.UUID `form:"lpuGuid" json:"lpuGuid"`
 }
 

@@ -466,10 +466,10 @@ type SwitchedOff = Error
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ResetSandbox Put the demo data back (Сброс песочницы)
+	// ResetSandbox Restore the demo data (Сброс песочницы)
 	// (POST /sandbox/reset)
 	ResetSandbox(c *gin.Context)
-	// ListScenarios A request for every answer (Сценарии песочницы)
+	// ListScenarios List a request for every response (Сценарии песочницы)
 	// (GET /sandbox/scenarios)
 	ListScenarios(c *gin.Context)
 }
@@ -740,10 +740,10 @@ func (response ListScenarios500JSONResponse) VisitListScenariosResponse(w http.R
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ResetSandbox Put the demo data back (Сброс песочницы)
+	// ResetSandbox Restore the demo data (Сброс песочницы)
 	// (POST /sandbox/reset)
 	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
-	// ListScenarios A request for every answer (Сценарии песочницы)
+	// ListScenarios List a request for every response (Сценарии песочницы)
 	// (GET /sandbox/scenarios)
 	ListScenarios(ctx context.Context, request ListScenariosRequestObject) (ListScenariosResponseObject, error)
 }

@@ -5,22 +5,24 @@ import * as sdk from './sdk.gen.js';
 import type * as types from './types.gen.js';
 
 /**
- * The patient's referrals (Получение направлений пациента)
+ * List the patient's referrals (Получение направлений пациента)
  *
- * The referrals of the token's person over all institutions, newest first: by the time they were written. Originals only: the copy that booking leaves
- * in the target institution is the same referral.
+ * Returns the patient's referrals in all institutions, newest first by the time of writing.
+ * Only originals are listed: the copy that booking creates in the target institution is the
+ * same referral.
  *
- * `holderLpuGuid` is what booking by the referral wants as `LpuFromGuid`.
+ * To book by a referral, send its `holderLpuGuid` as `LpuFromGuid`.
  *
- * | `status` | when; the first that applies |
+ * | `status` | condition (the first that applies) |
  * |---|---|
- * | `Cancelled` | The institution withdrew it: nothing can be booked by it. |
+ * | `Cancelled` | The institution has withdrawn it. It cannot be booked. |
  * | `Completed` | Its appointment has ended. |
  * | `Booked` | It has an appointment. |
- * | `Expired` | The day of `dateEnd` is over where it is held. Booking then refuses it with `direction_expired` where the setting `DirectionExpires` is on in the target institution; else it can be booked all the same. |
- * | `NotBooked` | Else. |
+ * | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
+ * | `NotBooked` | None of the above. |
  *
- * **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each referral comes once, also while new ones are written.
+ * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+ * filters. Each referral is listed once, even if others are written meanwhile.
  */
 export const listDirections = (
   talon: Talon,
@@ -29,9 +31,9 @@ export const listDirections = (
 ): Promise<Outcome<types.ListDirectionsResponse, 'listDirections'>> => call(talon, sdk.listDirections, 'safe', request, options);
 
 /**
- * One referral by its guid (Получение направления)
+ * Get a referral by its guid (Получение направления)
  *
- * The referral of the token's person with this guid, as `GET /directions` lists it. Another person's is answered like one that does not exist.
+ * Returns the patient's referral with this guid, as an item of `GET /directions`. Fails with `direction_absent` if it does not exist or belongs to another patient.
  */
 export const getDirection = (
   talon: Talon,
@@ -40,9 +42,9 @@ export const getDirection = (
 ): Promise<Outcome<types.GetDirectionResponse, 'getDirection'>> => call(talon, sdk.getDirection, 'safe', request, options);
 
 /**
- * One referral by its number (Получение направления по номеру)
+ * Get a referral by its number (Получение направления по номеру)
  *
- * The referral of the token's person with this number on paper, as `GET /directions` lists it; of several the newest. Another person's is answered like one that does not exist. Encode what is not a letter or a digit: `12/7` is `12%2F7`.
+ * Returns the patient's referral with this printed number, as an item of `GET /directions`. If there are several, it returns the newest. Fails with `direction_absent` if it does not exist or belongs to another patient. Percent-encode all characters except letters and digits: `12/7` is `12%2F7`.
  */
 export const getDirectionByNumber = (
   talon: Talon,
@@ -51,24 +53,27 @@ export const getDirectionByNumber = (
 ): Promise<Outcome<types.GetDirectionByNumberResponse, 'getDirectionByNumber'>> => call(talon, sdk.getDirectionByNumber, 'safe', request, options);
 
 /**
- * The patient's appointments (Получение записей на прием пациента)
+ * List the patient's appointments (Получение записей на прием пациента)
  *
- * The appointments of the token's person over all institutions that were booked here, cancelled ones too; the newest start first.
+ * Returns the patient's appointments booked through this service, in all institutions, also
+ * cancelled ones. The latest start comes first.
  *
- * | `status` | when; the first that applies |
+ * | `status` | condition (the first that applies) |
  * |---|---|
- * | `Cancelled` | It was cancelled; `cancellation` says when and why. |
+ * | `Cancelled` | It was cancelled. `cancellation` has the time and the reason. |
  * | `Completed` | The visit has ended. |
- * | `Booked` | Else. |
+ * | `Booked` | None of the above. |
  *
- * **Did it happen?** After a time-out of booking, or an answer that was lost, ask for the appointments of the referral: `?directionGuid=…&status=Booked`.
- * One item: it was booked. None: it was not; or, for as long as a request may take (10 seconds by default), the booking is still under way. To book again is
- * safe at any time: what did happen is refused by `direction_already_booked`.
+ * **After a timeout.** If a booking timed out or its response was lost, request
+ * `?directionGuid=…&status=Booked`. One item: the visit was booked. No item: it was not, or
+ * the booking is still running (at most 10 seconds by default). Booking again is always safe:
+ * if the first booking succeeded, the second fails with `direction_already_booked`.
  *
- * **What is new?** Ask with the newest `updateTime` that you have as `updatedSince`: it was booked, moved or cancelled since. That a visit ends by itself is
- * no update.
+ * **Changes.** Send your newest `updateTime` as `updatedSince` to list what was booked, moved
+ * or cancelled since. The end of a visit does not change `updateTime`.
  *
- * **Pages.** Ask again with `next` as the `cursor`, and the same filters, until it is `null`. Each appointment comes once, also while others are booked.
+ * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+ * filters. Each appointment is listed once, even if others are booked meanwhile.
  */
 export const listAppointments = (
   talon: Talon,
@@ -79,7 +84,8 @@ export const listAppointments = (
 /**
  * Book an appointment by referral (Создание записи на прием по направлению)
  *
- * Checks the rules in this order; the first that fails answers.
+ * Books an appointment. Checks the rules in this order and fails with the first one that is
+ * not met.
  *
  * | check | `rule` |
  * |---|---|
@@ -91,27 +97,37 @@ export const listAppointments = (
  * | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
  * | 7. one active appointment per speciality | `speciality_already_booked` |
  * | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
- * | 9. making the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
- * | 10. the write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
+ * | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
+ * | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
  *
- * **Which cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and `DocPrvdGuid` and `Date` are not read.
- * With `OutOfSchedule: true` it is the other way round. `SlotId` wins over `SlotGuid`, which is then not read.
- * An optional field that is `null` counts as absent.
+ * **Cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and
+ * `DocPrvdGuid` and `Date` are not read. With it, `DocPrvdGuid` and `Date` are required, and
+ * `SlotId` and `SlotGuid` are not read. If `SlotId` is given, `SlotGuid` is not read. An
+ * optional field that is `null` counts as absent.
  *
- * **Group 7.** One active appointment per speciality is asked of consultations only, over all institutions, and is a setting of the region (on by default).
+ * **Check 7** applies to consultations only and covers all institutions. A setting of the
+ * region controls it (on by default).
  *
- * **Settings.** How many days ahead a visit may begin (`slot_beyond_horizon`) is the setting `scheduleDays` of the client application, else of the target
- * institution, else of the region; without any there is no limit. Whether a referral can be booked after its `dateEnd` (`direction_expired`) is the setting
- * `DirectionExpires` of the target institution, else of the region; without any it can. `GET /rules` says what is on.
+ * **Settings.** `scheduleDays` of the client application, else of the target institution, else
+ * of the region, limits how many days ahead a visit may begin (`slot_beyond_horizon`; default:
+ * no limit). `DirectionExpires` of the target institution, else of the region, decides whether
+ * a referral is rejected after its `dateEnd` (`direction_expired`; default: no). `GET /rules`
+ * returns which rules are on.
  *
- * **Once.** With an `Idempotency-Key` the booking is done once, however often it is asked for: whoever lost the answer asks again with the same key
- * and the same body, and gets the first answer, with `Idempotency-Replayed: true`. The key counts for this patient and this client application, and
- * is remembered for 24 hours. With another body, or for another operation or appointment, it is refused with 422 `idempotency_key_reused`; while the
- * first request runs, with 409 `idempotency_key_in_use`. If that request died, the key is free again after the request deadline (10 seconds by
- * default) plus 2 seconds. Refusals and failures are not kept: the same key may be tried again.
+ * **Idempotency.** A booking with an `Idempotency-Key` is made once. If the response was lost,
+ * repeat the request with the same key and body: it returns the first response with
+ * `Idempotency-Replayed: true`. A key belongs to one patient and client application, and is
+ * kept for 24 hours.
  *
- * **What stays.** A refused or failed booking changes nothing, except that a medical card made on the way stays.
- * A booking that was answered 200 is stored durably.
+ * - With another body, operation or appointment, the request fails with 422
+ *   `idempotency_key_reused`.
+ * - While the first request is running, the request fails with 409 `idempotency_key_in_use`.
+ *   If that request died, the key is free again after the request deadline (10 seconds by
+ *   default) plus 2 seconds.
+ * - Rejections and failures are not stored: the key can be used again.
+ *
+ * **Effects.** A rejected or failed booking changes nothing, except that a medical card
+ * created for it remains. A booking that returned 200 is stored durably.
  */
 export const createAppointment = (
   talon: Talon,
@@ -120,26 +136,32 @@ export const createAppointment = (
 ): Promise<Outcome<types.CreateAppointmentResponse, 'createAppointment'>> => call(talon, sdk.createAppointment, 'keyed', request, options);
 
 /**
- * What each rule says of a booking, without booking (Проверка возможности записи)
+ * Check a booking without making it (Проверка возможности записи)
  *
- * Takes the very body of `POST /appointments` and answers **every** rule of its order, each asked by itself, whatever the others say. Nothing is written, no
- * medical card (МКАБ) either.
+ * Accepts the body of `POST /appointments` and returns a result for **every** booking rule, in
+ * the order of the checks. Each rule is evaluated independently. Nothing is written, not even
+ * a medical card (МКАБ).
  *
- * `allowed` is true where no rule has failed: the same booking at the same moment would be answered 200. Where it is false, it would be answered by the
- * first rule that `failed`, with that `message`. Somebody else may take the cell between the check and the booking: only a booking books.
+ * `allowed` is true if no rule has failed: the same booking at the same moment would succeed.
+ * Otherwise it would fail with the first rule whose result is `failed`, and with its
+ * `message`. The check reserves nothing: another client may take the cell before you book it.
  *
- * | `result` | |
+ * | `result` | meaning |
  * |---|---|
- * | `passed` | The rule stands in nobody's way: it holds, or does not concern this booking, as those about the cell do not concern a visit out of schedule. |
- * | `failed` | It would refuse. `message` is for the patient, `field` is what of this request to look at, `mender` who can mend it. |
- * | `not_evaluated` | What it is about is not known: a rule before it has failed, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
+ * | `passed` | The rule is met, or does not apply (a rule about the cell, for a visit out of schedule). |
+ * | `failed` | The rule is broken. `message` is for the patient, `field` is the field to look at, `mender` is who can fix the cause. |
+ * | `not_evaluated` | An earlier rule has failed and this one lacks data, or only the write decides it (`slot_taken`, `appointment_not_created`, …). |
  *
- * A referral that is another patient's answers `direction_not_patients`, and nothing else of it is told: the rules that would need it are `not_evaluated`.
+ * If the referral belongs to another patient, `direction_not_patients` fails and nothing else
+ * of the referral is disclosed. The rules that need it are `not_evaluated`.
  *
- * **The master patient index (МИП)** is asked where there is no card and booking may make one. Where it refuses the person, that rule has `failed`. Where it
- * does not answer at all, neither does the check (`mip_unavailable`), unless a rule has failed that a booking would not have come past.
+ * **Master patient index (МИП).** The check queries the index if the patient has no card and
+ * booking may create one. If the index rejects the person, the result of that rule is
+ * `failed`. If the index is unavailable, the check fails with 503 `mip_unavailable`, unless a
+ * rule that booking checks before the index has failed.
  *
- * A request that breaks this contract, or comes without a valid token, is refused here as there; the rules about them have then no other answer.
+ * A request that breaks this contract or has no valid token fails with an error, as in
+ * booking.
  */
 export const checkAppointment = (
   talon: Talon,
@@ -148,23 +170,34 @@ export const checkAppointment = (
 ): Promise<Outcome<types.CheckAppointmentResponse, 'checkAppointment'>> => call(talon, sdk.checkAppointment, 'unsafe', request, options);
 
 /**
- * The catalogue of the rules (Справочник правил)
+ * List the rules (Справочник правил)
  *
- * Every rule that can answer, in the order in which they are checked, from the one table that the service itself goes by: its answer (`status`,
- * `messageCode`, `type`, and `message` with what is filled in in braces), the group that it stands in, the field of the booking's body that it is about,
- * and who can mend what it refuses. The booking's order ends with the group `write`.
+ * Returns every rule in the order of the checks, from the table that the service itself uses.
+ * An entry has the rule's response (`status`, `messageCode`, `type`, and `message` with
+ * placeholders in braces), its group, the field of the booking body that it concerns, and who
+ * can fix the cause. The booking rules end with the group `write`.
  *
- * **`retryable`**: the same request may succeed later though nobody changes anything. That is so for every 503 (see `Retry-After`), for
- * `mip_auth_url_unreachable`, for `speciality_already_booked`, as soon as the earlier visit is over, for `slot_beyond_horizon`, as soon as the day has come
- * near enough, for `idempotency_key_in_use`, as soon as the request that has the key is answered, for
- * `too_many_holds`, as soon as one has ended, and for `too_many_attempts` (see `Retry-After`). Where it is false, a repetition cannot help.
+ * **`retryable`** is true if the same request may succeed later without any change. It is true
+ * for:
  *
- * **`enabled`**: some rules depend on a setting, named by `setting`, and are never answered where they are off. A setting is the client application's (the
- * one that the token names), else the institution's (ЛПУ), else the region's, as far as each can have it; for instance, where `2dr_RecordWithoutMkab` lets
- * booking make a missing medical card (МКАБ), `mkab_absent` is off, and elsewhere the group `mip` is. Without `lpuGuid` the region is answered for: a rule
- * is on that is on in any of its institutions. The group `identity` is on where the authorisation service is.
+ * - every 503, and `too_many_attempts` (see `Retry-After`);
+ * - `mip_auth_url_unreachable`;
+ * - `speciality_already_booked`, when the earlier visit is over;
+ * - `slot_beyond_horizon`, when the day is near enough;
+ * - `idempotency_key_in_use`, when the request that uses the key has ended;
+ * - `too_many_holds`, when one of the holds has ended.
  *
- * The list is short and comes whole.
+ * If it is false, repeating the request does not help.
+ *
+ * **`enabled`** is false if a setting switches the rule off. Such a rule never applies.
+ * `setting` names the setting. The value of the client application in the token applies, else
+ * that of the institution (ЛПУ), else that of the region. Not every setting exists on all
+ * three levels. For example, if `2dr_RecordWithoutMkab` is on, booking creates a missing
+ * medical card (МКАБ), and `mkab_absent` is off. If the setting is off, the group `mip` is
+ * off. Without `lpuGuid` the response is for the region: a rule is on if it is on in any
+ * institution. The group `identity` is on if the authorisation service is enabled.
+ *
+ * The list has no pages.
  */
 export const listRules = (
   talon: Talon,
@@ -173,11 +206,13 @@ export const listRules = (
 ): Promise<Outcome<types.ListRulesResponse, 'listRules'>> => call(talon, sdk.listRules, 'safe', request, options);
 
 /**
- * One appointment (Получение записи на прием)
+ * Get an appointment (Получение записи на прием)
  *
- * The appointment of the token's person with this guid, as `GET /appointments` lists it. Another person's is answered like one that does not exist.
+ * Returns the patient's appointment with this guid, as an item of `GET /appointments`. Fails
+ * with `appointment_absent` if it does not exist or belongs to another patient.
  *
- * `ETag` changes with everything that is shown. Send it back as `If-None-Match` to be told with 304 that nothing has changed.
+ * `ETag` changes with every field of the response. Send it as `If-None-Match`: the response is
+ * 304 if nothing has changed.
  */
 export const getAppointment = (
   talon: Talon,
@@ -188,17 +223,22 @@ export const getAppointment = (
 /**
  * Cancel an appointment (Отмена записи на прием)
  *
- * Cancels an appointment of the token's person. In one transaction its cells get their places back, its referral can be booked again, and so can its speciality.
+ * Cancels the patient's appointment. One transaction frees its cells, its referral and its
+ * speciality for other bookings.
  *
- * **Until the visit begins.** After that `appointment_started`, unless the setting `DeleteOldTime` of the institution, or else of the region, is `true` (off by
- * default). A visit on a day without a time has begun when that day is over.
+ * **Until the visit begins.** Later requests fail with `appointment_started`, unless the
+ * setting `DeleteOldTime` of the institution, else of the region, is `true` (default: off). A
+ * visit for a day without a time can be cancelled until that day is over.
  *
- * **Again.** An appointment that is cancelled already is answered the same, and nothing changes: the first reason stays. So a request without an answer can be repeated.
- * With an `Idempotency-Key`, as for booking, a repetition has `Idempotency-Replayed: true`.
+ * **Repetition.** Cancelling a cancelled appointment returns the same response and changes
+ * nothing: the first reason remains. So you can repeat a request whose response was lost. With
+ * an `Idempotency-Key`, as in booking, the repetition has `Idempotency-Replayed: true`.
  *
- * **Whose.** Another person's appointment is answered as one that does not exist, `appointment_absent`.
+ * **Other patients.** Another patient's appointment fails with `appointment_absent`, like one
+ * that does not exist.
  *
- * **Why.** The body is optional; an empty one, however it is framed, is none. `Reason` is required, and kept, where `ReasonCode` is 6, and not read otherwise.
+ * **Reason.** The body is optional. An empty body counts as absent. `Reason` is required and
+ * stored if `ReasonCode` is 6. Otherwise it is not read.
  */
 export const cancelAppointment = (
   talon: Talon,
@@ -207,40 +247,54 @@ export const cancelAppointment = (
 ): Promise<Outcome<types.CancelAppointmentResponse, 'cancelAppointment'>> => call(talon, sdk.cancelAppointment, 'keyed', request, options);
 
 /**
- * Free cells for a referral (Свободные ячейки для направления)
+ * List free cells for a referral (Свободные ячейки для направления)
  *
- * The cells that the token's patient can book with this referral, through the token's client application, now, in order of their start. Each has passed the
- * rules of `POST /appointments`: it will be booked, unless somebody is faster or a card has to be made that cannot be (below).
+ * Returns the cells that the patient can book now with this referral through the client
+ * application in the token, in the order of their start. Each cell complies with the rules of
+ * `POST /appointments`. Booking it succeeds unless another patient takes it first or a missing
+ * card cannot be created (see below).
  *
- * **To book** a cell send `directionGuid`, `directionType` and `holderLpuGuid` as `DirectionGuid`, `DirectionType` and `LpuFromGuid`, the cell's `lpu.guid` as
- * `LpuToGuid` and its `id` as `SlotId` (or its `guid` as `SlotGuid`), with the same `Difficulty`.
+ * **Booking.** Send `directionGuid`, `directionType` and `holderLpuGuid` as `DirectionGuid`,
+ * `DirectionType` and `LpuFromGuid`. Send the cell's `lpu.guid` as `LpuToGuid`, its `id` as
+ * `SlotId` (or its `guid` as `SlotGuid`), and the `difficulty` of the search as `Difficulty`.
  *
- * **Which institutions.** Where the referral names one (`lpuTo`), all of its legal entity (юр. лицо) may serve it, and `lpuGuid` narrows to one of them. Where it
- * names none, any may, and `lpuGuid` is required; also where the legal entity has more than 50. An institution that may not serve the referral, or that there
- * is not, is `field_invalid`.
+ * **Institutions.** If the referral names an institution (`lpuTo`), every institution of the
+ * same legal entity (юр. лицо) may serve it. `lpuGuid` limits the search to one of them, and
+ * is required if there are more than 50. If the referral names none, any institution may serve
+ * it, and `lpuGuid` is required. An unknown institution, or one that may not serve the
+ * referral, fails with `field_invalid`.
  *
- * **Which resources.** Those of the referral's speciality; for an examination all.
+ * **Resources.** For a consultation, those of the referral's speciality. For an examination,
+ * all.
  *
- * **When.** From `dateFrom` (now) to `dateTo` (14 days later), at most 14 days a call. A day is the institution's own, and `dateTo` includes it; a cell that begins at a
- * `dateTo` with a time is not in the period. Later cells: where none of the answer's can be booked and no page follows, `nextAvailable` is the start of the
- * first that can, up to 90 days after the period.
+ * **Period.** From `dateFrom` (default: now) to `dateTo` (default: 14 days later), at most 14
+ * days a request. Days are in the institution's zone. A date in `dateTo` is included, a
+ * date-time is not. If no returned cell can be booked and no page follows, `nextAvailable` is
+ * the start of the first bookable cell after the period, up to 90 days later.
  *
- * **Nothing at all?** `blockedBy` names the rule that refuses every cell alike: the referral is booked already, withdrawn or expired, the patient has an active
- * appointment in the speciality, no card (МКАБ) or a closed one in each of the institutions, or the client has no rights; with `resourceGuid` also that the resource
- * cannot serve the referral. Institutions without a cell to come for the referral do not count, unless none has one. Of several institutions one may be closed to the
- * patient and another not: then only the latter's cells are listed. Where the reasons differ, that of the institution that the referral names comes first.
+ * **`blockedBy`** is the rule that rejects every cell alike. Possible causes: the referral is
+ * booked, withdrawn or expired; the patient has an active appointment in the speciality; the
+ * patient has no card (МКАБ) or a closed one in each institution; the client has no rights;
+ * or, with `resourceGuid`, the resource cannot serve the referral. Institutions without a
+ * future cell for the referral count only if none has one. If an institution rejects the
+ * patient and another does not, only cells of the other are listed. If the rules differ, that
+ * of the institution named in the referral is preferred.
  *
- * **Why not this one?** `explain=true` lists all cells of the period, also those that cannot be booked, each with the `rule` that booking it would answer. With
- * `resourceGuid` it tells of any resource, also of another speciality.
+ * **`explain=true`** also returns the cells that cannot be booked, each with the `rule` that
+ * its booking would fail with. With `resourceGuid` it covers any resource, also of another
+ * speciality.
  *
- * **Where can it be moved to?** With the `appointmentGuid` of a visit booked with this referral, all this is said of `POST /appointments/{appointmentGuid}/move`: the cells
- * that the visit can be moved to, as if it had been cancelled before. Its referral, its speciality and its own places in cells do not stand in its way, so that of
- * several cells some may be its own. Where it stands is not listed: a move there changes nothing. To move send the cell's `lpu.guid` as `LpuToGuid` and its `id` as
- * `SlotId`, with the `difficulty` that was asked for. Of a visit that can no longer be moved no cell is free, and `blockedBy` is what its move would answer:
- * `appointment_cancelled` or `appointment_started`. One that is not the patient's, or of another referral, is `appointment_absent`.
+ * **Moves.** `appointmentGuid` is a visit booked with this referral. The response then has the
+ * cells that `POST /appointments/{appointmentGuid}/move` can move the visit to, as if it had
+ * been cancelled before. Its referral, its speciality and its own places in cells do not block
+ * it: the new cells may overlap its own. Its current position is not listed, because that move
+ * changes nothing. To move, send the cell's `lpu.guid` as `LpuToGuid`, its `id` as `SlotId`,
+ * and the `difficulty` of the search as `Difficulty`. If the visit can no longer be moved, no
+ * cell is free, and `blockedBy` is `appointment_cancelled` or `appointment_started`. A visit
+ * of another patient or another referral fails with `appointment_absent`.
  *
- * **Cards from MIP.** Where booking would make the missing card the list does not ask the master patient index; booking may then still answer one of its rules (`mip_…`,
- * `mkab_…_empty`).
+ * **Card creation.** The search does not query the master patient index. If booking has to
+ * create the card, it may still fail with a rule of the index (`mip_…`, `mkab_…_empty`).
  */
 export const listDirectionSlots = (
   talon: Talon,
@@ -251,23 +305,30 @@ export const listDirectionSlots = (
 /**
  * Move an appointment to another cell (Перенос записи на прием)
  *
- * Moves an appointment of the token's person to another cell, for the same referral, in one transaction: either it is moved, or the old visit stands untouched. It
- * keeps its guid and the time of its booking, also in another institution.
+ * Moves the patient's appointment to another cell for the same referral, in one transaction.
+ * If the move fails, the visit is unchanged. The appointment keeps its guid and the time of
+ * its booking, also in another institution.
  *
- * **The rules are those of a booking**, in their order, as if the visit had been cancelled before: it never blocks its own move. What the visit has, its places in
- * cells, its referral and its speciality, is taken out.
+ * **Rules.** Those of booking, in the same order, as if the visit had been cancelled before:
+ * its own places in cells, referral and speciality do not block it.
  *
- * **Where to** is told by `GET /directions/{directionGuid}/slots` with the `appointmentGuid`.
+ * **Target.** `GET /directions/{directionGuid}/slots` with `appointmentGuid` returns the
+ * possible cells.
  *
- * **What is not given stays as it is**: the institution, the number of cells, the comment, the urgency. `SlotId` or `SlotGuid` is required; `SlotId` wins.
+ * **Fields.** `SlotId` or `SlotGuid` is required. `SlotId` takes precedence. Institution,
+ * number of cells, comment and urgency stay unchanged if not given.
  *
- * **Into the cells that it has,** with the same comment and urgency, nothing changes, whatever the rules say, and the answer is 200. So a move without an answer can be repeated.
+ * **Same cells.** A move to the cells that the visit already has, with the same comment and
+ * urgency, changes nothing and returns 200, whatever the booking rules. So you can repeat a
+ * move whose response was lost.
  *
- * **Once.** With an `Idempotency-Key`, as for booking, a repetition is answered as the first time and moves nothing: also one that comes late, when the visit has
- * been moved on or cancelled. Without a key such a one moves it back.
+ * **Idempotency.** With an `Idempotency-Key`, as in booking, a repetition returns the first
+ * response and moves nothing, even if the visit was moved again or cancelled meanwhile.
+ * Without a key, a late repetition moves the visit back.
  *
- * **Until the visit begins**, as for a cancel: then `appointment_started`. What is cancelled is not moved, `appointment_cancelled`; another person's appointment is
- * `appointment_absent`.
+ * **Until the visit begins,** as for a cancellation. Later requests fail with
+ * `appointment_started`. A cancelled appointment fails with `appointment_cancelled`, another
+ * patient's with `appointment_absent`.
  */
 export const moveAppointment = (
   talon: Talon,
@@ -276,25 +337,33 @@ export const moveAppointment = (
 ): Promise<Outcome<types.MoveAppointmentResponse, 'moveAppointment'>> => call(talon, sdk.moveAppointment, 'keyed', request, options);
 
 /**
- * Hold a cell for some minutes (Удержание ячейки)
+ * Hold a cell for a few minutes (Удержание ячейки)
  *
- * Keeps a cell for the token's patient while the booking is being made ready: until `heldUntil` it is full for everybody else, in bookings, moves, checks and
- * the search for free cells. The patient books it, or moves a visit to it, as if nothing were held.
+ * Holds a cell for the patient while the booking is prepared. Until `heldUntil` its place is
+ * taken for all other patients, in bookings, moves, checks and searches. The patient books the
+ * cell, or moves a visit to it, as if it were not held.
  *
- * **The rules are those of a booking**, in their order: only what could be booked right now, with this referral through this client, is held. The master patient index
- * (МИП) is not asked: a card that booking would make counts as made. Of several cells (`Difficulty`) all are held, or none.
+ * **Rules.** Those of booking, in the same order: a cell can be held only if it could be
+ * booked now, with this referral through this client application. The master patient index
+ * (МИП) is not queried: a card that booking would create counts as created. With several cells
+ * (`Difficulty`), all are held or none.
  *
- * **For a move**, with the `AppointmentGuid` of a visit booked with this referral, they are those of `POST /appointments/{appointmentGuid}/move`: only what the visit could be
- * moved to right now is held. Of several cells some may be its own. The move then uses the hold up.
+ * **Moves.** `AppointmentGuid` is a visit booked with this referral. The rules are then those
+ * of `POST /appointments/{appointmentGuid}/move`: a cell can be held only if the visit could
+ * be moved to it now. The cells may overlap the visit's own. The move ends the hold.
  *
- * **It ends** by itself at `heldUntil`; with the patient's booking of, or move to, any of its cells, by whichever referral and client application; with `DELETE`. It ends
- * as a whole. A hold is no booking: what changes in the meantime, such as a card that is closed, refuses the booking all the same.
+ * **End.** A hold ends at `heldUntil`, with `DELETE`, or when the patient books or moves to
+ * any of its cells, with any referral and client application. It ends as a whole. A hold does
+ * not guarantee the booking: a later change, such as a closed card, can still cause a
+ * rejection.
  *
- * **Again.** A hold of the patient's that begins with the same cell is answered as it stands, with its `heldUntil`, whatever else the body says. So a request without an answer can
- * be repeated, and no cell is held for longer. To hold it with more cells give it back first.
+ * **Repetition.** If the patient has a hold that begins with the same cell, it is returned
+ * unchanged with its `heldUntil`, whatever else the body contains. So you can repeat a request
+ * whose response was lost, but not extend a hold. To hold more cells, release the hold first.
  *
- * **At most two** a patient, over all institutions: then `too_many_holds`, with those that stand in `details.holds`. A place that the patient holds in another hold is
- * taken for this one.
+ * **Limit.** A patient can have at most two holds, over all institutions. A third one fails
+ * with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
+ * another hold counts as taken.
  */
 export const holdSlot = (
   talon: Talon,
@@ -303,9 +372,9 @@ export const holdSlot = (
 ): Promise<Outcome<types.HoldSlotResponse, 'holdSlot'>> => call(talon, sdk.holdSlot, 'unsafe', request, options);
 
 /**
- * Give a held cell back (Снятие удержания ячейки)
+ * Release a held cell (Снятие удержания ячейки)
  *
- * Ends the hold of the token's patient that begins with this cell, as a whole, before its time. Where there is none, of this patient, the answer is the same and nothing changes: another's hold is neither ended nor told of.
+ * Ends the patient's hold that begins with this cell, as a whole. If the patient has no such hold, the response is the same and nothing changes. Holds of other patients are neither ended nor disclosed.
  */
 export const releaseSlot = (
   talon: Talon,
@@ -314,33 +383,38 @@ export const releaseSlot = (
 ): Promise<Outcome<types.ReleaseSlotResponse, 'releaseSlot'>> => call(talon, sdk.releaseSlot, 'safe', request, options);
 
 /**
- * A COD token for a patient (Получение токена ЦОД)
+ * Get a COD token for a patient (Получение токена ЦОД)
  *
- * Gives a client application the token that all other operations ask for. Off unless the installation configures it: then this path is 404
- * `route_not_found`, like one that does not exist.
+ * Issues the token that the other operations need. Until the installation enables it, this
+ * path fails with 404 `route_not_found`, like an unknown one.
  *
- * **Who asks.** The client application proves itself by HTTP Basic, its guid and its secret. A missing header, an unknown application and a wrong
- * secret are all 403 `client_unauthenticated`.
+ * **Client application.** It authenticates by HTTP Basic with its guid and its secret. A
+ * missing header, an unknown application and a wrong secret all fail with 403
+ * `client_unauthenticated`.
  *
- * **For whom.** Exactly one way to identify the patient, complete; the names of the parameters are the vendor's:
+ * **Patient.** Give exactly one of these ways to identify the patient, with all its
+ * parameters. The names of the parameters are the vendor's.
  *
  * | way | parameters |
  * |---|---|
- * | policy (полис) | `n_pol`, `Birthday`, and `s_pol` where the policy has a series |
+ * | policy (полис) | `n_pol`, `Birthday`, and `s_pol` if the policy has a series |
  * | person in the master patient index (МИП) | `personguid` |
  * | medical card (МКАБ) | `mkab` |
- * | insurance number (СНИЛС) and names | `epgu=true`, `snils`, `f`, `n`, and `p` where the patient has a patronymic |
+ * | insurance number (СНИЛС) and names | `epgu=true`, `snils`, `f`, `n`, and `p` if the patient has a patronymic |
  *
- * `personguid` and `mkab` have no second factor: the client application vouches that its user is this patient, and must never take them from the user's hands.
+ * `personguid` and `mkab` have no second factor. The client application guarantees that its
+ * user is this patient, and must never accept these values from the user.
  *
- * **A card is needed.** The patient is found by an open medical card, in any institution, that bears all that is given. Nobody found, wrong data, a closed
- * card, more than one person: one answer, 403 `patient_not_identified`.
+ * **Card.** The patient must have an open medical card, in any institution, with all the given
+ * data. No match, wrong data, a closed card and several persons all fail with 403
+ * `patient_not_identified`.
  *
- * **Guessing is limited**, whatever instance is asked. Of one patient, known by policy number, СНИЛС or guid, 5 failures are answered within 15 minutes, by
- * whichever applications; of one client application 100 within a minute. Then everything, the right data too, is 429 `too_many_attempts` until
- * `Retry-After` has passed. Successes are not limited.
+ * **Limits.** Failures are counted over all instances: 5 within 15 minutes for a patient (by
+ * policy number, СНИЛС or guid) over all applications, and 100 within a minute for a client
+ * application. After that every request, also one with the right data, fails with 429
+ * `too_many_attempts` until `Retry-After` has passed. Successes are not limited.
  *
- * What is in the query ends up in the logs of proxies that write it; this service writes no query anywhere.
+ * Proxies may log the query. This service never does.
  */
 export const getCodToken = (
   talon: Talon,
@@ -349,21 +423,24 @@ export const getCodToken = (
 ): Promise<Outcome<types.GetCodTokenResponse, 'getCodToken'>> => call(talon, sdk.getCodToken, 'safe', request, options);
 
 /**
- * A request for every answer (Сценарии песочницы)
+ * List a request for every response (Сценарии песочницы)
  *
- * The demo's patients, each with a token, and for every named example of this contract's answers a request that is always answered like it: what you read
- * here as an example, you can have from the service, in your own tests. Only in the sandbox (`make run`); elsewhere this path is 404
- * `route_not_found`, like one that does not exist.
+ * Returns the demo patients, each with a token. For every named example of a response in this
+ * contract it also returns a request that always gets such a response. Use them in your own
+ * tests. Only in the sandbox (`make run`): elsewhere this path fails with 404
+ * `route_not_found`, like an unknown one.
  *
- * **Send a request as it stands**: method, path, headers, and the body to the letter. A refusal's scenario is named after its rule. Requests that book or
- * move have an `Idempotency-Key`, so that they are answered the same however often they are sent.
+ * **Requests.** Send the method, path, headers and body unchanged. The scenario of an error is
+ * named after its rule. Requests that book or move have an `Idempotency-Key`, so that a
+ * repetition gets the same response.
  *
- * **Or use the ids**: the patients, referrals and cells in it keep their guids through every reset. Lost races and failures outside, which no data can
- * make, are what some patients always meet: whatever asks with a token of «Не успел» loses the cell between the check and the write (`slot_taken`). That is
- * a switch which only the sandbox has.
+ * **Guids.** Patients, referrals and cells keep their guids through every reset. Lost races
+ * and external failures do not depend on data: some patients always meet them. For example, a
+ * booking with a token of «Не успел» always loses the cell between the check and the write
+ * (`slot_taken`). Only the sandbox does this.
  *
- * **The data are real**: what you book is booked, and a scenario whose patient or cell you have used may be answered otherwise. `POST /sandbox/reset` puts all
- * back.
+ * **Side effects.** Bookings are stored. If you use the patient or the cell of a scenario, its
+ * response may change. `POST /sandbox/reset` restores the data.
  */
 export const listScenarios = (
   talon: Talon,
@@ -372,10 +449,9 @@ export const listScenarios = (
 ): Promise<Outcome<types.ListScenariosResponse, 'listScenarios'>> => call(talon, sdk.listScenarios, 'safe', request, options);
 
 /**
- * Put the demo data back (Сброс песочницы)
+ * Restore the demo data (Сброс песочницы)
  *
- * Deletes all that was booked and loads the demo data anew, relative to now, in one transaction. Guids stay, and so do tokens. Bookings wait meanwhile. Only in
- * the sandbox; elsewhere this path is 404 `route_not_found`, like one that does not exist.
+ * Deletes all bookings and loads the demo data again, with dates relative to now, in one transaction. Guids and tokens stay valid. Bookings wait until it is done. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
  */
 export const resetSandbox = (
   talon: Talon,
@@ -384,9 +460,9 @@ export const resetSandbox = (
 ): Promise<Outcome<types.ResetSandboxResponse, 'resetSandbox'>> => call(talon, sdk.resetSandbox, 'unsafe', request, options);
 
 /**
- * The process runs
+ * Check that the process runs
  *
- * Answers 200 as long as the process can answer at all. It asks nothing of the database.
+ * Returns 200 while the process can respond. Does not use the database.
  */
 export const getLiveness = (
   talon: Talon,
@@ -395,9 +471,9 @@ export const getLiveness = (
 ): Promise<Outcome<types.GetLivenessResponse, 'getLiveness'>> => call(talon, sdk.getLiveness, 'safe', request, options);
 
 /**
- * The instance takes requests
+ * Check that the instance accepts requests
  *
- * Answers 200 while the database answers and the instance is not stopping. A load balancer sends requests only then.
+ * Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then.
  */
 export const getReadiness = (
   talon: Talon,

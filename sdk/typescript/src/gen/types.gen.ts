@@ -1132,7 +1132,7 @@ export type ListDirectionsData = {
          */
         type?: 'Consult' | 'Laboratory';
         /**
-         * Only referrals of these statuses; repeat the parameter for several.
+         * Only referrals with one of these statuses. Repeat the parameter for several.
          */
         status?: Array<DirectionStatus>;
         /**
@@ -1140,7 +1140,7 @@ export type ListDirectionsData = {
          */
         dateFrom?: string;
         /**
-         * Only referrals whose `date` is this day or earlier; not before `dateFrom`.
+         * Only referrals whose `date` is this day or earlier. Must not be before `dateFrom`.
          */
         dateTo?: string;
         /**
@@ -1182,7 +1182,7 @@ export type ListDirectionsError = ListDirectionsErrors[keyof ListDirectionsError
 
 export type ListDirectionsResponses = {
     /**
-     * A page of the referrals.
+     * A page of referrals.
      */
     200: DirectionPage;
 };
@@ -1243,7 +1243,7 @@ export type GetDirectionByNumberData = {
     body?: never;
     path: {
         /**
-         * The referral's number (номер направления), to the letter.
+         * The referral's number (номер направления), compared exactly.
          */
         number: string;
     };
@@ -1294,15 +1294,15 @@ export type ListAppointmentsData = {
     path?: never;
     query?: {
         /**
-         * Only appointments of this referral (Гуид направления).
+         * Only appointments booked by this referral (Гуид направления).
          */
         directionGuid?: string;
         /**
-         * Only appointments of these statuses; repeat the parameter for several.
+         * Only appointments with one of these statuses. Repeat the parameter for several.
          */
         status?: Array<AppointmentStatus>;
         /**
-         * Only appointments that were booked, moved or cancelled at this time or later. With an offset, of which a `+` is written `%2B`, or `Z`.
+         * Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
          */
         updatedSince?: string;
         /**
@@ -1344,7 +1344,7 @@ export type ListAppointmentsError = ListAppointmentsErrors[keyof ListAppointment
 
 export type ListAppointmentsResponses = {
     /**
-     * A page of the appointments.
+     * A page of appointments.
      */
     200: AppointmentPage;
 };
@@ -1466,7 +1466,7 @@ export type CheckAppointmentError = CheckAppointmentErrors[keyof CheckAppointmen
 
 export type CheckAppointmentResponses = {
     /**
-     * What each rule says.
+     * The result of every rule.
      */
     200: AppointmentCheck;
 };
@@ -1478,7 +1478,7 @@ export type ListRulesData = {
     path?: never;
     query?: {
         /**
-         * The institution to answer for (Гуид ЛПУ); without it, the region. Not the zero guid.
+         * The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
          */
         lpuGuid?: string;
     };
@@ -1516,7 +1516,7 @@ export type ListRulesError = ListRulesErrors[keyof ListRulesErrors];
 
 export type ListRulesResponses = {
     /**
-     * The rules, in their order.
+     * The rules, in the order of the checks.
      */
     200: RuleList;
 };
@@ -1525,7 +1525,7 @@ export type ListRulesResponse = ListRulesResponses[keyof ListRulesResponses];
 
 export type CancelAppointmentData = {
     /**
-     * Why it is cancelled, if that is to be told.
+     * The reason for the cancellation.
      */
     body?: CancelRequest;
     headers?: {
@@ -1591,7 +1591,7 @@ export type CancelAppointmentError = CancelAppointmentErrors[keyof CancelAppoint
 
 export type CancelAppointmentResponses = {
     /**
-     * Cancelled, now or before.
+     * Cancelled, by this request or before.
      */
     200: CancelResult;
 };
@@ -1602,7 +1602,7 @@ export type GetAppointmentData = {
     body?: never;
     headers?: {
         /**
-         * The `ETag` that you have; several are separated by commas, and `*` is any.
+         * The `ETag` that you have. Separate several with commas. `*` matches any.
          */
         'If-None-Match'?: string;
     };
@@ -1664,35 +1664,35 @@ export type ListDirectionSlotsData = {
     };
     query?: {
         /**
-         * Only this institution (Гуид ЛПУ). Required where the referral names none.
+         * Only this institution (Гуид ЛПУ). Required if the referral names none.
          */
         lpuGuid?: string;
         /**
-         * Only this doctor, cabinet or equipment (Гуид ресурса). One that the institutions do not have has no cells.
+         * Only this doctor, cabinet or equipment (Гуид ресурса). An unknown resource has no cells.
          */
         resourceGuid?: string;
         /**
-         * From when (Дата с): a date (`2026-11-30`, from that day's beginning) or a date-time, with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Without it, now.
+         * Start of the period (Дата с): a date (`2026-11-30`, from the start of that day), or a date-time with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Default: now.
          */
         dateFrom?: string;
         /**
-         * Until when (Дата по): a date, which is included, or a date-time, which is not. Without it, 14 days after `dateFrom`.
+         * End of the period (Дата по): a date, which is included, or a date-time, which is not. Default: 14 days after `dateFrom`.
          */
         dateTo?: string;
         /**
-         * The visit that is to be moved (Гуид записи, которую переносят), of this referral. Without it, a new visit is to be booked.
+         * The visit to move (Гуид записи, которую переносят), booked with this referral. Without it, the search is for a new visit.
          */
         appointmentGuid?: string;
         /**
-         * How many adjacent cells the visit takes (Сложность приема); with `appointmentGuid` by default as many as it has. Only cells are listed that are followed by as many as can be had.
+         * Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
          */
         difficulty?: number;
         /**
-         * Also list the cells that cannot be booked, each with its rule.
+         * Also return the cells that cannot be booked, each with its rule.
          */
         explain?: boolean;
         /**
-         * How many cells to answer at most.
+         * Maximum number of cells in a page.
          */
         limit?: number;
         /**
@@ -1743,7 +1743,7 @@ export type ListDirectionSlotsResponse = ListDirectionSlotsResponses[keyof ListD
 
 export type MoveAppointmentData = {
     /**
-     * Where to.
+     * The cell to move to.
      */
     body: MoveRequest;
     headers?: {
@@ -1809,7 +1809,7 @@ export type MoveAppointmentError = MoveAppointmentErrors[keyof MoveAppointmentEr
 
 export type MoveAppointmentResponses = {
     /**
-     * Moved, or there already. The referral as the institution of the visit holds it, with its appointment.
+     * Moved, or unchanged. The referral as the institution of the visit holds it, with its appointment.
      */
     200: AppointmentResult;
 };
@@ -1826,7 +1826,7 @@ export type ReleaseSlotData = {
     };
     query: {
         /**
-         * The institution of the cell (Гуид ЛПУ), `lpuToGuid` of the hold. Not the zero guid.
+         * The institution of the cell (Гуид ЛПУ), which is `lpuToGuid` of the hold. Not the zero guid.
          */
         lpuGuid: string;
     };
@@ -1860,7 +1860,7 @@ export type ReleaseSlotError = ReleaseSlotErrors[keyof ReleaseSlotErrors];
 
 export type ReleaseSlotResponses = {
     /**
-     * It is not held by this patient, now or before.
+     * Released, by this request or before.
      */
     200: CancelResult;
 };
@@ -1869,7 +1869,7 @@ export type ReleaseSlotResponse = ReleaseSlotResponses[keyof ReleaseSlotResponse
 
 export type HoldSlotData = {
     /**
-     * The referral to book with, or the visit to move, and for how long.
+     * The referral to book with or the visit to move, and the duration.
      */
     body: HoldRequest;
     path: {
@@ -1925,7 +1925,7 @@ export type HoldSlotError = HoldSlotErrors[keyof HoldSlotErrors];
 
 export type HoldSlotResponses = {
     /**
-     * Held, now or before.
+     * Held, by this request or before.
      */
     200: Hold;
 };
@@ -1937,11 +1937,11 @@ export type GetCodTokenData = {
     path?: never;
     query?: {
         /**
-         * The policy's number (номер полиса).
+         * The policy number (номер полиса).
          */
         n_pol?: string;
         /**
-         * The policy's series (серия полиса). A policy of the uniform kind has none; leave it out then.
+         * The policy series (серия полиса). Leave it out for a policy of the uniform kind, which has none.
          */
         s_pol?: string;
         /**
@@ -1953,11 +1953,11 @@ export type GetCodTokenData = {
          */
         personguid?: string;
         /**
-         * The guid of a medical card (МКАБ) of the patient's, of any institution. Not the zero guid.
+         * The guid of one of the patient's medical cards (МКАБ), in any institution. Not the zero guid.
          */
         mkab?: string;
         /**
-         * `true` with `snils`, `f`, `n` and `p`.
+         * Must be `true` with `snils`, `f`, `n` and `p`.
          */
         epgu?: boolean;
         /**
@@ -1965,15 +1965,15 @@ export type GetCodTokenData = {
          */
         snils?: string;
         /**
-         * The surname (фамилия). In all three names case does not matter, nor whether `е` or `ё` is written.
+         * The surname (фамилия). All three names are compared without regard to case and to `е` or `ё`.
          */
         f?: string;
         /**
-         * The name (имя).
+         * The given name (имя).
          */
         n?: string;
         /**
-         * The patronymic (отчество). Left out, it says that the patient has none.
+         * The patronymic (отчество). Leave it out if the patient has none.
          */
         p?: string;
     };
@@ -2085,7 +2085,7 @@ export type ResetSandboxError = ResetSandboxErrors[keyof ResetSandboxErrors];
 
 export type ResetSandboxResponses = {
     /**
-     * The data are as on the first day.
+     * The demo data are restored.
      */
     204: void;
 };
@@ -2114,7 +2114,7 @@ export type GetLivenessError = GetLivenessErrors[keyof GetLivenessErrors];
 
 export type GetLivenessResponses = {
     /**
-     * It runs.
+     * The process runs.
      */
     200: Health;
 };
@@ -2147,7 +2147,7 @@ export type GetReadinessError = GetReadinessErrors[keyof GetReadinessErrors];
 
 export type GetReadinessResponses = {
     /**
-     * Send requests.
+     * The instance accepts requests.
      */
     200: Health;
 };
