@@ -624,65 +624,65 @@ func (e ListDirectionsParamsType) Valid() bool {
 	}
 }
 
-// AppointmentCheck What the rules say of a booking (Результат проверки возможности записи).
+// AppointmentCheck The result of the booking rules (Результат проверки возможности записи).
 type AppointmentCheck struct {
-	// Allowed No rule has failed: the same booking at the same moment would succeed.
+	// Allowed True if no rule has failed. The same booking at the same moment would then succeed.
 	Allowed bool `json:"allowed"`
 
-	// Checks Every rule of the booking, in its order.
+	// Checks Every booking rule, in the order of the checks.
 	Checks []RuleCheck `json:"checks"`
 }
 
 // AppointmentDirection The referral (направление) of an appointment.
 type AppointmentDirection struct {
-	// GUID Its guid.
+	// GUID Guid of the referral.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// HolderLpuGUID The institution that holds the original.
+	// HolderLpuGUID Guid of the institution that holds the original.
 	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
 
-	// Type Its type (Тип направления): a consultation or an examination.
+	// Type Type of the referral (Тип направления): consultation or examination.
 	Type AppointmentDirectionType `json:"type"`
 
-	// Number Its number on paper (номер направления).
+	// Number Printed number of the referral (номер направления).
 	Number string `json:"number"`
 
-	// Speciality The speciality referred to; of an examination mostly empty.
+	// Speciality Speciality referred to. Usually empty for an examination.
 	Speciality Speciality `json:"speciality"`
 }
 
-// AppointmentDirectionType Its type (Тип направления): a consultation or an examination.
+// AppointmentDirectionType Type of the referral (Тип направления): consultation or examination.
 type AppointmentDirectionType string
 
 // AppointmentPage A page of the patient's appointments.
 type AppointmentPage struct {
-	// Items The appointments, the newest start first.
+	// Items Appointments, latest start first.
 	Items []PatientAppointment `json:"items"`
 
-	// Next The `cursor` of the next page; `null`: there is none.
+	// Next `cursor` of the next page. `null` on the last page.
 	Next *string `json:"next"`
 }
 
-// AppointmentRequest What to book (Запрос создания записи на прием по направлению).
+// AppointmentRequest The appointment to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
-	// Date When to visit (Дата записи). Required, and read, only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time (`2023-10-21T09:30:00`, read in the target institution's zone), or a date (`2023-10-21`: that day, without a time of day, today included). At most 366 days ahead.
+	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead.
 	Date *string `json:"Date,omitempty"`
 
-	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first. Without effect out of schedule.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. No effect out of schedule.
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
 	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
 	DirectionGUID openapi_types.UUID `json:"DirectionGuid"`
 
-	// DirectionType The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value answers `direction_type_unsupported`; this is why the schema has no enum here.
+	// DirectionType The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value fails with `direction_type_unsupported`. For that reason the schema has no enum.
 	//
 	// Example: consult
 	DirectionType string `json:"DirectionType"`
 
-	// DocPrvdGUID The guid of the resource to visit (Гуид ресурса). Required, and read, only with `OutOfSchedule`; must then be a guid, not the zero one.
+	// DocPrvdGUID The guid of the resource to visit (Гуид ресурса). Required and read only with `OutOfSchedule`. Must then be a guid other than the zero guid.
 	DocPrvdGUID *string `json:"DocPrvdGuid,omitempty"`
 
-	// IsCito The visit is urgent, cito (Признак срочного приёма).
+	// IsCito True if urgent, cito (Признак срочного приёма).
 	IsCito *bool `json:"IsCito,omitempty"`
 
 	// LpuFromGUID The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
@@ -691,20 +691,20 @@ type AppointmentRequest struct {
 	// LpuToGUID The institution that the patient is referred to (Гуид ЛПУ, куда направили). Not the zero guid.
 	LpuToGUID openapi_types.UUID `json:"LpuToGuid"`
 
-	// OutOfSchedule Book without a cell (Признак записи вне расписания); then `DocPrvdGuid` and `Date` are required.
+	// OutOfSchedule True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required.
 	OutOfSchedule *bool `json:"OutOfSchedule,omitempty"`
 
-	// SlotGUID The guid of the cell to take (Гуид ячейки расписания). Read only where neither `SlotId` nor `OutOfSchedule` is given, and must then be a guid, not the zero one.
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId` and without `OutOfSchedule`. Must then be a guid other than the zero guid.
 	SlotGUID *string `json:"SlotGuid,omitempty"`
 
-	// SlotID The number of the cell to take in the target institution (Ид ячейки расписания). Wins over `SlotGuid`.
+	// SlotID The number of the cell in the target institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
 	SlotID *int64 `json:"SlotId,omitempty"`
 
-	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, none of them NUL.
+	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL.
 	VisitComment *string `json:"VisitComment,omitempty"`
 }
 
-// AppointmentResult What was booked (Результат создания записи по направлению). One of the two referral fields is filled, by `type`; the other is `null`.
+// AppointmentResult The booked appointment (Результат создания записи по направлению). `type` tells which of the two referral fields is filled. The other is `null`.
 type AppointmentResult struct {
 	// Type The referral's type (Тип направления).
 	Type AppointmentResultType `json:"type"`
@@ -719,24 +719,24 @@ type AppointmentResult struct {
 // AppointmentResultType The referral's type (Тип направления).
 type AppointmentResultType string
 
-// AppointmentStatus The status of an appointment; `GET /appointments` says when it is which.
+// AppointmentStatus The status of an appointment. `GET /appointments` defines the values.
 type AppointmentStatus string
 
-// CancelRequest Why an appointment is cancelled (Причина отмены).
+// CancelRequest The reason for a cancellation (Причина отмены).
 type CancelRequest struct {
-	// Reason The reason in words (Причина), at most 1,000 characters, none of them NUL. Required, and read, where `ReasonCode` is 6.
+	// Reason The reason as text (Причина), at most 1,000 characters, without NUL. Required and read only if `ReasonCode` is 6.
 	Reason *string `json:"Reason,omitempty"`
 
-	// ReasonCode The reason's code (Код причины). 6 is another reason, told in `Reason`.
+	// ReasonCode The reason's code (Код причины). 6 means another reason, which is given in `Reason`.
 	ReasonCode *int32 `json:"ReasonCode,omitempty"`
 }
 
-// CancelResult The answer to what was taken back, in the vendor's shape (Стандартный ответ сервера).
+// CancelResult The response to a cancellation or a release, in the vendor's format (Стандартный ответ сервера).
 type CancelResult struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
 
-	// Message What to tell the patient (Сообщение), in Russian.
+	// Message Message for the patient (Сообщение), in Russian.
 	Message string `json:"message"`
 
 	// MessageCode The documented code (Код сообщения).
@@ -745,67 +745,67 @@ type CancelResult struct {
 
 // Cancellation The cancellation of an appointment.
 type Cancellation struct {
-	// Time When it was cancelled.
+	// Time Time of the cancellation.
 	Time time.Time `json:"time"`
 
-	// ReasonCode Why, as the client gave it; `null`: not said.
+	// ReasonCode Reason code from the client. `null` if none.
 	ReasonCode *int32 `json:"reasonCode"`
 
-	// Reason Why, in words; `null`: not said.
+	// Reason Reason text from the client. `null` if none.
 	Reason *string `json:"reason"`
 }
 
 // CodToken A token for a patient (Токен ЦОД).
 type CodToken struct {
-	// Token What to send as `Authorization: Bearer …`.
+	// Token The token, to be sent as `Authorization: Bearer …`.
 	Token string `json:"token"`
 
-	// ExpiresAt When it expires, in UTC.
+	// ExpiresAt Expiry of the token, in UTC.
 	ExpiresAt time.Time `json:"expiresAt"`
 
-	// PersonGUID Whom it names, in the master patient index.
+	// PersonGUID Guid of the person in the master patient index.
 	PersonGUID openapi_types.UUID `json:"personGuid"`
 }
 
 // ConsultDirection A referral for a consultation, as the target institution holds it.
 type ConsultDirection struct {
-	// ID Its number in the target institution's own list.
+	// ID Number of the referral in the target institution's own list.
 	ID string `json:"id"`
 
-	// GUID Its guid (the same in every institution).
+	// GUID Guid of the referral (the same in every institution).
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Number Its number on paper (номер направления).
+	// Number Printed number of the referral (номер направления).
 	Number string `json:"number"`
 
-	// Date Its date (дата направления), as that day's midnight.
+	// Date Date of the referral (дата направления), as midnight of that day.
 	Date time.Time `json:"date"`
 
-	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
+	// DocPrvdSenderGUID Guid of the referring doctor. The zero guid if unknown.
 	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
 
-	// MkabGUID The patient's card (МКАБ) in the target institution.
+	// MkabGUID Guid of the patient's card (МКАБ) in the target institution.
 	MkabGUID openapi_types.UUID `json:"mkabGuid"`
 
-	// Reason The reason (обоснование).
+	// Reason Reason for the referral (обоснование).
 	Reason string `json:"reason"`
 
-	// SpecialityCode The speciality's code (код специальности).
+	// SpecialityCode Code of the speciality (код специальности).
 	SpecialityCode string `json:"specialityCode"`
 
-	// SpecialityName The speciality's name.
+	// SpecialityName Name of the speciality.
 	SpecialityName string `json:"specialityName"`
 
-	// MkbCode The diagnosis, ICD-10 (код МКБ).
+	// MkbCode Code of the diagnosis, ICD-10 (код МКБ).
 	MkbCode string `json:"mkbCode"`
 
-	// MkbName The diagnosis in words.
+	// MkbName Name of the diagnosis.
 	MkbName string `json:"mkbName"`
 
-	// LpuFromGUID The institution that referred.
+	// LpuFromGUID Guid of the referring institution.
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
-	// LpuToGUID The institution that the visit is in.
+	// LpuToGUID Guid of the institution of the visit.
 	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
 
 	// Appointment Its appointment.
@@ -814,38 +814,38 @@ type ConsultDirection struct {
 
 // Diagnosis A diagnosis, ICD-10 (МКБ).
 type Diagnosis struct {
-	// Code Its code.
+	// Code Code of the diagnosis.
 	Code string `json:"code"`
 
-	// Name In words.
+	// Name Name of the diagnosis.
 	Name string `json:"name"`
 }
 
 // DirectionAppointment The appointment (запись на прием) of a referral.
 type DirectionAppointment struct {
-	// GUID Its guid.
+	// GUID Guid of the appointment.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Start When the visit begins.
+	// Start Start of the visit.
 	Start time.Time `json:"start"`
 
-	// End When it ends: the end of its last cell. Out of schedule the length is not known: the same as `start`, or the next midnight for a visit on a day without a time.
+	// End End of the visit: the end of its last cell. Out of schedule the length is unknown: the end is `start`, or the next midnight for a visit for a day without a time.
 	End time.Time `json:"end"`
 
-	// CreateTime When it was booked.
+	// CreateTime Time of booking.
 	CreateTime time.Time `json:"createTime"`
 }
 
 // DirectionPage A page of the patient's referrals.
 type DirectionPage struct {
-	// Items The referrals, newest first.
+	// Items Referrals, newest first.
 	Items []PatientDirection `json:"items"`
 
-	// Next The `cursor` of the next page; `null`: there is none.
+	// Next `cursor` of the next page. `null` on the last page.
 	Next *string `json:"next"`
 }
 
-// DirectionStatus The status of a referral; `GET /directions` says when it is which.
+// DirectionStatus The status of a referral. `GET /directions` defines the values.
 type DirectionStatus string
 
 // Error The body of every error response.
@@ -853,7 +853,7 @@ type Error struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
 
-	// Message What to tell the patient (Сообщение), in Russian.
+	// Message Message for the patient (Сообщение), in Russian.
 	Message string `json:"message"`
 
 	// MessageCode The documented code (Код сообщения).
@@ -862,43 +862,43 @@ type Error struct {
 	// Type The documented type (Тип ошибки).
 	Type ErrorType `json:"type"`
 
-	// Rule Which rule answers. Branch on this.
+	// Rule Rule that the request failed with. Branch on this.
 	Rule Rule `json:"rule"`
 
-	// RequestID The id of this request in the service's log.
+	// RequestID Id of this request in the service's log.
 	RequestID openapi_types.UUID `json:"request_id"`
 
-	// Details The way out, where the service knows one. Absent otherwise.
+	// Details What the patient can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
 // ErrorType The documented type (Тип ошибки).
 type ErrorType string
 
-// ErrorDetails What shows the way out of a refusal. It tells nothing of other patients.
+// ErrorDetails What the patient can do next. Contains no data of other patients.
 type ErrorDetails struct {
-	// Appointment With `direction_already_booked` and `speciality_already_booked`: the patient's appointment that stands in the way.
+	// Appointment With `direction_already_booked` and `speciality_already_booked`: the appointment that the patient has.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first: of the same resource, then of the same speciality in the same institution. Absent where there are none.
+	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first. Cells of the same resource come before those of the same speciality in the same institution. Absent if there are none.
 	Slots *[]NearestSlot `json:"slots,omitempty"`
 
-	// Holds With `too_many_holds`: the patient's holds that stand, the first to end first.
+	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has.
 type ExistingAppointment struct {
-	// GUID The appointment's guid.
+	// GUID Guid of the appointment.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// LpuGUID The institution (ЛПУ) where it is.
+	// LpuGUID Guid of the institution (ЛПУ) of the visit.
 	LpuGUID openapi_types.UUID `json:"lpuGuid"`
 
-	// Start When it begins, in that institution's zone.
+	// Start Start of the visit, in that institution's zone.
 	Start time.Time `json:"start"`
 
-	// End When it ends, in that institution's zone.
+	// End End of the visit, in that institution's zone.
 	End time.Time `json:"end"`
 }
 
@@ -911,42 +911,42 @@ type Health struct {
 // HealthStatus Always `ok`.
 type HealthStatus string
 
-// Hold A cell, or several, held for the patient (Удержание ячейки). Times are in the zone of its institution.
+// Hold One or more cells held for the patient (Удержание ячейки). Times are in the zone of their institution.
 type Hold struct {
-	// SlotGUID The cell, for `SlotGuid`; of several the first.
+	// SlotGUID Guid of the first cell, for `SlotGuid`.
 	SlotGUID openapi_types.UUID `json:"slotGuid"`
 
-	// LpuToGUID Its institution.
+	// LpuToGUID Guid of the institution.
 	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
 
-	// DirectionGUID The referral that it was asked for with.
+	// DirectionGUID Guid of the referral given with the request.
 	DirectionGUID openapi_types.UUID `json:"directionGuid"`
 
-	// Start When the visit would begin.
+	// Start Start of the visit.
 	Start time.Time `json:"start"`
 
-	// End When it would end.
+	// End End of the visit.
 	End time.Time `json:"end"`
 
-	// SlotGuids All of the cells, in order of time.
+	// SlotGuids Guids of all the cells, in order of time.
 	SlotGuids []openapi_types.UUID `json:"slotGuids"`
 
-	// HeldUntil Until when they are held.
+	// HeldUntil End of the hold.
 	HeldUntil time.Time `json:"heldUntil"`
 }
 
-// HoldRequest What a cell is held for (Запрос удержания ячейки).
+// HoldRequest The booking or move to hold a cell for (Запрос удержания ячейки).
 type HoldRequest struct {
-	// AppointmentGUID The visit that is to be moved to the cell (Гуид записи, которую переносят), of this referral. Not the zero guid. Without it, a new visit is to be booked.
+	// AppointmentGUID The visit to move to the cell (Гуид записи, которую переносят), booked with this referral. Not the zero guid. Without it, the hold is for a new visit.
 	AppointmentGUID *openapi_types.UUID `json:"AppointmentGuid,omitempty"`
 
-	// Difficulty How many adjacent cells the visit takes (Сложность приема), the given one first; with `AppointmentGuid` by default as many as it has.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default with `AppointmentGuid`: as many as it has.
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
 	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
 	DirectionGUID openapi_types.UUID `json:"DirectionGuid"`
 
-	// DirectionType The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value answers `direction_type_unsupported`.
+	// DirectionType The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value fails with `direction_type_unsupported`.
 	//
 	// Example: consult
 	DirectionType string `json:"DirectionType"`
@@ -957,233 +957,233 @@ type HoldRequest struct {
 	// LpuToGUID The institution of the cell (Гуид ЛПУ, куда направили). Not the zero guid.
 	LpuToGUID openapi_types.UUID `json:"LpuToGuid"`
 
-	// Minutes For how many minutes (Минуты).
+	// Minutes Duration of the hold in minutes (Минуты).
 	Minutes *int32 `json:"Minutes,omitempty"`
 }
 
 // LaboratoryDirection A referral for an examination, as the target institution holds it.
 type LaboratoryDirection struct {
-	// ID Its number in the target institution's own list.
+	// ID Number of the referral in the target institution's own list.
 	ID string `json:"id"`
 
-	// GUID Its guid (the same in every institution).
+	// GUID Guid of the referral (the same in every institution).
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Number Its number on paper (номер направления).
+	// Number Printed number of the referral (номер направления).
 	Number string `json:"number"`
 
-	// Type Its type.
+	// Type Type of the referral.
 	Type LaboratoryDirectionType `json:"type"`
 
-	// AccessionNumber The number of the image or specimen (accession number).
+	// AccessionNumber Number of the image or specimen (accession number).
 	AccessionNumber string `json:"accessionNumber"`
 
-	// Date Its date (дата направления), as that day's midnight.
+	// Date Date of the referral (дата направления), as midnight of that day.
 	Date time.Time `json:"date"`
 
-	// DateCreate When it was written.
+	// DateCreate Time of writing.
 	DateCreate time.Time `json:"dateCreate"`
 
-	// DateEnd Until when it is valid (30 days after its date), as that day's midnight.
+	// DateEnd Last day of validity (30 days after the date), as midnight of that day.
 	DateEnd time.Time `json:"dateEnd"`
 
-	// Flags Its flags.
+	// Flags Flags.
 	Flags int32 `json:"flags"`
 
-	// Urgent It is urgent.
+	// Urgent True if urgent.
 	Urgent bool `json:"urgent"`
 
-	// Comment A comment.
+	// Comment Comment on the referral.
 	Comment string `json:"comment"`
 
-	// DocPrvdSenderGUID The doctor who referred; the zero guid where unknown.
+	// DocPrvdSenderGUID Guid of the referring doctor. The zero guid if unknown.
 	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
 
-	// MkabGUID The patient's card (МКАБ) in the target institution.
+	// MkabGUID Guid of the patient's card (МКАБ) in the target institution.
 	MkabGUID openapi_types.UUID `json:"mkabGuid"`
 
-	// LpuFromGUID The institution that referred.
+	// LpuFromGUID Guid of the referring institution.
 	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
 
-	// LpuToGUID The institution that the visit is in.
+	// LpuToGUID Guid of the institution of the visit.
 	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
 
 	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
-// LaboratoryDirectionType Its type.
+// LaboratoryDirectionType Type of the referral.
 type LaboratoryDirectionType string
 
 // LpuName An institution (ЛПУ).
 type LpuName struct {
-	// GUID Its guid.
+	// GUID Guid of the institution.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Name Its name.
+	// Name Name of the institution.
 	Name string `json:"name"`
 }
 
-// LpuPlace An institution (ЛПУ) and its time.
+// LpuPlace An institution (ЛПУ) with its time zone.
 type LpuPlace struct {
-	// GUID Its guid.
+	// GUID Guid of the institution.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Name Its name.
+	// Name Name of the institution.
 	Name string `json:"name"`
 
-	// TimeZone The IANA name of its zone, such as `Europe/Moscow`.
+	// TimeZone IANA name of the time zone, such as `Europe/Moscow`.
 	TimeZone string `json:"timeZone"`
 }
 
-// Mender Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
+// Mender Who can fix the cause of a rejection: the `patient` by another choice, the `registry` (регистратура) by correcting data or granting a right, the `referring_doctor` by another referral, the `client` application by another request, or the operator of the `service`.
 type Mender string
 
-// MoveRequest Where an appointment is to be moved (Запрос переноса записи на прием). What is not given, or `null`, stays as it is.
+// MoveRequest The cell to move an appointment to (Запрос переноса записи на прием). A field that is absent or `null` leaves its value unchanged.
 type MoveRequest struct {
-	// Difficulty How many adjacent cells the visit takes (Сложность приема); by default as many as it has, and 1 where it is out of schedule.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default: as many as it has, or 1 if it is out of schedule.
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
-	// IsCito The visit is urgent, cito (Признак срочного приёма).
+	// IsCito True if urgent, cito (Признак срочного приёма).
 	IsCito *bool `json:"IsCito,omitempty"`
 
-	// LpuToGUID The institution of the cell (Гуид ЛПУ); by default where the visit is. Not the zero guid.
+	// LpuToGUID The institution of the cell (Гуид ЛПУ). Default: that of the visit. Not the zero guid.
 	LpuToGUID *openapi_types.UUID `json:"LpuToGuid,omitempty"`
 
-	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only where `SlotId` is not given, and must then be a guid, not the zero one.
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId`. Must then be a guid other than the zero guid.
 	SlotGUID *string `json:"SlotGuid,omitempty"`
 
-	// SlotID The number of the cell in that institution (Ид ячейки расписания). Wins over `SlotGuid`.
+	// SlotID The number of the cell in that institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
 	SlotID *int64 `json:"SlotId,omitempty"`
 
-	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, none of them NUL.
+	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL.
 	VisitComment *string `json:"VisitComment,omitempty"`
 }
 
-// NearestSlot A free cell near the one that was wanted, in the same institution.
+// NearestSlot A free cell near the requested one, in the same institution.
 type NearestSlot struct {
-	// ID The `SlotId` to book.
+	// ID Number of the cell, for `SlotId`.
 	ID int64 `json:"id"`
 
-	// GUID The cell's guid.
+	// GUID Guid of the cell.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Start When the visit would begin, in the institution's zone.
+	// Start Start of the visit, in the institution's zone.
 	Start time.Time `json:"start"`
 
-	// End When it would end.
+	// End End of the visit.
 	End time.Time `json:"end"`
 
-	// Resource Whom it is with.
+	// Resource Doctor, cabinet or equipment to visit.
 	Resource Resource `json:"resource"`
 }
 
 // PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.
 type PatientAppointment struct {
-	// GUID Its guid.
+	// GUID Guid of the appointment.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Status Its status at this moment.
+	// Status Current status.
 	Status AppointmentStatus `json:"status"`
 
-	// Start When the visit begins.
+	// Start Start of the visit.
 	Start time.Time `json:"start"`
 
-	// End When it ends, as booking answers it.
+	// End End of the visit, as booking returns it.
 	End time.Time `json:"end"`
 
-	// CreateTime When it was booked.
+	// CreateTime Time of booking.
 	CreateTime time.Time `json:"createTime"`
 
-	// UpdateTime When it was booked, moved or cancelled last.
+	// UpdateTime Time of the booking or of the last move or cancellation.
 	UpdateTime time.Time `json:"updateTime"`
 
-	// OutOfSchedule It takes no cell (вне расписания).
+	// OutOfSchedule True if the visit takes no cell (вне расписания).
 	OutOfSchedule bool `json:"outOfSchedule"`
 
-	// IsCito It is urgent, cito (срочный приём).
+	// IsCito True if urgent, cito (срочный приём).
 	IsCito bool `json:"isCito"`
 
 	// Comment Comment on the visit.
 	Comment string `json:"comment"`
 
-	// Lpu The institution that the visit is in.
+	// Lpu Institution of the visit.
 	Lpu LpuPlace `json:"lpu"`
 
-	// Resource Whom or what the visit is to.
+	// Resource Doctor, cabinet or equipment to visit.
 	Resource Resource `json:"resource"`
 
-	// Direction The referral it was booked by.
+	// Direction Referral that the appointment was booked by.
 	Direction AppointmentDirection `json:"direction"`
 
-	// Cancellation When and why it was cancelled; `null`: it was not.
+	// Cancellation Time and reason of the cancellation. `null` if not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
 }
 
-// PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
+// PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
 type PatientDirection struct {
-	// GUID Its guid.
+	// GUID Guid of the referral.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Type Its type (Тип направления): a consultation or an examination.
+	// Type Type of the referral (Тип направления): consultation or examination.
 	Type PatientDirectionType `json:"type"`
 
-	// Number Its number on paper (номер направления).
+	// Number Printed number of the referral (номер направления).
 	Number string `json:"number"`
 
-	// Status Its status at this moment.
+	// Status Current status.
 	Status DirectionStatus `json:"status"`
 
-	// Date Its date (дата направления), as that day's midnight.
+	// Date Date of the referral (дата направления), as midnight of that day.
 	Date time.Time `json:"date"`
 
-	// DateCreate When it was written.
+	// DateCreate Time of writing.
 	DateCreate time.Time `json:"dateCreate"`
 
-	// DateEnd The last day that it is valid on, as that day's midnight.
+	// DateEnd Last day of validity, as midnight of that day.
 	DateEnd time.Time `json:"dateEnd"`
 
-	// Urgent It is urgent.
+	// Urgent True if urgent.
 	Urgent bool `json:"urgent"`
 
-	// HolderLpuGUID The institution that holds it; `LpuFromGuid` when booking by it.
+	// HolderLpuGUID Guid of the holding institution: `LpuFromGuid` in a booking.
 	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
 
-	// LpuFrom The institution that referred.
+	// LpuFrom Referring institution.
 	LpuFrom LpuName `json:"lpuFrom"`
 
-	// LpuTo The institution referred to; `null`: any.
+	// LpuTo Institution referred to. `null` means any.
 	LpuTo *LpuName `json:"lpuTo"`
 
-	// Speciality The speciality referred to; of an examination mostly empty.
+	// Speciality Speciality referred to. Usually empty for an examination.
 	Speciality Speciality `json:"speciality"`
 
-	// Diagnosis The diagnosis.
+	// Diagnosis Diagnosis.
 	Diagnosis Diagnosis `json:"diagnosis"`
 
-	// Appointment Its appointment; `null`: it has none.
+	// Appointment Its appointment. `null` if it has none.
 	Appointment *ExistingAppointment `json:"appointment"`
 }
 
-// PatientDirectionType Its type (Тип направления): a consultation or an examination.
+// PatientDirectionType Type of the referral (Тип направления): consultation or examination.
 type PatientDirectionType string
 
 // Resource A doctor, a cabinet or a piece of equipment (ресурс).
 type Resource struct {
-	// GUID Its guid.
+	// GUID Guid of the resource.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Kind What it is.
+	// Kind Kind of the resource.
 	Kind ResourceKind `json:"kind"`
 
-	// Name Its name.
+	// Name Name of the resource.
 	Name string `json:"name"`
 
-	// SpecialityCode The code of its speciality.
+	// SpecialityCode Code of the resource's speciality.
 	SpecialityCode string `json:"specialityCode"`
 }
 
-// ResourceKind What it is.
+// ResourceKind Kind of the resource.
 type ResourceKind string
 
 // Rule The stable name of the rule that rejects a request. New names may be added; a name never
@@ -1197,36 +1197,36 @@ type ResourceKind string
 // table of errors does not have.
 type Rule string
 
-// RuleCheck What one rule says of a booking.
+// RuleCheck The result of one rule.
 type RuleCheck struct {
-	// Rule Its stable name.
+	// Rule Stable name of the rule.
 	Rule Rule `json:"rule"`
 
-	// Result How it stands towards this booking.
+	// Result Result of the rule for this booking.
 	Result RuleCheckResult `json:"result"`
 
-	// Message What to tell the patient, in Russian; `null` unless it failed.
+	// Message Message for the patient, in Russian. `null` unless the rule has failed.
 	Message *string `json:"message"`
 
-	// Field The field of this request that it is about; `null` where it is about none.
+	// Field Field of this request that the rule concerns. `null` if it concerns none.
 	Field *string `json:"field"`
 
-	// Mender Who can mend it.
+	// Mender Who can fix the cause.
 	Mender Mender `json:"mender"`
 
-	// Details The way out of a rule that failed, as booking would show it; of a full cell where that is the first rule that failed. Absent where there is none.
+	// Details What the patient can do next if the rule has failed, as booking returns it. For a full cell, only if that is the first failed rule. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
-// RuleCheckResult How it stands towards this booking.
+// RuleCheckResult Result of the rule for this booking.
 type RuleCheckResult string
 
-// RuleEntry A rule, its answer, and whether it is on.
+// RuleEntry A rule, its response, and whether it is on.
 type RuleEntry struct {
-	// Rule Its stable name.
+	// Rule Stable name of the rule.
 	Rule Rule `json:"rule"`
 
-	// Group The group that it stands in. New groups may be added.
+	// Group Group of the rule. New groups may be added.
 	Group RuleEntryGroup `json:"group"`
 
 	// Status The HTTP status.
@@ -1238,26 +1238,26 @@ type RuleEntry struct {
 	// Type The documented type (Тип ошибки).
 	Type RuleEntryType `json:"type"`
 
-	// Message The message for the patient, in Russian; what stands in braces is filled in.
+	// Message Message for the patient, in Russian, with placeholders in braces.
 	Message string `json:"message"`
 
-	// Retryable The same request may succeed later though nobody changes anything.
+	// Retryable True if the same request may succeed later without any change.
 	Retryable bool `json:"retryable"`
 
-	// Mender Who can mend it.
+	// Mender Who can fix the cause.
 	Mender Mender `json:"mender"`
 
-	// Field The field of the booking's body that it is about; `null` where it is about none, or any. `SlotId` stands for `SlotGuid`, too.
+	// Field The field of the booking body that the rule concerns. `null` if it concerns none, or any. `SlotId` also means `SlotGuid`.
 	Field *string `json:"field"`
 
-	// Enabled It is on in the institution, or in the region where none was named.
+	// Enabled True if the rule is on in the institution, or in the region if none was given.
 	Enabled bool `json:"enabled"`
 
-	// Setting The code of the setting that switches it; `null` where it is always on.
+	// Setting Code of the setting that switches the rule. `null` if it is always on.
 	Setting *string `json:"setting"`
 }
 
-// RuleEntryGroup The group that it stands in. New groups may be added.
+// RuleEntryGroup Group of the rule. New groups may be added.
 type RuleEntryGroup string
 
 // RuleEntryType The documented type (Тип ошибки).
@@ -1265,160 +1265,160 @@ type RuleEntryType string
 
 // RuleList The rule table (Справочник правил).
 type RuleList struct {
-	// Items The rules, in their order.
+	// Items The rules, in the order of the checks.
 	Items []RuleEntry `json:"items"`
 }
 
-// Sandbox Whom and what to try (Песочница).
+// Sandbox The demo patients and scenarios (Песочница).
 type Sandbox struct {
-	// Patients The demo's patients.
+	// Patients The demo patients.
 	Patients []SandboxPatient `json:"patients"`
 
-	// Scenarios A request for every named example of an answer.
+	// Scenarios A request for every named example of a response.
 	Scenarios []Scenario `json:"scenarios"`
 }
 
-// SandboxPatient A patient of the demo.
+// SandboxPatient A demo patient.
 type SandboxPatient struct {
-	// GUID The person's guid in the master patient index (МИП).
+	// GUID Guid of the person in the master patient index (МИП).
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Name What the patient is called, in Russian.
+	// Name Name of the patient, in Russian.
 	Name string `json:"name"`
 
-	// Description What the patient is good for.
+	// Description What the patient can be used for.
 	Description string `json:"description"`
 
-	// Token A COD token of the patient, valid for 12 hours.
+	// Token COD token of the patient, valid for 12 hours.
 	Token string `json:"token"`
 }
 
-// Scenario A request, and what it is always answered.
+// Scenario A request and the response that it always gets.
 type Scenario struct {
-	// Name The name of the example in this contract that shows the answer.
+	// Name Name of the example in this contract that shows the response.
 	Name string `json:"name"`
 
-	// Operation The `operationId` of what is asked; `null` where there is no such operation.
+	// Operation `operationId` of the request. `null` if there is no such operation.
 	Operation *string `json:"operation"`
 
-	// Status The HTTP status of the answer.
+	// Status HTTP status of the response.
 	Status int32 `json:"status"`
 
-	// Rule The `rule` of the answer (see `Rule`); `null` where it is no refusal.
+	// Rule `rule` of the response (see `Rule`). `null` if the response is no error.
 	Rule *string `json:"rule"`
 
-	// PatientGUID Who asks; `null` where nobody does.
+	// PatientGUID Guid of the patient whose token is sent. `null` if none is sent.
 	PatientGUID *openapi_types.UUID `json:"patientGuid"`
 
-	// Request What to send.
+	// Request The request to send.
 	Request ScenarioCall `json:"request"`
 }
 
-// ScenarioCall A request to send as it stands.
+// ScenarioCall A request to send unchanged.
 type ScenarioCall struct {
 	// Method The HTTP method.
 	Method string `json:"method"`
 
-	// Path The path with its query, from the service's root.
+	// Path The path with its query, relative to the service's root.
 	Path string `json:"path"`
 
 	// Headers The headers, by name.
 	Headers map[string]string `json:"headers"`
 
-	// Body The body, to the letter; `null` where there is none.
+	// Body The body, to be sent unchanged. `null` if there is none.
 	Body *string `json:"body"`
 }
 
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
-	// ID Its number in the institution, for `SlotId`, which takes numbers up to 9007199254740991; book others by `guid`.
+	// ID Number of the cell in its institution, for `SlotId`, which accepts numbers up to 9007199254740991. Book the others by `guid`.
 	ID int64 `json:"id"`
 
-	// GUID Its guid, for `SlotGuid`.
+	// GUID Guid of the cell, for `SlotGuid`.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Start When the visit would begin.
+	// Start Start of the visit.
 	Start time.Time `json:"start"`
 
-	// End When it would end: the end of the last of `difficulty` cells.
+	// End End of the visit, which is the end of the last of `difficulty` cells.
 	End time.Time `json:"end"`
 
-	// Lpu The institution.
+	// Lpu Institution of the cell.
 	Lpu LpuPlace `json:"lpu"`
 
-	// Resource Whom or what to visit.
+	// Resource Doctor, cabinet or equipment to visit.
 	Resource Resource `json:"resource"`
 
-	// Capacity How many visits the cell can take at once.
+	// Capacity Number of visits that the cell can take at once.
 	Capacity int32 `json:"capacity"`
 
-	// Left How many of these are left; of several cells in the fullest.
+	// Left Number of free places. With several cells, that of the fullest one.
 	Left int32 `json:"left"`
 
-	// Restriction Whom the cell is kept for.
+	// Restriction The patients that the cell is restricted to.
 	Restriction SlotRestriction `json:"restriction"`
 
-	// RestrictionText The same in words, in Russian.
+	// RestrictionText The restriction as text, in Russian.
 	RestrictionText string `json:"restrictionText"`
 
-	// Status `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
+	// Status `Available`: it can be booked (the only value without `explain`). `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule rejects it.
 	Status SlotStatus `json:"status"`
 
-	// Rule The rule that booking it would answer; `null` where it can be booked.
+	// Rule Rule that a booking of the cell would fail with. `null` if it can be booked.
 	Rule *Rule `json:"rule"`
 
-	// Message The rule's message to the patient, in Russian.
+	// Message Message of the rule for the patient, in Russian.
 	Message *string `json:"message"`
 }
 
-// SlotRestriction Whom the cell is kept for.
+// SlotRestriction The patients that the cell is restricted to.
 type SlotRestriction string
 
-// SlotStatus `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
+// SlotStatus `Available`: it can be booked (the only value without `explain`). `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule rejects it.
 type SlotStatus string
 
-// SlotPage A page of the cells for a referral, in order of their start (Свободные ячейки для направления).
+// SlotPage A page of cells for a referral, in the order of their start (Свободные ячейки для направления).
 type SlotPage struct {
-	// DirectionGUID The referral.
+	// DirectionGUID Guid of the referral.
 	DirectionGUID openapi_types.UUID `json:"directionGuid"`
 
-	// DirectionType Its type (Тип направления).
+	// DirectionType Type of the referral (Тип направления).
 	DirectionType SlotPageDirectionType `json:"directionType"`
 
-	// HolderLpuGUID The institution that holds it; book with it as `LpuFromGuid`.
+	// HolderLpuGUID Guid of the holding institution: `LpuFromGuid` in a booking.
 	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
 
-	// BlockedBy What booking, or the move, would answer for every cell, whatever the period; `null` where there may be some to have, or there is no cell.
+	// BlockedBy The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
 	BlockedBy *SlotRefusal `json:"blockedBy"`
 
 	// Items The cells.
 	Items []Slot `json:"items"`
 
-	// Next The `cursor` of the next page; `null` where this is the last.
+	// Next `cursor` of the next page. `null` on the last page.
 	Next *string `json:"next"`
 
-	// NextAvailable Where none of the items can be booked and no page follows: when the first cell after the period begins that can be, within 90 days; `null` where there is none.
+	// NextAvailable If no item can be booked and no page follows: the start of the first bookable cell within 90 days after the period. `null` if there is none.
 	NextAvailable *time.Time `json:"nextAvailable"`
 }
 
-// SlotPageDirectionType Its type (Тип направления).
+// SlotPageDirectionType Type of the referral (Тип направления).
 type SlotPageDirectionType string
 
-// SlotRefusal A rule that stands in the way.
+// SlotRefusal A rule that rejects every cell.
 type SlotRefusal struct {
-	// Rule Its name.
+	// Rule Name of the rule.
 	Rule Rule `json:"rule"`
 
-	// Message What to tell the patient, in Russian.
+	// Message Message for the patient, in Russian.
 	Message string `json:"message"`
 }
 
 // Speciality A medical speciality (специальность).
 type Speciality struct {
-	// Code Its code.
+	// Code Code of the speciality.
 	Code string `json:"code"`
 
-	// Name Its name.
+	// Name Name of the speciality.
 	Name string `json:"name"`
 }
 
@@ -1515,7 +1515,7 @@ type NotFound = Error
 // NotReady The body of every error response.
 type NotReady = Error
 
-// OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
+// OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
 type OneDirection = PatientDirection
 
 // ParameterInvalid The body of every error response.
@@ -1548,7 +1548,7 @@ type TooManyHolds = Error
 // Unavailable The body of every error response.
 type Unavailable = Error
 
-// Booking What to book (Запрос создания записи на прием по направлению).
+// Booking The appointment to book (Запрос создания записи на прием по направлению).
 type Booking = AppointmentRequest
 
 // ListAppointmentsParams defines parameters for ListAppointments.
@@ -1562,22 +1562,22 @@ type ListAppointmentsParams struct {
 	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
 	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
 
-	// Limit At most so many items a page.
+	// Limit Maximum number of items in a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next` of the page before; without it, the first page.
+	// Cursor `next` of the previous page. Default: the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateAppointmentParams defines parameters for CreateAppointment.
 type CreateAppointmentParams struct {
-	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
+	// IdempotencyKey Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // CancelAppointmentParams defines parameters for CancelAppointment.
 type CancelAppointmentParams struct {
-	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
+	// IdempotencyKey Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1589,7 +1589,7 @@ type GetAppointmentParams struct {
 
 // MoveAppointmentParams defines parameters for MoveAppointment.
 type MoveAppointmentParams struct {
-	// IdempotencyKey Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
+	// IdempotencyKey Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1640,10 +1640,10 @@ type ListDirectionsParams struct {
 	// DateTo Only referrals whose `date` is this day or earlier. Must not be before `dateFrom`.
 	DateTo *openapi_types.Date `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
-	// Limit At most so many items a page.
+	// Limit Maximum number of items in a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next` of the page before; without it, the first page.
+	// Cursor `next` of the previous page. Default: the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1676,7 +1676,7 @@ type ListDirectionSlotsParams struct {
 	// Limit Maximum number of cells in a page.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next` of the page before; without it, the first page.
+	// Cursor `next` of the previous page. Default: the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 

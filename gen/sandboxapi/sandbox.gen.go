@@ -272,7 +272,7 @@ type Error struct {
 	// Code The HTTP status.
 	Code int32 `json:"code"`
 
-	// Message What to tell the patient (Сообщение), in Russian.
+	// Message Message for the patient (Сообщение), in Russian.
 	Message string `json:"message"`
 
 	// MessageCode The documented code (Код сообщения).
@@ -281,104 +281,104 @@ type Error struct {
 	// Type The documented type (Тип ошибки).
 	Type ErrorType `json:"type"`
 
-	// Rule Which rule answers. Branch on this.
+	// Rule Rule that the request failed with. Branch on this.
 	Rule Rule `json:"rule"`
 
-	// RequestID The id of this request in the service's log.
+	// RequestID Id of this request in the service's log.
 	RequestID openapi_types.UUID `json:"request_id"`
 
-	// Details The way out, where the service knows one. Absent otherwise.
+	// Details What the patient can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
 // ErrorType The documented type (Тип ошибки).
 type ErrorType string
 
-// ErrorDetails What shows the way out of a refusal. It tells nothing of other patients.
+// ErrorDetails What the patient can do next. Contains no data of other patients.
 type ErrorDetails struct {
-	// Appointment With `direction_already_booked` and `speciality_already_booked`: the patient's appointment that stands in the way.
+	// Appointment With `direction_already_booked` and `speciality_already_booked`: the appointment that the patient has.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first: of the same resource, then of the same speciality in the same institution. Absent where there are none.
+	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first. Cells of the same resource come before those of the same speciality in the same institution. Absent if there are none.
 	Slots *[]NearestSlot `json:"slots,omitempty"`
 
-	// Holds With `too_many_holds`: the patient's holds that stand, the first to end first.
+	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has.
 type ExistingAppointment struct {
-	// GUID The appointment's guid.
+	// GUID Guid of the appointment.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// LpuGUID The institution (ЛПУ) where it is.
+	// LpuGUID Guid of the institution (ЛПУ) of the visit.
 	LpuGUID openapi_types.UUID `json:"lpuGuid"`
 
-	// Start When it begins, in that institution's zone.
+	// Start Start of the visit, in that institution's zone.
 	Start time.Time `json:"start"`
 
-	// End When it ends, in that institution's zone.
+	// End End of the visit, in that institution's zone.
 	End time.Time `json:"end"`
 }
 
-// Hold A cell, or several, held for the patient (Удержание ячейки). Times are in the zone of its institution.
+// Hold One or more cells held for the patient (Удержание ячейки). Times are in the zone of their institution.
 type Hold struct {
-	// SlotGUID The cell, for `SlotGuid`; of several the first.
+	// SlotGUID Guid of the first cell, for `SlotGuid`.
 	SlotGUID openapi_types.UUID `json:"slotGuid"`
 
-	// LpuToGUID Its institution.
+	// LpuToGUID Guid of the institution.
 	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
 
-	// DirectionGUID The referral that it was asked for with.
+	// DirectionGUID Guid of the referral given with the request.
 	DirectionGUID openapi_types.UUID `json:"directionGuid"`
 
-	// Start When the visit would begin.
+	// Start Start of the visit.
 	Start time.Time `json:"start"`
 
-	// End When it would end.
+	// End End of the visit.
 	End time.Time `json:"end"`
 
-	// SlotGuids All of the cells, in order of time.
+	// SlotGuids Guids of all the cells, in order of time.
 	SlotGuids []openapi_types.UUID `json:"slotGuids"`
 
-	// HeldUntil Until when they are held.
+	// HeldUntil End of the hold.
 	HeldUntil time.Time `json:"heldUntil"`
 }
 
-// NearestSlot A free cell near the one that was wanted, in the same institution.
+// NearestSlot A free cell near the requested one, in the same institution.
 type NearestSlot struct {
-	// ID The `SlotId` to book.
+	// ID Number of the cell, for `SlotId`.
 	ID int64 `json:"id"`
 
-	// GUID The cell's guid.
+	// GUID Guid of the cell.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Start When the visit would begin, in the institution's zone.
+	// Start Start of the visit, in the institution's zone.
 	Start time.Time `json:"start"`
 
-	// End When it would end.
+	// End End of the visit.
 	End time.Time `json:"end"`
 
-	// Resource Whom it is with.
+	// Resource Doctor, cabinet or equipment to visit.
 	Resource Resource `json:"resource"`
 }
 
 // Resource A doctor, a cabinet or a piece of equipment (ресурс).
 type Resource struct {
-	// GUID Its guid.
+	// GUID Guid of the resource.
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Kind What it is.
+	// Kind Kind of the resource.
 	Kind ResourceKind `json:"kind"`
 
-	// Name Its name.
+	// Name Name of the resource.
 	Name string `json:"name"`
 
-	// SpecialityCode The code of its speciality.
+	// SpecialityCode Code of the resource's speciality.
 	SpecialityCode string `json:"specialityCode"`
 }
 
-// ResourceKind What it is.
+// ResourceKind Kind of the resource.
 type ResourceKind string
 
 // Rule The stable name of the rule that rejects a request. New names may be added; a name never
@@ -392,63 +392,63 @@ type ResourceKind string
 // table of errors does not have.
 type Rule string
 
-// Sandbox Whom and what to try (Песочница).
+// Sandbox The demo patients and scenarios (Песочница).
 type Sandbox struct {
-	// Patients The demo's patients.
+	// Patients The demo patients.
 	Patients []SandboxPatient `json:"patients"`
 
-	// Scenarios A request for every named example of an answer.
+	// Scenarios A request for every named example of a response.
 	Scenarios []Scenario `json:"scenarios"`
 }
 
-// SandboxPatient A patient of the demo.
+// SandboxPatient A demo patient.
 type SandboxPatient struct {
-	// GUID The person's guid in the master patient index (МИП).
+	// GUID Guid of the person in the master patient index (МИП).
 	GUID openapi_types.UUID `json:"guid"`
 
-	// Name What the patient is called, in Russian.
+	// Name Name of the patient, in Russian.
 	Name string `json:"name"`
 
-	// Description What the patient is good for.
+	// Description What the patient can be used for.
 	Description string `json:"description"`
 
-	// Token A COD token of the patient, valid for 12 hours.
+	// Token COD token of the patient, valid for 12 hours.
 	Token string `json:"token"`
 }
 
-// Scenario A request, and what it is always answered.
+// Scenario A request and the response that it always gets.
 type Scenario struct {
-	// Name The name of the example in this contract that shows the answer.
+	// Name Name of the example in this contract that shows the response.
 	Name string `json:"name"`
 
-	// Operation The `operationId` of what is asked; `null` where there is no such operation.
+	// Operation `operationId` of the request. `null` if there is no such operation.
 	Operation *string `json:"operation"`
 
-	// Status The HTTP status of the answer.
+	// Status HTTP status of the response.
 	Status int32 `json:"status"`
 
-	// Rule The `rule` of the answer (see `Rule`); `null` where it is no refusal.
+	// Rule `rule` of the response (see `Rule`). `null` if the response is no error.
 	Rule *string `json:"rule"`
 
-	// PatientGUID Who asks; `null` where nobody does.
+	// PatientGUID Guid of the patient whose token is sent. `null` if none is sent.
 	PatientGUID *openapi_types.UUID `json:"patientGuid"`
 
-	// Request What to send.
+	// Request The request to send.
 	Request ScenarioCall `json:"request"`
 }
 
-// ScenarioCall A request to send as it stands.
+// ScenarioCall A request to send unchanged.
 type ScenarioCall struct {
 	// Method The HTTP method.
 	Method string `json:"method"`
 
-	// Path The path with its query, from the service's root.
+	// Path The path with its query, relative to the service's root.
 	Path string `json:"path"`
 
 	// Headers The headers, by name.
 	Headers map[string]string `json:"headers"`
 
-	// Body The body, to the letter; `null` where there is none.
+	// Body The body, to be sent unchanged. `null` if there is none.
 	Body *string `json:"body"`
 }
 

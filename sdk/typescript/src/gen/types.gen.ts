@@ -5,7 +5,7 @@ export type ClientOptions = {
 };
 
 /**
- * What to book (Запрос создания записи на прием по направлению).
+ * The appointment to book (Запрос создания записи на прием по направлению).
  */
 export type AppointmentRequest = {
     /**
@@ -13,7 +13,7 @@ export type AppointmentRequest = {
      */
     DirectionGuid: string;
     /**
-     * The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value answers `direction_type_unsupported`; this is why the schema has no enum here.
+     * The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value fails with `direction_type_unsupported`. For that reason the schema has no enum.
      */
     DirectionType: string;
     /**
@@ -25,41 +25,41 @@ export type AppointmentRequest = {
      */
     LpuToGuid: string;
     /**
-     * The guid of the cell to take (Гуид ячейки расписания). Read only where neither `SlotId` nor `OutOfSchedule` is given, and must then be a guid, not the zero one.
+     * The guid of the cell (Гуид ячейки расписания). Read only without `SlotId` and without `OutOfSchedule`. Must then be a guid other than the zero guid.
      */
     SlotGuid?: string | null;
     /**
-     * The number of the cell to take in the target institution (Ид ячейки расписания). Wins over `SlotGuid`.
+     * The number of the cell in the target institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
      */
     SlotId?: number | null;
     /**
-     * How many adjacent cells the visit takes (Сложность приема), the given one first. Without effect out of schedule.
+     * Number of adjacent cells that the visit takes (Сложность приема), the given one first. No effect out of schedule.
      */
     Difficulty?: number | null;
     /**
-     * A comment on the visit (Комментарий к посещению), at most 1,000 characters, none of them NUL.
+     * A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL.
      */
     VisitComment?: string | null;
     /**
-     * The visit is urgent, cito (Признак срочного приёма).
+     * True if urgent, cito (Признак срочного приёма).
      */
     IsCito?: boolean | null;
     /**
-     * Book without a cell (Признак записи вне расписания); then `DocPrvdGuid` and `Date` are required.
+     * True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required.
      */
     OutOfSchedule?: boolean | null;
     /**
-     * The guid of the resource to visit (Гуид ресурса). Required, and read, only with `OutOfSchedule`; must then be a guid, not the zero one.
+     * The guid of the resource to visit (Гуид ресурса). Required and read only with `OutOfSchedule`. Must then be a guid other than the zero guid.
      */
     DocPrvdGuid?: string | null;
     /**
-     * When to visit (Дата записи). Required, and read, only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time (`2023-10-21T09:30:00`, read in the target institution's zone), or a date (`2023-10-21`: that day, without a time of day, today included). At most 366 days ahead.
+     * The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead.
      */
     Date?: string | null;
 };
 
 /**
- * What was booked (Результат создания записи по направлению). One of the two referral fields is filled, by `type`; the other is `null`.
+ * The booked appointment (Результат создания записи по направлению). `type` tells which of the two referral fields is filled. The other is `null`.
  */
 export type AppointmentResult = {
     /**
@@ -81,55 +81,55 @@ export type AppointmentResult = {
  */
 export type ConsultDirection = {
     /**
-     * Its number in the target institution's own list.
+     * Number of the referral in the target institution's own list.
      */
     id: string;
     /**
-     * Its guid (the same in every institution).
+     * Guid of the referral (the same in every institution).
      */
     guid: string;
     /**
-     * Its number on paper (номер направления).
+     * Printed number of the referral (номер направления).
      */
     number: string;
     /**
-     * Its date (дата направления), as that day's midnight.
+     * Date of the referral (дата направления), as midnight of that day.
      */
     date: string;
     /**
-     * The doctor who referred; the zero guid where unknown.
+     * Guid of the referring doctor. The zero guid if unknown.
      */
     docPrvdSenderGuid: string;
     /**
-     * The patient's card (МКАБ) in the target institution.
+     * Guid of the patient's card (МКАБ) in the target institution.
      */
     mkabGuid: string;
     /**
-     * The reason (обоснование).
+     * Reason for the referral (обоснование).
      */
     reason: string;
     /**
-     * The speciality's code (код специальности).
+     * Code of the speciality (код специальности).
      */
     specialityCode: string;
     /**
-     * The speciality's name.
+     * Name of the speciality.
      */
     specialityName: string;
     /**
-     * The diagnosis, ICD-10 (код МКБ).
+     * Code of the diagnosis, ICD-10 (код МКБ).
      */
     mkbCode: string;
     /**
-     * The diagnosis in words.
+     * Name of the diagnosis.
      */
     mkbName: string;
     /**
-     * The institution that referred.
+     * Guid of the referring institution.
      */
     lpuFromGuid: string;
     /**
-     * The institution that the visit is in.
+     * Guid of the institution of the visit.
      */
     lpuToGuid: string;
     /**
@@ -143,63 +143,63 @@ export type ConsultDirection = {
  */
 export type LaboratoryDirection = {
     /**
-     * Its number in the target institution's own list.
+     * Number of the referral in the target institution's own list.
      */
     id: string;
     /**
-     * Its guid (the same in every institution).
+     * Guid of the referral (the same in every institution).
      */
     guid: string;
     /**
-     * Its number on paper (номер направления).
+     * Printed number of the referral (номер направления).
      */
     number: string;
     /**
-     * Its type.
+     * Type of the referral.
      */
     type: 'Laboratory';
     /**
-     * The number of the image or specimen (accession number).
+     * Number of the image or specimen (accession number).
      */
     accessionNumber: string;
     /**
-     * Its date (дата направления), as that day's midnight.
+     * Date of the referral (дата направления), as midnight of that day.
      */
     date: string;
     /**
-     * When it was written.
+     * Time of writing.
      */
     dateCreate: string;
     /**
-     * Until when it is valid (30 days after its date), as that day's midnight.
+     * Last day of validity (30 days after the date), as midnight of that day.
      */
     dateEnd: string;
     /**
-     * Its flags.
+     * Flags.
      */
     flags: number;
     /**
-     * It is urgent.
+     * True if urgent.
      */
     urgent: boolean;
     /**
-     * A comment.
+     * Comment on the referral.
      */
     comment: string;
     /**
-     * The doctor who referred; the zero guid where unknown.
+     * Guid of the referring doctor. The zero guid if unknown.
      */
     docPrvdSenderGuid: string;
     /**
-     * The patient's card (МКАБ) in the target institution.
+     * Guid of the patient's card (МКАБ) in the target institution.
      */
     mkabGuid: string;
     /**
-     * The institution that referred.
+     * Guid of the referring institution.
      */
     lpuFromGuid: string;
     /**
-     * The institution that the visit is in.
+     * Guid of the institution of the visit.
      */
     lpuToGuid: string;
     /**
@@ -213,19 +213,19 @@ export type LaboratoryDirection = {
  */
 export type DirectionAppointment = {
     /**
-     * Its guid.
+     * Guid of the appointment.
      */
     guid: string;
     /**
-     * When the visit begins.
+     * Start of the visit.
      */
     start: string;
     /**
-     * When it ends: the end of its last cell. Out of schedule the length is not known: the same as `start`, or the next midnight for a visit on a day without a time.
+     * End of the visit: the end of its last cell. Out of schedule the length is unknown: the end is `start`, or the next midnight for a visit for a day without a time.
      */
     end: string;
     /**
-     * When it was booked.
+     * Time of booking.
      */
     createTime: string;
 };
@@ -235,79 +235,79 @@ export type DirectionAppointment = {
  */
 export type DirectionPage = {
     /**
-     * The referrals, newest first.
+     * Referrals, newest first.
      */
     items: Array<PatientDirection>;
     /**
-     * The `cursor` of the next page; `null`: there is none.
+     * `cursor` of the next page. `null` on the last page.
      */
     next: string | null;
 };
 
 /**
- * A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in that institution's zone.
+ * A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
  */
 export type PatientDirection = {
     /**
-     * Its guid.
+     * Guid of the referral.
      */
     guid: string;
     /**
-     * Its type (Тип направления): a consultation or an examination.
+     * Type of the referral (Тип направления): consultation or examination.
      */
     type: 'Consult' | 'Laboratory';
     /**
-     * Its number on paper (номер направления).
+     * Printed number of the referral (номер направления).
      */
     number: string;
     /**
-     * Its status at this moment.
+     * Current status.
      */
     status: DirectionStatus;
     /**
-     * Its date (дата направления), as that day's midnight.
+     * Date of the referral (дата направления), as midnight of that day.
      */
     date: string;
     /**
-     * When it was written.
+     * Time of writing.
      */
     dateCreate: string;
     /**
-     * The last day that it is valid on, as that day's midnight.
+     * Last day of validity, as midnight of that day.
      */
     dateEnd: string;
     /**
-     * It is urgent.
+     * True if urgent.
      */
     urgent: boolean;
     /**
-     * The institution that holds it; `LpuFromGuid` when booking by it.
+     * Guid of the holding institution: `LpuFromGuid` in a booking.
      */
     holderLpuGuid: string;
     /**
-     * The institution that referred.
+     * Referring institution.
      */
     lpuFrom: LpuName;
     /**
-     * The institution referred to; `null`: any.
+     * Institution referred to. `null` means any.
      */
     lpuTo: LpuName | null;
     /**
-     * The speciality referred to; of an examination mostly empty.
+     * Speciality referred to. Usually empty for an examination.
      */
     speciality: Speciality;
     /**
-     * The diagnosis.
+     * Diagnosis.
      */
     diagnosis: Diagnosis;
     /**
-     * Its appointment; `null`: it has none.
+     * Its appointment. `null` if it has none.
      */
     appointment: ExistingAppointment | null;
 };
 
 /**
- * The status of a referral; `GET /directions` says when it is which.
+ * The status of a referral. `GET /directions` defines the values.
  */
 export type DirectionStatus = 'NotBooked' | 'Booked' | 'Expired' | 'Completed' | 'Cancelled';
 
@@ -316,11 +316,11 @@ export type DirectionStatus = 'NotBooked' | 'Booked' | 'Expired' | 'Completed' |
  */
 export type AppointmentPage = {
     /**
-     * The appointments, the newest start first.
+     * Appointments, latest start first.
      */
     items: Array<PatientAppointment>;
     /**
-     * The `cursor` of the next page; `null`: there is none.
+     * `cursor` of the next page. `null` on the last page.
      */
     next: string | null;
 };
@@ -330,35 +330,35 @@ export type AppointmentPage = {
  */
 export type PatientAppointment = {
     /**
-     * Its guid.
+     * Guid of the appointment.
      */
     guid: string;
     /**
-     * Its status at this moment.
+     * Current status.
      */
     status: AppointmentStatus;
     /**
-     * When the visit begins.
+     * Start of the visit.
      */
     start: string;
     /**
-     * When it ends, as booking answers it.
+     * End of the visit, as booking returns it.
      */
     end: string;
     /**
-     * When it was booked.
+     * Time of booking.
      */
     createTime: string;
     /**
-     * When it was booked, moved or cancelled last.
+     * Time of the booking or of the last move or cancellation.
      */
     updateTime: string;
     /**
-     * It takes no cell (вне расписания).
+     * True if the visit takes no cell (вне расписания).
      */
     outOfSchedule: boolean;
     /**
-     * It is urgent, cito (срочный приём).
+     * True if urgent, cito (срочный приём).
      */
     isCito: boolean;
     /**
@@ -366,25 +366,25 @@ export type PatientAppointment = {
      */
     comment: string;
     /**
-     * The institution that the visit is in.
+     * Institution of the visit.
      */
     lpu: LpuPlace;
     /**
-     * Whom or what the visit is to.
+     * Doctor, cabinet or equipment to visit.
      */
     resource: Resource;
     /**
-     * The referral it was booked by.
+     * Referral that the appointment was booked by.
      */
     direction: AppointmentDirection;
     /**
-     * When and why it was cancelled; `null`: it was not.
+     * Time and reason of the cancellation. `null` if not cancelled.
      */
     cancellation: Cancellation | null;
 };
 
 /**
- * The status of an appointment; `GET /appointments` says when it is which.
+ * The status of an appointment. `GET /appointments` defines the values.
  */
 export type AppointmentStatus = 'Booked' | 'Completed' | 'Cancelled';
 
@@ -393,23 +393,23 @@ export type AppointmentStatus = 'Booked' | 'Completed' | 'Cancelled';
  */
 export type AppointmentDirection = {
     /**
-     * Its guid.
+     * Guid of the referral.
      */
     guid: string;
     /**
-     * The institution that holds the original.
+     * Guid of the institution that holds the original.
      */
     holderLpuGuid: string;
     /**
-     * Its type (Тип направления): a consultation or an examination.
+     * Type of the referral (Тип направления): consultation or examination.
      */
     type: 'Consult' | 'Laboratory';
     /**
-     * Its number on paper (номер направления).
+     * Printed number of the referral (номер направления).
      */
     number: string;
     /**
-     * The speciality referred to; of an examination mostly empty.
+     * Speciality referred to. Usually empty for an examination.
      */
     speciality: Speciality;
 };
@@ -419,33 +419,33 @@ export type AppointmentDirection = {
  */
 export type Cancellation = {
     /**
-     * When it was cancelled.
+     * Time of the cancellation.
      */
     time: string;
     /**
-     * Why, as the client gave it; `null`: not said.
+     * Reason code from the client. `null` if none.
      */
     reasonCode: number | null;
     /**
-     * Why, in words; `null`: not said.
+     * Reason text from the client. `null` if none.
      */
     reason: string | null;
 };
 
 /**
- * An institution (ЛПУ) and its time.
+ * An institution (ЛПУ) with its time zone.
  */
 export type LpuPlace = {
     /**
-     * Its guid.
+     * Guid of the institution.
      */
     guid: string;
     /**
-     * Its name.
+     * Name of the institution.
      */
     name: string;
     /**
-     * The IANA name of its zone, such as `Europe/Moscow`.
+     * IANA name of the time zone, such as `Europe/Moscow`.
      */
     timeZone: string;
 };
@@ -455,19 +455,19 @@ export type LpuPlace = {
  */
 export type Resource = {
     /**
-     * Its guid.
+     * Guid of the resource.
      */
     guid: string;
     /**
-     * What it is.
+     * Kind of the resource.
      */
     kind: 'doctor' | 'room' | 'equipment';
     /**
-     * Its name.
+     * Name of the resource.
      */
     name: string;
     /**
-     * The code of its speciality.
+     * Code of the resource's speciality.
      */
     specialityCode: string;
 };
@@ -477,11 +477,11 @@ export type Resource = {
  */
 export type LpuName = {
     /**
-     * Its guid.
+     * Guid of the institution.
      */
     guid: string;
     /**
-     * Its name.
+     * Name of the institution.
      */
     name: string;
 };
@@ -491,11 +491,11 @@ export type LpuName = {
  */
 export type Speciality = {
     /**
-     * Its code.
+     * Code of the speciality.
      */
     code: string;
     /**
-     * Its name.
+     * Name of the speciality.
      */
     name: string;
 };
@@ -505,61 +505,61 @@ export type Speciality = {
  */
 export type Diagnosis = {
     /**
-     * Its code.
+     * Code of the diagnosis.
      */
     code: string;
     /**
-     * In words.
+     * Name of the diagnosis.
      */
     name: string;
 };
 
 /**
- * Why an appointment is cancelled (Причина отмены).
+ * The reason for a cancellation (Причина отмены).
  */
 export type CancelRequest = {
     /**
-     * The reason's code (Код причины). 6 is another reason, told in `Reason`.
+     * The reason's code (Код причины). 6 means another reason, which is given in `Reason`.
      */
     ReasonCode?: number | null;
     /**
-     * The reason in words (Причина), at most 1,000 characters, none of them NUL. Required, and read, where `ReasonCode` is 6.
+     * The reason as text (Причина), at most 1,000 characters, without NUL. Required and read only if `ReasonCode` is 6.
      */
     Reason?: string | null;
 };
 
 /**
- * Where an appointment is to be moved (Запрос переноса записи на прием). What is not given, or `null`, stays as it is.
+ * The cell to move an appointment to (Запрос переноса записи на прием). A field that is absent or `null` leaves its value unchanged.
  */
 export type MoveRequest = {
     /**
-     * The institution of the cell (Гуид ЛПУ); by default where the visit is. Not the zero guid.
+     * The institution of the cell (Гуид ЛПУ). Default: that of the visit. Not the zero guid.
      */
     LpuToGuid?: string | null;
     /**
-     * The guid of the cell (Гуид ячейки расписания). Read only where `SlotId` is not given, and must then be a guid, not the zero one.
+     * The guid of the cell (Гуид ячейки расписания). Read only without `SlotId`. Must then be a guid other than the zero guid.
      */
     SlotGuid?: string | null;
     /**
-     * The number of the cell in that institution (Ид ячейки расписания). Wins over `SlotGuid`.
+     * The number of the cell in that institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
      */
     SlotId?: number | null;
     /**
-     * How many adjacent cells the visit takes (Сложность приема); by default as many as it has, and 1 where it is out of schedule.
+     * Number of adjacent cells that the visit takes (Сложность приема). Default: as many as it has, or 1 if it is out of schedule.
      */
     Difficulty?: number | null;
     /**
-     * A comment on the visit (Комментарий к посещению), at most 1,000 characters, none of them NUL.
+     * A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL.
      */
     VisitComment?: string | null;
     /**
-     * The visit is urgent, cito (Признак срочного приёма).
+     * True if urgent, cito (Признак срочного приёма).
      */
     IsCito?: boolean | null;
 };
 
 /**
- * What a cell is held for (Запрос удержания ячейки).
+ * The booking or move to hold a cell for (Запрос удержания ячейки).
  */
 export type HoldRequest = {
     /**
@@ -567,7 +567,7 @@ export type HoldRequest = {
      */
     DirectionGuid: string;
     /**
-     * The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value answers `direction_type_unsupported`.
+     * The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value fails with `direction_type_unsupported`.
      */
     DirectionType: string;
     /**
@@ -579,55 +579,55 @@ export type HoldRequest = {
      */
     LpuToGuid: string;
     /**
-     * The visit that is to be moved to the cell (Гуид записи, которую переносят), of this referral. Not the zero guid. Without it, a new visit is to be booked.
+     * The visit to move to the cell (Гуид записи, которую переносят), booked with this referral. Not the zero guid. Without it, the hold is for a new visit.
      */
     AppointmentGuid?: string | null;
     /**
-     * How many adjacent cells the visit takes (Сложность приема), the given one first; with `AppointmentGuid` by default as many as it has.
+     * Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default with `AppointmentGuid`: as many as it has.
      */
     Difficulty?: number | null;
     /**
-     * For how many minutes (Минуты).
+     * Duration of the hold in minutes (Минуты).
      */
     Minutes?: number | null;
 };
 
 /**
- * A cell, or several, held for the patient (Удержание ячейки). Times are in the zone of its institution.
+ * One or more cells held for the patient (Удержание ячейки). Times are in the zone of their institution.
  */
 export type Hold = {
     /**
-     * The cell, for `SlotGuid`; of several the first.
+     * Guid of the first cell, for `SlotGuid`.
      */
     slotGuid: string;
     /**
-     * Its institution.
+     * Guid of the institution.
      */
     lpuToGuid: string;
     /**
-     * The referral that it was asked for with.
+     * Guid of the referral given with the request.
      */
     directionGuid: string;
     /**
-     * When the visit would begin.
+     * Start of the visit.
      */
     start: string;
     /**
-     * When it would end.
+     * End of the visit.
      */
     end: string;
     /**
-     * All of the cells, in order of time.
+     * Guids of all the cells, in order of time.
      */
     slotGuids: Array<string>;
     /**
-     * Until when they are held.
+     * End of the hold.
      */
     heldUntil: string;
 };
 
 /**
- * The answer to what was taken back, in the vendor's shape (Стандартный ответ сервера).
+ * The response to a cancellation or a release, in the vendor's format (Стандартный ответ сервера).
  */
 export type CancelResult = {
     /**
@@ -635,7 +635,7 @@ export type CancelResult = {
      */
     code: number;
     /**
-     * What to tell the patient (Сообщение), in Russian.
+     * Message for the patient (Сообщение), in Russian.
      */
     message: string;
     /**
@@ -645,23 +645,23 @@ export type CancelResult = {
 };
 
 /**
- * A page of the cells for a referral, in order of their start (Свободные ячейки для направления).
+ * A page of cells for a referral, in the order of their start (Свободные ячейки для направления).
  */
 export type SlotPage = {
     /**
-     * The referral.
+     * Guid of the referral.
      */
     directionGuid: string;
     /**
-     * Its type (Тип направления).
+     * Type of the referral (Тип направления).
      */
     directionType: 'Consult' | 'Laboratory';
     /**
-     * The institution that holds it; book with it as `LpuFromGuid`.
+     * Guid of the holding institution: `LpuFromGuid` in a booking.
      */
     holderLpuGuid: string;
     /**
-     * What booking, or the move, would answer for every cell, whatever the period; `null` where there may be some to have, or there is no cell.
+     * The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
      */
     blockedBy: SlotRefusal | null;
     /**
@@ -669,25 +669,25 @@ export type SlotPage = {
      */
     items: Array<Slot>;
     /**
-     * The `cursor` of the next page; `null` where this is the last.
+     * `cursor` of the next page. `null` on the last page.
      */
     next: string | null;
     /**
-     * Where none of the items can be booked and no page follows: when the first cell after the period begins that can be, within 90 days; `null` where there is none.
+     * If no item can be booked and no page follows: the start of the first bookable cell within 90 days after the period. `null` if there is none.
      */
     nextAvailable: string | null;
 };
 
 /**
- * A rule that stands in the way.
+ * A rule that rejects every cell.
  */
 export type SlotRefusal = {
     /**
-     * Its name.
+     * Name of the rule.
      */
     rule: Rule;
     /**
-     * What to tell the patient, in Russian.
+     * Message for the patient, in Russian.
      */
     message: string;
 };
@@ -697,55 +697,55 @@ export type SlotRefusal = {
  */
 export type Slot = {
     /**
-     * Its number in the institution, for `SlotId`, which takes numbers up to 9007199254740991; book others by `guid`.
+     * Number of the cell in its institution, for `SlotId`, which accepts numbers up to 9007199254740991. Book the others by `guid`.
      */
     id: number;
     /**
-     * Its guid, for `SlotGuid`.
+     * Guid of the cell, for `SlotGuid`.
      */
     guid: string;
     /**
-     * When the visit would begin.
+     * Start of the visit.
      */
     start: string;
     /**
-     * When it would end: the end of the last of `difficulty` cells.
+     * End of the visit, which is the end of the last of `difficulty` cells.
      */
     end: string;
     /**
-     * The institution.
+     * Institution of the cell.
      */
     lpu: LpuPlace;
     /**
-     * Whom or what to visit.
+     * Doctor, cabinet or equipment to visit.
      */
     resource: Resource;
     /**
-     * How many visits the cell can take at once.
+     * Number of visits that the cell can take at once.
      */
     capacity: number;
     /**
-     * How many of these are left; of several cells in the fullest.
+     * Number of free places. With several cells, that of the fullest one.
      */
     left: number;
     /**
-     * Whom the cell is kept for.
+     * The patients that the cell is restricted to.
      */
     restriction: 'none' | 'adults' | 'children' | 'infants' | 'disabled' | 'pregnant' | 'healthy_children';
     /**
-     * The same in words, in Russian.
+     * The restriction as text, in Russian.
      */
     restrictionText: string;
     /**
-     * `Available`: it can be booked; always so without `explain`. `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule stands in the way.
+     * `Available`: it can be booked (the only value without `explain`). `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule rejects it.
      */
     status: 'Available' | 'Booked' | 'Expired' | 'Unauthorized' | 'Unavailable';
     /**
-     * The rule that booking it would answer; `null` where it can be booked.
+     * Rule that a booking of the cell would fail with. `null` if it can be booked.
      */
     rule: Rule | null;
     /**
-     * The rule's message to the patient, in Russian.
+     * Message of the rule for the patient, in Russian.
      */
     message: string | null;
 };
@@ -759,7 +759,7 @@ export type Error = {
      */
     code: number;
     /**
-     * What to tell the patient (Сообщение), in Russian.
+     * Message for the patient (Сообщение), in Russian.
      */
     message: string;
     /**
@@ -771,59 +771,59 @@ export type Error = {
      */
     type: 'Validation' | 'Error';
     /**
-     * Which rule answers. Branch on this.
+     * Rule that the request failed with. Branch on this.
      */
     rule: Rule;
     /**
-     * The id of this request in the service's log.
+     * Id of this request in the service's log.
      */
     request_id: string;
     /**
-     * The way out, where the service knows one. Absent otherwise.
+     * What the patient can do next, if the service knows it. Absent otherwise.
      */
     details?: ErrorDetails;
 };
 
 /**
- * What shows the way out of a refusal. It tells nothing of other patients.
+ * What the patient can do next. Contains no data of other patients.
  */
 export type ErrorDetails = {
     /**
-     * With `direction_already_booked` and `speciality_already_booked`: the patient's appointment that stands in the way.
+     * With `direction_already_booked` and `speciality_already_booked`: the appointment that the patient has.
      */
     appointment?: ExistingAppointment;
     /**
-     * With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first: of the same resource, then of the same speciality in the same institution. Absent where there are none.
+     * With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first. Cells of the same resource come before those of the same speciality in the same institution. Absent if there are none.
      */
     slots?: Array<NearestSlot>;
     /**
-     * With `too_many_holds`: the patient's holds that stand, the first to end first.
+     * With `too_many_holds`: the holds of the patient, the first to end first.
      */
     holds?: Array<Hold>;
 };
 
 /**
- * A free cell near the one that was wanted, in the same institution.
+ * A free cell near the requested one, in the same institution.
  */
 export type NearestSlot = {
     /**
-     * The `SlotId` to book.
+     * Number of the cell, for `SlotId`.
      */
     id: number;
     /**
-     * The cell's guid.
+     * Guid of the cell.
      */
     guid: string;
     /**
-     * When the visit would begin, in the institution's zone.
+     * Start of the visit, in the institution's zone.
      */
     start: string;
     /**
-     * When it would end.
+     * End of the visit.
      */
     end: string;
     /**
-     * Whom it is with.
+     * Doctor, cabinet or equipment to visit.
      */
     resource: Resource;
 };
@@ -833,19 +833,19 @@ export type NearestSlot = {
  */
 export type ExistingAppointment = {
     /**
-     * The appointment's guid.
+     * Guid of the appointment.
      */
     guid: string;
     /**
-     * The institution (ЛПУ) where it is.
+     * Guid of the institution (ЛПУ) of the visit.
      */
     lpuGuid: string;
     /**
-     * When it begins, in that institution's zone.
+     * Start of the visit, in that institution's zone.
      */
     start: string;
     /**
-     * When it ends, in that institution's zone.
+     * End of the visit, in that institution's zone.
      */
     end: string;
 };
@@ -865,51 +865,51 @@ export type ExistingAppointment = {
 export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'client_unauthenticated' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready';
 
 /**
- * What the rules say of a booking (Результат проверки возможности записи).
+ * The result of the booking rules (Результат проверки возможности записи).
  */
 export type AppointmentCheck = {
     /**
-     * No rule has failed: the same booking at the same moment would succeed.
+     * True if no rule has failed. The same booking at the same moment would then succeed.
      */
     allowed: boolean;
     /**
-     * Every rule of the booking, in its order.
+     * Every booking rule, in the order of the checks.
      */
     checks: Array<RuleCheck>;
 };
 
 /**
- * What one rule says of a booking.
+ * The result of one rule.
  */
 export type RuleCheck = {
     /**
-     * Its stable name.
+     * Stable name of the rule.
      */
     rule: Rule;
     /**
-     * How it stands towards this booking.
+     * Result of the rule for this booking.
      */
     result: 'passed' | 'failed' | 'not_evaluated';
     /**
-     * What to tell the patient, in Russian; `null` unless it failed.
+     * Message for the patient, in Russian. `null` unless the rule has failed.
      */
     message: string | null;
     /**
-     * The field of this request that it is about; `null` where it is about none.
+     * Field of this request that the rule concerns. `null` if it concerns none.
      */
     field: string | null;
     /**
-     * Who can mend it.
+     * Who can fix the cause.
      */
     mender: Mender;
     /**
-     * The way out of a rule that failed, as booking would show it; of a full cell where that is the first rule that failed. Absent where there is none.
+     * What the patient can do next if the rule has failed, as booking returns it. For a full cell, only if that is the first failed rule. Absent otherwise.
      */
     details?: ErrorDetails;
 };
 
 /**
- * Who can mend what a rule refuses: the `patient` by another choice, the `registry` (регистратура) by the patient's data or a right, the `referring_doctor` by another referral, the `client` application by another request, or whoever runs the `service`.
+ * Who can fix the cause of a rejection: the `patient` by another choice, the `registry` (регистратура) by correcting data or granting a right, the `referring_doctor` by another referral, the `client` application by another request, or the operator of the `service`.
  */
 export type Mender = 'patient' | 'registry' | 'referring_doctor' | 'client' | 'service';
 
@@ -918,21 +918,21 @@ export type Mender = 'patient' | 'registry' | 'referring_doctor' | 'client' | 's
  */
 export type RuleList = {
     /**
-     * The rules, in their order.
+     * The rules, in the order of the checks.
      */
     items: Array<RuleEntry>;
 };
 
 /**
- * A rule, its answer, and whether it is on.
+ * A rule, its response, and whether it is on.
  */
 export type RuleEntry = {
     /**
-     * Its stable name.
+     * Stable name of the rule.
      */
     rule: Rule;
     /**
-     * The group that it stands in. New groups may be added.
+     * Group of the rule. New groups may be added.
      */
     group: 'token' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'identity' | 'service';
     /**
@@ -948,27 +948,27 @@ export type RuleEntry = {
      */
     type: 'Validation' | 'Error';
     /**
-     * The message for the patient, in Russian; what stands in braces is filled in.
+     * Message for the patient, in Russian, with placeholders in braces.
      */
     message: string;
     /**
-     * The same request may succeed later though nobody changes anything.
+     * True if the same request may succeed later without any change.
      */
     retryable: boolean;
     /**
-     * Who can mend it.
+     * Who can fix the cause.
      */
     mender: Mender;
     /**
-     * The field of the booking's body that it is about; `null` where it is about none, or any. `SlotId` stands for `SlotGuid`, too.
+     * The field of the booking body that the rule concerns. `null` if it concerns none, or any. `SlotId` also means `SlotGuid`.
      */
     field: string | null;
     /**
-     * It is on in the institution, or in the region where none was named.
+     * True if the rule is on in the institution, or in the region if none was given.
      */
     enabled: boolean;
     /**
-     * The code of the setting that switches it; `null` where it is always on.
+     * Code of the setting that switches the rule. `null` if it is always on.
      */
     setting: string | null;
 };
@@ -978,87 +978,87 @@ export type RuleEntry = {
  */
 export type CodToken = {
     /**
-     * What to send as `Authorization: Bearer …`.
+     * The token, to be sent as `Authorization: Bearer …`.
      */
     token: string;
     /**
-     * When it expires, in UTC.
+     * Expiry of the token, in UTC.
      */
     expiresAt: string;
     /**
-     * Whom it names, in the master patient index.
+     * Guid of the person in the master patient index.
      */
     personGuid: string;
 };
 
 /**
- * Whom and what to try (Песочница).
+ * The demo patients and scenarios (Песочница).
  */
 export type Sandbox = {
     /**
-     * The demo's patients.
+     * The demo patients.
      */
     patients: Array<SandboxPatient>;
     /**
-     * A request for every named example of an answer.
+     * A request for every named example of a response.
      */
     scenarios: Array<Scenario>;
 };
 
 /**
- * A patient of the demo.
+ * A demo patient.
  */
 export type SandboxPatient = {
     /**
-     * The person's guid in the master patient index (МИП).
+     * Guid of the person in the master patient index (МИП).
      */
     guid: string;
     /**
-     * What the patient is called, in Russian.
+     * Name of the patient, in Russian.
      */
     name: string;
     /**
-     * What the patient is good for.
+     * What the patient can be used for.
      */
     description: string;
     /**
-     * A COD token of the patient, valid for 12 hours.
+     * COD token of the patient, valid for 12 hours.
      */
     token: string;
 };
 
 /**
- * A request, and what it is always answered.
+ * A request and the response that it always gets.
  */
 export type Scenario = {
     /**
-     * The name of the example in this contract that shows the answer.
+     * Name of the example in this contract that shows the response.
      */
     name: string;
     /**
-     * The `operationId` of what is asked; `null` where there is no such operation.
+     * `operationId` of the request. `null` if there is no such operation.
      */
     operation: string | null;
     /**
-     * The HTTP status of the answer.
+     * HTTP status of the response.
      */
     status: number;
     /**
-     * The `rule` of the answer (see `Rule`); `null` where it is no refusal.
+     * `rule` of the response (see `Rule`). `null` if the response is no error.
      */
     rule: string | null;
     /**
-     * Who asks; `null` where nobody does.
+     * Guid of the patient whose token is sent. `null` if none is sent.
      */
     patientGuid: string | null;
     /**
-     * What to send.
+     * The request to send.
      */
     request: ScenarioCall;
 };
 
 /**
- * A request to send as it stands.
+ * A request to send unchanged.
  */
 export type ScenarioCall = {
     /**
@@ -1066,7 +1066,7 @@ export type ScenarioCall = {
      */
     method: string;
     /**
-     * The path with its query, from the service's root.
+     * The path with its query, relative to the service's root.
      */
     path: string;
     /**
@@ -1076,7 +1076,7 @@ export type ScenarioCall = {
         [key: string]: string;
     };
     /**
-     * The body, to the letter; `null` where there is none.
+     * The body, to be sent unchanged. `null` if there is none.
      */
     body: string | null;
 };
@@ -1092,17 +1092,17 @@ export type Health = {
 };
 
 /**
- * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
+ * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
  */
 export type IdempotencyKey = string;
 
 /**
- * At most so many items a page.
+ * Maximum number of items in a page.
  */
 export type Limit = number;
 
 /**
- * The `next` of the page before; without it, the first page.
+ * `next` of the previous page. Default: the first page.
  */
 export type Cursor = string;
 
@@ -1117,7 +1117,7 @@ export type DirectionGuid = string;
 export type AppointmentGuid = string;
 
 /**
- * The cell's guid (Гуид ячейки расписания); of several cells the first. Not the zero guid.
+ * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
  */
 export type SlotGuid = string;
 
@@ -1144,11 +1144,11 @@ export type ListDirectionsData = {
          */
         dateTo?: string;
         /**
-         * At most so many items a page.
+         * Maximum number of items in a page.
          */
         limit?: number;
         /**
-         * The `next` of the page before; without it, the first page.
+         * `next` of the previous page. Default: the first page.
          */
         cursor?: string;
     };
@@ -1161,19 +1161,19 @@ export type ListDirectionsErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1207,7 +1207,7 @@ export type GetDirectionErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
@@ -1215,15 +1215,15 @@ export type GetDirectionErrors = {
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1257,7 +1257,7 @@ export type GetDirectionByNumberErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
@@ -1265,15 +1265,15 @@ export type GetDirectionByNumberErrors = {
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1306,11 +1306,11 @@ export type ListAppointmentsData = {
          */
         updatedSince?: string;
         /**
-         * At most so many items a page.
+         * Maximum number of items in a page.
          */
         limit?: number;
         /**
-         * The `next` of the page before; without it, the first page.
+         * `next` of the previous page. Default: the first page.
          */
         cursor?: string;
     };
@@ -1323,19 +1323,19 @@ export type ListAppointmentsErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1353,12 +1353,12 @@ export type ListAppointmentsResponse = ListAppointmentsResponses[keyof ListAppoi
 
 export type CreateAppointmentData = {
     /**
-     * The referral and where to book it.
+     * The referral, and where to book.
      */
     body: Booking;
     headers?: {
         /**
-         * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
+         * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
          */
         'Idempotency-Key'?: string;
     };
@@ -1369,23 +1369,23 @@ export type CreateAppointmentData = {
 
 export type CreateAppointmentErrors = {
     /**
-     * The request breaks this contract, or a rule of booking.
+     * The request breaks this contract or a booking rule.
      */
     400: Error;
     /**
-     * The token is refused, or the patient's card is closed.
+     * The token is rejected, or the patient's card is closed.
      */
     403: Error;
     /**
-     * The patient has no card in the target institution; or there is no such path.
+     * The patient has no card in the target institution, or the path does not exist.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * The first request with this `Idempotency-Key` still runs.
+     * The first request with this `Idempotency-Key` is still running.
      */
     409: Error;
     /**
@@ -1393,19 +1393,19 @@ export type CreateAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not plain JSON.
+     * The body is not JSON, or is compressed.
      */
     415: Error;
     /**
-     * The `Idempotency-Key` is that of another request.
+     * The `Idempotency-Key` was used for another request.
      */
     422: Error;
     /**
-     * Booking failed on the side of the service or of the master patient index.
+     * Booking failed in the service or in the master patient index.
      */
     500: Error;
     /**
-     * The service cannot answer now. Nothing was booked unless the answer to the commit itself was lost: repeat the request; where it had been booked it answers `direction_already_booked`, and `GET /appointments?directionGuid=…` shows it.
+     * The service is unavailable. Nothing was booked, unless the result of the commit was lost. Repeat the request: if the visit was booked, it fails with `direction_already_booked`, and `GET /appointments?directionGuid=…` lists the appointment.
      */
     503: Error;
 };
@@ -1423,7 +1423,7 @@ export type CreateAppointmentResponse = CreateAppointmentResponses[keyof CreateA
 
 export type CheckAppointmentData = {
     /**
-     * The referral and where to book it.
+     * The referral, and where to book.
      */
     body: Booking;
     path?: never;
@@ -1437,11 +1437,11 @@ export type CheckAppointmentErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
@@ -1449,15 +1449,15 @@ export type CheckAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not plain JSON.
+     * The body is not JSON, or is compressed.
      */
     415: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service, or the master patient index, cannot answer now.
+     * The service or the master patient index is unavailable.
      */
     503: Error;
 };
@@ -1491,23 +1491,23 @@ export type ListRulesErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * There is no such institution.
+     * The institution does not exist.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1530,7 +1530,7 @@ export type CancelAppointmentData = {
     body?: CancelRequest;
     headers?: {
         /**
-         * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
+         * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
          */
         'Idempotency-Key'?: string;
     };
@@ -1550,19 +1550,19 @@ export type CancelAppointmentErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * The person has no such appointment.
+     * The patient has no such appointment.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * The first request with this `Idempotency-Key` still runs.
+     * The first request with this `Idempotency-Key` is still running.
      */
     409: Error;
     /**
@@ -1570,19 +1570,19 @@ export type CancelAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not plain JSON.
+     * The body is not JSON, or is compressed.
      */
     415: Error;
     /**
-     * The `Idempotency-Key` is that of another request.
+     * The `Idempotency-Key` was used for another request.
      */
     422: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now. Repeat the request: where it had been cancelled it is answered 200.
+     * The service is unavailable. Repeat the request: if the appointment was cancelled, it returns 200.
      */
     503: Error;
 };
@@ -1622,23 +1622,23 @@ export type GetAppointmentErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * The person has no such appointment.
+     * The patient has no such appointment.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1696,7 +1696,7 @@ export type ListDirectionSlotsData = {
          */
         limit?: number;
         /**
-         * The `next` of the page before; without it, the first page.
+         * `next` of the previous page. Default: the first page.
          */
         cursor?: string;
     };
@@ -1709,23 +1709,23 @@ export type ListDirectionSlotsErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * The patient has no such referral, or no such appointment of it.
+     * The patient has no such referral, or no such appointment booked with it.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1748,7 +1748,7 @@ export type MoveAppointmentData = {
     body: MoveRequest;
     headers?: {
         /**
-         * Makes the request repeatable: a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for each repetition of it. Visible characters, compared to the letter.
+         * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
          */
         'Idempotency-Key'?: string;
     };
@@ -1764,23 +1764,23 @@ export type MoveAppointmentData = {
 
 export type MoveAppointmentErrors = {
     /**
-     * The request breaks this contract, a rule of booking, or the visit cannot be moved any more.
+     * The request breaks this contract or a booking rule, or the visit can no longer be moved.
      */
     400: Error;
     /**
-     * The token is refused, or the patient's card is closed.
+     * The token is rejected, or the patient's card is closed.
      */
     403: Error;
     /**
-     * The person has no such appointment, or no card in the target institution.
+     * The patient has no such appointment, or no card in the target institution.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * The first request with this `Idempotency-Key` still runs.
+     * The first request with this `Idempotency-Key` is still running.
      */
     409: Error;
     /**
@@ -1788,19 +1788,19 @@ export type MoveAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not plain JSON.
+     * The body is not JSON, or is compressed.
      */
     415: Error;
     /**
-     * The `Idempotency-Key` is that of another request.
+     * The `Idempotency-Key` was used for another request.
      */
     422: Error;
     /**
-     * Booking failed on the side of the service or of the master patient index.
+     * Booking failed in the service or in the master patient index.
      */
     500: Error;
     /**
-     * The service cannot answer now. Repeat the request: where the visit had been moved nothing changes, and it is answered 200.
+     * The service is unavailable. Repeat the request: if the visit was moved, it changes nothing and returns 200.
      */
     503: Error;
 };
@@ -1820,7 +1820,7 @@ export type ReleaseSlotData = {
     body?: never;
     path: {
         /**
-         * The cell's guid (Гуид ячейки расписания); of several cells the first. Not the zero guid.
+         * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
          */
         slotGuid: string;
     };
@@ -1839,19 +1839,19 @@ export type ReleaseSlotErrors = {
      */
     400: Error;
     /**
-     * The token is refused.
+     * The token is rejected.
      */
     403: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1874,7 +1874,7 @@ export type HoldSlotData = {
     body: HoldRequest;
     path: {
         /**
-         * The cell's guid (Гуид ячейки расписания); of several cells the first. Not the zero guid.
+         * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
          */
         slotGuid: string;
     };
@@ -1884,23 +1884,23 @@ export type HoldSlotData = {
 
 export type HoldSlotErrors = {
     /**
-     * The request breaks this contract, a rule of booking, or the visit cannot be moved any more.
+     * The request breaks this contract or a booking rule, or the visit can no longer be moved.
      */
     400: Error;
     /**
-     * The token is refused, or the patient's card is closed.
+     * The token is rejected, or the patient's card is closed.
      */
     403: Error;
     /**
-     * The patient has no card in the target institution, or no such appointment of this referral.
+     * The patient has no card in the target institution, or no such appointment booked with this referral.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * The patient holds two others.
+     * The patient already has two holds.
      */
     409: Error;
     /**
@@ -1908,15 +1908,15 @@ export type HoldSlotErrors = {
      */
     413: Error;
     /**
-     * The body is not plain JSON.
+     * The body is not JSON, or is compressed.
      */
     415: Error;
     /**
-     * The adjacent cells are not all free, no card can be made, or something failed inside.
+     * The adjacent cells are not all free, no card can be created, or an internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -1986,15 +1986,15 @@ export type GetCodTokenErrors = {
      */
     400: Error;
     /**
-     * The client application does not prove itself, or the patient is not identified.
+     * The client application is not authenticated, or the patient is not identified.
      */
     403: Error;
     /**
-     * The installation has not switched this on.
+     * The installation has not enabled this operation.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
@@ -2002,11 +2002,11 @@ export type GetCodTokenErrors = {
      */
     429: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The service cannot answer now.
+     * The service is unavailable.
      */
     503: Error;
 };
@@ -2031,15 +2031,15 @@ export type ListScenariosData = {
 
 export type ListScenariosErrors = {
     /**
-     * The installation has not switched this on.
+     * The installation has not enabled this operation.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
 };
@@ -2064,19 +2064,19 @@ export type ResetSandboxData = {
 
 export type ResetSandboxErrors = {
     /**
-     * The installation has not switched this on.
+     * The installation has not enabled this operation.
      */
     404: Error;
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * Not now; try again after `Retry-After` seconds.
+     * The reset is not possible now. Retry after `Retry-After` seconds.
      */
     503: Error;
 };
@@ -2101,11 +2101,11 @@ export type GetLivenessData = {
 
 export type GetLivenessErrors = {
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
 };
@@ -2130,15 +2130,15 @@ export type GetReadinessData = {
 
 export type GetReadinessErrors = {
     /**
-     * The path does not take this method.
+     * The path does not support this method.
      */
     405: Error;
     /**
-     * Something failed inside.
+     * An internal error occurred.
      */
     500: Error;
     /**
-     * The instance takes no requests now.
+     * The instance does not accept requests now.
      */
     503: Error;
 };
