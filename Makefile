@@ -1,8 +1,18 @@
 # The pipeline: change openapi.yaml, queries or migrations, run make gen, fill in, run make test.
 SHELL := /bin/bash
+GENERATED := gen sdk/go/client sdk/go/rules.gen.go docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go
 TOOL  := go tool -modfile=internal/tools/go.mod
 LINT  := go tool -modfile=internal/tools/golangci/go.mod golangci-lint
 RACE  := $(shell command -v gcc clang >/dev/null && echo -race)
+
+# How many modules go build has downloaded and packages it has compiled; all else is an error, and is shown.
+define PROGRESS
+/^go: downloading /{ modules++; printf "\r  %d modules downloaded", modules; fflush(); next }
+/^[^ #:]+$$/{ packages++; printf "\r  %d packages compiled   ", packages; fflush(); next }
+{ print }
+END { if (modules + packages) print "" }
+endef
+export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
@@ -18,11 +28,16 @@ demo-reset: build ## Put the demo data back as on the first day
 	@bin/talon-sandbox reset
 
 build: ## Build bin/talon and bin/talon-sandbox
-	@echo "building bin/talon and bin/talon-sandbox (the first time this downloads and compiles what it needs)" >&2
-	@go build -o bin/ ./cmd/...
+	@echo "building bin/talon and bin/talon-sandbox (the first time this downloads and compiles some 400 packages)" >&2
+	@set -o pipefail; go build -v -o bin/ ./cmd/... 2>&1 | awk "$$PROGRESS" >&2
 
-test: postgres ## Run every test, with the race detector where there is a C compiler
-	$(TOOL) gotestsum --format pkgname -- $(RACE) -timeout 15m ./...
+RESULTS ?= .cache/test
+test: postgres ## Run every Go test, with the race detector where there is a C compiler, and print the ten slowest
+	@mkdir -p $(RESULTS)
+	@gotestsum=$$(go tool -n -modfile=internal/tools/go.mod gotestsum) && results=$$(realpath $(RESULTS)) && failed=0; \
+	$$gotestsum --format pkgname --jsonfile $$results/go.json -- $(RACE) -timeout 15m ./... || failed=1; \
+	(cd sdk/go && $$gotestsum --format pkgname --jsonfile $$results/sdk.json -- $(RACE) -timeout 15m ./...) || failed=1; \
+	echo; echo "the ten slowest tests:"; $$gotestsum tool slowest --jsonfile $$results/go.json --num 10; exit $$failed
 
 consumers: sdk contract portal-test ## Run all that those who build on Talon rely on: SDK, pacts, Prism, the page in a browser, generated requests (needs Node and Chromium)
 	TALON_GENERATED_REQUESTS=20000 go test -count 1 -timeout 20m -v -run '^TestGenerated' ./test/generated
@@ -45,7 +60,7 @@ contract: build sdk-build contracts/node_modules ## Write the consumers' pacts a
 mock: contracts/node_modules ## Serve the contract's examples without a service (Prefer: code=400, example=slot_full)
 	$(NPM) --prefix contracts run mock
 
-portal: sdk/typescript/node_modules portal/node_modules ## Build the page that books, which is embedded in the service
+portal: sdk/typescript/node_modules portal/node_modules ## Build the page that books, which is embedded in the sandbox
 	$(NPM) --prefix portal run build
 
 portal-test: build portal # The page and Swagger UI in Debian's Chromium
@@ -90,14 +105,14 @@ gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, q
 	$(TOOL) oapi-codegen -config gen/api/models.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/api/server.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/sandboxapi/sandbox.cfg.yaml openapi.yaml
-	$(TOOL) oapi-codegen -config gen/client/client.cfg.yaml openapi.yaml
+	$(TOOL) oapi-codegen -config sdk/go/client/client.cfg.yaml openapi.yaml
 	$(TOOL) sqlc generate
 	go run ./internal/rulegen
 	go run ./internal/booking/settings > docs/settings.md
 
 gen-check: gen ## Fail where what is generated differs from what its sources say
-	@changes=$$(git status --porcelain -- gen docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go sdk/go/rules.gen.go); \
-	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- gen docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go sdk/go/rules.gen.go | head -100; exit 1; fi
+	@changes=$$(git status --porcelain -- $(GENERATED)); \
+	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- $(GENERATED) | head -100; exit 1; fi
 
 versions: ## Fail where the contract's version, the changelog or the SDK's version is not what has changed
 	@go run -C internal/tools/semver .
@@ -109,7 +124,8 @@ release: versions ## Keep the contract as released, date its section of the chan
 lint: ## Run the linters of Go, migrations and queries
 	$(LINT) run --build-tags chaos ./...
 	go vet -tags comparison ./bench
-	cd internal/tools/semver && $$(cd ../../.. && go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) run ./...
+	for module in internal/tools/semver sdk/go; do \
+		(linter=$$(go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) && cd $$module && $$linter run ./...) || exit 1; done
 	go test -C internal/tools ./sqllint
 	go run -C internal/tools ./sqllint ../..
 

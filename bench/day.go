@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"talon.example/gen/client"
+	"talon.example/sdk/go/client"
 )
 
 // The steps of a patient's way, in its order.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"go/format"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -57,7 +58,7 @@ func run() error {
 	for path, page := range map[string]string{
 		"internal/booking/catalogue.gen.go":        bookingFile(rules, groups, menders),
 		"internal/httpapi/server/catalogue.gen.go": transportFile(rules),
-		"sdk/go/rules.gen.go":                      sdkFile(rules),
+		"sdk/go/rules.gen.go":                      sdkFile(contract, rules),
 	} {
 		source, err := format.Source([]byte(page))
 		if err != nil {
@@ -208,15 +209,26 @@ func goName(name string) string {
 	return camel.String()
 }
 
-func sdkFile(rules []rule) string {
+func sdkFile(contract *openapi3.T, rules []rule) string {
 	var page strings.Builder
-	page.WriteString(generated + "package talon\n\nimport \"talon.example/gen/client\"\n\nvar retryable = []client.Rule{\n")
+	page.WriteString(generated + "package talon\n\nimport (\n\"regexp\"\n\n\"talon.example/sdk/go/client\"\n)\n\n")
+	page.WriteString("// retryable are the rules after which the same request may succeed later.\nvar retryable = []client.Rule{\n")
 	for _, r := range rules {
 		if r.Retryable {
 			fmt.Fprintf(&page, "\tclient.Rule%s,\n", goName(r.Rule))
 		}
 	}
-	page.WriteString("}\n")
+	var keyed []string
+	for path, item := range contract.Paths.Map() {
+		for method, operation := range item.Operations() {
+			if operation.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil {
+				keyed = append(keyed, method+" .*"+regexp.MustCompile(`\{[^}]+\}`).ReplaceAllString(path, "[^/]+"))
+			}
+		}
+	}
+	slices.Sort(keyed)
+	page.WriteString("}\n\n// keyed are the operations that take an Idempotency-Key.\n")
+	fmt.Fprintf(&page, "var keyed = regexp.MustCompile(`^(%s)$`)\n", strings.Join(keyed, "|"))
 	return page.String()
 }
 

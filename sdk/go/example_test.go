@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"talon.example/gen/client"
 	talon "talon.example/sdk/go"
+	"talon.example/sdk/go/client"
 )
 
 // Books a cell. An Idempotency-Key is made for it, so that a lost answer is asked for again and the visit booked once.

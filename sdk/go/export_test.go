@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"talon.example/gen/client"
+	"talon.example/sdk/go/client"
 )
 
 // OnWait has a client that New made call this instead of waiting between tries.
@@ -12,11 +12,8 @@ func OnWait(api *client.ClientWithResponses, wait func(context.Context, time.Dur
 	api.ClientInterface.(*client.Client).Client.(*sender).wait = wait
 }
 
-// Retryable and Keyed are held against the contract.
-var (
-	Retryable = retryable
-	Keyed     = keyed
-)
+// Keyed is tested by itself.
+var Keyed = keyed
 
 // Wait is how a client waits.
 var Wait = wait

@@ -3,32 +3,38 @@ package talon_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-
-	"talon.example/internal/auth"
-	"talon.example/internal/localpg"
-	"talon.example/internal/sandbox"
 )
 
-// What make run starts, as it starts it: the examples have no test to start it for them.
+// What make run starts, as a program of its own: this module does not depend on the service.
 var (
-	server   string
-	token    func(context.Context) (string, error) // of the demo's patient
-	database string
-	keyFile  string
-	key      *auth.SigningKey
+	server  string
+	token   func(context.Context) (string, error) // of the first patient of the demo data
+	signed  string                                // a token that the sandbox has signed
+	folder  string                                // holds the key and the databases
+	program string                                // talon-sandbox; TALON_BINARY names another build of it
 )
 
 func TestMain(m *testing.M) {
@@ -44,48 +50,60 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "talon-sdk-")
-	if err != nil {
+	if folder, err = os.MkdirTemp("", "talon-sdk-"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
-	keyFile = filepath.Join(dir, "key.pem")
-	if key, err = auth.EnsureSigningKey(keyFile); err != nil {
+	defer os.RemoveAll(folder)
+	// PostgreSQL runs under another account where this is root's, and must reach its folder.
+	if err := os.Chmod(folder, 0o711); err != nil {
 		return 0, err
 	}
-	ctx := context.Background()
-	cluster, err := localpg.Start(ctx, localpg.Options{})
-	if err != nil {
-		return 0, err
+	if program = os.Getenv("TALON_BINARY"); program == "" {
+		program = filepath.Join(folder, "talon-sandbox")
+		build := exec.Command("go", "build", "-o", program, "./cmd/talon-sandbox")
+		build.Dir = filepath.Join("..", "..")
+		if output, err := build.CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("build the sandbox: %w\n%s", err, output)
+		}
 	}
-	defer cluster.Stop(ctx)
-	database = cluster.URL("postgres")
-	address, shown, stop, err := serve()
+	address, shown, stop, err := serve("first")
 	if err != nil {
 		return 0, err
 	}
 	defer stop()
-	server = address
+	server, signed = address, shown
 	token = func(context.Context) (string, error) { return shown, nil }
 	defer http.DefaultClient.CloseIdleConnections()
 	return m.Run(), nil
 }
 
-// serve runs talon-sandbox until it has said where it is and has shown the token of its patient; stop ends it.
-func serve(settings ...string) (address, shown string, stop func(), err error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	environ := []string{"DATABASE_URL=" + database, "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + keyFile, "TALON_DATABASE_MAX_CONNS=4"}
-	out, in := io.Pipe()
-	ended := make(chan struct{})
+// serve starts a sandbox with a private PostgreSQL of its own, until stop is called. It returns its address and the token that it prints.
+func serve(name string, settings ...string) (address, shown string, stop func(), err error) {
+	cache := filepath.Join(folder, name)
+	if err := os.Mkdir(cache, 0o711); err != nil {
+		return "", "", nil, err
+	}
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "TALON_") || strings.HasPrefix(v, "DATABASE_URL=")
+	})
+	command := exec.Command(program)
+	command.Env = slices.Concat(environ, []string{
+		"XDG_CACHE_HOME=" + cache, "TALON_ADDR=127.0.0.1:0", "TALON_DATABASE_MAX_CONNS=4",
+		"TALON_SANDBOX_KEY_FILE=" + filepath.Join(folder, "key.pem"),
+	}, settings)
 	var stderr bytes.Buffer
-	go func() {
-		defer close(ended)
-		sandbox.Program.Run(ctx, nil, slices.Concat(environ, settings), in, &stderr)
-		_ = in.Close()
-	}()
+	command.Stderr = &stderr
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return "", "", nil, err
+	}
+	if err := command.Start(); err != nil {
+		return "", "", nil, err
+	}
 	stop = func() {
-		cancel()
-		<-ended
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_, _ = io.Copy(io.Discard, out)
+		_ = command.Wait()
 	}
 	var read bytes.Buffer
 	buffer := make([]byte, 4096)
@@ -102,17 +120,32 @@ func serve(settings ...string) (address, shown string, stop func(), err error) {
 	return address, shown, stop, nil
 }
 
-// tokenOf signs a token for a patient of the demo, by number, that was issued at a time, for an hour.
+// tokenOf signs a token with the sandbox's key for a patient of the demo data, by number. It is valid for an hour from issued.
 func tokenOf(t testing.TB, patient int, issued time.Time) string {
 	t.Helper()
-	signed, err := key.Sign(auth.Token{Person: numbered("0005", patient), Client: sandbox.Client}, "talon-demo", "talon", issued, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signed
+	parts := strings.Split(signed, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(parts[1])
+	require.NoError(t, err)
+	var claims map[string]any
+	require.NoError(t, json.Unmarshal(decoded, &claims))
+	claims["sub"], claims["iat"], claims["exp"] = numbered("0005", patient), issued.Unix(), issued.Add(time.Hour).Unix()
+	encoded, err := json.Marshal(claims)
+	require.NoError(t, err)
+	text := parts[0] + "." + base64.RawURLEncoding.EncodeToString(encoded)
+
+	file, err := os.ReadFile(filepath.Join(folder, "key.pem"))
+	require.NoError(t, err)
+	block, _ := pem.Decode(file)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	require.NoError(t, err)
+	sum := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, key.(*ecdsa.PrivateKey), sum[:])
+	require.NoError(t, err)
+	signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// numbered gives a guid as docs/demo.md describes it.
+// numbered returns a guid of the demo data (docs/demo.md).
 func numbered(kind string, number int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("de300000-%s-4000-8000-%012d", kind, number))
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"talon.example/gen/client"
+	"talon.example/sdk/go/client"
 )
 
 // Refusal is an answer that is not 2xx: why nothing was done, and what to do about it. Find it with [errors.AsType] or [errors.As], and branch on its

@@ -2,8 +2,13 @@
 
 package talon
 
-import "talon.example/gen/client"
+import (
+	"regexp"
 
+	"talon.example/sdk/go/client"
+)
+
+// retryable are the rules after which the same request may succeed later.
 var retryable = []client.Rule{
 	client.RuleSlotBeyondHorizon,
 	client.RuleSpecialityAlreadyBooked,
@@ -17,3 +22,6 @@ var retryable = []client.Rule{
 	client.RuleOverloaded,
 	client.RuleNotReady,
 }
+
+// keyed are the operations that take an Idempotency-Key.
+var keyed = regexp.MustCompile(`^(DELETE .*/appointments/[^/]+|POST .*/appointments|POST .*/appointments/[^/]+/move)$`)

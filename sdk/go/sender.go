@@ -9,12 +9,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
 	"github.com/google/uuid"
 
-	"talon.example/gen/client"
+	"talon.example/sdk/go/client"
 )
 
 // sender sends a request of the generated client, as often as that helps, and turns what is not 2xx into errors.
@@ -27,9 +26,6 @@ type sender struct {
 }
 
 const idempotencyKey = "Idempotency-Key"
-
-// keyed are the operations that take an Idempotency-Key; a test holds them to the contract.
-var keyed = regexp.MustCompile(`^(POST .*/appointments|POST .*/appointments/[^/]+/move|DELETE .*/appointments/[^/]+)$`)
 
 // Do answers with a response that is 2xx or 304 and has been read to the end, or else with an error, a *Refusal wherever the service has answered.
 func (s *sender) Do(request *http.Request) (*http.Response, error) {

@@ -19,7 +19,7 @@ import (
 	"net/http"
 	"time"
 
-	"talon.example/gen/client"
+	"talon.example/sdk/go/client"
 )
 
 // Options say how to ask. The zero value asks without a token, three times at the most, within half a minute.

@@ -6,19 +6,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	contract "talon.example"
-	"talon.example/gen/client"
 	talon "talon.example/sdk/go"
+	"talon.example/sdk/go/client"
 )
 
 var (
@@ -26,46 +25,42 @@ var (
 	lpuB = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
 )
 
-// Promise: the README's lines of Go are those of the example, which runs.
+// Promise: the lines of Go in README.md and docs/tour.md are those of the example, which runs.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
 	example, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
-	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindStringSubmatch(string(readme))
-	require.NotNil(t, shown)
-	lines := strings.ReplaceAll(shown[1], `"http://127.0.0.1:8080"`, "server")
-	require.Contains(t, string(example), regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(lines, "\t$1"))
+	for _, page := range []string{"README.md", "../../docs/tour.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindStringSubmatch(string(text))
+		require.NotNil(t, shown, page)
+		lines := strings.ReplaceAll(shown[1], `"http://127.0.0.1:8080"`, "server")
+		require.Contains(t, string(example), regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(lines, "\t$1"), page)
+	}
 }
 
-// Promise: what the client knows of rules and keys is what the contract says.
-func TestContract(t *testing.T) {
+// Promise: whoever imports the SDK gets no module of the service: no web framework, no database driver, no migrations.
+func TestModuleGraph(t *testing.T) {
 	t.Parallel()
-	doc, err := openapi3.NewLoader().LoadFromData(contract.Contract)
+	modules, err := exec.CommandContext(t.Context(), "go", "list", "-m", "all").Output()
 	require.NoError(t, err)
-
-	var retryable []client.Rule
-	for _, rule := range doc.Components.Schemas["Rule"].Value.Extensions["x-catalogue"].([]any) {
-		if row := rule.(map[string]any); row["retryable"] == true {
-			retryable = append(retryable, client.Rule(row["rule"].(string)))
-		}
+	for _, unwanted := range []string{"github.com/gin-gonic/gin", "github.com/jackc/pgx", "github.com/pressly/goose"} {
+		require.NotContains(t, string(modules), unwanted)
 	}
-	require.ElementsMatch(t, retryable, talon.Retryable)
+	require.NotContains(t, strings.Fields(string(modules)), "talon.example")
+}
 
-	taking := 0
-	for path, item := range doc.Paths.Map() {
-		for method, operation := range item.Operations() {
-			takes := operation.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
-			for _, base := range []string{"", "/talon/v1"} {
-				require.Equal(t, takes, talon.Keyed.MatchString(method+" "+base+path), "%s %s", method, path)
-			}
-			if takes {
-				taking++
-			}
-		}
+// Promise: the operations that take an Idempotency-Key are known also behind a path of a gateway.
+func TestKeyedOperations(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"", "/talon/v1"} {
+		require.Regexp(t, talon.Keyed, "POST "+path+"/appointments")
+		require.Regexp(t, talon.Keyed, "POST "+path+"/appointments/x/move")
+		require.Regexp(t, talon.Keyed, "DELETE "+path+"/appointments/x")
+		require.NotRegexp(t, talon.Keyed, "GET "+path+"/appointments")
+		require.NotRegexp(t, talon.Keyed, "POST "+path+"/appointments/check")
 	}
-	require.NotZero(t, taking)
 }
 
 // Promise: whoever loses an answer has what it asked for done once, and is told that it was done before.
@@ -376,10 +371,10 @@ func (a laterAnswer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// serveFor runs a service of its own on the same database, with settings, for as long as the test lasts.
+// serveFor runs a sandbox of its own, with settings, until the test ends.
 func serveFor(t *testing.T, settings ...string) (address string) {
 	t.Helper()
-	address, _, stop, err := serve(settings...)
+	address, _, stop, err := serve(uuid.NewString(), settings...)
 	require.NoError(t, err)
 	t.Cleanup(stop)
 	return address

@@ -46,8 +46,9 @@ printf '{"Replace": {"%s": "%s", "%s": "%s"}}\n' "$original" "$clock/time.go" "$
 # Everything is compiled first, so that the hours pass while tests run.
 go build -overlay "$clock/overlay.json" -o "$clock/talon-sandbox" ./cmd/talon-sandbox
 packages=(sdk/go bench internal/auth internal/sandbox internal/httpapi internal/testdb test/e2e)
+export TALON_BINARY=$clock/talon-sandbox
 for package in "${packages[@]}"; do
-  go test -c -overlay "$clock/overlay.json" -o "$clock/${package////_}.test" "./$package"
+  go test -C "$package" -c -overlay "$clock/overlay.json" -o "$clock/${package////_}.test"
 done
 case $suites in *portal*) npm --prefix portal run build ;; esac
 case $suites in *contracts*) npm --prefix contracts run build ;; esac
@@ -91,7 +92,7 @@ for hour in "${hours[@]}"; do
     sdk | portal | contracts)
       folder=${suite/#sdk/sdk/typescript}
       echo "-- $folder"
-      at "$hour" NODE_OPTIONS="--require $PWD/test/clock/shift.cjs" TALON_BINARY="$clock/talon-sandbox" npm --prefix "$folder" run test:built ||
+      at "$hour" NODE_OPTIONS="--require $PWD/test/clock/shift.cjs" npm --prefix "$folder" run test:built ||
         failed+=("$hour, $folder")
       ;;
     *)

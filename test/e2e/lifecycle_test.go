@@ -32,11 +32,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	talon "talon.example"
-	"talon.example/gen/client"
 	"talon.example/internal/app"
 	"talon.example/internal/sandbox"
 	"talon.example/internal/testdb"
 	"talon.example/migrations"
+	"talon.example/sdk/go/client"
 )
 
 // Promise: a stop is orderly: readiness goes false, the running request gets its answer, then the service ends.

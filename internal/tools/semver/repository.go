@@ -151,16 +151,17 @@ func release(ctx context.Context, r repository, now time.Time, w io.Writer) erro
 	if err := os.WriteFile(r.path(releasedFile), current.text, 0o600); err != nil {
 		return err
 	}
-	tag := "v" + current.version.String()
+	tag, sdkTag := "v"+current.version.String(), "sdk/go/v"+current.version.String() // a Go module in a folder has tags of its own
 	for _, step := range [][]string{
 		{"commit", "--quiet", "--message", "Release " + current.version.String(), "--", changelogFile, releasedFile},
 		{"tag", "--annotate", "--message", "Talon " + current.version.String(), tag},
+		{"tag", "--annotate", "--message", "Talon " + current.version.String() + ", the Go SDK", sdkTag},
 	} {
 		if _, err := r.git(ctx, step...); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(w, "Tagged %s. Publish it: git push --follow-tags\n", tag)
+	fmt.Fprintf(w, "Tagged %s and %s. Publish them: git push --follow-tags\n", tag, sdkTag)
 	return nil
 }
 

@@ -155,7 +155,7 @@ func TestRelease(t *testing.T) {
 	r.version(t, "1.1.0")
 	r.commit(t)
 	require.NoError(t, release(t.Context(), r, day, &told))
-	require.Equal(t, "v1.1.0\n", r.mustGit(t, "tag", "--points-at", "HEAD"))
+	require.Equal(t, "sdk/go/v1.1.0\nv1.1.0\n", r.mustGit(t, "tag", "--points-at", "HEAD"))
 	require.Empty(t, r.mustGit(t, "status", "--porcelain"))
 	require.Equal(t, r.read(t, contractFile), r.read(t, releasedFile))
 	require.Contains(t, r.read(t, changelogFile), "## [1.1.0] - 2026-02-03\n")

@@ -73,8 +73,8 @@ function fromTomorrow(/** @type {URL} */ url) {
 }
 
 const example = await readFile(join(root, 'examples/book.ts'), 'utf8');
-test('Promise: the project’s README shows the example', async () => {
-  const front = await readFile(join(root, '../../README.md'), 'utf8');
+test('Promise: the tour of the project shows the example', async () => {
+  const front = await readFile(join(root, '../../docs/tour.md'), 'utf8');
   assert.equal(/```ts\n(.*?)```/s.exec(front)?.[1], example);
 });
 

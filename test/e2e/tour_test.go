@@ -16,13 +16,13 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// tourBlocks are the README's blocks of shell that begin with curl, and its blocks of JSON.
+// tourBlocks are the tour's blocks of shell that begin with curl, and its blocks of JSON.
 var tourBlocks = regexp.MustCompile("(?s)```(json)?\n((?:curl |\\{).*?)```")
 
-// Promise: what the README tells to paste after make run works, from top to bottom, and answers what is shown.
-func TestReadmeTour(t *testing.T) {
+// Promise: every line of docs/tour.md works after make run, from top to bottom, and returns what is shown.
+func TestTour(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
+	tour, err := os.ReadFile("../../docs/tour.md")
 	require.NoError(t, err)
 	text, stop := runDemo(t, []string{
 		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
@@ -45,9 +45,9 @@ func TestReadmeTour(t *testing.T) {
 	booked := paste(regexp.MustCompile(`(?s)curl .*?\}'`).FindString(text))
 	var result api.AppointmentResult
 	require.NoError(t, json.Unmarshal(booked, &result), "%s", booked)
-	blocks := tourBlocks.FindAllStringSubmatch(string(readme), -1)
+	blocks := tourBlocks.FindAllStringSubmatch(string(tour), -1)
 	require.Greater(t, len(blocks), 8)
-	shown := regexp.MustCompile(`"guid": "([^"]+)",\s+"start"`).FindStringSubmatch(string(readme))[1]
+	shown := regexp.MustCompile(`"guid": "([^"]+)",\s+"start"`).FindStringSubmatch(string(tour))[1]
 	var answer []byte
 	for i, block := range blocks {
 		switch {
