@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -28,6 +26,7 @@ import (
 	"talon.example/internal/auth"
 	"talon.example/internal/testdb"
 	"talon.example/migrations"
+	"talon.example/test/harness"
 )
 
 // How the chaos runs. Everything is bounded: when the patients are used up, the load ends.
@@ -165,7 +164,7 @@ func newChaos(t *testing.T) *chaos {
 	require.NoError(t, listener.Close())
 	c := &chaos{
 		t: t, cluster: cluster, binary: binary, index: index, over: make(chan struct{}), room: make(chan struct{}, chaosRequests), byRule: map[string]int{},
-		service: &harness.Service{T: t, URL: "http://" + addr, DB: pool, Key: key, Logs: new(harness.Logs), Passed: new(atomic.Int64)},
+		service: &harness.Service{T: t, URL: "http://" + addr, DB: pool, Key: key, Logs: new(harness.Logs), ClockOffset: new(atomic.Int64)},
 		environ: []string{
 			"DATABASE_URL=" + database, "TALON_ADDR=" + addr, "TALON_TOKEN_ISSUER=issuer", "TALON_TOKEN_AUDIENCE=talon",
 			"TALON_AUTH_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(), "TALON_MIP_TIMEOUT=1s",
@@ -173,7 +172,7 @@ func newChaos(t *testing.T) *chaos {
 			"TALON_LOG_LEVEL=error",
 		},
 	}
-	c.service.Pass(time.Since(harness.Moment)) // the process has a clock of its own
+	c.service.AdvanceClock(time.Since(harness.Moment)) // the process has a clock of its own
 	c.populate()
 	c.startService()
 	t.Cleanup(func() { _ = c.process.Process.Kill(); _ = c.process.Wait() })
@@ -228,7 +227,7 @@ func (c *chaos) waitUnready() {
 
 // health is what a health check answers, in time; 0 where there is no service.
 func (c *chaos) health(check string) int {
-	request := c.service.Request(http.MethodGet, "/health/"+check, nil)
+	request := c.service.NewRequest(http.MethodGet, "/health/"+check, nil)
 	began := time.Now()
 	response, err := harness.HTTPClient.Do(request)
 	if err != nil {
@@ -362,7 +361,7 @@ func (c *chaos) waitIndex() {
 
 // check looks for every visit as it was confirmed last.
 func (c *chaos) check() {
-	c.service.Pass(time.Since(c.service.Now()))
+	c.service.AdvanceClock(time.Since(c.service.Now()))
 	c.service.RequireInvariants()
 	for _, half := range []string{
 		// A visit without its one cell, its copy of the referral or its claim; and each of these without its visit.
@@ -473,9 +472,9 @@ func (c *chaos) askAgain(e *errand) {
 	if e.visit.cancelled {
 		status = api.AppointmentStatusCancelled
 	}
-	request := c.service.Request(http.MethodGet, "/appointments?directionGuid="+chaosGuid(2, e.patient).String(), nil)
+	request := c.service.NewRequest(http.MethodGet, "/appointments?directionGuid="+chaosGuid(2, e.patient).String(), nil)
 	request.Header.Set("Authorization", "Bearer "+e.token)
-	items := harness.As[api.AppointmentPage](c.t, c.service.Do(request)).Items
+	items := harness.Decode[api.AppointmentPage](c.t, c.service.Do(request)).Items
 	require.Len(c.t, items, 1, "patient %d is told", e.patient)
 	require.Equal(c.t, e.visit.guid, items[0].GUID, "patient %d is told", e.patient)
 	require.Equal(c.t, status, items[0].Status, "patient %d is told", e.patient)

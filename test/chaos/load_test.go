@@ -14,13 +14,12 @@ import (
 	"sync"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/test/harness"
 )
 
 // chaosVisit is what a client knows of its visit.
@@ -155,7 +154,7 @@ func (c *chaos) hold(e *errand, cell int) {
 	if !ok {
 		return
 	}
-	hold := harness.As[api.Hold](c.t, a)
+	hold := harness.Decode[api.Hold](c.t, a)
 	e.held = &hold
 	c.held.Add(1)
 	c.mu.Lock()

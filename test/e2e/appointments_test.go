@@ -12,14 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/app"
 	"talon.example/internal/testdb"
+	"talon.example/test/harness"
 )
 
 // Promise: an appointment is shown with its referral, place and resource, in the zone of its institution, cancelled too; list and guid show the same.
@@ -27,7 +26,7 @@ func TestAppointment(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Vladivostok' WHERE guid = $1`, sc.To)
-	guid := sc.Attempt(harness.Fields{"Difficulty": 2, "IsCito": true, "VisitComment": "после обеда"}).Booked(t)
+	guid := sc.TryBook(harness.Fields{"Difficulty": 2, "IsCito": true, "VisitComment": "после обеда"}).RequireBooked(t)
 	shown := func(status, update, cancellation string) string {
 		return fmt.Sprintf(`{
 			"guid": %q,
@@ -67,10 +66,10 @@ func TestAppointment(t *testing.T) {
 func TestAppointmentETag(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	path := "/appointments/" + sc.Attempt().Booked(t).String()
+	path := "/appointments/" + sc.TryBook().RequireBooked(t).String()
 	ask := func(headers ...string) harness.Answer {
 		t.Helper()
-		request := sc.Service.Request(http.MethodGet, path, nil)
+		request := sc.NewRequest(http.MethodGet, path, nil)
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 		request.Header["If-None-Match"] = headers
 		return sc.Do(request)
@@ -90,9 +89,9 @@ func TestAppointmentETag(t *testing.T) {
 		{`UPDATE appointment SET cancelled_at = updated_at`, "Cancelled"},
 		{`UPDATE appointment SET cancel_reason_code = 1`, "Cancelled"},
 	} {
-		sc.Run(change.sql)
+		sc.ExecScript(change.sql)
 		a := ask()
-		require.EqualValues(t, change.status, harness.As[api.PatientAppointment](t, a).Status)
+		require.EqualValues(t, change.status, harness.Decode[api.PatientAppointment](t, a).Status)
 		tag := a.Header.Get("ETag")
 		require.Empty(t, seen[tag], "%s changes nothing", change.sql)
 		for old := range seen {
@@ -125,7 +124,7 @@ func TestAppointmentETag(t *testing.T) {
 func TestAppointmentPages(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Attempt().Booked(t)
+	sc.TryBook().RequireBooked(t)
 	// Many at the same times, and the same guids in both institutions.
 	sc.Exec(`INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
 			out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at)
@@ -141,7 +140,7 @@ func TestAppointmentPages(t *testing.T) {
 			CASE WHEN guid::text < '8' THEN updated_at END
 		FROM appointment WHERE cancelled_at IS NOT NULL AND guid::text < '8'`, sc.From, sc.MkabFrom)
 	sc.Exec(testdb.IndexRows)
-	all := sc.Appointments(sc.Person, "limit=100")
+	all := sc.ListAppointments(sc.Person, "limit=100")
 	require.Len(t, all, sc.Count(`SELECT count(*) FROM appointment`))
 	type key struct{ lpu, guid uuid.UUID }
 	seen := map[key]bool{}
@@ -153,9 +152,9 @@ func TestAppointmentPages(t *testing.T) {
 		}
 	}
 	for _, limit := range []int{1, 7, len(all)} {
-		require.Equal(t, all, sc.Appointments(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
+		require.Equal(t, all, sc.ListAppointments(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
 	}
-	require.Equal(t, all[:20], harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments")).Items)
+	require.Equal(t, all[:20], harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments")).Items)
 
 	since := harness.Moment.Add(20 * time.Second)
 	for query, wants := range map[string]func(api.PatientAppointment) bool{
@@ -173,39 +172,39 @@ func TestAppointmentPages(t *testing.T) {
 				want = append(want, a)
 			}
 		}
-		require.Equal(t, want, sc.Appointments(sc.Person, query+"&limit=9"), query)
+		require.Equal(t, want, sc.ListAppointments(sc.Person, query+"&limit=9"), query)
 	}
 
 	// One is booked after the first page, for later than all of them.
-	first := harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=3"))
+	first := harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=3"))
 	sc.AddSlots(1)
 	examination := uuid.New()
 	sc.AddDirection(examination, "Laboratory")
-	sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": 1}).Booked(t)
-	require.Equal(t, all[3:], sc.Appointments(sc.Person, "limit=100&cursor="+*first.Next))
-	require.Len(t, sc.Appointments(sc.Person, ""), len(all)+1)
+	sc.TryBook(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": 1}).RequireBooked(t)
+	require.Equal(t, all[3:], sc.ListAppointments(sc.Person, "limit=100&cursor="+*first.Next))
+	require.Len(t, sc.ListAppointments(sc.Person, ""), len(all)+1)
 }
 
 // Promise: another person's appointment is answered exactly as one that does not exist; a cursor shows nobody's list but one's own, and serves one list only.
 func TestAppointmentsOfOthers(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Attempt().Booked(t)
+	guid := sc.TryBook().RequireBooked(t)
 	examination := uuid.New()
 	sc.AddDirection(examination, "Laboratory")
-	sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": harness.FirstSlotID + 1}).Booked(t)
-	page := harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=1"))
+	sc.TryBook(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": harness.FirstSlotID + 1}).RequireBooked(t)
+	page := harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=1"))
 	require.NotNil(t, page.Next)
 	stranger := uuid.New()
-	require.Empty(t, sc.Appointments(stranger, ""))
-	require.Empty(t, sc.Appointments(stranger, "cursor="+*page.Next))
-	require.Empty(t, sc.Appointments(stranger, "directionGuid="+sc.Direction.String()))
+	require.Empty(t, sc.ListAppointments(stranger, ""))
+	require.Empty(t, sc.ListAppointments(stranger, "cursor="+*page.Next))
+	require.Empty(t, sc.ListAppointments(stranger, "directionGuid="+sc.Direction.String()))
 	sc.Get(sc.Person, "/directions?cursor="+*page.Next).RequireRefusal(t, "field_invalid")
 
 	mine := sc.Get(sc.Person, "/appointments/"+guid.String())
 	require.Equal(t, 200, mine.StatusCode, "%s", mine.Raw)
 	body := func(guid uuid.UUID) string {
-		request := sc.Service.Request(http.MethodGet, "/appointments/"+guid.String(), nil)
+		request := sc.NewRequest(http.MethodGet, "/appointments/"+guid.String(), nil)
 		request.Header.Set("Authorization", "Bearer "+sc.Token(stranger))
 		request.Header.Set("If-None-Match", mine.Header.Get("ETag")+", *")
 		a := sc.Do(request)
@@ -251,15 +250,15 @@ func TestBadParametersOfAppointments(t *testing.T) {
 		})
 	}
 	for _, since := range []string{"0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999-23:59"} {
-		require.Empty(t, sc.Appointments(sc.Person, "updatedSince="+since))
+		require.Empty(t, sc.ListAppointments(sc.Person, "updatedSince="+since))
 	}
 	for _, path := range []string{"/appointments", "/appointments/" + uuid.NewString()} {
-		sc.Do(sc.Service.Request(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
+		sc.Do(sc.NewRequest(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
 	}
 }
 
 // Promise: whoever has lost the answer to a booking is told whether it happened.
-func TestDidItHappen(t *testing.T) {
+func TestLostResponseCanBeLookedUp(t *testing.T) {
 	t.Parallel()
 	t.Run("the answer is lost after the commit", func(t *testing.T) {
 		t.Parallel()
@@ -270,7 +269,7 @@ func TestDidItHappen(t *testing.T) {
 		proxy.ModifyResponse = func(*http.Response) error { panic(http.ErrAbortHandler) } // it hangs up on the client instead of answering
 		lossy := httptest.NewServer(proxy)
 		t.Cleanup(lossy.Close)
-		body, err := json.Marshal(sc.Request())
+		body, err := json.Marshal(sc.BookingBody())
 		require.NoError(t, err)
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, lossy.URL+"/appointments", strings.NewReader(string(body)))
 		require.NoError(t, err)
@@ -279,38 +278,38 @@ func TestDidItHappen(t *testing.T) {
 		_, err = harness.HTTPClient.Do(request)
 		require.Error(t, err)
 
-		found := sc.Appointments(sc.Person, "status=Booked&directionGuid="+sc.Direction.String())
+		found := sc.ListAppointments(sc.Person, "status=Booked&directionGuid="+sc.Direction.String())
 		require.Len(t, found, 1)
 		require.Equal(t, sc.Slots[0], sc.SlotOf(found[0].GUID))
-		sc.Attempt().RequireRefusal(t, "direction_already_booked")
+		sc.TryBook().RequireRefusal(t, "direction_already_booked")
 	})
 	t.Run("the client hangs up and the service ends before the commit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.GoAway()
+		sc.HangUpAndStop()
 		sc.Service = harness.StartOn(t, string(sc.Config.DatabaseURL))
-		require.Empty(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()))
-		guid := sc.Attempt().Booked(t)
-		require.Equal(t, guid, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String())[0].GUID)
+		require.Empty(t, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String()))
+		guid := sc.TryBook().RequireBooked(t)
+		require.Equal(t, guid, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String())[0].GUID)
 	})
 	t.Run("the connection dies in the commit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.Run(`CREATE FUNCTION dally() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
+		sc.ExecScript(`CREATE FUNCTION dally() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
 			CREATE CONSTRAINT TRIGGER dally AFTER INSERT ON appointment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dally()`)
 		tx, err := sc.DB.Begin(t.Context())
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), `SELECT FROM legal_entity FOR UPDATE`)
 		require.NoError(t, err)
 		answers := make(chan harness.Answer, 1)
-		go func() { answers <- sc.Attempt() }()
+		go func() { answers <- sc.TryBook() }()
 		sc.WaitForBlocked(tx)
 		sc.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`, tx.Conn().PgConn().PID())
 		(<-answers).RequireRefusal(t, "database_unavailable")
 		require.NoError(t, tx.Rollback(t.Context()))
-		require.Empty(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()))
-		sc.Attempt().Booked(t)
-		require.Len(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()), 1)
+		require.Empty(t, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String()))
+		sc.TryBook().RequireBooked(t)
+		require.Len(t, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String()), 1)
 	})
 	t.Run("many clients lose patience", func(t *testing.T) {
 		t.Parallel()
@@ -318,22 +317,22 @@ func TestDidItHappen(t *testing.T) {
 		sc.AddSlots(harness.Contenders)
 		var clients sync.WaitGroup
 		for i := range harness.Contenders {
-			person, direction := sc.Patient()
+			person, direction := sc.AddPatient()
 			clients.Go(func() {
 				ask := "status=Booked&directionGuid=" + direction.String()
-				sc.Impatient(person, direction, i+1)
-				before := sc.Appointments(person, ask)
-				a := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
+				sc.BookWithRandomTimeout(person, direction, i+1)
+				before := sc.ListAppointments(person, ask)
+				a := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
 				switch {
 				case a.StatusCode == http.StatusOK:
 					require.Empty(t, before, "what was told had not happened")
 				case len(before) == 0: // it was still under way when asked about, and took the cell or the referral
-					a.RequireRefusalOf(t, "direction_already_booked", "slot_full", "slot_taken")
+					a.RequireAnyRefusal(t, "direction_already_booked", "slot_full", "slot_taken")
 				default:
 					a.RequireRefusal(t, "direction_already_booked")
 				}
 				require.Eventually(t, func() bool {
-					after := sc.Appointments(person, ask)
+					after := sc.ListAppointments(person, ask)
 					return len(after) == 1 && (len(before) == 0 || before[0].GUID == after[0].GUID)
 				}, time.Minute, 10*time.Millisecond)
 			})

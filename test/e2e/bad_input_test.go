@@ -16,11 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/test/harness"
 )
 
 // Promise: a body that breaks the contract is refused in Russian, naming the field where there is one; nothing changes, and the log holds neither the
@@ -28,13 +28,13 @@ import (
 func TestBadBodies(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Check = harness.AsItIs
+	sc.Check = harness.PlainCheck
 	before := sc.Snapshot()
 
 	const notAGuid = "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
 	const zero = "00000000-0000-0000-0000-000000000000"
 	valid := func(changes ...harness.Fields) string {
-		text, err := json.Marshal(sc.Request(changes...))
+		text, err := json.Marshal(sc.BookingBody(changes...))
 		require.NoError(t, err)
 		return string(text)
 	}
@@ -122,7 +122,7 @@ func TestBadBodies(t *testing.T) {
 		})
 	}
 	require.Equal(t, before, sc.Snapshot())
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: what is at a bound is accepted.
@@ -136,23 +136,23 @@ func TestBoundsAreInclusive(t *testing.T) {
 	} {
 		direction := uuid.New()
 		sc.AddDirection(direction, "Laboratory")
-		a := sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + i, "DirectionGuid": direction, "DirectionType": "Laboratory"}, changes)
+		a := sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + i, "DirectionGuid": direction, "DirectionType": "Laboratory"}, changes)
 		require.Equal(t, 200, a.StatusCode, "%d: %s", i, a.Raw)
 	}
-	sc.Attempt(harness.Fields{"SlotId": 9007199254740991}).RequireRefusal(t, "slot_not_found")
-	sc.Attempt(harness.Fields{"DirectionType": strings.Repeat("x", 1000)}).RequireRefusal(t, "direction_type_unsupported")
-	sc.Attempt(harness.Fields{"Difficulty": 16}).RequireRefusal(t, "slot_full")
+	sc.TryBook(harness.Fields{"SlotId": 9007199254740991}).RequireRefusal(t, "slot_not_found")
+	sc.TryBook(harness.Fields{"DirectionType": strings.Repeat("x", 1000)}).RequireRefusal(t, "direction_type_unsupported")
+	sc.TryBook(harness.Fields{"Difficulty": 16}).RequireRefusal(t, "slot_full")
 }
 
 // Promise: a body that is not plain JSON is refused by its headers.
 func TestMediaTypes(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	text, err := json.Marshal(sc.Request())
+	text, err := json.Marshal(sc.BookingBody())
 	require.NoError(t, err)
 	var bomb bytes.Buffer
 	zip := gzip.NewWriter(&bomb)
-	_, err = io.CopyN(zip, zeros{}, 20<<20)
+	_, err = io.CopyN(zip, zeroReader{}, 20<<20)
 	require.NoError(t, err)
 	require.NoError(t, zip.Close())
 
@@ -171,7 +171,7 @@ func TestMediaTypes(t *testing.T) {
 		"with charset":    {http.Header{"Content-Type": {"application/json; charset=UTF-8"}}, text, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := sc.Service.Request(http.MethodPost, "/appointments", bytes.NewReader(attempt.body))
+			request := sc.NewRequest(http.MethodPost, "/appointments", bytes.NewReader(attempt.body))
 			if attempt.headers != nil {
 				request.Header = attempt.headers.Clone()
 			}
@@ -182,9 +182,9 @@ func TestMediaTypes(t *testing.T) {
 }
 
 // zeros is an endless stream.
-type zeros struct{}
+type zeroReader struct{}
 
-func (zeros) Read(p []byte) (int, error) {
+func (zeroReader) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
@@ -210,8 +210,8 @@ func TestLargeBodiesAreNotRead(t *testing.T) {
 				size = 200 << 10 // more than that, and the refusal may reach a client too late that is still writing
 			}
 			var sent atomic.Int64
-			body := io.TeeReader(io.LimitReader(zeros{}, size), counter{&sent})
-			request := sc.Service.Request(http.MethodPost, "/appointments", body)
+			body := io.TeeReader(io.LimitReader(zeroReader{}, size), byteCounter{&sent})
+			request := sc.NewRequest(http.MethodPost, "/appointments", body)
 			if attempt.announced {
 				request.ContentLength = size
 			}
@@ -238,9 +238,9 @@ func TestLargeBodiesAreNotRead(t *testing.T) {
 	}
 }
 
-type counter struct{ n *atomic.Int64 }
+type byteCounter struct{ n *atomic.Int64 }
 
-func (c counter) Write(p []byte) (int, error) {
+func (c byteCounter) Write(p []byte) (int, error) {
 	c.n.Add(int64(len(p)))
 	return len(p), nil
 }
@@ -249,7 +249,7 @@ func (c counter) Write(p []byte) (int, error) {
 func TestBadTokens(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Check = harness.AsItIs
+	sc.Check = harness.PlainCheck
 	before := sc.Snapshot()
 	good := sc.Token(sc.Person)
 	claims := func(changes jwt.MapClaims) jwt.MapClaims {
@@ -318,7 +318,7 @@ func TestBadTokens(t *testing.T) {
 		})
 	}
 	require.Equal(t, before, sc.Snapshot())
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: a path or a method that does not exist is answered in the one shape, too.
@@ -326,18 +326,18 @@ func TestUnknownRoutes(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
 	for _, path := range []string{"/appointments/", "//appointments", "/Appointments", "/docs/no-such-file", "/health", "/appointments/1/%00", "/%2e%2e/appointments"} {
-		request := s.Request(http.MethodPost, path, strings.NewReader("{}"))
+		request := s.NewRequest(http.MethodPost, path, strings.NewReader("{}"))
 		if strings.HasPrefix(path, "/docs/") {
-			request = s.Request(http.MethodGet, path, nil)
+			request = s.NewRequest(http.MethodGet, path, nil)
 		}
 		s.Do(request).RequireRefusal(t, "route_not_found")
 	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "BREW"} {
-		s.Do(s.Request(method, "/appointments", nil)).RequireRefusal(t, "method_not_allowed")
+		s.Do(s.NewRequest(method, "/appointments", nil)).RequireRefusal(t, "method_not_allowed")
 	}
 	// Others of these are fine at /appointments/{appointmentGuid}.
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-		a := s.Do(s.Request(method, "/appointments/check", nil))
+		a := s.Do(s.NewRequest(method, "/appointments/check", nil))
 		a.RequireRefusal(t, "method_not_allowed")
 		require.Equal(t, "POST", a.Header.Get("Allow"))
 	}
@@ -346,26 +346,26 @@ func TestUnknownRoutes(t *testing.T) {
 // Promise: requests above the bound are refused at once instead of waiting, while the health checks still answer.
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
-	sc := harness.StartWithInFlight(t, 1)
+	sc := harness.StartWithMaxInFlight(t, 1)
 	tx, err := sc.DB.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
 	require.NoError(t, err)
 	answers := make(chan harness.Answer, 1)
-	go func() { answers <- sc.Attempt() }()
+	go func() { answers <- sc.TryBook() }()
 	sc.WaitForBlocked(tx)
 
-	sc.Attempt().RequireRefusal(t, "overloaded")
-	require.Equal(t, 200, sc.Do(sc.Service.Request(http.MethodGet, "/health/live", nil)).StatusCode)
-	require.Equal(t, 200, sc.Do(sc.Service.Request(http.MethodGet, "/health/ready", nil)).StatusCode)
+	sc.TryBook().RequireRefusal(t, "overloaded")
+	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
+	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode)
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, 200, (<-answers).StatusCode)
 }
 
 // Promise: clients that send their bodies slowly keep nobody else out.
-func TestSlowBodiesHoldNoPlace(t *testing.T) {
+func TestSlowBodiesDoNotBlockOthers(t *testing.T) {
 	t.Parallel()
-	sc := harness.StartWithInFlight(t, 1)
+	sc := harness.StartWithMaxInFlight(t, 1)
 	for range 4 {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(sc.URL, "http://"))
 		require.NoError(t, err)
@@ -373,25 +373,25 @@ func TestSlowBodiesHoldNoPlace(t *testing.T) {
 		_, err = fmt.Fprintf(conn, "POST /appointments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", sc.Token(sc.Person))
 		require.NoError(t, err)
 	}
-	require.Equal(t, 200, sc.Attempt().StatusCode)
+	require.Equal(t, 200, sc.TryBook().StatusCode)
 }
 
 // Promise: a patient's data in a message of the database do not end in the log.
-func TestDatabaseMessagesAreWithheld(t *testing.T) {
+func TestDatabaseMessagesAreNotLogged(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Run(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the patient is %', NEW.person_guid; END $$;
+	sc.ExecScript(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the patient is %', NEW.person_guid; END $$;
 		CREATE TRIGGER tell BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION tell()`)
-	sc.Attempt().RequireRefusal(t, "internal_error")
+	sc.TryBook().RequireRefusal(t, "internal_error")
 	require.Contains(t, sc.Logs.String(), "P0001")
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: a client that goes away does not leave a booking half done, nor a goroutine.
 func TestClientGoesAway(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.GoAway()
+	sc.HangUpAndStop()
 	require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)
 		+ (SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL)`))
 }

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/app"
 	"talon.example/internal/booking"
+	"talon.example/test/harness"
 )
 
 // Promise: the source's first example succeeds byte for byte, though its SlotGuid is no guid, and is answered with the source's values.
@@ -75,7 +74,7 @@ func TestFirstExampleOfTheSource(t *testing.T) {
 func TestDirectionIsCopied(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	appointment := a.Result.ConsultDirection.Appointment.GUID
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND appointment_guid = $2 AND copied_from_lpu_guid IS NULL`, sc.From, appointment))
@@ -88,8 +87,8 @@ func TestDirectionIsCopied(t *testing.T) {
 func TestCopyCannotBeBooked(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	require.Equal(t, 200, sc.Attempt().StatusCode)
-	sc.Attempt(harness.Fields{"LpuFromGuid": sc.To, "SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_not_found")
+	require.Equal(t, 200, sc.TryBook().StatusCode)
+	sc.TryBook(harness.Fields{"LpuFromGuid": sc.To, "SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_not_found")
 }
 
 // Promise: within one institution nothing is copied, and of the referral nothing changes but its appointment; the answer tells where the visit is.
@@ -98,8 +97,8 @@ func TestBookingWithinOneLpu(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	for _, target := range []any{nil, sc.From} {
 		sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.To, sc.MkabTo, target)
-		sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
-		a := sc.Attempt(harness.Fields{"LpuFromGuid": sc.To})
+		sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
+		a := sc.TryBook(harness.Fields{"LpuFromGuid": sc.To})
 		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 		require.Equal(t, sc.To, a.Result.ConsultDirection.LpuToGUID)
 		require.Equal(t, sc.MkabTo, a.Result.ConsultDirection.MkabGUID)
@@ -109,28 +108,28 @@ func TestBookingWithinOneLpu(t *testing.T) {
 }
 
 // Promise: a copy that is used again is brought up to date, and keeps its id; another original of the same guid is left alone.
-func TestCopyIsBroughtUpToDate(t *testing.T) {
+func TestReusedCopyIsUpdated(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.Attempt()
+	first := sc.TryBook()
 	require.Equal(t, 200, first.StatusCode, "%s", first.Raw)
-	sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+	sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
 	sc.Exec(`UPDATE direction SET number = 'N-2', mkb_code = 'B02' WHERE lpu_guid = $1`, sc.From)
-	again := sc.Attempt()
+	again := sc.TryBook()
 	require.Equal(t, 200, again.StatusCode, "%s", again.Raw)
 	require.Equal(t, first.Result.ConsultDirection.ID, again.Result.ConsultDirection.ID)
 	require.Equal(t, "N-2", again.Result.ConsultDirection.Number)
 	require.Equal(t, "B02", again.Result.ConsultDirection.MkbCode)
 
-	sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
+	sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
 		UPDATE direction SET appointment_guid = NULL, copied_from_lpu_guid = NULL`)
 	before := sc.Snapshot()
-	sc.Attempt().RequireRefusal(t, "appointment_not_created")
+	sc.TryBook().RequireRefusal(t, "appointment_not_created")
 	require.Equal(t, before, sc.Snapshot())
 }
 
 // Promise: numbers of referrals that were brought in do not get in the way of the numbers of copies.
-func TestIdsOfCopies(t *testing.T) {
+func TestCopyIDs(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
@@ -138,7 +137,7 @@ func TestIdsOfCopies(t *testing.T) {
 	// Even where one was brought in with the very number that comes next.
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 		SELECT $1, gen_random_uuid(), last_value + 1, 'Consult', '', '2019-08-13', '2019-09-12', $2, $3, $1 FROM direction_id_seq`, sc.To, harness.Moment, sc.MkabTo)
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 }
 
@@ -148,18 +147,18 @@ func TestNothingIsHalfDone(t *testing.T) {
 	t.Run("the visit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.Run(swallow("appointment"))
+		sc.ExecScript(discardInserts("appointment"))
 		before := sc.Snapshot()
-		sc.Attempt().RequireRefusal(t, "appointment_not_created")
+		sc.TryBook().RequireRefusal(t, "appointment_not_created")
 		require.Equal(t, before, sc.Snapshot())
 	})
 	t.Run("policy of a card", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.AllowMkab()
-		sc.Run(swallow("mkab_policy"))
+		sc.AllowMkabCreation()
+		sc.ExecScript(discardInserts("mkab_policy"))
 		before := sc.Snapshot()
-		sc.Attempt().RequireRefusal(t, "mkab_policy_link_failed")
+		sc.TryBook().RequireRefusal(t, "mkab_policy_link_failed")
 		require.Equal(t, before, sc.Snapshot())
 	})
 }
@@ -169,13 +168,13 @@ func TestSpecialityClaimIsTheLast(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`INSERT INTO setting VALUES ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'false')`)
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 3}).StatusCode)
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 3}).StatusCode)
 	sooner, third := uuid.New(), uuid.New()
 	sc.AddDirection(sooner, "Consult")
 	sc.AddDirection(third, "Consult")
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"DirectionGuid": sooner}).StatusCode)
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"DirectionGuid": sooner}).StatusCode)
 	sc.Exec(`UPDATE setting SET value = 'true'`)
-	a := sc.Attempt(harness.Fields{"DirectionGuid": third, "SlotId": harness.FirstSlotID + 1})
+	a := sc.TryBook(harness.Fields{"DirectionGuid": third, "SlotId": harness.FirstSlotID + 1})
 	a.RequireRefusal(t, "speciality_already_booked")
 	require.Contains(t, a.Refusal.Message, "21.08.2019 09:30")
 }
@@ -188,20 +187,20 @@ func TestComplexSlotAmongOverlappingCells(t *testing.T) {
 		sc.AddSlot(sc.Doctor, 100+i, time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, harness.Moment.Location()), 1)
 	}
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id IN (14527456, 102)`)
-	a := sc.Attempt(harness.Fields{"Difficulty": 4})
+	a := sc.TryBook(harness.Fields{"Difficulty": 4})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, "2019-08-21T09:45:00+03:00", a.Result.ConsultDirection.Appointment.End.Format(time.RFC3339))
 }
 
 // Promise: which mask of a client counts depends on whether the referral leaves the institution.
-func TestRightsDependOnTheTarget(t *testing.T) {
+func TestRightsDependOnTarget(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE client_application SET visit_direction = 4, visit_direction_other_lpu = 8`)
 	sc.Exec(`UPDATE slot SET flag_access = 4`)
-	sc.Attempt().RequireRefusal(t, "slot_access_denied")
+	sc.TryBook().RequireRefusal(t, "slot_access_denied")
 	sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2`, sc.To, sc.MkabTo)
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"LpuFromGuid": sc.To}).StatusCode)
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"LpuFromGuid": sc.To}).StatusCode)
 }
 
 // Promise: a client application that nobody has registered has no rights.
@@ -209,19 +208,19 @@ func TestUnknownClientHasNoRights(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`DELETE FROM client_application`)
-	sc.Attempt().RequireRefusal(t, "slot_access_denied")
-	sc.Attempt(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+	sc.TryBook().RequireRefusal(t, "slot_access_denied")
+	sc.TryBook(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
 }
 
 // Promise: a cell is found by its guid, too; of another institution it is not found.
 func TestSlotByGuid(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": uuid.New()}).RequireRefusal(t, "slot_not_found")
+	sc.TryBook(harness.Fields{"SlotId": nil, "SlotGuid": uuid.New()}).RequireRefusal(t, "slot_not_found")
 	other := uuid.New()
 	sc.Exec(`INSERT INTO lpu SELECT $1, legal_entity_guid, '3', 'Третья', time_zone FROM lpu WHERE guid = $2`, other, sc.To)
-	sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": sc.Slots[3], "LpuToGuid": other}).RequireRefusal(t, "slot_not_found")
-	a := sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": strings.ToUpper(sc.Slots[3].String())})
+	sc.TryBook(harness.Fields{"SlotId": nil, "SlotGuid": sc.Slots[3], "LpuToGuid": other}).RequireRefusal(t, "slot_not_found")
+	a := sc.TryBook(harness.Fields{"SlotId": nil, "SlotGuid": strings.ToUpper(sc.Slots[3].String())})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, "2019-08-21T09:30:00+03:00", a.Result.ConsultDirection.Appointment.Start.Format(time.RFC3339))
 }
@@ -254,7 +253,7 @@ func TestOutOfSchedule(t *testing.T) {
 			sc := harness.Start(t).Scene()
 			sc.Exec(`UPDATE lpu SET time_zone = $1 WHERE guid = $2`, visit.zone, sc.To)
 			// With OutOfSchedule the ids of the cell are not read, and Difficulty has no effect.
-			a := sc.Attempt(sc.OutOfSchedule(visit.date), harness.Fields{"SlotId": 1, "SlotGuid": "no guid", "Difficulty": 3})
+			a := sc.TryBook(sc.OutOfSchedule(visit.date), harness.Fields{"SlotId": 1, "SlotGuid": "no guid", "Difficulty": 3})
 			if visit.start == "" {
 				a.RequireRefusal(t, "slot_time_passed")
 				return
@@ -270,12 +269,12 @@ func TestOutOfSchedule(t *testing.T) {
 }
 
 // Promise: out of schedule the documented rules about the resource and the rights hold.
-func TestOutOfScheduleIsRefused(t *testing.T) {
+func TestOutOfScheduleRejections(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Attempt(sc.OutOfSchedule("2019-08-21"), harness.Fields{"DocPrvdGuid": uuid.New()}).RequireRefusal(t, "slot_resource_not_found")
+	sc.TryBook(sc.OutOfSchedule("2019-08-21"), harness.Fields{"DocPrvdGuid": uuid.New()}).RequireRefusal(t, "slot_resource_not_found")
 	sc.Exec(`UPDATE client_application SET out_of_schedule = false`)
-	sc.Attempt(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+	sc.TryBook(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
 }
 
 // Promise: an examination is booked on equipment, whatever its speciality, and is answered as a laboratory referral.
@@ -286,7 +285,7 @@ func TestLaboratory(t *testing.T) {
 	sc.AddDirection(examination, "Laboratory")
 	sc.Exec(`UPDATE resource SET kind = 'equipment', speciality_code = '1'`)
 	sc.Exec(`UPDATE direction SET urgent = true, flags = 5, comment = 'натощак', accession_number = 'A-1' WHERE guid = $1`, examination)
-	a := sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"})
+	a := sc.TryBook(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Nil(t, a.Result.ConsultDirection)
 	d := a.Result.LaboratoryDirection
@@ -316,16 +315,16 @@ func TestComplexSlot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			sc.Run(breakUp)
+			sc.ExecScript(breakUp)
 			before := sc.Snapshot()
-			sc.Attempt(harness.Fields{"Difficulty": 3}).RequireRefusal(t, "complex_slot_failed")
+			sc.TryBook(harness.Fields{"Difficulty": 3}).RequireRefusal(t, "complex_slot_failed")
 			require.Equal(t, before, sc.Snapshot())
 		})
 	}
 	t.Run("all are free", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		a := sc.Attempt(harness.Fields{"Difficulty": 4})
+		a := sc.TryBook(harness.Fields{"Difficulty": 4})
 		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 		require.Equal(t, "2019-08-21T09:45:00+03:00", a.Result.ConsultDirection.Appointment.End.Format(time.RFC3339))
 		sc.RequireInvariants()
@@ -333,22 +332,22 @@ func TestComplexSlot(t *testing.T) {
 }
 
 // Promise: the card is made from the master patient index, its policy is linked, and it stays where the booking after it fails.
-func TestMkabIsMade(t *testing.T) {
+func TestMkabIsCreated(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.AllowMkab()
+	sc.AllowMkabCreation()
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, sc.Slots[1])
-	sc.Attempt(harness.Fields{"Difficulty": 2}).RequireRefusal(t, "complex_slot_failed")
+	sc.TryBook(harness.Fields{"Difficulty": 2}).RequireRefusal(t, "complex_slot_failed")
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.lpu_guid = mkab.lpu_guid AND p.mkab_guid = mkab.guid
 		WHERE mkab.lpu_guid = $1 AND person_guid = $2 AND p.number = '1234567890123456'`, sc.To, sc.Person))
 
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND guid = $2`, sc.To, a.Result.ConsultDirection.MkabGUID))
 }
 
 // Promise: the card is made from a FHIR server, too, which is asked with a ticket.
-func TestMkabIsMadeFromARemoteIndex(t *testing.T) {
+func TestMkabIsCreatedFromRemoteMip(t *testing.T) {
 	t.Parallel()
 	address := harness.HTTPServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/token" {
@@ -369,21 +368,21 @@ func TestMkabIsMadeFromARemoteIndex(t *testing.T) {
 	sc := harness.Start(t, func(c *app.Config) {
 		c.MipURL, c.MipAuthURL = app.Address(address+"/fhir"), app.Address(address+"/token")
 	}).Scene()
-	sc.AllowMkab()
-	a := sc.Attempt()
+	sc.AllowMkabCreation()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.mkab_guid = mkab.guid WHERE mkab.lpu_guid = $1
 		AND surname = 'Удаленный' AND name = 'Пациент' AND patronymic = 'Второй' AND sex = 'female' AND p.number = '7700000000000001'`, sc.To))
 }
 
 // Promise: a closed card does not hide an open one.
-func TestOpenMkabCounts(t *testing.T) {
+func TestOpenMkabIsPreferred(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
 	open := uuid.New()
 	sc.AddMkab(sc.To, open, sc.Person)
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, open, a.Result.ConsultDirection.MkabGUID)
 }
@@ -399,11 +398,11 @@ func TestOneActiveAppointmentASpeciality(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			require.Equal(t, 200, sc.Attempt().StatusCode)
+			require.Equal(t, 200, sc.TryBook().StatusCode)
 			another := uuid.New()
 			sc.AddDirection(another, "Consult")
-			sc.Run(change)
-			a := sc.Attempt(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
+			sc.ExecScript(change)
+			a := sc.TryBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
 			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 			sc.RequireInvariants()
 		})
@@ -416,13 +415,13 @@ func TestLostRaces(t *testing.T) {
 	t.Run("referral", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.AttemptWhile(`UPDATE direction SET appointment_guid = gen_random_uuid()`).RequireRefusal(t, "direction_already_booked")
+		sc.TryBookDuring(`UPDATE direction SET appointment_guid = gen_random_uuid()`).RequireRefusal(t, "direction_already_booked")
 		require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
 	})
 	t.Run("speciality", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		a := sc.AttemptWhile(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Кабинет 5', '2019-08-22T09:00+03', '2019-08-22T09:15+03')`,
+		a := sc.TryBookDuring(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Кабинет 5', '2019-08-22T09:00+03', '2019-08-22T09:15+03')`,
 			sc.Person, sc.To)
 		a.RequireRefusal(t, "speciality_already_booked")
 		require.Equal(t, "Вы уже записаны Кабинет 5 на 22.08.2019 09:00. Запрещено иметь более одной активной записи на прием на одну специальность.", a.Refusal.Message)
@@ -443,7 +442,7 @@ func TestLostRaces(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
 			sc.Exec(`INSERT INTO resource VALUES ($1, gen_random_uuid(), 'doctor', 'Другой', '92')`, sc.To)
-			sc.AttemptWhile(change.sql).RequireRefusal(t, change.rule)
+			sc.TryBookDuring(change.sql).RequireRefusal(t, change.rule)
 			require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
 		})
 	}
@@ -455,7 +454,7 @@ func TestLostRaces(t *testing.T) {
 		_, err = tx.Exec(t.Context(), `UPDATE slot SET taken = capacity WHERE guid = $1`, sc.Slots[1])
 		require.NoError(t, err)
 		answers := make(chan harness.Answer, 1)
-		go func() { answers <- sc.Attempt(harness.Fields{"Difficulty": 2}) }()
+		go func() { answers <- sc.TryBook(harness.Fields{"Difficulty": 2}) }()
 		sc.WaitForBlocked(tx)
 		require.NoError(t, tx.Commit(t.Context()))
 		(<-answers).RequireRefusal(t, string(booking.ComplexSlotFailed))
@@ -470,7 +469,7 @@ func TestRefusalsNameTheAppointment(t *testing.T) {
 	answers := make([]harness.Answer, 16)
 	var group sync.WaitGroup
 	for i := range answers {
-		group.Go(func() { answers[i] = sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + i%4}) })
+		group.Go(func() { answers[i] = sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + i%4}) })
 	}
 	group.Wait()
 	winner := slices.IndexFunc(answers, func(a harness.Answer) bool { return a.StatusCode == 200 })
@@ -479,20 +478,20 @@ func TestRefusalsNameTheAppointment(t *testing.T) {
 	want := &api.ExistingAppointment{GUID: booked.GUID, LpuGUID: sc.To, Start: booked.Start, End: booked.End}
 	another := uuid.New()
 	sc.AddDirection(another, "Consult")
-	answers = append(slices.Delete(answers, winner, winner+1), sc.Attempt(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + (winner+1)%4}))
+	answers = append(slices.Delete(answers, winner, winner+1), sc.TryBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + (winner+1)%4}))
 	for _, a := range answers {
 		require.Equal(t, 400, a.StatusCode, a.Raw)
 		require.NotNil(t, a.Refusal.Details, a.Raw)
 		require.Equal(t, want, a.Refusal.Details.Appointment)
 	}
-	stranger, _ := sc.Patient()
-	refused := sc.Book(stranger, sc.Request())
+	stranger, _ := sc.AddPatient()
+	refused := sc.Book(stranger, sc.BookingBody())
 	refused.RequireRefusal(t, "direction_not_patients")
 	require.Nil(t, refused.Refusal.Details)
 }
 
 // offered are the cells that a refusal shows as the way out.
-func offered(t testing.TB, a harness.Answer) []api.NearestSlot {
+func nearestSlots(t testing.TB, a harness.Answer) []api.NearestSlot {
 	t.Helper()
 	if a.Refusal.Details == nil || a.Refusal.Details.Slots == nil {
 		return nil
@@ -522,18 +521,18 @@ func TestNearestSlots(t *testing.T) {
 	sc.AddSlot(stranger, 4, at("08:45"), 1)
 	sc.Exec(`UPDATE slot SET restriction = 'pregnant' WHERE id = 2`)
 
-	refused := sc.Attempt()
+	refused := sc.TryBook()
 	refused.RequireRefusal(t, "slot_full")
-	slots := offered(t, refused)
+	slots := nearestSlots(t, refused)
 	require.Len(t, slots, 3)
 	require.Equal(t, []uuid.UUID{before, sc.Slots[3], near}, []uuid.UUID{slots[0].GUID, slots[1].GUID, slots[2].GUID})
 	require.Equal(t, another, slots[2].Resource.GUID)
-	harness.RequireAgreement(t, sc.AskCheck(sc.Person, sc.Request()), refused)
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": slots[2].ID}).StatusCode)
+	harness.RequireCheckMatches(t, sc.CheckBooking(sc.Person, sc.BookingBody()), refused)
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": slots[2].ID}).StatusCode)
 
 	sc.Exec(`UPDATE slot SET taken = capacity`)
-	person, direction := sc.Patient()
-	none := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction}))
+	person, direction := sc.AddPatient()
+	none := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction}))
 	none.RequireRefusal(t, "slot_full")
 	require.Nil(t, none.Refusal.Details)
 }
@@ -545,12 +544,12 @@ func TestNearestSlotsAfterARace(t *testing.T) {
 	type contender struct{ person, direction uuid.UUID }
 	contenders := make([]contender, 16)
 	for i := range contenders {
-		contenders[i].person, contenders[i].direction = sc.Patient()
+		contenders[i].person, contenders[i].direction = sc.AddPatient()
 	}
 	answers := make([]harness.Answer, len(contenders))
 	var group sync.WaitGroup
 	for i, c := range contenders {
-		group.Go(func() { answers[i] = sc.Book(c.person, sc.Request(harness.Fields{"DirectionGuid": c.direction})) })
+		group.Go(func() { answers[i] = sc.Book(c.person, sc.BookingBody(harness.Fields{"DirectionGuid": c.direction})) })
 	}
 	group.Wait()
 	losers := 0
@@ -559,11 +558,11 @@ func TestNearestSlotsAfterARace(t *testing.T) {
 			continue
 		}
 		require.Contains(t, []api.Rule{api.RuleSlotFull, api.RuleSlotTaken}, a.Refusal.Rule)
-		slots := offered(t, a)
+		slots := nearestSlots(t, a)
 		require.Len(t, slots, 3, a.Raw)
 		losers++
 		if losers <= len(slots) { // each takes another one
-			again := sc.Book(contenders[i].person, sc.Request(harness.Fields{"DirectionGuid": contenders[i].direction, "SlotId": slots[losers-1].ID}))
+			again := sc.Book(contenders[i].person, sc.BookingBody(harness.Fields{"DirectionGuid": contenders[i].direction, "SlotId": slots[losers-1].ID}))
 			require.Equal(t, 200, again.StatusCode, again.Raw)
 		}
 	}
@@ -575,9 +574,9 @@ func TestNearestComplexSlots(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID)
-	refused := sc.Attempt(harness.Fields{"Difficulty": 2})
+	refused := sc.TryBook(harness.Fields{"Difficulty": 2})
 	refused.RequireRefusal(t, "slot_full")
-	slots := offered(t, refused)
+	slots := nearestSlots(t, refused)
 	require.Len(t, slots, 2)
 	for i, slot := range slots {
 		require.Equal(t, sc.Slots[1+i], slot.GUID)
@@ -589,12 +588,12 @@ func TestNearestComplexSlots(t *testing.T) {
 func TestNearestSlotsOfAMove(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	booked := sc.Attempt()
+	booked := sc.TryBook()
 	require.Equal(t, 200, booked.StatusCode)
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID+1)
 	refused := sc.Move(sc.Person, harness.AppointmentOf(booked).GUID, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 	refused.RequireRefusal(t, "slot_full")
-	slots := offered(t, refused)
+	slots := nearestSlots(t, refused)
 	require.Len(t, slots, 2)
 	require.Equal(t, sc.Slots[2], slots[0].GUID)
 	require.Equal(t, 200, sc.Move(sc.Person, harness.AppointmentOf(booked).GUID, harness.Fields{"SlotId": slots[0].ID}).StatusCode)

@@ -7,40 +7,40 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/test/harness"
 )
 
 // Promise: a cancel gives back the cells, the referral and the speciality; what they were refused for can be booked, and the copy is used again.
-func TestCancelGivesBackEverything(t *testing.T) {
+func TestCancelReleasesEverything(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.Attempt(harness.Fields{"Difficulty": 2})
+	first := sc.TryBook(harness.Fields{"Difficulty": 2})
 	require.Equal(t, 200, first.StatusCode, "%s", first.Raw)
-	require.Equal(t, 5, sc.Held())
-	person, direction := sc.Patient()
-	sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction})).RequireRefusal(t, "slot_full")
+	require.Equal(t, 5, sc.CountTaken())
+	person, direction := sc.AddPatient()
+	sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction})).RequireRefusal(t, "slot_full")
 	another := uuid.New()
 	sc.AddDirection(another, "Consult")
 	third := harness.Fields{"SlotId": harness.FirstSlotID + 2}
-	sc.Attempt(third, harness.Fields{"DirectionGuid": another}).RequireRefusal(t, "speciality_already_booked")
-	sc.Attempt(third).RequireRefusal(t, "direction_already_booked")
+	sc.TryBook(third, harness.Fields{"DirectionGuid": another}).RequireRefusal(t, "speciality_already_booked")
+	sc.TryBook(third).RequireRefusal(t, "direction_already_booked")
 
 	sc.Cancel(sc.Person, harness.AppointmentOf(first).GUID, harness.Fields{"ReasonCode": 6, "Reason": "уезжает"}).RequireCancelled(t)
-	require.Zero(t, sc.Held())
+	require.Zero(t, sc.CountTaken())
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment WHERE cancelled_at = $1 AND updated_at = $1 AND cancel_reason_code = 6 AND cancel_reason = 'уезжает'`, harness.Moment))
 	require.Equal(t, 2, sc.Count(`SELECT cardinality(slot_guids) FROM appointment`), "which cells it was is still known")
 	sc.RequireInvariants()
 
-	again := sc.Attempt(harness.Fields{"Difficulty": 2})
+	again := sc.TryBook(harness.Fields{"Difficulty": 2})
 	require.Equal(t, 200, again.StatusCode, "%s", again.Raw)
 	require.NotEqual(t, harness.AppointmentOf(first).GUID, harness.AppointmentOf(again).GUID)
 	require.Equal(t, first.Result.ConsultDirection.ID, again.Result.ConsultDirection.ID)
 	sc.Cancel(sc.Person, harness.AppointmentOf(again).GUID).RequireCancelled(t)
-	require.NotZero(t, sc.Booked(third, harness.Fields{"DirectionGuid": another}), "the speciality is free")
-	require.Equal(t, 200, sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction})).StatusCode, "the cell is free")
+	require.NotZero(t, sc.MustBook(third, harness.Fields{"DirectionGuid": another}), "the speciality is free")
+	require.Equal(t, 200, sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction})).StatusCode, "the cell is free")
 	sc.RequireInvariants()
 }
 
@@ -51,19 +51,19 @@ func TestCancelOfOtherKinds(t *testing.T) {
 	within := uuid.New()
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, lpu_from_guid)
 		VALUES ($1, $2, 'Consult', '1', '2019-08-13', '2019-09-12', $3, $4, '92', $1)`, sc.To, within, harness.Moment, sc.MkabTo)
-	sc.Cancel(sc.Person, sc.Booked(harness.Fields{"DirectionGuid": within, "LpuFromGuid": sc.To})).RequireCancelled(t)
-	require.Zero(t, sc.Held())
+	sc.Cancel(sc.Person, sc.MustBook(harness.Fields{"DirectionGuid": within, "LpuFromGuid": sc.To})).RequireCancelled(t)
+	require.Zero(t, sc.CountTaken())
 
 	examination := uuid.New()
 	sc.AddDirection(examination, "Laboratory")
-	consultation := sc.Booked() // its claim is nobody else's to give back
-	sc.Cancel(sc.Person, sc.Booked(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": harness.FirstSlotID + 1})).RequireCancelled(t)
+	consultation := sc.MustBook() // its claim is nobody else's to give back
+	sc.Cancel(sc.Person, sc.MustBook(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": harness.FirstSlotID + 1})).RequireCancelled(t)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM speciality_claim WHERE appointment_guid = $1`, consultation))
 	sc.Cancel(sc.Person, consultation).RequireCancelled(t)
-	require.Zero(t, sc.Held())
+	require.Zero(t, sc.CountTaken())
 
-	sc.Cancel(sc.Person, sc.Booked(sc.OutOfSchedule("2019-08-21"))).RequireCancelled(t)
-	require.Zero(t, sc.Held())
+	sc.Cancel(sc.Person, sc.MustBook(sc.OutOfSchedule("2019-08-21"))).RequireCancelled(t)
+	require.Zero(t, sc.CountTaken())
 	sc.RequireInvariants()
 }
 
@@ -71,10 +71,10 @@ func TestCancelOfOtherKinds(t *testing.T) {
 func TestCancelAgain(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.Booked()
+	first := sc.MustBook()
 	sc.Cancel(sc.Person, first, harness.Fields{"ReasonCode": 1}).RequireCancelled(t)
 	sc.Exec(`UPDATE appointment SET cancelled_at = $1, updated_at = $1, start_at = $1, end_at = $1`, harness.Moment.Add(-time.Hour)) // long ago, before a visit that has begun since
-	sc.Booked()
+	sc.MustBook()
 	before := sc.Snapshot()
 	sc.Cancel(sc.Person, first, harness.Fields{"ReasonCode": 6, "Reason": "другая"}).RequireCancelled(t)
 	sc.Cancel(sc.Person, first).RequireCancelled(t)
@@ -83,10 +83,10 @@ func TestCancelAgain(t *testing.T) {
 }
 
 // Promise: another person's appointment is answered as one that there is not, and nothing changes.
-func TestCancelIsForThePatientAlone(t *testing.T) {
+func TestCancelByAnotherPerson(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	booked := sc.Booked()
+	booked := sc.MustBook()
 	before := sc.Snapshot()
 	person := uuid.New()
 	others := sc.Cancel(person, booked)
@@ -98,17 +98,17 @@ func TestCancelIsForThePatientAlone(t *testing.T) {
 	others.Refusal.RequestID, none.Refusal.RequestID = uuid.Nil, uuid.Nil
 	require.Equal(t, none.Refusal, others.Refusal)
 	require.Equal(t, before, sc.Snapshot())
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: a cancel without a token, or with one that is refused, changes nothing.
 func TestCancelNeedsAToken(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	path := "/appointments/" + sc.Booked().String()
+	path := "/appointments/" + sc.MustBook().String()
 	before := sc.Snapshot()
-	sc.Do(sc.Service.Request(http.MethodDelete, path, nil)).RequireRefusal(t, "token_missing")
-	request := sc.Service.Request(http.MethodDelete, path, nil)
+	sc.Do(sc.NewRequest(http.MethodDelete, path, nil)).RequireRefusal(t, "token_missing")
+	request := sc.NewRequest(http.MethodDelete, path, nil)
 	request.Header.Set("Authorization", "Bearer x")
 	sc.Do(request).RequireRefusal(t, "token_invalid")
 	require.Equal(t, before, sc.Snapshot())
@@ -136,7 +136,7 @@ func TestCancelKeepsTheReason(t *testing.T) {
 		"blanks and a word": {[]any{harness.Fields{"ReasonCode": 6, "Reason": " так "}}, "6  так "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			booked := sc.Booked()
+			booked := sc.MustBook()
 			sc.Cancel(sc.Person, booked, c.body...).RequireCancelled(t)
 			var kept string
 			require.NoError(t, sc.DB.QueryRow(t.Context(), `SELECT coalesce(cancel_reason_code::text, '-') || ' ' || coalesce(cancel_reason, '-')
@@ -147,12 +147,12 @@ func TestCancelKeepsTheReason(t *testing.T) {
 }
 
 // Promise: an empty body is none, however it is framed, and whatever its type is said to be; one that is not empty is read in chunks, too.
-func TestCancelInChunks(t *testing.T) {
+func TestCancelBodyFraming(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	send := func(mediaType, body string) (harness.Answer, uuid.UUID) {
-		booked := sc.Booked()
-		request := sc.Service.Request(http.MethodDelete, "/appointments/"+booked.String(), io.NopCloser(strings.NewReader(body)))
+		booked := sc.MustBook()
+		request := sc.NewRequest(http.MethodDelete, "/appointments/"+booked.String(), io.NopCloser(strings.NewReader(body)))
 		request.TransferEncoding = []string{"chunked"} // also where it is empty
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 		if mediaType != "" {
@@ -181,7 +181,7 @@ func TestCancelInChunks(t *testing.T) {
 	a.RequireRefusal(t, "body_too_large")
 
 	// A booking needs one.
-	request := sc.Service.Request(http.MethodPost, "/appointments", io.NopCloser(strings.NewReader("")))
+	request := sc.NewRequest(http.MethodPost, "/appointments", io.NopCloser(strings.NewReader("")))
 	request.TransferEncoding = []string{"chunked"}
 	request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 	sc.Do(request).RequireRefusal(t, "media_type_unsupported")
@@ -191,7 +191,7 @@ func TestCancelInChunks(t *testing.T) {
 func TestBadCancels(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	booked := sc.Booked().String()
+	booked := sc.MustBook().String()
 	before := sc.Snapshot()
 	const notAGuid = "Поле appointmentGuid: ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
 	for name, bad := range map[string]struct{ guid, mediaType, body, rule, message string }{
@@ -224,7 +224,7 @@ func TestBadCancels(t *testing.T) {
 		"too large":     {booked, "application/json", `{"Reason":"` + strings.Repeat("x", 64<<10) + `"}`, "body_too_large", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := sc.Service.Request(http.MethodDelete, "/appointments/"+bad.guid, strings.NewReader(bad.body))
+			request := sc.NewRequest(http.MethodDelete, "/appointments/"+bad.guid, strings.NewReader(bad.body))
 			request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 			if bad.mediaType != "" {
 				request.Header.Set("Content-Type", bad.mediaType)
@@ -237,10 +237,10 @@ func TestBadCancels(t *testing.T) {
 		})
 	}
 	require.Equal(t, before, sc.Snapshot())
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 
 	// Where there is no body its type is not looked at, and a guid is one in either case.
-	request := sc.Service.Request(http.MethodDelete, "/appointments/"+strings.ToUpper(booked), nil)
+	request := sc.NewRequest(http.MethodDelete, "/appointments/"+strings.ToUpper(booked), nil)
 	request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 	request.Header.Set("Content-Type", "text/plain")
 	sc.Do(request).RequireCancelled(t)
@@ -256,7 +256,7 @@ func TestCancelUntilTheVisitBegins(t *testing.T) {
 		sc.Exec(`DELETE FROM speciality_claim`)
 		sc.Exec(`UPDATE slot SET taken = 0`)
 		sc.Exec(`UPDATE appointment SET cancelled_at = $1 WHERE cancelled_at IS NULL`, harness.Moment)
-		booked := sc.Booked()
+		booked := sc.MustBook()
 		sc.Exec(`UPDATE appointment SET start_at = $2, end_at = $3 WHERE guid = $1`, booked, begins, ends)
 		return booked
 	}
@@ -277,26 +277,26 @@ func TestCancelUntilTheVisitBegins(t *testing.T) {
 	set(sc.To, "true")
 	set(uuid.Nil, "false")
 	sc.Cancel(sc.Person, begun).RequireCancelled(t)
-	require.Zero(t, sc.Held())
+	require.Zero(t, sc.CountTaken())
 	sc.Exec(`DELETE FROM setting WHERE owner_guid = $1`, sc.To)
 	over := visit(harness.Moment.Add(-2*time.Hour), harness.Moment.Add(-time.Hour))
 	sc.Cancel(sc.Person, over).RequireRefusal(t, "appointment_started")
 	set(uuid.Nil, "true")
 	sc.Cancel(sc.Person, over).RequireCancelled(t)
-	require.Zero(t, sc.Held())
+	require.Zero(t, sc.CountTaken())
 }
 
 // Promise: a visit on a day without a time has begun when the day is over, in the institution's zone; one at a moment, when that has passed.
 func TestCancelOutOfSchedule(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	today := sc.Booked(sc.OutOfSchedule("2019-08-20")) // it started at midnight
+	today := sc.MustBook(sc.OutOfSchedule("2019-08-20")) // it started at midnight
 	sc.Cancel(sc.Person, today).RequireCancelled(t)
 	for _, c := range []struct {
 		ends    time.Duration
 		refused bool
 	}{{time.Second, false}, {0, true}} {
-		booked := sc.Booked(sc.OutOfSchedule("2019-08-20"))
+		booked := sc.MustBook(sc.OutOfSchedule("2019-08-20"))
 		sc.Exec(`UPDATE appointment SET start_at = $2::timestamptz - interval '1 day', end_at = $2 WHERE guid = $1`, booked, harness.Moment.Add(c.ends))
 		a := sc.Cancel(sc.Person, booked)
 		if c.refused {
@@ -307,15 +307,15 @@ func TestCancelOutOfSchedule(t *testing.T) {
 		}
 		a.RequireCancelled(t)
 	}
-	now := sc.Booked(sc.OutOfSchedule(harness.Moment.Format(time.RFC3339)))
+	now := sc.MustBook(sc.OutOfSchedule(harness.Moment.Format(time.RFC3339)))
 	sc.Cancel(sc.Person, now).RequireCancelled(t)
-	passed := sc.Booked(sc.OutOfSchedule(harness.Moment.Format(time.RFC3339)))
+	passed := sc.MustBook(sc.OutOfSchedule(harness.Moment.Format(time.RFC3339)))
 	sc.Exec(`UPDATE appointment SET start_at = $2, end_at = $2 WHERE guid = $1`, passed, harness.Moment.Add(-time.Second))
 	sc.Cancel(sc.Person, passed).RequireRefusal(t, "appointment_started")
 }
 
 // Promise: a claim is the last consultation's, also after that is cancelled: booked while the setting was off, the other ones count when it is on.
-func TestCancelHandsTheClaimOn(t *testing.T) {
+func TestCancelPassesTheClaimOn(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')`, uuid.Nil)
@@ -323,7 +323,7 @@ func TestCancelHandsTheClaimOn(t *testing.T) {
 	for i := range 3 {
 		another := uuid.New()
 		sc.AddDirection(another, "Consult")
-		booked = append(booked, sc.Booked(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + (i+1)%3})) // the second, the third, the first
+		booked = append(booked, sc.MustBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + (i+1)%3})) // the second, the third, the first
 	}
 	holder := func() (guid uuid.UUID) {
 		require.NoError(t, sc.DB.QueryRow(t.Context(), `SELECT appointment_guid FROM speciality_claim`).Scan(&guid))
@@ -337,30 +337,30 @@ func TestCancelHandsTheClaimOn(t *testing.T) {
 	sc.RequireInvariants()
 
 	sc.Exec(`UPDATE setting SET value = 'true'`)
-	a := sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 3})
+	a := sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 3})
 	a.RequireRefusal(t, "speciality_already_booked")
 	require.Contains(t, a.Refusal.Message, "Вы уже записаны Врач Терапевт на 21.08.2019 09:00.")
 	sc.Cancel(sc.Person, booked[0]).RequireCancelled(t)
-	require.Zero(t, sc.Held())
-	sc.Booked(harness.Fields{"SlotId": harness.FirstSlotID + 3})
+	require.Zero(t, sc.CountTaken())
+	sc.MustBook(harness.Fields{"SlotId": harness.FirstSlotID + 3})
 }
 
 // Promise: a cancel that fails on the way changes nothing.
 func TestCancelIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	booked := sc.Booked()
+	booked := sc.MustBook()
 	before := sc.Snapshot()
-	sc.Run(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+	sc.ExecScript(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
 		CREATE TRIGGER fail BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION fail()`)
 	sc.Cancel(sc.Person, booked).RequireRefusal(t, "internal_error")
 	require.Equal(t, before, sc.Snapshot())
-	sc.Run(`DROP TRIGGER fail ON slot`)
+	sc.ExecScript(`DROP TRIGGER fail ON slot`)
 	sc.Cancel(sc.Person, booked).RequireCancelled(t)
 }
 
 // all sends all requests at once and gives the answers.
-func all(attempts []func() harness.Answer) []harness.Answer {
+func sendAll(attempts []func() harness.Answer) []harness.Answer {
 	gate := make(chan struct{})
 	answers := make(chan harness.Answer, len(attempts))
 	for _, attempt := range attempts {
@@ -381,11 +381,11 @@ func all(attempts []func() harness.Answer) []harness.Answer {
 // once, or their documented refusal; nobody deadlocks. The tables then satisfy the invariants.
 func TestCancelRaces(t *testing.T) {
 	t.Parallel()
-	runContests(t, map[string]contest{
+	runRaces(t, map[string]race{
 		"cancels of one appointment": {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
-				booked := sc.Booked(harness.Fields{"Difficulty": 3})
-				return repeat(func(int) harness.Answer { return sc.Cancel(sc.Person, booked) })
+				booked := sc.MustBook(harness.Fields{"Difficulty": 3})
+				return repeated(func(int) harness.Answer { return sc.Cancel(sc.Person, booked) })
 			},
 			nil,
 			func(t *testing.T, sc *harness.Scene, succeeded int) {
@@ -395,8 +395,8 @@ func TestCancelRaces(t *testing.T) {
 		},
 		"a cancel and bookings of its cell": {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
-				booked := sc.Booked()
-				attempts := sc.PatientsFor(harness.Fields{})
+				booked := sc.MustBook()
+				attempts := sc.ContenderBookings(harness.Fields{})
 				attempts[harness.Contenders/2] = func() harness.Answer { return sc.Cancel(sc.Person, booked) }
 				return attempts
 			},
@@ -408,12 +408,12 @@ func TestCancelRaces(t *testing.T) {
 		"cancels and bookings of one referral": {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
 				sc.AddSlots(harness.Contenders / 2)
-				booked := sc.Booked()
-				return repeat(func(i int) harness.Answer {
+				booked := sc.MustBook()
+				return repeated(func(i int) harness.Answer {
 					if i%2 == 0 {
 						return sc.Cancel(sc.Person, booked)
 					}
-					return sc.Attempt(harness.Fields{"SlotId": i/2 + 1})
+					return sc.TryBook(harness.Fields{"SlotId": i/2 + 1})
 				})
 			},
 			[]string{"direction_already_booked"},
@@ -427,9 +427,9 @@ func TestCancelRaces(t *testing.T) {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
 				var attempts []func() harness.Answer
 				for i := range harness.Contenders {
-					person, direction := sc.Patient()
+					person, direction := sc.AddPatient()
 					attempts = append(attempts, func() harness.Answer {
-						a := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%3, "Difficulty": 2}))
+						a := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%3, "Difficulty": 2}))
 						if a.StatusCode == 200 {
 							a = sc.Cancel(person, harness.AppointmentOf(a).GUID)
 							require.Equal(sc.T, 200, a.StatusCode, "%s", a.Raw)
@@ -442,7 +442,7 @@ func TestCancelRaces(t *testing.T) {
 			[]string{"slot_full", "slot_taken", "complex_slot_failed"},
 			func(t *testing.T, sc *harness.Scene, succeeded int) {
 				require.Positive(t, succeeded)
-				require.Zero(t, sc.Held())
+				require.Zero(t, sc.CountTaken())
 			},
 		},
 		"one patient's visits of one speciality, the setting off": {
@@ -453,9 +453,9 @@ func TestCancelRaces(t *testing.T) {
 				for i := range booked {
 					another := uuid.New()
 					sc.AddDirection(another, "Consult")
-					booked[i] = sc.Booked(harness.Fields{"DirectionGuid": another, "SlotId": i + 1})
+					booked[i] = sc.MustBook(harness.Fields{"DirectionGuid": another, "SlotId": i + 1})
 				}
-				return repeat(func(i int) harness.Answer { // all but the first
+				return repeated(func(i int) harness.Answer { // all but the first
 					return sc.Cancel(sc.Person, booked[max(i, 1)])
 				})
 			},

@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/test/harness"
 )
 
 // guidsOf gives the guids of referrals.
@@ -59,7 +58,7 @@ func TestDirection(t *testing.T) {
 	}
 	requireShown(shown("NotBooked", "null"))
 
-	booked := sc.Attempt(harness.Fields{"Difficulty": 2})
+	booked := sc.TryBook(harness.Fields{"Difficulty": 2})
 	require.Equal(t, 200, booked.StatusCode, "%s", booked.Raw)
 	requireShown(shown("Booked", fmt.Sprintf(`{
 		"guid": %q,
@@ -70,7 +69,7 @@ func TestDirection(t *testing.T) {
 
 	sc.Exec(`UPDATE direction SET lpu_to_guid = NULL`)
 	var direction api.PatientDirection
-	sc.Read(sc.Person, "/directions/"+sc.Direction.String(), &direction)
+	sc.GetInto(sc.Person, "/directions/"+sc.Direction.String(), &direction)
 	require.Nil(t, direction.LpuTo)
 }
 
@@ -102,7 +101,7 @@ func TestDirectionStatus(t *testing.T) {
 		sc.Exec(`UPDATE direction SET `+c.change+` WHERE guid = $1`, guid)
 		cases[guid] = c
 	}
-	found := sc.Directions(sc.Person, "limit=3")
+	found := sc.ListDirections(sc.Person, "limit=3")
 	require.Len(t, found, len(cases)+1)
 	for _, direction := range found {
 		c, ok := cases[direction.GUID]
@@ -112,9 +111,9 @@ func TestDirectionStatus(t *testing.T) {
 		}
 		require.EqualValues(t, c.wants, direction.Status, "%+v", c)
 		var one api.PatientDirection
-		sc.Read(sc.Person, "/directions/"+direction.GUID.String(), &one)
+		sc.GetInto(sc.Person, "/directions/"+direction.GUID.String(), &one)
 		require.Equal(t, direction, one)
-		listed := sc.Directions(sc.Person, "status="+c.wants)
+		listed := sc.ListDirections(sc.Person, "status="+c.wants)
 		require.Contains(t, guidsOf(listed), direction.GUID)
 		for _, other := range listed {
 			require.EqualValues(t, c.wants, other.Status)
@@ -127,24 +126,24 @@ func TestExpiredDirectionCanBeBooked(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE direction SET date_end = '2019-08-14', cancelled_at = $1`, harness.Moment)
-	sc.Attempt().RequireRefusal(t, "direction_not_found")
+	sc.TryBook().RequireRefusal(t, "direction_not_found")
 	sc.Exec(`UPDATE direction SET cancelled_at = NULL`)
-	require.EqualValues(t, "Expired", sc.Directions(sc.Person, "")[0].Status)
-	require.Equal(t, 200, sc.Attempt().StatusCode)
+	require.EqualValues(t, "Expired", sc.ListDirections(sc.Person, "")[0].Status)
+	require.Equal(t, 200, sc.TryBook().StatusCode)
 }
 
 // Promise: a copy that booking leaves is not listed, nor found; the referral stands once, wherever it is booked and however many cards the patient has.
 func TestCopiesAreNotListed(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	require.Equal(t, 200, sc.Attempt().StatusCode)
+	require.Equal(t, 200, sc.TryBook().StatusCode)
 	sc.Exec(`UPDATE mkab SET closed_at = $1`, harness.Moment)
 	sc.AddMkab(sc.From, uuid.New(), sc.Person)
 	sc.AddMkab(sc.To, uuid.New(), sc.Person)
 	require.Equal(t, 2, sc.Count(`SELECT count(*) FROM direction`))
-	require.Len(t, sc.Directions(sc.Person, "limit=1"), 1)
+	require.Len(t, sc.ListDirections(sc.Person, "limit=1"), 1)
 	sc.Exec(`DELETE FROM direction WHERE lpu_guid = $1`, sc.From)
-	require.Empty(t, sc.Directions(sc.Person, ""))
+	require.Empty(t, sc.ListDirections(sc.Person, ""))
 	sc.Get(sc.Person, "/directions/"+sc.Direction.String()).RequireRefusal(t, "direction_absent")
 	sc.Get(sc.Person, "/directions/by-number/47010157096").RequireRefusal(t, "direction_absent")
 }
@@ -165,7 +164,7 @@ func TestDirectionByNumber(t *testing.T) {
 		if strings.Trim(number, ".") == "" {
 			path = strings.ReplaceAll(number, ".", "%2E")
 		}
-		a := sc.Read(sc.Person, "/directions/by-number/"+path, &found)
+		a := sc.GetInto(sc.Person, "/directions/by-number/"+path, &found)
 		require.Equal(t, 200, a.StatusCode, "%s: %s", number, a.Raw)
 		require.Equal(t, newer, found.GUID)
 		require.Equal(t, number, found.Number)
@@ -186,17 +185,17 @@ func TestDirectionPages(t *testing.T) {
 		FROM generate_series(1, 60) n, mkab`, harness.Moment)
 	// One guid in two institutions, written at once.
 	sc.Exec(`UPDATE direction SET guid = '11111111-1111-4111-8111-111111111111' WHERE number = '1'`)
-	all := sc.Directions(sc.Person, "limit=100")
+	all := sc.ListDirections(sc.Person, "limit=100")
 	require.Len(t, all, 120)
 	require.Equal(t, 120, sc.Count(`SELECT count(DISTINCT (lpu_guid, guid)) FROM direction`))
 	require.True(t, slices.IsSortedFunc(all, func(a, b api.PatientDirection) int {
 		return strings.Compare(fmt.Sprint(b.DateCreate.Unix(), b.GUID, b.HolderLpuGUID), fmt.Sprint(a.DateCreate.Unix(), a.GUID, a.HolderLpuGUID))
 	}) || all[0].DateCreate.After(all[119].DateCreate))
 	for _, limit := range []int{1, 2, 7, 59, 100} {
-		require.Equal(t, all, sc.Directions(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
+		require.Equal(t, all, sc.ListDirections(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
 	}
 	var first api.DirectionPage
-	sc.Read(sc.Person, "/directions", &first)
+	sc.GetInto(sc.Person, "/directions", &first)
 	require.Equal(t, all[:20], first.Items)
 
 	for query, wants := range map[string]func(api.PatientDirection) bool{
@@ -217,14 +216,14 @@ func TestDirectionPages(t *testing.T) {
 				want = append(want, direction)
 			}
 		}
-		require.Equal(t, want, sc.Directions(sc.Person, query+"&limit=7"), query)
+		require.Equal(t, want, sc.ListDirections(sc.Person, query+"&limit=7"), query)
 	}
 
 	// A newer referral is written after each page.
 	var seen []api.PatientDirection
 	for cursor := ""; ; {
 		var page api.DirectionPage
-		sc.Read(sc.Person, "/directions?limit=11"+cursor, &page)
+		sc.GetInto(sc.Person, "/directions?limit=11"+cursor, &page)
 		seen = append(seen, page.Items...)
 		newcomer := uuid.New()
 		sc.AddDirection(newcomer, "Consult")
@@ -245,10 +244,10 @@ func TestDirectionsOfOthers(t *testing.T) {
 	sc.AddDirection(uuid.New(), "Consult")
 	stranger := uuid.New()
 	var page api.DirectionPage
-	sc.Read(sc.Person, "/directions?limit=1", &page)
+	sc.GetInto(sc.Person, "/directions?limit=1", &page)
 	require.NotNil(t, page.Next)
-	require.Empty(t, sc.Directions(stranger, ""))
-	require.Empty(t, sc.Directions(stranger, "cursor="+*page.Next))
+	require.Empty(t, sc.ListDirections(stranger, ""))
+	require.Empty(t, sc.ListDirections(stranger, "cursor="+*page.Next))
 
 	body := func(path string) string {
 		a := sc.Get(stranger, path)
@@ -319,23 +318,23 @@ func TestBadParametersOfDirections(t *testing.T) {
 			require.Equal(t, message, a.Refusal.Message)
 		})
 	}
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 	for _, path := range []string{"/directions/", "/directions/by-number/", "/directions/by-number/1/2", "/Directions"} {
 		sc.Get(sc.Person, path).RequireRefusal(t, "route_not_found")
 	}
 	for _, path := range []string{"/directions", "/directions/" + sc.Direction.String(), "/directions/by-number/1"} {
-		a := sc.Do(sc.Service.Request(http.MethodPut, path, strings.NewReader("{}")))
+		a := sc.Do(sc.NewRequest(http.MethodPut, path, strings.NewReader("{}")))
 		a.RequireRefusal(t, "method_not_allowed")
 		require.Equal(t, "GET", a.Header.Get("Allow"))
-		sc.Do(sc.Service.Request(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
+		sc.Do(sc.NewRequest(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
 	}
 	// A forged cursor leads to no other patient's referrals, and to no internal error.
 	forge := func(at string) string {
 		position := `{"list":"directions","at":"` + at + `","guid":"` + uuid.Nil.String() + `","lpu":"` + uuid.Nil.String() + `"}`
 		return "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(position))
 	}
-	require.Len(t, sc.Directions(sc.Person, forge("9999-12-31T23:59:59Z")), 1)
-	require.Empty(t, sc.Directions(sc.Person, forge("0000-01-01T00:00:00Z")))
+	require.Len(t, sc.ListDirections(sc.Person, forge("9999-12-31T23:59:59Z")), 1)
+	require.Empty(t, sc.ListDirections(sc.Person, forge("0000-01-01T00:00:00Z")))
 	incomplete := "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"list":"directions","at":"9999-12-31T23:59:59Z"}`))
 	sc.Get(sc.Person, "/directions?"+incomplete).RequireRefusal(t, "field_invalid")
 }

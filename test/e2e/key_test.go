@@ -10,42 +10,41 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/booking"
 	"talon.example/internal/testdb"
+	"talon.example/test/harness"
 )
 
 // eachKeyed runs a test for each operation that takes a key, on a scene where it can be done. ask asks for it, always the same.
-func eachKeyed(t *testing.T, test func(t *testing.T, sc *harness.Scene, ask func(key string) harness.Answer)) {
+func forEachKeyedOperation(t *testing.T, test func(t *testing.T, sc *harness.Scene, ask func(key string) harness.Answer)) {
 	t.Helper()
 	for name, prepare := range map[string]func(sc *harness.Scene) func(key string) harness.Answer{
 		"book": func(sc *harness.Scene) func(string) harness.Answer {
-			return func(key string) harness.Answer { return sc.BookWith(key, sc.Person, harness.ClientGuid) }
+			return func(key string) harness.Answer { return sc.BookWithKey(key, sc.Person, harness.ClientGuid) }
 		},
 		"move": func(sc *harness.Scene) func(string) harness.Answer {
-			visit := sc.Booked()
+			visit := sc.MustBook()
 			return func(key string) harness.Answer {
-				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+				return sc.MoveWithKey(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 			}
 		},
 		"cancel": func(sc *harness.Scene) func(string) harness.Answer {
-			visit := sc.Booked()
-			return func(key string) harness.Answer { return sc.CancelWith(key, visit, nil) }
+			visit := sc.MustBook()
+			return func(key string) harness.Answer { return sc.CancelWithKey(key, visit, nil) }
 		},
 		"move to where it is": func(sc *harness.Scene) func(string) harness.Answer {
-			visit := sc.Booked()
+			visit := sc.MustBook()
 			return func(key string) harness.Answer {
-				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID})
+				return sc.MoveWithKey(key, visit, harness.Fields{"SlotId": harness.FirstSlotID})
 			}
 		},
 		"cancel again": func(sc *harness.Scene) func(string) harness.Answer {
-			visit := sc.Booked()
+			visit := sc.MustBook()
 			sc.Cancel(sc.Person, visit).RequireCancelled(sc.T)
-			return func(key string) harness.Answer { return sc.CancelWith(key, visit, nil) }
+			return func(key string) harness.Answer { return sc.CancelWithKey(key, visit, nil) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,44 +59,44 @@ func eachKeyed(t *testing.T, test func(t *testing.T, sc *harness.Scene, ask func
 func TestKeyRepeats(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.BookWith("k-1", sc.Person, harness.ClientGuid)
+	first := sc.BookWithKey("k-1", sc.Person, harness.ClientGuid)
 	require.Equal(t, 200, first.StatusCode, first.Raw)
 	require.Empty(t, first.Header.Get("Idempotency-Replayed"))
-	sc.BookWith("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
-	sc.BookWith("k-1", sc.Person, harness.ClientGuid, harness.Fields{"Difficulty": nil, "SlotId": float64(harness.FirstSlotID)}).RequireReplayed(t, first)
+	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
+	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid, harness.Fields{"Difficulty": nil, "SlotId": float64(harness.FirstSlotID)}).RequireReplayed(t, first)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment`))
 
-	sc.BookWith("k-1", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
-	sc.BookWith("k-2", sc.Person, harness.ClientGuid).RequireRefusal(t, "direction_already_booked")
+	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
+	sc.BookWithKey("k-2", sc.Person, harness.ClientGuid).RequireRefusal(t, "direction_already_booked")
 	sc.Cancel(sc.Person, harness.AppointmentOf(first).GUID)
-	sc.BookWith("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
-	require.Equal(t, 200, sc.BookWith("k-2", sc.Person, harness.ClientGuid).StatusCode, "a refusal was not kept")
+	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
+	require.Equal(t, 200, sc.BookWithKey("k-2", sc.Person, harness.ClientGuid).StatusCode, "a refusal was not kept")
 }
 
 // Promise: the same goes for a move, also for one that comes again when the visit has been moved on or cancelled, and for one that had nothing to do.
 func TestKeyRepeatsAMove(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	visit := sc.Booked()
-	stayed := sc.MoveWith("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID})
-	stayed.RequireFirst(t)
-	first := sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
-	first.RequireFirst(t)
+	visit := sc.MustBook()
+	stayed := sc.MoveWithKey("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID})
+	stayed.RequireNotReplayed(t)
+	first := sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+	first.RequireNotReplayed(t)
 	require.Equal(t, 200, sc.Move(sc.Person, visit, harness.Fields{"SlotId": harness.FirstSlotID + 2}).StatusCode)
 	again := func() {
 		before := sc.Snapshot()
-		sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "Difficulty": nil}).RequireReplayed(t, first)
-		sc.MoveWith("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID}).RequireReplayed(t, stayed)
-		sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 2}).RequireRefusal(t, "idempotency_key_reused")
-		sc.MoveWith("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "VisitComment": ""}).RequireRefusal(t, "idempotency_key_reused")
-		sc.MoveWith("k", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "Difficulty": nil}).RequireReplayed(t, first)
+		sc.MoveWithKey("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID}).RequireReplayed(t, stayed)
+		sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 2}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "VisitComment": ""}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWithKey("k", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
 		require.Equal(t, before, sc.Snapshot())
 	}
 	again()
 	sc.Cancel(sc.Person, visit).RequireCancelled(t)
 	again()
-	sc.MoveWith("new", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_cancelled")
-	sc.MoveWith("new", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_absent")
+	sc.MoveWithKey("new", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_cancelled")
+	sc.MoveWithKey("new", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_absent")
 	require.Equal(t, 2, sc.Count(`SELECT count(*) FROM idempotency_key`), "refusals are not kept")
 }
 
@@ -105,26 +104,26 @@ func TestKeyRepeatsAMove(t *testing.T) {
 func TestKeyRepeatsACancel(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	visit := sc.Booked()
+	visit := sc.MustBook()
 	sc.Exec(`UPDATE appointment SET start_at = $1`, harness.Moment.Add(-time.Second))
-	sc.CancelWith("k", visit, nil).RequireRefusal(t, "appointment_started")
+	sc.CancelWithKey("k", visit, nil).RequireRefusal(t, "appointment_started")
 	sc.Exec(`INSERT INTO setting VALUES ($1, 'DeleteOldTime', 'true')`, sc.To)
-	first := sc.CancelWith("k", visit, nil)
-	first.RequireFirst(t)
+	first := sc.CancelWithKey("k", visit, nil)
+	first.RequireNotReplayed(t)
 	first.RequireCancelled(t)
-	again := sc.CancelWith("again", visit, harness.Fields{"ReasonCode": 1})
-	again.RequireFirst(t)
+	again := sc.CancelWithKey("again", visit, harness.Fields{"ReasonCode": 1})
+	again.RequireNotReplayed(t)
 
-	sc.Booked()
+	sc.MustBook()
 	before := sc.Snapshot()
-	sc.CancelWith("k", visit, nil).RequireReplayed(t, first)
-	sc.CancelWith("k", visit, harness.Fields{}).RequireReplayed(t, first)
-	sc.CancelWith("k", visit, harness.Fields{"ReasonCode": nil}).RequireReplayed(t, first)
-	sc.Keyed("k", sc.Person, harness.ClientGuid, http.MethodDelete, "/appointments/"+strings.ToUpper(visit.String()), nil).RequireReplayed(t, first)
-	sc.CancelWith("again", visit, harness.Fields{"ReasonCode": 1}).RequireReplayed(t, again)
-	sc.CancelWith("k", visit, harness.Fields{"ReasonCode": 1}).RequireRefusal(t, "idempotency_key_reused")
-	sc.CancelWith("k", uuid.New(), nil).RequireRefusal(t, "idempotency_key_reused")
-	sc.CancelWith("new", uuid.New(), nil).RequireRefusal(t, "appointment_absent")
+	sc.CancelWithKey("k", visit, nil).RequireReplayed(t, first)
+	sc.CancelWithKey("k", visit, harness.Fields{}).RequireReplayed(t, first)
+	sc.CancelWithKey("k", visit, harness.Fields{"ReasonCode": nil}).RequireReplayed(t, first)
+	sc.SendWithKey("k", sc.Person, harness.ClientGuid, http.MethodDelete, "/appointments/"+strings.ToUpper(visit.String()), nil).RequireReplayed(t, first)
+	sc.CancelWithKey("again", visit, harness.Fields{"ReasonCode": 1}).RequireReplayed(t, again)
+	sc.CancelWithKey("k", visit, harness.Fields{"ReasonCode": 1}).RequireRefusal(t, "idempotency_key_reused")
+	sc.CancelWithKey("k", uuid.New(), nil).RequireRefusal(t, "idempotency_key_reused")
+	sc.CancelWithKey("new", uuid.New(), nil).RequireRefusal(t, "appointment_absent")
 	require.Equal(t, before, sc.Snapshot())
 }
 
@@ -132,18 +131,18 @@ func TestKeyRepeatsACancel(t *testing.T) {
 func TestKeyIsForOneRequest(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	booked := sc.BookWith("book", sc.Person, harness.ClientGuid)
+	booked := sc.BookWithKey("book", sc.Person, harness.ClientGuid)
 	visit := harness.AppointmentOf(booked).GUID
-	sc.MoveWith("move", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireFirst(t)
-	sc.CancelWith("cancel", visit, nil).RequireFirst(t)
+	sc.MoveWithKey("move", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireNotReplayed(t)
+	sc.CancelWithKey("cancel", visit, nil).RequireNotReplayed(t)
 	before := sc.Snapshot()
 	for _, key := range []string{"book", "move", "cancel"} {
 		for name, ask := range map[string]func() harness.Answer{
-			"book": func() harness.Answer { return sc.BookWith(key, sc.Person, harness.ClientGuid) },
+			"book": func() harness.Answer { return sc.BookWithKey(key, sc.Person, harness.ClientGuid) },
 			"move": func() harness.Answer {
-				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+				return sc.MoveWithKey(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 			},
-			"cancel": func() harness.Answer { return sc.CancelWith(key, visit, nil) },
+			"cancel": func() harness.Answer { return sc.CancelWithKey(key, visit, nil) },
 		} {
 			a := ask()
 			if name == key {
@@ -158,25 +157,25 @@ func TestKeyIsForOneRequest(t *testing.T) {
 }
 
 // Promise: a key is one patient's through one client application: it neither hides nor shows anything to another.
-func TestKeyIsItsOwners(t *testing.T) {
+func TestKeyBelongsToOneCaller(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.BookWith("k", sc.Person, harness.ClientGuid)
+	first := sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 	require.Equal(t, 200, first.StatusCode)
-	stranger, direction := sc.Patient()
-	sc.BookWith("k", stranger, harness.ClientGuid).RequireRefusal(t, "direction_not_patients")
-	other := sc.BookWith("k", stranger, harness.ClientGuid, harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1})
+	stranger, direction := sc.AddPatient()
+	sc.BookWithKey("k", stranger, harness.ClientGuid).RequireRefusal(t, "direction_not_patients")
+	other := sc.BookWithKey("k", stranger, harness.ClientGuid, harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1})
 	require.Equal(t, 200, other.StatusCode, other.Raw)
 	require.Empty(t, other.Header.Get("Idempotency-Replayed"))
-	sc.BookWith("k", sc.Person, uuid.New()).RequireRefusal(t, "direction_already_booked")
+	sc.BookWithKey("k", sc.Person, uuid.New()).RequireRefusal(t, "direction_already_booked")
 }
 
 // Promise: of many requests at once with one key one is done; every other gets its answer, or is told that it still runs; nobody is refused a rule.
 func TestKeyRaces(t *testing.T) {
 	t.Parallel()
-	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
 		visits := sc.Count(`SELECT count(*) FROM appointment`)
-		answers := all(repeat(func(int) harness.Answer { return ask("k") }))
+		answers := sendAll(repeated(func(int) harness.Answer { return ask("k") }))
 		done := slices.IndexFunc(answers, func(a harness.Answer) bool { return a.StatusCode == 200 && a.Header.Get("Idempotency-Replayed") == "" })
 		require.GreaterOrEqual(t, done, 0)
 		first := answers[done]
@@ -197,15 +196,15 @@ func TestKeyRaces(t *testing.T) {
 // Promise: of several operations at once with one key one is done; the others are refused it.
 func TestKeyRacesOfOperations(t *testing.T) {
 	t.Parallel()
-	runContests(t, map[string]contest{"a move and a cancel": {
+	runRaces(t, map[string]race{"a move and a cancel": {
 		func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
-			visit := sc.Booked()
+			visit := sc.MustBook()
 			key := uuid.NewString()
-			return repeat(func(i int) harness.Answer {
+			return repeated(func(i int) harness.Answer {
 				if i%2 == 0 {
-					return sc.CancelWith(key, visit, nil)
+					return sc.CancelWithKey(key, visit, nil)
 				}
-				return sc.MoveWith(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+				return sc.MoveWithKey(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 			})
 		},
 		[]string{"idempotency_key_in_use", "idempotency_key_reused"},
@@ -222,18 +221,18 @@ func TestKeyRacesOfOperations(t *testing.T) {
 func TestKeyOfADeadRequest(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.BookWith("k", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": 1}).RequireRefusal(t, "slot_not_found")
+	sc.BookWithKey("k", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": 1}).RequireRefusal(t, "slot_not_found")
 	require.Zero(t, sc.Count(`SELECT count(*) FROM idempotency_key`), "a refusal gives the key back")
-	first := sc.BookWith("k", sc.Person, harness.ClientGuid)
+	first := sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 	require.Equal(t, 200, first.StatusCode)
 	sc.Cancel(sc.Person, harness.AppointmentOf(first).GUID)
 	sc.Exec(`UPDATE idempotency_key SET answer = NULL`)
-	sc.BookWith("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "idempotency_key_in_use")
-	sc.BookWith("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true}).RequireRefusal(t, "idempotency_key_reused")
+	sc.BookWithKey("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "idempotency_key_in_use")
+	sc.BookWithKey("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true}).RequireRefusal(t, "idempotency_key_reused")
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE running_until > $1 AND running_until <= $2`,
 		harness.Moment.Add(booking.KeyGrace), harness.Moment.Add(sc.Config.Timeout+booking.KeyGrace)))
 	sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
-	second := sc.BookWith("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true})
+	second := sc.BookWithKey("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true})
 	require.Equal(t, 200, second.StatusCode, second.Raw)
 	require.NotEqual(t, harness.AppointmentOf(first).GUID, harness.AppointmentOf(second).GUID)
 }
@@ -241,15 +240,15 @@ func TestKeyOfADeadRequest(t *testing.T) {
 // Promise: that goes for every operation: what died has left nothing but its key, and is done when it is asked for after that.
 func TestKeyOfADeadRequestIsFreeAgain(t *testing.T) {
 	t.Parallel()
-	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
-		sc.Run(`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'UPDATE' THEN RAISE 'no'; END IF; RETURN NULL; END $$;
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+		sc.ExecScript(`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'UPDATE' THEN RAISE 'no'; END IF; RETURN NULL; END $$;
 			CREATE TRIGGER die BEFORE UPDATE OR DELETE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION die()`) // no answer is kept, no key given back
 		ask("k").RequireRefusal(t, "internal_error")
-		sc.Run(`DROP TRIGGER die ON idempotency_key`)
+		sc.ExecScript(`DROP TRIGGER die ON idempotency_key`)
 		ask("k").RequireRefusal(t, "idempotency_key_in_use")
 		sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
 		first := ask("k")
-		first.RequireFirst(t)
+		first.RequireNotReplayed(t)
 		ask("k").RequireReplayed(t, first)
 		sc.RequireInvariants()
 	})
@@ -258,9 +257,9 @@ func TestKeyOfADeadRequestIsFreeAgain(t *testing.T) {
 // Promise: a request whose key another has taken over meanwhile does nothing.
 func TestKeyTakenOver(t *testing.T) {
 	t.Parallel()
-	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
 		before := sc.Snapshot()
-		sc.Run(`CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.taken_by = gen_random_uuid(); RETURN NEW; END $$;
+		sc.ExecScript(`CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.taken_by = gen_random_uuid(); RETURN NEW; END $$;
 			CREATE TRIGGER take_over BEFORE INSERT ON idempotency_key FOR EACH ROW EXECUTE FUNCTION take_over()`)
 		ask("k").RequireRefusal(t, "idempotency_key_in_use")
 		require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE answer IS NULL`), "the other's")
@@ -272,15 +271,15 @@ func TestKeyTakenOver(t *testing.T) {
 // Promise: a failure is not kept, and leaves nothing; the same key may be tried again at once.
 func TestKeyOfAFailure(t *testing.T) {
 	t.Parallel()
-	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
 		before := sc.Snapshot()
-		sc.Run(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+		sc.ExecScript(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
 			CREATE TRIGGER fail BEFORE UPDATE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION fail()`) // as it writes its answer, the last thing it does
 		ask("k").RequireRefusal(t, "internal_error")
 		require.Equal(t, before, sc.Snapshot())
-		sc.Run(`DROP TRIGGER fail ON idempotency_key`)
+		sc.ExecScript(`DROP TRIGGER fail ON idempotency_key`)
 		first := ask("k")
-		first.RequireFirst(t)
+		first.RequireNotReplayed(t)
 		ask("k").RequireReplayed(t, first)
 		sc.RequireInvariants()
 	})
@@ -293,11 +292,11 @@ func TestKeyOfAClientThatHangsUp(t *testing.T) {
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
 	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
 	for i := range 100 {
-		sc := s.Another()
-		body, err := json.Marshal(sc.Request())
+		sc := s.AnotherScene()
+		body, err := json.Marshal(sc.BookingBody())
 		require.NoError(t, err)
 		ctx, hangUp := context.WithTimeout(t.Context(), time.Duration(i)*200*time.Microsecond)
-		request := sc.Service.Request(http.MethodPost, "/appointments", bytes.NewReader(body)).WithContext(ctx)
+		request := sc.NewRequest(http.MethodPost, "/appointments", bytes.NewReader(body)).WithContext(ctx)
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 		request.Header.Set("Idempotency-Key", "k")
@@ -305,10 +304,10 @@ func TestKeyOfAClientThatHangsUp(t *testing.T) {
 			require.NoError(t, response.Body.Close())
 		}
 		hangUp()
-		again := sc.BookWith("k", sc.Person, harness.ClientGuid)
+		again := sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 		for gaveUp := time.Now().Add(20 * time.Second); again.StatusCode != http.StatusOK && time.Now().Before(gaveUp); {
 			again.RequireRefusal(t, "idempotency_key_in_use") // the first one has not noticed yet
-			again = sc.BookWith("k", sc.Person, harness.ClientGuid)
+			again = sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 		}
 		require.Equal(t, http.StatusOK, again.StatusCode, "%s", again.Raw)
 		require.Equal(t, 1, s.Count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1`, sc.To))
@@ -319,9 +318,9 @@ func TestKeyOfAClientThatHangsUp(t *testing.T) {
 // Promise: an answer is kept with the work or not at all: where the commit itself fails, it is done when it is asked for again.
 func TestKeyOfAFailedCommit(t *testing.T) {
 	t.Parallel()
-	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
 		before := sc.Snapshot()
-		sc.Run(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+		sc.ExecScript(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
 			CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON slot DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()`)
 		failed := ask("k")
 		if failed.StatusCode == http.StatusOK {
@@ -329,25 +328,25 @@ func TestKeyOfAFailedCommit(t *testing.T) {
 		}
 		failed.RequireRefusal(t, "internal_error")
 		require.Equal(t, before, sc.Snapshot())
-		sc.Run(`DROP TRIGGER fail ON slot`)
+		sc.ExecScript(`DROP TRIGGER fail ON slot`)
 		first := ask("k")
-		first.RequireFirst(t)
+		first.RequireNotReplayed(t)
 		ask("k").RequireReplayed(t, first)
 		sc.RequireInvariants()
 	})
 }
 
 // Promise: a key is remembered for 24 hours; older ones are as new, and are swept while the service runs, in steps.
-func TestKeyIsForgotten(t *testing.T) {
+func TestKeyExpires(t *testing.T) {
 	t.Parallel()
 	database := testdb.New(t)
 	sc := harness.StartOn(t, database).Scene()
-	first := sc.BookWith("k", sc.Person, harness.ClientGuid)
+	first := sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 	require.Equal(t, 200, first.StatusCode)
 	sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour+time.Second))
-	sc.BookWith("k", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
+	sc.BookWithKey("k", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
 	sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour))
-	sc.BookWith("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "direction_already_booked")
+	sc.BookWithKey("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "direction_already_booked")
 
 	sc.Exec(`INSERT INTO idempotency_key SELECT gen_random_uuid(), gen_random_uuid(), n::text, sha256(''), gen_random_uuid(), $1::timestamptz - interval '1 second' * n, $1, 'null'
 		FROM generate_series(86000, 88500) n`, harness.Moment)
@@ -361,26 +360,26 @@ func TestKeyIsForgotten(t *testing.T) {
 }
 
 // Promise: after 24 hours a request with the key is a new one.
-func TestKeyIsNewAfterADay(t *testing.T) {
+func TestExpiredKeyIsNew(t *testing.T) {
 	t.Parallel()
-	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
 		first := ask("k")
-		first.RequireFirst(t)
+		first.RequireNotReplayed(t)
 		sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour+time.Second))
 		ask("k").RequireReplayed(t, first)
 		sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour))
 		if again := ask("k"); again.StatusCode != 200 {
 			again.RequireRefusal(t, "direction_already_booked")
 		} else {
-			again.RequireFirst(t)
+			again.RequireNotReplayed(t)
 		}
 	})
 }
 
 // Promise: a key that breaks the contract is named in the answer, and changes nothing.
-func TestKeyBadInput(t *testing.T) {
+func TestBadKeys(t *testing.T) {
 	t.Parallel()
-	eachKeyed(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
 		before := sc.Snapshot()
 		for name, key := range map[string]string{"empty": "", "a space": "a b", "too long": strings.Repeat("k", 256), "not ASCII": "ключ"} {
 			a := ask(key)
@@ -388,6 +387,6 @@ func TestKeyBadInput(t *testing.T) {
 			require.True(t, strings.HasPrefix(a.Refusal.Message, "Поле Idempotency-Key: "), "%s: %s", name, a.Refusal.Message)
 		}
 		require.Equal(t, before, sc.Snapshot())
-		ask(strings.Repeat("k", 255)).RequireFirst(t)
+		ask(strings.Repeat("k", 255)).RequireNotReplayed(t)
 	})
 }

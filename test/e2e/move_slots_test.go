@@ -5,34 +5,33 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/test/harness"
 )
 
 // Promise: a visit can be moved from the list alone: what it has itself does not stand in its way, and where it stands is not offered.
-func TestWhereToMove(t *testing.T) {
+func TestSlotsForMove(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Booked()
-	require.Equal(t, "direction_already_booked", sc.Search(sc.Person, "").Blocked(t), "what is told of a new booking")
-	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.Movable(guid, "").Ids(t))
-	require.Equal(t, []string{"14527456 Available", "14527457 Available", "14527458 Available"}, sc.Movable(guid, "explain=true").Told(t))
+	guid := sc.MustBook()
+	require.Equal(t, "direction_already_booked", sc.Search(sc.Person, "").RequireBlocked(t), "what is told of a new booking")
+	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.SearchForMove(guid, "").IDs(t))
+	require.Equal(t, []string{"14527456 Available", "14527457 Available", "14527458 Available"}, sc.SearchForMove(guid, "explain=true").Summaries(t))
 
 	// The whole way.
-	item := sc.Movable(guid, "limit=1").Page.Items[0]
-	held := harness.As[api.Hold](t, sc.Hold(sc.Person, item.GUID, sc.Holding(harness.Fields{"AppointmentGuid": guid, "LpuToGuid": item.Lpu.GUID})))
+	item := sc.SearchForMove(guid, "limit=1").Page.Items[0]
+	held := harness.Decode[api.Hold](t, sc.Hold(sc.Person, item.GUID, sc.HoldBody(harness.Fields{"AppointmentGuid": guid, "LpuToGuid": item.Lpu.GUID})))
 	require.Equal(t, item.GUID, held.SlotGUID)
 	require.Equal(t, item.End, held.End)
-	require.Equal(t, harness.FirstSlotID+1, sc.Movable(guid, "").Ids(t)[0], "a hold of one's own is in nobody's way")
+	require.Equal(t, harness.FirstSlotID+1, sc.SearchForMove(guid, "").IDs(t)[0], "a hold of one's own is in nobody's way")
 	sc.RequireInvariants()
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"SlotId": item.ID, "LpuToGuid": item.Lpu.GUID}).StatusCode)
 	require.Zero(t, sc.Count(`SELECT (SELECT count(*) FROM hold) + (SELECT count(holds) FROM slot)`), "it is used up")
 	sc.RequireInvariants()
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.Movable(guid, "").Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.SearchForMove(guid, "").IDs(t))
 
 	// What the contract shows: the only other cell.
 	sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID})
@@ -45,115 +44,115 @@ func TestWhereToMove(t *testing.T) {
 	want.Items[0].GUID = sc.Slots[1]
 	encoded, err = json.Marshal(want)
 	require.NoError(t, err)
-	require.JSONEq(t, string(encoded), sc.Movable(guid, "").Raw)
+	require.JSONEq(t, string(encoded), sc.SearchForMove(guid, "").Raw)
 
 	// Taken by others, and after the period.
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID+1)
-	a := sc.Movable(guid, "explain=true")
-	require.Equal(t, []string{"14527456 Booked slot_full"}, a.Told(t))
+	a := sc.SearchForMove(guid, "explain=true")
+	require.Equal(t, []string{"14527456 Booked slot_full"}, a.Summaries(t))
 	require.Nil(t, a.Page.BlockedBy)
 	require.Nil(t, a.Page.NextAvailable)
 	sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "slot_full")
-	require.Nil(t, sc.Movable(guid, "dateTo=2019-08-20T20:00").Page.NextAvailable, "where it stands is no time to move to")
+	require.Nil(t, sc.SearchForMove(guid, "dateTo=2019-08-20T20:00").Page.NextAvailable, "where it stands is no time to move to")
 	sc.Exec(`UPDATE slot SET taken = 0 WHERE id = $1`, harness.FirstSlotID+1)
-	require.Equal(t, "2019-08-21T09:00:00+03:00", sc.Movable(guid, "dateTo=2019-08-20T20:00").Page.NextAvailable.Format(time.RFC3339))
-	sc.RequireDiscreetLog()
+	require.Equal(t, "2019-08-21T09:00:00+03:00", sc.SearchForMove(guid, "dateTo=2019-08-20T20:00").Page.NextAvailable.Format(time.RFC3339))
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: as many cells as the visit has are looked for, its own among them; they are held for its move and nobody else's, and used up by it.
-func TestWhereToMoveSeveralCells(t *testing.T) {
+func TestSlotsForMoveOfSeveralCells(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Booked(harness.Fields{"Difficulty": 2})
-	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2}, sc.Movable(guid, "").Ids(t))
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.Movable(guid, "difficulty=1").Ids(t), "shorter, also where it begins")
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1}, sc.Movable(guid, "difficulty=3").Ids(t))
-	require.Equal(t, []string{"14527456 Available", "14527457 Available", "14527458 Unavailable complex_slot_failed"}, sc.Movable(guid, "explain=true").Told(t))
-	require.EqualValues(t, 1, sc.Movable(guid, "").Page.Items[0].Left)
+	guid := sc.MustBook(harness.Fields{"Difficulty": 2})
+	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2}, sc.SearchForMove(guid, "").IDs(t))
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.SearchForMove(guid, "difficulty=1").IDs(t), "shorter, also where it begins")
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1}, sc.SearchForMove(guid, "difficulty=3").IDs(t))
+	require.Equal(t, []string{"14527456 Available", "14527457 Available", "14527458 Unavailable complex_slot_failed"}, sc.SearchForMove(guid, "explain=true").Summaries(t))
+	require.EqualValues(t, 1, sc.SearchForMove(guid, "").Page.Items[0].Left)
 
-	stranger, direction := sc.Patient()
+	stranger, direction := sc.AddPatient()
 	theirs := *sc
-	theirs.Person, theirs.Direction, theirs.Check = stranger, direction, harness.AsItIs
-	require.Equal(t, []int{harness.FirstSlotID + 2, harness.FirstSlotID + 3}, theirs.Search(stranger, "").Ids(t))
-	held := harness.As[api.Hold](t, sc.Hold(sc.Person, sc.Slots[1], sc.Holding(harness.Fields{"AppointmentGuid": guid})))
+	theirs.Person, theirs.Direction, theirs.Check = stranger, direction, harness.PlainCheck
+	require.Equal(t, []int{harness.FirstSlotID + 2, harness.FirstSlotID + 3}, theirs.Search(stranger, "").IDs(t))
+	held := harness.Decode[api.Hold](t, sc.Hold(sc.Person, sc.Slots[1], sc.HoldBody(harness.Fields{"AppointmentGuid": guid})))
 	require.Equal(t, sc.Slots[1:3], held.SlotGuids)
-	require.Equal(t, held, harness.As[api.Hold](t, sc.Hold(sc.Person, sc.Slots[1], sc.Holding(harness.Fields{"AppointmentGuid": guid}))), "again")
+	require.Equal(t, held, harness.Decode[api.Hold](t, sc.Hold(sc.Person, sc.Slots[1], sc.HoldBody(harness.Fields{"AppointmentGuid": guid}))), "again")
 	sc.RequireInvariants()
-	require.Equal(t, []int{harness.FirstSlotID + 3}, theirs.Search(stranger, "").Ids(t))
-	theirs.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 2}).RequireRefusal(t, "slot_full")
-	theirs.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "slot_full")
+	require.Equal(t, []int{harness.FirstSlotID + 3}, theirs.Search(stranger, "").IDs(t))
+	theirs.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 2}).RequireRefusal(t, "slot_full")
+	theirs.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "slot_full")
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"SlotGuid": sc.Slots[1]}).StatusCode)
 	require.Zero(t, sc.Count(`SELECT (SELECT count(*) FROM hold) + (SELECT count(holds) FROM slot)`))
 	sc.RequireInvariants()
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 3}, theirs.Search(stranger, "").Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 3}, theirs.Search(stranger, "").IDs(t))
 
 	// What was held over its own cell stays held when the visit leaves it otherwise.
-	sc.Hold(sc.Person, sc.Slots[0], sc.Holding(harness.Fields{"AppointmentGuid": guid}))
-	require.Equal(t, sc.Slots[:2], harness.As[api.Hold](t, sc.Hold(sc.Person, sc.Slots[0], sc.Holding(harness.Fields{"AppointmentGuid": guid}))).SlotGuids)
+	sc.Hold(sc.Person, sc.Slots[0], sc.HoldBody(harness.Fields{"AppointmentGuid": guid}))
+	require.Equal(t, sc.Slots[:2], harness.Decode[api.Hold](t, sc.Hold(sc.Person, sc.Slots[0], sc.HoldBody(harness.Fields{"AppointmentGuid": guid}))).SlotGuids)
 	sc.Cancel(sc.Person, guid).RequireCancelled(t)
 	sc.RequireInvariants()
-	theirs.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "slot_full")
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"Difficulty": 2}).StatusCode)
+	theirs.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "slot_full")
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"Difficulty": 2}).StatusCode)
 	sc.RequireInvariants()
 
 	// A place of somebody else's is none of its own.
-	other := sc.Another()
-	visit := other.Booked(harness.Fields{"Difficulty": 2})
+	other := sc.AnotherScene()
+	visit := other.MustBook(harness.Fields{"Difficulty": 2})
 	other.Exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, other.Slots[2])
-	require.Empty(t, other.Movable(visit, "").Ids(t))
-	other.Hold(other.Person, other.Slots[1], other.Holding(harness.Fields{"AppointmentGuid": visit})).RequireRefusal(t, "complex_slot_failed")
+	require.Empty(t, other.SearchForMove(visit, "").IDs(t))
+	other.Hold(other.Person, other.Slots[1], other.HoldBody(harness.Fields{"AppointmentGuid": visit})).RequireRefusal(t, "complex_slot_failed")
 }
 
 // Promise: the cells of every institution that may serve the referral are listed and held, the visit's own places counting only where it is.
-func TestWhereToMoveElsewhere(t *testing.T) {
+func TestSlotsForMoveToOtherLpu(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	there := sc.Elsewhere()
-	guid := sc.Booked()
+	there := sc.AddTargetLpu()
+	guid := sc.MustBook()
 	sc.Exec(`UPDATE slot SET taken = 1, guid = $3 WHERE lpu_guid = $1 AND id = $2`, there.To, harness.FirstSlotID, sc.Slots[0]) // another's cell, though its guid is that of the visit's
-	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.Movable(guid, "").Ids(t))
-	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2}, sc.Movable(guid, "difficulty=2 lpuGuid="+there.To.String()).Ids(t))
-	a := sc.Movable(guid, "limit=1 lpuGuid="+there.To.String())
-	require.Equal(t, sc.Movable(guid, "").Page.Items[3], a.Page.Items[0])
-	require.Equal(t, []int{harness.FirstSlotID + 2}, sc.Movable(guid, "limit=1 lpuGuid="+there.To.String()+" cursor="+*a.Page.Next).Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.SearchForMove(guid, "").IDs(t))
+	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2}, sc.SearchForMove(guid, "difficulty=2 lpuGuid="+there.To.String()).IDs(t))
+	a := sc.SearchForMove(guid, "limit=1 lpuGuid="+there.To.String())
+	require.Equal(t, sc.SearchForMove(guid, "").Page.Items[3], a.Page.Items[0])
+	require.Equal(t, []int{harness.FirstSlotID + 2}, sc.SearchForMove(guid, "limit=1 lpuGuid="+there.To.String()+" cursor="+*a.Page.Next).IDs(t))
 	sc.Exec(`UPDATE slot SET taken = 0, blocked = true WHERE lpu_guid = $1 AND id = $2`, there.To, harness.FirstSlotID)
-	there.Hold(sc.Person, there.Slots[1], there.Holding(harness.Fields{"AppointmentGuid": guid}))
+	there.Hold(sc.Person, there.Slots[1], there.HoldBody(harness.Fields{"AppointmentGuid": guid}))
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"LpuToGuid": there.To, "SlotId": harness.FirstSlotID + 1}).StatusCode)
 	require.Zero(t, sc.Count(`SELECT count(*) FROM hold`))
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.Movable(guid, "").Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.SearchForMove(guid, "").IDs(t))
 	sc.RequireInvariants()
 
 	// A visit out of schedule has no cells; an examination goes by all resources.
 	examination := uuid.New()
 	sc.AddDirection(examination, "Laboratory")
-	outside := sc.Booked(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"}, sc.OutOfSchedule("2019-08-20"))
-	found := sc.SlotsOf(examination, "Bearer "+sc.Token(sc.Person), "appointmentGuid="+outside.String()+" lpuGuid="+sc.To.String())
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, found.Ids(t))
+	outside := sc.MustBook(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"}, sc.OutOfSchedule("2019-08-20"))
+	found := sc.SearchSlots(examination, "Bearer "+sc.Token(sc.Person), "appointmentGuid="+outside.String()+" lpuGuid="+sc.To.String())
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, found.IDs(t))
 }
 
 // Promise: of what cannot be moved the list, the hold and the move tell the same: whose is nobody's is absent, what is cancelled or begun is moved nowhere.
-func TestWhereToMoveIsRefused(t *testing.T) {
+func TestSlotsForMoveRejections(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Booked()
-	stranger, theirs := sc.Patient()
+	guid := sc.MustBook()
+	stranger, theirs := sc.AddPatient()
 	examination := uuid.New()
 	sc.AddDirection(examination, "Laboratory")
 	third := harness.Fields{"SlotId": harness.FirstSlotID + 2}
 	holdFor := func(appointment any, changes ...harness.Fields) harness.Answer {
 		t.Helper()
-		return sc.Hold(sc.Person, sc.Slots[2], sc.Holding(append(changes, harness.Fields{"AppointmentGuid": appointment})...))
+		return sc.Hold(sc.Person, sc.Slots[2], sc.HoldBody(append(changes, harness.Fields{"AppointmentGuid": appointment})...))
 	}
 	before := sc.Snapshot()
 	for _, absent := range []uuid.UUID{uuid.New(), sc.Direction} {
-		sc.Movable(absent, "").RequireRefusal(t, "appointment_absent")
+		sc.SearchForMove(absent, "").RequireRefusal(t, "appointment_absent")
 		holdFor(absent).RequireRefusal(t, "appointment_absent")
 		sc.Move(sc.Person, absent, third).RequireRefusal(t, "appointment_absent")
 	}
-	sc.Movable(uuid.Nil, "").RequireRefusal(t, "appointment_absent")
-	sc.SlotsOf(theirs, "Bearer "+sc.Token(stranger), "appointmentGuid="+guid.String()).RequireRefusal(t, "appointment_absent")
-	sc.Hold(stranger, sc.Slots[2], sc.Holding(harness.Fields{"DirectionGuid": theirs, "AppointmentGuid": guid})).RequireRefusal(t, "appointment_absent")
-	sc.SlotsOf(examination, "Bearer "+sc.Token(sc.Person), "appointmentGuid="+guid.String()).RequireRefusal(t, "appointment_absent")
+	sc.SearchForMove(uuid.Nil, "").RequireRefusal(t, "appointment_absent")
+	sc.SearchSlots(theirs, "Bearer "+sc.Token(stranger), "appointmentGuid="+guid.String()).RequireRefusal(t, "appointment_absent")
+	sc.Hold(stranger, sc.Slots[2], sc.HoldBody(harness.Fields{"DirectionGuid": theirs, "AppointmentGuid": guid})).RequireRefusal(t, "appointment_absent")
+	sc.SearchSlots(examination, "Bearer "+sc.Token(sc.Person), "appointmentGuid="+guid.String()).RequireRefusal(t, "appointment_absent")
 	holdFor(guid, harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"}).RequireRefusal(t, "appointment_absent")
 	holdFor(guid, harness.Fields{"LpuFromGuid": sc.To}).RequireRefusal(t, "appointment_absent")
 	sc.Search(stranger, "appointmentGuid="+guid.String()).RequireRefusal(t, "direction_absent")
@@ -164,8 +163,8 @@ func TestWhereToMoveIsRefused(t *testing.T) {
 
 	requireAlike := func(rule string) {
 		t.Helper()
-		require.Equal(t, rule, sc.Movable(guid, "").Blocked(t))
-		for _, item := range sc.Movable(guid, "explain=true").Page.Items {
+		require.Equal(t, rule, sc.SearchForMove(guid, "").RequireBlocked(t))
+		for _, item := range sc.SearchForMove(guid, "explain=true").Page.Items {
 			require.EqualValues(t, rule, *item.Rule)
 		}
 		before := sc.Snapshot()
@@ -188,14 +187,14 @@ func TestWhereToMoveIsRefused(t *testing.T) {
 	sc.Exec(`UPDATE appointment SET start_at = $1`, harness.Moment.Add(-time.Second))
 	requireAlike("appointment_started")
 	sc.Exec(`INSERT INTO setting VALUES ($1, 'DeleteOldTime', 'true')`, sc.To)
-	require.Len(t, sc.Movable(guid, "").Ids(t), 3)
+	require.Len(t, sc.SearchForMove(guid, "").IDs(t), 3)
 	sc.Exec(`DELETE FROM setting`)
 	sc.Exec(`UPDATE appointment SET start_at = $1`, harness.Moment.Add(time.Hour))
 	sc.Cancel(sc.Person, guid).RequireCancelled(t)
 	requireAlike("appointment_cancelled")
-	require.Len(t, sc.Movable(guid, "explain=true").Ids(t), 4, "it stands nowhere")
-	require.Len(t, sc.Search(sc.Person, "").Ids(t), 4)
-	sc.RequireDiscreetLog()
+	require.Len(t, sc.SearchForMove(guid, "explain=true").IDs(t), 4, "it stands nowhere")
+	require.Len(t, sc.Search(sc.Person, "").IDs(t), 4)
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: a hold for a move counts the visit's own places as free only while the visit has them.
@@ -212,7 +211,7 @@ func TestHoldForAMoveLosesARace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			guid := sc.Booked(harness.Fields{"Difficulty": 2})
+			guid := sc.MustBook(harness.Fields{"Difficulty": 2})
 			tx, err := sc.DB.Begin(t.Context())
 			require.NoError(t, err)
 			defer func() { _ = tx.Rollback(t.Context()) }()
@@ -220,7 +219,7 @@ func TestHoldForAMoveLosesARace(t *testing.T) {
 			require.NoError(t, err)
 			answers := make(chan harness.Answer, 1)
 			go func() {
-				answers <- sc.Hold(sc.Person, sc.Slots[1], sc.Holding(harness.Fields{"AppointmentGuid": guid}))
+				answers <- sc.Hold(sc.Person, sc.Slots[1], sc.HoldBody(harness.Fields{"AppointmentGuid": guid}))
 			}()
 			sc.WaitForBlocked(tx)
 			require.NoError(t, tx.Commit(t.Context()))
@@ -236,10 +235,10 @@ func TestHoldForAMoveLosesARace(t *testing.T) {
 }
 
 // Promise: the nearest cells to one that a visit cannot be moved to are those that it can be moved to.
-func TestNearestToMoveTo(t *testing.T) {
+func TestNearestSlotsForMove(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Booked(harness.Fields{"Difficulty": 2})
+	guid := sc.MustBook(harness.Fields{"Difficulty": 2})
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, sc.Slots[3])
 	a := sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID + 3})
 	a.RequireRefusal(t, "slot_full")

@@ -6,17 +6,17 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/test/harness"
 )
 
 // Promise: a visit that is moved keeps its guid, the time of its booking and what was not given; what it had is free again.
 func TestMove(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.Attempt(harness.Fields{"VisitComment": "к врачу", "IsCito": true})
+	first := sc.TryBook(harness.Fields{"VisitComment": "к врачу", "IsCito": true})
 	require.Equal(t, 200, first.StatusCode, "%s", first.Raw)
 	guid := harness.AppointmentOf(first).GUID
 	sc.Exec(`UPDATE appointment SET created_at = $1, updated_at = $1`, harness.Moment.Add(-time.Hour))
@@ -38,7 +38,7 @@ func TestMove(t *testing.T) {
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment WHERE guid = $1 AND comment = 'к врачу' AND is_cito AND updated_at = $2 AND cancelled_at IS NULL`, guid, harness.Moment))
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment`))
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment WHERE slot_guids = ARRAY[$1::uuid]`, sc.Slots[2]))
-	require.Equal(t, 4, sc.Held())
+	require.Equal(t, 4, sc.CountTaken())
 	sc.RequireInvariants()
 
 	// Onto cells that it has itself, then to another institution and back.
@@ -46,7 +46,7 @@ func TestMove(t *testing.T) {
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID + 2}).StatusCode, "as many cells as it has, one of them its own")
 	require.Equal(t, 2, sc.Count(`SELECT sum(taken) FROM slot`))
 	sc.RequireInvariants()
-	other := sc.Elsewhere()
+	other := sc.AddTargetLpu()
 	sc.Exec(`UPDATE direction SET lpu_to_guid = NULL WHERE lpu_guid = $1`, sc.From)
 	a = sc.Move(sc.Person, guid, harness.Fields{"LpuToGuid": other.To, "SlotId": harness.FirstSlotID, "Difficulty": 1})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
@@ -54,19 +54,19 @@ func TestMove(t *testing.T) {
 	require.Equal(t, other.MkabTo, a.Result.ConsultDirection.MkabGUID)
 	require.Equal(t, guid, harness.AppointmentOf(a).GUID)
 	require.Contains(t, a.Raw, "2019-08-21T12:00:00+05:00")
-	require.Equal(t, 4, sc.Held())
+	require.Equal(t, 4, sc.CountTaken())
 	sc.RequireInvariants()
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"LpuToGuid": sc.To, "SlotId": harness.FirstSlotID}).StatusCode)
 	sc.RequireInvariants()
 	sc.Cancel(sc.Person, guid).RequireCancelled(t)
-	require.Zero(t, sc.Held())
+	require.Zero(t, sc.CountTaken())
 }
 
 // Promise: a move into the very cells that the visit has changes nothing, whatever has become of them; so one without an answer can be repeated.
-func TestMoveToWhereItIs(t *testing.T) {
+func TestMoveToSameCells(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.Attempt(harness.Fields{"Difficulty": 2})
+	first := sc.TryBook(harness.Fields{"Difficulty": 2})
 	sc.Exec(`UPDATE slot SET blocked = true`)
 	sc.Exec(`UPDATE direction SET cancelled_at = $1`, harness.Moment)
 	before := sc.Snapshot()
@@ -85,9 +85,9 @@ func TestMoveToWhereItIs(t *testing.T) {
 func TestMoveIsRefused(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Booked()
-	person, direction := sc.Patient()
-	require.Equal(t, 200, sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 2})).StatusCode)
+	guid := sc.MustBook()
+	person, direction := sc.AddPatient()
+	require.Equal(t, 200, sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 2})).StatusCode)
 	third := harness.Fields{"SlotId": harness.FirstSlotID + 2}
 	last := harness.Fields{"SlotId": harness.FirstSlotID + 3}
 	for _, c := range []struct {
@@ -109,11 +109,11 @@ func TestMoveIsRefused(t *testing.T) {
 		{"card closed", `UPDATE mkab SET closed_at = now()`, `UPDATE mkab SET closed_at = NULL`, last, "mkab_closed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sc.Run(c.do)
+			sc.ExecScript(c.do)
 			before := sc.Snapshot()
 			sc.Move(sc.Person, guid, c.body).RequireRefusal(t, c.rule)
 			require.Equal(t, before, sc.Snapshot())
-			sc.Run(c.undo)
+			sc.ExecScript(c.undo)
 		})
 	}
 	before := sc.Snapshot()
@@ -129,7 +129,7 @@ func TestMoveIsRefused(t *testing.T) {
 	before = sc.Snapshot()
 	sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID}).RequireRefusal(t, "appointment_cancelled")
 	require.Equal(t, before, sc.Snapshot())
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: a visit's own claim on the speciality does not block its move; another consultation's does, where the setting is on again. The claim is the last
@@ -140,8 +140,8 @@ func TestMoveAndTheSpeciality(t *testing.T) {
 	sc.Exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')`, uuid.Nil)
 	another := uuid.New()
 	sc.AddDirection(another, "Consult")
-	second := sc.Booked(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
-	third := sc.Booked(harness.Fields{"SlotId": harness.FirstSlotID + 2})
+	second := sc.MustBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
+	third := sc.MustBook(harness.Fields{"SlotId": harness.FirstSlotID + 2})
 	holder := func() (guid uuid.UUID) {
 		require.NoError(t, sc.DB.QueryRow(t.Context(), `SELECT appointment_guid FROM speciality_claim`).Scan(&guid))
 		return guid
@@ -167,12 +167,12 @@ func TestMoveOfOtherKinds(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE direction SET lpu_to_guid = NULL, type = 'Laboratory'`)
-	a := sc.Attempt(sc.OutOfSchedule("2019-08-20"), harness.Fields{"DirectionType": "laboratory"})
+	a := sc.TryBook(sc.OutOfSchedule("2019-08-20"), harness.Fields{"DirectionType": "laboratory"})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	guid := harness.AppointmentOf(a).GUID
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID}).StatusCode)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment WHERE NOT out_of_schedule AND guid = $1`, guid))
-	other := sc.Elsewhere()
+	other := sc.AddTargetLpu()
 	sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, other.To)
 	there := harness.Fields{"LpuToGuid": other.To, "SlotId": harness.FirstSlotID}
 	sc.Move(sc.Person, guid, there).RequireRefusal(t, "mkab_absent")
@@ -185,7 +185,7 @@ func TestMoveOfOtherKinds(t *testing.T) {
 func TestBadMoves(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Booked()
+	guid := sc.MustBook()
 	before := sc.Snapshot()
 	const notAGuid = "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
 	for body, message := range map[string]string{
@@ -211,14 +211,14 @@ func TestBadMoves(t *testing.T) {
 		require.Equal(t, message, a.Refusal.Message, body)
 	}
 	sc.MoveAs("Bearer x", guid, harness.Fields{"SlotId": 1}).RequireRefusal(t, "token_invalid")
-	request := sc.Service.Request(http.MethodPost, "/appointments/x/move", strings.NewReader(`{"SlotId":1}`))
+	request := sc.NewRequest(http.MethodPost, "/appointments/x/move", strings.NewReader(`{"SlotId":1}`))
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 	a := sc.Do(request)
 	a.RequireRefusal(t, "field_invalid")
 	require.Equal(t, "Поле appointmentGuid: "+notAGuid, a.Refusal.Message)
 	require.Equal(t, before, sc.Snapshot())
-	sc.RequireDiscreetLog()
+	sc.RequireNoSecretsInLog()
 }
 
 // Promises: of moves into one cell one succeeds, of moves of one visit each finds a whole one; with cancels and bookings of the same referral at once there is
@@ -226,14 +226,14 @@ func TestBadMoves(t *testing.T) {
 func TestMoveRaces(t *testing.T) {
 	t.Parallel()
 	lost := []string{"slot_full", "slot_taken", "complex_slot_failed"}
-	runContests(t, map[string]contest{
+	runRaces(t, map[string]race{
 		"many visits into one cell": {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
 				sc.AddSlots(harness.Contenders)
 				var attempts []func() harness.Answer
 				for i := range harness.Contenders {
-					person, direction := sc.Patient()
-					a := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
+					person, direction := sc.AddPatient()
+					a := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
 					attempts = append(attempts, func() harness.Answer {
 						return sc.Move(person, harness.AppointmentOf(a).GUID, harness.Fields{"SlotId": harness.FirstSlotID})
 					})
@@ -249,9 +249,9 @@ func TestMoveRaces(t *testing.T) {
 		"one visit to many places, within and between institutions": {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
 				sc.Exec(`UPDATE direction SET lpu_to_guid = NULL WHERE lpu_guid = $1`, sc.From)
-				places := []*harness.Scene{sc, sc.Elsewhere()}
-				guid := sc.Booked()
-				return repeat(func(i int) harness.Answer {
+				places := []*harness.Scene{sc, sc.AddTargetLpu()}
+				guid := sc.MustBook()
+				return repeated(func(i int) harness.Answer {
 					return sc.Move(sc.Person, guid, harness.Fields{"LpuToGuid": places[i%2].To, "SlotId": harness.FirstSlotID + i%3, "Difficulty": 1 + i/2%2})
 				})
 			},
@@ -264,15 +264,15 @@ func TestMoveRaces(t *testing.T) {
 		"moves, cancels and bookings of one referral": {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
 				sc.AddSlots(harness.Contenders)
-				guid := sc.Booked()
-				return repeat(func(i int) harness.Answer {
+				guid := sc.MustBook()
+				return repeated(func(i int) harness.Answer {
 					switch {
 					case i%8 == 0:
 						return sc.Cancel(sc.Person, guid)
 					case i%2 == 0:
 						return sc.Move(sc.Person, guid, harness.Fields{"SlotId": i + 1})
 					default:
-						return sc.Attempt(harness.Fields{"SlotId": i + 1})
+						return sc.TryBook(harness.Fields{"SlotId": i + 1})
 					}
 				})
 			},
@@ -286,8 +286,8 @@ func TestMoveRaces(t *testing.T) {
 				sc.Exec(`UPDATE slot SET capacity = 2 WHERE lpu_guid = $1`, sc.To)
 				var attempts []func() harness.Answer
 				for i := range 4 {
-					person, direction := sc.Patient()
-					a := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i}))
+					person, direction := sc.AddPatient()
+					a := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i}))
 					for n := range harness.Contenders / 4 {
 						attempts = append(attempts, func() harness.Answer {
 							return sc.Move(person, harness.AppointmentOf(a).GUID, harness.Fields{"SlotId": harness.FirstSlotID + (i+n)%3, "Difficulty": 2})

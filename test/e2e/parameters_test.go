@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/test/harness"
 )
 
 // oddValues are what a client may write into a parameter, by mistake or on purpose.

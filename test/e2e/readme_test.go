@@ -17,7 +17,7 @@ import (
 )
 
 // tourBlocks are the README's blocks of shell that begin with curl, and its blocks of JSON.
-var tourBlocks = regexp.MustCompile("(?s)```(json)?\n((?:curl |\\{).*?)```")
+var tourBlockPattern = regexp.MustCompile("(?s)```(json)?\n((?:curl |\\{).*?)```")
 
 // Promise: what the README tells to paste after make run works, from top to bottom, and answers what is shown.
 func TestReadmeTour(t *testing.T) {
@@ -45,7 +45,7 @@ func TestReadmeTour(t *testing.T) {
 	booked := paste(regexp.MustCompile(`(?s)curl .*?\}'`).FindString(text))
 	var result api.AppointmentResult
 	require.NoError(t, json.Unmarshal(booked, &result), "%s", booked)
-	blocks := tourBlocks.FindAllStringSubmatch(string(readme), -1)
+	blocks := tourBlockPattern.FindAllStringSubmatch(string(readme), -1)
 	require.Greater(t, len(blocks), 8)
 	shown := regexp.MustCompile(`"guid": "([^"]+)",\s+"start"`).FindStringSubmatch(string(readme))[1]
 	var answer []byte

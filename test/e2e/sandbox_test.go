@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
@@ -17,6 +15,7 @@ import (
 	"talon.example/internal/booking"
 	"talon.example/internal/sandbox"
 	"talon.example/internal/testdb"
+	"talon.example/test/harness"
 )
 
 // startSandbox runs the service on the demo data, as talon-sandbox does.
@@ -25,14 +24,14 @@ func startSandbox(t testing.TB) *harness.Service {
 	database := testdb.New(t)
 	s := harness.StartWrapped(t, database, func(s *harness.Service) app.Wrappers {
 		return sandbox.New(database, sandbox.Signer(s.Key, "issuer", "talon"), s.Now).Wrappers()
-	}, func(c *app.Config) { c.AuthKeyFile = harness.PrivateKeyOf(c) })
+	}, func(c *app.Config) { c.AuthKeyFile = harness.PrivateKeyFile(c) })
 	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
 	return s
 }
 
 // Promise: each named example of an answer has a scenario of its name, which is always answered like it, however often it is sent; and each scenario is an
 // example.
-func TestScenarios(t *testing.T) {
+func TestSandboxScenarios(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)
 	listed := s.Scenarios()
@@ -40,9 +39,9 @@ func TestScenarios(t *testing.T) {
 	for _, scenario := range listed.Scenarios {
 		found[scenario.Name] = true
 		for range 7 { // more often than a patient may be guessed at
-			a := s.Act(scenario)
+			a := s.SendScenario(scenario)
 			require.EqualValues(t, scenario.Status, a.StatusCode, "%s: %s", scenario.Name, a.Raw)
-			requireLikeTheExample(t, scenario, a)
+			requireMatchesExample(t, scenario, a)
 		}
 	}
 	for name := range exampleNames() {
@@ -55,10 +54,10 @@ func TestScenarios(t *testing.T) {
 
 // requireLikeTheExample holds an answer against the contract's example: the operation shows it under this status, and a refusal says the same, but for what
 // the rule fills in.
-func requireLikeTheExample(t *testing.T, scenario sandboxapi.Scenario, a harness.Answer) {
+func requireMatchesExample(t *testing.T, scenario sandboxapi.Scenario, a harness.Answer) {
 	t.Helper()
 	if scenario.Operation != nil {
-		require.Contains(t, examplesOf(t, *scenario.Operation, a.StatusCode), scenario.Name)
+		require.Contains(t, exampleNamesOf(t, *scenario.Operation, a.StatusCode), scenario.Name)
 	}
 	if scenario.Rule == nil {
 		return
@@ -74,7 +73,7 @@ func requireLikeTheExample(t *testing.T, scenario sandboxapi.Scenario, a harness
 }
 
 // examplesOf are the names of the examples that an operation shows under a status.
-func examplesOf(t *testing.T, operation string, status int) (names []string) {
+func exampleNamesOf(t *testing.T, operation string, status int) (names []string) {
 	t.Helper()
 	for _, item := range harness.ContractDoc().Paths.Map() {
 		for _, o := range item.Operations() {
@@ -116,38 +115,38 @@ func TestSandboxReset(t *testing.T) {
 	listed := s.Scenarios()
 	for _, scenario := range listed.Scenarios {
 		if scenario.Rule == nil {
-			s.Act(scenario)
+			s.SendScenario(scenario)
 		}
 	}
 	require.NotEqual(t, before, s.Snapshot())
-	require.Equal(t, http.StatusNoContent, s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
+	require.Equal(t, http.StatusNoContent, s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
 	require.Equal(t, before, s.Snapshot())
 	for _, scenario := range listed.Scenarios {
 		if scenario.Name == "consult" {
-			require.Empty(t, s.Act(scenario).Header.Get("Idempotency-Replayed"), "booked anew")
-			require.Equal(t, "true", s.Act(scenario).Header.Get("Idempotency-Replayed"))
+			require.Empty(t, s.SendScenario(scenario).Header.Get("Idempotency-Replayed"), "booked anew")
+			require.Equal(t, "true", s.SendScenario(scenario).Header.Get("Idempotency-Replayed"))
 		}
 	}
 }
 
 // Promise: a reset leaves alone what is not the demo's, and says no more of it than that it failed.
-func TestSandboxResetRefusesStrangers(t *testing.T) {
+func TestSandboxResetKeepsForeignData(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)
 	s.Exec(`INSERT INTO mip_person VALUES (gen_random_uuid())`)
 	before := s.Snapshot()
-	s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "database_unavailable")
+	s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "database_unavailable")
 	require.Equal(t, before, s.Snapshot())
 }
 
 // Promise: outside the sandbox there is no sandbox: no scenarios, no reset, and no patient who is always refused.
-func TestNoSandboxElsewhere(t *testing.T) {
+func TestServiceHasNoSandbox(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
 	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
 	before := s.Snapshot()
-	s.Do(s.Request(http.MethodGet, "/sandbox/scenarios", nil)).RequireRefusal(t, "route_not_found")
-	s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "route_not_found")
+	s.Do(s.NewRequest(http.MethodGet, "/sandbox/scenarios", nil)).RequireRefusal(t, "route_not_found")
+	s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "route_not_found")
 	require.Equal(t, before, s.Snapshot())
 	require.Equal(t, http.StatusOK, s.Get(uuid.MustParse("de300000-0005-4000-8000-000000000033"), "/directions").StatusCode)
 }

@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/test/harness"
 )
 
 // Promise: the answer is what the contract shows, and holds all that booking needs.
@@ -38,7 +37,7 @@ func TestSlots(t *testing.T) {
 		require.Equal(t, string(wanted), string(got))
 	}
 	all := sc.Search(sc.Person, "")
-	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458}, all.Ids(t))
+	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458}, all.IDs(t))
 	sc.Exec(`DELETE FROM slot WHERE id <> $1`, harness.FirstSlotID)
 	free := sc.Search(sc.Person, "")
 	shown("free_slots", free)
@@ -51,33 +50,33 @@ func TestSlots(t *testing.T) {
 	require.Equal(t, 200, sc.Book(sc.Person, body).StatusCode)
 	shown("blocked_slots", sc.Search(sc.Person, ""))
 
-	other := sc.Another()
+	other := sc.AnotherScene()
 	sc.Exec(`UPDATE slot SET taken = capacity WHERE lpu_guid = $1`, other.To)
 	sc.Exec(`UPDATE slot SET start_at = start_at + interval '14 days', end_at = end_at + interval '14 days', taken = 0 WHERE lpu_guid = $1 AND id = $2`,
 		other.To, harness.FirstSlotID+3)
-	require.Empty(t, other.Search(other.Person, "").Ids(t))
+	require.Empty(t, other.Search(other.Person, "").IDs(t))
 	require.Equal(t, "2019-09-04T09:30:00+03:00", other.Search(other.Person, "").Page.NextAvailable.Format(time.RFC3339))
-	require.Equal(t, []string{"14527455 Booked slot_full", "14527456 Booked slot_full", "14527457 Booked slot_full"}, other.Search(other.Person, "explain=true").Told(t))
+	require.Equal(t, []string{"14527455 Booked slot_full", "14527456 Booked slot_full", "14527457 Booked slot_full"}, other.Search(other.Person, "explain=true").Summaries(t))
 }
 
 // Promise: another person's referral, a copy and what does not exist are answered alike.
 func TestSlotsOfOthers(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	stranger, theirs := sc.Patient()
+	stranger, theirs := sc.AddPatient()
 	sc.Search(stranger, "").RequireRefusal(t, "direction_absent")
 	sc.Search(uuid.New(), "").RequireRefusal(t, "direction_absent")
-	sc.SlotsOf(theirs, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	sc.SlotsOf(uuid.New(), "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	sc.SlotsOf(uuid.Nil, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	require.Len(t, sc.SlotsOf(theirs, "Bearer "+sc.Token(stranger), "").Ids(t), 4)
-	sc.SlotsOf(sc.Direction, "Bearer x", "limit=0").RequireRefusal(t, "token_invalid")
+	sc.SearchSlots(theirs, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	sc.SearchSlots(uuid.New(), "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	sc.SearchSlots(uuid.Nil, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	require.Len(t, sc.SearchSlots(theirs, "Bearer "+sc.Token(stranger), "").IDs(t), 4)
+	sc.SearchSlots(sc.Direction, "Bearer x", "limit=0").RequireRefusal(t, "token_invalid")
 
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 		SELECT $1, $2, lpu_guid, type, number, date, date_end, created_at, $3, lpu_from_guid FROM direction WHERE guid = $4`,
 		sc.To, uuid.MustParse("c0000000-0000-4000-8000-000000000001"), sc.MkabTo, sc.Direction)
-	sc.SlotsOf(uuid.MustParse("c0000000-0000-4000-8000-000000000001"), "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	sc.RequireDiscreetLog()
+	sc.SearchSlots(uuid.MustParse("c0000000-0000-4000-8000-000000000001"), "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	sc.RequireNoSecretsInLog()
 }
 
 // Promise: each bad parameter is named with what is wrong with it.
@@ -131,7 +130,7 @@ func TestBadSlotParameters(t *testing.T) {
 		require.Equal(t, message, a.Refusal.Message, query)
 		require.Equal(t, 400, a.StatusCode)
 	}
-	request := sc.Service.Request(http.MethodGet, "/directions/x/slots", nil)
+	request := sc.NewRequest(http.MethodGet, "/directions/x/slots", nil)
 	request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 	a := sc.Do(request)
 	a.RequireRefusal(t, "field_invalid")
@@ -146,7 +145,7 @@ func TestBadSlotParameters(t *testing.T) {
 }
 
 // Promise: a cursor that somebody made up is refused or leads on within the period; it is never a failure.
-func TestSlotCursorsMadeUp(t *testing.T) {
+func TestForgedSlotCursors(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	next := *sc.Search(sc.Person, "limit=1").Page.Next
@@ -166,7 +165,7 @@ func TestSlotPages(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`DELETE FROM slot`)
-	nearby := sc.Institution(sc.To, "Asia/Kamchatka")
+	nearby := sc.AddLpu(sc.To, "Asia/Kamchatka")
 	for i := range 30 {
 		sc.AddSlot(sc.Doctor, 100+i, harness.Moment.Add(time.Duration(1+i/3)*time.Hour), 1)
 		sc.AddSlotIn(nearby, 100+i, harness.Moment.Add(time.Duration(1+i/2)*time.Hour))
@@ -200,7 +199,7 @@ func TestSlotPages(t *testing.T) {
 func TestSlotPeriods(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	far := sc.Institution(sc.To, "Asia/Kamchatka") // nine hours ahead
+	far := sc.AddLpu(sc.To, "Asia/Kamchatka") // nine hours ahead
 	for i, start := range []time.Time{
 		time.Date(2019, 8, 21, 0, 0, 0, 0, harness.MustZone("Asia/Kamchatka")), time.Date(2019, 8, 21, 23, 45, 0, 0, harness.MustZone("Asia/Kamchatka")),
 		time.Date(2019, 8, 22, 0, 0, 0, 0, harness.MustZone("Asia/Kamchatka")),
@@ -209,20 +208,20 @@ func TestSlotPeriods(t *testing.T) {
 	}
 	sc.AddSlot(sc.Doctor, 9, time.Date(2019, 8, 22, 0, 0, 0, 0, harness.Moment.Location()), 1)
 	a := sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21")
-	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458, 2}, a.Ids(t), "cell 1 has begun, at 15:00 in Moscow")
+	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458, 2}, a.IDs(t), "cell 1 has begun, at 15:00 in Moscow")
 	require.Equal(t, "2019-08-21T23:45:00+12:00", a.Page.Items[4].Start.Format(time.RFC3339))
 	require.Equal(t, "Asia/Kamchatka", a.Page.Items[4].Lpu.TimeZone)
-	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00:00+03:00 dateTo=2019-08-21T06:30:00Z lpuGuid="+sc.To.String()).Ids(t))
-	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00 dateTo=2019-08-21T09:30 lpuGuid="+sc.To.String()).Ids(t))
-	require.Equal(t, []int{2}, sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21 lpuGuid="+far.String()).Ids(t))
+	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00:00+03:00 dateTo=2019-08-21T06:30:00Z lpuGuid="+sc.To.String()).IDs(t))
+	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00 dateTo=2019-08-21T09:30 lpuGuid="+sc.To.String()).IDs(t))
+	require.Equal(t, []int{2}, sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21 lpuGuid="+far.String()).IDs(t))
 
 	a = sc.Search(sc.Person, "dateFrom=2019-08-23")
-	require.Empty(t, a.Ids(t))
+	require.Empty(t, a.IDs(t))
 	require.Nil(t, a.Page.NextAvailable)
 	a = sc.Search(sc.Person, "dateTo=2019-08-20T20:00")
-	require.Empty(t, a.Ids(t))
+	require.Empty(t, a.IDs(t))
 	require.Equal(t, "2019-08-21T08:45:00+03:00", a.Page.NextAvailable.Format(time.RFC3339))
-	require.Equal(t, []string{"1 Expired slot_time_passed"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-20 dateTo=2019-08-21T01:00 lpuGuid="+far.String()).Told(t)[:1])
+	require.Equal(t, []string{"1 Expired slot_time_passed"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-20 dateTo=2019-08-21T01:00 lpuGuid="+far.String()).Summaries(t)[:1])
 
 	sc.Exec(`DELETE FROM slot`)
 	sc.AddSlot(sc.Doctor, 1, harness.Moment.AddDate(0, 0, 14+90).Add(-time.Second), 1)
@@ -233,17 +232,17 @@ func TestSlotPeriods(t *testing.T) {
 }
 
 // Promise: the institutions are those that booking lets serve the referral.
-func TestSlotTargets(t *testing.T) {
+func TestSlotInstitutions(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	neighbour := sc.Institution(sc.To, "Europe/Moscow")
+	neighbour := sc.AddLpu(sc.To, "Europe/Moscow")
 	sc.AddSlotIn(neighbour, 1, harness.Moment.Add(time.Hour))
-	stranger := sc.Another()
+	stranger := sc.AnotherScene()
 	sc.AddMkab(stranger.To, uuid.New(), sc.Person)
 
-	require.Equal(t, []int{1, 14527455, 14527456, 14527457, 14527458}, sc.Search(sc.Person, "").Ids(t))
-	require.Equal(t, []int{1}, sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Ids(t))
-	require.Len(t, sc.Search(sc.Person, "lpuGuid="+strings.ToUpper(sc.To.String())).Ids(t), 4)
+	require.Equal(t, []int{1, 14527455, 14527456, 14527457, 14527458}, sc.Search(sc.Person, "").IDs(t))
+	require.Equal(t, []int{1}, sc.Search(sc.Person, "lpuGuid="+neighbour.String()).IDs(t))
+	require.Len(t, sc.Search(sc.Person, "lpuGuid="+strings.ToUpper(sc.To.String())).IDs(t), 4)
 	a := sc.Search(sc.Person, "lpuGuid="+stranger.To.String())
 	a.RequireRefusal(t, "field_invalid")
 	require.Equal(t, "Поле lpuGuid: ЛПУ не принадлежит юр лицу, в которое выдано направление", a.Refusal.Message)
@@ -251,12 +250,12 @@ func TestSlotTargets(t *testing.T) {
 	// One of them has closed its doors to the patient, the other has not.
 	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
 	a = sc.Search(sc.Person, "")
-	require.Equal(t, []int{1}, a.Ids(t))
+	require.Equal(t, []int{1}, a.IDs(t))
 	require.Nil(t, a.Page.BlockedBy)
-	require.Equal(t, []string{"1 Available", "14527455 Unavailable mkab_closed"}, sc.Search(sc.Person, "explain=true limit=2").Told(t))
+	require.Equal(t, []string{"1 Available", "14527455 Unavailable mkab_closed"}, sc.Search(sc.Person, "explain=true limit=2").Summaries(t))
 	sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, neighbour)
 	a = sc.Search(sc.Person, "")
-	require.Empty(t, a.Ids(t))
+	require.Empty(t, a.IDs(t))
 	require.EqualValues(t, "mkab_closed", a.Page.BlockedBy.Rule, "the one that the referral names comes first")
 	require.EqualValues(t, "mkab_absent", sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
 
@@ -264,14 +263,14 @@ func TestSlotTargets(t *testing.T) {
 	sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true')`, neighbour)
 	require.EqualValues(t, "mkab_lpu_not_found", sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
 	sc.Exec(`INSERT INTO setting SELECT guid, 'PolyclinicCode', code FROM lpu WHERE guid = $1`, neighbour)
-	require.Equal(t, []int{1}, sc.Search(sc.Person, "").Ids(t))
+	require.Equal(t, []int{1}, sc.Search(sc.Person, "").IDs(t))
 
 	// To wherever.
 	sc.Exec(`UPDATE direction SET lpu_to_guid = NULL WHERE guid = $1`, sc.Direction)
 	a = sc.Search(sc.Person, "")
 	a.RequireRefusal(t, "field_invalid")
 	require.Equal(t, "Поле lpuGuid: обязательно указание ЛПУ: в направлении оно не указано", a.Refusal.Message)
-	require.Len(t, sc.Search(sc.Person, "lpuGuid="+stranger.To.String()).Ids(t), 4)
+	require.Len(t, sc.Search(sc.Person, "lpuGuid="+stranger.To.String()).IDs(t), 4)
 
 	// Withdrawn.
 	sc.Exec(`UPDATE direction SET cancelled_at = $1`, harness.Moment)
@@ -287,13 +286,13 @@ func TestSlotTargets(t *testing.T) {
 }
 
 // Promise: what refuses every cell alike is told, also where other institutions have no cell for the referral; these have a say only where none has a cell.
-func TestSlotsRefusedAlike(t *testing.T) {
+func TestSlotsBlockedBy(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	blockedBy := func(query string) string {
 		t.Helper()
 		a := sc.Search(sc.Person, query)
-		require.Empty(t, a.Ids(t))
+		require.Empty(t, a.IDs(t))
 		require.Nil(t, a.Page.NextAvailable)
 		if a.Page.BlockedBy == nil {
 			return ""
@@ -301,7 +300,7 @@ func TestSlotsRefusedAlike(t *testing.T) {
 		return string(a.Page.BlockedBy.Rule)
 	}
 	// Next to the only cells, the source has no resource at all, and the neighbour one with no cell to come.
-	neighbour := sc.Institution(sc.To, "Europe/Moscow")
+	neighbour := sc.AddLpu(sc.To, "Europe/Moscow")
 	sc.AddSlotIn(neighbour, 1, harness.Moment.Add(-time.Second))
 	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
 	require.Equal(t, "mkab_closed", blockedBy(""))
@@ -310,17 +309,17 @@ func TestSlotsRefusedAlike(t *testing.T) {
 	require.Empty(t, blockedBy("lpuGuid="+sc.From.String()))
 	require.Empty(t, blockedBy("resourceGuid="+uuid.NewString()))
 	explained := sc.Search(sc.Person, "explain=true limit=1")
-	require.Equal(t, []string{"14527455 Unavailable mkab_closed"}, explained.Told(t))
+	require.Equal(t, []string{"14527455 Unavailable mkab_closed"}, explained.Summaries(t))
 	require.EqualValues(t, "mkab_closed", explained.Page.BlockedBy.Rule)
 
 	// What the neighbour has is no cell for the referral, or one that is refused otherwise.
 	sc.AddSlotIn(neighbour, 2, harness.Moment.Add(time.Hour))
 	for _, unfit := range []string{"active = false", "kind = 'equipment'", "speciality_code = '27'"} {
-		sc.Run(fmt.Sprintf(`UPDATE resource SET %s WHERE lpu_guid = '%s'`, unfit, neighbour))
+		sc.ExecScript(fmt.Sprintf(`UPDATE resource SET %s WHERE lpu_guid = '%s'`, unfit, neighbour))
 		require.Equal(t, "mkab_closed", blockedBy(""), unfit)
 		sc.Exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92' WHERE lpu_guid = $1`, neighbour)
 	}
-	require.Equal(t, []int{2}, sc.Search(sc.Person, "").Ids(t))
+	require.Equal(t, []int{2}, sc.Search(sc.Person, "").IDs(t))
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE lpu_guid = $1`, neighbour)
 	require.Empty(t, blockedBy(""))
 	sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, neighbour)
@@ -337,13 +336,13 @@ func TestSlotsRefusedAlike(t *testing.T) {
 }
 
 // Promise: of a resource that cannot serve the referral it is told why.
-func TestSlotsOfAnUnfitResource(t *testing.T) {
+func TestSlotsOfUnsuitableResource(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	for change, rule := range map[string]string{
 		"speciality_code = '27'": "speciality_mismatch", "kind = 'equipment'": "resource_kind_mismatch", "active = false": "slot_resource_not_found",
 	} {
-		sc.Run(`UPDATE resource SET ` + change)
+		sc.ExecScript(`UPDATE resource SET ` + change)
 		for _, query := range []string{"resourceGuid=" + sc.Doctor.String(), "explain=true resourceGuid=" + sc.Doctor.String()} {
 			a := sc.Search(sc.Person, query)
 			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
@@ -353,7 +352,7 @@ func TestSlotsOfAnUnfitResource(t *testing.T) {
 		require.Nil(t, sc.Search(sc.Person, "").Page.BlockedBy, "then there is no cell")
 		sc.Exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92'`)
 	}
-	require.Len(t, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).Ids(t), 4)
+	require.Len(t, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).IDs(t), 4)
 }
 
 // Promise: with explain each cell is listed with the rule that hides it, and a status.
@@ -383,21 +382,21 @@ func TestSlotsExplained(t *testing.T) {
 	} {
 		guid := sc.AddSlot(sc.Doctor, i+1, harness.Moment.Add(time.Duration(i+1)*time.Hour), 2)
 		if cell.change != "" {
-			sc.Run(fmt.Sprintf(`UPDATE slot SET %s WHERE guid = '%s'`, cell.change, guid))
+			sc.ExecScript(fmt.Sprintf(`UPDATE slot SET %s WHERE guid = '%s'`, cell.change, guid))
 		}
 		want = append(want, fmt.Sprintf("%d %s", i+1, cell.rule))
 	}
 	sc.AddSlot(other, 100, harness.Moment.Add(time.Hour), 1)
-	require.Equal(t, want, sc.Search(sc.Person, "explain=true").Told(t))
-	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "").Ids(t))
-	require.Equal(t, []string{"100 Unavailable speciality_mismatch"}, sc.Search(sc.Person, "explain=true resourceGuid="+other.String()).Told(t))
-	require.Empty(t, sc.Search(sc.Person, "resourceGuid="+other.String()).Ids(t))
-	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).Ids(t))
+	require.Equal(t, want, sc.Search(sc.Person, "explain=true").Summaries(t))
+	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "").IDs(t))
+	require.Equal(t, []string{"100 Unavailable speciality_mismatch"}, sc.Search(sc.Person, "explain=true resourceGuid="+other.String()).Summaries(t))
+	require.Empty(t, sc.Search(sc.Person, "resourceGuid="+other.String()).IDs(t))
+	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).IDs(t))
 
 	sc.Exec(`UPDATE direction SET type = 'Laboratory'`)
 	a := sc.Search(sc.Person, "")
 	require.EqualValues(t, "Laboratory", a.Page.DirectionType)
-	require.ElementsMatch(t, []int{1, 100, 12, 14}, a.Ids(t), "of all resources")
+	require.ElementsMatch(t, []int{1, 100, 12, 14}, a.IDs(t), "of all resources")
 }
 
 // Promise: of a complex slot only the beginnings are offered that as many cells follow as can be had; it ends with the last, and has as many places left as
@@ -408,16 +407,16 @@ func TestSlotsOfSeveralCells(t *testing.T) {
 	sc.Exec(`UPDATE slot SET capacity = 3`)
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID+1)
 	a := sc.Search(sc.Person, "difficulty=2")
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2}, a.Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2}, a.IDs(t))
 	require.Equal(t, "2019-08-21T09:15:00+03:00", a.Page.Items[0].End.Format(time.RFC3339))
 	require.EqualValues(t, 2, a.Page.Items[0].Left)
 	require.EqualValues(t, 3, a.Page.Items[2].Left)
-	require.Equal(t, []int{harness.FirstSlotID}, sc.Search(sc.Person, "difficulty=4").Ids(t))
-	require.Empty(t, sc.Search(sc.Person, "difficulty=5").Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID}, sc.Search(sc.Person, "difficulty=4").IDs(t))
+	require.Empty(t, sc.Search(sc.Person, "difficulty=5").IDs(t))
 	sc.Exec(`UPDATE slot SET blocked = true WHERE id = $1`, harness.FirstSlotID+1)
-	require.Equal(t, []int{harness.FirstSlotID + 2}, sc.Search(sc.Person, "difficulty=2").Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID + 2}, sc.Search(sc.Person, "difficulty=2").IDs(t))
 	require.Equal(t, []string{
 		"14527455 Unavailable complex_slot_failed", "14527456 Unavailable slot_unavailable", "14527457 Available", "14527458 Unavailable complex_slot_failed",
-	}, sc.Search(sc.Person, "difficulty=2 explain=true").Told(t))
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 2, "Difficulty": 2}).StatusCode)
+	}, sc.Search(sc.Person, "difficulty=2 explain=true").Summaries(t))
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 2, "Difficulty": 2}).StatusCode)
 }

@@ -8,12 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 
 	"talon.example/internal/sandbox"
+	"talon.example/test/harness"
 )
 
 // flaw is one way in which a request breaks the contract, and what it must be answered with.

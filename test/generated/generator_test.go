@@ -16,14 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/app"
 	"talon.example/internal/sandbox"
+	"talon.example/test/harness"
 )
 
 // How many requests the generator sends at least: some thousands in make test, and TALON_GENERATED_REQUESTS where more are wanted. TALON_GENERATED_SEED plays the
@@ -74,7 +73,7 @@ func TestGeneratedRequests(t *testing.T) {
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("TALON_GENERATED_SEED"), strconv.FormatUint(uint64(rand.Uint32()), 10)), 10, 64)
 	require.NoError(t, err, "TALON_GENERATED_SEED")
 	g := &generator{
-		Service:    harness.Start(t, harness.WithTokens, func(c *app.Config) { c.Timeout = time.Minute }),
+		Service:    harness.Start(t, harness.WithAuthService, func(c *app.Config) { c.Timeout = time.Minute }),
 		operations: operations(t),
 		tokens:     map[string]string{},
 		http:       &http.Client{Transport: &http.Transport{}, CheckRedirect: harness.HTTPClient.CheckRedirect},
@@ -131,13 +130,13 @@ func (g *generator) tell() {
 func (g *generator) round(seed uint64, until int) {
 	g.seed, g.broken = seed, map[string]int{}
 	g.values = values{rand.New(rand.NewPCG(seed, 0)), g.Now}
-	g.Passed.Store(0)
+	g.ClockOffset.Store(0)
 	require.NoError(g.T, sandbox.Reset(g.T.Context(), g.DB, harness.Moment))
 	g.findLeads()
 	g.askAround()
 	for g.sent < until {
 		for range requestsPerTurn {
-			g.Pass(time.Duration(g.IntN(20)) * time.Second)
+			g.AdvanceClock(time.Duration(g.IntN(20)) * time.Second)
 			if len(g.done) > 0 && g.chance(0.05) {
 				g.send(g.done[g.IntN(len(g.done))])
 				continue

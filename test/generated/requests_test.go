@@ -12,14 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/auth"
 	"talon.example/internal/sandbox"
+	"talon.example/test/harness"
 )
 
 // operation is one of the contract's, with what the generator needs of it at hand.
@@ -335,7 +334,7 @@ func (d *draft) request(s *harness.Service) *http.Request {
 			body = struct{ io.Reader }{body}
 		}
 	}
-	request := s.Request(d.verb, d.target(), body)
+	request := s.NewRequest(d.verb, d.target(), body)
 	request.Header = d.headers()
 	return request
 }

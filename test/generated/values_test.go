@@ -13,12 +13,12 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"talon.example/test/harness"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"talon.example/test/harness"
 )
 
 // The generator's values: what a schema allows, and what it does not. Which of both a value is, fits tells: a judge of our own, so that a mistake of the

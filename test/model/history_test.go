@@ -12,13 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"talon.example/internal/app"
+	"talon.example/test/harness"
 )
 
 // How many stories each test plays: a few in make test, and TALON_MODEL_CHECKS where more are wanted. -rapid.checks on the command line wins.
@@ -38,7 +37,7 @@ func startModel(t *testing.T) *harness.Service {
 func TestModel(t *testing.T) {
 	t.Parallel()
 	s := startModel(t)
-	s.Check = harness.AsItIs
+	s.Check = harness.PlainCheck
 	rapid.Check(t, func(rt *rapid.T) {
 		st := longStories.Draw(rt, "story")
 		events, tables, problems := play(s, st)
@@ -63,7 +62,7 @@ func TestModel(t *testing.T) {
 			rt.Fatal(differs)
 		}
 	})
-	s.Pass(48 * time.Hour) // each story has had its own time; now all holds have ended
+	s.AdvanceClock(48 * time.Hour) // each story has had its own time; now all holds have ended
 	s.RequireInvariants()
 }
 
@@ -174,7 +173,7 @@ func TestModelInParallel(t *testing.T) {
 			rt.Fatal("no order of the requests explains the answers and the tables")
 		}
 	})
-	s.Pass(48 * time.Hour) // each story has had its own time; now all holds have ended
+	s.AdvanceClock(48 * time.Hour) // each story has had its own time; now all holds have ended
 	s.RequireInvariants()
 }
 

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"talon.example/test/harness"
 )
 
 // Promise: in whatever world, nobody sees anything of another person: not in a list, whatever the filters and cursors, and not by a guid or a number.
@@ -26,7 +26,7 @@ func TestNobodySeesAnother(t *testing.T) {
 		if worlds++; worlds > 15 { // one is as large as a story of the model
 			return
 		}
-		sc := s.Another()
+		sc := s.AnotherScene()
 		sc.AddSlots(8)
 		people := []uuid.UUID{sc.Person, uuid.New()}
 		sc.AddPerson(people[1], "1990-05-05")
@@ -47,7 +47,7 @@ func TestNobodySeesAnother(t *testing.T) {
 					continue
 				}
 				cell++
-				appointment := mine.Attempt(harness.Fields{"DirectionGuid": direction, "SlotId": cell}).Booked(t)
+				appointment := mine.TryBook(harness.Fields{"DirectionGuid": direction, "SlotId": cell}).RequireBooked(t)
 				if rapid.Bool().Draw(rt, "cancelled") {
 					require.Equal(t, http.StatusOK, sc.Cancel(person, appointment).StatusCode)
 				}
@@ -63,7 +63,7 @@ func TestNobodySeesAnother(t *testing.T) {
 				return a
 			}
 			for _, list := range []string{"/directions", "/appointments"} {
-				foreign := harness.As[struct{ Next *string }](t, s.Get(other, list+"?limit=1")).Next
+				foreign := harness.Decode[struct{ Next *string }](t, s.Get(other, list+"?limit=1")).Next
 				read(list + "?limit=100")
 				if foreign != nil {
 					read(list + "?cursor=" + *foreign)
@@ -85,9 +85,9 @@ func TestNobodySeesAnother(t *testing.T) {
 			for _, guid := range theirs {
 				require.NotContains(t, seen.String(), guid.String())
 			}
-			require.Len(t, s.Directions(person, "limit=2"), s.Count(`SELECT count(*) FROM direction d JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+			require.Len(t, s.ListDirections(person, "limit=2"), s.Count(`SELECT count(*) FROM direction d JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 				WHERE copied_from_lpu_guid IS NULL AND m.person_guid = $1`, person))
-			require.Len(t, s.Appointments(person, "limit=2"), s.Count(`SELECT count(*) FROM appointment WHERE person_guid = $1`, person))
+			require.Len(t, s.ListAppointments(person, "limit=2"), s.Count(`SELECT count(*) FROM appointment WHERE person_guid = $1`, person))
 		}
 	})
 }

@@ -14,14 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/test/harness"
 )
 
 // The service's side of the model test: a world in the tables, a history over HTTP, and what both leave, told in the model's words.
@@ -58,7 +57,7 @@ func (g *guids) tell(text string) string {
 // furnish puts a world into the tables, in one round trip.
 func furnish(s *harness.Service, w *world) *guids {
 	s.T.Helper()
-	s.Passed.Store(0)
+	s.ClockOffset.Store(0)
 	g := &guids{map[string]uuid.UUID{}, map[uuid.UUID]string{}}
 	var batch pgx.Batch
 	insert := func(table string, rows []harness.Fields) {
@@ -420,7 +419,7 @@ func (p *player) begin(e *event) {
 			e.step, e.visit, e.owner, e.send = of.step, of.visit, of.owner, of.send
 		}
 	case step.pass > 0:
-		e.send = func() harness.Answer { p.Pass(step.pass); return harness.Answer{} }
+		e.send = func() harness.Answer { p.AdvanceClock(step.pass); return harness.Answer{} }
 	case step.toggle:
 		e.send = func() harness.Answer {
 			p.Exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
@@ -506,7 +505,7 @@ func (p *player) sending(method, path, authorization, key string, body any) func
 		require.NoError(p.T, err)
 	}
 	return func() harness.Answer {
-		request := p.Request(method, path, bytes.NewReader(text))
+		request := p.NewRequest(method, path, bytes.NewReader(text))
 		request.Header.Set("Authorization", authorization)
 		if body != nil {
 			request.Header.Set("Content-Type", "application/json")
@@ -614,7 +613,7 @@ func putIntoWords(s *harness.Service, g *guids, events []event) {
 			require.JSONEq(s.T, `{"code": 200, "message": "Удержание ячейки снято", "message_code": "2000"}`, e.answer.Raw)
 			e.reply = "released"
 		case e.step.hold && e.answer.StatusCode == 200:
-			e.reply = toldHold(g, harness.As[api.Hold](s.T, e.answer))
+			e.reply = toldHold(g, harness.Decode[api.Hold](s.T, e.answer))
 		case e.step.cancel > 0 && e.answer.StatusCode == 200:
 			require.JSONEq(s.T, `{"code": 200, "message": "Запись на прием отменена", "message_code": "2000"}`, e.answer.Raw)
 			e.reply = "cancelled"

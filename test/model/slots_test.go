@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/test/harness"
 )
 
 // Promise: whatever the world, each cell that is offered would be booked, each that is not would be refused, and explain names the very rule; by the model
@@ -223,7 +222,7 @@ func (m *modelSearch) take(n, c int, item *api.Slot) {
 		var says string
 		says, m.state = m.state.writeHoldForMove("held", m.moved, asked)
 		if held.StatusCode == 200 {
-			require.Equal(m.T, says, toldHold(m.g, harness.As[api.Hold](m.T, held)))
+			require.Equal(m.T, says, toldHold(m.g, harness.Decode[api.Hold](m.T, held)))
 		} else {
 			held.RequireRefusal(m.T, strings.Split(says, ";")[0])
 		}
@@ -360,7 +359,7 @@ func (m *modelSearch) list(n int, query string) ([]api.Slot, api.SlotPage) {
 	m.T.Helper()
 	var items []api.Slot
 	for cursor := ""; ; {
-		a := m.SlotsOf(m.g.of(label("D", n)), m.authorization(n), query+cursor)
+		a := m.SearchSlots(m.g.of(label("D", n)), m.authorization(n), query+cursor)
 		require.Equal(m.T, 200, a.StatusCode, "%s", a.Raw)
 		items = append(items, a.Page.Items...)
 		if a.Page.Next == nil {

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"talon.example/test/harness"
-
 	"pgregory.net/rapid"
+
+	"talon.example/test/harness"
 )
 
 // story is a world and what happens in it: the steps of each client, one after another; the clients at the same time.
