@@ -10,7 +10,7 @@ import (
 	"talon.example/test/harness"
 )
 
-// Promise: the page that books is there in the sandbox, and nowhere else.
+// Promise: the booking page exists in the sandbox only.
 func TestPortal(t *testing.T) {
 	t.Parallel()
 	page := func(s *harness.Service) (int, string) {

@@ -13,7 +13,7 @@ import (
 	"talon.example/test/harness"
 )
 
-// rounds is how often each race is run: a few times in make test, and TALON_RACE_ROUNDS times where more is wanted.
+// raceRounds returns how often each race is run: TALON_RACE_ROUNDS times, by default 3.
 func raceRounds(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("TALON_RACE_ROUNDS")
@@ -25,14 +25,16 @@ func raceRounds(t *testing.T) int {
 	return n
 }
 
-// contest is a race: requests to send at once, the rules that may refuse one, and what must hold when so many have succeeded.
+// race is a set of concurrent requests. rules are those that may reject one of them, and check gets
+// the number of requests that succeeded.
 type race struct {
 	prepare func(t *testing.T, sc *harness.Scene) []func() harness.Answer
 	rules   []string
 	check   func(t *testing.T, sc *harness.Scene, succeeded int)
 }
 
-// runContests holds each contest for some rounds, on a service of its own. The tables then satisfy the invariants, and nobody has deadlocked.
+// runRaces runs each race for some rounds on a service of its own. It requires that the tables
+// satisfy the invariants and that nothing deadlocked.
 func runRaces(t *testing.T, contests map[string]race) {
 	t.Helper()
 	for name, contest := range contests {
@@ -59,8 +61,9 @@ func runRaces(t *testing.T, contests map[string]race) {
 	}
 }
 
-// Promises: of any number of requests at once exactly as many are booked as there is room for, and every other gets its documented refusal: never an
-// internal error, never a deadlock. The tables then satisfy the invariants.
+// Promises: of concurrent bookings exactly as many succeed as there are places. Every other one is
+// rejected as documented, never with an internal error or a deadlock. The tables satisfy the
+// invariants.
 func TestRaces(t *testing.T) {
 	t.Parallel()
 	contests := map[string]race{}
@@ -110,7 +113,9 @@ func TestRaces(t *testing.T) {
 					sc.AddDirection(directions[i], "Consult")
 				}
 				return repeated(func(i int) harness.Answer {
-					return []*harness.Scene{sc, &other}[i%2].TryBook(harness.Fields{"DirectionGuid": directions[i], "SlotId": i + 1})
+					return []*harness.Scene{sc, &other}[i%2].TryBook(harness.Fields{
+						"DirectionGuid": directions[i], "SlotId": i + 1,
+					})
 				})
 			},
 			[]string{"speciality_already_booked"}, 1,
@@ -126,7 +131,9 @@ func TestRaces(t *testing.T) {
 					sc.AddDirection(directions[i], "Laboratory")
 				}
 				return repeated(func(i int) harness.Answer {
-					return sc.TryBook(harness.Fields{"DirectionGuid": directions[i], "DirectionType": "laboratory", "SlotId": i + 1})
+					return sc.TryBook(harness.Fields{
+						"DirectionGuid": directions[i], "DirectionType": "laboratory", "SlotId": i + 1,
+					})
 				})
 			},
 			nil, harness.Contenders,
@@ -137,7 +144,9 @@ func TestRaces(t *testing.T) {
 				for i := range harness.Contenders {
 					person, direction := sc.AddPatient()
 					attempts = append(attempts, func() harness.Answer {
-						return sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%2, "Difficulty": 2}))
+						return sc.Book(person, sc.BookingBody(harness.Fields{
+							"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%2, "Difficulty": 2,
+						}))
 					})
 				}
 				return attempts
@@ -158,11 +167,29 @@ func TestRaces(t *testing.T) {
 	runRaces(t, contests)
 }
 
-// repeat makes many requests of one kind.
+// repeated returns as many requests of one kind as there are contenders.
 func repeated(attempt func(i int) harness.Answer) []func() harness.Answer {
 	attempts := make([]func() harness.Answer, harness.Contenders)
 	for i := range attempts {
 		attempts[i] = func() harness.Answer { return attempt(i) }
 	}
 	return attempts
+}
+
+// sendAll sends all requests concurrently and returns their responses.
+func sendAll(attempts []func() harness.Answer) []harness.Answer {
+	gate := make(chan struct{})
+	answers := make(chan harness.Answer, len(attempts))
+	for _, attempt := range attempts {
+		go func() {
+			<-gate
+			answers <- attempt()
+		}()
+	}
+	close(gate)
+	received := make([]harness.Answer, 0, len(attempts))
+	for range attempts {
+		received = append(received, <-answers)
+	}
+	return received
 }

@@ -16,16 +16,19 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// tourBlocks are the README's blocks of shell that begin with curl, and its blocks of JSON.
+// tourBlockPattern matches the README's blocks of shell that begin with curl, and its blocks of
+// JSON.
 var tourBlockPattern = regexp.MustCompile("(?s)```(json)?\n((?:curl |\\{).*?)```")
 
-// Promise: what the README tells to paste after make run works, from top to bottom, and answers what is shown.
+// Promise: the commands of the README's tour work in their order after make run, and their output
+// is what the README shows.
 func TestReadmeTour(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	text, stop := runDemo(t, []string{
-		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
+		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0",
+		"TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
 		"TALON_DATABASE_MAX_CONNS=2",
 	})
 	defer stop()
@@ -52,7 +55,8 @@ func TestReadmeTour(t *testing.T) {
 	for i, block := range blocks {
 		switch {
 		case block[1] == "":
-			answer = paste(strings.NewReplacer("http://127.0.0.1:8080", address, shown, result.ConsultDirection.Appointment.GUID.String()).Replace(block[2]))
+			answer = paste(strings.NewReplacer("http://127.0.0.1:8080", address, shown,
+				result.ConsultDirection.Appointment.GUID.String()).Replace(block[2]))
 		case i > 0 && blocks[i-1][1] == "":
 			lines := bytes.Split(bytes.TrimSpace(answer), []byte("\n")) // of the last request
 			require.JSONEq(t, block[2], string(lines[len(lines)-1]))

@@ -33,17 +33,6 @@ func (s *Service) ListAppointments(person uuid.UUID, query string) []api.Patient
 	}
 }
 
-// RequireBooked requires a 200 response to a booking or a move. It returns the guid of the
-// appointment.
-func (a Answer) RequireBooked(t testing.TB) uuid.UUID {
-	t.Helper()
-	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.Raw)
-	if a.Result.LaboratoryDirection != nil {
-		return a.Result.LaboratoryDirection.Appointment.GUID
-	}
-	return a.Result.ConsultDirection.Appointment.GUID
-}
-
 // SlotOf returns the first cell of an appointment.
 func (s *Service) SlotOf(appointment uuid.UUID) uuid.UUID {
 	s.T.Helper()

@@ -18,8 +18,10 @@ import (
 	"talon.example/test/harness"
 )
 
-// eachKeyed runs a test for each operation that takes a key, on a scene where it can be done. ask asks for it, always the same.
-func forEachKeyedOperation(t *testing.T, test func(t *testing.T, sc *harness.Scene, ask func(key string) harness.Answer)) {
+// forEachKeyedOperation runs a test for each operation that accepts a key. Each has a scene in
+// which the operation succeeds. send sends the same request each time.
+func forEachKeyedOperation(t *testing.T,
+	test func(t *testing.T, sc *harness.Scene, send func(key string) harness.Answer)) {
 	t.Helper()
 	for name, prepare := range map[string]func(sc *harness.Scene) func(key string) harness.Answer{
 		"book": func(sc *harness.Scene) func(string) harness.Answer {
@@ -35,7 +37,7 @@ func forEachKeyedOperation(t *testing.T, test func(t *testing.T, sc *harness.Sce
 			visit := sc.MustBook()
 			return func(key string) harness.Answer { return sc.CancelWithKey(key, visit, nil) }
 		},
-		"move to where it is": func(sc *harness.Scene) func(string) harness.Answer {
+		"move to the same cell": func(sc *harness.Scene) func(string) harness.Answer {
 			visit := sc.MustBook()
 			return func(key string) harness.Answer {
 				return sc.MoveWithKey(key, visit, harness.Fields{"SlotId": harness.FirstSlotID})
@@ -55,7 +57,8 @@ func forEachKeyedOperation(t *testing.T, test func(t *testing.T, sc *harness.Sce
 	}
 }
 
-// Promise: a request with a key is done once; a repetition is answered the same, to the letter, also after the visit was cancelled.
+// Promise: a request with a key is done once. A repetition gets the same response body, also after
+// the visit was cancelled.
 func TestKeyRepeats(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -63,44 +66,62 @@ func TestKeyRepeats(t *testing.T) {
 	require.Equal(t, 200, first.StatusCode, first.Raw)
 	require.Empty(t, first.Header.Get("Idempotency-Replayed"))
 	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
-	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid, harness.Fields{"Difficulty": nil, "SlotId": float64(harness.FirstSlotID)}).RequireReplayed(t, first)
+	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid, harness.Fields{
+		"Difficulty": nil, "SlotId": float64(harness.FirstSlotID),
+	}).RequireReplayed(t, first)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment`))
 
-	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
+	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid, harness.Fields{
+		"SlotId": harness.FirstSlotID + 1,
+	}).RequireRefusal(t, "idempotency_key_reused")
 	sc.BookWithKey("k-2", sc.Person, harness.ClientGuid).RequireRefusal(t, "direction_already_booked")
 	sc.Cancel(sc.Person, harness.AppointmentOf(first).GUID)
 	sc.BookWithKey("k-1", sc.Person, harness.ClientGuid).RequireReplayed(t, first)
-	require.Equal(t, 200, sc.BookWithKey("k-2", sc.Person, harness.ClientGuid).StatusCode, "a refusal was not kept")
+	require.Equal(t, 200, sc.BookWithKey("k-2", sc.Person, harness.ClientGuid).StatusCode, "the refusal was not stored")
 }
 
-// Promise: the same goes for a move, also for one that comes again when the visit has been moved on or cancelled, and for one that had nothing to do.
+// Promise: a move with a key is done once, also if it is repeated after another move or a cancel,
+// and if it changed nothing.
 func TestKeyRepeatsAMove(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	visit := sc.MustBook()
-	stayed := sc.MoveWithKey("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID})
-	stayed.RequireNotReplayed(t)
+	unmoved := sc.MoveWithKey("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID})
+	unmoved.RequireNotReplayed(t)
 	first := sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 	first.RequireNotReplayed(t)
 	require.Equal(t, 200, sc.Move(sc.Person, visit, harness.Fields{"SlotId": harness.FirstSlotID + 2}).StatusCode)
-	again := func() {
+	requireReplays := func() {
 		before := sc.Snapshot()
-		sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "Difficulty": nil}).RequireReplayed(t, first)
-		sc.MoveWithKey("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID}).RequireReplayed(t, stayed)
-		sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 2}).RequireRefusal(t, "idempotency_key_reused")
-		sc.MoveWithKey("k", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1, "VisitComment": ""}).RequireRefusal(t, "idempotency_key_reused")
-		sc.MoveWithKey("k", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWithKey("k", visit, harness.Fields{
+			"SlotId": harness.FirstSlotID + 1, "Difficulty": nil,
+		}).RequireReplayed(t, first)
+		sc.MoveWithKey("stay", visit, harness.Fields{"SlotId": harness.FirstSlotID}).RequireReplayed(t, unmoved)
+		sc.MoveWithKey("k", visit, harness.Fields{
+			"SlotId": harness.FirstSlotID + 2,
+		}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWithKey("k", visit, harness.Fields{
+			"SlotId": harness.FirstSlotID + 1, "VisitComment": "",
+		}).RequireRefusal(t, "idempotency_key_reused")
+		sc.MoveWithKey("k", uuid.New(), harness.Fields{
+			"SlotId": harness.FirstSlotID + 1,
+		}).RequireRefusal(t, "idempotency_key_reused")
 		require.Equal(t, before, sc.Snapshot())
 	}
-	again()
+	requireReplays()
 	sc.Cancel(sc.Person, visit).RequireCancelled(t)
-	again()
-	sc.MoveWithKey("new", visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_cancelled")
-	sc.MoveWithKey("new", uuid.New(), harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "appointment_absent")
-	require.Equal(t, 2, sc.Count(`SELECT count(*) FROM idempotency_key`), "refusals are not kept")
+	requireReplays()
+	sc.MoveWithKey("new", visit, harness.Fields{
+		"SlotId": harness.FirstSlotID + 1,
+	}).RequireRefusal(t, "appointment_cancelled")
+	sc.MoveWithKey("new", uuid.New(), harness.Fields{
+		"SlotId": harness.FirstSlotID + 1,
+	}).RequireRefusal(t, "appointment_absent")
+	require.Equal(t, 2, sc.Count(`SELECT count(*) FROM idempotency_key`), "refusals are not stored")
 }
 
-// Promise: the same goes for a cancel. No body asks what an empty one does, and a guid is one in either case.
+// Promise: a cancel with a key is done once. No body equals an empty one, and guids are equal in
+// upper and lower case.
 func TestKeyRepeatsACancel(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -111,23 +132,24 @@ func TestKeyRepeatsACancel(t *testing.T) {
 	first := sc.CancelWithKey("k", visit, nil)
 	first.RequireNotReplayed(t)
 	first.RequireCancelled(t)
-	again := sc.CancelWithKey("again", visit, harness.Fields{"ReasonCode": 1})
-	again.RequireNotReplayed(t)
+	repeatedCancel := sc.CancelWithKey("again", visit, harness.Fields{"ReasonCode": 1})
+	repeatedCancel.RequireNotReplayed(t)
 
 	sc.MustBook()
 	before := sc.Snapshot()
 	sc.CancelWithKey("k", visit, nil).RequireReplayed(t, first)
 	sc.CancelWithKey("k", visit, harness.Fields{}).RequireReplayed(t, first)
 	sc.CancelWithKey("k", visit, harness.Fields{"ReasonCode": nil}).RequireReplayed(t, first)
-	sc.SendWithKey("k", sc.Person, harness.ClientGuid, http.MethodDelete, "/appointments/"+strings.ToUpper(visit.String()), nil).RequireReplayed(t, first)
-	sc.CancelWithKey("again", visit, harness.Fields{"ReasonCode": 1}).RequireReplayed(t, again)
+	sc.SendWithKey("k", sc.Person, harness.ClientGuid, http.MethodDelete,
+		"/appointments/"+strings.ToUpper(visit.String()), nil).RequireReplayed(t, first)
+	sc.CancelWithKey("again", visit, harness.Fields{"ReasonCode": 1}).RequireReplayed(t, repeatedCancel)
 	sc.CancelWithKey("k", visit, harness.Fields{"ReasonCode": 1}).RequireRefusal(t, "idempotency_key_reused")
 	sc.CancelWithKey("k", uuid.New(), nil).RequireRefusal(t, "idempotency_key_reused")
 	sc.CancelWithKey("new", uuid.New(), nil).RequireRefusal(t, "appointment_absent")
 	require.Equal(t, before, sc.Snapshot())
 }
 
-// Promise: a key of one operation is refused for another.
+// Promise: a key of one operation is rejected for another operation.
 func TestKeyIsForOneRequest(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -137,14 +159,14 @@ func TestKeyIsForOneRequest(t *testing.T) {
 	sc.CancelWithKey("cancel", visit, nil).RequireNotReplayed(t)
 	before := sc.Snapshot()
 	for _, key := range []string{"book", "move", "cancel"} {
-		for name, ask := range map[string]func() harness.Answer{
+		for name, send := range map[string]func() harness.Answer{
 			"book": func() harness.Answer { return sc.BookWithKey(key, sc.Person, harness.ClientGuid) },
 			"move": func() harness.Answer {
 				return sc.MoveWithKey(key, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 			},
 			"cancel": func() harness.Answer { return sc.CancelWithKey(key, visit, nil) },
 		} {
-			a := ask()
+			a := send()
 			if name == key {
 				require.Equal(t, "true", a.Header.Get("Idempotency-Replayed"), "%s: %s", name, a.Raw)
 				continue
@@ -156,7 +178,8 @@ func TestKeyIsForOneRequest(t *testing.T) {
 	require.Equal(t, before, sc.Snapshot())
 }
 
-// Promise: a key is one patient's through one client application: it neither hides nor shows anything to another.
+// Promise: a key belongs to one patient and client application. Another caller's request with the
+// same key neither conflicts with it nor sees its response.
 func TestKeyBelongsToOneCaller(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -164,19 +187,24 @@ func TestKeyBelongsToOneCaller(t *testing.T) {
 	require.Equal(t, 200, first.StatusCode)
 	stranger, direction := sc.AddPatient()
 	sc.BookWithKey("k", stranger, harness.ClientGuid).RequireRefusal(t, "direction_not_patients")
-	other := sc.BookWithKey("k", stranger, harness.ClientGuid, harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1})
+	other := sc.BookWithKey("k", stranger, harness.ClientGuid, harness.Fields{
+		"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1,
+	})
 	require.Equal(t, 200, other.StatusCode, other.Raw)
 	require.Empty(t, other.Header.Get("Idempotency-Replayed"))
 	sc.BookWithKey("k", sc.Person, uuid.New()).RequireRefusal(t, "direction_already_booked")
 }
 
-// Promise: of many requests at once with one key one is done; every other gets its answer, or is told that it still runs; nobody is refused a rule.
+// Promise: of concurrent requests with one key one is done. The others receive its response, or an
+// error that the key is in use. None is rejected by another rule.
 func TestKeyRaces(t *testing.T) {
 	t.Parallel()
-	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		visits := sc.Count(`SELECT count(*) FROM appointment`)
-		answers := sendAll(repeated(func(int) harness.Answer { return ask("k") }))
-		done := slices.IndexFunc(answers, func(a harness.Answer) bool { return a.StatusCode == 200 && a.Header.Get("Idempotency-Replayed") == "" })
+		answers := sendAll(repeated(func(int) harness.Answer { return send("k") }))
+		done := slices.IndexFunc(answers, func(a harness.Answer) bool {
+			return a.StatusCode == 200 && a.Header.Get("Idempotency-Replayed") == ""
+		})
 		require.GreaterOrEqual(t, done, 0)
 		first := answers[done]
 		for _, a := range slices.Delete(answers, done, done+1) {
@@ -188,12 +216,13 @@ func TestKeyRaces(t *testing.T) {
 			a.RequireReplayed(t, first)
 		}
 		require.Equal(t, max(visits, 1), sc.Count(`SELECT count(*) FROM appointment`))
-		ask("k").RequireReplayed(t, first)
+		send("k").RequireReplayed(t, first)
 		sc.RequireInvariants()
 	})
 }
 
-// Promise: of several operations at once with one key one is done; the others are refused it.
+// Promise: of concurrent operations with one key one is done. The others are rejected because of
+// the key.
 func TestKeyRacesOfOperations(t *testing.T) {
 	t.Parallel()
 	runRaces(t, map[string]race{"a move and a cancel": {
@@ -212,23 +241,26 @@ func TestKeyRacesOfOperations(t *testing.T) {
 			require.Positive(t, succeeded)
 			require.LessOrEqual(t, succeeded, harness.Contenders/2)
 			require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment a
-				WHERE a.lpu_guid = $1 AND (a.cancelled_at IS NOT NULL) = (a.slot_guids = ARRAY[$2::uuid])`, sc.To, sc.Slots[0]), "cancelled where it was, or moved")
+				WHERE a.lpu_guid = $1 AND (a.cancelled_at IS NOT NULL) = (a.slot_guids = ARRAY[$2::uuid])`, sc.To, sc.Slots[0]), "either cancelled in its old cell or moved")
 		},
 	}})
 }
 
-// Promise: a request that died leaves its key running until its deadline and two seconds more, by the service's clock; then the key is free for any request.
+// Promise: the key of a request that died is in use until its deadline plus two seconds, by the
+// service's clock. Then any request may use the key.
 func TestKeyOfADeadRequest(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.BookWithKey("k", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": 1}).RequireRefusal(t, "slot_not_found")
-	require.Zero(t, sc.Count(`SELECT count(*) FROM idempotency_key`), "a refusal gives the key back")
+	require.Zero(t, sc.Count(`SELECT count(*) FROM idempotency_key`), "a refusal frees the key")
 	first := sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 	require.Equal(t, 200, first.StatusCode)
 	sc.Cancel(sc.Person, harness.AppointmentOf(first).GUID)
 	sc.Exec(`UPDATE idempotency_key SET answer = NULL`)
 	sc.BookWithKey("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "idempotency_key_in_use")
-	sc.BookWithKey("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true}).RequireRefusal(t, "idempotency_key_reused")
+	sc.BookWithKey("k", sc.Person, harness.ClientGuid, harness.Fields{
+		"IsCito": true,
+	}).RequireRefusal(t, "idempotency_key_reused")
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE running_until > $1 AND running_until <= $2`,
 		harness.Moment.Add(booking.KeyGrace), harness.Moment.Add(sc.Config.Timeout+booking.KeyGrace)))
 	sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
@@ -237,55 +269,58 @@ func TestKeyOfADeadRequest(t *testing.T) {
 	require.NotEqual(t, harness.AppointmentOf(first).GUID, harness.AppointmentOf(second).GUID)
 }
 
-// Promise: that goes for every operation: what died has left nothing but its key, and is done when it is asked for after that.
+// Promise: for every operation, a request that died leaves only its key. It is done when it is
+// repeated after the key is free.
 func TestKeyOfADeadRequestIsFreeAgain(t *testing.T) {
 	t.Parallel()
-	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		sc.ExecScript(`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'UPDATE' THEN RAISE 'no'; END IF; RETURN NULL; END $$;
-			CREATE TRIGGER die BEFORE UPDATE OR DELETE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION die()`) // no answer is kept, no key given back
-		ask("k").RequireRefusal(t, "internal_error")
+			CREATE TRIGGER die BEFORE UPDATE OR DELETE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION die()`) // no response is stored, no key is freed
+		send("k").RequireRefusal(t, "internal_error")
 		sc.ExecScript(`DROP TRIGGER die ON idempotency_key`)
-		ask("k").RequireRefusal(t, "idempotency_key_in_use")
+		send("k").RequireRefusal(t, "idempotency_key_in_use")
 		sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
-		first := ask("k")
+		first := send("k")
 		first.RequireNotReplayed(t)
-		ask("k").RequireReplayed(t, first)
+		send("k").RequireReplayed(t, first)
 		sc.RequireInvariants()
 	})
 }
 
-// Promise: a request whose key another has taken over meanwhile does nothing.
+// Promise: a request whose key was taken over by another request does nothing.
 func TestKeyTakenOver(t *testing.T) {
 	t.Parallel()
-	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		before := sc.Snapshot()
 		sc.ExecScript(`CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.taken_by = gen_random_uuid(); RETURN NEW; END $$;
 			CREATE TRIGGER take_over BEFORE INSERT ON idempotency_key FOR EACH ROW EXECUTE FUNCTION take_over()`)
-		ask("k").RequireRefusal(t, "idempotency_key_in_use")
-		require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE answer IS NULL`), "the other's")
+		send("k").RequireRefusal(t, "idempotency_key_in_use")
+		require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE answer IS NULL`), "the key of the other request stays")
 		sc.Exec(`DELETE FROM idempotency_key`)
 		require.Equal(t, before, sc.Snapshot())
 	})
 }
 
-// Promise: a failure is not kept, and leaves nothing; the same key may be tried again at once.
+// Promise: a failed request stores no response and changes nothing. The same key can be retried at
+// once.
 func TestKeyOfAFailure(t *testing.T) {
 	t.Parallel()
-	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		before := sc.Snapshot()
 		sc.ExecScript(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
-			CREATE TRIGGER fail BEFORE UPDATE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION fail()`) // as it writes its answer, the last thing it does
-		ask("k").RequireRefusal(t, "internal_error")
+			CREATE TRIGGER fail BEFORE UPDATE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION fail()`) // it fails when it stores the response, its last statement
+		send("k").RequireRefusal(t, "internal_error")
 		require.Equal(t, before, sc.Snapshot())
 		sc.ExecScript(`DROP TRIGGER fail ON idempotency_key`)
-		first := ask("k")
+		first := send("k")
 		first.RequireNotReplayed(t)
-		ask("k").RequireReplayed(t, first)
+		send("k").RequireReplayed(t, first)
 		sc.RequireInvariants()
 	})
 }
 
-// Promise: a client that hangs up, whenever that is, can ask again: what it wants is done once, and it does not wait for a lease to end.
+// Promise: a client that hangs up at any time can repeat its request. It is done once, and the
+// client does not wait for the key to expire.
 func TestKeyOfAClientThatHangsUp(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
@@ -305,8 +340,9 @@ func TestKeyOfAClientThatHangsUp(t *testing.T) {
 		}
 		hangUp()
 		again := sc.BookWithKey("k", sc.Person, harness.ClientGuid)
-		for gaveUp := time.Now().Add(20 * time.Second); again.StatusCode != http.StatusOK && time.Now().Before(gaveUp); {
-			again.RequireRefusal(t, "idempotency_key_in_use") // the first one has not noticed yet
+		deadline := time.Now().Add(20 * time.Second)
+		for again.StatusCode != http.StatusOK && time.Now().Before(deadline) {
+			again.RequireRefusal(t, "idempotency_key_in_use") // the first request has not noticed that its client is gone
 			again = sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 		}
 		require.Equal(t, http.StatusOK, again.StatusCode, "%s", again.Raw)
@@ -315,28 +351,30 @@ func TestKeyOfAClientThatHangsUp(t *testing.T) {
 	s.RequireInvariants()
 }
 
-// Promise: an answer is kept with the work or not at all: where the commit itself fails, it is done when it is asked for again.
+// Promise: a response is stored with the change or not at all. If the commit fails, a repetition is
+// done.
 func TestKeyOfAFailedCommit(t *testing.T) {
 	t.Parallel()
-	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		before := sc.Snapshot()
 		sc.ExecScript(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
 			CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON slot DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()`)
-		failed := ask("k")
+		failed := send("k")
 		if failed.StatusCode == http.StatusOK {
-			return // it has nothing to do
+			return // the operation changes no cell
 		}
 		failed.RequireRefusal(t, "internal_error")
 		require.Equal(t, before, sc.Snapshot())
 		sc.ExecScript(`DROP TRIGGER fail ON slot`)
-		first := ask("k")
+		first := send("k")
 		first.RequireNotReplayed(t)
-		ask("k").RequireReplayed(t, first)
+		send("k").RequireReplayed(t, first)
 		sc.RequireInvariants()
 	})
 }
 
-// Promise: a key is remembered for 24 hours; older ones are as new, and are swept while the service runs, in steps.
+// Promise: a key is stored for 24 hours. An older key counts as new, and the running service
+// deletes it in batches.
 func TestKeyExpires(t *testing.T) {
 	t.Parallel()
 	database := testdb.New(t)
@@ -356,19 +394,19 @@ func TestKeyExpires(t *testing.T) {
 		return sc.Count(`SELECT count(*) FROM idempotency_key WHERE taken_at <= $1`, harness.Moment.Add(-24*time.Hour)) == 0
 	},
 		20*time.Second, 5*time.Millisecond)
-	require.Equal(t, 400, sc.Count(`SELECT count(*) FROM idempotency_key`), "the younger ones stay")
+	require.Equal(t, 400, sc.Count(`SELECT count(*) FROM idempotency_key`), "younger keys stay")
 }
 
-// Promise: after 24 hours a request with the key is a new one.
+// Promise: for every operation, a request with an expired key counts as new.
 func TestExpiredKeyIsNew(t *testing.T) {
 	t.Parallel()
-	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
-		first := ask("k")
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
+		first := send("k")
 		first.RequireNotReplayed(t)
 		sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour+time.Second))
-		ask("k").RequireReplayed(t, first)
+		send("k").RequireReplayed(t, first)
 		sc.Exec(`UPDATE idempotency_key SET taken_at = $1`, harness.Moment.Add(-24*time.Hour))
-		if again := ask("k"); again.StatusCode != 200 {
+		if again := send("k"); again.StatusCode != 200 {
 			again.RequireRefusal(t, "direction_already_booked")
 		} else {
 			again.RequireNotReplayed(t)
@@ -376,17 +414,21 @@ func TestExpiredKeyIsNew(t *testing.T) {
 	})
 }
 
-// Promise: a key that breaks the contract is named in the answer, and changes nothing.
+// Promise: a key that breaks the contract is rejected with a message that names the header. Nothing
+// changes.
 func TestBadKeys(t *testing.T) {
 	t.Parallel()
-	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, ask func(string) harness.Answer) {
+	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		before := sc.Snapshot()
-		for name, key := range map[string]string{"empty": "", "a space": "a b", "too long": strings.Repeat("k", 256), "not ASCII": "ключ"} {
-			a := ask(key)
+		for name, key := range map[string]string{
+			"empty": "", "a space": "a b", "too long": strings.Repeat("k", 256), "not ASCII": "ключ",
+		} {
+			a := send(key)
 			a.RequireRefusal(t, "field_invalid")
-			require.True(t, strings.HasPrefix(a.Refusal.Message, "Поле Idempotency-Key: "), "%s: %s", name, a.Refusal.Message)
+			named := strings.HasPrefix(a.Refusal.Message, "Поле Idempotency-Key: ")
+			require.True(t, named, "%s: %s", name, a.Refusal.Message)
 		}
 		require.Equal(t, before, sc.Snapshot())
-		ask(strings.Repeat("k", 255)).RequireNotReplayed(t)
+		send(strings.Repeat("k", 255)).RequireNotReplayed(t)
 	})
 }

@@ -22,7 +22,8 @@ import (
 	"talon.example/test/harness"
 )
 
-// scenarios make each documented answer happen, over HTTP and on a real PostgreSQL. Each answers what the contract's example of that name shows.
+// ruleScenarios provokes each rule over HTTP on a real PostgreSQL. The response is the contract's
+// example of that name.
 var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	booking.TokenMissing: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -34,7 +35,8 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	},
 	booking.TokenExpired: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		token, err := sc.Key.Sign(auth.Token{Person: sc.Person, Client: harness.ClientGuid}, "issuer", "talon", harness.Moment.Add(-time.Hour), time.Minute)
+		token, err := sc.Key.Sign(auth.Token{Person: sc.Person, Client: harness.ClientGuid}, "issuer", "talon",
+			harness.Moment.Add(-time.Hour), time.Minute)
 		require.NoError(t, err)
 		return sc.Post(sc.BookingBody(), "Bearer "+token)
 	},
@@ -42,7 +44,8 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		sc := harness.Start(t).Scene()
 		token := sc.Token(sc.Person)
 		signature := token[strings.LastIndexByte(token, '.')+1:]
-		return sc.Post(sc.BookingBody(), "Bearer "+strings.TrimSuffix(token, signature)+strings.Repeat("A", len(signature)))
+		return sc.Post(sc.BookingBody(),
+			"Bearer "+strings.TrimSuffix(token, signature)+strings.Repeat("A", len(signature)))
 	},
 
 	booking.BodyTooLarge: func(t *testing.T) harness.Answer {
@@ -146,7 +149,8 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		return sc.TryBook()
 	},
 
-	booking.SlotAdultsOnly:   bookRestrictedSlot("adults", "UPDATE mkab SET birth_date = '2001-08-22'"), // 18 the day after the visit
+	// The patient is 18 the day after the visit.
+	booking.SlotAdultsOnly:   bookRestrictedSlot("adults", "UPDATE mkab SET birth_date = '2001-08-22'"),
 	booking.SlotChildrenOnly: bookRestrictedSlot("children", ""),
 	booking.SlotInfantsOnly:  bookRestrictedSlot("infants", "UPDATE mkab SET birth_date = '2018-08-21'"),
 	booking.SlotDisabledOnly: bookRestrictedSlot("disabled", ""),
@@ -181,10 +185,12 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	booking.MipAuthURLUnreachable: func(t *testing.T) harness.Answer {
 		down := httptest.NewServer(nil)
 		down.Close()
-		sc := harness.Start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = app.Address(down.URL), app.Address(down.URL) }).Scene()
+		sc := harness.Start(t, func(c *app.Config) {
+			c.MipURL, c.MipAuthURL = app.Address(down.URL), app.Address(down.URL)
+		}).Scene()
 		sc.AllowMkabCreation()
 		a := sc.TryBook()
-		// The example shows an address of its own.
+		// The example has another address.
 		a.Refusal.Message = strings.ReplaceAll(a.Refusal.Message, down.URL, "https://auth.example/token")
 		return a
 	},
@@ -228,7 +234,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	booking.KeyInUse: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		require.Equal(t, 200, sc.BookWithKey("key", sc.Person, harness.ClientGuid).StatusCode)
-		sc.Exec(`UPDATE idempotency_key SET answer = NULL`) // as it was before the commit
+		sc.Exec(`UPDATE idempotency_key SET answer = NULL`) // as before the commit
 		return sc.BookWithKey("key", sc.Person, harness.ClientGuid)
 	},
 	booking.DirectionAbsent: func(t *testing.T) harness.Answer {
@@ -292,7 +298,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		sc := harness.Start(t).Scene()
 		sc.Exec(`ALTER TABLE appointment DROP COLUMN is_cito`)
 		a := sc.TryBook()
-		require.Contains(t, sc.Logs.String(), "is_cito", "the log has the cause")
+		require.Contains(t, sc.Logs.String(), "is_cito", "the cause is logged")
 		return a
 	},
 	booking.DatabaseUnavailable: func(t *testing.T) harness.Answer {
@@ -312,7 +318,9 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 			w.WriteHeader(http.StatusInternalServerError)
 		}))
 		t.Cleanup(index.Close)
-		sc := harness.Start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = app.Address(index.URL), app.Address(index.URL+"/token") }).Scene()
+		sc := harness.Start(t, func(c *app.Config) {
+			c.MipURL, c.MipAuthURL = app.Address(index.URL), app.Address(index.URL+"/token")
+		}).Scene()
 		sc.AllowMkabCreation()
 		return sc.TryBook()
 	},
@@ -325,7 +333,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	},
 	booking.Overloaded: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t, func(c *app.Config) { c.Timeout = 300 * time.Millisecond }).Scene()
-		// Somebody holds the cell for longer than the request may take.
+		// Another transaction locks the cell for longer than the request may take.
 		tx, err := sc.DB.Begin(t.Context())
 		require.NoError(t, err)
 		defer func() { require.NoError(t, tx.Rollback(t.Context())) }()
@@ -341,7 +349,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	},
 }
 
-// restricted books a cell that is kept for others.
+// bookRestrictedSlot books a cell that is restricted to a group, after a script.
 func bookRestrictedSlot(restriction, sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -351,7 +359,7 @@ func bookRestrictedSlot(restriction, sql string) func(t *testing.T) harness.Answ
 	}
 }
 
-// withoutMkab books where a card must be made, after a change of the world.
+// bookWithoutMkab books where a card must be created, after a script.
 func bookWithoutMkab(sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -361,7 +369,7 @@ func bookWithoutMkab(sql string) func(t *testing.T) harness.Answer {
 	}
 }
 
-// withTrigger books where the database misbehaves.
+// bookAfter books after a script that creates a trigger.
 func bookAfter(sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -370,65 +378,65 @@ func bookAfter(sql string) func(t *testing.T) harness.Answer {
 	}
 }
 
-// swallow makes a table lose what is written to it.
+// discardInserts returns a script that makes a table discard its inserts without an error.
 func discardInserts(table string) string {
 	return `CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 		CREATE TRIGGER swallow BEFORE INSERT ON ` + table + ` FOR EACH ROW EXECUTE FUNCTION swallow()`
 }
 
-// Promise: every documented answer, and every one of ours, can be made to happen and is what the contract shows, to the letter.
+// Promise: every rule can be provoked, and the response is exactly the contract's example.
 func TestDocumentedResponses(t *testing.T) {
 	t.Parallel()
 	examples := harness.ContractDoc().Components.Examples
 	require.ElementsMatch(t, slices.Collect(maps.Keys(ruleScenarios)), ruleNames(t), "each rule has a scenario")
-	for name, run := range ruleScenarios {
+	for name, provoke := range ruleScenarios {
 		t.Run(string(name), func(t *testing.T) {
 			t.Parallel()
 			example := examples[string(name)]
 			require.NotNil(t, example, "the rule has an example in the contract")
 			raw, err := json.Marshal(example.Value.Value)
 			require.NoError(t, err)
-			var shown api.Error
-			require.NoError(t, json.Unmarshal(raw, &shown))
+			var want api.Error
+			require.NoError(t, json.Unmarshal(raw, &want))
 
-			got := run(t)
-			require.Equal(t, int(shown.Code), got.StatusCode, "%s", got.Raw)
-			got.Refusal.RequestID = shown.RequestID
-			copyExampleGuids(t, got.Refusal.Details, shown.Details)
-			require.Equal(t, shown, got.Refusal)
+			got := provoke(t)
+			require.Equal(t, int(want.Code), got.StatusCode, "%s", got.Raw)
+			got.Refusal.RequestID = want.RequestID
+			copyExampleGuids(t, got.Refusal.Details, want.Details)
+			require.Equal(t, want, got.Refusal)
 		})
 	}
 }
 
-// shareGuids gives what is new in each test the guids of the example.
-func copyExampleGuids(t *testing.T, got, shown *api.ErrorDetails) {
+// copyExampleGuids copies the random guids of the example into a response.
+func copyExampleGuids(t *testing.T, got, want *api.ErrorDetails) {
 	t.Helper()
-	if shown == nil {
+	if want == nil {
 		return
 	}
 	require.NotNil(t, got)
-	if shown.Appointment != nil {
+	if want.Appointment != nil {
 		require.NotNil(t, got.Appointment)
-		got.Appointment.GUID = shown.Appointment.GUID
+		got.Appointment.GUID = want.Appointment.GUID
 	}
-	if shown.Slots != nil {
+	if want.Slots != nil {
 		require.NotNil(t, got.Slots)
-		require.Len(t, *got.Slots, len(*shown.Slots))
-		for i, slot := range *shown.Slots {
+		require.Len(t, *got.Slots, len(*want.Slots))
+		for i, slot := range *want.Slots {
 			(*got.Slots)[i].GUID, (*got.Slots)[i].Resource.GUID = slot.GUID, slot.Resource.GUID
 		}
 	}
-	if shown.Holds != nil {
+	if want.Holds != nil {
 		require.NotNil(t, got.Holds)
-		require.Len(t, *got.Holds, len(*shown.Holds))
-		for i, hold := range *shown.Holds {
+		require.Len(t, *got.Holds, len(*want.Holds))
+		for i, hold := range *want.Holds {
 			require.Len(t, (*got.Holds)[i].SlotGuids, len(hold.SlotGuids))
 			(*got.Holds)[i].SlotGUID, (*got.Holds)[i].SlotGuids = hold.SlotGUID, hold.SlotGuids
 		}
 	}
 }
 
-// ruleNames are the names of the rule table.
+// ruleNames returns the names of the rule table.
 func ruleNames(t *testing.T) []booking.Name {
 	t.Helper()
 	var names []booking.Name
@@ -438,8 +446,8 @@ func ruleNames(t *testing.T) []booking.Name {
 	return names
 }
 
-// Promise: the rule table, the contract's list of names, the order of checks that it states, and its examples are one list in one order; each
-// example stands under its status.
+// Promise: the rule table, the contract's list of names, its documented order of checks and its
+// examples are one list in one order. Each example is listed under its status.
 func TestContractListsTheRules(t *testing.T) {
 	t.Parallel()
 	doc := harness.ContractDoc()
@@ -454,31 +462,33 @@ func TestContractListsTheRules(t *testing.T) {
 			retryable = append(retryable, string(rule.Name))
 		}
 	}
-	require.Equal(t, retryable, doc.Components.Schemas["Rule"].Value.Extensions["x-retryable"], "in the order of the table")
-	var stated []booking.Name
-	for _, quoted := range regexp.MustCompile(`(?m)^\| [0-9]+\..*$`).FindAllString(doc.Paths.Find("/appointments").Post.Description, -1) {
+	require.Equal(t, retryable, doc.Components.Schemas["Rule"].Value.Extensions["x-retryable"],
+		"in the order of the table")
+	var documented []booking.Name
+	description := doc.Paths.Find("/appointments").Post.Description
+	for _, quoted := range regexp.MustCompile(`(?m)^\| [0-9]+\..*$`).FindAllString(description, -1) {
 		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(quoted, -1) {
-			stated = append(stated, booking.Name(name[1]))
+			documented = append(documented, booking.Name(name[1]))
 		}
 	}
-	require.Equal(t, listed[:len(stated)], stated)
+	require.Equal(t, listed[:len(documented)], documented)
 	for name := range doc.Components.Examples {
 		require.Contains(t, listed, booking.Name(name))
 	}
 	for _, rule := range booking.Rules {
 		require.NotNil(t, doc.Components.Examples[string(rule.Name)], rule.Name)
-		var under bool
+		var found bool
 		for _, response := range doc.Components.Responses {
 			examples := response.Value.Content.Get("application/json").Examples
 			if examples[string(rule.Name)] == nil {
 				continue
 			}
-			under = true
+			found = true
 			value := examples[string(rule.Name)].Value.Value.(map[string]any)
 			require.EqualValues(t, rule.Status, value["code"], rule.Name)
 			require.Equal(t, rule.Code, value["message_code"], rule.Name)
 			require.EqualValues(t, rule.Type, value["type"], rule.Name)
 		}
-		require.True(t, under, "%s stands under no status", rule.Name)
+		require.True(t, found, "%s is listed under no status", rule.Name)
 	}
 }

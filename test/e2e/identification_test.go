@@ -21,8 +21,9 @@ import (
 	"talon.example/test/harness"
 )
 
-// office is a scene with the authorisation service, whose client application has a secret, and whose patient's card in the target institution bears all
-// that a patient can be shown by.
+// startWithAuthService runs the service with the authorisation service. Its scene has a client
+// application with a secret, and the card of its patient has every attribute that identifies a
+// patient.
 func startWithAuthService(t testing.TB, configure ...func(*app.Config)) *harness.Scene {
 	t.Helper()
 	sc := harness.Start(t, append([]func(*app.Config){harness.WithAuthService}, configure...)...).Scene()
@@ -33,13 +34,17 @@ func startWithAuthService(t testing.TB, configure ...func(*app.Config)) *harness
 	return sc
 }
 
-// The ways to show the patient of the office.
+// policyQuery returns the parameters that identify the scene's patient by the number of the policy.
 func policyQuery(birthDate string) string {
 	return harness.EncodeQuery("n_pol", "1234567890123456", "Birthday", birthDate)
 }
 
+// snilsQuery returns the parameters that identify the scene's patient by СНИЛС and name. changes are
+// pairs of a parameter and its value. An empty value removes the parameter.
 func snilsQuery(changes ...string) string {
-	values := url.Values{"epgu": {"true"}, "snils": {"11223344595"}, "f": {"Семёнова-Ёлкина"}, "n": {"Алёна"}, "p": {"Петровна"}}
+	values := url.Values{
+		"epgu": {"true"}, "snils": {"11223344595"}, "f": {"Семёнова-Ёлкина"}, "n": {"Алёна"}, "p": {"Петровна"},
+	}
 	for i := 0; i < len(changes); i += 2 {
 		values.Set(changes[i], changes[i+1])
 		if changes[i+1] == "" {
@@ -49,26 +54,34 @@ func snilsQuery(changes ...string) string {
 	return values.Encode()
 }
 
-const sceneBirthDate = "1980-02-29" // the patient of a scene
+// sceneBirthDate is the birth date of the patient of every scene.
+const sceneBirthDate = "1980-02-29"
 
-// issued is the token that was answered.
+// requireToken requires a 200 response and returns the token.
 func requireToken(t testing.TB, a harness.Answer) api.CodToken {
 	t.Helper()
 	return harness.Decode[api.CodToken](t, a)
 }
 
-// Promise: whichever way a patient is shown, the token is the patient's, through the client application that asked, for as long as it says; it books.
+// Promise: for each kind of identification the token is that of the patient and the requesting
+// client application. It is valid until the stated time, and books.
 func TestTokenForEachIdentification(t *testing.T) {
 	t.Parallel()
 	own := filepath.Join(t.TempDir(), "key.pem")
 	_, err := auth.EnsureSigningKey(own)
 	require.NoError(t, err)
-	// Nothing but its own public half verifies what the service has signed.
-	sc := startWithAuthService(t, func(c *app.Config) { c.AuthKeyFile, c.PEMFile, c.AuthTokenLife = own, "", 90*time.Minute })
-	for name, way := range map[string]string{
-		"policy": policyQuery(sceneBirthDate), "policy with a series": harness.EncodeQuery("n_pol", "777", "s_pol", "46 05", "Birthday", sceneBirthDate), "person": sc.PersonQuery(), "card": sc.MkabQuery(), "СНИЛС": snilsQuery(),
+	// Only the public half of the service's own key verifies its tokens.
+	sc := startWithAuthService(t, func(c *app.Config) {
+		c.AuthKeyFile, c.PEMFile, c.AuthTokenLife = own, "", 90*time.Minute
+	})
+	for name, query := range map[string]string{
+		"policy":               policyQuery(sceneBirthDate),
+		"policy with a series": harness.EncodeQuery("n_pol", "777", "s_pol", "46 05", "Birthday", sceneBirthDate),
+		"person":               sc.PersonQuery(),
+		"card":                 sc.MkabQuery(),
+		"СНИЛС":                snilsQuery(),
 	} {
-		a := sc.Identify(way)
+		a := sc.Identify(query)
 		token := requireToken(t, a)
 		require.Equal(t, "no-store", a.Header.Get("Cache-Control"), name)
 		require.Equal(t, sc.Person, token.PersonGUID, name)
@@ -80,36 +93,40 @@ func TestTokenForEachIdentification(t *testing.T) {
 	a := sc.Post(sc.BookingBody(), "Bearer "+requireToken(t, sc.Identify(sc.PersonQuery())).Token)
 	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment WHERE person_guid = $1 AND client_guid = $2`, sc.Person, harness.ClientGuid))
-	require.Zero(t, sc.Count(`SELECT count(*) FROM failed_identification`), "who is identified leaves nothing behind")
+	require.Zero(t, sc.Count(`SELECT count(*) FROM failed_identification`), "a successful identification stores no failure")
 }
 
-// Promise: the same data in another spelling show the same patient.
+// Promise: the same data in other spellings identify the same patient.
 func TestIdentificationSpellings(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
-	for name, way := range map[string]string{
-		"СНИЛС as it is printed":      snilsQuery("snils", "112-233-445 95"),
-		"СНИЛС with dashes":           snilsQuery("snils", "112-233-445-95"),
-		"another case":                snilsQuery("f", "СЕМЁНОВА-ЁЛКИНА", "n", "алёна", "p", "ПЕТРОВНА"),
-		"е for ё":                     snilsQuery("f", "Семенова-Елкина", "n", "АЛЕНА"),
-		"spaces around":               snilsQuery("f", " Семёнова-Ёлкина ", "p", "\tПетровна"),
-		"a policy with spaces around": harness.EncodeQuery("n_pol", " 777 ", "s_pol", " 46 05 ", "Birthday", sceneBirthDate),
-		"a guid in capitals":          harness.EncodeQuery("personguid", strings.ToUpper(sc.Person.String())),
-		"a card in capitals":          harness.EncodeQuery("mkab", strings.ToUpper(sc.MkabTo.String())),
-		"epgu that is off":            sc.PersonQuery() + "&epgu=false",
-		"an unknown parameter":        sc.PersonQuery() + "&userLpu=1&login=",
+	for name, query := range map[string]string{
+		"СНИЛС as printed":  snilsQuery("snils", "112-233-445 95"),
+		"СНИЛС with dashes": snilsQuery("snils", "112-233-445-95"),
+		"another case":      snilsQuery("f", "СЕМЁНОВА-ЁЛКИНА", "n", "алёна", "p", "ПЕТРОВНА"),
+		"е for ё":           snilsQuery("f", "Семенова-Елкина", "n", "АЛЕНА"),
+		"spaces around":     snilsQuery("f", " Семёнова-Ёлкина ", "p", "\tПетровна"),
+		"a policy with spaces around": harness.EncodeQuery("n_pol", " 777 ", "s_pol", " 46 05 ", "Birthday",
+			sceneBirthDate),
+		"a guid in capitals":   harness.EncodeQuery("personguid", strings.ToUpper(sc.Person.String())),
+		"a card in capitals":   harness.EncodeQuery("mkab", strings.ToUpper(sc.MkabTo.String())),
+		"epgu false":           sc.PersonQuery() + "&epgu=false",
+		"an unknown parameter": sc.PersonQuery() + "&userLpu=1&login=",
 	} {
-		require.Equal(t, sc.Person, requireToken(t, sc.Identify(way)).PersonGUID, name)
+		require.Equal(t, sc.Person, requireToken(t, sc.Identify(query)).PersonGUID, name)
 	}
 	sc.Exec(`UPDATE mkab SET patronymic = ''`)
-	require.Equal(t, sc.Person, requireToken(t, sc.Identify(snilsQuery("p", ""))).PersonGUID, "who has no patronymic")
-	// The card in the other institution is as good.
+	require.Equal(t, sc.Person, requireToken(t, sc.Identify(snilsQuery("p", ""))).PersonGUID,
+		"a patient without patronymic")
+	// A card in another institution identifies the patient as well.
 	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE guid = $2`, harness.Moment, sc.MkabTo)
 	require.Equal(t, sc.Person, requireToken(t, sc.Identify(sc.PersonQuery())).PersonGUID)
-	require.Equal(t, sc.Person, requireToken(t, sc.Identify(harness.EncodeQuery("mkab", sc.MkabFrom.String()))).PersonGUID)
+	require.Equal(t, sc.Person,
+		requireToken(t, sc.Identify(harness.EncodeQuery("mkab", sc.MkabFrom.String()))).PersonGUID)
 }
 
-// Promise: a wrong word, nobody, a card that is closed, and two persons are one answer.
+// Promise: wrong data, an unknown patient, a closed card and an ambiguous match get the same
+// response.
 func TestFailedIdentificationsLookAlike(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
@@ -122,13 +139,13 @@ func TestFailedIdentificationsLookAlike(t *testing.T) {
 	sc.Exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, snils, created_at, closed_at)
 		VALUES ($1, $2, $2, 'Закрытый', 'Первый', '2000-01-01', 'male', '00000000002', $3, $3)`, sc.To, closed, harness.Moment)
 	sc.Exec(`INSERT INTO mkab_policy VALUES ($1, $2, '', 'closed')`, sc.To, closed)
-	unread := uuid.New() // whose number is on more cards than are read
+	unread := uuid.New() // the number is on more cards than the service reads
 	sc.Exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, snils, created_at)
 		VALUES ($1, $2, $2, 'Единственный', 'Первый', '2000-01-01', 'male', '00000000001', $3)`, sc.To, unread, harness.Moment)
 	sc.Exec(testdb.IndexRows)
 
 	var first *api.Error
-	for name, way := range map[string]string{
+	for name, query := range map[string]string{
 		"another birth date":           policyQuery("1980-02-28"),
 		"an unknown policy":            harness.EncodeQuery("n_pol", "1", "Birthday", sceneBirthDate),
 		"a series where there is none": policyQuery(sceneBirthDate) + "&s_pol=46",
@@ -147,11 +164,11 @@ func TestFailedIdentificationsLookAlike(t *testing.T) {
 		"another patronymic":           snilsQuery("p", "Павловна"),
 		"no patronymic":                snilsQuery("p", ""),
 		"names in another order":       snilsQuery("f", "Алёна", "n", "Семёнова-Ёлкина"),
-		"a pattern for a name":         snilsQuery("f", "%", "n", "_"),
+		"SQL patterns as names":        snilsQuery("f", "%", "n", "_"),
 		"a СНИЛС of a closed card":     snilsQuery("snils", "00000000002", "f", "Закрытый", "n", "Первый", "p", ""),
-		"a СНИЛС of everybody":         snilsQuery("snils", "00000000001", "f", "Единственный", "n", "Первый", "p", ""),
+		"a СНИЛС of too many cards":    snilsQuery("snils", "00000000001", "f", "Единственный", "n", "Первый", "p", ""),
 	} {
-		a := sc.Identify(way)
+		a := sc.Identify(query)
 		a.RequireRefusal(t, "patient_not_identified")
 		a.Refusal.RequestID = uuid.Nil
 		if first == nil {
@@ -161,9 +178,10 @@ func TestFailedIdentificationsLookAlike(t *testing.T) {
 		sc.Exec(`DELETE FROM failed_identification`)
 	}
 
-	// Two cards of one person are one person; two persons of one card's guid are two.
+	// Two cards of one person identify that person. Two persons with one card guid are ambiguous.
 	sc.Exec(`DELETE FROM mkab_policy WHERE number = 'shared' AND mkab_guid NOT IN ($1, $2)`, sc.MkabTo, sc.MkabFrom)
-	require.Equal(t, sc.Person, requireToken(t, sc.Identify(harness.EncodeQuery("n_pol", "shared", "Birthday", sceneBirthDate))).PersonGUID)
+	require.Equal(t, sc.Person,
+		requireToken(t, sc.Identify(harness.EncodeQuery("n_pol", "shared", "Birthday", sceneBirthDate))).PersonGUID)
 	sc.Exec(`INSERT INTO mkab SELECT $1, guid, gen_random_uuid(), surname, name, patronymic, birth_date, sex, snils, false, false, created_at FROM mkab WHERE guid = $2`,
 		sc.From, sc.MkabTo)
 	sc.Exec(testdb.IndexRows)
@@ -171,7 +189,8 @@ func TestFailedIdentificationsLookAlike(t *testing.T) {
 	sc.Identify(snilsQuery()).RequireRefusal(t, "patient_not_identified")
 }
 
-// Promise: what is not exactly one way, complete, is refused by the name of a parameter, and counts as no failure.
+// Promise: a request without exactly one complete identification is rejected with a message that
+// names a parameter. It does not count as a failed identification.
 func TestIncompleteIdentification(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
@@ -179,7 +198,7 @@ func TestIncompleteIdentification(t *testing.T) {
 	const several = "указано больше одного способа определить пациента"
 	const absent = "обязательное поле не указано"
 	const unreadable = "недопустимые символы"
-	const whole = "вместе с snils, f, n и p ожидается true"
+	const incomplete = "вместе с snils, f, n и p ожидается true"
 	for query, message := range map[string]string{
 		"":                                     "personguid: обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n",
 		"epgu=false":                           "personguid: обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n",
@@ -208,8 +227,8 @@ func TestIncompleteIdentification(t *testing.T) {
 		snilsQuery("epgu", "TRUE"):                   "epgu: ожидается true или false",
 		snilsQuery("epgu", "F"):                      "epgu: ожидается true или false",
 		"epgu=true":                                  "snils: " + absent,
-		snilsQuery("epgu", ""):                       "epgu: " + whole,
-		snilsQuery("epgu", "false"):                  "epgu: " + whole,
+		snilsQuery("epgu", ""):                       "epgu: " + incomplete,
+		snilsQuery("epgu", "false"):                  "epgu: " + incomplete,
 		snilsQuery("snils", ""):                      "snils: " + absent,
 		snilsQuery("f", ""):                          "f: " + absent,
 		snilsQuery("n", ""):                          "n: " + absent,
@@ -219,8 +238,8 @@ func TestIncompleteIdentification(t *testing.T) {
 		snilsQuery("snils", "1122334459"):            "snils: недопустимое значение",
 		snilsQuery("snils", "112-233-445--95"):       "snils: длина должна быть не больше 14 символов",
 		snilsQuery("f", strings.Repeat("ж", 201)):    "f: длина должна быть не больше 200 символов",
-		"f=1":                                   "epgu: " + whole,
-		"p=1":                                   "epgu: " + whole,
+		"f=1":                                   "epgu: " + incomplete,
+		"p=1":                                   "epgu: " + incomplete,
 		sc.PersonQuery() + "&" + sc.MkabQuery(): "mkab: " + several,
 		sc.PersonQuery() + "&n_pol=1":           "personguid: " + several,
 		sc.PersonQuery() + "&Birthday=" + sceneBirthDate: "personguid: " + several,
@@ -235,24 +254,27 @@ func TestIncompleteIdentification(t *testing.T) {
 	require.Zero(t, sc.Count(`SELECT count(*) FROM failed_identification`))
 }
 
-// Promise: whatever stands in a parameter, it identifies, or is refused, and never is a failure.
+// Promise: for every value of a parameter the request identifies a patient or is rejected. It never
+// causes an internal error.
 func TestUnusualIdentificationValues(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
-	whole := map[string]url.Values{}
-	for _, way := range []string{policyQuery(sceneBirthDate) + "&s_pol=1", sc.PersonQuery(), sc.MkabQuery(), snilsQuery()} {
-		values, err := url.ParseQuery(way)
+	validQueries := map[string]url.Values{}
+	for _, query := range []string{
+		policyQuery(sceneBirthDate) + "&s_pol=1", sc.PersonQuery(), sc.MkabQuery(), snilsQuery(),
+	} {
+		values, err := url.ParseQuery(query)
 		require.NoError(t, err)
 		for name := range values {
-			whole[name] = values
+			validQueries[name] = values
 		}
 	}
 	parameters := harness.ContractDoc().Paths.Find("/auth/cod/token").Get.Parameters
-	require.Len(t, whole, len(parameters), "every parameter is in a way")
+	require.Len(t, validQueries, len(parameters), "every parameter belongs to a kind of identification")
 	for _, parameter := range parameters {
 		name := parameter.Value.Name
 		for _, value := range oddValues(sc) {
-			changed := maps.Clone(whole[name])
+			changed := maps.Clone(validQueries[name])
 			changed.Set(name, value)
 			a := sc.Identify(changed.Encode())
 			a.RequireAnyRefusal(t, "", "field_invalid", "patient_not_identified")
@@ -265,13 +287,14 @@ func TestUnusualIdentificationValues(t *testing.T) {
 	require.NotContains(t, sc.Logs.String(), `"level":"ERROR"`)
 }
 
-// Promise: whoever does not prove to be a client application gets one answer, whatever is wrong and whatever is asked, and cannot use up anybody's attempts.
+// Promise: an unauthenticated client gets one response, whatever is wrong and whatever it requests.
+// It cannot use up the attempts of others.
 func TestClientAuthentication(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
-	mute := uuid.New()
-	sc.Exec(`INSERT INTO client_application VALUES ($1, 'Без секрета')`, mute)
-	ask := func(query string, change func(*http.Request)) harness.Answer {
+	secretless := uuid.New()
+	sc.Exec(`INSERT INTO client_application VALUES ($1, 'Без секрета')`, secretless)
+	identify := func(query string, change func(*http.Request)) harness.Answer {
 		request := sc.NewRequest(http.MethodGet, "/auth/cod/token?"+query, nil)
 		change(request)
 		return sc.Do(request)
@@ -280,37 +303,42 @@ func TestClientAuthentication(t *testing.T) {
 		return func(r *http.Request) { r.SetBasicAuth(client, secret) }
 	}
 	for name, change := range map[string]func(*http.Request){
-		"nobody":             func(*http.Request) {},
-		"a patient":          func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person)) },
-		"no scheme":          func(r *http.Request) { r.Header.Set("Authorization", harness.ClientSecret) },
-		"nothing":            func(r *http.Request) { r.Header.Set("Authorization", "Basic ") },
-		"no base64":          func(r *http.Request) { r.Header.Set("Authorization", "Basic "+harness.ClientSecret) },
-		"no secret":          as(harness.ClientGuid.String(), ""),
-		"a wrong secret":     as(harness.ClientGuid.String(), harness.ClientSecret+"x"),
-		"a part of it":       as(harness.ClientGuid.String(), harness.ClientSecret[1:]),
-		"its hash":           as(harness.ClientGuid.String(), "\x00"),
-		"an unknown client":  as(uuid.NewString(), harness.ClientSecret),
-		"the zero guid":      as(uuid.Nil.String(), harness.ClientSecret),
-		"no guid":            as("portal", harness.ClientSecret),
-		"without a secret":   as(mute.String(), ""),
-		"with another's":     as(mute.String(), harness.ClientSecret),
-		"zeros for a secret": as(mute.String(), strings.Repeat("\x00", 32)),
+		"no header": func(*http.Request) {},
+		"a patient's token": func(r *http.Request) {
+			r.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
+		},
+		"no scheme":         func(r *http.Request) { r.Header.Set("Authorization", harness.ClientSecret) },
+		"empty credentials": func(r *http.Request) { r.Header.Set("Authorization", "Basic ") },
+		"not base64": func(r *http.Request) {
+			r.Header.Set("Authorization", "Basic "+harness.ClientSecret)
+		},
+		"no secret":               as(harness.ClientGuid.String(), ""),
+		"a wrong secret":          as(harness.ClientGuid.String(), harness.ClientSecret+"x"),
+		"a part of the secret":    as(harness.ClientGuid.String(), harness.ClientSecret[1:]),
+		"a zero byte":             as(harness.ClientGuid.String(), "\x00"),
+		"an unknown client":       as(uuid.NewString(), harness.ClientSecret),
+		"the zero guid":           as(uuid.Nil.String(), harness.ClientSecret),
+		"not a guid":              as("portal", harness.ClientSecret),
+		"a client without secret": as(secretless.String(), ""),
+		"another client's secret": as(secretless.String(), harness.ClientSecret),
+		"zeros for a secret":      as(secretless.String(), strings.Repeat("\x00", 32)),
 		"two headers": func(r *http.Request) {
 			r.SetBasicAuth(harness.ClientGuid.String(), harness.ClientSecret)
 			r.Header.Add("Authorization", r.Header.Get("Authorization"))
 		},
 	} {
 		for _, query := range []string{sc.PersonQuery(), policyQuery("1980-01-01"), "personguid=x", ""} {
-			a := ask(query, change)
+			a := identify(query, change)
 			a.RequireRefusal(t, "client_unauthenticated")
 			require.Equal(t, "5403", a.Refusal.MessageCode, name)
 		}
 	}
 	require.Zero(t, sc.Count(`SELECT count(*) FROM failed_identification`))
-	requireToken(t, ask(sc.PersonQuery(), as(strings.ToUpper(harness.ClientGuid.String()), harness.ClientSecret)))
+	requireToken(t, identify(sc.PersonQuery(), as(strings.ToUpper(harness.ClientGuid.String()), harness.ClientSecret)))
 }
 
-// Promise: where it is not configured the authorisation service is not there, for any method, and the catalogue says so.
+// Promise: without configuration the authorisation service does not exist for any method, and the
+// rule catalogue lists its rules as disabled.
 func TestAuthServiceDisabled(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -322,11 +350,13 @@ func TestAuthServiceDisabled(t *testing.T) {
 		a.RequireRefusal(t, "route_not_found")
 		require.Empty(t, a.Header.Get("Allow"))
 	}
-	require.Subset(t, disabledRules(t, sc.Get(sc.Person, "/rules")), []string{"client_unauthenticated", "patient_not_identified", "too_many_attempts"})
+	require.Subset(t, disabledRules(t, sc.Get(sc.Person, "/rules")), []string{
+		"client_unauthenticated", "patient_not_identified", "too_many_attempts",
+	})
 }
 
-// Promise: at one patient nobody guesses more than a few times; then the right data are refused, too, until the time that was told has passed. Other
-// patients, and the same one shown in another way, are not concerned.
+// Promise: after a few failures for one patient, correct data are rejected as well until the stated
+// time has passed. Other patients, and other identifications of the same patient, are not affected.
 func TestGuessesAtAPatient(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
@@ -336,30 +366,31 @@ func TestGuessesAtAPatient(t *testing.T) {
 		requireToken(t, sc.Identify(policyQuery(sceneBirthDate)))
 		sc.Identify(policyQuery("1980-01-0"+strconv.Itoa(i+1))).RequireRefusal(t, "patient_not_identified")
 	}
-	locked := func(seconds string, a harness.Answer) {
+	requireLocked := func(seconds string, a harness.Answer) {
 		t.Helper()
 		a.RequireRefusal(t, "too_many_attempts")
 		require.Equal(t, seconds, a.Header.Get("Retry-After"))
 	}
-	locked("900", sc.Identify(policyQuery("1980-01-09")))
-	locked("900", sc.Identify(policyQuery(sceneBirthDate)))
-	locked("900", sc.Identify(policyQuery(sceneBirthDate)+"&s_pol=46"))
-	locked("900", sc.IdentifyAs(another.String(), "another", policyQuery(sceneBirthDate)))
+	requireLocked("900", sc.Identify(policyQuery("1980-01-09")))
+	requireLocked("900", sc.Identify(policyQuery(sceneBirthDate)))
+	requireLocked("900", sc.Identify(policyQuery(sceneBirthDate)+"&s_pol=46"))
+	requireLocked("900", sc.IdentifyAs(another.String(), "another", policyQuery(sceneBirthDate)))
 	requireToken(t, sc.Identify(harness.EncodeQuery("n_pol", "777", "s_pol", "46 05", "Birthday", sceneBirthDate)))
 	requireToken(t, sc.Identify(sc.PersonQuery()))
 	requireToken(t, sc.Identify(snilsQuery()))
 
 	sc.AgeFailures(10*time.Minute + 500*time.Millisecond)
-	locked("300", sc.Identify(policyQuery(sceneBirthDate)))
+	requireLocked("300", sc.Identify(policyQuery(sceneBirthDate)))
 	sc.AgeFailures(5*time.Minute - 500*time.Millisecond)
 	for range booking.PatientLimit.Failures {
 		requireToken(t, sc.Identify(policyQuery(sceneBirthDate)))
 		sc.Identify(policyQuery("1980-01-01")).RequireRefusal(t, "patient_not_identified")
 	}
-	locked("900", sc.Identify(policyQuery(sceneBirthDate)))
+	requireLocked("900", sc.Identify(policyQuery(sceneBirthDate)))
 }
 
-// Promise: one client application cannot try many patients either; others go on.
+// Promise: one client application cannot try many patients. Other client applications are not
+// affected.
 func TestGuessesOfAClient(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
@@ -368,8 +399,10 @@ func TestGuessesOfAClient(t *testing.T) {
 	for range booking.ClientLimit.Failures {
 		sc.Identify(harness.EncodeQuery("personguid", uuid.NewString())).RequireRefusal(t, "patient_not_identified")
 	}
-	for _, way := range []string{harness.EncodeQuery("personguid", uuid.NewString()), sc.PersonQuery(), policyQuery(sceneBirthDate)} {
-		a := sc.Identify(way)
+	for _, query := range []string{
+		harness.EncodeQuery("personguid", uuid.NewString()), sc.PersonQuery(), policyQuery(sceneBirthDate),
+	} {
+		a := sc.Identify(query)
 		a.RequireRefusal(t, "too_many_attempts")
 		require.Equal(t, "60", a.Header.Get("Retry-After"))
 	}
@@ -378,44 +411,50 @@ func TestGuessesOfAClient(t *testing.T) {
 	requireToken(t, sc.Identify(sc.PersonQuery()))
 }
 
-// Promise: who guesses with many requests at once is told no more than who guesses one by one; who is right is not hindered by being asked for at once.
+// Promise: concurrent guesses are limited like sequential ones. Concurrent requests with correct
+// data all succeed.
 func TestParallelGuesses(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t, func(c *app.Config) { c.DatabaseConns, c.Timeout = 16, time.Minute })
-	ask := func(way func(i int) string) map[string]int {
+	countRules := func(query func(i int) string) map[string]int {
 		t.Helper()
-		asks := make([]func() harness.Answer, harness.Contenders)
-		for i := range asks {
-			asks[i] = func() harness.Answer { return sc.Identify(way(i)) }
+		requests := make([]func() harness.Answer, harness.Contenders)
+		for i := range requests {
+			requests[i] = func() harness.Answer { return sc.Identify(query(i)) }
 		}
 		answers := map[string]int{}
-		for _, a := range sendAll(asks) {
+		for _, a := range sendAll(requests) {
 			answers[string(a.Refusal.Rule)]++
 		}
 		return answers
 	}
-	require.Equal(t, map[string]int{"": harness.Contenders}, ask(func(int) string { return policyQuery(sceneBirthDate) }))
+	require.Equal(t, map[string]int{"": harness.Contenders}, countRules(func(int) string {
+		return policyQuery(sceneBirthDate)
+	}))
 
-	day := func(after int) string {
-		return policyQuery(time.Date(1980, 2, 29+after, 0, 0, 0, 0, time.UTC).Format(time.DateOnly))
+	withBirthDate := func(daysLater int) string {
+		return policyQuery(time.Date(1980, 2, 29+daysLater, 0, 0, 0, 0, time.UTC).Format(time.DateOnly))
 	}
-	const told = "patient_not_identified"
-	require.Equal(t, map[string]int{told: booking.PatientLimit.Failures, "too_many_attempts": harness.Contenders - booking.PatientLimit.Failures},
-		ask(func(i int) string { return day(i + 1) }))
+	const notIdentified = "patient_not_identified"
+	require.Equal(t, map[string]int{
+		notIdentified:       booking.PatientLimit.Failures,
+		"too_many_attempts": harness.Contenders - booking.PatientLimit.Failures,
+	}, countRules(func(i int) string { return withBirthDate(i + 1) }))
 	sc.AgeFailures(booking.PatientLimit.Within)
-	// The right one among them, too, has to come before the last that is told.
-	answers := ask(func(i int) string { return day(i - 20) })
-	require.Equal(t, booking.PatientLimit.Failures, answers[told])
+	// The correct data are accepted only before the last counted failure.
+	answers := countRules(func(i int) string { return withBirthDate(i - 20) })
+	require.Equal(t, booking.PatientLimit.Failures, answers[notIdentified])
 	require.LessOrEqual(t, answers[""], 1)
 
 	sc.AgeFailures(booking.PatientLimit.Within)
 	sc.Exec(`INSERT INTO failed_identification VALUES ($1, 95, $2) ON CONFLICT (subject) DO UPDATE SET failures = 95, since = $2`, harness.ClientGuid[:], harness.Moment)
-	require.Equal(t, map[string]int{told: 5, "too_many_attempts": harness.Contenders - 5}, ask(func(int) string { return harness.EncodeQuery("personguid", uuid.NewString()) }))
+	require.Equal(t, map[string]int{notIdentified: 5, "too_many_attempts": harness.Contenders - 5},
+		countRules(func(int) string { return harness.EncodeQuery("personguid", uuid.NewString()) }))
 	require.Equal(t, booking.ClientLimit.Failures, sc.Count(`SELECT failures FROM failed_identification WHERE subject = $1`, harness.ClientGuid[:]))
 	require.Zero(t, sc.Count(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`))
 }
 
-// Promise: failures that count no more are forgotten; those that do are not.
+// Promise: failures that no longer count are deleted. Others are not.
 func TestOldFailuresAreDeleted(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
@@ -426,52 +465,29 @@ func TestOldFailuresAreDeleted(t *testing.T) {
 	require.Eventually(t, func() bool { return started.Count(`SELECT count(*) FROM failed_identification`) == 2 }, 20*time.Second, 5*time.Millisecond)
 }
 
-// Promise: the log holds nothing of what was shown, of the secret and of the token, whatever was answered.
+// Promise: the log contains none of the identifying data, the secret and the token, whatever the
+// response.
 func TestIdentificationLogHasNoSecrets(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t)
-	shown := []string{
-		"1234567890123456", sceneBirthDate, "1980-02-28", sc.Person.String(), sc.MkabTo.String(), "112233", "112-233", "Сем", "Алёна", "Петровна", harness.ClientSecret, "eyJ", "Basic ",
+	secrets := []string{
+		"1234567890123456", sceneBirthDate, "1980-02-28", sc.Person.String(), sc.MkabTo.String(), "112233", "112-233",
+		"Сем", "Алёна", "Петровна", harness.ClientSecret, "eyJ", "Basic ",
 		url.QueryEscape("Семёнова"),
 	}
-	for _, way := range []string{
-		policyQuery(sceneBirthDate), policyQuery("1980-02-28"), policyQuery(sceneBirthDate) + "x", sc.PersonQuery(), sc.MkabQuery(), snilsQuery(), snilsQuery("f", "Семёнов"), snilsQuery("epgu", ""),
+	for _, query := range []string{
+		policyQuery(sceneBirthDate), policyQuery("1980-02-28"), policyQuery(sceneBirthDate) + "x", sc.PersonQuery(),
+		sc.MkabQuery(), snilsQuery(), snilsQuery("f", "Семёнов"), snilsQuery("epgu", ""),
 	} {
-		sc.Identify(way)
-		sc.IdentifyAs(harness.ClientGuid.String(), harness.ClientSecret+"x", way)
+		sc.Identify(query)
+		sc.IdentifyAs(harness.ClientGuid.String(), harness.ClientSecret+"x", query)
 	}
 	sc.Exec(`ALTER TABLE mkab RENAME COLUMN snils TO number`)
 	sc.Identify(snilsQuery()).RequireRefusal(t, "internal_error")
 	log := sc.Logs.String()
 	require.Contains(t, log, "/auth/cod/token")
 	require.Contains(t, log, harness.ClientGuid.String())
-	for _, secret := range shown {
+	for _, secret := range secrets {
 		require.NotContains(t, log, secret)
 	}
-}
-
-// Promise: talon client-secret makes a secret that is long and random, shows it once and keeps its hash alone; the one before ends.
-func TestClientSecretCommand(t *testing.T) {
-	t.Parallel()
-	sc := startWithAuthService(t)
-	database := []string{"DATABASE_URL=" + string(sc.Config.DatabaseURL)}
-	requireToken(t, sc.Identify(sc.PersonQuery()))
-	var secrets []string
-	for range 2 {
-		code, stdout, stderr := run(t, database, "client-secret", "--client", harness.ClientGuid.String())
-		require.Zero(t, code, stderr)
-		secret := strings.TrimSuffix(stdout, "\n")
-		require.Regexp(t, `^\S{26,}$`, secret)
-		secrets = append(secrets, secret)
-		requireToken(t, sc.IdentifyAs(harness.ClientGuid.String(), secret, sc.PersonQuery()))
-		sc.Identify(sc.PersonQuery()).RequireRefusal(t, "client_unauthenticated")
-		require.NotContains(t, sc.Snapshot()["client_application"], secret)
-	}
-	require.NotEqual(t, secrets[0], secrets[1])
-	sc.IdentifyAs(harness.ClientGuid.String(), secrets[0], sc.PersonQuery()).RequireRefusal(t, "client_unauthenticated")
-
-	code, stdout, stderr := run(t, database, "client-secret", "--client", uuid.NewString())
-	require.Equal(t, 1, code)
-	require.Empty(t, stdout)
-	require.Contains(t, stderr, "no such client application")
 }
