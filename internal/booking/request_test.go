@@ -7,30 +7,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise: the two types are read as the source writes them, and nothing else is.
+// Promise: the two direction types are accepted in the documented spellings only.
 func TestParseDirectionType(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]DirectionType{"Consult": Consult, "consult": Consult, "Laboratory": Laboratory, "laboratory": Laboratory} {
+	for text, want := range map[string]DirectionType{
+		"Consult": Consult, "consult": Consult, "Laboratory": Laboratory, "laboratory": Laboratory,
+	} {
 		require.Equal(t, want, ParseDirectionType(text), "%q", text)
 	}
-	for _, text := range []string{"", "CONSULT", "Consult ", "lab", "Сonsult", "hospital"} { // one begins with a Cyrillic С
+	// The fifth starts with a Cyrillic С.
+	for _, text := range []string{"", "CONSULT", "Consult ", "lab", "Сonsult", "hospital"} {
 		require.Empty(t, ParseDirectionType(text), "%q", text)
 	}
 }
 
-// Promise: the documented forms of a date are read in the institution's zone: a moment keeps its instant, a local time its reading, a day is whole,
-// also where clocks change.
+// Promise: a date is read in the institution's zone. A moment keeps its instant, a local time its
+// clock reading, and a bare date is the whole day, also when the clocks change.
 func TestVisitDates(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, zone, start, end string }{
 		{"2014-10-25", "Europe/Moscow", "2014-10-25T00:00:00+04:00", "2014-10-26T00:00:00+04:00"},
-		// Moscow left UTC+4 for UTC+3 that night: the day had 25 hours.
+		// Moscow changed from UTC+4 to UTC+3 in that night: the day had 25 hours.
 		{"2014-10-26", "Europe/Moscow", "2014-10-26T00:00:00+04:00", "2014-10-27T00:00:00+03:00"},
 		{"2014-10-26T00:59:59", "Europe/Moscow", "2014-10-26T00:59:59+04:00", ""},
 		{"2014-10-26T02:00:00", "Europe/Moscow", "2014-10-26T02:00:00+03:00", ""},
 		{"2014-10-25T21:30:00Z", "Europe/Moscow", "2014-10-26T01:30:00+04:00", ""},
 		{"2014-10-25T22:30:00Z", "Europe/Moscow", "2014-10-26T01:30:00+03:00", ""},
-		// Berlin and, until 2011, Kaliningrad have summer time: days of 23 and of 25 hours.
+		// Berlin and, until 2011, Kaliningrad have summer time, with days of 23 and of 25 hours.
 		{"2014-03-30", "Europe/Berlin", "2014-03-30T00:00:00+01:00", "2014-03-31T00:00:00+02:00"},
 		{"2014-10-26", "Europe/Berlin", "2014-10-26T00:00:00+02:00", "2014-10-27T00:00:00+01:00"},
 		{"2010-03-28", "Europe/Kaliningrad", "2010-03-28T00:00:00+02:00", "2010-03-29T00:00:00+03:00"},
@@ -55,7 +58,8 @@ func TestVisitDates(t *testing.T) {
 	}
 }
 
-// Promise: a day begins with its first moment and ends with the next day's, also where the clocks skip midnight, show it twice, or skip the day.
+// Promise: a day starts at its first moment and ends when the next day starts, also where the
+// clocks skip midnight, repeat it or skip the day.
 func TestDaysWithoutMidnight(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, zone, start, end string }{
@@ -64,10 +68,12 @@ func TestDaysWithoutMidnight(t *testing.T) {
 		{"2023-04-27", "Africa/Cairo", "2023-04-27T00:00:00+02:00", "2023-04-28T01:00:00+03:00"},
 		{"2023-04-28", "Africa/Cairo", "2023-04-28T01:00:00+03:00", "2023-04-29T00:00:00+03:00"},
 		{"2022-03-27", "Asia/Beirut", "2022-03-27T01:00:00+03:00", "2022-03-28T00:00:00+03:00"},
-		{"2021-10-29", "Asia/Amman", "2021-10-29T00:00:00+03:00", "2021-10-30T00:00:00+02:00"}, // 00:00 comes twice
+		{"2021-10-29", "Asia/Amman", "2021-10-29T00:00:00+03:00", "2021-10-30T00:00:00+02:00"}, // midnight is repeated
 		{"2022-11-06", "America/Havana", "2022-11-06T00:00:00-04:00", "2022-11-07T00:00:00-05:00"},
-		{"1919-03-31", "America/Toronto", "1919-03-31T00:30:00-04:00", "1919-04-01T00:00:00-04:00"}, // skipped from 23:30
-		{"2011-12-30", "Pacific/Apia", "2011-12-31T00:00:00+14:00", "2011-12-31T00:00:00+14:00"},    // there was no such day
+		// The clocks skip the hour from 23:30.
+		{"1919-03-31", "America/Toronto", "1919-03-31T00:30:00-04:00", "1919-04-01T00:00:00-04:00"},
+		// This day was skipped.
+		{"2011-12-30", "Pacific/Apia", "2011-12-31T00:00:00+14:00", "2011-12-31T00:00:00+14:00"},
 		{"2011-12-31", "Pacific/Apia", "2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00"},
 	} {
 		date, refusal := ParseVisitDate(c.text, day(c.text))
@@ -76,7 +82,10 @@ func TestDaysWithoutMidnight(t *testing.T) {
 		require.Equal(t, c.start, start.Format(time.RFC3339), "%s in %s", c.text, c.zone)
 		require.Equal(t, c.end, end.Format(time.RFC3339), "%s in %s", c.text, c.zone)
 	}
-	for _, name := range []string{"America/Asuncion", "America/Sao_Paulo", "Asia/Amman", "Asia/Beirut", "Asia/Tehran", "Europe/Moscow", "Pacific/Auckland"} {
+	for _, name := range []string{
+		"America/Asuncion", "America/Sao_Paulo", "Asia/Amman", "Asia/Beirut", "Asia/Tehran", "Europe/Moscow",
+		"Pacific/Auckland",
+	} {
 		zone := zone(name)
 		for d := day("1995-01-01"); d.Year() < 2030; d = d.AddDate(0, 0, 1) {
 			start := StartOfDay(d, zone)
@@ -86,7 +95,8 @@ func TestDaysWithoutMidnight(t *testing.T) {
 	}
 }
 
-// Promise: a local time that the clocks show twice is one of the two, and one that they skip is beside the gap: never an hour off.
+// Promise: a local time that the clocks repeat is one of the two moments. One that they skip is
+// next to the gap.
 func TestVisitDatesWhileClocksChange(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -105,7 +115,8 @@ func TestVisitDatesWhileClocksChange(t *testing.T) {
 	}
 }
 
-// Promise: a visit may begin 366 days ahead and no later, by its institution's clock; what has no known form is no date.
+// Promise: a visit may start at most 366 days ahead, by its institution's clock. A text of no known
+// form is rejected.
 func TestVisitDateBounds(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2019, 8, 20, 17, 52, 14, 0, moscow)
@@ -115,7 +126,7 @@ func TestVisitDateBounds(t *testing.T) {
 	}{
 		{"2020-08-20", "Europe/Moscow", true},
 		{"2020-08-21", "Europe/Moscow", false},
-		{"2020-08-21", "Asia/Kamchatka", true}, // where it is the 21st already
+		{"2020-08-21", "Asia/Kamchatka", true}, // it is the 21st there
 		{"2020-08-20", "Pacific/Pago_Pago", true},
 		{"2020-08-21", "Pacific/Pago_Pago", false},
 		{"2020-08-20T17:52:14+03:00", "Asia/Kamchatka", true},
@@ -132,12 +143,12 @@ func TestVisitDateBounds(t *testing.T) {
 		{"2020-08-22", "", false}, // too far in every zone
 		{"9999-12-31", "", false},
 		{"9999-12-31T23:59:59-23:59", "", false},
-		{"1900-01-01", "Europe/Moscow", true}, // the rule about the past answers this
+		{"1900-01-01", "Europe/Moscow", true}, // another rule rejects it
 	} {
 		date, refusal := ParseVisitDate(c.text, now)
 		require.Equal(t, c.zone == "", refusal != nil, c.text)
 		if c.zone != "" {
-			facts := allowedOutOfSchedule()
+			facts := allowedFactsOutOfSchedule()
 			facts.Now, facts.Target.Zone, facts.Request.Place.OutOfSchedule.Date = now, zone(c.zone), date
 			refusal = rulesByName[FieldInvalid].apply(facts, facts.known())
 		}
@@ -147,8 +158,10 @@ func TestVisitDateBounds(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", " ", "2019", "2019-8-21", "21.08.2019", "2019-08-21 10:30", "2019-08-21T", "2019-08-21T10", "2019-02-29", "2019-08-21T24:00:00",
-		"2019-08-21T10:30:00+25:00", "2019-08-21T10:30:00+03", "2019-08-21T10:30:00+03:00 ", " 2019-08-21", "2019-08-21T10:60", "10000-01-01", "-001-01-01",
+		"", " ", "2019", "2019-8-21", "21.08.2019", "2019-08-21 10:30", "2019-08-21T", "2019-08-21T10", "2019-02-29",
+		"2019-08-21T24:00:00",
+		"2019-08-21T10:30:00+25:00", "2019-08-21T10:30:00+03", "2019-08-21T10:30:00+03:00 ", " 2019-08-21",
+		"2019-08-21T10:60", "10000-01-01", "-001-01-01",
 	} {
 		_, refusal := ParseVisitDate(text, now)
 		require.NotNil(t, refusal, text)
@@ -156,7 +169,8 @@ func TestVisitDateBounds(t *testing.T) {
 	}
 }
 
-// Promise: a moment has passed when it lies before now, a day when its last moment has; both in the institution's zone.
+// Promise: a moment has passed when it is before the current time. A day has passed when its last
+// moment has. Both are in the institution's zone.
 func TestVisitDatePassed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -20,7 +20,7 @@ func zone(name string) *time.Location {
 	return zone
 }
 
-// day is a day as the database gives it.
+// day returns a date as the database returns it.
 func day(text string) time.Time {
 	day, err := time.Parse(time.DateOnly, text)
 	if err != nil {
@@ -29,42 +29,56 @@ func day(text string) time.Time {
 	return day
 }
 
-// allowed are facts that every rule allows: an adult, three free cells one after the other of which the visit takes two, and a card. The master
-// patient index has been asked, too, so that its rules can be broken.
-func allowed() *Facts {
+// allowedFacts returns facts that every rule allows: an adult, three adjacent free cells of which
+// the visit takes two, and a card. They also contain the person's data from the master patient
+// index, so that its rules can be broken.
+func allowedFacts() *Facts {
 	entity, person := uuid.New(), uuid.New()
-	request := Request{Direction: uuid.New(), Type: Consult, LpuFrom: uuid.New(), LpuTo: uuid.New(), Place: Place{SlotID: 1}, Difficulty: 2}
+	request := Request{
+		Direction: uuid.New(), Type: Consult, LpuFrom: uuid.New(), LpuTo: uuid.New(), Place: Place{SlotID: 1},
+		Difficulty: 2,
+	}
 	facts := &Facts{
 		Now:     time.Date(2019, 8, 20, 17, 52, 14, 0, moscow),
 		Patient: Patient{Person: person, Client: uuid.New()},
 		Request: request,
 		Direction: &IssuedDirection{
-			Direction: Direction{Guid: request.Direction, Type: Consult, SpecialityCode: "92", LpuFrom: request.LpuFrom, LpuTo: &request.LpuTo},
-			Person:    person, BirthDate: day("1980-02-29"),
+			Direction: Direction{
+				Guid: request.Direction, Type: Consult, SpecialityCode: "92", LpuFrom: request.LpuFrom,
+				LpuTo: &request.LpuTo,
+			},
+			Person: person, BirthDate: day("1980-02-29"),
 			HolderZone: moscow, HolderLegalEntity: entity, FromLegalEntity: entity, ToLegalEntity: &entity,
 		},
 		Target: &Lpu{
-			LegalEntity: entity, Zone: moscow, Settings: Settings{OneActivePerSpeciality: true, CreatesMkab: true}, PolyclinicCodeIsOwn: true,
-			Rights: Rights{SameLpu: AccessInternet, OtherLpu: AccessInternet, OutOfSchedule: true},
+			LegalEntity: entity, Zone: moscow, Settings: Settings{OneActivePerSpeciality: true, CreatesMkab: true},
+			PolyclinicCodeIsOwn: true,
+			Rights:              Rights{SameLpu: AccessInternet, OtherLpu: AccessInternet, OutOfSchedule: true},
 		},
 		Resource: &Resource{Guid: uuid.New(), Kind: Doctor, Name: "Врач Терапевт", SpecialityCode: "92", Active: true},
 		Mkab:     &Mkab{Guid: uuid.New()},
-		Active:   []ActiveAppointment{{SpecialityCode: "7", ResourceName: "Кабинет 7", ExistingAppointment: existing()}},
-		Person:   &Person{Guid: person, Surname: "Пациент", Name: "Первый", BirthDate: day("1980-02-29"), Sex: Male, PolicyNumber: "1234567890123456"},
+		Active: []ActiveAppointment{{
+			SpecialityCode: "7", ResourceName: "Кабинет 7", ExistingAppointment: existingAppointment(),
+		}},
+		Person: &Person{
+			Guid: person, Surname: "Пациент", Name: "Первый", BirthDate: day("1980-02-29"), Sex: Male,
+			PolicyNumber: "1234567890123456",
+		},
 	}
 	for i := range 3 {
 		start := time.Date(2019, 8, 21, 5, 45+15*i, 0, 0, time.UTC)
 		facts.Slots = append(facts.Slots, Slot{
-			Guid: uuid.New(), Start: start, End: start.Add(15 * time.Minute), Capacity: 1, Access: AccessInternet | AccessRegistry, Reception: true,
+			Guid: uuid.New(), Start: start, End: start.Add(15 * time.Minute), Capacity: 1,
+			Access: AccessInternet | AccessRegistry, Reception: true,
 			Restriction: Unrestricted,
 		})
 	}
 	return facts
 }
 
-// allowedOutOfSchedule are facts that every rule allows, for a visit without a cell.
-func allowedOutOfSchedule() *Facts {
-	facts := allowed()
+// allowedFactsOutOfSchedule returns facts of a visit out of schedule that every rule allows.
+func allowedFactsOutOfSchedule() *Facts {
+	facts := allowedFacts()
 	facts.Slots = nil
 	facts.Request.Difficulty = 1
 	facts.Request.Place = Place{OutOfSchedule: &OutOfSchedule{
@@ -73,37 +87,40 @@ func allowedOutOfSchedule() *Facts {
 	return facts
 }
 
-// breaker breaks one rule that the facts decide and, unless that cannot be, no other.
+// breaker breaks one rule that depends on the facts, and no other if that is possible.
 type breaker struct {
 	rule          Name
 	cell          func(*Facts) // for a visit to a cell
-	outOfSchedule func(*Facts) // for one without; either is nil where the rule does not apply
+	outOfSchedule func(*Facts) // for a visit out of schedule; either is nil if the rule does not apply
 }
 
-// everywhere breaks a rule that does not care for cells.
-func everywhere(rule Name, breaks func(*Facts)) breaker { return breaker{rule, breaks, breaks} }
+// breakerOfBoth breaks a rule of visits in a cell and out of schedule.
+func breakerOfBoth(rule Name, breaks func(*Facts)) breaker { return breaker{rule, breaks, breaks} }
 
-func kept(restriction Restriction, birthDate string) func(*Facts) {
+// restrictCell restricts the cell and sets the birth date of the patient.
+func restrictCell(restriction Restriction, birthDate string) func(*Facts) {
 	return func(f *Facts) {
 		f.Slots[0].Restriction = restriction
 		f.Direction.BirthDate = day(birthDate)
 	}
 }
 
-// breakers stand in the order in which the rules are to answer.
+// breakers has the order in which the rules are evaluated.
 var breakers = []breaker{
 	{FieldInvalid, nil, func(f *Facts) {
 		f.Request.Place.OutOfSchedule.Date.reading = f.Now.Add(VisitDateHorizon + time.Microsecond)
 	}},
-	everywhere(DirectionTypeUnsupported, func(f *Facts) { f.Request.Type = "" }),
-	everywhere(DirectionNotFound, func(f *Facts) { f.Direction = nil }),
-	everywhere(DirectionNotPatients, func(f *Facts) { f.Patient.Person = uuid.New() }),
-	everywhere(DirectionLpuMismatch, func(f *Facts) { f.Direction.HolderLegalEntity = uuid.New() }),
-	everywhere(DirectionAlreadyBooked, func(f *Facts) { f.Direction.Appointment = new(existing()) }),
-	everywhere(DirectionExpired, func(f *Facts) { f.Target.DirectionExpires, f.Direction.DateEnd = true, day("2019-08-19") }),
+	breakerOfBoth(DirectionTypeUnsupported, func(f *Facts) { f.Request.Type = "" }),
+	breakerOfBoth(DirectionNotFound, func(f *Facts) { f.Direction = nil }),
+	breakerOfBoth(DirectionNotPatients, func(f *Facts) { f.Patient.Person = uuid.New() }),
+	breakerOfBoth(DirectionLpuMismatch, func(f *Facts) { f.Direction.HolderLegalEntity = uuid.New() }),
+	breakerOfBoth(DirectionAlreadyBooked, func(f *Facts) { f.Direction.Appointment = new(existingAppointment()) }),
+	breakerOfBoth(DirectionExpired, func(f *Facts) {
+		f.Target.DirectionExpires, f.Direction.DateEnd = true, day("2019-08-19")
+	}),
 
 	{SlotNotFound, func(f *Facts) { f.Slots = nil }, nil},
-	everywhere(SlotResourceNotFound, func(f *Facts) { f.Resource.Active = false }),
+	breakerOfBoth(SlotResourceNotFound, func(f *Facts) { f.Resource.Active = false }),
 	{SlotNotForReception, func(f *Facts) { f.Slots[0].Reception = false }, nil},
 	{SlotUnavailable, func(f *Facts) { f.Slots[0].Blocked = true }, nil},
 	{
@@ -111,7 +128,7 @@ var breakers = []breaker{
 		func(f *Facts) { f.Slots[0].Start = f.Now.Add(-time.Microsecond) },
 		func(f *Facts) { f.Request.Place.OutOfSchedule.Date.reading = f.Now.Add(-time.Microsecond) },
 	},
-	everywhere(SlotBeyondHorizon, func(f *Facts) { f.Target.ScheduleDays = new(0) }),
+	breakerOfBoth(SlotBeyondHorizon, func(f *Facts) { f.Target.ScheduleDays = new(0) }),
 	{
 		SlotAccessDenied,
 		func(f *Facts) {
@@ -121,65 +138,74 @@ var breakers = []breaker{
 	},
 	{SlotFull, func(f *Facts) { f.Slots[0].Taken = f.Slots[0].Capacity }, nil},
 
-	everywhere(ResourceKindMismatch, func(f *Facts) { f.Resource.Kind = Equipment }),
-	everywhere(SpecialityMismatch, func(f *Facts) { f.Resource.SpecialityCode = "93" }),
+	breakerOfBoth(ResourceKindMismatch, func(f *Facts) { f.Resource.Kind = Equipment }),
+	breakerOfBoth(SpecialityMismatch, func(f *Facts) { f.Resource.SpecialityCode = "93" }),
 
-	{SlotAdultsOnly, kept(AdultsOnly, "2010-01-01"), nil},
-	{SlotChildrenOnly, kept(ChildrenOnly, "1980-02-29"), nil},
-	{SlotInfantsOnly, kept(InfantsOnly, "1980-02-29"), nil},
-	{SlotDisabledOnly, kept(DisabledOnly, "1980-02-29"), nil},
-	{SlotPregnantOnly, kept(PregnantOnly, "1980-02-29"), nil},
+	{SlotAdultsOnly, restrictCell(AdultsOnly, "2010-01-01"), nil},
+	{SlotChildrenOnly, restrictCell(ChildrenOnly, "1980-02-29"), nil},
+	{SlotInfantsOnly, restrictCell(InfantsOnly, "1980-02-29"), nil},
+	{SlotDisabledOnly, restrictCell(DisabledOnly, "1980-02-29"), nil},
+	{SlotPregnantOnly, restrictCell(PregnantOnly, "1980-02-29"), nil},
 	{SlotHealthyChildrenOnly, func(f *Facts) {
-		kept(HealthyChildrenOnly, "2010-01-01")(f)
+		restrictCell(HealthyChildrenOnly, "2010-01-01")(f)
 		f.TapOpened = new(day("2019-08-13"))
 	}, nil},
 
-	everywhere(SpecialityAlreadyBooked, func(f *Facts) { f.Active[0].SpecialityCode = "92" }),
+	breakerOfBoth(SpecialityAlreadyBooked, func(f *Facts) { f.Active[0].SpecialityCode = "92" }),
 
-	everywhere(MkabClosed, func(f *Facts) { f.Mkab.Closed = true }),
-	everywhere(MkabAbsent, func(f *Facts) { f.Mkab, f.Target.CreatesMkab = nil, false }),
-	everywhere(MkabPolicyNumberEmpty, func(f *Facts) { f.Person.PolicyNumber = "" }),
-	everywhere(MkabSexEmpty, func(f *Facts) { f.Person.Sex = "" }),
-	everywhere(MkabSurnameEmpty, func(f *Facts) { f.Person.Surname = "" }),
-	everywhere(MkabNameEmpty, func(f *Facts) { f.Person.Name = "" }),
-	everywhere(MkabLpuNotFound, func(f *Facts) { f.Target.PolyclinicCodeIsOwn = false }),
+	breakerOfBoth(MkabClosed, func(f *Facts) { f.Mkab.Closed = true }),
+	breakerOfBoth(MkabAbsent, func(f *Facts) { f.Mkab, f.Target.CreatesMkab = nil, false }),
+	breakerOfBoth(MkabPolicyNumberEmpty, func(f *Facts) { f.Person.PolicyNumber = "" }),
+	breakerOfBoth(MkabSexEmpty, func(f *Facts) { f.Person.Sex = "" }),
+	breakerOfBoth(MkabSurnameEmpty, func(f *Facts) { f.Person.Surname = "" }),
+	breakerOfBoth(MkabNameEmpty, func(f *Facts) { f.Person.Name = "" }),
+	breakerOfBoth(MkabLpuNotFound, func(f *Facts) { f.Target.PolyclinicCodeIsOwn = false }),
 
 	{ComplexSlotFailed, func(f *Facts) { f.Slots[1].Blocked = true }, nil},
 }
 
 var (
-	consultations  = []Name{ResourceKindMismatch, SpecialityMismatch, SpecialityAlreadyBooked}
-	restrictions   = []Name{SlotAdultsOnly, SlotChildrenOnly, SlotInfantsOnly, SlotDisabledOnly, SlotPregnantOnly, SlotHealthyChildrenOnly}
-	aboutReferrals = []Name{DirectionNotPatients, DirectionLpuMismatch, DirectionAlreadyBooked, DirectionExpired, SpecialityMismatch, SpecialityAlreadyBooked, ComplexSlotFailed}
-	aboutCells     = []Name{SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied, SlotFull, ComplexSlotFailed}
+	rulesOfConsultations = []Name{ResourceKindMismatch, SpecialityMismatch, SpecialityAlreadyBooked}
+	rulesOfRestrictions  = []Name{
+		SlotAdultsOnly, SlotChildrenOnly, SlotInfantsOnly, SlotDisabledOnly, SlotPregnantOnly, SlotHealthyChildrenOnly,
+	}
+	rulesOfTheReferral = []Name{
+		DirectionNotPatients, DirectionLpuMismatch, DirectionAlreadyBooked, DirectionExpired, SpecialityMismatch,
+		SpecialityAlreadyBooked, ComplexSlotFailed,
+	}
+	rulesOfTheCell = []Name{
+		SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied, SlotFull,
+		ComplexSlotFailed,
+	}
 )
 
-func among(name Name, names ...[]Name) bool {
+func isAmong(name Name, names ...[]Name) bool {
 	return slices.Contains(slices.Concat(names...), name)
 }
 
-// exclusive tells whether a visit cannot break both rules: it is neither too far ahead nor beyond the horizon, and past; what is not there breaks nothing else, a
-// referral of no type is no consultation, and a cell is kept for one group.
+// exclusive reports whether a visit cannot break both rules. A date is not both past and beyond a
+// horizon. Rules about absent facts do not fail. A referral of unknown type is no consultation. A
+// cell has one restriction.
 func exclusive(first, second Name) bool {
 	switch first {
 	case FieldInvalid:
 		return second == SlotTimePassed
 	case DirectionTypeUnsupported:
-		return among(second, consultations)
+		return isAmong(second, rulesOfConsultations)
 	case DirectionNotFound:
-		return among(second, aboutReferrals, restrictions)
+		return isAmong(second, rulesOfTheReferral, rulesOfRestrictions)
 	case SlotTimePassed:
 		return second == SlotBeyondHorizon
 	case SlotNotFound:
-		return among(second, aboutCells, restrictions)
+		return isAmong(second, rulesOfTheCell, rulesOfRestrictions)
 	case MkabClosed:
 		return second == MkabAbsent
 	default:
-		return among(first, restrictions) && among(second, restrictions)
+		return isAmong(first, rulesOfRestrictions) && isAmong(second, rulesOfRestrictions)
 	}
 }
 
-// Promise: of several rules that a booking breaks, the first in the order of the domain answers.
+// Promise: of several broken rules the first in the domain's order rejects the booking.
 func TestOrderOfRules(t *testing.T) {
 	t.Parallel()
 	var decided []Name
@@ -192,7 +218,7 @@ func TestOrderOfRules(t *testing.T) {
 	for _, b := range breakers {
 		known = append(known, b.rule)
 	}
-	require.Equal(t, known, decided, "each rule that the facts decide has a breaker, in the order of the domain")
+	require.Equal(t, known, decided, "each rule that depends on facts has a breaker, in the domain's order")
 
 	for _, base := range []struct {
 		name          string
@@ -200,8 +226,8 @@ func TestOrderOfRules(t *testing.T) {
 		breaks        func(breaker) func(*Facts)
 		outOfSchedule bool
 	}{
-		{"cell", allowed, func(b breaker) func(*Facts) { return b.cell }, false},
-		{"out of schedule", allowedOutOfSchedule, func(b breaker) func(*Facts) { return b.outOfSchedule }, true},
+		{"cell", allowedFacts, func(b breaker) func(*Facts) { return b.cell }, false},
+		{"out of schedule", allowedFactsOutOfSchedule, func(b breaker) func(*Facts) { return b.outOfSchedule }, true},
 	} {
 		require.Nil(t, Check(base.facts()), base.name)
 		pairs := 0
@@ -212,7 +238,7 @@ func TestOrderOfRules(t *testing.T) {
 			}
 			alone := base.facts()
 			breakFirst(alone)
-			requireRefused(t, alone, first.rule, base.name)
+			requireRefusal(t, alone, first.rule, base.name)
 			for _, second := range breakers[i+1:] {
 				breakSecond := base.breaks(second)
 				if breakSecond == nil || exclusive(first.rule, second.rule) {
@@ -220,10 +246,10 @@ func TestOrderOfRules(t *testing.T) {
 				}
 				where := base.name + ": " + string(first.rule) + " before " + string(second.rule)
 				both := base.facts()
-				breakSecond(both) // first, since the other may take away what it changes
+				breakSecond(both) // first, because the other breaker may remove what it changes
 				breakFirst(both)
-				requireRefused(t, both, first.rule, where)
-				require.True(t, rulesByName[second.rule].rejects(both), "%s: the other is broken, too", where)
+				requireRefusal(t, both, first.rule, where)
+				require.True(t, rulesByName[second.rule].rejects(both), "%s: the second rule is broken as well", where)
 				pairs++
 			}
 		}
@@ -235,7 +261,8 @@ func TestOrderOfRules(t *testing.T) {
 	}
 }
 
-// Promise: each row can be asked by itself, whatever facts are missing and whatever other rules are broken.
+// Promise: each rule can be evaluated by itself, whatever facts are missing and whatever other
+// rules are broken.
 func TestEachRuleWithoutFacts(t *testing.T) {
 	t.Parallel()
 	missing := []func(*Facts){
@@ -248,8 +275,8 @@ func TestEachRuleWithoutFacts(t *testing.T) {
 		func(f *Facts) { f.Active = nil },
 		func(f *Facts) { f.Person = nil },
 	}
-	refused := map[Name]bool{}
-	ask := func(base func() *Facts, breaks func(*Facts), without int, where string) {
+	rejecting := map[Name]bool{}
+	evaluate := func(base func() *Facts, breaks func(*Facts), without int, where string) {
 		facts := base()
 		facts.TapOpened = new(day("2019-08-13"))
 		breaks(facts)
@@ -266,28 +293,28 @@ func TestEachRuleWithoutFacts(t *testing.T) {
 			row = Rules[i].Name
 			if refusal := Rules[i].apply(facts, facts.known()); refusal != nil {
 				require.Equal(t, row, refusal.Rule)
-				refused[row] = true
+				rejecting[row] = true
 			}
 		}
 		row = "all of them"
-		requireForetold(t, facts)
+		requireVerdictsMatch(t, facts)
 	}
 	for _, b := range breakers {
 		for without := range 1 << len(missing) {
 			if b.cell != nil {
-				ask(allowed, b.cell, without, "cell: "+string(b.rule))
+				evaluate(allowedFacts, b.cell, without, "cell: "+string(b.rule))
 			}
 			if b.outOfSchedule != nil {
-				ask(allowedOutOfSchedule, b.outOfSchedule, without, "out of schedule: "+string(b.rule))
+				evaluate(allowedFactsOutOfSchedule, b.outOfSchedule, without, "out of schedule: "+string(b.rule))
 			}
 		}
 	}
-	require.Len(t, refused, len(breakers), "each rule has refused")
+	require.Len(t, rejecting, len(breakers), "each rule has rejected a booking")
 }
 
-// requireForetold holds what the rules say one by one against the refusal of them all: the first that failed is the one that answers. A card that can
-// still be made counts as made.
-func requireForetold(t *testing.T, f *Facts) {
+// requireVerdictsMatch requires that the first failed verdict is the rule of the refusal. A card
+// that can be created counts as existing.
+func requireVerdictsMatch(t *testing.T, f *Facts) {
 	t.Helper()
 	refusal := Check(f)
 	for i, verdict := range judge(f, nil) {
@@ -307,7 +334,7 @@ func requireForetold(t *testing.T, f *Facts) {
 	require.Nil(t, refusal)
 }
 
-func requireRefused(t *testing.T, f *Facts, rule Name, where ...any) {
+func requireRefusal(t *testing.T, f *Facts, rule Name, where ...any) {
 	t.Helper()
 	refusal := Check(f)
 	require.NotNil(t, refusal, where...)
@@ -315,48 +342,48 @@ func requireRefused(t *testing.T, f *Facts, rule Name, where ...any) {
 	require.NotContains(t, refusal.Message, "{", "a placeholder was not filled")
 }
 
-// Promise: the rules about the cell do not apply where there is none.
+// Promise: the rules about the cell do not apply to a visit out of schedule.
 func TestOutOfScheduleHasNoCell(t *testing.T) {
 	t.Parallel()
-	facts := allowedOutOfSchedule()
+	facts := allowedFactsOutOfSchedule()
 	facts.TapOpened = new(day("2019-08-13"))
 	facts.Target.Rights.SameLpu, facts.Target.Rights.OtherLpu = 0, 0
 	require.Nil(t, Check(facts))
 	facts.Resource = nil
-	requireRefused(t, facts, SlotResourceNotFound)
-	// Whoever may take every cell may not therefore book without one.
-	facts = allowedOutOfSchedule()
+	requireRefusal(t, facts, SlotResourceNotFound)
+	// The right to take every cell does not include booking out of schedule.
+	facts = allowedFactsOutOfSchedule()
 	facts.Target.Rights = Rights{SameLpu: -1, OtherLpu: -1}
-	requireRefused(t, facts, SlotAccessDenied)
+	requireRefusal(t, facts, SlotAccessDenied)
 }
 
-// Promise: without a card the rules before it still come first, and those about it follow as they become known: may it be made, what the master
-// patient index lacks, and, when it is there, the complex slot.
+// Promise: without a card the rules before it are evaluated first. Then follow whether it may be
+// created, what the master patient index lacks and, once the card exists, the complex slot.
 func TestRulesWithoutMkab(t *testing.T) {
 	t.Parallel()
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Mkab, facts.Person = nil, nil
 	facts.Slots[1].Blocked = true
-	require.Nil(t, Check(facts), "it may be made")
+	require.Nil(t, Check(facts), "it may be created")
 	facts.Person = &Person{}
 	facts.Target.PolyclinicCodeIsOwn = false
-	requireRefused(t, facts, MkabPolicyNumberEmpty)
+	requireRefusal(t, facts, MkabPolicyNumberEmpty)
 	facts.Person.PolicyNumber = "1"
-	requireRefused(t, facts, MkabSexEmpty)
+	requireRefusal(t, facts, MkabSexEmpty)
 	facts.Person.Sex = Female
-	requireRefused(t, facts, MkabSurnameEmpty)
+	requireRefusal(t, facts, MkabSurnameEmpty)
 	facts.Person.Surname = "Ж"
-	requireRefused(t, facts, MkabNameEmpty)
+	requireRefusal(t, facts, MkabNameEmpty)
 	facts.Person.Name = "Ж"
-	requireRefused(t, facts, MkabLpuNotFound)
+	requireRefusal(t, facts, MkabLpuNotFound)
 	facts.Target.PolyclinicCodeIsOwn = true
 	require.Nil(t, Check(facts))
 	facts.Mkab = &Mkab{Guid: uuid.New()}
-	requireRefused(t, facts, ComplexSlotFailed)
+	requireRefusal(t, facts, ComplexSlotFailed)
 }
 
-// Promise: the institutions of the referral and of the request are of one legal entity: source against source, and target against target where the
-// referral names one.
+// Promise: the institutions of the referral and of the request belong to one legal entity: the
+// sources to one, and the targets to one if the referral names a target.
 func TestLegalEntities(t *testing.T) {
 	t.Parallel()
 	one, other := uuid.New(), uuid.New()
@@ -366,30 +393,32 @@ func TestLegalEntities(t *testing.T) {
 		refused              bool
 	}{
 		{one, one, one, &one, false},
-		{one, one, other, &other, false}, // source and target need not be of one
+		{one, one, other, &other, false}, // source and target may differ
 		{one, other, one, &one, true},
 		{one, one, one, &other, true},
 		{one, one, other, &one, true},
 		{one, one, other, nil, false},
 		{one, other, other, nil, true},
 	} {
-		facts := allowed()
-		facts.Direction.HolderLegalEntity, facts.Direction.FromLegalEntity, facts.Direction.ToLegalEntity = c.holder, c.from, c.to
+		facts := allowedFacts()
+		facts.Direction.HolderLegalEntity = c.holder
+		facts.Direction.FromLegalEntity, facts.Direction.ToLegalEntity = c.from, c.to
 		facts.Target.LegalEntity = c.target
 		if c.refused {
-			requireRefused(t, facts, DirectionLpuMismatch)
+			requireRefusal(t, facts, DirectionLpuMismatch)
 		} else {
 			require.Nil(t, Check(facts), "%+v", c)
 		}
 	}
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Target, facts.Slots, facts.Resource = nil, nil, nil
-	requireRefused(t, facts, DirectionLpuMismatch, "the target does not exist")
+	requireRefusal(t, facts, DirectionLpuMismatch, "the target does not exist")
 	facts.Direction.ToLegalEntity = nil
-	requireRefused(t, facts, SlotNotFound, "an institution that does not exist has no cells")
+	requireRefusal(t, facts, SlotNotFound, "an institution that does not exist has no cells")
 }
 
-// Promise: a consultation is with a doctor or in a cabinet, of the referral's speciality; an examination is on whatever resource.
+// Promise: a consultation requires a doctor or a cabinet of the referral's speciality. An
+// examination accepts every resource.
 func TestResourceOfADirection(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -407,31 +436,31 @@ func TestResourceOfADirection(t *testing.T) {
 		{Laboratory, Room, "7", ""},
 		{Laboratory, Equipment, "7", ""},
 	} {
-		facts := allowed()
+		facts := allowedFacts()
 		facts.Request.Type, facts.Direction.Type = c.kind, c.kind
 		facts.Resource.Kind, facts.Resource.SpecialityCode = c.resource, c.speciality
 		requireRule(t, facts, c.rule)
 	}
 }
 
-// requireRule is requireRefused, or with an empty name requires that nothing refuses.
+// requireRule requires that the rule rejects the facts. An empty name requires that no rule does.
 func requireRule(t *testing.T, f *Facts, rule Name, where ...any) {
 	t.Helper()
 	if rule == "" {
 		require.Nil(t, Check(f), where...)
 		return
 	}
-	requireRefused(t, f, rule, where...)
+	requireRefusal(t, f, rule, where...)
 }
 
-// Promise: a cell can be taken from the very moment at which it starts, not after it.
+// Promise: a cell can be taken until the moment at which it starts.
 func TestCellThatStartsNow(t *testing.T) {
 	t.Parallel()
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Now = facts.Slots[0].Start
 	require.Nil(t, Check(facts))
 	facts.Now = facts.Now.Add(1)
-	requireRefused(t, facts, SlotTimePassed)
+	requireRefusal(t, facts, SlotTimePassed)
 }
 
 // Promise: a cell takes as many visits as its capacity.
@@ -441,25 +470,26 @@ func TestCapacity(t *testing.T) {
 		taken, capacity int32
 		rule            Name
 	}{{0, 1, ""}, {1, 1, SlotFull}, {2, 3, ""}, {3, 3, SlotFull}, {0, 0, SlotFull}} {
-		facts := allowed()
+		facts := allowedFacts()
 		facts.Slots[0].Taken, facts.Slots[0].Capacity = c.taken, c.capacity
 		requireRule(t, facts, c.rule, "%+v", c)
 	}
 }
 
-// Promise: a cell can be taken where it and the client share a bit; which of the client's masks counts depends on whether the referral leaves the
-// institution. A cell without bits is open to nobody.
+// Promise: a client can take a cell if their access masks share a bit. Whether source and target
+// institution differ decides which mask of the client applies. Nobody can take a cell without bits.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	bits := map[Access]int{
-		AccessRegistry: 1, AccessDoctor: 2, AccessInternet: 4, AccessDoctorOtherLpu: 8, AccessInfomat: 16, AccessCallCenter: 64,
+		AccessRegistry: 1, AccessDoctor: 2, AccessInternet: 4, AccessDoctorOtherLpu: 8, AccessInfomat: 16,
+		AccessCallCenter: 64,
 	}
 	require.Len(t, bits, 6)
 	for cell, documented := range bits {
 		require.EqualValues(t, documented, cell)
 		for client := range bits {
 			for _, same := range []bool{true, false} {
-				facts := allowed()
+				facts := allowedFacts()
 				facts.Slots[0].Access, facts.Slots[1].Access, facts.Slots[2].Access = cell, cell, cell
 				if same {
 					facts.Request.LpuTo = facts.Request.LpuFrom
@@ -475,21 +505,21 @@ func TestRights(t *testing.T) {
 			}
 		}
 	}
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Slots[0].Access, facts.Target.Rights.OtherLpu = 0, -1
-	requireRefused(t, facts, SlotUnavailable)
+	requireRefusal(t, facts, SlotUnavailable)
 }
 
-// Promise: age is counted in whole years on the day of the visit in the target institution's zone; who is born on 29 February comes of age on
-// 1 March of a common year.
+// Promise: age is counted in whole years on the day of the visit, in the zone of the target
+// institution. A person born on 29 February comes of age on 1 March of a common year.
 func TestAge(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		born, visit, zone string
 		age               int
 	}{
-		{"2001-08-22", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 17}, // and 364 days
-		{"2001-08-21", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 18}, // today
+		{"2001-08-22", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 17}, // 17 years and 364 days
+		{"2001-08-21", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 18}, // the 18th birthday
 		{"2001-08-20", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 18},
 		{"2001-09-01", "2019-08-31T08:45:00+03:00", "Europe/Moscow", 17},
 		{"2001-07-31", "2019-08-01T08:45:00+03:00", "Europe/Moscow", 18},
@@ -504,14 +534,14 @@ func TestAge(t *testing.T) {
 		{"2020-02-29", "2021-02-28T08:45:00+03:00", "Europe/Moscow", 0},
 		{"2020-02-29", "2021-03-01T08:45:00+03:00", "Europe/Moscow", 1},
 		{"2019-08-21", "2019-08-21T08:45:00+03:00", "Europe/Moscow", 0},
-		// In Moscow it is the 21st already while it is the 20th in UTC and in Kaliningrad.
+		// It is the 21st in Moscow, and the 20th in UTC and in Kaliningrad.
 		{"2001-08-21", "2019-08-20T21:30:00Z", "Europe/Moscow", 18},
 		{"2001-08-21", "2019-08-20T21:30:00Z", "Europe/Kaliningrad", 17},
 		{"2001-08-21", "2019-08-20T13:00:00Z", "Asia/Kamchatka", 18},
 		{"2001-08-21", "2019-08-21T00:30:00Z", "America/New_York", 17},
 		{"2001-08-21", "2019-08-21T04:00:00Z", "America/New_York", 18},
 	} {
-		facts := allowed()
+		facts := allowedFacts()
 		facts.Now = day("2019-01-01")
 		facts.Request.Difficulty = 1
 		facts.Direction.BirthDate = day(c.born)
@@ -534,8 +564,9 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// Promise: who may take a cell that is kept for others. An adult is refused a healthy child's cell for being one, whatever his health; an open case
-// of treatment matters nowhere else.
+// Promise: each restriction of a cell accepts its group only. A cell for healthy children rejects
+// every adult because of age, and a child with an open case of treatment. An open case has no other
+// effect.
 func TestRestrictions(t *testing.T) {
 	t.Parallel()
 	const adult, child, infant = "1980-02-29", "2010-01-01", "2019-01-01"
@@ -545,33 +576,39 @@ func TestRestrictions(t *testing.T) {
 		disabled, pregnant bool
 		tap                *time.Time
 	}
-	everybody := map[string]patient{
+	patients := map[string]patient{
 		"adult": {born: adult}, "child": {born: child}, "infant": {born: infant},
 		"disabled adult": {born: adult, disabled: true}, "disabled child": {born: child, disabled: true},
-		"pregnant": {born: adult, pregnant: true}, "ill adult": {born: adult, tap: ill}, "ill child": {born: child, tap: ill}, "ill infant": {born: infant, tap: ill},
+		"pregnant": {born: adult, pregnant: true}, "ill adult": {born: adult, tap: ill},
+		"ill child": {born: child, tap: ill}, "ill infant": {born: infant, tap: ill},
 	}
 	adults := []string{"adult", "disabled adult", "pregnant", "ill adult"}
 	children := []string{"child", "disabled child", "ill child"}
 	infants := []string{"infant", "ill infant"}
 	refusals := map[Restriction]map[Name][]string{
-		Unrestricted:        {},
-		AdultsOnly:          {SlotAdultsOnly: append(children, infants...)},
-		ChildrenOnly:        {SlotChildrenOnly: adults},
-		InfantsOnly:         {SlotInfantsOnly: append(children, adults...)},
-		DisabledOnly:        {SlotDisabledOnly: {"adult", "child", "infant", "pregnant", "ill adult", "ill child", "ill infant"}},
-		PregnantOnly:        {SlotPregnantOnly: {"adult", "child", "infant", "disabled adult", "disabled child", "ill adult", "ill child", "ill infant"}},
+		Unrestricted: {},
+		AdultsOnly:   {SlotAdultsOnly: append(children, infants...)},
+		ChildrenOnly: {SlotChildrenOnly: adults},
+		InfantsOnly:  {SlotInfantsOnly: append(children, adults...)},
+		DisabledOnly: {SlotDisabledOnly: {
+			"adult", "child", "infant", "pregnant", "ill adult", "ill child", "ill infant",
+		}},
+		PregnantOnly: {SlotPregnantOnly: {
+			"adult", "child", "infant", "disabled adult", "disabled child", "ill adult", "ill child", "ill infant",
+		}},
 		HealthyChildrenOnly: {SlotChildrenOnly: adults, SlotHealthyChildrenOnly: {"ill child", "ill infant"}},
 	}
 	for restriction, refused := range refusals {
-		for name, who := range everybody {
-			facts := allowed()
+		for name, who := range patients {
+			facts := allowedFacts()
 			facts.Slots[0].Restriction = restriction
-			facts.Direction.BirthDate, facts.Direction.Disabled, facts.Direction.Pregnant = day(who.born), who.disabled, who.pregnant
+			facts.Direction.BirthDate, facts.Direction.Disabled, facts.Direction.Pregnant = day(
+				who.born), who.disabled, who.pregnant
 			facts.TapOpened = who.tap
 			var rule Name
-			for answer, patients := range refused {
-				if slices.Contains(patients, name) {
-					rule = answer
+			for rejecting, names := range refused {
+				if slices.Contains(names, name) {
+					rule = rejecting
 				}
 			}
 			requireRule(t, facts, rule, "%s, %s", restriction, name)
@@ -579,37 +616,40 @@ func TestRestrictions(t *testing.T) {
 	}
 }
 
-// Promise: messages name what they speak of, in the documented form, and the error's text for the log holds nothing of it.
+// Promise: the placeholders of messages are filled in the documented form. The text of the error
+// for the log contains none of these values.
 func TestPlaceholders(t *testing.T) {
 	t.Parallel()
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Patient.Person = uuid.New()
 	refusal := Check(facts)
 	require.Equal(t, "Направление "+facts.Request.Direction.String()+" не принадлежит пациенту", refusal.Message)
 	require.Equal(t, "direction_not_patients", refusal.Error())
 
-	facts = allowed()
-	kept(HealthyChildrenOnly, "2010-01-01")(facts)
+	facts = allowedFacts()
+	restrictCell(HealthyChildrenOnly, "2010-01-01")(facts)
 	facts.TapOpened = new(day("2019-08-03"))
 	require.Equal(t, "Это время доступно для записи на прием только здоровых детей. У выбранного пациента имеется открытый случай лечения. Открыт 03.08.2019",
 		Check(facts).Message)
 
-	facts = allowed()
+	facts = allowedFacts()
 	const name = `Иванова {tapDate} {actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")}`
 	facts.Active = append(facts.Active, ActiveAppointment{
-		SpecialityCode: "92", ResourceName: name, ExistingAppointment: ExistingAppointment{Start: time.Date(2019, 9, 2, 7, 5, 59, 0, zone("Asia/Vladivostok"))},
+		SpecialityCode: "92", ResourceName: name,
+		ExistingAppointment: ExistingAppointment{Start: time.Date(2019, 9, 2, 7, 5, 59, 0, zone("Asia/Vladivostok"))},
 	})
 	refusal = Check(facts)
 	require.Equal(t, "Вы уже записаны "+name+" на 02.09.2019 07:05. Запрещено иметь более одной активной записи на прием на одну специальность.",
-		refusal.Message, "in the zone of that institution; what fills a placeholder is not filled itself")
-	require.Equal(t, refusal, RejectSpeciality(facts.Active[1]), "whoever loses the race reads the same")
+		refusal.Message, "in the zone of that institution; a placeholder's value is not expanded")
+	require.Equal(t, refusal, RejectSpeciality(facts.Active[1]), "the loser of a race receives the same")
 
 	require.Equal(t, `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "https://auth.example" - значение настройки "AuthUrl"`,
 		Reject(MipAuthURLUnreachable, "AuthUrl", "https://auth.example").Message)
 	require.Equal(t, "Поле Date: плохо", InvalidField("Date", "плохо").Message)
 }
 
-// Promise: a refusal is its own: what is attached to one shows in no other, and in its text only.
+// Promise: the cause of a refusal belongs to that refusal only, and appears in its error text but
+// not in its message.
 func TestRefusalsAreIndependent(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("disk on fire")
@@ -621,7 +661,8 @@ func TestRefusalsAreIndependent(t *testing.T) {
 	require.PanicsWithValue(t, Name("booking: no rule is named no_such_rule"), func() { Reject("no_such_rule") })
 }
 
-// Promise: one active appointment a speciality is asked of consultations only, and only where the region's setting is on.
+// Promise: the limit of one active appointment a speciality applies to consultations only, and only
+// if the region's setting is on.
 func TestOneActiveASpeciality(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -636,7 +677,7 @@ func TestOneActiveASpeciality(t *testing.T) {
 		{Consult, false, []string{"92"}, ""},
 		{Laboratory, true, []string{"92"}, ""},
 	} {
-		facts := allowed()
+		facts := allowedFacts()
 		facts.Request.Type, facts.Target.OneActivePerSpeciality, facts.Active = c.kind, c.setting, nil
 		for _, speciality := range c.active {
 			facts.Active = append(facts.Active, ActiveAppointment{SpecialityCode: speciality})
@@ -645,7 +686,8 @@ func TestOneActiveASpeciality(t *testing.T) {
 	}
 }
 
-// Promise: a complex slot needs as many cells as asked for, without a gap, each of which this patient may take through this client.
+// Promise: a complex slot requires as many adjacent cells as requested, each of which the patient
+// can take through this client.
 func TestComplexSlots(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -653,24 +695,34 @@ func TestComplexSlots(t *testing.T) {
 		change     func(*Facts)
 		refused    bool
 	}{
-		"all":                           {3, func(*Facts) {}, false},
-		"more than the day has":         {4, func(*Facts) {}, true},
-		"a gap":                         {3, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.Add(time.Second) }, true},
-		"an overlap":                    {3, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.Add(-time.Second) }, true},
-		"a gap after what is needed":    {2, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.Add(time.Second) }, false},
-		"another zone":                  {3, func(f *Facts) { f.Slots[2].Start = f.Slots[2].Start.In(moscow) }, false},
-		"the second is full":            {3, func(f *Facts) { f.Slots[1].Taken = 1 }, true},
-		"the last is full":              {3, func(f *Facts) { f.Slots[2].Taken = 1 }, true},
-		"the last is blocked":           {3, func(f *Facts) { f.Slots[2].Blocked = true }, true},
-		"the last is open to nobody":    {3, func(f *Facts) { f.Slots[2].Access = 0 }, true},
-		"the last is closed to us":      {3, func(f *Facts) { f.Slots[2].Access = AccessRegistry }, true},
-		"the last is no reception":      {3, func(f *Facts) { f.Slots[2].Reception = false }, true},
-		"the last is for others":        {3, func(f *Facts) { f.Slots[2].Restriction = PregnantOnly }, true},
-		"the last is for us":            {3, func(f *Facts) { f.Slots[2].Restriction = AdultsOnly }, false},
-		"each is for us":                {2, func(f *Facts) { f.Slots[0].Restriction, f.Slots[1].Restriction = AdultsOnly, AdultsOnly }, false},
+		"all":                   {3, func(*Facts) {}, false},
+		"more cells than exist": {4, func(*Facts) {}, true},
+		"a gap": {3, func(f *Facts) {
+			f.Slots[2].Start = f.Slots[2].Start.Add(time.Second)
+		}, true},
+		"an overlap": {3, func(f *Facts) {
+			f.Slots[2].Start = f.Slots[2].Start.Add(-time.Second)
+		}, true},
+		"a gap after the cells": {2, func(f *Facts) {
+			f.Slots[2].Start = f.Slots[2].Start.Add(time.Second)
+		}, false},
+		"another zone": {3, func(f *Facts) {
+			f.Slots[2].Start = f.Slots[2].Start.In(moscow)
+		}, false},
+		"the second is full":                  {3, func(f *Facts) { f.Slots[1].Taken = 1 }, true},
+		"the last is full":                    {3, func(f *Facts) { f.Slots[2].Taken = 1 }, true},
+		"the last is blocked":                 {3, func(f *Facts) { f.Slots[2].Blocked = true }, true},
+		"the last has no access bits":         {3, func(f *Facts) { f.Slots[2].Access = 0 }, true},
+		"the last is closed to the client":    {3, func(f *Facts) { f.Slots[2].Access = AccessRegistry }, true},
+		"the last is no reception":            {3, func(f *Facts) { f.Slots[2].Reception = false }, true},
+		"the last is for another group":       {3, func(f *Facts) { f.Slots[2].Restriction = PregnantOnly }, true},
+		"the last is for the patient's group": {3, func(f *Facts) { f.Slots[2].Restriction = AdultsOnly }, false},
+		"each is for the patient's group": {2, func(f *Facts) {
+			f.Slots[0].Restriction, f.Slots[1].Restriction = AdultsOnly, AdultsOnly
+		}, false},
 		"a single cell needs no second": {1, func(f *Facts) { f.Slots[1].Blocked = true }, false},
 	} {
-		facts := allowed()
+		facts := allowedFacts()
 		facts.Request.Difficulty = c.difficulty
 		c.change(facts)
 		facts.Slots = Adjacent(facts.Slots, c.difficulty)
@@ -682,8 +734,8 @@ func TestComplexSlots(t *testing.T) {
 	}
 }
 
-// Promise: the cells of a complex slot follow each other without a gap; of two that begin at the same time the one with a place left is taken. The
-// cells that they are picked from stay as they are.
+// Promise: the cells of a complex slot are adjacent. Of two with the same start, one with a free
+// place is chosen. The given cells are not changed.
 func TestAdjacent(t *testing.T) {
 	t.Parallel()
 	at := func(minutes, taken int) Slot {
@@ -698,19 +750,19 @@ func TestAdjacent(t *testing.T) {
 		difficulty int
 		want       []Slot
 	}{
-		"one":                          {[]Slot{first}, 1, []Slot{first}},
-		"one of many":                  {[]Slot{first, second}, 1, []Slot{first}},
-		"all":                          {[]Slot{first, second, third}, 3, []Slot{first, second, third}},
-		"fewer than there are":         {[]Slot{first, second, third}, 2, []Slot{first, second}},
-		"more than there are":          {[]Slot{first, second}, 16, []Slot{first, second}},
-		"a gap":                        {[]Slot{first, third}, 2, []Slot{first}},
-		"a gap later":                  {[]Slot{first, second, late}, 3, []Slot{first, second}},
-		"an overlap is left out":       {[]Slot{first, second, between, third}, 3, []Slot{first, second, third}},
-		"a full one first":             {[]Slot{first, full, second, third}, 3, []Slot{first, second, third}},
-		"a full one last":              {[]Slot{first, second, full, third}, 3, []Slot{first, second, third}},
-		"only a full one":              {[]Slot{first, full, third}, 3, []Slot{first, full, third}},
-		"the first of two":             {[]Slot{first, second, long, third}, 3, []Slot{first, second, third}},
-		"one that begins as the first": {[]Slot{first, at(0, 0), second}, 2, []Slot{first, second}},
+		"one":                   {[]Slot{first}, 1, []Slot{first}},
+		"one of many":           {[]Slot{first, second}, 1, []Slot{first}},
+		"all":                   {[]Slot{first, second, third}, 3, []Slot{first, second, third}},
+		"fewer than exist":      {[]Slot{first, second, third}, 2, []Slot{first, second}},
+		"more than exist":       {[]Slot{first, second}, 16, []Slot{first, second}},
+		"a gap":                 {[]Slot{first, third}, 2, []Slot{first}},
+		"a gap later":           {[]Slot{first, second, late}, 3, []Slot{first, second}},
+		"an overlap is skipped": {[]Slot{first, second, between, third}, 3, []Slot{first, second, third}},
+		"a full one first":      {[]Slot{first, full, second, third}, 3, []Slot{first, second, third}},
+		"a full one last":       {[]Slot{first, second, full, third}, 3, []Slot{first, second, third}},
+		"only a full one":       {[]Slot{first, full, third}, 3, []Slot{first, full, third}},
+		"the first of two":      {[]Slot{first, second, long, third}, 3, []Slot{first, second, third}},
+		"a second first cell":   {[]Slot{first, at(0, 0), second}, 2, []Slot{first, second}},
 	} {
 		cells := slices.Clone(c.cells)
 		got := Adjacent(cells, c.difficulty)
@@ -720,37 +772,40 @@ func TestAdjacent(t *testing.T) {
 	}
 }
 
-// Promise: a visit lasts from its first cell's start to its last cell's end, told in the target institution's zone.
+// Promise: a visit lasts from its first cell's start to its last cell's end, in the zone of the
+// target institution.
 func TestVisit(t *testing.T) {
 	t.Parallel()
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Slots = facts.Slots[:2]
 	facts.Target.Zone = zone("Asia/Vladivostok")
 	start, end := facts.visit()
 	require.Equal(t, "2019-08-21T15:45:00+10:00", start.Format(time.RFC3339))
 	require.Equal(t, "2019-08-21T16:15:00+10:00", end.Format(time.RFC3339))
-	facts = allowedOutOfSchedule()
+	facts = allowedFactsOutOfSchedule()
 	facts.Target.Zone = zone("Asia/Vladivostok")
 	start, end = facts.visit()
 	require.Equal(t, "2019-08-21T16:00:00+10:00", start.Format(time.RFC3339))
 	require.Equal(t, start, end)
 }
 
-// existing is a visit of the patient on the next day.
-func existing() ExistingAppointment {
+// existingAppointment returns a visit of the patient on the next day.
+func existingAppointment() ExistingAppointment {
 	start := time.Date(2019, 8, 22, 9, 0, 0, 0, time.FixedZone("MSK", 3*60*60))
 	return ExistingAppointment{Guid: uuid.New(), Lpu: uuid.New(), Start: start, End: start.Add(15 * time.Minute)}
 }
 
-// Promise: where an appointment of the patient stands in the way, the refusal tells which.
+// Promise: a refusal because of an existing appointment of the patient names it.
 func TestRefusalsNameTheAppointment(t *testing.T) {
 	t.Parallel()
-	facts := allowed()
-	facts.Direction.Appointment = new(existing())
+	facts := allowedFacts()
+	facts.Direction.Appointment = new(existingAppointment())
 	require.Equal(t, &Details{Appointment: facts.Direction.Appointment}, Check(facts).Details)
-	facts.Direction.Appointment = &ExistingAppointment{Guid: uuid.New()} // of the release before
+	facts.Direction.Appointment = &ExistingAppointment{Guid: uuid.New()} // as written by the previous release
 	require.Nil(t, Check(facts).Details)
 	facts.Direction.Appointment = nil
-	facts.Active = append(facts.Active, ActiveAppointment{SpecialityCode: "92", ResourceName: "Врач", ExistingAppointment: existing()})
+	facts.Active = append(facts.Active, ActiveAppointment{
+		SpecialityCode: "92", ResourceName: "Врач", ExistingAppointment: existingAppointment(),
+	})
 	require.Equal(t, &Details{Appointment: &facts.Active[1].ExistingAppointment}, Check(facts).Details)
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise: what nobody has set has its default; what is set is what it is set to, each setting in a place of its own; a later release's is left alone.
+// Promise: a setting that is not set has its default. Each setting that is set has its value in its
+// own field. Unknown settings are ignored.
 func TestNewSettings(t *testing.T) {
 	t.Parallel()
 	none, err := NewSettings(nil)
@@ -16,17 +17,21 @@ func TestNewSettings(t *testing.T) {
 	require.Equal(t, Settings{OneActivePerSpeciality: true}, none)
 
 	all, err := NewSettings(map[string]string{
-		"OneActiveAppointmentPerSpeciality": "false", "2dr_RecordWithoutMkab": "true", "PolyclinicCode": "true", "DeleteOldTime": "true", "scheduleDays": "0",
-		"DirectionExpires": "true", "Tomorrow's": "true",
+		"OneActiveAppointmentPerSpeciality": "false", "2dr_RecordWithoutMkab": "true", "PolyclinicCode": "true",
+		"DeleteOldTime": "true", "scheduleDays": "0",
+		"DirectionExpires": "true", "Unknown": "true",
 	})
 	require.NoError(t, err)
-	require.Equal(t, Settings{CreatesMkab: true, PolyclinicCode: "true", AfterStart: true, ScheduleDays: new(0), DirectionExpires: true}, all)
+	require.Equal(t, Settings{
+		CreatesMkab: true, PolyclinicCode: "true", AfterStart: true, ScheduleDays: new(0), DirectionExpires: true,
+	}, all)
 
 	_, err = NewSettings(map[string]string{"scheduleDays": "many"})
 	require.ErrorContains(t, err, "scheduleDays")
 }
 
-// Promise: each setting says of itself what an operator has to know, and each rule is switched by one setting at most, in one direction.
+// Promise: each setting has a description for operators. Each rule is switched by at most one
+// setting, in one direction.
 func TestSettingTable(t *testing.T) {
 	t.Parallel()
 	owners := []SettingOwner{OwnerRegion, OwnerLpu, OwnerClient}
@@ -43,16 +48,17 @@ func TestSettingTable(t *testing.T) {
 	}
 	none, err := NewSettings(nil)
 	require.NoError(t, err)
-	var off []Name
+	var disabled []Name
 	for _, rule := range Rules {
 		if !none.enables(rule.Name) {
-			off = append(off, rule.Name)
+			disabled = append(disabled, rule.Name)
 		}
 	}
-	require.Equal(t, slices.Concat([]Name{DirectionExpired, SlotBeyondHorizon}, namesOf(mipRules)), off)
+	require.Equal(t, slices.Concat([]Name{DirectionExpired, SlotBeyondHorizon}, namesOf(mipRules)), disabled)
 }
 
-// Promise: a visit may begin until the end of the last day of the horizon, by the calendar of the institution that it is in, whatever the clocks do.
+// Promise: a visit may start until the end of the last day of the horizon, by the calendar of its
+// institution, also when the clocks change.
 func TestHorizon(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -64,19 +70,21 @@ func TestHorizon(t *testing.T) {
 		{"Europe/Moscow", "2019-08-20T00:00:00+03:00", 1, "2019-08-21T23:59:59+03:00"},
 		{"Europe/Moscow", "2019-08-20T23:59:59+03:00", 1, "2019-08-21T23:59:59+03:00"},
 		{"Europe/Moscow", "2019-08-20T17:52:14+03:00", 14, "2019-09-03T23:59:59+03:00"},
-		{"Asia/Kamchatka", "2019-08-20T17:52:14+03:00", 0, "2019-08-21T23:59:59+12:00"},    // where it is tomorrow already
-		{"Europe/Berlin", "2019-10-26T23:30:00+02:00", 1, "2019-10-27T23:59:59+01:00"},     // a day of 25 hours
-		{"Europe/Berlin", "2019-03-30T23:30:00+01:00", 1, "2019-03-31T23:59:59+02:00"},     // and one of 23
-		{"America/Sao_Paulo", "2017-10-13T12:00:00-03:00", 1, "2017-10-14T23:59:59-03:00"}, // the day after it begins at one
+		{"Asia/Kamchatka", "2019-08-20T17:52:14+03:00", 0, "2019-08-21T23:59:59+12:00"}, // it is tomorrow there
+		{"Europe/Berlin", "2019-10-26T23:30:00+02:00", 1, "2019-10-27T23:59:59+01:00"},  // a day of 25 hours
+		{"Europe/Berlin", "2019-03-30T23:30:00+01:00", 1, "2019-03-31T23:59:59+02:00"},  // a day of 23 hours
+		// The next day starts at 01:00.
+		{"America/Sao_Paulo", "2017-10-13T12:00:00-03:00", 1, "2017-10-14T23:59:59-03:00"},
 		{"Europe/Moscow", "2020-02-20T12:00:00+03:00", 999, "2022-11-15T23:59:59+03:00"},
 	} {
 		last, err := time.Parse(time.RFC3339, c.last)
 		require.NoError(t, err)
 		now, err := time.Parse(time.RFC3339, c.now)
 		require.NoError(t, err)
-		for _, base := range []func() *Facts{allowed, allowedOutOfSchedule} {
+		for _, base := range []func() *Facts{allowedFacts, allowedFactsOutOfSchedule} {
 			facts := base()
-			facts.Now, facts.Target.Zone, facts.Target.ScheduleDays, facts.Request.Difficulty = now, zone(c.zone), &c.days, 1
+			facts.Now, facts.Request.Difficulty = now, 1
+			facts.Target.Zone, facts.Target.ScheduleDays = zone(c.zone), &c.days
 			rule := rulesByName[SlotBeyondHorizon]
 			at := func(start time.Time) *Refusal {
 				if out := facts.Request.Place.OutOfSchedule; out != nil {
@@ -90,31 +98,31 @@ func TestHorizon(t *testing.T) {
 			require.Nil(t, at(now), "%+v", c)
 			require.NotNil(t, at(last.Add(time.Second)), "%+v", c)
 			facts.Target.ScheduleDays = nil
-			require.Nil(t, at(last.AddDate(5, 0, 0)), "none is set")
+			require.Nil(t, at(last.AddDate(5, 0, 0)), "no horizon is set")
 		}
 	}
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Target.ScheduleDays = new(0)
 	refusal := Check(facts)
 	require.Equal(t, SlotBeyondHorizon, refusal.Rule)
 	require.Equal(t, "Запись на выбранный день еще не открыта. Записаться можно не более чем на 0 дн. вперед: по 20.08.2019 включительно.", refusal.Message)
 }
 
-// Promise: a day without a time is within the horizon or not as a whole.
+// Promise: a visit on a bare day is within the horizon as a whole or not at all.
 func TestHorizonOfADay(t *testing.T) {
 	t.Parallel()
-	facts := allowedOutOfSchedule()
-	for date, refused := range map[string]bool{"2019-08-20": false, "2019-08-21": false, "2019-08-22": true} {
+	facts := allowedFactsOutOfSchedule()
+	for date, rejected := range map[string]bool{"2019-08-20": false, "2019-08-21": false, "2019-08-22": true} {
 		facts.Target.ScheduleDays = new(1)
 		facts.Request.Place.OutOfSchedule.Date = VisitDate{day(date), aDay}
-		require.Equal(t, refused, Check(facts) != nil, date)
+		require.Equal(t, rejected, Check(facts) != nil, date)
 	}
 }
 
-// Promise: a complex slot that begins within the horizon may end beyond it.
+// Promise: a complex slot that starts within the horizon may end beyond it.
 func TestHorizonWithinAComplexSlot(t *testing.T) {
 	t.Parallel()
-	facts := allowed()
+	facts := allowedFacts()
 	facts.Target.ScheduleDays, facts.Request.Difficulty = new(1), 2
 	facts.Slots = facts.Slots[:2]
 	midnight := time.Date(2019, 8, 22, 0, 0, 0, 0, moscow)
@@ -122,10 +130,11 @@ func TestHorizonWithinAComplexSlot(t *testing.T) {
 	facts.Slots[1].Start, facts.Slots[1].End = midnight, midnight.Add(time.Minute)
 	require.Nil(t, Check(facts))
 	facts.Slots[0].Start, facts.Slots[0].End = midnight, midnight.Add(time.Minute)
-	requireRefused(t, facts, SlotBeyondHorizon)
+	requireRefusal(t, facts, SlotBeyondHorizon)
 }
 
-// Promise: a referral has expired when its last day is over where it is held, and that matters only where the setting is on.
+// Promise: a referral has expired when its last day is over in the zone of its holder. It is
+// rejected only if the setting is on.
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -134,11 +143,11 @@ func TestExpiry(t *testing.T) {
 	}{
 		{"Europe/Moscow", "2019-08-19", true},
 		{"Europe/Moscow", "2019-08-20", false},
-		{"Asia/Kamchatka", "2019-08-20", true}, // where it is tomorrow already
+		{"Asia/Kamchatka", "2019-08-20", true}, // it is tomorrow there
 		{"Asia/Kamchatka", "2019-08-21", false},
 		{"Pacific/Honolulu", "2019-08-19", true},
 	} {
-		facts := allowed()
+		facts := allowedFacts()
 		facts.Direction.HolderZone, facts.Direction.DateEnd = zone(c.zone), day(c.dateEnd)
 		require.Nil(t, Check(facts), "%+v", c)
 		facts.Target.DirectionExpires = true
@@ -146,7 +155,7 @@ func TestExpiry(t *testing.T) {
 			require.Nil(t, Check(facts), "%+v", c)
 			continue
 		}
-		requireRefused(t, facts, DirectionExpired, "%+v", c)
+		requireRefusal(t, facts, DirectionExpired, "%+v", c)
 		require.Equal(t, "Срок действия направления истек: оно действовало по "+day(c.dateEnd).Format("02.01.2006")+" включительно.", Check(facts).Message)
 	}
 }

@@ -19,7 +19,8 @@ func contractDoc(t *testing.T) *openapi3.T {
 	return doc
 }
 
-// Promise: the contract is valid OpenAPI 3.0.3, its examples too. (3.1 would have its schemas compiled anew for each request.)
+// Promise: the contract and its examples are valid OpenAPI 3.0.3. (With 3.1 its schemas would be
+// compiled for each request.)
 func TestContractIsValid(t *testing.T) {
 	t.Parallel()
 	doc := contractDoc(t)
@@ -27,7 +28,8 @@ func TestContractIsValid(t *testing.T) {
 	require.NoError(t, doc.Validate(t.Context(), openapi3.EnableExamplesValidation()))
 }
 
-// Promise: an integrator finds for every operation what it does, who may call it, and every answer with examples and a request id.
+// Promise: every operation documents what it does, who may call it, and all responses with examples
+// and a request id.
 func TestContractIsComplete(t *testing.T) {
 	t.Parallel()
 	doc := contractDoc(t)
@@ -37,13 +39,13 @@ func TestContractIsComplete(t *testing.T) {
 		for method, operation := range item.Operations() {
 			name := method + " " + path
 			require.NotEmpty(t, operation.OperationID, name)
-			require.False(t, ids[operation.OperationID], "%s: its operationId is another's", name)
+			require.False(t, ids[operation.OperationID], "%s: its operationId is not unique", name)
 			ids[operation.OperationID] = true
 			require.NotEmpty(t, operation.Summary, name)
 			require.NotEmpty(t, operation.Description, name)
 			require.Len(t, operation.Tags, 1, name)
-			require.True(t, operation.Security != nil || len(doc.Security) > 0, "%s: no word on security", name)
-			require.Nil(t, operation.Responses.Default(), "%s: each answer has its own status", name)
+			require.True(t, operation.Security != nil || len(doc.Security) > 0, "%s: no security", name)
+			require.Nil(t, operation.Responses.Default(), "%s: a default response", name)
 			for _, parameter := range operation.Parameters {
 				require.NotEmpty(t, parameter.Value.Description, "%s: %s", name, parameter.Value.Name)
 			}
@@ -69,7 +71,7 @@ func TestContractIsComplete(t *testing.T) {
 	}
 }
 
-// Promise: every schema says what it means, and everything that can grow has a bound.
+// Promise: every schema has a description, and every value of variable size has a bound.
 func TestContractIsBounded(t *testing.T) {
 	t.Parallel()
 	doc := contractDoc(t)
@@ -108,11 +110,14 @@ func TestContractIsBounded(t *testing.T) {
 	}
 }
 
-// Promise: requests are written in PascalCase, answers and parameters in camelCase (the error, the answer to a cancel, and how a patient is identified, as
-// the vendor writes them).
+// Promise: names are PascalCase in requests, and camelCase in responses and parameters. The
+// vendor's own names are the exception: the error, the response to a cancel and the identification
+// of a patient.
 func TestContractNames(t *testing.T) {
 	t.Parallel()
-	pascal, camel, lower := regexp.MustCompile(`^[A-Z][A-Za-z]*$`), regexp.MustCompile(`^[a-z][A-Za-z]*$`), regexp.MustCompile(`^[a-z_]+$`)
+	pascal := regexp.MustCompile(`^[A-Z][A-Za-z]*$`)
+	camel := regexp.MustCompile(`^[a-z][A-Za-z]*$`)
+	lower := regexp.MustCompile(`^[a-z_]+$`)
 	for name, schema := range contractDoc(t).Components.Schemas {
 		convention := camel
 		switch {

@@ -25,7 +25,8 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// Promise: whatever the body, it is refused with a readable message of bounded length, or read into a request within the contract's bounds.
+// Promise: every body is rejected with a readable message of bounded length, or read into a request
+// within the contract's bounds.
 func FuzzRequestBody(f *testing.F) {
 	for _, seed := range []string{
 		``, `null`, `[]`, `{}`, `{"SlotId":1,"SlotId":2}`, "{\"VisitComment\":\"\xff\"}", `{"VisitComment":"\u0000"}`,
@@ -83,15 +84,16 @@ func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
 }
 
 var (
-	errUnvalidated = errors.New("the handler does not get what was validated")
-	errOutOfBounds = errors.New("what was read is outside the contract")
+	errNotValidated = errors.New("the handler does not receive the validated body")
+	errOutOfBounds  = errors.New("the request is outside the contract's bounds")
 )
 
-// bind goes the rest of the way, as the generated code does. It returns a refusal, or another error where a guarantee is broken.
+// bind does the remaining steps of the generated code. It returns a refusal, or another error if a
+// guarantee is broken.
 func bind(request *http.Request, now time.Time) error {
 	validated, ok := request.Body.(interface{ ValidatedValue() any })
 	if !ok {
-		return errUnvalidated
+		return errNotValidated
 	}
 	var body api.AppointmentRequest
 	if err := runtime.BindJSONValue(validated.ValidatedValue(), &body); err != nil {
@@ -102,7 +104,9 @@ func bind(request *http.Request, now time.Time) error {
 		return refusal
 	}
 	places := 0
-	for _, given := range []bool{wanted.Place.SlotID != 0, wanted.Place.SlotGuid != uuid.Nil, wanted.Place.OutOfSchedule != nil} {
+	for _, given := range []bool{
+		wanted.Place.SlotID != 0, wanted.Place.SlotGuid != uuid.Nil, wanted.Place.OutOfSchedule != nil,
+	} {
 		if given {
 			places++
 		}

@@ -20,8 +20,8 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// line is what the log has of one request.
-type line struct {
+// logLine is the log line of a request.
+type logLine struct {
 	Level     string    `json:"level"`
 	Msg       string    `json:"msg"`
 	RequestID uuid.UUID `json:"request_id"`
@@ -35,7 +35,7 @@ type line struct {
 	Gone      bool      `json:"client_gone"`
 }
 
-// newServer returns a server of all operations, without a database and without keys for tokens.
+// newServer returns a server with all operations, without a database and without token keys.
 func newServer(t *testing.T, ready func(context.Context) error, log *slog.Logger) *server.Server {
 	t.Helper()
 	verifier := auth.NewVerifier(nil, "issuer", "talon", time.Now)
@@ -45,21 +45,24 @@ func newServer(t *testing.T, ready func(context.Context) error, log *slog.Logger
 	return chain
 }
 
-// ask sends one request, without a body, to a server whose readiness is told by ready. It gives the answer, and the one line of the log.
-func ask(t *testing.T, ctx context.Context, ready func(context.Context) error, method, path string) (*httptest.ResponseRecorder, line) {
+// serve sends one request without a body to a server with the given readiness check. It returns the
+// response and the only line of the log.
+func serve(
+	t *testing.T, ctx context.Context, ready func(context.Context) error, method, path string,
+) (*httptest.ResponseRecorder, logLine) {
 	t.Helper()
 	var log bytes.Buffer
 	handler := newServer(t, ready, slog.New(slog.NewJSONHandler(&log, nil)))
 	response := httptest.NewRecorder()
 	handler.ServeHTTP(response, httptest.NewRequest(method, path, nil).WithContext(ctx))
 	var fields map[string]any
-	var written line
-	require.NoError(t, json.Unmarshal(log.Bytes(), &fields), "one line, and no more: %s", log.String())
+	var written logLine
+	require.NoError(t, json.Unmarshal(log.Bytes(), &fields), "exactly one line: %s", log.String())
 	delete(fields, "time")
 	text, err := json.Marshal(fields)
 	require.NoError(t, err)
 	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields() // the line holds nothing else
+	decoder.DisallowUnknownFields() // the line has no other fields
 	require.NoError(t, decoder.Decode(&written))
 	require.Equal(t, "request", written.Msg)
 	require.Equal(t, method, written.Method)
@@ -72,49 +75,56 @@ func ask(t *testing.T, ctx context.Context, ready func(context.Context) error, m
 	return response, written
 }
 
-// requireError holds an answer against a rule: the one shape, and the rule's row.
+// requireError requires that a response is the error of a rule, with the documented shape.
 func requireError(t *testing.T, response *httptest.ResponseRecorder, name booking.Name) {
 	t.Helper()
 	rule := server.Reject(name)
 	require.Equal(t, "application/json", response.Header().Get("Content-Type"))
 	decoder := json.NewDecoder(response.Body)
 	decoder.DisallowUnknownFields()
-	var answer api.Error
-	require.NoError(t, decoder.Decode(&answer))
+	var body api.Error
+	require.NoError(t, decoder.Decode(&body))
 	id, err := uuid.Parse(response.Header().Get("X-Request-ID"))
 	require.NoError(t, err)
 	require.Equal(t, api.Error{
-		Code: int32(rule.Status), Message: rule.Message, MessageCode: rule.Code, Type: api.ErrorType(rule.Type), Rule: api.Rule(name), RequestID: id,
-	}, answer)
+		Code: int32(rule.Status), Message: rule.Message, MessageCode: rule.Code, Type: api.ErrorType(rule.Type),
+		Rule: api.Rule(name), RequestID: id,
+	}, body)
 	require.Equal(t, rule.Status, response.Code)
 	require.Equal(t, rule.Status == http.StatusServiceUnavailable, response.Header().Get("Retry-After") != "")
 }
 
-// Promise: a panic is answered as the internal error in the one shape, which shows nothing of it; the log has its words and its stack, as an error.
+// Promise: a panic gets the internal error, whose response contains nothing of it. The log contains
+// its value and stack, at level ERROR.
 func TestPanic(t *testing.T) {
 	t.Parallel()
-	response, logged := ask(t, t.Context(), func(context.Context) error { panic("no such drawer") }, http.MethodGet, "/health/ready")
-	require.NotContains(t, response.Body.String(), "drawer")
+	response, logged := serve(t, t.Context(), func(context.Context) error {
+		panic("a secret value")
+	}, http.MethodGet, "/health/ready")
+	require.NotContains(t, response.Body.String(), "secret")
 	requireError(t, response, server.InternalError)
 	require.Equal(t, "ERROR", logged.Level)
 	require.Equal(t, "internal_error", logged.Rule)
-	require.Contains(t, logged.Cause, "no such drawer")
-	require.Contains(t, logged.Cause, "handlers_test.go", "the stack leads to where it was")
+	require.Contains(t, logged.Cause, "a secret value")
+	require.Contains(t, logged.Cause, "handlers_test.go", "the stack contains the place of the panic")
 	require.Equal(t, "/health/ready", *logged.Route)
 }
 
-// Promise: a panic ends one request, not the service; even one that cannot be told from the end of the connection.
+// Promise: a panic ends one request and not the service, also if its value looks like a closed
+// connection.
 func TestPanicEndsOneRequest(t *testing.T) {
 	t.Parallel()
 	for _, value := range []any{http.ErrAbortHandler, errors.New("bug"), context.Canceled} {
-		response, logged := ask(t, t.Context(), func(context.Context) error { panic(value) }, http.MethodGet, "/health/ready")
+		response, logged := serve(t, t.Context(), func(context.Context) error {
+			panic(value)
+		}, http.MethodGet, "/health/ready")
 		requireError(t, response, server.InternalError)
 		require.Equal(t, "ERROR", logged.Level)
 	}
 }
 
-// Promise: a log line says what was asked and answered, why it was refused, and how bad that is; a path that nobody knows is not in it, since it may
-// hold anything.
+// Promise: a log line contains the request, the response, the reason of a refusal and a matching
+// level. It does not contain an unknown path, which may hold any data.
 func TestLogLine(t *testing.T) {
 	t.Parallel()
 	fine := func(context.Context) error { return nil }
@@ -127,45 +137,55 @@ func TestLogLine(t *testing.T) {
 		{http.MethodGet, "/health/live", "/health/live", fine, 200, "INFO", "", ""},
 		{http.MethodGet, "/health/ready", "/health/ready", fine, 200, "INFO", "", ""},
 		{
-			http.MethodGet, "/health/ready", "/health/ready", func(context.Context) error { return errors.New("the database is away") },
-			503, "WARN", "not_ready", "the database is away",
+			http.MethodGet, "/health/ready", "/health/ready", func(context.Context) error {
+				return errors.New("the database is down")
+			},
+			503, "WARN", "not_ready", "the database is down",
 		},
 		{http.MethodGet, "/secret", "", fine, 404, "INFO", "route_not_found", ""},
 		{http.MethodPut, "/appointments", "", fine, 405, "INFO", "method_not_allowed", ""},
 		{http.MethodGet, "/docs/secret", "/docs/*file", fine, 404, "INFO", "route_not_found", ""},
 	} {
-		response, logged := ask(t, t.Context(), c.ready, c.method, c.path)
+		response, logged := serve(t, t.Context(), c.ready, c.method, c.path)
 		require.Equal(t, c.status, response.Code, c.path)
 		if c.rule != "" {
 			requireError(t, response, booking.Name(c.rule))
 		}
 		logged.RequestID, logged.Duration = uuid.Nil, nil
-		require.Equal(t, line{Level: c.level, Msg: "request", Method: c.method, Route: &c.route, Status: c.status, Rule: c.rule, Cause: c.cause}, logged, c.path)
+		require.Equal(t, logLine{
+			Level: c.level, Msg: "request", Method: c.method, Route: &c.route, Status: c.status, Rule: c.rule,
+			Cause: c.cause,
+		}, logged, c.path)
 	}
 }
 
-// Promise: who is refused for the token is not kept: the server would have to read the rest of the request to go on with the connection.
-func TestRefusedTokenEndsTheConnection(t *testing.T) {
+// Promise: a request with a rejected token closes its connection, because the server would
+// otherwise have to read the rest of the request.
+func TestRejectedTokenClosesTheConnection(t *testing.T) {
 	t.Parallel()
-	response, _ := ask(t, t.Context(), nil, http.MethodPost, "/appointments")
+	response, _ := serve(t, t.Context(), nil, http.MethodPost, "/appointments")
 	requireError(t, response, server.TokenMissing)
 	require.Equal(t, "close", response.Header().Get("Connection"))
 }
 
-// Promise: what goes on after a request has been answered, such as a call that was cancelled, sees that request's context and not the next one's.
-func TestContextIsNotUsedAgain(t *testing.T) {
+// Promise: work that continues after a response, such as a cancelled call, keeps that request's
+// context and does not see the next one's.
+func TestContextIsNotReused(t *testing.T) {
 	t.Parallel()
-	kept := make(chan context.Context, 1)
-	handler := newServer(t, func(ctx context.Context) error { kept <- ctx; return nil }, slog.New(slog.DiscardHandler))
-	for range 50 { // the pool of gin does not always give what was just put back
+	contexts := make(chan context.Context, 1)
+	handler := newServer(t, func(ctx context.Context) error {
+		contexts <- ctx
+		return nil
+	}, slog.New(slog.DiscardHandler))
+	for range 50 { // the pool of gin may return another context than the last one
 		response := httptest.NewRecorder()
 		handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/health/ready", nil))
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/health/live", nil))
-		require.Equal(t, response.Header().Get("X-Request-ID"), server.RequestID(<-kept).String())
+		require.Equal(t, response.Header().Get("X-Request-ID"), server.RequestID(<-contexts).String())
 	}
 }
 
-// Promise: out of schedule there are no cells to be adjacent: Difficulty is not asked.
+// Promise: out of schedule, Difficulty is ignored, because there are no cells.
 func TestDifficultyOutOfSchedule(t *testing.T) {
 	t.Parallel()
 	guid := uuid.New()
@@ -183,7 +203,7 @@ func TestDifficultyOutOfSchedule(t *testing.T) {
 	require.Equal(t, 3, wanted.Difficulty)
 }
 
-// Promise: times are answered in whole seconds, as the source does; days as they are.
+// Promise: times are returned in whole seconds, as in the source. Dates are returned unchanged.
 func TestTimesInWholeSeconds(t *testing.T) {
 	t.Parallel()
 	at := func(second int) time.Time {
@@ -210,13 +230,13 @@ func TestTimesInWholeSeconds(t *testing.T) {
 	}
 }
 
-// Promise: that a client has gone is no failure of ours: the log says so, and does not warn.
-func TestClientGone(t *testing.T) {
+// Promise: a disconnected client is no failure of the service: it is logged at level INFO.
+func TestDisconnectedClient(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	response, logged := ask(t, ctx, func(ctx context.Context) error {
+	response, logged := serve(t, ctx, func(ctx context.Context) error {
 		cancel()
-		<-ctx.Done() // the check is told
+		<-ctx.Done() // the check notices
 		return ctx.Err()
 	}, http.MethodGet, "/health/ready")
 	requireError(t, response, server.NotReady)

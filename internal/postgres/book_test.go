@@ -15,7 +15,8 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// Promise: the copy of a referral says what the original says, and the answer is what is held; it has the target institution's card and zone.
+// Promise: the copy of a referral equals the original, apart from the card of the target
+// institution. The returned referral is the stored copy, in the zone of the target institution.
 func TestCreateCopiesTheReferral(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -34,17 +35,21 @@ func TestCreateCopiesTheReferral(t *testing.T) {
 		ID: held.ID, Mkab: w.mkabTo, LpuTo: w.to,
 		Direction: booking.Direction{
 			Guid: w.direction, Type: booking.Consult, Number: "N-1", AccessionNumber: "A-1",
-			Date: time.Date(2019, 8, 13, 0, 0, 0, 0, zone), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, zone), CreatedAt: moment.In(zone),
-			Sender: &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92", SpecialityName: "Терапия",
-			MkbCode: "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to,
+			Date: time.Date(2019, 8, 13, 0, 0, 0, 0, zone), DateEnd: time.Date(2019, 9, 12, 0, 0, 0, 0, zone),
+			CreatedAt: moment.In(zone),
+			Sender:    &sender, Reason: "причина", Comment: "комментарий", Urgent: true, Flags: 5, SpecialityCode: "92",
+			SpecialityName: "Терапия",
+			MkbCode:        "A01.1", MkbName: "Тиф", LpuFrom: w.from, LpuTo: &w.to,
 		},
 		Appointment: booking.Appointment{
-			Guid: a.Guid, Start: w.firstStart.In(zone), End: w.firstStart.Add(30 * time.Minute).In(zone), CreatedAt: moment.In(zone),
+			Guid: a.Guid, Start: w.firstStart.In(zone), End: w.firstStart.Add(30 * time.Minute).In(zone),
+			CreatedAt: moment.In(zone),
 		},
 	}, held)
 }
 
-// Promise: a referral's days are told as they are, also where the clocks skip their midnight.
+// Promise: the dates of a referral are returned as that day's first moment, also where the clocks
+// skip midnight.
 func TestDaysOfTheReferral(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -56,7 +61,7 @@ func TestDaysOfTheReferral(t *testing.T) {
 	require.Equal(t, "2018-12-04T00:00:00-02:00", held.Direction.DateEnd.Format(time.RFC3339))
 }
 
-// cancelAll takes every visit back, as a registrar would.
+// cancelAll cancels every visit.
 func (w *world) cancelAll() {
 	w.t.Helper()
 	w.exec(`UPDATE appointment SET cancelled_at = $1`, moment)
@@ -65,8 +70,9 @@ func (w *world) cancelAll() {
 	w.exec(`UPDATE slot SET taken = 0`)
 }
 
-// Promise: a copy that an earlier booking left is used again, with its id, as the original is now and with the card that is open now.
-func TestCreateUsesTheCopyAgain(t *testing.T) {
+// Promise: a copy of an earlier booking is reused with its id. It is updated from the original, and
+// has the card that is open now.
+func TestCreateReusesTheCopy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	first, err := w.store().Create(t.Context(), w.appointment(1))
@@ -89,20 +95,20 @@ func TestCreateUsesTheCopyAgain(t *testing.T) {
 	w.requireTrueCopy()
 }
 
-// requireTrueCopy requires that the original and its copy say the same, in whatever columns there will be.
+// requireTrueCopy requires that the original and its copy are equal, in present and future columns.
 func (w *world) requireTrueCopy() {
 	w.t.Helper()
 	require.Equal(w.t, 2, w.count(`SELECT count(*) FROM direction`))
 	require.Equal(w.t, 1, w.count(`SELECT count(DISTINCT to_jsonb(d) - ARRAY['lpu_guid', 'id', 'copied_from_lpu_guid', 'mkab_guid']) FROM direction d`))
 }
 
-// Promise: where source and target are one institution nothing of the referral changes but its appointment; the answer has the visit's card and
-// institution.
+// Promise: within one institution only the appointment of the referral changes. The returned
+// referral has the card and the institution of the visit.
 func TestCreateWithinOneInstitution(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	elsewhere := w.from
-	w.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3`, w.to, w.mkabTo, elsewhere)
+	source := w.from
+	w.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3`, w.to, w.mkabTo, source)
 	w.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, w.to)
 	mkab := uuid.New()
 	w.addMkab(w.to, mkab, w.patient.Person)
@@ -121,7 +127,8 @@ func TestCreateWithinOneInstitution(t *testing.T) {
 	require.Equal(t, w.to, held.LpuTo)
 }
 
-// Promise: a referral of the target institution's own is not overwritten by one that happens to have its guid, nor by a copy of a third one's.
+// Promise: a booking overwrites neither an own referral of the target institution with the same
+// guid nor a copy from another institution.
 func TestCreateLeavesAnotherReferralAlone(t *testing.T) {
 	t.Parallel()
 	for name, copiedFrom := range map[string]string{"an original": `NULL`, "a copy of another": `lpu_guid`} {
@@ -132,17 +139,18 @@ func TestCreateLeavesAnotherReferralAlone(t *testing.T) {
 			w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 				SELECT m.lpu_guid, d.guid, `+strings.ReplaceAll(copiedFrom, "lpu_guid", "m.lpu_guid")+`, d.type, 'чужое', d.date, d.date_end, d.created_at, m.guid, m.lpu_guid
 				FROM direction d, mkab m WHERE m.guid = $1`, w.mkabTo)
-			before := w.written()
+			before := w.countWritten()
 			store := w.store()
-			requireRefused(t, create(t, store, a), booking.AppointmentNotCreated)
-			requireFree(t, store)
-			require.Equal(t, before, w.written())
+			requireRefusal(t, create(t, store, a), booking.AppointmentNotCreated)
+			requireConnectionsReleased(t, store)
+			require.Equal(t, before, w.countWritten())
 			require.Equal(t, 1, w.count(`SELECT count(*) FROM direction WHERE number = 'чужое'`))
 		})
 	}
 }
 
-// Promise: the appointment says who booked what, when, where and through which client, and names its cells.
+// Promise: the stored appointment has the person, the client, the referral, the place, the times
+// and the cells of the booking.
 func TestCreateWritesTheAppointment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -151,56 +159,58 @@ func TestCreateWritesTheAppointment(t *testing.T) {
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1 AND guid = $2 AND direction_guid = $3 AND direction_lpu_guid = $4
 		AND mkab_guid = $5 AND person_guid = $6 AND resource_guid = $7 AND client_guid = $8 AND start_at = $9 AND end_at = $10 AND NOT out_of_schedule
 		AND is_cito AND comment = 'к врачу' AND created_at = $11 AND cancelled_at IS NULL`,
-		w.to, a.Guid, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, w.patient.Client, a.Start, a.End, moment))
+		w.to, a.Guid, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, w.patient.Client,
+		a.Start, a.End, moment))
 	rows, err := w.db.Query(t.Context(), `SELECT s.guid FROM appointment a JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids) AND s.taken = 1
 		WHERE a.guid = $1`, a.Guid)
 	require.NoError(t, err)
 	taken, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 	require.NoError(t, err)
-	require.Equal(t, sorted(w.slots[:2]), sorted(taken))
+	require.Equal(t, sortedGuids(w.slots[:2]), sortedGuids(taken))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE person_guid = $1 AND speciality_code = '92' AND appointment_guid = $2
 		AND lpu_guid = $3 AND resource_name = 'Врач' AND start_at = $4 AND end_at = $5`, w.patient.Person, a.Guid, w.to, a.Start, a.End))
 	require.Equal(t, 2, w.count(`SELECT sum(taken) FROM slot`))
 }
 
-// Promise: the write succeeds only while the facts hold: what has changed since is refused by the rule that it breaks, and nothing of the booking is left.
+// Promise: the write repeats every check. What has changed since is rejected by the rule that it
+// breaks, and nothing of the booking is left.
 func TestCreateGuardsTheFacts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change string
 		rule   booking.Name
 	}{
-		"taken":                             {`UPDATE slot SET taken = capacity WHERE id = 101`, booking.SlotTaken},
-		"taken, the second":                 {`UPDATE slot SET taken = capacity WHERE id = 102`, booking.ComplexSlotFailed},
-		"blocked":                           {`UPDATE slot SET blocked = true WHERE id = 101`, booking.SlotTaken},
-		"blocked, the second":               {`UPDATE slot SET blocked = true WHERE id = 102`, booking.ComplexSlotFailed},
-		"closed to us":                      {`UPDATE slot SET flag_access = 4 + 64 WHERE id = 101`, booking.SlotTaken},
-		"closed to us, the second":          {`UPDATE slot SET flag_access = 4 + 64 WHERE id = 102`, booking.ComplexSlotFailed},
-		"kept for others":                   {`UPDATE slot SET restriction = 'pregnant' WHERE id = 101`, booking.SlotTaken},
-		"kept for others, the second":       {`UPDATE slot SET restriction = 'pregnant' WHERE id = 102`, booking.ComplexSlotFailed},
-		"no reception":                      {`UPDATE slot SET busy_type = 2 WHERE id = 101`, booking.SlotTaken},
-		"no reception, the second":          {`UPDATE slot SET busy_type = 2 WHERE id = 102`, booking.ComplexSlotFailed},
-		"no reception any more":             {`UPDATE busy_type SET reception = false`, booking.SlotTaken},
-		"another resource's":                {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 101`, booking.SlotTaken},
-		"another resource's, the second":    {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 102`, booking.ComplexSlotFailed},
-		"moved away":                        {`UPDATE slot SET start_at = start_at - interval '1m' WHERE id = 101`, booking.SlotTaken},
-		"moved away, the second":            {`UPDATE slot SET start_at = start_at - interval '1h' WHERE id = 102`, booking.ComplexSlotFailed},
-		"begins later":                      {`UPDATE slot SET start_at = start_at + interval '1m' WHERE id = 101`, booking.SlotTaken},
-		"ends later":                        {`UPDATE slot SET end_at = end_at + interval '1m' WHERE id = 102`, booking.ComplexSlotFailed},
-		"ends sooner":                       {`UPDATE slot SET end_at = end_at - interval '1m' WHERE id = 102`, booking.SlotTaken},
-		"begun":                             {`UPDATE slot SET start_at = '2019-08-20 14:52:13.999999Z' WHERE id = 101`, booking.SlotTaken},
-		"gone":                              {`DELETE FROM slot WHERE id = 101`, booking.SlotTaken},
-		"gone, the second":                  {`DELETE FROM slot WHERE id = 102`, booking.ComplexSlotFailed},
-		"all":                               {`UPDATE slot SET blocked = true`, booking.SlotTaken},
-		"the resource has left":             {`UPDATE resource SET active = false WHERE kind = 'doctor'`, booking.SlotResourceNotFound},
-		"the card is closed":                {`UPDATE mkab SET closed_at = now() WHERE lpu_guid = (SELECT lpu_guid FROM slot LIMIT 1)`, booking.MkabClosed},
-		"another place is left":             {`UPDATE slot SET capacity = 3, taken = 2`, ""},
-		"open to us in one bit":             {`UPDATE slot SET flag_access = 8`, ""},
-		"the resource has another name":     {`UPDATE resource SET name = 'Другой'`, ""},
-		"another card is closed":            {`UPDATE mkab SET closed_at = now() WHERE lpu_guid <> (SELECT lpu_guid FROM slot LIMIT 1)`, ""},
-		"another cell is blocked":           {`UPDATE slot SET blocked = true WHERE id = 103`, ""},
-		"another resource has left":         {`UPDATE resource SET active = false WHERE kind = 'room'`, ""},
-		"the same restriction for the both": {`UPDATE slot SET restriction = 'none'`, ""},
+		"taken":                            {`UPDATE slot SET taken = capacity WHERE id = 101`, booking.SlotTaken},
+		"taken, the second":                {`UPDATE slot SET taken = capacity WHERE id = 102`, booking.ComplexSlotFailed},
+		"blocked":                          {`UPDATE slot SET blocked = true WHERE id = 101`, booking.SlotTaken},
+		"blocked, the second":              {`UPDATE slot SET blocked = true WHERE id = 102`, booking.ComplexSlotFailed},
+		"closed to the client":             {`UPDATE slot SET flag_access = 4 + 64 WHERE id = 101`, booking.SlotTaken},
+		"closed to the client, the second": {`UPDATE slot SET flag_access = 4 + 64 WHERE id = 102`, booking.ComplexSlotFailed},
+		"restricted":                       {`UPDATE slot SET restriction = 'pregnant' WHERE id = 101`, booking.SlotTaken},
+		"restricted, the second":           {`UPDATE slot SET restriction = 'pregnant' WHERE id = 102`, booking.ComplexSlotFailed},
+		"no reception":                     {`UPDATE slot SET busy_type = 2 WHERE id = 101`, booking.SlotTaken},
+		"no reception, the second":         {`UPDATE slot SET busy_type = 2 WHERE id = 102`, booking.ComplexSlotFailed},
+		"busy type changed":                {`UPDATE busy_type SET reception = false`, booking.SlotTaken},
+		"another resource":                 {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 101`, booking.SlotTaken},
+		"another resource, the second":     {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 102`, booking.ComplexSlotFailed},
+		"moved in time":                    {`UPDATE slot SET start_at = start_at - interval '1m' WHERE id = 101`, booking.SlotTaken},
+		"moved in time, the second":        {`UPDATE slot SET start_at = start_at - interval '1h' WHERE id = 102`, booking.ComplexSlotFailed},
+		"starts later":                     {`UPDATE slot SET start_at = start_at + interval '1m' WHERE id = 101`, booking.SlotTaken},
+		"ends later":                       {`UPDATE slot SET end_at = end_at + interval '1m' WHERE id = 102`, booking.ComplexSlotFailed},
+		"ends earlier":                     {`UPDATE slot SET end_at = end_at - interval '1m' WHERE id = 102`, booking.SlotTaken},
+		"has started":                      {`UPDATE slot SET start_at = '2019-08-20 14:52:13.999999Z' WHERE id = 101`, booking.SlotTaken},
+		"deleted":                          {`DELETE FROM slot WHERE id = 101`, booking.SlotTaken},
+		"deleted, the second":              {`DELETE FROM slot WHERE id = 102`, booking.ComplexSlotFailed},
+		"all blocked":                      {`UPDATE slot SET blocked = true`, booking.SlotTaken},
+		"the resource is inactive":         {`UPDATE resource SET active = false WHERE kind = 'doctor'`, booking.SlotResourceNotFound},
+		"the card is closed":               {`UPDATE mkab SET closed_at = now() WHERE lpu_guid = (SELECT lpu_guid FROM slot LIMIT 1)`, booking.MkabClosed},
+		"one place is free":                {`UPDATE slot SET capacity = 3, taken = 2`, ""},
+		"one access bit remains":           {`UPDATE slot SET flag_access = 8`, ""},
+		"the resource has another name":    {`UPDATE resource SET name = 'Другой'`, ""},
+		"another card is closed":           {`UPDATE mkab SET closed_at = now() WHERE lpu_guid <> (SELECT lpu_guid FROM slot LIMIT 1)`, ""},
+		"another cell is blocked":          {`UPDATE slot SET blocked = true WHERE id = 103`, ""},
+		"another resource is inactive":     {`UPDATE resource SET active = false WHERE kind = 'room'`, ""},
+		"the same restriction of all":      {`UPDATE slot SET restriction = 'none'`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -208,22 +218,22 @@ func TestCreateGuardsTheFacts(t *testing.T) {
 			w.exec(`INSERT INTO resource VALUES ($1, $2, 'room', 'Кабинет', '92')`, w.to, uuid.New())
 			a := w.appointment(2)
 			w.exec(c.change)
-			before := w.written()
+			before := w.countWritten()
 			store := w.store()
 			err := create(t, store, a)
 			if c.rule == "" {
 				require.NoError(t, err)
 				return
 			}
-			requireRefused(t, err, c.rule)
-			requireFree(t, store)
-			require.Equal(t, before, w.written())
+			requireRefusal(t, err, c.rule)
+			requireConnectionsReleased(t, store)
+			require.Equal(t, before, w.countWritten())
 		})
 	}
 }
 
-// Promise: the cells of a complex slot may be kept for different groups, as long as the patient is of each.
-func TestCreateOfCellsKeptForGroups(t *testing.T) {
+// Promise: the cells of a complex slot may have different restrictions if the patient meets each.
+func TestCreateOfRestrictedCells(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`UPDATE mkab SET disabled = true`)
@@ -231,17 +241,17 @@ func TestCreateOfCellsKeptForGroups(t *testing.T) {
 	require.NoError(t, create(t, w.store(), w.appointment(3)))
 }
 
-// Promise: every cell of a complex slot counts, the ones in the middle, too.
+// Promise: the write checks every cell of a complex slot, also the ones in the middle.
 func TestCreateGuardsTheMiddle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.appointment(3)
 	w.exec(`UPDATE slot SET blocked = true WHERE id = 102`)
-	requireRefused(t, create(t, w.store(), a), booking.ComplexSlotFailed)
-	require.Zero(t, w.written())
+	requireRefusal(t, create(t, w.store(), a), booking.ComplexSlotFailed)
+	require.Zero(t, w.countWritten())
 }
 
-// Promise: a change that somebody is about to commit is waited for, and then refused like one that was made before.
+// Promise: the write waits for a concurrent change, and rejects it like an earlier one.
 func TestCreateWaitsForChanges(t *testing.T) {
 	t.Parallel()
 	for change, rule := range map[string]booking.Name{
@@ -258,14 +268,14 @@ func TestCreateWaitsForChanges(t *testing.T) {
 			err := w.whileBlocked(func() error { return create(t, store, a) }, change, func(tx pgx.Tx, _ int) {
 				require.NoError(t, tx.Commit(t.Context()))
 			})
-			requireRefused(t, err, rule)
-			requireFree(t, store)
+			requireRefusal(t, err, rule)
+			requireConnectionsReleased(t, store)
 			require.Zero(t, w.count(`SELECT count(*) FROM appointment`))
 		})
 	}
 }
 
-// Promise: a cell can be booked until the very moment at which it starts.
+// Promise: a cell can be booked until the moment at which it starts.
 func TestCreateAtTheLastMoment(t *testing.T) {
 	t.Parallel()
 	for start, rule := range map[time.Time]booking.Name{moment: "", moment.Add(-time.Microsecond): booking.SlotTaken} {
@@ -277,12 +287,12 @@ func TestCreateAtTheLastMoment(t *testing.T) {
 		if rule == "" {
 			require.NoError(t, err)
 		} else {
-			requireRefused(t, err, rule)
+			requireRefusal(t, err, rule)
 		}
 	}
 }
 
-// Promise: a visit out of schedule needs no cell, but a resource that works and a card that is open.
+// Promise: a visit out of schedule requires no cell, but an active resource and an open card.
 func TestCreateOutOfSchedule(t *testing.T) {
 	t.Parallel()
 	for change, rule := range map[string]booking.Name{
@@ -293,13 +303,13 @@ func TestCreateOutOfSchedule(t *testing.T) {
 		a := w.appointment(1)
 		a.Slots, a.End = nil, a.Start
 		w.exec(change)
-		before := w.written()
+		before := w.countWritten()
 		store := w.store()
 		err := create(t, store, a)
-		requireFree(t, store)
+		requireConnectionsReleased(t, store)
 		if rule != "" {
-			requireRefused(t, err, rule)
-			require.Equal(t, before, w.written())
+			requireRefusal(t, err, rule)
+			require.Equal(t, before, w.countWritten())
 			continue
 		}
 		require.NoError(t, err)
@@ -308,8 +318,8 @@ func TestCreateOutOfSchedule(t *testing.T) {
 	}
 }
 
-// Promise: a client that may take every cell may take one whose highest bit alone is set.
-func TestCreateKnowsEveryBit(t *testing.T) {
+// Promise: the write compares all access bits, also the highest.
+func TestCreateComparesAccessBits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.appointment(1)
@@ -318,7 +328,8 @@ func TestCreateKnowsEveryBit(t *testing.T) {
 	require.NoError(t, create(t, w.store(), a))
 }
 
-// Promise: a referral that has been booked since, or is gone, is lost whatever else is free; of several races that are lost the first rule answers.
+// Promise: the write rejects a referral that was booked since, whatever else is free. Of several
+// changes the first rule in the order rejects.
 func TestCreateGuardsTheReferral(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -327,37 +338,38 @@ func TestCreateGuardsTheReferral(t *testing.T) {
 	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Врач', $3, $4)`, w.patient.Person, w.to, a.Start, a.End)
 	w.exec(`UPDATE slot SET blocked = true`)
 	store := w.store()
-	requireRefused(t, create(t, store, a), booking.DirectionAlreadyBooked)
+	requireRefusal(t, create(t, store, a), booking.DirectionAlreadyBooked)
 	w.exec(`UPDATE direction SET appointment_guid = NULL`)
-	refusal := requireRefused(t, create(t, store, a), booking.SpecialityAlreadyBooked)
+	refusal := requireRefusal(t, create(t, store, a), booking.SpecialityAlreadyBooked)
 	require.Equal(t, "Вы уже записаны Врач на 21.08.2019 15:45. Запрещено иметь более одной активной записи на прием на одну специальность.",
 		refusal.Message, "in the zone of the institution that holds the visit")
 	w.exec(`DELETE FROM speciality_claim`)
-	requireRefused(t, create(t, store, a), booking.SlotTaken)
-	requireFree(t, store)
-	require.Zero(t, w.written())
+	requireRefusal(t, create(t, store, a), booking.SlotTaken)
+	requireConnectionsReleased(t, store)
+	require.Zero(t, w.countWritten())
 }
 
-// Promise: an active claim of the speciality is lost against; one that has ended is taken over. Where the setting is off nothing is lost, and the claim is
-// the visit's that ends last. An examination neither needs nor makes one.
+// Promise: an active claim on the speciality rejects the booking, and an ended one is replaced.
+// Where the setting is off no claim rejects, and the claim belongs to the visit that ends last. An
+// examination neither requires nor writes a claim.
 func TestCreateClaimsTheSpeciality(t *testing.T) {
 	t.Parallel()
-	ours := time.Date(2019, 8, 21, 6, 0, 0, 0, time.UTC) // when the visit ends
+	visitEnd := time.Date(2019, 8, 21, 6, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
-		end     time.Time
-		onlyOne bool
-		kind    booking.DirectionType
-		refused bool
-		kept    bool
+		end      time.Time
+		onlyOne  bool
+		kind     booking.DirectionType
+		rejected bool
+		kept     bool
 	}{
-		"active":                           {moment.Add(time.Microsecond), true, booking.Consult, true, true},
-		"ended just now":                   {moment, true, booking.Consult, false, false},
-		"the setting is off, ours is last": {ours.Add(-time.Microsecond), false, booking.Consult, false, false},
-		"the setting is off, both end":     {ours, false, booking.Consult, false, true},
-		"the setting is off, ours is not":  {ours.AddDate(0, 1, 0), false, booking.Consult, false, true},
-		"the setting is off, ended":        {moment, false, booking.Consult, false, false},
-		"an examination":                   {ours.AddDate(0, 1, 0), true, booking.Laboratory, false, true},
-		"an examination, ended":            {moment, true, booking.Laboratory, false, true},
+		"active":         {moment.Add(time.Microsecond), true, booking.Consult, true, true},
+		"ended just now": {moment, true, booking.Consult, false, false},
+		"the setting is off, the visit ends later":      {visitEnd.Add(-time.Microsecond), false, booking.Consult, false, false},
+		"the setting is off, both end at the same time": {visitEnd, false, booking.Consult, false, true},
+		"the setting is off, the visit ends earlier":    {visitEnd.AddDate(0, 1, 0), false, booking.Consult, false, true},
+		"the setting is off, ended":                     {moment, false, booking.Consult, false, false},
+		"an examination":                                {visitEnd.AddDate(0, 1, 0), true, booking.Laboratory, false, true},
+		"an examination, ended":                         {moment, true, booking.Laboratory, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -368,8 +380,8 @@ func TestCreateClaimsTheSpeciality(t *testing.T) {
 			other := uuid.New()
 			w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', $2, $3, 'Другой', $4, $5)`, w.patient.Person, other, w.from, moment.AddDate(0, -1, 0), c.end)
 			err := create(t, w.store(), a)
-			if c.refused {
-				requireRefused(t, err, booking.SpecialityAlreadyBooked)
+			if c.rejected {
+				requireRefusal(t, err, booking.SpecialityAlreadyBooked)
 			} else {
 				require.NoError(t, err)
 			}
@@ -385,12 +397,13 @@ func TestCreateClaimsTheSpeciality(t *testing.T) {
 	}
 }
 
-// Promise: a booking locks the referral, then the speciality, then the cells by their time, whatever the order in which they are stored, named or
-// indexed: bookings that overlap wait for each other instead of deadlocking.
+// Promise: a booking locks the referral, then the speciality, then the cells by their time, in
+// whatever order these are stored or requested. So bookings that overlap wait for each other and do
+// not deadlock.
 func TestCreateLocksInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.mixSlots()
+	w.reverseSlots()
 	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Врач', $3, $3)`, w.patient.Person, w.from, moment)
 	a := w.appointment(3)
 	a.Slots[0], a.Slots[1] = a.Slots[1], a.Slots[0]
@@ -404,14 +417,14 @@ func TestCreateLocksInOrder(t *testing.T) {
 		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 103"}},
 		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, nil},
 	} {
-		for _, plan := range []string{"enable_nestloop", "enable_hashjoin"} { // whatever the planner prefers
+		for _, plan := range []string{"enable_nestloop", "enable_hashjoin"} { // with two plans
 			ctx, cancel := context.WithCancel(t.Context())
-			store := w.store(runtime(plan, "off"))
+			store := w.store(runtimeParam(plan, "off"))
 			err := w.whileBlocked(func() error {
 				_, err := store.Create(ctx, a)
 				return err
 			}, wait.lock, func(pgx.Tx, int) {
-				require.Equal(t, wait.free, w.free(), wait.lock)
+				require.Equal(t, wait.free, w.unlocked(), wait.lock)
 				cancel()
 			})
 			w.requireAbandoned(store, err)
@@ -421,12 +434,14 @@ func TestCreateLocksInOrder(t *testing.T) {
 
 func person(guid uuid.UUID) *booking.Person {
 	return &booking.Person{
-		Guid: guid, Surname: "Иванова", Name: "Анна", Patronymic: "Петровна", BirthDate: time.Date(2010, 2, 28, 0, 0, 0, 0, time.UTC),
-		Sex: booking.Female, Snils: "123-456-789 00", PolicySeries: "AB", PolicyNumber: "1234567890123456",
+		Guid: guid, Surname: "Иванова", Name: "Анна", Patronymic: "Петровна",
+		BirthDate: time.Date(2010, 2, 28, 0, 0, 0, 0, time.UTC),
+		Sex:       booking.Female, Snils: "123-456-789 00", PolicySeries: "AB", PolicyNumber: "1234567890123456",
 	}
 }
 
-// Promise: a card is made of what the master patient index knows, with its policy, and the patient is identified by it from then on.
+// Promise: a card is created from the data of the master patient index, with its policy. It
+// identifies the patient from then on.
 func TestCreateMkab(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -440,24 +455,26 @@ func TestCreateMkab(t *testing.T) {
 		AND closed_at IS NULL AND series = 'AB' AND number = '1234567890123456'`, w.to, mkab.Guid, guid, moment))
 	again, err := store.CreateMkab(t.Context(), w.to, person(guid), moment)
 	require.NoError(t, err)
-	require.Equal(t, mkab, again, "there is one already")
+	require.Equal(t, mkab, again, "the existing card")
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab_policy`))
-	requireFree(t, store)
+	requireConnectionsReleased(t, store)
 
 	testdb.RequireIndexed(t, w.db)
-	for _, shown := range []booking.Evidence{
+	for _, evidence := range []booking.Evidence{
 		{Person: guid}, {Mkab: mkab.Guid},
 		{Policy: &booking.Policy{Series: "AB", Number: "1234567890123456", BirthDate: person(guid).BirthDate}},
-		{Snils: &booking.Snils{Digits: "12345678900", Names: booking.Names{Surname: "Иванова", Name: "Анна", Patronymic: "Петровна"}}},
+		{Snils: &booking.Snils{
+			Digits: "12345678900", Names: booking.Names{Surname: "Иванова", Name: "Анна", Patronymic: "Петровна"},
+		}},
 	} {
-		identified, err := store.Identify(t.Context(), w.patient.Client, shown, moment)
+		identified, err := store.Identify(t.Context(), w.patient.Client, evidence, moment)
 		require.NoError(t, err)
 		require.Equal(t, guid, identified)
 	}
 }
 
-// Promise: of many bookings that make a person's card at once all get the one card.
-func TestCreateMkabAtOnce(t *testing.T) {
+// Promise: concurrent bookings that create a person's card all get the same card.
+func TestConcurrentCreateMkab(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const bookings = 8
@@ -475,10 +492,10 @@ func TestCreateMkabAtOnce(t *testing.T) {
 	}
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab WHERE person_guid = $1`, guid))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab_policy`))
-	requireFree(t, store)
+	requireConnectionsReleased(t, store)
 }
 
-// Promise: a card that is closed does not stand in the way of a new one; a card without its policy is not made.
+// Promise: a closed card does not prevent a new one. A card without a policy is not created.
 func TestCreateMkabAllOrNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -487,9 +504,9 @@ func TestCreateMkabAllOrNothing(t *testing.T) {
 	who := person(w.patient.Person)
 	who.PolicyNumber = ""
 	_, err := store.CreateMkab(t.Context(), w.to, who, moment)
-	requireState(t, err, "23514")
+	requireSQLState(t, err, "23514")
 	require.Zero(t, w.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND closed_at IS NULL`, w.to))
-	requireFree(t, store)
+	requireConnectionsReleased(t, store)
 	who.PolicyNumber = "1"
 	mkab, err := store.CreateMkab(t.Context(), w.to, who, moment)
 	require.NoError(t, err)
@@ -497,19 +514,19 @@ func TestCreateMkabAllOrNothing(t *testing.T) {
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND closed_at IS NULL`, w.to))
 	again, err := store.CreateMkab(t.Context(), w.to, who, moment)
 	require.NoError(t, err)
-	require.Equal(t, mkab, again, "the open one, not the closed one before it")
+	require.Equal(t, mkab, again, "the open card, not the closed one")
 }
 
-// Promise: even a panic in the middle of a booking leaves nothing of it, and gives the connection back.
+// Promise: a panic during a booking leaves nothing of it, and releases the connection.
 func TestCreatePanics(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a, store := w.appointment(1), w.store()
 	zone := a.Zone
-	a.Zone = nil // times cannot be told in no zone
+	a.Zone = nil // a conversion to a nil zone panics
 	require.Panics(t, func() { _, _ = store.Create(t.Context(), a) })
-	requireFree(t, store)
-	require.Zero(t, w.written())
+	requireConnectionsReleased(t, store)
+	require.Zero(t, w.countWritten())
 	a.Zone = zone
 	require.NoError(t, create(t, store, a))
 }

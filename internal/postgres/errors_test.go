@@ -26,144 +26,170 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// Promise: whatever goes wrong in the database while a booking is written, the answer is the rule that says so with the cause for the log, nothing is
-// left of the booking, no connection is lost, and the next booking succeeds. What may pass is tried three times, anything else once.
+// Promise: every failure of the database during a booking has its rule, and its cause for the log.
+// Nothing is left of the booking, no connection leaks, and the next booking succeeds. Transient
+// failures are tried three times, all others once.
 func TestFailuresOfCreate(t *testing.T) {
 	t.Parallel()
-	const soon = time.Second // and yet enough, on a busy machine, to come to what takes longer
+	const soon = time.Second // long enough to reach the lock, even on a busy machine
 	for name, failure := range map[string]struct {
 		rule  booking.Name
-		state string // the SQLSTATE that is provoked; empty where the answer is the client's own
+		state string // the provoked SQLSTATE; empty if the client reports the error
 		tries int64
 		fail  func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error)
 	}{
-		"statement time-out": {booking.Overloaded, "57014", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.storeAt(w.url, soon, count)
-			_, end := w.hold(cells)
-			defer end()
-			return store, create(w.t, store, a)
-		}},
-		"lock time-out": {booking.Overloaded, "55P03", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count, runtime("lock_timeout", "300ms"))
-			_, end := w.hold(cells)
-			defer end()
-			return store, create(w.t, store, a)
-		}},
-		"idle in transaction": {booking.Overloaded, "25P03", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count, runtime("idle_in_transaction_session_timeout", "300ms"), asOverTCP, beforeCommit(func(conn *pgx.Conn) { w.gone(conn) }))
-			return store, create(w.t, store, a)
-		}},
-		"no time left": {booking.Overloaded, "", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count)
-			_, end := w.hold(cells)
-			defer end()
-			ctx, cancel := context.WithTimeout(w.t.Context(), soon)
-			defer cancel()
-			_, err := store.Create(ctx, a)
-			require.ErrorIs(w.t, err, context.DeadlineExceeded)
-			return store, err
-		}},
-		"no connection left": {booking.Overloaded, "", 0, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count)
-			for range 2 {
-				conn, err := store.pool.Acquire(w.t.Context())
-				require.NoError(w.t, err)
-				defer conn.Release()
-			}
-			ctx, cancel := context.WithTimeout(w.t.Context(), soon)
-			defer cancel()
-			_, err := store.Create(ctx, a)
-			return store, err
-		}},
-		"terminated again and again": {booking.DatabaseUnavailable, "57P01", 3, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count)
-			return store, w.whileBlocked(func() error { return create(w.t, store, a) }, cells, func(tx pgx.Tx, pid int) {
+		"statement time-out": {booking.Overloaded, "57014", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.storeAt(w.url, soon, count)
+				_, end := w.holdLocks(lockCells)
+				defer end()
+				return store, create(w.t, store, a)
+			}},
+		"lock time-out": {booking.Overloaded, "55P03", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count, runtimeParam("lock_timeout", "300ms"))
+				_, end := w.holdLocks(lockCells)
+				defer end()
+				return store, create(w.t, store, a)
+			}},
+		"idle in transaction": {booking.Overloaded, "25P03", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count, runtimeParam("idle_in_transaction_session_timeout", "300ms"), writesLikeTCP,
+					beforeCommit(func(conn *pgx.Conn) {
+						w.waitForEnd(conn)
+					}))
+				return store, create(w.t, store, a)
+			}},
+		"no time left": {booking.Overloaded, "", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count)
+				_, end := w.holdLocks(lockCells)
+				defer end()
+				ctx, cancel := context.WithTimeout(w.t.Context(), soon)
+				defer cancel()
+				_, err := store.Create(ctx, a)
+				require.ErrorIs(w.t, err, context.DeadlineExceeded)
+				return store, err
+			}},
+		"no connection left": {booking.Overloaded, "", 0,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count)
 				for range 2 {
-					w.terminate(uint32(pid))
-					pid = w.blocked(tx, pid)
+					conn, err := store.pool.Acquire(w.t.Context())
+					require.NoError(w.t, err)
+					defer conn.Release()
 				}
-				w.terminate(uint32(pid))
-			})
-		}},
-		"terminated before the commit": {booking.DatabaseUnavailable, "57P01", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count, asOverTCP, beforeCommit(func(conn *pgx.Conn) { w.terminate(conn.PgConn().PID()); w.gone(conn) }))
-			return store, create(w.t, store, a)
-		}},
-		"gone before the commit": {booking.DatabaseUnavailable, "", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count, beforeCommit(func(conn *pgx.Conn) { _ = conn.PgConn().Conn().Close(); w.gone(conn) }))
-			return store, create(w.t, store, a)
-		}},
-		"read-only": {booking.DatabaseUnavailable, "25006", 3, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			store := w.store(count, runtime("default_transaction_read_only", "on"))
-			return store, create(w.t, store, a)
-		}},
-		"a rule of the schema: one visit a referral": {booking.DirectionAlreadyBooked, "23505", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			// The target institution has a visit that the original does not know of.
-			other := uuid.New()
-			w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
+				ctx, cancel := context.WithTimeout(w.t.Context(), soon)
+				defer cancel()
+				_, err := store.Create(ctx, a)
+				return store, err
+			}},
+		"terminated three times": {booking.DatabaseUnavailable, "57P01", 3,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count)
+				return store, w.whileBlocked(func() error {
+					return create(w.t, store, a)
+				}, lockCells, func(tx pgx.Tx, pid int) {
+					for range 2 {
+						w.terminate(uint32(pid))
+						pid = w.waitForBlocked(tx, pid)
+					}
+					w.terminate(uint32(pid))
+				})
+			}},
+		"terminated before the commit": {booking.DatabaseUnavailable, "57P01", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count, writesLikeTCP, beforeCommit(func(conn *pgx.Conn) {
+					w.terminate(conn.PgConn().PID())
+					w.waitForEnd(conn)
+				}))
+				return store, create(w.t, store, a)
+			}},
+		"connection lost before the commit": {booking.DatabaseUnavailable, "", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count, beforeCommit(func(conn *pgx.Conn) {
+					_ = conn.PgConn().Conn().Close()
+					w.waitForEnd(conn)
+				}))
+				return store, create(w.t, store, a)
+			}},
+		"read-only": {booking.DatabaseUnavailable, "25006", 3,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				store := w.store(count, runtimeParam("default_transaction_read_only", "on"))
+				return store, create(w.t, store, a)
+			}},
+		"constraint: one visit a referral": {booking.DirectionAlreadyBooked, "23505", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				// The target institution has a visit that the original does not refer to.
+				other := uuid.New()
+				w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 				SELECT $1, guid, lpu_guid, type, number, date, date_end, created_at, $2, lpu_from_guid FROM direction`, w.to, w.mkabTo)
-			w.exec(`INSERT INTO appointment SELECT $1, $2, $3, $4, $5, $6, $7, $6, $8, $8, true, false, '', $8, NULL, $8`,
-				w.to, other, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, moment)
-			defer func() {
-				w.exec(`DELETE FROM appointment`)
-				w.exec(`DELETE FROM direction WHERE lpu_guid = $1`, w.to)
-			}()
-			store := w.store(count)
-			err := create(w.t, store, a)
-			require.Equal(w.t, 2, w.written(), "the other visit and the copy of the referral are as they were")
-			return store, err
-		}},
-		"a rule of the schema: capacity": {booking.SlotTaken, "23514", 1, func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
-			w.exec(`CREATE FUNCTION overfill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.taken := NEW.capacity + 1; RETURN NEW; END'`)
-			w.exec(`CREATE TRIGGER overfill BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION overfill()`)
-			defer w.exec(`DROP TRIGGER overfill ON slot`)
-			store := w.store(count)
-			return store, create(w.t, store, a)
-		}},
+				w.exec(`INSERT INTO appointment SELECT $1, $2, $3, $4, $5, $6, $7, $6, $8, $8, true, false, '', $8, NULL, $8`,
+					w.to, other, w.direction, w.from, w.mkabTo, w.patient.Person, w.doctor, moment)
+				defer func() {
+					w.exec(`DELETE FROM appointment`)
+					w.exec(`DELETE FROM direction WHERE lpu_guid = $1`, w.to)
+				}()
+				store := w.store(count)
+				err := create(w.t, store, a)
+				require.Equal(w.t, 2, w.countWritten(), "the other visit and the copy of the referral are unchanged")
+				return store, err
+			}},
+		"constraint: capacity": {booking.SlotTaken, "23514", 1,
+			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				w.exec(`CREATE FUNCTION overfill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.taken := NEW.capacity + 1; RETURN NEW; END'`)
+				w.exec(`CREATE TRIGGER overfill BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION overfill()`)
+				defer w.exec(`DROP TRIGGER overfill ON slot`)
+				store := w.store(count)
+				return store, create(w.t, store, a)
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			a := w.appointment(2)
 			var tries batches
-			store, err := failure.fail(w, a, tries.counted)
-			refusal := requireRefused(t, err, failure.rule)
-			require.Error(t, refusal.Unwrap(), "the log is told why")
+			store, err := failure.fail(w, a, tries.countOn)
+			refusal := requireRefusal(t, err, failure.rule)
+			require.Error(t, refusal.Unwrap(), "the error has a cause for the log")
 			if failure.state != "" {
-				requireState(t, err, failure.state)
+				requireSQLState(t, err, failure.state)
 			}
 			require.Equal(t, failure.tries, tries.n.Load())
-			requireFree(t, store)
-			require.Zero(t, w.written())
+			requireConnectionsReleased(t, store)
+			require.Zero(t, w.countWritten())
 			require.NoError(t, w.store().Ready(t.Context()))
 			require.NoError(t, create(t, w.store(), w.appointment(2)), "the next booking succeeds")
 		})
 	}
 }
 
-// Promise: what passes is not told to the client: the booking is tried again, and is there once.
-func TestPassingFailuresOfCreate(t *testing.T) {
+// Promise: a transient failure is not reported to the client. The booking is retried and stored
+// once.
+func TestTransientFailuresOfCreate(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error{
 		"terminated while it waits": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
 			store := w.store(count)
-			return w.whileBlocked(func() error { return create(w.t, store, a) }, cells, func(tx pgx.Tx, pid int) {
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, lockCells, func(tx pgx.Tx, pid int) {
 				w.terminate(uint32(pid))
 				require.NoError(w.t, tx.Rollback(w.t.Context()))
 			})
 		},
 		"the network is cut": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
-			var cut cutter
-			store := w.store(count, cut.through)
-			return w.whileBlocked(func() error { return create(w.t, store, a) }, cells, func(tx pgx.Tx, pid int) {
-				cut.all()
-				w.terminate(uint32(pid)) // or it would wait on, and the second try for it
+			var network cuttableNetwork
+			store := w.store(count, network.connectThrough)
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, lockCells, func(tx pgx.Tx, pid int) {
+				network.cut()
+				w.terminate(uint32(pid)) // otherwise the session would keep its lock, and the retry would wait for it
 				require.NoError(w.t, tx.Rollback(w.t.Context()))
 			})
 		},
-		"a failover": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+		"failover": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
 			const old = 2 * tries
-			store := w.store(count, func(config *pgxpool.Config) { config.MaxConns = old }, atFirst(old, "default_transaction_read_only", "on"))
+			store := w.store(count, func(config *pgxpool.Config) {
+				config.MaxConns = old
+			}, onFirstConnections(old, "default_transaction_read_only", "on"))
 			conns := make([]*pgxpool.Conn, old)
 			for i := range conns {
 				var err error
@@ -176,19 +202,20 @@ func TestPassingFailuresOfCreate(t *testing.T) {
 			return create(w.t, store, a)
 		},
 		"serialization": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
-			store := w.store(count, runtime("default_transaction_isolation", "repeatable read"))
+			store := w.store(count, runtimeParam("default_transaction_isolation", "repeatable read"))
 			return w.whileBlocked(func() error { return create(w.t, store, a) }, `UPDATE direction SET comment = 'другой'`, func(tx pgx.Tx, _ int) {
 				require.NoError(w.t, tx.Commit(w.t.Context()))
 			})
 		},
-		"the number of the copy is in use": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
+		"the id of the copy is in use": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
 			w.exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 				SELECT $1, gen_random_uuid(), nextval('direction_id_seq') + 1, type, number, date, date_end, created_at, $2, $1 FROM direction`, w.to, w.mkabTo)
 			return create(w.t, w.store(count), a)
 		},
 		"deadlock": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
 			store := w.store(count)
-			// Whoever looks first is the victim. The other looks too late.
+			// The session whose deadlock check runs first is the victim. The other's check is
+			// delayed.
 			return w.whileBlocked(func() error { return create(w.t, store, a) }, `SET LOCAL deadlock_timeout = '30s'; SELECT FROM slot FOR UPDATE`,
 				func(tx pgx.Tx, _ int) {
 					_, err := tx.Exec(w.t.Context(), `UPDATE direction SET comment = 'другой'`)
@@ -202,39 +229,45 @@ func TestPassingFailuresOfCreate(t *testing.T) {
 			w := newWorld(t)
 			a := w.appointment(2)
 			var tries batches
-			require.NoError(t, fail(w, a, tries.counted))
-			// A deadlock may happen twice, if the second try is faster than the transaction that it waits for.
-			require.Greater(t, tries.n.Load(), int64(1), "it did fail once")
+			require.NoError(t, fail(w, a, tries.countOn))
+			// A second deadlock is possible if the retry is faster than the transaction that it
+			// waits for.
+			require.Greater(t, tries.n.Load(), int64(1), "it failed at least once")
 			w.requireBooked(a)
 		})
 	}
 }
 
-// Promise: a booking whose commit was done while the answer was lost is not tried again: it would be refused for itself. The client is told to come
-// back later, and finds it. So it is where somebody in between, such as a pooler, says that the session has ended.
-func TestAnswerToTheCommitIsLost(t *testing.T) {
+// Promise: a booking is not retried if the response to its commit was lost: it would be rejected
+// because of itself. The client receives a retryable error and then finds the booking. This also
+// holds if a pooler reports that the session has ended.
+func TestLostCommitResponse(t *testing.T) {
 	t.Parallel()
-	for name, instead := range map[string][]byte{
+	for name, replacement := range map[string][]byte{
 		"nothing": nil,
-		"a word":  encode(t, &pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "08P01", Message: "server conn crashed?"}),
-		"a curse": encode(t, &pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "terminating connection"}),
+		"another error": encode(t,
+			&pgproto3.ErrorResponse{
+				Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "08P01", Message: "server conn crashed?",
+			}),
+		"end of the session": encode(t,
+			&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "terminating connection"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			a := w.appointment(2)
 			var tries batches
-			store := w.store(tries.counted, func(config *pgxpool.Config) {
+			store := w.store(tries.countOn, func(config *pgxpool.Config) {
 				config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 					conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-					return &losesCommit{Conn: conn, instead: instead}, err
+					return &commitLosingConn{Conn: conn, replacement: replacement}, err
 				}
 			})
 			err := create(t, store, a)
-			requireRefused(t, err, booking.DatabaseUnavailable)
-			require.ErrorIs(t, err, errMaybeDone, "the log is told")
+			requireRefusal(t, err, booking.DatabaseUnavailable)
+			require.ErrorIs(t, err, errMaybeDone, "the cause for the log")
 			require.EqualValues(t, 1, tries.n.Load())
-			requireFree(t, store)
+			requireConnectionsReleased(t, store)
 			w.requireBooked(a)
 		})
 	}
@@ -247,16 +280,17 @@ func encode(t *testing.T, message *pgproto3.ErrorResponse) []byte {
 	return encoded
 }
 
-// losesCommit is a connection that breaks when the answer to a commit has come; something else may come instead of it.
-type losesCommit struct {
+// commitLosingConn is a connection that breaks when the response to a commit has arrived. It may
+// return a replacement of that response.
+type commitLosingConn struct {
 	net.Conn
 
-	instead []byte
-	lost    bool
+	replacement []byte
+	lost        bool
 }
 
 // Write implements net.Conn.
-func (c *losesCommit) Write(data []byte) (int, error) {
+func (c *commitLosingConn) Write(data []byte) (int, error) {
 	n, err := c.Conn.Write(data)
 	if data[0] == 'Q' && bytes.HasSuffix(data, []byte("commit\x00")) {
 		_, _ = c.Conn.Read(make([]byte, 1))
@@ -267,17 +301,18 @@ func (c *losesCommit) Write(data []byte) (int, error) {
 }
 
 // Read implements net.Conn.
-func (c *losesCommit) Read(data []byte) (int, error) {
-	if c.lost && len(c.instead) > 0 {
-		n := copy(data, c.instead)
-		c.instead = c.instead[n:]
+func (c *commitLosingConn) Read(data []byte) (int, error) {
+	if c.lost && len(c.replacement) > 0 {
+		n := copy(data, c.replacement)
+		c.replacement = c.replacement[n:]
 		return n, nil
 	}
 	return c.Conn.Read(data)
 }
 
-// Promise: a migration that changes a type goes unnoticed by a service that runs meanwhile, however many of its connections have prepared the statements.
-func TestMigrationChangesATypeMeanwhile(t *testing.T) {
+// Promise: a migration that changes a type does not disturb a running service, however many of its
+// connections have prepared the statements.
+func TestTypeChangeWhileServing(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(w *world, store *Store, a booking.NewAppointment) error{
 		"facts": func(w *world, store *Store, _ booking.NewAppointment) error {
@@ -300,7 +335,7 @@ func TestMigrationChangesATypeMeanwhile(t *testing.T) {
 				require.NoError(t, call(w, store, w.appointment(1)))
 				w.cancelAll()
 				var err error
-				conns[i], err = store.pool.Acquire(t.Context()) // so that the next call makes another
+				conns[i], err = store.pool.Acquire(t.Context()) // so that the next call opens another
 				require.NoError(t, err)
 			}
 			require.EqualValues(t, len(conns), store.pool.Stat().NewConnsCount())
@@ -314,23 +349,23 @@ func TestMigrationChangesATypeMeanwhile(t *testing.T) {
 	}
 }
 
-// cells locks the cells.
-const cells = `SELECT FROM slot FOR UPDATE`
+// lockCells locks all cells.
+const lockCells = `SELECT FROM slot FOR UPDATE`
 
-// requireBooked requires that the booking of two cells is there, once and whole.
+// requireBooked requires that the booking of two cells is stored once and completely.
 func (w *world) requireBooked(a booking.NewAppointment) {
 	w.t.Helper()
 	require.Equal(w.t, 1, w.count(`SELECT count(*) FROM appointment WHERE guid = $1`, a.Guid))
-	require.Equal(w.t, 2+1+2+1+2, w.written(), "two cells, taken and named, the visit, the claim, the referral and its copy")
+	require.Equal(w.t, 2+1+2+1+2, w.countWritten(), "two taken cells, the visit with two cells, the claim, the referral and its copy")
 }
 
-// batches counts how often a pipeline is sent.
+// batches counts how often a batch is sent.
 type batches struct{ n atomic.Int64 }
 
-// counted counts on every connection of a pool.
-func (b *batches) counted(config *pgxpool.Config) { addTracer(config, b) }
+// countOn counts on every connection of a pool.
+func (b *batches) countOn(config *pgxpool.Config) { addTracer(config, b) }
 
-// addTracer adds a tracer to those that a pool has.
+// addTracer adds a tracer to a pool's configuration.
 func addTracer(config *pgxpool.Config, tracer pgx.QueryTracer) {
 	tracers, _ := config.ConnConfig.Tracer.(*multitracer.Tracer)
 	if tracers == nil {
@@ -360,28 +395,27 @@ func (*batches) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryD
 // TraceBatchEnd implements pgx.BatchTracer.
 func (*batches) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
-// gone waits until a session has ended.
-func (w *world) gone(conn *pgx.Conn) {
+// waitForEnd waits until a session has ended.
+func (w *world) waitForEnd(conn *pgx.Conn) {
 	w.t.Helper()
 	require.Eventually(w.t, func() bool {
 		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, conn.PgConn().PID()) == 0
-	},
-		20*time.Second, 5*time.Millisecond, "the session does not end")
+	}, 20*time.Second, 5*time.Millisecond, "the session does not end")
 }
 
-// terminate ends a session.
+// terminate terminates a session.
 func (w *world) terminate(pid uint32) {
 	w.t.Helper()
 	w.exec(`SELECT pg_terminate_backend($1)`, pid)
 }
 
-// cutter is a network that can be cut.
-type cutter struct {
+// cuttableNetwork is a network that can be cut.
+type cuttableNetwork struct {
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-func (c *cutter) through(config *pgxpool.Config) {
+func (c *cuttableNetwork) connectThrough(config *pgxpool.Config) {
 	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		c.mu.Lock()
@@ -391,7 +425,7 @@ func (c *cutter) through(config *pgxpool.Config) {
 	}
 }
 
-func (c *cutter) all() {
+func (c *cuttableNetwork) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, conn := range c.conns {
@@ -399,19 +433,20 @@ func (c *cutter) all() {
 	}
 }
 
-// asOverTCP lets a write into a connection that the server has closed succeed, as it does over TCP: that the server has gone, and what it said last, is
-// learnt when its answer is read. A Unix socket, over which the tests' server may listen, fails the write.
-func asOverTCP(config *pgxpool.Config) {
+// writesLikeTCP makes a write to a closed connection succeed, as it does over TCP. The client then
+// reads the server's last message. A write to a Unix socket, which the tests' server may use, would
+// fail.
+func writesLikeTCP(config *pgxpool.Config) {
 	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return tcp{conn}, err
+		return tcpLikeConn{conn}, err
 	}
 }
 
-type tcp struct{ net.Conn }
+type tcpLikeConn struct{ net.Conn }
 
 // Write implements net.Conn.
-func (c tcp) Write(data []byte) (int, error) {
+func (c tcpLikeConn) Write(data []byte) (int, error) {
 	n, err := c.Conn.Write(data)
 	if errors.Is(err, syscall.EPIPE) {
 		return len(data), nil
@@ -419,7 +454,7 @@ func (c tcp) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// Promise: what goes wrong while the facts are read is answered in the same way.
+// Promise: failures while the facts are read have the same rules.
 func TestFailuresOfFacts(t *testing.T) {
 	t.Parallel()
 	for name, failure := range map[string]struct {
@@ -427,20 +462,20 @@ func TestFailuresOfFacts(t *testing.T) {
 		fail func(w *world, store *Store) error
 	}{
 		"statement time-out": {booking.Overloaded, func(w *world, store *Store) error {
-			_, end := w.hold(`LOCK TABLE slot`)
+			_, end := w.holdLocks(`LOCK TABLE slot`)
 			defer end()
 			_, err := store.Facts(w.t.Context(), w.patient, w.request(1), moment)
-			requireState(w.t, err, "57014")
+			requireSQLState(w.t, err, "57014")
 			return err
 		}},
-		"terminated again and again": {booking.DatabaseUnavailable, func(w *world, store *Store) error {
+		"terminated three times": {booking.DatabaseUnavailable, func(w *world, store *Store) error {
 			return w.whileBlocked(func() error {
 				_, err := store.Facts(w.t.Context(), w.patient, w.request(1), moment)
 				return err
 			}, `LOCK TABLE mkab`, func(tx pgx.Tx, pid int) {
 				for range 2 {
 					w.terminate(uint32(pid))
-					pid = w.blocked(tx, pid)
+					pid = w.waitForBlocked(tx, pid)
 				}
 				w.terminate(uint32(pid))
 			})
@@ -456,8 +491,8 @@ func TestFailuresOfFacts(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			store := w.storeAt(w.url, 2*time.Second)
-			requireRefused(t, failure.fail(w, store), failure.rule)
-			requireFree(t, store)
+			requireRefusal(t, failure.fail(w, store), failure.rule)
+			requireConnectionsReleased(t, store)
 			facts, err := store.Facts(t.Context(), w.patient, w.request(1), moment)
 			require.NoError(t, err)
 			require.NotNil(t, facts.Direction)
@@ -465,8 +500,8 @@ func TestFailuresOfFacts(t *testing.T) {
 	}
 }
 
-// Promise: an error that says nothing about the load or the connection is no refusal: the client gets the internal error, the log the cause. Where the
-// database's words may hold what a patient wrote or is, they are left out.
+// Promise: an error that is neither load nor connection becomes an internal error, and its cause is
+// logged. Messages of the database that may contain a patient's data are omitted.
 func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -474,7 +509,7 @@ func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 	var refusal *booking.Refusal
 	const trigger = `CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS `
 	for _, failure := range []struct {
-		state, says string
+		state, text string
 		changes     []string
 		comment     string
 	}{
@@ -495,15 +530,15 @@ func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 		a := w.appointment(1)
 		a.Request.Comment = failure.comment
 		var tries batches
-		store := w.store(tries.counted)
+		store := w.store(tries.countOn)
 		err := create(t, store, a)
-		requireState(t, err, failure.state)
-		require.ErrorContains(t, err, failure.says)
+		requireSQLState(t, err, failure.state)
+		require.ErrorContains(t, err, failure.text)
 		require.NotContains(t, err.Error(), "тайна")
 		require.NotErrorAs(t, err, &refusal)
-		require.EqualValues(t, 1, tries.n.Load(), "another try would fail as well")
-		requireFree(t, store)
-		require.Zero(t, w.written())
+		require.EqualValues(t, 1, tries.n.Load(), "a retry would fail as well")
+		requireConnectionsReleased(t, store)
+		require.Zero(t, w.countWritten())
 	}
 	w.exec(`ALTER TABLE lpu DROP CONSTRAINT lpu_time_zone`)
 	w.exec(`UPDATE lpu SET time_zone = 'Europe/Nowhere' WHERE guid = $1`, w.to)
@@ -511,11 +546,12 @@ func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 	_, err := store.Facts(t.Context(), w.patient, w.request(1), moment)
 	require.ErrorContains(t, err, "Europe/Nowhere")
 	require.NotErrorAs(t, err, &refusal)
-	requireFree(t, store)
+	requireConnectionsReleased(t, store)
 }
 
-// Promise: a database that cannot be reached, or does not let us in, is unavailable, whoever asks, and is asked again; one that has no connection left
-// is overloaded, and is left alone. The password is in no error.
+// Promise: a database that cannot be reached or rejects the service is unavailable for every call,
+// which is retried. A database without free connections is overloaded, and the call is not retried.
+// No error contains the password.
 func TestDatabaseCannotBeReached(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
@@ -540,12 +576,24 @@ func TestDatabaseCannotBeReached(t *testing.T) {
 		connects int
 		database string
 	}{
-		"nobody listens":     {booking.DatabaseUnavailable, tries, "postgres://talon:pa55word@" + listener.Addr().String() + "/postgres"},
-		"no such socket":     {booking.DatabaseUnavailable, tries, address(func(_ *url.URL, query url.Values) { query.Set("host", t.TempDir()) })},
-		"no such role":       {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("nobody", "pa55word") })},
-		"no such database":   {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) { u.Path = "/none" })},
-		"a wrong password":   {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("patient", "pa55word") })},
-		"no connection left": {booking.Overloaded, 1, address(func(u *url.URL, _ url.Values) { u.User = url.UserPassword("crowd", "pa55word") })},
+		"no listener": {
+			booking.DatabaseUnavailable, tries, "postgres://talon:pa55word@" + listener.Addr().String() + "/postgres",
+		},
+		"no such socket": {booking.DatabaseUnavailable, tries, address(func(_ *url.URL, query url.Values) {
+			query.Set("host", t.TempDir())
+		})},
+		"no such role": {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) {
+			u.User = url.UserPassword("nobody", "pa55word")
+		})},
+		"no such database": {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) {
+			u.Path = "/none"
+		})},
+		"a wrong password": {booking.DatabaseUnavailable, tries, address(func(u *url.URL, _ url.Values) {
+			u.User = url.UserPassword("patient", "pa55word")
+		})},
+		"no connection left": {booking.Overloaded, 1, address(func(u *url.URL, _ url.Values) {
+			u.User = url.UserPassword("crowd", "pa55word")
+		})},
 	} {
 		connects := 0
 		store := w.storeAt(c.database, time.Second, func(config *pgxpool.Config) {
@@ -554,26 +602,27 @@ func TestDatabaseCannotBeReached(t *testing.T) {
 				return nil
 			}
 		})
-		for _, err := range store.everyCall(t, w, a) {
-			requireRefused(t, err, c.rule)
+		for _, err := range store.callAll(t, w, a) {
+			requireRefusal(t, err, c.rule)
 			require.NotContains(t, err.Error(), "pa55word", name)
 		}
-		require.Equal(t, 4*c.connects+1, connects, "%s: all but the health check", name)
-		requireFree(t, store)
+		require.Equal(t, 4*c.connects+1, connects, "%s: every call but the health check is retried", name)
+		requireConnectionsReleased(t, store)
 	}
-	require.Zero(t, w.written())
+	require.Zero(t, w.countWritten())
 }
 
-// everyCall calls every method.
-func (s *Store) everyCall(t testing.TB, w *world, a booking.NewAppointment) []error {
+// callAll calls every method and returns the errors.
+func (s *Store) callAll(t testing.TB, w *world, a booking.NewAppointment) []error {
 	t.Helper()
 	_, facts := s.Facts(t.Context(), w.patient, w.request(1), moment)
-	_, mkab := s.CreateMkab(t.Context(), w.to, &booking.Person{Guid: uuid.New(), Sex: booking.Male, BirthDate: moment, PolicyNumber: "1"}, moment)
+	_, mkab := s.CreateMkab(t.Context(), w.to,
+		&booking.Person{Guid: uuid.New(), Sex: booking.Male, BirthDate: moment, PolicyNumber: "1"}, moment)
 	_, person := s.MipPersonGet(t.Context(), w.patient.Person)
 	return []error{facts, create(t, s, a), mkab, person, s.Ready(t.Context())}
 }
 
-// requirePassword has the server ask a role for its password, and waits until it does.
+// requirePassword makes the server require a role's password, and waits until it does.
 func (w *world) requirePassword(role string) {
 	w.t.Helper()
 	var path string
@@ -583,12 +632,12 @@ func (w *world) requirePassword(role string) {
 	require.NoError(w.t, os.WriteFile(path, append([]byte("local all "+role+" scram-sha-256\n"), rest...), 0o600))
 	w.exec(`SELECT pg_reload_conf()`)
 	require.Eventually(w.t, func() bool {
-		return w.count(`SELECT count(*) FROM pg_hba_file_rules WHERE $1 = ANY(user_name)`, role) == 1 && w.refuses(role)
-	}, 20*time.Second, 5*time.Millisecond, "the server does not ask for a password")
+		return w.count(`SELECT count(*) FROM pg_hba_file_rules WHERE $1 = ANY(user_name)`, role) == 1 && w.needsPassword(role)
+	}, 20*time.Second, 5*time.Millisecond, "the server does not require a password")
 }
 
-// refuses tells whether a role cannot connect without a password.
-func (w *world) refuses(role string) bool {
+// needsPassword reports whether a role cannot connect without a password.
+func (w *world) needsPassword(role string) bool {
 	config, err := pgx.ParseConfig(w.url)
 	require.NoError(w.t, err)
 	config.User, config.Password = role, ""
@@ -600,66 +649,68 @@ func (w *world) refuses(role string) bool {
 	return false
 }
 
-// Promise: a server that is stopped while a booking is written makes it unavailable, and every call after it.
+// Promise: a server that stops during a booking makes the booking and every later call unavailable.
 func TestServerStops(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
 	w := newWorldIn(t, cluster.URL("postgres"))
 	a := w.appointment(2)
 	store := w.store()
-	err := w.whileBlocked(func() error { return create(t, store, a) }, cells, func(pgx.Tx, int) {
+	err := w.whileBlocked(func() error { return create(t, store, a) }, lockCells, func(pgx.Tx, int) {
 		require.NoError(t, cluster.Stop(t.Context()))
 	})
-	requireRefused(t, err, booking.DatabaseUnavailable)
-	requireFree(t, store)
-	for _, err := range store.everyCall(t, w, a) {
-		requireRefused(t, err, booking.DatabaseUnavailable)
+	requireRefusal(t, err, booking.DatabaseUnavailable)
+	requireConnectionsReleased(t, store)
+	for _, err := range store.callAll(t, w, a) {
+		requireRefusal(t, err, booking.DatabaseUnavailable)
 	}
-	requireFree(t, store)
+	requireConnectionsReleased(t, store)
 }
 
-// Promise: a crash of the server makes bookings unavailable until it has recovered, no more; then the same pool works, and a booking is there whole or
-// not at all.
+// Promise: a crash of the server makes bookings unavailable only until it has recovered. The pool
+// then works again, and the booking is stored completely or not at all.
 func TestServerCrashes(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
 	w := newWorldIn(t, cluster.URL("postgres"))
 	a := w.appointment(2)
 	store := w.store()
-	err := w.whileBlocked(func() error { return create(t, store, a) }, cells, func(_ pgx.Tx, pid int) {
+	err := w.whileBlocked(func() error { return create(t, store, a) }, lockCells, func(_ pgx.Tx, pid int) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	})
-	requireFree(t, store)
+	requireConnectionsReleased(t, store)
 	require.Eventually(t, func() bool {
 		err := store.Ready(t.Context())
 		if err != nil {
-			requireRefused(t, err, booking.DatabaseUnavailable)
+			requireRefusal(t, err, booking.DatabaseUnavailable)
 		}
 		return err == nil
 	}, 20*time.Second, 5*time.Millisecond, "the server does not recover")
-	w.db.Reset()    // its idle connections are dead, too
-	if err != nil { // unless it recovered while the booking was tried again
-		requireRefused(t, err, booking.DatabaseUnavailable)
-		require.Zero(t, w.written())
+	w.db.Reset()    // its idle connections are dead
+	if err != nil { // nil if the server recovered during the retries
+		requireRefusal(t, err, booking.DatabaseUnavailable)
+		require.Zero(t, w.countWritten())
 		require.NoError(t, create(t, store, a))
 	}
 	w.requireBooked(a)
 }
 
-// Promise: a standby is not ready: it would refuse every booking. The next look is at whatever server the address leads to by then.
+// Promise: a standby is not ready, because it would reject every booking. The next check connects
+// to the server at the address by then.
 func TestStandbyIsNotReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	require.NoError(t, w.store().Ready(t.Context()))
 	w.exec(`CREATE SCHEMA standby`)
 	w.exec(`CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean RETURN true`)
-	store := w.store(atFirst(1, "search_path", "standby, pg_catalog, public"))
-	requireRefused(t, store.Ready(t.Context()), booking.DatabaseUnavailable)
-	requireFree(t, store)
+	store := w.store(onFirstConnections(1, "search_path", "standby, pg_catalog, public"))
+	requireRefusal(t, store.Ready(t.Context()), booking.DatabaseUnavailable)
+	requireConnectionsReleased(t, store)
 	require.NoError(t, store.Ready(t.Context()))
 }
 
-// Promise: a client that has gone is no failure of the service: nothing is written, the connection is free, and the error says that it was cancelled.
+// Promise: a cancelled booking is no failure of the service. Nothing is written, the connection is
+// released, and the error is the cancellation.
 func TestCancelledCreate(t *testing.T) {
 	t.Parallel()
 	t.Run("before it begins", func(t *testing.T) {
@@ -703,47 +754,52 @@ func TestCancelledCreate(t *testing.T) {
 func (w *world) requireCancelled(store *Store, a booking.NewAppointment, err error) {
 	w.t.Helper()
 	w.requireAbandoned(store, err)
-	require.Zero(w.t, w.written())
+	require.Zero(w.t, w.countWritten())
 	require.NoError(w.t, create(w.t, store, a), "the next booking succeeds")
 }
 
-// requireAbandoned requires that a cancelled call has ended, here and in the database.
+// requireAbandoned requires that a cancelled call has ended, also in the database.
 func (w *world) requireAbandoned(store *Store, err error) {
 	w.t.Helper()
 	require.ErrorIs(w.t, err, context.Canceled)
-	requireFree(w.t, store)
-	// The session may learn of it a little later than the client.
+	requireConnectionsReleased(w.t, store)
+	// The session may end a little later than the call.
 	require.Eventually(w.t, func() bool {
 		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'talon' AND datname = current_database() AND state <> 'idle'`) == 0
-	}, 20*time.Second, 5*time.Millisecond, "a session goes on")
+	}, 20*time.Second, 5*time.Millisecond, "a session is still active")
 }
 
-// Promise: every error of the connection that the library hands out counts as the database being unavailable.
+// Promise: every connection error of the library counts as database_unavailable.
 func TestBrokenConnections(t *testing.T) {
 	t.Parallel()
-	for _, err := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, pgconn.ErrConnClosed} {
+	for _, err := range []error{
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, pgconn.ErrConnClosed,
+	} {
 		var network net.Error
-		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, pgconn.ErrConnClosed) && !errors.As(err, &network) {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, pgconn.ErrConnClosed) &&
+			!errors.As(err, &network) {
 			err = &net.OpError{Op: "read", Net: "tcp", Err: err}
 		}
-		requireRefused(t, refused(errors.Join(errors.New("read"), err)), booking.DatabaseUnavailable)
+		requireRefusal(t, refused(errors.Join(errors.New("read"), err)), booking.DatabaseUnavailable)
 	}
 	for _, err := range []error{nil, errors.New("bug"), context.Canceled, pgx.ErrNoRows} {
 		require.Equal(t, err, refused(err))
 	}
-	requireRefused(t, refused(context.DeadlineExceeded), booking.Overloaded)
+	requireRefusal(t, refused(context.DeadlineExceeded), booking.Overloaded)
 	refusal := booking.Reject(booking.SlotTaken)
 	require.Equal(t, refusal, refused(refusal))
 }
 
-// Promise: the service is known by its name in the server's lists, and no statement or idle transaction of it lasts longer than a request may.
+// Promise: the server's session list shows the service's name. No statement or idle transaction
+// lasts longer than a request may.
 func TestConnectionSettings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	store := w.storeAt(w.url, 1500*time.Millisecond)
 	for setting, want := range map[string]string{
-		"application_name": "talon", "statement_timeout": "1500ms", "idle_in_transaction_session_timeout": "1500ms", "synchronous_commit": "on",
-		"random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan",
+		"application_name": "talon", "statement_timeout": "1500ms", "idle_in_transaction_session_timeout": "1500ms",
+		"synchronous_commit": "on",
+		"random_page_cost":   "1.1", "plan_cache_mode": "force_generic_plan",
 	} {
 		var got string
 		require.NoError(t, store.pool.QueryRow(t.Context(), `SELECT current_setting($1)`, setting).Scan(&got))
@@ -759,14 +815,15 @@ func TestConnectionSettings(t *testing.T) {
 	var commit, pageCost string
 	require.NoError(t, w.storeAt(address.String(), time.Second).pool.QueryRow(t.Context(),
 		`SELECT current_setting('synchronous_commit'), current_setting('random_page_cost')`).Scan(&commit, &pageCost))
-	require.Equal(t, "remote_apply", commit, "more may be asked for")
-	require.Equal(t, "2", pageCost, "and another plan")
+	require.Equal(t, "remote_apply", commit, "DATABASE_URL may require more")
+	require.Equal(t, "2", pageCost, "DATABASE_URL may set another cost")
 	_, err = Open(t.Context(), Options{URL: "postgres://talon:pa55word@host:port/x", MaxConns: 1})
 	require.ErrorContains(t, err, "parse the database's address")
 	require.NotContains(t, err.Error(), "pa55word")
 }
 
-// Promise: a constraint is known by its name, also where a distributed database tells it in the message alone, with the number of the shard.
+// Promise: a constraint is recognised by its name, also where a distributed database reports it
+// only in the message, with the number of a shard.
 func TestConstraintOfAMessage(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{
@@ -779,14 +836,18 @@ func TestConstraintOfAMessage(t *testing.T) {
 		require.Equal(t, want, constraintOf(&pgconn.PgError{Code: "23505", Message: message}), message)
 	}
 	require.Empty(t, constraintOf(&pgconn.PgError{Code: "42601", Message: `syntax error at "direction_id"`}))
-	require.Equal(t, "setting_value", constraintOf(&pgconn.PgError{Code: "23514", ConstraintName: "setting_value", Message: `"direction_id"`}))
+	require.Equal(t, "setting_value", constraintOf(&pgconn.PgError{
+		Code: "23514", ConstraintName: "setting_value", Message: `"direction_id"`,
+	}))
 }
 
-// Promise: an error that ends the session is a lost connection, whatever its code says.
+// Promise: an error that ends the session counts as a lost connection, whatever its code.
 func TestFatalIsALostConnection(t *testing.T) {
 	t.Parallel()
-	fatal := &pgconn.PgError{Severity: "ВАЖНО", SeverityUnlocalized: "FATAL", Code: "XX000", Message: "postmaster was shut down, exiting"}
-	requireRefused(t, refused(fatal), booking.DatabaseUnavailable)
+	fatal := &pgconn.PgError{
+		Severity: "ВАЖНО", SeverityUnlocalized: "FATAL", Code: "XX000", Message: "postmaster was shut down, exiting",
+	}
+	requireRefusal(t, refused(fatal), booking.DatabaseUnavailable)
 	same := *fatal
 	same.SeverityUnlocalized = "ERROR"
 	var refusal *booking.Refusal

@@ -16,7 +16,7 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// statements are those that a pool has sent, in their order.
+// statements records the statements that a pool sends, in their order.
 type statements struct {
 	mu   sync.Mutex
 	sent []string
@@ -51,24 +51,25 @@ func (s *statements) add(sql string) {
 	s.sent = append(s.sent, sql)
 }
 
-// of gives the statements of a call.
-func (s *statements) of(call func()) []string {
+// during returns the statements that a call sends.
+func (s *statements) during(call func()) []string {
 	before := len(s.sent)
 	call()
 	return slices.Clone(s.sent[before:])
 }
 
-// Promise: the same work is done for a patient who does not exist, one whose data are wrong, and one whose card is closed, so that the time tells nothing
-// either: the same statements in the same two round trips. So it is for a client application that does not exist, one without a secret, and a wrong one.
-func TestIdentityIsNoOracle(t *testing.T) {
+// Promise: an identification sends the same statements in as many round trips for an unknown
+// patient, wrong data and a closed card, so that its duration reveals nothing. The same holds for
+// an unknown client application, one without a secret and a wrong secret.
+func TestIdentificationDoesConstantWork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var (
 		sent    statements
-		counted trips
+		counted roundTrips
 	)
 	store := w.store(func(config *pgxpool.Config) {
-		counted.through(config)
+		counted.countOn(config)
 		config.ConnConfig.Tracer = &sent
 	})
 	closed, birth := uuid.New(), time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -81,49 +82,60 @@ func TestIdentityIsNoOracle(t *testing.T) {
 		return booking.Evidence{Policy: &booking.Policy{Number: number, BirthDate: birth.AddDate(0, 0, after)}}
 	}
 	snils := func(digits, surname string) booking.Evidence {
-		return booking.Evidence{Snils: &booking.Snils{Digits: digits, Names: booking.Names{Surname: surname, Name: "Первый"}}}
+		return booking.Evidence{Snils: &booking.Snils{
+			Digits: digits, Names: booking.Names{Surname: surname, Name: "Первый"},
+		}}
 	}
-	for name, way := range map[string]struct {
+	for name, identification := range map[string]struct {
 		right booking.Evidence
 		wrong []booking.Evidence
 	}{
 		"policy": {policy("open", 0), []booking.Evidence{policy("none", 0), policy("open", 1), policy("closed", 0)}},
-		"person": {booking.Evidence{Person: w.patient.Person}, []booking.Evidence{{Person: uuid.New()}, {Person: closed}}},
-		"card":   {booking.Evidence{Mkab: w.mkabTo}, []booking.Evidence{{Mkab: uuid.New()}, {Mkab: closed}}},
-		"snils":  {snils("00000000001", "Открытый"), []booking.Evidence{snils("00000000003", "Открытый"), snils("00000000001", "Другой"), snils("00000000002", "Закрытый")}},
+		"person": {
+			booking.Evidence{Person: w.patient.Person}, []booking.Evidence{{Person: uuid.New()}, {Person: closed}},
+		},
+		"card": {booking.Evidence{Mkab: w.mkabTo}, []booking.Evidence{{Mkab: uuid.New()}, {Mkab: closed}}},
+		"snils": {
+			snils("00000000001", "Открытый"),
+			[]booking.Evidence{
+				snils("00000000003", "Открытый"), snils("00000000001", "Другой"), snils("00000000002", "Закрытый"),
+			},
+		},
 	} {
-		identify := func(shown booking.Evidence) (person uuid.UUID, err error) {
-			trips := counted.of(func() { person, err = store.Identify(t.Context(), w.patient.Client, shown, moment) })
+		identify := func(evidence booking.Evidence) (person uuid.UUID, err error) {
+			trips := counted.during(func() {
+				person, err = store.Identify(t.Context(), w.patient.Client, evidence, moment)
+			})
 			require.Equal(t, 3, trips, name)
 			return person, err
 		}
-		_, _ = store.Identify(t.Context(), w.patient.Client, way.right, moment) // prepares the statements
-		person, err := identify(way.right)
+		_, _ = store.Identify(t.Context(), w.patient.Client, identification.right, moment) // prepares the statements
+		person, err := identify(identification.right)
 		require.NoError(t, err, name)
 		require.Equal(t, w.patient.Person, person, name)
 		var first []string
-		for i, shown := range way.wrong {
-			did := sent.of(func() {
-				_, err := identify(shown)
-				requireRefused(t, err, booking.PatientNotIdentified)
+		for i, evidence := range identification.wrong {
+			did := sent.during(func() {
+				_, err := identify(evidence)
+				requireRefusal(t, err, booking.PatientNotIdentified)
 			})
 			if i == 0 {
 				first = did
 			}
-			require.Len(t, did, 6, name) // begin, two counts, where the cards are, the cards, commit
+			require.Len(t, did, 6, name) // begin, two counts, the institutions of the cards, the cards, commit
 			require.Equal(t, first, did, name)
 		}
 	}
 
 	service := booking.NewService(store, nil, func() time.Time { return moment })
-	mute := uuid.New()
-	w.exec(`INSERT INTO client_application VALUES ($1, 'Без секрета')`, mute)
+	secretless := uuid.New()
+	w.exec(`INSERT INTO client_application VALUES ($1, 'Без секрета')`, secretless)
 	secret, err := service.RenewClientSecret(t.Context(), w.patient.Client)
 	require.NoError(t, err)
 	require.NoError(t, service.AuthenticateClient(t.Context(), w.patient.Client, secret))
-	for _, client := range []uuid.UUID{uuid.New(), mute, w.patient.Client} {
-		require.Len(t, sent.of(func() {
-			requireRefused(t, service.AuthenticateClient(t.Context(), client, "wrong"), booking.ClientUnauthenticated)
+	for _, client := range []uuid.UUID{uuid.New(), secretless, w.patient.Client} {
+		require.Len(t, sent.during(func() {
+			requireRefusal(t, service.AuthenticateClient(t.Context(), client, "wrong"), booking.ClientUnauthenticated)
 		}), 1)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// moveTo is a move of the world's visit to the cells from one on, ready to be written.
+// moveTo returns a move of a visit to the cells from slotID on, ready to be written.
 func (w *world) moveTo(visit *booking.BookedVisit, slotID int64, difficulty int) booking.NewAppointment {
 	w.t.Helper()
 	request := w.request(difficulty)
@@ -20,30 +20,33 @@ func (w *world) moveTo(visit *booking.BookedVisit, slotID int64, difficulty int)
 	require.NoError(w.t, err)
 	require.Nil(w.t, booking.Check(facts))
 	return booking.NewAppointment{
-		Guid: visit.Guid, CreatedAt: moment, Patient: w.patient, Request: facts.Request, Direction: &facts.Direction.Direction, Resource: facts.Resource,
+		Guid: visit.Guid, CreatedAt: moment, Patient: w.patient, Request: facts.Request,
+		Direction: &facts.Direction.Direction, Resource: facts.Resource,
 		Slots: facts.Slots, Access: facts.Target.Rights.OtherLpu, Mkab: facts.Mkab.Guid,
 		Start: facts.Slots[0].Start, End: facts.Slots[len(facts.Slots)-1].End,
 		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality, Zone: facts.Target.Zone,
 	}
 }
 
-// wanted asks for all of the move that is ready to be written.
-func wanted(a booking.NewAppointment) booking.MoveRequest {
+// moveRequest returns a request with all fields of a move.
+func moveRequest(a booking.NewAppointment) booking.MoveRequest {
 	r := a.Request
-	return booking.MoveRequest{LpuTo: &r.LpuTo, Place: r.Place, Difficulty: r.Difficulty, Comment: &r.Comment, IsCito: &r.IsCito}
+	return booking.MoveRequest{
+		LpuTo: &r.LpuTo, Place: r.Place, Difficulty: r.Difficulty, Comment: &r.Comment, IsCito: &r.IsCito,
+	}
 }
 
-// Promise: on a connection that knows the statements the facts of a move are one round trip, and the move is three.
+// Promise: with prepared statements the facts of a move take one round trip, and the move three.
 func TestMoveRoundTrips(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var count trips
-	store := w.store(count.through)
-	visit := w.booked(2)
+	var count roundTrips
+	store := w.store(count.countOn)
+	visit := w.mustBook(2)
 	move := func(slotID int64) func() {
 		a := w.moveTo(visit, slotID, 2)
 		return func() {
-			_, err := store.Move(t.Context(), a, wanted(a), visit)
+			_, err := store.Move(t.Context(), a, moveRequest(a), visit)
 			require.NoError(t, err)
 		}
 	}
@@ -51,18 +54,19 @@ func TestMoveRoundTrips(t *testing.T) {
 		_, err := store.MoveFacts(t.Context(), w.patient, w.request(2), visit, moment)
 		require.NoError(t, err)
 	}
-	facts() // the connection learns the statements
-	require.Equal(t, 1, count.of(facts))
+	facts() // prepares the statements
+	require.Equal(t, 1, count.during(facts))
 	move(firstSlot + 1)()
-	require.Equal(t, 3, count.of(move(firstSlot)))
-	requireFree(t, store)
+	require.Equal(t, 3, count.during(move(firstSlot)))
+	requireConnectionsReleased(t, store)
 }
 
-// Promise: two moves of one visit at the same time do not undo each other: what the later one leaves as it is, is as the earlier one has made it.
-func TestMovesAtOnce(t *testing.T) {
+// Promise: concurrent moves of one visit do not undo each other: the later one keeps what it does
+// not change.
+func TestConcurrentMoves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	visit := w.booked(1)
+	visit := w.mustBook(1)
 	service := booking.NewService(w.store(), nil, func() time.Time { return moment })
 	comment := "с выпиской"
 	moved := make(chan error, 2)
@@ -70,13 +74,13 @@ func TestMovesAtOnce(t *testing.T) {
 		_, _, err := service.Move(t.Context(), w.patient, visit.Guid, wanted, nil)
 		moved <- err
 	}
-	tx, end := w.hold(`SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`)
+	tx, end := w.holdLocks(`SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`)
 	go move(booking.MoveRequest{Place: booking.Place{SlotID: firstSlot}, Difficulty: 2, Comment: &comment})
-	w.blocked(tx, 0)
+	w.waitForBlocked(tx, 0)
 	go move(booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}})
 	require.Eventually(t, func() bool {
 		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 2
-	}, 20*time.Second, 5*time.Millisecond, "both have judged what was before, and wait")
+	}, 20*time.Second, 5*time.Millisecond, "both have read the old visit and wait")
 	end()
 	require.NoError(t, <-moved)
 	require.NoError(t, <-moved)
@@ -85,17 +89,18 @@ func TestMovesAtOnce(t *testing.T) {
 	require.Len(t, now.Slots, 2)
 }
 
-// Promise: a move locks in the order in which a booking does: the referral, the speciality, then all cells, those it leaves and those it takes, by their time.
+// Promise: a move locks in the order of a booking: the referral, the speciality, then the cells
+// that it leaves and takes, by their time.
 func TestMoveLocksInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.mixSlots()
-	visit := w.booked(1)
+	w.reverseSlots()
+	visit := w.mustBook(1)
 	last := w.moveTo(visit, firstSlot+2, 1)
-	_, err := w.store().Move(t.Context(), last, wanted(last), visit)
+	_, err := w.store().Move(t.Context(), last, moveRequest(last), visit)
 	require.NoError(t, err)
 	visit = w.visit(visit.Guid)
-	a := w.moveTo(visit, firstSlot, 2) // from the third to the first two
+	a := w.moveTo(visit, firstSlot, 2) // from the third cell to the first two
 	for _, wait := range []struct {
 		lock string
 		free []string
@@ -109,32 +114,35 @@ func TestMoveLocksInOrder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		store := w.store()
 		err := w.whileBlocked(func() error {
-			_, err := store.Move(ctx, a, wanted(a), visit)
+			_, err := store.Move(ctx, a, moveRequest(a), visit)
 			return err
 		}, wait.lock, func(pgx.Tx, int) {
-			require.Equal(t, wait.free, w.free(), wait.lock)
+			require.Equal(t, wait.free, w.unlocked(), wait.lock)
 			cancel()
 		})
 		require.ErrorIs(t, err, context.Canceled)
-		requireFree(t, store)
-		require.Equal(t, visit, w.visit(visit.Guid), "it stands untouched")
+		requireConnectionsReleased(t, store)
+		require.Equal(t, visit, w.visit(visit.Guid), "the visit is unchanged")
 	}
 }
 
-// Promise: what a move found before it had its locks does not count: cancelled meanwhile the visit is not moved; the referral withdrawn meanwhile, it stands.
+// Promise: a move checks the visit again after it has its locks. A visit that was cancelled
+// meanwhile is not moved. If the referral was withdrawn meanwhile, the visit stays unchanged.
 func TestMoveIsTooLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	visit := w.booked(1)
+	visit := w.mustBook(1)
 	a := w.moveTo(visit, firstSlot+1, 1)
 	w.exec(`UPDATE direction SET cancelled_at = $1`, moment)
-	_, err := w.store().Move(t.Context(), a, wanted(a), visit)
-	requireRefused(t, err, booking.DirectionNotFound)
+	_, err := w.store().Move(t.Context(), a, moveRequest(a), visit)
+	requireRefusal(t, err, booking.DirectionNotFound)
 	require.Equal(t, visit, w.visit(visit.Guid))
 	w.exec(`UPDATE direction SET cancelled_at = NULL`)
-	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}))
-	written := w.written()
-	_, err = w.store().Move(t.Context(), a, wanted(a), visit)
-	requireRefused(t, err, booking.AppointmentCancelled)
-	require.Equal(t, written, w.written())
+	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{
+		Person: w.patient.Person, Visit: visit, At: moment,
+	}))
+	written := w.countWritten()
+	_, err = w.store().Move(t.Context(), a, moveRequest(a), visit)
+	requireRefusal(t, err, booking.AppointmentCancelled)
+	require.Equal(t, written, w.countWritten())
 }

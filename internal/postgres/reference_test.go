@@ -12,34 +12,36 @@ import (
 	"talon.example/internal/booking"
 )
 
-// served is a store that reads its reference data itself, through connections that are counted.
-func served(w *world, maxAge time.Duration) (*Store, *trips) {
-	count := new(trips)
-	store := w.store(count.through)
+// newStoreWithReference returns a store that reads its reference data itself, and counts its round
+// trips.
+func newStoreWithReference(w *world, maxAge time.Duration) (*Store, *roundTrips) {
+	count := new(roundTrips)
+	store := w.store(count.countOn)
 	store.reference.current.Store(nil)
 	store.reference.maxAge = maxAge
 	return store, count
 }
 
-// Promise: reference data are read when they are needed first, and then from memory: no statement for them while they are young.
+// Promise: reference data are read when they are first needed. Until they reach their maximum age
+// they are used from memory, without a statement.
 func TestReferenceIsKeptInMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	store, count := served(w, time.Hour)
+	store, count := newStoreWithReference(w, time.Hour)
 	settings := func() {
 		_, err := store.Settings(t.Context(), w.patient, w.to)
 		require.NoError(t, err)
 	}
 	settings()
-	require.Zero(t, count.of(settings))
+	require.Zero(t, count.during(settings))
 }
 
-// Promise: a change takes effect no later than the age that reference data may have.
+// Promise: a change of reference data takes effect within their maximum age.
 func TestReferenceChangesInTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const age = 200 * time.Millisecond
-	store, _ := served(w, age)
+	store, _ := newStoreWithReference(w, age)
 	horizon := func() *int {
 		settings, err := store.Settings(t.Context(), w.patient, w.to)
 		require.NoError(t, err)
@@ -55,20 +57,21 @@ func TestReferenceChangesInTime(t *testing.T) {
 		w.exec(change)
 		changed := time.Now()
 		for {
-			asked := time.Now()
+			requested := time.Now()
 			if now := horizon(); now != nil && *now == days {
 				break
 			}
-			require.Less(t, asked.Sub(changed), age, "the %d. owner's setting is not in force yet", days)
+			require.Less(t, requested.Sub(changed), age, "the setting of owner %d is not in force yet", days)
 		}
 	}
 }
 
-// Promise: a request that needs data as of now gets them, also when a read that began before it is under way: it waits for the next one.
+// Promise: a request that requires current data gets them also while an earlier read is running: it
+// waits for the next read.
 func TestReferenceAsOfNow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	store, _ := served(w, 0)
+	store, _ := newStoreWithReference(w, 0)
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
@@ -88,22 +91,23 @@ func TestReferenceAsOfNow(t *testing.T) {
 	group.Wait()
 }
 
-// Promise: reference data that cannot be read are used until they are too old, and then the service refuses for now, as when the database is away.
+// Promise: reference data that cannot be read again are used until they are too old. Then requests
+// are rejected, as without a database.
 func TestReferenceCannotBeRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	store, _ := served(w, time.Hour)
+	store, _ := newStoreWithReference(w, time.Hour)
 	_, err := store.Settings(t.Context(), w.patient, w.to)
 	require.NoError(t, err)
-	_, end := w.hold(`LOCK TABLE setting IN ACCESS EXCLUSIVE MODE`)
+	_, end := w.holdLocks(`LOCK TABLE setting IN ACCESS EXCLUSIVE MODE`)
 	_, err = store.Settings(t.Context(), w.patient, w.to)
-	require.NoError(t, err, "they are young")
+	require.NoError(t, err, "the data are not too old")
 
 	store.reference.maxAge = 0
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err = store.Settings(ctx, w.patient, w.to)
-	requireRefused(t, err, booking.Overloaded) // the lock is waited for longer than the request may take
+	requireRefusal(t, err, booking.Overloaded) // the lock is held for longer than the request may take
 	end()
 	_, err = store.Settings(t.Context(), w.patient, w.to)
 	require.NoError(t, err, "the data can be read again")
@@ -113,7 +117,8 @@ func TestReferenceCannotBeRead(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Promise: an institution that came with the last second is not told with a wrong zone: the data are read again, and the request is answered.
+// Promise: for an institution that was just added the data are read again, so that times are in its
+// zone.
 func TestReferenceOfANewInstitution(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

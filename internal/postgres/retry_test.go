@@ -14,34 +14,40 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Promise: what may pass is tried three times at the most; what will not, and what may have been done, once. The caller gets the last answer, by which
-// it can tell what happened.
+// Promise: a transient failure is tried at most three times. Other failures, and changes that may
+// have been done, are tried once. The caller receives the last error.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	bug := errors.New("bug")
 	for name, c := range map[string]struct {
-		answers []error
+		results []error
 		tries   int
-		want    error        // in the chain
-		rule    booking.Name // or the rule
+		want    error        // is in the chain
+		rule    booking.Name // of the refusal
 	}{
-		"at once":                     {[]error{nil}, 1, nil, ""},
-		"at the second try":           {[]error{io.EOF, nil}, 2, nil, ""},
-		"at the last try":             {[]error{io.EOF, io.ErrUnexpectedEOF, nil}, 3, nil, ""},
-		"never":                       {[]error{io.EOF, io.EOF, io.EOF, nil}, 3, io.EOF, booking.DatabaseUnavailable},
-		"a refusal":                   {[]error{booking.Reject(booking.SlotTaken), nil}, 1, nil, booking.SlotTaken},
-		"a refusal at the second try": {[]error{io.EOF, booking.Reject(booking.SlotTaken), nil}, 2, nil, booking.SlotTaken},
-		"a refusal at the last try":   {[]error{io.EOF, io.EOF, booking.Reject(booking.SlotTaken)}, 3, nil, booking.SlotTaken},
-		"no row":                      {[]error{pgx.ErrNoRows, nil}, 1, pgx.ErrNoRows, ""},
-		"no row at the last try":      {[]error{io.EOF, io.EOF, pgx.ErrNoRows}, 3, pgx.ErrNoRows, ""},
-		"a bug":                       {[]error{bug, nil}, 1, bug, ""},
-		"overloaded":                  {[]error{context.DeadlineExceeded, nil}, 1, context.DeadlineExceeded, booking.Overloaded},
-		"perhaps done":                {[]error{fmt.Errorf("%w: %w", errMaybeDone, io.EOF), nil}, 1, errMaybeDone, booking.DatabaseUnavailable},
+		"first try":  {[]error{nil}, 1, nil, ""},
+		"second try": {[]error{io.EOF, nil}, 2, nil, ""},
+		"last try":   {[]error{io.EOF, io.ErrUnexpectedEOF, nil}, 3, nil, ""},
+		"no success": {[]error{io.EOF, io.EOF, io.EOF, nil}, 3, io.EOF, booking.DatabaseUnavailable},
+		"a refusal":  {[]error{booking.Reject(booking.SlotTaken), nil}, 1, nil, booking.SlotTaken},
+		"a refusal on the second try": {
+			[]error{io.EOF, booking.Reject(booking.SlotTaken), nil}, 2, nil, booking.SlotTaken,
+		},
+		"a refusal on the last try": {
+			[]error{io.EOF, io.EOF, booking.Reject(booking.SlotTaken)}, 3, nil, booking.SlotTaken,
+		},
+		"no row":                 {[]error{pgx.ErrNoRows, nil}, 1, pgx.ErrNoRows, ""},
+		"no row on the last try": {[]error{io.EOF, io.EOF, pgx.ErrNoRows}, 3, pgx.ErrNoRows, ""},
+		"a bug":                  {[]error{bug, nil}, 1, bug, ""},
+		"overloaded":             {[]error{context.DeadlineExceeded, nil}, 1, context.DeadlineExceeded, booking.Overloaded},
+		"maybe done": {
+			[]error{fmt.Errorf("%w: %w", errMaybeDone, io.EOF), nil}, 1, errMaybeDone, booking.DatabaseUnavailable,
+		},
 	} {
 		tries := 0
-		result, err := retry(t.Context(), noReset(t), func() (int, error) {
+		result, err := retry(t.Context(), failOnReset(t), func() (int, error) {
 			tries++
-			return tries, c.answers[tries-1]
+			return tries, c.results[tries-1]
 		})
 		require.Equal(t, c.tries, tries, name)
 		if c.want == nil && c.rule == "" {
@@ -60,17 +66,18 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// noReset holds that new connections would be no better.
-func noReset(t *testing.T) func() {
+// failOnReset fails the test if the pool is reset.
+func failOnReset(t *testing.T) func() {
 	return func() { t.Error("the pool was reset") }
 }
 
-// Promise: nothing is tried again for a client that has gone or whose time is over, and the answer says which.
+// Promise: nothing is retried after the request was cancelled or its deadline has passed. The error
+// says which.
 func TestRetryEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
 	tries := 0
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := retry(ctx, noReset(t), func() (int, error) {
+	_, err := retry(ctx, failOnReset(t), func() (int, error) {
 		tries++
 		cancel()
 		return 0, io.EOF
@@ -78,11 +85,11 @@ func TestRetryEndsWithTheRequest(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	_, err = retry(ctx, noReset(t), func() (int, error) {
+	_, err = retry(ctx, failOnReset(t), func() (int, error) {
 		tries++
 		<-ctx.Done()
 		return 0, io.EOF
 	})
-	requireRefused(t, err, booking.Overloaded)
+	requireRefusal(t, err, booking.Overloaded)
 	require.Equal(t, 2, tries)
 }

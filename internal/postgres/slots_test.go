@@ -18,26 +18,28 @@ import (
 	"talon.example/internal/booking"
 )
 
-// plainCell is a cell as it is stored, with what a search needs to know of its resource.
+// plainCell is a stored cell with the properties of its resource that a search uses.
 type plainCell struct {
-	guid, resource             uuid.UUID
-	speciality                 string
-	active                     bool
-	start                      time.Time
-	capacity, taken, held      int32 // held by others
-	access, busyType           int
-	blocked                    bool
-	restriction                booking.Restriction
-	ownHold, othersHold, spent bool // as stored in holds; spent: that of another that is over
+	guid, resource                 uuid.UUID
+	speciality                     string
+	active                         bool
+	start                          time.Time
+	capacity, taken, held          int32 // held counts the holds of others
+	access, busyType               int
+	blocked                        bool
+	restriction                    booking.Restriction
+	ownHold, othersHold, endedHold bool // stored in holds; endedHold is another's hold that has ended
 }
 
-// bookable is the plain form of what SQL leaves out.
+// bookable reports whether SQL should return the cell.
 func (c *plainCell) bookable(scan booking.SlotScan) bool {
 	free := c.taken+c.held < c.capacity || slices.Contains(scan.Own, c.guid)
-	return c.active && free && c.busyType == 1 && !c.blocked && c.access&int(scan.Access) != 0 && slices.Contains(scan.Restrictions, c.restriction)
+	return c.active && free && c.busyType == 1 && !c.blocked && c.access&int(scan.Access) != 0 &&
+		slices.Contains(scan.Restrictions, c.restriction)
 }
 
-// addRandomCells stores resources with cells of random properties on a grid of a few starts, so that many begin at once.
+// addRandomCells inserts resources with cells of random properties. The cells have few different
+// starts, so that many start at the same time.
 func (w *world) addRandomCells(random *rand.Rand, resources, cellsOfEach int) []plainCell {
 	w.t.Helper()
 	oneIn := func(n int) bool { return random.IntN(n) == 0 }
@@ -63,11 +65,12 @@ func (w *world) addRandomCells(random *rand.Rand, resources, cellsOfEach int) []
 			}
 			var holds *string
 			if oneIn(4) {
-				c.ownHold, c.othersHold, c.spent = oneIn(2), oneIn(2), oneIn(2)
+				c.ownHold, c.othersHold, c.endedHold = oneIn(2), oneIn(2), oneIn(2)
 				holds = w.holdsText(&c)
 			}
 			batch.Queue(`INSERT INTO slot VALUES ($1, $2, $3, $4, $5, $5::timestamptz + interval '15 minutes', $6, $7, $8, $9, $10, $11, $12::text::slot_hold[])`,
-				w.to, c.guid, len(cells)+1, c.resource, c.start, c.capacity, c.taken, c.access, c.busyType, c.blocked, string(c.restriction), holds)
+				w.to, c.guid, len(cells)+1, c.resource, c.start, c.capacity, c.taken, c.access, c.busyType, c.blocked,
+				string(c.restriction), holds)
 			cells = append(cells, c)
 		}
 	}
@@ -78,7 +81,7 @@ func (w *world) addRandomCells(random *rand.Rand, resources, cellsOfEach int) []
 	return cells
 }
 
-// holdsText is the column of the cell's holds; it counts those of others in force.
+// holdsText returns the holds column of a cell, and counts the active holds of others.
 func (w *world) holdsText(c *plainCell) *string {
 	var holds []string
 	add := func(person uuid.UUID, until time.Time) {
@@ -91,7 +94,7 @@ func (w *world) holdsText(c *plainCell) *string {
 		add(uuid.New(), moment.Add(time.Minute))
 		c.held++
 	}
-	if c.spent {
+	if c.endedHold {
 		add(uuid.New(), moment.Add(-time.Minute))
 	}
 	if holds == nil {
@@ -108,9 +111,10 @@ func randomGUID(random *rand.Rand) (guid uuid.UUID) {
 	return guid
 }
 
-// Promise: a search gives the cells that reading all of them would, in the same order, from wherever a page begins: of all resources of an institution, of
-// a speciality and of one resource, with the cells that cannot be booked or without.
-func TestSearchGivesWhatReadingAllWould(t *testing.T) {
+// Promise: a search returns the same cells in the same order as a filter over all cells, from any
+// start of a page: for an institution, a speciality and a resource, with and without cells that
+// cannot be booked.
+func TestSearchMatchesFullScan(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	store := w.store()
@@ -125,8 +129,10 @@ func TestSearchGivesWhatReadingAllWould(t *testing.T) {
 		}{{nil, nil}, {&speciality, nil}, {nil, &resource}, {&speciality, &resource}} {
 			for _, all := range []bool{false, true} {
 				scan := booking.SlotScan{
-					Lpu: w.to, Speciality: target.speciality, Resource: target.resource, From: w.firstStart, To: w.firstStart.Add(7 * time.Hour),
-					Difficulty: 1, Person: w.patient.Person, Now: moment, All: all, Access: 8, Restrictions: booking.Restrictions[:2],
+					Lpu: w.to, Speciality: target.speciality, Resource: target.resource, From: w.firstStart,
+					To:         w.firstStart.Add(7 * time.Hour),
+					Difficulty: 1, Person: w.patient.Person, Now: moment, All: all, Access: 8,
+					Restrictions: booking.Restrictions[:2],
 				}
 				if random.IntN(2) == 0 {
 					scan.Own = []uuid.UUID{own}
@@ -138,12 +144,13 @@ func TestSearchGivesWhatReadingAllWould(t *testing.T) {
 	}
 }
 
-// requirePages compares the search from each position with what the plain cells give.
+// requirePages compares the search from each position with the filtered cells.
 func requirePages(t *testing.T, store *Store, scan booking.SlotScan, cells []plainCell, random *rand.Rand) {
 	t.Helper()
 	var want []plainCell
 	for _, c := range cells {
-		if c.start.Before(scan.To) && (scan.Speciality == nil || c.speciality == *scan.Speciality) && (scan.Resource == nil || c.resource == *scan.Resource) &&
+		if c.start.Before(scan.To) && (scan.Speciality == nil || c.speciality == *scan.Speciality) &&
+			(scan.Resource == nil || c.resource == *scan.Resource) &&
 			(scan.All || c.bookable(scan)) {
 			want = append(want, c)
 		}
@@ -168,31 +175,31 @@ func requirePages(t *testing.T, store *Store, scan booking.SlotScan, cells []pla
 	}
 }
 
-// lastOfBatch keeps the last statement of a batch that was answered, with its parameters.
-type lastOfBatch struct {
+// lastStatement records the last completed statement of a batch, with its parameters.
+type lastStatement struct {
 	statements
 
 	query pgx.TraceBatchQueryData
 }
 
 // TraceBatchQuery implements pgx.BatchTracer.
-func (l *lastOfBatch) TraceBatchQuery(_ context.Context, _ *pgx.Conn, query pgx.TraceBatchQueryData) {
+func (l *lastStatement) TraceBatchQuery(_ context.Context, _ *pgx.Conn, query pgx.TraceBatchQueryData) {
 	l.query = query
 }
 
-// readNode is a node of a plan that has run.
-type readNode struct {
+// planNode is a node of an executed plan.
+type planNode struct {
 	Table    string     `json:"Relation Name"`
 	Rows     float64    `json:"Actual Rows"`
 	Removed  float64    `json:"Rows Removed by Filter"`
 	Loops    float64    `json:"Actual Loops"`
 	Hit      int        `json:"Shared Hit Blocks"`
 	Read     int        `json:"Shared Read Blocks"`
-	Children []readNode `json:"Plans"`
+	Children []planNode `json:"Plans"`
 }
 
-// cells counts the rows of slot that were read.
-func (n readNode) cells() int {
+// cells returns the number of rows of slot that were read.
+func (n planNode) cells() int {
 	var cells int
 	if n.Table == "slot" {
 		cells = int((n.Rows + n.Removed) * n.Loops)
@@ -203,13 +210,15 @@ func (n readNode) cells() int {
 	return cells
 }
 
-// Promise: a search reads no more cells than it needs. Of an institution's hundred resources it reads the first cells in order of time, not the first of each;
-// in a speciality that is fully booked it reads each cell of the period once, and none of others.
+// Promise: a search reads no more cells than it needs. For an institution with a hundred resources
+// it reads the first cells in order of time, and not the first of each resource. For a fully booked
+// speciality it reads each cell of the period once, and none of other specialities.
 func TestSearchReadsLittle(t *testing.T) {
 	t.Parallel()
 	const resources, days, cellsPerDay, most = 100, 14, 36, 51
 	w := newWorld(t)
-	// The schedules begin two weeks ago; four of the resources are of the speciality that is fully booked.
+	// The schedules start two weeks ago. Four of the resources belong to the fully booked
+	// speciality.
 	w.exec(`DELETE FROM slot`)
 	w.exec(`INSERT INTO resource SELECT $1, md5(n::text)::uuid, 'doctor', 'Врач', CASE WHEN n <= 4 THEN 'full' ELSE 'free' END FROM generate_series(1, $2) n`, w.to, resources)
 	w.exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type, taken)
@@ -218,51 +227,53 @@ func TestSearchReadsLittle(t *testing.T) {
 		CROSS JOIN LATERAL (SELECT $5::timestamptz + make_interval(days => day, mins => 15 * cell) AS start_at) t`, w.to, resources, days, cellsPerDay, w.firstStart)
 	w.exec(`VACUUM ANALYZE slot, resource`)
 
-	traced := new(lastOfBatch)
+	traced := new(lastStatement)
 	store := w.store(func(config *pgxpool.Config) { addTracer(config, traced) })
 	read := func(scan booking.SlotScan) (cells, pages int, found []booking.FoundSlot) {
 		t.Helper()
-		scan.Lpu, scan.From, scan.To, scan.Most, scan.Difficulty = w.to, w.firstStart, w.firstStart.AddDate(0, 0, days), most, 1
+		scan.Lpu, scan.From, scan.To, scan.Most, scan.Difficulty = w.to, w.firstStart, w.firstStart.AddDate(0, 0,
+			days), most, 1
 		scan.Person, scan.Now, scan.Access, scan.Restrictions = w.patient.Person, moment, 8, booking.Restrictions
 		slots, err := store.ScanSlots(t.Context(), []booking.SlotScan{scan})
 		require.NoError(t, err)
-		var plans []struct{ Plan readNode }
+		var plans []struct{ Plan planNode }
 		require.NoError(t, store.pool.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+traced.query.SQL, traced.query.Args...).Scan(&plans))
 		return plans[0].Plan.cells(), plans[0].Plan.Hit + plans[0].Plan.Read, slots[0]
 	}
 
 	cells, pages, found := read(booking.SlotScan{})
 	require.Len(t, found, most)
-	require.LessOrEqual(t, cells, most+resources+1, "those that begin with the last one, and one to know that they are all")
-	require.Less(t, pages, 2*resources+3*most, "a page for each cell, its resource, and the ways to them")
+	require.LessOrEqual(t, cells, most+resources+1, "the cells that start with the last one, and one more to detect the end")
+	require.Less(t, pages, 2*resources+3*most, "a page for each cell and its resource, and index pages")
 
 	full := "full"
 	cells, pages, found = read(booking.SlotScan{Speciality: &full})
 	require.Empty(t, found)
 	require.Equal(t, 4*days*cellsPerDay, cells)
 	heap := w.count(`SELECT count(DISTINCT (ctid::text::point)[0]) FROM slot WHERE lpu_guid = $1 AND taken = capacity`, w.to)
-	require.Less(t, pages, heap+100, "the pages of the cells once, and those of the index")
+	require.Less(t, pages, heap+100, "each page of cells once, and index pages")
 }
 
-// Promise: on a connection that knows the statements, a search that finds no free cell takes four round trips: where the patient has cards, the facts, the
-// period, and the days after it.
+// Promise: with prepared statements a search that finds no free cell takes four round trips: the
+// patient's institutions, the facts, the period, and the days after it.
 func TestSearchWithoutResultTakesFourRoundTrips(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`UPDATE slot SET taken = capacity`)
-	var count trips
-	service := booking.NewService(w.store(count.through), nil, func() time.Time { return moment })
+	var count roundTrips
+	service := booking.NewService(w.store(count.countOn), nil, func() time.Time { return moment })
 	search := func() {
 		page, err := service.Slots(t.Context(), w.patient, booking.SlotSearch{Direction: w.direction, Limit: 50})
 		require.NoError(t, err)
 		require.Equal(t, &booking.SlotPage{Type: booking.Consult, Holder: w.from}, page)
 	}
 	search()
-	require.Equal(t, 4, count.of(search))
+	require.Equal(t, 4, count.during(search))
 }
 
-// Promise: a booking stays cheap (a HOT update): no index holds a column of a cell that bookings and holds change.
-func TestNoIndexHoldsWhatBookingsChange(t *testing.T) {
+// Promise: a booking updates a cell in place (a HOT update): no index contains a column that
+// bookings and holds change.
+func TestBookingUpdatesStayHOT(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	require.Zero(t, w.count(`

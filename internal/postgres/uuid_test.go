@@ -10,7 +10,8 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// Promise: guids, pointers to them and lists of them are sent and read unchanged, in binary and in text; a null is not read as a guid.
+// Promise: guids, pointers to guids and lists of guids are sent and read unchanged, in binary and
+// in text. Null is not read as a guid.
 func TestUUID(t *testing.T) {
 	t.Parallel()
 	conn, err := pgx.Connect(t.Context(), testdb.New(t))

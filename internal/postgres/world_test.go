@@ -22,16 +22,17 @@ import (
 
 func TestMain(m *testing.M) { testdb.Main(m) }
 
-// moment is the clock of the tests.
+// moment is the current time of the tests.
 var moment = time.Date(2019, 8, 20, 14, 52, 14, 0, time.UTC)
 
 const firstSlot = 101
 
-// world is a database in which one booking is allowed: a patient's referral, and a doctor with three free cells.
+// world is a database with data for which one booking is allowed: a patient with a referral, and a
+// doctor with three free cells.
 type world struct {
 	t   testing.TB
 	url string
-	db  *pgxpool.Pool // the test's own way in
+	db  *pgxpool.Pool // the test's own connections
 
 	patient          booking.Patient
 	direction        uuid.UUID
@@ -47,7 +48,7 @@ func newWorld(t testing.TB) *world {
 	return newWorldAt(t, testdb.New(t))
 }
 
-// newWorldIn makes the world in a cluster of the test's own.
+// newWorldIn returns a world in a cluster of the test's own.
 func newWorldIn(t testing.TB, url string) *world {
 	t.Helper()
 	require.NoError(t, migrations.Up(t.Context(), url))
@@ -122,15 +123,17 @@ func (w *world) addSlot(resource uuid.UUID, id int, start time.Time) uuid.UUID {
 	return guid
 }
 
-// request is the booking that the world allows, of so many cells.
+// request returns the allowed booking with the given number of cells.
 func (w *world) request(difficulty int) booking.Request {
 	return booking.Request{
-		Direction: w.direction, Type: booking.Consult, LpuFrom: w.from, LpuTo: w.to, Place: booking.Place{SlotID: firstSlot}, Difficulty: difficulty,
+		Direction: w.direction, Type: booking.Consult, LpuFrom: w.from, LpuTo: w.to,
+		Place: booking.Place{SlotID: firstSlot}, Difficulty: difficulty,
 		Comment: "к врачу", IsCito: true,
 	}
 }
 
-// store opens the pool as the service does, with changes, and a store on it.
+// store returns a store on a pool that is opened as the service does. The changes are applied to
+// the configuration of the pool.
 func (w *world) store(changes ...func(*pgxpool.Config)) *Store {
 	w.t.Helper()
 	return w.storeAt(w.url, 30*time.Second, changes...)
@@ -151,7 +154,8 @@ func (w *world) storeAt(url string, timeout time.Duration, changes ...func(*pgxp
 	}
 	w.t.Cleanup(pool.Close)
 	store := NewStore(pool, time.Hour)
-	// The reference data as they are now, read through the test's own pool: the test looks at the connections of the store's.
+	// The current reference data are read through the test's own pool, because tests count the
+	// connections of the store.
 	known, err := (&referenceCache{pool: w.db}).load(w.t.Context())
 	require.NoError(w.t, err)
 	known.forget = func() { store.reference.current.Store(nil) }
@@ -159,13 +163,14 @@ func (w *world) storeAt(url string, timeout time.Duration, changes ...func(*pgxp
 	return store
 }
 
-// runtime changes a run-time parameter of every connection.
-func runtime(name, value string) func(*pgxpool.Config) {
+// runtimeParam sets a run-time parameter of every connection.
+func runtimeParam(name, value string) func(*pgxpool.Config) {
 	return func(config *pgxpool.Config) { config.ConnConfig.RuntimeParams[name] = value }
 }
 
-// atFirst changes a run-time parameter of the first connections: those to another server than the later ones.
-func atFirst(connections int64, name, value string) func(*pgxpool.Config) {
+// onFirstConnections sets a run-time parameter of the first connections only, as if they were to
+// another server.
+func onFirstConnections(connections int64, name, value string) func(*pgxpool.Config) {
 	var made atomic.Int64
 	return func(config *pgxpool.Config) {
 		config.BeforeConnect = func(_ context.Context, config *pgx.ConnConfig) error {
@@ -177,7 +182,7 @@ func atFirst(connections int64, name, value string) func(*pgxpool.Config) {
 	}
 }
 
-// facts reads the facts of the booking that the world allows.
+// facts returns the facts of the allowed booking.
 func (w *world) facts(difficulty int) *booking.Facts {
 	w.t.Helper()
 	facts, err := w.store().Facts(w.t.Context(), w.patient, w.request(difficulty), moment)
@@ -185,28 +190,29 @@ func (w *world) facts(difficulty int) *booking.Facts {
 	return facts
 }
 
-// appointment is the booking that the world allows, ready to be written.
+// appointment returns the allowed booking, ready to be written.
 func (w *world) appointment(difficulty int) booking.NewAppointment {
 	w.t.Helper()
 	facts := w.facts(difficulty)
 	require.Nil(w.t, booking.Check(facts))
 	return booking.NewAppointment{
-		Guid: uuid.New(), CreatedAt: moment, Patient: w.patient, Request: facts.Request, Direction: &facts.Direction.Direction, Resource: facts.Resource,
+		Guid: uuid.New(), CreatedAt: moment, Patient: w.patient, Request: facts.Request,
+		Direction: &facts.Direction.Direction, Resource: facts.Resource,
 		Slots: facts.Slots, Access: facts.Target.Rights.OtherLpu, Mkab: facts.Mkab.Guid,
 		Start: facts.Slots[0].Start, End: facts.Slots[len(facts.Slots)-1].End,
 		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality, Zone: facts.Target.Zone,
 	}
 }
 
-// written counts what bookings have left.
-func (w *world) written() int {
+// countWritten counts the rows and values that bookings have written.
+func (w *world) countWritten() int {
 	w.t.Helper()
 	return w.count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT coalesce(sum(cardinality(slot_guids)), 0) FROM appointment)
 		+ (SELECT count(*) FROM speciality_claim) + (SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL OR copied_from_lpu_guid IS NOT NULL)`)
 }
 
-// hold begins a transaction that runs a statement and then holds its locks; end rolls it back.
-func (w *world) hold(sql string) (_ pgx.Tx, end func()) {
+// holdLocks begins a transaction and runs a statement. end rolls it back.
+func (w *world) holdLocks(sql string) (_ pgx.Tx, end func()) {
 	w.t.Helper()
 	tx, err := w.db.Begin(w.t.Context())
 	require.NoError(w.t, err)
@@ -217,8 +223,9 @@ func (w *world) hold(sql string) (_ pgx.Tx, end func()) {
 	return tx, end
 }
 
-// blocked waits until a session waits for a lock of the transaction, another one than that given, and gives its process.
-func (w *world) blocked(tx pgx.Tx, other int) int {
+// waitForBlocked waits until another session than the given one waits for a lock of the
+// transaction. It returns the process id of that session.
+func (w *world) waitForBlocked(tx pgx.Tx, other int) int {
 	w.t.Helper()
 	var pid int
 	require.Eventually(w.t, func() bool {
@@ -229,24 +236,25 @@ func (w *world) blocked(tx pgx.Tx, other int) int {
 		}
 		require.NoError(w.t, err)
 		return true
-	}, 20*time.Second, 5*time.Millisecond, "nobody waits for the lock")
+	}, 20*time.Second, 5*time.Millisecond, "no session waits for the lock")
 	return pid
 }
 
-// whileBlocked runs a call that waits for a lock of the statement's transaction; meanwhile do gets the process that waits.
+// whileBlocked runs a call that waits for a lock of the statement. do gets the process id of the
+// waiting session.
 func (w *world) whileBlocked(call func() error, sql string, do func(tx pgx.Tx, pid int)) error {
 	w.t.Helper()
-	tx, end := w.hold(sql)
+	tx, end := w.holdLocks(sql)
 	failed := make(chan error, 1)
 	go func() { failed <- call() }()
-	do(tx, w.blocked(tx, 0))
+	do(tx, w.waitForBlocked(tx, 0))
 	err := <-failed
 	end()
 	return err
 }
 
-// mixSlots stores the three cells anew: the last of the day first, by place and by guid.
-func (w *world) mixSlots() {
+// reverseSlots inserts the three cells again in reverse order of time, also by guid.
+func (w *world) reverseSlots() {
 	w.t.Helper()
 	w.exec(`DELETE FROM slot`)
 	w.slots = nil
@@ -258,8 +266,8 @@ func (w *world) mixSlots() {
 	}
 }
 
-// free tells which of the original referral, the speciality and the cells nobody has locked.
-func (w *world) free() []string {
+// unlocked returns which of the original referral, the speciality and the cells are not locked.
+func (w *world) unlocked() []string {
 	w.t.Helper()
 	var free []string
 	for _, sql := range []string{
@@ -276,16 +284,16 @@ func (w *world) free() []string {
 	return free
 }
 
-// create writes the booking and gives the error.
+// create writes a booking and returns the error.
 func create(t testing.TB, store *Store, a booking.NewAppointment) error {
 	t.Helper()
 	held, err := store.Create(t.Context(), a)
-	require.Equal(t, err == nil, held != nil, "an answer or an error")
+	require.Equal(t, err == nil, held != nil, "a result or an error")
 	return err
 }
 
-// requireRefused holds an error against a rule; it keeps what went wrong for the log.
-func requireRefused(t testing.TB, err error, rule booking.Name) *booking.Refusal {
+// requireRefusal requires that an error is the refusal by a rule, and returns it.
+func requireRefusal(t testing.TB, err error, rule booking.Name) *booking.Refusal {
 	t.Helper()
 	var refusal *booking.Refusal
 	require.ErrorAs(t, err, &refusal)
@@ -293,27 +301,30 @@ func requireRefused(t testing.TB, err error, rule booking.Name) *booking.Refusal
 	return refusal
 }
 
-// requireState requires that the database answered the SQLSTATE, so that a test provokes what it says.
-func requireState(t testing.TB, err error, state string) {
+// requireSQLState requires that an error has an SQLSTATE of the database.
+func requireSQLState(t testing.TB, err error, state string) {
 	t.Helper()
 	require.ErrorContains(t, err, "SQLSTATE "+state)
 }
 
-// requireFree requires that every connection is back.
-func requireFree(t testing.TB, store *Store) {
+// requireConnectionsReleased requires that all connections of the pool are released.
+func requireConnectionsReleased(t testing.TB, store *Store) {
 	t.Helper()
 	// The pool closes a broken connection in a goroutine of its own.
-	require.Eventually(t, func() bool { return store.pool.Stat().AcquiredConns() == 0 }, 20*time.Second, time.Millisecond, "a connection is not given back")
+	require.Eventually(t, func() bool {
+		return store.pool.Stat().AcquiredConns() == 0
+	}, 20*time.Second, time.Millisecond, "a connection is not released")
 }
 
-// hook runs do before the first commit that a pool sends.
-type hook struct {
+// commitHook calls do before the first commit of a pool.
+type commitHook struct {
 	do   func(*pgx.Conn)
 	once sync.Once
 }
 
 // TraceQueryStart implements pgx.QueryTracer.
-func (h *hook) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+func (h *commitHook) TraceQueryStart(ctx context.Context, conn *pgx.Conn,
+	data pgx.TraceQueryStartData) context.Context {
 	if data.SQL == "commit" {
 		h.once.Do(func() { h.do(conn) })
 	}
@@ -321,15 +332,15 @@ func (h *hook) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.Tra
 }
 
 // TraceQueryEnd implements pgx.QueryTracer.
-func (*hook) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (*commitHook) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// beforeCommit runs do before the first commit.
+// beforeCommit calls do before the first commit.
 func beforeCommit(do func(*pgx.Conn)) func(*pgxpool.Config) {
-	return func(config *pgxpool.Config) { addTracer(config, &hook{do: do}) }
+	return func(config *pgxpool.Config) { addTracer(config, &commitHook{do: do}) }
 }
 
-// sorted gives the guids in an order that does not matter.
-func sorted(guids []uuid.UUID) []uuid.UUID {
+// sortedGuids returns the guids in a fixed order.
+func sortedGuids(guids []uuid.UUID) []uuid.UUID {
 	guids = slices.Clone(guids)
 	slices.SortFunc(guids, func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) })
 	return guids

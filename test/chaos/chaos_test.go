@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -28,110 +26,115 @@ import (
 	"talon.example/internal/auth"
 	"talon.example/internal/testdb"
 	"talon.example/migrations"
+	"talon.example/test/harness"
 )
 
-// How the chaos runs. Everything is bounded: when the patients are used up, the load ends.
+// The parameters of the test. Everything is bounded: the load ends when the patients are used up.
 const (
-	chaosPatients = 100_000
-	chaosClients  = 256             // most wait, for their key, the index or the service
-	chaosRequests = 16              // at once
-	chaosTimeout  = 2 * time.Second // TALON_REQUEST_TIMEOUT; the probe of readiness has as long
-	chaosRelease  = time.Second     // how long a request that has failed may take to give its key back
-	chaosSlack    = 2 * time.Second // for a busy machine, beyond the deadline
-	chaosOutage   = 4 * chaosTimeout
-	chaosCalm     = 1500 * time.Millisecond // load between two blows
-	chaosPatience = 3 * time.Minute         // how long a client asks for one thing
+	chaosPatients      = 100_000
+	chaosClients       = 256             // most wait for their key, the index or the service
+	chaosMaxInFlight   = 16              // concurrent requests
+	chaosTimeout       = 2 * time.Second // TALON_REQUEST_TIMEOUT, also for readiness checks
+	chaosRelease       = time.Second     // for a failed request to free its key
+	chaosSlack         = 2 * time.Second // beyond the deadline, for a busy machine
+	chaosOutage        = 4 * chaosTimeout
+	chaosPause         = 1500 * time.Millisecond // load between two faults
+	chaosClientTimeout = 3 * time.Minute         // for one request and its retries
 )
 
-// Promises 5, 6, 8, 9 and 11: whatever is killed, cut or hung under load, every booking, move and cancel that was answered 200 is in the database as it was
-// confirmed last, a cell that was held stays its patient's until the hold ends, what has a key is done once and answered the same again, nothing is half done,
-// every answer is documented and within its deadline, and the service is ready again by itself.
+// Promises 5, 6, 8, 9 and 11: under load and with faults, every booking, move and cancel that got a
+// 200 response is in the database in its last confirmed state. A held cell stays its patient's
+// until the hold ends. A request with a key is done once, and a repetition gets the same response.
+// Nothing is half done. Every response is documented and within its deadline, and the service
+// becomes ready again by itself.
 func TestChaos(t *testing.T) {
 	c := newChaos(t)
-	load := c.load()
-	for _, blow := range []struct {
+	load := c.startLoad()
+	for _, fault := range []struct {
 		name   string
-		strike func()
+		inject func()
 	}{
-		{"calm", func() {}},
-		{"the ticket service hangs", c.mip("hang", "")},
+		{"no fault", func() {}},
+		{"the ticket service hangs", c.failIndex("hang", "")},
 		{"kill -9 the service", c.killService},
-		{"the index hangs", c.mip("", "hang")},
+		{"the index hangs", c.failIndex("", "hang")},
 		{"PostgreSQL hangs", c.hangPostgres},
-		{"the ticket service answers 500", c.mip("500", "")},
+		{"the ticket service returns 500", c.failIndex("500", "")},
 		{"kill -9 a backend of PostgreSQL", c.killBackend},
-		{"the index answers 500", c.mip("", "500")},
-		{"PostgreSQL is read-only", c.failOver},
-		{"the ticket service answers garbage", c.mip("garbage", "")},
+		{"the index returns 500", c.failIndex("", "500")},
+		{"PostgreSQL is read-only", c.makeReadOnly},
+		{"the ticket service returns garbage", c.failIndex("garbage", "")},
 		{"stop PostgreSQL (immediate) and start it", c.crashPostgres},
 		{"lock the cells, until the pool is full", c.lockCells},
 		{"kill -9 the service, again", c.killService},
 		{"stop PostgreSQL (immediate), again", c.crashPostgres},
 		// From here on no request loses its key, so that the load ends soon after.
 		{"cut all connections", c.cutConnections},
-		{"the index answers garbage", c.mip("", "garbage")},
+		{"the index returns garbage", c.failIndex("", "garbage")},
 		{"stop the service in order", c.restartService},
-		{"the ticket service drops mid-body", c.mip("drop", "")},
-		{"the index drops mid-body", c.mip("", "drop")},
-		{"all is well again", c.waitIndex},
+		{"the ticket service drops mid-body", c.failIndex("drop", "")},
+		{"the index drops mid-body", c.failIndex("", "drop")},
+		{"recovery", c.waitIndex},
 	} {
-		before, blown := c.confirmed(), time.Now()
-		blow.strike()
+		before, injected := c.confirmed(), time.Now()
+		fault.inject()
 		c.waitReady()
-		recovered := time.Since(blown)
-		c.wait(chaosCalm)
-		t.Logf("%-40s ready again after %6s, %5d confirmed in %s", blow.name, recovered.Round(time.Millisecond),
-			c.confirmed()-before, time.Since(blown).Round(time.Millisecond))
+		recovered := time.Since(injected)
+		c.pause(chaosPause)
+		t.Logf("%-40s ready again after %6s, %5d confirmed in %s", fault.name, recovered.Round(time.Millisecond),
+			c.confirmed()-before, time.Since(injected).Round(time.Millisecond))
 	}
-	close(c.over)
+	close(c.stopLoad)
 	load.Wait()
 	c.check()
 }
 
-// chaos is a service as a process of its own, on a PostgreSQL of its own, with a master patient index that can be made to fail.
+// chaos is the service as a process, on its own PostgreSQL, with a master patient index that can
+// fail.
 type chaos struct {
 	t       *testing.T
-	service *harness.Service // for its database and the contract's checks
+	service *harness.Service // for its database and the validation of responses
 	cluster interface {
 		Crash(ctx context.Context) error
 		Resume(ctx context.Context) error
 		Hang(ctx context.Context) error
 		Continue() error
 	}
-	binary  string
-	environ []string
-	process *exec.Cmd
-	index   *failingIndex
-	over    chan struct{}
-	outage  atomic.Pointer[outage] // nil while the database can take bookings
+	binary   string
+	environ  []string
+	process  *exec.Cmd
+	index    *failingIndex
+	stopLoad chan struct{}
+	outage   atomic.Pointer[outage] // nil while the database is writable
 
-	room chan struct{} // for so many requests at once
+	inFlight chan struct{} // limits concurrent requests
 
-	next, sent, unanswered, later, refused                 atomic.Int64
-	bookings, repeated, moves, cancels, replayed, regained atomic.Int64
-	held, used, released                                   atomic.Int64
+	nextPatient, sent, unanswered, retryable, refused          atomic.Int64
+	bookings, foundBooked, moves, cancels, replayed, recovered atomic.Int64
+	held, used, released                                       atomic.Int64
 
 	mu      sync.Mutex
-	errands []*errand // of those that have a visit
-	holders []*errand // of those that have held a cell
+	tasks   []*task // of patients with a visit
+	holders []*task // of patients that held a cell
 	byRule  map[string]int
 }
 
-// confirmed is how much was answered 200 for the first time.
+// confirmed returns the number of changes that got a first 200 response.
 func (c *chaos) confirmed() int64 {
 	return c.bookings.Load() + c.moves.Load() + c.cancels.Load()
 }
 
-// outage is a time in which the database cannot be written. A request that lies within it gets one of the answers allowed, within its deadline.
+// outage is a period in which the database cannot be written. Every request within it gets an
+// allowed response by its deadline.
 type outage struct {
-	allowed func(*asked, harness.Answer) bool
+	allowed func(*taskRequest, harness.Answer) bool
 
 	mu      sync.Mutex
 	answers int
 	longest time.Duration
 }
 
-// Where the patients of the chaos are from and go to.
+// The source and the target institution of all patients.
 var (
 	chaosFrom = uuid.MustParse("c4a05000-0000-4000-8000-0000000000f0")
 	chaosTo   = uuid.MustParse("c4a05000-0000-4000-8000-000000000070")
@@ -151,29 +154,35 @@ func newChaos(t *testing.T) *chaos {
 
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "talon")
-	output, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary, "talon.example/cmd/talon").CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary,
+		"talon.example/cmd/talon").CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	key, err := auth.EnsureSigningKey(filepath.Join(dir, "key.pem"))
 	require.NoError(t, err)
 	index := new(failingIndex)
 	address := harness.HTTPServer(t, index)
 
-	// The same address each time the service starts.
+	// The service listens on the same address after each start.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := listener.Addr().String()
 	require.NoError(t, listener.Close())
 	c := &chaos{
-		t: t, cluster: cluster, binary: binary, index: index, over: make(chan struct{}), room: make(chan struct{}, chaosRequests), byRule: map[string]int{},
-		service: &harness.Service{T: t, URL: "http://" + addr, DB: pool, Key: key, Logs: new(harness.Logs), Passed: new(atomic.Int64)},
+		t: t, cluster: cluster, binary: binary, index: index, stopLoad: make(chan struct{}),
+		inFlight: make(chan struct{}, chaosMaxInFlight), byRule: map[string]int{},
+		service: &harness.Service{
+			T: t, URL: "http://" + addr, DB: pool, Key: key, Logs: new(harness.Logs), ClockOffset: new(atomic.Int64),
+		},
 		environ: []string{
 			"DATABASE_URL=" + database, "TALON_ADDR=" + addr, "TALON_TOKEN_ISSUER=issuer", "TALON_TOKEN_AUDIENCE=talon",
-			"TALON_AUTH_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(), "TALON_MIP_TIMEOUT=1s",
-			"TALON_DATABASE_MAX_CONNS=8", "TALON_SHUTDOWN_DELAY=0s", "TALON_MIP_URL=" + address + "/fhir", "TALON_MIP_AUTH_URL=" + address + "/token",
+			"TALON_AUTH_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(),
+			"TALON_MIP_TIMEOUT=1s",
+			"TALON_DATABASE_MAX_CONNS=8", "TALON_SHUTDOWN_DELAY=0s", "TALON_MIP_URL=" + address + "/fhir",
+			"TALON_MIP_AUTH_URL=" + address + "/token",
 			"TALON_LOG_LEVEL=error",
 		},
 	}
-	c.service.Pass(time.Since(harness.Moment)) // the process has a clock of its own
+	c.service.AdvanceClock(time.Since(harness.Moment)) // the process uses the real clock
 	c.populate()
 	c.startService()
 	t.Cleanup(func() { _ = c.process.Process.Kill(); _ = c.process.Wait() })
@@ -181,7 +190,8 @@ func newChaos(t *testing.T) *chaos {
 	return c
 }
 
-// populate makes patients with a referral each, and two cells for every two of them. Every sixteenth has no card in the target institution yet.
+// populate inserts patients with a referral each, and two cells for each pair of patients. Every
+// sixteenth patient has no card in the target institution.
 func (c *chaos) populate() {
 	for _, sql := range []string{
 		`INSERT INTO legal_entity VALUES ('c4a05000-0000-4000-8000-000000000001', 'Юридическое лицо')`,
@@ -214,21 +224,25 @@ func (c *chaos) startService() {
 	require.NoError(c.t, c.process.Start())
 }
 
-// waitReady returns when the service is ready, for which nobody helps it.
+// waitReady waits until the service is ready by itself.
 func (c *chaos) waitReady() {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.health("ready") == http.StatusOK }, 60*time.Second, 10*time.Millisecond, "the service is not ready again")
+	require.Eventually(c.t, func() bool {
+		return c.health("ready") == http.StatusOK
+	}, 60*time.Second, 10*time.Millisecond, "the service is not ready again")
 }
 
-// waitUnready returns when the service says that it is not ready, having noticed by itself.
+// waitUnready waits until the service notices by itself that it is not ready.
 func (c *chaos) waitUnready() {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.health("ready") == http.StatusServiceUnavailable }, 10*time.Second, 10*time.Millisecond, "the service is ready")
+	require.Eventually(c.t, func() bool {
+		return c.health("ready") == http.StatusServiceUnavailable
+	}, 10*time.Second, 10*time.Millisecond, "the service stays ready")
 }
 
-// health is what a health check answers, in time; 0 where there is no service.
+// health returns the status of a health check, or 0 if the service does not run.
 func (c *chaos) health(check string) int {
-	request := c.service.Request(http.MethodGet, "/health/"+check, nil)
+	request := c.service.NewRequest(http.MethodGet, "/health/"+check, nil)
 	began := time.Now()
 	response, err := harness.HTTPClient.Do(request)
 	if err != nil {
@@ -244,8 +258,8 @@ func (c *chaos) health(check string) int {
 	return response.StatusCode
 }
 
-// wait lets the load go on for a while.
-func (c *chaos) wait(d time.Duration) {
+// pause lets the load continue for a while.
+func (c *chaos) pause(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	<-timer.C
@@ -271,7 +285,7 @@ func (c *chaos) killBackend() {
 
 func (c *chaos) crashPostgres() {
 	require.NoError(c.t, c.cluster.Crash(c.t.Context()))
-	c.wait(time.Second)
+	c.pause(time.Second)
 	require.NoError(c.t, c.cluster.Resume(c.t.Context()))
 }
 
@@ -285,31 +299,33 @@ func (c *chaos) lockCells() {
 	require.NoError(c.t, err)
 	_, err = tx.Exec(c.t.Context(), `LOCK TABLE slot IN ACCESS EXCLUSIVE MODE`)
 	require.NoError(c.t, err)
-	c.wait(chaosTimeout + time.Second)
+	c.pause(chaosTimeout + time.Second)
 	require.NoError(c.t, tx.Rollback(c.t.Context()))
 }
 
-// hangPostgres stops PostgreSQL where it stands for longer than a request may take: nothing is refused or reset, nothing answers.
+// hangPostgres suspends PostgreSQL for longer than a request may take. It neither rejects nor
+// resets connections, and does not respond.
 func (c *chaos) hangPostgres() {
 	require.NoError(c.t, c.cluster.Hang(c.t.Context()))
-	c.endure(func(_ *asked, a harness.Answer) bool { return a.StatusCode == http.StatusServiceUnavailable })
+	c.runOutage(func(_ *taskRequest, a harness.Answer) bool { return a.StatusCode == http.StatusServiceUnavailable })
 	require.NoError(c.t, c.cluster.Continue())
 }
 
-// failOver makes PostgreSQL read-only under the service's connections, as a failover or a full disk does. What needs no writing is answered as ever.
-func (c *chaos) failOver() {
+// makeReadOnly makes PostgreSQL read-only under open connections, as a failover or a full disk
+// does. Requests that write nothing get their usual response.
+func (c *chaos) makeReadOnly() {
 	c.service.Exec(`ALTER SYSTEM SET default_transaction_read_only = on`)
 	c.service.Exec(`SELECT pg_reload_conf()`)
 	c.waitUnready()
-	c.endure(func(asked *asked, a harness.Answer) bool {
-		return a.StatusCode != http.StatusOK || asked.repeatable() && asked.doubtful
+	c.runOutage(func(request *taskRequest, a harness.Answer) bool {
+		return a.StatusCode != http.StatusOK || request.repeatable() && request.maybeDone
 	})
 	c.service.Exec(`ALTER SYSTEM RESET default_transaction_read_only`)
 	c.service.Exec(`SELECT pg_reload_conf()`)
 }
 
-// endure lets the load go on through an outage.
-func (c *chaos) endure(allowed func(*asked, harness.Answer) bool) {
+// runOutage lets the load continue through an outage.
+func (c *chaos) runOutage(allowed func(*taskRequest, harness.Answer) bool) {
 	now := &outage{allowed: allowed}
 	c.outage.Store(now)
 	began := time.Now()
@@ -317,24 +333,24 @@ func (c *chaos) endure(allowed func(*asked, harness.Answer) bool) {
 	for time.Since(began) < chaosOutage {
 		require.Equal(c.t, http.StatusServiceUnavailable, c.health("ready"))
 		require.Equal(c.t, http.StatusOK, c.health("live"))
-		c.wait(50 * time.Millisecond)
+		c.pause(50 * time.Millisecond)
 	}
 	c.outage.Store(nil)
 	now.mu.Lock()
 	defer now.mu.Unlock()
-	require.GreaterOrEqual(c.t, now.answers, chaosRequests)
-	c.t.Logf("an outage of %s: %d requests within it, the longest %s", time.Since(began).Round(time.Millisecond), now.answers, now.longest.Round(time.Millisecond))
+	require.GreaterOrEqual(c.t, now.answers, chaosMaxInFlight)
+	c.t.Logf("an outage of %s: %d requests within it, the longest took %s", time.Since(began).Round(time.Millisecond), now.answers, now.longest.Round(time.Millisecond))
 }
 
-// met holds a request that lies within the outage against what is allowed.
-func (o *outage) met(t *testing.T, asked *asked, a harness.Answer, took time.Duration, err error) {
+// record checks a request within the outage.
+func (o *outage) record(t *testing.T, request *taskRequest, a harness.Answer, took time.Duration, err error) {
 	switch {
 	case err != nil:
-		t.Errorf("no answer during an outage: %v", err)
-	case !o.allowed(asked, a):
-		t.Errorf("%s during an outage: %s", asked, a.Raw)
+		t.Errorf("no response during an outage: %v", err)
+	case !o.allowed(request, a):
+		t.Errorf("%s during an outage: %s", request, a.Raw)
 	case took > chaosTimeout+chaosSlack:
-		t.Errorf("%s waited %s during an outage: %s", asked, took, a.Raw)
+		t.Errorf("%s waited %s during an outage: %s", request, took, a.Raw)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -342,30 +358,35 @@ func (o *outage) met(t *testing.T, asked *asked, a harness.Answer, took time.Dur
 	o.longest = max(o.longest, took)
 }
 
-// mip has the ticket service or the index fail, once they are asked again after their last failure: one that nobody meets shows nothing.
-func (c *chaos) mip(ticket, search string) func() {
+// failIndex makes the ticket service or the index fail after the service has recovered from the
+// last failure. It requires that a request meets the failure.
+func (c *chaos) failIndex(ticket, search string) func() {
 	return func() {
 		c.waitIndex()
 		c.index.set(ticket, search)
-		c.wait(2 * time.Second)
-		require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond, "nobody met it")
+		c.pause(2 * time.Second)
+		require.Eventually(c.t, func() bool {
+			return c.index.count() > 0
+		}, 60*time.Second, 10*time.Millisecond, "no request met the failure")
 		c.index.set("", "")
 	}
 }
 
-// waitIndex returns when the service asks the index again, for which nobody helps it: after failures it stops asking for a while.
+// waitIndex waits until the service queries the index again by itself. After failures it stops for
+// a while.
 func (c *chaos) waitIndex() {
 	c.t.Helper()
 	c.index.set("", "")
-	require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond, "the index is not asked again")
+	require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond, "the service does not query the index again")
 }
 
-// check looks for every visit as it was confirmed last.
+// check requires that every visit is stored in its last confirmed state.
 func (c *chaos) check() {
-	c.service.Pass(time.Since(c.service.Now()))
+	c.service.AdvanceClock(time.Since(c.service.Now()))
 	c.service.RequireInvariants()
-	for _, half := range []string{
-		// A visit without its one cell, its copy of the referral or its claim; and each of these without its visit.
+	for _, query := range []string{
+		// A visit without its one cell, its copy of the referral or its claim, and each of these
+		// without its visit.
 		`SELECT count(*) FROM appointment a WHERE
 			cardinality(a.slot_guids) <> 1
 			OR NOT EXISTS (SELECT FROM direction d WHERE d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
@@ -374,13 +395,13 @@ func (c *chaos) check() {
 		`SELECT count(*) FROM direction d WHERE (appointment_guid IS NOT NULL OR copied_from_lpu_guid IS NOT NULL)
 			AND NOT EXISTS (SELECT FROM appointment a WHERE a.direction_guid = d.guid AND (d.appointment_guid IS NULL OR a.guid = d.appointment_guid))`,
 		`SELECT count(*) FROM speciality_claim s WHERE NOT EXISTS (SELECT FROM appointment a WHERE a.guid = s.appointment_guid)`,
-		// A card that the service made, without its policy.
+		// A card that the service created, without its policy.
 		`SELECT count(*) FROM mkab m WHERE guid <> person_guid
 			AND NOT EXISTS (SELECT FROM mkab_policy p WHERE p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid)`,
-		// Two visits of one referral, of which each was asked for once, with one key or none.
+		// Two visits of one referral, each of which was requested once, with one key or none.
 		`SELECT count(*) FROM (SELECT FROM appointment GROUP BY direction_guid HAVING count(*) > 1) twice`,
 	} {
-		require.Zero(c.t, c.service.Count(half), half)
+		require.Zero(c.t, c.service.Count(query), query)
 	}
 	require.NotContains(c.t, c.service.Logs.String(), "DATA RACE")
 
@@ -397,36 +418,39 @@ func (c *chaos) check() {
 	}
 	require.NoError(c.t, rows.Err())
 	found := 0
-	for _, e := range c.errands {
+	for _, e := range c.tasks {
 		is, ok := stored[chaosGuid(2, e.patient)]
 		if e.visit.guid == uuid.Nil {
-			e.visit.guid = is.guid // its client was told that there is one, and no more
+			e.visit.guid = is.guid // the client only learned that the referral is booked
 		}
 		if !ok || is != e.visit {
 			c.t.Errorf("patient %d: confirmed %+v, stored %+v", e.patient, e.visit, is)
 			continue
 		}
 		found++
-		c.askAgain(e)
+		c.verifyTask(e)
 	}
-	standing := c.checkHolds()
-	c.t.Logf("answers that said «later»: %v", c.byRule)
+	current := c.checkHolds()
+	c.t.Logf("retryable responses: %v", c.byRule)
 	fmt.Fprintf(os.Stdout, "\nrequests: sent %d, answered %d («later» %d, refused %d, replayed %d, which told %d first)\n"+
 		"holds: %d confirmed, %d booked, %d given back, %d that still stand\n"+
 		"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels; visits: confirmed %d, found %d, lost %d\n\n",
-		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.later.Load(), c.refused.Load(), c.replayed.Load(), c.regained.Load(),
-		c.held.Load(), c.used.Load(), c.released.Load(), standing, c.bookings.Load(), c.repeated.Load(), c.moves.Load(), c.cancels.Load(), len(c.errands), found, len(c.errands)-found)
+		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.retryable.Load(), c.refused.Load(), c.replayed.Load(),
+		c.recovered.Load(), c.held.Load(), c.used.Load(), c.released.Load(), current,
+		c.bookings.Load(), c.foundBooked.Load(), c.moves.Load(), c.cancels.Load(),
+		len(c.tasks), found, len(c.tasks)-found)
 	for name, n := range map[string]*atomic.Int64{
 		"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "repetitions": &c.replayed,
 		"holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
 	} {
 		require.Positive(c.t, n.Load(), name)
 	}
-	require.Len(c.t, stored, found, "visits that nobody was told of")
+	require.Len(c.t, stored, found, "visits that no client knows of")
 }
 
-// checkHolds looks for every hold as it was confirmed last, counts those that stand, and requires that nobody else has booked the cell of one.
-func (c *chaos) checkHolds() (standing int) {
+// checkHolds requires that every hold is stored as last confirmed, and that nobody else booked its
+// cell. It returns the number of holds that have not ended.
+func (c *chaos) checkHolds() (current int) {
 	now := time.Now()
 	rows, err := c.service.DB.Query(c.t.Context(), `SELECT person_guid, slot_guids[1], until FROM hold WHERE until > $1`, now)
 	require.NoError(c.t, err)
@@ -444,65 +468,66 @@ func (c *chaos) checkHolds() (standing int) {
 	}
 	require.NoError(c.t, rows.Err())
 	for _, e := range c.holders {
-		is, stands := stored[chaosGuid(1, e.patient)]
-		switch wanted := e.held != nil && e.held.HeldUntil.After(now); {
-		case stands != wanted:
-			c.t.Errorf("patient %d: the hold stands: %v, and should: %v", e.patient, stands, wanted)
-		case stands && (is.cell != e.held.SlotGUID || !is.until.Equal(e.held.HeldUntil)):
+		is, exists := stored[chaosGuid(1, e.patient)]
+		switch expected := e.held != nil && e.held.HeldUntil.After(now); {
+		case exists != expected:
+			c.t.Errorf("patient %d: the hold exists: %v, expected: %v", e.patient, exists, expected)
+		case exists && (is.cell != e.held.SlotGUID || !is.until.Equal(e.held.HeldUntil)):
 			c.t.Errorf("patient %d: held %+v, stored %+v", e.patient, e.held, is)
-		case stands:
-			standing++
+		case exists:
+			current++
 		}
 	}
-	require.Positive(c.t, standing)
+	require.Positive(c.t, current)
 	require.Zero(c.t, c.service.Count(`SELECT count(*) FROM hold h
-		JOIN appointment a ON a.lpu_guid = h.lpu_guid AND h.slot_guids[1] = ANY(a.slot_guids) AND a.cancelled_at IS NULL WHERE h.until > $1`, now), "a cell that is held was booked")
-	return standing
+		JOIN appointment a ON a.lpu_guid = h.lpu_guid AND h.slot_guids[1] = ANY(a.slot_guids) AND a.cancelled_at IS NULL WHERE h.until > $1`, now), "a held cell was booked")
+	return current
 }
 
-// askAgain asks once more, now that all is well: the list, for whoever has lost an answer, and some of the others; and for what was asked with a key.
-func (c *chaos) askAgain(e *errand) {
-	told := e.patient%50 == 0
-	for _, asked := range e.asked {
-		told = told || asked.lost
+// verifyTask reads the list of a patient who lost a response, and of some others. It repeats their
+// requests with keys.
+func (c *chaos) verifyTask(e *task) {
+	selected := e.patient%50 == 0
+	for _, request := range e.requests {
+		selected = selected || request.responseLost
 	}
-	if !told {
+	if !selected {
 		return
 	}
 	status := api.AppointmentStatusBooked
 	if e.visit.cancelled {
 		status = api.AppointmentStatusCancelled
 	}
-	request := c.service.Request(http.MethodGet, "/appointments?directionGuid="+chaosGuid(2, e.patient).String(), nil)
-	request.Header.Set("Authorization", "Bearer "+e.token)
-	items := harness.As[api.AppointmentPage](c.t, c.service.Do(request)).Items
-	require.Len(c.t, items, 1, "patient %d is told", e.patient)
-	require.Equal(c.t, e.visit.guid, items[0].GUID, "patient %d is told", e.patient)
-	require.Equal(c.t, status, items[0].Status, "patient %d is told", e.patient)
-	for _, asked := range e.asked {
-		if asked.key != "" && asked.answer != "" {
-			c.settle(asked)
+	list := c.service.NewRequest(http.MethodGet, "/appointments?directionGuid="+chaosGuid(2, e.patient).String(), nil)
+	list.Header.Set("Authorization", "Bearer "+e.token)
+	items := harness.Decode[api.AppointmentPage](c.t, c.service.Do(list)).Items
+	require.Len(c.t, items, 1, "list of patient %d", e.patient)
+	require.Equal(c.t, e.visit.guid, items[0].GUID, "list of patient %d", e.patient)
+	require.Equal(c.t, status, items[0].Status, "list of patient %d", e.patient)
+	for _, request := range e.requests {
+		if request.key != "" && request.response != "" {
+			c.retryUntilFinal(request)
 		}
 	}
 }
 
-// failingIndex is a master patient index with its ticket service, both of which can be made to fail.
+// failingIndex is a master patient index and its ticket service. Both can be made to fail.
 type failingIndex struct {
 	mu             sync.Mutex
-	ticket, search string // how each fails; empty: not
-	asked          int    // since then: requests that failed so, or, where nothing fails, searches answered
+	ticket, search string // the kind of failure; empty is none
+	requests       int    // since set: failed requests, or successful searches if nothing fails
 }
 
 func (f *failingIndex) set(ticket, search string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ticket, f.search, f.asked = ticket, search, 0
+	f.ticket, f.search, f.requests = ticket, search, 0
 }
 
 func (f *failingIndex) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.asked
+	return f.requests
 }
 
 func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -512,10 +537,10 @@ func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		failure = f.ticket
 	}
 	if failure != "" || r.URL.Path != "/token" && f.ticket == "" {
-		f.asked++
+		f.requests++
 	}
 	f.mu.Unlock()
-	_, _ = io.Copy(io.Discard, r.Body) // until then the server does not notice that the client has gone
+	_, _ = io.Copy(io.Discard, r.Body) // until then the server does not notice that the client is gone
 	switch failure {
 	case "hang":
 		<-r.Context().Done()
@@ -534,7 +559,7 @@ func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Path == "/token" {
 		w.Header().Set("Content-Type", "application/json")
-		// Short, so that tickets are fetched all the time.
+		// The tickets expire soon, so that the service fetches them all the time.
 		_, _ = w.Write([]byte(`{"access_token":"ticket","token_type":"Bearer","expires_in":11}`))
 		return
 	}

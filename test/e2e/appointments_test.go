@@ -12,23 +12,23 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/app"
 	"talon.example/internal/testdb"
+	"talon.example/test/harness"
 )
 
-// Promise: an appointment is shown with its referral, place and resource, in the zone of its institution, cancelled too; list and guid show the same.
+// Promise: an appointment is returned with its referral, place and resource, in the zone of its
+// institution, also when it is cancelled. The list and the single read return the same.
 func TestAppointment(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Vladivostok' WHERE guid = $1`, sc.To)
-	guid := sc.Attempt(harness.Fields{"Difficulty": 2, "IsCito": true, "VisitComment": "после обеда"}).Booked(t)
-	shown := func(status, update, cancellation string) string {
+	guid := sc.MustBook(harness.Fields{"Difficulty": 2, "IsCito": true, "VisitComment": "после обеда"})
+	document := func(status, update, cancellation string) string {
 		return fmt.Sprintf(`{
 			"guid": %q,
 			"status": %q,
@@ -51,26 +51,27 @@ func TestAppointment(t *testing.T) {
 			"cancellation": %s
 		}`, guid, status, update, cancellation)
 	}
-	requireShown := func(wants string) {
+	requireReturned := func(want string) {
 		t.Helper()
-		require.JSONEq(t, `{"items": [`+wants+`], "next": null}`, sc.Get(sc.Person, "/appointments").Raw)
-		require.JSONEq(t, wants, sc.Get(sc.Person, "/appointments/"+strings.ToUpper(guid.String())).Raw)
+		require.JSONEq(t, `{"items": [`+want+`], "next": null}`, sc.Get(sc.Person, "/appointments").Raw)
+		require.JSONEq(t, want, sc.Get(sc.Person, "/appointments/"+strings.ToUpper(guid.String())).Raw)
 	}
-	requireShown(shown("Booked", "2019-08-21T00:52:14+10:00", "null"))
+	requireReturned(document("Booked", "2019-08-21T00:52:14+10:00", "null"))
 	sc.Exec(`UPDATE appointment SET cancelled_at = '2019-08-20T18:00:00.9+03', updated_at = '2019-08-20T18:00:00.9+03', cancel_reason_code = 6, cancel_reason = 'Заболел'`)
-	requireShown(shown("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел"}`))
+	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел"}`))
 	sc.Exec(`UPDATE appointment SET cancel_reason_code = NULL, cancel_reason = NULL`)
-	requireShown(shown("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null}`))
+	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null}`))
 }
 
-// Promise: the status is that of the moment; ETag changes with all that is shown, also with what the clock changes, and says so only then.
+// Promise: the status is the one at the time of the request. The ETag changes with every field of
+// the response, including those that change with time, and with nothing else.
 func TestAppointmentETag(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	path := "/appointments/" + sc.Attempt().Booked(t).String()
-	ask := func(headers ...string) harness.Answer {
+	path := "/appointments/" + sc.MustBook().String()
+	get := func(headers ...string) harness.Answer {
 		t.Helper()
-		request := sc.Service.Request(http.MethodGet, path, nil)
+		request := sc.NewRequest(http.MethodGet, path, nil)
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 		request.Header["If-None-Match"] = headers
 		return sc.Do(request)
@@ -90,43 +91,44 @@ func TestAppointmentETag(t *testing.T) {
 		{`UPDATE appointment SET cancelled_at = updated_at`, "Cancelled"},
 		{`UPDATE appointment SET cancel_reason_code = 1`, "Cancelled"},
 	} {
-		sc.Run(change.sql)
-		a := ask()
-		require.EqualValues(t, change.status, harness.As[api.PatientAppointment](t, a).Status)
+		sc.ExecScript(change.sql)
+		a := get()
+		require.EqualValues(t, change.status, harness.Decode[api.PatientAppointment](t, a).Status)
 		tag := a.Header.Get("ETag")
-		require.Empty(t, seen[tag], "%s changes nothing", change.sql)
+		require.Empty(t, seen[tag], "%s does not change the ETag", change.sql)
 		for old := range seen {
-			require.Equal(t, http.StatusOK, ask(old).StatusCode)
+			require.Equal(t, http.StatusOK, get(old).StatusCode)
 		}
 		seen[tag] = change.sql
 		for _, header := range []string{tag, "W/" + tag, "*", `"x", ` + tag, `"x",` + tag + `,"y"`} {
-			unchanged := ask(header)
+			unchanged := get(header)
 			require.Equal(t, http.StatusNotModified, unchanged.StatusCode, header)
 			require.Empty(t, unchanged.Raw)
 			require.Equal(t, tag, unchanged.Header.Get("ETag"))
 			require.NotEmpty(t, unchanged.Header.Get("X-Request-ID"))
 		}
 		for _, header := range []string{strings.Trim(tag, `"`), `"x"`, "x"} {
-			require.Equal(t, http.StatusOK, ask(header).StatusCode, header)
+			require.Equal(t, http.StatusOK, get(header).StatusCode, header)
 		}
 	}
 	for header, message := range map[string]string{
 		"":                        "Поле If-None-Match: значение не указано",
 		strings.Repeat("x", 1001): "Поле If-None-Match: длина должна быть не больше 1000 символов",
 	} {
-		a := ask(header)
+		a := get(header)
 		a.RequireRefusal(t, "field_invalid")
 		require.Equal(t, message, a.Refusal.Message)
 	}
-	require.Equal(t, "Поле If-None-Match: значение указано больше одного раза", ask(`"x"`, `"y"`).Refusal.Message)
+	require.Equal(t, "Поле If-None-Match: значение указано больше одного раза", get(`"x"`, `"y"`).Refusal.Message)
 }
 
-// Promise: whatever the size of the pages, all of them together are the list, once and in order, also while others are booked; the filters choose from it.
+// Promise: for every page size, the pages together contain each appointment of the list once and in
+// order, also while others are booked. Filters select from that list.
 func TestAppointmentPages(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Attempt().Booked(t)
-	// Many at the same times, and the same guids in both institutions.
+	sc.MustBook()
+	// Many have the same times, and some have the same guid in both institutions.
 	sc.Exec(`INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
 			out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at)
 		SELECT lpu_guid, gen_random_uuid(), direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid,
@@ -141,7 +143,7 @@ func TestAppointmentPages(t *testing.T) {
 			CASE WHEN guid::text < '8' THEN updated_at END
 		FROM appointment WHERE cancelled_at IS NOT NULL AND guid::text < '8'`, sc.From, sc.MkabFrom)
 	sc.Exec(testdb.IndexRows)
-	all := sc.Appointments(sc.Person, "limit=100")
+	all := sc.ListAppointments(sc.Person, "limit=100")
 	require.Len(t, all, sc.Count(`SELECT count(*) FROM appointment`))
 	type key struct{ lpu, guid uuid.UUID }
 	seen := map[key]bool{}
@@ -149,63 +151,80 @@ func TestAppointmentPages(t *testing.T) {
 		require.False(t, seen[key{a.Lpu.GUID, a.GUID}])
 		seen[key{a.Lpu.GUID, a.GUID}] = true
 		if i > 0 {
-			require.False(t, a.Start.After(all[i-1].Start), "the newest start first")
+			require.False(t, a.Start.After(all[i-1].Start), "sorted by start, newest first")
 		}
 	}
 	for _, limit := range []int{1, 7, len(all)} {
-		require.Equal(t, all, sc.Appointments(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
+		require.Equal(t, all, sc.ListAppointments(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
 	}
-	require.Equal(t, all[:20], harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments")).Items)
+	require.Equal(t, all[:20], harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments")).Items)
 
 	since := harness.Moment.Add(20 * time.Second)
-	for query, wants := range map[string]func(api.PatientAppointment) bool{
-		"status=Booked":                                               func(a api.PatientAppointment) bool { return a.Cancellation == nil },
-		"status=Cancelled&status=Booked":                              func(api.PatientAppointment) bool { return true },
-		"status=Completed":                                            func(api.PatientAppointment) bool { return false },
-		"directionGuid=" + sc.Direction.String():                      func(api.PatientAppointment) bool { return true },
-		"directionGuid=" + uuid.NewString():                           func(api.PatientAppointment) bool { return false },
-		"updatedSince=" + url.QueryEscape(since.Format(time.RFC3339)): func(a api.PatientAppointment) bool { return !a.UpdateTime.Before(since) },
-		"updatedSince=" + since.UTC().Format(time.RFC3339):            func(a api.PatientAppointment) bool { return !a.UpdateTime.Before(since) },
+	for query, matches := range map[string]func(api.PatientAppointment) bool{
+		"status=Booked": func(a api.PatientAppointment) bool {
+			return a.Cancellation == nil
+		},
+		"status=Cancelled&status=Booked": func(api.PatientAppointment) bool {
+			return true
+		},
+		"status=Completed": func(api.PatientAppointment) bool {
+			return false
+		},
+		"directionGuid=" + sc.Direction.String(): func(api.PatientAppointment) bool {
+			return true
+		},
+		"directionGuid=" + uuid.NewString(): func(api.PatientAppointment) bool {
+			return false
+		},
+		"updatedSince=" + url.QueryEscape(since.Format(time.RFC3339)): func(a api.PatientAppointment) bool {
+			return !a.UpdateTime.Before(since)
+		},
+		"updatedSince=" + since.UTC().Format(time.RFC3339): func(a api.PatientAppointment) bool {
+			return !a.UpdateTime.Before(since)
+		},
 	} {
 		var want []api.PatientAppointment
 		for _, a := range all {
-			if wants(a) {
+			if matches(a) {
 				want = append(want, a)
 			}
 		}
-		require.Equal(t, want, sc.Appointments(sc.Person, query+"&limit=9"), query)
+		require.Equal(t, want, sc.ListAppointments(sc.Person, query+"&limit=9"), query)
 	}
 
-	// One is booked after the first page, for later than all of them.
-	first := harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=3"))
+	// One is booked after the first page. It starts later than all others.
+	first := harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=3"))
 	sc.AddSlots(1)
 	examination := uuid.New()
 	sc.AddDirection(examination, "Laboratory")
-	sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": 1}).Booked(t)
-	require.Equal(t, all[3:], sc.Appointments(sc.Person, "limit=100&cursor="+*first.Next))
-	require.Len(t, sc.Appointments(sc.Person, ""), len(all)+1)
+	sc.MustBook(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": 1})
+	require.Equal(t, all[3:], sc.ListAppointments(sc.Person, "limit=100&cursor="+*first.Next))
+	require.Len(t, sc.ListAppointments(sc.Person, ""), len(all)+1)
 }
 
-// Promise: another person's appointment is answered exactly as one that does not exist; a cursor shows nobody's list but one's own, and serves one list only.
+// Promise: the appointment of another person gets the same response as one that does not exist. A
+// cursor returns only the caller's own list, and is rejected by the other list.
 func TestAppointmentsOfOthers(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	guid := sc.Attempt().Booked(t)
+	guid := sc.MustBook()
 	examination := uuid.New()
 	sc.AddDirection(examination, "Laboratory")
-	sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": harness.FirstSlotID + 1}).Booked(t)
-	page := harness.As[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=1"))
+	sc.MustBook(harness.Fields{
+		"DirectionGuid": examination, "DirectionType": "laboratory", "SlotId": harness.FirstSlotID + 1,
+	})
+	page := harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments?limit=1"))
 	require.NotNil(t, page.Next)
 	stranger := uuid.New()
-	require.Empty(t, sc.Appointments(stranger, ""))
-	require.Empty(t, sc.Appointments(stranger, "cursor="+*page.Next))
-	require.Empty(t, sc.Appointments(stranger, "directionGuid="+sc.Direction.String()))
+	require.Empty(t, sc.ListAppointments(stranger, ""))
+	require.Empty(t, sc.ListAppointments(stranger, "cursor="+*page.Next))
+	require.Empty(t, sc.ListAppointments(stranger, "directionGuid="+sc.Direction.String()))
 	sc.Get(sc.Person, "/directions?cursor="+*page.Next).RequireRefusal(t, "field_invalid")
 
 	mine := sc.Get(sc.Person, "/appointments/"+guid.String())
 	require.Equal(t, 200, mine.StatusCode, "%s", mine.Raw)
-	body := func(guid uuid.UUID) string {
-		request := sc.Service.Request(http.MethodGet, "/appointments/"+guid.String(), nil)
+	responseBody := func(guid uuid.UUID) string {
+		request := sc.NewRequest(http.MethodGet, "/appointments/"+guid.String(), nil)
 		request.Header.Set("Authorization", "Bearer "+sc.Token(stranger))
 		request.Header.Set("If-None-Match", mine.Header.Get("ETag")+", *")
 		a := sc.Do(request)
@@ -214,10 +233,10 @@ func TestAppointmentsOfOthers(t *testing.T) {
 		require.Empty(t, a.Header.Get("ETag"))
 		return strings.ReplaceAll(a.Raw, a.Refusal.RequestID.String(), "")
 	}
-	require.Equal(t, body(uuid.New()), body(guid))
+	require.Equal(t, responseBody(uuid.New()), responseBody(guid))
 }
 
-// Promise: a parameter that breaks the contract is refused in Russian, by its name.
+// Promise: a parameter that breaks the contract is rejected with a Russian message that names it.
 func TestBadParametersOfAppointments(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -229,13 +248,14 @@ func TestBadParametersOfAppointments(t *testing.T) {
 		"?cursor=x":         "Поле cursor: ожидается значение next предыдущей страницы",
 		"?status=NotBooked": "Поле status: ожидается одно из значений: Booked, Completed, Cancelled",
 		"?status=":          "Поле status: значение не указано",
-		"?" + strings.Repeat("status=Booked&", 4):                              "Поле status: значений должно быть не больше 3",
-		"?directionGuid=x":                                                     "Поле directionGuid: " + notAGuid,
-		"?directionGuid=":                                                      "Поле directionGuid: значение не указано",
-		"?updatedSince=":                                                       "Поле updatedSince: значение не указано",
-		"?updatedSince=2019-08-20":                                             "Поле updatedSince: " + notATime,
-		"?updatedSince=2019-08-20T10:00:00":                                    "Поле updatedSince: " + notATime,
-		"?updatedSince=2019-08-20T10:00:00+03:00":                              "Поле updatedSince: " + notATime, // the plus is a space
+		"?" + strings.Repeat("status=Booked&", 4): "Поле status: значений должно быть не больше 3",
+		"?directionGuid=x":                        "Поле directionGuid: " + notAGuid,
+		"?directionGuid=":                         "Поле directionGuid: значение не указано",
+		"?updatedSince=":                          "Поле updatedSince: значение не указано",
+		"?updatedSince=2019-08-20":                "Поле updatedSince: " + notATime,
+		"?updatedSince=2019-08-20T10:00:00":       "Поле updatedSince: " + notATime,
+		// An unescaped plus is a space.
+		"?updatedSince=2019-08-20T10:00:00+03:00":                              "Поле updatedSince: " + notATime,
 		"?updatedSince=2019-02-30T10:00:00Z":                                   "Поле updatedSince: " + notATime,
 		"?updatedSince=2019-08-20T25:00:00Z":                                   "Поле updatedSince: " + notATime,
 		"?updatedSince=2019-08-20T23:59:60Z":                                   "Поле updatedSince: " + notATime,
@@ -251,89 +271,91 @@ func TestBadParametersOfAppointments(t *testing.T) {
 		})
 	}
 	for _, since := range []string{"0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999-23:59"} {
-		require.Empty(t, sc.Appointments(sc.Person, "updatedSince="+since))
+		require.Empty(t, sc.ListAppointments(sc.Person, "updatedSince="+since))
 	}
 	for _, path := range []string{"/appointments", "/appointments/" + uuid.NewString()} {
-		sc.Do(sc.Service.Request(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
+		sc.Do(sc.NewRequest(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
 	}
 }
 
-// Promise: whoever has lost the answer to a booking is told whether it happened.
-func TestDidItHappen(t *testing.T) {
+// Promise: a client that lost the response to a booking can find out whether the booking was made.
+func TestLostResponseCanBeLookedUp(t *testing.T) {
 	t.Parallel()
-	t.Run("the answer is lost after the commit", func(t *testing.T) {
+	t.Run("response lost after the commit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
 		target, err := url.Parse(sc.URL)
 		require.NoError(t, err)
 		proxy := httputil.NewSingleHostReverseProxy(target)
-		proxy.ModifyResponse = func(*http.Response) error { panic(http.ErrAbortHandler) } // it hangs up on the client instead of answering
+		// Closes the connection instead of sending the response.
+		proxy.ModifyResponse = func(*http.Response) error { panic(http.ErrAbortHandler) }
 		lossy := httptest.NewServer(proxy)
 		t.Cleanup(lossy.Close)
-		body, err := json.Marshal(sc.Request())
+		body, err := json.Marshal(sc.BookingBody())
 		require.NoError(t, err)
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, lossy.URL+"/appointments", strings.NewReader(string(body)))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, lossy.URL+"/appointments",
+			strings.NewReader(string(body)))
 		require.NoError(t, err)
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 		_, err = harness.HTTPClient.Do(request)
 		require.Error(t, err)
 
-		found := sc.Appointments(sc.Person, "status=Booked&directionGuid="+sc.Direction.String())
+		found := sc.ListAppointments(sc.Person, "status=Booked&directionGuid="+sc.Direction.String())
 		require.Len(t, found, 1)
 		require.Equal(t, sc.Slots[0], sc.SlotOf(found[0].GUID))
-		sc.Attempt().RequireRefusal(t, "direction_already_booked")
+		sc.TryBook().RequireRefusal(t, "direction_already_booked")
 	})
-	t.Run("the client hangs up and the service ends before the commit", func(t *testing.T) {
+	t.Run("client hangs up and service stops before the commit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.GoAway()
+		sc.HangUpAndStop()
 		sc.Service = harness.StartOn(t, string(sc.Config.DatabaseURL))
-		require.Empty(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()))
-		guid := sc.Attempt().Booked(t)
-		require.Equal(t, guid, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String())[0].GUID)
+		require.Empty(t, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String()))
+		guid := sc.MustBook()
+		require.Equal(t, guid, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String())[0].GUID)
 	})
-	t.Run("the connection dies in the commit", func(t *testing.T) {
+	t.Run("connection lost during the commit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.Run(`CREATE FUNCTION dally() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
-			CREATE CONSTRAINT TRIGGER dally AFTER INSERT ON appointment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dally()`)
+		sc.ExecScript(`CREATE FUNCTION delay_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
+			CREATE CONSTRAINT TRIGGER delay_commit AFTER INSERT ON appointment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION delay_commit()`)
 		tx, err := sc.DB.Begin(t.Context())
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), `SELECT FROM legal_entity FOR UPDATE`)
 		require.NoError(t, err)
 		answers := make(chan harness.Answer, 1)
-		go func() { answers <- sc.Attempt() }()
+		go func() { answers <- sc.TryBook() }()
 		sc.WaitForBlocked(tx)
 		sc.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`, tx.Conn().PgConn().PID())
 		(<-answers).RequireRefusal(t, "database_unavailable")
 		require.NoError(t, tx.Rollback(t.Context()))
-		require.Empty(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()))
-		sc.Attempt().Booked(t)
-		require.Len(t, sc.Appointments(sc.Person, "directionGuid="+sc.Direction.String()), 1)
+		require.Empty(t, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String()))
+		sc.MustBook()
+		require.Len(t, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String()), 1)
 	})
-	t.Run("many clients lose patience", func(t *testing.T) {
+	t.Run("many clients hang up", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t, func(c *app.Config) { c.Timeout = time.Minute }).Scene()
 		sc.AddSlots(harness.Contenders)
 		var clients sync.WaitGroup
 		for i := range harness.Contenders {
-			person, direction := sc.Patient()
+			person, direction := sc.AddPatient()
 			clients.Go(func() {
-				ask := "status=Booked&directionGuid=" + direction.String()
-				sc.Impatient(person, direction, i+1)
-				before := sc.Appointments(person, ask)
-				a := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
+				query := "status=Booked&directionGuid=" + direction.String()
+				sc.BookWithRandomTimeout(person, direction, i+1)
+				before := sc.ListAppointments(person, query)
+				a := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
 				switch {
 				case a.StatusCode == http.StatusOK:
-					require.Empty(t, before, "what was told had not happened")
-				case len(before) == 0: // it was still under way when asked about, and took the cell or the referral
-					a.RequireRefusalOf(t, "direction_already_booked", "slot_full", "slot_taken")
+					require.Empty(t, before, "no visit before the booking that succeeded")
+				case len(before) == 0: // the first booking was still running and took the cell or the referral
+					a.RequireAnyRefusal(t, "direction_already_booked", "slot_full", "slot_taken")
 				default:
 					a.RequireRefusal(t, "direction_already_booked")
 				}
 				require.Eventually(t, func() bool {
-					after := sc.Appointments(person, ask)
+					after := sc.ListAppointments(person, query)
 					return len(after) == 1 && (len(before) == 0 || before[0].GUID == after[0].GUID)
 				}, time.Minute, 10*time.Millisecond)
 			})

@@ -9,21 +9,21 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/app"
 	"talon.example/internal/booking"
+	"talon.example/test/harness"
 )
 
-// Promise: the source's first example succeeds byte for byte, though its SlotGuid is no guid, and is answered with the source's values.
+// Promise: the source's first example succeeds unchanged, though its SlotGuid is no guid. The
+// response has the source's values.
 func TestFirstExampleOfTheSource(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	// A copy of the referral was left by an earlier booking that was cancelled; it is used again.
+	// An earlier booking that was cancelled left a copy of the referral, which is reused.
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, mkb_code,
 		mkb_name, lpu_from_guid, lpu_to_guid) SELECT $1, guid, 58384, lpu_guid, type, number, date, date_end, created_at, $2, speciality_code, mkb_code,
 		mkb_name, lpu_from_guid, lpu_to_guid FROM direction`, sc.To, sc.MkabTo)
@@ -71,11 +71,12 @@ func TestFirstExampleOfTheSource(t *testing.T) {
 	sc.RequireInvariants()
 }
 
-// Promise: booking into another institution writes a copy there with an id of its own, and claims the original.
+// Promise: booking into another institution writes a copy there with its own id, and claims the
+// original.
 func TestDirectionIsCopied(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	appointment := a.Result.ConsultDirection.Appointment.GUID
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND appointment_guid = $2 AND copied_from_lpu_guid IS NULL`, sc.From, appointment))
@@ -84,22 +85,26 @@ func TestDirectionIsCopied(t *testing.T) {
 	sc.RequireInvariants()
 }
 
-// Promise: a copy is no referral of the institution that holds it; a second visit cannot be had through it.
+// Promise: a copy cannot be booked as a referral of the institution that holds it, so that a
+// referral has no second visit.
 func TestCopyCannotBeBooked(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	require.Equal(t, 200, sc.Attempt().StatusCode)
-	sc.Attempt(harness.Fields{"LpuFromGuid": sc.To, "SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_not_found")
+	require.Equal(t, 200, sc.TryBook().StatusCode)
+	sc.TryBook(harness.Fields{
+		"LpuFromGuid": sc.To, "SlotId": harness.FirstSlotID + 1,
+	}).RequireRefusal(t, "direction_not_found")
 }
 
-// Promise: within one institution nothing is copied, and of the referral nothing changes but its appointment; the answer tells where the visit is.
+// Promise: within one institution nothing is copied, and only the appointment of the referral
+// changes. The response names the institution and card of the visit.
 func TestBookingWithinOneLpu(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	for _, target := range []any{nil, sc.From} {
 		sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.To, sc.MkabTo, target)
-		sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
-		a := sc.Attempt(harness.Fields{"LpuFromGuid": sc.To})
+		sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
+		a := sc.TryBook(harness.Fields{"LpuFromGuid": sc.To})
 		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 		require.Equal(t, sc.To, a.Result.ConsultDirection.LpuToGUID)
 		require.Equal(t, sc.MkabTo, a.Result.ConsultDirection.MkabGUID)
@@ -108,79 +113,82 @@ func TestBookingWithinOneLpu(t *testing.T) {
 	}
 }
 
-// Promise: a copy that is used again is brought up to date, and keeps its id; another original of the same guid is left alone.
-func TestCopyIsBroughtUpToDate(t *testing.T) {
+// Promise: a reused copy is updated from the original and keeps its id. A referral of the target
+// institution with the same guid is not overwritten.
+func TestReusedCopyIsUpdated(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	first := sc.Attempt()
+	first := sc.TryBook()
 	require.Equal(t, 200, first.StatusCode, "%s", first.Raw)
-	sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+	sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
 	sc.Exec(`UPDATE direction SET number = 'N-2', mkb_code = 'B02' WHERE lpu_guid = $1`, sc.From)
-	again := sc.Attempt()
+	again := sc.TryBook()
 	require.Equal(t, 200, again.StatusCode, "%s", again.Raw)
 	require.Equal(t, first.Result.ConsultDirection.ID, again.Result.ConsultDirection.ID)
 	require.Equal(t, "N-2", again.Result.ConsultDirection.Number)
 	require.Equal(t, "B02", again.Result.ConsultDirection.MkbCode)
 
-	sc.Run(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
+	sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
 		UPDATE direction SET appointment_guid = NULL, copied_from_lpu_guid = NULL`)
 	before := sc.Snapshot()
-	sc.Attempt().RequireRefusal(t, "appointment_not_created")
+	sc.TryBook().RequireRefusal(t, "appointment_not_created")
 	require.Equal(t, before, sc.Snapshot())
 }
 
-// Promise: numbers of referrals that were brought in do not get in the way of the numbers of copies.
-func TestIdsOfCopies(t *testing.T) {
+// Promise: imported ids of referrals do not conflict with the ids of copies.
+func TestCopyIDs(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 		SELECT $1, gen_random_uuid(), i, 'Consult', i::text, '2019-08-13', '2019-09-12', $2, $3, $1 FROM generate_series(1, 100) i`, sc.To, harness.Moment, sc.MkabTo)
-	// Even where one was brought in with the very number that comes next.
+	// One has the very id that the sequence returns next.
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 		SELECT $1, gen_random_uuid(), last_value + 1, 'Consult', '', '2019-08-13', '2019-09-12', $2, $3, $1 FROM direction_id_seq`, sc.To, harness.Moment, sc.MkabTo)
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 }
 
-// Promise: what the database loses without an error is noticed, and nothing is left half done.
+// Promise: a booking fails if the database drops one of its rows without an error. Nothing of it is
+// left.
 func TestNothingIsHalfDone(t *testing.T) {
 	t.Parallel()
-	t.Run("the visit", func(t *testing.T) {
+	t.Run("appointment row", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.Run(swallow("appointment"))
+		sc.ExecScript(discardInserts("appointment"))
 		before := sc.Snapshot()
-		sc.Attempt().RequireRefusal(t, "appointment_not_created")
+		sc.TryBook().RequireRefusal(t, "appointment_not_created")
 		require.Equal(t, before, sc.Snapshot())
 	})
-	t.Run("policy of a card", func(t *testing.T) {
+	t.Run("policy row of a card", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.AllowMkab()
-		sc.Run(swallow("mkab_policy"))
+		sc.AllowMkabCreation()
+		sc.ExecScript(discardInserts("mkab_policy"))
 		before := sc.Snapshot()
-		sc.Attempt().RequireRefusal(t, "mkab_policy_link_failed")
+		sc.TryBook().RequireRefusal(t, "mkab_policy_link_failed")
 		require.Equal(t, before, sc.Snapshot())
 	})
 }
 
-// Promise: with the setting off the claim of a speciality is kept by the visit that ends last, so that switching it on counts that one.
+// Promise: where the setting is off, the claim of a speciality belongs to the visit that ends last.
+// That visit counts when the setting is turned on.
 func TestSpecialityClaimIsTheLast(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`INSERT INTO setting VALUES ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'false')`)
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 3}).StatusCode)
-	sooner, third := uuid.New(), uuid.New()
-	sc.AddDirection(sooner, "Consult")
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 3}).StatusCode)
+	earlier, third := uuid.New(), uuid.New()
+	sc.AddDirection(earlier, "Consult")
 	sc.AddDirection(third, "Consult")
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"DirectionGuid": sooner}).StatusCode)
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"DirectionGuid": earlier}).StatusCode)
 	sc.Exec(`UPDATE setting SET value = 'true'`)
-	a := sc.Attempt(harness.Fields{"DirectionGuid": third, "SlotId": harness.FirstSlotID + 1})
+	a := sc.TryBook(harness.Fields{"DirectionGuid": third, "SlotId": harness.FirstSlotID + 1})
 	a.RequireRefusal(t, "speciality_already_booked")
 	require.Contains(t, a.Refusal.Message, "21.08.2019 09:30")
 }
 
-// Promise: where cells of a resource overlap, a complex slot is made of those that follow each other and have a place.
+// Promise: a complex slot among overlapping cells takes adjacent cells that have a free place.
 func TestComplexSlotAmongOverlappingCells(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -188,40 +196,43 @@ func TestComplexSlotAmongOverlappingCells(t *testing.T) {
 		sc.AddSlot(sc.Doctor, 100+i, time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, harness.Moment.Location()), 1)
 	}
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id IN (14527456, 102)`)
-	a := sc.Attempt(harness.Fields{"Difficulty": 4})
+	a := sc.TryBook(harness.Fields{"Difficulty": 4})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, "2019-08-21T09:45:00+03:00", a.Result.ConsultDirection.Appointment.End.Format(time.RFC3339))
 }
 
-// Promise: which mask of a client counts depends on whether the referral leaves the institution.
-func TestRightsDependOnTheTarget(t *testing.T) {
+// Promise: whether source and target institution differ decides which access mask of the client
+// application applies.
+func TestRightsDependOnTarget(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE client_application SET visit_direction = 4, visit_direction_other_lpu = 8`)
 	sc.Exec(`UPDATE slot SET flag_access = 4`)
-	sc.Attempt().RequireRefusal(t, "slot_access_denied")
+	sc.TryBook().RequireRefusal(t, "slot_access_denied")
 	sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2`, sc.To, sc.MkabTo)
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"LpuFromGuid": sc.To}).StatusCode)
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"LpuFromGuid": sc.To}).StatusCode)
 }
 
-// Promise: a client application that nobody has registered has no rights.
+// Promise: an unknown client application has no rights.
 func TestUnknownClientHasNoRights(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`DELETE FROM client_application`)
-	sc.Attempt().RequireRefusal(t, "slot_access_denied")
-	sc.Attempt(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+	sc.TryBook().RequireRefusal(t, "slot_access_denied")
+	sc.TryBook(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
 }
 
-// Promise: a cell is found by its guid, too; of another institution it is not found.
+// Promise: a cell is also found by its guid. A cell of another institution is not found.
 func TestSlotByGuid(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": uuid.New()}).RequireRefusal(t, "slot_not_found")
+	sc.TryBook(harness.Fields{"SlotId": nil, "SlotGuid": uuid.New()}).RequireRefusal(t, "slot_not_found")
 	other := uuid.New()
 	sc.Exec(`INSERT INTO lpu SELECT $1, legal_entity_guid, '3', 'Третья', time_zone FROM lpu WHERE guid = $2`, other, sc.To)
-	sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": sc.Slots[3], "LpuToGuid": other}).RequireRefusal(t, "slot_not_found")
-	a := sc.Attempt(harness.Fields{"SlotId": nil, "SlotGuid": strings.ToUpper(sc.Slots[3].String())})
+	sc.TryBook(harness.Fields{
+		"SlotId": nil, "SlotGuid": sc.Slots[3], "LpuToGuid": other,
+	}).RequireRefusal(t, "slot_not_found")
+	a := sc.TryBook(harness.Fields{"SlotId": nil, "SlotGuid": strings.ToUpper(sc.Slots[3].String())})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, "2019-08-21T09:30:00+03:00", a.Result.ConsultDirection.Appointment.Start.Format(time.RFC3339))
 }
@@ -235,12 +246,13 @@ func TestNullCountsAsAbsent(t *testing.T) {
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 }
 
-// Promise: out of schedule a date is read in the target institution's zone; a bare day lasts until its midnight, and today is fine.
+// Promise: out of schedule, a date is read in the zone of the target institution. A visit on a bare
+// day lasts until midnight, and today is accepted.
 func TestOutOfSchedule(t *testing.T) {
 	t.Parallel()
 	for _, visit := range []struct{ date, zone, start, end string }{
 		{"2019-08-20", "Europe/Moscow", "2019-08-20T00:00:00+03:00", "2019-08-21T00:00:00+03:00"},
-		{"2019-08-20", "Asia/Vladivostok", "", ""}, // there it is the 21st by now
+		{"2019-08-20", "Asia/Vladivostok", "", ""}, // it is the 21st there
 		{"2019-08-21", "Asia/Vladivostok", "2019-08-21T00:00:00+10:00", "2019-08-22T00:00:00+10:00"},
 		{"2019-08-20T17:53:00", "Europe/Moscow", "2019-08-20T17:53:00+03:00", "2019-08-20T17:53:00+03:00"},
 		{"2019-08-20T17:52:13", "Europe/Moscow", "", ""},
@@ -254,7 +266,8 @@ func TestOutOfSchedule(t *testing.T) {
 			sc := harness.Start(t).Scene()
 			sc.Exec(`UPDATE lpu SET time_zone = $1 WHERE guid = $2`, visit.zone, sc.To)
 			// With OutOfSchedule the ids of the cell are not read, and Difficulty has no effect.
-			a := sc.Attempt(sc.OutOfSchedule(visit.date), harness.Fields{"SlotId": 1, "SlotGuid": "no guid", "Difficulty": 3})
+			a := sc.TryBook(sc.OutOfSchedule(visit.date),
+				harness.Fields{"SlotId": 1, "SlotGuid": "no guid", "Difficulty": 3})
 			if visit.start == "" {
 				a.RequireRefusal(t, "slot_time_passed")
 				return
@@ -269,16 +282,18 @@ func TestOutOfSchedule(t *testing.T) {
 	}
 }
 
-// Promise: out of schedule the documented rules about the resource and the rights hold.
-func TestOutOfScheduleIsRefused(t *testing.T) {
+// Promise: out of schedule, the documented rules about the resource and the rights apply.
+func TestOutOfScheduleRejections(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Attempt(sc.OutOfSchedule("2019-08-21"), harness.Fields{"DocPrvdGuid": uuid.New()}).RequireRefusal(t, "slot_resource_not_found")
+	sc.TryBook(sc.OutOfSchedule("2019-08-21"),
+		harness.Fields{"DocPrvdGuid": uuid.New()}).RequireRefusal(t, "slot_resource_not_found")
 	sc.Exec(`UPDATE client_application SET out_of_schedule = false`)
-	sc.Attempt(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+	sc.TryBook(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
 }
 
-// Promise: an examination is booked on equipment, whatever its speciality, and is answered as a laboratory referral.
+// Promise: an examination is booked on equipment of any speciality. The response has a laboratory
+// referral.
 func TestLaboratory(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -286,7 +301,7 @@ func TestLaboratory(t *testing.T) {
 	sc.AddDirection(examination, "Laboratory")
 	sc.Exec(`UPDATE resource SET kind = 'equipment', speciality_code = '1'`)
 	sc.Exec(`UPDATE direction SET urgent = true, flags = 5, comment = 'натощак', accession_number = 'A-1' WHERE guid = $1`, examination)
-	a := sc.Attempt(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"})
+	a := sc.TryBook(harness.Fields{"DirectionGuid": examination, "DirectionType": "laboratory"})
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Nil(t, a.Result.ConsultDirection)
 	d := a.Result.LaboratoryDirection
@@ -297,58 +312,59 @@ func TestLaboratory(t *testing.T) {
 	require.EqualValues(t, 5, d.Flags)
 	require.Equal(t, "натощак", d.Comment)
 	require.Equal(t, "A-1", d.AccessionNumber)
-	// One active appointment a speciality is asked of consultations only.
+	// The limit of one active appointment a speciality applies to consultations only.
 	require.Equal(t, 0, sc.Count(`SELECT count(*) FROM speciality_claim`))
 }
 
 // Promise: a complex slot takes adjacent cells of one resource, all or none.
 func TestComplexSlot(t *testing.T) {
 	t.Parallel()
-	for name, breakUp := range map[string]string{
-		"a cell is full":             `UPDATE slot SET taken = capacity WHERE id = 14527457`,
-		"a cell is blocked":          `UPDATE slot SET blocked = true WHERE id = 14527457`,
-		"a cell takes no visits":     `UPDATE slot SET busy_type = 2 WHERE id = 14527457`,
-		"a cell is closed to us":     `UPDATE slot SET flag_access = 0 WHERE id = 14527457`,
-		"a cell is kept for others":  `UPDATE slot SET restriction = 'pregnant' WHERE id = 14527457`,
-		"there is a gap":             `DELETE FROM slot WHERE id = 14527456`,
-		"the schedule ends too soon": `DELETE FROM slot WHERE id > 14527456`,
+	for name, change := range map[string]string{
+		"a cell is full":                 `UPDATE slot SET taken = capacity WHERE id = 14527457`,
+		"a cell is blocked":              `UPDATE slot SET blocked = true WHERE id = 14527457`,
+		"a cell takes no visits":         `UPDATE slot SET busy_type = 2 WHERE id = 14527457`,
+		"a cell is closed to the client": `UPDATE slot SET flag_access = 0 WHERE id = 14527457`,
+		"a cell is restricted to others": `UPDATE slot SET restriction = 'pregnant' WHERE id = 14527457`,
+		"there is a gap":                 `DELETE FROM slot WHERE id = 14527456`,
+		"the schedule ends":              `DELETE FROM slot WHERE id > 14527456`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			sc.Run(breakUp)
+			sc.ExecScript(change)
 			before := sc.Snapshot()
-			sc.Attempt(harness.Fields{"Difficulty": 3}).RequireRefusal(t, "complex_slot_failed")
+			sc.TryBook(harness.Fields{"Difficulty": 3}).RequireRefusal(t, "complex_slot_failed")
 			require.Equal(t, before, sc.Snapshot())
 		})
 	}
-	t.Run("all are free", func(t *testing.T) {
+	t.Run("all cells are free", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		a := sc.Attempt(harness.Fields{"Difficulty": 4})
+		a := sc.TryBook(harness.Fields{"Difficulty": 4})
 		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 		require.Equal(t, "2019-08-21T09:45:00+03:00", a.Result.ConsultDirection.Appointment.End.Format(time.RFC3339))
 		sc.RequireInvariants()
 	})
 }
 
-// Promise: the card is made from the master patient index, its policy is linked, and it stays where the booking after it fails.
-func TestMkabIsMade(t *testing.T) {
+// Promise: a booking creates the card from the master patient index and links its policy. The card
+// stays even if the booking then fails.
+func TestMkabIsCreated(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.AllowMkab()
+	sc.AllowMkabCreation()
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, sc.Slots[1])
-	sc.Attempt(harness.Fields{"Difficulty": 2}).RequireRefusal(t, "complex_slot_failed")
+	sc.TryBook(harness.Fields{"Difficulty": 2}).RequireRefusal(t, "complex_slot_failed")
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.lpu_guid = mkab.lpu_guid AND p.mkab_guid = mkab.guid
 		WHERE mkab.lpu_guid = $1 AND person_guid = $2 AND p.number = '1234567890123456'`, sc.To, sc.Person))
 
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND guid = $2`, sc.To, a.Result.ConsultDirection.MkabGUID))
 }
 
-// Promise: the card is made from a FHIR server, too, which is asked with a ticket.
-func TestMkabIsMadeFromARemoteIndex(t *testing.T) {
+// Promise: a booking also creates the card from a FHIR server, which it queries with a ticket.
+func TestMkabIsCreatedFromRemoteMip(t *testing.T) {
 	t.Parallel()
 	address := harness.HTTPServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/token" {
@@ -369,26 +385,27 @@ func TestMkabIsMadeFromARemoteIndex(t *testing.T) {
 	sc := harness.Start(t, func(c *app.Config) {
 		c.MipURL, c.MipAuthURL = app.Address(address+"/fhir"), app.Address(address+"/token")
 	}).Scene()
-	sc.AllowMkab()
-	a := sc.Attempt()
+	sc.AllowMkabCreation()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.mkab_guid = mkab.guid WHERE mkab.lpu_guid = $1
 		AND surname = 'Удаленный' AND name = 'Пациент' AND patronymic = 'Второй' AND sex = 'female' AND p.number = '7700000000000001'`, sc.To))
 }
 
-// Promise: a closed card does not hide an open one.
-func TestOpenMkabCounts(t *testing.T) {
+// Promise: an open card is used even if the patient has a closed one.
+func TestOpenMkabIsPreferred(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
 	open := uuid.New()
 	sc.AddMkab(sc.To, open, sc.Person)
-	a := sc.Attempt()
+	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, open, a.Result.ConsultDirection.MkabGUID)
 }
 
-// Promise: one active appointment a speciality is a setting of the region; a visit that has ended, or of another speciality, does not count.
+// Promise: the limit of one active appointment a speciality is a setting of the region. A visit
+// that has ended, or of another speciality, does not count.
 func TestOneActiveAppointmentASpeciality(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
@@ -399,55 +416,56 @@ func TestOneActiveAppointmentASpeciality(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			require.Equal(t, 200, sc.Attempt().StatusCode)
+			require.Equal(t, 200, sc.TryBook().StatusCode)
 			another := uuid.New()
 			sc.AddDirection(another, "Consult")
-			sc.Run(change)
-			a := sc.Attempt(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
+			sc.ExecScript(change)
+			a := sc.TryBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
 			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 			sc.RequireInvariants()
 		})
 	}
 }
 
-// Promise: whoever loses a race for the referral or the speciality gets its documented answer, and leaves nothing behind.
+// Promise: the loser of a race for the referral, the speciality or the cell receives the documented
+// error. Nothing of its booking is left.
 func TestLostRaces(t *testing.T) {
 	t.Parallel()
 	t.Run("referral", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.AttemptWhile(`UPDATE direction SET appointment_guid = gen_random_uuid()`).RequireRefusal(t, "direction_already_booked")
+		sc.TryBookDuring(`UPDATE direction SET appointment_guid = gen_random_uuid()`).RequireRefusal(t, "direction_already_booked")
 		require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
 	})
 	t.Run("speciality", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		a := sc.AttemptWhile(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Кабинет 5', '2019-08-22T09:00+03', '2019-08-22T09:15+03')`,
+		a := sc.TryBookDuring(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Кабинет 5', '2019-08-22T09:00+03', '2019-08-22T09:15+03')`,
 			sc.Person, sc.To)
 		a.RequireRefusal(t, "speciality_already_booked")
 		require.Equal(t, "Вы уже записаны Кабинет 5 на 22.08.2019 09:00. Запрещено иметь более одной активной записи на прием на одну специальность.", a.Refusal.Message)
 		require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment)`))
 	})
 	for name, change := range map[string]struct{ sql, rule string }{
-		"the cell is moved":            {`UPDATE slot SET start_at = start_at + interval '1 day', end_at = end_at + interval '1 day'`, "slot_taken"},
-		"the cell is made longer":      {`UPDATE slot SET end_at = end_at + interval '5 minutes'`, "slot_taken"},
-		"the cell is kept for others":  {`UPDATE slot SET restriction = 'pregnant'`, "slot_taken"},
-		"the cell is blocked":          {`UPDATE slot SET blocked = true`, "slot_taken"},
-		"the cell takes no visits":     {`UPDATE slot SET busy_type = 2`, "slot_taken"},
-		"the cell is closed to us":     {`UPDATE slot SET flag_access = 0`, "slot_taken"},
-		"the resource leaves":          {`UPDATE resource SET active = false`, "slot_resource_not_found"},
-		"the card is closed":           {`UPDATE mkab SET closed_at = now()`, "mkab_closed"},
-		"the cell goes to another one": {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE name = 'Другой')`, "slot_taken"},
+		"the cell is moved in time":        {`UPDATE slot SET start_at = start_at + interval '1 day', end_at = end_at + interval '1 day'`, "slot_taken"},
+		"the cell is extended":             {`UPDATE slot SET end_at = end_at + interval '5 minutes'`, "slot_taken"},
+		"the cell is restricted":           {`UPDATE slot SET restriction = 'pregnant'`, "slot_taken"},
+		"the cell is blocked":              {`UPDATE slot SET blocked = true`, "slot_taken"},
+		"the cell takes no visits":         {`UPDATE slot SET busy_type = 2`, "slot_taken"},
+		"the cell is closed to the client": {`UPDATE slot SET flag_access = 0`, "slot_taken"},
+		"the resource is deactivated":      {`UPDATE resource SET active = false`, "slot_resource_not_found"},
+		"the card is closed":               {`UPDATE mkab SET closed_at = now()`, "mkab_closed"},
+		"the cell gets another resource":   {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE name = 'Другой')`, "slot_taken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
 			sc.Exec(`INSERT INTO resource VALUES ($1, gen_random_uuid(), 'doctor', 'Другой', '92')`, sc.To)
-			sc.AttemptWhile(change.sql).RequireRefusal(t, change.rule)
+			sc.TryBookDuring(change.sql).RequireRefusal(t, change.rule)
 			require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
 		})
 	}
-	t.Run("later cell of a complex slot", func(t *testing.T) {
+	t.Run("second cell of a complex slot", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
 		tx, err := sc.DB.Begin(t.Context())
@@ -455,7 +473,7 @@ func TestLostRaces(t *testing.T) {
 		_, err = tx.Exec(t.Context(), `UPDATE slot SET taken = capacity WHERE guid = $1`, sc.Slots[1])
 		require.NoError(t, err)
 		answers := make(chan harness.Answer, 1)
-		go func() { answers <- sc.Attempt(harness.Fields{"Difficulty": 2}) }()
+		go func() { answers <- sc.TryBook(harness.Fields{"Difficulty": 2}) }()
 		sc.WaitForBlocked(tx)
 		require.NoError(t, tx.Commit(t.Context()))
 		(<-answers).RequireRefusal(t, string(booking.ComplexSlotFailed))
@@ -463,14 +481,15 @@ func TestLostRaces(t *testing.T) {
 	})
 }
 
-// Promise: whoever is refused for an appointment that the patient has is told which, also the losers of a race; nobody else is told anything.
+// Promise: a refusal because of an existing appointment names that appointment to its patient, also
+// in a race. Nobody else receives details.
 func TestRefusalsNameTheAppointment(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	answers := make([]harness.Answer, 16)
 	var group sync.WaitGroup
 	for i := range answers {
-		group.Go(func() { answers[i] = sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + i%4}) })
+		group.Go(func() { answers[i] = sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + i%4}) })
 	}
 	group.Wait()
 	winner := slices.IndexFunc(answers, func(a harness.Answer) bool { return a.StatusCode == 200 })
@@ -479,20 +498,21 @@ func TestRefusalsNameTheAppointment(t *testing.T) {
 	want := &api.ExistingAppointment{GUID: booked.GUID, LpuGUID: sc.To, Start: booked.Start, End: booked.End}
 	another := uuid.New()
 	sc.AddDirection(another, "Consult")
-	answers = append(slices.Delete(answers, winner, winner+1), sc.Attempt(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + (winner+1)%4}))
+	answers = append(slices.Delete(answers, winner, winner+1),
+		sc.TryBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + (winner+1)%4}))
 	for _, a := range answers {
 		require.Equal(t, 400, a.StatusCode, a.Raw)
 		require.NotNil(t, a.Refusal.Details, a.Raw)
 		require.Equal(t, want, a.Refusal.Details.Appointment)
 	}
-	stranger, _ := sc.Patient()
-	refused := sc.Book(stranger, sc.Request())
+	stranger, _ := sc.AddPatient()
+	refused := sc.Book(stranger, sc.BookingBody())
 	refused.RequireRefusal(t, "direction_not_patients")
 	require.Nil(t, refused.Refusal.Details)
 }
 
-// offered are the cells that a refusal shows as the way out.
-func offered(t testing.TB, a harness.Answer) []api.NearestSlot {
+// nearestSlots returns the free cells that a refusal suggests.
+func nearestSlots(t testing.TB, a harness.Answer) []api.NearestSlot {
 	t.Helper()
 	if a.Refusal.Details == nil || a.Refusal.Details.Slots == nil {
 		return nil
@@ -500,7 +520,8 @@ func offered(t testing.TB, a harness.Answer) []api.NearestSlot {
 	return *a.Refusal.Details.Slots
 }
 
-// Promise: whoever finds a cell full is shown the nearest free ones that this very booking can have: of the resource first, then of its speciality.
+// Promise: the refusal of a full cell lists the nearest free cells that the same booking can take:
+// first of the resource, then of its speciality.
 func TestNearestSlots(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -522,35 +543,37 @@ func TestNearestSlots(t *testing.T) {
 	sc.AddSlot(stranger, 4, at("08:45"), 1)
 	sc.Exec(`UPDATE slot SET restriction = 'pregnant' WHERE id = 2`)
 
-	refused := sc.Attempt()
+	refused := sc.TryBook()
 	refused.RequireRefusal(t, "slot_full")
-	slots := offered(t, refused)
+	slots := nearestSlots(t, refused)
 	require.Len(t, slots, 3)
 	require.Equal(t, []uuid.UUID{before, sc.Slots[3], near}, []uuid.UUID{slots[0].GUID, slots[1].GUID, slots[2].GUID})
 	require.Equal(t, another, slots[2].Resource.GUID)
-	harness.RequireAgreement(t, sc.AskCheck(sc.Person, sc.Request()), refused)
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": slots[2].ID}).StatusCode)
+	harness.RequireCheckMatches(t, sc.CheckBooking(sc.Person, sc.BookingBody()), refused)
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": slots[2].ID}).StatusCode)
 
 	sc.Exec(`UPDATE slot SET taken = capacity`)
-	person, direction := sc.Patient()
-	none := sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction}))
+	person, direction := sc.AddPatient()
+	none := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction}))
 	none.RequireRefusal(t, "slot_full")
 	require.Nil(t, none.Refusal.Details)
 }
 
-// Promise: whoever loses the race for a cell is shown others, each of which can be had.
+// Promise: the loser of a race for a cell receives other cells, each of which it can book.
 func TestNearestSlotsAfterARace(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	type contender struct{ person, direction uuid.UUID }
 	contenders := make([]contender, 16)
 	for i := range contenders {
-		contenders[i].person, contenders[i].direction = sc.Patient()
+		contenders[i].person, contenders[i].direction = sc.AddPatient()
 	}
 	answers := make([]harness.Answer, len(contenders))
 	var group sync.WaitGroup
 	for i, c := range contenders {
-		group.Go(func() { answers[i] = sc.Book(c.person, sc.Request(harness.Fields{"DirectionGuid": c.direction})) })
+		group.Go(func() {
+			answers[i] = sc.Book(c.person, sc.BookingBody(harness.Fields{"DirectionGuid": c.direction}))
+		})
 	}
 	group.Wait()
 	losers := 0
@@ -559,25 +582,26 @@ func TestNearestSlotsAfterARace(t *testing.T) {
 			continue
 		}
 		require.Contains(t, []api.Rule{api.RuleSlotFull, api.RuleSlotTaken}, a.Refusal.Rule)
-		slots := offered(t, a)
+		slots := nearestSlots(t, a)
 		require.Len(t, slots, 3, a.Raw)
 		losers++
-		if losers <= len(slots) { // each takes another one
-			again := sc.Book(contenders[i].person, sc.Request(harness.Fields{"DirectionGuid": contenders[i].direction, "SlotId": slots[losers-1].ID}))
+		if losers <= len(slots) { // each loser takes another cell
+			again := sc.Book(contenders[i].person,
+				sc.BookingBody(harness.Fields{"DirectionGuid": contenders[i].direction, "SlotId": slots[losers-1].ID}))
 			require.Equal(t, 200, again.StatusCode, again.Raw)
 		}
 	}
 	require.Equal(t, len(contenders)-1, losers)
 }
 
-// Promise: a complex slot is offered others that are as long.
+// Promise: the refusal of a complex slot lists other complex slots of the same length.
 func TestNearestComplexSlots(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID)
-	refused := sc.Attempt(harness.Fields{"Difficulty": 2})
+	refused := sc.TryBook(harness.Fields{"Difficulty": 2})
 	refused.RequireRefusal(t, "slot_full")
-	slots := offered(t, refused)
+	slots := nearestSlots(t, refused)
 	require.Len(t, slots, 2)
 	for i, slot := range slots {
 		require.Equal(t, sc.Slots[1+i], slot.GUID)
@@ -585,17 +609,38 @@ func TestNearestComplexSlots(t *testing.T) {
 	}
 }
 
-// Promise: whoever cannot move to a cell that is full is shown others, too.
+// Promise: the refusal of a move into a full cell also lists the nearest free cells.
 func TestNearestSlotsOfAMove(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	booked := sc.Attempt()
+	booked := sc.TryBook()
 	require.Equal(t, 200, booked.StatusCode)
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID+1)
 	refused := sc.Move(sc.Person, harness.AppointmentOf(booked).GUID, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 	refused.RequireRefusal(t, "slot_full")
-	slots := offered(t, refused)
+	slots := nearestSlots(t, refused)
 	require.Len(t, slots, 2)
 	require.Equal(t, sc.Slots[2], slots[0].GUID)
-	require.Equal(t, 200, sc.Move(sc.Person, harness.AppointmentOf(booked).GUID, harness.Fields{"SlotId": slots[0].ID}).StatusCode)
+	moved := sc.Move(sc.Person, harness.AppointmentOf(booked).GUID, harness.Fields{"SlotId": slots[0].ID})
+	require.Equal(t, 200, moved.StatusCode, "%s", moved.Raw)
+}
+
+// Promise: a cell that was closed to this client between the check and the write is not booked,
+// even if other clients may take it.
+func TestCellClosedDuringBooking(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene() // the mask of its client is 95
+	sc.TryBookDuring(`UPDATE slot SET flag_access = 32`).RequireRefusal(t, "slot_taken")
+	sc.Exec(`UPDATE slot SET flag_access = 32 + 16`)
+	a := sc.TryBook()
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+}
+
+// Promise: a client that disconnects leaves no partial booking and no goroutine.
+func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.HangUpAndStop()
+	require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)
+		+ (SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL)`))
 }

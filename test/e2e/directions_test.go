@@ -10,15 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/test/harness"
 )
 
-// guidsOf gives the guids of referrals.
+// guidsOf returns the guids of referrals.
 func guidsOf(directions []api.PatientDirection) []uuid.UUID {
 	guids := make([]uuid.UUID, len(directions))
 	for i := range directions {
@@ -27,13 +26,14 @@ func guidsOf(directions []api.PatientDirection) []uuid.UUID {
 	return guids
 }
 
-// Promise: a referral is shown as it is held, and once booked with its appointment in the zone of where that is; list, guid and number show the same.
+// Promise: a referral is returned as stored. Once booked it includes its appointment, in the zone
+// of the visit's institution. The list and the reads by guid and number return the same.
 func TestDirection(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Vladivostok' WHERE guid = $1`, sc.To)
 	sc.Exec(`UPDATE direction SET created_at = '2019-08-13 09:00:00.999+03', speciality_name = 'Терапия', urgent = true`)
-	shown := func(status, appointment string) string {
+	document := func(status, appointment string) string {
 		return fmt.Sprintf(`{
 			"guid": "e714e964-d8a0-4776-b163-c708371c39a5",
 			"type": "Consult",
@@ -51,17 +51,17 @@ func TestDirection(t *testing.T) {
 			"appointment": %s
 		}`, status, appointment)
 	}
-	requireShown := func(wants string) {
+	requireReturned := func(want string) {
 		t.Helper()
-		require.JSONEq(t, `{"items": [`+wants+`], "next": null}`, sc.Get(sc.Person, "/directions").Raw)
-		require.JSONEq(t, wants, sc.Get(sc.Person, "/directions/"+strings.ToUpper(sc.Direction.String())).Raw)
-		require.JSONEq(t, wants, sc.Get(sc.Person, "/directions/by-number/47010157096").Raw)
+		require.JSONEq(t, `{"items": [`+want+`], "next": null}`, sc.Get(sc.Person, "/directions").Raw)
+		require.JSONEq(t, want, sc.Get(sc.Person, "/directions/"+strings.ToUpper(sc.Direction.String())).Raw)
+		require.JSONEq(t, want, sc.Get(sc.Person, "/directions/by-number/47010157096").Raw)
 	}
-	requireShown(shown("NotBooked", "null"))
+	requireReturned(document("NotBooked", "null"))
 
-	booked := sc.Attempt(harness.Fields{"Difficulty": 2})
+	booked := sc.TryBook(harness.Fields{"Difficulty": 2})
 	require.Equal(t, 200, booked.StatusCode, "%s", booked.Raw)
-	requireShown(shown("Booked", fmt.Sprintf(`{
+	requireReturned(document("Booked", fmt.Sprintf(`{
 		"guid": %q,
 		"lpuGuid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",
 		"start": "2019-08-21T15:45:00+10:00",
@@ -70,27 +70,28 @@ func TestDirection(t *testing.T) {
 
 	sc.Exec(`UPDATE direction SET lpu_to_guid = NULL`)
 	var direction api.PatientDirection
-	sc.Read(sc.Person, "/directions/"+sc.Direction.String(), &direction)
+	sc.GetInto(sc.Person, "/directions/"+sc.Direction.String(), &direction)
 	require.Nil(t, direction.LpuTo)
 }
 
-// Promise: the status is the first that applies, at this moment, in the zone of the institution that holds the referral.
+// Promise: the status is the first one that applies at the time of the request, in the zone of the
+// institution that holds the referral.
 func TestDirectionStatus(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t).Scene() // it is 17:52:14 of the 20th in Moscow
+	sc := harness.Start(t).Scene() // it is 17:52:14 on the 20th in Moscow
 	visit := `appointment_guid = gen_random_uuid(), appointment_lpu_guid = lpu_to_guid, appointment_start_at = '2019-08-20T17:00+03', appointment_end_at = `
-	cases := map[uuid.UUID]struct{ change, zone, wants string }{}
-	for _, c := range []struct{ change, zone, wants string }{
+	cases := map[uuid.UUID]struct{ change, zone, want string }{}
+	for _, c := range []struct{ change, zone, want string }{
 		{`date_end = '2019-08-20'`, "Europe/Moscow", "NotBooked"},
 		{`date_end = '2019-08-19'`, "Europe/Moscow", "Expired"},
-		{`date_end = '2019-08-20'`, "Pacific/Auckland", "Expired"}, // there it is the 21st
+		{`date_end = '2019-08-20'`, "Pacific/Auckland", "Expired"}, // it is the 21st there
 		{`date_end = '2019-08-20'`, "Pacific/Midway", "NotBooked"},
 		{`date_end = '2019-08-19'`, "Pacific/Midway", "Expired"},
 		{visit + `'2019-08-20T17:52:15+03', date_end = '2019-08-19'`, "Europe/Moscow", "Booked"},
 		{visit + `'2019-08-20T17:52:14+03', date_end = '2019-08-19'`, "Europe/Moscow", "Completed"},
 		{visit + `'2019-08-20T17:52:14+03', cancelled_at = '2019-08-20'`, "Europe/Moscow", "Cancelled"},
 		{`date_end = '2019-08-19', cancelled_at = '2019-08-20'`, "Europe/Moscow", "Cancelled"},
-		// As an instance of the release before leaves it.
+		// An instance of the previous release leaves such rows.
 		{`appointment_guid = gen_random_uuid()`, "Europe/Moscow", "Booked"},
 	} {
 		another := *sc
@@ -102,7 +103,7 @@ func TestDirectionStatus(t *testing.T) {
 		sc.Exec(`UPDATE direction SET `+c.change+` WHERE guid = $1`, guid)
 		cases[guid] = c
 	}
-	found := sc.Directions(sc.Person, "limit=3")
+	found := sc.ListDirections(sc.Person, "limit=3")
 	require.Len(t, found, len(cases)+1)
 	for _, direction := range found {
 		c, ok := cases[direction.GUID]
@@ -110,46 +111,49 @@ func TestDirectionStatus(t *testing.T) {
 		if !ok {
 			continue
 		}
-		require.EqualValues(t, c.wants, direction.Status, "%+v", c)
+		require.EqualValues(t, c.want, direction.Status, "%+v", c)
 		var one api.PatientDirection
-		sc.Read(sc.Person, "/directions/"+direction.GUID.String(), &one)
+		sc.GetInto(sc.Person, "/directions/"+direction.GUID.String(), &one)
 		require.Equal(t, direction, one)
-		listed := sc.Directions(sc.Person, "status="+c.wants)
+		listed := sc.ListDirections(sc.Person, "status="+c.want)
 		require.Contains(t, guidsOf(listed), direction.GUID)
 		for _, other := range listed {
-			require.EqualValues(t, c.wants, other.Status)
+			require.EqualValues(t, c.want, other.Status)
 		}
 	}
 }
 
-// Promise: an expired referral can be booked all the same, as no documented rule forbids it; a withdrawn one cannot.
+// Promise: by default an expired referral can be booked, because no documented rule forbids it. A
+// withdrawn one cannot.
 func TestExpiredDirectionCanBeBooked(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE direction SET date_end = '2019-08-14', cancelled_at = $1`, harness.Moment)
-	sc.Attempt().RequireRefusal(t, "direction_not_found")
+	sc.TryBook().RequireRefusal(t, "direction_not_found")
 	sc.Exec(`UPDATE direction SET cancelled_at = NULL`)
-	require.EqualValues(t, "Expired", sc.Directions(sc.Person, "")[0].Status)
-	require.Equal(t, 200, sc.Attempt().StatusCode)
+	require.EqualValues(t, "Expired", sc.ListDirections(sc.Person, "")[0].Status)
+	require.Equal(t, 200, sc.TryBook().StatusCode)
 }
 
-// Promise: a copy that booking leaves is not listed, nor found; the referral stands once, wherever it is booked and however many cards the patient has.
+// Promise: a copy is neither listed nor found. The original is listed once, wherever it is booked
+// and however many cards the patient has.
 func TestCopiesAreNotListed(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	require.Equal(t, 200, sc.Attempt().StatusCode)
+	require.Equal(t, 200, sc.TryBook().StatusCode)
 	sc.Exec(`UPDATE mkab SET closed_at = $1`, harness.Moment)
 	sc.AddMkab(sc.From, uuid.New(), sc.Person)
 	sc.AddMkab(sc.To, uuid.New(), sc.Person)
 	require.Equal(t, 2, sc.Count(`SELECT count(*) FROM direction`))
-	require.Len(t, sc.Directions(sc.Person, "limit=1"), 1)
+	require.Len(t, sc.ListDirections(sc.Person, "limit=1"), 1)
 	sc.Exec(`DELETE FROM direction WHERE lpu_guid = $1`, sc.From)
-	require.Empty(t, sc.Directions(sc.Person, ""))
+	require.Empty(t, sc.ListDirections(sc.Person, ""))
 	sc.Get(sc.Person, "/directions/"+sc.Direction.String()).RequireRefusal(t, "direction_absent")
 	sc.Get(sc.Person, "/directions/by-number/47010157096").RequireRefusal(t, "direction_absent")
 }
 
-// Promise: of several referrals with one number the newest is meant; a number is found to the letter, whatever letters it has.
+// Promise: of several referrals with one number the newest is returned. A number is matched
+// exactly, whatever characters it contains.
 func TestDirectionByNumber(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -157,7 +161,8 @@ func TestDirectionByNumber(t *testing.T) {
 	sc.AddDirection(newer, "Laboratory")
 	sc.Exec(`UPDATE direction SET created_at = created_at + interval '1 microsecond' WHERE guid = $1`, newer)
 	for _, number := range []string{
-		"47010157096", "12/7", "а/б №7", "50%", "%41", "a+b", "a b", "..", ".", "?", "#", "by-number", "a;b", strings.Repeat("ж", 100), "😀", `"`, "\\", "%2F",
+		"47010157096", "12/7", "а/б №7", "50%", "%41", "a+b", "a b", "..", ".", "?", "#", "by-number", "a;b",
+		strings.Repeat("ж", 100), "😀", `"`, "\\", "%2F",
 	} {
 		sc.Exec(`UPDATE direction SET number = $1`, number)
 		var found api.PatientDirection
@@ -165,7 +170,7 @@ func TestDirectionByNumber(t *testing.T) {
 		if strings.Trim(number, ".") == "" {
 			path = strings.ReplaceAll(number, ".", "%2E")
 		}
-		a := sc.Read(sc.Person, "/directions/by-number/"+path, &found)
+		a := sc.GetInto(sc.Person, "/directions/by-number/"+path, &found)
 		require.Equal(t, 200, a.StatusCode, "%s: %s", number, a.Raw)
 		require.Equal(t, newer, found.GUID)
 		require.Equal(t, number, found.Number)
@@ -174,8 +179,9 @@ func TestDirectionByNumber(t *testing.T) {
 	sc.Get(sc.Person, "/directions/by-number/2f").RequireRefusal(t, "direction_absent")
 }
 
-// Promise: whatever the size of the pages, all of them together are the list, once and in order, also while referrals are written meanwhile and where many
-// were written at the same moment; the filters choose from it.
+// Promise: for every page size, the pages together contain each referral of the list once and in
+// order. This holds while others are inserted, and for many with the same creation time. Filters
+// select from that list.
 func TestDirectionPages(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -184,47 +190,62 @@ func TestDirectionPages(t *testing.T) {
 		SELECT lpu_guid, gen_random_uuid(), CASE WHEN n % 3 = 0 THEN 'Laboratory' ELSE 'Consult' END::direction_type, n::text, '2019-08-01'::date + n % 20, '2019-09-30',
 			$1::timestamptz - n / 7 * interval '1 microsecond', guid, lpu_guid
 		FROM generate_series(1, 60) n, mkab`, harness.Moment)
-	// One guid in two institutions, written at once.
+	// One guid exists in two institutions, with the same creation time.
 	sc.Exec(`UPDATE direction SET guid = '11111111-1111-4111-8111-111111111111' WHERE number = '1'`)
-	all := sc.Directions(sc.Person, "limit=100")
+	all := sc.ListDirections(sc.Person, "limit=100")
 	require.Len(t, all, 120)
 	require.Equal(t, 120, sc.Count(`SELECT count(DISTINCT (lpu_guid, guid)) FROM direction`))
 	require.True(t, slices.IsSortedFunc(all, func(a, b api.PatientDirection) int {
-		return strings.Compare(fmt.Sprint(b.DateCreate.Unix(), b.GUID, b.HolderLpuGUID), fmt.Sprint(a.DateCreate.Unix(), a.GUID, a.HolderLpuGUID))
+		return strings.Compare(fmt.Sprint(b.DateCreate.Unix(), b.GUID, b.HolderLpuGUID),
+			fmt.Sprint(a.DateCreate.Unix(), a.GUID, a.HolderLpuGUID))
 	}) || all[0].DateCreate.After(all[119].DateCreate))
 	for _, limit := range []int{1, 2, 7, 59, 100} {
-		require.Equal(t, all, sc.Directions(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
+		require.Equal(t, all, sc.ListDirections(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
 	}
 	var first api.DirectionPage
-	sc.Read(sc.Person, "/directions", &first)
+	sc.GetInto(sc.Person, "/directions", &first)
 	require.Equal(t, all[:20], first.Items)
 
-	for query, wants := range map[string]func(api.PatientDirection) bool{
-		"type=Laboratory":                                func(d api.PatientDirection) bool { return d.Type == "Laboratory" },
-		"type=Consult":                                   func(d api.PatientDirection) bool { return d.Type == "Consult" },
-		"dateFrom=2019-08-05":                            func(d api.PatientDirection) bool { return d.Date.Day() >= 5 },
-		"dateTo=2019-08-05":                              func(d api.PatientDirection) bool { return d.Date.Day() <= 5 },
-		"dateFrom=2019-08-05&dateTo=2019-08-05":          func(d api.PatientDirection) bool { return d.Date.Day() == 5 },
-		"type=Consult&dateTo=2019-08-02&unknown=1":       func(d api.PatientDirection) bool { return d.Type == "Consult" && d.Date.Day() <= 2 },
-		"status=Expired&status=Booked":                   func(api.PatientDirection) bool { return false },
-		"status=Cancelled&status=NotBooked":              func(api.PatientDirection) bool { return true },
-		"dateFrom=0001-01-01&dateTo=9999-12-31":          func(api.PatientDirection) bool { return true },
-		"status=NotBooked&status=NotBooked&type=Consult": func(d api.PatientDirection) bool { return d.Type == "Consult" },
+	for query, matches := range map[string]func(api.PatientDirection) bool{
+		"type=Laboratory": func(d api.PatientDirection) bool {
+			return d.Type == "Laboratory"
+		},
+		"type=Consult": func(d api.PatientDirection) bool {
+			return d.Type == "Consult"
+		},
+		"dateFrom=2019-08-05": func(d api.PatientDirection) bool {
+			return d.Date.Day() >= 5
+		},
+		"dateTo=2019-08-05": func(d api.PatientDirection) bool {
+			return d.Date.Day() <= 5
+		},
+		"dateFrom=2019-08-05&dateTo=2019-08-05": func(d api.PatientDirection) bool {
+			return d.Date.Day() == 5
+		},
+		"type=Consult&dateTo=2019-08-02&unknown=1": func(d api.PatientDirection) bool {
+			return d.Type == "Consult" && d.Date.Day() <= 2
+		},
+		"status=Expired&status=Booked":          func(api.PatientDirection) bool { return false },
+		"status=Cancelled&status=NotBooked":     func(api.PatientDirection) bool { return true },
+		"dateFrom=0001-01-01&dateTo=9999-12-31": func(api.PatientDirection) bool { return true },
+		"status=NotBooked&status=NotBooked&type=Consult": func(d api.PatientDirection) bool {
+			return d.Type == "Consult"
+		},
 	} {
 		var want []api.PatientDirection
 		for _, direction := range all {
-			if wants(direction) {
+			if matches(direction) {
 				want = append(want, direction)
 			}
 		}
-		require.Equal(t, want, sc.Directions(sc.Person, query+"&limit=7"), query)
+		require.Equal(t, want, sc.ListDirections(sc.Person, query+"&limit=7"), query)
 	}
 
-	// A newer referral is written after each page.
+	// A newer referral is inserted after each page.
 	var seen []api.PatientDirection
 	for cursor := ""; ; {
 		var page api.DirectionPage
-		sc.Read(sc.Person, "/directions?limit=11"+cursor, &page)
+		sc.GetInto(sc.Person, "/directions?limit=11"+cursor, &page)
 		seen = append(seen, page.Items...)
 		newcomer := uuid.New()
 		sc.AddDirection(newcomer, "Consult")
@@ -238,31 +259,32 @@ func TestDirectionPages(t *testing.T) {
 	require.Equal(t, all, seen)
 }
 
-// Promise: another person's referral is answered exactly as one that does not exist, and a cursor shows nobody's list but one's own.
+// Promise: another person's referral gets the same response as one that does not exist. A cursor
+// returns only the caller's own list.
 func TestDirectionsOfOthers(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.AddDirection(uuid.New(), "Consult")
 	stranger := uuid.New()
 	var page api.DirectionPage
-	sc.Read(sc.Person, "/directions?limit=1", &page)
+	sc.GetInto(sc.Person, "/directions?limit=1", &page)
 	require.NotNil(t, page.Next)
-	require.Empty(t, sc.Directions(stranger, ""))
-	require.Empty(t, sc.Directions(stranger, "cursor="+*page.Next))
+	require.Empty(t, sc.ListDirections(stranger, ""))
+	require.Empty(t, sc.ListDirections(stranger, "cursor="+*page.Next))
 
-	body := func(path string) string {
+	responseBody := func(path string) string {
 		a := sc.Get(stranger, path)
 		a.RequireRefusal(t, "direction_absent")
 		require.Equal(t, 404, a.StatusCode)
 		return strings.ReplaceAll(a.Raw, a.Refusal.RequestID.String(), "")
 	}
-	require.Equal(t, body("/directions/"+uuid.NewString()), body("/directions/"+sc.Direction.String()))
-	require.Equal(t, body("/directions/by-number/none"), body("/directions/by-number/47010157096"))
+	require.Equal(t, responseBody("/directions/"+uuid.NewString()), responseBody("/directions/"+sc.Direction.String()))
+	require.Equal(t, responseBody("/directions/by-number/none"), responseBody("/directions/by-number/47010157096"))
 	require.NotContains(t, sc.Logs.String(), "47010157096")
 	require.NotContains(t, sc.Logs.String(), sc.Direction.String())
 }
 
-// Promise: a parameter that breaks the contract is refused in Russian, by its name.
+// Promise: a parameter that breaks the contract is rejected with a Russian message that names it.
 func TestBadParametersOfDirections(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -295,15 +317,16 @@ func TestBadParametersOfDirections(t *testing.T) {
 		"?status=":                            "Поле status: значение не указано",
 		"?status=Booked&status=":              "Поле status: значение не указано",
 		"?" + strings.Repeat("status=Booked&", 6): "Поле status: значений должно быть не больше 5",
-		"?dateFrom=x":                             "Поле dateFrom: " + notADate,
-		"?dateFrom=20190801":                      "Поле dateFrom: " + notADate,
-		"?dateFrom=2019-02-30":                    "Поле dateFrom: " + notADate,
-		"?dateFrom=2019-13-01":                    "Поле dateFrom: " + notADate,
-		"?dateTo=2019-08-01T00:00:00Z":            "Поле dateTo: " + notADate,
-		"?dateTo=":                                "Поле dateTo: значение не указано",
-		"?dateFrom=2019-08-02&dateTo=2019-08-01":  "Поле dateFrom: дата должна быть не позже dateTo",
-		"?limit=x&type=x":                         "Поле type: ожидается одно из значений: Consult, Laboratory", // the first of the contract
-		"/x":                                      "Поле directionGuid: ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef",
+		"?dateFrom=x":                            "Поле dateFrom: " + notADate,
+		"?dateFrom=20190801":                     "Поле dateFrom: " + notADate,
+		"?dateFrom=2019-02-30":                   "Поле dateFrom: " + notADate,
+		"?dateFrom=2019-13-01":                   "Поле dateFrom: " + notADate,
+		"?dateTo=2019-08-01T00:00:00Z":           "Поле dateTo: " + notADate,
+		"?dateTo=":                               "Поле dateTo: значение не указано",
+		"?dateFrom=2019-08-02&dateTo=2019-08-01": "Поле dateFrom: дата должна быть не позже dateTo",
+		// The first parameter of the contract.
+		"?limit=x&type=x": "Поле type: ожидается одно из значений: Consult, Laboratory",
+		"/x":              "Поле directionGuid: ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef",
 		"/{e714e964-d8a0-4776-b163-c708371c39a5}": "Поле directionGuid: ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef",
 		"/e714e964d8a04776b163c708371c39a5":       "Поле directionGuid: ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef",
 		"/%ff":                                    "Поле directionGuid: недопустимые символы",
@@ -319,23 +342,25 @@ func TestBadParametersOfDirections(t *testing.T) {
 			require.Equal(t, message, a.Refusal.Message)
 		})
 	}
-	sc.RequireDiscreetLog()
-	for _, path := range []string{"/directions/", "/directions/by-number/", "/directions/by-number/1/2", "/Directions"} {
+	sc.RequireNoSecretsInLog()
+	for _, path := range []string{
+		"/directions/", "/directions/by-number/", "/directions/by-number/1/2", "/Directions",
+	} {
 		sc.Get(sc.Person, path).RequireRefusal(t, "route_not_found")
 	}
 	for _, path := range []string{"/directions", "/directions/" + sc.Direction.String(), "/directions/by-number/1"} {
-		a := sc.Do(sc.Service.Request(http.MethodPut, path, strings.NewReader("{}")))
+		a := sc.Do(sc.NewRequest(http.MethodPut, path, strings.NewReader("{}")))
 		a.RequireRefusal(t, "method_not_allowed")
 		require.Equal(t, "GET", a.Header.Get("Allow"))
-		sc.Do(sc.Service.Request(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
+		sc.Do(sc.NewRequest(http.MethodGet, path, nil)).RequireRefusal(t, "token_missing")
 	}
-	// A forged cursor leads to no other patient's referrals, and to no internal error.
+	// A forged cursor neither returns another patient's referrals nor causes an internal error.
 	forge := func(at string) string {
 		position := `{"list":"directions","at":"` + at + `","guid":"` + uuid.Nil.String() + `","lpu":"` + uuid.Nil.String() + `"}`
 		return "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(position))
 	}
-	require.Len(t, sc.Directions(sc.Person, forge("9999-12-31T23:59:59Z")), 1)
-	require.Empty(t, sc.Directions(sc.Person, forge("0000-01-01T00:00:00Z")))
+	require.Len(t, sc.ListDirections(sc.Person, forge("9999-12-31T23:59:59Z")), 1)
+	require.Empty(t, sc.ListDirections(sc.Person, forge("0000-01-01T00:00:00Z")))
 	incomplete := "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"list":"directions","at":"9999-12-31T23:59:59Z"}`))
 	sc.Get(sc.Person, "/directions?"+incomplete).RequireRefusal(t, "field_invalid")
 }

@@ -7,70 +7,85 @@ import (
 	"strings"
 	"testing"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/test/harness"
 )
 
-// oddValues are what a client may write into a parameter, by mistake or on purpose.
+// oddValues returns values that a client may send in a parameter, by mistake or on purpose.
 func oddValues(sc *harness.Scene) []string {
 	values := []string{
-		"", " ", "x", "-1", "0", "1", "+1", " 1", "01", "1.0", "1e3", "100", "101", "0x10", "1_0", "2147483648", "9223372036854775808", strings.Repeat("9", 400),
+		"", " ", "x", "-1", "0", "1", "+1", " 1", "01", "1.0", "1e3", "100", "101", "0x10", "1_0", "2147483648",
+		"9223372036854775808", strings.Repeat("9", 400),
 		"true", "TRUE", "t", "null", "NaN", "undefined", "Consult", "consult", "Booked", "Booked,Expired",
-		"2019-08-21", "2019-02-30", "2019-8-1", "20190821", "2019-08-21T08:45", "2019-08-21T08:45:00", "2019-08-21T08:45:00+03:00", "2019-08-21T08:45:00 03:00",
-		"2019-08-21T08:45:00Z", "2019-02-30T08:45:00Z", "2019-08-21T25:00:00Z", "2019-08-21T24:00:00Z", "2019-08-21T08:45:60Z", "2019-08-21T08:45:00+99:99",
-		"2019-08-21t08:45:00z", "2019-08-21T08:45:00,5Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "10000-01-01",
-		uuid.NewString(), uuid.Nil.String(), sc.Direction.String(), strings.ToUpper(sc.To.String()), "{" + sc.To.String() + "}", "urn:uuid:" + sc.To.String(),
-		strings.ReplaceAll(sc.To.String(), "-", ""), "\x00", "a\x00b", "\xff", "\u202e", "'; DROP TABLE slot; --", "%", "a;b", "a/b", "..", strings.Repeat("ж", 2000),
+		"2019-08-21", "2019-02-30", "2019-8-1", "20190821", "2019-08-21T08:45", "2019-08-21T08:45:00",
+		"2019-08-21T08:45:00+03:00", "2019-08-21T08:45:00 03:00",
+		"2019-08-21T08:45:00Z", "2019-02-30T08:45:00Z", "2019-08-21T25:00:00Z", "2019-08-21T24:00:00Z",
+		"2019-08-21T08:45:60Z", "2019-08-21T08:45:00+99:99",
+		"2019-08-21t08:45:00z", "2019-08-21T08:45:00,5Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59",
+		"9999-12-31T23:59:59-23:59", "10000-01-01",
+		uuid.NewString(), uuid.Nil.String(), sc.Direction.String(), strings.ToUpper(sc.To.String()),
+		"{" + sc.To.String() + "}", "urn:uuid:" + sc.To.String(),
+		strings.ReplaceAll(sc.To.String(), "-", ""), "\x00", "a\x00b", "\xff", "\u202e", "'; DROP TABLE slot; --", "%",
+		"a;b", "a/b", "..", strings.Repeat("ж", 2000),
 	}
 	for _, cursor := range []string{
 		`{}`, `[]`, `null`, `1`, `"x"`, `{"`, `{"x":1}`, `{"at":"x","guid":"x"}`, `{"at":"2019-08-21T08:45:00Z"}`, `{"at":"294277-01-01T00:00:00Z"}`,
 	} {
-		values = append(values, base64.RawURLEncoding.EncodeToString([]byte(cursor)), base64.StdEncoding.EncodeToString([]byte(cursor)))
+		values = append(values, base64.RawURLEncoding.EncodeToString([]byte(cursor)),
+			base64.StdEncoding.EncodeToString([]byte(cursor)))
 	}
 	return values
 }
 
-// Promise: whatever stands in a parameter of any operation that reads, alone or twice, it is answered, or refused by its name, and never a failure.
+// Promise: every value of every parameter of a read operation, given once or twice, gets a response
+// or a rejection that names the parameter. None causes an internal error.
 func TestOddParameters(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	asked := 0
+	sent := 0
 	for path, item := range harness.ContractDoc().Paths.Map() {
 		operation := item.Get
 		if operation == nil {
 			continue
 		}
-		fixed := strings.NewReplacer("{directionGuid}", sc.Direction.String(), "{appointmentGuid}", sc.Direction.String(), "{number}", "47010157096")
+		fixed := strings.NewReplacer("{directionGuid}", sc.Direction.String(),
+			"{appointmentGuid}", sc.Direction.String(), "{number}", "47010157096")
 		for _, ref := range operation.Parameters {
 			parameter := ref.Value
 			for _, value := range oddValues(sc) {
 				target := strings.ReplaceAll(path, "{"+parameter.Name+"}", url.PathEscape(value))
 				target = fixed.Replace(target)
-				ways := []string{target}
+				targets := []string{target}
 				if parameter.In == "query" {
 					name := parameter.Name + "="
-					ways = []string{target + "?" + name + url.QueryEscape(value), target + "?" + name + url.QueryEscape(value) + "&" + name + "x"}
+					targets = []string{
+						target + "?" + name + url.QueryEscape(value),
+						target + "?" + name + url.QueryEscape(value) + "&" + name + "x",
+					}
 					if !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-						ways = append(ways, target+"?"+name+value) // as it is, which is no HTTP with other characters
+						targets = append(targets, target+"?"+name+value) // unescaped: HTTP allows no other characters
 					}
 				}
-				for _, way := range ways {
-					if _, err := url.Parse(sc.URL + way); err != nil || strings.Contains(way, "{") && !strings.Contains(value, "{") {
-						continue // no client can send it; or an operation that has a parameter more
+				for _, target := range targets {
+					_, err := url.Parse(sc.URL + target)
+					if err != nil || strings.Contains(target, "{") && !strings.Contains(value, "{") {
+						continue // not a valid URL, or the path has another parameter
 					}
-					a := sc.Get(sc.Person, way)
-					asked++
-					require.Contains(t, []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound}, a.StatusCode, "GET %s: %s", way, a.Raw)
+					a := sc.Get(sc.Person, target)
+					sent++
+					require.Contains(t, []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound}, a.StatusCode,
+						"GET %s: %s", target, a.Raw)
 					if a.StatusCode == http.StatusBadRequest {
 						a.RequireRefusal(t, "field_invalid")
-						require.True(t, strings.HasPrefix(a.Refusal.Message, "Поле "+parameter.Name+":"), "GET %s: %s", way, a.Refusal.Message)
+						require.True(t, strings.HasPrefix(a.Refusal.Message, "Поле "+parameter.Name+":"), "GET %s: %s",
+							target, a.Refusal.Message)
 					}
 				}
 			}
 		}
 	}
-	require.Greater(t, asked, 100)
+	require.Greater(t, sent, 100)
 	require.NotContains(t, sc.Logs.String(), `"level":"ERROR"`)
 }

@@ -5,16 +5,16 @@ import (
 	"net/http"
 	"testing"
 
-	"talon.example/test/harness"
-
 	"github.com/stretchr/testify/require"
+
+	"talon.example/test/harness"
 )
 
-// Promise: the page that books is there in the sandbox, and nowhere else.
+// Promise: the booking page exists in the sandbox only.
 func TestPortal(t *testing.T) {
 	t.Parallel()
 	page := func(s *harness.Service) (int, string) {
-		response, err := harness.HTTPClient.Do(s.Request(http.MethodGet, "/portal/", nil))
+		response, err := harness.HTTPClient.Do(s.NewRequest(http.MethodGet, "/portal/", nil))
 		require.NoError(t, err)
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)

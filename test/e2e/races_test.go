@@ -6,16 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/app"
+	"talon.example/test/harness"
 )
 
-// rounds is how often each race is run: a few times in make test, and TALON_RACE_ROUNDS times where more is wanted.
-func rounds(t *testing.T) int {
+// raceRounds returns how often each race is run: TALON_RACE_ROUNDS times, by default 3.
+func raceRounds(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("TALON_RACE_ROUNDS")
 	if text == "" {
@@ -26,15 +25,17 @@ func rounds(t *testing.T) int {
 	return n
 }
 
-// contest is a race: requests to send at once, the rules that may refuse one, and what must hold when so many have succeeded.
-type contest struct {
+// race is a set of concurrent requests. rules are those that may reject one of them, and check gets
+// the number of requests that succeeded.
+type race struct {
 	prepare func(t *testing.T, sc *harness.Scene) []func() harness.Answer
 	rules   []string
 	check   func(t *testing.T, sc *harness.Scene, succeeded int)
 }
 
-// runContests holds each contest for some rounds, on a service of its own. The tables then satisfy the invariants, and nobody has deadlocked.
-func runContests(t *testing.T, contests map[string]contest) {
+// runRaces runs each race for some rounds on a service of its own. It requires that the tables
+// satisfy the invariants and that nothing deadlocked.
+func runRaces(t *testing.T, contests map[string]race) {
 	t.Helper()
 	for name, contest := range contests {
 		t.Run(name, func(t *testing.T) {
@@ -42,15 +43,15 @@ func runContests(t *testing.T, contests map[string]contest) {
 			s := harness.Start(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
 			s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
 			s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
-			for range rounds(t) {
-				sc := s.Another()
+			for range raceRounds(t) {
+				sc := s.AnotherScene()
 				succeeded := 0
-				for _, a := range all(contest.prepare(t, sc)) {
+				for _, a := range sendAll(contest.prepare(t, sc)) {
 					if a.StatusCode == 200 {
 						succeeded++
 						continue
 					}
-					a.RequireRefusalOf(t, contest.rules...)
+					a.RequireAnyRefusal(t, contest.rules...)
 				}
 				contest.check(t, sc, succeeded)
 			}
@@ -60,37 +61,38 @@ func runContests(t *testing.T, contests map[string]contest) {
 	}
 }
 
-// Promises: of any number of requests at once exactly as many are booked as there is room for, and every other gets its documented refusal: never an
-// internal error, never a deadlock. The tables then satisfy the invariants.
+// Promises: of concurrent bookings exactly as many succeed as there are places. Every other one is
+// rejected as documented, never with an internal error or a deadlock. The tables satisfy the
+// invariants.
 func TestRaces(t *testing.T) {
 	t.Parallel()
-	contests := map[string]contest{}
-	for name, race := range map[string]struct {
+	contests := map[string]race{}
+	for name, c := range map[string]struct {
 		prepare func(sc *harness.Scene) []func() harness.Answer
 		rules   []string
 		booked  int
 	}{
 		"one cell": {
-			func(sc *harness.Scene) []func() harness.Answer { return sc.PatientsFor(harness.Fields{}) },
+			func(sc *harness.Scene) []func() harness.Answer { return sc.ContenderBookings(harness.Fields{}) },
 			[]string{"slot_full", "slot_taken"}, 1,
 		},
 		"one cell of three places": {
 			func(sc *harness.Scene) []func() harness.Answer {
 				sc.Exec(`UPDATE slot SET capacity = 3 WHERE lpu_guid = $1`, sc.To)
-				return sc.PatientsFor(harness.Fields{})
+				return sc.ContenderBookings(harness.Fields{})
 			},
 			[]string{"slot_full", "slot_taken"}, 3,
 		},
 		"one referral, many cells": {
 			func(sc *harness.Scene) []func() harness.Answer {
 				sc.AddSlots(harness.Contenders)
-				return repeat(func(i int) harness.Answer { return sc.Attempt(harness.Fields{"SlotId": i + 1}) })
+				return repeated(func(i int) harness.Answer { return sc.TryBook(harness.Fields{"SlotId": i + 1}) })
 			},
 			[]string{"direction_already_booked"}, 1,
 		},
 		"one referral, out of schedule": {
 			func(sc *harness.Scene) []func() harness.Answer {
-				return repeat(func(int) harness.Answer { return sc.Attempt(sc.OutOfSchedule("2019-08-21")) })
+				return repeated(func(int) harness.Answer { return sc.TryBook(sc.OutOfSchedule("2019-08-21")) })
 			},
 			[]string{"direction_already_booked"}, 1,
 		},
@@ -110,8 +112,10 @@ func TestRaces(t *testing.T) {
 					directions[i] = uuid.New()
 					sc.AddDirection(directions[i], "Consult")
 				}
-				return repeat(func(i int) harness.Answer {
-					return []*harness.Scene{sc, &other}[i%2].Attempt(harness.Fields{"DirectionGuid": directions[i], "SlotId": i + 1})
+				return repeated(func(i int) harness.Answer {
+					return []*harness.Scene{sc, &other}[i%2].TryBook(harness.Fields{
+						"DirectionGuid": directions[i], "SlotId": i + 1,
+					})
 				})
 			},
 			[]string{"speciality_already_booked"}, 1,
@@ -126,8 +130,10 @@ func TestRaces(t *testing.T) {
 					directions[i] = uuid.New()
 					sc.AddDirection(directions[i], "Laboratory")
 				}
-				return repeat(func(i int) harness.Answer {
-					return sc.Attempt(harness.Fields{"DirectionGuid": directions[i], "DirectionType": "laboratory", "SlotId": i + 1})
+				return repeated(func(i int) harness.Answer {
+					return sc.TryBook(harness.Fields{
+						"DirectionGuid": directions[i], "DirectionType": "laboratory", "SlotId": i + 1,
+					})
 				})
 			},
 			nil, harness.Contenders,
@@ -136,9 +142,11 @@ func TestRaces(t *testing.T) {
 			func(sc *harness.Scene) []func() harness.Answer {
 				var attempts []func() harness.Answer
 				for i := range harness.Contenders {
-					person, direction := sc.Patient()
+					person, direction := sc.AddPatient()
 					attempts = append(attempts, func() harness.Answer {
-						return sc.Book(person, sc.Request(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%2, "Difficulty": 2}))
+						return sc.Book(person, sc.BookingBody(harness.Fields{
+							"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%2, "Difficulty": 2,
+						}))
 					})
 				}
 				return attempts
@@ -146,24 +154,42 @@ func TestRaces(t *testing.T) {
 			[]string{"slot_full", "slot_taken", "complex_slot_failed"}, 1,
 		},
 	} {
-		contests[name] = contest{
-			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer { return race.prepare(sc) },
-			race.rules,
+		contests[name] = race{
+			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer { return c.prepare(sc) },
+			c.rules,
 			func(t *testing.T, sc *harness.Scene, succeeded int) {
-				require.Equal(t, race.booked, succeeded)
-				require.Equal(t, race.booked, sc.Count(`SELECT count(*) FROM appointment JOIN lpu ON lpu.guid = lpu_guid
+				require.Equal(t, c.booked, succeeded)
+				require.Equal(t, c.booked, sc.Count(`SELECT count(*) FROM appointment JOIN lpu ON lpu.guid = lpu_guid
 					WHERE legal_entity_guid = (SELECT legal_entity_guid FROM lpu WHERE guid = $1)`, sc.To))
 			},
 		}
 	}
-	runContests(t, contests)
+	runRaces(t, contests)
 }
 
-// repeat makes many requests of one kind.
-func repeat(attempt func(i int) harness.Answer) []func() harness.Answer {
+// repeated returns as many requests of one kind as there are contenders.
+func repeated(attempt func(i int) harness.Answer) []func() harness.Answer {
 	attempts := make([]func() harness.Answer, harness.Contenders)
 	for i := range attempts {
 		attempts[i] = func() harness.Answer { return attempt(i) }
 	}
 	return attempts
+}
+
+// sendAll sends all requests concurrently and returns their responses.
+func sendAll(attempts []func() harness.Answer) []harness.Answer {
+	gate := make(chan struct{})
+	answers := make(chan harness.Answer, len(attempts))
+	for _, attempt := range attempts {
+		go func() {
+			<-gate
+			answers <- attempt()
+		}()
+	}
+	close(gate)
+	received := make([]harness.Answer, 0, len(attempts))
+	for range attempts {
+		received = append(received, <-answers)
+	}
+	return received
 }

@@ -5,20 +5,19 @@ import (
 	"strings"
 	"testing"
 
-	"talon.example/internal/httpapi/server"
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/internal/httpapi/server"
+	"talon.example/test/harness"
 )
 
-// off are the rules of a catalogue that are not on.
-func off(t *testing.T, a harness.Answer) []string {
+// disabledRules returns the disabled rules of a catalogue.
+func disabledRules(t *testing.T, a harness.Answer) []string {
 	t.Helper()
 	var names []string
-	for _, item := range harness.As[api.RuleList](t, a).Items {
+	for _, item := range harness.Decode[api.RuleList](t, a).Items {
 		if !item.Enabled {
 			names = append(names, string(item.Rule))
 		}
@@ -26,13 +25,14 @@ func off(t *testing.T, a harness.Answer) []string {
 	return names
 }
 
-// Promise: the catalogue is the rule table itself, in its order, and shows what the settings switch off in the region and in an institution.
+// Promise: the catalogue is the rule table in its order. It marks the rules that settings of the
+// region or of the institution disable.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t, harness.WithTokens).Scene()
-	all := harness.As[api.RuleList](t, sc.Get(sc.Person, "/rules"))
-	require.Len(t, all.Items, len(server.Catalogue))
-	for i, item := range all.Items {
+	sc := harness.Start(t, harness.WithAuthService).Scene()
+	catalogue := harness.Decode[api.RuleList](t, sc.Get(sc.Person, "/rules"))
+	require.Len(t, catalogue.Items, len(server.Catalogue))
+	for i, item := range catalogue.Items {
 		rule := server.Catalogue[i]
 		require.EqualValues(t, rule.Name, item.Rule)
 		require.EqualValues(t, rule.Group, item.Group)
@@ -48,61 +48,69 @@ func TestRules(t *testing.T) {
 		}
 	}
 
-	switched := []string{"direction_expired", "slot_beyond_horizon"}
-	making := []string{
-		"mip_auth_url_empty", "mip_auth_url_unreachable", "mip_person_not_found", "mip_person_data_missing", "mkab_policy_number_empty",
+	offByDefault := []string{"direction_expired", "slot_beyond_horizon"}
+	cardRules := []string{
+		"mip_auth_url_empty", "mip_auth_url_unreachable", "mip_person_not_found", "mip_person_data_missing",
+		"mkab_policy_number_empty",
 		"mkab_sex_empty", "mkab_surname_empty", "mkab_name_empty", "mkab_lpu_not_found", "mkab_policy_link_failed",
 	}
 	to, from := "/rules?lpuGuid="+strings.ToUpper(sc.To.String()), "/rules?lpuGuid="+sc.From.String()
 	for _, path := range []string{to, "/rules"} {
-		require.Equal(t, slices.Concat(switched, making), off(t, sc.Get(sc.Person, path)), "by default no institution makes cards")
+		require.Equal(t, slices.Concat(offByDefault, cardRules), disabledRules(t, sc.Get(sc.Person, path)), "by default no institution creates cards")
 	}
 	sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true'), ($2, '2dr_RecordWithoutMkab', 'false')`, sc.To, sc.From)
-	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)))
-	require.Equal(t, slices.Concat(switched, making), off(t, sc.Get(sc.Person, from)))
-	require.Equal(t, switched, off(t, sc.Get(sc.Person, "/rules")), "one institution makes them, and one does not")
-	sc.Set(uuid.Nil, "OneActiveAppointmentPerSpeciality", "false")
-	require.Equal(t, append(switched, "speciality_already_booked", "mkab_absent"), off(t, sc.Get(sc.Person, to)))
-	require.Equal(t, append(switched, "speciality_already_booked"), off(t, sc.Get(sc.Person, "/rules")))
-	sc.Set(uuid.Nil, "OneActiveAppointmentPerSpeciality", "true")
-	require.Equal(t, switched, off(t, sc.Get(sc.Person, "/rules")))
+	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
+	require.Equal(t, slices.Concat(offByDefault, cardRules), disabledRules(t, sc.Get(sc.Person, from)))
+	require.Equal(t, offByDefault, disabledRules(t, sc.Get(sc.Person, "/rules")), "one of the two institutions creates cards")
+	sc.SetSetting(uuid.Nil, "OneActiveAppointmentPerSpeciality", "false")
+	require.Equal(t, append(offByDefault, "speciality_already_booked", "mkab_absent"),
+		disabledRules(t, sc.Get(sc.Person, to)))
+	require.Equal(t, append(offByDefault, "speciality_already_booked"), disabledRules(t, sc.Get(sc.Person, "/rules")))
+	sc.SetSetting(uuid.Nil, "OneActiveAppointmentPerSpeciality", "true")
+	require.Equal(t, offByDefault, disabledRules(t, sc.Get(sc.Person, "/rules")))
 
-	sc.Set(sc.From, "DirectionExpires", "true")
-	require.Equal(t, []string{"slot_beyond_horizon"}, off(t, sc.Get(sc.Person, "/rules")), "it is on in one of them")
-	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)))
-	sc.Set(uuid.Nil, "DirectionExpires", "true")
-	require.Equal(t, []string{"slot_beyond_horizon", "mkab_absent"}, off(t, sc.Get(sc.Person, to)))
-	sc.Set(sc.To, "DirectionExpires", "false")
-	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)))
+	sc.SetSetting(sc.From, "DirectionExpires", "true")
+	require.Equal(t, []string{"slot_beyond_horizon"}, disabledRules(t, sc.Get(sc.Person, "/rules")),
+		"enabled in one institution")
+	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
+	sc.SetSetting(uuid.Nil, "DirectionExpires", "true")
+	require.Equal(t, []string{"slot_beyond_horizon", "mkab_absent"}, disabledRules(t, sc.Get(sc.Person, to)))
+	sc.SetSetting(sc.To, "DirectionExpires", "false")
+	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
 	other := uuid.New()
 	sc.Exec(`INSERT INTO client_application VALUES ($1, 'Другое')`, other)
-	sc.Set(other, "scheduleDays", "14")
-	require.Equal(t, append(switched, "mkab_absent"), off(t, sc.Get(sc.Person, to)), "of another client application")
-	sc.Set(harness.ClientGuid, "scheduleDays", "14")
-	require.Equal(t, []string{"direction_expired", "mkab_absent"}, off(t, sc.Get(sc.Person, to)))
-	sc.Set(sc.To, "DeleteOldTime", "true")
-	require.Equal(t, []string{"direction_expired", "mkab_absent", "appointment_started"}, off(t, sc.Get(sc.Person, to)))
-	require.Empty(t, off(t, sc.Get(sc.Person, "/rules")))
+	sc.SetSetting(other, "scheduleDays", "14")
+	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)), "the setting of another client application")
+	sc.SetSetting(harness.ClientGuid, "scheduleDays", "14")
+	require.Equal(t, []string{"direction_expired", "mkab_absent"}, disabledRules(t, sc.Get(sc.Person, to)))
+	sc.SetSetting(sc.To, "DeleteOldTime", "true")
+	require.Equal(t, []string{"direction_expired", "mkab_absent", "appointment_started"},
+		disabledRules(t, sc.Get(sc.Person, to)))
+	require.Empty(t, disabledRules(t, sc.Get(sc.Person, "/rules")))
 
 	settings := map[string]string{}
-	for _, item := range harness.As[api.RuleList](t, sc.Get(sc.Person, to)).Items {
+	for _, item := range harness.Decode[api.RuleList](t, sc.Get(sc.Person, to)).Items {
 		if item.Setting != nil {
 			settings[string(item.Rule)] = *item.Setting
 		}
 	}
-	for _, rule := range append(making, "mkab_absent") {
+	for _, rule := range append(cardRules, "mkab_absent") {
 		require.Equal(t, "2dr_RecordWithoutMkab", settings[rule])
 		delete(settings, rule)
 	}
 	require.Equal(t, map[string]string{
-		"direction_expired": "DirectionExpires", "slot_beyond_horizon": "scheduleDays", "appointment_started": "DeleteOldTime",
+		"direction_expired":         "DirectionExpires",
+		"slot_beyond_horizon":       "scheduleDays",
+		"appointment_started":       "DeleteOldTime",
 		"speciality_already_booked": "OneActiveAppointmentPerSpeciality",
 	}, settings)
-	require.Len(t, harness.As[api.RuleList](t, sc.Get(sc.Person, "/rules?nobodys=1&nobodys=2&&%zz&=")).Items, len(server.Catalogue), "unknown parameters are ignored")
+	require.Len(t, harness.Decode[api.RuleList](t, sc.Get(sc.Person, "/rules?unknown=1&unknown=2&&%zz&=")).Items,
+		len(server.Catalogue), "unknown parameters are ignored")
 }
 
-// Promise: a parameter that breaks the contract is refused in Russian, by its name, and so is one that cannot be read; the token comes first.
-func TestBadParameters(t *testing.T) {
+// Promise: a parameter that breaks the contract or cannot be decoded is rejected with a Russian
+// message that names it. The token is checked first.
+func TestBadRuleParameters(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	const notAGuid = "Поле lpuGuid: ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
@@ -127,7 +135,7 @@ func TestBadParameters(t *testing.T) {
 		a := sc.Get(sc.Person, "/rules?"+query)
 		a.RequireRefusal(t, "field_invalid")
 		require.Equal(t, message, a.Refusal.Message, query)
-		sc.Do(sc.Service.Request("GET", "/rules?"+query, nil)).RequireRefusal(t, "token_missing")
+		sc.Do(sc.NewRequest("GET", "/rules?"+query, nil)).RequireRefusal(t, "token_missing")
 	}
-	sc.Do(sc.Service.Request("POST", "/rules", nil)).RequireRefusal(t, "method_not_allowed")
+	sc.Do(sc.NewRequest("POST", "/rules", nil)).RequireRefusal(t, "method_not_allowed")
 }

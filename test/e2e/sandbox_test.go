@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
@@ -18,48 +16,49 @@ import (
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/sandbox"
 	"talon.example/internal/testdb"
+	"talon.example/test/harness"
 )
 
-// startSandbox runs the service on the demo data, as talon-sandbox does.
+// startSandbox runs the service with the sandbox on the demo data, as talon-sandbox does.
 func startSandbox(t testing.TB) *harness.Service {
 	t.Helper()
 	database := testdb.New(t)
 	s := harness.StartWrapped(t, database, func(s *harness.Service) app.Wrappers {
 		return sandbox.New(database, sandbox.Signer(s.Key, "issuer", "talon"), s.Now).Wrappers()
-	}, func(c *app.Config) { c.AuthKeyFile = harness.PrivateKeyOf(c) })
+	}, func(c *app.Config) { c.AuthKeyFile = harness.PrivateKeyFile(c) })
 	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
 	return s
 }
 
-// Promise: each named example of an answer has a scenario of its name, which is always answered like it, however often it is sent; and each scenario is an
-// example.
-func TestScenarios(t *testing.T) {
+// Promise: each example response of the contract has a scenario of its name, and each scenario has
+// an example. Repeated, a scenario always gets the same response.
+func TestSandboxScenarios(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)
 	listed := s.Scenarios()
 	found := map[string]bool{}
 	for _, scenario := range listed.Scenarios {
 		found[scenario.Name] = true
-		for range 7 { // more often than a patient may be guessed at
-			a := s.Act(scenario)
+		for range 7 { // more often than the limit of failed identifications
+			a := s.SendScenario(scenario)
 			require.EqualValues(t, scenario.Status, a.StatusCode, "%s: %s", scenario.Name, a.Raw)
-			requireLikeTheExample(t, scenario, a)
+			requireMatchesExample(t, scenario, a)
 		}
 	}
 	for name := range exampleNames() {
 		require.True(t, found[name], "the example %s has no scenario", name)
 		delete(found, name)
 	}
-	require.Empty(t, found, "scenarios that are no examples")
+	require.Empty(t, found, "scenarios without an example")
 	s.RequireInvariants()
 }
 
-// requireLikeTheExample holds an answer against the contract's example: the operation shows it under this status, and a refusal says the same, but for what
-// the rule fills in.
-func requireLikeTheExample(t *testing.T, scenario sandboxapi.Scenario, a harness.Answer) {
+// requireMatchesExample requires that the contract lists the scenario under the response's status.
+// It requires that a refusal equals the example, apart from the placeholders of its message.
+func requireMatchesExample(t *testing.T, scenario sandboxapi.Scenario, a harness.Answer) {
 	t.Helper()
 	if scenario.Operation != nil {
-		require.Contains(t, examplesOf(t, *scenario.Operation, a.StatusCode), scenario.Name)
+		require.Contains(t, exampleNamesOf(t, *scenario.Operation, a.StatusCode), scenario.Name)
 	}
 	if scenario.Rule == nil {
 		return
@@ -71,11 +70,12 @@ func requireLikeTheExample(t *testing.T, scenario sandboxapi.Scenario, a harness
 	require.EqualValues(t, example["type"], a.Refusal.Type)
 	require.Equal(t, example["details"] != nil, a.Refusal.Details != nil, "%s: %s", scenario.Name, a.Raw)
 	template := regexp.QuoteMeta(server.Reject(booking.Name(scenario.Name)).Message)
-	require.Regexp(t, "^"+regexp.MustCompile(`\\\{[A-Za-z.]+[^}]*\\\}`).ReplaceAllString(template, ".+")+"$", a.Refusal.Message)
+	require.Regexp(t, "^"+regexp.MustCompile(`\\\{[A-Za-z.]+[^}]*\\\}`).ReplaceAllString(template, ".+")+"$",
+		a.Refusal.Message)
 }
 
-// examplesOf are the names of the examples that an operation shows under a status.
-func examplesOf(t *testing.T, operation string, status int) (names []string) {
+// exampleNamesOf returns the names of the examples of an operation's response.
+func exampleNamesOf(t *testing.T, operation string, status int) (names []string) {
 	t.Helper()
 	for _, item := range harness.ContractDoc().Paths.Map() {
 		for _, o := range item.Operations() {
@@ -92,7 +92,7 @@ func examplesOf(t *testing.T, operation string, status int) (names []string) {
 	return names
 }
 
-// exampleNames are the names of all examples of answers in the contract.
+// exampleNames returns the names of all example responses of the contract.
 func exampleNames() map[string]bool {
 	names := map[string]bool{}
 	for _, item := range harness.ContractDoc().Paths.Map() {
@@ -109,7 +109,7 @@ func exampleNames() map[string]bool {
 	return names
 }
 
-// Promise: a reset puts back whatever was booked; guids stay, and tokens that were given are still good.
+// Promise: a reset restores the demo data. Guids do not change, and issued tokens stay valid.
 func TestSandboxReset(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)
@@ -117,43 +117,45 @@ func TestSandboxReset(t *testing.T) {
 	listed := s.Scenarios()
 	for _, scenario := range listed.Scenarios {
 		if scenario.Rule == nil {
-			s.Act(scenario)
+			s.SendScenario(scenario)
 		}
 	}
 	require.NotEqual(t, before, s.Snapshot())
-	require.Equal(t, http.StatusNoContent, s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
+	require.Equal(t, http.StatusNoContent, s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
 	require.Equal(t, before, s.Snapshot())
 	for _, scenario := range listed.Scenarios {
 		if scenario.Name == "consult" {
-			require.Empty(t, s.Act(scenario).Header.Get("Idempotency-Replayed"), "booked anew")
-			require.Equal(t, "true", s.Act(scenario).Header.Get("Idempotency-Replayed"))
+			require.Empty(t, s.SendScenario(scenario).Header.Get("Idempotency-Replayed"), "the reset deleted the stored response")
+			require.Equal(t, "true", s.SendScenario(scenario).Header.Get("Idempotency-Replayed"))
 		}
 	}
 }
 
-// Promise: a reset leaves alone what is not the demo's, and says no more of it than that it failed.
-func TestSandboxResetRefusesStrangers(t *testing.T) {
+// Promise: a reset changes no data that are not the demo's. Its response contains no details.
+func TestSandboxResetKeepsForeignData(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)
 	s.Exec(`INSERT INTO mip_person VALUES (gen_random_uuid())`)
 	before := s.Snapshot()
-	s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "database_unavailable")
+	s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "database_unavailable")
 	require.Equal(t, before, s.Snapshot())
 }
 
-// Promise: outside the sandbox there is no sandbox: no scenarios, no reset, and no patient who is always refused.
-func TestNoSandboxElsewhere(t *testing.T) {
+// Promise: the service has no sandbox: no scenarios, no reset and no injected faults.
+func TestServiceHasNoSandbox(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
 	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
 	before := s.Snapshot()
-	s.Do(s.Request(http.MethodGet, "/sandbox/scenarios", nil)).RequireRefusal(t, "route_not_found")
-	s.Do(s.Request(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "route_not_found")
+	s.Do(s.NewRequest(http.MethodGet, "/sandbox/scenarios", nil)).RequireRefusal(t, "route_not_found")
+	s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "route_not_found")
 	require.Equal(t, before, s.Snapshot())
-	require.Equal(t, http.StatusOK, s.Get(uuid.MustParse("de300000-0005-4000-8000-000000000033"), "/directions").StatusCode)
+	require.Equal(t, http.StatusOK,
+		s.Get(uuid.MustParse("de300000-0005-4000-8000-000000000033"), "/directions").StatusCode)
 }
 
-// Promise: every patient of the list has a token that names them, and is called what the medical cards say.
+// Promise: every listed patient has a token for their own guid, and the name of their medical
+// cards.
 func TestSandboxPatients(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)

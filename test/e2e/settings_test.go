@@ -7,24 +7,28 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/test/harness"
 )
 
-// Promise: the database takes the settings of the table, from the owners that the table names and with values that mean something, and no others.
-func TestSettingsAreTheTables(t *testing.T) {
+// Promise: the database accepts exactly the settings of the setting table, with its owners and its
+// values.
+func TestSettingConstraints(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	owners := map[booking.SettingOwner]struct {
 		guid     uuid.UUID
 		ofClient bool
-	}{booking.OwnerRegion: {uuid.Nil, false}, booking.OwnerLpu: {sc.To, false}, booking.OwnerClient: {harness.ClientGuid, true}}
+	}{
+		booking.OwnerRegion: {uuid.Nil, false},
+		booking.OwnerLpu:    {sc.To, false},
+		booking.OwnerClient: {harness.ClientGuid, true},
+	}
 	values := map[string][]string{
 		"true, false": {"true", "false"},
 		"0 to 999":    {"0", "7", "14", "999"},
@@ -54,18 +58,20 @@ func TestSettingsAreTheTables(t *testing.T) {
 				constraint = ""
 			}
 			for _, value := range values[setting.Values()] {
-				require.Equal(t, constraint, try(owner.guid, owner.ofClient, setting.Code, value), "%s of %s: %q", setting.Code, kind, value)
+				require.Equal(t, constraint, try(owner.guid, owner.ofClient, setting.Code, value), "%s of %s: %q",
+					setting.Code, kind, value)
 			}
 			for _, value := range refused[setting.Values()] {
-				require.Contains(t, []string{"setting_value", constraint}, try(owner.guid, owner.ofClient, setting.Code, value), "%s of %s: %q", setting.Code, kind, value)
+				require.Contains(t, []string{"setting_value", constraint},
+					try(owner.guid, owner.ofClient, setting.Code, value), "%s of %s: %q", setting.Code, kind, value)
 			}
 		}
 		value := values[setting.Values()][0]
-		require.NotEmpty(t, try(uuid.New(), false, setting.Code, value), "of nobody")
-		require.NotEmpty(t, try(uuid.New(), true, setting.Code, value), "of nobody")
-		require.NotEmpty(t, try(uuid.Nil, true, setting.Code, value), "of nobody")
+		require.NotEmpty(t, try(uuid.New(), false, setting.Code, value), "of an unknown owner")
+		require.NotEmpty(t, try(uuid.New(), true, setting.Code, value), "of an unknown owner")
+		require.NotEmpty(t, try(uuid.Nil, true, setting.Code, value), "of an unknown owner")
 		require.NotEmpty(t, try(harness.ClientGuid, false, setting.Code, value), "a client application is no institution")
-		require.NotEmpty(t, try(sc.To, true, setting.Code, value), "and an institution is no client application")
+		require.NotEmpty(t, try(sc.To, true, setting.Code, value), "an institution is no client application")
 		require.Equal(t, "setting_value", try(sc.To, false, setting.Code+"s", value), "misspelt")
 	}
 	for _, constraint := range []string{"setting_value", "setting_owner"} {
@@ -79,24 +85,25 @@ func TestSettingsAreTheTables(t *testing.T) {
 	}
 }
 
-// Promise: how far ahead may be booked is what the client application's setting says, else the institution's, else the region's; for a cell and out of
-// schedule, for a booking, a move and a check.
+// Promise: the booking horizon is the client application's setting, else the institution's, else
+// the region's. It applies to cells and visits out of schedule, in a booking, a move and a check.
 func TestScheduleDays(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	person, direction := sc.Patient()
+	person, direction := sc.AddPatient()
 	body := func(days int, changes ...harness.Fields) harness.Fields {
-		return sc.Request(append([]harness.Fields{{"DirectionGuid": direction, "SlotId": 100 + days}}, changes...)...)
+		cell := harness.Fields{"DirectionGuid": direction, "SlotId": 100 + days}
+		return sc.BookingBody(append([]harness.Fields{cell}, changes...)...)
 	}
 	for days := range 6 {
 		sc.AddSlot(sc.Doctor, 100+days, time.Date(2019, 8, 20+days, 23, 45, 0, 0, harness.Moment.Location()), 99)
 	}
-	last := func() int { // how many days ahead can be booked
+	horizon := func() int { // returns how many days ahead can be booked
 		t.Helper()
 		for days := range 6 {
 			at := time.Date(2019, 8, 20+days, 0, 0, 0, 0, harness.Moment.Location()).Format(time.DateOnly)
 			inCell, outside := body(days), body(days, sc.OutOfSchedule(at))
-			harness.RequireAgreement(t, sc.Send("/appointments/check", inCell, "Bearer "+sc.Token(person)), sc.Book(person, inCell))
+			harness.RequireCheckMatches(t, sc.CheckBooking(person, inCell), sc.Book(person, inCell))
 			a := sc.Book(person, inCell)
 			out := sc.Book(person, outside)
 			if a.Refusal.Rule == "slot_beyond_horizon" {
@@ -110,27 +117,31 @@ func TestScheduleDays(t *testing.T) {
 		}
 		return 5
 	}
-	require.Equal(t, 5, last(), "none is set")
-	sc.Set(sc.From, "scheduleDays", "0")
-	require.Equal(t, 5, last(), "that is another institution")
+	require.Equal(t, 5, horizon(), "no setting")
+	sc.SetSetting(sc.From, "scheduleDays", "0")
+	require.Equal(t, 5, horizon(), "the setting of another institution")
 	for _, c := range []struct {
 		owner uuid.UUID
 		value string
-		last  int
-	}{{uuid.Nil, "1", 1}, {sc.To, "3", 3}, {uuid.Nil, "4", 3}, {harness.ClientGuid, "2", 2}, {sc.To, "0", 2}, {harness.ClientGuid, "4", 4}, {harness.ClientGuid, "0", 0}} {
-		sc.Set(c.owner, "scheduleDays", c.value)
-		require.Equal(t, c.last, last(), "%+v", c)
+		days  int
+	}{
+		{uuid.Nil, "1", 1}, {sc.To, "3", 3}, {uuid.Nil, "4", 3}, {harness.ClientGuid, "2", 2}, {sc.To, "0", 2},
+		{harness.ClientGuid, "4", 4}, {harness.ClientGuid, "0", 0},
+	} {
+		sc.SetSetting(c.owner, "scheduleDays", c.value)
+		require.Equal(t, c.days, horizon(), "%+v", c)
 	}
 
 	booked := harness.AppointmentOf(sc.Book(person, body(0))).GUID
 	refused := sc.Move(person, booked, harness.Fields{"SlotId": 101})
 	refused.RequireRefusal(t, "slot_beyond_horizon")
 	require.Equal(t, "Запись на выбранный день еще не открыта. Записаться можно не более чем на 0 дн. вперед: по 20.08.2019 включительно.", refused.Refusal.Message)
-	sc.Set(harness.ClientGuid, "scheduleDays", "1")
+	sc.SetSetting(harness.ClientGuid, "scheduleDays", "1")
 	require.Equal(t, 200, sc.Move(person, booked, harness.Fields{"SlotId": 101}).StatusCode)
 }
 
-// Promise: what cannot be booked yet is not offered: by the search, as the next cell that is free, or instead of one that is full. It is explained.
+// Promise: cells beyond the horizon are not offered: not by the search, not as the next available
+// cell and not as the nearest to a full one. explain lists them with their rule.
 func TestScheduleDaysOfASearch(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -138,35 +149,46 @@ func TestScheduleDaysOfASearch(t *testing.T) {
 		sc.AddSlot(sc.Doctor, 100+days, time.Date(2019, 8, 22+days, 0, 0, 0, 0, harness.Moment.Location()), 1)
 	}
 	tomorrow := []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}
-	for days, more := range map[int][]int{0: {}, 1: tomorrow, 2: append(tomorrow, 100), 4: append(tomorrow, 100, 101, 102), 30: append(tomorrow, 100, 101, 102, 103, 104)} {
-		sc.Set(harness.ClientGuid, "scheduleDays", fmt.Sprint(days))
-		require.Equal(t, more, sc.Search(sc.Person, "").Ids(t), days)
+	for days, more := range map[int][]int{
+		0:  {},
+		1:  tomorrow,
+		2:  append(tomorrow, 100),
+		4:  append(tomorrow, 100, 101, 102),
+		30: append(tomorrow, 100, 101, 102, 103, 104),
+	} {
+		sc.SetSetting(harness.ClientGuid, "scheduleDays", fmt.Sprint(days))
+		require.Equal(t, more, sc.Search(sc.Person, "").IDs(t), days)
 	}
-	sc.Set(harness.ClientGuid, "scheduleDays", "2")
-	require.Equal(t, []string{"100 Available", "101 Unavailable slot_beyond_horizon"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-22 dateTo=2019-08-23").Told(t))
+	sc.SetSetting(harness.ClientGuid, "scheduleDays", "2")
+	require.Equal(t, []string{"100 Available", "101 Unavailable slot_beyond_horizon"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-22 dateTo=2019-08-23").Summaries(t))
 
-	require.Equal(t, "2019-08-21T08:45:00+03:00", sc.Search(sc.Person, "dateTo=2019-08-20").Page.NextAvailable.Format(time.RFC3339))
+	require.Equal(t, "2019-08-21T08:45:00+03:00",
+		sc.Search(sc.Person, "dateTo=2019-08-20").Page.NextAvailable.Format(time.RFC3339))
 	sc.Exec(`UPDATE slot SET taken = capacity WHERE id >= $1`, harness.FirstSlotID)
-	require.Equal(t, "2019-08-22T00:00:00+03:00", sc.Search(sc.Person, "dateTo=2019-08-21").Page.NextAvailable.Format(time.RFC3339))
-	refused := sc.Attempt()
+	require.Equal(t, "2019-08-22T00:00:00+03:00",
+		sc.Search(sc.Person, "dateTo=2019-08-21").Page.NextAvailable.Format(time.RFC3339))
+	refused := sc.TryBook()
 	refused.RequireRefusal(t, "slot_full")
 	require.Len(t, *refused.Refusal.Details.Slots, 1)
-	sc.Set(harness.ClientGuid, "scheduleDays", "1")
+	sc.SetSetting(harness.ClientGuid, "scheduleDays", "1")
 	later := sc.Search(sc.Person, "dateTo=2019-08-21").Page
 	require.Nil(t, later.NextAvailable)
-	require.Nil(t, later.BlockedBy, "another day it can be booked")
-	refused = sc.Attempt()
+	require.Nil(t, later.BlockedBy, "it can be booked on another day")
+	refused = sc.TryBook()
 	refused.RequireRefusal(t, "slot_full")
 	require.Nil(t, refused.Refusal.Details)
 }
 
-// Promise: where the setting is on, nothing is booked by a referral that the list shows as expired, from the same moment on; and its visits stay.
+// Promise: where the setting is on, an expired referral cannot be booked, from the same moment on
+// as the list shows it as expired. Its visits remain.
 func TestDirectionExpires(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	direction := "/directions/" + sc.Direction.String()
-	status := func() string { return string(harness.As[api.PatientDirection](t, sc.Get(sc.Person, direction)).Status) }
-	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Kamchatka' WHERE guid = $1`, sc.From) // where it is the 21st already
+	status := func() string {
+		return string(harness.Decode[api.PatientDirection](t, sc.Get(sc.Person, direction)).Status)
+	}
+	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Kamchatka' WHERE guid = $1`, sc.From) // it is the 21st there
 	for dateEnd, want := range map[string]string{"2019-08-20": "Expired", "2019-08-21": "NotBooked"} {
 		sc.Exec(`UPDATE direction SET date_end = $1::text::date`, dateEnd)
 		require.Equal(t, want, status())
@@ -174,10 +196,14 @@ func TestDirectionExpires(t *testing.T) {
 			owner uuid.UUID
 			value string
 			on    bool
-		}{{sc.From, "true", false}, {uuid.Nil, "true", true}, {sc.To, "false", false}, {uuid.Nil, "false", false}, {sc.To, "true", true}} {
-			sc.Set(c.owner, "DirectionExpires", c.value)
-			checked, booked := sc.Send("/appointments/check", sc.Request(), "Bearer "+sc.Token(sc.Person)), sc.Attempt()
-			harness.RequireAgreement(t, checked, booked)
+		}{
+			{sc.From, "true", false}, {uuid.Nil, "true", true}, {sc.To, "false", false}, {uuid.Nil, "false", false},
+			{sc.To, "true", true},
+		} {
+			sc.SetSetting(c.owner, "DirectionExpires", c.value)
+			checked := sc.CheckBooking(sc.Person, sc.BookingBody())
+			booked := sc.TryBook()
+			harness.RequireCheckMatches(t, checked, booked)
 			blocked := sc.Search(sc.Person, "").Page.BlockedBy
 			if c.on && want == "Expired" {
 				booked.RequireRefusal(t, "direction_expired")
@@ -187,17 +213,19 @@ func TestDirectionExpires(t *testing.T) {
 			require.EqualValues(t, "direction_already_booked", blocked.Rule)
 			sc.Cancel(sc.Person, harness.AppointmentOf(booked).GUID).RequireCancelled(t)
 		}
-		sc.Unset("DirectionExpires")
+		sc.DeleteSetting("DirectionExpires")
 	}
 
-	// It expires after it was booked.
-	booked := harness.AppointmentOf(sc.Attempt()).GUID
-	sc.Set(uuid.Nil, "DirectionExpires", "true")
+	// The referral expires after it was booked.
+	booked := harness.AppointmentOf(sc.TryBook()).GUID
+	sc.SetSetting(uuid.Nil, "DirectionExpires", "true")
 	sc.Exec(`UPDATE direction SET date_end = '2019-08-20'`)
 	require.Equal(t, "Booked", status())
-	sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_already_booked")
+	sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_already_booked")
 	sc.Move(sc.Person, booked, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_expired")
-	require.Equal(t, 200, sc.Move(sc.Person, booked, harness.Fields{"SlotId": harness.FirstSlotID}).StatusCode, "where it is, it may stay")
+	require.Equal(t, 200, sc.Move(sc.Person, booked, harness.Fields{
+		"SlotId": harness.FirstSlotID,
+	}).StatusCode, "a move to its own cell succeeds")
 	sc.Cancel(sc.Person, booked).RequireCancelled(t)
-	sc.Attempt().RequireRefusal(t, "direction_expired")
+	sc.TryBook().RequireRefusal(t, "direction_expired")
 }

@@ -9,20 +9,21 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/test/harness"
 )
 
-// Promise: the answer is what the contract shows, and holds all that booking needs.
+// Promise: the responses are the contract's examples, and contain everything that a booking
+// requires.
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	examples := harness.ContractDoc().Paths.Value("/directions/{directionGuid}/slots").Get.Responses.Value("200").Value.Content.Get("application/json").Examples
-	shown := func(name string, a harness.SlotAnswer) {
+	operation := harness.ContractDoc().Paths.Value("/directions/{directionGuid}/slots").Get
+	examples := operation.Responses.Value("200").Value.Content.Get("application/json").Examples
+	requireExample := func(name string, a harness.SlotAnswer) {
 		t.Helper()
 		encoded, err := json.Marshal(examples[name].Value.Value)
 		require.NoError(t, err)
@@ -38,49 +39,53 @@ func TestSlots(t *testing.T) {
 		require.Equal(t, string(wanted), string(got))
 	}
 	all := sc.Search(sc.Person, "")
-	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458}, all.Ids(t))
+	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458}, all.IDs(t))
 	sc.Exec(`DELETE FROM slot WHERE id <> $1`, harness.FirstSlotID)
 	free := sc.Search(sc.Person, "")
-	shown("free_slots", free)
+	requireExample("free_slots", free)
 
 	item := free.Page.Items[0]
 	body := harness.Fields{
-		"DirectionGuid": free.Page.DirectionGUID, "DirectionType": free.Page.DirectionType, "LpuFromGuid": free.Page.HolderLpuGUID, "LpuToGuid": item.Lpu.GUID,
+		"DirectionGuid": free.Page.DirectionGUID, "DirectionType": free.Page.DirectionType,
+		"LpuFromGuid": free.Page.HolderLpuGUID, "LpuToGuid": item.Lpu.GUID,
 		"SlotId": item.ID,
 	}
 	require.Equal(t, 200, sc.Book(sc.Person, body).StatusCode)
-	shown("blocked_slots", sc.Search(sc.Person, ""))
+	requireExample("blocked_slots", sc.Search(sc.Person, ""))
 
-	other := sc.Another()
+	other := sc.AnotherScene()
 	sc.Exec(`UPDATE slot SET taken = capacity WHERE lpu_guid = $1`, other.To)
 	sc.Exec(`UPDATE slot SET start_at = start_at + interval '14 days', end_at = end_at + interval '14 days', taken = 0 WHERE lpu_guid = $1 AND id = $2`,
 		other.To, harness.FirstSlotID+3)
-	require.Empty(t, other.Search(other.Person, "").Ids(t))
-	require.Equal(t, "2019-09-04T09:30:00+03:00", other.Search(other.Person, "").Page.NextAvailable.Format(time.RFC3339))
-	require.Equal(t, []string{"14527455 Booked slot_full", "14527456 Booked slot_full", "14527457 Booked slot_full"}, other.Search(other.Person, "explain=true").Told(t))
+	require.Empty(t, other.Search(other.Person, "").IDs(t))
+	require.Equal(t, "2019-09-04T09:30:00+03:00",
+		other.Search(other.Person, "").Page.NextAvailable.Format(time.RFC3339))
+	require.Equal(t, []string{"14527455 Booked slot_full", "14527456 Booked slot_full", "14527457 Booked slot_full"},
+		other.Search(other.Person, "explain=true").Summaries(t))
 }
 
-// Promise: another person's referral, a copy and what does not exist are answered alike.
+// Promise: another person's referral, a copy and a guid that does not exist get the same response.
 func TestSlotsOfOthers(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	stranger, theirs := sc.Patient()
+	stranger, theirs := sc.AddPatient()
 	sc.Search(stranger, "").RequireRefusal(t, "direction_absent")
 	sc.Search(uuid.New(), "").RequireRefusal(t, "direction_absent")
-	sc.SlotsOf(theirs, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	sc.SlotsOf(uuid.New(), "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	sc.SlotsOf(uuid.Nil, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	require.Len(t, sc.SlotsOf(theirs, "Bearer "+sc.Token(stranger), "").Ids(t), 4)
-	sc.SlotsOf(sc.Direction, "Bearer x", "limit=0").RequireRefusal(t, "token_invalid")
+	sc.SearchSlots(theirs, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	sc.SearchSlots(uuid.New(), "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	sc.SearchSlots(uuid.Nil, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	require.Len(t, sc.SearchSlots(theirs, "Bearer "+sc.Token(stranger), "").IDs(t), 4)
+	sc.SearchSlots(sc.Direction, "Bearer x", "limit=0").RequireRefusal(t, "token_invalid")
 
+	copied := uuid.New()
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
 		SELECT $1, $2, lpu_guid, type, number, date, date_end, created_at, $3, lpu_from_guid FROM direction WHERE guid = $4`,
-		sc.To, uuid.MustParse("c0000000-0000-4000-8000-000000000001"), sc.MkabTo, sc.Direction)
-	sc.SlotsOf(uuid.MustParse("c0000000-0000-4000-8000-000000000001"), "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
-	sc.RequireDiscreetLog()
+		sc.To, copied, sc.MkabTo, sc.Direction)
+	sc.SearchSlots(copied, "Bearer "+sc.Token(sc.Person), "").RequireRefusal(t, "direction_absent")
+	sc.RequireNoSecretsInLog()
 }
 
-// Promise: each bad parameter is named with what is wrong with it.
+// Promise: each bad parameter is named together with its problem.
 func TestBadSlotParameters(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -131,22 +136,24 @@ func TestBadSlotParameters(t *testing.T) {
 		require.Equal(t, message, a.Refusal.Message, query)
 		require.Equal(t, 400, a.StatusCode)
 	}
-	request := sc.Service.Request(http.MethodGet, "/directions/x/slots", nil)
+	request := sc.NewRequest(http.MethodGet, "/directions/x/slots", nil)
 	request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 	a := sc.Do(request)
 	a.RequireRefusal(t, "field_invalid")
 	require.Equal(t, "Поле directionGuid: "+aGuid, a.Refusal.Message)
 
 	for _, query := range []string{
-		"unknown=1 unknown=2", "limit=1", "limit=100", "difficulty=16", "explain=false", "resourceGuid=" + uuid.NewString(), "dateTo=2019-09-03T17:52:14",
+		"unknown=1 unknown=2", "limit=1", "limit=100", "difficulty=16", "explain=false",
+		"resourceGuid=" + uuid.NewString(), "dateTo=2019-09-03T17:52:14",
 		"dateFrom=2019-08-21 dateTo=2019-09-03", "dateFrom=0000-01-01", "dateFrom=2019-08-20T17:52:14+03:00 dateTo=2019-09-03T17:52:14+03:00",
 	} {
 		require.Equal(t, 200, sc.Search(sc.Person, query).StatusCode, query)
 	}
 }
 
-// Promise: a cursor that somebody made up is refused or leads on within the period; it is never a failure.
-func TestSlotCursorsMadeUp(t *testing.T) {
+// Promise: a forged cursor is rejected or continues within the period. It never causes an internal
+// error.
+func TestForgedSlotCursors(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	next := *sc.Search(sc.Person, "limit=1").Page.Next
@@ -161,12 +168,13 @@ func TestSlotCursorsMadeUp(t *testing.T) {
 	}
 }
 
-// Promise: the pages together are the whole list, each cell once, also while cells are added, taken and given back; and in the order of time.
+// Promise: the pages together contain each cell of the list once and in order of time, also while
+// cells are added, taken and released.
 func TestSlotPages(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`DELETE FROM slot`)
-	nearby := sc.Institution(sc.To, "Asia/Kamchatka")
+	nearby := sc.AddLpu(sc.To, "Asia/Kamchatka")
 	for i := range 30 {
 		sc.AddSlot(sc.Doctor, 100+i, harness.Moment.Add(time.Duration(1+i/3)*time.Hour), 1)
 		sc.AddSlotIn(nearby, 100+i, harness.Moment.Add(time.Duration(1+i/2)*time.Hour))
@@ -185,7 +193,8 @@ func TestSlotPages(t *testing.T) {
 				break
 			}
 			cursor = " cursor=" + *a.Page.Next
-			// Behind the page, where it is not seen any more; and taken, where it has been seen.
+			// The new cell begins before the page, and the taken one is on the page: neither
+			// affects later pages.
 			sc.AddSlot(sc.Doctor, 1000*(limit+1)+len(got), harness.Moment.Add(time.Minute), 1)
 			sc.Exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, got[0].GUID)
 		}
@@ -196,33 +205,35 @@ func TestSlotPages(t *testing.T) {
 	require.True(t, slices.IsSortedFunc(whole, func(a, b api.Slot) int { return a.Start.Compare(b.Start) }))
 }
 
-// Promise: a day is the institution's own and dateTo includes it; a moment as dateTo is not included; what comes later is told by nextAvailable.
+// Promise: days are read in the zone of each institution. dateTo includes its day but not its
+// moment. nextAvailable is the first cell after the period.
 func TestSlotPeriods(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	far := sc.Institution(sc.To, "Asia/Kamchatka") // nine hours ahead
+	far := sc.AddLpu(sc.To, "Asia/Kamchatka") // nine hours ahead of Moscow
 	for i, start := range []time.Time{
-		time.Date(2019, 8, 21, 0, 0, 0, 0, harness.MustZone("Asia/Kamchatka")), time.Date(2019, 8, 21, 23, 45, 0, 0, harness.MustZone("Asia/Kamchatka")),
+		time.Date(2019, 8, 21, 0, 0, 0, 0, harness.MustZone("Asia/Kamchatka")),
+		time.Date(2019, 8, 21, 23, 45, 0, 0, harness.MustZone("Asia/Kamchatka")),
 		time.Date(2019, 8, 22, 0, 0, 0, 0, harness.MustZone("Asia/Kamchatka")),
 	} {
 		sc.AddSlotIn(far, 1+i, start)
 	}
 	sc.AddSlot(sc.Doctor, 9, time.Date(2019, 8, 22, 0, 0, 0, 0, harness.Moment.Location()), 1)
 	a := sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21")
-	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458, 2}, a.Ids(t), "cell 1 has begun, at 15:00 in Moscow")
+	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458, 2}, a.IDs(t), "cell 1 began at 15:00 in Moscow")
 	require.Equal(t, "2019-08-21T23:45:00+12:00", a.Page.Items[4].Start.Format(time.RFC3339))
 	require.Equal(t, "Asia/Kamchatka", a.Page.Items[4].Lpu.TimeZone)
-	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00:00+03:00 dateTo=2019-08-21T06:30:00Z lpuGuid="+sc.To.String()).Ids(t))
-	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00 dateTo=2019-08-21T09:30 lpuGuid="+sc.To.String()).Ids(t))
-	require.Equal(t, []int{2}, sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21 lpuGuid="+far.String()).Ids(t))
+	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00:00+03:00 dateTo=2019-08-21T06:30:00Z lpuGuid="+sc.To.String()).IDs(t))
+	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00 dateTo=2019-08-21T09:30 lpuGuid="+sc.To.String()).IDs(t))
+	require.Equal(t, []int{2}, sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21 lpuGuid="+far.String()).IDs(t))
 
 	a = sc.Search(sc.Person, "dateFrom=2019-08-23")
-	require.Empty(t, a.Ids(t))
+	require.Empty(t, a.IDs(t))
 	require.Nil(t, a.Page.NextAvailable)
 	a = sc.Search(sc.Person, "dateTo=2019-08-20T20:00")
-	require.Empty(t, a.Ids(t))
+	require.Empty(t, a.IDs(t))
 	require.Equal(t, "2019-08-21T08:45:00+03:00", a.Page.NextAvailable.Format(time.RFC3339))
-	require.Equal(t, []string{"1 Expired slot_time_passed"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-20 dateTo=2019-08-21T01:00 lpuGuid="+far.String()).Told(t)[:1])
+	require.Equal(t, []string{"1 Expired slot_time_passed"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-20 dateTo=2019-08-21T01:00 lpuGuid="+far.String()).Summaries(t)[:1])
 
 	sc.Exec(`DELETE FROM slot`)
 	sc.AddSlot(sc.Doctor, 1, harness.Moment.AddDate(0, 0, 14+90).Add(-time.Second), 1)
@@ -232,50 +243,54 @@ func TestSlotPeriods(t *testing.T) {
 	require.Nil(t, sc.Search(sc.Person, "").Page.NextAvailable)
 }
 
-// Promise: the institutions are those that booking lets serve the referral.
-func TestSlotTargets(t *testing.T) {
+// Promise: the search covers the institutions in which a booking accepts the referral.
+func TestSlotInstitutions(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	neighbour := sc.Institution(sc.To, "Europe/Moscow")
+	neighbour := sc.AddLpu(sc.To, "Europe/Moscow")
 	sc.AddSlotIn(neighbour, 1, harness.Moment.Add(time.Hour))
-	stranger := sc.Another()
+	stranger := sc.AnotherScene()
 	sc.AddMkab(stranger.To, uuid.New(), sc.Person)
 
-	require.Equal(t, []int{1, 14527455, 14527456, 14527457, 14527458}, sc.Search(sc.Person, "").Ids(t))
-	require.Equal(t, []int{1}, sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Ids(t))
-	require.Len(t, sc.Search(sc.Person, "lpuGuid="+strings.ToUpper(sc.To.String())).Ids(t), 4)
+	require.Equal(t, []int{1, 14527455, 14527456, 14527457, 14527458}, sc.Search(sc.Person, "").IDs(t))
+	require.Equal(t, []int{1}, sc.Search(sc.Person, "lpuGuid="+neighbour.String()).IDs(t))
+	require.Len(t, sc.Search(sc.Person, "lpuGuid="+strings.ToUpper(sc.To.String())).IDs(t), 4)
 	a := sc.Search(sc.Person, "lpuGuid="+stranger.To.String())
 	a.RequireRefusal(t, "field_invalid")
 	require.Equal(t, "Поле lpuGuid: ЛПУ не принадлежит юр лицу, в которое выдано направление", a.Refusal.Message)
 
-	// One of them has closed its doors to the patient, the other has not.
+	// The patient's card in one institution is closed.
 	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
 	a = sc.Search(sc.Person, "")
-	require.Equal(t, []int{1}, a.Ids(t))
+	require.Equal(t, []int{1}, a.IDs(t))
 	require.Nil(t, a.Page.BlockedBy)
-	require.Equal(t, []string{"1 Available", "14527455 Unavailable mkab_closed"}, sc.Search(sc.Person, "explain=true limit=2").Told(t))
+	require.Equal(t, []string{"1 Available", "14527455 Unavailable mkab_closed"},
+		sc.Search(sc.Person, "explain=true limit=2").Summaries(t))
 	sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, neighbour)
 	a = sc.Search(sc.Person, "")
-	require.Empty(t, a.Ids(t))
-	require.EqualValues(t, "mkab_closed", a.Page.BlockedBy.Rule, "the one that the referral names comes first")
+	require.Empty(t, a.IDs(t))
+	require.EqualValues(t, "mkab_closed", a.Page.BlockedBy.Rule, "the referral's target comes first")
 	require.EqualValues(t, "mkab_absent", sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
 
-	// A card that booking would make counts as made, unless the institution cannot make any.
+	// A card that a booking would create counts as existing, unless the institution cannot create
+	// any.
 	sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true')`, neighbour)
-	require.EqualValues(t, "mkab_lpu_not_found", sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
+	require.EqualValues(t, "mkab_lpu_not_found",
+		sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
 	sc.Exec(`INSERT INTO setting SELECT guid, 'PolyclinicCode', code FROM lpu WHERE guid = $1`, neighbour)
-	require.Equal(t, []int{1}, sc.Search(sc.Person, "").Ids(t))
+	require.Equal(t, []int{1}, sc.Search(sc.Person, "").IDs(t))
 
-	// To wherever.
+	// The referral names no target.
 	sc.Exec(`UPDATE direction SET lpu_to_guid = NULL WHERE guid = $1`, sc.Direction)
 	a = sc.Search(sc.Person, "")
 	a.RequireRefusal(t, "field_invalid")
 	require.Equal(t, "Поле lpuGuid: обязательно указание ЛПУ: в направлении оно не указано", a.Refusal.Message)
-	require.Len(t, sc.Search(sc.Person, "lpuGuid="+stranger.To.String()).Ids(t), 4)
+	require.Len(t, sc.Search(sc.Person, "lpuGuid="+stranger.To.String()).IDs(t), 4)
 
-	// Withdrawn.
+	// The referral is withdrawn.
 	sc.Exec(`UPDATE direction SET cancelled_at = $1`, harness.Moment)
-	require.EqualValues(t, "direction_not_found", sc.Search(sc.Person, "lpuGuid="+stranger.To.String()).Page.BlockedBy.Rule)
+	require.EqualValues(t, "direction_not_found",
+		sc.Search(sc.Person, "lpuGuid="+stranger.To.String()).Page.BlockedBy.Rule)
 
 	sc.Exec(`UPDATE direction SET lpu_to_guid = $1, cancelled_at = NULL WHERE guid = $2`, sc.To, sc.Direction)
 	sc.Exec(`INSERT INTO lpu SELECT gen_random_uuid(), legal_entity_guid, 'one of many ' || n, 'Филиал', time_zone FROM lpu, generate_series(1, 47) n WHERE guid = $1`, sc.To)
@@ -286,49 +301,50 @@ func TestSlotTargets(t *testing.T) {
 	require.Equal(t, "Поле lpuGuid: обязательно указание ЛПУ: у юр лица их больше 50", a.Refusal.Message)
 }
 
-// Promise: what refuses every cell alike is told, also where other institutions have no cell for the referral; these have a say only where none has a cell.
-func TestSlotsRefusedAlike(t *testing.T) {
+// Promise: blockedBy is the rule that rejects every cell. Institutions without a cell for the
+// referral count only if no institution has one.
+func TestSlotsBlockedBy(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	blockedBy := func(query string) string {
 		t.Helper()
 		a := sc.Search(sc.Person, query)
-		require.Empty(t, a.Ids(t))
+		require.Empty(t, a.IDs(t))
 		require.Nil(t, a.Page.NextAvailable)
 		if a.Page.BlockedBy == nil {
 			return ""
 		}
 		return string(a.Page.BlockedBy.Rule)
 	}
-	// Next to the only cells, the source has no resource at all, and the neighbour one with no cell to come.
-	neighbour := sc.Institution(sc.To, "Europe/Moscow")
+	// The target has the only cells. The source has no resource, and the neighbour no future cell.
+	neighbour := sc.AddLpu(sc.To, "Europe/Moscow")
 	sc.AddSlotIn(neighbour, 1, harness.Moment.Add(-time.Second))
 	sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
 	require.Equal(t, "mkab_closed", blockedBy(""))
-	require.Equal(t, "mkab_closed", blockedBy("dateTo=2019-08-20T18:00"), "whatever the period")
+	require.Equal(t, "mkab_closed", blockedBy("dateTo=2019-08-20T18:00"), "for any period")
 	require.Equal(t, "mkab_closed", blockedBy("resourceGuid="+sc.Doctor.String()))
 	require.Empty(t, blockedBy("lpuGuid="+sc.From.String()))
 	require.Empty(t, blockedBy("resourceGuid="+uuid.NewString()))
 	explained := sc.Search(sc.Person, "explain=true limit=1")
-	require.Equal(t, []string{"14527455 Unavailable mkab_closed"}, explained.Told(t))
+	require.Equal(t, []string{"14527455 Unavailable mkab_closed"}, explained.Summaries(t))
 	require.EqualValues(t, "mkab_closed", explained.Page.BlockedBy.Rule)
 
-	// What the neighbour has is no cell for the referral, or one that is refused otherwise.
+	// The neighbour's cell does not fit the referral, or is rejected by another rule.
 	sc.AddSlotIn(neighbour, 2, harness.Moment.Add(time.Hour))
-	for _, unfit := range []string{"active = false", "kind = 'equipment'", "speciality_code = '27'"} {
-		sc.Run(fmt.Sprintf(`UPDATE resource SET %s WHERE lpu_guid = '%s'`, unfit, neighbour))
-		require.Equal(t, "mkab_closed", blockedBy(""), unfit)
+	for _, change := range []string{"active = false", "kind = 'equipment'", "speciality_code = '27'"} {
+		sc.ExecScript(fmt.Sprintf(`UPDATE resource SET %s WHERE lpu_guid = '%s'`, change, neighbour))
+		require.Equal(t, "mkab_closed", blockedBy(""), change)
 		sc.Exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92' WHERE lpu_guid = $1`, neighbour)
 	}
-	require.Equal(t, []int{2}, sc.Search(sc.Person, "").Ids(t))
+	require.Equal(t, []int{2}, sc.Search(sc.Person, "").IDs(t))
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE lpu_guid = $1`, neighbour)
 	require.Empty(t, blockedBy(""))
 	sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, neighbour)
-	require.Equal(t, "mkab_closed", blockedBy(""), "the institution that the referral names comes first")
+	require.Equal(t, "mkab_closed", blockedBy(""), "the referral's target comes first")
 	sc.Exec(`DELETE FROM slot WHERE lpu_guid = $1`, sc.To)
-	require.Equal(t, "mkab_absent", blockedBy(""), "unless it has no cells")
+	require.Equal(t, "mkab_absent", blockedBy(""), "the referral's target has no cells")
 
-	// Where there is no cell in the world, the referral may still be past booking.
+	// Without any cell the referral may still be expired.
 	sc.Exec(`DELETE FROM slot`)
 	require.Empty(t, blockedBy(""))
 	sc.Exec(`INSERT INTO setting VALUES ($1, 'DirectionExpires', 'true')`, uuid.Nil)
@@ -336,34 +352,38 @@ func TestSlotsRefusedAlike(t *testing.T) {
 	require.Equal(t, "direction_expired", blockedBy(""))
 }
 
-// Promise: of a resource that cannot serve the referral it is told why.
-func TestSlotsOfAnUnfitResource(t *testing.T) {
+// Promise: for a resource that cannot serve the referral, blockedBy is the reason.
+func TestSlotsOfUnsuitableResource(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	for change, rule := range map[string]string{
-		"speciality_code = '27'": "speciality_mismatch", "kind = 'equipment'": "resource_kind_mismatch", "active = false": "slot_resource_not_found",
+		"speciality_code = '27'": "speciality_mismatch",
+		"kind = 'equipment'":     "resource_kind_mismatch",
+		"active = false":         "slot_resource_not_found",
 	} {
-		sc.Run(`UPDATE resource SET ` + change)
-		for _, query := range []string{"resourceGuid=" + sc.Doctor.String(), "explain=true resourceGuid=" + sc.Doctor.String()} {
+		sc.ExecScript(`UPDATE resource SET ` + change)
+		for _, query := range []string{
+			"resourceGuid=" + sc.Doctor.String(), "explain=true resourceGuid=" + sc.Doctor.String(),
+		} {
 			a := sc.Search(sc.Person, query)
 			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 			require.NotNil(t, a.Page.BlockedBy, rule)
 			require.EqualValues(t, rule, a.Page.BlockedBy.Rule)
 		}
-		require.Nil(t, sc.Search(sc.Person, "").Page.BlockedBy, "then there is no cell")
+		require.Nil(t, sc.Search(sc.Person, "").Page.BlockedBy, "without a resource parameter")
 		sc.Exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92'`)
 	}
-	require.Len(t, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).Ids(t), 4)
+	require.Len(t, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).IDs(t), 4)
 }
 
-// Promise: with explain each cell is listed with the rule that hides it, and a status.
+// Promise: with explain every cell is listed with its status and the rule that hides it.
 func TestSlotsExplained(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`DELETE FROM slot`)
-	other, equipment, gone := uuid.New(), uuid.New(), uuid.New()
+	other, equipment, inactive := uuid.New(), uuid.New(), uuid.New()
 	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Невролог', '27', true), ($1, $3, 'equipment', 'Аппарат', '92', true), ($1, $4, 'doctor', 'Врач Бывший', '92', false)`,
-		sc.To, other, equipment, gone)
+		sc.To, other, equipment, inactive)
 	want := []string{}
 	for i, cell := range []struct{ change, rule string }{
 		{"", "Available"},
@@ -378,46 +398,46 @@ func TestSlotsExplained(t *testing.T) {
 		{"restriction = 'pregnant'", "Unavailable slot_pregnant_only"},
 		{"restriction = 'healthy_children'", "Unavailable slot_children_only"},
 		{"restriction = 'adults'", "Available"},
-		{"resource_guid = '" + gone.String() + "'", "Unavailable slot_resource_not_found"},
+		{"resource_guid = '" + inactive.String() + "'", "Unavailable slot_resource_not_found"},
 		{"resource_guid = '" + equipment.String() + "'", "Unavailable resource_kind_mismatch"},
 	} {
 		guid := sc.AddSlot(sc.Doctor, i+1, harness.Moment.Add(time.Duration(i+1)*time.Hour), 2)
 		if cell.change != "" {
-			sc.Run(fmt.Sprintf(`UPDATE slot SET %s WHERE guid = '%s'`, cell.change, guid))
+			sc.ExecScript(fmt.Sprintf(`UPDATE slot SET %s WHERE guid = '%s'`, cell.change, guid))
 		}
 		want = append(want, fmt.Sprintf("%d %s", i+1, cell.rule))
 	}
 	sc.AddSlot(other, 100, harness.Moment.Add(time.Hour), 1)
-	require.Equal(t, want, sc.Search(sc.Person, "explain=true").Told(t))
-	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "").Ids(t))
-	require.Equal(t, []string{"100 Unavailable speciality_mismatch"}, sc.Search(sc.Person, "explain=true resourceGuid="+other.String()).Told(t))
-	require.Empty(t, sc.Search(sc.Person, "resourceGuid="+other.String()).Ids(t))
-	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).Ids(t))
+	require.Equal(t, want, sc.Search(sc.Person, "explain=true").Summaries(t))
+	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "").IDs(t))
+	require.Equal(t, []string{"100 Unavailable speciality_mismatch"}, sc.Search(sc.Person, "explain=true resourceGuid="+other.String()).Summaries(t))
+	require.Empty(t, sc.Search(sc.Person, "resourceGuid="+other.String()).IDs(t))
+	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).IDs(t))
 
 	sc.Exec(`UPDATE direction SET type = 'Laboratory'`)
 	a := sc.Search(sc.Person, "")
 	require.EqualValues(t, "Laboratory", a.Page.DirectionType)
-	require.ElementsMatch(t, []int{1, 100, 12, 14}, a.Ids(t), "of all resources")
+	require.ElementsMatch(t, []int{1, 100, 12, 14}, a.IDs(t), "cells of all resources")
 }
 
-// Promise: of a complex slot only the beginnings are offered that as many cells follow as can be had; it ends with the last, and has as many places left as
-// the fullest.
+// Promise: a complex slot is listed by each cell that enough bookable cells follow. It ends with
+// the last of them, and has as many free places as the fullest.
 func TestSlotsOfSeveralCells(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE slot SET capacity = 3`)
 	sc.Exec(`UPDATE slot SET taken = 1 WHERE id = $1`, harness.FirstSlotID+1)
 	a := sc.Search(sc.Person, "difficulty=2")
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2}, a.Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2}, a.IDs(t))
 	require.Equal(t, "2019-08-21T09:15:00+03:00", a.Page.Items[0].End.Format(time.RFC3339))
 	require.EqualValues(t, 2, a.Page.Items[0].Left)
 	require.EqualValues(t, 3, a.Page.Items[2].Left)
-	require.Equal(t, []int{harness.FirstSlotID}, sc.Search(sc.Person, "difficulty=4").Ids(t))
-	require.Empty(t, sc.Search(sc.Person, "difficulty=5").Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID}, sc.Search(sc.Person, "difficulty=4").IDs(t))
+	require.Empty(t, sc.Search(sc.Person, "difficulty=5").IDs(t))
 	sc.Exec(`UPDATE slot SET blocked = true WHERE id = $1`, harness.FirstSlotID+1)
-	require.Equal(t, []int{harness.FirstSlotID + 2}, sc.Search(sc.Person, "difficulty=2").Ids(t))
+	require.Equal(t, []int{harness.FirstSlotID + 2}, sc.Search(sc.Person, "difficulty=2").IDs(t))
 	require.Equal(t, []string{
 		"14527455 Unavailable complex_slot_failed", "14527456 Unavailable slot_unavailable", "14527457 Available", "14527458 Unavailable complex_slot_failed",
-	}, sc.Search(sc.Person, "difficulty=2 explain=true").Told(t))
-	require.Equal(t, 200, sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 2, "Difficulty": 2}).StatusCode)
+	}, sc.Search(sc.Person, "difficulty=2 explain=true").Summaries(t))
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 2, "Difficulty": 2}).StatusCode)
 }

@@ -16,16 +16,19 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// tourBlocks are the tour's blocks of shell that begin with curl, and its blocks of JSON.
-var tourBlocks = regexp.MustCompile("(?s)```(json)?\n((?:curl |\\{).*?)```")
+// tourBlockPattern matches the tour's blocks of shell that begin with curl, and its blocks of
+// JSON.
+var tourBlockPattern = regexp.MustCompile("(?s)```(json)?\n((?:curl |\\{).*?)```")
 
-// Promise: every line of docs/tour.md works after make run, from top to bottom, and returns what is shown.
-func TestTour(t *testing.T) {
+// Promise: the commands of docs/tour.md work in their order after make run, and their output
+// is what the README shows.
+func TestReadmeTour(t *testing.T) {
 	t.Parallel()
 	tour, err := os.ReadFile("../../docs/tour.md")
 	require.NoError(t, err)
 	text, stop := runDemo(t, []string{
-		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
+		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0",
+		"TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
 		"TALON_DATABASE_MAX_CONNS=2",
 	})
 	defer stop()
@@ -45,14 +48,15 @@ func TestTour(t *testing.T) {
 	booked := paste(regexp.MustCompile(`(?s)curl .*?\}'`).FindString(text))
 	var result api.AppointmentResult
 	require.NoError(t, json.Unmarshal(booked, &result), "%s", booked)
-	blocks := tourBlocks.FindAllStringSubmatch(string(tour), -1)
+	blocks := tourBlockPattern.FindAllStringSubmatch(string(tour), -1)
 	require.Greater(t, len(blocks), 8)
 	shown := regexp.MustCompile(`"guid": "([^"]+)",\s+"start"`).FindStringSubmatch(string(tour))[1]
 	var answer []byte
 	for i, block := range blocks {
 		switch {
 		case block[1] == "":
-			answer = paste(strings.NewReplacer("http://127.0.0.1:8080", address, shown, result.ConsultDirection.Appointment.GUID.String()).Replace(block[2]))
+			answer = paste(strings.NewReplacer("http://127.0.0.1:8080", address, shown,
+				result.ConsultDirection.Appointment.GUID.String()).Replace(block[2]))
 		case i > 0 && blocks[i-1][1] == "":
 			lines := bytes.Split(bytes.TrimSpace(answer), []byte("\n")) // of the last request
 			require.JSONEq(t, block[2], string(lines[len(lines)-1]))

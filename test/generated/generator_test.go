@@ -16,38 +16,38 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/app"
 	"talon.example/internal/sandbox"
+	"talon.example/test/harness"
 )
 
-// How many requests the generator sends at least: some thousands in make test, and TALON_GENERATED_REQUESTS where more are wanted. TALON_GENERATED_SEED plays the
-// round again that a failure has named.
+// generatedRequests is the default number of requests. TALON_GENERATED_REQUESTS overrides it.
+// TALON_GENERATED_SEED repeats the round of a failure.
 const generatedRequests = "3000"
 
-// A round begins with fresh demo data. In turns, its requests keep the contract, and each breaks it in one way, which must change nothing.
+// A round starts with new demo data. It alternates between turns of requests that keep the contract
+// and turns of requests with one flaw each, which must change nothing.
 const (
 	requestsPerRound = 3000
 	requestsPerTurn  = 125
 )
 
-// generator sends requests that it makes from the contract alone to a service with the demo data: an operation or a field that comes into the contract is asked
-// for without a change here.
+// generator sends requests to a service with the demo data. It generates them from the contract
+// alone, so that new operations and fields need no change here.
 type generator struct {
 	*harness.Service
 	values
 
 	operations       []*operation
 	persons, clients []uuid.UUID
-	seeds            []*lead           // what the demo data say
-	leads            []*lead           // and what the answers said, the newest last
-	cursors          map[string]string // by whom each was answered
-	done             []*draft          // what did something, the newest last
+	demoFacts        []*facts          // from the demo data
+	facts            []*facts          // from the demo data and responses, the newest last
+	cursors          map[string]string // the operation that returned each cursor
+	succeeded        []*draft          // requests that changed something, the newest last
 	tokens           map[string]string
 	http             *http.Client
 
@@ -55,119 +55,123 @@ type generator struct {
 	sent   int
 	last   *draft
 	tally  map[*operation]*tally
-	broken map[string]int // how often what of which operation was broken in this round
+	broken map[string]int // the number of each flaw of each operation in this round
 }
 
-// tally counts the requests for an operation.
+// tally counts the requests of an operation.
 type tally struct {
-	good, done, broken int
-	answers            map[string]int // to the good ones, by status and rule
+	valid, done, flawed int
+	responses           map[string]int // of the valid ones, by status and rule
 }
 
-// Promise: whatever the request, in the contract or not, there is no failure; each answer is one that the contract declares for its operation, and each refusal
-// has the one shape and a rule that is among the operation's examples. What keeps the contract is not refused for its form, and what breaks it is, without a
-// trace. The log tells nothing of a patient.
+// Promise: no generated request, valid or not, causes an internal error. Each response is declared
+// for its operation, and each refusal has the documented shape and a rule among the operation's
+// examples. A valid request is not rejected for its form. A request with a flaw is rejected and
+// changes nothing. The log contains no personal data.
 func TestGeneratedRequests(t *testing.T) {
 	t.Parallel()
 	total, err := strconv.Atoi(cmp.Or(os.Getenv("TALON_GENERATED_REQUESTS"), generatedRequests))
 	require.NoError(t, err, "TALON_GENERATED_REQUESTS")
-	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("TALON_GENERATED_SEED"), strconv.FormatUint(uint64(rand.Uint32()), 10)), 10, 64)
+	seed, err := strconv.ParseUint(
+		cmp.Or(os.Getenv("TALON_GENERATED_SEED"), strconv.FormatUint(uint64(rand.Uint32()), 10)), 10, 64)
 	require.NoError(t, err, "TALON_GENERATED_SEED")
 	g := &generator{
-		Service:    harness.Start(t, harness.WithTokens, func(c *app.Config) { c.Timeout = time.Minute }),
+		Service:    harness.Start(t, harness.WithAuthService, func(c *app.Config) { c.Timeout = time.Minute }),
 		operations: operations(t),
 		tokens:     map[string]string{},
 		http:       &http.Client{Transport: &http.Transport{}, CheckRedirect: harness.HTTPClient.CheckRedirect},
 		tally:      map[*operation]*tally{},
 	}
 	t.Cleanup(g.http.CloseIdleConnections)
-	t.Cleanup(g.tell)
+	t.Cleanup(g.logSummary)
 	for _, o := range g.operations {
-		g.tally[o] = &tally{answers: map[string]int{}}
+		g.tally[o] = &tally{responses: map[string]int{}}
 	}
-	for ; g.sent < total || g.sent < 2*total && len(g.undone()) > 0; seed++ {
+	for ; g.sent < total || g.sent < 2*total && len(g.neverSucceeded()) > 0; seed++ {
 		g.round(seed, g.sent+min(total, requestsPerRound))
 	}
-	require.Empty(t, g.undone(), "never answered 2xx")
+	require.Empty(t, g.neverSucceeded(), "operations without a 2xx response")
 }
 
-// undone are the operations that nothing has been got from yet.
-func (g *generator) undone() (names []string) {
+// neverSucceeded returns the operations without a successful request so far.
+func (g *generator) neverSucceeded() (names []string) {
 	for _, o := range g.operations {
-		if g.tally[o].done == 0 && !switchedOff(o) {
+		if g.tally[o].done == 0 && !notServed(o) {
 			names = append(names, o.OperationID)
 		}
 	}
 	return names
 }
 
-// switchedOff tells whether an operation is not there in the service of this test: it is no sandbox.
-func switchedOff(o *operation) bool { return strings.HasPrefix(o.path, "/sandbox/") }
+// notServed reports whether the service of this test lacks an operation, because it has no sandbox.
+func notServed(o *operation) bool { return strings.HasPrefix(o.path, "/sandbox/") }
 
-// tell shows what was sent and, where it has failed, the request that did.
-func (g *generator) tell() {
+// logSummary logs the counts and, after a failure, the last request.
+func (g *generator) logSummary() {
 	var table strings.Builder
 	reached := map[string]bool{}
 	for _, o := range g.operations {
 		of := g.tally[o]
-		fmt.Fprintf(&table, "%-21s %5d good, %5d of them done, %5d broken:", o.OperationID, of.good, of.done, of.broken)
-		for _, said := range sortedKeys(of.answers) {
-			fmt.Fprintf(&table, " %d×%s", of.answers[said], said)
-			reached[said] = true
+		fmt.Fprintf(&table, "%-21s %5d valid, %5d successful, %5d with a flaw:", o.OperationID, of.valid, of.done, of.flawed)
+		for _, response := range sortedKeys(of.responses) {
+			fmt.Fprintf(&table, " %d×%s", of.responses[response], response)
+			reached[response] = true
 		}
 		table.WriteByte('\n')
 	}
-	g.T.Logf("%d requests; what keeps the contract reached %d answers:\n%s", g.sent, len(reached), table.String())
+	g.T.Logf("%d requests; the valid ones got %d different responses:\n%s", g.sent, len(reached), table.String())
 	if g.T.Failed() && g.last != nil {
-		broken := "nothing"
+		flaw := "none"
 		if g.last.flaw != nil {
-			broken = g.last.flaw.what + " (" + g.last.flaw.how + ")"
+			flaw = g.last.flaw.what + " (" + g.last.flaw.how + ")"
 		}
-		g.T.Logf("TALON_GENERATED_SEED=%d plays the round again; the last request broke %s:\n%s", g.seed, broken, g.last.curl())
+		g.T.Logf("TALON_GENERATED_SEED=%d repeats the round; the flaw of the last request is %s:\n%s", g.seed, flaw, g.last.curl())
 	}
 }
 
-// round sends the requests of a seed to fresh demo data, until so many have been sent.
+// round sends the requests of a seed to new demo data until the given total has been sent.
 func (g *generator) round(seed uint64, until int) {
 	g.seed, g.broken = seed, map[string]int{}
 	g.values = values{rand.New(rand.NewPCG(seed, 0)), g.Now}
-	g.Passed.Store(0)
+	g.ClockOffset.Store(0)
 	require.NoError(g.T, sandbox.Reset(g.T.Context(), g.DB, harness.Moment))
-	g.findLeads()
-	g.askAround()
+	g.loadDemoFacts()
+	g.readEverything()
 	for g.sent < until {
 		for range requestsPerTurn {
-			g.Pass(time.Duration(g.IntN(20)) * time.Second)
-			if len(g.done) > 0 && g.chance(0.05) {
-				g.send(g.done[g.IntN(len(g.done))])
+			g.AdvanceClock(time.Duration(g.IntN(20)) * time.Second)
+			if len(g.succeeded) > 0 && g.chance(0.05) {
+				g.send(g.succeeded[g.IntN(len(g.succeeded))])
 				continue
 			}
-			d := g.draftOfAny()
-			g.dress(d)
+			d := g.anyDraft()
+			g.varyEncoding(d)
 			g.send(d)
 		}
-		g.Exec(`DELETE FROM failed_identification`) // which the service sweeps, now and then
+		g.Exec(`DELETE FROM failed_identification`) // the service may delete these rows itself
 		before := g.Snapshot()
 		var flaws []string
 		for range requestsPerTurn {
-			d := g.draftOfAny()
-			g.spoil(d)
+			d := g.anyDraft()
+			g.addFlaw(d)
 			g.send(d)
 			flaws = append(flaws, d.curl())
 		}
 		if after := g.Snapshot(); !maps.Equal(before, after) {
 			maps.DeleteFunc(after, func(table, rows string) bool { return before[table] == rows })
-			require.Fail(g.T, "one of the requests that break the contract has changed something", "%s\n%s", sortedKeys(after), strings.Join(flaws, "\n"))
+			require.Fail(g.T, "a request with a flaw changed data", "%s\n%s", sortedKeys(after),
+				strings.Join(flaws, "\n"))
 		}
 	}
 	g.RequireInvariants()
-	g.requireDiscreetLog()
+	g.requireNoSecretsInLog()
 }
 
-// findLeads begins with what the demo data say of the patients: each way in which the authorisation service can be shown them.
-func (g *generator) findLeads() {
-	g.persons, g.clients, g.seeds, g.done, g.cursors = nil, nil, nil, nil, map[string]string{}
-	for _, patient := range sandbox.Patients[:17] { // the others are those of the sandbox's scenarios
+// loadDemoFacts reads the demo data of the patients: everything that identifies a patient to the
+// authorisation service.
+func (g *generator) loadDemoFacts() {
+	g.persons, g.clients, g.demoFacts, g.succeeded, g.cursors = nil, nil, nil, nil, map[string]string{}
+	for _, patient := range sandbox.Patients[:17] { // the others belong to the scenarios of the sandbox
 		g.persons = append(g.persons, patient.Guid)
 	}
 	rows, err := g.DB.Query(g.T.Context(), `SELECT guid FROM client_application ORDER BY guid`)
@@ -190,28 +194,33 @@ func (g *generator) findLeads() {
 		if patronymic != "" {
 			names["p"] = patronymic
 		}
-		for _, known := range []map[string]any{{}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names} {
+		for _, known := range []map[string]any{
+			{}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names,
+		} {
 			client := sandbox.Client
 			if g.chance(0.3) {
 				client = g.clients[g.IntN(len(g.clients))]
 			}
-			g.seeds = append(g.seeds, (&lead{person: person, client: client, said: known}).read(g.operations))
+			g.demoFacts = append(g.demoFacts, (&facts{
+				person: person, client: client, values: known,
+			}).match(g.operations))
 		}
 	}
 	require.NoError(g.T, rows.Err())
-	require.NotEmpty(g.T, g.seeds)
-	g.leads = slices.Clone(g.seeds)
+	require.NotEmpty(g.T, g.demoFacts)
+	g.facts = slices.Clone(g.demoFacts)
 }
 
-// askAround asks all that can be read for each patient, and no more than needs to be asked: the lists, and then what they tell of.
-func (g *generator) askAround() {
+// readEverything sends the read operations for each patient, without optional values: first the
+// lists, then the single reads.
+func (g *generator) readEverything() {
 	for _, person := range g.persons {
-		asker := &lead{person: person, client: sandbox.Client}
+		caller := &facts{person: person, client: sandbox.Client}
 		for _, lists := range []bool{true, false} {
 			for _, o := range g.operations {
-				if o.method == http.MethodGet && o.security != "" && asker.serves(o) == lists {
-					mine := func(l *lead) bool { return l.person == person && l.serves(o) }
-					if from := g.bestLead(1, mine, asker, func(*lead) int { return 0 }); from.serves(o) {
+				if o.method == http.MethodGet && o.security != "" && caller.suffices(o) == lists {
+					usable := func(f *facts) bool { return f.person == person && f.suffices(o) }
+					if from := g.bestFacts(1, usable, caller, func(*facts) int { return 0 }); from.suffices(o) {
 						g.send(g.draft(o, *from, func(string) bool { return false }))
 					}
 				}
@@ -220,45 +229,47 @@ func (g *generator) askAround() {
 	}
 }
 
-// draftOfAny makes a request for any operation, of a lead of any patient, and often of another that tells the rest: whoever has an appointment and sees a free
-// cell moves the one to the other.
-func (g *generator) draftOfAny() *draft {
+// anyDraft returns a request for a random operation and patient. It often combines the facts of two
+// places, such as an appointment and a free cell to move it to.
+func (g *generator) anyDraft() *draft {
 	o := g.anyOperation()
-	best := g.seeds[g.IntN(len(g.seeds))]
+	best := g.demoFacts[g.IntN(len(g.demoFacts))]
 	for _, i := range g.Perm(len(g.persons)) {
-		mine := func(l *lead) bool { return l.person == g.persons[i] && l.serves(o) }
-		if best = g.bestLead(4, mine, best, func(l *lead) int { return l.worth[o] }); mine(best) {
+		usable := func(f *facts) bool { return f.person == g.persons[i] && f.suffices(o) }
+		if best = g.bestFacts(4, usable, best, func(f *facts) int { return f.relevance[o] }); usable(best) {
 			break
 		}
 	}
 	from := best
 	if g.chance(0.8) {
-		anybodys := g.chance(0.2)
-		from = best.on(g.bestLead(12, func(l *lead) bool { return anybodys || l.person == best.person }, best, func(l *lead) (n int) {
+		anyPerson := g.chance(0.2)
+		filter := func(f *facts) bool { return anyPerson || f.person == best.person }
+		newValues := func(f *facts) (n int) {
 			for name := range o.weights {
-				_, told := best.told[name]
-				if _, tells := l.told[name]; tells && !told {
+				_, known := best.matched[name]
+				if _, added := f.matched[name]; added && !known {
 					n++
 				}
 			}
 			return n
-		}), o)
+		}
+		from = best.combine(g.bestFacts(12, filter, best, newValues), o)
 	}
-	d := g.draft(o, *from, g.optional(from))
+	d := g.draft(o, *from, g.chooseOptional(from))
 	d.origin = best
 	return d
 }
 
-// optional chooses how much is asked for that need not be.
-func (g *generator) optional(from *lead) func(name string) bool {
-	told := func(name string) bool { _, told := from.recall(name); return told }
+// chooseOptional chooses which optional values a request has.
+func (g *generator) chooseOptional(from *facts) func(name string) bool {
+	isKnown := func(name string) bool { _, known := from.lookup(name); return known }
 	switch g.IntN(10) {
 	case 0:
 		return func(string) bool { return false }
 	case 1, 2, 3, 4:
-		return told
+		return isKnown
 	case 5, 6, 7:
-		return func(name string) bool { return told(name) && g.chance(0.7) }
+		return func(name string) bool { return isKnown(name) && g.chance(0.7) }
 	case 8:
 		return func(string) bool { return g.chance(0.2) }
 	default:
@@ -266,7 +277,7 @@ func (g *generator) optional(from *lead) func(name string) bool {
 	}
 }
 
-// anyOperation is one that asks for much more often than one that does not.
+// anyOperation returns a random operation. Operations with many parameters are more frequent.
 func (g *generator) anyOperation() *operation {
 	for {
 		if o := g.operations[g.IntN(len(g.operations))]; g.IntN(10) <= 1+len(o.weights) {
@@ -275,13 +286,14 @@ func (g *generator) anyOperation() *operation {
 	}
 }
 
-// bestLead is the best among a few that will do, or the one given. Among all, the first would be the best for ever.
-func (g *generator) bestLead(few int, willDo func(*lead) bool, otherwise *lead, worth func(*lead) int) *lead {
-	best, most, seen := otherwise, -1, 0
-	for _, i := range g.Perm(len(g.leads)) {
-		if l := g.leads[i]; willDo(l) {
-			if n := worth(l); n > most {
-				best, most = l, n
+// bestFacts returns the most relevant of a few random facts that pass the filter, or the fallback.
+// Compared with all facts, the first would always win.
+func (g *generator) bestFacts(few int, filter func(*facts) bool, fallback *facts, relevance func(*facts) int) *facts {
+	best, most, seen := fallback, -1, 0
+	for _, i := range g.Perm(len(g.facts)) {
+		if f := g.facts[i]; filter(f) {
+			if n := relevance(f); n > most {
+				best, most = f, n
 			}
 			if seen++; seen == few {
 				break
@@ -291,7 +303,7 @@ func (g *generator) bestLead(few int, willDo func(*lead) bool, otherwise *lead, 
 	return best
 }
 
-// send sends a request, judges its answer, and takes leads from it.
+// send sends a request, checks its response and extracts facts from it.
 func (g *generator) send(d *draft) {
 	g.last = d
 	request := d.request(g.Service)
@@ -303,78 +315,80 @@ func (g *generator) send(d *draft) {
 	g.sent++
 
 	of := g.tally[d.operation]
-	if request.Method == http.MethodHead { // which has no body
+	if request.Method == http.MethodHead { // the response has no body
 		wanted := http.StatusMethodNotAllowed
-		if switchedOff(d.operation) {
+		if notServed(d.operation) {
 			wanted = http.StatusNotFound
 		}
 		require.Equal(g.T, wanted, response.StatusCode)
-		of.broken++
+		of.flawed++
 		return
 	}
 	harness.ValidateResponse(g.T, request, response, text)
-	if response.StatusCode == http.StatusNotModified { // which the library lets pass
+	if response.StatusCode == http.StatusNotModified { // the library does not validate it
 		for name, header := range d.Responses.Status(response.StatusCode).Value.Headers {
-			require.True(g.T, fits(header.Value.Schema.Value, response.Header.Get(name)), "%s: %q", name, response.Header.Get(name))
+			require.True(g.T, conforms(header.Value.Schema.Value, response.Header.Get(name)), "%s: %q", name,
+				response.Header.Get(name))
 		}
 	}
-	var said map[string]any
+	var body map[string]any
 	if len(text) > 0 {
 		decoder := json.NewDecoder(bytes.NewReader(text))
 		decoder.UseNumber()
-		require.NoError(g.T, decoder.Decode(&said))
+		require.NoError(g.T, decoder.Decode(&body))
 	}
-	if content := answerOf(d, response); content != nil {
-		require.Empty(g.T, departure(content.Schema, said), "%s", text)
+	if content := declaredBody(d, response); content != nil {
+		require.Empty(g.T, mismatch(content.Schema, body), "%s", text)
 	}
-	rule, _ := said["rule"].(string)
-	message, _ := said["message"].(string)
-	g.judge(d, response, rule, message)
+	rule, _ := body["rule"].(string)
+	message, _ := body["message"].(string)
+	g.checkResponse(d, response, rule, message)
 	if d.flaw != nil {
-		of.broken++
+		of.flawed++
 		return
 	}
-	of.good++
-	of.answers[strings.TrimSpace(fmt.Sprint(response.StatusCode, " ", rule))]++
+	of.valid++
+	of.responses[strings.TrimSpace(fmt.Sprint(response.StatusCode, " ", rule))]++
 	if response.StatusCode < 300 {
 		of.done++
 	}
-	g.learn(d, response, said)
-	if i := slices.Index(g.leads, d.origin); i >= len(g.seeds) && response.StatusCode >= 400 && g.chance(0.5) {
-		g.leads = slices.Delete(g.leads, i, i+1) // it leads no further
+	g.learn(d, response, body)
+	if i := slices.Index(g.facts, d.origin); i >= len(g.demoFacts) && response.StatusCode >= 400 && g.chance(0.5) {
+		g.facts = slices.Delete(g.facts, i, i+1) // these facts lead to no success
 	}
 }
 
-// answerOf is what the contract says of an answer's body, or nothing where there is none or no such operation.
-func answerOf(d *draft, response *http.Response) *openapi3.MediaType {
+// declaredBody returns the contract's declaration of a response's body, or nil.
+func declaredBody(d *draft, response *http.Response) *openapi3.MediaType {
 	declared := d.Responses.Status(response.StatusCode)
-	if declared == nil || d.elsewhere() {
+	if declared == nil || d.isMisrouted() {
 		return nil
 	}
 	return declared.Value.Content["application/json"]
 }
 
-// judge holds an answer against what the contract says in words.
-func (g *generator) judge(d *draft, response *http.Response, rule, message string) {
+// checkResponse checks a response against the prose of the contract.
+func (g *generator) checkResponse(d *draft, response *http.Response, rule, message string) {
 	status := response.StatusCode
 	if status >= 500 {
-		provoked := provoked[rule]
-		require.True(g.T, provoked != nil && provoked(d), "a failure: %d %s: %s", status, rule, message)
+		expected := expectedFailures[rule]
+		require.True(g.T, expected != nil && expected(d), "internal error: %d %s: %s", status, rule, message)
 	}
 	declared := d.Responses.Status(status)
-	require.True(g.T, declared != nil || d.elsewhere(), "%d is not declared: %s", status, message)
-	if status >= 400 && !d.elsewhere() {
+	require.True(g.T, declared != nil || d.isMisrouted(), "%d is not declared: %s", status, message)
+	if status >= 400 && !d.isMisrouted() {
 		require.Contains(g.T, sortedKeys(declared.Value.Content["application/json"].Examples), rule, "the rule is not among the examples of %d", status)
 	}
 	switch {
-	case switchedOff(d.operation):
+	case notServed(d.operation):
 		require.Equal(g.T, "route_not_found", rule, message)
 	case d.flaw == nil:
-		require.NotContains(g.T, formRules, rule, "the request keeps the contract, and is answered: %s", message)
+		require.NotContains(g.T, syntaxRules, rule, "a valid request is rejected: %s", message)
 		field, _, _ := strings.Cut(strings.TrimPrefix(message, "Поле "), ":")
-		require.True(g.T, rule != "field_invalid" || g.excused(d, field), "the request keeps the contract, and is answered: %s", message)
+		require.True(g.T, rule != "field_invalid" || g.rejectedByProse(d, field), "a valid request is rejected: %s",
+			message)
 	default:
-		require.Contains(g.T, d.flaw.rules, rule, "the request breaks the contract, and is answered %d: %s", status, message)
+		require.Contains(g.T, d.flaw.rules, rule, "a request with a flaw gets %d: %s", status, message)
 		if d.flaw.field != "" && rule == "field_invalid" {
 			require.True(g.T, strings.HasPrefix(message, "Поле "+d.flaw.field+":"), message)
 		}
@@ -384,52 +398,55 @@ func (g *generator) judge(d *draft, response *http.Response, rule, message strin
 	}
 }
 
-// learn takes leads from an answer: from one that tells of something, and from a refusal that shows the way out. What did something is remembered, so that it
-// may be asked again.
-func (g *generator) learn(d *draft, response *http.Response, said map[string]any) {
+// learn extracts facts from a success or from a refusal with details. Requests that changed
+// something are remembered, so that they can be repeated.
+func (g *generator) learn(d *draft, response *http.Response, body map[string]any) {
 	known := map[string]any{}
 	if d.method != http.MethodGet && response.StatusCode == http.StatusOK {
 		for _, a := range d.arguments {
 			if a.Required {
-				known[plain(a.Name)] = d.given(a.Name)
+				known[normalize(a.Name)] = d.value(a.Name)
 			}
 		}
-		g.done = append(g.done[max(0, len(g.done)-20):], d)
+		g.succeeded = append(g.succeeded[max(0, len(g.succeeded)-20):], d)
 	}
 	if tag := response.Header.Get("ETag"); tag != "" {
 		known["etag"] = tag
 	}
-	if next, ok := said["next"].(string); ok {
+	if next, ok := body["next"].(string); ok {
 		g.cursors[next] = d.OperationID
 	}
-	content := answerOf(d, response)
-	if content == nil || response.StatusCode != http.StatusOK && said["details"] == nil {
+	content := declaredBody(d, response)
+	if content == nil || response.StatusCode != http.StatusOK && body["details"] == nil {
 		return
 	}
-	from := &lead{person: d.lead.person, client: d.lead.client, said: known}
-	const most = 6 // of a list, so that long ones do not drown the others
-	found := from.follow(content.Schema, said, func(list []any) []any {
+	from := &facts{person: d.facts.person, client: d.facts.client, values: known}
+	const most = 6 // items of a list
+	found := from.extract(content.Schema, body, func(list []any) []any {
 		g.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 		return list[:min(most, len(list))]
 	})
 	for _, l := range found {
-		if l.read(g.operations); slices.ContainsFunc(g.operations, func(o *operation) bool { return l.worth[o] >= required }) {
-			g.leads = append(g.leads, l)
+		if l.match(g.operations); slices.ContainsFunc(g.operations, func(o *operation) bool {
+			return l.relevance[o] >= required
+		}) {
+			g.facts = append(g.facts, l)
 		}
 	}
-	const kept = 400
-	if old := len(g.leads) - kept; old > len(g.seeds) {
-		g.leads = slices.Delete(g.leads, len(g.seeds), old)
+	const maxFacts = 400
+	if old := len(g.facts) - maxFacts; old > len(g.demoFacts) {
+		g.facts = slices.Delete(g.facts, len(g.demoFacts), old)
 	}
 }
 
-// requireDiscreetLog looks for what must never be in the log, and empties it.
-func (g *generator) requireDiscreetLog() {
+// requireNoSecretsInLog requires that the log contains no secrets, and clears it.
+func (g *generator) requireNoSecretsInLog() {
 	g.Logs.Mu.Lock()
 	defer g.Logs.Mu.Unlock()
 	for line := range bytes.Lines(g.Logs.Text.Bytes()) {
 		for _, secret := range []string{
-			mark, "eyJ", "e714e964", "18c29a77", "-0005-4000-8000-", "-0006-4000-8000-", "-0007-4000-8000-", "Пациент", "000-000-000", "00000000000000",
+			marker, "eyJ", "e714e964", "18c29a77", "-0005-4000-8000-", "-0006-4000-8000-", "-0007-4000-8000-",
+			"Пациент", "000-000-000", "00000000000000",
 		} {
 			require.NotContains(g.T, string(line), secret)
 		}

@@ -12,30 +12,29 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/auth"
 	"talon.example/internal/sandbox"
+	"talon.example/test/harness"
 )
 
-// operation is one of the contract's, with what the generator needs of it at hand.
+// operation is an operation of the contract, with what the generator needs of it.
 type operation struct {
 	*openapi3.Operation
 
 	method, path string
 	parameters   []*openapi3.Parameter
-	body         *openapi3.SchemaRef // none where it has none
+	body         *openapi3.SchemaRef // nil if it has none
 	bodyRequired bool
-	security     string         // the name of the scheme, none where anybody may ask
-	weights      map[string]int // of the parameters and of the body's members, by their plain names: how much each matters
-	others       []string       // the methods of its path
+	security     string         // the name of the scheme, empty for public operations
+	weights      map[string]int // of the parameters and members of the body, by normalized name
+	others       []string       // all methods of its path
 }
 
-// operations are all that the contract has, in the order of their names.
+// operations returns all operations of the contract, sorted by path and method.
 func operations(t testing.TB) []*operation {
 	t.Helper()
 	var found []*operation
@@ -43,19 +42,22 @@ func operations(t testing.TB) []*operation {
 		item := harness.ContractDoc().Paths.Value(path)
 		methods := sortedKeys(item.Operations())
 		for _, method := range methods {
-			o := &operation{Operation: item.Operations()[method], method: method, path: path, others: methods, weights: map[string]int{}}
+			o := &operation{
+				Operation: item.Operations()[method], method: method, path: path, others: methods,
+				weights: map[string]int{},
+			}
 			for _, ref := range slices.Concat(item.Parameters, o.Parameters) {
-				require.Contains(t, []string{"path", "query", "header"}, ref.Value.In, "%s: the generator writes no parameter there: teach it", o.OperationID)
+				require.Contains(t, []string{"path", "query", "header"}, ref.Value.In, "%s: the generator does not support parameters there", o.OperationID)
 				o.parameters = append(o.parameters, ref.Value)
-				o.weights[plain(ref.Value.Name)] = weight(ref.Value.Required)
+				o.weights[normalize(ref.Value.Name)] = weight(ref.Value.Required)
 			}
 			if o.RequestBody != nil {
 				content := o.RequestBody.Value.Content["application/json"]
-				require.NotNil(t, content, "%s: the generator writes JSON alone: teach it", o.OperationID)
+				require.NotNil(t, content, "%s: the generator supports JSON bodies only", o.OperationID)
 				o.body, o.bodyRequired = content.Schema, o.RequestBody.Value.Required
-				schema := whole(o.body)
+				schema := flattened(o.body)
 				for name := range schema.Properties {
-					o.weights[plain(name)] = weight(slices.Contains(schema.Required, name))
+					o.weights[normalize(name)] = weight(slices.Contains(schema.Required, name))
 				}
 			}
 			requirements := harness.ContractDoc().Security
@@ -73,7 +75,7 @@ func operations(t testing.TB) []*operation {
 	return found
 }
 
-// What a value is worth to an operation.
+// The weight of a value for an operation.
 const (
 	optional = 1
 	required = 3
@@ -86,39 +88,39 @@ func weight(isRequired bool) int {
 	return optional
 }
 
-// argument is what a parameter is given, several for a list.
+// argument is a parameter with its values, of which a list has several.
 type argument struct {
 	*openapi3.Parameter
 
 	texts []string
 }
 
-// draft is a request in the making.
+// draft is a request before it is sent.
 type draft struct {
 	*operation
 
-	lead      lead  // who asks, and what the request was made of
-	origin    *lead // what it was mostly made of
+	facts     facts  // the caller, and the values that the request was generated from
+	origin    *facts // the facts that were chosen first
 	arguments []*argument
-	fields    any  // the body
-	hasFields bool // there is one
+	fields    any  // of the body
+	hasFields bool // whether there is a body
 
-	// What is not as the rest says.
+	// These fields override the rest.
 	verb          string
-	template      string // of the path
+	template      string // the path with its parameters
 	route         func(path string) string
-	query         []string // more of it, as it is
+	query         []string // added unescaped
 	header        http.Header
 	authorization []string
-	text          *string // the body, instead of the fields
+	text          *string // the body instead of the fields
 	escape        func(text string) string
 	chunked       bool
 
 	flaw *flaw
 }
 
-// given is what a parameter or a member of the body is given: nil where it is not.
-func (d *draft) given(name string) any {
+// value returns the value of a parameter or of a member of the body, or nil if it is not set.
+func (d *draft) value(name string) any {
 	for _, a := range d.arguments {
 		if a.Name == name && len(a.texts) > 0 {
 			return valueOf(a.Schema.Value, a.texts[0])
@@ -131,34 +133,38 @@ func (d *draft) given(name string) any {
 	return nil
 }
 
-// elsewhere tells whether the draft asks for no operation at all.
-func (d *draft) elsewhere() bool {
-	return d.flaw != nil && (slices.Contains(d.flaw.rules, "route_not_found") || slices.Contains(d.flaw.rules, "method_not_allowed"))
+// isMisrouted reports whether the request matches no operation.
+func (d *draft) isMisrouted() bool {
+	return d.flaw != nil && (slices.Contains(d.flaw.rules, "route_not_found") ||
+		slices.Contains(d.flaw.rules, "method_not_allowed"))
 }
 
-// draft makes a request that keeps the contract, of a lead and of what else is wanted.
-func (g *generator) draft(o *operation, from lead, wanted func(name string) bool) *draft {
+// draft returns a request that keeps the contract. It uses facts, and wanted decides which optional
+// values it has.
+func (g *generator) draft(o *operation, from facts, wanted func(name string) bool) *draft {
 	d := &draft{
-		operation: o, lead: from, verb: o.method, template: o.path, route: func(path string) string { return path }, header: http.Header{}, escape: escape,
+		operation: o, facts: from, verb: o.method, template: o.path,
+		route:  func(path string) string { return path },
+		header: http.Header{}, escape: escape,
 	}
 	if g.chance(0.06) {
-		d.lead.person = g.persons[g.IntN(len(g.persons))]
+		d.facts.person = g.persons[g.IntN(len(g.persons))]
 	}
 	if g.chance(0.06) {
-		d.lead.client = g.clients[g.IntN(len(g.clients))]
+		d.facts.client = g.clients[g.IntN(len(g.clients))]
 	}
-	odd := "" // what is made up, whatever is known of it
+	odd := "" // the name of a value that is generated though it may be known
 	if len(o.weights) > 0 && g.chance(0.25) {
 		odd = sortedKeys(o.weights)[g.IntN(len(o.weights))]
 	}
 	recall := func(name string) (any, bool) {
-		switch value, known := from.recall(name); {
-		case plain(name) == odd:
+		switch value, known := from.lookup(name); {
+		case normalize(name) == odd:
 			return nil, false
 		case known:
 			return value, true
 		case g.chance(0.3):
-			return g.leads[g.IntN(len(g.leads))].recall(name)
+			return g.facts[g.IntN(len(g.facts))].lookup(name)
 		default:
 			return nil, false
 		}
@@ -169,17 +175,17 @@ func (g *generator) draft(o *operation, from lead, wanted func(name string) bool
 		}
 	}
 	if o.body != nil && (o.bodyRequired || wanted("") || g.chance(0.5)) {
-		d.fields, d.hasFields = g.make(o.body, "", recall, wanted), true
+		d.fields, d.hasFields = g.generate(o.body, "", recall, wanted), true
 		d.header.Set("Content-Type", "application/json")
 	}
 	d.authorization = g.authorization(d)
 	return d
 }
 
-// argument makes the texts of a parameter.
+// argument generates the texts of a parameter.
 func (g *generator) argument(parameter *openapi3.Parameter, recall func(string) (any, bool)) []string {
 	for {
-		value := g.make(parameter.Schema, parameter.Name, recall, everything)
+		value := g.generate(parameter.Schema, parameter.Name, recall, wantAll)
 		items, many := value.([]any)
 		if !many {
 			items = []any{value}
@@ -188,33 +194,37 @@ func (g *generator) argument(parameter *openapi3.Parameter, recall func(string) 
 		for _, item := range items {
 			texts = append(texts, fmt.Sprint(item))
 		}
-		if len(texts) > 0 && !slices.ContainsFunc(texts, func(text string) bool { return !sendable(parameter.In, text) }) {
+		if len(texts) > 0 && !slices.ContainsFunc(texts, func(text string) bool {
+			return !isSendable(parameter.In, text)
+		}) {
 			return texts
 		}
-		recall = nothing
+		recall = recallNothing
 	}
 }
 
-// sendable tells whether a text can stand in a parameter: the contract lets none be empty, and there is no NUL in an address. A header has visible characters
-// alone, and HTTP takes the spaces around them away.
-func sendable(in, text string) bool {
+// isSendable reports whether a text is allowed in a parameter. The contract allows no empty text,
+// and a URL no NUL. A header has visible characters only, and HTTP trims its spaces.
+func isSendable(in, text string) bool {
 	if in == openapi3.ParameterInHeader {
-		return text != "" && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
+		return text != "" && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, func(r rune) bool {
+			return r < ' ' || r == 0x7f
+		})
 	}
 	return text != "" && !strings.Contains(text, "\x00")
 }
 
-// authorization is what the operation asks of whoever calls it.
+// authorization returns the valid credentials for the operation.
 func (g *generator) authorization(d *draft) []string {
 	switch scheme := harness.ContractDoc().Components.SecuritySchemes[d.security]; {
 	case scheme == nil:
 		return nil
 	case scheme.Value.Scheme == "bearer":
-		return []string{"Bearer " + g.tokenOf(&d.lead, "issuer", "talon", harness.Moment, 12*time.Hour)}
+		return []string{"Bearer " + g.tokenOf(&d.facts, "issuer", "talon", harness.Moment, 12*time.Hour)}
 	case scheme.Value.Scheme == "basic":
-		return []string{basic(d.lead.client.String(), sandbox.ClientSecret)}
+		return []string{basic(d.facts.client.String(), sandbox.ClientSecret)}
 	default:
-		panic("the generator knows no " + d.security + ": teach it")
+		panic("the generator does not support " + d.security)
 	}
 }
 
@@ -224,30 +234,30 @@ func basic(user, password string) string {
 	return request.Header.Get("Authorization")
 }
 
-func (g *generator) tokenOf(asker *lead, issuer, audience string, at time.Time, life time.Duration) string {
-	name := fmt.Sprint(asker.person, asker.client, issuer, audience, at, life)
+func (g *generator) tokenOf(caller *facts, issuer, audience string, at time.Time, life time.Duration) string {
+	name := fmt.Sprint(caller.person, caller.client, issuer, audience, at, life)
 	if g.tokens[name] == "" {
-		signed, err := g.Key.Sign(auth.Token{Person: asker.person, Client: asker.client}, issuer, audience, at, life)
+		signed, err := g.Key.Sign(auth.Token{Person: caller.person, Client: caller.client}, issuer, audience, at, life)
 		require.NoError(g.T, err)
 		g.tokens[name] = signed
 	}
 	return g.tokens[name]
 }
 
-// dress changes how a request is written, and nothing of what it says.
-func (g *generator) dress(d *draft) {
+// varyEncoding changes the encoding of a request, but not its content.
+func (g *generator) varyEncoding(d *draft) {
 	if g.chance(0.2) {
 		d.escape = escapeAll
 	}
 	if g.chance(0.2) {
-		d.query = append(d.query, "unknown="+mark, url.QueryEscape("ключ "+mark)+"=%D0%B6&flag")
+		d.query = append(d.query, "unknown="+marker, url.QueryEscape("ключ "+marker)+"=%D0%B6&flag")
 	}
 	if g.chance(0.2) {
-		d.header.Set("X-Unknown", mark)
+		d.header.Set("X-Unknown", marker)
 		d.header.Set("X-Request-Id", uuid.Nil.String())
 	}
 	if d.security == "" && g.chance(0.3) {
-		d.authorization = []string{"Bearer " + mark}
+		d.authorization = []string{"Bearer " + marker}
 	}
 	if !d.hasFields {
 		return
@@ -256,7 +266,7 @@ func (g *generator) dress(d *draft) {
 		d.chunked = true
 	}
 	if g.chance(0.2) {
-		spaced := written(d.fields, func() string { return []string{"", " ", "\n\t", "\r\n"}[g.IntN(4)] })
+		spaced := encode(d.fields, func() string { return []string{"", " ", "\n\t", "\r\n"}[g.IntN(4)] })
 		d.text = &spaced
 	}
 	if g.chance(0.2) {
@@ -266,10 +276,10 @@ func (g *generator) dress(d *draft) {
 	}
 }
 
-// escape writes a text within an address.
+// escape escapes a text for a URL.
 func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
-// escapeAll does so with every character, also those that need it not.
+// escapeAll escapes every character, also those that do not need it.
 func escapeAll(text string) string {
 	var all strings.Builder
 	for i := range len(text) {
@@ -278,7 +288,7 @@ func escapeAll(text string) string {
 	return all.String()
 }
 
-// target is the address that the draft asks for.
+// target returns the path and query of the request.
 func (d *draft) target() string {
 	path := d.template
 	var query []string
@@ -299,19 +309,19 @@ func (d *draft) target() string {
 	return path
 }
 
-// content is the body, and whether there is one.
+// content returns the body, and whether there is one.
 func (d *draft) content() (string, bool) {
 	switch {
 	case d.text != nil:
 		return *d.text, true
 	case d.hasFields:
-		return written(d.fields, unspaced), true
+		return encode(d.fields, noSpace), true
 	default:
 		return "", false
 	}
 }
 
-// headers are all the headers.
+// headers returns all headers of the request.
 func (d *draft) headers() http.Header {
 	headers := maps.Clone(d.header)
 	for _, a := range d.arguments {
@@ -325,7 +335,7 @@ func (d *draft) headers() http.Header {
 	return headers
 }
 
-// request is the draft as it is sent.
+// request returns the HTTP request.
 func (d *draft) request(s *harness.Service) *http.Request {
 	s.T.Helper()
 	var body io.Reader
@@ -335,17 +345,18 @@ func (d *draft) request(s *harness.Service) *http.Request {
 			body = struct{ io.Reader }{body}
 		}
 	}
-	request := s.Request(d.verb, d.target(), body)
+	request := s.NewRequest(d.verb, d.target(), body)
 	request.Header = d.headers()
 	return request
 }
 
-// curl is the draft as a line for a shell, to be sent to the demo of make run at $TALON, where TALON_SANDBOX_KEY_FILE is set.
+// curl returns the request as a shell command for the demo of make run at $TALON. It needs
+// TALON_SANDBOX_KEY_FILE.
 func (d *draft) curl() string {
 	const longest = 4000
 	quote := func(text string) string {
 		if len(text) > longest {
-			return fmt.Sprintf("'(%d bytes, which the seed makes again)'", len(text))
+			return fmt.Sprintf("'(%d bytes, which the seed generates again)'", len(text))
 		}
 		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\'' || r == '\ufffd' }) {
 			var quoted strings.Builder
@@ -365,8 +376,9 @@ func (d *draft) curl() string {
 	headers := d.headers()
 	for _, name := range sortedKeys(headers) {
 		for _, value := range headers[name] {
-			if name == "Authorization" && slices.Equal(headers[name], d.authorization) && strings.HasPrefix(value, "Bearer ey") && d.flaw == nil {
-				fmt.Fprintf(&line, ` -H "Authorization: Bearer $(bin/talon-sandbox token --person %s --client %s)"`, d.lead.person, d.lead.client)
+			if name == "Authorization" && slices.Equal(headers[name], d.authorization) &&
+				strings.HasPrefix(value, "Bearer ey") && d.flaw == nil {
+				fmt.Fprintf(&line, ` -H "Authorization: Bearer $(bin/talon-sandbox token --person %s --client %s)"`, d.facts.person, d.facts.client)
 				continue
 			}
 			fmt.Fprintf(&line, ` -H %s`, quote(name+": "+value))

@@ -13,18 +13,19 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"talon.example/test/harness"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"talon.example/test/harness"
 )
 
-// The generator's values: what a schema allows, and what it does not. Which of both a value is, fits tells: a judge of our own, so that a mistake of the
-// library that the service validates with is not a mistake of the test as well.
+// This file generates values that a schema allows, and values that it does not allow. The
+// validation is independent of the library that validates in the service, so that a bug of the
+// library is not also a bug of the test.
 
-// values makes values from schemas.
+// values generates values from schemas.
 type values struct {
 	*rand.Rand
 
@@ -48,15 +49,15 @@ func (o *object) get(name string) (any, bool) {
 	return nil, false
 }
 
-// whole is a schema with what it says by allOf.
-func whole(ref *openapi3.SchemaRef) *openapi3.Schema {
+// flattened returns a schema merged with the schemas of its allOf.
+func flattened(ref *openapi3.SchemaRef) *openapi3.Schema {
 	schema := ref.Value
 	if len(schema.AllOf) == 0 {
 		return schema
 	}
-	merged := *whole(schema.AllOf[0])
+	merged := *flattened(schema.AllOf[0])
 	for _, part := range schema.AllOf[1:] {
-		merged.Properties = mergedProperties(merged.Properties, whole(part).Properties)
+		merged.Properties = mergedProperties(merged.Properties, flattened(part).Properties)
 		merged.Required = slices.Concat(merged.Required, part.Value.Required)
 	}
 	merged.Properties = mergedProperties(merged.Properties, schema.Properties)
@@ -74,56 +75,59 @@ func mergedProperties(sets ...openapi3.Schemas) openapi3.Schemas {
 	return all
 }
 
-// is tells whether a schema is of this type, by which an object may leave it out.
-func is(schema *openapi3.Schema, kind string) bool {
+// hasType reports whether a schema has a type. An object schema may omit it.
+func hasType(schema *openapi3.Schema, kind string) bool {
 	return schema.Type.Is(kind) || kind == "object" && schema.Type == nil && len(schema.Properties) > 0
 }
 
-// fits tells whether a value is one that a schema of no object allows.
-func fits(schema *openapi3.Schema, value any) bool { return breach(schema, value) == "" }
+// conforms reports whether a schema that is not an object allows a value.
+func conforms(schema *openapi3.Schema, value any) bool { return violation(schema, value) == "" }
 
-// breach is the word of a schema of no object that a value breaks, or none.
-func breach(schema *openapi3.Schema, value any) string {
+// violation returns the keyword of a schema that a value violates, or an empty string. The schema
+// must not be an object.
+func violation(schema *openapi3.Schema, value any) string {
 	if value == nil {
 		if schema.Nullable {
 			return ""
 		}
 		return "nullable"
 	}
-	if len(schema.Enum) > 0 && !slices.ContainsFunc(schema.Enum, func(one any) bool { return fmt.Sprint(one) == fmt.Sprint(value) }) {
+	if len(schema.Enum) > 0 && !slices.ContainsFunc(schema.Enum, func(one any) bool {
+		return fmt.Sprint(one) == fmt.Sprint(value)
+	}) {
 		return "enum"
 	}
 	switch v := value.(type) {
 	case string:
-		if is(schema, "string") {
-			return textBreach(schema, v)
+		if hasType(schema, "string") {
+			return textViolation(schema, v)
 		}
 	case json.Number:
-		if is(schema, "integer") || is(schema, "number") {
-			return numberBreach(schema, string(v))
+		if hasType(schema, "integer") || hasType(schema, "number") {
+			return numberViolation(schema, string(v))
 		}
 	case bool:
-		if is(schema, "boolean") {
+		if hasType(schema, "boolean") {
 			return ""
 		}
 	case []any:
-		if is(schema, "array") {
-			return arrayBreach(schema, v)
+		if hasType(schema, "array") {
+			return arrayViolation(schema, v)
 		}
 	}
 	return "type"
 }
 
-func arrayBreach(schema *openapi3.Schema, items []any) string {
+func arrayViolation(schema *openapi3.Schema, items []any) string {
 	for _, item := range items {
-		if broken := breach(whole(schema.Items), item); broken != "" {
+		if broken := violation(flattened(schema.Items), item); broken != "" {
 			return broken
 		}
 	}
-	return boundsBreach(schema, len(items))
+	return boundsViolation(schema, len(items))
 }
 
-func boundsBreach(schema *openapi3.Schema, items int) string {
+func boundsViolation(schema *openapi3.Schema, items int) string {
 	switch {
 	case uint64(items) < schema.MinItems:
 		return "minItems"
@@ -134,7 +138,7 @@ func boundsBreach(schema *openapi3.Schema, items int) string {
 	}
 }
 
-func textBreach(schema *openapi3.Schema, text string) string {
+func textViolation(schema *openapi3.Schema, text string) string {
 	switch length := uint64(utf8.RuneCountInString(text)); {
 	case !utf8.ValidString(text):
 		return "type"
@@ -160,38 +164,39 @@ func textBreach(schema *openapi3.Schema, text string) string {
 	return ""
 }
 
-// departure tells where what was answered is not as its schema has it, and how; nothing where it is. A member that the schema does not name is one.
-func departure(ref *openapi3.SchemaRef, said any) string {
-	schema := whole(ref)
-	switch said := said.(type) {
+// mismatch returns where and how a response differs from its schema, or an empty string. A member
+// that the schema does not name is a difference.
+func mismatch(ref *openapi3.SchemaRef, value any) string {
+	schema := flattened(ref)
+	switch v := value.(type) {
 	case map[string]any:
-		if !is(schema, "object") {
+		if !hasType(schema, "object") {
 			return "type"
 		}
 		for _, name := range schema.Required {
-			if _, ok := said[name]; !ok {
+			if _, ok := v[name]; !ok {
 				return name + ": required"
 			}
 		}
-		for _, name := range sortedKeys(said) {
+		for _, name := range sortedKeys(v) {
 			property := schema.Properties[name]
 			if property == nil {
 				return name + ": unknown"
 			}
-			if wrong := departure(property, said[name]); wrong != "" {
-				return name + "." + wrong
+			if difference := mismatch(property, v[name]); difference != "" {
+				return name + "." + difference
 			}
 		}
 		return ""
 	case []any:
-		for i, item := range said {
-			if wrong := departure(schema.Items, item); wrong != "" {
-				return fmt.Sprint(i, ".", wrong)
+		for i, item := range v {
+			if difference := mismatch(schema.Items, item); difference != "" {
+				return fmt.Sprint(i, ".", difference)
 			}
 		}
-		return boundsBreach(schema, len(said))
+		return boundsViolation(schema, len(v))
 	default:
-		return breach(schema, said)
+		return violation(schema, v)
 	}
 }
 
@@ -207,9 +212,10 @@ func pattern(text string) *regexp.Regexp {
 
 var wholeNumbers = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
-// numberBreach reads a number as JSON has it. In OpenAPI 3.0 an integer has neither fraction nor exponent.
-func numberBreach(schema *openapi3.Schema, text string) string {
-	if is(schema, "integer") {
+// numberViolation checks a JSON number. In OpenAPI 3.0 an integer has neither fraction nor
+// exponent.
+func numberViolation(schema *openapi3.Schema, text string) string {
+	if hasType(schema, "integer") {
 		if !wholeNumbers.MatchString(text) {
 			return "type"
 		}
@@ -233,57 +239,60 @@ func numberBreach(schema *openapi3.Schema, text string) string {
 	}
 }
 
-// nothing is known; everything is wanted.
-func nothing(string) (any, bool) { return nil, false }
-func everything(string) bool     { return true }
+// recallNothing knows no value. wantAll wants every optional member.
+func recallNothing(string) (any, bool) { return nil, false }
+func wantAll(string) bool              { return true }
 
-// make makes a value. recall may know a good one for what has this name; fields says which optional members an object gets.
-func (g values) make(ref *openapi3.SchemaRef, name string, recall func(name string) (any, bool), fields func(name string) bool) any {
-	schema := whole(ref)
-	if is(schema, "object") {
-		made := &object{}
+// generate generates a value. recall may return a known value for a name. fields decides which
+// optional members an object gets.
+func (g values) generate(ref *openapi3.SchemaRef, name string, recall func(name string) (any, bool),
+	fields func(name string) bool) any {
+	schema := flattened(ref)
+	if hasType(schema, "object") {
+		generated := &object{}
 		for _, key := range g.shuffled(sortedKeys(schema.Properties)) {
 			property := schema.Properties[key]
 			switch required := slices.Contains(schema.Required, key); {
 			case !required && !fields(key):
-			case !required && whole(property).Nullable && g.chance(0.03):
-				made.members = append(made.members, member{key, nil})
+			case !required && flattened(property).Nullable && g.chance(0.03):
+				generated.members = append(generated.members, member{key, nil})
 			default:
-				made.members = append(made.members, member{key, g.make(property, key, recall, fields)})
+				generated.members = append(generated.members, member{key, g.generate(property, key, recall, fields)})
 			}
 		}
-		return made
+		return generated
 	}
-	if is(schema, "array") {
+	if hasType(schema, "array") {
 		return g.array(schema, name, recall, fields)
 	}
 	if known, ok := recall(name); ok {
-		if known = g.cast(schema, known); fits(schema, known) {
+		if known = g.convert(schema, known); conforms(schema, known) {
 			return known
 		}
 	}
 	return g.scalar(schema)
 }
 
-func (g values) array(schema *openapi3.Schema, name string, recall func(string) (any, bool), fields func(string) bool) any {
+func (g values) array(schema *openapi3.Schema, name string, recall func(string) (any, bool),
+	fields func(string) bool) any {
 	items := []any{}
 	most := schema.MinItems + 3
 	if schema.MaxItems != nil {
 		most = min(most, *schema.MaxItems)
 	}
 	for range schema.MinItems + g.Uint64N(most-schema.MinItems+1) {
-		items = append(items, g.make(schema.Items, name, recall, fields))
+		items = append(items, g.generate(schema.Items, name, recall, fields))
 	}
 	return items
 }
 
-// cast writes a value that is known from elsewhere as the schema wants it: a time, say, as a day.
-func (g values) cast(schema *openapi3.Schema, known any) any {
+// convert converts a known value to the type of the schema, such as a time to a date.
+func (g values) convert(schema *openapi3.Schema, known any) any {
 	text := fmt.Sprint(known)
 	switch {
-	case is(schema, "integer"), is(schema, "number"):
+	case hasType(schema, "integer"), hasType(schema, "number"):
 		return json.Number(text)
-	case !is(schema, "string"):
+	case !hasType(schema, "string"):
 		return known
 	}
 	if _, err := time.Parse(time.RFC3339, text); err == nil && schema.Format != "date-time" {
@@ -309,18 +318,18 @@ func (g values) scalar(schema *openapi3.Schema) any {
 			return json.Number(strconv.FormatFloat(number, 'f', -1, 64))
 		}
 		return schema.Default
-	case is(schema, "boolean"):
+	case hasType(schema, "boolean"):
 		return g.chance(0.5)
-	case is(schema, "integer"), is(schema, "number"):
+	case hasType(schema, "integer"), hasType(schema, "number"):
 		return g.number(schema)
-	case is(schema, "string"):
+	case hasType(schema, "string"):
 		return g.text(schema)
 	default:
-		panic(fmt.Sprintf("the generator makes no values of type %v: teach it", schema.Type))
+		panic(fmt.Sprintf("the generator does not support the type %v", schema.Type))
 	}
 }
 
-// number is mostly small, as most are that make sense, and often a bound.
+// number returns mostly small numbers, and often a bound.
 func (g values) number(schema *openapi3.Schema) any {
 	low, high := int64(-1<<31), int64(1<<31-1)
 	if schema.Min != nil {
@@ -341,18 +350,22 @@ func (g values) number(schema *openapi3.Schema) any {
 	return json.Number(strconv.FormatInt(n, 10))
 }
 
-// mark stands in the texts that the generator makes up, so that they are known where they must not be.
-const mark = "zheton"
+// marker is part of the texts that the generator invents, so that tests recognise them where they
+// must not appear.
+const marker = "zheton"
 
-// texts are what people and programs write.
+// texts are texts as people and programs write them.
 var texts = []string{
-	"", " ", mark, mark + " по талону", "Жетон " + mark + " — «ёлка»", mark + " 😀👩‍👩‍👧‍👦", mark + "\u202eзадом наперёд", "'; DROP TABLE slot; -- " + mark,
-	mark + " <b>&amp;\"'\\</b>", mark + "\t\n\r", mark + "\u0001\u001f\u007f\u0085", mark + "\x00", "\ufeff" + mark, mark + "\u2028\u2029", mark + "a\u0301",
-	mark + "%00%zz{{.}}${x}", "../../" + mark, "null", "undefined", "0", "-1", "true", "consult", "Laboratory", "2019-08-21", "2019-02-30", "9999-12-31T23:59:59Z",
-	"*", `W/"` + mark + `"`, "00000000-0000-0000-0000-000000000000", "e714e964-d8a0-4776-b163-c708371c39a5",
+	"", " ", marker, marker + " по талону", "Жетон " + marker + " — «ёлка»", marker + " 😀👩‍👩‍👧‍👦",
+	marker + "\u202eзадом наперёд", "'; DROP TABLE slot; -- " + marker,
+	marker + " <b>&amp;\"'\\</b>", marker + "\t\n\r", marker + "\u0001\u001f\u007f\u0085", marker + "\x00",
+	"\ufeff" + marker, marker + "\u2028\u2029", marker + "a\u0301",
+	marker + "%00%zz{{.}}${x}", "../../" + marker, "null", "undefined", "0", "-1", "true", "consult", "Laboratory",
+	"2019-08-21", "2019-02-30", "9999-12-31T23:59:59Z",
+	"*", `W/"` + marker + `"`, "00000000-0000-0000-0000-000000000000", "e714e964-d8a0-4776-b163-c708371c39a5",
 }
 
-// text is a text within all that the schema says of it.
+// text returns a text that the schema allows.
 func (g values) text(schema *openapi3.Schema) any {
 	switch schema.Format {
 	case "date":
@@ -363,19 +376,19 @@ func (g values) text(schema *openapi3.Schema) any {
 		if g.chance(0.05) {
 			return uuid.Nil.String()
 		}
-		made, _ := uuid.NewRandomFromReader(g) // it never fails
-		return made.String()
+		guid, _ := uuid.NewRandomFromReader(g) // never fails
+		return guid.String()
 	}
 	for range 5 {
 		text := texts[g.IntN(len(texts))]
-		if g.chance(0.1) { // as long as may be, and no longer than what is sensible
+		if g.chance(0.1) { // the longest allowed text, within reason
 			longest := uint64(3000)
 			if schema.MaxLength != nil {
 				longest = min(longest, *schema.MaxLength)
 			}
 			text = strings.Repeat([]string{"z", "ж", "😀"}[g.IntN(3)], int(longest))
 		}
-		if textBreach(schema, text) == "" {
+		if textViolation(schema, text) == "" {
 			return text
 		}
 	}
@@ -383,13 +396,13 @@ func (g values) text(schema *openapi3.Schema) any {
 		return strings.Repeat("z", int(max(schema.MinLength, 1)))
 	}
 	for {
-		if text := rapid.StringMatching(schema.Pattern).Example(int(g.Uint32())); textBreach(schema, text) == "" {
+		if text := rapid.StringMatching(schema.Pattern).Example(int(g.Uint32())); textViolation(schema, text) == "" {
 			return text
 		}
 	}
 }
 
-// Read fills p, for guids.
+// Read fills p with random bytes. It is the source of guids.
 func (g values) Read(p []byte) (int, error) {
 	for i := range p {
 		p[i] = byte(g.Uint32())
@@ -397,12 +410,13 @@ func (g values) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// moment is a time that is near, or one at the ends of the calendar.
+// moment returns a near time, or one at the ends of the calendar.
 func (g values) moment() time.Time {
 	zone := time.FixedZone("", (g.IntN(27)-12)*60*60)
 	if g.chance(0.1) {
 		return []time.Time{
-			time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, zone), time.Date(9999, 12, 31, 23, 59, 59, 0, zone),
+			time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, zone),
+			time.Date(9999, 12, 31, 23, 59, 59, 0, zone),
 			time.Date(2000, 2, 29, 12, 0, 0, 0, zone), time.Date(1582, 10, 10, 0, 0, 0, 0, zone),
 		}[g.IntN(5)]
 	}
@@ -416,80 +430,84 @@ func (g values) shuffled(names []string) []string {
 	return names
 }
 
-// raw is JSON, or what shall look like it, as it is.
+// raw is text that is written unchanged where JSON is expected.
 type raw string
 
-// misfit is a value that a schema does not allow.
-type misfit struct {
-	what   string
-	value  any
-	breaks string // the word of the schema
+// invalidValue is a value that a schema does not allow.
+type invalidValue struct {
+	what     string
+	value    any
+	violates string // the keyword of the schema
 }
 
-// misfits are values that break one thing that a schema says.
-func (g values) misfits(schema *openapi3.Schema) []misfit {
-	var found []misfit
-	consider := func(what string, value any) {
-		if broken := breach(schema, value); broken != "" {
-			found = append(found, misfit{what, value, broken})
+// invalidValues returns values that violate one keyword of a schema.
+func (g values) invalidValues(schema *openapi3.Schema) []invalidValue {
+	var found []invalidValue
+	add := func(what string, value any) {
+		if broken := violation(schema, value); broken != "" {
+			found = append(found, invalidValue{what, value, broken})
 		}
 	}
-	consider("null", nil)
-	consider("a text", mark)
-	consider("an empty text", "")
-	consider("a boolean", true)
-	consider("a number", json.Number("1"))
-	consider("a fraction", json.Number("1.5"))
-	consider("an exponent", json.Number("1e0"))
-	consider("an array", []any{})
-	if !is(schema, "object") { // whose members objectFlaws spoils
-		consider("an object", &object{})
+	add("null", nil)
+	add("a text", marker)
+	add("an empty text", "")
+	add("a boolean", true)
+	add("a number", json.Number("1"))
+	add("a fraction", json.Number("1.5"))
+	add("an exponent", json.Number("1e0"))
+	add("an array", []any{})
+	if !hasType(schema, "object") { // objectFlaws breaks its members
+		add("an object", &object{})
 	}
 	switch {
-	case is(schema, "integer"), is(schema, "number"):
-		consider("a number as a text", "1")
-		consider("more than 64 bits", json.Number("9223372036854775808"))
-		consider("more than 32 bits", json.Number("2147483648"))
-		consider("a great negative number", json.Number("-9223372036854775809"))
-		consider("400 digits", json.Number(strings.Repeat("9", 400)))
+	case hasType(schema, "integer"), hasType(schema, "number"):
+		add("a number as a text", "1")
+		add("more than 64 bits", json.Number("9223372036854775808"))
+		add("more than 32 bits", json.Number("2147483648"))
+		add("a great negative number", json.Number("-9223372036854775809"))
+		add("400 digits", json.Number(strings.Repeat("9", 400)))
 		if schema.Min != nil {
-			consider("below the minimum", json.Number(strconv.FormatFloat(*schema.Min-1, 'f', -1, 64)))
+			add("below the minimum", json.Number(strconv.FormatFloat(*schema.Min-1, 'f', -1, 64)))
 		}
 		if schema.Max != nil {
-			consider("above the maximum", json.Number(strconv.FormatFloat(*schema.Max+1, 'f', -1, 64)))
+			add("above the maximum", json.Number(strconv.FormatFloat(*schema.Max+1, 'f', -1, 64)))
 		}
-	case is(schema, "boolean"):
-		consider("a boolean as a text", "true")
-		consider("zero", json.Number("0"))
-	case is(schema, "string"):
-		for _, text := range textMisfits(schema) {
-			consider(fmt.Sprintf("%.20q", text), text)
+	case hasType(schema, "boolean"):
+		add("a boolean as a text", "true")
+		add("zero", json.Number("0"))
+	case hasType(schema, "string"):
+		for _, text := range invalidTexts(schema) {
+			add(fmt.Sprintf("%.20q", text), text)
 		}
-	case is(schema, "array"):
-		for _, item := range g.misfits(whole(schema.Items)) {
-			consider("an array with "+item.what, []any{item.value})
+	case hasType(schema, "array"):
+		for _, item := range g.invalidValues(flattened(schema.Items)) {
+			add("an array with "+item.what, []any{item.value})
 		}
 		if schema.MaxItems != nil {
-			consider("too many items", slices.Repeat([]any{g.make(schema.Items, "", nothing, everything)}, int(*schema.MaxItems)+1))
+			add("too many items", slices.Repeat([]any{g.generate(schema.Items, "", recallNothing, wantAll)},
+				int(*schema.MaxItems)+1))
 		}
 	}
 	return found
 }
 
-func textMisfits(schema *openapi3.Schema) []string {
+func invalidTexts(schema *openapi3.Schema) []string {
 	const guid = "e714e964-d8a0-4776-b163-c708371c39a5"
 	candidates := []string{
-		"x", " ", "ж", mark + " ж", "\x00", mark + "\x00",
-		guid + " ", guid + "\n", "{" + guid + "}", "urn:uuid:" + guid, strings.ReplaceAll(guid, "-", ""), guid[:35] + "g", guid[:35] + "\x00",
-		"2019-02-30", "2019-13-01", "2019-8-1", "20190821", "2019-08-21T08:45:00+03:00", "2019-08-21T08:45:00", "2019-08-21T24:00:00Z", "2019-08-21T08:45:60Z",
+		"x", " ", "ж", marker + " ж", "\x00", marker + "\x00",
+		guid + " ", guid + "\n", "{" + guid + "}", "urn:uuid:" + guid, strings.ReplaceAll(guid, "-", ""),
+		guid[:35] + "g", guid[:35] + "\x00",
+		"2019-02-30", "2019-13-01", "2019-8-1", "20190821", "2019-08-21T08:45:00+03:00", "2019-08-21T08:45:00",
+		"2019-08-21T24:00:00Z", "2019-08-21T08:45:60Z",
 		"2019-08-21t08:45:00z", "2019-02-30T08:45:00Z", "2019-08-21T08:45:00+99:99", "2019-08-21T08:45:00,5Z",
 	}
 	if len(schema.Enum) > 0 {
 		first := fmt.Sprint(schema.Enum[0])
 		candidates = append(candidates, strings.ToUpper(first), strings.ToLower(first), first+" ", first+"\x00")
 	}
-	if schema.MaxLength != nil && *schema.MaxLength < 10_000 { // else the body is too large
-		candidates = append(candidates, strings.Repeat("z", int(*schema.MaxLength)+1), strings.Repeat("1", int(*schema.MaxLength)+1))
+	if schema.MaxLength != nil && *schema.MaxLength < 10_000 { // a longer text would exceed the limit of the body
+		candidates = append(candidates, strings.Repeat("z", int(*schema.MaxLength)+1),
+			strings.Repeat("1", int(*schema.MaxLength)+1))
 	}
 	if schema.MinLength > 1 {
 		candidates = append(candidates, strings.Repeat("1", int(schema.MinLength)-1))
@@ -497,68 +515,70 @@ func textMisfits(schema *openapi3.Schema) []string {
 	return candidates
 }
 
-// valueOf is a parameter's text as a value, where its type has one.
+// valueOf returns a parameter's text as a value of its type, or as text.
 func valueOf(schema *openapi3.Schema, text string) any {
 	switch {
-	case is(schema, "integer"), is(schema, "number"):
+	case hasType(schema, "integer"), hasType(schema, "number"):
 		return json.Number(text)
-	case is(schema, "boolean") && (text == "true" || text == "false"):
+	case hasType(schema, "boolean") && (text == "true" || text == "false"):
 		return text == "true"
 	default:
 		return text
 	}
 }
 
-// parameterMisfits are texts that break one thing that the schema of a parameter, or of one of its items, says. (Whether 01 and +1 are whole numbers in an
-// address nobody has written down.)
-func parameterMisfits(schema *openapi3.Schema) []misfit {
-	candidates := slices.Concat(textMisfits(schema), []string{
-		mark, "-1", "0", "1.5", "1e0", "0x10", "1_0", "2147483648", "9223372036854775808", strings.Repeat("9", 400), "NaN", "null", "TRUE", "yes", "1 ",
+// invalidParameterTexts returns texts that violate one keyword of the schema of a parameter or of
+// its items. The contract does not define whether 01 and +1 are integers in a URL.
+func invalidParameterTexts(schema *openapi3.Schema) []invalidValue {
+	candidates := slices.Concat(invalidTexts(schema), []string{
+		marker, "-1", "0", "1.5", "1e0", "0x10", "1_0", "2147483648", "9223372036854775808", strings.Repeat("9", 400),
+		"NaN", "null", "TRUE", "yes", "1 ",
 	})
 	for _, bound := range []*float64{schema.Min, schema.Max} {
 		if bound != nil {
-			candidates = append(candidates, strconv.FormatFloat(*bound-1, 'f', -1, 64), strconv.FormatFloat(*bound+1, 'f', -1, 64))
+			candidates = append(candidates, strconv.FormatFloat(*bound-1, 'f', -1, 64),
+				strconv.FormatFloat(*bound+1, 'f', -1, 64))
 		}
 	}
-	var found []misfit
+	var found []invalidValue
 	for _, text := range candidates {
-		if broken := breach(schema, valueOf(schema, text)); broken != "" {
-			found = append(found, misfit{fmt.Sprintf("%.20q", text), text, broken})
+		if broken := violation(schema, valueOf(schema, text)); broken != "" {
+			found = append(found, invalidValue{fmt.Sprintf("%.20q", text), text, broken})
 		}
 	}
 	return found
 }
 
-// notJSON are values that no JSON has.
+// notJSON are values that are no valid JSON.
 var notJSON = []struct {
 	what  string
 	value raw
 }{
 	{"an unpaired surrogate", `"\ud800"`},
-	{"no UTF-8", "\"" + mark + "\xff\""},
+	{"not UTF-8", "\"" + marker + "\xff\""},
 	{"an overlong NUL", "\"\xc0\x80\""},
 	{"a raw NUL", "\"\x00\""},
-	{"a raw line break", "\"" + mark + "\n\""},
+	{"a raw line break", "\"" + marker + "\n\""},
 	{"an unknown escape", `"\x41"`},
 	{"NaN", `NaN`},
-	{"a plus", `+1`},
+	{"a plus sign", `+1`},
 	{"a leading zero", `01`},
 	{"a hexadecimal number", `0x1`},
-	{"nothing", ``},
-	{"a word", `undefined`},
+	{"no value", ``},
+	{"an identifier", `undefined`},
 	{"a text in single quotes", `'x'`},
 	{"deep nesting", raw(strings.Repeat("[", 12_000) + strings.Repeat("]", 12_000))},
 }
 
-// node is a value within a body, or the place for one that is not given.
+// node is a value within a body, or a member that is not set.
 type node struct {
-	at     string // as a refusal names it
+	at     string // the path that a message names
 	schema *openapi3.Schema
 	value  any
 	set    func(any)
 }
 
-// nodes are all the values within a value: it comes first.
+// nodes returns the value and all values within it. The value itself comes first.
 func nodes(at string, schema *openapi3.Schema, value any, set func(any)) []node {
 	found := []node{{at, schema, value, set}}
 	switch v := value.(type) {
@@ -566,24 +586,31 @@ func nodes(at string, schema *openapi3.Schema, value any, set func(any)) []node 
 		within := func(name string) string { return strings.TrimPrefix(at+"."+name, ".") }
 		for i, m := range v.members {
 			if property := schema.Properties[m.name]; property != nil {
-				found = append(found, nodes(within(m.name), whole(property), m.value, func(other any) { v.members[i].value = other })...)
+				found = append(found, nodes(within(m.name), flattened(property), m.value, func(other any) {
+					v.members[i].value = other
+				})...)
 			}
 		}
 		for _, name := range sortedKeys(schema.Properties) {
 			if _, given := v.get(name); !given {
-				found = append(found, node{within(name), whole(schema.Properties[name]), nil, func(other any) { v.members = append(v.members, member{name, other}) }})
+				found = append(found, node{within(name), flattened(schema.Properties[name]), nil, func(other any) {
+					v.members = append(v.members, member{name, other})
+				}})
 			}
 		}
 	case []any:
 		for i := range v {
-			found = append(found, nodes(fmt.Sprint(at, ".", i), whole(schema.Items), v[i], func(other any) { v[i] = other })...)
+			found = append(found, nodes(fmt.Sprint(at, ".", i), flattened(schema.Items), v[i], func(other any) {
+				v[i] = other
+			})...)
 		}
 	}
 	return found
 }
 
-// written is a value as JSON, the members of its objects in their order; space may put white space between them.
-func written(value any, space func() string) string {
+// encode returns a value as JSON with the members of objects in their order. space returns optional
+// white space.
+func encode(value any, space func() string) string {
 	var text strings.Builder
 	var write func(value any)
 	list := func(open, end string, n int, item func(i int)) {
@@ -621,19 +648,20 @@ func written(value any, space func() string) string {
 	return text.String()
 }
 
-func unspaced() string { return "" }
+func noSpace() string { return "" }
 
-// Promise: of every schema of the contract, those of answers too, the generator makes values that another judge lets pass; what it spoils he does not.
+// Promise: for every schema of the contract the generated values are valid, and the invalid ones
+// invalid, according to another validator.
 func TestGeneratedValues(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	g := values{rand.New(rand.NewPCG(seed, 0)), func() time.Time { return harness.Moment }}
-	judge := func(ref *openapi3.SchemaRef, value any) (text string, err error) {
-		text = written(value, unspaced)
+	validate := func(ref *openapi3.SchemaRef, value any) (text string, err error) {
+		text = encode(value, noSpace)
 		var read any
 		if err := json.Unmarshal([]byte(text), &read); err != nil {
-			return text, err // 400 digits, say
+			return text, err // such as a number of 400 digits
 		}
 		return text, ref.Value.VisitJSON(read)
 	}
@@ -641,21 +669,22 @@ func TestGeneratedValues(t *testing.T) {
 	for _, name := range sortedKeys(schemas) {
 		ref := schemas[name]
 		for range 20 {
-			value := g.make(ref, "", nothing, func(string) bool { return g.chance(0.7) })
-			text, err := judge(ref, value)
+			value := g.generate(ref, "", recallNothing, func(string) bool { return g.chance(0.7) })
+			text, err := validate(ref, value)
 			require.NoError(t, err, "%s: %s", name, text)
-			within := nodes("", whole(ref), value, func(any) {})
+			within := nodes("", flattened(ref), value, func(any) {})
 			n := within[g.IntN(len(within))]
-			misfits := g.misfits(n.schema)
+			misfits := g.invalidValues(n.schema)
 			if n.at == "" || len(misfits) == 0 {
 				continue
 			}
 			m := misfits[g.IntN(len(misfits))]
 			n.set(m.value)
-			text, err = judge(ref, value)
-			// To the other 1e0 is 1 and 2^63 is 2^63-1; a guid's form and a leap second do not matter.
-			lenient := m.what == "an exponent" || m.breaks == "format"
-			require.True(t, err != nil || lenient, "%s: %s: %s passes: %s", name, n.at, m.what, text)
+			text, err = validate(ref, value)
+			// The other validator accepts 1e0 as 1 and 2^63 as 2^63-1. It ignores the form of a
+			// guid and leap seconds.
+			lenient := m.what == "an exponent" || m.violates == "format"
+			require.True(t, err != nil || lenient, "%s: %s: %s is accepted: %s", name, n.at, m.what, text)
 		}
 	}
 }

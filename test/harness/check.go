@@ -14,26 +14,26 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// AsItIs checks a booking without a further look.
-func AsItIs(ask func() Answer) Answer { return ask() }
+// PlainCheck sends the check of a booking.
+func PlainCheck(send func() Answer) Answer { return send() }
 
-// LeavingNothing checks a booking and sees that no table is changed by it.
-func (s *Service) LeavingNothing(ask func() Answer) Answer {
+// RequireReadOnly sends the check of a booking and requires that it changes no table.
+func (s *Service) RequireReadOnly(send func() Answer) Answer {
 	s.T.Helper()
 	if s.DB.Ping(s.T.Context()) != nil {
-		return ask() // nobody can write anything
+		return send() // the database is down: nothing can be written
 	}
 	before := s.Snapshot()
-	checked := ask()
+	checked := send()
 	require.Equal(s.T, before, s.Snapshot(), "a check writes nothing")
 	return checked
 }
 
-// CheckedTests are the names of tests all of whose bookings are checked first.
+// CheckedTests holds the names of the tests in which every booking is checked first.
 var CheckedTests sync.Map
 
-// bookingOrder are the rules that a booking goes through.
-func bookingOrder() []string {
+// bookingRules returns the names of the rules that a booking evaluates, in their order.
+func bookingRules() []string {
 	var names []string
 	for _, rule := range server.Catalogue {
 		names = append(names, string(rule.Name))
@@ -44,50 +44,53 @@ func bookingOrder() []string {
 	return names
 }
 
-// afterTheCheck are the answers that no check can foretell: the write finds them out, or something fails in it.
-var afterTheCheck = []string{
-	"mkab_policy_link_failed", "slot_taken", "appointment_not_created", "appointment_not_found", "appointment_not_linked", "internal_error", "overloaded",
+// unpredictable are the rules that no check can predict: only the write decides them, or something
+// fails in it.
+var unpredictable = []string{
+	"mkab_policy_link_failed", "slot_taken", "appointment_not_created", "appointment_not_found",
+	"appointment_not_linked", "internal_error", "overloaded",
 }
 
-// RequireAgreement holds a check against the booking that was sent right after it: it foretells its answer.
-func RequireAgreement(t testing.TB, checked, booked Answer) {
+// RequireCheckMatches requires that a check predicted the response to the booking that followed it.
+func RequireCheckMatches(t testing.TB, checked, booked Answer) {
 	t.Helper()
 	if checked.StatusCode != http.StatusOK {
 		checked.Refusal.RequestID = booked.Refusal.RequestID
-		require.Equal(t, booked.Refusal, checked.Refusal, "refused, and so is the booking")
+		require.Equal(t, booked.Refusal, checked.Refusal, "the booking is rejected like its check")
 		return
 	}
-	check := As[api.AppointmentCheck](t, checked)
+	check := Decode[api.AppointmentCheck](t, checked)
 	var names []string
 	var failed *api.RuleCheck
-	for _, said := range check.Checks {
-		names = append(names, string(said.Rule))
-		require.Equal(t, said.Result == api.RuleCheckResultFailed, said.Message != nil, "%+v", said)
-		if said.Result == api.RuleCheckResultFailed && failed == nil {
-			failed = &said
+	for _, verdict := range check.Checks {
+		names = append(names, string(verdict.Rule))
+		require.Equal(t, verdict.Result == api.RuleCheckResultFailed, verdict.Message != nil, "%+v", verdict)
+		if verdict.Result == api.RuleCheckResultFailed && failed == nil {
+			failed = &verdict
 		}
-		if slices.Contains(afterTheCheck, string(said.Rule)) {
-			require.Equal(t, api.RuleCheckResultNotEvaluated, said.Result, said.Rule)
+		if slices.Contains(unpredictable, string(verdict.Rule)) {
+			require.Equal(t, api.RuleCheckResultNotEvaluated, verdict.Result, verdict.Rule)
 		}
 	}
-	require.Equal(t, bookingOrder(), names)
+	require.Equal(t, bookingRules(), names)
 	require.Equal(t, failed == nil, check.Allowed)
 	switch {
-	case booked.StatusCode == http.StatusOK || slices.Contains(afterTheCheck, string(booked.Refusal.Rule)):
+	case booked.StatusCode == http.StatusOK || slices.Contains(unpredictable, string(booked.Refusal.Rule)):
 		require.Nil(t, failed, "%s", booked.Raw)
-		for _, said := range check.Checks {
-			require.Equal(t, slices.Contains(afterTheCheck, string(said.Rule)), said.Result == api.RuleCheckResultNotEvaluated, "%+v", said)
+		for _, verdict := range check.Checks {
+			require.Equal(t, slices.Contains(unpredictable, string(verdict.Rule)),
+				verdict.Result == api.RuleCheckResultNotEvaluated, "%+v", verdict)
 		}
 	default:
 		require.NotNil(t, failed, "%s", booked.Raw)
 		require.Equal(t, booked.Refusal.Rule, failed.Rule)
 		require.Equal(t, booked.Refusal.Message, *failed.Message)
-		require.Equal(t, booked.Refusal.Details, failed.Details, "the same way out")
+		require.Equal(t, booked.Refusal.Details, failed.Details, "the same remedies")
 	}
 }
 
-// AskCheck asks for the verdicts of a booking, with the token of a person.
-func (s *Service) AskCheck(person uuid.UUID, body any) Answer {
+// CheckBooking checks a booking with the token of a person.
+func (s *Service) CheckBooking(person uuid.UUID, body any) Answer {
 	s.T.Helper()
 	return s.Send("/appointments/check", body, "Bearer "+s.Token(person))
 }

@@ -4,7 +4,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Snapshot is the content of every table, to see that a refusal changed nothing.
+// Snapshot returns the rows of every table as text. Tests compare two snapshots to prove that a
+// request changed nothing.
 func (s *Service) Snapshot() map[string]string {
 	s.T.Helper()
 	rows, err := s.DB.Query(s.T.Context(), `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
@@ -27,32 +28,32 @@ func (s *Service) Snapshot() map[string]string {
 	return content
 }
 
-// RequireInvariants holds the tables against the promises, by looking at the data alone.
+// RequireInvariants requires that the tables satisfy the guarantees of docs/guarantees.md.
 func (s *Service) RequireInvariants() {
 	s.T.Helper()
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM slot s WHERE taken <> (SELECT count(*) FROM appointment a
-		WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL) OR taken > capacity`), "promise 1: cells and their visits")
+		WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL) OR taken > capacity`), "promise 1: taken counts the active visits of a cell and is at most its capacity")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM (SELECT direction_guid FROM appointment WHERE cancelled_at IS NULL
-		GROUP BY direction_guid HAVING count(*) > 1) twice`), "promise 2: one visit a referral")
+		GROUP BY direction_guid HAVING count(*) > 1) twice`), "promise 2: a referral has at most one active visit")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM appointment a WHERE cancelled_at IS NULL AND NOT EXISTS (SELECT FROM direction d
-		WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)`), "promise 5: the referral names its visit")
+		WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)`), "promise 5: the referral of an active visit refers to it")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM direction d WHERE appointment_guid IS NOT NULL AND NOT EXISTS (SELECT FROM appointment a
 		WHERE a.lpu_guid = d.appointment_lpu_guid AND a.guid = d.appointment_guid AND a.direction_guid = d.guid AND a.cancelled_at IS NULL
-		AND a.start_at = d.appointment_start_at AND a.end_at = d.appointment_end_at)`), "promise 5: what a referral names is an active visit, as it is")
+		AND a.start_at = d.appointment_start_at AND a.end_at = d.appointment_end_at)`), "promise 5: a referral refers to an active visit with the same times")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM speciality_claim c JOIN appointment a ON a.guid = c.appointment_guid
-		WHERE a.cancelled_at IS NOT NULL OR (a.lpu_guid, a.start_at, a.end_at) <> (c.lpu_guid, c.start_at, c.end_at)`), "promise 3: a claim is an active visit's")
+		WHERE a.cancelled_at IS NOT NULL OR (a.lpu_guid, a.start_at, a.end_at) <> (c.lpu_guid, c.start_at, c.end_at)`), "promise 3: a claim refers to an active visit with the same times")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM appointment a JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 		WHERE a.cancelled_at IS NULL AND a.end_at > $1 AND d.type = 'Consult' AND NOT EXISTS (SELECT FROM speciality_claim c
-		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, s.Now()), "promise 3: no consultation without a claim")
+		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, s.Now()), "promise 3: an active consultation has a claim")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
-		"promise 4: one open card")
+		"promise 4: a person has at most one open card an institution")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM slot s WHERE taken + (SELECT count(*) FROM unnest(slot_holds(holds, $1)) h WHERE NOT EXISTS (
 			SELECT FROM appointment a WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL AND a.person_guid = h.person_guid)) > capacity`, s.Now()),
-		"promise 11: held places are there, or are those that the holder's visit has")
+		"promise 11: visits and holds together are at most the capacity of a cell")
 	require.Zero(s.T, s.Count(`WITH held AS (
 			SELECT hold.lpu_guid, cell, hold.guid, hold.person_guid, hold.until FROM hold, unnest(hold.slot_guids) cell WHERE hold.until > $1
 		), noted AS (
 			SELECT slot.lpu_guid, slot.guid, h.guid, h.person_guid, h.until FROM slot, unnest(slot.holds) h WHERE h.until > $1
 		) SELECT count(*) FROM ((TABLE held EXCEPT ALL TABLE noted) UNION ALL (TABLE noted EXCEPT ALL TABLE held)) differing`, s.Now()),
-		"promise 11: a hold has its cells, and a cell its holds")
+		"promise 11: the holds of the cells are those of the table hold")
 }

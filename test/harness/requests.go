@@ -19,12 +19,12 @@ import (
 	"talon.example/internal/auth"
 )
 
-// Appointments reads all pages of the person's appointments.
-func (s *Service) Appointments(person uuid.UUID, query string) []api.PatientAppointment {
+// ListAppointments reads all pages of a person's appointments.
+func (s *Service) ListAppointments(person uuid.UUID, query string) []api.PatientAppointment {
 	s.T.Helper()
 	var all []api.PatientAppointment
 	for cursor := ""; ; {
-		page := As[api.AppointmentPage](s.T, s.Get(person, "/appointments?"+query+cursor))
+		page := Decode[api.AppointmentPage](s.T, s.Get(person, "/appointments?"+query+cursor))
 		all = append(all, page.Items...)
 		if page.Next == nil {
 			return all
@@ -33,17 +33,7 @@ func (s *Service) Appointments(person uuid.UUID, query string) []api.PatientAppo
 	}
 }
 
-// Booked is the guid of the appointment that an answer tells of.
-func (a Answer) Booked(t testing.TB) uuid.UUID {
-	t.Helper()
-	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.Raw)
-	if a.Result.LaboratoryDirection != nil {
-		return a.Result.LaboratoryDirection.Appointment.GUID
-	}
-	return a.Result.ConsultDirection.Appointment.GUID
-}
-
-// SlotOf is the cell that an appointment takes.
+// SlotOf returns the first cell of an appointment.
 func (s *Service) SlotOf(appointment uuid.UUID) uuid.UUID {
 	s.T.Helper()
 	var slot uuid.UUID
@@ -51,14 +41,15 @@ func (s *Service) SlotOf(appointment uuid.UUID) uuid.UUID {
 	return slot
 }
 
-// Impatient books, and hangs up after a while that may be too short.
-func (sc *Scene) Impatient(person, direction uuid.UUID, slot int) {
+// BookWithRandomTimeout books and hangs up after at most 200 ms, whether or not the response has
+// come.
+func (sc *Scene) BookWithRandomTimeout(person, direction uuid.UUID, slot int) {
 	sc.T.Helper()
-	body, err := json.Marshal(sc.Request(Fields{"DirectionGuid": direction, "SlotId": slot}))
+	body, err := json.Marshal(sc.BookingBody(Fields{"DirectionGuid": direction, "SlotId": slot}))
 	require.NoError(sc.T, err)
 	ctx, cancel := context.WithTimeout(sc.T.Context(), time.Duration(rand.IntN(200))*time.Millisecond)
 	defer cancel()
-	request := sc.Service.Request(http.MethodPost, "/appointments", strings.NewReader(string(body))).WithContext(ctx)
+	request := sc.NewRequest(http.MethodPost, "/appointments", strings.NewReader(string(body))).WithContext(ctx)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+sc.Token(person))
 	if response, err := HTTPClient.Do(request); err == nil {
@@ -66,35 +57,36 @@ func (sc *Scene) Impatient(person, direction uuid.UUID, slot int) {
 	}
 }
 
-// Booked books what the scene allows and gives the appointment.
-func (sc *Scene) Booked(changes ...Fields) uuid.UUID {
+// MustBook books with the given changes, requires a 200 response and returns the guid of the
+// appointment.
+func (sc *Scene) MustBook(changes ...Fields) uuid.UUID {
 	sc.T.Helper()
-	a := sc.Attempt(changes...)
+	a := sc.TryBook(changes...)
 	require.Equal(sc.T, 200, a.StatusCode, "%s", a.Raw)
 	return AppointmentOf(a).GUID
 }
 
-// RequireCancelled requires the vendor's answer to a cancel.
+// RequireCancelled requires the documented response to a cancel.
 func (a Answer) RequireCancelled(t testing.TB) {
 	t.Helper()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.JSONEq(t, `{"code": 200, "message": "Запись на прием отменена", "message_code": "2000"}`, a.Raw)
 }
 
-// Held counts what active visits hold: places of cells, referrals, specialities.
-func (s *Service) Held() int {
+// CountTaken returns how many places of cells, referrals and specialities active visits occupy.
+func (s *Service) CountTaken() int {
 	s.T.Helper()
 	return s.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM speciality_claim) + (SELECT count(*) FROM direction
 		WHERE num_nonnulls(appointment_guid, appointment_lpu_guid, appointment_start_at, appointment_end_at) > 0)`)
 }
 
-// Directions reads all pages of the person's referrals.
-func (s *Service) Directions(person uuid.UUID, query string) []api.PatientDirection {
+// ListDirections reads all pages of a person's referrals.
+func (s *Service) ListDirections(person uuid.UUID, query string) []api.PatientDirection {
 	s.T.Helper()
 	var all []api.PatientDirection
 	for cursor := ""; ; {
 		var page api.DirectionPage
-		a := s.Read(person, "/directions?"+query+cursor, &page)
+		a := s.GetInto(person, "/directions?"+query+cursor, &page)
 		require.Equal(s.T, 200, a.StatusCode, "%s", a.Raw)
 		all = append(all, page.Items...)
 		if page.Next == nil {
@@ -104,8 +96,9 @@ func (s *Service) Directions(person uuid.UUID, query string) []api.PatientDirect
 	}
 }
 
-// Read asks for a path with the token of a person; what is answered 200 is read into the value given.
-func (s *Service) Read(person uuid.UUID, path string, into any) Answer {
+// GetInto sends a GET request with the token of a person. It decodes a 200 response into the given
+// value.
+func (s *Service) GetInto(person uuid.UUID, path string, into any) Answer {
 	s.T.Helper()
 	a := s.Get(person, path)
 	if a.StatusCode == http.StatusOK {
@@ -114,40 +107,41 @@ func (s *Service) Read(person uuid.UUID, path string, into any) Answer {
 	return a
 }
 
-// Hold asks with the token of a person for a cell to be held; a body that is a string is sent as it is.
+// Hold holds a cell with the token of a person. A string body is sent unchanged, any other as JSON.
 func (s *Service) Hold(person, slot uuid.UUID, body any) Answer {
 	s.T.Helper()
 	return s.Send("/slots/"+slot.String()+"/hold", body, "Bearer "+s.Token(person))
 }
 
-// Release gives a cell back with the token of a person.
+// Release releases a held cell with the token of a person.
 func (s *Service) Release(person, lpu, slot uuid.UUID) Answer {
 	s.T.Helper()
-	request := s.Request(http.MethodDelete, "/slots/"+slot.String()+"/hold?lpuGuid="+lpu.String(), nil)
+	request := s.NewRequest(http.MethodDelete, "/slots/"+slot.String()+"/hold?lpuGuid="+lpu.String(), nil)
 	request.Header.Set("Authorization", "Bearer "+s.Token(person))
 	return s.Do(request)
 }
 
-// Holding is the body of a hold that the scene allows, with the changes given.
-func (sc *Scene) Holding(changes ...Fields) Fields {
-	return sc.Request(append([]Fields{{"SlotId": nil}}, changes...)...)
+// HoldBody returns the body of a hold of the scene's patient, with the given changes.
+func (sc *Scene) HoldBody(changes ...Fields) Fields {
+	return sc.BookingBody(append([]Fields{{"SlotId": nil}}, changes...)...)
 }
 
-// Holds holds one of the scene's cells for its patient.
-func (sc *Scene) Holds(n int, changes ...Fields) api.Hold {
+// MustHold holds the n-th cell of the scene for its patient. It requires a 200 response.
+func (sc *Scene) MustHold(n int, changes ...Fields) api.Hold {
 	sc.T.Helper()
-	return As[api.Hold](sc.T, sc.Hold(sc.Person, sc.Slots[n], sc.Holding(changes...)))
+	return Decode[api.Hold](sc.T, sc.Hold(sc.Person, sc.Slots[n], sc.HoldBody(changes...)))
 }
 
-// RequireReleased requires the answer to what was given back.
+// RequireReleased requires the response to a release.
 func (a Answer) RequireReleased(t testing.TB) {
 	t.Helper()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.JSONEq(t, `{"code": 200, "message": "Удержание ячейки снято", "message_code": "2000"}`, a.Raw)
 }
 
-// Keyed sends a request with an Idempotency-Key, by a person through a client application; a body, if there is one, as JSON.
-func (s *Service) Keyed(key string, person, client uuid.UUID, method, path string, body any) Answer {
+// SendWithKey sends a request with an Idempotency-Key and the token of a person for a client
+// application. A body that is not nil is sent as JSON.
+func (s *Service) SendWithKey(key string, person, client uuid.UUID, method, path string, body any) Answer {
 	s.T.Helper()
 	token, err := s.Key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", Moment, time.Hour)
 	require.NoError(s.T, err)
@@ -156,39 +150,40 @@ func (s *Service) Keyed(key string, person, client uuid.UUID, method, path strin
 		text, err = json.Marshal(body)
 		require.NoError(s.T, err)
 	}
-	request := s.Request(method, path, bytes.NewReader(text))
+	request := s.NewRequest(method, path, bytes.NewReader(text))
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("Idempotency-Key", key)
 	return s.Do(request)
 }
 
-// BookWith books with an Idempotency-Key, by a person through a client application.
-func (sc *Scene) BookWith(key string, person, client uuid.UUID, changes ...Fields) Answer {
+// BookWithKey books with an Idempotency-Key and the token of a person for a client application.
+func (sc *Scene) BookWithKey(key string, person, client uuid.UUID, changes ...Fields) Answer {
 	sc.T.Helper()
-	return sc.Keyed(key, person, client, http.MethodPost, "/appointments", sc.Request(changes...))
+	return sc.SendWithKey(key, person, client, http.MethodPost, "/appointments", sc.BookingBody(changes...))
 }
 
-// MoveWith moves a visit of the scene's patient with an Idempotency-Key.
-func (sc *Scene) MoveWith(key string, visit uuid.UUID, body Fields) Answer {
+// MoveWithKey moves a visit of the scene's patient with an Idempotency-Key.
+func (sc *Scene) MoveWithKey(key string, visit uuid.UUID, body Fields) Answer {
 	sc.T.Helper()
-	return sc.Keyed(key, sc.Person, ClientGuid, http.MethodPost, "/appointments/"+visit.String()+"/move", body)
+	return sc.SendWithKey(key, sc.Person, ClientGuid, http.MethodPost, "/appointments/"+visit.String()+"/move", body)
 }
 
-// CancelWith cancels a visit of the scene's patient with an Idempotency-Key.
-func (sc *Scene) CancelWith(key string, visit uuid.UUID, body any) Answer {
+// CancelWithKey cancels a visit of the scene's patient with an Idempotency-Key.
+func (sc *Scene) CancelWithKey(key string, visit uuid.UUID, body any) Answer {
 	sc.T.Helper()
-	return sc.Keyed(key, sc.Person, ClientGuid, http.MethodDelete, "/appointments/"+visit.String(), body)
+	return sc.SendWithKey(key, sc.Person, ClientGuid, http.MethodDelete, "/appointments/"+visit.String(), body)
 }
 
-// RequireFirst requires an answer of 200 that is not a repetition.
-func (a Answer) RequireFirst(t testing.TB) {
+// RequireNotReplayed requires a 200 response that is not a replay of an earlier one.
+func (a Answer) RequireNotReplayed(t testing.TB) {
 	t.Helper()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Empty(t, a.Header.Get("Idempotency-Replayed"))
 }
 
-// RequireReplayed requires the answer to be the first one again, marked as such.
+// RequireReplayed requires a replay of the first response: the same body, marked as replayed, with
+// a new request id.
 func (a Answer) RequireReplayed(t testing.TB, first Answer) {
 	t.Helper()
 	require.Equal(t, "true", a.Header.Get("Idempotency-Replayed"))
@@ -196,7 +191,7 @@ func (a Answer) RequireReplayed(t testing.TB, first Answer) {
 	require.NotEqual(t, first.Header.Get("X-Request-ID"), a.Header.Get("X-Request-ID"))
 }
 
-// AppointmentOf returns the visit of a booked referral of either type.
+// AppointmentOf returns the appointment in the response to a booking or a move.
 func AppointmentOf(a Answer) api.DirectionAppointment {
 	if a.Result.ConsultDirection != nil {
 		return a.Result.ConsultDirection.Appointment
@@ -204,34 +199,36 @@ func AppointmentOf(a Answer) api.DirectionAppointment {
 	return a.Result.LaboratoryDirection.Appointment
 }
 
-// Movable asks where a visit of the scene's patient can be moved to.
-func (sc *Scene) Movable(appointment uuid.UUID, query string) SlotAnswer {
+// SearchForMove lists the cells that a visit of the scene's patient can be moved to.
+func (sc *Scene) SearchForMove(appointment uuid.UUID, query string) SlotAnswer {
 	sc.T.Helper()
 	return sc.Search(sc.Person, "appointmentGuid="+appointment.String()+" "+query)
 }
 
-// Blocked is the rule that refuses every cell alike.
-func (a SlotAnswer) Blocked(t testing.TB) string {
+// RequireBlocked requires that one rule rejects every cell. It returns the name of that rule.
+func (a SlotAnswer) RequireBlocked(t testing.TB) string {
 	t.Helper()
-	require.Empty(t, a.Ids(t))
+	require.Empty(t, a.IDs(t))
 	require.NotNil(t, a.Page.BlockedBy, "%s", a.Raw)
 	return string(a.Page.BlockedBy.Rule)
 }
 
-// Move asks with the token of a person for an appointment to be moved; a body that is a string is sent as it is.
+// Move moves an appointment with the token of a person. A string body is sent unchanged, any other
+// as JSON.
 func (s *Service) Move(person, appointment uuid.UUID, body any) Answer {
 	s.T.Helper()
 	return s.MoveAs("Bearer "+s.Token(person), appointment, body)
 }
 
-// MoveAs moves an appointment with the Authorization header given.
+// MoveAs moves an appointment with the given Authorization header.
 func (s *Service) MoveAs(authorization string, appointment uuid.UUID, body any) Answer {
 	s.T.Helper()
 	return s.Send("/appointments/"+appointment.String()+"/move", body, authorization)
 }
 
-// Elsewhere is a third institution of the scene's legal entity, with a doctor, four cells of the same ids, and a card of the patient.
-func (sc *Scene) Elsewhere() *Scene {
+// AddTargetLpu inserts a third institution of the scene's legal entity, with a doctor, four cells
+// of the same ids and a card of the patient. It returns a scene whose target is that institution.
+func (sc *Scene) AddTargetLpu() *Scene {
 	sc.T.Helper()
 	other := *sc
 	other.To, other.Doctor, other.MkabTo, other.Slots = uuid.New(), uuid.New(), uuid.New(), nil
@@ -239,33 +236,35 @@ func (sc *Scene) Elsewhere() *Scene {
 	sc.Exec(`INSERT INTO resource SELECT $1, $2, kind, name, speciality_code FROM resource WHERE lpu_guid = $3`, other.To, other.Doctor, sc.To)
 	other.AddMkab(other.To, other.MkabTo, sc.Person)
 	for i := range 4 {
-		other.Slots = append(other.Slots, other.AddSlot(other.Doctor, FirstSlotID+i, time.Date(2019, 8, 21, 10, 15*i, 0, 0, Moment.Location()), 1))
+		other.Slots = append(other.Slots,
+			other.AddSlot(other.Doctor, FirstSlotID+i, time.Date(2019, 8, 21, 10, 15*i, 0, 0, Moment.Location()), 1))
 	}
 	return &other
 }
 
-// SlotAnswer is a page of cells, or a refusal.
+// SlotAnswer is the response to a search: a page of cells or a refusal.
 type SlotAnswer struct {
 	Answer
 
 	Page api.SlotPage
 }
 
-// Search asks for the cells of the scene's referral as a person. The query is name=value, separated by spaces.
+// Search lists the cells for the scene's referral with the token of a person. The query is a list
+// of name=value pairs, separated by spaces.
 func (sc *Scene) Search(person uuid.UUID, query string) SlotAnswer {
 	sc.T.Helper()
-	return sc.SlotsOf(sc.Direction, "Bearer "+sc.Token(person), query)
+	return sc.SearchSlots(sc.Direction, "Bearer "+sc.Token(person), query)
 }
 
-// SlotsOf searches cells for a referral with the Authorization header given.
-func (s *Service) SlotsOf(direction uuid.UUID, authorization, query string) SlotAnswer {
+// SearchSlots lists the cells for a referral with the given Authorization header.
+func (s *Service) SearchSlots(direction uuid.UUID, authorization, query string) SlotAnswer {
 	s.T.Helper()
 	var pairs []string
 	for pair := range strings.FieldsSeq(query) {
 		name, value, _ := strings.Cut(pair, "=")
 		pairs = append(pairs, name+"="+url.QueryEscape(value))
 	}
-	request := s.Request(http.MethodGet, "/directions/"+direction.String()+"/slots?"+strings.Join(pairs, "&"), nil)
+	request := s.NewRequest(http.MethodGet, "/directions/"+direction.String()+"/slots?"+strings.Join(pairs, "&"), nil)
 	request.Header.Set("Authorization", authorization)
 	a := SlotAnswer{Answer: s.Do(request)}
 	if a.StatusCode == http.StatusOK {
@@ -274,8 +273,8 @@ func (s *Service) SlotsOf(direction uuid.UUID, authorization, query string) Slot
 	return a
 }
 
-// Ids are those of the page's cells.
-func (a SlotAnswer) Ids(t testing.TB) []int {
+// IDs requires a 200 response and returns the ids of the page's cells.
+func (a SlotAnswer) IDs(t testing.TB) []int {
 	t.Helper()
 	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.Raw)
 	ids := []int{}
@@ -285,23 +284,25 @@ func (a SlotAnswer) Ids(t testing.TB) []int {
 	return ids
 }
 
-// Told are the page's cells in a few words each.
-func (a SlotAnswer) Told(t testing.TB) []string {
+// Summaries requires a 200 response and returns a line for each cell of the page: its id, its
+// status, and the rule if there is one.
+func (a SlotAnswer) Summaries(t testing.TB) []string {
 	t.Helper()
 	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.Raw)
-	told := []string{}
+	lines := []string{}
 	for _, item := range a.Page.Items {
-		words := fmt.Sprintf("%d %s", item.ID, item.Status)
+		line := fmt.Sprintf("%d %s", item.ID, item.Status)
 		if item.Rule != nil {
-			words += " " + string(*item.Rule)
+			line += " " + string(*item.Rule)
 		}
-		told = append(told, words)
+		lines = append(lines, line)
 	}
-	return told
+	return lines
 }
 
-// Institution adds one of the same legal entity, where the scene's patient has a card, with a doctor of the same guid.
-func (sc *Scene) Institution(like uuid.UUID, zone string) uuid.UUID {
+// AddLpu inserts an institution of the same legal entity as another one. It has a card of the
+// scene's patient and a doctor with the guid of the scene's doctor.
+func (sc *Scene) AddLpu(like uuid.UUID, zone string) uuid.UUID {
 	sc.T.Helper()
 	guid := uuid.New()
 	sc.Exec(`INSERT INTO lpu SELECT $1, legal_entity_guid, gen_random_uuid(), 'Соседняя', $3 FROM lpu WHERE guid = $2`, guid, like, zone)
@@ -310,7 +311,7 @@ func (sc *Scene) Institution(like uuid.UUID, zone string) uuid.UUID {
 	return guid
 }
 
-// AddSlotIn adds a free cell of 15 minutes in an institution, of the doctor there.
+// AddSlotIn inserts a free cell of 15 minutes of the doctor that AddLpu inserted.
 func (sc *Scene) AddSlotIn(lpu uuid.UUID, id int, start time.Time) {
 	sc.T.Helper()
 	sc.Exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type) VALUES ($1, gen_random_uuid(), $2, $3, $4, $5, 127, 1)`,

@@ -7,20 +7,20 @@ import (
 	"talon.example/gen/sandboxapi"
 )
 
-// Scenarios asks for the scenarios.
+// Scenarios returns the sandbox's list of scenarios.
 func (s *Service) Scenarios() sandboxapi.Sandbox {
 	s.T.Helper()
-	return As[sandboxapi.Sandbox](s.T, s.Do(s.Request(http.MethodGet, "/sandbox/scenarios", nil)))
+	return Decode[sandboxapi.Sandbox](s.T, s.Do(s.NewRequest(http.MethodGet, "/sandbox/scenarios", nil)))
 }
 
-// Act sends a scenario's request as it stands.
-func (s *Service) Act(scenario sandboxapi.Scenario) Answer {
+// SendScenario sends a scenario's request unchanged.
+func (s *Service) SendScenario(scenario sandboxapi.Scenario) Answer {
 	s.T.Helper()
 	var body *strings.Reader
-	request := s.Request(scenario.Request.Method, scenario.Request.Path, nil)
+	request := s.NewRequest(scenario.Request.Method, scenario.Request.Path, nil)
 	if scenario.Request.Body != nil {
 		body = strings.NewReader(*scenario.Request.Body)
-		request = s.Request(scenario.Request.Method, scenario.Request.Path, body)
+		request = s.NewRequest(scenario.Request.Method, scenario.Request.Path, body)
 	}
 	for name, value := range scenario.Request.Headers {
 		request.Header.Set(name, value)

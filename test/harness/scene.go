@@ -9,11 +9,12 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// ClientGuid is the client application of the scenes; it may take every cell, and book out of schedule.
+// ClientGuid is the client application of all scenes. It may take every cell and book out of
+// schedule.
 var ClientGuid = uuid.MustParse("a11ce000-0000-4000-8000-000000000001")
 
-// Scene is a patient with a referral, and a doctor with free cells on the morning of 21.08.2019, where all rules allow a booking. Its guids are
-// those of the source's example, so that messages come out as the contract has them.
+// Scene is data for which all rules allow a booking: a patient with a referral, and a doctor with
+// free cells on the morning of 21.08.2019.
 type Scene struct {
 	*Service
 
@@ -21,15 +22,16 @@ type Scene struct {
 	Direction uuid.UUID
 	From, To  uuid.UUID
 	Doctor    uuid.UUID
-	Slots     []uuid.UUID // four of 15 minutes from 08:45, ids from 14527455
+	Slots     []uuid.UUID // four of 15 minutes from 08:45, ids from FirstSlotID
 	MkabFrom  uuid.UUID
 	MkabTo    uuid.UUID
 }
 
-// FirstSlotID is the id of the scene's first cell; those of the others follow.
+// FirstSlotID is the id of the scene's first cell. The ids of the others follow it.
 const FirstSlotID = 14527455
 
-// Scene adds the scene, whose guids are those of the source's example.
+// Scene inserts a scene with the guids of the source's example, so that messages are those of the
+// contract. It may be called once a service.
 func (s *Service) Scene() *Scene {
 	s.T.Helper()
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, ClientGuid)
@@ -44,22 +46,23 @@ func (s *Service) Scene() *Scene {
 		MkabFrom:  uuid.New(),
 		MkabTo:    uuid.MustParse("183209fc-1277-4896-aa7f-72dfcd8f03b1"),
 	}
-	sc.furnish("1", "2")
+	sc.insertRows("1", "2")
 	return sc
 }
 
-// Another is a scene next to the others, with guids of its own.
-func (s *Service) Another() *Scene {
+// AnotherScene inserts a further scene with random guids.
+func (s *Service) AnotherScene() *Scene {
 	s.T.Helper()
 	sc := &Scene{
-		Service: s, Person: uuid.New(), Direction: uuid.New(), From: uuid.New(), To: uuid.New(), Doctor: uuid.New(), MkabFrom: uuid.New(), MkabTo: uuid.New(),
+		Service: s, Person: uuid.New(), Direction: uuid.New(), From: uuid.New(), To: uuid.New(), Doctor: uuid.New(),
+		MkabFrom: uuid.New(), MkabTo: uuid.New(),
 	}
-	sc.furnish(sc.From.String(), sc.To.String())
+	sc.insertRows(sc.From.String(), sc.To.String())
 	return sc
 }
 
-// furnish makes what the scene is about; the institutions get the codes given.
-func (sc *Scene) furnish(fromCode, toCode string) {
+// insertRows inserts the rows of the scene. The codes are those of the two institutions.
+func (sc *Scene) insertRows(fromCode, toCode string) {
 	sc.T.Helper()
 	entity := uuid.New()
 	sc.Exec(`INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо')`, entity)
@@ -75,8 +78,8 @@ func (sc *Scene) furnish(fromCode, toCode string) {
 	}
 }
 
-// Patient adds a person with cards in both institutions and a referral for a consultation.
-func (sc *Scene) Patient() (person, direction uuid.UUID) {
+// AddPatient inserts a person with cards in both institutions and a referral for a consultation.
+func (sc *Scene) AddPatient() (person, direction uuid.UUID) {
 	sc.T.Helper()
 	person, direction = uuid.New(), uuid.New()
 	card := uuid.New()
@@ -88,14 +91,14 @@ func (sc *Scene) Patient() (person, direction uuid.UUID) {
 	return person, direction
 }
 
-// AddPerson adds a person to the local master patient index.
+// AddPerson inserts a person into the local master patient index.
 func (sc *Scene) AddPerson(guid uuid.UUID, birthDate string) {
 	sc.T.Helper()
 	sc.Exec(`INSERT INTO mip_person VALUES ($1)`, guid)
 	sc.Exec(`INSERT INTO mip_person_data VALUES ($1, 'Пациент', 'Первый', '', $2::text::date, 'male', '', '', '1234567890123456')`, guid, birthDate)
 }
 
-// AddMkab adds an open card.
+// AddMkab inserts an open card.
 func (sc *Scene) AddMkab(lpu, guid, person uuid.UUID) {
 	sc.T.Helper()
 	sc.Exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
@@ -103,14 +106,14 @@ func (sc *Scene) AddMkab(lpu, guid, person uuid.UUID) {
 	sc.Exec(testdb.IndexRows)
 }
 
-// AddDirection adds a referral of the scene's patient, from the source to the target institution.
+// AddDirection inserts a referral of the scene's patient from the source to the target institution.
 func (sc *Scene) AddDirection(guid uuid.UUID, kind string) {
 	sc.T.Helper()
 	sc.Exec(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
 		VALUES ($1, $2, $3, '47010157096', '2019-08-13', '2019-09-12', $4, $5, '92', 'A01.1', 'A', $1, $6)`, sc.From, guid, kind, Moment, sc.MkabFrom, sc.To)
 }
 
-// AddSlot adds a cell of 15 minutes that everybody may take.
+// AddSlot inserts a cell of 15 minutes in the target institution. Every client may take it.
 func (sc *Scene) AddSlot(resource uuid.UUID, id int, start time.Time, capacity int) uuid.UUID {
 	sc.T.Helper()
 	guid := uuid.New()
@@ -119,11 +122,12 @@ func (sc *Scene) AddSlot(resource uuid.UUID, id int, start time.Time, capacity i
 	return guid
 }
 
-// Fields are the JSON keys of a request.
+// Fields is the JSON object of a request.
 type Fields map[string]any
 
-// Request is the booking that the scene allows, with the changes given; nil takes a key out.
-func (sc *Scene) Request(changes ...Fields) Fields {
+// BookingBody returns the body of the scene's booking with the given changes. A nil value removes
+// its key.
+func (sc *Scene) BookingBody(changes ...Fields) Fields {
 	body := Fields{
 		"DirectionGuid": sc.Direction,
 		"DirectionType": "consult",
@@ -138,32 +142,34 @@ func (sc *Scene) Request(changes ...Fields) Fields {
 	return body
 }
 
-// OutOfSchedule changes a request into one without a cell.
+// OutOfSchedule returns the changes that make a booking one without a cell.
 func (sc *Scene) OutOfSchedule(date string) Fields {
 	return Fields{"SlotId": nil, "OutOfSchedule": true, "DocPrvdGuid": sc.Doctor, "Date": date}
 }
 
-// Attempt books what the scene allows, with changes.
-func (sc *Scene) Attempt(changes ...Fields) Answer {
+// TryBook books with the given changes and returns the response, whatever its status.
+func (sc *Scene) TryBook(changes ...Fields) Answer {
 	sc.T.Helper()
-	return sc.Book(sc.Person, sc.Request(changes...))
+	return sc.Book(sc.Person, sc.BookingBody(changes...))
 }
 
-// Contenders is how many requests run at once in a race.
+// Contenders is the number of concurrent requests in a race.
 const Contenders = 64
 
-// PatientsFor makes a request for each of many patients.
-func (sc *Scene) PatientsFor(changes Fields) []func() Answer {
+// ContenderBookings returns a booking for each of as many new patients as there are contenders.
+func (sc *Scene) ContenderBookings(changes Fields) []func() Answer {
 	sc.T.Helper()
 	var attempts []func() Answer
 	for range Contenders {
-		person, direction := sc.Patient()
-		attempts = append(attempts, func() Answer { return sc.Book(person, sc.Request(changes, Fields{"DirectionGuid": direction})) })
+		person, direction := sc.AddPatient()
+		attempts = append(attempts, func() Answer {
+			return sc.Book(person, sc.BookingBody(changes, Fields{"DirectionGuid": direction}))
+		})
 	}
 	return attempts
 }
 
-// AddSlots adds cells on another day, with the ids from 1.
+// AddSlots inserts n cells on 22.08.2019. Their ids start at 1.
 func (sc *Scene) AddSlots(n int) (guids []uuid.UUID) {
 	sc.T.Helper()
 	for i := range n {

@@ -1,4 +1,5 @@
-// Package harness runs the whole service for tests: on a database of its own, with every response held against the contract.
+// Package harness runs the whole service for tests. Each service has a database of its own, and
+// every response is validated against the contract.
 package harness
 
 import (
@@ -36,10 +37,11 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// Moment is the clock of the tests: the source's own example was booked then.
+// Moment is the time at which the clock of the tests starts. The source's own example was booked
+// then.
 var Moment = time.Date(2019, 8, 20, 17, 52, 14, 0, time.FixedZone("MSK", 3*60*60))
 
-// ContractDoc is the contract that every response of every test is held against.
+// ContractDoc returns the parsed contract. Every response of every test is validated against it.
 var ContractDoc = sync.OnceValue(func() *openapi3.T {
 	doc, err := talon.Document()
 	if err != nil {
@@ -48,7 +50,7 @@ var ContractDoc = sync.OnceValue(func() *openapi3.T {
 	return doc
 })
 
-// MustZone returns a time zone of the tz database.
+// MustZone loads a time zone of the tz database. It panics if there is none of that name.
 func MustZone(name string) *time.Location {
 	zone, err := time.LoadLocation(name)
 	if err != nil {
@@ -59,18 +61,18 @@ func MustZone(name string) *time.Location {
 
 // Service is a running Talon with a database of its own.
 type Service struct {
-	T      testing.TB
-	URL    string
-	DB     *pgxpool.Pool
-	Config app.Config
-	Logs   *Logs
-	Key    *auth.SigningKey
-	Passed *atomic.Int64 // how much later than moment it is
-	Stop   func()
-	Check  func(ask func() Answer) Answer // where given, each booking is checked first, through this, and the two must agree
+	T           testing.TB
+	URL         string
+	DB          *pgxpool.Pool
+	Config      app.Config
+	Logs        *Logs
+	Key         *auth.SigningKey
+	ClockOffset *atomic.Int64 // nanoseconds from Moment to the service's current time
+	Stop        func()
+	Check       func(send func() Answer) Answer // sends the check before each booking; nil skips the check
 }
 
-// Logs keeps what the service logged.
+// Logs collects what the service logs. It is safe for concurrent use.
 type Logs struct {
 	Mu   sync.Mutex
 	Text bytes.Buffer
@@ -88,21 +90,23 @@ func (l *Logs) String() string {
 	return l.Text.String()
 }
 
-// Start runs the service on a fresh database. configure, if given, changes the settings first.
+// Start runs the service on a new database at the newest schema. Each configure function changes
+// the configuration before the start. The service stops when the test ends.
 func Start(t testing.TB, configure ...func(*app.Config)) *Service {
 	t.Helper()
-	migrated := func(c *app.Config) { c.MigrateAtStart = false } // the database is a clone at the newest schema
+	migrated := func(c *app.Config) { c.MigrateAtStart = false } // the new database has the newest schema
 	return StartOn(t, testdb.New(t), slices.Insert(configure, 0, migrated)...)
 }
 
-// StartOn runs the service on a database.
+// StartOn runs the service on the database with the given URL.
 func StartOn(t testing.TB, database string, configure ...func(*app.Config)) *Service {
 	t.Helper()
 	return StartWrapped(t, database, func(*Service) app.Wrappers { return app.Wrappers{} }, configure...)
 }
 
-// StartWrapped runs the service with parts of it wrapped.
-func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrappers, configure ...func(*app.Config)) *Service {
+// StartWrapped runs the service with parts of it wrapped, as the sandbox does.
+func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrappers,
+	configure ...func(*app.Config)) *Service {
 	t.Helper()
 	key, publicKey := signingKey(t)
 	config, err := app.ReadConfig(map[string]string{
@@ -119,9 +123,9 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	for _, change := range configure {
 		change(&config)
 	}
-	s := &Service{T: t, Config: config, Logs: new(Logs), Key: key, Passed: new(atomic.Int64)}
+	s := &Service{T: t, Config: config, Logs: new(Logs), Key: key, ClockOffset: new(atomic.Int64)}
 	if _, checked := CheckedTests.Load(t.Name()); checked {
-		s.Check = s.LeavingNothing
+		s.Check = s.RequireReadOnly
 	}
 	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.Logs, nil)), s.Now, wrap(s))
 	require.NoError(t, err)
@@ -144,7 +148,7 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	return s
 }
 
-// signingKey makes a key for tokens, and the file of its public half.
+// signingKey creates a key that signs tokens. It returns the key and the path of its public half.
 func signingKey(t testing.TB) (key *auth.SigningKey, publicKey string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -158,27 +162,28 @@ func signingKey(t testing.TB) (key *auth.SigningKey, publicKey string) {
 	public, err := x509.MarshalPKIXPublicKey(parsed.(*ecdsa.PrivateKey).Public())
 	require.NoError(t, err)
 	publicKey = filepath.Join(dir, "public.pem")
-	require.NoError(t, os.WriteFile(publicKey, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
+	encoded := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
+	require.NoError(t, os.WriteFile(publicKey, encoded, 0o600))
 	return key, publicKey
 }
 
-// PrivateKeyOf is the file of the key that startWrapped has made.
-func PrivateKeyOf(c *app.Config) string { return filepath.Join(filepath.Dir(c.PEMFile), "key.pem") }
+// PrivateKeyFile returns the path of the private key that StartWrapped created.
+func PrivateKeyFile(c *app.Config) string { return filepath.Join(filepath.Dir(c.PEMFile), "key.pem") }
 
-// Now is the clock of the service.
-func (s *Service) Now() time.Time { return Moment.Add(time.Duration(s.Passed.Load())) }
+// Now returns the current time of the service's clock.
+func (s *Service) Now() time.Time { return Moment.Add(time.Duration(s.ClockOffset.Load())) }
 
-// Pass lets time pass.
-func (s *Service) Pass(d time.Duration) { s.Passed.Add(int64(d)) }
+// AdvanceClock moves the service's clock forward.
+func (s *Service) AdvanceClock(d time.Duration) { s.ClockOffset.Add(int64(d)) }
 
-// Exec changes the database behind the service's back.
+// Exec runs one statement directly in the database, without the service.
 func (s *Service) Exec(sql string, args ...any) {
 	s.T.Helper()
 	_, err := s.DB.Exec(s.T.Context(), sql, args...)
 	require.NoError(s.T, err)
 }
 
-// Count counts rows.
+// Count returns the integer that a query selects.
 func (s *Service) Count(sql string, args ...any) int {
 	s.T.Helper()
 	var n int
@@ -186,7 +191,8 @@ func (s *Service) Count(sql string, args ...any) int {
 	return n
 }
 
-// Token signs a token for a person through the client application of the scene.
+// Token signs a token of a person for the scene's client application. It is valid for one hour from
+// Moment.
 func (s *Service) Token(person uuid.UUID) string {
 	s.T.Helper()
 	signed, err := s.Key.Sign(auth.Token{Person: person, Client: ClientGuid}, "issuer", "talon", Moment, time.Hour)
@@ -194,7 +200,7 @@ func (s *Service) Token(person uuid.UUID) string {
 	return signed
 }
 
-// Answer is a response whose body has been read and held against the contract.
+// Answer is a response whose body has been read and validated against the contract.
 type Answer struct {
 	*http.Response
 
@@ -203,13 +209,15 @@ type Answer struct {
 	Refusal api.Error             // where it is not
 }
 
-// Book posts a body with the token of a person.
+// Book sends a booking with the token of a person. A string body is sent unchanged, any other as
+// JSON.
 func (s *Service) Book(person uuid.UUID, body any) Answer {
 	s.T.Helper()
 	return s.Post(body, "Bearer "+s.Token(person))
 }
 
-// Post posts a booking, with the Authorization headers given.
+// Post sends a booking with the given Authorization headers. Where Check is set, it checks the
+// booking first and requires that the two responses agree.
 func (s *Service) Post(body any, authorization ...string) Answer {
 	s.T.Helper()
 	if s.Check == nil {
@@ -217,11 +225,11 @@ func (s *Service) Post(body any, authorization ...string) Answer {
 	}
 	checked := s.Check(func() Answer { return s.Send("/appointments/check", body, authorization...) })
 	booked := s.Send("/appointments", body, authorization...)
-	RequireAgreement(s.T, checked, booked)
+	RequireCheckMatches(s.T, checked, booked)
 	return booked
 }
 
-// Send posts a body to a path, a string as it is and anything else as JSON.
+// Send sends a POST request. A string body is sent unchanged, any other as JSON.
 func (s *Service) Send(path string, body any, authorization ...string) Answer {
 	s.T.Helper()
 	text, isText := body.(string)
@@ -230,21 +238,22 @@ func (s *Service) Send(path string, body any, authorization ...string) Answer {
 		require.NoError(s.T, err)
 		text = string(encoded)
 	}
-	request := s.Request(http.MethodPost, path, strings.NewReader(text))
+	request := s.NewRequest(http.MethodPost, path, strings.NewReader(text))
 	request.Header.Set("Content-Type", "application/json")
 	request.Header["Authorization"] = authorization
 	return s.Do(request)
 }
 
-// Get asks for a path with the token of a person.
+// Get sends a GET request with the token of a person.
 func (s *Service) Get(person uuid.UUID, path string) Answer {
 	s.T.Helper()
-	request := s.Request(http.MethodGet, path, nil)
+	request := s.NewRequest(http.MethodGet, path, nil)
 	request.Header.Set("Authorization", "Bearer "+s.Token(person))
 	return s.Do(request)
 }
 
-// Cancel cancels an appointment with the token of a person; a body is sent as JSON where one is given.
+// Cancel cancels an appointment with the token of a person. At most one body may be given, which is
+// sent as JSON.
 func (s *Service) Cancel(person, appointment uuid.UUID, body ...any) Answer {
 	s.T.Helper()
 	var text string
@@ -253,7 +262,7 @@ func (s *Service) Cancel(person, appointment uuid.UUID, body ...any) Answer {
 		require.NoError(s.T, err)
 		text = string(encoded)
 	}
-	request := s.Request(http.MethodDelete, "/appointments/"+appointment.String(), strings.NewReader(text))
+	request := s.NewRequest(http.MethodDelete, "/appointments/"+appointment.String(), strings.NewReader(text))
 	if text != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
@@ -261,21 +270,22 @@ func (s *Service) Cancel(person, appointment uuid.UUID, body ...any) Answer {
 	return s.Do(request)
 }
 
-// Request returns a request to the service.
-func (s *Service) Request(method, path string, body io.Reader) *http.Request {
+// NewRequest returns a request to the service.
+func (s *Service) NewRequest(method, path string, body io.Reader) *http.Request {
 	s.T.Helper()
 	request, err := http.NewRequestWithContext(s.T.Context(), method, s.URL+path, body)
 	require.NoError(s.T, err)
 	return request
 }
 
-// HTTPClient keeps no connections: an idle one would be a goroutine left over, and a stopped service must not be waited for.
+// HTTPClient keeps no idle connections. An idle connection would be a leaked goroutine, and the
+// service would wait for it when it stops. It follows no redirects.
 var HTTPClient = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// Do sends a request and holds the response against the contract.
+// Do sends a request and validates the response against the contract.
 func (s *Service) Do(request *http.Request) Answer {
 	s.T.Helper()
 	response, err := HTTPClient.Do(request)
@@ -295,7 +305,8 @@ func (s *Service) Do(request *http.Request) Answer {
 	return a
 }
 
-// ValidateResponse holds a response against the contract: its operation's, or, where there is no operation, the one shape of an error.
+// ValidateResponse requires that a response is one that the contract declares for its operation.
+// Where the request has no operation, only the shape of the error is checked.
 func ValidateResponse(t testing.TB, request *http.Request, response *http.Response, raw []byte) {
 	t.Helper()
 	if response.StatusCode >= 400 {
@@ -304,14 +315,16 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 		require.NoError(t, ContractDoc().Components.Schemas["Error"].Value.VisitJSON(shape), "%s", raw)
 		require.EqualValues(t, response.StatusCode, shape["code"])
 		require.Equal(t, response.Header.Get("X-Request-ID"), shape["request_id"])
-		later := slices.Contains([]int{http.StatusServiceUnavailable, http.StatusConflict, http.StatusTooManyRequests}, response.StatusCode)
-		require.Equal(t, later, response.Header.Get("Retry-After") != "")
+		retryable := slices.Contains(
+			[]int{http.StatusServiceUnavailable, http.StatusConflict, http.StatusTooManyRequests}, response.StatusCode)
+		require.Equal(t, retryable, response.Header.Get("Retry-After") != "")
 	}
-	path, item := pathOf(request)
+	path, item := contractPath(request)
 	if item == nil || item.GetOperation(request.Method) == nil {
 		return
 	}
-	route := &routers.Route{Spec: ContractDoc(), Path: path, PathItem: item, Method: request.Method, Operation: item.GetOperation(request.Method)}
+	route := &routers.Route{Spec: ContractDoc(), Path: path, PathItem: item, Method: request.Method,
+		Operation: item.GetOperation(request.Method)}
 	err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, Route: route},
 		Status:                 response.StatusCode,
@@ -322,16 +335,17 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 	require.NoError(t, err, "%s", raw)
 }
 
-// pathOf finds the contract's path that a request asks for, or none: the one with the fewest parameters.
-func pathOf(request *http.Request) (string, *openapi3.PathItem) {
-	asked := strings.Split(request.URL.EscapedPath(), "/")
-	fewest, found := len(asked)+1, ""
+// contractPath returns the path of the contract that a request matches, and its item. Of several it
+// returns the one with the fewest parameters. The item is nil where none matches.
+func contractPath(request *http.Request) (string, *openapi3.PathItem) {
+	requested := strings.Split(request.URL.EscapedPath(), "/")
+	fewest, found := len(requested)+1, ""
 	for path := range ContractDoc().Paths.Map() {
 		segments := strings.Split(path, "/")
 		parameters := strings.Count(path, "{")
-		matches := len(segments) == len(asked) && parameters < fewest
+		matches := len(segments) == len(requested) && parameters < fewest
 		for i := 0; matches && i < len(segments); i++ {
-			matches = segments[i] == asked[i] || strings.HasPrefix(segments[i], "{") && asked[i] != ""
+			matches = segments[i] == requested[i] || strings.HasPrefix(segments[i], "{") && requested[i] != ""
 		}
 		if matches {
 			fewest, found = parameters, path
@@ -340,8 +354,8 @@ func pathOf(request *http.Request) (string, *openapi3.PathItem) {
 	return found, ContractDoc().Paths.Value(found)
 }
 
-// As reads the body of an answer of 200.
-func As[T any](t testing.TB, a Answer) T {
+// Decode requires a 200 response and decodes its body.
+func Decode[T any](t testing.TB, a Answer) T {
 	t.Helper()
 	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.Raw)
 	var body T
@@ -349,19 +363,20 @@ func As[T any](t testing.TB, a Answer) T {
 	return body
 }
 
-// RequireRefusal holds an answer against a rule's name.
+// RequireRefusal requires that the service rejected the request by this rule.
 func (a Answer) RequireRefusal(t testing.TB, rule string) {
 	t.Helper()
 	require.Equal(t, rule, string(a.Refusal.Rule), "%s", a.Raw)
 }
 
-// RequireRefusalOf holds an answer against the names of several rules.
-func (a Answer) RequireRefusalOf(t testing.TB, rules ...string) {
+// RequireAnyRefusal requires that the service rejected the request by one of these rules. An empty
+// name stands for a success.
+func (a Answer) RequireAnyRefusal(t testing.TB, rules ...string) {
 	t.Helper()
 	require.Contains(t, rules, string(a.Refusal.Rule), "%s", a.Raw)
 }
 
-// HTTPServer serves a handler on loopback until the test ends; it gives the address.
+// HTTPServer serves a handler on a loopback address until the test ends. It returns the URL.
 func HTTPServer(t testing.TB, handler http.Handler) string {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -369,8 +384,8 @@ func HTTPServer(t testing.TB, handler http.Handler) string {
 	return server.URL
 }
 
-// StartWithInFlight runs the service with room for so many requests at once, and a scene.
-func StartWithInFlight(t testing.TB, n int) *Scene {
+// StartWithMaxInFlight runs the service with a scene. It serves at most n requests at a time.
+func StartWithMaxInFlight(t testing.TB, n int) *Scene {
 	t.Helper()
 	return Start(t, func(c *app.Config) { c.MaxInFlight = n }).Scene()
 }

@@ -8,20 +8,20 @@ import (
 	"talon.example/internal/app"
 )
 
-// WithTokens switches the authorisation service on.
-func WithTokens(c *app.Config) { c.AuthKeyFile = PrivateKeyOf(c) }
+// WithAuthService enables the authorisation service.
+func WithAuthService(c *app.Config) { c.AuthKeyFile = PrivateKeyFile(c) }
 
-// SecretOfClient is the secret that GiveSecret gives.
-const SecretOfClient = "the secret of the scene's client"
+// ClientSecret is the secret that SetClientSecret sets.
+const ClientSecret = "the secret of the scene's client"
 
-// GiveSecret gives the scene's client application its secret.
-func (s *Service) GiveSecret() {
+// SetClientSecret sets the secret of every client application.
+func (s *Service) SetClientSecret() {
 	s.T.Helper()
-	s.Exec(`UPDATE client_application SET secret_hash = sha256($1)`, []byte(SecretOfClient))
+	s.Exec(`UPDATE client_application SET secret_hash = sha256($1)`, []byte(ClientSecret))
 }
 
-// Query writes parameters, pairs of a name and a value.
-func Query(pairs ...string) string {
+// EncodeQuery encodes query parameters, given as pairs of a name and a value.
+func EncodeQuery(pairs ...string) string {
 	values := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		values.Add(pairs[i], pairs[i+1])
@@ -29,28 +29,28 @@ func Query(pairs ...string) string {
 	return values.Encode()
 }
 
-// PersonWay identifies the scene's patient by the guid of the person.
-func (sc *Scene) PersonWay() string { return Query("personguid", sc.Person.String()) }
+// PersonQuery returns the parameters that identify the scene's patient by the guid of the person.
+func (sc *Scene) PersonQuery() string { return EncodeQuery("personguid", sc.Person.String()) }
 
-// MkabWay identifies the scene's patient by the guid of the card.
-func (sc *Scene) MkabWay() string { return Query("mkab", sc.MkabTo.String()) }
+// MkabQuery returns the parameters that identify the scene's patient by the guid of the card.
+func (sc *Scene) MkabQuery() string { return EncodeQuery("mkab", sc.MkabTo.String()) }
 
-// Identify asks for a token through the client application of the scene.
+// Identify requests a patient token for the scene's client application.
 func (s *Service) Identify(query string) Answer {
 	s.T.Helper()
-	return s.IdentifyAs(ClientGuid.String(), SecretOfClient, query)
+	return s.IdentifyAs(ClientGuid.String(), ClientSecret, query)
 }
 
-// IdentifyAs asks for a token as a client application with a secret.
+// IdentifyAs requests a patient token for a client application with a secret.
 func (s *Service) IdentifyAs(client, secret, query string) Answer {
 	s.T.Helper()
-	request := s.Request(http.MethodGet, "/auth/cod/token?"+query, nil)
+	request := s.NewRequest(http.MethodGet, "/auth/cod/token?"+query, nil)
 	request.SetBasicAuth(client, secret)
 	return s.Do(request)
 }
 
-// Lapse lets time pass for the failures that were counted.
-func (s *Service) Lapse(by time.Duration) {
+// AgeFailures moves the counted failures into the past.
+func (s *Service) AgeFailures(by time.Duration) {
 	s.T.Helper()
 	s.Exec(`UPDATE failed_identification SET since = since - make_interval(secs => $1)`, by.Seconds())
 }

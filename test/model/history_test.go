@@ -12,19 +12,19 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"talon.example/internal/app"
+	"talon.example/test/harness"
 )
 
-// How many stories each test plays: a few in make test, and TALON_MODEL_CHECKS where more are wanted. -rapid.checks on the command line wins.
+// errModelChecks is the error of setting the number of scenarios: TALON_MODEL_CHECKS, by default
+// 60. -rapid.checks on the command line overrides it.
 var errModelChecks = flag.Set("rapid.checks", cmp.Or(os.Getenv("TALON_MODEL_CHECKS"), "60"))
 
-// startModel runs the service with what is the same in all worlds.
+// startModel runs the service with the rows that all worlds share.
 func startModel(t *testing.T) *harness.Service {
 	t.Helper()
 	require.NoError(t, errModelChecks, "TALON_MODEL_CHECKS")
@@ -33,66 +33,69 @@ func startModel(t *testing.T) *harness.Service {
 	return s
 }
 
-// Promise: whatever a client asks, one request after another, is answered by the domain's rules in their order, and exactly what they say is in the
-// tables afterwards. A check before each booking without a key foretells its answer, and leaves nothing.
+// Promise: the responses to sequential requests are those of the domain's rules in their order, and
+// the tables match. A check before each booking without a key predicts the response and changes
+// nothing.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	s := startModel(t)
-	s.Check = harness.AsItIs
+	s.Check = harness.PlainCheck
 	rapid.Check(t, func(rt *rapid.T) {
-		st := longStories.Draw(rt, "story")
-		events, tables, problems := play(s, st)
-		now := st.world.begin()
-		differs := ""
+		st := longScenarios.Draw(rt, "scenario")
+		events, tables, problems := playScenario(s, st)
+		now := st.world.initialState()
+		difference := ""
 		for _, e := range events {
 			rt.Logf("%s: %s → %s", e.label, e.step, e.reply)
-			var says string
-			says, now = now.apply(e)
-			if differs == "" && says != e.reply {
-				differs = fmt.Sprintf("%s is answered %q, the model says %q", e.label, e.reply, says)
+			var want string
+			want, now = now.apply(e)
+			if difference == "" && want != e.reply {
+				difference = fmt.Sprintf("the reply to %s is %q, the model expects %q", e.label, e.reply, want)
 			}
 		}
-		if differs == "" {
-			differs = difference(now.tables(), tables)
+		if difference == "" {
+			difference = diffTables(now.tables(), tables)
 		}
 		if len(problems) > 0 {
 			rt.Log(problems)
-			differs = "an answer is wrong in itself"
+			difference = "a response breaks the contract"
 		}
-		if differs != "" {
-			rt.Fatal(differs)
+		if difference != "" {
+			rt.Fatal(difference)
 		}
 	})
-	s.Pass(48 * time.Hour) // each story has had its own time; now all holds have ended
+	s.AdvanceClock(48 * time.Hour) // each scenario had its own time: now all holds have ended
 	s.RequireInvariants()
 }
 
-// apply takes one step. A request with a key is done once in 24 hours; what was refused is as if it had never been asked.
+// apply executes one step. A request with a key is done once in 24 hours. A rejected request leaves
+// no trace.
 func (s state) apply(e event) (string, state) {
 	if !e.keyed() {
 		return s.do(e)
 	}
-	if before, ok := s.keys[e.keyOf()]; ok && before.stands(s.now) {
-		return before.repeated(e.asks()), s
+	if before, ok := s.keys[e.keyOf()]; ok && before.isStored(s.now) {
+		return before.replay(e.fingerprint()), s
 	}
 	reply, after := s.do(e)
 	if succeeded(reply) {
-		after = after.under(e.keyOf(), answered{asked: e.asks(), reply: reply, at: s.now})
+		after = after.withKey(e.keyOf(), keyRecord{fingerprint: e.fingerprint(), reply: reply, at: s.now})
 	}
 	return reply, after
 }
 
-// keyed tells whether the key of a request counts: what is malformed is refused before.
+// keyed reports whether the request has a key that counts. A malformed request is rejected before
+// its key is read.
 func (e *event) keyed() bool { return e.step.key != "" && !e.step.request.malformed() }
 
-func (e *event) keyOf() keyOf { return keyOf{e.owner, e.step.key} }
-func (e *event) asks() string { return e.step.asks(e.visit) }
+func (e *event) keyOf() keyOf        { return keyOf{e.owner, e.step.key} }
+func (e *event) fingerprint() string { return e.step.fingerprint(e.visit) }
 
-// do takes a step, whatever its key.
+// do executes a step without regard to its key.
 func (s state) do(e event) (string, state) {
 	switch {
-	case e.step.again > 0:
-		return "done", s // there is nothing to ask again
+	case e.step.resend > 0:
+		return "done", s // there is no earlier request with a key
 	case e.step.cancel > 0:
 		return s.cancel(e.visit, e.step)
 	case e.step.holdsForMove():
@@ -106,15 +109,15 @@ func (s state) do(e event) (string, state) {
 		if reply != "" {
 			return reply, after
 		}
-		return after.writeMove(e.visit, r, after.own(r))
+		return after.writeMove(e.visit, r, after.ownHolds(r))
 	case e.step.toggle:
 		s.onlyOneActive = !s.onlyOneActive
 		return "done", s
-	case e.step.pass > 0:
-		s.now = s.now.Add(e.step.pass)
+	case e.step.elapse > 0:
+		s.now = s.now.Add(e.step.elapse)
 		return "done", s
 	case e.step.release > 0:
-		return s.released(e)
+		return s.releaseFor(e)
 	case e.step.hold:
 		if refusal := s.checkHold(e.step.request); refusal != "" {
 			return refusal, s
@@ -125,16 +128,16 @@ func (s state) do(e event) (string, state) {
 	}
 }
 
-// released gives back what a step wants, for its person alone.
-func (s state) released(e event) (string, state) {
-	if e.held == nil || e.step.stranger {
+// releaseFor ends the hold that a step refers to, for its holder only.
+func (s state) releaseFor(e event) (string, state) {
+	if e.releasedHold == nil || e.step.stranger {
 		return "released", s
 	}
-	return s.release(e.held.person, e.held.place.slot)
+	return s.release(e.releasedHold.person, e.releasedHold.place.slot)
 }
 
-// difference tells which rows are too many or missing.
-func difference(want, got []string) string {
+// diffTables returns the missing and unexpected rows.
+func diffTables(want, got []string) string {
 	var lines []string
 	for _, line := range got {
 		if !slices.Contains(want, line) {
@@ -147,106 +150,114 @@ func difference(want, got []string) string {
 		}
 	}
 	if len(lines) == 0 && len(want) != len(got) {
-		lines = append(lines, "rows stand twice")
+		lines = append(lines, "a row is duplicated")
 	}
 	return strings.Join(lines, "\n")
 }
 
-// Promise: whatever clients ask at the same time, the answers and the tables are those of some order of the requests, each at a moment between its call
-// and its answer: Talon is linearizable against the model. phase says which one freedom it has.
+// Promise: the responses to concurrent requests, and the tables, are those of some sequential order
+// of the requests. Each request takes effect between its call and its response: Talon is
+// linearizable against the model. phase describes the one exception.
 func TestModelInParallel(t *testing.T) {
 	t.Parallel()
 	s := startModel(t)
-	tries := 1
+	attempts := 1
 	rapid.Check(t, func(rt *rapid.T) {
-		st := contendedStories.Draw(rt, "story")
-		for range tries {
-			events, tables, problems := play(s, st)
+		st := contendedScenarios.Draw(rt, "scenario")
+		for range attempts {
+			events, tables, problems := playScenario(s, st)
 			if len(problems) == 0 && linearizable(st, events, tables) {
 				continue
 			}
-			tries = 10 // from now on a smaller story is looked for, and a race may need some tries to be lost again
+			attempts = 10 // rapid now shrinks the scenario, and a race may need several attempts to recur
 			for _, e := range events {
 				rt.Logf("%v–%v %s: %s → %s", e.call, e.end, e.label, e.step, e.reply)
 			}
 			rt.Logf("tables:\n%s", strings.Join(tables, "\n"))
 			rt.Log(problems)
-			rt.Fatal("no order of the requests explains the answers and the tables")
+			rt.Fatal("no order of the requests explains the replies and the tables")
 		}
 	})
-	s.Pass(48 * time.Hour) // each story has had its own time; now all holds have ended
+	s.AdvanceClock(48 * time.Hour) // each scenario had its own time: now all holds have ended
 	s.RequireInvariants()
 }
 
-// phase is a moment of a request. A booking, a move or a hold has two: it is judged by the rules at a first, in one snapshot of all facts, and writes at a second;
-// what it was promised by the first may be gone at the second. So a request that all rules allowed at the first moment may be refused at the second, by what the
-// write finds gone first: direction_already_booked, speciality_already_booked, slot_taken, complex_slot_failed, too_many_holds; and a card that it made stays. A hold
-// of the patient's own that the first did not know is in the way at the second like anybody else's.
+// phase is a moment at which a request takes effect. A booking, a move or a hold has two: it
+// evaluates the rules in one snapshot of all facts, and then writes. Between the two, another
+// request may take what the rules allowed. The write then rejects the request by what it finds
+// taken first: direction_already_booked, speciality_already_booked, slot_taken, complex_slot_failed
+// or too_many_holds. A card that the request created stays. A hold of the patient's own that was
+// made after the rules were evaluated blocks the write like any other hold.
 //
-// Where time passes, there is one before these: when the request looks at the clock, and goes by that.
+// If time passes in the scenario, the request reads the clock in a phase before these, and uses
+// that time in all of them.
 //
-// A request with a key has one before, when it takes the key or is told what has become of it, and one after, when it gives back the key of a refusal. What it does
-// it does with its answer under the key, at one moment; only where there is nothing to do the answer is kept at the last.
+// A request with a key has a phase before these and one after them. In the first it takes the key,
+// or ends with a reply that the key causes. In the last it frees the key of a rejected request. A
+// change and its response under the key are written at one moment. Only the response of a request
+// that changes nothing is stored in the last phase.
 //
-// This is all the freedom there is. In particular slot_taken is answered for a race, slot_full for what was full at the first moment; a success
-// and every refusal of the rules are as if the request had happened at one moment.
+// There is no other freedom. In particular slot_taken is the reply to a lost race, and slot_full
+// the reply for a cell that was full when the rules were evaluated. A success and every refusal by
+// the rules take effect at one moment.
 type phase struct {
-	request int // its number among the events
+	request int // index of the event
 	event   event
 	kind    phaseKind
-	last    []string // the tables, after everything else
+	tables  []string // of the final phase: the tables after all requests
 }
 
 type phaseKind int
 
 const (
-	looks phaseKind = iota // at the clock
-	takes                  // its key
-	asks
-	writes
-	settles // its key
+	readClock phaseKind = iota
+	takeKey
+	checkRules
+	writeRows
+	settleKey
 )
 
-// ordered is the model's state while an order is searched for.
-type ordered struct {
-	state   state
-	waiting uint64         // the requests between their two moments, a bit each
-	refused uint64         // the requests that the rules refused at the first
-	asked   map[int]asking // what is known of the requests that are under way
-	clocked bool           // time passes
-	key     string         // all of it, to compare
+// searchState is the model's state during the search for an order.
+type searchState struct {
+	state       state
+	checked     uint64                 // a bit for each request between its two phases
+	rejected    uint64                 // a bit for each request that the rules rejected
+	pending     map[int]pendingRequest // by request
+	timePasses  bool
+	fingerprint string // of all other fields
 }
 
-// asking is a request under way.
-type asking struct {
-	now   time.Time
-	r     request  // what it amounts to
-	known []string // the patient's own holds that are in its way
+// pendingRequest is a request between its phases.
+type pendingRequest struct {
+	now      time.Time
+	request  request  // the booking that it amounts to
+	ownHolds []string // the patient's own holds of its cells
 }
 
-func (o ordered) keyed() ordered {
-	o.key = fmt.Sprint(o.waiting, o.refused, o.asked, o.state.now, o.state.holds, o.state.kept, o.state.keys, o.state.tables())
+func (o searchState) withFingerprint() searchState {
+	o.fingerprint = fmt.Sprint(o.checked, o.rejected, o.pending, o.state.now, o.state.holds, o.state.slotHolds,
+		o.state.keys, o.state.tables())
 	return o
 }
 
-func (o ordered) with(request int, a asking) ordered {
-	o.asked = maps.Clone(o.asked)
-	o.asked[request] = a
+func (o searchState) withPending(request int, a pendingRequest) searchState {
+	o.pending = maps.Clone(o.pending)
+	o.pending[request] = a
 	return o
 }
 
-func (o ordered) without(request int) ordered {
-	o.asked = maps.Clone(o.asked)
-	delete(o.asked, request)
+func (o searchState) withoutPending(request int) searchState {
+	o.pending = maps.Clone(o.pending)
+	delete(o.pending, request)
 	return o
 }
 
-func linearizable(st *story, events []event, tables []string) bool {
+func linearizable(st *scenario, events []event, tables []string) bool {
 	var (
 		operations []porcupine.Operation
 		end        int64
 	)
-	clocked := slices.ContainsFunc(events, func(e event) bool { return e.step.pass > 0 })
+	clocked := slices.ContainsFunc(events, func(e event) bool { return e.step.elapse > 0 })
 	for n, e := range events {
 		add := func(kind phaseKind) {
 			operations = append(operations, porcupine.Operation{
@@ -254,163 +265,178 @@ func linearizable(st *story, events []event, tables []string) bool {
 				Input: phase{request: n, event: e, kind: kind},
 			})
 		}
-		if clocked && e.step.pass == 0 {
-			add(looks)
+		if clocked && e.step.elapse == 0 {
+			add(readClock)
 		}
 		if e.keyed() {
-			add(takes)
-			if ofTheKey(e.reply) {
+			add(takeKey)
+			if isKeyReply(e.reply) {
 				continue
 			}
 		}
-		add(asks)
-		if (e.step.books() || e.step.move > 0 || e.step.hold) && mayWrite(e.reply) {
-			add(writes)
+		add(checkRules)
+		if (e.step.books() || e.step.move > 0 || e.step.hold) && mayComeFromWrite(e.reply) {
+			add(writeRows)
 		}
 		if e.keyed() {
-			add(settles)
+			add(settleKey)
 		}
 		end = max(end, e.end.Nanoseconds())
 	}
-	operations = append(operations, porcupine.Operation{Call: end + 1, Return: end + 2, Input: phase{last: tables}, Output: ""})
+	operations = append(operations, porcupine.Operation{
+		Call: end + 1, Return: end + 2, Input: phase{tables: tables}, Output: "",
+	})
 	return porcupine.CheckOperations(porcupine.Model{
-		Init: func() any { return ordered{state: st.world.begin(), asked: map[int]asking{}, clocked: clocked}.keyed() },
-		Step: func(o, in, out any) (bool, any) { return o.(ordered).step(in.(phase), out.(string)) },
+		Init: func() any {
+			return searchState{
+				state: st.world.initialState(), pending: map[int]pendingRequest{}, timePasses: clocked,
+			}.withFingerprint()
+		},
+		Step: func(o, in, out any) (bool, any) { return o.(searchState).step(in.(phase), out.(string)) },
 		Equal: func(a, b any) bool {
-			return a.(ordered).key == b.(ordered).key
+			return a.(searchState).fingerprint == b.(searchState).fingerprint
 		},
 		Hash: func(o any) uint64 {
 			h := fnv.New64a()
-			h.Write([]byte(o.(ordered).key))
+			h.Write([]byte(o.(searchState).fingerprint))
 			return h.Sum64()
 		},
 	}, operations)
 }
 
-// ofTheKey tells whether an answer is that of a request that its key has kept from being done.
-func ofTheKey(reply string) bool {
-	return strings.HasPrefix(reply, again) || reply == "idempotency_key_reused" || reply == "idempotency_key_in_use"
+// isKeyReply reports whether a reply comes from the key: the request was not done.
+func isKeyReply(reply string) bool {
+	return strings.HasPrefix(reply, replayPrefix) || reply == "idempotency_key_reused" ||
+		reply == "idempotency_key_in_use"
 }
 
-// mayWrite tells whether an answer can come from a request's second moment.
-func mayWrite(reply string) bool {
+// mayComeFromWrite reports whether a reply can come from a request's second phase.
+func mayComeFromWrite(reply string) bool {
 	rule, _, _ := strings.Cut(reply, ":")
-	return strings.HasPrefix(reply, "booked ") || strings.HasPrefix(reply, "held ") || strings.HasPrefix(reply, "too_many_holds") ||
-		slices.Contains([]string{"direction_already_booked", "speciality_already_booked", "slot_taken", "complex_slot_failed", "appointment_cancelled"}, rule)
+	return strings.HasPrefix(reply, "booked ") || strings.HasPrefix(reply, "held ") ||
+		strings.HasPrefix(reply, "too_many_holds") ||
+		slices.Contains([]string{
+			"direction_already_booked", "speciality_already_booked", "slot_taken", "complex_slot_failed",
+			"appointment_cancelled",
+		}, rule)
 }
 
-func (o ordered) step(p phase, reply string) (bool, ordered) {
+func (o searchState) step(p phase, reply string) (bool, searchState) {
 	bit := uint64(1) << p.request
 	step := p.event.step
 	switch {
-	case p.last != nil:
-		return slices.Equal(p.last, o.state.tables()), o
-	case step.pass > 0:
+	case p.tables != nil:
+		return slices.Equal(p.tables, o.state.tables()), o
+	case step.elapse > 0:
 		_, o.state = o.state.apply(p.event)
-		return true, o.keyed()
-	case p.kind == looks:
-		return true, o.with(p.request, asking{now: o.state.now}).keyed()
-	case p.kind == takes:
-		return o.take(p, reply)
-	case p.kind == settles:
-		return o.settle(p, reply)
-	case p.event.keyed() && !o.has(p):
+		return true, o.withFingerprint()
+	case p.kind == readClock:
+		return true, o.withPending(p.request, pendingRequest{now: o.state.now}).withFingerprint()
+	case p.kind == takeKey:
+		return o.takeKey(p, reply)
+	case p.kind == settleKey:
+		return o.settleKey(p, reply)
+	case p.event.keyed() && !o.holdsKey(p):
 		return false, o
-	case p.kind == writes && o.refused&bit != 0:
+	case p.kind == writeRows && o.rejected&bit != 0:
 		return true, o
 	}
-	asked, looked := o.asked[p.request]
-	if o.clocked && !looked || p.kind == writes && o.waiting&bit == 0 {
-		return false, o // one moment comes after the other
+	pending, found := o.pending[p.request]
+	if o.timePasses && !found || p.kind == writeRows && o.checked&bit == 0 {
+		return false, o // the phases are in order
 	}
-	// What follows goes by the request's own time.
-	is := o.state.now
+	// The phase uses the time that the request has read.
+	clock := o.state.now
 	now := o.state
-	if looked {
-		now.now = asked.now
+	if found {
+		now.now = pending.now
 	}
-	var says string
+	var want string
 	switch {
-	case p.kind == writes && step.holdsForMove():
-		says, now = now.writeHoldForMove(p.event.label, p.event.visit, asked.r)
-	case p.kind == writes && step.move > 0:
-		says, now = now.writeMove(p.event.visit, asked.r, asked.known)
-	case p.kind == writes && step.hold:
-		says, now = now.writeHold(p.event.label, step.request)
-	case p.kind == writes:
-		says, now = now.write(p.event.label, p.event.guid(), step.request, asked.known)
+	case p.kind == writeRows && step.holdsForMove():
+		want, now = now.writeHoldForMove(p.event.label, p.event.visit, pending.request)
+	case p.kind == writeRows && step.move > 0:
+		want, now = now.writeMove(p.event.visit, pending.request, pending.ownHolds)
+	case p.kind == writeRows && step.hold:
+		want, now = now.writeHold(p.event.label, step.request)
+	case p.kind == writeRows:
+		want, now = now.write(p.event.label, p.event.guid(), step.request, pending.ownHolds)
 	case step.holdsForMove():
-		says, asked.r = now.checkHoldForMove(p.event.visit, step)
+		want, pending.request = now.checkHoldForMove(p.event.visit, step)
 	case step.move > 0:
-		says, asked.r, now = now.checkMove(p.event.visit, step)
-		asked.known = now.own(asked.r)
+		want, pending.request, now = now.checkMove(p.event.visit, step)
+		pending.ownHolds = now.ownHolds(pending.request)
 	case step.hold:
-		says = now.checkHold(step.request)
+		want = now.checkHold(step.request)
 	case step.books():
-		says, now = now.check(step.request)
-		asked.known = now.own(step.request)
+		want, now = now.check(step.request)
+		pending.ownHolds = now.ownHolds(step.request)
 	default:
-		says, now = now.do(p.event) // it is done at one moment
+		want, now = now.do(p.event) // it has one phase
 	}
-	if p.event.keyed() && says != "" {
-		mine := now.keys[p.event.keyOf()]
-		mine.done = true
-		if p.kind == writes && succeeded(says) || step.cancel > 0 && !slices.Equal(now.tables(), o.state.tables()) {
-			mine.runs, mine.reply = false, says
+	if p.event.keyed() && want != "" {
+		record := now.keys[p.event.keyOf()]
+		record.done = true
+		if p.kind == writeRows && succeeded(want) || step.cancel > 0 && !slices.Equal(now.tables(), o.state.tables()) {
+			record.running, record.reply = false, want
 		}
-		now = now.under(p.event.keyOf(), mine)
+		now = now.withKey(p.event.keyOf(), record)
 	}
-	asked.now = now.now
-	now.now = is
+	pending.now = now.now
+	now.now = clock
 	o.state = now
 	switch {
-	case p.kind == asks && says == "":
-		o.waiting |= bit
-		return mayWrite(reply), o.with(p.request, asked).keyed()
-	case p.kind == asks && (step.books() || step.move > 0 || step.hold):
-		o.refused |= bit
+	case p.kind == checkRules && want == "":
+		o.checked |= bit
+		return mayComeFromWrite(reply), o.withPending(p.request, pending).withFingerprint()
+	case p.kind == checkRules && (step.books() || step.move > 0 || step.hold):
+		o.rejected |= bit
 	}
-	o.waiting &^= bit
-	return says == reply, o.without(p.request).keyed()
+	o.checked &^= bit
+	return want == reply, o.withoutPending(p.request).withFingerprint()
 }
 
-// take takes the key of a request, or tells what is answered instead. A request that runs is told so also where the key is another's: between the moment when it
-// is in the way and the moment when it is looked at, the other may be gone.
-func (o ordered) take(p phase, reply string) (bool, ordered) {
-	of, asked := p.event.keyOf(), p.event.asks()
-	before, there := o.state.keys[of]
+// takeKey takes the key of a request, or requires the reply that the key causes. A running key may
+// also cause idempotency_key_in_use for another request: between the failed attempt to take the key
+// and the read of its row, the other request may end.
+func (o searchState) takeKey(p phase, reply string) (bool, searchState) {
+	key, fingerprint := p.event.keyOf(), p.event.fingerprint()
+	before, found := o.state.keys[key]
 	switch {
-	case !there:
-		o.state = o.state.under(of, answered{asked: asked, at: o.state.now, by: p.request, runs: true})
-		return !ofTheKey(reply), o.keyed()
-	case before.runs && reply == "idempotency_key_in_use":
+	case !found:
+		o.state = o.state.withKey(key, keyRecord{
+			fingerprint: fingerprint, at: o.state.now, request: p.request, running: true,
+		})
+		return !isKeyReply(reply), o.withFingerprint()
+	case before.running && reply == "idempotency_key_in_use":
 		return true, o
-	case before.runs && before.asked == asked:
+	case before.running && before.fingerprint == fingerprint:
 		return false, o
 	default:
-		return reply == before.repeated(asked), o
+		return reply == before.replay(fingerprint), o
 	}
 }
 
-// has tells whether a request runs under its key.
-func (o ordered) has(p phase) bool {
-	mine := o.state.keys[p.event.keyOf()]
-	return mine.runs && mine.by == p.request && !mine.done || o.refused&(1<<p.request) != 0
+// holdsKey reports whether the request is running under its key.
+func (o searchState) holdsKey(p phase) bool {
+	record := o.state.keys[p.event.keyOf()]
+	return record.running && record.request == p.request && !record.done || o.rejected&(1<<p.request) != 0
 }
 
-// settle keeps the answer of a request that had nothing to do, and gives back the key of one that was refused.
-func (o ordered) settle(p phase, reply string) (bool, ordered) {
-	of := p.event.keyOf()
-	mine, there := o.state.keys[of]
+// settleKey stores the response of a request that changed nothing, and frees the key of a rejected
+// request.
+func (o searchState) settleKey(p phase, reply string) (bool, searchState) {
+	key := p.event.keyOf()
+	record, found := o.state.keys[key]
 	switch {
-	case !there || mine.by != p.request || !mine.done:
+	case !found || record.request != p.request || !record.done:
 		return false, o
 	case succeeded(reply):
-		mine.runs, mine.reply = false, reply
-		o.state = o.state.under(of, mine)
+		record.running, record.reply = false, reply
+		o.state = o.state.withKey(key, record)
 	default:
 		o.state.keys = maps.Clone(o.state.keys)
-		delete(o.state.keys, of)
+		delete(o.state.keys, key)
 	}
-	return true, o.keyed()
+	return true, o.withFingerprint()
 }

@@ -12,18 +12,22 @@ import (
 	"talon.example/test/harness"
 )
 
-// A model of Talon in plain Go, written from the domain's page (which rule each documented answer belongs to) and knowing nothing of the service: no
-// code of ours, no SQL, no clock but its own. The model test plays random histories against both and compares what they answer and leave behind.
+// A model of Talon in plain Go. It is written from the domain's page, which states the rule of each
+// documented response. It shares no code with the service, uses no SQL and has a clock of its own.
+// The model tests run random histories against both and compare tnext responses and tables.
 //
-// Everything has a short label: L0 an institution (ЛПУ), C0 a client application, P0 a person, R0 a resource, S0 a cell, K0 a card (МКАБ), D0 a
-// referral (направление), a1 the first step of the first client and the visit it booked. «?» is something that does not exist.
+// Everything has a short label: L0 is an institution (ЛПУ), C0 a client application, P0 a person,
+// R0 a resource, S0 a cell, K0 a card (МКАБ), D0 a referral (направление). a1 is the first step of
+// the first client and the visit that it booked. «?» stands for something that does not exist.
 
-// world is what there is before a history begins.
+// world is the data before a history starts.
 type world struct {
-	onlyOne    string // the region's setting of one active appointment a speciality; empty is not set, which means on
-	days       string // the region's setting of how many days ahead may be booked; empty is not set, which means any
-	expires    string // the region's setting that a referral expires; empty is not set, which means that it does not
-	late       string // the region's setting that also what has begun can be cancelled and moved; empty is not set, which means that it cannot
+	// The region's settings. Empty is not set.
+	oneActive         string // one active appointment a speciality; by default on
+	days              string // the booking horizon in days; by default none
+	expires           string // referrals expire; by default off
+	changesAfterStart string // started visits can be cancelled and moved; by default off
+
 	lpus       []lpu
 	clients    []clientApplication
 	persons    []person
@@ -37,22 +41,24 @@ type world struct {
 }
 
 type lpu struct {
-	entity      int // the legal entity it belongs to
+	entity      int // the legal entity
 	zone        string
-	createsMkab string // the setting that lets booking make a card; empty is not set, which means off
-	polyclinic  string // whom the setting «Код поликлиники» names: own, other, nowhere, or empty where it is not set
-	days        string // as the region's, which they come before
-	expires     string
-	late        string
+	createsMkab string // the setting that a booking may create a card; empty is not set, which means off
+	polyclinic  string // the institution of the setting «Код поликлиники»: own, other, nowhere, or empty where not set
+
+	// These override the region's settings.
+	days              string
+	expires           string
+	changesAfterStart string
 }
 
 type clientApplication struct {
-	same, other   int // masks: within an institution, and into another
+	same, other   int // access masks: within an institution, and into another
 	outOfSchedule bool
-	days          string // before all others
+	days          string // overrides the other horizons
 }
 
-// person is what the master patient index knows of somebody.
+// person is the data of a person in the master patient index.
 type person struct {
 	known, data                bool
 	surname, name, sex, policy string
@@ -66,7 +72,7 @@ type mkab struct {
 	closed             bool
 }
 
-// tap is a case of treatment.
+// tap is a case of treatment of a card.
 type tap struct {
 	mkab   int
 	opened string
@@ -82,40 +88,40 @@ type resource struct {
 
 type slot struct {
 	resource    int
-	id          int // within the institution
+	id          int // unique within the institution
 	start       time.Time
 	minutes     int
 	capacity    int
 	access      int
-	lunch       bool // not of a reception type
+	lunch       bool // its busy type is not a reception type
 	blocked     bool
 	restriction string
 }
 
 func (s slot) end() time.Time { return s.start.Add(time.Duration(s.minutes) * time.Minute) }
 
-// direction is an original; the institution of its card holds it.
+// direction is an original referral. The institution of its card holds it.
 type direction struct {
 	kind       string
 	speciality string
 	mkab       int
 	from       int
-	to         int // unknown where it names no target
+	to         int // unknown if it names no target
 	dateEnd    string
 }
 
-// directionCopy was left in another institution by a booking that was cancelled.
+// directionCopy is a copy that a cancelled booking left in another institution.
 type directionCopy struct {
 	direction, lpu, mkab int
 }
 
-// claim is the latest consultation of a person in a speciality.
+// claim is the claim of a person on a speciality. It belongs to the consultation that ends last.
 type claim struct {
 	person     int
 	speciality string
 	visit      string
 	lpu        int
-	resource   string // its name
+	resource   string // the name
 	start, end time.Time
 }
 
@@ -128,84 +134,86 @@ func label(kind string, n int) string {
 	return fmt.Sprint(kind, n)
 }
 
-// request asks for an appointment.
+// request is a booking, a move or a hold.
 type request struct {
 	person, client int
 	direction      int
 	kind           string
 	from, to       int
 	place          place
-	difficulty     int // 0 is absent; -1 stands for 0
-	minutes        int // of a hold; 0 is absent; -1 stands for 0
+	difficulty     int // 0 omits the field; -1 sends 0
+	minutes        int // of a hold; 0 omits the field; -1 sends 0
 	comment        string
 	cito           bool
-	upper          bool // writes guids in upper case
+	upper          bool // sends guids in upper case
 }
 
-// place is where to book: of the four fields one is given, the institution's cell by its id or by its guid, or a resource and a date.
+// place is where to book. kind says which of the other fields applies: a cell's id, its guid, or a
+// resource and a date.
 type place struct {
-	how      string // id, guid, out (of schedule), nowhere
-	id       int    // how = id
-	slot     int    // how = guid
-	resource int    // how = out
-	date     string // how = out
-	junk     bool   // also gives what is not to be read
+	kind         string // id, guid, out (of schedule), nowhere
+	id           int    // kind = id
+	slot         int    // kind = guid
+	resource     int    // kind = out
+	date         string // kind = out
+	unreadFields bool   // also sends fields that are not read
 }
 
-// state is what booking changes. A step gives a new state and leaves the old one alone.
+// state is what requests change. A method that changes it returns a new state and leaves the old
+// one unchanged.
 type state struct {
 	*world
 
 	now           time.Time
 	onlyOneActive bool
 	visits        []visit
-	gone          []visit          // where visits were before they were moved to another institution
-	made          []mkab           // cards made on the way
-	claimed       map[string]claim // by person and speciality
+	movedAway     []visit          // visits as they were before a move to another institution
+	createdMkabs  []mkab           // cards that bookings created
+	activeClaims  map[string]claim // the key is person and speciality
 	holds         []hold
-	kept          []keep
-	keys          map[keyOf]answered
+	slotHolds     []slotHold
+	keys          map[keyOf]keyRecord
 }
 
-// keyOf is an Idempotency-Key and whose it is: a person's through a client application.
+// keyOf is an Idempotency-Key and its owner: a person and a client application.
 type keyOf struct{ owner, key string }
 
-// answered is a request that came with a key, and its answer.
-type answered struct {
-	asked string
-	reply string
-	at    time.Time
-	by    int // the request's number, where several come at the same time
-	runs  bool
-	done  bool // all but its key is settled
+// keyRecord is a request with a key, and its response.
+type keyRecord struct {
+	fingerprint string
+	reply       string
+	at          time.Time
+	request     int // the number of the request, if several are concurrent
+	running     bool
+	done        bool // only the key of the request is still unsettled
 }
 
-// stands tells whether the key is still remembered.
-func (a answered) stands(now time.Time) bool { return a.at.After(now.Add(-24 * time.Hour)) }
+// isStored reports whether the key is stored at a time. A key is stored for 24 hours.
+func (a keyRecord) isStored(now time.Time) bool { return a.at.After(now.Add(-24 * time.Hour)) }
 
-// under gives a state where a key has been answered.
-func (s state) under(of keyOf, a answered) state {
+// withKey returns a state that stores a key.
+func (s state) withKey(of keyOf, a keyRecord) state {
 	s.keys = maps.Clone(s.keys)
 	s.keys[of] = a
 	return s
 }
 
-// repeated is the answer to a request whose key another has, or the same before.
-func (a answered) repeated(asked string) string {
-	if a.asked != asked {
+// replay returns the response to another request with the key.
+func (a keyRecord) replay(asked string) string {
+	if a.fingerprint != asked {
 		return "idempotency_key_reused"
 	}
-	return again + a.reply
+	return replayPrefix + a.reply
 }
 
-// again stands before the answer to a request that was answered before.
-const again = "again: "
+// replayPrefix marks the response to a repeated request.
+const replayPrefix = "again: "
 
-// succeeded tells a success; a refusal is not kept.
+// succeeded reports whether a reply is a success. The responses of other requests are not stored.
 func succeeded(reply string) bool { return strings.HasPrefix(reply, "booked ") || reply == "cancelled" }
 
-// hold keeps the cells of a visit for a person until a moment, when it ends by itself. A person has two places for holds; one that has ended lies in its place
-// until another comes.
+// hold reserves cells for a person until a moment. A person has two places for holds. A hold that
+// has ended stays in its place until another hold replaces it.
 type hold struct {
 	label     string
 	person    int
@@ -216,8 +224,9 @@ type hold struct {
 	until     time.Time
 }
 
-// keep is a hold as its cell has it; what has ended lies there until the cell is taken or held.
-type keep struct {
+// slotHold is a hold as stored with its cell. One that has ended stays until the cell is taken or
+// held again.
+type slotHold struct {
 	hold   string
 	slot   int
 	person int
@@ -234,35 +243,38 @@ type visit struct {
 	slots      []int
 	created    time.Time
 	cancelled  bool
-	guid       string // as the service gave it; of visits that end together it makes one the last
-	why        int    // ReasonCode
+	guid       string // assigned by the service; it orders visits that end at the same time
+	reasonCode int
 }
 
-func (w *world) begin() state {
-	s := state{world: w, now: harness.Moment, onlyOneActive: w.onlyOne != "false", claimed: map[string]claim{}, keys: map[keyOf]answered{}}
+func (w *world) initialState() state {
+	s := state{
+		world: w, now: harness.Moment, onlyOneActive: w.oneActive != "false", activeClaims: map[string]claim{},
+		keys: map[keyOf]keyRecord{},
+	}
 	for _, c := range w.claims {
-		s.claimed[label("P", c.person)+c.speciality] = c
+		s.activeClaims[label("P", c.person)+c.speciality] = c
 	}
 	return s
 }
 
-// book answers a request, nobody else being about.
+// book returns the reply to a booking without concurrent requests.
 func (s state) book(step, guid string, r request) (string, state) {
 	refusal, checked := s.check(r)
 	if refusal != "" {
 		return refusal, checked
 	}
-	return checked.write(step, guid, r, s.own(r))
+	return checked.write(step, guid, r, s.ownHolds(r))
 }
 
-// own are a person's holds of the cells that a request is for.
-func (s *state) own(r request) (labels []string) {
+// ownHolds returns the labels of the person's current holds of the request's cells.
+func (s *state) ownHolds(r request) (labels []string) {
 	first, _ := s.find(r)
 	if first == unknown {
 		return nil
 	}
 	cells := s.adjacent(first, r)
-	for _, k := range s.kept {
+	for _, k := range s.slotHolds {
 		if k.person == r.person && k.until.After(s.now) && slices.Contains(cells, k.slot) {
 			labels = append(labels, k.hold)
 		}
@@ -270,20 +282,25 @@ func (s *state) own(r request) (labels []string) {
 	return labels
 }
 
-// giveBack takes holds away, those that are still there.
-func (s state) giveBack(labels ...string) state {
+// removeHolds removes holds, as far as they exist.
+func (s state) removeHolds(labels ...string) state {
 	s.holds = slices.DeleteFunc(slices.Clone(s.holds), func(h hold) bool { return slices.Contains(labels, h.label) })
-	s.kept = slices.DeleteFunc(slices.Clone(s.kept), func(k keep) bool { return slices.Contains(labels, k.hold) })
+	s.slotHolds = slices.DeleteFunc(slices.Clone(s.slotHolds), func(k slotHold) bool {
+		return slices.Contains(labels, k.hold)
+	})
 	return s
 }
 
-// tidied is the state without what has ended in cells.
-func (s state) tidied(cells []int) state {
-	s.kept = slices.DeleteFunc(slices.Clone(s.kept), func(k keep) bool { return !k.until.After(s.now) && slices.Contains(cells, k.slot) })
+// withoutEndedHolds removes holds that have ended from cells.
+func (s state) withoutEndedHolds(cells []int) state {
+	s.slotHolds = slices.DeleteFunc(slices.Clone(s.slotHolds), func(k slotHold) bool {
+		return !k.until.After(s.now) && slices.Contains(cells, k.slot)
+	})
 	return s
 }
 
-// checkHold judges a hold by the rules of a booking. A card that can be made is taken for made, and the master patient index for all-knowing.
+// checkHold checks a hold by the rules of a booking. It assumes that a missing card can be created,
+// and that the master patient index knows all data.
 func (s state) checkHold(r request) string {
 	if r.minutes < 0 || r.minutes > 15 {
 		return "field_invalid"
@@ -292,40 +309,41 @@ func (s state) checkHold(r request) string {
 	return refusal
 }
 
-// checkHoldForMove judges a hold of what a visit is to be moved to, by the rules of the move. It gives the booking that the move amounts to, too.
+// checkHoldForMove checks a hold for the move of a visit by the rules of the move. It also returns
+// the booking that the move amounts to.
 func (s state) checkHoldForMove(booked string, st step) (refusal string, r request) {
 	if st.request.malformed() || st.request.minutes < 0 || st.request.minutes > 15 {
 		return "field_invalid", r
 	}
-	at, refusal, r := s.moveOf(booked, st)
+	at, refusal, r := s.resolveMove(booked, st)
 	if refusal == "" {
 		refusal, _ = s.withPersonsKnown().without(at).check(r)
 	}
 	return refusal, r
 }
 
-// writeHoldForMove holds what a visit is to be moved to. Its own places do not stand in the way.
+// writeHoldForMove holds cells for the move of a visit. The visit's own places count as free.
 func (s state) writeHoldForMove(step, booked string, r request) (string, state) {
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	if s.visits[at].cancelled {
 		return "appointment_cancelled", s
 	}
 	reply, held := s.without(at).writeHold(step, r)
-	held.visits, held.claimed = s.visits, s.claimed
+	held.visits, held.activeClaims = s.visits, s.activeClaims
 	return reply, held
 }
 
-// writeHold holds the cells, all or none, and tells what is held: now, or already.
+// writeHold holds the cells, all or none. It describes the new hold, or the existing one.
 func (s state) writeHold(step string, r request) (string, state) {
 	first, _ := s.find(r)
 	cells := s.adjacent(first, r)
 	for _, h := range s.holdsOf(r.person) {
 		if h.slots[0] == first {
-			return s.held(h), s
+			return s.describeHold(h), s
 		}
 	}
 	for i, n := range cells {
-		if refusal := s.lost(i, n); refusal != "" {
+		if refusal := s.noPlaceRule(i, n); refusal != "" {
 			return refusal, s
 		}
 	}
@@ -340,40 +358,44 @@ func (s state) writeHold(step string, r request) (string, state) {
 		}
 	}
 	if h.place == 0 {
-		told := "too_many_holds"
+		reply := "too_many_holds"
 		for _, other := range s.holdsOf(r.person) {
-			told += "; " + s.held(other)
+			reply += "; " + s.describeHold(other)
 		}
-		return told, s
+		return reply, s
 	}
-	s = s.tidied(cells)
-	s.holds = slices.DeleteFunc(slices.Clone(s.holds), func(o hold) bool { return o.person == r.person && o.place == h.place })
+	s = s.withoutEndedHolds(cells)
+	s.holds = slices.DeleteFunc(slices.Clone(s.holds), func(o hold) bool {
+		return o.person == r.person && o.place == h.place
+	})
 	s.holds = append(s.holds, h)
 	for _, n := range cells {
-		s.kept = append(s.kept, keep{step, n, r.person, h.until})
+		s.slotHolds = append(s.slotHolds, slotHold{step, n, r.person, h.until})
 	}
-	return s.held(h), s
+	return s.describeHold(h), s
 }
 
-// release ends the hold of a person that begins with a cell.
+// release ends the person's hold whose first cell is given.
 func (s state) release(person, slot int) (string, state) {
 	for _, h := range s.holdsOf(person) {
 		if h.slots[0] == slot {
-			return "released", s.tidied(h.slots).giveBack(h.label)
+			return "released", s.withoutEndedHolds(h.slots).removeHolds(h.label)
 		}
 	}
 	return "released", s
 }
 
-// holdsOf are a person's holds that stand, the first to end first.
+// holdsOf returns the person's current holds, sorted by tnext end.
 func (s *state) holdsOf(person int) []hold {
-	holds := slices.DeleteFunc(slices.Clone(s.holds), func(h hold) bool { return h.person != person || !h.until.After(s.now) })
+	holds := slices.DeleteFunc(slices.Clone(s.holds), func(h hold) bool {
+		return h.person != person || !h.until.After(s.now)
+	})
 	slices.SortFunc(holds, func(a, b hold) int { return cmp.Or(a.until.Compare(b.until), a.place-b.place) })
 	return holds
 }
 
-// held tells a hold.
-func (s *state) held(h hold) string {
+// describeHold describes a hold as the reply does.
+func (s *state) describeHold(h hold) string {
 	var cells []string
 	for _, n := range h.slots {
 		cells = append(cells, label("S", n))
@@ -384,16 +406,19 @@ func (s *state) held(h hold) string {
 		start.In(zone).Format(time.RFC3339), end.In(zone).Format(time.RFC3339), h.until.In(zone).Format(time.RFC3339))
 }
 
-// check goes through the rules in their order. It gives the first refusal, or none. The state differs where a card was made: it stays, also where the
-// booking after it fails.
+// check evaluates the rules in tnext order and returns the first that rejects the request. The
+// returned state contains the card that the check created. The card stays even if the booking then
+// fails.
 func (s state) check(r request) (refusal string, after state) {
-	// The request's form.
+	// The form of the request.
 	if r.malformed() {
 		return "field_invalid", s
 	}
 
 	// 2. The direction: unsupported type; not found in the source LPU, of that type.
-	kind := map[string]string{"Consult": "Consult", "consult": "Consult", "Laboratory": "Laboratory", "laboratory": "Laboratory"}[r.kind]
+	kind := map[string]string{
+		"Consult": "Consult", "consult": "Consult", "Laboratory": "Laboratory", "laboratory": "Laboratory",
+	}[r.kind]
 	if kind == "" {
 		return "direction_type_unsupported", s
 	}
@@ -405,12 +430,13 @@ func (s state) check(r request) (refusal string, after state) {
 	if r.from != holder || d.kind != kind {
 		return "direction_not_found", s
 	}
-	// Not the patient's.
+	// It is not the patient's.
 	patient := s.mkabs[d.mkab]
 	if patient.person != r.person {
 		return "direction_not_patients: Направление " + label("D", r.direction) + " не принадлежит пациенту", s
 	}
-	// The request's source against the direction's source; the request's target against the direction's target, where it names one.
+	// The request's source is compared with the direction's source, and the request's target with
+	// the direction's target if there is one.
 	if s.lpus[r.from].entity != s.lpus[d.from].entity {
 		return "direction_lpu_mismatch", s
 	}
@@ -420,7 +446,8 @@ func (s state) check(r request) (refusal string, after state) {
 	if s.activeVisit(r.direction) != nil {
 		return "direction_already_booked", s
 	}
-	// Ours: its last day is over where it is held, and the target's setting, or else the region's, says that this matters.
+	// A rule of Talon's own: the last day is over where the referral is held, and the setting of
+	// the target or of the region is on.
 	today := s.now.In(s.zone(holder)).Format(time.DateOnly)
 	if r.to != unknown && cmp.Or(s.lpus[r.to].expires, s.expires) == "true" && d.dateEnd < today {
 		return "direction_expired: Срок действия направления истек: оно действовало по " + parse(time.DateOnly, d.dateEnd, time.UTC).Format("02.01.2006") + " включительно.", s
@@ -428,7 +455,7 @@ func (s state) check(r request) (refusal string, after state) {
 
 	// 3. The slot and its resource.
 	first, at := s.find(r)
-	if r.place.how != "out" && first == unknown {
+	if r.place.kind != "out" && first == unknown {
 		return "slot_not_found", s
 	}
 	if at == unknown || s.resources[at].inactive {
@@ -437,7 +464,7 @@ func (s state) check(r request) (refusal string, after state) {
 	with := s.resources[at]
 	zone := s.zone(r.to)
 	var start time.Time
-	if r.place.how == "out" {
+	if r.place.kind == "out" {
 		start, _ = readDate(r.place.date, zone)
 		if s.hasPassed(r.place.date, zone) {
 			return "slot_time_passed", s
@@ -476,7 +503,7 @@ func (s state) check(r request) (refusal string, after state) {
 	}
 
 	// 5. The patient against the cell's restriction.
-	if r.place.how != "out" {
+	if r.place.kind != "out" {
 		if refusal := s.restricted(r, patient, s.slots[first].restriction, start); refusal != "" {
 			return refusal, s
 		}
@@ -512,13 +539,14 @@ func (s state) check(r request) (refusal string, after state) {
 		case target.polyclinic != "own":
 			return "mkab_lpu_not_found", s
 		}
-		s.made = append(slices.Clone(s.made), mkab{lpu: r.to, person: r.person})
+		s.createdMkabs = append(slices.Clone(s.createdMkabs), mkab{lpu: r.to, person: r.person})
 	}
 
-	// 8. The adjacent cells for Difficulty > 1: each must be one that this patient could take through this client.
-	if r.place.how != "out" {
+	// 8. The adjacent cells for Difficulty > 1: the patient must be able to take each through this
+	// client.
+	if r.place.kind != "out" {
 		cells := s.adjacent(first, r)
-		if len(cells) < r.wanted() {
+		if len(cells) < r.cellCount() {
 			return "complex_slot_failed", s
 		}
 		for _, n := range cells[1:] {
@@ -532,13 +560,15 @@ func (s state) check(r request) (refusal string, after state) {
 	return "", s
 }
 
-// malformed tells what nobody needs to look anything up for.
+// malformed reports whether the form of the request is wrong, which needs no data.
 func (r request) malformed() bool {
-	return r.place.how == "nowhere" || r.difficulty < 0 || r.difficulty > 16 || r.place.how == "out" && slices.Contains(badDates, r.place.date)
+	return r.place.kind == "nowhere" || r.difficulty < 0 || r.difficulty > 16 || r.place.kind == "out" &&
+		slices.Contains(badDates, r.place.date)
 }
 
-// write takes the direction, the speciality and the cells, all or none, in this order, and gives back the holds that the check knew. It refuses what somebody else
-// has taken since; right after the check it refuses nothing.
+// write takes the direction, the speciality and the cells in this order, all or none. It ends the
+// holds that the check found. It rejects what another request has taken since the check. Directly
+// after the check it rejects nothing.
 func (s state) write(step, guid string, r request, known []string) (string, state) {
 	d := s.directions[r.direction]
 	if s.activeVisit(r.direction) != nil {
@@ -552,28 +582,29 @@ func (s state) write(step, guid string, r request, known []string) (string, stat
 	v.mkab, _ = s.cardsOf(r.person, r.to)
 	first, at := s.find(r)
 	v.resource = at
-	if r.place.how == "out" {
+	if r.place.kind == "out" {
 		v.start, v.end = readDate(r.place.date, s.zone(r.to))
 	} else {
 		v.slots = s.adjacent(first, r)
-		s = s.giveBack(known...)
+		s = s.removeHolds(known...)
 		for i, n := range v.slots {
-			if refusal := s.lost(i, n); refusal != "" {
+			if refusal := s.noPlaceRule(i, n); refusal != "" {
 				return refusal, before
 			}
 		}
-		s = s.tidied(v.slots)
+		s = s.withoutEndedHolds(v.slots)
 		v.start, v.end = s.slots[first].start, s.slots[v.slots[len(v.slots)-1]].end()
 	}
 	s.visits = append(slices.Clone(s.visits), v)
 	if d.kind == "Consult" {
-		s = s.claim(s.claimOf(v))
+		s = s.withClaim(s.claimOf(v))
 	}
-	return s.booked(v), s
+	return s.describeBooking(v), s
 }
 
-// lost is the refusal where a cell, after others or the first, has no place left. Whosever a hold is, it has one.
-func (s *state) lost(i, cell int) string {
+// noPlaceRule returns the rule that rejects the i-th cell if it has no free place. Holds of every
+// person count.
+func (s *state) noPlaceRule(i, cell int) string {
 	switch {
 	case !s.full(cell, unknown):
 		return ""
@@ -584,24 +615,29 @@ func (s *state) lost(i, cell int) string {
 	}
 }
 
-// claim records a consultation: where the setting is off and there are several, the one that ends last.
-func (s state) claim(c claim) state {
+// withClaim records the claim of a consultation. Of several active ones, the claim belongs to the
+// one that ends last.
+func (s state) withClaim(c claim) state {
 	key := label("P", c.person) + c.speciality
-	if old, ok := s.claimed[key]; ok && old.end.After(s.now) && !old.end.Before(c.end) {
+	if old, ok := s.activeClaims[key]; ok && old.end.After(s.now) && !old.end.Before(c.end) {
 		return s
 	}
-	s.claimed = maps.Clone(s.claimed)
-	s.claimed[key] = c
+	s.activeClaims = maps.Clone(s.activeClaims)
+	s.activeClaims[key] = c
 	return s
 }
 
-// claimOf is what a consultation claims.
+// claimOf returns the claim of a consultation.
 func (s *state) claimOf(v visit) claim {
-	return claim{v.request.person, s.directions[v.direction].speciality, v.label, v.request.to, resourceName(v.resource), v.start, v.end}
+	return claim{
+		v.request.person, s.directions[v.direction].speciality, v.label, v.request.to, resourceName(v.resource),
+		v.start, v.end,
+	}
 }
 
-// cancel cancels the visit of a booking, for its patient alone. Again it changes nothing. The claim of a consultation goes to the one that then ends last of
-// those that the patient has in the speciality and that have not ended: there are others where the setting is off, or was.
+// cancel cancels the visit of a booking, for its patient only. A repeated cancel changes nothing.
+// The claim passes to the patient's active consultation of the speciality that ends last. There can
+// be others while the setting is off, or if it was.
 func (s state) cancel(booked string, st step) (string, state) {
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	if at == unknown || st.stranger {
@@ -610,78 +646,83 @@ func (s state) cancel(booked string, st step) (string, state) {
 	if s.visits[at].cancelled {
 		return "cancelled", s
 	}
-	if s.tooLate(s.visits[at]) {
+	if s.cannotBeChanged(s.visits[at]) {
 		return "appointment_started", s
 	}
 	s.visits = slices.Clone(s.visits)
-	s.visits[at].cancelled, s.visits[at].why = true, st.why
-	return "cancelled", s.handOn(booked)
+	s.visits[at].cancelled, s.visits[at].reasonCode = true, st.reasonCode
+	return "cancelled", s.passClaimOn(booked)
 }
 
-// tooLate tells whether a visit has begun, where the setting of its institution, or else the region's, does not say that this is no matter.
-func (s *state) tooLate(v visit) bool {
-	return s.begun(v) && cmp.Or(s.lpus[v.request.to].late, s.late) != "true"
+// cannotBeChanged reports whether a visit has started and no setting of its institution or of the
+// region allows changes after the start.
+func (s *state) cannotBeChanged(v visit) bool {
+	return s.hasStarted(v) && cmp.Or(s.lpus[v.request.to].changesAfterStart, s.changesAfterStart) != "true"
 }
 
-// begun tells whether a visit has begun: on a day without a time when the day is over.
-func (s *state) begun(v visit) bool {
-	if v.request.place.how == "out" && v.end.After(v.start) {
+// hasStarted reports whether a visit has started. A visit on a bare day starts when the day is
+// over.
+func (s *state) hasStarted(v visit) bool {
+	if v.request.place.kind == "out" && v.end.After(v.start) {
 		return !v.end.After(s.now)
 	}
 	return v.start.Before(s.now)
 }
 
-// handOn gives the claim of a consultation that is no longer there to the next.
-func (s state) handOn(booked string) state {
-	s.claimed = maps.Clone(s.claimed)
-	for key, c := range s.claimed {
+// passClaimOn removes the claim of a visit and passes it to the next consultation.
+func (s state) passClaimOn(booked string) state {
+	s.activeClaims = maps.Clone(s.activeClaims)
+	for key, c := range s.activeClaims {
 		if c.visit != booked {
 			continue
 		}
-		delete(s.claimed, key)
-		var heir *visit
+		delete(s.activeClaims, key)
+		var next *visit
 		for i, v := range s.visits {
 			d := s.directions[v.direction]
-			if v.cancelled || !v.end.After(s.now) || d.kind != "Consult" || v.request.person != c.person || d.speciality != c.speciality {
+			if v.cancelled || !v.end.After(s.now) || d.kind != "Consult" || v.request.person != c.person ||
+				d.speciality != c.speciality {
 				continue
 			}
-			if heir == nil || v.end.After(heir.end) || v.end.Equal(heir.end) && v.guid < heir.guid {
-				heir = &s.visits[i]
+			if next == nil || v.end.After(next.end) || v.end.Equal(next.end) && v.guid < next.guid {
+				next = &s.visits[i]
 			}
 		}
-		if heir != nil {
-			s.claimed[key] = s.claimOf(*heir)
+		if next != nil {
+			s.activeClaims[key] = s.claimOf(*next)
 		}
 	}
 	return s
 }
 
-// without is the state as if a visit had never been.
+// without returns the state as if a visit had never existed.
 func (s state) without(at int) state {
 	booked := s.visits[at].label
 	s.visits = slices.Delete(slices.Clone(s.visits), at, at+1)
-	return s.handOn(booked)
+	return s.passClaimOn(booked)
 }
 
-// checkMove judges a move: a booking of the same referral, as if the visit were not. It gives the answer where that is final, or else the booking.
+// checkMove checks a move: a booking of the same referral as if the visit did not exist. It returns
+// a reply if that is final, and otherwise the booking.
 func (s state) checkMove(booked string, st step) (reply string, r request, after state) {
 	if st.request.malformed() {
 		return "field_invalid", r, s
 	}
-	at, reply, r := s.moveOf(booked, st)
+	at, reply, r := s.resolveMove(booked, st)
 	if reply != "" {
 		return reply, r, s
 	}
-	if v := s.visits[at]; r.comment == v.request.comment && r.cito == v.request.cito && s.staysPut(v, r) {
-		return s.booked(v), r, s
+	if v := s.visits[at]; r.comment == v.request.comment && r.cito == v.request.cito && s.isSamePlace(v, r) {
+		return s.describeBooking(v), r, s
 	}
 	reply, checked := s.without(at).check(r)
-	s.made = checked.made
+	s.createdMkabs = checked.createdMkabs
 	return reply, r, s
 }
 
-// moveOf finds the visit that is to be moved, and gives the booking that its move amounts to, or why it cannot be moved anywhere.
-func (s *state) moveOf(booked string, st step) (at int, refusal string, r request) {
+// resolveMove finds the visit to move. It returns the booking that the move amounts to, or the rule
+// that rejects every move of the visit.
+func (s *state) resolveMove(booked string, st step) (at int, refusal string, r request) {
 	at = slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	if at == unknown || st.stranger {
 		return at, "appointment_absent", r
@@ -690,13 +731,13 @@ func (s *state) moveOf(booked string, st step) (at int, refusal string, r reques
 	if v.cancelled {
 		return at, "appointment_cancelled", r
 	}
-	if s.tooLate(v) {
+	if s.cannotBeChanged(v) {
 		return at, "appointment_started", r
 	}
 	r = st.request
 	d := s.directions[v.direction]
 	r.person, r.direction, r.kind, r.from = v.request.person, v.direction, d.kind, s.mkabs[d.mkab].lpu
-	if st.keep {
+	if st.keepFields {
 		r.to, r.comment, r.cito = v.request.to, v.request.comment, v.request.cito
 	}
 	if r.difficulty == 0 {
@@ -705,8 +746,8 @@ func (s *state) moveOf(booked string, st step) (at int, refusal string, r reques
 	return at, "", r
 }
 
-// staysPut tells whether a request is for the very cells that a visit has.
-func (s *state) staysPut(v visit, r request) bool {
+// isSamePlace reports whether a request is for exactly the cells of a visit.
+func (s *state) isSamePlace(v visit, r request) bool {
 	first, _ := s.find(r)
 	if first == unknown || r.to != v.request.to {
 		return false
@@ -715,7 +756,7 @@ func (s *state) staysPut(v visit, r request) bool {
 	return len(cells) == r.difficulty && slices.Equal(cells, v.slots)
 }
 
-// writeMove moves a visit as a booking is written; what is refused leaves it where it is.
+// writeMove moves a visit. A rejected move leaves the visit unchanged.
 func (s state) writeMove(booked string, r request, known []string) (string, state) {
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	was := s.visits[at]
@@ -728,18 +769,21 @@ func (s state) writeMove(booked string, r request, known []string) (string, stat
 	}
 	moved := &written.visits[len(written.visits)-1]
 	moved.created = was.created
-	reply = written.booked(*moved)
+	reply = written.describeBooking(*moved)
 	if was.request.to != r.to {
-		written.gone = append(slices.Clone(written.gone), was)
+		written.movedAway = append(slices.Clone(written.movedAway), was)
 	}
 	return reply, written
 }
 
-// find gives the cell, and the resource it or the request names; each is unknown where the target LPU has none such.
+// find returns the cell and the resource of a request. Each is unknown if the target institution
+// has no such one.
 func (s *state) find(r request) (cell, at int) {
-	switch r.place.how {
+	switch r.place.kind {
 	case "id":
-		cell = slices.IndexFunc(s.slots, func(c slot) bool { return c.id == r.place.id && s.resources[c.resource].lpu == r.to })
+		cell = slices.IndexFunc(s.slots, func(c slot) bool {
+			return c.id == r.place.id && s.resources[c.resource].lpu == r.to
+		})
 	case "guid":
 		cell = r.place.slot
 	default:
@@ -754,12 +798,15 @@ func (s *state) find(r request) (cell, at int) {
 	return cell, s.slots[cell].resource
 }
 
-// adjacent gives the chosen cell and those of its resource that follow it without a gap, as many as wanted or as there are.
+// adjacent returns the first cell and the cells of its resource that follow it without a gap: as
+// many as requested or fewer.
 func (s *state) adjacent(first int, r request) []int {
 	cells := []int{first}
-	for len(cells) < r.wanted() {
+	for len(cells) < r.cellCount() {
 		last := s.slots[cells[len(cells)-1]]
-		next := slices.IndexFunc(s.slots, func(c slot) bool { return c.resource == last.resource && c.start.Equal(last.end()) })
+		next := slices.IndexFunc(s.slots, func(c slot) bool {
+			return c.resource == last.resource && c.start.Equal(last.end())
+		})
 		if next == unknown {
 			break
 		}
@@ -768,12 +815,13 @@ func (s *state) adjacent(first int, r request) []int {
 	return cells
 }
 
-func (r request) wanted() int { return max(r.difficulty, 1) }
+func (r request) cellCount() int { return max(r.difficulty, 1) }
 
-// full tells whether a cell has as many active visits, and places held by others than a person, as its capacity.
+// full reports whether the active visits of a cell, and its holds by others than a person, reach
+// its capacity.
 func (s *state) full(cell, person int) bool {
 	taken := 0
-	for _, k := range s.kept {
+	for _, k := range s.slotHolds {
 		if k.slot == cell && k.person != person && k.until.After(s.now) {
 			taken++
 		}
@@ -786,7 +834,8 @@ func (s *state) full(cell, person int) bool {
 	return taken >= s.slots[cell].capacity
 }
 
-// mask is what the client may take: which counts depends on whether the source and the target LPU are the same.
+// mask returns the client's access mask, which depends on whether source and target institution are
+// the same.
 func (s *state) mask(r request) int {
 	switch {
 	case r.client == unknown:
@@ -798,7 +847,7 @@ func (s *state) mask(r request) int {
 	}
 }
 
-// restricted tells why a patient may not take a cell that is kept for others.
+// restricted returns the rule by which the cell's restriction rejects a patient, or none.
 func (s *state) restricted(r request, patient mkab, restriction string, visit time.Time) string {
 	born := parse(time.DateOnly, patient.born, visit.Location())
 	age := visit.Year() - born.Year()
@@ -830,7 +879,7 @@ func (s *state) restricted(r request, patient mkab, restriction string, visit ti
 		if age >= 18 {
 			return "slot_children_only"
 		}
-		// An open case counts in the source and in the target; the newest is told.
+		// An open case in the source or in the target counts. The message contains the newest.
 		newest := ""
 		for _, t := range s.taps {
 			card := s.mkabs[t.mkab]
@@ -846,7 +895,8 @@ func (s *state) restricted(r request, patient mkab, restriction string, visit ti
 	return ""
 }
 
-// beyondHorizon tells that a visit would begin on a day further ahead than the client's setting, the target's or the region's says.
+// beyondHorizon rejects a visit that starts later than the horizon. The client's setting overrides
+// the target's, which overrides the region's.
 func (s *state) beyondHorizon(r request, start time.Time) string {
 	days := cmp.Or(s.lpus[r.to].days, s.days)
 	if r.client != unknown {
@@ -868,12 +918,15 @@ func (s *state) beyondHorizon(r request, start time.Time) string {
 		days, last.Format("02.01.2006"))
 }
 
-// toldInFull are the rules whose messages the model knows.
-var toldInFull = []string{"direction_not_patients", "direction_expired", "slot_beyond_horizon", "slot_healthy_children_only", "speciality_already_booked"}
+// rulesWithMessage are the rules whose messages the model predicts.
+var rulesWithMessage = []string{
+	"direction_not_patients", "direction_expired", "slot_beyond_horizon", "slot_healthy_children_only",
+	"speciality_already_booked",
+}
 
-// activeClaim is the consultation in the direction's speciality that has neither ended nor been cancelled.
+// activeClaim returns the person's active claim on the direction's speciality, or nil.
 func (s *state) activeClaim(r request) *claim {
-	c, ok := s.claimed[label("P", r.person)+s.directions[r.direction].speciality]
+	c, ok := s.activeClaims[label("P", r.person)+s.directions[r.direction].speciality]
 	if !ok || !c.end.After(s.now) {
 		return nil
 	}
@@ -885,7 +938,7 @@ func (s *state) alreadyBooked(c *claim) string {
 		c.resource, c.start.In(s.zone(c.lpu)).Format("02.01.2006 15:04"))
 }
 
-// activeVisit is the one active appointment of a direction.
+// activeVisit returns the active visit of a direction, or nil.
 func (s *state) activeVisit(direction int) *visit {
 	for i := range s.visits {
 		if s.visits[i].direction == direction && !s.visits[i].cancelled {
@@ -895,7 +948,8 @@ func (s *state) activeVisit(direction int) *visit {
 	return nil
 }
 
-// cardsOf finds somebody's open card in an institution, and tells whether there is a closed one. An open card counts, even next to a closed one.
+// cardsOf returns a person's open card in an institution, and reports whether there is a closed
+// one. An open card counts even if there is a closed one.
 func (s *state) cardsOf(person, lpu int) (open string, closed bool) {
 	for i, card := range s.mkabs {
 		if card.person == person && card.lpu == lpu {
@@ -906,24 +960,25 @@ func (s *state) cardsOf(person, lpu int) (open string, closed bool) {
 			}
 		}
 	}
-	for _, card := range s.made {
+	for _, card := range s.createdMkabs {
 		if card.person == person && card.lpu == lpu {
-			open = madeMkab(card)
+			open = createdMkabLabel(card)
 		}
 	}
 	return open, closed
 }
 
-func madeMkab(card mkab) string {
+func createdMkabLabel(card mkab) string {
 	return fmt.Sprintf("K(%s,%s)", label("P", card.person), label("L", card.lpu))
 }
 
 func (s *state) zone(lpu int) *time.Location { return harness.MustZone(s.lpus[lpu].zone) }
 
-// badDates cannot be read as a day or a time, or lie more than 366 days ahead.
+// badDates are no valid dates, or more than 366 days ahead.
 var badDates = []string{"завтра", "2019-02-30", "2020-09-23", "2021-01-01T10:00:00+03:00"}
 
-// readDate reads a date out of schedule: a bare date is that day, a local time is of the institution's zone.
+// readDate parses the date of a visit out of schedule. A bare date is that day, and a local time is
+// in the institution's zone.
 func readDate(text string, zone *time.Location) (start, end time.Time) {
 	switch {
 	case len(text) == len(time.DateOnly):
@@ -937,7 +992,7 @@ func readDate(text string, zone *time.Location) (start, end time.Time) {
 	return start, start
 }
 
-// hasPassed: a bare date of today is fine, a moment that has passed is not.
+// hasPassed reports whether a date has passed. A bare date of today has not.
 func (s *state) hasPassed(text string, zone *time.Location) bool {
 	if len(text) == len(time.DateOnly) {
 		return text < s.now.In(zone).Format(time.DateOnly)
@@ -946,19 +1001,21 @@ func (s *state) hasPassed(text string, zone *time.Location) bool {
 	return start.Before(s.now)
 }
 
-// booked is the answer to a success: the direction as held in the target LPU, with its appointment.
-func (s *state) booked(v visit) string {
+// describeBooking describes a success: the direction as held in the target institution, with its
+// appointment.
+func (s *state) describeBooking(v visit) string {
 	d := s.directions[v.direction]
 	zone := s.zone(v.request.to)
 	return fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s", d.kind, v.label, label("D", v.direction), directionNumber(v.direction),
-		label("L", d.from), label("L", v.request.to), v.mkab, v.start.In(zone).Format(time.RFC3339), v.end.In(zone).Format(time.RFC3339),
+		label("L", d.from), label("L", v.request.to), v.mkab, v.start.In(zone).Format(time.RFC3339),
+		v.end.In(zone).Format(time.RFC3339),
 		v.created.In(zone).Format(time.RFC3339))
 }
 
 func directionNumber(n int) string { return fmt.Sprint("4701-", n) }
 func resourceName(n int) string    { return fmt.Sprint("Ресурс ", n) }
 
-// tables is the state as the database has to show it, a line for each row.
+// tables returns the rows that the database must have, a line for each.
 func (s *state) tables() []string {
 	var lines []string
 	add := func(format string, values ...any) { lines = append(lines, fmt.Sprintf(format, values...)) }
@@ -971,9 +1028,9 @@ func (s *state) tables() []string {
 		}
 		add("cell %s: %d taken", label("S", n), taken)
 	}
-	for _, k := range s.kept {
+	for _, k := range s.slotHolds {
 		if k.until.After(s.now) {
-			add("cell %s is kept for %s until %s", label("S", k.slot), label("P", k.person), utc(k.until))
+			add("cell %s is held by %s until %s", label("S", k.slot), label("P", k.person), utc(k.until))
 		}
 	}
 	for _, h := range s.holds {
@@ -982,23 +1039,26 @@ func (s *state) tables() []string {
 			for _, n := range h.slots {
 				cells = append(cells, label("S", n))
 			}
-			add("%s has held %s in %s for %s, %s to %s, until %s", label("P", h.person), strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
+			add("%s holds %s in %s for %s, %s to %s, until %s", label("P", h.person), strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
 				utc(s.slots[h.slots[0]].start), utc(s.slots[h.slots[len(h.slots)-1]].end()), utc(h.until))
 		}
 	}
 	for of, a := range s.keys {
-		if a.stands(s.now) {
-			add("%s keeps an answer under %s", of.owner, of.key)
+		if a.isStored(s.now) {
+			add("%s has a stored response under %s", of.owner, of.key)
 		}
 	}
 	for _, v := range s.visits {
 		for _, n := range v.slots {
 			add("visit %s is in cell %s", v.label, label("S", n))
 		}
-		cancelled := only(v.cancelled, ", cancelled") + only(v.why != 0, fmt.Sprint(" for ", v.why)) + only(v.why == 6, " «"+reasonWords+"»")
+		cancelled := textIf(v.cancelled, ", cancelled") +
+			textIf(v.reasonCode != 0, fmt.Sprint(" for ", v.reasonCode)) +
+			textIf(v.reasonCode == 6, " «"+reasonText+"»")
 		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s", v.label, label("D", v.direction),
-			label("P", v.request.person), label("R", v.resource), label("L", v.request.to), v.mkab, label("C", v.request.client),
-			utc(v.start), utc(v.end), v.request.place.how == "out", v.request.cito, v.request.comment, cancelled)
+			label("P", v.request.person), label("R", v.resource), label("L", v.request.to), v.mkab,
+			label("C", v.request.client),
+			utc(v.start), utc(v.end), v.request.place.kind == "out", v.request.cito, v.request.comment, cancelled)
 	}
 	for n, d := range s.directions {
 		active := "none"
@@ -1006,11 +1066,12 @@ func (s *state) tables() []string {
 			active = v.label
 		}
 		holder := s.mkabs[d.mkab].lpu
-		add("%s in %s: id %d, card %s, visit %s", label("D", n), label("L", holder), originalID(n), label("K", d.mkab), active)
+		add("%s in %s: id %d, card %s, visit %s", label("D", n), label("L", holder), originalID(n), label("K", d.mkab),
+			active)
 		for l := range s.lpus {
 			card, id := s.leftCopy(n, l)
 			visit := "none"
-			for _, v := range s.gone {
+			for _, v := range s.movedAway {
 				if v.direction == n && v.request.to == l && l != holder {
 					card = v.mkab
 				}
@@ -1024,25 +1085,25 @@ func (s *state) tables() []string {
 				}
 			}
 			if card != "" {
-				add("%s in %s: id %s, card %s, visit %s, a copy from %s, faithful", label("D", n), label("L", l), id, card, visit, label("L", holder))
+				add("%s in %s: id %s, card %s, visit %s, a copy from %s, equal to the original", label("D", n), label("L", l), id, card, visit, label("L", holder))
 			}
 		}
 	}
-	for _, c := range s.claimed {
+	for _, c := range s.activeClaims {
 		add("claim of %s on %s: %s at %s in %s, %s to %s", label("P", c.person), c.speciality, c.visit, c.resource, label("L", c.lpu), utc(c.start), utc(c.end))
 	}
 	for n, card := range s.mkabs {
 		add("card %s of %s in %s: closed %t, born %s, policies []", label("K", n), label("P", card.person), label("L", card.lpu), card.closed, card.born)
 	}
-	for _, card := range s.made {
-		add("card %s of %s in %s: closed false, born %s, policies [%s]", madeMkab(card), label("P", card.person), label("L", card.lpu), mipBirthDate,
+	for _, card := range s.createdMkabs {
+		add("card %s of %s in %s: closed false, born %s, policies [%s]", createdMkabLabel(card), label("P", card.person), label("L", card.lpu), mipBirthDate,
 			s.persons[card.person].policy)
 	}
 	slices.Sort(lines)
 	return lines
 }
 
-// leftCopy gives the card and the id of a copy that was left in an institution.
+// leftCopy returns the card and the id of a copy that was left in an institution.
 func (w *world) leftCopy(direction, lpu int) (card, id string) {
 	for i, c := range w.copies {
 		if c.direction == direction && c.lpu == lpu {
@@ -1052,7 +1113,7 @@ func (w *world) leftCopy(direction, lpu int) (card, id string) {
 	return "", "new"
 }
 
-// The ids of directions that were there before, below those that Talon gives.
+// originalID and copyID return ids that are lower than those the service assigns.
 func originalID(n int) int { return 1 + n }
 func copyID(n int) int     { return 101 + n }
 

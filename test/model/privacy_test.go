@@ -6,15 +6,16 @@ import (
 	"strings"
 	"testing"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"talon.example/test/harness"
 )
 
-// Promise: in whatever world, nobody sees anything of another person: not in a list, whatever the filters and cursors, and not by a guid or a number.
-func TestNobodySeesAnother(t *testing.T) {
+// Promise: in random worlds a person never sees data of another person: not in a list with any
+// filter or cursor, and not by a guid or a number.
+func TestPatientsSeeOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
@@ -23,10 +24,10 @@ func TestNobodySeesAnother(t *testing.T) {
 	require.NoError(t, errModelChecks)
 	worlds := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		if worlds++; worlds > 15 { // one is as large as a story of the model
+		if worlds++; worlds > 15 { // each world is as large as a scenario of the model
 			return
 		}
-		sc := s.Another()
+		sc := s.AnotherScene()
 		sc.AddSlots(8)
 		people := []uuid.UUID{sc.Person, uuid.New()}
 		sc.AddPerson(people[1], "1990-05-05")
@@ -47,7 +48,7 @@ func TestNobodySeesAnother(t *testing.T) {
 					continue
 				}
 				cell++
-				appointment := mine.Attempt(harness.Fields{"DirectionGuid": direction, "SlotId": cell}).Booked(t)
+				appointment := mine.MustBook(harness.Fields{"DirectionGuid": direction, "SlotId": cell})
 				if rapid.Bool().Draw(rt, "cancelled") {
 					require.Equal(t, http.StatusOK, sc.Cancel(person, appointment).StatusCode)
 				}
@@ -55,7 +56,7 @@ func TestNobodySeesAnother(t *testing.T) {
 		}
 		for i, person := range people {
 			other := people[1-i]
-			theirs := append(ownOf(sc, other), other)
+			foreign := append(guidsOf(sc, other), other)
 			var seen strings.Builder
 			read := func(path string) harness.Answer {
 				a := s.Get(person, path)
@@ -63,17 +64,17 @@ func TestNobodySeesAnother(t *testing.T) {
 				return a
 			}
 			for _, list := range []string{"/directions", "/appointments"} {
-				foreign := harness.As[struct{ Next *string }](t, s.Get(other, list+"?limit=1")).Next
+				otherCursor := harness.Decode[struct{ Next *string }](t, s.Get(other, list+"?limit=1")).Next
 				read(list + "?limit=100")
-				if foreign != nil {
-					read(list + "?cursor=" + *foreign)
+				if otherCursor != nil {
+					read(list + "?cursor=" + *otherCursor)
 				}
-				for _, guid := range theirs {
+				for _, guid := range foreign {
 					a := read(list + "/" + guid.String())
 					require.Equal(t, 404, a.StatusCode, "%s", a.Raw)
 				}
 			}
-			for _, guid := range theirs {
+			for _, guid := range foreign {
 				read("/appointments?directionGuid=" + guid.String())
 			}
 			for _, n := range []string{"1", "A/1", "№ 7", "47010157096"} {
@@ -82,18 +83,18 @@ func TestNobodySeesAnother(t *testing.T) {
 					WHERE d.number = $1 AND m.person_guid = $2`, n, person)
 				require.Equal(t, mine > 0, a.StatusCode == http.StatusOK, "%s", a.Raw)
 			}
-			for _, guid := range theirs {
+			for _, guid := range foreign {
 				require.NotContains(t, seen.String(), guid.String())
 			}
-			require.Len(t, s.Directions(person, "limit=2"), s.Count(`SELECT count(*) FROM direction d JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+			require.Len(t, s.ListDirections(person, "limit=2"), s.Count(`SELECT count(*) FROM direction d JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 				WHERE copied_from_lpu_guid IS NULL AND m.person_guid = $1`, person))
-			require.Len(t, s.Appointments(person, "limit=2"), s.Count(`SELECT count(*) FROM appointment WHERE person_guid = $1`, person))
+			require.Len(t, s.ListAppointments(person, "limit=2"), s.Count(`SELECT count(*) FROM appointment WHERE person_guid = $1`, person))
 		}
 	})
 }
 
-// ownOf are the guids of what a person has, from the tables.
-func ownOf(sc *harness.Scene, person uuid.UUID) []uuid.UUID {
+// guidsOf returns the guids of a person's data.
+func guidsOf(sc *harness.Scene, person uuid.UUID) []uuid.UUID {
 	sc.T.Helper()
 	rows, err := sc.DB.Query(sc.T.Context(), `
 		SELECT guid FROM mkab WHERE person_guid = $1

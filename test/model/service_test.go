@@ -14,19 +14,20 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/test/harness"
 )
 
-// The service's side of the model test: a world in the tables, a history over HTTP, and what both leave, told in the model's words.
+// This file is the service's side of the model test. It inserts a world into the tables, sends a
+// history over HTTP and describes responses and tables in the model's words.
 
-// guids are what stands for the labels of one world. They are fresh, so that worlds do not meet in the database they share.
+// guids maps the labels of one world to guids and back. Guids are random, so that the worlds in one
+// database are separate.
 type guids struct {
 	guid  map[string]uuid.UUID
 	label map[uuid.UUID]string
@@ -45,8 +46,8 @@ func (g *guids) name(guid uuid.UUID, label string) { g.guid[label], g.label[guid
 
 var guidPattern = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// tell puts labels where a text has guids.
-func (g *guids) tell(text string) string {
+// withLabels replaces the guids of a text by their labels.
+func (g *guids) withLabels(text string) string {
 	return guidPattern.ReplaceAllStringFunc(text, func(guid string) string {
 		if label, ok := g.label[uuid.MustParse(guid)]; ok {
 			return label
@@ -55,10 +56,10 @@ func (g *guids) tell(text string) string {
 	})
 }
 
-// furnish puts a world into the tables, in one round trip.
-func furnish(s *harness.Service, w *world) *guids {
+// insertWorld inserts a world into the tables in one round trip.
+func insertWorld(s *harness.Service, w *world) *guids {
 	s.T.Helper()
-	s.Passed.Store(0)
+	s.ClockOffset.Store(0)
 	g := &guids{map[string]uuid.UUID{}, map[uuid.UUID]string{}}
 	var batch pgx.Batch
 	insert := func(table string, rows []harness.Fields) {
@@ -74,13 +75,16 @@ func furnish(s *harness.Service, w *world) *guids {
 	settings := []harness.Fields{}
 	set := func(owner uuid.UUID, code, value string) {
 		if value != "" {
-			settings = append(settings, harness.Fields{"owner_guid": owner, "code": code, "value": value, "of_client": strings.HasPrefix(g.label[owner], "C")})
+			settings = append(settings, harness.Fields{
+				"owner_guid": owner, "code": code, "value": value,
+				"of_client": strings.HasPrefix(g.label[owner], "C"),
+			})
 		}
 	}
-	set(uuid.Nil, "OneActiveAppointmentPerSpeciality", w.onlyOne)
+	set(uuid.Nil, "OneActiveAppointmentPerSpeciality", w.oneActive)
 	set(uuid.Nil, "scheduleDays", w.days)
 	set(uuid.Nil, "DirectionExpires", w.expires)
-	set(uuid.Nil, "DeleteOldTime", w.late)
+	set(uuid.Nil, "DeleteOldTime", w.changesAfterStart)
 
 	entities := map[int]bool{}
 	for _, l := range w.lpus {
@@ -92,15 +96,24 @@ func furnish(s *harness.Service, w *world) *guids {
 	insert("lpu", rowsOf(w.lpus, func(n int, l lpu) harness.Fields {
 		guid := g.of(label("L", n))
 		set(guid, "2dr_RecordWithoutMkab", l.createsMkab)
-		set(guid, "PolyclinicCode", map[string]string{"own": guid.String(), "other": g.of(label("L", (n+1)%len(w.lpus))).String(), "nowhere": "?"}[l.polyclinic])
+		other := g.of(label("L", (n+1)%len(w.lpus)))
+		set(guid, "PolyclinicCode", map[string]string{
+			"own": guid.String(), "other": other.String(), "nowhere": "?",
+		}[l.polyclinic])
 		set(guid, "scheduleDays", l.days)
 		set(guid, "DirectionExpires", l.expires)
-		set(guid, "DeleteOldTime", l.late)
-		return harness.Fields{"guid": guid, "legal_entity_guid": g.of(label("E", l.entity)), "code": guid, "name": "ЛПУ", "time_zone": l.zone}
+		set(guid, "DeleteOldTime", l.changesAfterStart)
+		return harness.Fields{
+			"guid": guid, "legal_entity_guid": g.of(label("E", l.entity)), "code": guid, "name": "ЛПУ",
+			"time_zone": l.zone,
+		}
 	}))
 	insert("client_application", rowsOf(w.clients, func(n int, c clientApplication) harness.Fields {
 		set(g.of(label("C", n)), "scheduleDays", c.days)
-		return harness.Fields{"guid": g.of(label("C", n)), "name": "", "visit_direction": c.same, "visit_direction_other_lpu": c.other, "out_of_schedule": c.outOfSchedule}
+		return harness.Fields{
+			"guid": g.of(label("C", n)), "name": "", "visit_direction": c.same, "visit_direction_other_lpu": c.other,
+			"out_of_schedule": c.outOfSchedule,
+		}
 	}))
 	insert("setting", settings)
 	var known, data []harness.Fields
@@ -111,7 +124,8 @@ func furnish(s *harness.Service, w *world) *guids {
 		}
 		if p.known && p.data {
 			data = append(data, harness.Fields{
-				"person_guid": guid, "surname": p.surname, "name": p.name, "patronymic": "", "birth_date": mipBirthDate, "sex": orNull(p.sex),
+				"person_guid": guid, "surname": p.surname, "name": p.name, "patronymic": "",
+				"birth_date": mipBirthDate, "sex": textOrNull(p.sex),
 				"snils": "", "policy_series": "", "policy_number": p.policy,
 			})
 		}
@@ -124,62 +138,76 @@ func furnish(s *harness.Service, w *world) *guids {
 			closed = harness.Moment
 		}
 		return harness.Fields{
-			"lpu_guid": g.of(label("L", k.lpu)), "guid": g.of(label("K", n)), "person_guid": g.of(label("P", k.person)), "surname": "Пациент", "name": "",
-			"patronymic": "", "birth_date": k.born, "sex": "male", "snils": "", "disabled": k.disabled, "pregnant": k.pregnant, "created_at": harness.Moment, "closed_at": closed,
+			"lpu_guid": g.of(label("L", k.lpu)), "guid": g.of(label("K", n)),
+			"person_guid": g.of(label("P", k.person)), "surname": "Пациент", "name": "",
+			"patronymic": "", "birth_date": k.born, "sex": "male", "snils": "", "disabled": k.disabled,
+			"pregnant": k.pregnant, "created_at": harness.Moment, "closed_at": closed,
 		}
 	}))
-	var cards []harness.Fields
+	var personLpus []harness.Fields
 	for n, k := range w.mkabs {
-		if slices.IndexFunc(w.mkabs, func(other mkab) bool { return other.lpu == k.lpu && other.person == k.person }) == n {
-			cards = append(cards, harness.Fields{"person_guid": g.of(label("P", k.person)), "lpu_guid": g.of(label("L", k.lpu))})
+		if slices.IndexFunc(w.mkabs, func(other mkab) bool {
+			return other.lpu == k.lpu && other.person == k.person
+		}) == n {
+			personLpus = append(personLpus, harness.Fields{
+				"person_guid": g.of(label("P", k.person)), "lpu_guid": g.of(label("L", k.lpu)),
+			})
 		}
 	}
-	insert("person_lpu", cards)
+	insert("person_lpu", personLpus)
 	insert("tap", rowsOf(w.taps, func(n int, t tap) harness.Fields {
 		var closed any
 		if t.closed {
 			closed = "2019-08-19"
 		}
 		return harness.Fields{
-			"lpu_guid": g.of(label("L", w.mkabs[t.mkab].lpu)), "guid": g.of(label("T", n)), "mkab_guid": g.of(label("K", t.mkab)),
+			"lpu_guid": g.of(label("L", w.mkabs[t.mkab].lpu)), "guid": g.of(label("T", n)),
+			"mkab_guid": g.of(label("K", t.mkab)),
 			"opened_on": t.opened, "closed_on": closed,
 		}
 	}))
 	insert("resource", rowsOf(w.resources, func(n int, r resource) harness.Fields {
 		return harness.Fields{
-			"lpu_guid": g.of(label("L", r.lpu)), "guid": g.of(label("R", n)), "kind": r.kind, "name": resourceName(n), "speciality_code": r.speciality,
-			"active": !r.inactive,
+			"lpu_guid": g.of(label("L", r.lpu)), "guid": g.of(label("R", n)), "kind": r.kind, "name": resourceName(n),
+			"speciality_code": r.speciality,
+			"active":          !r.inactive,
 		}
 	}))
 	insert("slot", rowsOf(w.slots, func(n int, c slot) harness.Fields {
 		return harness.Fields{
-			"lpu_guid": g.of(label("L", w.resources[c.resource].lpu)), "guid": g.of(label("S", n)), "id": c.id, "resource_guid": g.of(label("R", c.resource)),
-			"start_at": c.start, "end_at": c.end(), "capacity": c.capacity, "taken": 0, "flag_access": c.access,
+			"lpu_guid": g.of(label("L", w.resources[c.resource].lpu)), "guid": g.of(label("S", n)), "id": c.id,
+			"resource_guid": g.of(label("R", c.resource)),
+			"start_at":      c.start, "end_at": c.end(), "capacity": c.capacity, "taken": 0, "flag_access": c.access,
 			"busy_type": map[bool]int{false: 1, true: 2}[c.lunch], "blocked": c.blocked, "restriction": c.restriction,
 		}
 	}))
-	held := func(id, n, lpu, mkab int, from any) harness.Fields {
+	directionRow := func(id, n, lpu, mkab int, from any) harness.Fields {
 		d := w.directions[n]
 		return harness.Fields{
-			"lpu_guid": g.of(label("L", lpu)), "guid": g.of(label("D", n)), "id": id, "copied_from_lpu_guid": from, "type": d.kind, "number": directionNumber(n),
-			"accession_number": "A-1", "date": "2019-08-13", "date_end": d.dateEnd, "created_at": harness.Moment, "doc_prvd_sender_guid": g.of("sender"),
-			"mkab_guid": g.of(label("K", mkab)), "reason": "причина", "comment": "натощак", "urgent": true, "flags": 5, "speciality_code": d.speciality,
-			"speciality_name": "Терапия", "mkb_code": "A01.1", "mkb_name": "A", "lpu_from_guid": g.of(label("L", d.from)), "lpu_to_guid": orUnknown(g, "L", d.to),
+			"lpu_guid": g.of(label("L", lpu)), "guid": g.of(label("D", n)), "id": id, "copied_from_lpu_guid": from,
+			"type": d.kind, "number": directionNumber(n),
+			"accession_number": "A-1", "date": "2019-08-13", "date_end": d.dateEnd, "created_at": harness.Moment,
+			"doc_prvd_sender_guid": g.of("sender"), "mkab_guid": g.of(label("K", mkab)),
+			"reason": "причина", "comment": "натощак", "urgent": true, "flags": 5,
+			"speciality_code": d.speciality, "speciality_name": "Терапия", "mkb_code": "A01.1", "mkb_name": "A",
+			"lpu_from_guid": g.of(label("L", d.from)), "lpu_to_guid": guidOrNull(g, "L", d.to),
 			"appointment_guid": nil,
 		}
 	}
 	directions := rowsOf(w.directions, func(n int, d direction) harness.Fields {
-		return held(originalID(n), n, w.mkabs[d.mkab].lpu, d.mkab, nil)
+		return directionRow(originalID(n), n, w.mkabs[d.mkab].lpu, d.mkab, nil)
 	})
 	for i, c := range w.copies {
-		left := held(copyID(i), c.direction, c.lpu, c.mkab, g.of(label("L", w.mkabs[w.directions[c.direction].mkab].lpu)))
-		left["lpu_to_guid"] = g.of(label("L", c.lpu))
-		directions = append(directions, left)
+		copied := directionRow(copyID(i), c.direction, c.lpu, c.mkab,
+			g.of(label("L", w.mkabs[w.directions[c.direction].mkab].lpu)))
+		copied["lpu_to_guid"] = g.of(label("L", c.lpu))
+		directions = append(directions, copied)
 	}
 	insert("direction", directions)
 	insert("speciality_claim", rowsOf(w.claims, func(_ int, c claim) harness.Fields {
 		return harness.Fields{
-			"person_guid": g.of(label("P", c.person)), "speciality_code": c.speciality, "appointment_guid": g.of(c.visit), "lpu_guid": g.of(label("L", c.lpu)),
+			"person_guid": g.of(label("P", c.person)), "speciality_code": c.speciality,
+			"appointment_guid": g.of(c.visit), "lpu_guid": g.of(label("L", c.lpu)),
 			"resource_name": c.resource, "start_at": c.start, "end_at": c.end,
 		}
 	}))
@@ -195,22 +223,22 @@ func rowsOf[T any](things []T, row func(n int, thing T) harness.Fields) []harnes
 	return rows
 }
 
-func orNull(text string) any {
+func textOrNull(text string) any {
 	if text == "" {
 		return nil
 	}
 	return text
 }
 
-func orUnknown(g *guids, kind string, n int) any {
+func guidOrNull(g *guids, kind string, n int) any {
 	if n == unknown {
 		return nil
 	}
 	return g.of(label(kind, n))
 }
 
-// tablesOf reads what a world and its history have left in the tables, a line for each row, as the model tells it.
-func tablesOf(s *harness.Service, w *world, g *guids) []string {
+// readTables returns the rows of a world and its history, a line for each, in the model's words.
+func readTables(s *harness.Service, w *world, g *guids) []string {
 	s.T.Helper()
 	var lpus, persons []uuid.UUID
 	for n := range w.lpus {
@@ -219,7 +247,8 @@ func tablesOf(s *harness.Service, w *world, g *guids) []string {
 	for n := range w.persons {
 		persons = append(persons, g.of(label("P", n)))
 	}
-	// Cards that the service made have guids of its own; the one open card of a person in an institution is what it must be.
+	// The service assigns the guids of the cards that it creates. They are known by person and
+	// institution.
 	rows, err := s.DB.Query(s.T.Context(), `SELECT guid, person_guid, lpu_guid FROM mkab WHERE lpu_guid = ANY($1)`, lpus)
 	require.NoError(s.T, err)
 	var card, owner, at uuid.UUID
@@ -234,14 +263,14 @@ func tablesOf(s *harness.Service, w *world, g *guids) []string {
 	rows, err = s.DB.Query(s.T.Context(), `
 		SELECT format('cell %s: %s taken', guid, taken) FROM slot WHERE lpu_guid = ANY($1)
 		UNION ALL
-		SELECT format('cell %s is kept for %s until %s', s.guid, h.person_guid, to_char(h.until AT TIME ZONE 'UTC', $3))
+		SELECT format('cell %s is held by %s until %s', s.guid, h.person_guid, to_char(h.until AT TIME ZONE 'UTC', $3))
 		FROM slot s, unnest(s.holds) h WHERE lpu_guid = ANY($1) AND h.until > $5
 		UNION ALL
-		SELECT format('%s has held %s in %s for %s, %s to %s, until %s', person_guid, array_to_string(slot_guids, ' '), lpu_guid, direction_guid,
+		SELECT format('%s holds %s in %s for %s, %s to %s, until %s', person_guid, array_to_string(slot_guids, ' '), lpu_guid, direction_guid,
 			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3), to_char(until AT TIME ZONE 'UTC', $3))
 		FROM hold WHERE person_guid = ANY($2) AND until > $5
 		UNION ALL
-		SELECT format('%s through %s %s under %s', person_guid, client_guid, CASE WHEN answer IS NULL THEN 'waits' ELSE 'keeps an answer' END, key)
+		SELECT format('%s through %s %s under %s', person_guid, client_guid, CASE WHEN answer IS NULL THEN 'has a running request' ELSE 'has a stored response' END, key)
 		FROM idempotency_key WHERE person_guid = ANY($2) AND taken_at > $5::timestamptz - interval '24 hours'
 		UNION ALL
 		SELECT format('visit %s is in cell %s', guid, slot_guid) FROM appointment, unnest(slot_guids) slot_guid WHERE lpu_guid = ANY($1)
@@ -254,7 +283,7 @@ func tablesOf(s *harness.Service, w *world, g *guids) []string {
 		UNION ALL
 		SELECT format('%s in %s: id %s, card %s, visit %s%s', d.guid, d.lpu_guid, CASE WHEN d.id < 1000000000 THEN d.id::text ELSE 'new' END, d.mkab_guid,
 			coalesce(d.appointment_guid::text, 'none'), ', a copy from ' || d.copied_from_lpu_guid || (
-				SELECT CASE WHEN to_jsonb(o) - $4::text[] = to_jsonb(d) - $4::text[] THEN ', faithful' END
+				SELECT CASE WHEN to_jsonb(o) - $4::text[] = to_jsonb(d) - $4::text[] THEN ', equal to the original' END
 				FROM direction o WHERE o.lpu_guid = d.copied_from_lpu_guid AND o.guid = d.guid))
 		FROM direction d WHERE lpu_guid = ANY($1)
 		UNION ALL
@@ -265,43 +294,44 @@ func tablesOf(s *harness.Service, w *world, g *guids) []string {
 		SELECT format('card %s of %s in %s: closed %s, born %s, policies [%s]', guid, person_guid, lpu_guid, (closed_at IS NOT NULL)::text, birth_date,
 			(SELECT string_agg(number, ' ') FROM mkab_policy p WHERE p.lpu_guid = k.lpu_guid AND p.mkab_guid = k.guid))
 		FROM mkab k WHERE lpu_guid = ANY($1)`,
-		lpus, persons, `YYYY-MM-DD"T"HH24:MI:SS"Z"`, []string{"lpu_guid", "id", "copied_from_lpu_guid", "mkab_guid", "lpu_to_guid", "appointment_guid",
+		lpus, persons, `YYYY-MM-DD"T"HH24:MI:SS"Z"`,
+		[]string{"lpu_guid", "id", "copied_from_lpu_guid", "mkab_guid", "lpu_to_guid", "appointment_guid",
 			"appointment_lpu_guid", "appointment_start_at", "appointment_end_at"}, s.Now())
 	require.NoError(s.T, err)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(s.T, err)
 	for i := range lines {
-		lines[i] = g.tell(lines[i])
+		lines[i] = g.withLabels(lines[i])
 	}
 	slices.Sort(lines)
 	return lines
 }
 
-// event is a step as it happened.
+// event is a step that was executed.
 type event struct {
-	client    int
-	label     string
-	step      step                  // of a request that is sent again, what it was
-	visit     string                // to cancel or to move: the label of its booking, empty where there is none
-	held      *request              // to give back: what the cell was held for, nil where there is none
-	owner     string                // whose key it would be
-	send      func() harness.Answer // does it
-	call, end time.Duration         // since the history began
-	answer    harness.Answer        // to a request
-	reply     string                // the answer in the model's words
+	client       int
+	label        string
+	step         step                  // if it resends a request, the step of that request
+	visit        string                // of a cancel or move: the label of the visit's booking, empty if there is none
+	releasedHold *request              // of a release: the request of the hold, nil if there is none
+	owner        string                // the owner of the request's key
+	send         func() harness.Answer // executes the step
+	call, end    time.Duration         // since the history began
+	answer       harness.Answer        // the response to a request
+	reply        string                // the response in the model's words
 }
 
-// replayed tells whether the answer is that of an earlier request.
+// replayed reports whether the response is that of an earlier request with the same key.
 func (e *event) replayed() bool {
 	return e.answer.Response != nil && e.answer.Header.Get("Idempotency-Replayed") == "true"
 }
 
-// booked tells whether this is a booking that succeeded.
+// booked reports whether the event is a successful booking.
 func (e *event) booked() bool {
 	return e.step.books() && e.answer.StatusCode == http.StatusOK && !e.replayed()
 }
 
-// guid is the one that the service gave to the visit that was booked.
+// guid returns the guid of the booked visit, or an empty string.
 func (e *event) guid() string {
 	if !e.booked() {
 		return ""
@@ -309,43 +339,45 @@ func (e *event) guid() string {
 	return harness.AppointmentOf(e.answer).GUID.String()
 }
 
-// storyT fails a story, where failing the test would end it before the story could be made smaller.
-type storyT struct {
+// scenarioT collects the failures of a scenario. A failure of the test itself would end the test
+// before rapid can shrink the scenario.
+type scenarioT struct {
 	testing.TB
 
 	mu       sync.Mutex
 	problems []string
 }
 
-func (t *storyT) Errorf(format string, values ...any) {
+func (t *scenarioT) Errorf(format string, values ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.problems = append(t.problems, fmt.Sprintf(format, values...))
 }
 
-func (t *storyT) FailNow() { runtime.Goexit() }
+func (t *scenarioT) FailNow() { runtime.Goexit() }
 
-// play plays a story's history, its clients at the same time, and gives the events in the order of the answers, and the tables at the end. What is
-// wrong with an answer by itself, such as that it breaks the contract, is a problem.
-func play(s *harness.Service, st *story) (events []event, tables, problems []string) {
+// playScenario runs the history of a scenario, its clients concurrently. It returns the events in
+// the order of their responses, and the tables at the end. problems are responses that are wrong by
+// themselves, such as one that breaks the contract.
+func playScenario(s *harness.Service, st *scenario) (events []event, tables, problems []string) {
 	s.T.Helper()
-	failures := &storyT{TB: s.T}
+	failures := &scenarioT{TB: s.T}
 	copied := *s
 	copied.T = failures
 	on := &copied
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		g := furnish(on, &st.world)
+		g := insertWorld(on, &st.world)
 		events = playHistory(on, st, g)
-		tables = tablesOf(on, &st.world, g)
-		putIntoWords(on, g, events)
+		tables = readTables(on, &st.world, g)
+		describeReplies(on, g, events)
 	}()
 	<-finished
 	return events, tables, failures.problems
 }
 
-func playHistory(s *harness.Service, st *story, g *guids) []event {
+func playHistory(s *harness.Service, st *scenario, g *guids) []event {
 	var (
 		mu    sync.Mutex
 		p     = newPlayer(s, st, g)
@@ -359,7 +391,7 @@ func playHistory(s *harness.Service, st *story, g *guids) []event {
 			for i, step := range steps {
 				e := event{client: c, label: stepLabel(c, i), step: step}
 				mu.Lock()
-				p.begin(&e)
+				p.prepare(&e)
 				mu.Unlock()
 				e.call = time.Since(began)
 				e.answer = e.send()
@@ -376,20 +408,21 @@ func playHistory(s *harness.Service, st *story, g *guids) []event {
 	return p.events
 }
 
-// player plays the steps of a history, each to what happened before it.
+// player executes the steps of a history. A step may refer to earlier events.
 type player struct {
 	*harness.Service
 
 	g      *guids
-	tokens map[[2]int]string // of a person through a client application
-	events []event           // in the order of their answers
+	tokens map[[2]int]string // the key is person and client application
+	events []event           // in the order of their responses
 	booked []event
 	held   []event
 	keyed  []event // in the order of their calls
 }
 
-// newPlayer signs the tokens before the first request, so that clients race with requests alone.
-func newPlayer(s *harness.Service, st *story, g *guids) *player {
+// newPlayer returns a player. It signs the tokens in advance, so that only requests run
+// concurrently.
+func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 	s.T.Helper()
 	p := &player{Service: s, g: g, tokens: map[[2]int]string{}}
 	for n := range st.world.persons {
@@ -400,27 +433,28 @@ func newPlayer(s *harness.Service, st *story, g *guids) *player {
 	return p
 }
 
-// sign gives a token that lasts as long as any story.
+// sign returns a token that is valid for the time of any scenario.
 func (p *player) sign(person uuid.UUID, client int) string {
 	p.T.Helper()
-	token, err := p.Key.Sign(auth.Token{Person: person, Client: p.g.of(label("C", client))}, "issuer", "talon", harness.Moment, 7*24*time.Hour)
+	token, err := p.Key.Sign(auth.Token{Person: person, Client: p.g.of(label("C", client))}, "issuer", "talon",
+		harness.Moment, 7*24*time.Hour)
 	require.NoError(p.T, err)
 	return "Bearer " + token
 }
 
-// begin finds out what a step is about, and how to do it.
-func (p *player) begin(e *event) {
+// prepare resolves what a step refers to, and sets the function that executes it.
+func (p *player) prepare(e *event) {
 	p.T.Helper()
 	step := e.step
 	switch {
-	case step.again > 0:
+	case step.resend > 0:
 		e.send = func() harness.Answer { return harness.Answer{} }
-		if step.again <= len(p.keyed) {
-			of := p.keyed[len(p.keyed)-step.again]
+		if step.resend <= len(p.keyed) {
+			of := p.keyed[len(p.keyed)-step.resend]
 			e.step, e.visit, e.owner, e.send = of.step, of.visit, of.owner, of.send
 		}
-	case step.pass > 0:
-		e.send = func() harness.Answer { p.Pass(step.pass); return harness.Answer{} }
+	case step.elapse > 0:
+		e.send = func() harness.Answer { p.AdvanceClock(step.elapse); return harness.Answer{} }
 	case step.toggle:
 		e.send = func() harness.Answer {
 			p.Exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')
@@ -430,35 +464,36 @@ func (p *player) begin(e *event) {
 	case step.release > 0:
 		path, authorization := "/slots/"+uuid.NewString()+"/hold?lpuGuid="+uuid.NewString(), p.sign(uuid.New(), 0)
 		if step.release <= len(p.held) {
-			e.held = &p.held[len(p.held)-step.release].step.request
-			path = e.held.holdPath(p.g) + "?lpuGuid=" + p.g.of(label("L", e.held.to)).String()
+			e.releasedHold = &p.held[len(p.held)-step.release].step.request
+			path = e.releasedHold.holdPath(p.g) + "?lpuGuid=" + p.g.of(label("L", e.releasedHold.to)).String()
 			if !step.stranger {
-				authorization = p.tokens[[2]int{e.held.person, 0}]
+				authorization = p.tokens[[2]int{e.releasedHold.person, 0}]
 			}
 		}
-		e.send = p.sending(http.MethodDelete, path, authorization, "", nil)
+		e.send = p.sender(http.MethodDelete, path, authorization, "", nil)
 	case step.holdsForMove():
 		visit, authorization := uuid.New(), p.sign(uuid.New(), step.request.client)
 		r := &e.step.request
 		if step.move <= len(p.booked) {
 			of := p.booked[len(p.booked)-step.move]
 			e.visit, visit = of.label, harness.AppointmentOf(of.answer).GUID
-			r.person, r.direction, r.kind, r.from = of.step.request.person, of.step.request.direction, of.step.request.kind, of.step.request.from
+			booked := of.step.request
+			r.person, r.direction, r.kind, r.from = booked.person, booked.direction, booked.kind, booked.from
 			if !step.stranger {
 				authorization = p.tokens[[2]int{r.person, r.client}]
 			}
 		}
 		body := r.holdBody(p.g)
 		body["AppointmentGuid"] = visit
-		e.send = p.sending(http.MethodPost, r.holdPath(p.g), authorization, "", body)
+		e.send = p.sender(http.MethodPost, r.holdPath(p.g), authorization, "", body)
 	case step.cancel > 0 || step.move > 0:
 		visit, authorization := uuid.New(), ""
-		e.owner = "a stranger of " + e.label
+		e.owner = "another person in " + e.label
 		if n := step.cancel + step.move; n <= len(p.booked) {
 			of := p.booked[len(p.booked)-n]
 			e.visit, visit = of.label, harness.AppointmentOf(of.answer).GUID
 			if !step.stranger {
-				e.own(of.step.request.person)
+				e.setOwner(of.step.request.person)
 				authorization = p.tokens[[2]int{of.step.request.person, step.request.client}]
 			}
 		}
@@ -467,19 +502,19 @@ func (p *player) begin(e *event) {
 		}
 		path := "/appointments/" + visit.String()
 		if step.cancel > 0 {
-			e.send = p.sending(http.MethodDelete, path, authorization, step.key, step.reason())
+			e.send = p.sender(http.MethodDelete, path, authorization, step.key, step.cancelBody())
 		} else {
-			e.send = p.sending(http.MethodPost, path+"/move", authorization, step.key, step.moveBody(p.g))
+			e.send = p.sender(http.MethodPost, path+"/move", authorization, step.key, step.moveBody(p.g))
 		}
 	default:
 		r := step.request
-		e.own(r.person)
+		e.setOwner(r.person)
 		authorization := p.tokens[[2]int{r.person, r.client}]
 		switch {
 		case step.hold:
-			e.send = p.sending(http.MethodPost, r.holdPath(p.g), authorization, "", r.holdBody(p.g))
+			e.send = p.sender(http.MethodPost, r.holdPath(p.g), authorization, "", r.holdBody(p.g))
 		case step.key != "":
-			e.send = p.sending(http.MethodPost, "/appointments", authorization, step.key, r.body(p.g))
+			e.send = p.sender(http.MethodPost, "/appointments", authorization, step.key, r.body(p.g))
 		default:
 			body, err := json.Marshal(r.body(p.g))
 			require.NoError(p.T, err)
@@ -491,13 +526,13 @@ func (p *player) begin(e *event) {
 	}
 }
 
-// own makes the event one of a person.
-func (e *event) own(person int) {
+// setOwner sets the owner of the event's key.
+func (e *event) setOwner(person int) {
 	e.owner = label("P", person) + " through " + label("C", e.step.request.client)
 }
 
-// sending sends a request, the same each time; with a key and a body where they are given.
-func (p *player) sending(method, path, authorization, key string, body any) func() harness.Answer {
+// sender returns a function that sends one request each time it is called.
+func (p *player) sender(method, path, authorization, key string, body any) func() harness.Answer {
 	p.T.Helper()
 	var text []byte
 	if body != nil {
@@ -506,7 +541,7 @@ func (p *player) sending(method, path, authorization, key string, body any) func
 		require.NoError(p.T, err)
 	}
 	return func() harness.Answer {
-		request := p.Request(method, path, bytes.NewReader(text))
+		request := p.NewRequest(method, path, bytes.NewReader(text))
 		request.Header.Set("Authorization", authorization)
 		if body != nil {
 			request.Header.Set("Content-Type", "application/json")
@@ -518,7 +553,7 @@ func (p *player) sending(method, path, authorization, key string, body any) func
 	}
 }
 
-// finish keeps what later steps are about.
+// finish records an event for later steps.
 func (p *player) finish(e event) {
 	if e.booked() {
 		p.g.name(harness.AppointmentOf(e.answer).GUID, e.label)
@@ -530,7 +565,7 @@ func (p *player) finish(e event) {
 	p.events = append(p.events, e)
 }
 
-// body is the request as it is sent.
+// body returns the body of a booking.
 func (r request) body(g *guids) harness.Fields {
 	written := func(kind string, n int) string {
 		guid := g.of(label(kind, n)).String()
@@ -540,30 +575,31 @@ func (r request) body(g *guids) harness.Fields {
 		return guid
 	}
 	body := harness.Fields{
-		"DirectionGuid": written("D", r.direction), "DirectionType": r.kind, "LpuFromGuid": written("L", r.from), "LpuToGuid": written("L", r.to),
-		"IsCito": r.cito, "VisitComment": r.comment,
+		"DirectionGuid": written("D", r.direction), "DirectionType": r.kind, "LpuFromGuid": written("L", r.from),
+		"LpuToGuid": written("L", r.to),
+		"IsCito":    r.cito, "VisitComment": r.comment,
 	}
 	if r.difficulty != 0 {
 		body["Difficulty"] = max(r.difficulty, 0)
 	}
-	switch r.place.how {
+	switch r.place.kind {
 	case "id":
 		body["SlotId"] = r.place.id
-		if r.place.junk {
+		if r.place.unreadFields {
 			body["SlotGuid"], body["DocPrvdGuid"], body["Date"], body["OutOfSchedule"] = "c2ab84d4-bfal-4965-a4a9-48c8306a0a84", "?", "?", false
 		}
 	case "guid":
 		body["SlotGuid"] = written("S", r.place.slot)
 	case "out":
 		body["OutOfSchedule"], body["DocPrvdGuid"], body["Date"] = true, written("R", r.place.resource), r.place.date
-		if r.place.junk {
+		if r.place.unreadFields {
 			body["SlotId"], body["SlotGuid"] = 1, "?"
 		}
 	}
 	return body
 }
 
-// holdPath is where a hold is sent to.
+// holdPath returns the path of a hold.
 func (r request) holdPath(g *guids) string {
 	guid := g.of(label("S", r.place.slot)).String()
 	if r.upper {
@@ -572,7 +608,7 @@ func (r request) holdPath(g *guids) string {
 	return "/slots/" + guid + "/hold"
 }
 
-// holdBody is a hold as it is sent.
+// holdBody returns the body of a hold.
 func (r request) holdBody(g *guids) harness.Fields {
 	all := r.body(g)
 	body := harness.Fields{}
@@ -587,7 +623,7 @@ func (r request) holdBody(g *guids) harness.Fields {
 	return body
 }
 
-// moveBody is a move as it is sent.
+// moveBody returns the body of a move.
 func (s step) moveBody(g *guids) harness.Fields {
 	all := s.request.body(g)
 	body := harness.Fields{}
@@ -596,52 +632,55 @@ func (s step) moveBody(g *guids) harness.Fields {
 			body[key] = value
 		}
 	}
-	if !s.keep {
+	if !s.keepFields {
 		body["LpuToGuid"], body["IsCito"], body["VisitComment"] = all["LpuToGuid"], all["IsCito"], all["VisitComment"]
 	}
 	return body
 }
 
-// putIntoWords tells the answers in the model's words: a success in full, a refusal by its rule, with the message where the model knows it.
-func putIntoWords(s *harness.Service, g *guids, events []event) {
+// describeReplies sets the replies of the events in the model's words: a success in full, a refusal
+// by its rule, with the message if the model predicts it.
+func describeReplies(s *harness.Service, g *guids, events []event) {
 	s.T.Helper()
 	for i := range events {
 		e := &events[i]
 		switch {
-		case e.step.toggle || e.step.pass > 0 || e.step.again > 0:
+		case e.step.toggle || e.step.elapse > 0 || e.step.resend > 0:
 			e.reply = "done"
 		case e.step.release > 0 && e.answer.StatusCode == 200:
 			require.JSONEq(s.T, `{"code": 200, "message": "Удержание ячейки снято", "message_code": "2000"}`, e.answer.Raw)
 			e.reply = "released"
 		case e.step.hold && e.answer.StatusCode == 200:
-			e.reply = toldHold(g, harness.As[api.Hold](s.T, e.answer))
+			e.reply = describeHoldResponse(g, harness.Decode[api.Hold](s.T, e.answer))
 		case e.step.cancel > 0 && e.answer.StatusCode == 200:
 			require.JSONEq(s.T, `{"code": 200, "message": "Запись на прием отменена", "message_code": "2000"}`, e.answer.Raw)
 			e.reply = "cancelled"
 		case e.answer.StatusCode == 200:
-			e.reply = told(s, g, e)
+			e.reply = describeBookingResponse(s, g, e)
 		default:
 			e.reply = string(e.answer.Refusal.Rule)
-			if slices.Contains(toldInFull, e.reply) {
-				e.reply += ": " + g.tell(e.answer.Refusal.Message)
+			if slices.Contains(rulesWithMessage, e.reply) {
+				e.reply += ": " + g.withLabels(e.answer.Refusal.Message)
 			}
 			if e.reply == "too_many_holds" {
 				for _, hold := range *e.answer.Refusal.Details.Holds {
-					e.reply += "; " + toldHold(g, hold)
+					e.reply += "; " + describeHoldResponse(g, hold)
 				}
 			}
 		}
 		if e.replayed() {
-			e.reply = again + e.reply
+			e.reply = replayPrefix + e.reply
 			require.True(s.T, slices.ContainsFunc(events, func(first event) bool {
-				return !first.replayed() && first.owner == e.owner && first.step.key == e.step.key && first.answer.Raw == e.answer.Raw
-			}), "it is an earlier answer to the letter")
+				return !first.replayed() && first.owner == e.owner && first.step.key == e.step.key &&
+					first.answer.Raw == e.answer.Raw
+			}), "the replay equals an earlier response")
 		}
 	}
 }
 
-// told is a success in the model's words. That its id is the one of the row in the target institution is looked up.
-func told(s *harness.Service, g *guids, e *event) string {
+// describeBookingResponse describes a successful booking or move. It requires that the id is that
+// of the referral in the target institution.
+func describeBookingResponse(s *harness.Service, g *guids, e *event) string {
 	s.T.Helper()
 	a := harness.AppointmentOf(e.answer)
 	var (
@@ -655,17 +694,17 @@ func told(s *harness.Service, g *guids, e *event) string {
 		id, number, guid, from, to, card = d.ID, d.Number, d.GUID, d.LpuFromGUID, d.LpuToGUID, d.MkabGUID
 	}
 	require.Equal(s.T, 1, s.Count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND guid = $2 AND id::text = $3`,
-		to, guid, id), "the id is the referral's where the visit is")
-	return g.tell(fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.Result.Type, a.GUID, guid, number, from, to, card,
+		to, guid, id), "the id is that of the referral in the target institution")
+	return g.withLabels(fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.Result.Type, a.GUID, guid, number, from, to, card,
 		a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.CreateTime.Format(time.RFC3339)))
 }
 
-// toldHold is a hold in the model's words.
-func toldHold(g *guids, h api.Hold) string {
+// describeHoldResponse describes a hold.
+func describeHoldResponse(g *guids, h api.Hold) string {
 	cells := []string{}
 	for _, guid := range h.SlotGuids {
 		cells = append(cells, guid.String())
 	}
-	return g.tell(fmt.Sprintf("held %s in %s for %s, %s to %s, until %s", strings.Join(cells, " "), h.LpuToGUID, h.DirectionGUID,
+	return g.withLabels(fmt.Sprintf("held %s in %s for %s, %s to %s, until %s", strings.Join(cells, " "), h.LpuToGUID, h.DirectionGUID,
 		h.Start.Format(time.RFC3339), h.End.Format(time.RFC3339), h.HeldUntil.Format(time.RFC3339)))
 }

@@ -8,49 +8,51 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/test/harness"
 )
 
-// Promise: whatever the world, each cell that is offered would be booked, each that is not would be refused, and explain names the very rule; by the model
-// of the rules, which knows nothing of the service, and for some by booking them. The same of each visit that there is and the cells that it can be moved to, for
-// some by holding them and moving it.
+// Promise: every cell that the search offers can be booked, and every other cell is rejected by the
+// rule that explain names. The same holds for each visit and the cells that it can be moved to. The
+// model of the rules decides for all cells, and real bookings, holds and moves for some.
 func TestSlotsByModel(t *testing.T) {
 	t.Parallel()
 	s := startModel(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		st := longStories.Draw(rt, "story")
+		st := longScenarios.Draw(rt, "scenario")
 		client := rapid.IntRange(0, len(st.world.clients)-1).Draw(rt, "client")
 		difficulty := rapid.SampledFrom([]int{1, 2, 1, 3, 0}).Draw(rt, "difficulty")
 		limit := rapid.IntRange(1, 6).Draw(rt, "limit")
 		minutes := rapid.IntRange(1, 24*60).Draw(rt, "minutes")
 		chosen := rapid.Uint8().Draw(rt, "chosen")
 
-		failures := &storyT{TB: t}
+		failures := &scenarioT{TB: t}
 		copied := *s
 		copied.T = failures
 		on := &copied
 		finished := make(chan struct{})
 		go func() {
 			defer close(finished)
-			g := furnish(on, &st.world)
-			now := st.world.begin()
+			g := insertWorld(on, &st.world)
+			now := st.world.initialState()
 			for _, e := range playHistory(on, st, g) {
 				_, now = now.apply(e)
 			}
-			search := &modelSearch{Service: on, g: g, state: now.withPersonsKnown(), client: client, difficulty: difficulty, limit: limit, chosen: int(chosen)}
+			search := &searchComparison{
+				Service: on, g: g, state: now.withPersonsKnown(), client: client, difficulty: difficulty, limit: limit,
+				chosen: int(chosen),
+			}
 			end := now.now.Add(time.Duration(minutes) * time.Minute)
 			for n := range st.world.directions {
-				search.judge(n, end)
+				search.compare(n, end)
 			}
 			for _, v := range search.state.visits {
-				search.moved = v.label
-				search.judge(v.direction, end)
+				search.movedVisit = v.label
+				search.compare(v.direction, end)
 			}
 		}()
 		<-finished
@@ -60,7 +62,8 @@ func TestSlotsByModel(t *testing.T) {
 	})
 }
 
-// withPersonsKnown is the state where the master patient index knows all of everybody, as a list takes for granted.
+// withPersonsKnown returns the state in which the master patient index has all data of every
+// person, as the search assumes.
 func (s state) withPersonsKnown() state {
 	known := *s.world
 	known.persons = slices.Clone(known.persons)
@@ -71,7 +74,7 @@ func (s state) withPersonsKnown() state {
 	return s
 }
 
-type modelSearch struct {
+type searchComparison struct {
 	*harness.Service
 
 	g          *guids
@@ -80,11 +83,12 @@ type modelSearch struct {
 	difficulty int
 	limit      int
 	chosen     int
-	moved      string // the visit that is to be moved; empty where a new one is to be booked
+	movedVisit string // the label of the visit to move; empty for a new booking
 }
 
-// judge compares the lists of a referral with the model: in the whole period, and in one that ends at a moment.
-func (m *modelSearch) judge(n int, end time.Time) {
+// compare compares the searches for a referral with the model, in the whole period and in one that
+// ends at a given time.
+func (m *searchComparison) compare(n int, end time.Time) {
 	d := m.state.directions[n]
 	var targets []int
 	for l, at := range m.state.lpus {
@@ -93,34 +97,34 @@ func (m *modelSearch) judge(n int, end time.Time) {
 		}
 	}
 	if d.to != unknown {
-		m.judgeIn(n, targets, "", end)
+		m.compareIn(n, targets, "", end)
 		return
 	}
 	for _, l := range targets {
-		m.judgeIn(n, []int{l}, " lpuGuid="+m.g.of(label("L", l)).String(), end)
+		m.compareIn(n, []int{l}, " lpuGuid="+m.g.of(label("L", l)).String(), end)
 	}
 }
 
-func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time) {
+func (m *searchComparison) compareIn(n int, targets []int, where string, end time.Time) {
 	m.T.Helper()
 	d := m.state.directions[n]
-	wanted := map[string]string{} // the answer that booking each cell would get, by the model
+	expected := map[string]string{} // the model's rule against each cell
 	first := time.Time{}
 	for c, cell := range m.state.slots {
 		at := m.state.resources[cell.resource]
 		if !slices.Contains(targets, at.lpu) {
 			continue
 		}
-		says := m.says(n, c)
-		if m.stands(n, c) {
+		rule := m.expectedRule(n, c)
+		if m.isCurrentPlace(n, c) {
 			continue
 		}
 		if d.kind == "Consult" && at.speciality != d.speciality {
-			require.NotEmpty(m.T, says, "%s is not looked at", label("S", c))
+			require.NotEmpty(m.T, rule, "%s must not be searched", label("S", c))
 			continue
 		}
-		wanted[label("S", c)] = says
-		if says == "" && !cell.start.Before(end) && (first.IsZero() || cell.start.Before(first)) {
+		expected[label("S", c)] = rule
+		if rule == "" && !cell.start.Before(end) && (first.IsZero() || cell.start.Before(first)) {
 			first = cell.start
 		}
 	}
@@ -128,36 +132,38 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 	if m.difficulty != 0 {
 		common += fmt.Sprintf("difficulty=%d ", m.difficulty)
 	}
-	if m.moved != "" {
-		common += "appointmentGuid=" + m.g.of(m.moved).String() + " "
+	if m.movedVisit != "" {
+		common += "appointmentGuid=" + m.g.of(m.movedVisit).String() + " "
 	}
 	blocked := m.blockedBy(n, targets, unknown)
 	explained, last := m.list(n, common+"explain=true dateFrom=2019-08-19 dateTo=2019-09-01")
-	require.Equal(m.T, blocked, m.toldRefusal(last.BlockedBy), "%s %s", label("D", n), common)
+	require.Equal(m.T, blocked, m.describeRefusal(last.BlockedBy), "%s %s", label("D", n), common)
 	got := map[string]string{}
 	for _, item := range explained {
-		says := ""
+		rule := ""
 		if item.Rule != nil {
-			says = m.toldRefusal(&api.SlotRefusal{Rule: *item.Rule, Message: *item.Message})
+			rule = m.describeRefusal(&api.SlotRefusal{Rule: *item.Rule, Message: *item.Message})
 		}
-		require.Equal(m.T, says == "", item.Status == api.SlotStatusAvailable)
-		got[m.g.label[item.GUID]] = says
+		require.Equal(m.T, rule == "", item.Status == api.SlotStatusAvailable)
+		got[m.g.label[item.GUID]] = rule
 	}
-	require.Equal(m.T, wanted, got, "%s %s", label("D", n), common)
+	require.Equal(m.T, expected, got, "%s %s", label("D", n), common)
 
 	free := func(until time.Time) (cells []string) {
-		for cell, says := range wanted {
+		for cell, rule := range expected {
 			var c int
 			_, err := fmt.Sscanf(cell, "S%d", &c)
 			require.NoError(m.T, err)
-			if says == "" && m.state.slots[c].start.Before(until) {
+			if rule == "" && m.state.slots[c].start.Before(until) {
 				cells = append(cells, cell)
 			}
 		}
 		slices.Sort(cells)
 		return cells
 	}
-	for query, until := range map[string]time.Time{"": m.state.now.AddDate(0, 0, 14), "dateTo=" + end.Format(time.RFC3339): end} {
+	for query, until := range map[string]time.Time{
+		"": m.state.now.AddDate(0, 0, 14), "dateTo=" + end.Format(time.RFC3339): end,
+	} {
 		offered, last := m.list(n, common+query)
 		var cells []string
 		for _, item := range offered {
@@ -166,7 +172,7 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		}
 		slices.Sort(cells)
 		require.Equal(m.T, free(until), cells, "%s %s%s", label("D", n), common, query)
-		require.Equal(m.T, blocked, m.toldRefusal(last.BlockedBy), "%s %s%s", label("D", n), common, query)
+		require.Equal(m.T, blocked, m.describeRefusal(last.BlockedBy), "%s %s%s", label("D", n), common, query)
 		require.True(m.T, blocked == "" || len(cells) == 0 && last.NextAvailable == nil)
 		if query != "" {
 			require.Equal(m.T, len(cells) == 0 && !first.IsZero(), last.NextAvailable != nil)
@@ -176,23 +182,24 @@ func (m *modelSearch) judgeIn(n int, targets []int, where string, end time.Time)
 		}
 	}
 
-	// One resource alone.
+	// Search one resource only.
 	at := m.chosen % len(m.state.resources)
 	_, alone := m.list(n, common+"resourceGuid="+m.g.of(label("R", at)).String())
-	require.Equal(m.T, m.blockedBy(n, targets, at), m.toldRefusal(alone.BlockedBy), "%s %s %s", label("D", n), common, label("R", at))
+	require.Equal(m.T, m.blockedBy(n, targets, at), m.describeRefusal(alone.BlockedBy), "%s %s %s", label("D", n),
+		common, label("R", at))
 
-	// One of them is booked in earnest, or held and moved to.
-	if n == m.chosen%len(m.state.directions) && len(explained) > 0 && !m.asksMip(n, targets) {
+	// Book one listed cell, or hold it and move the visit there.
+	if n == m.chosen%len(m.state.directions) && len(explained) > 0 && !m.needsMip(n, targets) {
 		item := explained[m.chosen%len(explained)]
 		var c int
 		_, err := fmt.Sscanf(m.g.label[item.GUID], "S%d", &c)
 		require.NoError(m.T, err)
-		m.take(n, c, &item)
+		m.bookOrMove(n, c, &item)
 	}
 }
 
-// take books a cell that is listed, or holds it for the visit that is to be moved and moves it there.
-func (m *modelSearch) take(n, c int, item *api.Slot) {
+// bookOrMove books a listed cell, or holds it for the visit and moves the visit there.
+func (m *searchComparison) bookOrMove(n, c int, item *api.Slot) {
 	m.T.Helper()
 	r := m.request(n, c)
 	requireAs := func(a harness.Answer) {
@@ -203,7 +210,7 @@ func (m *modelSearch) take(n, c int, item *api.Slot) {
 			require.Equal(m.T, *item.Message, a.Refusal.Message)
 		}
 	}
-	if m.moved == "" {
+	if m.movedVisit == "" {
 		a := m.Post(r.body(m.g), m.authorization(n))
 		requireAs(a)
 		if item.Rule == nil {
@@ -215,44 +222,45 @@ func (m *modelSearch) take(n, c int, item *api.Slot) {
 	}
 	st := step{move: 1, request: r}
 	body := r.holdBody(m.g)
-	body["AppointmentGuid"] = m.g.of(m.moved)
+	body["AppointmentGuid"] = m.g.of(m.movedVisit)
 	held := m.Send(r.holdPath(m.g), body, m.authorization(n))
-	if refusal, asked := m.state.checkHoldForMove(m.moved, st); refusal != "" {
+	if refusal, request := m.state.checkHoldForMove(m.movedVisit, st); refusal != "" {
 		requireAs(held)
 	} else {
-		var says string
-		says, m.state = m.state.writeHoldForMove("held", m.moved, asked)
+		var reply string
+		reply, m.state = m.state.writeHoldForMove("held", m.movedVisit, request)
 		if held.StatusCode == 200 {
-			require.Equal(m.T, says, toldHold(m.g, harness.As[api.Hold](m.T, held)))
+			require.Equal(m.T, reply, describeHoldResponse(m.g, harness.Decode[api.Hold](m.T, held)))
 		} else {
-			held.RequireRefusal(m.T, strings.Split(says, ";")[0])
+			held.RequireRefusal(m.T, strings.Split(reply, ";")[0])
 		}
 	}
-	requireAs(m.MoveAs(m.authorization(n), m.g.of(m.moved), st.moveBody(m.g)))
+	requireAs(m.MoveAs(m.authorization(n), m.g.of(m.movedVisit), st.moveBody(m.g)))
 	if item.Rule != nil {
 		return
 	}
-	says, asked, _ := m.state.checkMove(m.moved, st)
-	require.Empty(m.T, says)
-	says, m.state = m.state.writeMove(m.moved, asked, m.state.own(asked))
-	require.Contains(m.T, says, "booked ")
-	standing := m.Count(`SELECT count(*) FROM hold WHERE person_guid = $1 AND until > $2`, m.g.of(label("P", r.person)), m.Now())
-	require.Len(m.T, m.state.holdsOf(r.person), standing, "what was held for it is used up")
+	reply, request, _ := m.state.checkMove(m.movedVisit, st)
+	require.Empty(m.T, reply)
+	reply, m.state = m.state.writeMove(m.movedVisit, request, m.state.ownHolds(request))
+	require.Contains(m.T, reply, "booked ")
+	current := m.Count(`SELECT count(*) FROM hold WHERE person_guid = $1 AND until > $2`, m.g.of(label("P", r.person)), m.Now())
+	require.Len(m.T, m.state.holdsOf(r.person), current, "the move used up the hold")
 }
 
-// says is the answer of the model to the booking of a cell, or the move to it; empty where it succeeds.
-func (m *modelSearch) says(n, cell int) string {
-	if m.moved == "" {
-		says, _ := m.state.check(m.request(n, cell))
-		return says
+// expectedRule returns the model's rule against a booking of a cell, or a move to it. It is empty
+// if the request succeeds.
+func (m *searchComparison) expectedRule(n, cell int) string {
+	if m.movedVisit == "" {
+		rule, _ := m.state.check(m.request(n, cell))
+		return rule
 	}
-	says, _, _ := m.state.checkMove(m.moved, step{move: 1, request: m.request(n, cell)})
-	return says
+	rule, _, _ := m.state.checkMove(m.movedVisit, step{move: 1, request: m.request(n, cell)})
+	return rule
 }
 
-// stands tells whether the visit that is to be moved stands where it would be moved to: then nothing would change.
-func (m *modelSearch) stands(n, cell int) bool {
-	at := slices.IndexFunc(m.state.visits, func(v visit) bool { return v.label == m.moved })
+// isCurrentPlace reports whether a move to a cell would leave the visit where it is.
+func (m *searchComparison) isCurrentPlace(n, cell int) bool {
+	at := slices.IndexFunc(m.state.visits, func(v visit) bool { return v.label == m.movedVisit })
 	if at == unknown || m.state.visits[at].cancelled {
 		return false
 	}
@@ -260,12 +268,13 @@ func (m *modelSearch) stands(n, cell int) bool {
 	if r.difficulty == 0 {
 		r.difficulty = max(len(m.state.visits[at].slots), 1)
 	}
-	return m.state.staysPut(m.state.visits[at], r)
+	return m.state.isSamePlace(m.state.visits[at], r)
 }
 
-// blockedBy is the answer of the model to a cell that has nothing against it, in each of the institutions that have a cell to come for the referral, or of
-// one resource; where none has, in all of them. None where one of them would take it.
-func (m *modelSearch) blockedBy(n int, targets []int, alone int) string {
+// blockedBy returns the model's rule against a cell without obstacles, in each institution that has
+// a future cell for the referral or of the resource. If none has such a cell, all institutions
+// count. It is empty if one institution would accept the booking.
+func (m *searchComparison) blockedBy(n int, targets []int, alone int) string {
 	d := m.state.directions[n]
 	slices.SortFunc(targets, func(a, b int) int {
 		if a == d.to || b == d.to {
@@ -273,7 +282,7 @@ func (m *modelSearch) blockedBy(n int, targets []int, alone int) string {
 		}
 		return strings.Compare(m.g.of(label("L", a)).String(), m.g.of(label("L", b)).String())
 	})
-	var voters, all []string
+	var withCells, all []string
 	for _, l := range targets {
 		fits := resource{lpu: l, kind: "doctor", speciality: d.speciality}
 		has := false
@@ -285,82 +294,88 @@ func (m *modelSearch) blockedBy(n int, targets []int, alone int) string {
 			switch {
 			case cell.resource == alone:
 				fits, has = at, true
-			case alone == unknown && !at.inactive && (d.kind != "Consult" || at.kind != "equipment" && at.speciality == d.speciality):
+			case alone == unknown && !at.inactive &&
+				(d.kind != "Consult" || at.kind != "equipment" && at.speciality == d.speciality):
 				has = true
 			}
 		}
-		says := m.ideal(n, fits)
-		all = append(all, says)
+		rule := m.expectedRuleOfIdealCell(n, fits)
+		all = append(all, rule)
 		if has {
-			voters = append(voters, says)
+			withCells = append(withCells, rule)
 		}
 	}
-	if len(voters) == 0 {
-		voters = all
+	if len(withCells) == 0 {
+		withCells = all
 	}
-	if slices.Contains(voters, "") {
+	if slices.Contains(withCells, "") {
 		return ""
 	}
-	return voters[0]
+	return withCells[0]
 }
 
-// ideal is the answer to a cell that has nothing against it.
-func (m *modelSearch) ideal(n int, at resource) string {
+// expectedRuleOfIdealCell returns the rule against a cell without obstacles.
+func (m *searchComparison) expectedRuleOfIdealCell(n int, at resource) string {
 	with := *m.state.world
 	with.resources = append(slices.Clone(with.resources), at)
-	with.slots = append(slices.Clone(with.slots), slot{resource: len(with.resources) - 1, start: m.state.now, capacity: 1, access: math.MaxInt32, restriction: "none"})
-	ideal := modelSearch{state: m.state, client: m.client, difficulty: 1, moved: m.moved}
+	with.slots = append(slices.Clone(with.slots), slot{
+		resource: len(with.resources) - 1, start: m.state.now, capacity: 1, access: math.MaxInt32,
+		restriction: "none",
+	})
+	ideal := searchComparison{state: m.state, client: m.client, difficulty: 1, movedVisit: m.movedVisit}
 	ideal.state.world = &with
-	return ideal.says(n, len(with.slots)-1)
+	return ideal.expectedRule(n, len(with.slots)-1)
 }
 
-// toldRefusal is what stands in the way, in the model's words.
-func (m *modelSearch) toldRefusal(refusal *api.SlotRefusal) string {
+// describeRefusal describes a refusal in the model's words.
+func (m *searchComparison) describeRefusal(refusal *api.SlotRefusal) string {
 	switch {
 	case refusal == nil:
 		return ""
-	case slices.Contains(toldInFull, string(refusal.Rule)):
-		return string(refusal.Rule) + ": " + m.g.tell(refusal.Message)
+	case slices.Contains(rulesWithMessage, string(refusal.Rule)):
+		return string(refusal.Rule) + ": " + m.g.withLabels(refusal.Message)
 	default:
 		return string(refusal.Rule)
 	}
 }
 
-// asksMip tells whether booking would make a card somewhere.
-func (m *modelSearch) asksMip(n int, targets []int) bool {
+// needsMip reports whether a booking would create a card in one of the institutions.
+func (m *searchComparison) needsMip(n int, targets []int) bool {
 	return slices.ContainsFunc(targets, func(l int) bool {
 		open, closed := m.state.cardsOf(m.state.mkabs[m.state.directions[n].mkab].person, l)
 		return open == "" && !closed
 	})
 }
 
-func (m *modelSearch) request(n, cell int) request {
+func (m *searchComparison) request(n, cell int) request {
 	d := m.state.directions[n]
 	card := m.state.mkabs[d.mkab]
 	r := request{
-		person: card.person, client: m.client, direction: n, kind: d.kind, from: card.lpu, to: m.state.resources[m.state.slots[cell].resource].lpu,
-		place: place{how: "guid", slot: cell}, difficulty: m.difficulty,
+		person: card.person, client: m.client, direction: n, kind: d.kind, from: card.lpu,
+		to:    m.state.resources[m.state.slots[cell].resource].lpu,
+		place: place{kind: "guid", slot: cell}, difficulty: m.difficulty,
 	}
-	if at := slices.IndexFunc(m.state.visits, func(v visit) bool { return v.label == m.moved }); at != unknown {
+	if at := slices.IndexFunc(m.state.visits, func(v visit) bool { return v.label == m.movedVisit }); at != unknown {
 		r.comment, r.cito = m.state.visits[at].request.comment, m.state.visits[at].request.cito
 	}
 	return r
 }
 
-func (m *modelSearch) authorization(n int) string {
+func (m *searchComparison) authorization(n int) string {
 	m.T.Helper()
 	person := m.state.mkabs[m.state.directions[n].mkab].person
-	token, err := m.Key.Sign(auth.Token{Person: m.g.of(label("P", person)), Client: m.g.of(label("C", m.client))}, "issuer", "talon", harness.Moment, 48*time.Hour)
+	token, err := m.Key.Sign(auth.Token{Person: m.g.of(label("P", person)), Client: m.g.of(label("C", m.client))},
+		"issuer", "talon", harness.Moment, 48*time.Hour)
 	require.NoError(m.T, err)
 	return "Bearer " + token
 }
 
-// list gives the items of all pages, and the last page.
-func (m *modelSearch) list(n int, query string) ([]api.Slot, api.SlotPage) {
+// list returns the items of all pages, and the last page.
+func (m *searchComparison) list(n int, query string) ([]api.Slot, api.SlotPage) {
 	m.T.Helper()
 	var items []api.Slot
 	for cursor := ""; ; {
-		a := m.SlotsOf(m.g.of(label("D", n)), m.authorization(n), query+cursor)
+		a := m.SearchSlots(m.g.of(label("D", n)), m.authorization(n), query+cursor)
 		require.Equal(m.T, 200, a.StatusCode, "%s", a.Raw)
 		items = append(items, a.Page.Items...)
 		if a.Page.Next == nil {

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"talon.example/test/harness"
-
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
@@ -22,38 +20,42 @@ import (
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/testdb"
+	"talon.example/test/harness"
 )
 
-// scenarios make each documented answer happen, over HTTP and on a real PostgreSQL. Each answers what the contract's example of that name shows.
-var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
+// ruleScenarios provokes each rule over HTTP on a real PostgreSQL. The response is the contract's
+// example of that name.
+var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	server.TokenMissing: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		return sc.Post(sc.Request())
+		return sc.Post(sc.BookingBody())
 	},
 	server.TokenInvalid: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		return sc.Post(sc.Request(), "Bearer not-a-token")
+		return sc.Post(sc.BookingBody(), "Bearer not-a-token")
 	},
 	server.TokenExpired: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		token, err := sc.Key.Sign(auth.Token{Person: sc.Person, Client: harness.ClientGuid}, "issuer", "talon", harness.Moment.Add(-time.Hour), time.Minute)
+		token, err := sc.Key.Sign(auth.Token{Person: sc.Person, Client: harness.ClientGuid}, "issuer", "talon",
+			harness.Moment.Add(-time.Hour), time.Minute)
 		require.NoError(t, err)
-		return sc.Post(sc.Request(), "Bearer "+token)
+		return sc.Post(sc.BookingBody(), "Bearer "+token)
 	},
 	server.TokenSignatureInvalid: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		token := sc.Token(sc.Person)
 		signature := token[strings.LastIndexByte(token, '.')+1:]
-		return sc.Post(sc.Request(), "Bearer "+strings.TrimSuffix(token, signature)+strings.Repeat("A", len(signature)))
+		return sc.Post(sc.BookingBody(),
+			"Bearer "+strings.TrimSuffix(token, signature)+strings.Repeat("A", len(signature)))
 	},
 
 	server.BodyTooLarge: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		return sc.Attempt(harness.Fields{"VisitComment": strings.Repeat("x", 64<<10)})
+		return sc.TryBook(harness.Fields{"VisitComment": strings.Repeat("x", 64<<10)})
 	},
 	server.MediaTypeUnsupported: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		request := sc.Service.Request(http.MethodPost, "/appointments", strings.NewReader("SlotId=1"))
+		request := sc.NewRequest(http.MethodPost, "/appointments", strings.NewReader("SlotId=1"))
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		return sc.Do(request)
@@ -64,158 +66,161 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	},
 	booking.FieldInvalid: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		return sc.Attempt(harness.Fields{"Difficulty": 0})
+		return sc.TryBook(harness.Fields{"Difficulty": 0})
 	},
 
 	booking.DirectionTypeUnsupported: func(t *testing.T) harness.Answer {
-		return harness.Start(t).Scene().Attempt(harness.Fields{"DirectionType": "hospital"})
+		return harness.Start(t).Scene().TryBook(harness.Fields{"DirectionType": "hospital"})
 	},
 	booking.DirectionNotFound: func(t *testing.T) harness.Answer {
-		return harness.Start(t).Scene().Attempt(harness.Fields{"DirectionType": "laboratory"})
+		return harness.Start(t).Scene().TryBook(harness.Fields{"DirectionType": "laboratory"})
 	},
 	booking.DirectionNotPatients: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		return sc.Book(uuid.New(), sc.Request())
+		return sc.Book(uuid.New(), sc.BookingBody())
 	},
 	booking.DirectionLpuMismatch: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		other := uuid.New()
 		sc.Exec(`INSERT INTO legal_entity VALUES ($1, 'Другое')`, other)
 		sc.Exec(`INSERT INTO lpu VALUES ($1, $1, '3', 'Другая', 'Europe/Moscow')`, other)
-		return sc.Attempt(harness.Fields{"LpuToGuid": other})
+		return sc.TryBook(harness.Fields{"LpuToGuid": other})
 	},
 	booking.DirectionAlreadyBooked: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		require.Equal(t, 200, sc.Attempt().StatusCode)
-		return sc.Attempt(harness.Fields{"SlotId": harness.FirstSlotID + 1})
+		require.Equal(t, 200, sc.TryBook().StatusCode)
+		return sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 1})
 	},
 	booking.DirectionExpired: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		sc.Set(uuid.Nil, "DirectionExpires", "true")
+		sc.SetSetting(uuid.Nil, "DirectionExpires", "true")
 		sc.Exec(`UPDATE direction SET date_end = '2019-08-19'`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 
 	booking.SlotNotFound: func(t *testing.T) harness.Answer {
-		return harness.Start(t).Scene().Attempt(harness.Fields{"SlotId": 1})
+		return harness.Start(t).Scene().TryBook(harness.Fields{"SlotId": 1})
 	},
 	booking.SlotResourceNotFound: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE resource SET active = false`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.SlotNotForReception: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET busy_type = 2`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.SlotUnavailable: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET blocked = true`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.SlotTimePassed: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET start_at = $1`, harness.Moment.Add(-time.Second))
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.SlotBeyondHorizon: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		sc.Set(harness.ClientGuid, "scheduleDays", "14")
+		sc.SetSetting(harness.ClientGuid, "scheduleDays", "14")
 		sc.Exec(`UPDATE slot SET start_at = start_at + interval '14 days', end_at = end_at + interval '14 days'`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.SlotAccessDenied: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE client_application SET visit_direction_other_lpu = 4`)
 		sc.Exec(`UPDATE slot SET flag_access = 64`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.SlotFull: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET taken = capacity WHERE id = $1`, harness.FirstSlotID)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 
 	booking.ResourceKindMismatch: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE resource SET kind = 'equipment'`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.SpecialityMismatch: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE resource SET speciality_code = '93'`)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 
-	booking.SlotAdultsOnly:   restricted("adults", "UPDATE mkab SET birth_date = '2001-08-22'"), // 18 the day after the visit
-	booking.SlotChildrenOnly: restricted("children", ""),
-	booking.SlotInfantsOnly:  restricted("infants", "UPDATE mkab SET birth_date = '2018-08-21'"),
-	booking.SlotDisabledOnly: restricted("disabled", ""),
-	booking.SlotPregnantOnly: restricted("pregnant", ""),
-	booking.SlotHealthyChildrenOnly: restricted("healthy_children",
+	// The patient is 18 the day after the visit.
+	booking.SlotAdultsOnly:   bookRestrictedSlot("adults", "UPDATE mkab SET birth_date = '2001-08-22'"),
+	booking.SlotChildrenOnly: bookRestrictedSlot("children", ""),
+	booking.SlotInfantsOnly:  bookRestrictedSlot("infants", "UPDATE mkab SET birth_date = '2018-08-21'"),
+	booking.SlotDisabledOnly: bookRestrictedSlot("disabled", ""),
+	booking.SlotPregnantOnly: bookRestrictedSlot("pregnant", ""),
+	booking.SlotHealthyChildrenOnly: bookRestrictedSlot("healthy_children",
 		`UPDATE mkab SET birth_date = '2010-01-01'; INSERT INTO tap SELECT lpu_guid, gen_random_uuid(), guid, '2019-08-13' FROM mkab`),
 
 	booking.SpecialityAlreadyBooked: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		require.Equal(t, 200, sc.Attempt().StatusCode)
+		require.Equal(t, 200, sc.TryBook().StatusCode)
 		another := uuid.New()
 		sc.AddDirection(another, "Consult")
-		return sc.Attempt(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
+		return sc.TryBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
 	},
 
 	booking.MkabClosed: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, harness.Moment, sc.To)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.MkabAbsent: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, sc.To)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 
 	booking.MipAuthURLEmpty: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t, func(c *app.Config) { c.MipURL = "http://127.0.0.1:9/fhir" }).Scene()
-		sc.AllowMkab()
-		return sc.Attempt()
+		sc.AllowMkabCreation()
+		return sc.TryBook()
 	},
 	booking.MipAuthURLUnreachable: func(t *testing.T) harness.Answer {
 		down := httptest.NewServer(nil)
 		down.Close()
-		sc := harness.Start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = app.Address(down.URL), app.Address(down.URL) }).Scene()
-		sc.AllowMkab()
-		a := sc.Attempt()
-		// The example shows an address of its own.
+		sc := harness.Start(t, func(c *app.Config) {
+			c.MipURL, c.MipAuthURL = app.Address(down.URL), app.Address(down.URL)
+		}).Scene()
+		sc.AllowMkabCreation()
+		a := sc.TryBook()
+		// The example has another address.
 		a.Refusal.Message = strings.ReplaceAll(a.Refusal.Message, down.URL, "https://auth.example/token")
 		return a
 	},
-	booking.MipPersonNotFound:     withoutMkab(`DELETE FROM mip_person_data; DELETE FROM mip_person`),
-	booking.MipPersonDataMissing:  withoutMkab(`DELETE FROM mip_person_data`),
-	booking.MkabPolicyNumberEmpty: withoutMkab(`UPDATE mip_person_data SET policy_number = ''`),
-	booking.MkabSexEmpty:          withoutMkab(`UPDATE mip_person_data SET sex = NULL`),
-	booking.MkabSurnameEmpty:      withoutMkab(`UPDATE mip_person_data SET surname = ''`),
-	booking.MkabNameEmpty:         withoutMkab(`UPDATE mip_person_data SET name = ''`),
-	booking.MkabLpuNotFound:       withoutMkab(`UPDATE setting SET value = 'no such code' WHERE code = 'PolyclinicCode'`),
-	booking.MkabPolicyLinkFailed:  withoutMkab(swallow("mkab")),
+	booking.MipPersonNotFound:     bookWithoutMkab(`DELETE FROM mip_person_data; DELETE FROM mip_person`),
+	booking.MipPersonDataMissing:  bookWithoutMkab(`DELETE FROM mip_person_data`),
+	booking.MkabPolicyNumberEmpty: bookWithoutMkab(`UPDATE mip_person_data SET policy_number = ''`),
+	booking.MkabSexEmpty:          bookWithoutMkab(`UPDATE mip_person_data SET sex = NULL`),
+	booking.MkabSurnameEmpty:      bookWithoutMkab(`UPDATE mip_person_data SET surname = ''`),
+	booking.MkabNameEmpty:         bookWithoutMkab(`UPDATE mip_person_data SET name = ''`),
+	booking.MkabLpuNotFound:       bookWithoutMkab(`UPDATE setting SET value = 'no such code' WHERE code = 'PolyclinicCode'`),
+	booking.MkabPolicyLinkFailed:  bookWithoutMkab(discardInserts("mkab")),
 
 	booking.SlotTaken: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		return sc.AttemptWhile(`UPDATE slot SET taken = capacity WHERE id = $1`, harness.FirstSlotID)
+		return sc.TryBookDuring(`UPDATE slot SET taken = capacity WHERE id = $1`, harness.FirstSlotID)
 	},
 	booking.ComplexSlotFailed: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET taken = 1 WHERE guid = $1`, sc.Slots[1])
-		return sc.Attempt(harness.Fields{"Difficulty": 2})
+		return sc.TryBook(harness.Fields{"Difficulty": 2})
 	},
-	booking.AppointmentNotCreated: withTrigger(swallow("appointment")),
-	booking.AppointmentNotFound: withTrigger(`
+	booking.AppointmentNotCreated: bookAfter(discardInserts("appointment")),
+	booking.AppointmentNotFound: bookAfter(`
 		CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			DELETE FROM appointment WHERE guid = NEW.guid;
 			RETURN NULL;
 		END $$;
 		CREATE TRIGGER vanish AFTER INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION vanish()`),
-	booking.AppointmentNotLinked: withTrigger(`
+	booking.AppointmentNotLinked: bookAfter(`
 		CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			NEW.appointment_guid := NULL;
 			RETURN NEW;
@@ -224,14 +229,14 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 
 	booking.IdempotencyKeyReused: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		require.Equal(t, 200, sc.BookWith("key", sc.Person, harness.ClientGuid).StatusCode)
-		return sc.BookWith("key", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": harness.FirstSlotID + 1})
+		require.Equal(t, 200, sc.BookWithKey("key", sc.Person, harness.ClientGuid).StatusCode)
+		return sc.BookWithKey("key", sc.Person, harness.ClientGuid, harness.Fields{"SlotId": harness.FirstSlotID + 1})
 	},
 	booking.IdempotencyKeyInUse: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		require.Equal(t, 200, sc.BookWith("key", sc.Person, harness.ClientGuid).StatusCode)
-		sc.Exec(`UPDATE idempotency_key SET answer = NULL`) // as it was before the commit
-		return sc.BookWith("key", sc.Person, harness.ClientGuid)
+		require.Equal(t, 200, sc.BookWithKey("key", sc.Person, harness.ClientGuid).StatusCode)
+		sc.Exec(`UPDATE idempotency_key SET answer = NULL`) // as before the commit
+		return sc.BookWithKey("key", sc.Person, harness.ClientGuid)
 	},
 	booking.DirectionAbsent: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -247,54 +252,54 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	},
 	booking.AppointmentStarted: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		booked := harness.AppointmentOf(sc.Attempt()).GUID
+		booked := harness.AppointmentOf(sc.TryBook()).GUID
 		sc.Exec(`UPDATE appointment SET start_at = $1`, harness.Moment.Add(-time.Second))
 		return sc.Cancel(sc.Person, booked)
 	},
 	booking.AppointmentCancelled: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		booked := harness.AppointmentOf(sc.Attempt()).GUID
+		booked := harness.AppointmentOf(sc.TryBook()).GUID
 		sc.Cancel(sc.Person, booked).RequireCancelled(t)
 		return sc.Move(sc.Person, booked, harness.Fields{"SlotId": harness.FirstSlotID})
 	},
 
 	booking.TooManyHolds: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		sc.Holds(0)
-		sc.Holds(1, harness.Fields{"Difficulty": 2, "Minutes": 10})
-		return sc.Hold(sc.Person, sc.Slots[3], sc.Holding())
+		sc.MustHold(0)
+		sc.MustHold(1, harness.Fields{"Difficulty": 2, "Minutes": 10})
+		return sc.Hold(sc.Person, sc.Slots[3], sc.HoldBody())
 	},
 
 	booking.ClientUnauthenticated: func(t *testing.T) harness.Answer {
-		sc := office(t)
-		return sc.IdentifyAs(harness.ClientGuid.String(), "another secret", sc.PersonWay())
+		sc := startWithAuthService(t)
+		return sc.IdentifyAs(harness.ClientGuid.String(), "another secret", sc.PersonQuery())
 	},
 	booking.PatientNotIdentified: func(t *testing.T) harness.Answer {
-		return office(t).Identify(policyWay("1980-02-28"))
+		return startWithAuthService(t).Identify(policyQuery("1980-02-28"))
 	},
 	booking.TooManyAttempts: func(t *testing.T) harness.Answer {
-		sc := office(t)
+		sc := startWithAuthService(t)
 		for range booking.PatientLimit.Failures {
-			sc.Identify(policyWay("1980-02-28")).RequireRefusal(t, "patient_not_identified")
+			sc.Identify(policyQuery("1980-02-28")).RequireRefusal(t, "patient_not_identified")
 		}
-		return sc.Identify(policyWay(born))
+		return sc.Identify(policyQuery(sceneBirthDate))
 	},
 
 	server.RouteNotFound: func(t *testing.T) harness.Answer {
 		s := harness.Start(t)
-		return s.Do(s.Request(http.MethodGet, "/appointment", nil))
+		return s.Do(s.NewRequest(http.MethodGet, "/appointment", nil))
 	},
 	server.MethodNotAllowed: func(t *testing.T) harness.Answer {
 		s := harness.Start(t)
-		a := s.Do(s.Request(http.MethodPut, "/appointments", nil))
+		a := s.Do(s.NewRequest(http.MethodPut, "/appointments", nil))
 		require.Equal(t, "GET, POST", a.Header.Get("Allow"))
 		return a
 	},
 	server.InternalError: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`ALTER TABLE appointment DROP COLUMN is_cito`)
-		a := sc.Attempt()
-		require.Contains(t, sc.Logs.String(), "is_cito", "the log has the cause")
+		a := sc.TryBook()
+		require.Contains(t, sc.Logs.String(), "is_cito", "the cause is logged")
 		return a
 	},
 	booking.DatabaseUnavailable: func(t *testing.T) harness.Answer {
@@ -302,7 +307,7 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		s := harness.StartOn(t, cluster.URL("postgres"))
 		sc := s.Scene()
 		require.NoError(t, cluster.Stop(t.Context()))
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.MipUnavailable: func(t *testing.T) harness.Answer {
 		index := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -314,123 +319,125 @@ var scenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 			w.WriteHeader(http.StatusInternalServerError)
 		}))
 		t.Cleanup(index.Close)
-		sc := harness.Start(t, func(c *app.Config) { c.MipURL, c.MipAuthURL = app.Address(index.URL), app.Address(index.URL+"/token") }).Scene()
-		sc.AllowMkab()
-		return sc.Attempt()
+		sc := harness.Start(t, func(c *app.Config) {
+			c.MipURL, c.MipAuthURL = app.Address(index.URL), app.Address(index.URL+"/token")
+		}).Scene()
+		sc.AllowMkabCreation()
+		return sc.TryBook()
 	},
 	server.KeysUnavailable: func(t *testing.T) harness.Answer {
 		down := httptest.NewServer(nil)
 		down.Close()
 		s := harness.Start(t, func(c *app.Config) { c.JWKSURL, c.PEMFile = app.Address(down.URL), "" })
 		sc := s.Scene()
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	booking.Overloaded: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t, func(c *app.Config) { c.Timeout = 300 * time.Millisecond }).Scene()
-		// Somebody holds the cell for longer than the request may take.
+		// Another transaction locks the cell for longer than the request may take.
 		tx, err := sc.DB.Begin(t.Context())
 		require.NoError(t, err)
 		defer func() { require.NoError(t, tx.Rollback(t.Context())) }()
 		_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
 		require.NoError(t, err)
-		return sc.Attempt()
+		return sc.TryBook()
 	},
 	server.NotReady: func(t *testing.T) harness.Answer {
 		cluster := testdb.Cluster(t)
 		s := harness.StartOn(t, cluster.URL("postgres"))
 		require.NoError(t, cluster.Stop(t.Context()))
-		return s.Do(s.Request(http.MethodGet, "/health/ready", nil))
+		return s.Do(s.NewRequest(http.MethodGet, "/health/ready", nil))
 	},
 }
 
-// restricted books a cell that is kept for others.
-func restricted(restriction, sql string) func(t *testing.T) harness.Answer {
+// bookRestrictedSlot books a cell that is restricted to a group, after a script.
+func bookRestrictedSlot(restriction, sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET restriction = $1::text::slot_restriction`, restriction)
-		sc.Run(sql)
-		return sc.Attempt()
+		sc.ExecScript(sql)
+		return sc.TryBook()
 	}
 }
 
-// withoutMkab books where a card must be made, after a change of the world.
-func withoutMkab(sql string) func(t *testing.T) harness.Answer {
+// bookWithoutMkab books where a card must be created, after a script.
+func bookWithoutMkab(sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		sc.AllowMkab()
-		sc.Run(sql)
-		return sc.Attempt()
+		sc.AllowMkabCreation()
+		sc.ExecScript(sql)
+		return sc.TryBook()
 	}
 }
 
-// withTrigger books where the database misbehaves.
-func withTrigger(sql string) func(t *testing.T) harness.Answer {
+// bookAfter books after a script that creates a trigger.
+func bookAfter(sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		sc.Run(sql)
-		return sc.Attempt()
+		sc.ExecScript(sql)
+		return sc.TryBook()
 	}
 }
 
-// swallow makes a table lose what is written to it.
-func swallow(table string) string {
+// discardInserts returns a script that makes a table discard its inserts without an error.
+func discardInserts(table string) string {
 	return `CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 		CREATE TRIGGER swallow BEFORE INSERT ON ` + table + ` FOR EACH ROW EXECUTE FUNCTION swallow()`
 }
 
-// Promise: every documented answer, and every one of ours, can be made to happen and is what the contract shows, to the letter.
-func TestDocumentedAnswers(t *testing.T) {
+// Promise: every rule can be provoked, and the response is exactly the contract's example.
+func TestDocumentedResponses(t *testing.T) {
 	t.Parallel()
 	examples := harness.ContractDoc().Components.Examples
-	require.ElementsMatch(t, slices.Collect(maps.Keys(scenarios)), ruleNames(t), "each rule has a scenario")
-	for name, run := range scenarios {
+	require.ElementsMatch(t, slices.Collect(maps.Keys(ruleScenarios)), ruleNames(t), "each rule has a scenario")
+	for name, provoke := range ruleScenarios {
 		t.Run(string(name), func(t *testing.T) {
 			t.Parallel()
 			example := examples[string(name)]
 			require.NotNil(t, example, "the rule has an example in the contract")
 			raw, err := json.Marshal(example.Value.Value)
 			require.NoError(t, err)
-			var shown api.Error
-			require.NoError(t, json.Unmarshal(raw, &shown))
+			var want api.Error
+			require.NoError(t, json.Unmarshal(raw, &want))
 
-			got := run(t)
-			require.Equal(t, int(shown.Code), got.StatusCode, "%s", got.Raw)
-			got.Refusal.RequestID = shown.RequestID
-			shareGuids(t, got.Refusal.Details, shown.Details)
-			require.Equal(t, shown, got.Refusal)
+			got := provoke(t)
+			require.Equal(t, int(want.Code), got.StatusCode, "%s", got.Raw)
+			got.Refusal.RequestID = want.RequestID
+			copyExampleGuids(t, got.Refusal.Details, want.Details)
+			require.Equal(t, want, got.Refusal)
 		})
 	}
 }
 
-// shareGuids gives what is new in each test the guids of the example.
-func shareGuids(t *testing.T, got, shown *api.ErrorDetails) {
+// copyExampleGuids copies the random guids of the example into a response.
+func copyExampleGuids(t *testing.T, got, want *api.ErrorDetails) {
 	t.Helper()
-	if shown == nil {
+	if want == nil {
 		return
 	}
 	require.NotNil(t, got)
-	if shown.Appointment != nil {
+	if want.Appointment != nil {
 		require.NotNil(t, got.Appointment)
-		got.Appointment.GUID = shown.Appointment.GUID
+		got.Appointment.GUID = want.Appointment.GUID
 	}
-	if shown.Slots != nil {
+	if want.Slots != nil {
 		require.NotNil(t, got.Slots)
-		require.Len(t, *got.Slots, len(*shown.Slots))
-		for i, slot := range *shown.Slots {
+		require.Len(t, *got.Slots, len(*want.Slots))
+		for i, slot := range *want.Slots {
 			(*got.Slots)[i].GUID, (*got.Slots)[i].Resource.GUID = slot.GUID, slot.Resource.GUID
 		}
 	}
-	if shown.Holds != nil {
+	if want.Holds != nil {
 		require.NotNil(t, got.Holds)
-		require.Len(t, *got.Holds, len(*shown.Holds))
-		for i, hold := range *shown.Holds {
+		require.Len(t, *got.Holds, len(*want.Holds))
+		for i, hold := range *want.Holds {
 			require.Len(t, (*got.Holds)[i].SlotGuids, len(hold.SlotGuids))
 			(*got.Holds)[i].SlotGUID, (*got.Holds)[i].SlotGuids = hold.SlotGUID, hold.SlotGuids
 		}
 	}
 }
 
-// ruleNames are the names of the rule table.
+// ruleNames returns the names of the rule table.
 func ruleNames(t *testing.T) []booking.Name {
 	t.Helper()
 	var names []booking.Name
@@ -440,8 +447,8 @@ func ruleNames(t *testing.T) []booking.Name {
 	return names
 }
 
-// Promise: the rule table, the contract's list of names, the order of checks that it states, and its examples are one list in one order; each
-// example stands under its status.
+// Promise: the rule table, the contract's list of names, its documented order of checks and its
+// examples are one list in one order. Each example is listed under its status.
 func TestContractListsTheRules(t *testing.T) {
 	t.Parallel()
 	doc := harness.ContractDoc()
@@ -450,30 +457,31 @@ func TestContractListsTheRules(t *testing.T) {
 		listed = append(listed, booking.Name(name.(string)))
 	}
 	require.Equal(t, ruleNames(t), listed)
-	var stated []booking.Name
-	for _, quoted := range regexp.MustCompile(`(?m)^\| [0-9]+\..*$`).FindAllString(doc.Paths.Find("/appointments").Post.Description, -1) {
+	var documented []booking.Name
+	description := doc.Paths.Find("/appointments").Post.Description
+	for _, quoted := range regexp.MustCompile(`(?m)^\| [0-9]+\..*$`).FindAllString(description, -1) {
 		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(quoted, -1) {
-			stated = append(stated, booking.Name(name[1]))
+			documented = append(documented, booking.Name(name[1]))
 		}
 	}
-	require.Equal(t, listed[:len(stated)], stated)
+	require.Equal(t, listed[:len(documented)], documented)
 	for name := range doc.Components.Examples {
 		require.Contains(t, listed, booking.Name(name))
 	}
 	for _, rule := range server.Catalogue {
 		require.NotNil(t, doc.Components.Examples[string(rule.Name)], rule.Name)
-		var under bool
+		var found bool
 		for _, response := range doc.Components.Responses {
 			examples := response.Value.Content.Get("application/json").Examples
 			if examples[string(rule.Name)] == nil {
 				continue
 			}
-			under = true
+			found = true
 			value := examples[string(rule.Name)].Value.Value.(map[string]any)
 			require.EqualValues(t, rule.Status, value["code"], rule.Name)
 			require.Equal(t, rule.Code, value["message_code"], rule.Name)
 			require.EqualValues(t, rule.Type, value["type"], rule.Name)
 		}
-		require.True(t, under, "%s stands under no status", rule.Name)
+		require.True(t, found, "%s is listed under no status", rule.Name)
 	}
 }

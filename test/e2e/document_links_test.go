@@ -12,14 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// link is one of a document to a file of the project, perhaps to a line of it.
-var link = regexp.MustCompile(`\[([^\]]+)\]\(([^)#:]+)(?:#L([0-9]+))?(?:#[^)]*)?\)`)
+// linkPattern matches a link to a file of the repository, with an optional line number.
+var linkPattern = regexp.MustCompile(`\[([^\]]+)\]\(([^)#:]+)(?:#L([0-9]+))?(?:#[^)]*)?\)`)
 
-// block is one of code, which may have what looks like a link.
-var block = regexp.MustCompile("(?s)```.*?```")
+// codeBlockPattern matches a block of code, which may contain text that looks like a link.
+var codeBlockPattern = regexp.MustCompile("(?s)```.*?```")
 
-// Promise: each link of the documents leads to a file, and one to a line of code leads to a line that has the name it is written with.
-func TestLinksOfTheDocuments(t *testing.T) {
+// Promise: each link of the documents refers to an existing file. A link to a line of code refers
+// to a line that contains the link's text.
+func TestDocumentLinks(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
 	documents, err := filepath.Glob(filepath.Join(root, "*.md"))
@@ -34,7 +35,8 @@ func TestLinksOfTheDocuments(t *testing.T) {
 	for _, document := range documents {
 		text, err := os.ReadFile(document)
 		require.NoError(t, err)
-		for _, found := range link.FindAllStringSubmatch(block.ReplaceAllString(string(text), ""), -1) {
+		prose := codeBlockPattern.ReplaceAllString(string(text), "")
+		for _, found := range linkPattern.FindAllStringSubmatch(prose, -1) {
 			name, target := strings.Trim(found[1], "`"), filepath.Join(filepath.Dir(document), found[2])
 			if found[3] == "" {
 				_, err := os.Stat(target)

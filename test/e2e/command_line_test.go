@@ -1,0 +1,296 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/app"
+	"talon.example/internal/sandbox"
+	"talon.example/internal/testdb"
+	"talon.example/migrations"
+	"talon.example/test/harness"
+)
+
+// minimalSettings returns the settings that a service requires, with others.
+func minimalSettings(others map[string]string) map[string]string {
+	all := map[string]string{
+		"DATABASE_URL":         "postgres://nobody:pa55word@127.0.0.1:1/none",
+		"TALON_TOKEN_ISSUER":   "issuer",
+		"TALON_TOKEN_AUDIENCE": "talon",
+		"TALON_HS256_SECRET":   "a secret of at least thirty-two bytes",
+	}
+	maps.Copy(all, others)
+	return all
+}
+
+// toEnviron formats settings as the environment of a process.
+func toEnviron(settings map[string]string) []string {
+	var environ []string
+	for name, value := range settings {
+		environ = append(environ, name+"="+value)
+	}
+	return environ
+}
+
+// run runs a command of talon until it exits.
+func run(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = app.Program.Run(t.Context(), args, environ, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// runSandbox runs a command of talon-sandbox until it exits.
+func runSandbox(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = sandbox.Program.Run(t.Context(), args, environ, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// Promise: all invalid settings are reported at once, by variable name and without their values.
+func TestSettingsAreChecked(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := run(t, []string{
+		"TALON_REQUEST_TIMEOUT=quick", "TALON_MAX_IN_FLIGHT=0", "TALON_ADDR=nowhere", "TALON_HS256_SECRET=short",
+		"TALON_MIP_URL=ftp://x",
+		"TALON_PEM_FILE=/no/such/file", "TALON_AUTH_KEY_FILE=/no/such/key", "TALON_AUTH_TOKEN_LIFE=25h",
+	}, "serve", "--check")
+	require.Equal(t, 1, code)
+	for _, name := range []string{
+		"TALON_REQUEST_TIMEOUT", "TALON_MAX_IN_FLIGHT", "TALON_ADDR", "TALON_HS256_SECRET", "TALON_MIP_URL",
+		"TALON_PEM_FILE", "DATABASE_URL",
+		"TALON_TOKEN_ISSUER", "TALON_TOKEN_AUDIENCE", "TALON_AUTH_KEY_FILE", "TALON_AUTH_TOKEN_LIFE",
+	} {
+		require.Equal(t, 1, strings.Count(stderr, name+":"), "%s in %s", name, stderr)
+	}
+	require.NotContains(t, stderr, "quick")
+	require.NotContains(t, stderr, "short")
+}
+
+// Promise: serve --check prints every setting in force and no secret. docs/configuration.md lists
+// the same settings with the same defaults.
+func TestServeCheckHidesSecrets(t *testing.T) {
+	t.Parallel()
+	given := minimalSettings(map[string]string{
+		"TALON_MIP_CLIENT_SECRET": "pa55word", "TALON_MIP_URL": "https://user:pa55word@mip.example",
+	})
+	code, stdout, stderr := run(t, toEnviron(given), "serve", "--check")
+	require.Zero(t, code, stderr)
+	require.NotContains(t, stdout, "pa55word")
+	require.NotContains(t, stdout, "thirty-two")
+	documented, err := os.ReadFile("../../docs/configuration.md")
+	require.NoError(t, err)
+	for line := range strings.SplitSeq(strings.TrimSpace(stdout), "\n") {
+		name, value, found := strings.Cut(line, "=")
+		require.True(t, found, line)
+		row := "| `" + name + "` |"
+		if _, given := given[name]; !given && value != "" && value != "[]" {
+			row += " `" + strings.ToLower(value) + "` |"
+		}
+		require.Contains(t, string(documented), row)
+	}
+}
+
+// Promise: talon explains its command line, and rejects a wrong one with exit code 2.
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, attempt := range []struct {
+		args   []string
+		code   int
+		output string
+	}{
+		{nil, 0, "talon serve"},
+		{[]string{"help"}, 0, "talon-sandbox"},
+		{[]string{"book"}, 2, `no command "book"`},
+		{[]string{"serve", "now"}, 2, `"now" is not understood`},
+		{[]string{"serve", "--fast"}, 2, "-fast"},
+		{[]string{"serve", "-h"}, 0, "-check"},
+		{[]string{"migrate"}, 1, "DATABASE_URL"},
+		{[]string{"client-secret"}, 2, "--client must be a guid"},
+		{[]string{"client-secret", uuid.NewString()}, 2, "is not understood"},
+		{[]string{"client-secret", "--client", uuid.NewString()}, 1, "DATABASE_URL"},
+	} {
+		code, stdout, stderr := run(t, nil, attempt.args...)
+		require.Equal(t, attempt.code, code, "%v: %s", attempt.args, stderr)
+		require.Contains(t, stdout+stderr, attempt.output, "%v", attempt.args)
+	}
+}
+
+// Promise: talon-sandbox explains its command line, and rejects a wrong one with exit code 2.
+func TestSandboxCommandLine(t *testing.T) {
+	t.Parallel()
+	env := []string{"TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem")}
+	for _, attempt := range []struct {
+		args   []string
+		code   int
+		output string
+	}{
+		{[]string{"help"}, 0, "talon-sandbox reset"},
+		{[]string{"--help"}, 0, "talon-sandbox reset"},
+		{[]string{"book"}, 2, `no command "book"`},
+		{[]string{"--fast"}, 2, "-fast"},
+		{[]string{"reset", "now"}, 2, `"now" is not understood`},
+		{[]string{"token"}, 2, "--person must be a guid"},
+		{[]string{"token", "--person", uuid.Nil.String()}, 2, "--person must be a guid"},
+		{[]string{"token", "--person", uuid.NewString(), "--client", "me"}, 2, "--client must be a guid"},
+		{[]string{"token", "--person", uuid.NewString(), "--ttl", "-1s"}, 2, "--ttl"},
+		{[]string{"token", "--person", uuid.NewString()}, 0, "eyJ"},
+	} {
+		code, stdout, stderr := runSandbox(t, env, attempt.args...)
+		require.Equal(t, attempt.code, code, "%v: %s", attempt.args, stderr)
+		require.Contains(t, stdout+stderr, attempt.output, "%v", attempt.args)
+	}
+}
+
+// Promise: talon migrate upgrades a database to the newest schema.
+func TestMigrateCommand(t *testing.T) {
+	t.Parallel()
+	database := testdb.Fresh(t)
+	for range 2 {
+		code, stdout, stderr := run(t, []string{"DATABASE_URL=" + database}, "migrate")
+		require.Zero(t, code, stderr)
+		require.Regexp(t, `schema version [1-9]`, stdout)
+	}
+}
+
+// Promise: talon-sandbox prints the address of a page and a curl command that books. Started again
+// it finds its data, and reset restores them.
+func TestDemoCommand(t *testing.T) {
+	t.Parallel()
+	env := []string{
+		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0",
+		"TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
+		"TALON_DATABASE_MAX_CONNS=2",
+	}
+	for _, expected := range []int{200, 400} {
+		text, stop := runDemo(t, env)
+		base := regexp.MustCompile(`http://\S+/docs/`).FindString(text)
+		token := regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(text)[1]
+		body := regexp.MustCompile(`(?s)-d '(\{.*?\})'`).FindStringSubmatch(text)[1]
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			strings.Replace(base, "/docs/", "/appointments", 1), strings.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := harness.HTTPClient.Do(request)
+		require.NoError(t, err)
+		raw, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, expected, response.StatusCode, "%s", raw)
+		if expected == 200 {
+			require.Contains(t, string(raw), `"id":"58384"`)
+			require.Contains(t, string(raw), `"mkabGuid":"183209fc-1277-4896-aa7f-72dfcd8f03b1"`)
+		}
+		require.Equal(t, expected != 200, strings.Contains(text, "booked already"))
+		stop()
+	}
+	code, stdout, stderr := runSandbox(t, env, "reset")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "first day")
+	text, stop := runDemo(t, env)
+	defer stop()
+	require.NotContains(t, text, "booked already")
+}
+
+// runDemo runs talon-sandbox until its output is complete. stop ends it as Ctrl-C does.
+func runDemo(t *testing.T, environ []string) (text string, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	ended := make(chan int, 1)
+	var stderr bytes.Buffer
+	go func() {
+		ended <- sandbox.Program.Run(ctx, nil, environ, in, &stderr)
+		_ = in.Close()
+	}()
+	var read bytes.Buffer
+	buffer := make([]byte, 4096)
+	for !strings.Contains(read.String(), "Ctrl-C") {
+		n, err := out.Read(buffer)
+		read.Write(buffer[:n])
+		if err != nil {
+			t.Fatalf("talon-sandbox ended with %d: %s", <-ended, stderr.String())
+		}
+	}
+	return read.String(), func() {
+		cancel()
+		require.Zero(t, <-ended, stderr.String())
+	}
+}
+
+// Promise: talon-sandbox rejects a database with foreign data and changes nothing there.
+func TestDemoRejectsForeignDatabase(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"another application": `CREATE TABLE customers (id int)`,
+		"a real installation": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := testdb.Fresh(t)
+			if sql == "" {
+				require.NoError(t, migrations.Up(t.Context(), database))
+				sql = `INSERT INTO legal_entity VALUES (gen_random_uuid(), 'Настоящее')`
+			}
+			conn, err := pgx.Connect(t.Context(), database)
+			require.NoError(t, err)
+			defer conn.Close(context.WithoutCancel(t.Context()))
+			_, err = conn.Exec(t.Context(), sql)
+			require.NoError(t, err)
+			count := func() (n int) {
+				// The statistics are not current enough.
+				require.NoError(t, conn.QueryRow(t.Context(), `SELECT sum(1 + (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) n FROM %I', tablename),
+					false, true, '')))[1]::text::int) FROM pg_tables WHERE schemaname = 'public'`).Scan(&n))
+				return n
+			}
+			before := count()
+			code, _, stderr := runSandbox(t, []string{
+				"DATABASE_URL=" + database, "TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
+			})
+			require.Equal(t, 1, code, stderr)
+			require.Contains(t, stderr, "not")
+			require.Equal(t, before, count())
+		})
+	}
+}
+
+// Promise: talon client-secret creates a long random secret, prints it once and stores only its
+// hash. The previous secret becomes invalid.
+func TestClientSecretCommand(t *testing.T) {
+	t.Parallel()
+	sc := startWithAuthService(t)
+	database := []string{"DATABASE_URL=" + string(sc.Config.DatabaseURL)}
+	requireToken(t, sc.Identify(sc.PersonQuery()))
+	var secrets []string
+	for range 2 {
+		code, stdout, stderr := run(t, database, "client-secret", "--client", harness.ClientGuid.String())
+		require.Zero(t, code, stderr)
+		secret := strings.TrimSuffix(stdout, "\n")
+		require.Regexp(t, `^\S{26,}$`, secret)
+		secrets = append(secrets, secret)
+		requireToken(t, sc.IdentifyAs(harness.ClientGuid.String(), secret, sc.PersonQuery()))
+		sc.Identify(sc.PersonQuery()).RequireRefusal(t, "client_unauthenticated")
+		require.NotContains(t, sc.Snapshot()["client_application"], secret)
+	}
+	require.NotEqual(t, secrets[0], secrets[1])
+	sc.IdentifyAs(harness.ClientGuid.String(), secrets[0], sc.PersonQuery()).RequireRefusal(t, "client_unauthenticated")
+
+	code, stdout, stderr := run(t, database, "client-secret", "--client", uuid.NewString())
+	require.Equal(t, 1, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "no such client application")
+}

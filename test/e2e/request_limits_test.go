@@ -1,0 +1,145 @@
+package e2e_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/app"
+	"talon.example/test/harness"
+)
+
+// Promise: the service does not read the body of an anonymous client, and reads at most 64 KiB of
+// any body.
+func TestLargeBodiesAreNotRead(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	for name, attempt := range map[string]struct {
+		authorization string
+		announced     bool
+		rule          string
+	}{
+		"anonymous, announced":      {"", true, "token_missing"},
+		"anonymous, in chunks":      {"", false, "token_missing"},
+		"with token, announced":     {"Bearer " + sc.Token(sc.Person), true, "body_too_large"},
+		"with token, in chunks":     {"Bearer " + sc.Token(sc.Person), false, "body_too_large"},
+		"with bad token, in chunks": {"Bearer x", false, "token_invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			size := int64(10 << 20)
+			if attempt.rule == "body_too_large" && !attempt.announced {
+				size = 200 << 10 // with more, the client may still be writing when the response arrives
+			}
+			var sent atomic.Int64
+			body := io.TeeReader(io.LimitReader(zeroReader{}, size), byteCounter{&sent})
+			request := sc.NewRequest(http.MethodPost, "/appointments", body)
+			if attempt.announced {
+				request.ContentLength = size
+			}
+			request.Header.Set("Content-Type", "application/json")
+			if attempt.authorization != "" {
+				request.Header.Set("Authorization", attempt.authorization)
+			}
+			// The client waits for 100 Continue before it sends the body, as curl does with a body
+			// of this size.
+			request.Header.Set("Expect", "100-continue")
+			client := &http.Client{Transport: &http.Transport{
+				DisableKeepAlives: true, ExpectContinueTimeout: 10 * time.Second,
+			}}
+			response, err := client.Do(request)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			raw, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			harness.ValidateResponse(t, request, response, raw)
+			require.Contains(t, string(raw), attempt.rule)
+			// The socket buffers may hold data that was sent but not read.
+			require.Less(t, sent.Load(), int64(4<<20))
+			if attempt.rule != "body_too_large" {
+				require.Zero(t, sent.Load(), "the service did not request the body")
+			}
+		})
+	}
+}
+
+type byteCounter struct{ n *atomic.Int64 }
+
+func (c byteCounter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// Promise: requests above the limit are rejected at once instead of waiting. The health checks
+// still respond.
+func TestRequestsInFlightAreBounded(t *testing.T) {
+	t.Parallel()
+	sc := harness.StartWithMaxInFlight(t, 1)
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	answers := make(chan harness.Answer, 1)
+	go func() { answers <- sc.TryBook() }()
+	sc.WaitForBlocked(tx)
+
+	sc.TryBook().RequireRefusal(t, "overloaded")
+	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
+	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Equal(t, 200, (<-answers).StatusCode)
+}
+
+// Promise: clients that send their bodies slowly do not block other clients.
+func TestSlowBodiesDoNotBlockOthers(t *testing.T) {
+	t.Parallel()
+	sc := harness.StartWithMaxInFlight(t, 1)
+	for range 4 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(sc.URL, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = fmt.Fprintf(conn, "POST /appointments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", sc.Token(sc.Person))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 200, sc.TryBook().StatusCode)
+}
+
+// Promise: a finished request frees its place for the next one, whatever its response.
+func TestFinishedRequestsFreeTheirPlace(t *testing.T) {
+	t.Parallel()
+	sc := harness.StartWithMaxInFlight(t, 1)
+	for range 3 {
+		sc.TryBook(harness.Fields{"SlotId": 1}).RequireRefusal(t, "slot_not_found")
+		sc.TryBook(harness.Fields{"Difficulty": 0}).RequireRefusal(t, "field_invalid")
+	}
+	a := sc.TryBook()
+	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+}
+
+// Promise: a request ends by its deadline, also when an external service does not respond.
+func TestRequestDeadline(t *testing.T) {
+	t.Parallel()
+	requests := make(chan struct{}, 10)
+	silent := harness.HTTPServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // until then the server does not notice that the client is gone
+		requests <- struct{}{}
+		<-r.Context().Done()
+	}))
+	sc := harness.Start(t, func(c *app.Config) {
+		c.MipURL, c.MipAuthURL = app.Address(silent+"/fhir"), app.Address(silent+"/token")
+		c.Timeout, c.MipTimeout = 500*time.Millisecond, 40*time.Second
+	}).Scene()
+	sc.AllowMkabCreation()
+	started := time.Now()
+	a := sc.TryBook()
+	require.Less(t, time.Since(started), 20*time.Second)
+	require.Len(t, requests, 1)
+	require.GreaterOrEqual(t, a.StatusCode, 500, "%s", a.Raw)
+	require.Zero(t, sc.Count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1`, sc.To))
+}

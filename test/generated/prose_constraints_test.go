@@ -1,0 +1,162 @@
+package generated_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// This file holds the constraints that the contract states in prose, and its schemas do not.
+
+// syntaxRules reject requests that break the contract, and no others.
+var syntaxRules = []string{
+	"token_missing", "token_invalid", "token_expired", "token_signature_invalid", "client_unauthenticated",
+	"body_too_large", "media_type_unsupported",
+	"body_malformed", "route_not_found", "method_not_allowed",
+}
+
+// proseConstraint is a field that the contract rejects though its schema allows the value.
+type proseConstraint struct {
+	operations []string // empty is all
+	fields     []string
+	quote      string // the contract's prose
+	when       func(d *draft) bool
+}
+
+// rejectedByProse reports whether the contract's prose explains why a field of a request is
+// rejected.
+func (g *generator) rejectedByProse(d *draft, field string) bool {
+	return slices.ContainsFunc(g.proseConstraints(), func(e proseConstraint) bool {
+		return (e.operations == nil || slices.Contains(e.operations, d.OperationID)) &&
+			slices.Contains(e.fields, field) && e.when(d)
+	})
+}
+
+func (g *generator) proseConstraints() []proseConstraint {
+	booking := []string{"createAppointment", "checkAppointment"}
+	cell := append([]string{"moveAppointment"}, booking...)
+	slots := []string{"listDirectionSlots"}
+	zero := func(field string) func(d *draft) bool {
+		return func(d *draft) bool { return d.value(field) == uuid.Nil.String() }
+	}
+	outOfSchedule := func(d *draft) bool { return d.value("OutOfSchedule") == true }
+	var all []proseConstraint
+	for _, field := range []string{
+		"DirectionGuid", "LpuFromGuid", "LpuToGuid", "AppointmentGuid", "slotGuid", "lpuGuid", "personguid", "mkab",
+	} {
+		all = append(all, proseConstraint{nil, []string{field}, "Not the zero guid.", zero(field)})
+	}
+	return append(all,
+		proseConstraint{cell, []string{"SlotId"}, "`SlotId` or `SlotGuid` is required", func(d *draft) bool {
+			return !outOfSchedule(d) && d.value("SlotId") == nil && d.value("SlotGuid") == nil
+		}},
+		proseConstraint{cell, []string{"SlotGuid"}, "Read only where `SlotId` is not given, and must then be a guid, not the zero one.", func(d *draft) bool {
+			return !outOfSchedule(d) && d.value("SlotId") == nil && !isGuid(d.value("SlotGuid"))
+		}},
+		proseConstraint{booking, []string{"DocPrvdGuid"}, "Required, and read, only with `OutOfSchedule`; must then be a guid, not the zero one.", func(d *draft) bool {
+			return outOfSchedule(d) && !isGuid(d.value("DocPrvdGuid"))
+		}},
+		proseConstraint{booking, []string{"Date"}, "Required, and read, only with `OutOfSchedule`. A date-time …, or a date. At most 366 days ahead.", func(d *draft) bool {
+			date, ok := parseDate(d.value("Date"))
+			return outOfSchedule(d) && (!ok || date.After(g.Now().AddDate(1, 0, 0)))
+		}},
+		proseConstraint{[]string{"cancelAppointment"}, []string{"Reason"}, "`Reason` is required where `ReasonCode` is 6.", func(d *draft) bool {
+			reason, _ := d.value("Reason").(string)
+			return fmt.Sprint(d.value("ReasonCode")) == "6" && strings.TrimSpace(reason) == ""
+		}},
+		proseConstraint{[]string{"listDirections"}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
+			func(d *draft) bool {
+				from, fromOK := parseDate(d.value("dateFrom"))
+				to, toOK := parseDate(d.value("dateTo"))
+				return fromOK && toOK && to.Before(from)
+			}},
+		proseConstraint{nil, []string{"cursor"}, "The `next` of the page before", func(d *draft) bool {
+			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.OperationID
+		}},
+		proseConstraint{slots, []string{"lpuGuid"}, "An institution that may not serve the referral, or that there is not, is `field_invalid`.", func(*draft) bool { return true }},
+		proseConstraint{slots, []string{"dateFrom", "dateTo"}, "A date or a date-time; at most 366 days ahead; at most 14 days a call.", func(d *draft) bool {
+			from, to, ok := g.Now(), g.Now().AddDate(0, 0, 13), true
+			if given := d.value("dateFrom"); given != nil {
+				from, ok = parseDate(given)
+				to = from.AddDate(0, 0, 13)
+			}
+			if given := d.value("dateTo"); ok && given != nil {
+				to, ok = parseDate(given)
+			}
+			day := 24 * time.Hour // the institution's day may start at another time
+			return !ok || from.After(g.Now().Add(365*day)) || to.Sub(from) < day || to.Sub(from) > 13*day
+		}},
+		proseConstraint{
+			[]string{"getCodToken"}, []string{
+				"personguid", "mkab", "n_pol", "s_pol", "Birthday", "epgu", "snils", "f", "n", "p",
+			},
+			"Exactly one way to identify the patient, complete", func(d *draft) bool { return !hasOneIdentification(d) },
+		},
+	)
+}
+
+func isGuid(value any) bool {
+	text, _ := value.(string)
+	guid, err := uuid.Parse(text)
+	return err == nil && guid != uuid.Nil && len(text) == len(uuid.Nil.String())
+}
+
+// parseDate parses a date, a local date-time or a date-time with an offset.
+func parseDate(value any) (time.Time, bool) {
+	text, _ := value.(string)
+	for _, layout := range []string{
+		time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", time.RFC3339,
+	} {
+		if read, err := time.Parse(layout, text); err == nil {
+			return read, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// hasOneIdentification reports whether the request has exactly one complete identification of a
+// patient.
+func hasOneIdentification(d *draft) bool {
+	partial, complete := 0, 0
+	for _, identification := range []struct{ required, optional []string }{
+		{[]string{"n_pol", "Birthday"}, []string{"s_pol"}}, {[]string{"personguid"}, nil}, {[]string{"mkab"}, nil},
+		{[]string{"epgu", "snils", "f", "n"}, []string{"p"}},
+	} {
+		given := func(name string) bool { value := d.value(name); return value != nil && value != false }
+		missing := func(name string) bool { return !given(name) || strings.TrimSpace(fmt.Sprint(d.value(name))) == "" }
+		if slices.ContainsFunc(slices.Concat(identification.required, identification.optional), given) {
+			partial++
+		}
+		if !slices.ContainsFunc(identification.required, missing) {
+			complete++
+		}
+	}
+	return partial == 1 && complete == 1
+}
+
+// expectedFailures are the 5xx responses that the demo data provoke (docs/demo.md), with their
+// conditions. Any other is a failure of the service.
+var expectedFailures = map[string]func(d *draft) bool{
+	"mip_person_not_found":     patientIs(16),
+	"mip_person_data_missing":  patientIs(15),
+	"mkab_policy_number_empty": patientIs(11),
+	"mkab_sex_empty":           patientIs(12),
+	"mkab_surname_empty":       patientIs(13),
+	"mkab_name_empty":          patientIs(14),
+	"mkab_lpu_not_found": func(d *draft) bool {
+		return strings.EqualFold(fmt.Sprint(d.value("LpuToGuid")), "de300000-0002-4000-8000-000000001005")
+	},
+	"complex_slot_failed": func(d *draft) bool {
+		// A move keeps the number of the visit's cells.
+		return d.OperationID == "moveAppointment" || d.value("Difficulty") != nil || d.value("AppointmentGuid") != nil
+	},
+}
+
+// patientIs returns a condition: the request is that of the demo patient with this number.
+func patientIs(number int) func(d *draft) bool {
+	guid := uuid.MustParse(fmt.Sprintf("de300000-0005-4000-8000-%012d", number))
+	return func(d *draft) bool { return d.facts.person == guid }
+}
