@@ -64,7 +64,7 @@ const (
 )
 
 func (c *caller) token(b Booking) (string, error) {
-	return c.key.Sign(auth.Token{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}, issuer, audience, c.now, time.Hour)
+	return c.key.Sign(auth.Caller{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}, issuer, audience, c.now, time.Hour)
 }
 
 func (c *caller) request(b Booking) ([]byte, error) {

@@ -9,6 +9,7 @@ LIMIT @most;
 -- name: ClientApplicationAll :batchmany
 SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
 FROM client_application
+WHERE active
 LIMIT @most;
 
 -- name: SettingAll :batchmany

@@ -883,6 +883,7 @@ func (b *CardKeyFindBatchResults) Close() error {
 const clientApplicationAll = `-- name: ClientApplicationAll :batchmany
 SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
 FROM client_application
+WHERE active
 LIMIT $1
 `
 
@@ -903,6 +904,7 @@ type ClientApplicationAllRow struct {
 //
 //	SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
 //	FROM client_application
+//	WHERE active
 //	LIMIT $1
 func (q *Queries) ClientApplicationAll(ctx context.Context, most []int32) *ClientApplicationAllBatchResults {
 	batch := &pgx.Batch{}

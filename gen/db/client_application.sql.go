@@ -14,14 +14,14 @@ import (
 const clientSecretGet = `-- name: ClientSecretGet :one
 SELECT secret_hash
 FROM client_application
-WHERE guid = $1
+WHERE guid = $1 AND active
 `
 
-// The hash of the secret of a client application; null where it has none.
+// The hash of the secret of an active client application; null where it has none.
 //
 //	SELECT secret_hash
 //	FROM client_application
-//	WHERE guid = $1
+//	WHERE guid = $1 AND active
 func (q *Queries) ClientSecretGet(ctx context.Context, guid uuid.UUID) ([]byte, error) {
 	row := q.db.QueryRow(ctx, clientSecretGet, guid)
 	var secret_hash []byte

@@ -285,6 +285,8 @@ type ClientApplication struct {
 	OutOfSchedule bool
 	// SHA-256 of the secret with which it gets tokens; null: none. A fast hash is enough, since talon client-secret generates the secret at random.
 	SecretHash []byte
+	// Every operation rejects the tokens and the secret of a client application that is not active.
+	Active bool
 }
 
 // A referral (направление), as held by one institution: the original where it was issued, a copy where it is served.

@@ -91,7 +91,7 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 	if own != nil {
 		issuer = auth.NewIssuer(own, config.TokenIssuer, config.TokenAudience, config.AuthTokenLife, now)
 	}
-	verifier := auth.NewVerifier(keys, config.TokenIssuer, config.TokenAudience, now)
+	verifier := auth.NewVerifier(keys, auth.Expected{Issuer: config.TokenIssuer, Audience: config.TokenAudience, MaxLife: config.TokenMaxLife}, now)
 	chain, err := server.New(server.Config{
 		Verifier:       verifier,
 		Clients:        a.booking,

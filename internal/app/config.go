@@ -34,12 +34,13 @@ type Config struct {
 	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"8"`
 	MigrateAtStart bool   `env:"TALON_MIGRATE" envDefault:"true"`
 
-	TokenIssuer   string  `env:"TALON_TOKEN_ISSUER"`
-	TokenAudience string  `env:"TALON_TOKEN_AUDIENCE"`
-	JWKSURL       Address `env:"TALON_JWKS_URL"`
-	JWKSFile      string  `env:"TALON_JWKS_FILE"`
-	PEMFile       string  `env:"TALON_PEM_FILE"`
-	HS256Secret   Secret  `env:"TALON_HS256_SECRET"`
+	TokenIssuer   string        `env:"TALON_TOKEN_ISSUER"`
+	TokenAudience string        `env:"TALON_TOKEN_AUDIENCE"`
+	TokenMaxLife  time.Duration `env:"TALON_TOKEN_MAX_LIFE" envDefault:"24h"`
+	JWKSURL       Address       `env:"TALON_JWKS_URL"`
+	JWKSFile      string        `env:"TALON_JWKS_FILE"`
+	PEMFile       string        `env:"TALON_PEM_FILE"`
+	HS256Secret   Secret        `env:"TALON_HS256_SECRET"`
 
 	AuthKeyFile   string        `env:"TALON_AUTH_KEY_FILE"`
 	AuthTokenLife time.Duration `env:"TALON_AUTH_TOKEN_LIFE" envDefault:"1h"`
@@ -140,7 +141,9 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
 		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE", "one must be given, to verify tokens with")
 	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret, "TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
-	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= auth.MaxLife, "TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h")
+	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife, "TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
+	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= min(auth.MaxLife, c.TokenMaxLife),
+		"TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h, and at most TALON_TOKEN_MAX_LIFE")
 	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout, "TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
 	for _, file := range []struct{ name, path string }{
 		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
@@ -160,6 +163,9 @@ func (c *Config) validate(unreadable map[string]string) error {
 	}
 	return errors.Join(problems...)
 }
+
+// maxTokenLife is how long a token may be valid at most, whatever the settings say.
+const maxTokenLife = 30 * 24 * time.Hour
 
 // minSecret is the shortest HS256 secret, in bytes: as long as the hash (RFC 7518, 3.2).
 const minSecret = 32

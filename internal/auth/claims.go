@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -16,7 +17,7 @@ const maxUnix = 253402300799
 
 // claims are what we need of a token's payload. They are trusted only where the signature has been checked too.
 type claims struct {
-	token     Token
+	caller    Caller
 	notBefore time.Time // the later of iat and nbf, without leeway
 }
 
@@ -25,7 +26,7 @@ func (c claims) checkTime(now time.Time) error {
 	if now.Before(c.notBefore.Add(-leeway)) {
 		return fmt.Errorf("%w: not valid yet", ErrInvalid)
 	}
-	if !now.Before(c.token.ExpiresAt.Add(leeway)) {
+	if !now.Before(c.caller.ExpiresAt.Add(leeway)) {
 		return ErrExpired
 	}
 	return nil
@@ -34,20 +35,30 @@ func (c claims) checkTime(now time.Time) error {
 // readClaims reads the payload and compares its issuer and audience with ours. Every error is ErrInvalid.
 func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	issuer, err := payload.GetIssuer()
-	if err != nil || issuer == "" || issuer != v.issuer {
+	if err != nil || issuer == "" || issuer != v.expected.Issuer {
 		return claims{}, faultyClaim("iss")
 	}
 	audience, err := payload.GetAudience()
-	if err != nil || v.audience == "" || !slices.Contains(audience, v.audience) {
+	if err != nil || v.expected.Audience == "" || !slices.Contains(audience, v.expected.Audience) {
 		return claims{}, faultyClaim("aud")
-	}
-	person, err := readGUID(payload, "sub")
-	if err != nil {
-		return claims{}, err
 	}
 	client, err := readGUID(payload, "client_application")
 	if err != nil {
 		return claims{}, err
+	}
+	lpus, err := readGUIDs(payload, "lpus")
+	if err != nil {
+		return claims{}, err
+	}
+	var person uuid.UUID
+	if _, given := payload["sub"]; given || len(lpus) == 0 {
+		if person, err = readGUID(payload, "sub"); err != nil {
+			return claims{}, err
+		}
+	}
+	scope, isText := payload["scope"].(string)
+	if _, given := payload["scope"]; given && !isText {
+		return claims{}, faultyClaim("scope")
 	}
 	expiresAt, err := readDate("exp", payload.GetExpirationTime)
 	if err != nil {
@@ -56,6 +67,9 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	notBefore, err := readDate("iat", payload.GetIssuedAt)
 	if err != nil {
 		return claims{}, err
+	}
+	if expiresAt.Sub(notBefore) > v.expected.MaxLife {
+		return claims{}, fmt.Errorf("%w: valid for longer than %s", ErrInvalid, v.expected.MaxLife)
 	}
 	if date, present := payload["nbf"]; present && date != 0.0 { // 0 is how some issuers say that there is none
 		date, err := readDate("nbf", payload.GetNotBefore)
@@ -66,8 +80,12 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 			notBefore = date
 		}
 	}
+	caller := Caller{Client: client, Person: person, Lpus: lpus, ExpiresAt: expiresAt}
+	if scope != "" {
+		caller.Scopes = strings.Fields(scope)
+	}
 	return claims{
-		token:     Token{Person: person, Client: client, ExpiresAt: expiresAt},
+		caller:    caller,
 		notBefore: notBefore,
 	}, nil
 }
@@ -83,6 +101,29 @@ func readGUID(payload jwt.MapClaims, name string) (uuid.UUID, error) {
 		return uuid.Nil, faultyClaim(name)
 	}
 	return guid, nil
+}
+
+// maxLpus bounds the institutions that one token names.
+const maxLpus = 100
+
+// readGUIDs reads a claim that must be a list of guids where it is given.
+func readGUIDs(payload jwt.MapClaims, name string) ([]uuid.UUID, error) {
+	value, given := payload[name]
+	if !given {
+		return nil, nil
+	}
+	list, isList := value.([]any)
+	if !isList || len(list) > maxLpus {
+		return nil, faultyClaim(name)
+	}
+	guids := make([]uuid.UUID, len(list))
+	for i, element := range list {
+		var err error
+		if guids[i], err = readGUID(jwt.MapClaims{name: element}, name); err != nil {
+			return nil, err
+		}
+	}
+	return guids, nil
 }
 
 // readDate reads a claim that must be a number of seconds since 1970, between 1 and maxUnix.

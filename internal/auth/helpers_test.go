@@ -226,12 +226,12 @@ func newFixture(t testing.TB, src Sources) *fixture {
 	keys, err := loadKeys(context.Background(), src, logger, f.clock.now, f.ticks)
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
-	f.Verifier = NewVerifier(keys, testIssuer, testAudience, f.clock.now)
+	f.Verifier = NewVerifier(keys, Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}, f.clock.now)
 	return f
 }
 
 // verify is VerifyHeader for one header with the scheme Bearer.
-func (f *fixture) verify(raw string) (Token, error) {
+func (f *fixture) verify(raw string) (Caller, error) {
 	return f.VerifyHeader(context.Background(), []string{"Bearer " + raw})
 }
 

@@ -26,9 +26,9 @@ func NewIssuer(key *SigningKey, issuer, audience string, life time.Duration, now
 }
 
 // Issue signs a token of a person for a client application. Whether that person is who asks, the caller knows.
-func (i *Issuer) Issue(person, client uuid.UUID) (signed string, said Token, err error) {
+func (i *Issuer) Issue(person, client uuid.UUID) (signed string, said Caller, err error) {
 	now := i.now()
-	said = Token{Person: person, Client: client, ExpiresAt: now.Add(i.life).Truncate(time.Second).UTC()}
+	said = Caller{Person: person, Client: client, ExpiresAt: now.Add(i.life).Truncate(time.Second).UTC()}
 	signed, err = i.key.Sign(said, i.issuer, i.audience, now, i.life)
 	return signed, said, err
 }

@@ -44,7 +44,7 @@ func TestSourcesAddUp(t *testing.T) {
 	f.requireAccepted(t, goodDraft("file").signES256(file))
 	f.requireAccepted(t, goodDraft("plain").signES256(plain))
 	f.requireAccepted(t, goodDraft("").sign(jwt.SigningMethodHS256, testSecret))
-	raw, err := signing.Sign(Token{Person: testPerson, Client: testClient}, testIssuer, testAudience, noon, time.Minute)
+	raw, err := signing.Sign(Caller{Person: testPerson, Client: testClient}, testIssuer, testAudience, noon, time.Minute)
 	require.NoError(t, err)
 	f.requireAccepted(t, raw)
 }

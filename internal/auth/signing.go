@@ -68,7 +68,7 @@ func LoadSigningKey(path string) (*SigningKey, error) {
 }
 
 // Sign returns a token for t.Person and t.Client, which expires ttl after issuedAt (whole seconds); t.ExpiresAt is not used.
-func (k *SigningKey) Sign(t Token, issuer, audience string, issuedAt time.Time, ttl time.Duration) (string, error) {
+func (k *SigningKey) Sign(t Caller, issuer, audience string, issuedAt time.Time, ttl time.Duration) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
 		"iss":                issuer,
 		"aud":                audience,

@@ -65,10 +65,10 @@ func TestSigningKeySignsWhatVerifies(t *testing.T) {
 	t.Cleanup(keys.Close)
 
 	now := time.Now()
-	said := Token{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
+	said := Caller{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
 	raw, err := signing.Sign(said, testIssuer, testAudience, now, time.Minute)
 	require.NoError(t, err)
-	verified, err := NewVerifier(keys, testIssuer, testAudience, time.Now).
+	verified, err := NewVerifier(keys, Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}, time.Now).
 		VerifyHeader(context.Background(), []string{"Bearer " + raw})
 	require.NoError(t, err)
 	require.Equal(t, said, verified)

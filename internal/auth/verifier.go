@@ -28,7 +28,7 @@ var (
 	// ErrMissing (5010): not exactly one Authorization header with the scheme Bearer and something after it.
 	ErrMissing = errors.New("auth: token missing")
 	// ErrInvalid (5008): not a JWT, an algorithm we do not take, a claim missing or malformed, a wrong issuer or audience, not
-	// valid yet, or longer than 8 KiB.
+	// valid yet, valid for too long, or longer than 8 KiB.
 	ErrInvalid = errors.New("auth: token invalid")
 	// ErrExpired (5007): past exp.
 	ErrExpired = errors.New("auth: token expired")
@@ -39,30 +39,36 @@ var (
 	ErrKeysUnavailable = errors.New("auth: keys unavailable")
 )
 
-// Token is what a verified COD token says.
-type Token struct {
-	Person    uuid.UUID // the person's guid in the master patient index (МИП); claim sub
-	Client    uuid.UUID // the client application's guid; claim client_application
-	ExpiresAt time.Time // UTC, in whole seconds, without leeway; claim exp
+// Caller is who makes a request, as a verified COD token names it: a client application for a patient, or for institutions of its own.
+type Caller struct {
+	Client    uuid.UUID   // the client application's guid; claim client_application
+	Person    uuid.UUID   // the patient's guid in the master patient index (МИП); claim sub. Zero where there is no patient
+	Scopes    []string    // what the client application may do for itself; claim scope, separated by spaces (RFC 8693, 4.2)
+	Lpus      []uuid.UUID // the institutions (ЛПУ) that it may do this for; claim lpus. A token without a patient needs one
+	ExpiresAt time.Time   // UTC, in whole seconds, without leeway; claim exp
+}
+
+// Expected is what every token must say.
+type Expected struct {
+	Issuer   string        // claim iss
+	Audience string        // among claim aud
+	MaxLife  time.Duration // the longest time from iat to exp
 }
 
 // Verifier verifies COD tokens. It is safe for concurrent use.
 type Verifier struct {
 	keys     *KeySet
-	issuer   string
-	audience string
+	expected Expected
 	now      func() time.Time
 	parser   *jwt.Parser
 	cache    cache
 }
 
-// NewVerifier returns a verifier of tokens that issuer has made for audience. Both are required of every token: with either
-// of them empty, every token is invalid.
-func NewVerifier(keys *KeySet, issuer, audience string, now func() time.Time) *Verifier {
+// NewVerifier returns a verifier of tokens. With a field of expected empty, every token is invalid.
+func NewVerifier(keys *KeySet, expected Expected, now func() time.Time) *Verifier {
 	return &Verifier{
 		keys:     keys,
-		issuer:   issuer,
-		audience: audience,
+		expected: expected,
 		now:      now,
 		parser:   jwt.NewParser(jwt.WithStrictDecoding()),
 	}
@@ -78,48 +84,48 @@ func NewVerifier(keys *KeySet, issuer, audience string, now func() time.Time) *V
 //
 // The costly check comes last, and a token that outlived its key is told that it has expired. Only step 4 may wait, for keys
 // that are being read again, and not longer than ctx allows.
-func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Token, error) {
+func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, error) {
 	raw, err := bearer(values)
 	if err != nil {
-		return Token{}, err
+		return Caller{}, err
 	}
 	// Line breaks are refused here since base64 decoding would skip them, even in its strict mode.
 	if len(raw) > maxTokenBytes || strings.ContainsAny(raw, "\r\n") {
-		return Token{}, fmt.Errorf("%w: too long, or with line breaks in it", ErrInvalid)
+		return Caller{}, fmt.Errorf("%w: too long, or with line breaks in it", ErrInvalid)
 	}
 
 	sum := sha256.Sum256([]byte(raw))
 	if known, ok := v.cache.get(v.keys.ring.Load(), sum); ok {
 		if err := known.checkTime(v.now()); err != nil {
-			return Token{}, err
+			return Caller{}, err
 		}
-		return known.token, nil
+		return known.caller, nil
 	}
 
 	claims := jwt.MapClaims{}
 	envelope, _, err := v.parser.ParseUnverified(raw, claims)
 	if err != nil {
 		// The library's error may quote the token, such as a number out of range.
-		return Token{}, fmt.Errorf("%w: not a JWT, or of an unknown algorithm", ErrInvalid)
+		return Caller{}, fmt.Errorf("%w: not a JWT, or of an unknown algorithm", ErrInvalid)
 	}
 	alg, kid, err := v.readHeader(envelope.Header)
 	if err != nil {
-		return Token{}, err
+		return Caller{}, err
 	}
 	said, err := v.readClaims(claims)
 	if err != nil {
-		return Token{}, err
+		return Caller{}, err
 	}
 	if err := said.checkTime(v.now()); err != nil {
-		return Token{}, err
+		return Caller{}, err
 	}
 	signed := raw[:strings.LastIndexByte(raw, '.')]
 	ring, err := v.keys.verify(ctx, signed, envelope.Signature, alg, kid)
 	if err != nil {
-		return Token{}, err
+		return Caller{}, err
 	}
 	v.cache.put(ring, sum, said)
-	return said.token, nil
+	return said.caller, nil
 }
 
 // bearer returns what follows the scheme Bearer (RFC 7235: the scheme in any case, then one space or more).

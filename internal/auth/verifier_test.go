@@ -45,7 +45,7 @@ func TestTokenOfEveryAlgorithmIsAccepted(t *testing.T) {
 			t.Parallel()
 			token, err := f.verify(goodDraft(test.kid).sign(test.method, test.private))
 			require.NoError(t, err)
-			require.Equal(t, Token{Person: testPerson, Client: testClient, ExpiresAt: noon.Add(time.Hour)}, token)
+			require.Equal(t, Caller{Person: testPerson, Client: testClient, ExpiresAt: noon.Add(time.Hour)}, token)
 		})
 	}
 }
@@ -291,8 +291,8 @@ func TestEmptyIssuerOrAudienceAcceptsNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Sources{JWKSFile: tempFile(t, allKeys())})
 	for _, verifier := range []*Verifier{
-		NewVerifier(f.keys, "", testAudience, f.clock.now),
-		NewVerifier(f.keys, testIssuer, "", f.clock.now),
+		NewVerifier(f.keys, Expected{Issuer: "", Audience: testAudience, MaxLife: 24 * time.Hour}, f.clock.now),
+		NewVerifier(f.keys, Expected{Issuer: testIssuer, Audience: "", MaxLife: 24 * time.Hour}, f.clock.now),
 	} {
 		for _, d := range []draft{goodDraft("ec"), goodDraft("ec").with("iss", ""), goodDraft("ec").with("aud", "")} {
 			_, err := verifier.VerifyHeader(context.Background(), []string{"Bearer " + d.signES256(ecKey())})

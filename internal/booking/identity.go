@@ -13,8 +13,19 @@ import (
 	"github.com/google/uuid"
 )
 
+// ClientActive reports whether a client application exists and is active. A change takes effect within a second.
+func (s *Service) ClientActive(ctx context.Context, client uuid.UUID) (bool, error) {
+	active, err := s.store.ClientActive(ctx, client)
+	if err != nil {
+		return false, fmt.Errorf("look up the client application: %w", err)
+	}
+	return active, nil
+}
+
 // Identities are what client applications and patients are known by to the authorisation service.
 type Identities interface {
+	// ClientActive reports whether a client application exists and is active.
+	ClientActive(ctx context.Context, client uuid.UUID) (bool, error)
 	// ClientSecret gives the SHA-256 of a client application's secret, zeros where it has none or does not exist.
 	ClientSecret(ctx context.Context, client uuid.UUID) ([sha256.Size]byte, error)
 	// SetClientSecret replaces it. It answers ErrNoClient where there is no such client application.

@@ -62,6 +62,11 @@ func FuzzRequestBody(f *testing.F) {
 	})
 }
 
+// anyClient accepts every client application: this test has no database.
+type anyClient struct{ server.Clients }
+
+func (anyClient) ClientActive(context.Context, uuid.UUID) (bool, error) { return true, nil }
+
 // chainWithToken returns the chain without operations, and a token that it accepts at the time.
 func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
 	t.Helper()
@@ -72,13 +77,14 @@ func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
 	chain, err := server.New(server.Config{
-		Verifier:       auth.NewVerifier(keys, "issuer", "talon", func() time.Time { return now }),
+		Verifier:       auth.NewVerifier(keys, auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}, func() time.Time { return now }),
+		Clients:        anyClient{},
 		Log:            log,
 		RequestTimeout: time.Minute,
 		MaxInFlight:    1,
 	})
 	require.NoError(t, err)
-	token, err := key.Sign(auth.Token{Person: uuid.New(), Client: uuid.New()}, "issuer", "talon", now, time.Hour)
+	token, err := key.Sign(auth.Caller{Person: uuid.New(), Client: uuid.New()}, "issuer", "talon", now, time.Hour)
 	require.NoError(t, err)
 	return chain, token
 }

@@ -19,7 +19,7 @@ func (h *handlers) GetCodToken(ctx context.Context, request api.GetCodTokenReque
 	if refusal != nil {
 		return nil, refusal
 	}
-	client := server.Client(ctx)
+	client := server.Caller(ctx).Client
 	person, err := h.booking.Identify(ctx, client, shown)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,16 @@ import (
 	"talon.example/internal/booking"
 )
 
+// ClientActive implements booking.Identities. It reads no database where the reference data are fresh.
+func (s *Store) ClientActive(ctx context.Context, client uuid.UUID) (bool, error) {
+	reference, err := s.reference.get(ctx)
+	if err != nil {
+		return false, refused(err)
+	}
+	_, active := reference.rights[client]
+	return active, nil
+}
+
 // ClientSecret implements booking.Identities.
 func (s *Store) ClientSecret(ctx context.Context, client uuid.UUID) (hash [sha256.Size]byte, err error) {
 	stored, err := retry(ctx, s.pool.Reset, func() ([]byte, error) { return db.New(s.pool).ClientSecretGet(ctx, client) })

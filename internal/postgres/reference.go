@@ -32,7 +32,7 @@ type reference struct {
 	readAt     time.Time // when the read began
 	lpus       map[uuid.UUID]referenceLpu
 	ofEntity   map[uuid.UUID][]uuid.UUID    // the institutions of a legal entity, in order
-	rights     map[uuid.UUID]booking.Rights // by client application
+	rights     map[uuid.UUID]booking.Rights // by client application that is active
 	values     map[uuid.UUID]map[string]string
 	receptions []int32  // the kinds of cells that take visits
 	inForce    sync.Map // settingsKey → booking.Settings, filled when asked for

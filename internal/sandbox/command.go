@@ -123,7 +123,7 @@ func token(_ context.Context, env *command.Env, args []string) error {
 	if err := env.Parse(flags, args); err != nil {
 		return err
 	}
-	var claims auth.Token
+	var claims auth.Caller
 	var err error
 	if claims.Person, err = env.Guid(flags, "person", *person); err != nil {
 		return err

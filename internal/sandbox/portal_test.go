@@ -20,7 +20,7 @@ import (
 func visit(t *testing.T, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	chain, err := server.New(server.Config{
-		Verifier: auth.NewVerifier(nil, "issuer", "talon", time.Now), Log: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute, MaxInFlight: 1,
+		Verifier: auth.NewVerifier(nil, auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}, time.Now), Log: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute, MaxInFlight: 1,
 	})
 	require.NoError(t, err)
 	registerPortal(chain)

@@ -143,6 +143,6 @@ func unlessZero[T comparable](value T) *T {
 // Signer returns how the sandbox signs tokens: for Client, valid for TokenLife.
 func Signer(key *auth.SigningKey, issuer, audience string) Sign {
 	return func(person uuid.UUID, issued time.Time) (string, error) {
-		return key.Sign(auth.Token{Person: person, Client: Client}, issuer, audience, issued, TokenLife)
+		return key.Sign(auth.Caller{Person: person, Client: Client}, issuer, audience, issued, TokenLife)
 	}
 }

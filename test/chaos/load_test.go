@@ -91,7 +91,7 @@ func (c *chaos) startLoad() *sync.WaitGroup {
 // first, and then release it or let the hold end. Some move to another cell, for which two patients
 // compete as well. Most requests have a key, and some patients repeat all of them.
 func (c *chaos) runTask(patient int) {
-	token, err := c.service.Key.Sign(auth.Token{Person: chaosGuid(1, patient), Client: harness.ClientGuid}, "issuer",
+	token, err := c.service.Key.Sign(auth.Caller{Person: chaosGuid(1, patient), Client: harness.ClientGuid}, "issuer",
 		"talon", time.Now(), time.Hour)
 	require.NoError(c.t, err)
 	e := &task{patient: patient, token: token}

@@ -213,13 +213,30 @@ func TestRightsDependOnTarget(t *testing.T) {
 	require.Equal(t, 200, sc.TryBook(harness.Fields{"LpuFromGuid": sc.To}).StatusCode)
 }
 
-// Promise: an unknown client application has no rights.
-func TestUnknownClientHasNoRights(t *testing.T) {
+// Promise: every operation rejects the token of a client application that does not exist or is not
+// active.
+func TestClientMustBeActive(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Exec(`DELETE FROM client_application`)
-	sc.TryBook().RequireRefusal(t, "slot_access_denied")
-	sc.TryBook(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+	visit := sc.MustBook()
+	for _, change := range []string{`UPDATE client_application SET active = false`, `DELETE FROM client_application`} {
+		sc.Exec(change)
+		before := sc.Snapshot()
+		for path, item := range harness.ContractDoc().Paths.Map() {
+			for method, operation := range item.Operations() {
+				if operation.Security != nil {
+					continue // it takes no token of a patient
+				}
+				path := strings.NewReplacer("{appointmentGuid}", visit.String(), "{directionGuid}", sc.Direction.String(),
+					"{slotGuid}", sc.Slots[0].String(), "{number}", "1").Replace(path)
+				request := sc.NewRequest(method, path, strings.NewReader("{}"))
+				request.Header.Set("Content-Type", "application/json")
+				request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
+				sc.Do(request).RequireRefusal(t, "token_invalid")
+			}
+		}
+		require.Equal(t, before, sc.Snapshot())
+	}
 }
 
 // Promise: a cell is also found by its guid. A cell of another institution is not found.

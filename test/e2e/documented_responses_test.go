@@ -36,7 +36,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	},
 	server.TokenExpired: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		token, err := sc.Key.Sign(auth.Token{Person: sc.Person, Client: harness.ClientGuid}, "issuer", "talon",
+		token, err := sc.Key.Sign(auth.Caller{Person: sc.Person, Client: harness.ClientGuid}, "issuer", "talon",
 			harness.Moment.Add(-time.Hour), time.Minute)
 		require.NoError(t, err)
 		return sc.Post(sc.BookingBody(), "Bearer "+token)

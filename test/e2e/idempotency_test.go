@@ -192,7 +192,9 @@ func TestKeyBelongsToOneCaller(t *testing.T) {
 	})
 	require.Equal(t, 200, other.StatusCode, other.Raw)
 	require.Empty(t, other.Header.Get("Idempotency-Replayed"))
-	sc.BookWithKey("k", sc.Person, uuid.New()).RequireRefusal(t, "direction_already_booked")
+	client := uuid.New()
+	sc.Exec(`INSERT INTO client_application VALUES ($1, 'Другое')`, client)
+	sc.BookWithKey("k", sc.Person, client).RequireRefusal(t, "direction_already_booked")
 }
 
 // Promise: of concurrent requests with one key one is done. The others receive its response, or an

@@ -146,6 +146,7 @@ func TestServiceHasNoSandbox(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
 	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
+	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест')`, harness.ClientGuid)
 	before := s.Snapshot()
 	s.Do(s.NewRequest(http.MethodGet, "/sandbox/scenarios", nil)).RequireRefusal(t, "route_not_found")
 	s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).RequireRefusal(t, "route_not_found")

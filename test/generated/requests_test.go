@@ -237,7 +237,7 @@ func basic(user, password string) string {
 func (g *generator) tokenOf(caller *facts, issuer, audience string, at time.Time, life time.Duration) string {
 	name := fmt.Sprint(caller.person, caller.client, issuer, audience, at, life)
 	if g.tokens[name] == "" {
-		signed, err := g.Key.Sign(auth.Token{Person: caller.person, Client: caller.client}, issuer, audience, at, life)
+		signed, err := g.Key.Sign(auth.Caller{Person: caller.person, Client: caller.client}, issuer, audience, at, life)
 		require.NoError(g.T, err)
 		g.tokens[name] = signed
 	}

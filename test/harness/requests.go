@@ -143,7 +143,7 @@ func (a Answer) RequireReleased(t testing.TB) {
 // application. A body that is not nil is sent as JSON.
 func (s *Service) SendWithKey(key string, person, client uuid.UUID, method, path string, body any) Answer {
 	s.T.Helper()
-	token, err := s.Key.Sign(auth.Token{Person: person, Client: client}, "issuer", "talon", Moment, time.Hour)
+	token, err := s.Key.Sign(auth.Caller{Person: person, Client: client}, "issuer", "talon", Moment, time.Hour)
 	require.NoError(s.T, err)
 	var text []byte
 	if body != nil {

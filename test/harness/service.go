@@ -120,6 +120,7 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	})
 	require.NoError(t, err)
 	config.ReferenceAge = 0
+	config.TokenMaxLife = 30 * 24 * time.Hour // stories of the model take weeks
 	for _, change := range configure {
 		change(&config)
 	}
@@ -195,7 +196,7 @@ func (s *Service) Count(sql string, args ...any) int {
 // Moment.
 func (s *Service) Token(person uuid.UUID) string {
 	s.T.Helper()
-	signed, err := s.Key.Sign(auth.Token{Person: person, Client: ClientGuid}, "issuer", "talon", Moment, time.Hour)
+	signed, err := s.Key.Sign(auth.Caller{Person: person, Client: ClientGuid}, "issuer", "talon", Moment, time.Hour)
 	require.NoError(s.T, err)
 	return signed
 }

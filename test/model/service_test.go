@@ -436,7 +436,7 @@ func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 // sign returns a token that is valid for the time of any scenario.
 func (p *player) sign(person uuid.UUID, client int) string {
 	p.T.Helper()
-	token, err := p.Key.Sign(auth.Token{Person: person, Client: p.g.of(label("C", client))}, "issuer", "talon",
+	token, err := p.Key.Sign(auth.Caller{Person: person, Client: p.g.of(label("C", client))}, "issuer", "talon",
 		harness.Moment, 7*24*time.Hour)
 	require.NoError(p.T, err)
 	return "Bearer " + token

@@ -364,7 +364,7 @@ func (m *searchComparison) request(n, cell int) request {
 func (m *searchComparison) authorization(n int) string {
 	m.T.Helper()
 	person := m.state.mkabs[m.state.directions[n].mkab].person
-	token, err := m.Key.Sign(auth.Token{Person: m.g.of(label("P", person)), Client: m.g.of(label("C", m.client))},
+	token, err := m.Key.Sign(auth.Caller{Person: m.g.of(label("P", person)), Client: m.g.of(label("C", m.client))},
 		"issuer", "talon", harness.Moment, 48*time.Hour)
 	require.NoError(m.T, err)
 	return "Bearer " + token

@@ -15,33 +15,52 @@ func (s *Server) authenticate(c *gin.Context) {
 	if !needs(s.contract.route(c), codToken) {
 		return
 	}
-	token, err := s.verifier.VerifyHeader(c.Request.Context(), c.Request.Header.Values("Authorization"))
+	caller, err := s.verifier.VerifyHeader(c.Request.Context(), c.Request.Header.Values("Authorization"))
 	if err != nil {
-		// The rest of the request is not wanted; without this, the server would read on to reuse the connection.
+		// Otherwise the server would read the rest of the request to reuse the connection.
 		c.Header("Connection", "close")
 		s.RenderError(c, rejectToken(err))
 		return
 	}
-	keep(c, clientKey, token.Client)
-	keep(c, patientKey, booking.Patient{Person: token.Person, Client: token.Client})
+	if caller.Person == uuid.Nil {
+		s.RenderError(c, Reject(TokenInvalid).Because(errNoPatient))
+		return
+	}
+	keep(c, callerKey, caller)
 }
 
-// authenticateClient makes sure that the client application is the one that it says it is. It asks the database, and so stands within the limit.
+var (
+	errNoPatient   = errors.New("the token names no patient")
+	errInactive    = errors.New("the client application does not exist or is not active")
+	errNoBasicAuth = errors.New("not one header Authorization: Basic with a guid")
+)
+
+// authenticateClient checks that the client application of the token is active, or that the client application of Basic authentication
+// has the secret that it shows. It may read the database, and so comes after the limits.
 func (s *Server) authenticateClient(c *gin.Context) {
-	if !needs(s.contract.route(c), clientSecret) {
-		return
+	route := s.contract.route(c)
+	switch {
+	case needs(route, codToken):
+		active, err := s.clients.ClientActive(c.Request.Context(), Caller(c.Request.Context()).Client)
+		switch {
+		case err != nil:
+			s.RenderError(c, err)
+		case !active:
+			s.RenderError(c, Reject(TokenInvalid).Because(errInactive))
+		}
+	case needs(route, clientSecret):
+		name, secret, given := c.Request.BasicAuth()
+		client, err := uuid.Parse(name)
+		if !given || err != nil || len(c.Request.Header.Values("Authorization")) != 1 {
+			s.RenderError(c, booking.Reject(booking.ClientUnauthenticated).Because(errNoBasicAuth))
+			return
+		}
+		if err := s.clients.AuthenticateClient(c.Request.Context(), client, secret); err != nil {
+			s.RenderError(c, err)
+			return
+		}
+		keep(c, callerKey, auth.Caller{Client: client})
 	}
-	name, secret, given := c.Request.BasicAuth()
-	client, err := uuid.Parse(name)
-	if !given || err != nil || len(c.Request.Header.Values("Authorization")) != 1 {
-		s.RenderError(c, booking.Reject(booking.ClientUnauthenticated).Because(errors.New("not one header Authorization: Basic with a guid")))
-		return
-	}
-	if err := s.clients.AuthenticateClient(c.Request.Context(), client, secret); err != nil {
-		s.RenderError(c, err)
-		return
-	}
-	keep(c, clientKey, client)
 }
 
 func rejectToken(err error) error {

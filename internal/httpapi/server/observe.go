@@ -36,7 +36,7 @@ func (s *Server) observe(c *gin.Context) {
 		slog.Int("status", status),
 		slog.Duration("duration", time.Since(started)),
 	}
-	if client := Client(c.Request.Context()); client != uuid.Nil {
+	if client := Caller(c.Request.Context()).Client; client != uuid.Nil {
 		attributes = append(attributes, slog.String("client", client.String()))
 	}
 	level := slog.LevelInfo

@@ -28,9 +28,11 @@ type Config struct {
 	MaxInFlight    int           // requests that run at once; more are rejected with overloaded
 }
 
-// Clients checks the secrets of client applications.
+// Clients are the client applications.
 type Clients interface {
-	// AuthenticateClient returns nil where the client application exists and the secret is its own, else a *booking.Refusal.
+	// ClientActive reports whether a client application exists and is active. It is called for each request.
+	ClientActive(ctx context.Context, client uuid.UUID) (bool, error)
+	// AuthenticateClient returns nil where the client application is active and the secret is its own, else a *booking.Refusal.
 	AuthenticateClient(ctx context.Context, client uuid.UUID, secret string) error
 }
 
@@ -127,8 +129,7 @@ type contextKey int
 
 const (
 	requestIDKey contextKey = iota
-	patientKey
-	clientKey
+	callerKey
 )
 
 // RequestID returns the id of the request that the context belongs to.
@@ -137,16 +138,16 @@ func RequestID(ctx context.Context) uuid.UUID {
 	return id
 }
 
-// Patient returns the person and the client application of the verified token.
-func Patient(ctx context.Context) booking.Patient {
-	patient, _ := ctx.Value(patientKey).(booking.Patient)
-	return patient
+// Caller returns who makes the request: as the verified token names it, or the client application that has shown its secret.
+func Caller(ctx context.Context) auth.Caller {
+	caller, _ := ctx.Value(callerKey).(auth.Caller)
+	return caller
 }
 
-// Client returns the client application of the request: that of the verified token, or the one that has shown its secret.
-func Client(ctx context.Context) uuid.UUID {
-	client, _ := ctx.Value(clientKey).(uuid.UUID)
-	return client
+// Patient returns the patient of the caller, and the client application that acts for the patient.
+func Patient(ctx context.Context) booking.Patient {
+	caller := Caller(ctx)
+	return booking.Patient{Person: caller.Person, Client: caller.Client}
 }
 
 // keep puts a value into the request's context.
