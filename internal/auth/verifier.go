@@ -1,8 +1,8 @@
-// Package auth verifies COD tokens (COD-токен, токен ЦОД: the patient's bearer token, a JWT that names the person and the
-// client application, клиентское приложение) and signs such tokens.
+// Package auth verifies and signs COD tokens (COD-токен, токен ЦОД). A COD token is a patient's
+// bearer token, a JWT with the person and the client application (клиентское приложение).
 //
-// The way through: VerifyHeader → bearer → readClaims → KeySet.verify. Nothing that a token says leaves this package before
-// its signature has been checked.
+// The call chain is VerifyHeader → bearer → readClaims → KeySet.verify. No claim leaves the package
+// before the signature has been verified.
 package auth
 
 import (
@@ -18,28 +18,31 @@ import (
 )
 
 const (
-	leeway        = 60 * time.Second // for the clocks of others, on exp, nbf and iat
+	leeway        = 60 * time.Second // on exp, nbf and iat, for clock skew
 	maxTokenBytes = 8 << 10
 )
 
-// The ways in which a token is refused; group 1 of the contract gives their answers. They come wrapped with a detail that is
-// for the log and never holds the token or a claim of it.
+// The errors of VerifyHeader. The first four belong to rule group 1 of the contract; the numbers
+// are its message codes. They are returned wrapped with details for the log, which never contain
+// the token or its claims.
 var (
-	// ErrMissing (5010): not exactly one Authorization header with the scheme Bearer and something after it.
+	// ErrMissing (5010): the request does not have exactly one Authorization header with the scheme
+	// Bearer and a token.
 	ErrMissing = errors.New("auth: token missing")
-	// ErrInvalid (5008): not a JWT, an algorithm we do not take, a claim missing or malformed, a wrong issuer or audience, not
-	// valid yet, or longer than 8 KiB.
+	// ErrInvalid (5008): the token is not a JWT, has an algorithm that is not accepted, lacks a
+	// claim or has a malformed one, has a wrong issuer or audience, is not valid yet, or is longer
+	// than 8 KiB.
 	ErrInvalid = errors.New("auth: token invalid")
-	// ErrExpired (5007): past exp.
+	// ErrExpired (5007): the token's exp has passed.
 	ErrExpired = errors.New("auth: token expired")
-	// ErrSignature (5009): no key of ours has made the signature.
+	// ErrSignature (5009): no key verifies the signature.
 	ErrSignature = errors.New("auth: token signature wrong")
-	// ErrKeysUnavailable is no fault of the token: the key that it names may be at the JWKS URL, which we could not read, so we
-	// cannot tell. The same request may succeed later.
+	// ErrKeysUnavailable: the token's key may be at the JWKS URL, which could not be read. The same
+	// request may succeed later.
 	ErrKeysUnavailable = errors.New("auth: keys unavailable")
 )
 
-// Token is what a verified COD token says.
+// Token is the content of a verified COD token.
 type Token struct {
 	Person    uuid.UUID // the person's guid in the master patient index (МИП); claim sub
 	Client    uuid.UUID // the client application's guid; claim client_application
@@ -56,8 +59,8 @@ type Verifier struct {
 	cache    cache
 }
 
-// NewVerifier returns a verifier of tokens that issuer has made for audience. Both are required of every token: with either
-// of them empty, every token is invalid.
+// NewVerifier returns a verifier that accepts tokens with the given issuer and audience. If either
+// is empty, the verifier rejects every token.
 func NewVerifier(keys *KeySet, issuer, audience string, now func() time.Time) *Verifier {
 	return &Verifier{
 		keys:     keys,
@@ -68,49 +71,51 @@ func NewVerifier(keys *KeySet, issuer, audience string, now func() time.Time) *V
 	}
 }
 
-// VerifyHeader verifies the token in the values of all Authorization headers of a request. It checks in this order, and the
-// first failure answers:
+// VerifyHeader verifies the token of a request. values are the values of all its Authorization
+// headers. The checks run in this order, and the first that fails determines the error:
 //
 //  1. the header: ErrMissing
-//  2. the token's form, algorithm, claims, issuer, audience, and that it is valid already: ErrInvalid
-//  3. that it has not expired: ErrExpired
-//  4. its key and signature: ErrSignature, or ErrKeysUnavailable
+//  2. the token's form, algorithm, claims, issuer, audience and start of validity: ErrInvalid
+//  3. the expiry: ErrExpired
+//  4. the key and the signature: ErrSignature, or ErrKeysUnavailable
 //
-// The costly check comes last, and a token that outlived its key is told that it has expired. Only step 4 may wait, for keys
-// that are being read again, and not longer than ctx allows.
+// The expensive check is the last one. Therefore an expired token whose key has been withdrawn is
+// reported as expired. Only step 4 can block: it waits for a refresh of the keys, at most until ctx
+// is done.
 func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Token, error) {
 	raw, err := bearer(values)
 	if err != nil {
 		return Token{}, err
 	}
-	// Line breaks are refused here since base64 decoding would skip them, even in its strict mode.
+	// Line breaks are rejected here because base64 decoding skips them, even in strict mode.
 	if len(raw) > maxTokenBytes || strings.ContainsAny(raw, "\r\n") {
-		return Token{}, fmt.Errorf("%w: too long, or with line breaks in it", ErrInvalid)
+		return Token{}, fmt.Errorf("%w: longer than %d bytes, or contains line breaks", ErrInvalid, maxTokenBytes)
 	}
 
 	sum := sha256.Sum256([]byte(raw))
-	if known, ok := v.cache.get(v.keys.ring.Load(), sum); ok {
-		if err := known.checkTime(v.now()); err != nil {
+	if cached, ok := v.cache.get(v.keys.ring.Load(), sum); ok {
+		if err := cached.checkTime(v.now()); err != nil {
 			return Token{}, err
 		}
-		return known.token, nil
+		return cached.token, nil
 	}
 
-	claims := jwt.MapClaims{}
-	envelope, _, err := v.parser.ParseUnverified(raw, claims)
+	payload := jwt.MapClaims{}
+	envelope, _, err := v.parser.ParseUnverified(raw, payload)
 	if err != nil {
-		// The library's error may quote the token, such as a number out of range.
+		// The library's error is dropped: it may quote the token, for example a number out of
+		// range.
 		return Token{}, fmt.Errorf("%w: not a JWT, or of an unknown algorithm", ErrInvalid)
 	}
 	alg, kid, err := v.readHeader(envelope.Header)
 	if err != nil {
 		return Token{}, err
 	}
-	said, err := v.readClaims(claims)
+	claims, err := v.readClaims(payload)
 	if err != nil {
 		return Token{}, err
 	}
-	if err := said.checkTime(v.now()); err != nil {
+	if err := claims.checkTime(v.now()); err != nil {
 		return Token{}, err
 	}
 	signed := raw[:strings.LastIndexByte(raw, '.')]
@@ -118,11 +123,12 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Token, er
 	if err != nil {
 		return Token{}, err
 	}
-	v.cache.put(ring, sum, said)
-	return said.token, nil
+	v.cache.put(ring, sum, claims)
+	return claims.token, nil
 }
 
-// bearer returns what follows the scheme Bearer (RFC 7235: the scheme in any case, then one space or more).
+// bearer returns the token that follows the scheme Bearer. The scheme is case-insensitive and
+// followed by one or more spaces (RFC 7235).
 func bearer(values []string) (string, error) {
 	if len(values) != 1 {
 		return "", fmt.Errorf("%w: %d Authorization headers", ErrMissing, len(values))
@@ -130,18 +136,19 @@ func bearer(values []string) (string, error) {
 	scheme, raw, _ := strings.Cut(values[0], " ")
 	raw = strings.TrimLeft(raw, " ")
 	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
-		return "", fmt.Errorf("%w: not Bearer, or nothing after it", ErrMissing)
+		return "", fmt.Errorf("%w: not the scheme Bearer, or no token after it", ErrMissing)
 	}
 	return raw, nil
 }
 
-// readHeader returns the token's algorithm, one that our keys take, and its key id, empty where it has none.
+// readHeader returns the token's algorithm, which must be accepted, and its key id, which may be
+// empty. Every error wraps ErrInvalid.
 func (v *Verifier) readHeader(header map[string]any) (alg, kid string, err error) {
 	alg, _ = header["alg"].(string)
 	if !v.keys.accepts(alg) {
 		return "", "", fmt.Errorf("%w: algorithm not accepted", ErrInvalid)
 	}
-	// RFC 7515, 4.1.11: a token whose critical extensions are not understood must be refused, and we know of none.
+	// RFC 7515, 4.1.11: a token with unknown critical extensions must be rejected. None are known.
 	if _, critical := header["crit"]; critical {
 		return "", "", fmt.Errorf("%w: critical extensions in the header", ErrInvalid)
 	}
