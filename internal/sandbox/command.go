@@ -132,7 +132,7 @@ func token(_ context.Context, env *command.Env, args []string) error {
 		return err
 	}
 	if *ttl <= 0 {
-		return env.Wrong(flags, "--ttl must be above 0")
+		return env.UsageError(flags, "--ttl must be above 0")
 	}
 	key, _, err := signingKey(env)
 	if err != nil {
