@@ -7,16 +7,16 @@ import (
 	"talon.example/gen/client"
 )
 
-// OnWait has a client that New made call this instead of waiting between tries.
+// OnWait makes a client of New call wait instead of waiting between tries.
 func OnWait(api *client.ClientWithResponses, wait func(context.Context, time.Duration) error) {
 	api.ClientInterface.(*client.Client).Client.(*sender).wait = wait
 }
 
-// Retryable and Keyed are held against the contract.
+// Retryable and Keyed are compared with the contract.
 var (
 	Retryable = retryable
 	Keyed     = keyed
 )
 
-// Wait is how a client waits.
+// Wait waits between tries.
 var Wait = wait

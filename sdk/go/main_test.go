@@ -22,10 +22,11 @@ import (
 	"talon.example/internal/sandbox"
 )
 
-// What make run starts, as it starts it: the examples have no test to start it for them.
+// The sandbox that all tests and examples share. TestMain starts it, because examples have no
+// set-up of their own.
 var (
 	server   string
-	token    func(context.Context) (string, error) // of the demo's patient
+	token    func(context.Context) (string, error) // of the first demo patient
 	database string
 	keyFile  string
 	key      *auth.SigningKey
@@ -60,21 +61,27 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer cluster.Stop(ctx)
 	database = cluster.URL("postgres")
-	address, shown, stop, err := serve()
+	address, patientToken, stop, err := serve()
 	if err != nil {
 		return 0, err
 	}
 	defer stop()
 	server = address
-	token = func(context.Context) (string, error) { return shown, nil }
+	token = func(context.Context) (string, error) { return patientToken, nil }
 	defer http.DefaultClient.CloseIdleConnections()
 	return m.Run(), nil
 }
 
-// serve runs talon-sandbox until it has said where it is and has shown the token of its patient; stop ends it.
-func serve(settings ...string) (address, shown string, stop func(), err error) {
+// serve starts talon-sandbox with additional environment variables, and returns the URL and the
+// patient's token that it prints. stop stops it and waits for its end.
+func serve(settings ...string) (address, patientToken string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	environ := []string{"DATABASE_URL=" + database, "TALON_ADDR=127.0.0.1:0", "TALON_SANDBOX_KEY_FILE=" + keyFile, "TALON_DATABASE_MAX_CONNS=4"}
+	environ := []string{
+		"DATABASE_URL=" + database,
+		"TALON_ADDR=127.0.0.1:0",
+		"TALON_SANDBOX_KEY_FILE=" + keyFile,
+		"TALON_DATABASE_MAX_CONNS=4",
+	}
 	out, in := io.Pipe()
 	ended := make(chan struct{})
 	var stderr bytes.Buffer
@@ -87,32 +94,33 @@ func serve(settings ...string) (address, shown string, stop func(), err error) {
 		cancel()
 		<-ended
 	}
-	var read bytes.Buffer
+	var output bytes.Buffer
 	buffer := make([]byte, 4096)
-	for !strings.Contains(read.String(), "Ctrl-C") {
+	for !strings.Contains(output.String(), "Ctrl-C") {
 		n, err := out.Read(buffer)
-		read.Write(buffer[:n])
+		output.Write(buffer[:n])
 		if err != nil {
 			stop()
 			return "", "", nil, fmt.Errorf("talon-sandbox has ended: %s", stderr.String())
 		}
 	}
-	address = regexp.MustCompile(`http://[^/\s]+`).FindString(read.String())
-	shown = regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(read.String())[1]
-	return address, shown, stop, nil
+	address = regexp.MustCompile(`http://[^/\s]+`).FindString(output.String())
+	patientToken = regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(output.String())[1]
+	return address, patientToken, stop, nil
 }
 
-// tokenOf signs a token for a patient of the demo, by number, that was issued at a time, for an hour.
+// tokenOf returns a token of the numbered demo patient, valid for an hour from issued.
 func tokenOf(t testing.TB, patient int, issued time.Time) string {
 	t.Helper()
-	signed, err := key.Sign(auth.Token{Person: numbered("0005", patient), Client: sandbox.Client}, "talon-demo", "talon", issued, time.Hour)
+	claims := auth.Token{Person: numbered("0005", patient), Client: sandbox.Client}
+	signed, err := key.Sign(claims, "talon-demo", "talon", issued, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return signed
 }
 
-// numbered gives a guid as docs/demo.md describes it.
+// numbered returns a guid of the demo data, in the form that docs/demo.md describes.
 func numbered(kind string, number int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("de300000-%s-4000-8000-%012d", kind, number))
 }
