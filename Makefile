@@ -1,4 +1,4 @@
-# The pipeline: change openapi.yaml, queries or migrations, run make gen, fill in, run make test.
+# Workflow: change openapi.yaml, queries or migrations, run make gen, adapt the code, run make test.
 SHELL := /bin/bash
 GENERATED := gen sdk/go/client sdk/go/rules.gen.go docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go
 TOOL  := go tool -modfile=internal/tools/go.mod
@@ -18,13 +18,13 @@ NPM   := npm --no-audit --no-fund --no-update-notifier
 
 .PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract mock portal portal-test pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
 
-help: ## Show this
+help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-run: build ## Start the service with demo data, on a private PostgreSQL where DATABASE_URL is not set
+run: build ## Start the service with demo data, on a private PostgreSQL unless DATABASE_URL is set
 	@exec bin/talon-sandbox
 
-demo-reset: build ## Put the demo data back as on the first day
+demo-reset: build ## Reset the demo data to their initial state
 	@bin/talon-sandbox reset
 
 build: ## Build bin/talon and bin/talon-sandbox
@@ -39,14 +39,14 @@ test: postgres ## Run every Go test, with the race detector where there is a C c
 	(cd sdk/go && $$gotestsum --format pkgname --jsonfile $$results/sdk.json -- $(RACE) -timeout 15m ./...) || failed=1; \
 	echo; echo "the ten slowest tests:"; $$gotestsum tool slowest --jsonfile $$results/go.json --num 10; exit $$failed
 
-consumers: sdk contract portal-test ## Run all that those who build on Talon rely on: SDK, pacts, Prism, the page in a browser, generated requests (needs Node and Chromium)
+consumers: sdk contract portal-test ## Test what clients rely on: SDK, pacts, Prism, the portal in a browser, generated requests (needs Node and Chromium)
 	TALON_GENERATED_REQUESTS=20000 go test -count 1 -timeout 20m -v -run '^TestGenerated' ./test/generated
 
-consumers-check: portal # What make sdk, make portal and the pacts' tests write is what is committed
+consumers-check: portal # Fail if the files written by make sdk, make portal and the pacts' tests differ from the committed ones
 	@changes=$$(git status --porcelain -- sdk/typescript/src/gen portal/dist contracts/pacts); \
-	if [ -n "$$changes" ]; then echo "not what its sources make of it:"; echo "$$changes"; exit 1; fi
+	if [ -n "$$changes" ]; then echo "these generated files are not up to date:"; echo "$$changes"; exit 1; fi
 
-sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the contract, test it against the real service, and measure it
+sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the contract, test it against the real service, and measure its size
 	$(NPM) --prefix sdk/typescript run gen
 	$(NPM) --prefix sdk/typescript test
 	$(NPM) --prefix sdk/typescript run size
@@ -54,51 +54,51 @@ sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the c
 sdk-build: sdk/typescript/node_modules
 	$(NPM) --prefix sdk/typescript run build
 
-contract: build sdk-build contracts/node_modules ## Write the consumers' pacts and verify them, and hold the service against its contract with Prism
+contract: build sdk-build contracts/node_modules ## Write and verify the consumers' pacts, and validate the service against its contract with Prism
 	$(NPM) --prefix contracts test
 
-mock: contracts/node_modules ## Serve the contract's examples without a service (Prefer: code=400, example=slot_full)
+mock: contracts/node_modules ## Serve the examples of the contract from a mock (select one: Prefer: code=400, example=slot_full)
 	$(NPM) --prefix contracts run mock
 
 portal: sdk/typescript/node_modules portal/node_modules ## Build the page that books, which is embedded in the sandbox
 	$(NPM) --prefix portal run build
 
-portal-test: build portal # The page and Swagger UI in Debian's Chromium
+portal-test: build portal # Test the portal and Swagger UI in Debian's Chromium
 	$(NPM) --prefix portal test
 
-pictures: build portal ## Make the pictures of the documentation
+pictures: build portal ## Make the screenshots of the documentation
 	$(NPM) --prefix portal run pictures
 
 %/node_modules: %/package-lock.json
 	$(NPM) --prefix $* ci
 	@touch $@
 
-test-hours: postgres sdk-build portal/node_modules contracts/node_modules ## Run the tests that use the clock as if it were other hours (HOURS="23:58 11:32", in Moscow; SUITES="go sdk portal contracts")
+test-hours: postgres sdk-build portal/node_modules contracts/node_modules ## Run the tests that use the clock at simulated times (HOURS="23:58 11:32", in Moscow; SUITES="go sdk portal contracts")
 	test/clock/hours.sh $(HOURS)
 
-test-long: postgres ## Run the races for hundreds of rounds, the model for thousands of histories, and a hundred thousand generated requests
+test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the model, and 100000 generated requests
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 TALON_GENERATED_REQUESTS=100000 go test $(RACE) -timeout 60m -v \
 		-run '^(Test(Cancel|Move|Hold)?Races|TestModel.*|TestGenerated.*)$$' ./test/...
 
-chaos: postgres ## Kill, cut and hang everything under load, and count what was lost
+chaos: postgres ## Kill and hang processes and cut connections under load, and count lost bookings
 	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./test/chaos
 
-# By number: where a time runs out in the wrong moment, go reports that as a failure.
+# A number of executions, not a duration: go test may report an expired duration as a failure.
 FUZZTIME ?= 100000x
-fuzz: ## Fuzz what strangers send: bodies, dates, tokens, key sets (FUZZTIME=100000x each)
+fuzz: ## Fuzz the parsers of untrusted input: bodies, dates, tokens, key sets (FUZZTIME=100000x each)
 	go test ./internal/httpapi -run '^$$' -fuzz '^FuzzRequestBody$$' -fuzztime $(FUZZTIME)
 	go test ./internal/booking -run '^$$' -fuzz '^FuzzParseVisitDate$$' -fuzztime $(FUZZTIME)
 	go test ./internal/auth -run '^$$' -fuzz '^FuzzVerifyHeader$$' -fuzztime $(FUZZTIME)
 	go test ./internal/auth -run '^$$' -fuzz '^FuzzParseJWKS$$' -fuzztime $(FUZZTIME)
 
 SCALE ?= 1
-bench-data: postgres ## Make the benchmark's data (SCALE=1: 10 million cells)
+bench-data: postgres ## Create the data of the benchmark (SCALE=1: 10 million cells)
 	go run ./bench data -scale $(SCALE)
 
-bench: postgres ## Measure bookings against a minimal booking and the database's own limit (SCALE=0.01,0.1,1), and against an earlier commit (BASE=commit); needs wrk
+bench: postgres ## Compare bookings with a minimal booking, with the database's limit (SCALE=0.01,0.1,1), and with an earlier commit (BASE=commit); needs wrk
 	go run ./bench run -scale $(SCALE) -base '$(BASE)'
 
-profile: postgres ## Leave a CPU and an allocation profile of the booking path in bench/results
+profile: postgres ## Write a CPU and an allocation profile of the booking path to bench/results
 	go run ./bench profile -scale $(SCALE)
 
 gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, queries, migrations and the two tables
@@ -114,14 +114,14 @@ gen-check: gen ## Fail where what is generated differs from what its sources say
 	@changes=$$(git status --porcelain -- $(GENERATED)); \
 	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- $(GENERATED) | head -100; exit 1; fi
 
-versions: ## Fail where the contract's version, the changelog or the SDK's version is not what has changed
+versions: ## Fail if the version of the contract is too low for its changes, or differs from the changelog or the SDK
 	@go run -C internal/tools/semver .
 	go test -C internal/tools/semver ./...
 
-release: versions ## Keep the contract as released, date its section of the changelog, commit and tag vX.Y.Z
+release: versions ## Store the contract as released, date its section of the changelog, commit and tag vX.Y.Z
 	@go run -C internal/tools/semver . release
 
-lint: ## Run the linters of Go, migrations and queries
+lint: ## Lint Go code, migrations and queries
 	$(LINT) run --build-tags chaos ./...
 	go vet -tags comparison ./bench
 	for module in internal/tools/semver sdk/go; do \
@@ -129,5 +129,5 @@ lint: ## Run the linters of Go, migrations and queries
 	go test -C internal/tools ./sqllint
 	go run -C internal/tools ./sqllint ../..
 
-postgres: # PostgreSQL 14 or newer is there, or gets installed where that is allowed
+postgres: # Install PostgreSQL unless version 14 or newer is installed
 	@go run ./internal/localpg/cmd/ensure >/dev/null

@@ -16,13 +16,15 @@ import (
 	"time"
 )
 
-// A run can be compared with an earlier commit, the base. Its service and its benchmark are built from a temporary worktree. Its benchmark, with the
-// worker added, makes the measurements of the base in a process of its own whenever this process tells it to.
+// A run can be compared with an earlier commit, the base. Its service and its benchmark are built
+// in a temporary worktree, with worker.go added to the benchmark. That benchmark runs as a process
+// of its own, the worker, and makes the measurements of the base on commands of this process.
 
 //go:embed worker.go
 var workerSource []byte
 
-// The measurements of the base, by the names that the report uses. They are those without the prefix, as the base does them.
+// The names of the measurements of the base in the report. Each is the base's version of the
+// measurement without the prefix.
 const (
 	basePrefix    = "base "
 	BaseLimit     = basePrefix + Limit
@@ -30,13 +32,14 @@ const (
 	BaseSearch    = basePrefix + Search
 )
 
-// base is the programs of an earlier commit.
+// base holds the programs of an earlier commit.
 type base struct {
 	commit string // abbreviated
-	dir    string // the folder of the programs
+	dir    string // the directory of the programs
 }
 
-// buildBase builds the service and the benchmark of a commit. The caller must call remove.
+// buildBase builds the service and the benchmark of a commit in a temporary directory. The caller
+// must call remove.
 func buildBase(ctx context.Context, commit string) (_ *base, err error) {
 	name, err := runCommand(ctx, ".", "git", "rev-parse", "--short", "--verify", "--end-of-options", commit+"^{commit}")
 	if err != nil {
@@ -48,7 +51,7 @@ func buildBase(ctx context.Context, commit string) (_ *base, err error) {
 	}
 	tree := filepath.Join(b.dir, "tree")
 	defer func() {
-		// Built or not, the worktree has served.
+		// The worktree is removed after success and after failure.
 		if _, statErr := os.Stat(tree); statErr == nil {
 			_, removeErr := runCommand(context.WithoutCancel(ctx), ".", "git", "worktree", "remove", "--force", tree)
 			err = errors.Join(err, removeErr)
@@ -76,11 +79,12 @@ func (b *base) program() string { return filepath.Join(b.dir, "talon") }
 func (b *base) worker() string  { return filepath.Join(b.dir, "bench") }
 func (b *base) remove() error   { return os.RemoveAll(b.dir) }
 
-// runCommand runs a command in a folder and returns what it wrote to its standard output.
+// runCommand runs a command in a directory and returns its standard output. The error contains its
+// standard error.
 func runCommand(ctx context.Context, dir string, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // git and go, with our own arguments
+	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // git and go with constant arguments
 	command.Dir = dir
 	var messages bytes.Buffer
 	command.Stderr = &messages
@@ -91,14 +95,16 @@ func runCommand(ctx context.Context, dir string, name string, args ...string) (s
 	return string(output), nil
 }
 
-// baseSite is the region of a scale in a database of the base, with the base's service and benchmark.
+// baseSite is a worker of the base: its benchmark and service, with the region of a scale in a
+// database of its own.
 type baseSite struct {
-	command *exec.Cmd
-	orders  io.WriteCloser
-	samples *json.Decoder
+	command  *exec.Cmd
+	commands io.WriteCloser // the standard input of the worker
+	samples  *json.Decoder  // its standard output
 }
 
-// open starts a worker for the scale and waits until its data are made and its service is warm.
+// open starts a worker for the scale, and waits until its data are loaded and its service is warmed
+// up.
 func (b *base) open(ctx context.Context, server *server, scale float64, progress io.Writer) (_ *baseSite, err error) {
 	owner := "shared"
 	if server.own {
@@ -108,7 +114,7 @@ func (b *base) open(ctx context.Context, server *server, scale float64, progress
 		"worker", b.commit, b.program(), strconv.FormatFloat(scale, 'f', -1, 64), owner)}
 	s.command.Env = append(os.Environ(), "DATABASE_URL="+server.url(maintenance))
 	s.command.Stderr = progress
-	if s.orders, err = s.command.StdinPipe(); err != nil {
+	if s.commands, err = s.command.StdinPipe(); err != nil {
 		return nil, err
 	}
 	output, err := s.command.StdoutPipe()
@@ -128,21 +134,21 @@ func (b *base) open(ctx context.Context, server *server, scale float64, progress
 	return s, nil
 }
 
-// measure has the worker make a measurement of n requests: limit, booking or search.
+// measure makes the worker run a measurement of n requests. name is limit, booking or search.
 func (s *baseSite) measure(name string, n int64) (Sample, error) {
-	if _, err := fmt.Fprintln(s.orders, name, n); err != nil {
-		return Sample{}, fmt.Errorf("order from the base: %w", err)
+	if _, err := fmt.Fprintln(s.commands, name, n); err != nil {
+		return Sample{}, fmt.Errorf("send a command to the worker of the base: %w", err)
 	}
-	var answer struct{ Sample Sample }
-	if err := s.samples.Decode(&answer); err != nil { //nolint:musttag // the worker of the base writes it with the same names
+	var result struct{ Sample Sample }
+	if err := s.samples.Decode(&result); err != nil { //nolint:musttag // the worker uses the same names
 		return Sample{}, fmt.Errorf("read a sample of the base: %w", err)
 	}
-	return answer.Sample, nil
+	return result.Sample, nil
 }
 
-// close ends the worker, which stops its service.
+// close stops the worker, which stops its service.
 func (s *baseSite) close() error {
-	err := s.orders.Close()
+	err := s.commands.Close()
 	kill := time.AfterFunc(readyTimeout, func() { _ = s.command.Process.Kill() })
 	defer kill.Stop()
 	if waitErr := s.command.Wait(); waitErr != nil {
@@ -151,30 +157,33 @@ func (s *baseSite) close() error {
 	return err
 }
 
-// Comparison is this commit against the base: medians of the ratios within each round.
+// Comparison compares this commit with the base. Each figure is the median, over the rounds, of the
+// ratio of this commit to the base in the same round.
 type Comparison struct {
 	Base        string  `json:"base"`
-	Limit       float64 `json:"limit"` // rates
+	Limit       float64 `json:"limit"` // of the rates, as the next two
 	Booking16   float64 `json:"booking_16"`
 	Search      float64 `json:"search"`
-	ServiceCPU  float64 `json:"booking_16_service_cpu"` // a booking at 16 connections
+	ServiceCPU  float64 `json:"booking_16_service_cpu"` // per booking at 16 connections
 	PostgresCPU float64 `json:"booking_16_postgres_cpu"`
 	WAL         float64 `json:"booking_16_wal"`
 }
 
-// compare fills in the comparison, if the size was compared with a base.
+// compare computes the comparison if the size was measured with a base.
 func (size *Size) compare() {
 	c := size.Comparison
 	if c == nil {
 		return
 	}
-	c.Limit, c.Booking16, c.Search = size.ratio(Limit, BaseLimit), size.ratio(Booking16, BaseBooking16), size.ratio(Search, BaseSearch)
+	c.Limit = size.ratio(Limit, BaseLimit)
+	c.Booking16 = size.ratio(Booking16, BaseBooking16)
+	c.Search = size.ratio(Search, BaseSearch)
 	c.ServiceCPU = size.ratioOf(func(s Sample) float64 { return s.ServiceCPU }, Booking16, BaseBooking16)
 	c.PostgresCPU = size.ratioOf(func(s Sample) float64 { return s.PostgresCPU }, Booking16, BaseBooking16)
 	c.WAL = size.ratioOf(func(s Sample) float64 { return s.WAL }, Booking16, BaseBooking16)
 }
 
-// markdown writes the comparison as a table.
+// markdown writes the comparison as a table, or nothing if there is none.
 func (c *Comparison) markdown(size *Size, w io.Writer) {
 	if c == nil {
 		return
@@ -188,9 +197,9 @@ func (c *Comparison) markdown(size *Size, w io.Writer) {
 		{"(a) pgbench, bookings/s", size.Medians[BaseLimit].Rate, size.Medians[Limit].Rate, c.Limit},
 		{"(b) service, bookings/s at 16 connections", baseBooking.Rate, booking.Rate, c.Booking16},
 		{"(e) searches/s at 16 connections", size.Medians[BaseSearch].Rate, size.Medians[Search].Rate, c.Search},
-		{"(b) service CPU a booking, µs", baseBooking.ServiceCPU, booking.ServiceCPU, c.ServiceCPU},
-		{"(b) PostgreSQL CPU a booking, µs", baseBooking.PostgresCPU, booking.PostgresCPU, c.PostgresCPU},
-		{"(b) WAL a booking, bytes", baseBooking.WAL, booking.WAL, c.WAL},
+		{"(b) service CPU per booking, µs", baseBooking.ServiceCPU, booking.ServiceCPU, c.ServiceCPU},
+		{"(b) PostgreSQL CPU per booking, µs", baseBooking.PostgresCPU, booking.PostgresCPU, c.PostgresCPU},
+		{"(b) WAL per booking, bytes", baseBooking.WAL, booking.WAL, c.WAL},
 	} {
 		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.2f |\n", row.name, row.base, row.new, row.ratio)
 	}

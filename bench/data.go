@@ -20,13 +20,13 @@ import (
 	"talon.example/migrations"
 )
 
-// Loading runs over this many connections, in pieces of so many rows.
 const (
-	loaders   = 4
-	chunkRows = 100_000
+	loaders   = 4       // connections that load rows
+	chunkRows = 100_000 // rows per COPY
 )
 
-// ensureData gives the region of a scale, making it where it is not there, its first cells are over, or the schema has changed.
+// ensureData returns the region of a scale. It creates the data if they do not exist, if their
+// first cells have begun or begin within an hour, or if the schema has changed.
 func ensureData(ctx context.Context, server *server, scale float64, progress io.Writer) (Region, error) {
 	database := databaseName(scale)
 	region, err := readRegion(ctx, server, scale)
@@ -37,8 +37,9 @@ func ensureData(ctx context.Context, server *server, scale float64, progress io.
 		fmt.Fprintf(progress, "scale %g: %v\n", scale, err)
 	}
 	region = NewRegion(scale, time.Now())
-	fmt.Fprintf(progress, "making the data of scale %g: %d institutions, %d resources, %d cells, %d referrals, %d persons\n",
-		scale, region.Lpus, region.Resources, region.Cells(), region.Referrals, region.Persons)
+	fmt.Fprintf(progress,
+		"creating the data of scale %g: %d institutions, %d resources, %d cells, %d referrals, %d persons\n", scale,
+		region.Lpus, region.Resources, region.Cells(), region.Referrals, region.Persons)
 	if err := server.recreate(ctx, database); err != nil {
 		return Region{}, err
 	}
@@ -48,7 +49,8 @@ func ensureData(ctx context.Context, server *server, scale float64, progress io.
 	return region, fill(ctx, server.url(database), region, progress)
 }
 
-// readRegion reads what ensureData has left when it was done.
+// readRegion returns the region of the existing data. It returns an error if they are incomplete or
+// of another schema.
 func readRegion(ctx context.Context, server *server, scale float64) (Region, error) {
 	url := server.url(databaseName(scale))
 	latest, err := migrations.Latest()
@@ -56,24 +58,25 @@ func readRegion(ctx context.Context, server *server, scale float64) (Region, err
 		return Region{}, err
 	}
 	if current, err := migrations.Current(ctx, url); err != nil || current != latest {
-		return Region{}, errors.Join(errors.New("the data are of another schema"), err)
+		return Region{}, errors.Join(errors.New("the data have another schema"), err)
 	}
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return Region{}, fmt.Errorf("open the data: %w", err)
+		return Region{}, fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var firstDay time.Time
-	if err := conn.QueryRow(ctx, "SELECT first_day FROM bench.region WHERE schema = $1", schemaSum()).Scan(&firstDay); err != nil {
-		return Region{}, fmt.Errorf("read when the schedules begin: %w", err)
+	row := conn.QueryRow(ctx, "SELECT first_day FROM bench.region WHERE schema = $1", schemaSum())
+	if err := row.Scan(&firstDay); err != nil {
+		return Region{}, fmt.Errorf("read the first day of the schedules: %w", err)
 	}
 	return NewRegion(scale, firstDay.AddDate(0, 0, -1)), nil
 }
 
-// schemaSum tells one schema from another.
+// schemaSum returns a hash of the migrations, which identifies the schema.
 func schemaSum() string {
 	sum := sha256.New()
-	names, _ := migrations.FS.ReadDir(".") // it is embedded: reading cannot fail
+	names, _ := migrations.FS.ReadDir(".") // reading an embedded directory cannot fail
 	for _, name := range names {
 		text, _ := migrations.FS.ReadFile(name.Name())
 		_, _ = sum.Write(text)
@@ -81,17 +84,19 @@ func schemaSum() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// fill loads the rows into tables without indexes and constraints, which it puts back afterwards: many times faster than the other way round.
+// fill loads all rows of the region into the empty tables. It drops the indexes and constraints
+// first and restores them afterwards, because that is many times faster.
 func fill(ctx context.Context, url string, region Region, progress io.Writer) error {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return fmt.Errorf("parse the database's address: %w", err)
+		return fmt.Errorf("parse the URL of the database: %w", err)
 	}
 	config.MaxConns = loaders
 	config.ConnConfig.RuntimeParams["maintenance_work_mem"] = "512MB"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		postgres.RegisterUUID(conn.TypeMap())
-		types, err := conn.LoadTypes(ctx, []string{"resource_kind", "slot_restriction", "sex", "direction_type", "card_key_kind"})
+		types, err := conn.LoadTypes(ctx,
+			[]string{"resource_kind", "slot_restriction", "sex", "direction_type", "card_key_kind"})
 		if err == nil {
 			conn.TypeMap().RegisterTypes(types)
 		}
@@ -103,7 +108,7 @@ func fill(ctx context.Context, url string, region Region, progress io.Writer) er
 	}
 	defer pool.Close()
 
-	began := time.Now()
+	start := time.Now()
 	restore, err := dropConstraints(ctx, pool)
 	if err != nil {
 		return err
@@ -111,11 +116,13 @@ func fill(ctx context.Context, url string, region Region, progress io.Writer) er
 	if err := copyTables(ctx, pool, region, progress); err != nil {
 		return err
 	}
-	fmt.Fprintf(progress, "  rows in after %s; indexes and constraints\n", time.Since(began).Round(time.Second))
+	fmt.Fprintf(progress, "  rows loaded after %s; creating indexes and constraints\n",
+		time.Since(start).Round(time.Second))
 	if err := restore(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(progress, "  constraints hold after %s; statistics\n", time.Since(began).Round(time.Second))
+	fmt.Fprintf(progress, "  constraints created after %s; collecting statistics\n",
+		time.Since(start).Round(time.Second))
 	for _, sql := range []string{
 		"VACUUM (FREEZE, ANALYZE)",
 		"CREATE SCHEMA bench",
@@ -126,13 +133,14 @@ func fill(ctx context.Context, url string, region Region, progress io.Writer) er
 		}
 	}
 	if _, err := pool.Exec(ctx, "INSERT INTO bench.region VALUES ($1, $2)", region.FirstDay, schemaSum()); err != nil {
-		return fmt.Errorf("note that the data are complete: %w", err)
+		return fmt.Errorf("record that the data are complete: %w", err)
 	}
-	fmt.Fprintf(progress, "  done in %s\n", time.Since(began).Round(time.Second))
+	fmt.Fprintf(progress, "  done after %s\n", time.Since(start).Round(time.Second))
 	return nil
 }
 
-// dropConstraints takes all keys, foreign keys and indexes away, and gives what puts them back as they were.
+// dropConstraints drops all keys, foreign keys and indexes, and returns a function that creates
+// them again.
 func dropConstraints(ctx context.Context, pool *pgxpool.Pool) (restore func(context.Context) error, err error) {
 	const foreign = `
 		SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
@@ -172,7 +180,8 @@ func dropConstraints(ctx context.Context, pool *pgxpool.Pool) (restore func(cont
 		}
 	}
 	return func(ctx context.Context) error {
-		// Keys before the foreign keys that refer to them, which lock two tables each and so come one by one.
+		// Keys are created before the foreign keys that refer to them. A foreign key locks two
+		// tables, so these are created one at a time to prevent deadlocks.
 		return errors.Join(
 			executeAll(ctx, pool, append(creates[1], creates[2]...), loaders),
 			executeAll(ctx, pool, creates[0], 1),
@@ -180,9 +189,11 @@ func dropConstraints(ctx context.Context, pool *pgxpool.Pool) (restore func(cont
 	}, nil
 }
 
-func executeAll(ctx context.Context, pool *pgxpool.Pool, statements []string, atOnce int) error {
+// executeAll executes the statements, at most the given number at the same time, and returns the
+// first error.
+func executeAll(ctx context.Context, pool *pgxpool.Pool, statements []string, concurrency int) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(concurrency)
 	for _, sql := range statements {
 		group.Go(func() error {
 			if _, err := pool.Exec(ctx, sql); err != nil {
@@ -194,7 +205,7 @@ func executeAll(ctx context.Context, pool *pgxpool.Pool, statements []string, at
 	return group.Wait()
 }
 
-// table is what is copied into one table: the rows from 0 to count, each made by a function of its number.
+// table describes rows to copy into a table. row returns the row with a number from 0 to count-1.
 type table struct {
 	name    string
 	columns []string
@@ -202,7 +213,7 @@ type table struct {
 	row     func(n int64) []any
 }
 
-// copyTables copies all rows, several pieces at a time, and tells how far it is.
+// copyTables copies all rows, with several concurrent COPY commands, and reports its progress.
 func copyTables(ctx context.Context, pool *pgxpool.Pool, region Region, progress io.Writer) error {
 	tables := region.tables()
 	var done, total int64
@@ -246,24 +257,27 @@ func reportProgress(w io.Writer, done *int64, total int64, stop <-chan struct{})
 		case <-stop:
 			return
 		case <-ticker.C:
-			so := atomic.LoadInt64(done)
-			fmt.Fprintf(w, "  %3d%%  %.1f of %.1f million rows\n", 100*so/total, float64(so)/million, float64(total)/million)
+			rows := atomic.LoadInt64(done)
+			fmt.Fprintf(w, "  %3d%%  %.1f of %.1f million rows\n",
+				100*rows/total, float64(rows)/million, float64(total)/million)
 		}
 	}
 }
 
-// tables are all rows of the region.
+// tables returns all rows of the region, in an arbitrary order of tables.
 func (r Region) tables() []table {
 	written := r.FirstDay.AddDate(0, 0, -10)
 	born := time.Date(1980, 2, 29, 0, 0, 0, 0, time.UTC)
 	card := func(kind string, lpu, person int64) []any {
 		return []any{
-			guid(kindLpu, lpu), guid(kind, person), guid(kindPerson, person), "Пациент", "Номер " + strconv.FormatInt(person, 10), "Нагрузочный",
-			born, "female", snils(person), false, false, written,
+			guid(kindLpu, lpu), guid(kind, person), guid(kindPerson, person), "Пациент",
+			"Номер " + strconv.FormatInt(person, 10), "Нагрузочный", born, "female", snils(person), false, false,
+			written,
 		}
 	}
 	cardColumns := []string{
-		"lpu_guid", "guid", "person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "disabled", "pregnant", "created_at",
+		"lpu_guid", "guid", "person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "disabled",
+		"pregnant", "created_at",
 	}
 	policyColumns := []string{"lpu_guid", "mkab_guid", "number"}
 	keyColumns := []string{"kind", "value", "lpu_guid", "mkab_guid"}
@@ -277,38 +291,66 @@ func (r Region) tables() []table {
 			return []any{guid(kindEntity, n), "Юридическое лицо " + strconv.FormatInt(n, 10)}
 		}},
 		{"lpu", []string{"guid", "legal_entity_guid", "code", "name", "time_zone"}, r.Lpus + 1, func(n int64) []any {
-			return []any{guid(kindLpu, n), guid(kindEntity, n%legalEntities), strconv.FormatInt(1000+n, 10), "Поликлиника " + strconv.FormatInt(n, 10), "Europe/Moscow"}
+			return []any{
+				guid(kindLpu, n), guid(kindEntity, n%legalEntities), strconv.FormatInt(1000+n, 10),
+				"Поликлиника " + strconv.FormatInt(n, 10), "Europe/Moscow",
+			}
 		}},
-		{"client_application", []string{"guid", "name", "visit_direction", "visit_direction_other_lpu", "out_of_schedule"}, 1, func(int64) []any {
-			return []any{guid(kindClient, clientNumber), "Портал", 4, 12, false}
-		}},
+		{
+			"client_application",
+			[]string{"guid", "name", "visit_direction", "visit_direction_other_lpu", "out_of_schedule"},
+			1,
+			func(int64) []any {
+				return []any{guid(kindClient, clientNumber), "Портал", 4, 12, false}
+			},
+		},
 		{"busy_type", []string{"code", "name", "reception"}, 4, func(n int64) []any {
 			return []any{n + 1, []string{"Прием", "Перерыв", "Вызов на дом", "Обучение"}[n], n == 0}
 		}},
 		{"setting", []string{"owner_guid", "code", "value"}, 1, func(int64) []any {
 			return []any{[16]byte{}, "OneActiveAppointmentPerSpeciality", "true"}
 		}},
-		{"resource", []string{"lpu_guid", "guid", "kind", "name", "speciality_code"}, r.Resources + 1, func(n int64) []any {
-			return []any{guid(kindLpu, r.lpuOf(n)), guid(kindResource, n), "doctor", resourceName(n), r.speciality(n)}
-		}},
 		{
-			"slot", []string{"lpu_guid", "guid", "id", "resource_guid", "start_at", "end_at", "capacity", "flag_access", "busy_type"},
-			(r.Resources + 1) * cellsPerResource, func(n int64) []any {
+			"resource",
+			[]string{"lpu_guid", "guid", "kind", "name", "speciality_code"},
+			r.Resources + 1,
+			func(n int64) []any {
+				return []any{
+					guid(kindLpu, r.lpuOf(n)), guid(kindResource, n), "doctor", resourceName(n), r.speciality(n),
+				}
+			},
+		},
+		{
+			"slot",
+			[]string{
+				"lpu_guid", "guid", "id", "resource_guid", "start_at", "end_at", "capacity", "flag_access", "busy_type",
+			},
+			(r.Resources + 1) * cellsPerResource,
+			func(n int64) []any {
 				resource, cell := n/cellsPerResource, n%cellsPerResource
 				id, start, capacity := slotID(resource, cell), r.cellStart(cell), 1
 				if cell == fullCell {
 					capacity = 0
 				}
 				return []any{
-					guid(kindLpu, r.lpuOf(resource)), guid(kindSlot, id), id, guid(kindResource, resource), start, start.Add(cellLength), capacity, 95, 1,
+					guid(kindLpu, r.lpuOf(resource)), guid(kindSlot, id), id, guid(kindResource, resource), start,
+					start.Add(cellLength), capacity, 95, 1,
 				}
 			},
 		},
-		{"mip_person", []string{"guid"}, r.Persons + r.Rushers, func(n int64) []any { return []any{guid(kindPerson, n)} }},
 		{
-			"mip_person_data", []string{"person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "policy_number"},
-			r.Persons + r.Rushers, func(n int64) []any {
-				return []any{guid(kindPerson, n), "Пациент", "Номер " + strconv.FormatInt(n, 10), "Нагрузочный", born, "female", snils(n), policy(n)}
+			"mip_person", []string{"guid"}, r.Persons + r.Rushers,
+			func(n int64) []any { return []any{guid(kindPerson, n)} },
+		},
+		{
+			"mip_person_data",
+			[]string{"person_guid", "surname", "name", "patronymic", "birth_date", "sex", "snils", "policy_number"},
+			r.Persons + r.Rushers,
+			func(n int64) []any {
+				return []any{
+					guid(kindPerson, n), "Пациент", "Номер " + strconv.FormatInt(n, 10), "Нагрузочный", born, "female",
+					snils(n), policy(n),
+				}
 			},
 		},
 		{"mkab", cardColumns, r.Persons + r.Rushers, func(n int64) []any { return card(kindHome, r.homeOf(n), n) }},
@@ -337,28 +379,33 @@ func (r Region) tables() []table {
 			b := r.ofReferral(n / keyKinds)
 			return key(n, b.To, guid(kindAway, b.Person), b.Person)
 		}},
-		// One in ten is being treated.
+		// One person in ten has an open case of treatment.
 		{"tap", []string{"lpu_guid", "guid", "mkab_guid", "opened_on"}, r.Persons / 10, func(n int64) []any {
 			return []any{guid(kindLpu, r.homeOf(10*n)), guid(kindTap, n), guid(kindHome, 10*n), written}
 		}},
 		{
-			"direction", []string{
-				"lpu_guid", "guid", "id", "type", "number", "date", "date_end", "created_at", "doc_prvd_sender_guid", "mkab_guid", "reason", "speciality_code",
-				"speciality_name", "mkb_code", "mkb_name", "lpu_from_guid", "lpu_to_guid",
-			}, r.Referrals + r.Rushers, func(n int64) []any {
+			"direction",
+			[]string{
+				"lpu_guid", "guid", "id", "type", "number", "date", "date_end", "created_at", "doc_prvd_sender_guid",
+				"mkab_guid", "reason", "speciality_code", "speciality_name", "mkb_code", "mkb_name", "lpu_from_guid",
+				"lpu_to_guid",
+			},
+			r.Referrals + r.Rushers,
+			func(n int64) []any {
 				b := r.ofReferral(n)
 				from := guid(kindLpu, b.From)
 				return []any{
-					from, guid(kindReferral, n), n + 1, "Consult", referralNumber(n), written, written.AddDate(0, 0, 60), written, guid(kindSender, b.From),
-					guid(kindHome, b.Person), "Уточнение диагноза", r.speciality(b.Resource), "Специальность " + r.speciality(b.Resource), "A01.1", "Паратиф A",
-					from, guid(kindLpu, b.To),
+					from, guid(kindReferral, n), n + 1, "Consult", referralNumber(n), written,
+					written.AddDate(0, 0, 60), written, guid(kindSender, b.From), guid(kindHome, b.Person),
+					"Уточнение диагноза", r.speciality(b.Resource), "Специальность " + r.speciality(b.Resource),
+					"A01.1", "Паратиф A", from, guid(kindLpu, b.To),
 				}
 			},
 		},
 	}
 }
 
-// lpuOf is the institution of a resource.
+// lpuOf returns the institution of a resource.
 func (r Region) lpuOf(resource int64) int64 {
 	if resource == r.Resources {
 		return r.Lpus
@@ -366,7 +413,8 @@ func (r Region) lpuOf(resource int64) int64 {
 	return resource % r.Lpus
 }
 
-// homeOf is the institution that a person belongs to: where the referral was written.
+// homeOf returns the institution that a person belongs to. For a person with a referral it is the
+// one that issued it.
 func (r Region) homeOf(person int64) int64 {
 	switch {
 	case person < r.Referrals:
@@ -378,7 +426,7 @@ func (r Region) homeOf(person int64) int64 {
 	}
 }
 
-// ofReferral is the booking of a referral by the referral's own number.
+// ofReferral returns the booking of the referral with the number n.
 func (r Region) ofReferral(n int64) Booking {
 	if n >= r.Referrals {
 		return r.Rush(n - r.Referrals)

@@ -15,17 +15,18 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// The steps of a patient's way, in its order.
+// daySteps are the requests of a patient, in order.
 var daySteps = []string{"referrals", "search", "check", "book", "read", "move", "cancel"}
 
-// Latency is how long the requests of one kind took.
+// Latency is the latency of one kind of request.
 type Latency struct {
 	Requests int     `json:"requests"`
 	P50      float64 `json:"p50_ms"`
 	P99      float64 `json:"p99_ms"`
 }
 
-// day sends the requests of patients who come one after another, and keeps how long each took and what it was answered.
+// day sends the requests of patients and records the latency and the outcome of each. It is safe
+// for concurrent use.
 type day struct {
 	caller caller
 	http   http.Client
@@ -35,9 +36,13 @@ type day struct {
 	latencies map[string][]time.Duration
 }
 
-// runDay has n patients come at a steady rate. Each looks at the referrals, searches the free cells, has one checked, books it and reads the appointment; every
-// fifth then moves it, every tenth cancels it. They use the generated client and go by what they are answered.
-func runDay(ctx context.Context, address string, caller caller, rate float64, n int64, booking func(int64) Booking) (Load, error) {
+// runDay simulates n patients who arrive at a steady rate, in patients per second. Each lists the
+// referrals, searches for free cells, checks one, books it and reads the appointment. Every fifth
+// patient then moves it, and every tenth cancels it. The patients use the generated client, and
+// each request uses the responses before it.
+func runDay(
+	ctx context.Context, address string, caller caller, rate float64, n int64, booking func(int64) Booking,
+) (Load, error) {
 	transport := &http.Transport{MaxIdleConnsPerHost: steadyConnections}
 	defer transport.CloseIdleConnections()
 	d := &day{
@@ -46,10 +51,10 @@ func runDay(ctx context.Context, address string, caller caller, rate float64, n 
 	}
 	api, err := client.NewClientWithResponses(address, client.WithHTTPClient(d))
 	if err != nil {
-		return Load{}, fmt.Errorf("make the client: %w", err)
+		return Load{}, fmt.Errorf("create the client: %w", err)
 	}
-	began, usedBefore := time.Now(), ownTime()
-	err = pace(ctx, int(n), rate, func(ctx context.Context, next <-chan int, _ func(int) time.Time) error {
+	start, usedBefore := time.Now(), ownTime()
+	err = runAtRate(ctx, int(n), rate, func(ctx context.Context, next <-chan int, _ func(int) time.Time) error {
 		for i := range next {
 			if err := d.patient(ctx, api, i, booking(int64(i))); err != nil {
 				return err
@@ -58,24 +63,25 @@ func runDay(ctx context.Context, address string, caller caller, rate float64, n 
 		return nil
 	})
 	if err != nil {
-		return Load{}, fmt.Errorf("spend a day: %w", err)
+		return Load{}, fmt.Errorf("simulate the patients: %w", err)
 	}
 	var all []time.Duration
 	for step, latencies := range d.latencies {
 		all = append(all, latencies...)
-		var of Load
-		of.setPercentiles(latencies)
-		d.load.Steps[step] = Latency{len(latencies), of.P50, of.P99}
+		var stepLoad Load
+		stepLoad.setPercentiles(latencies)
+		d.load.Steps[step] = Latency{len(latencies), stepLoad.P50, stepLoad.P99}
 	}
 	d.load.Requests = int64(len(all))
-	d.load.Rate = float64(len(all)) / time.Since(began).Seconds()
+	d.load.Rate = float64(len(all)) / time.Since(start).Seconds()
 	d.load.client = ownTime() - usedBefore
 	d.load.setPercentiles(all)
-	d.load.standing = d.load.Outcomes["book 200"] - d.load.Outcomes["cancel 200"]
+	d.load.activeBookings = d.load.Outcomes["book 200"] - d.load.Outcomes["cancel 200"]
 	return d.load, nil
 }
 
-// patient is the way of one. It ends where another patient was faster.
+// patient sends the requests of one patient. It ends without an error if the cell was lost to
+// another patient.
 func (d *day) patient(ctx context.Context, api *client.ClientWithResponses, i int, b Booking) error {
 	token, err := d.caller.token(b)
 	if err != nil {
@@ -87,38 +93,46 @@ func (d *day) patient(ctx context.Context, api *client.ClientWithResponses, i in
 	}
 	referral, to := guid(kindReferral, b.Referral), guid(kindLpu, b.To)
 
-	open := []client.DirectionStatus{client.DirectionStatusNotBooked}
-	if _, err := api.ListDirectionsWithResponse(step(ctx, "referrals"), &client.ListDirectionsParams{Status: &open}, signed); err != nil {
+	notBooked := &client.ListDirectionsParams{Status: &[]client.DirectionStatus{client.DirectionStatusNotBooked}}
+	if _, err := api.ListDirectionsWithResponse(step(ctx, "referrals"), notBooked, signed); err != nil {
 		return err
 	}
-	found, err := api.ListDirectionSlotsWithResponse(step(ctx, "search"), referral, &client.ListDirectionSlotsParams{LpuGUID: &to}, signed)
-	if err != nil || found.JSON200 == nil || len(found.JSON200.Items) == 0 {
+	inTarget := &client.ListDirectionSlotsParams{LpuGUID: &to}
+	slots, err := api.ListDirectionSlotsWithResponse(step(ctx, "search"), referral, inTarget, signed)
+	if err != nil || slots.JSON200 == nil || len(slots.JSON200.Items) == 0 {
 		return err
 	}
-	offered := found.JSON200.Items
+	free := slots.JSON200.Items
 	request := client.AppointmentRequest{
-		DirectionGUID: referral, DirectionType: string(found.JSON200.DirectionType), LpuFromGUID: found.JSON200.HolderLpuGUID, LpuToGUID: to,
-		SlotID: &offered[i%len(offered)].ID,
+		DirectionGUID: referral,
+		DirectionType: string(slots.JSON200.DirectionType),
+		LpuFromGUID:   slots.JSON200.HolderLpuGUID,
+		LpuToGUID:     to,
+		SlotID:        &free[i%len(free)].ID,
 	}
 	if _, err := api.CheckAppointmentWithResponse(step(ctx, "check"), request, signed); err != nil {
 		return err
 	}
 	key := uuid.NewString()
-	made, err := api.CreateAppointmentWithResponse(step(ctx, "book"), &client.CreateAppointmentParams{IdempotencyKey: &key}, request, signed)
-	if err != nil || made.JSON200 == nil {
+	params := &client.CreateAppointmentParams{IdempotencyKey: &key}
+	booked, err := api.CreateAppointmentWithResponse(step(ctx, "book"), params, request, signed)
+	if err != nil || booked.JSON200 == nil {
 		return err
 	}
-	appointment := made.JSON200.ConsultDirection.Appointment.GUID
+	appointment := booked.JSON200.ConsultDirection.Appointment.GUID
 	if _, err := api.GetAppointmentWithResponse(step(ctx, "read"), appointment, nil, signed); err != nil {
 		return err
 	}
 	if i%5 == 0 {
-		if _, err := api.MoveAppointmentWithResponse(step(ctx, "move"), appointment, nil, client.MoveRequest{SlotID: &offered[(i+len(offered)/2)%len(offered)].ID}, signed); err != nil {
+		move := client.MoveRequest{SlotID: &free[(i+len(free)/2)%len(free)].ID}
+		if _, err := api.MoveAppointmentWithResponse(step(ctx, "move"), appointment, nil, move, signed); err != nil {
 			return err
 		}
 	}
 	if i%10 == 0 {
-		if _, err := api.CancelAppointmentWithResponse(step(ctx, "cancel"), appointment, nil, client.CancelAppointmentJSONRequestBody{}, signed); err != nil {
+		cancel := client.CancelAppointmentJSONRequestBody{}
+		if _, err := api.CancelAppointmentWithResponse(step(ctx, "cancel"), appointment, nil, cancel,
+			signed); err != nil {
 			return err
 		}
 	}
@@ -127,15 +141,15 @@ func (d *day) patient(ctx context.Context, api *client.ClientWithResponses, i in
 
 type stepKey struct{}
 
-// step names the requests that are made with the context.
+// step returns a context for requests of the named step.
 func step(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, stepKey{}, name)
 }
 
-// Do implements client.HttpRequestDoer. The time is that until the whole answer is there.
+// Do implements client.HttpRequestDoer. The latency ends when the whole response has been read.
 func (d *day) Do(request *http.Request) (*http.Response, error) {
-	began := time.Now()
-	response, err := d.http.Do(request) //nolint:gosec // to the service that was started here
+	start := time.Now()
+	response, err := d.http.Do(request) //nolint:gosec // to the service that this program has started
 	if err != nil {
 		return nil, err
 	}
@@ -143,12 +157,12 @@ func (d *day) Do(request *http.Request) (*http.Response, error) {
 	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return nil, err
 	}
-	took := time.Since(began)
+	latency := time.Since(start)
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	name, _ := request.Context().Value(stepKey{}).(string)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.latencies[name] = append(d.latencies[name], took)
+	d.latencies[name] = append(d.latencies[name], latency)
 	d.load.Outcomes[name+" "+outcomeOf(response.StatusCode, body)]++
 	return response, nil
 }

@@ -24,16 +24,18 @@ import (
 	"talon.example/internal/postgres"
 )
 
-// The limit is what the database does by itself: pgbench sends the statements of a booking, and nothing else is at work. The statements are not
-// written down here. They are taken, with their parameters and round trips, from a booking by the service's own code, so that they cannot drift apart.
+// The limit is the rate at which the database alone can process bookings: pgbench sends the
+// statements of a booking, and no service runs. The statements are recorded, with their parameters
+// and round trips, from a booking by the service's own code, so they cannot differ from those of
+// the service.
 
-// statement is one that the service sent.
+// statement is a statement that the service has sent.
 type statement struct {
 	sql       string
 	arguments []any
 }
 
-// recorder is a tracer that keeps what is sent, by round trips.
+// recorder is a tracer that records the statements of each round trip.
 type recorder struct{ trips [][]statement }
 
 // TraceBatchStart implements pgx.BatchTracer.
@@ -61,26 +63,27 @@ func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Tr
 // TraceQueryEnd implements pgx.QueryTracer.
 func (r *recorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// recordBooking makes one booking by the service's own code and gives what that sent.
+// recordBooking makes one booking with the service's own code and returns its statements by round
+// trips.
 func recordBooking(ctx context.Context, url string, b Booking, now time.Time) ([][]statement, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("parse the database's address: %w", err)
+		return nil, fmt.Errorf("parse the URL of the database: %w", err)
 	}
-	recorded := new(recorder)
-	config.ConnConfig.Tracer = recorded
+	recorder := new(recorder)
+	config.ConnConfig.Tracer = recorder
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	defer pool.Close()
-	// The reference data, which the service keeps in memory, are read before.
+	// The service caches the reference data, so they are loaded before the recording.
 	patient := booking.Patient{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}
 	store := postgres.NewStore(pool, time.Hour)
 	if _, err := store.Settings(ctx, patient, uuid.Nil); err != nil {
 		return nil, fmt.Errorf("read the reference data: %w", err)
 	}
-	recorded.trips = nil
+	recorder.trips = nil
 	service := booking.NewService(store, nil, func() time.Time { return now })
 	_, _, err = service.Book(ctx, patient,
 		booking.Request{
@@ -92,19 +95,20 @@ func recordBooking(ctx context.Context, url string, b Booking, now time.Time) ([
 			Difficulty: 1,
 		}, nil)
 	if err != nil {
-		return nil, fmt.Errorf("make the booking whose statements are recorded: %w", err)
+		return nil, fmt.Errorf("make the booking to record: %w", err)
 	}
-	return recorded.trips, nil
+	return recorder.trips, nil
 }
 
-// script is a booking as pgbench runs it.
+// script is the pgbench script of a booking.
 type script struct {
 	body      string
 	constants []string // the values of the variables c0, c1, …
 }
 
-// recordScript makes the script from two recorded bookings, whose scripts must be the same: a parameter that this program does not know how to
-// compute would show as a constant that differs.
+// recordScript returns the script of a booking. It records two bookings and requires that their
+// scripts are equal: a parameter that this program cannot compute would be a constant that differs
+// between them.
 func recordScript(ctx context.Context, url string, region Region) (script, error) {
 	now := time.Now().Truncate(time.Second)
 	var scripts []script
@@ -118,13 +122,14 @@ func recordScript(ctx context.Context, url string, region Region) (script, error
 		scripts = append(scripts, writer.write(trips))
 	}
 	if !reflect.DeepEqual(scripts[0], scripts[1]) {
-		return script{}, fmt.Errorf("two bookings differ by more than their numbers:\n%+v\n%+v", scripts[0], scripts[1])
+		return script{}, fmt.Errorf("the scripts of two bookings differ:\n%+v\n%+v", scripts[0], scripts[1])
 	}
 	scripts[0].body = region.variables() + scripts[0].body
 	return scripts[0], nil
 }
 
-// variables computes the numbers of a booking in pgbench, as Region.Booking does. Each client takes every eighth.
+// variables returns pgbench commands that compute the numbers of a booking as Region.Booking does.
+// Each client makes every limitClients-th booking.
 func (r Region) variables() string {
 	var text strings.Builder
 	for _, v := range []struct {
@@ -142,7 +147,10 @@ func (r Region) variables() string {
 		{"slot", ":resource * %d + :cell + 1", []any{cellsPerResource}},
 		{"number", "%d + :referral", []any{firstReferralNumber}},
 		{"speciality", "%d + (:resource / %d) %% %d", []any{firstSpeciality, r.Lpus, specialities}},
-		{"start", "%d + (:cell / %d) * 86400 + (:cell %% %d) * %d", []any{r.FirstDay.Unix(), cellsPerDay, cellsPerDay, int64(cellLength.Seconds())}},
+		{
+			"start", "%d + (:cell / %d) * 86400 + (:cell %% %d) * %d",
+			[]any{r.FirstDay.Unix(), cellsPerDay, cellsPerDay, int64(cellLength.Seconds())},
+		},
 		{"end", ":start + %d", []any{int64(cellLength.Seconds())}},
 	} {
 		fmt.Fprintf(&text, "\\set "+v.name+" "+v.format+"\n", v.numbers...)
@@ -150,7 +158,8 @@ func (r Region) variables() string {
 	return text.String()
 }
 
-// symbols are the values of a booking's parameters, each with the expression by which pgbench computes it.
+// symbols returns the values of a booking's parameters, each with the expression that computes it
+// in pgbench.
 func (r Region) symbols(b Booking) map[any]string {
 	symbols := map[any]string{
 		r.speciality(b.Resource):                    ":speciality",
@@ -180,13 +189,13 @@ func (r Region) symbols(b Booking) map[any]string {
 	return symbols
 }
 
-// scriptWriter writes statements for pgbench.
+// scriptWriter converts statements to a pgbench script.
 type scriptWriter struct {
 	symbols   map[any]string
 	constants []string
 }
 
-// Each trip of more than one statement is a pipeline.
+// write returns the script. A round trip of more than one statement becomes a pipeline.
 func (w *scriptWriter) write(trips [][]statement) script {
 	var body strings.Builder
 	for _, trip := range trips {
@@ -216,7 +225,7 @@ func (w *scriptWriter) statement(s statement) string {
 	})
 }
 
-// expression gives a parameter as pgbench is to send it.
+// expression returns the pgbench expression of a parameter.
 func (w *scriptWriter) expression(value reflect.Value) string {
 	if value.Kind() == reflect.Pointer {
 		if value.IsNil() {
@@ -232,7 +241,8 @@ func (w *scriptWriter) expression(value reflect.Value) string {
 		if known == guid(kindClient, clientNumber) {
 			return w.constant(known.String())
 		}
-		// The one guid that is not the data's is the new appointment's; the service's, too, are in the order of time.
+		// The only other guid is that of the new appointment. It increases with time, as the
+		// service's guids do.
 		return "lpad(:n, 32, '0')::uuid"
 	case []uuid.UUID:
 		var items []string
@@ -260,10 +270,10 @@ func (w *scriptWriter) expression(value reflect.Value) string {
 	return w.constant(fmt.Sprint(value.Interface()))
 }
 
-// constant is a parameter that is the same in all bookings.
+// constant returns the variable of a parameter that is the same in all bookings.
 func (w *scriptWriter) constant(value string) string {
 	if value == "" {
-		return "''" // pgbench refuses to define an empty variable
+		return "''" // pgbench rejects empty variables
 	}
 	i := slices.Index(w.constants, value)
 	if i < 0 {
@@ -273,15 +283,15 @@ func (w *scriptWriter) constant(value string) string {
 	return ":c" + strconv.Itoa(i)
 }
 
-// limitClients is how many connections pgbench uses: as many as the service's pool has.
+// limitClients is the number of connections that pgbench uses, the same as in the service's pool.
 const limitClients = 8
 
 var transactions = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 
 var withoutConnecting = regexp.MustCompile(`tps = ([\d.]+)`)
 
-// runLimit has pgbench make n bookings, from the one given on: as fast as it can, or at a rate, where latencies count from the moment that a booking
-// was due.
+// runLimit makes n bookings with pgbench, beginning with booking number base. rate is in bookings
+// per second; 0 means as fast as possible. With a rate, a latency begins when the booking is due.
 func runLimit(ctx context.Context, server *server, url string, s script, rate float64, base, n int64) (Load, error) {
 	dir, err := os.MkdirTemp("", "talon-bench-")
 	if err != nil {
@@ -294,8 +304,8 @@ func runLimit(ctx context.Context, server *server, url string, s script, rate fl
 	}
 	args := []string{
 		"--no-vacuum", "--protocol=prepared", "--client=" + strconv.Itoa(limitClients), "--jobs=1",
-		"--transactions=" + strconv.FormatInt(n/limitClients, 10), "--file=" + file, "--log", "--log-prefix=" + filepath.Join(dir, "log"),
-		"--define=turn=-1", "--define=base=" + strconv.FormatInt(base, 10),
+		"--transactions=" + strconv.FormatInt(n/limitClients, 10), "--file=" + file, "--log",
+		"--log-prefix=" + filepath.Join(dir, "log"), "--define=turn=-1", "--define=base=" + strconv.FormatInt(base, 10),
 	}
 	if rate > 0 {
 		args = append(args, fmt.Sprintf("--rate=%.3f", rate))
@@ -315,12 +325,13 @@ func runLimit(ctx context.Context, server *server, url string, s script, rate fl
 	return load, nil
 }
 
-// runPgbench runs pgbench with the arguments and with environment added to this process's own. It returns the number of transactions, their rate and
-// pgbench's processor time, without latencies.
+// runPgbench runs pgbench with the arguments and with additional environment variables. It returns
+// the number of transactions, their rate and pgbench's CPU time, without latencies.
 func runPgbench(ctx context.Context, server *server, environment []string, args ...string) (Load, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(server.bin, "pgbench"), args...) //nolint:gosec // our own arguments
+	program := filepath.Join(server.bin, "pgbench")
+	command := exec.CommandContext(ctx, program, args...) //nolint:gosec // arguments of this program
 	command.Env = append(os.Environ(), environment...)
 	output, err := command.CombinedOutput()
 	if err != nil {
@@ -328,17 +339,17 @@ func runPgbench(ctx context.Context, server *server, environment []string, args 
 	}
 	done, tps := transactions.FindSubmatch(output), withoutConnecting.FindSubmatch(output)
 	if done == nil || tps == nil {
-		return Load{}, fmt.Errorf("pgbench: not understood:\n%s", output)
+		return Load{}, fmt.Errorf("pgbench: unexpected output:\n%s", output)
 	}
 	load := Load{Outcomes: map[string]int64{}}
 	load.Requests, _ = strconv.ParseInt(string(done[1]), 10, 64)
 	load.Rate, _ = strconv.ParseFloat(string(tps[1]), 64)
-	load.Outcomes[booked], load.standing = load.Requests, load.Requests
+	load.Outcomes[outcomeOK], load.activeBookings = load.Requests, load.Requests
 	load.client = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	return load, nil
 }
 
-// planning is how the service's connections have statements planned, as options of a connection.
+// planning returns the planner settings of the service's connections, as connection options.
 func planning() string {
 	var options []string
 	for _, name := range slices.Sorted(maps.Keys(postgres.Planning)) {
@@ -347,19 +358,21 @@ func planning() string {
 	return strings.Join(options, " ")
 }
 
-// connecting is how long pgbench may take to open its connections and prepare its statements, which it does while bookings are due already.
+// connecting is the time that pgbench may need to open its connections and prepare its statements.
+// Bookings are already due during this time.
 const connecting = time.Second
 
-// pgbenchLatencies reads pgbench's log: its third column in microseconds, the fifth and sixth are the moment. settled leaves out what began while
-// pgbench was connecting.
+// pgbenchLatencies returns the latencies of pgbench's logs. The third column is the latency in
+// microseconds, the fifth and sixth are the time of completion in seconds and microseconds. If
+// settled is set, it skips the transactions of the first second, in which pgbench was connecting.
 func pgbenchLatencies(pattern string, settled bool) ([]time.Duration, error) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		return nil, errors.New("pgbench left no log")
+		return nil, errors.New("pgbench has written no log")
 	}
 	var (
 		latencies []time.Duration
-		began     time.Time
+		first     time.Time
 	)
 	for _, name := range files {
 		file, err := os.Open(name)
@@ -380,10 +393,10 @@ func pgbenchLatencies(pattern string, settled bool) ([]time.Duration, error) {
 				return nil, fmt.Errorf("read pgbench's log: %w", err)
 			}
 			ended := time.Unix(seconds, micros*1000)
-			if began.IsZero() {
-				began = ended
+			if first.IsZero() {
+				first = ended
 			}
-			if !settled || ended.Sub(began) > connecting {
+			if !settled || ended.Sub(first) > connecting {
 				latencies = append(latencies, time.Duration(us)*time.Microsecond)
 			}
 		}

@@ -21,24 +21,26 @@ import (
 // loadTimeout bounds one measurement.
 const loadTimeout = 5 * time.Minute
 
-// booked is the outcome of a booking, or a search, that succeeded; refusals are told by their status and rule.
-const booked = "200"
+// outcomeOK is the outcome of a successful request. The outcome of a refused one is its status and
+// rule.
+const outcomeOK = "200"
 
-// Load is what a client saw.
+// Load is the result of a measurement as the client sees it.
 type Load struct {
 	Requests int64            `json:"requests"`
 	Outcomes map[string]int64 `json:"outcomes"`
-	Rate     float64          `json:"rate"` // answers a second, of whatever kind
+	Rate     float64          `json:"rate"` // responses per second, of all outcomes
 	P50      float64          `json:"p50_ms"`
 	P99      float64          `json:"p99_ms"`
-	Broken   int64            `json:"broken,omitempty"` // requests without an answer
+	Broken   int64            `json:"broken,omitempty"` // requests without a response
 
 	Steps map[string]Latency `json:"steps,omitempty"` // of a day
 
-	client   time.Duration // the client's own processor time
-	standing int64         // the appointments that must be there afterwards
+	client         time.Duration // CPU time of the client
+	activeBookings int64         // active appointments that the database must have afterwards
 }
 
+// setPercentiles sets P50 and P99. It sorts the latencies.
 func (l *Load) setPercentiles(latencies []time.Duration) {
 	if len(latencies) == 0 {
 		return
@@ -50,7 +52,8 @@ func (l *Load) setPercentiles(latencies []time.Duration) {
 	l.P50, l.P99 = at(0.50), at(0.99)
 }
 
-// caller writes requests as they go over the wire, each with a token of its own that nobody has seen before.
+// caller creates raw HTTP requests. Each has a new token, so the service cannot have it in its
+// cache.
 type caller struct {
 	key  *auth.SigningKey
 	host string
@@ -64,36 +67,41 @@ const (
 )
 
 func (c *caller) token(b Booking) (string, error) {
-	return c.key.Sign(auth.Caller{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}, issuer, audience, c.now, time.Hour)
+	claims := auth.Caller{Person: guid(kindPerson, b.Person), Client: guid(kindClient, clientNumber)}
+	return c.key.Sign(claims, issuer, audience, c.now, time.Hour)
 }
 
+// request returns the request that makes the booking.
 func (c *caller) request(b Booking) ([]byte, error) {
 	token, err := c.token(b)
 	if err != nil {
 		return nil, err
 	}
-	body := fmt.Sprintf(`{"DirectionGuid":"%s","DirectionType":"consult","LpuFromGuid":"%s","LpuToGuid":"%s","SlotId":%d,"VisitComment":"","IsCito":false}`,
+	body := fmt.Sprintf(`{"DirectionGuid":"%s","DirectionType":"consult","LpuFromGuid":"%s","LpuToGuid":"%s",`+
+		`"SlotId":%d,"VisitComment":"","IsCito":false}`,
 		guid(kindReferral, b.Referral), guid(kindLpu, b.From), guid(kindLpu, b.To), b.SlotID())
-	return fmt.Appendf(nil, "POST /appointments HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		c.host, token, len(body), body), nil
+	return fmt.Appendf(nil, "POST /appointments HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", c.host, token, len(body), body), nil
 }
 
-// search asks for the cells that the booking could be made in: the first page of 14 days of the referral's speciality in its target institution.
+// search returns the request that searches for free cells for the booking: the first page of 14
+// days of the referral's speciality in its target institution.
 func (c *caller) search(b Booking) ([]byte, error) {
 	token, err := c.token(b)
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "GET /directions/%s/slots?lpuGuid=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+	return fmt.Appendf(nil,
+		"GET /directions/%s/slots?lpuGuid=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
 		guid(kindReferral, b.Referral), guid(kindLpu, b.To), c.host, token), nil
 }
 
-// requests writes n bookings, each by its number.
+// requests returns n booking requests; booking returns the booking with a number from 0 to n-1.
 func (c *caller) requests(n int64, booking func(int64) Booking) ([][]byte, error) {
 	return writeAll(n, booking, c.request)
 }
 
-// searches writes n searches.
+// searches returns n search requests.
 func (c *caller) searches(n int64, booking func(int64) Booking) ([][]byte, error) {
 	return writeAll(n, booking, c.search)
 }
@@ -112,7 +120,8 @@ func writeAll(n int64, booking func(int64) Booking, write func(Booking) ([]byte,
 //go:embed wrk.lua
 var wrkScript []byte
 
-// runWrk sends the requests over so many connections, each as soon as the one before it is answered.
+// runWrk sends the requests over the given number of connections. Each connection sends its next
+// request when it has received the response to the previous one.
 func runWrk(ctx context.Context, address string, connections int, requests [][]byte) (Load, error) {
 	dir, err := os.MkdirTemp("", "talon-bench-")
 	if err != nil {
@@ -123,13 +132,17 @@ func runWrk(ctx context.Context, address string, connections int, requests [][]b
 	if err := os.WriteFile(luaFile, wrkScript, 0o600); err != nil {
 		return Load{}, err
 	}
-	if err := os.WriteFile(requestsFile, bytes.Join(requests, []byte{30}), 0o600); err != nil { //nolint:gosec // the path is ours
+	err = os.WriteFile(requestsFile, bytes.Join(requests, []byte{30}), 0o600) //nolint:gosec // in a new directory
+	if err != nil {
 		return Load{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, "wrk", "--threads=1", "--connections="+strconv.Itoa(connections), "--timeout=60s", //nolint:gosec // ours
-		fmt.Sprintf("--duration=%.0fs", loadTimeout.Seconds()), "--script="+luaFile, address, requestsFile)
+	args := []string{
+		"--threads=1", "--connections=" + strconv.Itoa(connections), "--timeout=60s",
+		fmt.Sprintf("--duration=%.0fs", loadTimeout.Seconds()), "--script=" + luaFile, address, requestsFile,
+	}
+	command := exec.CommandContext(ctx, "wrk", args...) //nolint:gosec // arguments of this program
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return Load{}, err
@@ -146,8 +159,8 @@ func runWrk(ctx context.Context, address string, connections int, requests [][]b
 	return load, readErr
 }
 
-// readWrk reads what the script prints; at the line «answered», wrk is told to end.
-func readWrk(output io.Reader, end func()) (Load, error) {
+// readWrk parses the output of wrk.lua. At the line «answered» it calls stop, which makes wrk end.
+func readWrk(output io.Reader, stop func()) (Load, error) {
 	load := Load{Outcomes: map[string]int64{}}
 	var elapsed int64
 	lines := bufio.NewScanner(output)
@@ -161,7 +174,7 @@ func readWrk(output io.Reader, end func()) (Load, error) {
 			load.Outcomes[fields[1]] = int64(number)
 			load.Requests += int64(number)
 		case "answered":
-			end()
+			stop()
 		case "p50":
 			load.P50 = number / 1000
 		case "p99":
@@ -174,9 +187,9 @@ func readWrk(output io.Reader, end func()) (Load, error) {
 		return load, fmt.Errorf("read from wrk: %w", err)
 	}
 	if elapsed == 0 {
-		return load, fmt.Errorf("wrk: not all requests were answered; %d broke", load.Broken)
+		return load, fmt.Errorf("wrk: some requests have no response; %d broke", load.Broken)
 	}
-	load.standing = load.Outcomes[booked]
+	load.activeBookings = load.Outcomes[outcomeOK]
 	load.Rate = float64(load.Requests) / (time.Duration(elapsed) * time.Microsecond).Seconds()
 	return load, nil
 }

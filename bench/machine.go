@@ -16,19 +16,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Machine is where the figures were measured.
+// Machine describes the machine of a run.
 type Machine struct {
 	Processor  string    `json:"processor"`
 	Cores      int       `json:"cores"`
 	MemoryMiB  int64     `json:"memory_mib"`
 	Kernel     string    `json:"kernel"`
 	PostgreSQL string    `json:"postgresql"`
-	Settings   string    `json:"settings"`       // those of PostgreSQL that matter here
-	HugePages  int64     `json:"huge_pages_mib"` // memory in huge pages, which PostgreSQL takes where the system has reserved them
+	Settings   string    `json:"settings"`       // of PostgreSQL, those relevant to the results
+	HugePages  int64     `json:"huge_pages_mib"` // in use; PostgreSQL uses huge pages if they are reserved
 	Go         string    `json:"go"`
 	Commit     string    `json:"commit"`
 	Started    time.Time `json:"started"`
-	LoadBefore string    `json:"load_before"` // the load average when the run began: others may have been at work
+	LoadBefore string    `json:"load_before"` // load average at the start, which shows the load of other processes
 }
 
 func describeMachine(ctx context.Context, server *server) (Machine, error) {
@@ -41,11 +41,12 @@ func describeMachine(ctx context.Context, server *server) (Machine, error) {
 		n, _ := strconv.ParseInt(fieldOf("/proc/meminfo", field), 10, 64)
 		return n
 	}
+	usedHugePages := hugePages("HugePages_Total") - hugePages("HugePages_Free")
 	m := Machine{
 		Processor:  fieldOf("/proc/cpuinfo", "model name"),
 		Cores:      runtime.NumCPU(),
 		MemoryMiB:  totalMemory() >> 20,
-		HugePages:  (hugePages("HugePages_Total") - hugePages("HugePages_Free")) * kibibytes("/proc/meminfo", "Hugepagesize") >> 20,
+		HugePages:  usedHugePages * kibibytes("/proc/meminfo", "Hugepagesize") >> 20,
 		Kernel:     firstLine("/proc/sys/kernel/osrelease"),
 		Go:         runtime.Version(),
 		Commit:     commit(ctx),
@@ -55,7 +56,8 @@ func describeMachine(ctx context.Context, server *server) (Machine, error) {
 	err = conn.QueryRow(ctx, `
 		SELECT current_setting('server_version'), string_agg(name || '=' || current_setting(name), ' ' ORDER BY name)
 		FROM pg_settings
-		WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes', 'wal_compression', 'shared_buffers', 'max_wal_size', 'min_wal_size', 'checkpoint_timeout')`,
+		WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes', 'wal_compression', 'shared_buffers',
+			'max_wal_size', 'min_wal_size', 'checkpoint_timeout')`,
 	).Scan(&m.PostgreSQL, &m.Settings)
 	if err != nil {
 		return Machine{}, fmt.Errorf("read the server's settings: %w", err)
@@ -63,7 +65,8 @@ func describeMachine(ctx context.Context, server *server) (Machine, error) {
 	return m, nil
 }
 
-// commit is the one that is checked out, with a mark where files differ from it.
+// commit returns the name of the commit that is checked out, with the suffix -dirty if files differ
+// from it.
 func commit(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -74,13 +77,15 @@ func commit(ctx context.Context) string {
 	return strings.TrimSpace(string(text))
 }
 
+// firstLine returns the first line of a file, or an empty string if the file cannot be read.
 func firstLine(path string) string {
-	text, _ := os.ReadFile(path) // what cannot be read is not told
+	text, _ := os.ReadFile(path)
 	line, _, _ := strings.Cut(string(text), "\n")
 	return line
 }
 
-// fieldOf is the first value of a field in a file of the form «name: value».
+// fieldOf returns the first value of a field in a file with lines «name: value», or an empty
+// string.
 func fieldOf(path, name string) string {
 	text, _ := os.ReadFile(path)
 	for line := range strings.Lines(string(text)) {
@@ -91,7 +96,7 @@ func fieldOf(path, name string) string {
 	return ""
 }
 
-// kibibytes reads a field such as «VmHWM:  1234 kB», in bytes.
+// kibibytes returns a field such as «VmHWM:  1234 kB» in bytes.
 func kibibytes(path, name string) int64 {
 	n, _ := strconv.ParseInt(strings.TrimSuffix(fieldOf(path, name), " kB"), 10, 64)
 	return n << 10
@@ -99,23 +104,23 @@ func kibibytes(path, name string) int64 {
 
 func totalMemory() int64 { return kibibytes("/proc/meminfo", "MemTotal") }
 
-// process is one of this machine, by its number.
+// process is a process id on this machine.
 type process int
 
 func (p process) path(file string) string { return filepath.Join("/proc", strconv.Itoa(int(p)), file) }
 
-// peakMemory is the most that the process has held in memory since resetPeak.
+// peakMemory returns the peak resident memory of the process since resetPeak, in bytes.
 func (p process) peakMemory() int64 { return kibibytes(p.path("status"), "VmHWM") }
 
 func (p process) resetPeak() error { return os.WriteFile(p.path("clear_refs"), []byte("5"), 0o200) }
 
-// usage is what /proc/…/stat tells of a process.
+// usage is the data of /proc/…/stat about a process.
 type usage struct {
 	parent        process
-	own, children time.Duration // processor time; the children's, of those that have ended
+	own, children time.Duration // CPU time of the process, and of its children that have ended
 }
 
-// tick is the unit of processor time in /proc: 1/100 of a second on every Linux that Go runs on.
+// tick is the unit of CPU time in /proc. It is 1/100 of a second on every Linux that Go supports.
 const tick = 10 * time.Millisecond
 
 func (p process) usage() (usage, error) {
@@ -123,7 +128,7 @@ func (p process) usage() (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	// The name, in brackets, may hold anything; fields are counted from behind it.
+	// The name, in brackets, may contain any characters, so the fields are counted from its end.
 	_, rest, _ := bytes.Cut(text[bytes.LastIndexByte(text, ')'):], []byte(" "))
 	fields := strings.Fields(string(rest))
 	const parent, utime, stime, cutime, cstime = 1, 11, 12, 13, 14
@@ -141,7 +146,7 @@ func (p process) usage() (usage, error) {
 	}, nil
 }
 
-// clusterProcess finds PostgreSQL's first process; 0 where it runs on another machine.
+// clusterProcess returns PostgreSQL's postmaster process, or 0 if it runs on another machine.
 func clusterProcess(ctx context.Context, conn *pgx.Conn) process {
 	var backend process
 	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {
@@ -157,7 +162,8 @@ func clusterProcess(ctx context.Context, conn *pgx.Conn) process {
 	return used.parent
 }
 
-// clusterTime is the processor time of all processes of the cluster so far, those that have ended among them.
+// clusterTime returns the CPU time of all processes of the cluster so far, including those that
+// have ended.
 func clusterTime(postmaster process) time.Duration {
 	used, err := postmaster.usage()
 	if postmaster == 0 || err != nil {

@@ -1,11 +1,12 @@
-// Command bench measures what a booking costs: it makes a region's data, and measures the service against what the database can do by itself.
+// Command bench measures the cost of a booking. It creates the data of a region and compares the
+// service with the database alone.
 //
 //	go run ./bench data    -scale 1
 //	go run ./bench run     -scale 0.01,0.1,1 -rounds 5
 //	go run ./bench run     -scale 0.1 -base HEAD~3
 //	go run ./bench profile -scale 0.01
 //
-// docs/benchmarks.md says what the figures mean.
+// docs/benchmarks.md explains the figures.
 package main
 
 import (
@@ -30,18 +31,18 @@ func main() {
 	}
 }
 
-// command runs the command that the arguments name.
+// command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("which one: data, run or profile?")
+		return errors.New("usage: bench data|run|profile [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
-	scale := flags.String("scale", "1", "sizes of the data, with commas; 1 is a region of 10 million cells")
-	rounds := flags.Int("rounds", 5, "how often each measurement is made")
-	requests := flags.Int64("requests", 8_000, "requests of a measurement")
-	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 leaves it out")
-	base := flags.String("base", "", "a commit to compare with in the same run; empty: none")
-	results := flags.String("results", "bench/results", "the folder for what was measured")
+	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
+	rounds := flags.Int("rounds", 5, "number of times that each measurement is made")
+	requests := flags.Int64("requests", 8_000, "requests per measurement")
+	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 skips it")
+	base := flags.String("base", "", "commit to compare with in the same run; empty: none")
+	results := flags.String("results", "bench/results", "directory of the results")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	if *rounds < 1 || *requests < 1_000 || *rush > rushReferrals {
-		return fmt.Errorf("at least one round and 1000 requests, and at most %d in the rush", rushReferrals)
+		return fmt.Errorf("need at least 1 round and 1000 requests, and at most %d requests of the rush", rushReferrals)
 	}
 
 	server, err := startServer(ctx, os.Stderr)
@@ -83,7 +84,7 @@ func command(ctx context.Context, args []string) (err error) {
 		}
 		return errors.Join(profile(ctx, s, *requests, *results, os.Stdout), s.close(ctx))
 	default:
-		return fmt.Errorf("there is no command %q", args[0])
+		return fmt.Errorf("unknown command %q", args[0])
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The minimal booking is the fixed yardstick: one plpgsql function that reads the referral, copies it, takes the cell and writes the appointment, with
-// no rules and no service. It does not change when the service's statements do, so that ratios to it can be compared over the project's history.
+// The minimal booking is the fixed reference: one plpgsql function that reads the referral, copies
+// it, takes the cell and inserts the appointment, without rules and without a service. It does not
+// change with the service's statements, so ratios to it can be compared over the project's history.
 
 //go:embed minimal.sql
 var minimalSchema string
@@ -24,16 +25,16 @@ var minimalScript []byte
 const (
 	minimalDatabase = "talon_bench_minimal"
 	minimalClients  = 16
-	minimalRows     = 1_000_000 // cells and referrals that minimal.sql makes
+	minimalRows     = 1_000_000 // cells and referrals that minimal.sql creates
 )
 
 // minimal is the database of the minimal booking.
 type minimal struct {
 	site *site // without a service
-	next int64 // the number of bookings made so far, each of a cell and a referral of its own
+	next int64 // number of bookings so far, each of another cell and referral
 }
 
-// openMinimal creates the database anew, so that no row has been booked yet.
+// openMinimal recreates the database, so that all rows are unbooked.
 func openMinimal(ctx context.Context, server *server) (_ *minimal, err error) {
 	if err := server.recreate(ctx, minimalDatabase); err != nil {
 		return nil, err
@@ -48,23 +49,25 @@ func openMinimal(ctx context.Context, server *server) (_ *minimal, err error) {
 		return nil, fmt.Errorf("open the database of the minimal booking: %w", err)
 	}
 	m.site.postmaster = clusterProcess(ctx, m.site.conn)
-	// The simple protocol runs all statements of the file.
+	// The simple protocol allows several statements in one text.
 	if _, err := m.site.conn.PgConn().Exec(ctx, minimalSchema).ReadAll(); err != nil {
-		return nil, fmt.Errorf("make the tables of the minimal booking: %w", err)
+		return nil, fmt.Errorf("create the tables of the minimal booking: %w", err)
 	}
 	if _, err := m.site.conn.Exec(ctx, "VACUUM (FREEZE, ANALYZE)"); err != nil {
-		return nil, fmt.Errorf("make the statistics of the minimal booking: %w", err)
+		return nil, fmt.Errorf("vacuum and analyze the tables of the minimal booking: %w", err)
 	}
 	return m, nil
 }
 
 func (m *minimal) close(ctx context.Context) error { return m.site.close(ctx) }
 
-// measure makes n minimal bookings with pgbench, rounded down to a multiple of its clients. The sample has no latencies: pgbench keeps no log here.
+// measure makes n minimal bookings with pgbench. n is rounded down to a multiple of minimalClients.
+// The sample has no latencies, because pgbench writes no log here.
 func (m *minimal) measure(ctx context.Context, n int64) (Sample, error) {
 	n -= n % minimalClients
 	if m.next+n > minimalRows {
-		return Sample{}, fmt.Errorf("all %d rows of the minimal booking are booked: make fewer rounds or requests", minimalRows)
+		return Sample{}, fmt.Errorf("all %d rows of the minimal booking are booked: use fewer rounds or requests",
+			minimalRows)
 	}
 	if _, err := m.site.conn.Exec(ctx, "CHECKPOINT"); err != nil {
 		return Sample{}, fmt.Errorf("write a checkpoint: %w", err)
@@ -87,12 +90,13 @@ func (m *minimal) measure(ctx context.Context, n int64) (Sample, error) {
 		return Sample{}, fmt.Errorf("count the minimal bookings: %w", err)
 	}
 	if found != m.next || load.Requests != n {
-		return Sample{}, fmt.Errorf("pgbench made %d of %d minimal bookings, but the table holds %d, not %d", load.Requests, n, found, m.next)
+		return Sample{}, fmt.Errorf("pgbench made %d of %d minimal bookings, and the table has %d rows, want %d",
+			load.Requests, n, found, m.next)
 	}
 	return newSample(load, before, after), nil
 }
 
-// run has pgbench make n bookings of rows that are not booked yet.
+// run makes n bookings of unbooked rows with pgbench.
 func (m *minimal) run(ctx context.Context, n int64) (Load, error) {
 	dir, err := os.MkdirTemp("", "talon-bench-")
 	if err != nil {

@@ -19,15 +19,17 @@ import (
 	"talon.example/internal/postgres"
 )
 
-// The tables that stay small, which it is right to read whole. Any other grows with the region, also one that nobody has thought of here.
+// reference are the tables that stay small, so that a full scan is acceptable. Every other table
+// grows with the region.
 var reference = []string{"busy_type", "client_application", "legal_entity", "lpu", "setting", "talon_schema_version"}
 
-// query is one of the service's, by its name in queries/.
+// query is a query of the service, with its name in queries/.
 type query struct{ name, sql string }
 
 var queryName = regexp.MustCompile(`^-- name: (\w+) :`)
 
-// serviceQueries reads what sqlc has generated, from the sources: the package keeps its SQL to itself.
+// serviceQueries returns the queries that sqlc has generated. It parses the source of the package
+// gen/db, which does not export its SQL.
 func serviceQueries() ([]query, error) {
 	pkg, err := gobuild.Import("talon.example/gen/db", ".", 0)
 	if err != nil {
@@ -35,13 +37,14 @@ func serviceQueries() ([]query, error) {
 	}
 	var queries []query
 	for _, name := range pkg.GoFiles {
-		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(pkg.Dir, name), nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(pkg.Dir, name), nil,
+			parser.SkipObjectResolution)
 		if err != nil {
 			return nil, fmt.Errorf("read the generated queries: %w", err)
 		}
 		ast.Inspect(file, func(node ast.Node) bool {
 			if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-				sql, _ := strconv.Unquote(literal.Value) // it has been parsed
+				sql, _ := strconv.Unquote(literal.Value) // a parsed literal is always valid
 				if match := queryName.FindStringSubmatch(sql); match != nil {
 					queries = append(queries, query{match[1], sql})
 				}
@@ -50,12 +53,13 @@ func serviceQueries() ([]query, error) {
 		})
 	}
 	if len(queries) == 0 {
-		return nil, errors.New("there are no generated queries in " + pkg.Dir)
+		return nil, errors.New("no generated queries in " + pkg.Dir)
 	}
 	return queries, nil
 }
 
-// wholeScans gives the queries of the service that read a growing table as a whole, by the statistics of this data, each with the table.
+// wholeScans returns the queries of the service whose plans read a growing table as a whole, each
+// as «query: table». The plans depend on the statistics of the database.
 func wholeScans(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	queries, err := serviceQueries()
 	if err != nil {
@@ -64,6 +68,7 @@ func wholeScans(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	return wholeScansOf(ctx, conn, queries)
 }
 
+// wholeScansOf is wholeScans for the given queries.
 func wholeScansOf(ctx context.Context, conn *pgx.Conn, queries []query) ([]string, error) {
 	scans := []string{}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -86,8 +91,9 @@ func wholeScansOf(ctx context.Context, conn *pgx.Conn, queries []query) ([]strin
 	return scans, err
 }
 
-// scannedTables gives the growing tables that the statement reads as a whole. A few pages are read faster than an index: a table known to be small
-// counts only where there is no index to turn to once it has grown.
+// scannedTables returns the growing tables that the statement reads as a whole. A table with at
+// most 1000 rows counts only if no index could be used, because the planner prefers to scan a small
+// table even if an index exists.
 func scannedTables(ctx context.Context, tx pgx.Tx, sql string) ([]string, error) {
 	scanned, err := explain(ctx, tx, sql)
 	if err != nil || len(scanned) == 0 {
@@ -103,12 +109,15 @@ func scannedTables(ctx context.Context, tx pgx.Tx, sql string) ([]string, error)
 	if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = on"); err != nil {
 		return nil, err
 	}
-	rows, _ := tx.Query(ctx, "SELECT relname FROM pg_class WHERE relname = ANY($1) AND reltuples BETWEEN 0 AND 1000", scanned)
+	rows, _ := tx.Query(ctx, "SELECT relname FROM pg_class WHERE relname = ANY($1) AND reltuples BETWEEN 0 AND 1000",
+		scanned)
 	small, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return slices.DeleteFunc(scanned, func(table string) bool { return slices.Contains(small, table) && !slices.Contains(unavoidable, table) }), err
+	return slices.DeleteFunc(scanned, func(table string) bool {
+		return slices.Contains(small, table) && !slices.Contains(unavoidable, table)
+	}), err
 }
 
-// explain gives the growing tables that the statement's plan reads as a whole.
+// explain returns the growing tables that the statement's generic plan reads as a whole.
 func explain(ctx context.Context, tx pgx.Tx, sql string) (scanned []string, err error) {
 	const name = "explained"
 	prepared, err := tx.Prepare(ctx, name, sql)
@@ -140,9 +149,12 @@ func explain(ctx context.Context, tx pgx.Tx, sql string) (scanned []string, err 
 	return scanned, nil
 }
 
-// leadingColumns gives each index's first column, as EXPLAIN writes it.
+// leadingColumns returns the first column of each index, in the form that EXPLAIN uses.
 func leadingColumns(ctx context.Context, tx pgx.Tx) (map[string]string, error) {
-	rows, _ := tx.Query(ctx, "SELECT relname, pg_get_indexdef(oid, 1, true) FROM pg_class WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace")
+	rows, _ := tx.Query(ctx, `
+		SELECT relname, pg_get_indexdef(oid, 1, true)
+		FROM pg_class
+		WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace`)
 	columns := map[string]string{}
 	var index, column string
 	_, err := pgx.ForEachRow(rows, []any{&index, &column}, func() error {
@@ -152,7 +164,8 @@ func leadingColumns(ctx context.Context, tx pgx.Tx) (map[string]string, error) {
 	return columns, err
 }
 
-// planNode is a node of a plan. Sub-plans, init plans and common table expressions are children like any other.
+// planNode is a node of a plan. Its children include sub-plans, init plans and common table
+// expressions.
 type planNode struct {
 	Type     string     `json:"Node Type"`
 	Table    string     `json:"Relation Name"`
@@ -161,7 +174,8 @@ type planNode struct {
 	Children []planNode `json:"Plans"`
 }
 
-// walk visits the node and all below it. The scan of an index for a bitmap does not name its table; the node above does.
+// walk calls visit for the node and all nodes below it. A bitmap index scan does not contain the
+// name of its table, so walk passes the name of the node above.
 func (n planNode) walk(table string, visit func(table string, node planNode)) {
 	if n.Table != "" {
 		table = n.Table
@@ -172,14 +186,15 @@ func (n planNode) walk(table string, visit func(table string, node planNode)) {
 	}
 }
 
-// readsAll tells whether the node reads a table or an index from one end to the other. An index does not lead anywhere without a condition on its
-// first column: one on the second alone is tried on every entry.
+// readsAll reports whether the node reads a whole table or a whole index. An index scan reads the
+// whole index if it has no condition on the index's first column, because other conditions are
+// tested on every entry.
 func (n planNode) readsAll(leading map[string]string) bool {
 	switch n.Type {
 	case "Seq Scan", "Sample Scan":
 		return true
 	case "Index Scan", "Index Only Scan", "Bitmap Index Scan":
-		// The index's own columns are written bare, those of other tables after a point.
+		// Columns of the index are written without a table, columns of other tables after a dot.
 		own := regexp.MustCompile(`(^|[^.\w])` + regexp.QuoteMeta(leading[n.Index]) + `($|\W)`)
 		return n.Cond == "" || !own.MatchString(n.Cond)
 	default:

@@ -17,9 +17,12 @@ import (
 	"talon.example/internal/app"
 )
 
-// inside runs the service within this process, so that its allocations can be counted and its profile taken without a port for it. The client
-// stays a process of its own.
-func inside(ctx context.Context, s *site, n int64, around func(load func() error) error) (err error) {
+// withInProcessService runs the service in this process, warms it up, and calls measure with a
+// function that makes n bookings. In this process allocations can be counted and profiles taken
+// without a debug port. The client runs as another process.
+func withInProcessService(
+	ctx context.Context, s *site, n int64, measure func(load func() error) error,
+) (err error) {
 	environment, key, err := settings(s.url)
 	if err != nil {
 		return err
@@ -58,15 +61,15 @@ func inside(ctx context.Context, s *site, n int64, around func(load func() error
 			return err
 		}
 		got, err := runWrk(ctx, "http://"+caller.host, 16, requests)
-		if err == nil && got.Outcomes[booked] != n {
-			err = fmt.Errorf("of %d bookings not all succeeded: %v", n, got.Outcomes)
+		if err == nil && got.Outcomes[outcomeOK] != n {
+			err = fmt.Errorf("not all of %d bookings succeeded: %v", n, got.Outcomes)
 		}
 		return err
 	}
 	if err := s.reset(ctx); err != nil {
 		return err
 	}
-	if err := load(min(n, warmUpRequests)); err != nil { // fills the pool and its prepared statements
+	if err := load(min(n, warmUpRequests)); err != nil { // opens the connections and prepares their statements
 		return err
 	}
 	if err := s.reset(ctx); err != nil {
@@ -76,18 +79,18 @@ func inside(ctx context.Context, s *site, n int64, around func(load func() error
 	if err != nil {
 		return err
 	}
-	return around(func() error {
+	return measure(func() error {
 		got, err := runWrk(ctx, "http://"+caller.host, 16, requests)
-		if err == nil && got.Outcomes[booked] != n {
-			err = fmt.Errorf("of %d bookings not all succeeded: %v", n, got.Outcomes)
+		if err == nil && got.Outcomes[outcomeOK] != n {
+			err = fmt.Errorf("not all of %d bookings succeeded: %v", n, got.Outcomes)
 		}
 		return err
 	})
 }
 
-// allocations counts the heap objects and bytes that the service allocates a booking.
+// allocations returns the number of heap objects and bytes that the service allocates per booking.
 func allocations(ctx context.Context, s *site, n int64) (objects, bytes float64, err error) {
-	err = inside(ctx, s, n, func(load func() error) error {
+	err = withInProcessService(ctx, s, n, func(load func() error) error {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		if err := load(); err != nil {
@@ -104,14 +107,15 @@ func allocations(ctx context.Context, s *site, n int64) (objects, bytes float64,
 	return objects, bytes, nil
 }
 
-// profile leaves a profile of the processor and one of allocations of the booking path in the folder, and shows what stands out.
+// profile writes a CPU profile and an allocation profile of n bookings to the directory, and prints
+// their largest entries to w.
 func profile(ctx context.Context, s *site, n int64, dir string, w io.Writer) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // to be read by all
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // world-readable on purpose
 		return err
 	}
-	processor, heap := filepath.Join(dir, "cpu.pprof"), filepath.Join(dir, "allocs.pprof")
-	err := inside(ctx, s, n, func(load func() error) error {
-		return writeProfile(processor, func(file *os.File) error {
+	cpu, heap := filepath.Join(dir, "cpu.pprof"), filepath.Join(dir, "allocs.pprof")
+	err := withInProcessService(ctx, s, n, func(load func() error) error {
+		return writeProfile(cpu, func(file *os.File) error {
 			if err := pprof.StartCPUProfile(file); err != nil {
 				return err
 			}
@@ -120,16 +124,17 @@ func profile(ctx context.Context, s *site, n int64, dir string, w io.Writer) err
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("profile the processor: %w", err)
+		return fmt.Errorf("profile the CPU: %w", err)
 	}
-	// One sample in 4 KiB instead of 512; it slows the service, which is why the processor's profile comes first.
+	// One sample per 4 KiB instead of per 512 KiB. This slows the service, so the CPU profile is
+	// taken before.
 	rate := runtime.MemProfileRate
 	runtime.MemProfileRate = 4 << 10
-	err = inside(ctx, s, n, func(load func() error) error {
+	err = withInProcessService(ctx, s, n, func(load func() error) error {
 		if err := load(); err != nil {
 			return err
 		}
-		runtime.GC() // the profile is of the last cycle
+		runtime.GC() // the profile contains the allocations up to the last collection
 		return writeProfile(heap, func(file *os.File) error { return pprof.Lookup("allocs").WriteTo(file, 0) })
 	})
 	runtime.MemProfileRate = rate
@@ -140,26 +145,27 @@ func profile(ctx context.Context, s *site, n int64, dir string, w io.Writer) err
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "a booking allocates %.0f objects, %.0f bytes\n\n", objects, bytes)
+	fmt.Fprintf(w, "allocations per booking: %.0f objects, %.0f bytes\n\n", objects, bytes)
 	for _, args := range [][]string{
-		{"-top", "-nodecount=30", processor},
-		{"-top", "-cum", "-nodecount=60", processor},
-		// What serves requests, without what makes them.
+		{"-top", "-nodecount=30", cpu},
+		{"-top", "-cum", "-nodecount=60", cpu},
+		// Only allocations of the HTTP server.
 		{"-top", "-sample_index=alloc_space", "-focus=http.*conn.*serve", "-nodecount=30", heap},
 	} {
-		command := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof"}, args...)...) //nolint:gosec // our own arguments
+		args = append([]string{"tool", "pprof"}, args...)
+		command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // arguments of this program
 		command.Stdout, command.Stderr = w, w
 		if err := command.Run(); err != nil {
 			return fmt.Errorf("show the profile: %w", err)
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "profiles: %s, %s (go tool pprof -http=: FILE)\n", processor, heap)
+	fmt.Fprintf(w, "profiles: %s, %s (go tool pprof -http=: FILE)\n", cpu, heap)
 	return nil
 }
 
 func writeProfile(path string, write func(*os.File) error) error {
-	file, err := os.Create(path) //nolint:gosec // where the user says
+	file, err := os.Create(path) //nolint:gosec // the user's choice
 	if err != nil {
 		return err
 	}

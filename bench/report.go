@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-// Report is the outcome of a run.
+// Report is the result of a run.
 type Report struct {
 	Machine  Machine `json:"machine"`
 	Rounds   int     `json:"rounds"`
-	Requests int64   `json:"requests"` // of a measurement
+	Requests int64   `json:"requests"` // per measurement
 	Sizes    []*Size `json:"sizes"`
 }
 
-// Size is what was measured on one size of the data.
+// Size is the result for one size of the data.
 type Size struct {
 	Scale          float64             `json:"scale"`
 	Cells          int64               `json:"cells"`
@@ -29,17 +29,17 @@ type Size struct {
 	ColdStart      float64             `json:"cold_start_ms"`
 	Allocations    float64             `json:"allocations_per_booking"`
 	AllocatedBytes float64             `json:"allocated_bytes_per_booking"`
-	WholeScans     []string            `json:"whole_scans"` // query and growing table, where its plan reads that as a whole
+	WholeScans     []string            `json:"whole_scans"` // «query: table» for each full scan of a growing table
 	Samples        map[string][]Sample `json:"samples"`
 	Medians        map[string]Sample   `json:"medians"`
 	Comparison     *Comparison         `json:"comparison,omitempty"` // with an earlier commit
-	Ratio16        float64             `json:"ratio_16"`             // (b)/(a): the median of the ratios within each round
+	Ratio16        float64             `json:"ratio_16"`             // (b)/(a), median of the ratios within each round
 	Ratio64        float64             `json:"ratio_64"`
-	ToMinimal      float64             `json:"booking_16_to_minimal"` // the service at 16 connections against the fixed yardstick
-	LimitToMinimal float64             `json:"limit_to_minimal"`      // (a) against the fixed yardstick
+	ToMinimal      float64             `json:"booking_16_to_minimal"` // (b) at 16 connections / minimal booking
+	LimitToMinimal float64             `json:"limit_to_minimal"`      // (a) / minimal booking
 	RefusalRatio   float64             `json:"refusal_ratio"`         // (d)/(b) at 16 connections
 	FullRatio      float64             `json:"full_ratio"`            // the same for full cells
-	AgainstFirst   float64             `json:"against_first"`         // bookings a second at 16 connections, against the first size of the run
+	AgainstFirst   float64             `json:"against_first"`         // (b) at 16 connections / that of the first size
 }
 
 func newSize(region Region) *Size {
@@ -53,7 +53,7 @@ func (size *Size) add(name string, sample Sample) {
 	size.Samples[name] = append(size.Samples[name], sample)
 }
 
-// highestRate is the bookings a second of the better number of connections.
+// highestRate returns the higher of the median booking rates at 16 and 64 connections, per second.
 func (size *Size) highestRate() float64 {
 	return max(medianOf(size.Samples[Booking16], rateOf), medianOf(size.Samples[Booking64], rateOf))
 }
@@ -68,10 +68,11 @@ func medianOf(samples []Sample, figure func(Sample) float64) float64 {
 	return median(figures)
 }
 
-// ratio is the median, over the rounds, of what one measurement reached of another of the same round.
+// ratio returns the median, over the rounds, of the ratio of two measurements' rates in the same
+// round.
 func (size *Size) ratio(of, to string) float64 { return size.ratioOf(rateOf, of, to) }
 
-// ratioOf is the same of another figure than the rate.
+// ratioOf is ratio for another figure than the rate.
 func (size *Size) ratioOf(figure func(Sample) float64, of, to string) float64 {
 	var ratios []float64
 	for i, sample := range size.Samples[of] {
@@ -82,7 +83,7 @@ func (size *Size) ratioOf(figure func(Sample) float64, of, to string) float64 {
 	return median(ratios)
 }
 
-// summarize fills in the medians.
+// summarize computes the medians and ratios of all sizes.
 func (r *Report) summarize() {
 	for _, size := range r.Sizes {
 		for name, samples := range size.Samples {
@@ -115,7 +116,7 @@ func (r *Report) summarize() {
 	}
 }
 
-// medianSteps gives the medians of the steps of a day.
+// medianSteps returns the median latencies of the steps of a day.
 func medianSteps(samples []Sample) map[string]Latency {
 	steps := map[string]Latency{}
 	for name, last := range samples[len(samples)-1].Steps {
@@ -126,8 +127,8 @@ func medianSteps(samples []Sample) map[string]Latency {
 	return steps
 }
 
-// what each measurement is, for the reader.
-var what = map[string]string{
+// labels are the descriptions of the measurements in the report.
+var labels = map[string]string{
 	Minimal:       "minimal booking, pgbench, 16 connections",
 	Limit:         "(a) pgbench, 8 connections",
 	BaseLimit:     "base: (a) pgbench, 8 connections",
@@ -149,7 +150,7 @@ var what = map[string]string{
 	Rush:          "one resource, 1000 connections",
 }
 
-// targets are what each size is judged by.
+// targets returns the targets of a size.
 func (size *Size) targets() []target {
 	booking, half, most := size.Medians[Booking16], size.Medians[HalfRate], size.Medians[Booking64]
 	latency := halfRateRatio*size.Medians[HalfLimit].P99 + halfRateExtra
@@ -158,29 +159,31 @@ func (size *Size) targets() []target {
 		atLeast("ratio (b)/(a), 16 connections", size.Ratio16, 0.60, "%.2f"),
 		atMost("p99 of (b) at half of the highest rate, ms (1.3 × that of (a), and 5)", half.P99, latency, "%.1f"),
 		atMost("p99 of a search for free cells at 1 connection, ms", size.Medians[Search1].P99, 6, "%.1f"),
-		atMost("service's CPU a booking, of PostgreSQL's", booking.ServiceCPU/booking.PostgresCPU, 1, "%.2f"),
-		atMost("allocations a booking", size.Allocations, 600, "%.0f"),
-		atMost("WAL a booking at 16 connections, bytes", booking.WAL, 5<<10, "%.0f"),
+		atMost("service CPU per booking / PostgreSQL CPU per booking", booking.ServiceCPU/booking.PostgresCPU, 1,
+			"%.2f"),
+		atMost("allocations per booking", size.Allocations, 600, "%.0f"),
+		atMost("WAL per booking at 16 connections, bytes", booking.WAL, 5<<10, "%.0f"),
 		atMost("service's peak memory at 64 connections, MiB", most.PeakMiB, 100, "%.0f"),
-		atLeast("refusals against bookings, rate", size.RefusalRatio, 2, "%.2f"),
-		atLeast("refusals with the nearest free cells against bookings, rate", size.FullRatio, 2, "%.2f"),
+		atLeast("rate of refusals / rate of bookings", size.RefusalRatio, 2, "%.2f"),
+		atLeast("rate of refusals with the nearest free cells / rate of bookings", size.FullRatio, 2, "%.2f"),
 		atMost("start until ready, ms", size.ColdStart, 1000, "%.0f"),
-		atMost("queries whose plans read a growing table as a whole", float64(len(size.WholeScans)), 0, "%.0f"),
-		atLeast("bookings against the run's first size", size.AgainstFirst, 0.90, "%.2f"),
+		atMost("queries with a full scan of a growing table", float64(len(size.WholeScans)), 0, "%.0f"),
+		atLeast("rate of bookings / rate at the run's first size", size.AgainstFirst, 0.90, "%.2f"),
 	}
 	if c := size.Comparison; c != nil {
 		targets = append(targets,
-			atLeast("(a) against the base, rate", c.Limit, 1.6, "%.2f"),
-			atLeast("searches against the base, rate", c.Search, 1.3, "%.2f"),
-			atMost("PostgreSQL's CPU a booking against the base", c.PostgresCPU, 0.60, "%.2f"),
-			atMost("service's CPU a booking against the base", c.ServiceCPU, 0.75, "%.2f"),
+			atLeast("rate of (a) / rate of the base", c.Limit, 1.6, "%.2f"),
+			atLeast("rate of searches / rate of the base", c.Search, 1.3, "%.2f"),
+			atMost("PostgreSQL CPU per booking / that of the base", c.PostgresCPU, 0.60, "%.2f"),
+			atMost("service CPU per booking / that of the base", c.ServiceCPU, 0.75, "%.2f"),
 		)
 	}
 	return targets
 }
 
-// The p99 of bookings at half of the highest rate may be so much of pgbench's at the same rate in the same round, and so many milliseconds more. Shared disks
-// stall, so that a fixed bound would judge the machine.
+// The bound of the p99 of bookings at half of the highest rate is halfRateRatio times pgbench's p99
+// at the same rate in the same round, plus halfRateExtra milliseconds. A fixed bound would measure
+// the machine, because shared disks stall.
 const (
 	halfRateRatio = 1.3
 	halfRateExtra = 5
@@ -197,7 +200,7 @@ func atMost(name string, figure, bound float64, format string) target {
 type target struct {
 	name   string
 	figure float64
-	wanted string
+	bound  string
 	met    bool
 	format string
 }
@@ -207,12 +210,18 @@ func (r *Report) markdown(w io.Writer) error {
 	var text strings.Builder
 	m := r.Machine
 	fmt.Fprintf(&text, "# Bench: %s\n\n", m.Started.Format("2006-01-02 15:04 MST"))
-	fmt.Fprintf(&text, "%s, %d cores, %d MiB, Linux %s, PostgreSQL %s (%s, %d MiB in huge pages), %s, commit %s. Load average before: %s.\n",
-		m.Processor, m.Cores, m.MemoryMiB, m.Kernel, m.PostgreSQL, m.Settings, m.HugePages, m.Go, m.Commit, m.LoadBefore)
-	fmt.Fprintf(&text, "Medians of %d rounds, %d requests a measurement; everything, the client too, runs on this machine.\n", r.Rounds, r.Requests)
+	fmt.Fprintf(&text,
+		"%s, %d cores, %d MiB, Linux %s, PostgreSQL %s (%s, %d MiB in huge pages), %s, commit %s. Load average before: %s.\n",
+		m.Processor, m.Cores, m.MemoryMiB, m.Kernel, m.PostgreSQL, m.Settings, m.HugePages, m.Go, m.Commit,
+		m.LoadBefore)
+	fmt.Fprintf(&text,
+		"Medians of %d rounds, %d requests per measurement. The client, the service and the database run on this machine.\n",
+		r.Rounds, r.Requests)
 	for _, size := range r.Sizes {
-		fmt.Fprintf(&text, "\n## Scale %g: %d cells, %d persons, %d referrals\n\n", size.Scale, size.Cells, size.Persons, size.Referrals)
-		text.WriteString("| measurement | answers/s | p50 ms | p99 ms | service CPU µs | PostgreSQL CPU µs | client CPU µs | WAL bytes | service peak MiB | outcomes |\n")
+		fmt.Fprintf(&text, "\n## Scale %g: %d cells, %d persons, %d referrals\n\n", size.Scale, size.Cells,
+			size.Persons, size.Referrals)
+		text.WriteString("| measurement | requests/s | p50 ms | p99 ms | service CPU µs | PostgreSQL CPU µs | " +
+			"client CPU µs | WAL bytes | service peak MiB | outcomes |\n")
 		text.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
 		for _, name := range measurements {
 			s, ok := size.Medians[name]
@@ -222,31 +231,34 @@ func (r *Report) markdown(w io.Writer) error {
 			p50, p99 := fmt.Sprintf("%.1f", s.P50), fmt.Sprintf("%.1f", s.P99)
 			service, peak := fmt.Sprintf("%.0f", s.ServiceCPU), fmt.Sprintf("%.0f", s.PeakMiB)
 			if name == Minimal {
-				p50, p99 = "", "" // it keeps no log
+				p50, p99 = "", "" // pgbench writes no log
 			}
 			if name == Minimal || name == Limit || name == BaseLimit || name == HalfLimit {
-				service, peak = "", "" // it rests
+				service, peak = "", "" // the service is idle
 			}
 			fmt.Fprintf(&text, "| %s | %.0f | %s | %s | %s | %.0f | %.0f | %.0f | %s | %s |\n",
-				what[name], s.Rate, p50, p99, service, s.PostgresCPU, s.ClientCPU, s.WAL, peak, outcomes(s.Outcomes))
+				labels[name], s.Rate, p50, p99, service, s.PostgresCPU, s.ClientCPU, s.WAL, peak, outcomes(s.Outcomes))
 		}
 		size.Comparison.markdown(size, &text)
 		if steps := size.Medians[Day].Steps; len(steps) > 0 {
 			text.WriteString("\n| a day | requests | p50 ms | p99 ms |\n|---|--:|--:|--:|\n")
 			for _, name := range daySteps {
-				fmt.Fprintf(&text, "| %s | %d | %.1f | %.1f |\n", name, steps[name].Requests, steps[name].P50, steps[name].P99)
+				fmt.Fprintf(&text, "| %s | %d | %.1f | %.1f |\n", name, steps[name].Requests, steps[name].P50,
+					steps[name].P99)
 			}
 		}
-		fmt.Fprintf(&text, "\nAllocations a booking: %.0f, %.1f KiB. WAL a booking at 16 connections: %.0f bytes (minimal: %.0f). Ratio (b)/(a) at 64 connections: %.2f. "+
-			"Ratio (a)/minimal: %.3f.\n\n",
-			size.Allocations, size.AllocatedBytes/1024, size.Medians[Booking16].WAL, size.Medians[Minimal].WAL, size.Ratio64, size.LimitToMinimal)
-		text.WriteString("| target | measured | wanted | |\n|---|--:|--:|---|\n")
+		fmt.Fprintf(&text, "\nAllocations per booking: %.0f, %.1f KiB. "+
+			"WAL per booking at 16 connections: %.0f bytes (minimal: %.0f). "+
+			"Ratio (b)/(a) at 64 connections: %.2f. Ratio (a)/minimal: %.3f.\n\n",
+			size.Allocations, size.AllocatedBytes/1024, size.Medians[Booking16].WAL, size.Medians[Minimal].WAL,
+			size.Ratio64, size.LimitToMinimal)
+		text.WriteString("| target | measured | bound | |\n|---|--:|--:|---|\n")
 		for _, t := range size.targets() {
 			mark := "met"
 			if !t.met {
 				mark = "**missed**"
 			}
-			fmt.Fprintf(&text, "| %s | "+t.format+" | %s | %s |\n", t.name, t.figure, t.wanted, mark)
+			fmt.Fprintf(&text, "| %s | "+t.format+" | %s | %s |\n", t.name, t.figure, t.bound, mark)
 		}
 	}
 	_, err := io.WriteString(w, text.String())
@@ -261,9 +273,9 @@ func outcomes(counts map[string]int64) string {
 	return strings.Join(parts, ", ")
 }
 
-// save writes latest.json, latest.md and latest.svg into the folder.
+// save writes latest.json, latest.md and latest.svg to the directory.
 func (r *Report) save(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // to be read by all
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // world-readable on purpose
 		return err
 	}
 	document, err := json.MarshalIndent(r, "", "  ")
@@ -271,10 +283,15 @@ func (r *Report) save(dir string) error {
 		return err
 	}
 	var tables strings.Builder
+	if err := r.markdown(&tables); err != nil {
+		return err
+	}
+	write := func(name string, content []byte) error {
+		return os.WriteFile(filepath.Join(dir, name), content, 0o644) //nolint:gosec // world-readable on purpose
+	}
 	return errors.Join(
-		r.markdown(&tables),
-		os.WriteFile(filepath.Join(dir, "latest.json"), append(document, '\n'), 0o644), //nolint:gosec // to be read by all
-		os.WriteFile(filepath.Join(dir, "latest.md"), []byte(tables.String()), 0o644),  //nolint:gosec // to be read by all
-		os.WriteFile(filepath.Join(dir, "latest.svg"), []byte(chart(r)), 0o644),        //nolint:gosec // to be read by all
+		write("latest.json", append(document, '\n')),
+		write("latest.md", []byte(tables.String())),
+		write("latest.svg", []byte(chart(r))),
 	)
 }

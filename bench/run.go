@@ -10,52 +10,57 @@ import (
 	"time"
 )
 
-// The measurements, by the names that the report uses.
+// The names of the measurements in the report.
 const (
-	Minimal   = "minimal"    // the fixed yardstick: pgbench with minimal.sql
-	Limit     = "limit"      // (a) pgbench
+	Minimal   = "minimal"    // the fixed reference: pgbench with minimal.sql
+	Limit     = "limit"      // (a) the booking's statements with pgbench
 	Booking16 = "booking 16" // (b) the service over 16 connections
-	Booking64 = "booking 64" // (b) over 64
-	Mixed     = "mixed"      // (c) a fifth refused
-	Refusals  = "refusals"   // (d) of a rule that the facts decide
-	Full      = "full"       // (d) of a full cell, which tells the nearest free ones
-	Search    = "search"     // (e) free cells
-	Search1   = "search 1"   // (e) over one connection, which waits for nobody
-	AllSearch = "all search" // (e) with a laboratory referral: in all resources of an institution
-	NoneFree  = "none free"  // (e) in a speciality that is fully booked
-	Day       = "day"        // (f) of patients
+	Booking64 = "booking 64" // (b) the service over 64 connections
+	Mixed     = "mixed"      // (c) every fifth booking is refused
+	Refusals  = "refusals"   // (d) refusals by a rule that needs only the loaded facts
+	Full      = "full"       // (d) refusals of a full cell, which contain the nearest free cells
+	Search    = "search"     // (e) searches for free cells
+	Search1   = "search 1"   // (e) over one connection, without waiting for other requests
+	AllSearch = "all search" // (e) with a laboratory referral, in all resources of an institution
+	NoneFree  = "none free"  // (e) in a fully booked speciality
+	Day       = "day"        // (f) a day of patients
 	HalfLimit = "half limit" // (a) at the rate of HalfRate
-	HalfRate  = "half rate"  // bookings at half of the highest rate
-	Rush      = "rush"       // all for one resource, as fast as a thousand connections can
-	Minute    = "minute"     // the same requests, spread over a minute
+	HalfRate  = "half rate"  // (b) at half of the highest rate
+	Rush      = "rush"       // bookings of one resource, as fast as 1000 connections allow
+	Minute    = "minute"     // the same requests as Rush, spread over a minute
 )
 
-// The order of the measurements in the report; all but Minute and Rush make a round; those of the base only where there is one.
-var measurements = []string{Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Search1, AllSearch, NoneFree, Day, HalfLimit, HalfRate, Minute, Rush, BaseLimit, BaseBooking16, BaseSearch}
+// measurements is the order of the measurements in the report. A round consists of all except
+// Minute, Rush and, without a base, those of the base.
+var measurements = []string{
+	Minimal, Limit, Booking16, Booking64, Mixed, Refusals, Full, Search, Search1, AllSearch, NoneFree, Day,
+	HalfLimit, HalfRate, Minute, Rush, BaseLimit, BaseBooking16, BaseSearch,
+}
 
-// plan is what a run does.
+// plan contains the parameters of a run.
 type plan struct {
 	scales   []float64
 	rounds   int
-	requests int64 // of a measurement
+	requests int64 // per measurement
 	rush     int64
 	base     string // the commit to compare with; empty: none
 }
 
 const (
 	warmUpRequests  = 2_000
-	minimalTimes    = 4  // a minimal booking takes a fraction of a booking's time, and pgbench's start would weigh too much
-	searchPart      = 4  // a search takes a few times longer than a booking
-	worstPart       = 8  // and its worst cases longer still
-	dayPart         = 10 // a patient makes six or seven requests
+	minimalTimes    = 4  // minimal bookings per request: they are faster, and pgbench's start would count too much
+	searchPart      = 4  // requests per search, because a search takes longer than a booking
+	worstPart       = 8  // requests per search of a worst case
+	dayPart         = 10 // requests per patient, who makes six or seven
 	coldStarts      = 5
 	rushConnections = 1_000
 )
 
-// run measures. Sizes and measurements alternate within each round: what else the machine does meets all of them.
+// run makes all measurements of the plan and returns the report. Each round contains all sizes and
+// measurements, so that a temporary load of the machine affects all of them.
 func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ *Report, err error) {
 	if n := int64(len(plan.scales)*plan.rounds) * minimalTimes * plan.requests; n > minimalRows {
-		return nil, fmt.Errorf("%d minimal bookings, of at most %d: make fewer rounds or requests", n, minimalRows)
+		return nil, fmt.Errorf("%d minimal bookings exceed %d: use fewer rounds or requests", n, minimalRows)
 	}
 	machine, err := describeMachine(ctx, server)
 	if err != nil {
@@ -66,17 +71,17 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 	if err != nil {
 		return nil, err
 	}
-	var old *base
+	var base *base
 	if plan.base != "" {
 		fmt.Fprintln(progress, "building the commit to compare with")
-		if old, err = buildBase(ctx, plan.base); err != nil {
+		if base, err = buildBase(ctx, plan.base); err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, old.remove()) }()
+		defer func() { err = errors.Join(err, base.remove()) }()
 	}
 	report := &Report{Machine: machine, Rounds: plan.rounds, Requests: plan.requests}
 	var sites []*site
-	var baseSites []*baseSite // one for each of sites, or none
+	var baseSites []*baseSite // one for each site; empty without a base
 	defer func() {
 		for _, s := range sites {
 			err = errors.Join(err, s.close(ctx))
@@ -93,36 +98,36 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 		sites = append(sites, s)
 		size := newSize(s.region)
 		report.Sizes = append(report.Sizes, size)
-		if old != nil {
-			s, err := old.open(ctx, server, scale, progress)
+		if base != nil {
+			s, err := base.open(ctx, server, scale, progress)
 			if err != nil {
 				return nil, err
 			}
 			baseSites = append(baseSites, s)
-			size.Comparison = &Comparison{Base: old.commit}
+			size.Comparison = &Comparison{Base: base.commit}
 		}
 	}
 
-	yardstick, err := openMinimal(ctx, server)
+	minimal, err := openMinimal(ctx, server)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, yardstick.close(ctx)) }()
+	defer func() { err = errors.Join(err, minimal.close(ctx)) }()
 
 	for i, s := range sites {
 		if err := report.Sizes[i].warmUp(ctx, program, s, progress); err != nil {
 			return nil, err
 		}
 	}
-	if err := report.rounds(ctx, plan, sites, baseSites, yardstick, progress); err != nil {
+	if err := report.rounds(ctx, plan, sites, baseSites, minimal, progress); err != nil {
 		return nil, err
 	}
 	for i, s := range sites {
-		extra := plan
+		sizePlan := plan
 		if i < len(sites)-1 {
-			extra.rush = 0 // once, on the last size
+			sizePlan.rush = 0 // the rush is measured on the last size only
 		}
-		if err := report.Sizes[i].afterwards(ctx, s, extra, progress); err != nil {
+		if err := report.Sizes[i].measureOnce(ctx, s, sizePlan, progress); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +135,8 @@ func run(ctx context.Context, server *server, plan plan, progress io.Writer) (_ 
 	return report, nil
 }
 
-// warmUp measures how the service starts, and has it make its connections and plans.
+// warmUp measures the start of the service, and then sends requests so that the service opens its
+// connections and plans its statements.
 func (size *Size) warmUp(ctx context.Context, program string, s *site, progress io.Writer) (err error) {
 	if size.ColdStart, err = coldStart(ctx, program, s); err != nil {
 		return err
@@ -144,8 +150,10 @@ func (size *Size) warmUp(ctx context.Context, program string, s *site, progress 
 	return nil
 }
 
-// rounds makes the rounds of a plan. There is a base's site for each of the sites, or none.
-func (r *Report) rounds(ctx context.Context, plan plan, sites []*site, baseSites []*baseSite, yardstick *minimal, progress io.Writer) error {
+// rounds makes the rounds of a plan. baseSites has one element for each site, or is empty.
+func (r *Report) rounds(
+	ctx context.Context, plan plan, sites []*site, baseSites []*baseSite, minimal *minimal, progress io.Writer,
+) error {
 	for round := range plan.rounds {
 		for i, s := range sites {
 			var baseSite *baseSite
@@ -153,7 +161,7 @@ func (r *Report) rounds(ctx context.Context, plan plan, sites []*site, baseSites
 				baseSite = baseSites[i]
 			}
 			title := fmt.Sprintf("round %d of %d", round+1, plan.rounds)
-			if err := r.Sizes[i].round(ctx, s, baseSite, yardstick, plan.requests, title, progress); err != nil {
+			if err := r.Sizes[i].round(ctx, s, baseSite, minimal, plan.requests, title, progress); err != nil {
 				return err
 			}
 		}
@@ -161,10 +169,12 @@ func (r *Report) rounds(ctx context.Context, plan plan, sites []*site, baseSites
 	return nil
 }
 
-// openScale makes the data of a scale, where they are not there yet, and starts the service on them.
-func openScale(ctx context.Context, server *server, program string, scale float64, plan plan, progress io.Writer) (*site, error) {
+// openScale ensures the data of a scale and starts the service on them.
+func openScale(
+	ctx context.Context, server *server, program string, scale float64, plan plan, progress io.Writer,
+) (*site, error) {
 	if most := NewRegion(scale, time.Now()).Referrals - settleRequests; plan.requests > most {
-		return nil, fmt.Errorf("at most %d requests at scale %g: each is of a referral of its own", most, scale)
+		return nil, fmt.Errorf("at most %d requests at scale %g: each needs another referral", most, scale)
 	}
 	region, err := ensureData(ctx, server, scale, progress)
 	if err != nil {
@@ -180,7 +190,8 @@ func openScale(ctx context.Context, server *server, program string, scale float6
 	return s, nil
 }
 
-// coldStart is how long the service takes from its start until it is ready, in milliseconds: the median of some starts.
+// coldStart returns the time from the start of the service until it is ready, in milliseconds: the
+// median of several starts.
 func coldStart(ctx context.Context, program string, s *site) (float64, error) {
 	var times []float64
 	for range coldStarts {
@@ -196,14 +207,14 @@ func coldStart(ctx context.Context, program string, s *site) (float64, error) {
 	return median(times), nil
 }
 
-// measurement is one of a round.
+// measurement is a measurement of a round.
 type measurement struct {
 	name string
 	do   func() (Sample, error)
 }
 
-// withBase returns the measurements with each that the base makes too next to its counterpart. The base comes first in every other round, so that
-// neither always follows the other.
+// withBase inserts the base's measurements next to their counterparts: before them if first is set,
+// else after them. run alternates the order, so that neither always follows the other.
 func withBase(measurements []measurement, base *baseSite, first bool, n int64) []measurement {
 	if base == nil {
 		return measurements
@@ -228,10 +239,12 @@ func withBase(measurements []measurement, base *baseSite, first bool, n int64) [
 	return all
 }
 
-// round makes each measurement once; base is nil where there is nothing to compare with.
-func (size *Size) round(ctx context.Context, s *site, base *baseSite, yardstick *minimal, n int64, title string, progress io.Writer) error {
+// round makes each measurement once. base is nil without a commit to compare with.
+func (size *Size) round(
+	ctx context.Context, s *site, base *baseSite, minimal *minimal, n int64, title string, progress io.Writer,
+) error {
 	measurements := []measurement{
-		{Minimal, func() (Sample, error) { return yardstick.measure(ctx, minimalTimes*n) }},
+		{Minimal, func() (Sample, error) { return minimal.measure(ctx, minimalTimes*n) }},
 		{Limit, func() (Sample, error) { return s.limit(ctx, 0, n) }},
 		{Booking16, func() (Sample, error) { return s.closed(ctx, 16, n, s.take(n)) }},
 		{Booking64, func() (Sample, error) { return s.closed(ctx, 64, n, s.take(n)) }},
@@ -253,16 +266,19 @@ func (size *Size) round(ctx context.Context, s *site, base *baseSite, yardstick 
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		size.add(m.name, sample)
-		fmt.Fprintf(progress, "scale %g, %s: %-15s %6.0f a second, p50 %.1f ms, p99 %.1f ms\n", size.Scale, title, m.name, sample.Rate, sample.P50, sample.P99)
+		fmt.Fprintf(progress, "scale %g, %s: %-15s %6.0f/s, p50 %.1f ms, p99 %.1f ms\n",
+			size.Scale, title, m.name, sample.Rate, sample.P50, sample.P99)
 	}
 	return nil
 }
 
-// afterwards makes the measurements that are too large for a round.
-func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress io.Writer) error {
-	// While the last bookings are there: of an empty table any plan is good.
+// measureOnce makes the measurements that are made once, after the rounds: the plans of the
+// queries, the rush and the allocations.
+func (size *Size) measureOnce(ctx context.Context, s *site, plan plan, progress io.Writer) error {
+	// The plans are checked while the last bookings exist, because the plan for an empty table
+	// proves nothing.
 	if _, err := s.conn.Exec(ctx, "ANALYZE"); err != nil {
-		return fmt.Errorf("count the bookings for the planner: %w", err)
+		return fmt.Errorf("update the statistics: %w", err)
 	}
 	var err error
 	if size.WholeScans, err = wholeScans(ctx, s.conn); err != nil {
@@ -273,7 +289,9 @@ func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress i
 			name string
 			do   func() (Sample, error)
 		}{
-			{Minute, func() (Sample, error) { return s.steady(ctx, float64(plan.rush)/60, plan.rush, s.region.Rush) }},
+			{Minute, func() (Sample, error) {
+				return s.steady(ctx, float64(plan.rush)/60, plan.rush, s.region.Rush)
+			}},
 			{Rush, func() (Sample, error) { return s.closed(ctx, rushConnections, plan.rush, s.region.Rush) }},
 		} {
 			sample, err := m.do()
@@ -281,14 +299,16 @@ func (size *Size) afterwards(ctx context.Context, s *site, plan plan, progress i
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
 			size.add(m.name, sample)
-			fmt.Fprintf(progress, "scale %g: %-10s %6.0f a second, p50 %.1f ms, p99 %.1f ms, %v\n", size.Scale, m.name, sample.Rate, sample.P50, sample.P99, sample.Outcomes)
+			fmt.Fprintf(progress, "scale %g: %-10s %6.0f/s, p50 %.1f ms, p99 %.1f ms, %v\n",
+				size.Scale, m.name, sample.Rate, sample.P50, sample.P99, sample.Outcomes)
 		}
 	}
 	size.Allocations, size.AllocatedBytes, err = allocations(ctx, s, plan.requests)
 	return err
 }
 
-// median is the middle one; of an even number, the upper of the two.
+// median returns the median, or the upper of the two middle values. It returns the zero value for
+// no values.
 func median[T cmp.Ordered](values []T) T {
 	if len(values) == 0 {
 		var none T

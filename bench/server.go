@@ -17,17 +17,19 @@ import (
 	"talon.example/internal/localpg"
 )
 
-// server is the PostgreSQL that is measured: the one of DATABASE_URL, else one of the benchmark's own, which keeps its data from run to run.
+// server is the PostgreSQL server to measure: the one of DATABASE_URL, or else a private one, which
+// keeps its data between runs.
 type server struct {
 	url  func(database string) string
 	stop func() error
-	bin  string // the folder with pgbench
-	own  bool
+	bin  string // the directory with pgbench
+	own  bool   // the server is private
 }
 
 const stopTimeout = 2 * time.Minute
 
-// startServer starts the server, or finds the one given.
+// startServer returns the server of DATABASE_URL, or starts the private one. The caller must call
+// stop.
 func startServer(ctx context.Context, progress io.Writer) (*server, error) {
 	binaries, err := localpg.FindOrInstall(ctx, progress)
 	if err != nil {
@@ -55,7 +57,7 @@ func startServer(ctx context.Context, progress io.Writer) (*server, error) {
 	options := localpg.Options{Dir: filepath.Join(dir, "postgres"), Durable: true}
 	cluster, err := localpg.Start(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("start the benchmark's own PostgreSQL: %w", err)
+		return nil, fmt.Errorf("start the private PostgreSQL of the benchmark: %w", err)
 	}
 	stop := func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -69,7 +71,7 @@ func startServer(ctx context.Context, progress io.Writer) (*server, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("set up the benchmark's own PostgreSQL: %w", err), stop())
+		return nil, errors.Join(fmt.Errorf("configure the private PostgreSQL of the benchmark: %w", err), stop())
 	}
 	return &server{url: cluster.URL, stop: stop, bin: binaries.Dir, own: true}, nil
 }
@@ -77,18 +79,22 @@ func startServer(ctx context.Context, progress io.Writer) (*server, error) {
 // maintenance is the database that every server has.
 const maintenance = "postgres"
 
-// configure gives the server what an administrator would give a machine of its own: a quarter of the memory, a log whose files are there before they
-// are needed and whose whole pages are compressed, and checkpoints so rare that none falls into a measurement. What makes a commit durable stays as
-// PostgreSQL has it. It tells whether the server must be started anew.
+// configure applies settings that an administrator would use on a dedicated machine: a quarter of
+// the memory, preallocated WAL files with compressed full pages, and checkpoints so rare that none
+// occurs during a measurement. The settings for durability keep their defaults. It reports whether
+// the server must be restarted.
 func configure(ctx context.Context, url string) (restart bool, err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	// PostgreSQL 14 knows but one way to compress.
+	// PostgreSQL 14 has no choice of the compression method.
 	var compression string
-	err = conn.QueryRow(ctx, "SELECT CASE WHEN 'lz4' = ANY(enumvals) THEN 'lz4' ELSE 'on' END FROM pg_settings WHERE name = 'wal_compression'").Scan(&compression)
+	err = conn.QueryRow(ctx, `
+		SELECT CASE WHEN 'lz4' = ANY(enumvals) THEN 'lz4' ELSE 'on' END
+		FROM pg_settings
+		WHERE name = 'wal_compression'`).Scan(&compression)
 	if err != nil {
 		return false, err
 	}
@@ -99,19 +105,20 @@ func configure(ctx context.Context, url string) (restart bool, err error) {
 		{"wal_compression", compression},
 		{"checkpoint_timeout", "1h"},
 	} {
-		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", setting.name, setting.value)); err != nil {
+		if _, err := conn.Exec(ctx,
+			fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", setting.name, setting.value)); err != nil {
 			return false, err
 		}
 	}
 	if _, err := conn.Exec(ctx, "SELECT pg_reload_conf()"); err != nil {
 		return false, err
 	}
-	// What only a start can change is an error of the file until then.
+	// A setting that needs a restart is reported as an error of the configuration file.
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_file_settings WHERE error IS NOT NULL)").Scan(&restart)
 	return restart, err
 }
 
-// recreate makes an empty database in the place of the one there is.
+// recreate drops a database if it exists, and creates it empty.
 func (s *server) recreate(ctx context.Context, database string) error {
 	conn, err := pgx.Connect(ctx, s.url(maintenance))
 	if err != nil {
@@ -127,12 +134,13 @@ func (s *server) recreate(ctx context.Context, database string) error {
 	return nil
 }
 
-// databaseName is the database that holds the region of a scale.
+// databaseName returns the name of the database of a scale.
 func databaseName(scale float64) string {
 	return "talon_bench_" + strings.ReplaceAll(strconv.FormatFloat(scale, 'f', -1, 64), ".", "_")
 }
 
-// cacheDir is where the benchmark keeps its server and its files: a folder beside the demo's, in a place that the server's account can enter.
+// cacheDir returns the directory of the benchmark's server and files, and creates it. It is beside
+// the sandbox's directory, where the server's account can enter.
 func cacheDir() (string, error) {
 	demo, err := localpg.DefaultDir()
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // readyTimeout bounds the start of the service.
 const readyTimeout = 30 * time.Second
 
-// service is Talon in a process of its own.
+// service is a running Talon process.
 type service struct {
 	address string
 	key     *auth.SigningKey
@@ -27,7 +27,7 @@ type service struct {
 	started time.Duration // from the start of the process until it was ready
 }
 
-// build builds the service as it is delivered.
+// build builds the service and returns the path of the program.
 func build(ctx context.Context) (program string, err error) {
 	dir, err := cacheDir()
 	if err != nil {
@@ -36,14 +36,16 @@ func build(ctx context.Context) (program string, err error) {
 	program = filepath.Join(dir, "talon")
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	output, err := exec.CommandContext(ctx, "go", "build", "-o", program, "talon.example/cmd/talon").CombinedOutput() //nolint:gosec // ours
+	args := []string{"build", "-o", program, "talon.example/cmd/talon"}
+	output, err := exec.CommandContext(ctx, "go", args...).CombinedOutput() //nolint:gosec // constant arguments
 	if err != nil {
 		return "", fmt.Errorf("build the service: %w\n%s", err, output)
 	}
 	return program, nil
 }
 
-// settings are the service's: its defaults but for what this machine must say.
+// settings returns the environment variables of the service, and the key that signs its tokens. All
+// other settings keep their defaults.
 func settings(database string) (environment map[string]string, key *auth.SigningKey, err error) {
 	dir, err := cacheDir()
 	if err != nil {
@@ -51,7 +53,7 @@ func settings(database string) (environment map[string]string, key *auth.Signing
 	}
 	keyFile := filepath.Join(dir, "key.pem")
 	if key, err = auth.EnsureSigningKey(keyFile); err != nil {
-		return nil, nil, fmt.Errorf("make the key of the tokens: %w", err)
+		return nil, nil, fmt.Errorf("load the signing key: %w", err)
 	}
 	return map[string]string{
 		"DATABASE_URL":         database,
@@ -62,7 +64,8 @@ func settings(database string) (environment map[string]string, key *auth.Signing
 	}, key, nil
 }
 
-// startService starts the service and waits until it is ready. Its log goes to a file: writing it is part of its work.
+// startService starts the service and waits until it is ready. The service writes its log to a
+// file, so that the cost of logging is measured too.
 func startService(ctx context.Context, program, database string) (*service, error) {
 	environment, key, err := settings(database)
 	if err != nil {
@@ -76,25 +79,26 @@ func startService(ctx context.Context, program, database string) (*service, erro
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()                                                                              // the process has its own copy
-	s := &service{address: "http://" + address, key: key, command: exec.Command(program, "serve")} //nolint:noctx // stop ends it
+	defer log.Close()                         // the process has its own copy
+	command := exec.Command(program, "serve") //nolint:noctx // stop ends it
+	s := &service{address: "http://" + address, key: key, command: command}
 	s.command.Stderr = log
 	s.command.Env = append(os.Environ(), "TALON_ADDR="+address)
 	for name, value := range environment {
 		s.command.Env = append(s.command.Env, name+"="+value)
 	}
-	began := time.Now()
+	start := time.Now()
 	if err := s.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the service: %w", err)
 	}
 	if err := s.waitReady(ctx); err != nil {
-		return nil, errors.Join(err, s.stop(), fmt.Errorf("its log: %s", log.Name()))
+		return nil, errors.Join(err, s.stop(), fmt.Errorf("the log is %s", log.Name()))
 	}
-	s.started = time.Since(began)
+	s.started = time.Since(start)
 	return s, nil
 }
 
-// freeAddress is one of loopback that nobody listens on.
+// freeAddress returns a loopback address with a free port.
 func freeAddress(ctx context.Context) (string, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -128,13 +132,13 @@ func (s *service) waitReady(ctx context.Context) error {
 
 func (s *service) process() process { return process(s.command.Process.Pid) }
 
-// stop stops the service in order, and at once where that takes too long.
+// stop shuts the service down, and kills it if that takes longer than readyTimeout.
 func (s *service) stop() error {
-	_ = s.command.Process.Signal(os.Interrupt) // it fails only where the process has ended
+	_ = s.command.Process.Signal(os.Interrupt) // fails only if the process has exited
 	kill := time.AfterFunc(readyTimeout, func() { _ = s.command.Process.Kill() })
 	defer kill.Stop()
 	if err := s.command.Wait(); err != nil {
-		return fmt.Errorf("the service ended: %w", err)
+		return fmt.Errorf("the service failed: %w", err)
 	}
 	return nil
 }

@@ -9,30 +9,31 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// site is a region in its database, with the service in front of it.
+// site is a region in its database, with a service that uses it.
 type site struct {
 	server     *server
 	region     Region
 	url        string
-	conn       *pgx.Conn // for looking at the database
+	conn       *pgx.Conn // for queries and maintenance by the benchmark
 	postmaster process
 	service    *service
 	script     script
-	next       int64 // the first booking that no measurement has used yet
+	next       int64 // number of the first booking that no measurement has used
 }
 
-// Sample is one measurement: what the client saw, and what it cost.
+// Sample is the result of one measurement: the client's view and the costs.
 type Sample struct {
 	Load
 
-	ServiceCPU  float64 `json:"service_cpu_us,omitempty"` // processor time a request, in microseconds
+	ServiceCPU  float64 `json:"service_cpu_us,omitempty"` // CPU time per request, as the next two
 	PostgresCPU float64 `json:"postgres_cpu_us"`
 	ClientCPU   float64 `json:"client_cpu_us"`
-	WAL         float64 `json:"wal_bytes"`                  // written to the log of the database, a request
-	PeakMiB     float64 `json:"service_peak_mib,omitempty"` // the most memory that the service has held
+	WAL         float64 `json:"wal_bytes"`                  // per request
+	PeakMiB     float64 `json:"service_peak_mib,omitempty"` // peak memory of the service
 }
 
-// openSite opens the database and starts the service.
+// openSite opens the database of the region, removes its bookings and starts the service. With an
+// empty program it starts no service.
 func openSite(ctx context.Context, server *server, program string, region Region) (_ *site, err error) {
 	s := &site{server: server, region: region, url: server.url(databaseName(region.Scale))}
 	defer func() {
@@ -41,7 +42,7 @@ func openSite(ctx context.Context, server *server, program string, region Region
 		}
 	}()
 	if s.conn, err = pgx.Connect(ctx, s.url); err != nil {
-		return nil, fmt.Errorf("open the data: %w", err)
+		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	s.postmaster = clusterProcess(ctx, s.conn)
 	if err := s.reset(ctx); err != nil {
@@ -74,21 +75,22 @@ func (s *site) close(ctx context.Context) error {
 	return err
 }
 
-// prewarm reads the tables and indexes into PostgreSQL's memory, where those of a database that has been in use for a day are. Each booking is of
-// another patient, and would otherwise pay for reading pages for the first time.
+// prewarm loads the tables and indexes into PostgreSQL's memory, where those of a database in use
+// are. Each booking is of another patient and would otherwise include the first read of its pages.
 func (s *site) prewarm(ctx context.Context) error {
 	for _, sql := range []string{
 		"CREATE EXTENSION IF NOT EXISTS pg_prewarm",
 		"SELECT sum(pg_prewarm(oid)) FROM pg_class WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace",
 	} {
 		if _, err := s.conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("warm up the database: %w", err)
+			return fmt.Errorf("prewarm the database: %w", err)
 		}
 	}
 	return nil
 }
 
-// reset takes all bookings back, so that each measurement finds the same database, and has the dirty pages written.
+// reset deletes all bookings, so that each measurement starts with the same data, and writes the
+// dirty pages.
 func (s *site) reset(ctx context.Context) error {
 	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
 		for _, sql := range []string{
@@ -106,9 +108,10 @@ func (s *site) reset(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("take the bookings back: %w", err)
+		return fmt.Errorf("delete the bookings: %w", err)
 	}
-	// Not the emptied tables: once vacuumed, the database would know that they are empty, and plan to read them whole while they fill.
+	// The emptied tables are not vacuumed: after VACUUM the planner would assume that they are
+	// empty, and choose full scans while they grow.
 	for _, sql := range []string{"VACUUM slot, direction", "CHECKPOINT"} {
 		if _, err := s.conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
@@ -117,7 +120,8 @@ func (s *site) reset(ctx context.Context) error {
 	return nil
 }
 
-// ledger counts what must agree after a measurement, by looking at the data alone.
+// ledger contains counts of rows that must be equal after a measurement, and the number of cells
+// with wrong counters.
 type ledger struct {
 	appointments, cells, referrals, claims, overbooked int64
 }
@@ -144,12 +148,16 @@ func (s *site) ledger(ctx context.Context) (l ledger, err error) {
 	return l, nil
 }
 
-// settleRequests are made before each measurement of the service: emptying the tables has invalidated the plans that its connections hold.
+// settleRequests is the number of unmeasured requests before each measurement of the service. They
+// renew the cached plans of its connections, which reset has invalidated.
 const settleRequests = 512
 
-// measure resets the database, has load run, and takes what that cost. Where the answers and the tables disagree it is an error. settle are requests
-// to make before, unmeasured. Only bookings leave something in the tables.
-func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load func(ctx context.Context) (Load, error)) (Sample, error) {
+// measure resets the database, sends the settle requests unmeasured, runs load and returns the
+// sample. It returns an error if the responses do not match the tables. books is set if successful
+// requests of settle and load create bookings.
+func (s *site) measure(
+	ctx context.Context, settle [][]byte, books bool, load func(ctx context.Context) (Load, error),
+) (Sample, error) {
 	if err := s.reset(ctx); err != nil {
 		return Sample{}, err
 	}
@@ -158,8 +166,9 @@ func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load fu
 		if err != nil {
 			return Sample{}, err
 		}
-		if settled.Outcomes[booked] != int64(len(settle)) {
-			return Sample{}, fmt.Errorf("of %d requests before the measurement not all succeeded: %v", len(settle), settled.Outcomes)
+		if settled.Outcomes[outcomeOK] != int64(len(settle)) {
+			return Sample{}, fmt.Errorf("not all of %d requests before the measurement succeeded: %v",
+				len(settle), settled.Outcomes)
 		}
 	}
 	if s.service != nil {
@@ -171,7 +180,7 @@ func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load fu
 	if err != nil {
 		return Sample{}, err
 	}
-	got, err := load(ctx)
+	result, err := load(ctx)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -179,31 +188,32 @@ func (s *site) measure(ctx context.Context, settle [][]byte, books bool, load fu
 	if err != nil {
 		return Sample{}, err
 	}
-	sample := newSample(got, before, after)
+	sample := newSample(result, before, after)
 	if s.service != nil {
 		sample.PeakMiB = float64(s.service.process().peakMemory()) / (1 << 20)
 	}
-	found, err := s.ledger(ctx)
+	counts, err := s.ledger(ctx)
 	if err != nil {
 		return Sample{}, err
 	}
 	var want int64
 	if books {
-		want = sample.standing + int64(len(settle))
+		want = sample.activeBookings + int64(len(settle))
 	}
-	if found != (ledger{want, want, want, want, 0}) {
-		return Sample{}, fmt.Errorf("%d bookings were answered 200, but the tables hold %+v", want, found)
+	if counts != (ledger{want, want, want, want, 0}) {
+		return Sample{}, fmt.Errorf("%d bookings were confirmed, but the tables contain %+v", want, counts)
 	}
 	return sample, nil
 }
 
-// meter is what the machine and the database have counted so far.
+// meter is a reading of the counters of the machine and the database.
 type meter struct {
 	service, postgres time.Duration
 	wal               int64
 }
 
-// newSample divides by the load's requests what the meters counted during it.
+// newSample returns the sample of a load. It divides the differences of the meters by the number of
+// requests.
 func newSample(load Load, before, after meter) Sample {
 	perRequest := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(load.Requests) }
 	return Sample{
@@ -217,27 +227,28 @@ func newSample(load Load, before, after meter) Sample {
 
 func (s *site) meter(ctx context.Context) (m meter, err error) {
 	if err := s.conn.QueryRow(ctx, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").Scan(&m.wal); err != nil {
-		return meter{}, fmt.Errorf("read how long the database's log is: %w", err)
+		return meter{}, fmt.Errorf("read the WAL position: %w", err)
 	}
 	m.postgres = clusterTime(s.postmaster)
 	if s.service != nil {
 		used, err := s.service.process().usage()
 		if err != nil {
-			return meter{}, fmt.Errorf("read the service's processor time: %w", err)
+			return meter{}, fmt.Errorf("read the CPU time of the service: %w", err)
 		}
 		m.service = used.own
 	}
 	return m, nil
 }
 
-// take gives the bookings of a measurement of n requests, by their number in it.
+// take reserves n unused bookings and returns a function that returns the i-th of them.
 func (s *site) take(n int64) func(int64) Booking {
 	base := s.next
 	s.next += n
 	return func(i int64) Booking { return s.region.Booking(base + i) }
 }
 
-// limit measures what the database can do by itself: as fast as it can, or at a rate.
+// limit measures n bookings by the database alone. rate is in bookings per second; 0 means as fast
+// as possible.
 func (s *site) limit(ctx context.Context, rate float64, n int64) (Sample, error) {
 	base := s.next
 	s.next += n
@@ -246,7 +257,8 @@ func (s *site) limit(ctx context.Context, rate float64, n int64) (Sample, error)
 	})
 }
 
-// closed measures the service under as many requests at once as there are connections.
+// closed measures n bookings by the service in a closed loop: each connection always has one
+// request in flight.
 func (s *site) closed(ctx context.Context, connections int, n int64, booking func(int64) Booking) (Sample, error) {
 	requests, err := s.service.caller().requests(n, booking)
 	if err != nil {
@@ -256,10 +268,12 @@ func (s *site) closed(ctx context.Context, connections int, n int64, booking fun
 	if err != nil {
 		return Sample{}, err
 	}
-	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) { return runWrk(ctx, s.service.address, connections, requests) })
+	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) {
+		return runWrk(ctx, s.service.address, connections, requests)
+	})
 }
 
-// search measures the search for free cells, which a patient's client makes before it books.
+// search measures n searches for free cells in a closed loop.
 func (s *site) search(ctx context.Context, connections int, n int64) (Sample, error) {
 	requests, err := s.service.caller().searches(n, s.take(n))
 	if err != nil {
@@ -269,10 +283,12 @@ func (s *site) search(ctx context.Context, connections int, n int64) (Sample, er
 	if err != nil {
 		return Sample{}, err
 	}
-	return s.measure(ctx, settle, false, func(ctx context.Context) (Load, error) { return runWrk(ctx, s.service.address, connections, requests) })
+	return s.measure(ctx, settle, false, func(ctx context.Context) (Load, error) {
+		return runWrk(ctx, s.service.address, connections, requests)
+	})
 }
 
-// steady measures the service at a rate.
+// steady measures n bookings by the service at a rate, in bookings per second.
 func (s *site) steady(ctx context.Context, rate float64, n int64, booking func(int64) Booking) (Sample, error) {
 	caller := s.service.caller()
 	requests, err := caller.requests(n, booking)
@@ -283,10 +299,12 @@ func (s *site) steady(ctx context.Context, rate float64, n int64, booking func(i
 	if err != nil {
 		return Sample{}, err
 	}
-	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) { return runSteady(ctx, caller.host, rate, requests) })
+	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) {
+		return runSteady(ctx, caller.host, rate, requests)
+	})
 }
 
-// day measures a day of patients at a steady rate.
+// day measures a day of patients, who arrive at a rate in patients per second.
 func (s *site) day(ctx context.Context, rate float64, patients int64) (Sample, error) {
 	settle, err := s.service.caller().requests(settleRequests, s.take(settleRequests))
 	if err != nil {
@@ -298,7 +316,7 @@ func (s *site) day(ctx context.Context, rate float64, patients int64) (Sample, e
 	})
 }
 
-// mixed makes every fifth request one that is refused.
+// mixed replaces every fifth booking with one that is refused.
 func mixed(booking func(int64) Booking) func(int64) Booking {
 	return func(i int64) Booking {
 		if i%5 == 4 {
@@ -308,12 +326,12 @@ func mixed(booking func(int64) Booking) func(int64) Booking {
 	}
 }
 
-// full makes every request one for a full cell.
+// full replaces every booking with one of a full cell.
 func full(booking func(int64) Booking) func(int64) Booking {
 	return func(i int64) Booking { return booking(i).Full() }
 }
 
-// mismatched makes every request one for a cell of a resource of another speciality.
+// mismatched replaces every booking with one of a resource of another speciality.
 func (r Region) mismatched(booking func(int64) Booking) func(int64) Booking {
 	return func(i int64) Booking { return r.Mismatched(booking(i)) }
 }

@@ -16,20 +16,21 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// steadyConnections is how many requests can be under way at once at a steady rate.
+// steadyConnections is the maximum number of concurrent requests at a steady rate.
 const steadyConnections = 64
 
-// runSteady sends the requests at a steady rate, whether or not earlier ones have been answered. A request's latency counts from the moment that
-// it was due, so that waiting for a connection is not left out.
+// runSteady sends the requests at a steady rate, in requests per second, independently of earlier
+// responses. A latency begins when the request is due, so it includes the wait for a free
+// connection.
 func runSteady(ctx context.Context, host string, rate float64, requests [][]byte) (Load, error) {
 	var (
 		mu         sync.Mutex
 		load       = Load{Outcomes: map[string]int64{}, Requests: int64(len(requests))}
 		latencies  = make([]time.Duration, 0, len(requests))
-		began      = time.Now()
+		start      = time.Now()
 		usedBefore = ownTime()
 	)
-	err := pace(ctx, len(requests), rate, func(ctx context.Context, next <-chan int, due func(int) time.Time) error {
+	work := func(ctx context.Context, next <-chan int, due func(int) time.Time) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
 		if err != nil {
 			return err
@@ -48,24 +49,28 @@ func runSteady(ctx context.Context, host string, rate float64, requests [][]byte
 			mu.Unlock()
 		}
 		return nil
-	})
-	if err != nil {
+	}
+	if err := runAtRate(ctx, len(requests), rate, work); err != nil {
 		return Load{}, fmt.Errorf("send at a steady rate: %w", err)
 	}
-	load.Rate = float64(len(requests)) / time.Since(began).Seconds()
+	load.Rate = float64(len(requests)) / time.Since(start).Seconds()
 	load.client = ownTime() - usedBefore
-	load.standing = load.Outcomes[booked]
+	load.activeBookings = load.Outcomes[outcomeOK]
 	load.setPercentiles(latencies)
 	return load, nil
 }
 
-// pace gives the numbers below n to workers at a steady rate, each when it is due or as soon as a worker is free.
-func pace(ctx context.Context, n int, rate float64, work func(ctx context.Context, next <-chan int, due func(int) time.Time) error) error {
+// runAtRate sends the numbers from 0 to n-1 to steadyConnections workers at a rate per second, each
+// when it is due or as soon as a worker is free. It returns when all workers have returned.
+func runAtRate(
+	ctx context.Context, n int, rate float64,
+	work func(ctx context.Context, next <-chan int, due func(int) time.Time) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	next := make(chan int)
-	began := time.Now()
-	due := func(i int) time.Time { return began.Add(time.Duration(float64(i) / rate * float64(time.Second))) }
+	start := time.Now()
+	due := func(i int) time.Time { return start.Add(time.Duration(float64(i) / rate * float64(time.Second))) }
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(next)
@@ -85,15 +90,15 @@ func pace(ctx context.Context, n int, rate float64, work func(ctx context.Contex
 	return group.Wait()
 }
 
-// ownTime is the processor time of this process so far.
+// ownTime returns the CPU time of this process so far.
 func ownTime() time.Duration {
 	used, _ := process(os.Getpid()).usage()
 	return used.own
 }
 
-var ruleOf = regexp.MustCompile(`"rule":"([^"]*)"`)
+var rulePattern = regexp.MustCompile(`"rule":"([^"]*)"`)
 
-// exchange sends a request and reads its answer.
+// exchange sends a request, reads the response and returns its outcome.
 func exchange(conn net.Conn, reader *bufio.Reader, request []byte) (outcome string, err error) {
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return "", err
@@ -113,13 +118,13 @@ func exchange(conn net.Conn, reader *bufio.Reader, request []byte) (outcome stri
 	return outcomeOf(response.StatusCode, body), nil
 }
 
-// outcomeOf is an answer's status, with the rule where it is a refusal.
+// outcomeOf returns the outcome of a response: its status, and for a refusal also the rule.
 func outcomeOf(status int, body []byte) string {
 	outcome := strconv.Itoa(status)
 	if status == http.StatusOK {
 		return outcome
 	}
-	rule := ruleOf.FindSubmatch(body)
+	rule := rulePattern.FindSubmatch(body)
 	if rule == nil {
 		return outcome + " without a rule"
 	}

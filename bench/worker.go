@@ -20,12 +20,13 @@ import (
 	"talon.example/migrations"
 )
 
-// This file is copied into the benchmark of the commit that a run is compared with, and built there with the tag comparison: the measurements are made by
-// that commit's own code. It uses only functions that the benchmark of every commit since ceac2b7 has.
+// This file is copied into the benchmark of the commit that a run is compared with, and built there
+// with the tag comparison, so that the commit's own code makes the measurements. It must use only
+// functions that the benchmark of every commit since ceac2b7 has.
 
-// init runs the worker instead of a command if the first argument is "worker".
+// init runs the worker instead of main if the first argument is "worker".
 //
-//nolint:gochecknoinits // the main function of an earlier commit does not know the worker
+//nolint:gochecknoinits // the main function of an earlier commit cannot start the worker
 func init() {
 	const arguments = 6
 	if len(os.Args) != arguments || os.Args[1] != "worker" {
@@ -41,9 +42,11 @@ func init() {
 	os.Exit(0)
 }
 
-// work starts the program as the service on data of the scale in a database of this commit, and then makes the measurements that the lines of the standard
-// input name, each as a name and a number of requests. It writes a line of JSON for each: an object without a sample as soon as it is ready, and
-// then the samples. DATABASE_URL is the server; own means that nobody else uses it.
+// work starts the program as the service, with data of the scale in a database of this commit. Then
+// it makes the measurements that it reads from standard input: each line has a name and a number of
+// requests. It writes a JSON object to standard output when it is ready, and one with the sample
+// after each measurement. DATABASE_URL is the server; own means that the server is private to the
+// benchmark.
 func work(ctx context.Context, commit, program, scaleText string, own bool) (err error) {
 	scale, err := strconv.ParseFloat(scaleText, 64)
 	if err != nil {
@@ -77,12 +80,12 @@ func work(ctx context.Context, commit, program, scaleText string, own bool) (err
 	if err := output.Encode(struct{}{}); err != nil {
 		return err
 	}
-	orders := bufio.NewScanner(os.Stdin)
-	for orders.Scan() {
+	commands := bufio.NewScanner(os.Stdin)
+	for commands.Scan() {
 		var name string
 		var n int64
-		if _, err := fmt.Sscan(orders.Text(), &name, &n); err != nil {
-			return fmt.Errorf("read the measurement %q: %w", orders.Text(), err)
+		if _, err := fmt.Sscan(commands.Text(), &name, &n); err != nil {
+			return fmt.Errorf("parse the command %q: %w", commands.Text(), err)
 		}
 		var sample Sample
 		switch name {
@@ -93,7 +96,7 @@ func work(ctx context.Context, commit, program, scaleText string, own bool) (err
 		case "search":
 			sample, err = s.search(ctx, 16, n)
 		default:
-			err = fmt.Errorf("there is no measurement %q", name)
+			err = fmt.Errorf("unknown measurement %q", name)
 		}
 		if err != nil {
 			return err
@@ -102,10 +105,11 @@ func work(ctx context.Context, commit, program, scaleText string, own bool) (err
 			return err
 		}
 	}
-	return orders.Err()
+	return commands.Err()
 }
 
-// workerData returns the region of the scale. It makes the data unless they are this commit's and still serve: the database's comment is the commit.
+// workerData returns the region of the scale. It creates the data unless they are of this commit
+// and have not expired. The comment on the database is the commit.
 func workerData(ctx context.Context, server *server, commit string, scale float64) (Region, error) {
 	database := databaseName(scale) + "_base"
 	conn, err := pgx.Connect(ctx, server.url(maintenance))
@@ -115,9 +119,10 @@ func workerData(ctx context.Context, server *server, commit string, scale float6
 	defer conn.Close(context.WithoutCancel(ctx))
 	var current bool
 	err = conn.QueryRow(ctx,
-		"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2)", database, commit).Scan(&current)
+		"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2)",
+		database, commit).Scan(&current)
 	if err != nil {
-		return Region{}, fmt.Errorf("read whose data they are: %w", err)
+		return Region{}, fmt.Errorf("read the commit of the data: %w", err)
 	}
 	if current {
 		region, err := readRegion(ctx, server, scale)
@@ -126,7 +131,7 @@ func workerData(ctx context.Context, server *server, commit string, scale float6
 		}
 	}
 	region := NewRegion(scale, time.Now())
-	fmt.Fprintf(os.Stderr, "making the data of scale %g as commit %s does\n", scale, commit)
+	fmt.Fprintf(os.Stderr, "creating the data of scale %g with commit %s\n", scale, commit)
 	if err := server.recreate(ctx, database); err != nil {
 		return Region{}, err
 	}
@@ -137,9 +142,10 @@ func workerData(ctx context.Context, server *server, commit string, scale float6
 	if err := fill(ctx, url, region, os.Stderr); err != nil {
 		return Region{}, err
 	}
-	comment := fmt.Sprintf("COMMENT ON DATABASE %s IS '%s'", pgx.Identifier{database}.Sanitize(), strings.ReplaceAll(commit, "'", "''"))
+	comment := fmt.Sprintf("COMMENT ON DATABASE %s IS '%s'", pgx.Identifier{database}.Sanitize(),
+		strings.ReplaceAll(commit, "'", "''"))
 	if _, err := conn.Exec(ctx, comment); err != nil {
-		return Region{}, fmt.Errorf("note whose data they are: %w", err)
+		return Region{}, fmt.Errorf("record the commit of the data: %w", err)
 	}
 	return region, nil
 }

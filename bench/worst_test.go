@@ -15,8 +15,9 @@ import (
 	"talon.example/internal/testdb"
 )
 
-// Promise: the patients of the worst cases have no other referral and belong to the institution that holds theirs, and no laboratory referral leads to the
-// institution with the fully booked speciality.
+// Promise: the patients of the worst cases have no other referral and belong to the institution
+// that holds theirs. No laboratory referral is for the institution with the fully booked
+// speciality.
 func TestWorstCases(t *testing.T) {
 	t.Parallel()
 	for _, scale := range []float64{0.01, 0.1, 1} {
@@ -37,8 +38,8 @@ func TestWorstCases(t *testing.T) {
 	}
 }
 
-// Promise: the search finds cells of all resources of an institution with a laboratory referral, and none in the fully booked speciality. Rows that
-// are there are not added again.
+// Promise: with a laboratory referral the search finds cells of all resources of an institution,
+// and in the fully booked speciality it finds none. Existing rows are not added again.
 func TestWorstSearches(t *testing.T) {
 	t.Parallel()
 	url := testdb.New(t)

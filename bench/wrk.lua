@@ -1,4 +1,5 @@
--- Sends each request of a file once, counts the answers by their status and rule, and says when all have come.
+-- Sends each request of a file once, counts the responses by status and rule, and prints «answered»
+-- when all have been received.
 local ffi = require("ffi")
 ffi.cdef [[
 typedef struct { long seconds, nanoseconds; } talon_time;
@@ -8,7 +9,7 @@ int clock_gettime(int clock, talon_time *time);
 local requests, outcomes = {}, {}
 local sent, answered = 0, 0
 local began
-local asked = false
+local probed = false
 
 local function now() -- in microseconds
   local time = ffi.new("talon_time")
@@ -25,13 +26,13 @@ function init(arguments)
 end
 
 function request()
-  if not asked then -- wrk asks for one that it does not send
-    asked = true
+  if not probed then -- wrk calls request once before the run and does not send the result
+    probed = true
     return requests[1]
   end
   began = began or now()
   sent = sent + 1
-  return requests[sent] or "" -- nothing more to send: the connection rests
+  return requests[sent] or "" -- nothing left to send: the connection stays idle
 end
 
 function response(status, _, body)

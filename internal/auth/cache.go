@@ -5,42 +5,43 @@ import (
 	"sync"
 )
 
-// maxCached is the number of tokens remembered; an entry takes some 200 bytes.
+// maxCached is the largest number of cached tokens. An entry takes about 200 bytes.
 const maxCached = 10_000
 
-// cache remembers the tokens that one key ring has verified, under the hash of the whole token: a client sends the same
-// token many times, and a signature costs far more than a hash. Whoever reads it still has to check the time. The zero value
-// is ready for use.
+// cache holds the claims of tokens that one key ring has verified, keyed by the hash of the whole
+// token. A client sends the same token many times, and verifying a signature costs far more than a
+// hash. The caller must still check the token's dates. The zero value is ready for use, and a cache
+// is safe for concurrent use.
 type cache struct {
 	mu       sync.Mutex
 	ring     *ring
 	verified map[[sha256.Size]byte]claims
 }
 
-// get returns what the token with this hash says, if this very ring has verified it.
+// get returns the claims of the token with this hash if the ring r itself has verified it.
 func (c *cache) get(r *ring, sum [sha256.Size]byte) (claims, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ring != r {
 		return claims{}, false
 	}
-	said, ok := c.verified[sum]
-	return said, ok
+	cached, ok := c.verified[sum]
+	return cached, ok
 }
 
-// put remembers what a token says that the ring has verified. The first token under another ring drops all that the old one
-// has verified, so a withdrawn key takes its tokens along.
-func (c *cache) put(r *ring, sum [sha256.Size]byte, said claims) {
+// put stores the claims of a token that the ring r has verified. The first token of a new ring
+// empties the cache, so that tokens of a withdrawn key are not accepted any longer.
+func (c *cache) put(r *ring, sum [sha256.Size]byte, verified claims) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ring != r {
 		c.ring, c.verified = r, make(map[[sha256.Size]byte]claims)
 	}
 	if len(c.verified) >= maxCached {
-		for other := range c.verified { // whichever comes first: Go's order is random, and a token lost costs one signature
+		for other := range c.verified { // evicts a random entry; a lost one costs one signature
 			delete(c.verified, other)
 			break
 		}
 	}
-	c.verified[sum] = said
+	c.verified[sum] = verified
 }

@@ -10,18 +10,23 @@ import (
 	"github.com/google/uuid"
 )
 
-const guidLength = 36 // of the one form we take, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx; uuid.Parse knows others
+// guidLength is the length of a guid's canonical form, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx.
+// uuid.Parse also accepts other forms.
+const guidLength = 36
 
-// maxUnix is the end of the year 9999. Dates beyond it would overflow somewhere, later and less visibly.
+// maxUnix is the last second of the year 9999, in Unix time. Later dates could overflow in other
+// code.
 const maxUnix = 253402300799
 
-// claims are what we need of a token's payload. They are trusted only where the signature has been checked too.
+// claims are the claims of a token that the service uses. They must not be trusted before the
+// signature has been verified.
 type claims struct {
 	caller    Caller
 	notBefore time.Time // the later of iat and nbf, without leeway
 }
 
-// checkTime compares the token's dates with now: ErrInvalid before them, ErrExpired after.
+// checkTime compares the token's dates with now, with the leeway. It returns ErrInvalid before the
+// token becomes valid, and ErrExpired after it has expired.
 func (c claims) checkTime(now time.Time) error {
 	if now.Before(c.notBefore.Add(-leeway)) {
 		return fmt.Errorf("%w: not valid yet", ErrInvalid)
@@ -32,15 +37,16 @@ func (c claims) checkTime(now time.Time) error {
 	return nil
 }
 
-// readClaims reads the payload and compares its issuer and audience with ours. Every error is ErrInvalid.
+// readClaims reads the claims of the payload and checks its issuer and audience. Every error wraps
+// ErrInvalid.
 func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	issuer, err := payload.GetIssuer()
 	if err != nil || issuer == "" || issuer != v.expected.Issuer {
-		return claims{}, faultyClaim("iss")
+		return claims{}, invalidClaim("iss")
 	}
 	audience, err := payload.GetAudience()
 	if err != nil || v.expected.Audience == "" || !slices.Contains(audience, v.expected.Audience) {
-		return claims{}, faultyClaim("aud")
+		return claims{}, invalidClaim("aud")
 	}
 	client, err := readGUID(payload, "client_application")
 	if err != nil {
@@ -58,7 +64,7 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	}
 	scope, isText := payload["scope"].(string)
 	if _, given := payload["scope"]; given && !isText {
-		return claims{}, faultyClaim("scope")
+		return claims{}, invalidClaim("scope")
 	}
 	expiresAt, err := readDate("exp", payload.GetExpirationTime)
 	if err != nil {
@@ -90,15 +96,15 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	}, nil
 }
 
-// readGUID reads a claim that must be a guid in its canonical form, and not the zero one.
+// readGUID reads a claim that must be a guid in canonical form, other than the zero guid.
 func readGUID(payload jwt.MapClaims, name string) (uuid.UUID, error) {
 	text, _ := payload[name].(string)
 	if len(text) != guidLength {
-		return uuid.Nil, faultyClaim(name)
+		return uuid.Nil, invalidClaim(name)
 	}
 	guid, err := uuid.Parse(text)
 	if err != nil || guid == uuid.Nil {
-		return uuid.Nil, faultyClaim(name)
+		return uuid.Nil, invalidClaim(name)
 	}
 	return guid, nil
 }
@@ -114,7 +120,7 @@ func readGUIDs(payload jwt.MapClaims, name string) ([]uuid.UUID, error) {
 	}
 	list, isList := value.([]any)
 	if !isList || len(list) > maxLpus {
-		return nil, faultyClaim(name)
+		return nil, invalidClaim(name)
 	}
 	guids := make([]uuid.UUID, len(list))
 	for i, element := range list {
@@ -130,12 +136,13 @@ func readGUIDs(payload jwt.MapClaims, name string) ([]uuid.UUID, error) {
 func readDate(name string, get func() (*jwt.NumericDate, error)) (time.Time, error) {
 	date, err := get()
 	if err != nil || date == nil || date.Unix() <= 0 || date.Unix() > maxUnix {
-		return time.Time{}, faultyClaim(name)
+		return time.Time{}, invalidClaim(name)
 	}
 	return date.UTC(), nil
 }
 
-// faultyClaim names a claim that is missing, malformed or not ours; its value stays out of the log.
-func faultyClaim(name string) error {
+// invalidClaim returns ErrInvalid with the name of a claim that is missing, malformed or
+// unexpected. The error does not contain the claim's value, so it may be logged.
+func invalidClaim(name string) error {
 	return fmt.Errorf("%w: claim %s", ErrInvalid, name)
 }

@@ -44,7 +44,7 @@ var (
 	noon       = time.Date(2030, 5, 17, 12, 0, 0, 0, time.UTC)
 )
 
-// Keys are made once a run: RSA takes its time.
+// The keys are generated once per run, because generating RSA keys is slow.
 var (
 	rsaKey  = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 	weakRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 1024)) })
@@ -64,7 +64,7 @@ func must[T any](value T, err error) T {
 
 func newEC() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
-// clock is a time that only the test moves.
+// clock is a manual clock. It is safe for concurrent use.
 type clock struct{ nanos atomic.Int64 }
 
 func newClock(at time.Time) *clock {
@@ -76,7 +76,7 @@ func newClock(at time.Time) *clock {
 func (c *clock) now() time.Time          { return time.Unix(0, c.nanos.Load()).UTC() }
 func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 
-// logBuffer is a log that a test can read while others write it.
+// logBuffer collects log output. It is safe for concurrent use.
 type logBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -94,7 +94,7 @@ func (b *logBuffer) String() string {
 	return b.buffer.String()
 }
 
-// draft is a token before it is signed.
+// draft is an unsigned token.
 type draft struct {
 	header map[string]any
 	claims map[string]any
@@ -118,7 +118,7 @@ func goodDraft(kid string) draft {
 	return d
 }
 
-// with returns the draft with a claim changed, or taken out where the value is nil.
+// with returns a copy of the draft with a claim set, or removed if the value is nil.
 func (d draft) with(claim string, value any) draft {
 	d.claims = maps.Clone(d.claims)
 	d.claims[claim] = value
@@ -128,7 +128,7 @@ func (d draft) with(claim string, value any) draft {
 	return d
 }
 
-// withHeader is with for the header.
+// withHeader returns a copy of the draft with a header field set.
 func (d draft) withHeader(name string, value any) draft {
 	d.header = maps.Clone(d.header)
 	d.header[name] = value
@@ -149,13 +149,13 @@ func (d draft) signES256(private *ecdsa.PrivateKey) string {
 	return d.sign(jwt.SigningMethodES256, private)
 }
 
-// jwk describes a public key for a JWK set.
+// jwk returns a public key in the form of a JWK set.
 func jwk(kid string, public any) jwkset.JWKMarshal {
 	options := jwkset.JWKOptions{Metadata: jwkset.JWKMetadataOptions{KID: kid}}
 	return must(jwkset.NewJWKFromKey(public, options)).Marshal()
 }
 
-// privateJWK describes a private or a secret key, as nobody should.
+// privateJWK returns a private or secret key in the form of a JWK set, which must not be published.
 func privateJWK(kid string, private any) jwkset.JWKMarshal {
 	options := jwkset.JWKOptions{
 		Metadata: jwkset.JWKMetadataOptions{KID: kid},
@@ -176,7 +176,7 @@ func publicPEM(public crypto.PublicKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-// tempFile writes a file that is gone after the test.
+// tempFile writes a file that is removed when the test ends, and returns its path.
 func tempFile(t testing.TB, content []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
@@ -184,12 +184,12 @@ func tempFile(t testing.TB, content []byte) string {
 	return path
 }
 
-// publisher is a real HTTP server of a JWK set, or of whatever a test wants in its place.
+// publisher is an HTTP server that serves a JWK set or another document.
 type publisher struct {
 	*httptest.Server
 
 	hits     atomic.Int64
-	document atomic.Pointer[[]byte] // nil: the server is out of order
+	document atomic.Pointer[[]byte] // nil: the server responds with 500
 }
 
 func newPublisher(t testing.TB, document []byte) *publisher {
@@ -210,7 +210,7 @@ func newPublisher(t testing.TB, document []byte) *publisher {
 func (p *publisher) publish(document []byte) { p.document.Store(&document) }
 func (p *publisher) fail()                   { p.document.Store(nil) }
 
-// fixture is a verifier with its keys, where the test moves the time.
+// fixture is a verifier with its keys, a manual clock and manual ticks.
 type fixture struct {
 	*Verifier
 
@@ -230,7 +230,7 @@ func newFixture(t testing.TB, src Sources) *fixture {
 	return f
 }
 
-// verify is VerifyHeader for one header with the scheme Bearer.
+// verify calls VerifyHeader with one Bearer header.
 func (f *fixture) verify(raw string) (Caller, error) {
 	return f.VerifyHeader(context.Background(), []string{"Bearer " + raw})
 }
@@ -243,14 +243,15 @@ func (f *fixture) requireAccepted(t testing.TB, raw string) {
 	require.Equal(t, testClient, token.Client)
 }
 
-func (f *fixture) requireRefused(t testing.TB, raw string, want error) {
+func (f *fixture) requireRejected(t testing.TB, raw string, want error) {
 	t.Helper()
 	token, err := f.verify(raw)
 	require.ErrorIs(t, err, want)
 	require.Zero(t, token)
 }
 
-// tick lets the key set look for sources that are due, and returns when it has: it takes the second tick only after that.
+// tick makes the key set reload the sources that are due, and waits until it has. The second tick
+// is received only after the first has been handled.
 func (f *fixture) tick() {
 	f.ticks <- f.clock.now()
 	f.ticks <- f.clock.now()

@@ -6,13 +6,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// The bounds of a token's life.
+// The bounds of the lifetime of issued tokens.
 const (
 	MinLife = time.Minute
 	MaxLife = 24 * time.Hour
 )
 
-// Issuer issues COD tokens, as a Verifier with the same issuer, audience and key takes them.
+// Issuer issues COD tokens that a Verifier with the same issuer, audience and key accepts. It is
+// safe for concurrent use.
 type Issuer struct {
 	key              *SigningKey
 	issuer, audience string
@@ -20,15 +21,17 @@ type Issuer struct {
 	now              func() time.Time
 }
 
-// NewIssuer signs with the key. life is how long a token is valid, from MinLife to MaxLife.
+// NewIssuer returns an issuer that signs with key. life is the lifetime of a token, from MinLife to
+// MaxLife; the caller checks these bounds.
 func NewIssuer(key *SigningKey, issuer, audience string, life time.Duration, now func() time.Time) *Issuer {
 	return &Issuer{key, issuer, audience, life, now}
 }
 
-// Issue signs a token of a person for a client application. Whether that person is who asks, the caller knows.
-func (i *Issuer) Issue(person, client uuid.UUID) (signed string, said Caller, err error) {
+// Issue returns a signed token of the person for the client application, and the token's content.
+// The caller must have identified the person.
+func (i *Issuer) Issue(person, client uuid.UUID) (signed string, token Caller, err error) {
 	now := i.now()
-	said = Caller{Person: person, Client: client, ExpiresAt: now.Add(i.life).Truncate(time.Second).UTC()}
-	signed, err = i.key.Sign(said, i.issuer, i.audience, now, i.life)
-	return signed, said, err
+	token = Caller{Person: person, Client: client, ExpiresAt: now.Add(i.life).Truncate(time.Second).UTC()}
+	signed, err = i.key.Sign(token, i.issuer, i.audience, now, i.life)
+	return signed, token, err
 }

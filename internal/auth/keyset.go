@@ -12,87 +12,92 @@ import (
 )
 
 const (
-	minSecretBytes = 32          // RFC 7518, 3.2: a secret for HS256 has at least the size of its hash
-	checkEvery     = time.Minute // files always, the JWKS URL where it is due
-	refreshGap     = time.Minute // between two readings that tokens have asked for
+	minSecretBytes = 32          // RFC 7518, 3.2: an HS256 secret is at least as long as the hash
+	checkEvery     = time.Minute // reads files, and the JWKS URL if it is due
+	refreshGap     = time.Minute // between two refreshes that tokens with unknown keys cause
 )
 
-// Sources say where keys come from; at least one, and they add up.
+// Sources are the places that keys are read from. At least one is required; the keys of all of them
+// are used together.
 type Sources struct {
-	JWKSURL     string        // https, or http on a loopback host; may be unreachable for now
-	JWKSFile    string        // path; read again when it changes
-	PEMFile     string        // path of public keys or certificates; read again when it changes
-	HS256Secret []byte        // 32 bytes or more; without it no HS256 token is accepted
-	Signing     []*SigningKey // their public halves verify; the same key may be there twice
+	JWKSURL     string        // https, or http on a loopback host; may be unreachable at the start
+	JWKSFile    string        // path; reloaded when the file changes
+	PEMFile     string        // path of public keys or certificates; reloaded when the file changes
+	HS256Secret []byte        // at least 32 bytes; without it HS256 tokens are rejected
+	Signing     []*SigningKey // tokens are verified with their public keys; duplicates are ignored
 }
 
-// KeySet is the keys that tokens are verified with, kept current: the JWKS URL is read again every hour (every minute after
-// a failure), files every minute, and all of them when a token names an unknown key, for that at most once a minute. A
-// reading that fails is logged and leaves the old keys. It is safe for concurrent use.
+// KeySet holds the keys that tokens are verified with, and refreshes them in the background. It
+// reads the JWKS URL every hour, or every minute after a failure, and files every minute. A token
+// with an unknown key makes it read all sources, at most once a minute. If reading a source fails,
+// it logs the error and keeps the source's old keys. A KeySet is safe for concurrent use.
 type KeySet struct {
-	log    *slog.Logger
-	now    func() time.Time
-	secret bool  // HS256 is accepted
-	fixed  []key // of the sources that never change
+	log          *slog.Logger
+	now          func() time.Time
+	acceptsHS256 bool
+	static       []key // of the sources that never change
 
-	sources []*source            // touched by LoadKeys and then only by keep
-	ring    atomic.Pointer[ring] // the keys now; replaced when a source gives other ones
+	sources []*source            // used by LoadKeys, and then only by the goroutine of run
+	ring    atomic.Pointer[ring] // the current keys; replaced when the keys of a source change
 
-	mu      sync.Mutex
-	askedAt time.Time
-	answer  chan struct{} // closed when the reading that was asked for at askedAt is done
-	asked   chan chan struct{}
+	mu          sync.Mutex
+	requestedAt time.Time          // of the last refresh that a token caused
+	refreshed   chan struct{}      // closed when that refresh is done
+	requests    chan chan struct{} // refreshes that run has not started yet
 
 	stop    context.CancelFunc
-	stopped chan struct{} // closed when keep has ended
+	stopped chan struct{} // closed when run has returned
 }
 
-// LoadKeys reads all sources and keeps them current until ctx ends or Close is called. It fails, with all that is wrong with
-// them, where a source is misconfigured or a file cannot be used. A JWKS URL that cannot be reached is only logged: until it
-// can, tokens with keys unknown to the other sources get ErrKeysUnavailable.
+// LoadKeys reads all sources and starts to refresh them in the background, until ctx is cancelled
+// or Close is called. It returns an error that lists every misconfigured source and every unusable
+// file. A JWKS URL that cannot be read is only logged. Until it can be read, a token whose key no
+// other source holds fails with ErrKeysUnavailable.
 func LoadKeys(ctx context.Context, src Sources, log *slog.Logger) (*KeySet, error) {
-	// The ticker need not be stopped: it is collected together with keep.
+	// The ticker need not be stopped: it is garbage-collected after run has returned.
 	return loadKeys(ctx, src, log, time.Now, time.NewTicker(checkEvery).C)
 }
 
-// loadKeys is LoadKeys with a clock: each tick makes the key set look which of its sources are due.
+// loadKeys is LoadKeys with a given clock. Each tick makes the key set read the sources that are
+// due.
 func loadKeys(
 	ctx context.Context, src Sources, log *slog.Logger, now func() time.Time, ticks <-chan time.Time,
 ) (*KeySet, error) {
 	k := &KeySet{
-		log:     log,
-		now:     now,
-		asked:   make(chan chan struct{}, 1),
-		stopped: make(chan struct{}),
+		log:      log,
+		now:      now,
+		requests: make(chan chan struct{}, 1),
+		stopped:  make(chan struct{}),
 	}
-	if err := errors.Join(k.configure(src), k.loadFirst(ctx)); err != nil {
+	if err := errors.Join(k.configure(src), k.loadAll(ctx)); err != nil {
 		return nil, fmt.Errorf("load keys: %w", err)
 	}
-	k.install()
+	k.buildRing()
 	ctx, k.stop = context.WithCancel(ctx)
-	go k.keep(ctx, ticks)
+	go k.run(ctx, ticks)
 	return k, nil
 }
 
-// Close stops the refreshing and waits for it to end, no longer than for a reading that is interrupted. The keys stay usable.
+// Close stops the background refresh, interrupts a read that is under way, and waits until both
+// have ended. The keys stay usable.
 func (k *KeySet) Close() {
 	k.stop()
 	<-k.stopped
 }
 
-// configure takes over the sources without reading any.
+// configure checks the configured sources and adds them to the key set. It does not read any.
 func (k *KeySet) configure(src Sources) error {
 	var errs []error
 	if len(src.HS256Secret) > 0 {
-		if len(src.HS256Secret) < minSecretBytes {
-			errs = append(errs, fmt.Errorf("HS256 secret of %d bytes, where %d are the least", len(src.HS256Secret), minSecretBytes))
+		if n := len(src.HS256Secret); n < minSecretBytes {
+			errs = append(errs, fmt.Errorf("HS256 secret of %d bytes is shorter than %d", n, minSecretBytes))
 		}
-		k.secret = true
-		k.fixed = append(k.fixed, key{algs: []string{algHS256}, material: append([]byte(nil), src.HS256Secret...)})
+		k.acceptsHS256 = true
+		k.static = append(k.static, key{algs: []string{algHS256}, material: append([]byte(nil), src.HS256Secret...)})
 	}
 	for i, own := range src.Signing {
 		if !slices.ContainsFunc(src.Signing[:i], func(other *SigningKey) bool { return other.id == own.id }) {
-			k.fixed = append(k.fixed, key{id: own.id, algs: []string{algES256}, material: &own.private.PublicKey})
+			k.static = append(k.static, key{id: own.id, algs: []string{algES256}, material: &own.private.PublicKey})
 		}
 	}
 	if src.JWKSFile != "" {
@@ -109,14 +114,15 @@ func (k *KeySet) configure(src Sources) error {
 			k.sources = append(k.sources, remote)
 		}
 	}
-	if len(errs) == 0 && len(k.fixed) == 0 && len(k.sources) == 0 {
-		errs = append(errs, errors.New("no source of keys is configured"))
+	if len(errs) == 0 && len(k.static) == 0 && len(k.sources) == 0 {
+		errs = append(errs, errors.New("no key source is configured"))
 	}
 	return errors.Join(errs...)
 }
 
-// loadFirst reads every source for the first time. Only a remote one may fail.
-func (k *KeySet) loadFirst(ctx context.Context) error {
+// loadAll reads every source for the first time. It returns the errors of local sources, and logs
+// those of the JWKS URL.
+func (k *KeySet) loadAll(ctx context.Context) error {
 	var errs []error
 	for _, s := range k.sources {
 		_, err := s.load(ctx, k.now())
@@ -131,8 +137,8 @@ func (k *KeySet) loadFirst(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// keep reads sources again as time passes or tokens ask for it.
-func (k *KeySet) keep(ctx context.Context, ticks <-chan time.Time) {
+// run reloads sources at each tick and at each requested refresh, until ctx is cancelled.
+func (k *KeySet) run(ctx context.Context, ticks <-chan time.Time) {
 	defer close(k.stopped)
 	for {
 		select {
@@ -140,14 +146,14 @@ func (k *KeySet) keep(ctx context.Context, ticks <-chan time.Time) {
 			return
 		case <-ticks:
 			k.reload(ctx, false)
-		case answer := <-k.asked:
+		case done := <-k.requests:
 			k.reload(ctx, true)
-			close(answer)
+			close(done)
 		}
 	}
 }
 
-// reload reads the sources that are due, or all of them.
+// reload reads the sources that are due, or all of them, and replaces the ring if any keys changed.
 func (k *KeySet) reload(ctx context.Context, all bool) {
 	anyChanged := false
 	for _, s := range k.sources {
@@ -156,42 +162,43 @@ func (k *KeySet) reload(ctx context.Context, all bool) {
 		}
 		changed, err := s.load(ctx, k.now())
 		if err != nil && ctx.Err() == nil {
-			k.log.Warn("keys not read, the old ones stay", "error", err)
+			k.log.Warn("keys not read, keeping the old ones", "error", err)
 		}
 		anyChanged = anyChanged || changed
 	}
 	if anyChanged {
-		k.install()
+		k.buildRing()
 	}
 }
 
-// install makes a ring of the keys that the sources gave last.
-func (k *KeySet) install() {
-	next := &ring{keys: append([]key(nil), k.fixed...)}
+// buildRing makes a ring of the latest keys of all sources and publishes it.
+func (k *KeySet) buildRing() {
+	next := &ring{keys: append([]key(nil), k.static...)}
 	for _, s := range k.sources {
 		next.keys = append(next.keys, s.keys...)
-		if s.absent != nil {
-			next.absent = s.absent
+		if s.loadErr != nil {
+			next.loadErr = s.loadErr
 		}
 	}
 	k.ring.Store(next)
 	k.log.Info("keys loaded", "count", len(next.keys))
 }
 
-// accepts tells whether a token may have been made with this algorithm: an asymmetric one, or HS256 with a secret of ours.
+// accepts reports whether tokens may use the algorithm: a known asymmetric one, or HS256 if a
+// secret is configured.
 func (k *KeySet) accepts(alg string) bool {
 	_, known := methods[alg]
-	return known && (alg != algHS256 || k.secret)
+	return known && (alg != algHS256 || k.acceptsHS256)
 }
 
-// verify checks a signature, and returns the ring that has verified it. alg must be accepted; kid may be empty. Where no key
-// bears the kid, the sources may have a new one, so they are read once more. The error is ErrSignature, or
-// ErrKeysUnavailable where nobody can tell.
+// verify verifies a signature and returns the ring that verified it. alg must be accepted; kid may
+// be empty. If no key has the kid, verify requests a refresh, waits for it and tries again. It
+// returns ErrSignature, or ErrKeysUnavailable if the key may be in a source that could not be read.
 func (k *KeySet) verify(ctx context.Context, signed string, signature []byte, alg, kid string) (*ring, error) {
 	current := k.ring.Load()
-	verified, named := current.verify(signed, signature, alg, kid)
-	// The secret is configured, so no other one will turn up.
-	if verified || named || alg == algHS256 {
+	verified, kidKnown := current.verify(signed, signature, alg, kid)
+	// A refresh cannot find another HS256 secret: it is part of the configuration.
+	if verified || kidKnown || alg == algHS256 {
 		return current, signatureError(verified, alg, kid)
 	}
 	if err := k.refresh(ctx); err != nil {
@@ -199,39 +206,41 @@ func (k *KeySet) verify(ctx context.Context, signed string, signature []byte, al
 	}
 	if fresh := k.ring.Load(); fresh != current {
 		current = fresh
-		verified, named = current.verify(signed, signature, alg, kid)
+		verified, kidKnown = current.verify(signed, signature, alg, kid)
 	}
-	if !verified && !named && current.absent != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, current.absent)
+	if !verified && !kidKnown && current.loadErr != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, current.loadErr)
 	}
 	return current, signatureError(verified, alg, kid)
 }
 
-// signatureError is nil for a verified signature, else ErrSignature.
+// signatureError returns nil if the signature was verified, else ErrSignature with details for the
+// log.
 func signatureError(verified bool, alg, kid string) error {
 	if verified {
 		return nil
 	}
-	return fmt.Errorf("%w: of no key for %s with the id %.64q", ErrSignature, alg, kid)
+	return fmt.Errorf("%w: no %s key with kid %.64q verifies it", ErrSignature, alg, kid)
 }
 
-// refresh has all sources read again, unless that was asked for less than refreshGap ago, and waits for it to be done. Those
-// who ask in between wait for the same reading, or, when it is over, not at all. The error says that ctx ended first.
+// refresh requests that all sources are read, and waits until they are. If the last request is less
+// than refreshGap ago, it waits for that one, and returns at once when that one is done. It returns
+// an error only if ctx is done first.
 func (k *KeySet) refresh(ctx context.Context) error {
 	k.mu.Lock()
-	if now := k.now(); k.answer == nil || now.Sub(k.askedAt) >= refreshGap {
-		answer := make(chan struct{})
+	if now := k.now(); k.refreshed == nil || now.Sub(k.requestedAt) >= refreshGap {
+		done := make(chan struct{})
 		select {
-		case k.asked <- answer:
-			k.answer, k.askedAt = answer, now
-		default: // the one before has not begun yet, and will do
+		case k.requests <- done:
+			k.refreshed, k.requestedAt = done, now
+		default: // the previous request has not been started yet: wait for it
 		}
 	}
-	answer := k.answer
+	refreshed := k.refreshed
 	k.mu.Unlock()
 
 	select {
-	case <-answer:
+	case <-refreshed:
 		return nil
 	case <-k.stopped:
 		return nil

@@ -25,10 +25,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wide is a key on a curve that we do not use.
-var wide = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
+// p384Key is a key on a curve that is not accepted.
+var p384Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
 
-func TestSourcesAddUp(t *testing.T) {
+func TestKeysOfAllSourcesVerify(t *testing.T) {
 	t.Parallel()
 	remote, file, plain := newEC(), newEC(), newEC()
 	signing, err := EnsureSigningKey(t.TempDir() + "/key.pem")
@@ -63,10 +63,10 @@ func TestMisconfiguredSourcesAreAllReported(t *testing.T) {
 	require.ErrorContains(t, err, "HS256 secret of 31 bytes")
 
 	_, err = LoadKeys(t.Context(), Sources{}, slog.New(slog.DiscardHandler))
-	require.ErrorContains(t, err, "no source of keys")
+	require.ErrorContains(t, err, "no key source")
 }
 
-func TestWhichJWKSURLsAreAccepted(t *testing.T) {
+func TestJWKSURLMustBeSecure(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]bool{
 		"https://cod.example/jwks":            true,
@@ -92,7 +92,7 @@ func TestWhichJWKSURLsAreAccepted(t *testing.T) {
 	}
 }
 
-func TestRotatedKeyIsFoundByItsUnknownID(t *testing.T) {
+func TestUnknownKeyIDReloadsTheKeys(t *testing.T) {
 	t.Parallel()
 	old, fresh := newEC(), newEC()
 	p := newPublisher(t, jwks(jwk("old", &old.PublicKey)))
@@ -103,7 +103,7 @@ func TestRotatedKeyIsFoundByItsUnknownID(t *testing.T) {
 	require.EqualValues(t, 1, p.hits.Load())
 	f.requireAccepted(t, goodDraft("fresh").signES256(fresh))
 	require.EqualValues(t, 2, p.hits.Load())
-	f.requireRefused(t, goodDraft("old").signES256(old), ErrSignature)
+	f.requireRejected(t, goodDraft("old").signES256(old), ErrSignature)
 }
 
 func TestKeysWithoutIDsRotateToo(t *testing.T) {
@@ -116,7 +116,7 @@ func TestKeysWithoutIDsRotateToo(t *testing.T) {
 	f.requireAccepted(t, goodDraft("any").signES256(fresh))
 }
 
-func TestKeysAreReadAgainEveryHour(t *testing.T) {
+func TestURLIsReloadedEveryHour(t *testing.T) {
 	t.Parallel()
 	old, fresh := newEC(), newEC()
 	p := newPublisher(t, jwks(jwk("old", &old.PublicKey)))
@@ -131,10 +131,10 @@ func TestKeysAreReadAgainEveryHour(t *testing.T) {
 	f.clock.advance(time.Minute)
 	f.tick()
 	require.EqualValues(t, 2, p.hits.Load())
-	f.requireRefused(t, goodDraft("old").with("exp", noon.Add(24*time.Hour).Unix()).signES256(old), ErrSignature)
+	f.requireRejected(t, goodDraft("old").with("exp", noon.Add(24*time.Hour).Unix()).signES256(old), ErrSignature)
 }
 
-func TestUnknownIDsReadTheKeysAtMostOnceAMinute(t *testing.T) {
+func TestUnknownKeyIDsReloadAtMostOnceAMinute(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t, allKeys())
 	f := newFixture(t, Sources{JWKSURL: p.URL})
@@ -161,22 +161,22 @@ func TestUnknownIDsReadTheKeysAtMostOnceAMinute(t *testing.T) {
 	require.EqualValues(t, 3, p.hits.Load())
 }
 
-func TestKnownIDsDoNotReadTheKeys(t *testing.T) {
+func TestKnownKeyIDsDoNotReloadTheKeys(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t, allKeys())
 	f := newFixture(t, Sources{JWKSURL: p.URL, HS256Secret: testSecret})
-	f.requireRefused(t, goodDraft("ec").signES256(newEC()), ErrSignature)
-	f.requireRefused(t, goodDraft("x").sign(jwt.SigningMethodHS256, make([]byte, 32)), ErrSignature)
-	f.requireRefused(t, goodDraft("x").with("exp", 1).signES256(newEC()), ErrExpired)
-	f.requireRefused(t, goodDraft("x").with("iss", "x").signES256(newEC()), ErrInvalid)
+	f.requireRejected(t, goodDraft("ec").signES256(newEC()), ErrSignature)
+	f.requireRejected(t, goodDraft("x").sign(jwt.SigningMethodHS256, make([]byte, 32)), ErrSignature)
+	f.requireRejected(t, goodDraft("x").with("exp", 1).signES256(newEC()), ErrExpired)
+	f.requireRejected(t, goodDraft("x").with("iss", "x").signES256(newEC()), ErrInvalid)
 	require.EqualValues(t, 1, p.hits.Load())
 }
 
 func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*publisher){
-		"out of order":   (*publisher).fail,
-		"gone":           func(p *publisher) { p.Close() },
+		"status 500":     (*publisher).fail,
+		"unreachable":    func(p *publisher) { p.Close() },
 		"not JSON":       func(p *publisher) { p.publish([]byte("<html>")) },
 		"not a JWK set":  func(p *publisher) { p.publish([]byte("{}")) },
 		"far too long":   func(p *publisher) { p.publish(append(allKeys(), make([]byte, maxDocument)...)) },
@@ -189,9 +189,9 @@ func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 			spoil(p)
 			f.clock.advance(2 * time.Hour)
 			f.tick()
-			require.Contains(t, f.log.String(), "the old ones stay")
+			require.Contains(t, f.log.String(), "keeping the old ones")
 			f.requireAccepted(t, goodDraft("ec").with("exp", f.clock.now().Unix()).signES256(ecKey()))
-			f.requireRefused(t, goodDraft("x").with("exp", f.clock.now().Unix()).signES256(ecKey()), ErrSignature)
+			f.requireRejected(t, goodDraft("x").with("exp", f.clock.now().Unix()).signES256(ecKey()), ErrSignature)
 		})
 	}
 }
@@ -203,28 +203,29 @@ func TestAllKeysCanBeWithdrawn(t *testing.T) {
 	p.publish(jwks())
 	f.clock.advance(30 * time.Minute)
 	f.requireAccepted(t, goodDraft("ec").signES256(ecKey()))
-	f.requireRefused(t, goodDraft("x").signES256(ecKey()), ErrSignature)
-	f.requireRefused(t, goodDraft("ec").signES256(ecKey()), ErrSignature)
+	f.requireRejected(t, goodDraft("x").signES256(ecKey()), ErrSignature)
+	f.requireRejected(t, goodDraft("ec").signES256(ecKey()), ErrSignature)
 }
 
-func TestStartDoesNotNeedTheURL(t *testing.T) {
+func TestUnreachableURLDoesNotPreventTheStart(t *testing.T) {
 	t.Parallel()
 	file := newEC()
 	p := newPublisher(t, nil)
 	p.fail()
-	f := newFixture(t, Sources{JWKSURL: p.URL, JWKSFile: tempFile(t, jwks(jwk("file", &file.PublicKey))), HS256Secret: testSecret})
+	path := tempFile(t, jwks(jwk("file", &file.PublicKey)))
+	f := newFixture(t, Sources{JWKSURL: p.URL, JWKSFile: path, HS256Secret: testSecret})
 	require.Contains(t, f.log.String(), "keys not available yet")
 
 	f.requireAccepted(t, goodDraft("file").signES256(file))
-	f.requireRefused(t, goodDraft("file").signES256(ecKey()), ErrSignature)
-	f.requireRefused(t, goodDraft("ec").with("exp", 1).signES256(ecKey()), ErrExpired)
-	f.requireRefused(t, goodDraft("").sign(jwt.SigningMethodHS256, make([]byte, 32)), ErrSignature)
-	f.requireRefused(t, goodDraft("ec").signES256(ecKey()), ErrKeysUnavailable)
+	f.requireRejected(t, goodDraft("file").signES256(ecKey()), ErrSignature)
+	f.requireRejected(t, goodDraft("ec").with("exp", 1).signES256(ecKey()), ErrExpired)
+	f.requireRejected(t, goodDraft("").sign(jwt.SigningMethodHS256, make([]byte, 32)), ErrSignature)
+	f.requireRejected(t, goodDraft("ec").signES256(ecKey()), ErrKeysUnavailable)
 
 	p.publish(allKeys())
 	f.tick()
 	f.requireAccepted(t, goodDraft("ec").signES256(ecKey()))
-	f.requireRefused(t, goodDraft("x").signES256(ecKey()), ErrSignature)
+	f.requireRejected(t, goodDraft("x").signES256(ecKey()), ErrSignature)
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {
@@ -233,12 +234,13 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	redirect := httptest.NewServer(http.RedirectHandler(p.URL, http.StatusFound))
 	t.Cleanup(redirect.Close)
 	f := newFixture(t, Sources{JWKSURL: redirect.URL})
-	f.requireRefused(t, goodDraft("ec").signES256(ecKey()), ErrKeysUnavailable)
+	f.requireRejected(t, goodDraft("ec").signES256(ecKey()), ErrKeysUnavailable)
 	require.Zero(t, p.hits.Load())
 }
 
-// stuckAfterFirst publishes the keys once; who asks again waits in vain. waiting tells of each such request.
-func stuckAfterFirst(t *testing.T) (address string, waiting <-chan struct{}) {
+// hangAfterFirst starts a server that serves the keys to the first request and never responds to
+// later ones. waiting receives a value for each later request.
+func hangAfterFirst(t *testing.T) (address string, waiting <-chan struct{}) {
 	t.Helper()
 	var hits atomic.Int64
 	arrived := make(chan struct{}, 10)
@@ -256,38 +258,38 @@ func stuckAfterFirst(t *testing.T) (address string, waiting <-chan struct{}) {
 
 func TestRequestDoesNotWaitForKeysBeyondItsContext(t *testing.T) {
 	t.Parallel()
-	address, waiting := stuckAfterFirst(t)
+	address, waiting := hangAfterFirst(t)
 	f := newFixture(t, Sources{JWKSURL: address})
 	ctx, cancel := context.WithCancel(context.Background())
-	answer := make(chan error)
+	result := make(chan error)
 	go func() {
 		_, err := f.VerifyHeader(ctx, []string{"Bearer " + goodDraft("x").signES256(ecKey())})
-		answer <- err
+		result <- err
 	}()
 	<-waiting
-	// Others do not wait at all, nor do those with a context that has ended.
+	// A token with a known key does not wait.
 	f.requireAccepted(t, goodDraft("ec").signES256(ecKey()))
 	cancel()
-	err := <-answer
+	err := <-result
 	require.ErrorIs(t, err, ErrKeysUnavailable)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestCloseInterruptsAReading(t *testing.T) {
+func TestCloseInterruptsARead(t *testing.T) {
 	t.Parallel()
-	address, waiting := stuckAfterFirst(t)
+	address, waiting := hangAfterFirst(t)
 	f := newFixture(t, Sources{JWKSURL: address})
-	answer := make(chan error)
+	result := make(chan error)
 	go func() {
 		_, err := f.verify(goodDraft("x").signES256(ecKey()))
-		answer <- err
+		result <- err
 	}()
 	<-waiting
 	f.keys.Close()
-	require.ErrorIs(t, <-answer, ErrSignature)
+	require.ErrorIs(t, <-result, ErrSignature)
 	f.keys.Close()
 	f.requireAccepted(t, goodDraft("ec").signES256(ecKey()))
-	f.requireRefused(t, goodDraft("y").signES256(ecKey()), ErrSignature)
+	f.requireRejected(t, goodDraft("y").signES256(ecKey()), ErrSignature)
 }
 
 func TestKeySetEndsWithItsContext(t *testing.T) {
@@ -299,7 +301,7 @@ func TestKeySetEndsWithItsContext(t *testing.T) {
 	<-keys.stopped
 }
 
-func TestFilesAreReadAgain(t *testing.T) {
+func TestFilesAreReloaded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		sources  func(path string) Sources
@@ -323,18 +325,18 @@ func TestFilesAreReadAgain(t *testing.T) {
 
 			require.NoError(t, os.WriteFile(path, []byte("half a fi"), 0o600))
 			f.tick()
-			require.Contains(t, f.log.String(), "the old ones stay")
+			require.Contains(t, f.log.String(), "keeping the old ones")
 			f.requireAccepted(t, goodDraft("same").signES256(old))
 
 			require.NoError(t, os.WriteFile(path, test.document(fresh), 0o600))
 			f.tick()
 			f.requireAccepted(t, goodDraft("same").signES256(fresh))
-			f.requireRefused(t, goodDraft("same").signES256(old), ErrSignature)
+			f.requireRejected(t, goodDraft("same").signES256(old), ErrSignature)
 		})
 	}
 }
 
-func TestFileIsReadAgainForAnUnknownID(t *testing.T) {
+func TestFileIsReloadedForAnUnknownKeyID(t *testing.T) {
 	t.Parallel()
 	old, fresh := newEC(), newEC()
 	path := tempFile(t, jwks(jwk("old", &old.PublicKey)))
@@ -343,19 +345,21 @@ func TestFileIsReadAgainForAnUnknownID(t *testing.T) {
 	f.requireAccepted(t, goodDraft("fresh").signES256(fresh))
 }
 
-func TestTokenWithoutID(t *testing.T) {
+func TestTokenWithoutKeyID(t *testing.T) {
 	t.Parallel()
 	first, second := newEC(), newEC()
 	raw := goodDraft("").signES256(second)
+	a, b := jwk("a", &first.PublicKey), jwk("b", &second.PublicKey)
+	firstWithoutID, secondWithoutID := jwk("", &first.PublicKey), jwk("", &second.PublicKey)
 	for name, test := range map[string]struct {
 		keys []jwkset.JWKMarshal
 		want error
 	}{
-		"one key, with an id":             {[]jwkset.JWKMarshal{jwk("b", &second.PublicKey)}, nil},
-		"one of the algorithm":            {[]jwkset.JWKMarshal{jwk("b", &second.PublicKey), jwk("rsa", &rsaKey().PublicKey)}, nil},
-		"several without an id":           {[]jwkset.JWKMarshal{jwk("", &first.PublicKey), jwk("", &second.PublicKey)}, nil},
-		"several with ids":                {[]jwkset.JWKMarshal{jwk("a", &first.PublicKey), jwk("b", &second.PublicKey)}, ErrSignature},
-		"one with, and one without an id": {[]jwkset.JWKMarshal{jwk("", &first.PublicKey), jwk("b", &second.PublicKey)}, ErrSignature},
+		"one key, with an id":             {[]jwkset.JWKMarshal{b}, nil},
+		"one of the algorithm":            {[]jwkset.JWKMarshal{b, jwk("rsa", &rsaKey().PublicKey)}, nil},
+		"several without an id":           {[]jwkset.JWKMarshal{firstWithoutID, secondWithoutID}, nil},
+		"several with ids":                {[]jwkset.JWKMarshal{a, b}, ErrSignature},
+		"one with, and one without an id": {[]jwkset.JWKMarshal{firstWithoutID, b}, ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -365,7 +369,7 @@ func TestTokenWithoutID(t *testing.T) {
 	}
 }
 
-func TestKeysThatAreNotForUsArePassedOver(t *testing.T) {
+func TestKeysOfAnotherUseAreSkipped(t *testing.T) {
 	t.Parallel()
 	change := func(key jwkset.JWKMarshal, how func(*jwkset.JWKMarshal)) jwkset.JWKMarshal {
 		how(&key)
@@ -382,7 +386,7 @@ func TestKeysThatAreNotForUsArePassedOver(t *testing.T) {
 		change(jwk("HS256", &other.PublicKey), func(k *jwkset.JWKMarshal) { k.ALG = "HS256" }),
 		change(jwk("kty", &other.PublicKey), func(k *jwkset.JWKMarshal) { k.KTY = "AKP" }),
 		change(jwk("crv", &other.PublicKey), func(k *jwkset.JWKMarshal) { k.CRV = "secp256k1" }),
-		jwk("P-384", &wide().PublicKey),
+		jwk("P-384", &p384Key().PublicKey),
 		change(jwk("PS256", &rsaKey().PublicKey), func(k *jwkset.JWKMarshal) { k.ALG = "PS256" }),
 		change(jwk("sig", &limited.PublicKey), func(k *jwkset.JWKMarshal) {
 			k.USE, k.ALG, k.KEYOPS = "sig", "ES256", []jwkset.KEYOPS{"verify"}
@@ -393,10 +397,10 @@ func TestKeysThatAreNotForUsArePassedOver(t *testing.T) {
 	f.requireAccepted(t, goodDraft("good").signES256(ecKey()))
 	f.requireAccepted(t, goodDraft("sig").signES256(limited))
 	f.requireAccepted(t, goodDraft("PS256").sign(jwt.SigningMethodPS256, rsaKey()))
-	f.requireRefused(t, goodDraft("PS256").sign(jwt.SigningMethodRS256, rsaKey()), ErrSignature)
-	f.requireRefused(t, goodDraft("enc").signES256(other), ErrSignature)
-	f.requireRefused(t, goodDraft("ops").signES256(other), ErrSignature)
-	f.requireRefused(t, goodDraft("alg").signES256(other), ErrSignature)
+	f.requireRejected(t, goodDraft("PS256").sign(jwt.SigningMethodRS256, rsaKey()), ErrSignature)
+	f.requireRejected(t, goodDraft("enc").signES256(other), ErrSignature)
+	f.requireRejected(t, goodDraft("ops").signES256(other), ErrSignature)
+	f.requireRejected(t, goodDraft("alg").signES256(other), ErrSignature)
 }
 
 type badKey struct {
@@ -405,7 +409,7 @@ type badKey struct {
 	reason string
 }
 
-// badKeys are keys that make a JWKS file unusable, and that a JWKS URL goes without.
+// badKeys returns keys that make a JWKS file unusable and that are skipped in a JWKS from a URL.
 func badKeys() []badKey {
 	offCurve := jwk("bad", &ecKey().PublicKey)
 	offCurve.X = offCurve.Y
@@ -428,7 +432,7 @@ func badKeys() []badKey {
 	}
 }
 
-func TestFileWithABadKeyIsRefused(t *testing.T) {
+func TestFileWithABadKeyIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, bad := range badKeys() {
 		t.Run(bad.name, func(t *testing.T) {
@@ -447,7 +451,7 @@ func TestFileWithABadKeyIsRefused(t *testing.T) {
 	}
 }
 
-func TestURLGoesWithoutABadKey(t *testing.T) {
+func TestBadKeyOfAURLIsSkipped(t *testing.T) {
 	t.Parallel()
 	for _, bad := range badKeys() {
 		t.Run(bad.name, func(t *testing.T) {
@@ -474,7 +478,7 @@ func TestUnusableJWKSFiles(t *testing.T) {
 	for reason, document := range map[string][]byte{
 		"not a JWK set":        []byte("keys"),
 		"it has no keys":       []byte("{}"),
-		"no key in it":         jwks(jwk("P-384", &wide().PublicKey)),
+		"has no usable key":    jwks(jwk("P-384", &p384Key().PublicKey)),
 		"not a JWK":            []byte(`{"keys":["x"]}`),
 		"more than 8 keys":     jwks(same...),
 		"more than 100 keys":   jwks(many...),
@@ -509,7 +513,7 @@ func TestPEMFiles(t *testing.T) {
 			f := newFixture(t, Sources{PEMFile: tempFile(t, document)})
 			f.requireAccepted(t, goodDraft("").signES256(ecKey()))
 			f.requireAccepted(t, goodDraft("whatever").signES256(ecKey()))
-			f.requireRefused(t, goodDraft("").signES256(newEC()), ErrSignature)
+			f.requireRejected(t, goodDraft("").signES256(newEC()), ErrSignature)
 		})
 	}
 	for name, document := range map[string][]byte{
@@ -534,22 +538,27 @@ func TestUnusablePEMFiles(t *testing.T) {
 		"damaged":       {good + good[:len(good)-5], "damaged"},
 		"damaged first": {strings.Replace(good, "\n", "\n!", 1) + good, "damaged"},
 		"not a key":     {string(block("PUBLIC KEY", []byte("x"))), "PEM block 1"},
-		"another block": {good + string(block("DH PARAMETERS", nil)), `PEM block 2: neither a public key nor a certificate, but "DH PARAMETERS"`},
-		"private key":   {string(block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ecKey())))), "private key"},
-		"EC private":    {string(block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey())))), "private key"},
-		"P-384":         {string(publicPEM(&wide().PublicKey)), "not a key of an algorithm we accept"},
-		"weak RSA":      {string(publicPEM(&weakRSA().PublicKey)), "RSA key of 1024 bits"},
-		"too many":      {strings.Repeat(good, maxSameKey+1), "more than 8 keys"},
+		"another block": {
+			good + string(block("DH PARAMETERS", nil)),
+			`PEM block 2: block type "DH PARAMETERS" is neither a public key nor a certificate`,
+		},
+		"private key": {string(block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ecKey())))), "private key"},
+		"EC private":  {string(block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey())))), "private key"},
+		"P-384":       {string(publicPEM(&p384Key().PublicKey)), "not a key of an accepted algorithm"},
+		"weak RSA":    {string(publicPEM(&weakRSA().PublicKey)), "RSA key of 1024 bits"},
+		"too many":    {strings.Repeat(good, maxSameKey+1), "more than 8 keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := LoadKeys(t.Context(), Sources{PEMFile: tempFile(t, []byte(test.document))}, slog.New(slog.DiscardHandler))
+			_, err := LoadKeys(t.Context(), Sources{PEMFile: tempFile(t, []byte(test.document))},
+				slog.New(slog.DiscardHandler))
 			require.ErrorContains(t, err, test.reason)
 		})
 	}
 }
 
-// FuzzParseJWKS: whatever is published, parsing ends without a panic, and each key that it yields serves one family only.
+// FuzzParseJWKS proves for every document that parsing does not panic, and that each parsed key is
+// used with one family of algorithms only.
 func FuzzParseJWKS(f *testing.F) {
 	f.Add(allKeys())
 	f.Add(jwks(privateJWK("p", ecKey()), privateJWK("s", testSecret)))

@@ -15,12 +15,13 @@ import (
 
 const (
 	maxKeys    = 100 // in one source
-	maxSameKey = 8   // with one and the same id, or with none: a token may have to be tried against each of them
+	maxSameKey = 8   // with the same id, or without one: a token may be tried against each of them
 )
 
-// parseJWKS reads a JWK set (RFC 7517). Keys that are not for us (another use, another algorithm) are passed over, as the
-// RFC asks. Keys that nobody should hand out or take come back as refused, one error each. err says that this is no JWK set.
-func parseJWKS(document []byte) (keys []key, refused []error, err error) {
+// parseJWKS parses a JWK set (RFC 7517). It skips keys of another use or algorithm, as the RFC
+// requires. rejected has one error for each key that must not be published or is unsafe to accept.
+// err is set if the document is not a JWK set or has too many keys.
+func parseJWKS(document []byte) (keys []key, rejected []error, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -31,7 +32,7 @@ func parseJWKS(document []byte) (keys []key, refused []error, err error) {
 		return nil, nil, errors.New("not a JWK set: it has no keys")
 	}
 	if len(set.Keys) > maxKeys {
-		return nil, nil, fmt.Errorf("more than %d keys in the JWK set", maxKeys)
+		return nil, nil, fmt.Errorf("the JWK set has more than %d keys", maxKeys)
 	}
 	for i, raw := range set.Keys {
 		k, err := parseJWK(raw)
@@ -39,24 +40,25 @@ func parseJWKS(document []byte) (keys []key, refused []error, err error) {
 		case err == nil:
 			keys = append(keys, k)
 		case !errors.Is(err, errUnsupported) && !errors.Is(err, jwkset.ErrUnsupportedKey):
-			refused = append(refused, fmt.Errorf("key %d of the JWK set refused: %w", i+1, err))
+			rejected = append(rejected, fmt.Errorf("key %d of the JWK set rejected: %w", i+1, err))
 		}
 	}
-	return keys, refused, checkAmbiguity(keys)
+	return keys, rejected, checkAmbiguity(keys)
 }
 
-// parseJWK reads one key of a JWK set.
+// parseJWK parses one key of a JWK set. It returns errUnsupported, or an error of jwkset, for a key
+// to skip.
 func parseJWK(raw json.RawMessage) (key, error) {
 	var jwk jwkset.JWKMarshal
 	if err := json.Unmarshal(raw, &jwk); err != nil {
 		return key{}, fmt.Errorf("not a JWK: %w", err)
 	}
-	// Secrets come first: one that is published is a mishap to be told of, whatever else is wrong with the key.
+	// A published secret is reported before the checks that skip a key.
 	if jwk.KTY == jwkset.KtyOct || jwk.K != "" {
-		return key{}, errors.New("it is a shared secret, which a JWK set must not publish")
+		return key{}, errors.New("the JWK set publishes a shared secret: replace it")
 	}
 	if jwk.D != "" || jwk.P != "" || jwk.Q != "" || jwk.DP != "" || jwk.DQ != "" || jwk.QI != "" || len(jwk.OTH) > 0 {
-		return key{}, errors.New("it is a private key, and it is being published: replace it")
+		return key{}, errors.New("the JWK set publishes a private key: replace it")
 	}
 	if jwk.USE != "" && jwk.USE != jwkset.UseSig {
 		return key{}, errUnsupported
@@ -71,19 +73,20 @@ func parseJWK(raw json.RawMessage) (key, error) {
 	return newKey(jwk.KID, jwk.ALG.String(), parsed.Key())
 }
 
-// parsePEM reads public keys and certificates, at least one. Every block's key is taken, none has an id. Of a certificate
-// only the key counts: the file itself is what is trusted, so neither a chain nor dates are checked.
+// parsePEM parses 1 to maxKeys public keys and certificates; the keys have no id. It uses only the
+// key of a certificate and checks neither its chain nor its dates, because the file itself is
+// trusted.
 func parsePEM(document []byte) ([]key, error) {
-	// pem.Decode passes over a damaged block in silence.
+	// pem.Decode skips a damaged block without an error, so the blocks are counted first.
 	blocks := bytes.Count(document, []byte("-----BEGIN "))
 	if blocks == 0 || blocks > maxKeys {
-		return nil, fmt.Errorf("%d PEM blocks, where 1 to %d are accepted", blocks, maxKeys)
+		return nil, fmt.Errorf("%d PEM blocks, want 1 to %d", blocks, maxKeys)
 	}
 	keys := make([]key, 0, blocks)
 	for i := range blocks {
 		block, rest := pem.Decode(document)
 		if block == nil {
-			return nil, fmt.Errorf("one of %d PEM blocks is damaged", blocks)
+			return nil, fmt.Errorf("one of the %d PEM blocks is damaged", blocks)
 		}
 		document = rest
 		public, err := parseBlock(block)
@@ -99,7 +102,7 @@ func parsePEM(document []byte) ([]key, error) {
 	return keys, checkAmbiguity(keys)
 }
 
-// parseBlock reads the public key of one PEM block.
+// parseBlock returns the public key of one PEM block.
 func parseBlock(block *pem.Block) (any, error) {
 	switch {
 	case block.Type == "CERTIFICATE":
@@ -113,18 +116,19 @@ func parseBlock(block *pem.Block) (any, error) {
 	case block.Type == "RSA PUBLIC KEY":
 		return x509.ParsePKCS1PublicKey(block.Bytes)
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-		return nil, errors.New("it is a private key, where the public one is enough")
+		return nil, errors.New("the block is a private key: use the public one")
 	default:
-		return nil, fmt.Errorf("neither a public key nor a certificate, but %.32q", block.Type)
+		return nil, fmt.Errorf("block type %.32q is neither a public key nor a certificate", block.Type)
 	}
 }
 
-// checkAmbiguity bounds the keys that one token can mean, and so the signatures that it can make us compute.
+// checkAmbiguity returns an error if more than maxSameKey keys have the same id or none. This
+// bounds the number of signatures that the service computes for one token.
 func checkAmbiguity(keys []key) error {
 	same := make(map[string]int, len(keys))
 	for _, k := range keys {
 		if same[k.id]++; same[k.id] > maxSameKey {
-			return fmt.Errorf("more than %d keys with the id %.64q (or, if empty, without one)", maxSameKey, k.id)
+			return fmt.Errorf("more than %d keys with the id %.64q (empty: without an id)", maxSameKey, k.id)
 		}
 	}
 	return nil

@@ -22,11 +22,11 @@ const (
 
 const (
 	minRSABits = 2048
-	maxRSABits = 8192 // the cost of a signature grows with the key
+	maxRSABits = 8192 // verifying a signature costs more with a longer key
 )
 
-// methods are the algorithms we take; `none` is not among them. golang-jwt's own registry is open to everybody in the
-// process, hence this list.
+// methods are the accepted algorithms; `none` is never accepted. golang-jwt's own registry is not
+// used, because any package of the process can add to it.
 var methods = map[string]jwt.SigningMethod{
 	algEdDSA: jwt.SigningMethodEdDSA,
 	algES256: jwt.SigningMethodES256,
@@ -35,25 +35,26 @@ var methods = map[string]jwt.SigningMethod{
 	algHS256: jwt.SigningMethodHS256,
 }
 
-// errUnsupported marks a key that is sound but of a kind that signs nothing we accept.
-var errUnsupported = errors.New("not a key of an algorithm we accept")
+// errUnsupported is returned for a valid key of an algorithm that is not accepted.
+var errUnsupported = errors.New("not a key of an accepted algorithm")
 
-// key verifies signatures of the algorithms in algs, all of one family, and of no others: which algorithm applies is never
-// the token's choice alone.
+// key verifies signatures of the algorithms in algs only, all of one family. A token can therefore
+// not choose an algorithm that does not fit the key.
 type key struct {
-	id       string // kid; empty where the source names no keys
+	id       string // kid; empty if the source has no key ids
 	algs     []string
-	material any // what golang-jwt wants for these algorithms
+	material any // the key in the type that golang-jwt needs for these algorithms
 }
 
-// newKey returns the public key as one of ours. An alg that is not empty narrows the family to that algorithm. The error is
-// errUnsupported, or says why the key is refused.
+// newKey returns a key for the public key. A non-empty alg restricts the key to that one algorithm
+// of its family. It returns errUnsupported for a key of another algorithm, and another error for an
+// unsafe key.
 func newKey(id, alg string, public any) (key, error) {
 	var algs []string
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-			return key{}, fmt.Errorf("RSA key of %d bits, where %d to %d are accepted", bits, minRSABits, maxRSABits)
+			return key{}, fmt.Errorf("RSA key of %d bits, want %d to %d", bits, minRSABits, maxRSABits)
 		}
 		algs = []string{algRS256, algPS256}
 	case *ecdsa.PublicKey:
@@ -75,27 +76,28 @@ func newKey(id, alg string, public any) (key, error) {
 	return key{id: id, algs: algs, material: public}, nil
 }
 
-// ring is all keys of one moment. It never changes: other keys are another ring.
+// ring is an immutable snapshot of all keys.
 type ring struct {
-	keys   []key
-	absent error // why a source has given no keys so far; nil where all have
+	keys    []key
+	loadErr error // of a source that has never been read; nil if all have been
 }
 
-// verify looks for a key that has made the signature; named says that the token's kid is the id of a key we hold.
-func (r *ring) verify(signed string, signature []byte, alg, kid string) (verified, named bool) {
-	keys, named := r.candidates(alg, kid)
+// verify reports whether a key of the ring verifies the signature, and whether the ring has a key
+// with the token's kid.
+func (r *ring) verify(signed string, signature []byte, alg, kid string) (verified, kidKnown bool) {
+	keys, kidKnown := r.candidates(alg, kid)
 	for _, k := range keys {
 		if methods[alg].Verify(signed, signature, k.material) == nil {
-			return true, named
+			return true, kidKnown
 		}
 	}
-	return false, named
+	return false, kidKnown
 }
 
-// candidates returns the keys that may have made the signature: those of the token's algorithm that bear its kid or no id at
-// all. A token without a kid may also mean a key that has an id, where it is the only one of its algorithm. They are few:
-// see checkAmbiguity.
-func (r *ring) candidates(alg, kid string) (keys []key, named bool) {
+// candidates returns the keys to verify a token with: those of its algorithm that have its kid or
+// no id. For a token without a kid these are the keys without an id, or else the only key of its
+// algorithm. checkAmbiguity bounds their number.
+func (r *ring) candidates(alg, kid string) (keys []key, kidKnown bool) {
 	var withID, withoutID []key
 	for _, k := range r.keys {
 		switch {

@@ -19,18 +19,19 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// pemPrivateKey is the type of the one block in the file of a signing key (PKCS #8).
+// pemPrivateKey is the type of the PEM block in a signing key's file (PKCS #8).
 const pemPrivateKey = "PRIVATE KEY"
 
-// SigningKey signs tokens with ES256: those of the authorisation service, and those of demonstrations and sandboxes. Whoever
-// can read its file can be any patient wherever the key is among the Sources.
+// SigningKey signs tokens with ES256, for the authorisation service and for sandboxes. Every reader
+// of its file can sign in as any patient of a service that has the key among its Sources.
 type SigningKey struct {
 	private *ecdsa.PrivateKey
-	id      string // kid: the key's thumbprint of RFC 7638
+	id      string // kid: the key's thumbprint, see RFC 7638
 }
 
-// EnsureSigningKey loads the key at path, and creates it first where there is none: readable by its owner only, as are the
-// directories that had to be created for it. Processes that do so at once end up with the same key.
+// EnsureSigningKey loads the key at path, or creates it if the file does not exist. Only the owner
+// can read the new file and the directories created for it. Processes that call it at the same time
+// get the same key.
 func EnsureSigningKey(path string) (*SigningKey, error) {
 	k, err := LoadSigningKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +43,8 @@ func EnsureSigningKey(path string) (*SigningKey, error) {
 	return LoadSigningKey(path)
 }
 
-// LoadSigningKey loads the key at path: PEM, PKCS #8, on the curve P-256. The error wraps fs.ErrNotExist where there is none.
+// LoadSigningKey loads the key at path: PEM, PKCS #8, on the curve P-256. The error wraps
+// fs.ErrNotExist if there is no file.
 func LoadSigningKey(path string) (*SigningKey, error) {
 	document, err := os.ReadFile(path)
 	if err != nil {
@@ -67,7 +69,8 @@ func LoadSigningKey(path string) (*SigningKey, error) {
 	return &SigningKey{private: private, id: id}, nil
 }
 
-// Sign returns a token for t.Person and t.Client, which expires ttl after issuedAt (whole seconds); t.ExpiresAt is not used.
+// Sign returns a signed token for t.Person and t.Client. The token expires ttl after issuedAt,
+// rounded down to whole seconds. t.ExpiresAt is ignored.
 func (k *SigningKey) Sign(t Caller, issuer, audience string, issuedAt time.Time, ttl time.Duration) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
 		"iss":                issuer,
@@ -85,7 +88,8 @@ func (k *SigningKey) Sign(t Caller, issuer, audience string, issuedAt time.Time,
 	return signed, nil
 }
 
-// createSigningKey writes a new key to path, all at once, unless there is a file by then.
+// createSigningKey creates path with a new key, atomically. It changes nothing if the file exists
+// by then.
 func createSigningKey(path string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -99,7 +103,7 @@ func createSigningKey(path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	draft, err := os.CreateTemp(dir, ".key-*") // with the mode 0600
+	draft, err := os.CreateTemp(dir, ".key-*") // of mode 0600
 	if err != nil {
 		return err
 	}
@@ -108,16 +112,17 @@ func createSigningKey(path string) error {
 	if err != nil {
 		return err
 	}
-	// Unlike a rename, a link never replaces the key that another process has just created.
+	// Unlike a rename, a link never replaces a key that another process has just created.
 	if err := os.Link(draft.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
 }
 
-// thumbprint is the SHA-256 of a key on P-256, as RFC 7638 writes it: these members, in this order, without spaces.
+// thumbprint returns the RFC 7638 thumbprint of a P-256 key. The order of the struct's members
+// matters.
 func thumbprint(public *ecdsa.PublicKey) (string, error) {
-	point, err := public.Bytes() // 4, x, y; RFC 7518 wants both coordinates in full length, as they are here
+	point, err := public.Bytes() // 4, x, y, both coordinates in full length, as RFC 7518 requires
 	if err != nil {
 		return "", err
 	}

@@ -27,7 +27,7 @@ func TestSigningKeyIsCreatedOnce(t *testing.T) {
 	_, err := LoadSigningKey(path)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
-	// Several at once, as processes that start together would.
+	// Concurrent calls stand for processes that start at the same time.
 	keys := make([]*SigningKey, 8)
 	var group sync.WaitGroup
 	for i := range keys {
@@ -56,7 +56,7 @@ func TestSigningKeyIsCreatedOnce(t *testing.T) {
 	require.Len(t, entries, 1)
 }
 
-func TestSigningKeySignsWhatVerifies(t *testing.T) {
+func TestSignedTokenVerifies(t *testing.T) {
 	t.Parallel()
 	signing, err := EnsureSigningKey(filepath.Join(t.TempDir(), "key.pem"))
 	require.NoError(t, err)
@@ -65,13 +65,13 @@ func TestSigningKeySignsWhatVerifies(t *testing.T) {
 	t.Cleanup(keys.Close)
 
 	now := time.Now()
-	said := Caller{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
-	raw, err := signing.Sign(said, testIssuer, testAudience, now, time.Minute)
+	token := Caller{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
+	raw, err := signing.Sign(token, testIssuer, testAudience, now, time.Minute)
 	require.NoError(t, err)
 	verified, err := NewVerifier(keys, Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}, time.Now).
 		VerifyHeader(context.Background(), []string{"Bearer " + raw})
 	require.NoError(t, err)
-	require.Equal(t, said, verified)
+	require.Equal(t, token, verified)
 }
 
 func TestSigningKeyIDIsItsThumbprint(t *testing.T) {
@@ -100,7 +100,7 @@ func TestUnusableSigningKeys(t *testing.T) {
 			require.ErrorContains(t, err, path)
 			after, err := os.ReadFile(path)
 			require.NoError(t, err)
-			require.Equal(t, document, append([]byte(nil), after...), "the file is left alone")
+			require.Equal(t, document, append([]byte(nil), after...), "the file is not changed")
 		})
 	}
 }

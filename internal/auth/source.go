@@ -20,34 +20,34 @@ const (
 	maxDocument  = 1 << 20 // bytes, of a JWK set or a PEM file
 )
 
-// source is one place that keys are read from, again and again. It belongs to one goroutine at a time.
+// source is one place that keys are read from repeatedly. It is not safe for concurrent use.
 type source struct {
 	name   string // for the log
-	remote bool   // in other hands: we start without it if need be, and read it no more often than it is due
+	remote bool   // the JWKS URL: it may fail at the start, and is read only when it is due
 	read   func(context.Context) ([]byte, error)
 	parse  func([]byte) ([]key, error)
 
-	due      time.Time // for the next reading
-	document []byte    // which gave the keys; nil: none has so far
+	due      time.Time // of the next read
+	document []byte    // that the keys were parsed from; nil if none has been parsed yet
 	keys     []key
-	absent   error // why none has so far
+	loadErr  error // of the last read if no document has been parsed yet
 }
 
-// load reads the source; changed says whether it gave other keys than before. After an error the old keys stay, and the
-// source is due at once.
+// load reads the source and reports whether its keys changed. After an error the source keeps its
+// old keys and is due at once.
 func (s *source) load(ctx context.Context, now time.Time) (changed bool, err error) {
 	s.due = now
 	document, err := s.read(ctx)
 	if err == nil && (s.document == nil || !bytes.Equal(document, s.document)) {
 		var keys []key
 		if keys, err = s.parse(document); err == nil {
-			s.document, s.keys, s.absent, changed = document, keys, nil, true
+			s.document, s.keys, s.loadErr, changed = document, keys, nil, true
 		}
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", s.name, err)
 		if s.document == nil {
-			s.absent = err
+			s.loadErr = err
 		}
 		return false, err
 	}
@@ -57,7 +57,8 @@ func (s *source) load(ctx context.Context, now time.Time) (changed bool, err err
 	return changed, nil
 }
 
-// fileSource reads a local file. Comparing its content, small as it is, sees every change; its date would not.
+// fileSource returns a source that reads a local file. Changes are detected by the content, because
+// a file can change without a new modification time.
 func fileSource(name, path string, parse func([]byte) ([]key, error)) *source {
 	return &source{
 		name: fmt.Sprintf("%s %s", name, path),
@@ -73,43 +74,43 @@ func fileSource(name, path string, parse func([]byte) ([]key, error)) *source {
 	}
 }
 
-// jwksFile is a local JWK set. Whoever wrote the file can mend it, so one refused key is an error, and so is a set without
-// any key for us.
+// jwksFile returns a source that reads a local JWK set. One rejected key, or a set without a usable
+// key, makes it fail, because the operator can correct the file.
 func jwksFile(path string) *source {
 	return fileSource("JWKS file", path, func(document []byte) ([]key, error) {
-		keys, refused, err := parseJWKS(document)
-		if err := errors.Join(append(refused, err)...); err != nil {
+		keys, rejected, err := parseJWKS(document)
+		if err := errors.Join(append(rejected, err)...); err != nil {
 			return nil, err
 		}
 		if len(keys) == 0 {
-			return nil, errors.New("no key in it that we can use")
+			return nil, errors.New("the JWK set has no usable key")
 		}
 		return keys, nil
 	})
 }
 
-// pemFile is a local file of public keys.
+// pemFile returns a source that reads a local file of public keys and certificates.
 func pemFile(path string) *source {
 	return fileSource("PEM file", path, parsePEM)
 }
 
-// jwksURL is a JWK set that somebody else publishes: we take the keys that are good and log the others. The error says what
-// is wrong with the address; whether it can be reached is seen by load.
+// jwksURL returns a source that fetches a JWK set. It uses the valid keys and logs the others. It
+// returns an error if the URL is malformed or insecure, and does not connect.
 func jwksURL(address string, log *slog.Logger) (*source, error) {
 	target, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New("JWKS URL: malformed") // err quotes the address, and that may hold a password
+		return nil, errors.New("JWKS URL: malformed") // err quotes the URL, which may contain a password
 	}
 	name := "JWKS URL " + target.Redacted()
 	if target.Host == "" || (target.Scheme != "https" && (target.Scheme != "http" || !isLoopback(target.Hostname()))) {
 		return nil, fmt.Errorf("%s: neither https nor a loopback host", name)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library says so
-	transport.DisableKeepAlives = true                           // once an hour: an idle connection would only be one more thing to close
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented by net/http
+	transport.DisableKeepAlives = true                           // one request an hour needs no idle connection
 	client := &http.Client{
 		Transport: transport,
 		Timeout:   fetchTimeout,
-		// A redirect could lead from https to anywhere. It fails as an unexpected status.
+		// A redirect could leave https. It fails as an unexpected status.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &source{
@@ -119,24 +120,24 @@ func jwksURL(address string, log *slog.Logger) (*source, error) {
 			return fetch(ctx, client, address)
 		},
 		parse: func(document []byte) ([]key, error) {
-			keys, refused, err := parseJWKS(document)
+			keys, rejected, err := parseJWKS(document)
 			if err != nil {
 				return nil, err
 			}
-			for _, reason := range refused {
-				log.Warn("key refused", "source", name, "error", reason)
+			for _, reason := range rejected {
+				log.Warn("key rejected", "source", name, "error", reason)
 			}
 			return keys, nil
 		},
 	}, nil
 }
 
-// isLoopback tells whether a host name means this machine.
+// isLoopback reports whether the host is localhost or a loopback address.
 func isLoopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// fetch gets a document by HTTP.
+// fetch returns the document at an HTTP address. Every status but 200 is an error.
 func fetch(ctx context.Context, client *http.Client, address string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -154,7 +155,7 @@ func fetch(ctx context.Context, client *http.Client, address string) ([]byte, er
 	return readBounded(response.Body)
 }
 
-// readBounded reads all of a document, or fails where it has more than maxDocument bytes.
+// readBounded reads a whole document. It fails if the document is longer than maxDocument bytes.
 func readBounded(from io.Reader) ([]byte, error) {
 	document, err := io.ReadAll(io.LimitReader(from, maxDocument+1))
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package auth verifies COD tokens (COD-токен, токен ЦОД: the patient's bearer token, a JWT that names the person and the
-// client application, клиентское приложение) and signs such tokens.
+// Package auth verifies and signs COD tokens (COD-токен, токен ЦОД). A COD token is a patient's
+// bearer token, a JWT with the person and the client application (клиентское приложение).
 //
-// The way through: VerifyHeader → bearer → readClaims → KeySet.verify. Nothing that a token says leaves this package before
-// its signature has been checked.
+// The call chain is VerifyHeader → bearer → readClaims → KeySet.verify. No claim leaves the package
+// before the signature has been verified.
 package auth
 
 import (
@@ -18,24 +18,26 @@ import (
 )
 
 const (
-	leeway        = 60 * time.Second // for the clocks of others, on exp, nbf and iat
+	leeway        = 60 * time.Second // on exp, nbf and iat, for clock skew
 	maxTokenBytes = 8 << 10
 )
 
-// The ways in which a token is refused; group 1 of the contract gives their answers. They come wrapped with a detail that is
-// for the log and never holds the token or a claim of it.
+// The errors of VerifyHeader. The first four belong to rule group 1 of the contract; the numbers
+// are its message codes. They are returned wrapped with details for the log, which never contain
+// the token or its claims.
 var (
-	// ErrMissing (5010): not exactly one Authorization header with the scheme Bearer and something after it.
+	// ErrMissing (5010): the request does not have exactly one Authorization header with the scheme
+	// Bearer and a token.
 	ErrMissing = errors.New("auth: token missing")
 	// ErrInvalid (5008): not a JWT, an algorithm we do not take, a claim missing or malformed, a wrong issuer or audience, not
 	// valid yet, valid for too long, or longer than 8 KiB.
 	ErrInvalid = errors.New("auth: token invalid")
-	// ErrExpired (5007): past exp.
+	// ErrExpired (5007): the token's exp has passed.
 	ErrExpired = errors.New("auth: token expired")
-	// ErrSignature (5009): no key of ours has made the signature.
+	// ErrSignature (5009): no key verifies the signature.
 	ErrSignature = errors.New("auth: token signature wrong")
-	// ErrKeysUnavailable is no fault of the token: the key that it names may be at the JWKS URL, which we could not read, so we
-	// cannot tell. The same request may succeed later.
+	// ErrKeysUnavailable: the token's key may be at the JWKS URL, which could not be read. The same
+	// request may succeed later.
 	ErrKeysUnavailable = errors.New("auth: keys unavailable")
 )
 
@@ -74,13 +76,13 @@ func NewVerifier(keys *KeySet, expected Expected, now func() time.Time) *Verifie
 	}
 }
 
-// VerifyHeader verifies the token in the values of all Authorization headers of a request. It checks in this order, and the
-// first failure answers:
+// VerifyHeader verifies the token of a request. values are the values of all its Authorization
+// headers. The checks run in this order, and the first that fails determines the error:
 //
 //  1. the header: ErrMissing
-//  2. the token's form, algorithm, claims, issuer, audience, and that it is valid already: ErrInvalid
-//  3. that it has not expired: ErrExpired
-//  4. its key and signature: ErrSignature, or ErrKeysUnavailable
+//  2. the token's form, algorithm, claims, issuer, audience and start of validity: ErrInvalid
+//  3. the expiry: ErrExpired
+//  4. the key and the signature: ErrSignature, or ErrKeysUnavailable
 //
 // The costly check comes last, and a token that outlived its key is told that it has expired. Only step 4 may wait, for keys
 // that are being read again, and not longer than ctx allows.
@@ -89,7 +91,7 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, e
 	if err != nil {
 		return Caller{}, err
 	}
-	// Line breaks are refused here since base64 decoding would skip them, even in its strict mode.
+	// Line breaks are rejected here because base64 decoding skips them, even in strict mode.
 	if len(raw) > maxTokenBytes || strings.ContainsAny(raw, "\r\n") {
 		return Caller{}, fmt.Errorf("%w: too long, or with line breaks in it", ErrInvalid)
 	}
@@ -102,8 +104,8 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, e
 		return known.caller, nil
 	}
 
-	claims := jwt.MapClaims{}
-	envelope, _, err := v.parser.ParseUnverified(raw, claims)
+	payload := jwt.MapClaims{}
+	envelope, _, err := v.parser.ParseUnverified(raw, payload)
 	if err != nil {
 		// The library's error may quote the token, such as a number out of range.
 		return Caller{}, fmt.Errorf("%w: not a JWT, or of an unknown algorithm", ErrInvalid)
@@ -112,11 +114,11 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, e
 	if err != nil {
 		return Caller{}, err
 	}
-	said, err := v.readClaims(claims)
+	claims, err := v.readClaims(payload)
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := said.checkTime(v.now()); err != nil {
+	if err := claims.checkTime(v.now()); err != nil {
 		return Caller{}, err
 	}
 	signed := raw[:strings.LastIndexByte(raw, '.')]
@@ -124,11 +126,12 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, e
 	if err != nil {
 		return Caller{}, err
 	}
-	v.cache.put(ring, sum, said)
-	return said.caller, nil
+	v.cache.put(ring, sum, claims)
+	return claims.caller, nil
 }
 
-// bearer returns what follows the scheme Bearer (RFC 7235: the scheme in any case, then one space or more).
+// bearer returns the token that follows the scheme Bearer. The scheme is case-insensitive and
+// followed by one or more spaces (RFC 7235).
 func bearer(values []string) (string, error) {
 	if len(values) != 1 {
 		return "", fmt.Errorf("%w: %d Authorization headers", ErrMissing, len(values))
@@ -136,18 +139,19 @@ func bearer(values []string) (string, error) {
 	scheme, raw, _ := strings.Cut(values[0], " ")
 	raw = strings.TrimLeft(raw, " ")
 	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
-		return "", fmt.Errorf("%w: not Bearer, or nothing after it", ErrMissing)
+		return "", fmt.Errorf("%w: not the scheme Bearer, or no token after it", ErrMissing)
 	}
 	return raw, nil
 }
 
-// readHeader returns the token's algorithm, one that our keys take, and its key id, empty where it has none.
+// readHeader returns the token's algorithm, which must be accepted, and its key id, which may be
+// empty. Every error wraps ErrInvalid.
 func (v *Verifier) readHeader(header map[string]any) (alg, kid string, err error) {
 	alg, _ = header["alg"].(string)
 	if !v.keys.accepts(alg) {
 		return "", "", fmt.Errorf("%w: algorithm not accepted", ErrInvalid)
 	}
-	// RFC 7515, 4.1.11: a token whose critical extensions are not understood must be refused, and we know of none.
+	// RFC 7515, 4.1.11: a token with unknown critical extensions must be rejected. None are known.
 	if _, critical := header["crit"]; critical {
 		return "", "", fmt.Errorf("%w: critical extensions in the header", ErrInvalid)
 	}

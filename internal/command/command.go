@@ -19,11 +19,11 @@ import (
 type Program struct {
 	Name     string
 	Usage    string // the text of help
-	Default  string // the command that runs where none is named
+	Default  string // the command that runs if the arguments name none
 	Commands map[string]func(ctx context.Context, env *Env, args []string) error
 }
 
-// Env is what a subcommand gets from its process.
+// Env is the environment of a subcommand: the variables and outputs of its process.
 type Env struct {
 	Variables      map[string]string
 	Stdout, Stderr io.Writer
@@ -31,19 +31,20 @@ type Env struct {
 	program string
 }
 
-// errUsage is returned for a wrong command line, after the problem has been printed.
+// errUsage is returned for an invalid command line, after the problem has been printed.
 var errUsage = errors.New("usage")
 
-// Main runs the program with the arguments and the environment of the process, and exits. SIGINT and SIGTERM stop it in order; a second
-// signal ends it at once.
+// Main runs the program with the arguments and the environment of the process, and exits. SIGINT
+// and SIGTERM cancel the context of the subcommand; a second signal terminates the process at once.
 func (p *Program) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(p.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// Run runs the subcommand named by args[0] and returns the exit code: 0, 1 after a failure, 2 for a wrong command line. environ is in the
-// form of os.Environ. A command that was stopped through the context has not failed.
+// Run runs the subcommand named by args[0], or Default, and returns the exit code: 0 after success,
+// 1 after a failure, 2 for an invalid command line. environ has the format of os.Environ. A command
+// that ends because ctx is cancelled has not failed.
 func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	env := &Env{Variables: variables(environ), Stdout: stdout, Stderr: stderr, program: p.Name}
 	name, rest := p.Default, args
@@ -66,7 +67,7 @@ func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stder
 	case errors.Is(err, errUsage):
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return 0 // stopped on the way up
+		return 0 // cancelled during the start
 	default:
 		fmt.Fprintf(stderr, "%s %s: %v\n", p.Name, name, err)
 		return 1
@@ -84,7 +85,8 @@ func variables(environ []string) map[string]string {
 	return variables
 }
 
-// Parse reads the flags of a command that takes no other arguments. flags is named after the command.
+// Parse parses the flags of a command that takes no other arguments. flags is named after the
+// command. Parse prints the problem of an invalid command line before it returns the error.
 func (e *Env) Parse(flags *flag.FlagSet, args []string) error {
 	flags.SetOutput(e.Stderr)
 	err := flags.Parse(args)
@@ -94,30 +96,30 @@ func (e *Env) Parse(flags *flag.FlagSet, args []string) error {
 	case err != nil:
 		return errUsage
 	case flags.NArg() > 0:
-		return e.Wrong(flags, "%q is not understood", flags.Arg(0))
+		return e.UsageError(flags, "%q is not understood", flags.Arg(0))
 	}
 	return nil
 }
 
-// Guid reads the value of a flag that must be a guid other than zero.
+// Guid parses the value of a flag that must be a guid other than the zero guid.
 func (e *Env) Guid(flags *flag.FlagSet, name, text string) (uuid.UUID, error) {
 	guid, err := uuid.Parse(text)
 	if err != nil || guid == uuid.Nil {
-		return uuid.Nil, e.Wrong(flags, "--%s must be a guid", name)
+		return uuid.Nil, e.UsageError(flags, "--%s must be a guid", name)
 	}
 	return guid, nil
 }
 
-// Wrong prints what is wrong with the command line, and returns the error for it.
-func (e *Env) Wrong(flags *flag.FlagSet, format string, values ...any) error {
+// UsageError prints a problem of the command line, and returns an error that makes Run return 2.
+func (e *Env) UsageError(flags *flag.FlagSet, format string, values ...any) error {
 	fmt.Fprintf(e.Stderr, "%s %s: %s\n", e.program, flags.Name(), fmt.Sprintf(format, values...))
 	return errUsage
 }
 
-// Variable returns the value of a variable, or otherwise where it is not set or empty.
-func (e *Env) Variable(name, otherwise string) string {
+// Variable returns the value of an environment variable, or fallback if it is unset or empty.
+func (e *Env) Variable(name, fallback string) string {
 	if value := e.Variables[name]; value != "" {
 		return value
 	}
-	return otherwise
+	return fallback
 }

@@ -13,27 +13,30 @@ import (
 	"time"
 )
 
-// oldest is the first version of PostgreSQL that the service works with.
-const oldest = 14
+// minMajor is the oldest major version of PostgreSQL that the service supports.
+const minMajor = 14
 
-// askTimeout bounds the call of a program that answers at once.
-const askTimeout = 10 * time.Second
+// probeTimeout bounds calls of programs that should return at once.
+const probeTimeout = 10 * time.Second
 
-// ErrNotInstalled says that the machine has no PostgreSQL server that would do, and what to do about it.
+// ErrNotInstalled is returned if the machine has no PostgreSQL server of a supported version. Its
+// text says how to install one.
 var ErrNotInstalled = errors.New("PostgreSQL 14 or newer is not installed: install it " +
-	"(Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql@17), " +
-	"or put the folder of its programs on PATH")
+	"(Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; " +
+	"macOS: brew install postgresql@17), " +
+	"or put the directory of its programs on PATH")
 
-// Binaries is a folder with the programs of a PostgreSQL server.
+// Binaries is a directory with the programs of a PostgreSQL server.
 type Binaries struct {
 	Dir   string
 	Major int
 }
 
-// program is the path of one of them.
+// program returns the path of a program.
 func (b Binaries) program(name string) string { return filepath.Join(b.Dir, name) }
 
-// Find finds the programs of a PostgreSQL server on this machine, or returns ErrNotInstalled.
+// Find returns the programs of a PostgreSQL server on this machine, or ErrNotInstalled. It prefers
+// those on PATH, then those of pg_config, then the newest version.
 func Find(ctx context.Context) (Binaries, error) {
 	installed, err := findAll(ctx)
 	if err != nil {
@@ -42,11 +45,11 @@ func Find(ctx context.Context) (Binaries, error) {
 	return installed[0], nil
 }
 
-// findAll finds what Find would, and every other version after it.
+// findAll returns all supported servers of the machine, in the order of Find's preference.
 func findAll(ctx context.Context) ([]Binaries, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	var preferred []string // what the user has put first
+	var preferred []string // the user's choice
 	if program, err := exec.LookPath("postgres"); err == nil {
 		if program, err = filepath.EvalSymlinks(program); err == nil {
 			preferred = append(preferred, filepath.Dir(program))
@@ -55,7 +58,7 @@ func findAll(ctx context.Context) ([]Binaries, error) {
 	if dir, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
 		preferred = append(preferred, strings.TrimSpace(string(dir)))
 	}
-	var others []string // where packages put it
+	var others []string // the directories of distributions' packages
 	for _, pattern := range []string{
 		"/usr/lib/postgresql/*/bin",
 		"/usr/pgsql-*/bin",
@@ -64,47 +67,49 @@ func findAll(ctx context.Context) ([]Binaries, error) {
 		"/usr/local/pgsql/bin",
 		"/Applications/Postgres.app/Contents/Versions/*/bin",
 	} {
-		dirs, _ := filepath.Glob(pattern) // it fails on a malformed pattern only
+		dirs, _ := filepath.Glob(pattern) // the only error is a malformed pattern
 		others = append(others, dirs...)
 	}
-	return pick(ctx, preferred, others)
+	return sortBinaries(ctx, preferred, others)
 }
 
-// pick takes the folders that will do: the preferred ones in their order, then the others, the newest first.
-func pick(ctx context.Context, preferred, others []string) ([]Binaries, error) {
-	good := examine(ctx, others)
-	slices.SortStableFunc(good, func(a, b Binaries) int { return b.Major - a.Major })
-	good = append(examine(ctx, preferred), good...)
+// sortBinaries returns the supported servers of the given directories: the preferred ones in their
+// order, then the others, newest first. It returns ErrNotInstalled if there are none.
+func sortBinaries(ctx context.Context, preferred, others []string) ([]Binaries, error) {
+	supported := filterSupported(ctx, others)
+	slices.SortStableFunc(supported, func(a, b Binaries) int { return b.Major - a.Major })
+	supported = append(filterSupported(ctx, preferred), supported...)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("look for PostgreSQL: %w", err)
 	}
-	if len(good) == 0 {
+	if len(supported) == 0 {
 		return nil, ErrNotInstalled
 	}
-	return good, nil
+	return supported, nil
 }
 
-// printedVersion finds the major version in what `postgres --version` prints; distributions add to the line.
-var printedVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
+// versionPattern matches the major version in the output of `postgres --version`. Distributions
+// append their own version to that line.
+var versionPattern = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// examine keeps the folders that hold a server of a version that will do.
-func examine(ctx context.Context, dirs []string) []Binaries {
-	var good []Binaries
+// filterSupported returns the directories that contain a server of a supported version.
+func filterSupported(ctx context.Context, dirs []string) []Binaries {
+	var supported []Binaries
 	for _, dir := range dirs {
 		candidate := Binaries{Dir: dir}
 		if _, err := exec.LookPath(candidate.program("initdb")); err != nil {
 			continue
 		}
-		printed, err := exec.CommandContext(ctx, candidate.program("postgres"), "--version").Output()
+		output, err := exec.CommandContext(ctx, candidate.program("postgres"), "--version").Output()
 		if err != nil {
 			continue
 		}
-		if match := printedVersion.FindSubmatch(printed); match != nil {
+		if match := versionPattern.FindSubmatch(output); match != nil {
 			candidate.Major, _ = strconv.Atoi(string(match[1]))
 		}
-		if candidate.Major >= oldest {
-			good = append(good, candidate)
+		if candidate.Major >= minMajor {
+			supported = append(supported, candidate)
 		}
 	}
-	return good
+	return supported
 }

@@ -10,37 +10,38 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFindFindsOne(t *testing.T) {
+func TestFind(t *testing.T) {
 	t.Parallel()
-	found, err := Find(t.Context())
+	binaries, err := Find(t.Context())
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, found.Major, oldest)
-	require.FileExists(t, found.program("initdb"))
+	require.GreaterOrEqual(t, binaries.Major, minMajor)
+	require.FileExists(t, binaries.program("initdb"))
 }
 
-func TestNothingThatWillDo(t *testing.T) {
+func TestNoSupportedServer(t *testing.T) {
 	clientOnly := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(clientOnly, "psql"), nil, 0o755))
 	tooOld := fakeServer(t, "postgres (PostgreSQL) 13.22")
 	odd := fakeServer(t, "something else")
 
-	_, err := pick(t.Context(), []string{clientOnly, "/does/not/exist"}, []string{tooOld, odd})
+	_, err := sortBinaries(t.Context(), []string{clientOnly, "/does/not/exist"}, []string{tooOld, odd})
 	require.ErrorIs(t, err, ErrNotInstalled)
 	require.Contains(t, err.Error(), "apt-get install postgresql")
-	require.NotContains(t, err.Error(), "\n", "one line says what to do")
+	require.NotContains(t, err.Error(), "\n", "the remedy is one line")
 }
 
-func TestPreferredGoesFirstThenTheNewest(t *testing.T) {
+func TestPreferredServersComeFirstThenTheNewest(t *testing.T) {
 	v14 := fakeServer(t, "postgres (PostgreSQL) 14.1")
 	v15 := fakeServer(t, "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)")
 	v19 := fakeServer(t, "postgres (PostgreSQL) 19beta1")
-	good, err := pick(t.Context(), []string{v15}, []string{v14, v19})
+	sorted, err := sortBinaries(t.Context(), []string{v15}, []string{v14, v19})
 	require.NoError(t, err)
-	require.Equal(t, []Binaries{{v15, 15}, {v19, 19}, {v14, 14}}, good)
+	require.Equal(t, []Binaries{{v15, 15}, {v19, 19}, {v14, 14}}, sorted)
 }
 
-// fakeServer is a folder with programs that print a version. Tests that use it do not run in parallel: a child forked
-// while we write a program would hold it open, and it could not be run.
+// fakeServer creates a directory with programs that print the version, and returns it. Tests that
+// use it must not run in parallel: a child process forked while a program is written keeps the file
+// open for writing, and then the program cannot be executed.
 func fakeServer(t *testing.T, version string) string {
 	t.Helper()
 	dir := t.TempDir()

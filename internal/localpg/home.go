@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// The name of PostgreSQL's socket in its folder carries the port, and a socket's path must fit the kernel's
+// The file name of PostgreSQL's socket contains the port. A socket's path must fit the kernel's
 // sockaddr_un: 107 bytes on Linux, 103 on macOS.
 const (
 	socketPort = "5432"
@@ -25,26 +25,28 @@ const (
 	socketMax  = 103
 )
 
-// temporaryPrefix begins the names of the folders of temporary clusters.
+// temporaryPrefix is the prefix of the directory names of temporary clusters.
 const temporaryPrefix = "talon-postgres-"
 
-// abandonedAfter is the age from which a temporary folder that nobody holds is a dead process's. A younger one may
-// belong to somebody who has just made it and does not hold it yet.
+// abandonedAfter is the age at which an unlocked temporary directory counts as abandoned by a dead
+// process. A younger one may have been created by a process that has not locked it yet.
 const abandonedAfter = time.Minute
 
-// errLocked says that somebody holds a lock.
+// errLocked is returned if another process holds the lock.
 var errLocked = errors.New("locked by another process")
 
-// home is the one folder where everything about a cluster lies. It has two locks, and the kernel frees either when the
-// holders die, so no process number written in a file is ever trusted:
-//   - the owner's: a living process of ours runs this cluster;
-//   - the server's, inherited by every process of PostgreSQL: one of them lives.
+// home is the directory with everything that belongs to a cluster. It has two lock files. The
+// kernel releases a lock when its holders die, so no process id in a file has to be trusted.
+//   - The owner's lock is held by the process of Talon that runs the cluster.
+//   - The server's lock is inherited by every process of PostgreSQL. It is held while any of them
+//     lives.
 type home struct {
 	dir, data, socket, log, ownerLock, serverLock string
 }
 
-// layout names the parts of a folder. The socket's place depends on nothing but the folder's, so that a second
-// process finds it; a path that is too long, or has a comma (which would part a list), is replaced by a short one.
+// layout returns the paths of the home at dir. The socket's path depends only on dir, so that
+// another process can find it. A path that is too long, or contains a comma (PostgreSQL's list
+// separator), is replaced by a short one in /tmp.
 func layout(dir string) home {
 	socket := filepath.Join(dir, "socket")
 	if len(filepath.Join(socket, socketName)) > socketMax || strings.Contains(socket, ",") {
@@ -61,8 +63,8 @@ func layout(dir string) home {
 	}
 }
 
-// makeHome makes the folder, or a temporary one. Others may enter it, the server's account among them; what they must
-// not see lies in private folders inside.
+// makeHome creates the home at dir, or a temporary one if dir is empty. Other accounts may enter
+// it, because the server's account must. Data and socket are in private directories inside.
 func makeHome(dir string) (home, error) {
 	var err error
 	if dir == "" {
@@ -77,7 +79,7 @@ func makeHome(dir string) (home, error) {
 	if err != nil {
 		return home{}, err
 	}
-	// One folder reached by two names must have one socket.
+	// A directory that is reached by two names must have one socket.
 	if dir, err = filepath.Abs(dir); err != nil {
 		return home{}, err
 	}
@@ -87,33 +89,35 @@ func makeHome(dir string) (home, error) {
 	return layout(dir), nil
 }
 
-// own makes this process the owner of the folder, or returns a *RunningError once the owner's server answers.
-func (h home) own(ctx context.Context) (*os.File, error) {
+// lockOwner makes this process the owner of the home. It returns a *RunningError if another process
+// owns it and its server accepts connections.
+func (h home) lockOwner(ctx context.Context) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	lock, err := waitLock(ctx, h.ownerLock, func() error {
 		if ping(ctx, h.url(maintenance)) == nil {
 			return &RunningError{Dir: h.dir, home: h}
 		}
-		return nil // the owner is still starting it, or has only just stopped it
+		return nil // the owner is still starting the server, or has just stopped it
 	})
 	if err != nil {
-		return nil, fmt.Errorf("take the folder %s: %w", h.dir, err)
+		return nil, fmt.Errorf("lock the directory %s: %w", h.dir, err)
 	}
 	return lock, nil
 }
 
-// reclaim waits until no server lives in the folder, asking one that outlived its owner to stop, and removes the lock
-// files that a killed server leaves. PostgreSQL would believe them as soon as another process has got the same number.
-func (h home) reclaim(ctx context.Context) (*os.File, error) {
+// lockServer takes the server's lock. It stops a server that has outlived its owner, waits until no
+// server runs in the home, and removes the lock files of a killed server. PostgreSQL would trust
+// these files if another process got the same process id.
+func (h home) lockServer(ctx context.Context) (*os.File, error) {
 	pidFile := filepath.Join(h.data, "postmaster.pid")
 	socket := filepath.Join(h.socket, socketName)
 	lock, err := waitLock(ctx, h.serverLock, func() error {
-		interrupt(ctx, pidFile, socket)
+		stopOrphan(ctx, pidFile, socket)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("wait for an earlier server to end: %w", err)
+		return nil, fmt.Errorf("wait for an earlier server to stop: %w", err)
 	}
 	for _, stale := range []string{pidFile, socket, socket + ".lock"} {
 		if err := os.Remove(stale); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -123,9 +127,9 @@ func (h home) reclaim(ctx context.Context) (*os.File, error) {
 	return lock, nil
 }
 
-// interrupt asks a server that nobody owns any more to stop. The kernel has told Linux's already; others need to be
-// told. The number in the file is the server's own for as long as somebody listens on the socket.
-func interrupt(ctx context.Context, pidFile, socket string) {
+// stopOrphan signals a server without an owner to stop. On Linux the kernel has already done so
+// (see dieWithParent). The process id in pidFile is valid while the socket accepts connections.
+func stopOrphan(ctx context.Context, pidFile, socket string) {
 	dialer := net.Dialer{Timeout: pingTimeout}
 	conn, err := dialer.DialContext(ctx, "unix", socket)
 	if err != nil {
@@ -139,14 +143,15 @@ func interrupt(ctx context.Context, pidFile, socket string) {
 	}
 }
 
-// choose takes the newest programs for a new cluster, and those of its own version for one that is there.
-func (h home) choose(installed []Binaries) (Binaries, error) {
+// selectBinaries returns the first of the installed servers for a new cluster, and the one of the
+// same major version for an existing cluster. It returns an error if that version is not installed.
+func (h home) selectBinaries(installed []Binaries) (Binaries, error) {
 	text, err := os.ReadFile(filepath.Join(h.data, "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return installed[0], nil
 	}
 	if err != nil {
-		return Binaries{}, fmt.Errorf("read the version of the data folder: %w", err)
+		return Binaries{}, fmt.Errorf("read the version of the data directory: %w", err)
 	}
 	version := strings.TrimSpace(string(text))
 	for _, b := range installed {
@@ -154,11 +159,18 @@ func (h home) choose(installed []Binaries) (Binaries, error) {
 			return b, nil
 		}
 	}
-	return Binaries{}, fmt.Errorf("the data in %s is PostgreSQL %s's, and only %d is installed: install %s, or remove %s to start afresh",
-		h.dir, version, installed[0].Major, version, h.dir)
+	return Binaries{}, fmt.Errorf(
+		"the data in %s are of PostgreSQL %s, but PostgreSQL %d is installed: install %s, or remove %s to start anew",
+		h.dir,
+		version,
+		installed[0].Major,
+		version,
+		h.dir,
+	)
 }
 
-// url is the address of a database. It names all that the PG* variables of the environment could change.
+// url returns the URL of a database. It sets every parameter that PG* variables of the environment
+// could otherwise change.
 func (h home) url(database string) string {
 	address := url.URL{
 		Scheme:   "postgres",
@@ -169,13 +181,13 @@ func (h home) url(database string) string {
 	return address.String()
 }
 
-// remove deletes the cluster for good.
+// remove deletes the cluster and its data.
 func (h home) remove() error {
 	return errors.Join(os.RemoveAll(h.dir), os.RemoveAll(h.socket))
 }
 
-// removeAbandoned deletes the temporary folders of processes that died without a Stop: after a panic in a test, say.
-// What goes wrong here is nobody's business but the next one's who tries.
+// removeAbandoned deletes the temporary homes of processes that died without calling Stop, for
+// example after a panic in a test. It ignores errors; the next call tries again.
 func removeAbandoned(root string) {
 	dirs, _ := filepath.Glob(filepath.Join(root, temporaryPrefix+"*"))
 	for _, dir := range dirs {
@@ -184,17 +196,17 @@ func removeAbandoned(root string) {
 			continue
 		}
 		h := layout(dir)
-		if owned, err := tryLock(h.ownerLock); err == nil {
-			if free, err := tryLock(h.serverLock); err == nil {
+		if ownerLock, err := tryLock(h.ownerLock); err == nil {
+			if serverLock, err := tryLock(h.serverLock); err == nil {
 				_ = h.remove()
-				_ = free.Close()
+				_ = serverLock.Close()
 			}
-			_ = owned.Close()
+			_ = ownerLock.Close()
 		}
 	}
 }
 
-// owner is the account that a file belongs to; -1 if that cannot be told.
+// owner returns the user id of a file's owner, or -1 if it is unknown.
 func owner(info fs.FileInfo) int {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(stat.Uid)
@@ -202,7 +214,8 @@ func owner(info fs.FileInfo) int {
 	return -1
 }
 
-// tryLock takes a lock that lasts until the file, and every copy that a child inherited, is closed.
+// tryLock takes a lock, or returns errLocked. The lock is held until the file and every copy that a
+// child process inherited are closed.
 func tryLock(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -219,13 +232,14 @@ func tryLock(path string) (*os.File, error) {
 	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
 
-// waitLock takes a lock; each time that somebody else has it, it asks held whether to wait on.
-func waitLock(ctx context.Context, path string, held func() error) (*os.File, error) {
+// waitLock waits for a lock and takes it. While another process holds the lock, it calls onLocked
+// periodically, and gives up if that returns an error.
+func waitLock(ctx context.Context, path string, onLocked func() error) (*os.File, error) {
 	var lock *os.File
 	err := poll(ctx, func() (done bool, err error) {
 		lock, err = tryLock(path)
 		if errors.Is(err, errLocked) {
-			return false, held()
+			return false, onLocked()
 		}
 		return true, err
 	})

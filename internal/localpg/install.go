@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// installTimeout leaves time for a slow mirror.
+// installTimeout allows for a slow mirror.
 const installTimeout = 10 * time.Minute
 
-// aptInstall installs the distribution's server. Debian would make a cluster of its own at once and start it with the
-// machine; a drop-in, there for the time of the installation only, says not to. The package lists may be missing (in a
-// container's image) or broken in a part that has nothing to do with us, so their update may fail.
+// aptInstall installs the distribution's server. Debian creates a cluster during the installation
+// and starts it at boot; a temporary drop-in prevents that. The update of the package lists may
+// fail, because a broken list of another repository does not matter. It is needed because container
+// images have no lists.
 const aptInstall = `
 set -eu
 export DEBIAN_FRONTEND=noninteractive
@@ -28,12 +29,13 @@ apt-get update || echo 'the package lists are not up to date' >&2
 apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends postgresql
 `
 
-// FindOrInstall finds the programs of a PostgreSQL server, and where there are none installs the distribution's
-// package, if it may: with apt-get, as root or through a sudo that asks no password. The progress goes to w.
+// FindOrInstall returns the programs of a PostgreSQL server. If there are none, it installs the
+// distribution's package with apt-get, as root or with a sudo that needs no password. It writes the
+// progress to w. It returns ErrNotInstalled if it cannot install the package.
 func FindOrInstall(ctx context.Context, w io.Writer) (Binaries, error) {
-	found, err := Find(ctx)
+	binaries, err := Find(ctx)
 	if !errors.Is(err, ErrNotInstalled) {
-		return found, err
+		return binaries, err
 	}
 	shell, ok := privilegedShell(ctx)
 	if !ok {
@@ -49,12 +51,13 @@ func FindOrInstall(ctx context.Context, w io.Writer) (Binaries, error) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killTimeout
 	if installErr := cmd.Run(); installErr != nil {
-		return Binaries{}, fmt.Errorf("%w (tried to, with apt-get: %w)", err, installErr)
+		return Binaries{}, fmt.Errorf("%w (apt-get failed: %w)", err, installErr)
 	}
 	return Find(ctx)
 }
 
-// privilegedShell is the command of a shell that may install packages, if there is one.
+// privilegedShell returns the command of a shell that may install packages with apt-get, and
+// whether there is one.
 func privilegedShell(ctx context.Context) ([]string, bool) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, false
@@ -62,7 +65,7 @@ func privilegedShell(ctx context.Context) ([]string, bool) {
 	if os.Geteuid() == 0 {
 		return []string{"sh"}, true
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if err := exec.CommandContext(ctx, "sudo", "-n", "true").Run(); err != nil {
 		return nil, false

@@ -1,5 +1,6 @@
-// Package localpg runs a private PostgreSQL where none is given: for a first look at the service on a bare machine,
-// and for tests. It listens on a Unix socket only, keeps everything in one folder, and does not outlive its owner.
+// Package localpg runs a private PostgreSQL for the sandbox and for tests, on a machine without a
+// configured database. The server listens on a Unix socket only, keeps its files in one directory,
+// and stops when the process that started it dies.
 package localpg
 
 import (
@@ -18,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// No wait is longer than these, whatever the caller's context allows.
+// These timeouts apply in addition to the caller's context.
 const (
 	initTimeout  = 2 * time.Minute
 	startTimeout = 30 * time.Second
@@ -28,23 +29,25 @@ const (
 	pollInterval = 10 * time.Millisecond
 )
 
-// superuser is the database role that the service connects as. It is not the name of an account of the machine.
+// superuser is the database role that the service connects as. It need not be an account of the
+// machine.
 const superuser = "talon"
 
 // maintenance is the database that every new cluster has.
 const maintenance = "postgres"
 
-// Options say where a cluster lives and how careful it is.
+// Options configure a cluster.
 type Options struct {
-	// Dir keeps the cluster from one run to the next. Empty means a temporary folder, which Stop removes; it lies in
-	// memory where there is room.
+	// Dir is the directory of a permanent cluster. If it is empty, the cluster is temporary: its
+	// directory is in memory if there is enough space, and Stop removes it.
 	Dir string
-	// Durable keeps what was committed, come what may. Without it the cluster is fast, commits outlive a killed server
-	// but not a power cut, and its clock shows an odd time zone: what tests want.
+	// Durable makes commits survive a power failure. Without it, for tests, the cluster is faster,
+	// commits survive only the death of the server, and the server's time zone is unusual.
 	Durable bool
 }
 
-// RunningError says that another living process runs the cluster in this folder. The cluster answers: use its URL.
+// RunningError is returned if another process runs the cluster in Dir. That cluster accepts
+// connections at URL.
 type RunningError struct {
 	Dir  string
 	home home
@@ -55,10 +58,10 @@ func (e *RunningError) Error() string {
 	return "another process runs the private PostgreSQL in " + e.Dir
 }
 
-// URL is the address of a database in the cluster that runs.
+// URL returns the URL of a database in the running cluster.
 func (e *RunningError) URL(database string) string { return e.home.url(database) }
 
-// Cluster is a PostgreSQL server of our own.
+// Cluster is a private PostgreSQL server. Its methods are safe for concurrent use.
 type Cluster struct {
 	home      home
 	account   account
@@ -67,27 +70,30 @@ type Cluster struct {
 	temporary bool
 	server    *process
 
-	stopping sync.Mutex
-	owned    *os.File // nil once stopped
-	hung     bool
+	mu        sync.Mutex // held while the server is stopped, crashed, restarted or suspended
+	ownerLock *os.File   // nil after Stop
+	hung      bool
 }
 
-// DefaultDir is where a cluster that should last lives: in the user's cache, which XDG_CACHE_HOME may place, so that
-// there can be several. Root's own cache will not do: the unprivileged account that the server runs under cannot enter
-// root's home.
+// DefaultDir returns the directory of the sandbox's permanent cluster, in the user's cache
+// directory. XDG_CACHE_HOME selects another cache directory and thus another cluster. For root the
+// default is /var/cache, because the server runs under another account, which cannot enter root's
+// home.
 func DefaultDir() (string, error) {
 	if os.Geteuid() == 0 && os.Getenv("XDG_CACHE_HOME") == "" {
 		return "/var/cache/talon/postgres", nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find a folder for the private PostgreSQL: %w", err)
+		return "", fmt.Errorf("find a directory for the private PostgreSQL: %w", err)
 	}
 	return filepath.Join(cache, "talon", "postgres"), nil
 }
 
-// Start makes the cluster where there is none yet, starts it and returns when it answers. The context bounds the
-// start only; the cluster runs until Stop, or until this process dies. A *RunningError means that it already runs.
+// Start creates the cluster if it does not exist, starts the server, and returns when it accepts
+// connections. The context bounds the start only; the server runs until Stop is called or this
+// process dies. Start returns a *RunningError if another process runs the cluster, and
+// ErrNotInstalled if the machine has no PostgreSQL.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	installed, err := findAll(ctx)
 	if err != nil {
@@ -99,10 +105,10 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	}
 	home, err := makeHome(options.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the private PostgreSQL: %w", err)
+		return nil, fmt.Errorf("create a directory for the private PostgreSQL: %w", err)
 	}
 	c := &Cluster{home: home, account: account, durable: options.Durable, temporary: options.Dir == ""}
-	if c.owned, err = home.own(ctx); err != nil {
+	if c.ownerLock, err = home.lockOwner(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.start(ctx, installed); err != nil {
@@ -111,18 +117,18 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	return c, nil
 }
 
-// URL is the address of a database of the cluster, over its Unix socket: for pgx and for psql alike.
+// URL returns the URL of a database of the cluster, over its Unix socket. pgx and psql accept it.
 func (c *Cluster) URL(database string) string { return c.home.url(database) }
 
-// Stop ends every session and stops the server in order; when that takes too long, or the context ends, at once.
-// A temporary cluster is removed. To stop twice does no harm.
+// Stop ends every session and shuts the server down. If the shutdown takes too long or ctx is done,
+// it kills the server. It removes a temporary cluster. Further calls do nothing.
 func (c *Cluster) Stop(ctx context.Context) error {
-	c.stopping.Lock()
-	defer c.stopping.Unlock()
-	if c.owned == nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ownerLock == nil {
 		return nil
 	}
-	if err := c.halt(ctx); err != nil {
+	if err := c.shutDown(ctx); err != nil {
 		return fmt.Errorf("stop the private PostgreSQL in %s: %w", c.home.dir, err)
 	}
 	if c.temporary {
@@ -130,100 +136,104 @@ func (c *Cluster) Stop(ctx context.Context) error {
 			return fmt.Errorf("remove the private PostgreSQL: %w", err)
 		}
 	}
-	if err := c.owned.Close(); err != nil {
-		return fmt.Errorf("give up the folder of the private PostgreSQL: %w", err)
+	if err := c.ownerLock.Close(); err != nil {
+		return fmt.Errorf("unlock the directory of the private PostgreSQL: %w", err)
 	}
-	c.owned = nil
+	c.ownerLock = nil
 	return nil
 }
 
-// Crash ends the server as its sudden death would: sessions are cut and nothing is written down. Resume starts it again.
+// Crash terminates the server at once, without a checkpoint, and breaks all sessions. Resume starts
+// it again.
 func (c *Cluster) Crash(ctx context.Context) error {
-	c.stopping.Lock()
-	defer c.stopping.Unlock()
-	if !c.server.end(ctx, syscall.SIGQUIT, killTimeout) {
-		return fmt.Errorf("crash the private PostgreSQL in %s: it goes on", c.home.dir)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.server.signalAndWait(ctx, syscall.SIGQUIT, killTimeout) {
+		return fmt.Errorf("crash the private PostgreSQL in %s: it still runs", c.home.dir)
 	}
 	return nil
 }
 
-// Resume starts a server that has crashed; it recovers and answers when Resume returns.
+// Resume starts a crashed server and returns when it has recovered and accepts connections.
 func (c *Cluster) Resume(ctx context.Context) error {
-	c.stopping.Lock()
-	defer c.stopping.Unlock()
-	if err := c.launch(ctx); err != nil {
-		return fmt.Errorf("start the private PostgreSQL in %s again: %w", c.home.dir, err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.startServer(ctx); err != nil {
+		return fmt.Errorf("restart the private PostgreSQL in %s: %w", c.home.dir, err)
 	}
 	return nil
 }
 
-// Hang stops all processes of the server where they stand, as a disk that does not answer would: connections stay open, new ones are taken, and
-// nobody says a word. Continue ends it. It needs Linux.
+// Hang suspends all processes of the server, as a disk that does not respond would. Connections
+// stay open, new ones are accepted by the kernel, and no request gets a response. Continue undoes
+// it. It works on Linux only.
 func (c *Cluster) Hang(ctx context.Context) error {
-	c.stopping.Lock()
-	defer c.stopping.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.hung = true
-	// The parent may be about to have another child: it is over when the parent, too, has been seen to stand.
+	// The parent may still fork a child. All processes are suspended when a scan finds them
+	// suspended, the parent included.
 	err := poll(ctx, func() (bool, error) {
-		return signalFamily(c.server.cmd.Process.Pid, syscall.SIGSTOP)
+		return signalServer(c.server.cmd.Process.Pid, syscall.SIGSTOP)
 	})
 	if err != nil {
-		return fmt.Errorf("hang the private PostgreSQL in %s: %w", c.home.dir, errors.Join(err, c.wake()))
+		return fmt.Errorf("hang the private PostgreSQL in %s: %w", c.home.dir, errors.Join(err, c.unsuspend()))
 	}
 	return nil
 }
 
-// Continue lets a server that hangs go on from where it stands.
+// Continue continues a server that Hang has suspended.
 func (c *Cluster) Continue() error {
-	c.stopping.Lock()
-	defer c.stopping.Unlock()
-	if err := c.wake(); err != nil {
-		return fmt.Errorf("let the private PostgreSQL in %s go on: %w", c.home.dir, err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.unsuspend(); err != nil {
+		return fmt.Errorf("continue the private PostgreSQL in %s: %w", c.home.dir, err)
 	}
 	return nil
 }
 
-// wake ends what Hang began.
-func (c *Cluster) wake() error {
-	_, err := signalFamily(c.server.cmd.Process.Pid, syscall.SIGCONT)
+// unsuspend undoes Hang. The caller holds mu.
+func (c *Cluster) unsuspend() error {
+	_, err := signalServer(c.server.cmd.Process.Pid, syscall.SIGCONT)
 	c.hung = err != nil
 	return err
 }
 
-// start brings the cluster of an owned folder up.
+// start creates the cluster if necessary and starts its server. This process owns the home.
 func (c *Cluster) start(ctx context.Context, installed []Binaries) (err error) {
-	if c.binaries, err = c.home.choose(installed); err != nil {
+	if c.binaries, err = c.home.selectBinaries(installed); err != nil {
 		return err
 	}
 	if err := c.account.privateDir(c.home.socket); err != nil {
-		return fmt.Errorf("make a folder for the socket: %w", err)
+		return fmt.Errorf("create a directory for the socket: %w", err)
 	}
 	if err := c.initialise(ctx); err != nil {
-		return fmt.Errorf("make a PostgreSQL cluster in %s: %w", c.home.dir, err)
+		return fmt.Errorf("create a PostgreSQL cluster in %s: %w", c.home.dir, err)
 	}
-	if err := c.launch(ctx); err != nil {
+	if err := c.startServer(ctx); err != nil {
 		return fmt.Errorf("start the private PostgreSQL in %s: %w", c.home.dir, err)
 	}
 	return nil
 }
 
-// initialise makes the data folder under another name first, so that one left half done is never mistaken for a cluster.
+// initialise runs initdb unless the data directory exists. It works under another name and renames
+// the directory at the end, so that an unfinished directory is never used as a cluster.
 func (c *Cluster) initialise(ctx context.Context) error {
 	if _, err := os.Stat(c.home.data); err == nil {
 		return nil
 	}
-	fresh := c.home.data + ".new"
-	if err := os.RemoveAll(fresh); err != nil {
+	unfinished := c.home.data + ".new"
+	if err := os.RemoveAll(unfinished); err != nil {
 		return err
 	}
-	if err := c.account.privateDir(fresh); err != nil {
+	if err := c.account.privateDir(unfinished); err != nil {
 		return err
 	}
-	// Trust, because the socket lies in a folder that only its owner (and root) can enter: who gets that far could
-	// read the data files as well. Peer would need a map from the accounts of this very machine to our one role.
-	// The C locale is the one that every machine has, and it sorts the same everywhere.
+	// Trust is safe: the socket is in a directory that only its owner and root can enter, and these
+	// can read the data files anyway. Peer authentication would need a map from the machine's
+	// accounts to the one role. The C locale exists on every machine and sorts the same everywhere.
 	args := []string{
-		"--pgdata=" + fresh, "--username=" + superuser, "--auth-local=trust", "--auth-host=reject",
+		"--pgdata=" + unfinished, "--username=" + superuser, "--auth-local=trust", "--auth-host=reject",
 		"--encoding=UTF8", "--locale=C",
 	}
 	if !c.durable {
@@ -234,18 +244,20 @@ func (c *Cluster) initialise(ctx context.Context) error {
 	if err := c.account.run(ctx, c.home.log, c.binaries.program("initdb"), args...); err != nil {
 		return err
 	}
-	return os.Rename(fresh, c.home.data)
+	return os.Rename(unfinished, c.home.data)
 }
 
-// launch starts the server in a data folder that is there, and waits until it answers.
-func (c *Cluster) launch(ctx context.Context) error {
+// startServer starts the server in an existing data directory and waits until it accepts
+// connections.
+func (c *Cluster) startServer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	lock, err := c.home.reclaim(ctx)
+	lock, err := c.home.lockServer(ctx)
 	if err != nil {
 		return err
 	}
-	// The server and all its children inherit the lock: it is free when the last of them is gone.
+	// The server and all its children inherit the lock. It is released when the last of them has
+	// ended.
 	c.server, err = c.account.start(c.home.log, lock, c.binaries.program("postgres"), c.settings()...)
 	if closeErr := lock.Close(); err == nil {
 		err = closeErr
@@ -253,23 +265,24 @@ func (c *Cluster) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var refusal error
+	var pingErr error
 	err = poll(ctx, func() (bool, error) {
 		select {
 		case <-c.server.exited:
-			return false, fmt.Errorf("it ended: %s\n%s", c.server.cmd.ProcessState, tail(c.home.log))
+			return false, fmt.Errorf("the server exited: %s\n%s", c.server.cmd.ProcessState, tail(c.home.log))
 		default:
 		}
-		refusal = ping(ctx, c.home.url(maintenance))
-		return refusal == nil, nil
+		pingErr = ping(ctx, c.home.url(maintenance))
+		return pingErr == nil, nil
 	})
 	if err != nil && errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("it does not answer: %w (%w)\n%s", err, refusal, tail(c.home.log))
+		return fmt.Errorf("the server accepts no connections: %w (%w)\n%s", err, pingErr, tail(c.home.log))
 	}
 	return err
 }
 
-// settings are given at every start, not written down once: a newer build's settings hold for an older folder.
+// settings returns the server's command-line arguments. They are passed at every start instead of
+// being stored in the data directory, so that an older cluster gets the settings of a newer build.
 func (c *Cluster) settings() []string {
 	settings := []string{
 		"-D", c.home.data,
@@ -284,37 +297,40 @@ func (c *Cluster) settings() []string {
 		return settings
 	}
 	return slices.Concat(settings, []string{
-		// Without fsync a synchronous commit costs nothing, and tests may kill the server and look what it kept.
+		// synchronous_commit stays on: without fsync it costs nothing, and tests may kill the
+		// server and check what was committed.
 		"--fsync=off", "--full_page_writes=off", "--jit=off",
-		"--max_wal_size=256MB",      // the log, too, may lie in memory
-		"--timezone=Asia/Kathmandu", // +05:45: whoever takes local time for UTC, or a zone for whole hours, finds out
+		"--max_wal_size=256MB",      // the WAL may be in memory
+		"--timezone=Asia/Kathmandu", // +05:45 exposes code that confuses local time with UTC or assumes whole hours
 	})
 }
 
-// halt stops the server, first politely, and returns when none of its processes is left.
-func (c *Cluster) halt(ctx context.Context) error {
+// shutDown stops the server, gracefully if possible, and returns when all its processes have ended.
+func (c *Cluster) shutDown(ctx context.Context) error {
 	if c.server == nil {
 		return nil
 	}
 	if c.hung {
-		_ = c.wake() // else none of its processes would hear that it is to stop
+		_ = c.unsuspend() // a suspended process does not handle signals
 	}
-	// Fast: sessions end, and a last checkpoint is written. A caller in a hurry skips the wait for it, not the next.
-	if !c.server.end(ctx, syscall.SIGINT, fastTimeout) {
-		// Immediate: the next start recovers from the log.
-		hard := context.WithoutCancel(ctx)
-		_ = c.server.end(hard, syscall.SIGQUIT, killTimeout) || c.server.end(hard, syscall.SIGKILL, killTimeout)
+	// SIGINT is a fast shutdown: it ends the sessions and writes a checkpoint. If ctx is done, this
+	// wait is skipped.
+	if !c.server.signalAndWait(ctx, syscall.SIGINT, fastTimeout) {
+		// SIGQUIT is an immediate shutdown: the next start recovers from the WAL.
+		uncancelled := context.WithoutCancel(ctx)
+		_ = c.server.signalAndWait(uncancelled, syscall.SIGQUIT, killTimeout) ||
+			c.server.signalAndWait(uncancelled, syscall.SIGKILL, killTimeout)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
 	lock, err := waitLock(ctx, c.home.serverLock, func() error { return nil })
 	if err != nil {
-		return fmt.Errorf("processes of the server are left: %w", err)
+		return fmt.Errorf("processes of the server still run: %w", err)
 	}
 	return lock.Close()
 }
 
-// ping connects as the service would.
+// ping opens and closes a connection.
 func ping(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
@@ -325,12 +341,13 @@ func ping(ctx context.Context, url string) error {
 	return conn.Close(ctx)
 }
 
-// poll asks until the answer is yes or an error, or the context ends.
-func poll(ctx context.Context, ask func() (done bool, err error)) error {
+// poll calls condition every pollInterval until it reports done or returns an error, or ctx is
+// done.
+func poll(ctx context.Context, condition func() (done bool, err error)) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		if done, err := ask(); done || err != nil {
+		if done, err := condition(); done || err != nil {
 			return err
 		}
 		select {
@@ -341,13 +358,13 @@ func poll(ctx context.Context, ask func() (done bool, err error)) error {
 	}
 }
 
-// tail is the end of a log, for an error message.
+// tail returns the last lines of a log, for an error message.
 func tail(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "its log cannot be read: " + err.Error()
+		return "the log cannot be read: " + err.Error()
 	}
 	lines := slices.Collect(strings.Lines(string(text)))
 	lines = lines[max(0, len(lines)-20):]
-	return strconv.Itoa(len(lines)) + " last lines of " + path + ":\n" + strings.Join(lines, "")
+	return "last " + strconv.Itoa(len(lines)) + " lines of " + path + ":\n" + strings.Join(lines, "")
 }

@@ -21,15 +21,16 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience bounds what a test waits for.
-const patience = time.Minute
+// testTimeout bounds every wait of a test.
+const testTimeout = time.Minute
 
-// helperDir, when set, turns the test binary into a process that runs a cluster in that folder until its input ends.
+// helperDir is an environment variable that makes the test binary a helper process. The helper runs
+// a cluster in that directory until its standard input is closed.
 const helperDir = "TALON_LOCALPG_HELPER_DIR"
 
 func TestMain(m *testing.M) {
 	if dir, ok := os.LookupEnv(helperDir); ok {
-		if err := help(dir); err != nil {
+		if err := runHelper(dir); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func help(dir string) error {
+func runHelper(dir string) error {
 	c, err := Start(context.Background(), Options{Dir: dir})
 	if err != nil {
 		return err
@@ -50,7 +51,7 @@ func help(dir string) error {
 	return c.Stop(context.Background())
 }
 
-func TestDataOutlivesARestart(t *testing.T) {
+func TestDataSurviveARestart(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	for _, durable := range []bool{true, false} {
@@ -58,7 +59,7 @@ func TestDataOutlivesARestart(t *testing.T) {
 		query(t, c.URL(maintenance), "CREATE TABLE IF NOT EXISTS visits AS SELECT 42 AS n")
 		require.NoError(t, c.Stop(t.Context()))
 		require.Error(t, ping(t.Context(), c.URL(maintenance)))
-		require.NoError(t, c.Stop(t.Context()), "to stop twice does no harm")
+		require.NoError(t, c.Stop(t.Context()), "a second Stop does nothing")
 	}
 	c := start(t, Options{Dir: dir})
 	require.Equal(t, "42", query(t, c.URL(maintenance), "SELECT n::text FROM visits"))
@@ -69,7 +70,8 @@ func TestTemporaryClusterIsFastAndLeavesNothing(t *testing.T) {
 	c := start(t, Options{})
 	url := c.URL(maintenance)
 	for setting, want := range map[string]string{
-		"fsync": "off", "TimeZone": "Asia/Kathmandu", "server_encoding": "UTF8", "lc_collate": "C", "listen_addresses": "",
+		"fsync": "off", "TimeZone": "Asia/Kathmandu", "server_encoding": "UTF8", "lc_collate": "C",
+		"listen_addresses": "",
 	} {
 		require.Equal(t, want, query(t, url, "SELECT current_setting('"+setting+"')"), setting)
 	}
@@ -93,7 +95,7 @@ func TestDurableClusterKeepsTheDefaults(t *testing.T) {
 	require.Equal(t, "200", query(t, c.URL(maintenance), "SHOW max_connections"))
 }
 
-func TestAHurriedStopIsAStop(t *testing.T) {
+func TestStopWithACancelledContextStops(t *testing.T) {
 	t.Parallel()
 	c := start(t, Options{})
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -102,7 +104,7 @@ func TestAHurriedStopIsAStop(t *testing.T) {
 	require.NoDirExists(t, c.home.dir)
 }
 
-func TestACancelledStartLeavesNothing(t *testing.T) {
+func TestCancelledStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -112,7 +114,7 @@ func TestACancelledStartLeavesNothing(t *testing.T) {
 	start(t, Options{Dir: dir})
 }
 
-func TestSecondProcessLearnsTheURL(t *testing.T) {
+func TestSecondProcessGetsTheURL(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	startHelper(t, dir)
@@ -123,7 +125,7 @@ func TestSecondProcessLearnsTheURL(t *testing.T) {
 	require.Equal(t, "1", query(t, running.URL(maintenance), "SELECT '1'"))
 }
 
-func TestOfManyWhoStartAtOnceOneOwns(t *testing.T) {
+func TestOneOfManyConcurrentStartsOwnsTheCluster(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	const starters = 5
@@ -147,13 +149,13 @@ func TestOfManyWhoStartAtOnceOneOwns(t *testing.T) {
 	require.Equal(t, 1, owners)
 }
 
-func TestKilledServerStartsAgain(t *testing.T) {
+func TestKilledServerRestarts(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	c := start(t, Options{Dir: dir})
 	query(t, c.URL(maintenance), "CREATE TABLE visits AS SELECT 42 AS n")
 	require.NoError(t, c.server.cmd.Process.Kill())
-	require.True(t, c.server.endsWithin(t.Context(), patience))
+	require.True(t, c.server.exitsWithin(t.Context(), testTimeout))
 	require.FileExists(t, filepath.Join(c.home.data, "postmaster.pid"))
 	require.NoError(t, c.Stop(t.Context()))
 
@@ -161,7 +163,7 @@ func TestKilledServerStartsAgain(t *testing.T) {
 	require.Equal(t, "42", query(t, again.URL(maintenance), "SELECT n::text FROM visits"))
 }
 
-func TestNumberOfAnotherProcessInAStaleFileIsNotBelieved(t *testing.T) {
+func TestStaleFileWithTheProcessIDOfAnotherProcessIsIgnored(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	c := start(t, Options{Dir: dir})
@@ -173,12 +175,12 @@ func TestNumberOfAnotherProcessInAStaleFileIsNotBelieved(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Stop(t.Context()))
 
-	// PostgreSQL looks whether such a process lives, of its own account, and takes it for a server.
+	// PostgreSQL treats any running process of its own account with that process id as a server.
 	stranger, err := c.account.start(filepath.Join(tempDir(t), "log"), nil, "/bin/sleep", "600")
 	require.NoError(t, err)
 	defer func() {
 		require.NoError(t, stranger.cmd.Process.Kill())
-		require.True(t, stranger.endsWithin(t.Context(), patience))
+		require.True(t, stranger.exitsWithin(t.Context(), testTimeout))
 	}()
 	for path, text := range map[string][]byte{pidFile: pidText, socketLock: socketText} {
 		_, rest, _ := strings.Cut(string(text), "\n")
@@ -187,7 +189,7 @@ func TestNumberOfAnotherProcessInAStaleFileIsNotBelieved(t *testing.T) {
 		require.NoError(t, os.Chown(path, c.account.uid, c.account.gid))
 	}
 	start(t, Options{Dir: dir})
-	require.False(t, stranger.endsWithin(t.Context(), 0), "and it is left alone")
+	require.False(t, stranger.exitsWithin(t.Context(), 0), "the other process still runs")
 }
 
 func TestServerDiesWithItsOwner(t *testing.T) {
@@ -197,8 +199,8 @@ func TestServerDiesWithItsOwner(t *testing.T) {
 	query(t, url, "CREATE TABLE visits AS SELECT 42 AS n")
 	require.NoError(t, helper.Process.Kill())
 
-	// The lock is free when the last of the server's processes is gone.
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	// The lock is released when the last process of the server has ended.
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	lock, err := waitLock(ctx, layout(dir).serverLock, func() error { return nil })
 	require.NoError(t, err)
@@ -206,7 +208,7 @@ func TestServerDiesWithItsOwner(t *testing.T) {
 	require.Error(t, ping(t.Context(), url))
 }
 
-func TestOwnerThatWasKilledIsSucceededAtOnce(t *testing.T) {
+func TestClusterOfAKilledOwnerStartsAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	helper, url := startHelper(t, dir)
@@ -214,21 +216,21 @@ func TestOwnerThatWasKilledIsSucceededAtOnce(t *testing.T) {
 	require.NoError(t, helper.Process.Kill())
 	_ = helper.Wait() // it was killed
 
-	c := start(t, Options{Dir: dir}) // no RunningError, though the orphan may still answer
+	c := start(t, Options{Dir: dir}) // no RunningError, although the orphan may still accept connections
 	require.Equal(t, "42", query(t, c.URL(maintenance), "SELECT n::text FROM visits"))
 }
 
-func TestServerThatOutlivedItsOwnerIsStopped(t *testing.T) {
+func TestOrphanedServerIsStopped(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	orphan := start(t, Options{Dir: dir})
-	require.NoError(t, orphan.owned.Close()) // as if the owner had died where the kernel does not tell its children
-	orphan.owned = nil
+	require.NoError(t, orphan.ownerLock.Close()) // as if the owner had died on a kernel without Pdeathsig
+	orphan.ownerLock = nil
 	start(t, Options{Dir: dir})
-	require.True(t, orphan.server.endsWithin(t.Context(), patience))
+	require.True(t, orphan.server.exitsWithin(t.Context(), testTimeout))
 }
 
-func TestFolderWhosePathIsNoGoodForASocket(t *testing.T) {
+func TestDirectoryWhosePathIsUnusableForASocket(t *testing.T) {
 	t.Parallel()
 	for name, part := range map[string]string{"long": strings.Repeat("long", 30), "comma": "a,b"} {
 		t.Run(name, func(t *testing.T) {
@@ -246,7 +248,7 @@ func TestFolderWhosePathIsNoGoodForASocket(t *testing.T) {
 	}
 }
 
-func TestFolderReachedBySymlinkIsTheSame(t *testing.T) {
+func TestDirectoryReachedBySymlinkIsTheSame(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	start(t, Options{Dir: dir})
@@ -257,13 +259,13 @@ func TestFolderReachedBySymlinkIsTheSame(t *testing.T) {
 	require.ErrorAs(t, err, &running)
 }
 
-func TestFolderOfSomebodyElseIsRefused(t *testing.T) {
+func TestDirectoryThatIsNotPrivateIsRejected(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "socket"), 0o700))
 	require.NoError(t, os.Chmod(filepath.Join(dir, "socket"), 0o777))
 	_, err := Start(t.Context(), Options{Dir: dir})
-	require.ErrorContains(t, err, "not a folder that only we can enter")
+	require.ErrorContains(t, err, "not a private directory of this user")
 }
 
 func TestDataOfAVersionThatIsNotInstalled(t *testing.T) {
@@ -275,12 +277,12 @@ func TestDataOfAVersionThatIsNotInstalled(t *testing.T) {
 	require.ErrorContains(t, err, "install 9, or remove "+dir)
 
 	home := layout(dir)
-	chosen, err := home.choose([]Binaries{{Dir: "new", Major: 17}, {Dir: "old", Major: 9}})
+	selected, err := home.selectBinaries([]Binaries{{Dir: "new", Major: 17}, {Dir: "old", Major: 9}})
 	require.NoError(t, err)
-	require.Equal(t, "old", chosen.Dir, "the version that made the data goes before the newest")
+	require.Equal(t, "old", selected.Dir, "the version of the data is preferred to the newest")
 }
 
-func TestFailedStartShowsTheLogAndLetsGo(t *testing.T) {
+func TestFailedStartShowsTheLogAndUnlocksTheDirectory(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	c := start(t, Options{Dir: dir})
@@ -293,76 +295,77 @@ func TestFailedStartShowsTheLogAndLetsGo(t *testing.T) {
 	began := time.Now()
 	_, err = Start(t.Context(), Options{Dir: dir})
 	require.ErrorContains(t, err, `unrecognized configuration parameter "nonsense"`)
-	require.Less(t, time.Since(began), startTimeout, "it does not wait for a server that has ended")
+	require.Less(t, time.Since(began), startTimeout, "Start does not wait for a server that has exited")
 
 	require.NoError(t, os.WriteFile(config, good, 0o600))
 	start(t, Options{Dir: dir})
 }
 
-func TestHalfMadeClusterIsMadeAnew(t *testing.T) {
+func TestUnfinishedClusterIsCreatedAnew(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	half := filepath.Join(dir, "data.new")
-	require.NoError(t, os.Mkdir(half, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(half, "PG_VERSION"), []byte("15\n"), 0o600))
+	unfinished := filepath.Join(dir, "data.new")
+	require.NoError(t, os.Mkdir(unfinished, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(unfinished, "PG_VERSION"), []byte("15\n"), 0o600))
 	start(t, Options{Dir: dir})
 }
 
-func TestOrdinaryUserRunsOne(t *testing.T) {
+func TestUnprivilegedUserRunsACluster(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("every test here runs as one")
+		t.Skip("all tests run as an unprivileged user")
 	}
 	nobody := account{65534, 65534, &syscall.Credential{Uid: 65534, Gid: 65534}}
 	dir := tempDir(t)
 	require.NoError(t, os.Chown(dir, nobody.uid, nobody.gid))
-	// The test binary lies where others cannot go, and a program in memory may be forbidden to run. It is not this
-	// process that writes the copy: a child forked meanwhile would hold it open for writing, and it could not be run.
+	// The helper is a copy, because other users cannot enter the directory of the test binary, and
+	// the memory directory may be mounted noexec. cp writes the copy: if this process wrote it, a
+	// concurrently forked child would keep the file open for writing, and it could not be executed.
 	self, err := os.Executable()
 	require.NoError(t, err)
 	program := filepath.Join(tempDirIn(t, os.TempDir()), "helper")
 	require.NoError(t, exec.CommandContext(t.Context(), "cp", self, program).Run())
 	helper := helperCommand(t, program, dir)
 	helper.SysProcAttr = &syscall.SysProcAttr{Credential: nobody.credential}
-	url := begin(t, helper)
+	url := startAndReadURL(t, helper)
 	require.Equal(t, superuser, query(t, url, "SELECT current_user"))
 	info, err := os.Stat(filepath.Join(dir, "data"))
 	require.NoError(t, err)
 	require.Equal(t, nobody.uid, owner(info))
 }
 
-func TestAbandonedTemporaryFoldersAreRemoved(t *testing.T) {
+func TestAbandonedTemporaryDirectoriesAreRemoved(t *testing.T) {
 	temp := tempDir(t)
 	t.Setenv("TMPDIR", temp)
-	made := map[string]string{}
-	for _, name := range []string{"dead", "owned", "served", "young", "strange"} {
-		made[name] = filepath.Join(temp, temporaryPrefix+name)
-		require.NoError(t, os.Mkdir(made[name], 0o755))
+	dirs := map[string]string{}
+	for _, name := range []string{"dead", "owned", "served", "young", "foreign"} {
+		dirs[name] = filepath.Join(temp, temporaryPrefix+name)
+		require.NoError(t, os.Mkdir(dirs[name], 0o755))
 	}
-	for _, path := range []string{layout(made["owned"]).ownerLock, layout(made["served"]).serverLock} {
+	for _, path := range []string{layout(dirs["owned"]).ownerLock, layout(dirs["served"]).serverLock} {
 		lock, err := tryLock(path)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, lock.Close()) }()
 	}
-	long := time.Now().Add(-2 * abandonedAfter)
-	for _, name := range []string{"dead", "owned", "served", "strange"} {
-		require.NoError(t, os.Chtimes(made[name], long, long))
+	old := time.Now().Add(-2 * abandonedAfter)
+	for _, name := range []string{"dead", "owned", "served", "foreign"} {
+		require.NoError(t, os.Chtimes(dirs[name], old, old))
 	}
 	if os.Geteuid() == 0 {
-		require.NoError(t, os.Chown(made["strange"], 65534, 65534))
+		require.NoError(t, os.Chown(dirs["foreign"], 65534, 65534))
 	}
 	_, err := makeHome("")
 	require.NoError(t, err)
-	require.NoDirExists(t, made["dead"])
+	require.NoDirExists(t, dirs["dead"])
 	for _, name := range []string{"owned", "served", "young"} {
-		require.DirExists(t, made[name])
+		require.DirExists(t, dirs[name])
 	}
 	if os.Geteuid() == 0 {
-		require.DirExists(t, made["strange"], "it is not ours")
+		require.DirExists(t, dirs["foreign"], "it belongs to another user")
 	}
 }
 
-// start starts a cluster that the test stops at its end.
+// start starts a cluster and stops it when the test ends.
 func start(t *testing.T, options Options) *Cluster {
 	t.Helper()
 	c, err := Start(t.Context(), options)
@@ -371,10 +374,10 @@ func start(t *testing.T, options Options) *Cluster {
 	return c
 }
 
-// query runs a statement and returns its one text, if it has any.
+// query runs a statement and returns the text of its first row, or an empty string.
 func query(t *testing.T, url, sql string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	require.NoError(t, err)
@@ -386,20 +389,22 @@ func query(t *testing.T, url, sql string) string {
 	return text
 }
 
-// tempDir is a folder in memory, where it can be.
+// tempDir returns a new temporary directory, in memory if possible.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	return tempDirIn(t, memoryDir())
 }
 
-// tempDirIn is a folder that the server's account can enter, which t.TempDir's is not when we are root.
+// tempDirIn returns a new temporary directory in root that the server's account can enter. For
+// root, t.TempDir returns one that it cannot enter.
 func tempDirIn(t *testing.T, root string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(root, "localpg-test-")
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		// A server whose owner was killed writes there until it has stopped.
-		require.Eventually(t, func() bool { return os.RemoveAll(dir) == nil }, 30*time.Second, 10*time.Millisecond, "%s stays", dir)
+		// A server whose owner was killed writes to the directory until it has stopped.
+		removed := func() bool { return os.RemoveAll(dir) == nil }
+		require.Eventually(t, removed, 30*time.Second, 10*time.Millisecond, "%s is not removed", dir)
 	})
 	require.NoError(t, os.Chmod(dir, 0o755))
 	dir, err = filepath.EvalSymlinks(dir)
@@ -407,16 +412,16 @@ func tempDirIn(t *testing.T, root string) string {
 	return dir
 }
 
-// startHelper runs a cluster in a process of its own.
+// startHelper runs a cluster in a helper process.
 func startHelper(t *testing.T, dir string) (helper *exec.Cmd, url string) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	helper = helperCommand(t, self, dir)
-	return helper, begin(t, helper)
+	return helper, startAndReadURL(t, helper)
 }
 
-// helperCommand is this test binary, told to run a cluster.
+// helperCommand returns a command that runs a copy of the test binary as a helper for dir.
 func helperCommand(t *testing.T, program, dir string) *exec.Cmd {
 	t.Helper()
 	helper := exec.CommandContext(t.Context(), program)
@@ -425,8 +430,9 @@ func helperCommand(t *testing.T, program, dir string) *exec.Cmd {
 	return helper
 }
 
-// begin starts a helper, reads the URL that it prints when its cluster runs, and ends it with the test.
-func begin(t *testing.T, helper *exec.Cmd) string {
+// startAndReadURL starts a helper and returns the URL of its cluster. It stops the helper when the
+// test ends.
+func startAndReadURL(t *testing.T, helper *exec.Cmd) string {
 	t.Helper()
 	input, err := helper.StdinPipe()
 	require.NoError(t, err)
@@ -444,7 +450,7 @@ func begin(t *testing.T, helper *exec.Cmd) string {
 	return url
 }
 
-// Promise: whoever places the cache has a cluster of their own, root too.
+// Promise: XDG_CACHE_HOME selects the cluster, also for root.
 func TestDefaultDir(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/somewhere/else")
 	dir, err := DefaultDir()

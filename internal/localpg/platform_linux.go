@@ -11,51 +11,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roomInMemory is what a temporary cluster may come to need; a container's default is far less.
-const roomInMemory = 2 << 30
+// minMemoryBytes is the free space that a temporary cluster needs. The default size of /dev/shm in
+// a container is much smaller.
+const minMemoryBytes = 2 << 30
 
-// dieWithParent has the kernel tell a child to stop, in PostgreSQL's terms in order, when its parent is killed.
+// dieWithParent makes the kernel send a child SIGINT when its parent dies. For PostgreSQL that is a
+// fast shutdown.
 func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGINT }
 
-// memoryDir is a folder that lies in memory, if there is one with room and nobody has asked for another. A database is
-// some hundreds of small files: on a disk, to make and drop one for every test is mostly the file system's work.
+// memoryDir returns a writable directory in memory, or an empty string if there is not enough space
+// or TMPDIR is set. A database has hundreds of small files, and creating one for each test is slow
+// on a disk.
 func memoryDir() string {
 	const dir = "/dev/shm"
 	var stat unix.Statfs_t
 	if os.Getenv("TMPDIR") != "" || unix.Statfs(dir, &stat) != nil || unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
 		return ""
 	}
-	if stat.Bavail*uint64(stat.Bsize) < roomInMemory {
+	if stat.Bavail*uint64(stat.Bsize) < minMemoryBytes {
 		return ""
 	}
 	return dir
 }
 
-// signalFamily sends a process and its children a signal, and tells whether all stood still before. PostgreSQL's processes each lead a group of their
-// own, so that no group has them all; the kernel's own list of children is not in every kernel.
-func signalFamily(parent int, signal syscall.Signal) (stood bool, err error) {
+// signalServer sends a signal to a process and its children, and reports whether all of them were
+// suspended before. It scans /proc, because each process of PostgreSQL leads a process group of its
+// own, and not every kernel has a list of children.
+func signalServer(parent int, signal syscall.Signal) (suspended bool, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return false, err
 	}
-	stood = true
+	suspended = true
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
-		// pid (name) state parent …; the name may hold anything.
+		// The format is: pid (name) state parent …; the name may contain any characters.
 		fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if ppid, _ := strconv.Atoi(string(fields[1])); pid != parent && ppid != parent {
 			continue
 		}
 		if state := fields[0][0]; state != 'T' && state != 'Z' {
-			stood = false
+			suspended = false
 		}
 		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return false, err
 		}
 	}
-	return stood, nil
+	return suspended, nil
 }

@@ -13,21 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestServerOutlivesTheThreadThatCalledStart(t *testing.T) {
+func TestServerSurvivesTheThreadThatCalledStart(t *testing.T) {
 	t.Parallel()
 	var (
 		cluster *Cluster
 		err     error
 		thread  int
 	)
-	onThreadThatEnds(func() {
+	runOnEndingThread(func() {
 		thread = syscall.Gettid()
 		cluster, err = Start(t.Context(), Options{})
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cluster.Stop(context.WithoutCancel(t.Context()))) })
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	require.NoError(t, poll(ctx, func() (bool, error) {
 		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", thread))
@@ -36,15 +36,16 @@ func TestServerOutlivesTheThreadThatCalledStart(t *testing.T) {
 	require.NoError(t, ping(t.Context(), cluster.URL(maintenance)))
 }
 
-// onThreadThatEnds calls do on a thread that ends soon after: a goroutine takes its thread along if it never unlocks it.
-// The main thread alone does not end; while it is held here, another goroutine gets another.
-func onThreadThatEnds(do func()) {
+// runOnEndingThread calls do on an operating-system thread that ends soon after. A thread ends with
+// a goroutine that has locked it and does not unlock it. The main thread never ends: if the
+// goroutine runs on it, the function keeps it locked and tries again on another thread.
+func runOnEndingThread(do func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		if syscall.Gettid() == syscall.Getpid() {
-			onThreadThatEnds(do)
+			runOnEndingThread(do)
 			return
 		}
 		do()
@@ -52,7 +53,7 @@ func onThreadThatEnds(do func()) {
 	<-done
 }
 
-func TestHungServerIsSilentUntilItContinues(t *testing.T) {
+func TestHungServerDoesNotRespondUntilItContinues(t *testing.T) {
 	t.Parallel()
 	c := start(t, Options{})
 	conn, err := pgx.Connect(t.Context(), c.URL(maintenance))
@@ -60,24 +61,24 @@ func TestHungServerIsSilentUntilItContinues(t *testing.T) {
 	defer func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) }()
 	require.NoError(t, c.Hang(t.Context()))
 
-	answered := make(chan error, 2)
-	go func() { answered <- conn.Ping(context.WithoutCancel(t.Context())) }()
-	go func() { answered <- ping(context.WithoutCancel(t.Context()), c.URL(maintenance)) }()
+	results := make(chan error, 2)
+	go func() { results <- conn.Ping(context.WithoutCancel(t.Context())) }()
+	go func() { results <- ping(context.WithoutCancel(t.Context()), c.URL(maintenance)) }()
 	select {
-	case err := <-answered:
-		require.Fail(t, "it answered", "%v", err)
+	case err := <-results:
+		require.Fail(t, "the hung server responded", "%v", err)
 	case <-time.After(500 * time.Millisecond):
 	}
 	require.NoError(t, c.Continue())
-	require.NoError(t, <-answered)
-	require.NoError(t, <-answered)
+	require.NoError(t, <-results)
+	require.NoError(t, <-results)
 }
 
 func TestHungServerStops(t *testing.T) {
 	t.Parallel()
 	c := start(t, Options{})
 	require.NoError(t, c.Hang(t.Context()))
-	began := time.Now()
+	start := time.Now()
 	require.NoError(t, c.Stop(t.Context()))
-	require.Less(t, time.Since(began), fastTimeout, "in order")
+	require.Less(t, time.Since(start), fastTimeout, "the shutdown is graceful")
 }

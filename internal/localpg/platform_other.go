@@ -7,11 +7,12 @@ import (
 	"syscall"
 )
 
-// dieWithParent does nothing where the kernel offers nothing: the next start in the same folder stops the orphan.
+// dieWithParent does nothing, because the kernel offers no such signal. The next start in the same
+// directory stops an orphaned server.
 func dieWithParent(*syscall.SysProcAttr) {}
 
-// memoryDir is none: the system's temporary folder will do.
+// memoryDir returns an empty string: there is no directory in memory.
 func memoryDir() string { return "" }
 
-// signalFamily is wanted by tests of failures alone, which run on Linux.
-func signalFamily(int, syscall.Signal) (bool, error) { return false, errors.ErrUnsupported }
+// signalServer is not supported. Only tests of failures need it, and these run on Linux.
+func signalServer(int, syscall.Signal) (bool, error) { return false, errors.ErrUnsupported }

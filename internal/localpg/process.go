@@ -16,33 +16,36 @@ import (
 	"time"
 )
 
-// account is the one of the machine that the server runs under: our own, unless we are root, whom PostgreSQL refuses.
+// account is the user account that the server runs under. It is the account of this process, unless
+// that is root, because PostgreSQL does not run as root.
 type account struct {
 	uid, gid   int
 	credential *syscall.Credential
 }
 
-// serverAccount finds an account for the server.
+// serverAccount returns the account for the server: this process's own, or for root the account
+// postgres or nobody.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{uid: os.Geteuid(), gid: os.Getegid()}, nil
 	}
 	for _, name := range []string{"postgres", "nobody"} {
-		found, err := user.Lookup(name)
+		candidate, err := user.Lookup(name)
 		if err != nil {
 			continue
 		}
-		uid, uidErr := strconv.ParseUint(found.Uid, 10, 32)
-		gid, gidErr := strconv.ParseUint(found.Gid, 10, 32)
+		uid, uidErr := strconv.ParseUint(candidate.Uid, 10, 32)
+		gid, gidErr := strconv.ParseUint(candidate.Gid, 10, 32)
 		if uidErr == nil && gidErr == nil {
 			return account{int(uid), int(gid), &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 		}
 	}
-	return account{}, errors.New("PostgreSQL does not run as root, and there is no account postgres or nobody to run it under")
+	return account{}, errors.New("PostgreSQL does not run as root, and the machine has no account postgres or nobody")
 }
 
-// privateDir makes a folder that nobody but the account can enter, or makes sure that one which is there is such a
-// folder: its name may be foreseeable, in a place where others can write.
+// privateDir creates a directory that only the account can enter, and gives it to the account. It
+// returns an error if the path exists and is not such a directory: another user may have created
+// it, because the path can be predictable and in a shared directory.
 func (a account) privateDir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -53,19 +56,20 @@ func (a account) privateDir(path string) error {
 	}
 	ours := owner(info) == a.uid || owner(info) == os.Geteuid()
 	if !info.IsDir() || !ours || info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s is not a folder that only we can enter", path)
+		return fmt.Errorf("%s is not a private directory of this user", path)
 	}
 	return os.Lchown(path, a.uid, a.gid)
 }
 
-// process is a child that runs.
+// process is a child process.
 type process struct {
 	cmd    *exec.Cmd
-	exited chan struct{} // closed when it has ended
-	err    error         // how it ended; to be read after exited
+	exited chan struct{} // closed when the process has exited
+	err    error         // the result of Wait; set before exited is closed
 }
 
-// start starts a program under the account, with its output in the log file and, as descriptor 3, a file to inherit.
+// start starts a program under the account. The log file gets its output. The child inherits the
+// file inherit, unless it is nil, as descriptor 3.
 func (a account) start(logPath string, inherit *os.File, program string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
@@ -73,21 +77,22 @@ func (a account) start(logPath string, inherit *os.File, program string, args ..
 	}
 	defer func() { _ = log.Close() }() // the child has its own copy
 	cmd := exec.Command(program, args...)
-	cmd.Dir = "/" // ours may be one that the account cannot enter
+	cmd.Dir = "/" // the account may not be able to enter the current directory
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = log, log
 	if inherit != nil {
 		cmd.ExtraFiles = []*os.File{inherit}
 	}
-	// A group of its own keeps the terminal's Ctrl-C from it: we stop it, in order, when we have no more use for it.
+	// In a process group of its own the child does not receive the terminal's Ctrl-C. Stop shuts it
+	// down.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.credential, Setpgid: true}
 	dieWithParent(cmd.SysProcAttr)
 
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// Linux takes the death of the thread that started a child for the death of the parent. So the thread is
-		// kept, by waiting on it, for as long as the child lives.
+		// Linux sends Pdeathsig when the thread that started the child ends. Waiting on that thread
+		// keeps it alive as long as the child runs.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -104,7 +109,8 @@ func (a account) start(logPath string, inherit *os.File, program string, args ..
 	return p, nil
 }
 
-// run runs a program to its end.
+// run runs a program under the account and waits until it exits. It kills the program if ctx is
+// done.
 func (a account) run(ctx context.Context, logPath, program string, args ...string) error {
 	p, err := a.start(logPath, nil, program, args...)
 	if err != nil {
@@ -113,7 +119,7 @@ func (a account) run(ctx context.Context, logPath, program string, args ...strin
 	select {
 	case <-p.exited:
 	case <-ctx.Done():
-		_ = p.cmd.Process.Kill() // it fails only where the process has just ended
+		_ = p.cmd.Process.Kill() // fails only if the process has just exited
 		<-p.exited
 		return fmt.Errorf("%s: %w", program, ctx.Err())
 	}
@@ -123,15 +129,16 @@ func (a account) run(ctx context.Context, logPath, program string, args ...strin
 	return nil
 }
 
-// end sends the process a signal and waits for its end.
-func (p *process) end(ctx context.Context, signal syscall.Signal, patience time.Duration) bool {
-	_ = p.cmd.Process.Signal(signal) // it fails only where the process has ended already
-	return p.endsWithin(ctx, patience)
+// signalAndWait sends the process a signal and reports whether it exits within the timeout.
+func (p *process) signalAndWait(ctx context.Context, signal syscall.Signal, timeout time.Duration) bool {
+	_ = p.cmd.Process.Signal(signal) // fails only if the process has exited already
+	return p.exitsWithin(ctx, timeout)
 }
 
-// endsWithin waits for the process to end.
-func (p *process) endsWithin(ctx context.Context, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// exitsWithin waits for the process and reports whether it exits within the timeout and before ctx
+// is done.
+func (p *process) exitsWithin(ctx context.Context, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	select {
 	case <-p.exited:
@@ -141,7 +148,8 @@ func (p *process) endsWithin(ctx context.Context, patience time.Duration) bool {
 	}
 }
 
-// environment is ours without what would steer PostgreSQL past our settings.
+// environment returns the environment of this process without the PG* variables, which would
+// override settings of PostgreSQL.
 func environment() []string {
 	env := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "PG") })
 	return append(env, "LC_ALL=C")

@@ -16,7 +16,8 @@ import (
 // uriSystem is FHIR's identifier system whose values are URIs.
 const uriSystem = "urn:ietf:rfc:3986"
 
-// identifierValue writes a guid as a value of the identifier system.
+// identifierValue returns the guid as a value of the identifier system: a URN in uriSystem, else
+// the bare guid in lower case.
 func identifierValue(system string, guid uuid.UUID) string {
 	if system == uriSystem {
 		return guid.URN()
@@ -24,7 +25,7 @@ func identifierValue(system string, guid uuid.UUID) string {
 	return guid.String()
 }
 
-// What we read of FHIR R4's resources.
+// The parts of FHIR R4 resources that Talon reads.
 type (
 	bundle struct {
 		ResourceType string `json:"resourceType"`
@@ -58,27 +59,30 @@ type (
 	}
 )
 
-// Errors of encoding/json may quote what they read; these do not.
+// Errors of encoding/json may quote the response; these do not.
 var (
-	errNoBundle      = errors.New("the index's answer is not a FHIR bundle of search results")
-	errNoPatient     = errors.New("a patient in the index's answer is not as FHIR has it")
-	errOtherPatients = errors.New("the index answered with patients who do not carry the identifier")
+	errNoBundle      = errors.New("the response is not a FHIR bundle of search results")
+	errNoPatient     = errors.New("the response contains a malformed FHIR patient")
+	errOtherPatients = errors.New("the response contains only patients without the identifier")
 )
 
-// read turns the index's answer into the person. It refuses with booking.MipPersonNotFound and booking.MipPersonDataMissing.
-func (r *Remote) read(status int, body []byte, guid uuid.UUID) (*booking.Person, error) {
+// parseResponse returns the person from the index's response. It returns the refusals
+// booking.MipPersonNotFound and booking.MipPersonDataMissing, and a plain error for any other
+// response.
+func (r *Remote) parseResponse(status int, body []byte, guid uuid.UUID) (*booking.Person, error) {
 	switch {
 	case status == http.StatusOK:
-		return r.pick(body, guid)
-	case status == http.StatusNotFound && saysNotFound(body):
+		return r.selectPerson(body, guid)
+	case status == http.StatusNotFound && isNotFoundOutcome(body):
 		return nil, booking.Reject(booking.MipPersonNotFound)
 	default:
-		return nil, unexpected(status)
+		return nil, unexpectedStatus(status)
 	}
 }
 
-// saysNotFound tells a server that knows no such patient from a URL that leads nowhere.
-func saysNotFound(body []byte) bool {
+// isNotFoundOutcome reports whether the body is a FHIR outcome that the patient was not found. Any
+// other 404 means a wrong URL.
+func isNotFoundOutcome(body []byte) bool {
 	var outcome operationOutcome
 	if json.Unmarshal(body, &outcome) != nil || outcome.ResourceType != "OperationOutcome" {
 		return false
@@ -91,22 +95,24 @@ func saysNotFound(body []byte) bool {
 	return false
 }
 
-// pick finds the person among the search results: the active patient who carries the very identifier. Several are fine as long as they say
-// the same; else nobody can tell whose data are right, and they count as missing.
-func (r *Remote) pick(body []byte, guid uuid.UUID) (*booking.Person, error) {
-	patients, err := patientsIn(body)
+// selectPerson returns the person from a bundle of search results: the active patient with the
+// identifier. If several patients have it and their data differ, the data count as missing.
+func (r *Remote) selectPerson(body []byte, guid uuid.UUID) (*booking.Person, error) {
+	patients, err := parsePatients(body)
 	if err != nil {
 		return nil, err
 	}
 	if len(patients) == 0 {
 		return nil, booking.Reject(booking.MipPersonNotFound)
 	}
-	// A server may ignore a search parameter that it does not know, and answer with anybody.
-	patients = slices.DeleteFunc(patients, func(p patient) bool { return !p.carries(r.config.IdentifierSystem, guid) })
+	// A server that does not know the search parameter may ignore it and return any patients.
+	patients = slices.DeleteFunc(patients, func(p patient) bool {
+		return !p.hasIdentifier(r.config.IdentifierSystem, guid)
+	})
 	if len(patients) == 0 {
 		return nil, errOtherPatients
 	}
-	// An inactive record is one that was merged into another or made by mistake.
+	// A record is inactive if it was merged into another one or created by mistake.
 	patients = slices.DeleteFunc(patients, func(p patient) bool { return p.Active != nil && !*p.Active })
 	if len(patients) == 0 {
 		return nil, dataMissing("the patient is inactive")
@@ -121,31 +127,32 @@ func (r *Remote) pick(body []byte, guid uuid.UUID) (*booking.Person, error) {
 			return nil, err
 		}
 		if *other != *person {
-			return nil, dataMissing("several patients carry the identifier, and differ")
+			return nil, dataMissing("several patients have the identifier, and their data differ")
 		}
 	}
 	return person, nil
 }
 
-func dataMissing(why string) error {
-	return booking.Reject(booking.MipPersonDataMissing).Because(errors.New(why))
+func dataMissing(cause string) error {
+	return booking.Reject(booking.MipPersonDataMissing).Because(errors.New(cause))
 }
 
-// patientsIn reads the patients of a bundle of search results, which may hold other resources, such as a warning.
-func patientsIn(body []byte) ([]patient, error) {
-	var found bundle
-	if json.Unmarshal(body, &found) != nil || found.ResourceType != "Bundle" || found.Type != "searchset" {
+// parsePatients returns the patients of a bundle of search results. It skips other resources, such
+// as warnings.
+func parsePatients(body []byte) ([]patient, error) {
+	var results bundle
+	if json.Unmarshal(body, &results) != nil || results.ResourceType != "Bundle" || results.Type != "searchset" {
 		return nil, errNoBundle
 	}
 	var patients []patient
-	for _, entry := range found.Entry {
-		var kind struct {
+	for _, entry := range results.Entry {
+		var resource struct {
 			ResourceType string `json:"resourceType"`
 		}
-		if json.Unmarshal(entry.Resource, &kind) != nil {
+		if json.Unmarshal(entry.Resource, &resource) != nil {
 			return nil, errNoBundle
 		}
-		if kind.ResourceType != "Patient" {
+		if resource.ResourceType != "Patient" {
 			continue
 		}
 		var p patient
@@ -157,23 +164,24 @@ func patientsIn(body []byte) ([]patient, error) {
 	return patients, nil
 }
 
-// carries tells whether the patient has the guid for an identifier, in whatever way it is written.
-func (p *patient) carries(system string, guid uuid.UUID) bool {
+// hasIdentifier reports whether the patient has the guid as an identifier of the system, in any
+// form that uuid.Parse accepts.
+func (p *patient) hasIdentifier(system string, guid uuid.UUID) bool {
 	return slices.ContainsFunc(p.Identifier, func(id identifier) bool {
 		value, err := uuid.Parse(id.Value)
 		return err == nil && value == guid && id.System == system
 	})
 }
 
-// person takes over what the patient says. All of it may be empty but the date of birth.
+// person converts a patient. Every field except the date of birth may be empty.
 func (r *Remote) person(p *patient, guid uuid.UUID) (*booking.Person, error) {
 	birthDate, err := time.Parse(time.DateOnly, p.BirthDate)
 	if err != nil {
 		return nil, dataMissing("no full date of birth")
 	}
-	person := &booking.Person{Guid: guid, BirthDate: birthDate, Snils: p.current(r.config.SnilsSystem)}
+	person := &booking.Person{Guid: guid, BirthDate: birthDate, Snils: p.currentIdentifier(r.config.SnilsSystem)}
 	person.Surname, person.Name, person.Patronymic = p.names()
-	person.PolicySeries, person.PolicyNumber = policy(p.current(r.config.PolicySystem))
+	person.PolicySeries, person.PolicyNumber = splitPolicy(p.currentIdentifier(r.config.PolicySystem))
 	switch p.Gender {
 	case "male":
 		person.Sex = booking.Male
@@ -183,8 +191,9 @@ func (r *Remote) person(p *patient, guid uuid.UUID) (*booking.Person, error) {
 	return person, nil
 }
 
-// names gives the official name, else the usual one, else one that does not say what it is for; never a former name or a nickname. The first given
-// name is the name (имя), the others are the patronymic (отчество).
+// names returns the official name, else the usual one, else one without a use. It never returns a
+// former name or a nickname. The first given name is the name (имя), the others are the patronymic
+// (отчество).
 func (p *patient) names() (surname, name, patronymic string) {
 	for _, use := range []string{"official", "usual", ""} {
 		for _, n := range p.Name {
@@ -200,8 +209,9 @@ func (p *patient) names() (surname, name, patronymic string) {
 	return "", "", ""
 }
 
-// current gives the patient's first identifier of the system that is not a former one, or nothing.
-func (p *patient) current(system string) string {
+// currentIdentifier returns the patient's first identifier of the system that is not a former one,
+// or an empty string.
+func (p *patient) currentIdentifier(system string) string {
 	for _, id := range p.Identifier {
 		if id.System == system && id.Use != "old" {
 			return strings.TrimSpace(id.Value)
@@ -210,8 +220,9 @@ func (p *patient) current(system string) string {
 	return ""
 }
 
-// policy splits an insurance policy's identifier. A uniform policy is its number alone; older ones are written series:number.
-func policy(value string) (series, number string) {
+// splitPolicy splits the identifier of an insurance policy. A uniform policy has a number only;
+// older policies are written series:number.
+func splitPolicy(value string) (series, number string) {
 	if series, number, ok := strings.Cut(value, ":"); ok {
 		return strings.TrimSpace(series), strings.TrimSpace(number)
 	}

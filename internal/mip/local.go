@@ -1,5 +1,6 @@
-// Package mip asks the region's master patient index (МИП) for a person: a table of Talon's own, or a FHIR server in other hands. Both answer the
-// documented refusals of rule group 7, and neither puts anything about a patient into an error.
+// Package mip looks up persons in the region's master patient index (МИП): in a table of Talon's
+// own, or on a remote FHIR server. Both return the documented refusals of rule group 7. No error
+// contains data of a patient.
 package mip
 
 import (
@@ -19,23 +20,25 @@ var (
 	_ booking.MasterIndex = (*Remote)(nil)
 )
 
-// Querier reads the local table; *db.Queries is one. It answers pgx.ErrNoRows for a person who is not there.
+// Querier reads the local table, as *db.Queries does. It returns pgx.ErrNoRows for an unknown
+// person.
 type Querier interface {
 	MipPersonGet(ctx context.Context, guid uuid.UUID) (db.MipPersonGetRow, error)
 }
 
-// Local is the index that Talon keeps itself. It is safe for concurrent use where its Querier is.
+// Local is a master patient index in Talon's own database. It is safe for concurrent use if its
+// Querier is.
 type Local struct {
 	queries Querier
 }
 
-// NewLocal reads the table through queries.
+// NewLocal returns an index that reads its table through queries.
 func NewLocal(queries Querier) *Local {
 	return &Local{queries}
 }
 
-// Person implements booking.MasterIndex. It refuses with booking.MipPersonNotFound and booking.MipPersonDataMissing; an error of the database is
-// returned wrapped.
+// Person implements booking.MasterIndex. It returns the refusals booking.MipPersonNotFound and
+// booking.MipPersonDataMissing, and wraps errors of the database.
 func (l *Local) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
 	row, err := l.queries.MipPersonGet(ctx, guid)
 	switch {
@@ -59,7 +62,7 @@ func (l *Local) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, er
 	}, nil
 }
 
-// value is what a nullable column holds, or the zero value.
+// value returns the value of a nullable column, or the zero value for NULL.
 func value[T any](column *T) T {
 	if column == nil {
 		var zero T

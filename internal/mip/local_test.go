@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { testdb.Main(m) }
 
-func TestLocalAnswersWhatTheTableHolds(t *testing.T) {
+func TestLocalReadsThePersonOfTheTable(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), testdb.New(t))
 	require.NoError(t, err)
@@ -30,7 +30,8 @@ func TestLocalAnswersWhatTheTableHolds(t *testing.T) {
 		require.NoError(t, err)
 	}
 	execute(`INSERT INTO mip_person (guid) VALUES ($1), ($2), ($3)`, full, bare, empty)
-	execute(`INSERT INTO mip_person_data VALUES ($1, 'Хохлова', 'Инна', 'Андреевна', '1999-03-20', 'female', '17400354229', '78', '5598718357093420')`, full)
+	execute(`INSERT INTO mip_person_data VALUES
+		($1, 'Хохлова', 'Инна', 'Андреевна', '1999-03-20', 'female', '17400354229', '78', '5598718357093420')`, full)
 	execute(`INSERT INTO mip_person_data (person_guid, birth_date) VALUES ($1, '1955-12-31')`, bare)
 
 	t.Run("a person with all data", func(t *testing.T) {
@@ -38,11 +39,18 @@ func TestLocalAnswersWhatTheTableHolds(t *testing.T) {
 		person, err := local.Person(t.Context(), full)
 		require.NoError(t, err)
 		require.Equal(t, &booking.Person{
-			Guid: full, Surname: "Хохлова", Name: "Инна", Patronymic: "Андреевна", BirthDate: day(1999, 3, 20), Sex: booking.Female,
-			Snils: "17400354229", PolicySeries: "78", PolicyNumber: "5598718357093420",
+			Guid:         full,
+			Surname:      "Хохлова",
+			Name:         "Инна",
+			Patronymic:   "Андреевна",
+			BirthDate:    day(1999, 3, 20),
+			Sex:          booking.Female,
+			Snils:        "17400354229",
+			PolicySeries: "78",
+			PolicyNumber: "5598718357093420",
 		}, person)
 	})
-	t.Run("what is empty stays empty, for the rules to refuse", func(t *testing.T) {
+	t.Run("empty columns stay empty", func(t *testing.T) {
 		t.Parallel()
 		person, err := local.Person(t.Context(), bare)
 		require.NoError(t, err)
@@ -53,23 +61,24 @@ func TestLocalAnswersWhatTheTableHolds(t *testing.T) {
 		_, err := local.Person(t.Context(), empty)
 		requireRefusal(t, err, booking.MipPersonDataMissing)
 	})
-	t.Run("nobody", func(t *testing.T) {
+	t.Run("an unknown person", func(t *testing.T) {
 		t.Parallel()
 		_, err := local.Person(t.Context(), unknown)
 		requireRefusal(t, err, booking.MipPersonNotFound)
 	})
 }
 
-type failing struct{ err error }
+// failingQuerier returns err from every query.
+type failingQuerier struct{ err error }
 
-func (f failing) MipPersonGet(context.Context, uuid.UUID) (db.MipPersonGetRow, error) {
+func (f failingQuerier) MipPersonGet(context.Context, uuid.UUID) (db.MipPersonGetRow, error) {
 	return db.MipPersonGetRow{}, f.err
 }
 
-func TestLocalReturnsAnErrorOfTheDatabaseWrapped(t *testing.T) {
+func TestLocalWrapsDatabaseErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	_, err := NewLocal(failing{broken}).Person(t.Context(), uuid.New())
+	_, err := NewLocal(failingQuerier{broken}).Person(t.Context(), uuid.New())
 	require.ErrorIs(t, err, broken)
 	var refusal *booking.Refusal
 	require.NotErrorAs(t, err, &refusal)

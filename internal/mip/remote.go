@@ -19,14 +19,16 @@ import (
 	"talon.example/internal/booking"
 )
 
-// The identifier systems that Remote goes by where its configuration names no others.
+// The default identifier systems of a Remote.
 const (
-	// DefaultIdentifierSystem is that of the person's guid: FHIR's own way to write a guid that no naming system is registered for. Its
-	// values are URIs, so that the guid is written urn:uuid:…; with every other system it is written bare, in lower case.
+	// DefaultIdentifierSystem is the system of the person's guid: the one that FHIR defines for
+	// guids without a registered naming system. Its values are URIs, so the guid is written
+	// urn:uuid:…. In every other system the guid is written bare, in lower case.
 	DefaultIdentifierSystem = uriSystem
-	// DefaultSnilsSystem is that of the insurance number (СНИЛС) in Russian FHIR interfaces.
+	// DefaultSnilsSystem is the system of the insurance number (СНИЛС) in Russian FHIR interfaces.
 	DefaultSnilsSystem = "urn:oid:1.2.643.2.69.1.1.1.6.223"
-	// DefaultPolicySystem is that of the uniform insurance policy (полис ОМС единого образца) there. Such a policy has a number and no series.
+	// DefaultPolicySystem is the system of the uniform insurance policy (полис ОМС единого образца)
+	// in Russian FHIR interfaces. Such a policy has a number and no series.
 	DefaultPolicySystem = "urn:oid:1.2.643.2.69.1.1.1.6.228"
 )
 
@@ -34,52 +36,54 @@ const (
 	maxTries  = 3        // requests to the index for one person
 	maxHeader = 64 << 10 // bytes
 	maxBody   = 1 << 20  // bytes
-	maxIdle   = 16       // connections kept open to a host
-	tripAfter = 5        // failures in a row that open a breaker
+	maxIdle   = 16       // idle connections per host
+	tripAfter = 5        // consecutive failures that open a breaker
 
 	idleTimeout = time.Minute
 )
 
-// pace is how patient Remote is with a service that fails. Tests are less so.
-type pace struct {
-	pause time.Duration // before the second try, about; it doubles before the third
-	open  time.Duration // how long a breaker stays open before one call may try again
+// timing is the timing of retries and circuit breakers. Tests use shorter intervals.
+type timing struct {
+	retryPause  time.Duration // mean pause before the second try; it doubles before the third
+	breakerOpen time.Duration // how long a breaker stays open before it lets one call through
 }
 
-// RemoteConfig says where the remote index is and how to get its ticket.
+// RemoteConfig is the configuration of a Remote.
 type RemoteConfig struct {
-	URL string // base of the FHIR R4 server, http or https
+	URL string // base URL of the FHIR R4 server, http or https
 
-	// Identifier systems; empty ones take their defaults.
+	// Identifier systems; an empty one means its default.
 	IdentifierSystem string // of the person's guid
 	SnilsSystem      string
 	PolicySystem     string
 
-	AuthURL      string // token endpoint, http or https; empty: every call is refused with booking.MipAuthURLEmpty
+	AuthURL      string // token endpoint, http or https; if empty, every call returns booking.MipAuthURLEmpty
 	ClientID     string
 	ClientSecret string
 	Scopes       []string // optional
 
-	Timeout time.Duration // of one call, with its ticket, tries and pauses; positive
+	Timeout time.Duration // of one call, including its ticket, tries and pauses; positive
 }
 
-// Remote is an index that is a FHIR R4 server, read as IHE PDQm has it (a search by identifier, ITI-78) with an OAuth2 client-credentials token, the
-// Ticket. It is safe for concurrent use.
+// Remote is a master patient index on a FHIR R4 server. It searches by identifier as IHE PDQm
+// defines it (ITI-78), with an OAuth2 client-credentials token, the Ticket. It is safe for
+// concurrent use.
 type Remote struct {
 	config  RemoteConfig
-	pace    pace
-	search  *url.URL // without its query
+	timing  timing
+	search  *url.URL // without a query
 	client  *http.Client
 	tickets *tickets
 	breaker *gobreaker.CircuitBreaker[*booking.Person]
 }
 
-// NewRemote makes a client of the index; it does not connect yet. The error says what is wrong with the configuration, without its values.
+// NewRemote returns a client of the index. It does not connect. The error describes an invalid
+// configuration without its values, which may be secret.
 func NewRemote(config RemoteConfig) (*Remote, error) {
-	return newRemote(config, pace{pause: 100 * time.Millisecond, open: 10 * time.Second})
+	return newRemote(config, timing{retryPause: 100 * time.Millisecond, breakerOpen: 10 * time.Second})
 }
 
-func newRemote(config RemoteConfig, pace pace) (*Remote, error) {
+func newRemote(config RemoteConfig, timing timing) (*Remote, error) {
 	base, err := httpURL(config.URL)
 	if err != nil {
 		return nil, fmt.Errorf("the index's URL: %w", err)
@@ -91,7 +95,7 @@ func newRemote(config RemoteConfig, pace pace) (*Remote, error) {
 		}
 	}
 	if config.Timeout <= 0 {
-		return nil, errors.New("the index's time-out is not positive")
+		return nil, errors.New("the index's timeout is not positive")
 	}
 	config.IdentifierSystem = cmp.Or(config.IdentifierSystem, DefaultIdentifierSystem)
 	config.SnilsSystem = cmp.Or(config.SnilsSystem, DefaultSnilsSystem)
@@ -99,31 +103,34 @@ func newRemote(config RemoteConfig, pace pace) (*Remote, error) {
 
 	client := &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: config.Timeout}).DialContext, // a dial may outlive the call that began it
+			Proxy: http.ProxyFromEnvironment,
+			// A dial may outlive the call that started it, so it needs its own timeout.
+			DialContext:            (&net.Dialer{Timeout: config.Timeout}).DialContext,
 			TLSHandshakeTimeout:    config.Timeout,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConnsPerHost:    maxIdle,
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxHeader,
 		},
-		// A redirect could carry the ticket, the secret or a person's guid anywhere. It is answered as an unexpected status.
+		// A redirect could send the ticket, the secret or a person's guid to another host. It is
+		// treated as an unexpected status.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &Remote{
 		config:  config,
-		pace:    pace,
+		timing:  timing,
 		search:  base.JoinPath("Patient"),
 		client:  client,
-		tickets: newTickets(config, auth.Redacted(), client, pace),
+		tickets: newTickets(config, auth.Redacted(), client, timing),
 		breaker: gobreaker.NewCircuitBreaker[*booking.Person](gobreaker.Settings{
-			Timeout:     pace.open,
+			Timeout:     timing.breakerOpen,
 			ReadyToTrip: tooManyFailures,
-			// That a person is unknown, or known without data, is a good answer.
+			// The index works if it knows no such person, or a person without data.
 			IsSuccessful: func(err error) bool {
-				return err == nil || isRefusal(err, booking.MipPersonNotFound) || isRefusal(err, booking.MipPersonDataMissing)
+				return err == nil || isRefusal(err, booking.MipPersonNotFound) ||
+					isRefusal(err, booking.MipPersonDataMissing)
 			},
-			// Neither of these says anything about the index.
+			// These errors do not mean that the index has failed.
 			IsExcluded: func(err error) bool {
 				return errors.Is(err, context.Canceled) || isRefusal(err, booking.MipAuthURLUnreachable)
 			},
@@ -131,7 +138,8 @@ func newRemote(config RemoteConfig, pace pace) (*Remote, error) {
 	}, nil
 }
 
-// httpURL reads a URL. The errors of url.Parse quote it, and it may hold a password.
+// httpURL parses an http or https URL. Its error does not quote the URL, which may contain a
+// password.
 func httpURL(text string) (*url.URL, error) {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
@@ -147,12 +155,14 @@ func isRefusal(err error, name booking.Name) bool {
 	return errors.As(err, &refusal) && refusal.Rule == name
 }
 
-// Close closes the idle connections.
+// Close closes idle connections.
 func (r *Remote) Close() { r.client.CloseIdleConnections() }
 
-// Person implements booking.MasterIndex. It refuses with booking.MipAuthURLEmpty, MipAuthURLUnreachable, MipPersonNotFound, MipPersonDataMissing, and
-// MipUnavailable for whatever else goes wrong; only where ctx is cancelled it returns that. It answers within the configured time-out, at once after
-// several failures in a row.
+// Person implements booking.MasterIndex. It returns the refusals booking.MipAuthURLEmpty,
+// MipAuthURLUnreachable, MipPersonNotFound and MipPersonDataMissing, and MipUnavailable for every
+// other failure. If ctx is cancelled, it returns context.Canceled, wrapped. It returns within the
+// configured timeout, and at once while a breaker is open, which it is after tripAfter consecutive
+// failures.
 func (r *Remote) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
 	if r.config.AuthURL == "" {
 		return nil, booking.Reject(booking.MipAuthURLEmpty)
@@ -162,7 +172,7 @@ func (r *Remote) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, e
 	person, err := r.breaker.Execute(func() (*booking.Person, error) {
 		person, err := r.try(ctx, guid)
 		if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-			err = ctx.Err() // the caller went away: no matter what that broke
+			err = ctx.Err() // the cancellation caused the failure
 		}
 		return person, err
 	})
@@ -173,16 +183,17 @@ func (r *Remote) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, e
 	case errors.As(err, &refusal):
 		return nil, refusal
 	case errors.Is(err, context.Canceled):
-		return nil, fmt.Errorf("ask the remote index: %w", err)
+		return nil, fmt.Errorf("search the remote index: %w", err)
 	default:
 		return nil, booking.Reject(booking.MipUnavailable).Because(err)
 	}
 }
 
-// try asks for the person until there is an answer, no more than maxTries times.
+// try searches for the person, at most maxTries times. It retries broken connections and statuses
+// that mean overload. A denied ticket is replaced once.
 func (r *Remote) try(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
 	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.Multiplier = r.pace.pause, 2
+	pauses.InitialInterval, pauses.Multiplier = r.timing.retryPause, 2
 	deadline, _ := ctx.Deadline()
 
 	var denied *oauth2.Token
@@ -191,33 +202,37 @@ func (r *Remote) try(ctx context.Context, guid uuid.UUID) (*booking.Person, erro
 		if err != nil {
 			return nil, backoff.Permanent(err)
 		}
-		status, body, err := r.ask(ctx, guid, ticket)
+		status, body, err := r.searchPerson(ctx, guid, ticket)
 		if err != nil {
 			return nil, err
 		}
 		switch status {
-		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			return nil, unexpected(status)
+		case http.StatusTooManyRequests, http.StatusBadGateway,
+			http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return nil, unexpectedStatus(status)
 		case http.StatusUnauthorized, http.StatusForbidden:
 			if denied == nil {
 				denied = ticket
-				return nil, unexpected(status)
+				return nil, unexpectedStatus(status)
 			}
 		}
-		person, err := r.read(status, body, guid)
+		person, err := r.parseResponse(status, body, guid)
 		return person, backoff.Permanent(err)
 	},
 		backoff.WithMaxTries(maxTries),
 		backoff.WithBackOff(pauses),
-		// A pause that would outlast the deadline is not begun: the failure is told at once.
+		// Fails at once instead of starting a pause that would exceed the deadline.
 		backoff.WithMaxElapsedTime(time.Until(deadline)),
 	)
 }
 
-// ask sends one search for the person's guid.
-func (r *Remote) ask(ctx context.Context, guid uuid.UUID, ticket *oauth2.Token) (status int, body []byte, err error) {
+// searchPerson sends one search for the person's guid and returns the response.
+func (r *Remote) searchPerson(
+	ctx context.Context, guid uuid.UUID, ticket *oauth2.Token,
+) (status int, body []byte, err error) {
+	system := r.config.IdentifierSystem
 	target := *r.search
-	target.RawQuery = url.Values{"identifier": {r.config.IdentifierSystem + "|" + identifierValue(r.config.IdentifierSystem, guid)}}.Encode()
+	target.RawQuery = url.Values{"identifier": {system + "|" + identifierValue(system, guid)}}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		return 0, nil, backoff.Permanent(withoutData(ctx, err))
@@ -226,17 +241,17 @@ func (r *Remote) ask(ctx context.Context, guid uuid.UUID, ticket *oauth2.Token) 
 	request.Header.Set("Authorization", "Bearer "+ticket.AccessToken)
 	response, err := r.client.Do(request)
 	if err != nil {
-		return 0, nil, fmt.Errorf("reach the index: %w", withoutData(ctx, err))
+		return 0, nil, fmt.Errorf("send the search: %w", withoutData(ctx, err))
 	}
 	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
-		return 0, nil, fmt.Errorf("read the index's answer: %w", withoutData(ctx, err))
+		return 0, nil, fmt.Errorf("read the response: %w", withoutData(ctx, err))
 	}
 	if len(body) > maxBody {
-		return 0, nil, backoff.Permanent(fmt.Errorf("the index's answer is longer than %d bytes", maxBody))
+		return 0, nil, backoff.Permanent(fmt.Errorf("the response is longer than %d bytes", maxBody))
 	}
 	return response.StatusCode, body, nil
 }
 
-func unexpected(status int) error { return fmt.Errorf("the index answered with status %d", status) }
+func unexpectedStatus(status int) error { return fmt.Errorf("the index returned status %d", status) }

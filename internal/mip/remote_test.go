@@ -21,26 +21,28 @@ import (
 	"talon.example/internal/booking"
 )
 
-func TestRemoteReadsThePersonOfTheIndex(t *testing.T) {
+func TestRemoteReadsThePerson(t *testing.T) {
 	t.Parallel()
 	stranger := object{"identifier": []object{id("urn:other", guid.String())}, "birthDate": "1901-01-01"}
 	merged := object{"active": false, "birthDate": "1901-01-01"}
+	warning := object{"resourceType": "OperationOutcome", "issue": []object{{"code": "informational"}}}
+	clinic := object{"resourceType": "Organization", "name": "Clinic"}
 	former := object{"use": "old", "system": DefaultPolicySystem, "value": "111"}
 	for name, c := range map[string]struct {
 		found  []object
 		change func(*booking.Person)
 	}{
-		"all that we read": {[]object{inna}, func(*booking.Person) {}},
-		"that she is active may go without saying": {
+		"all fields": {[]object{inna}, func(*booking.Person) {}},
+		"no active flag": {
 			[]object{inna.with(object{"active": nil})}, func(*booking.Person) {},
 		},
-		"identifiers of no use to us": {
+		"other identifiers": {
 			[]object{inna.with(object{"identifier": []object{
 				id("urn:other", "9"), former, id(DefaultPolicySystem, " 222 "), id(system, "nonsense"), identity,
 			}})},
 			func(p *booking.Person) { p.Snils, p.PolicyNumber = "", "222" },
 		},
-		"her guid in upper case": {
+		"the guid in upper case": {
 			[]object{inna.with(object{"identifier": []object{id(system, strings.ToUpper(guid.String()))}})},
 			func(p *booking.Person) { p.Snils, p.PolicyNumber = "", "" },
 		},
@@ -50,15 +52,20 @@ func TestRemoteReadsThePersonOfTheIndex(t *testing.T) {
 		},
 		"the official name among others": {
 			[]object{inna.with(object{"name": []object{
-				{"use": "maiden", "family": "М"}, {"family": "Н"}, {"use": "official", "family": "О", "given": []string{"А", "Б", "В"}},
+				{"use": "maiden", "family": "М"},
+				{"family": "Н"},
+				{"use": "official", "family": "О", "given": []string{"А", "Б", "В"}},
 			}})},
 			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "О", "А", "Б В" },
 		},
-		"a name that does not say what it is for": {
-			[]object{inna.with(object{"name": []object{{"use": "nickname", "family": "М"}, {"family": "Н", "given": []string{"А"}}}})},
+		"a name without a use": {
+			[]object{inna.with(object{"name": []object{
+				{"use": "nickname", "family": "М"},
+				{"family": "Н", "given": []string{"А"}},
+			}})},
 			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "Н", "А", "" },
 		},
-		"no name that counts": {
+		"only a former name": {
 			[]object{inna.with(object{"name": []object{{"use": "old", "family": "М", "given": []string{"А"}}}})},
 			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "", "", "" },
 		},
@@ -66,74 +73,84 @@ func TestRemoteReadsThePersonOfTheIndex(t *testing.T) {
 			[]object{inna.with(object{"name": nil})},
 			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "", "", "" },
 		},
-		"a man":           {[]object{inna.with(object{"gender": "male"})}, func(p *booking.Person) { p.Sex = booking.Male }},
+		"a man": {
+			[]object{inna.with(object{"gender": "male"})}, func(p *booking.Person) { p.Sex = booking.Male },
+		},
 		"another gender":  {[]object{inna.with(object{"gender": "other"})}, func(p *booking.Person) { p.Sex = "" }},
 		"no gender":       {[]object{inna.with(object{"gender": nil})}, func(p *booking.Person) { p.Sex = "" }},
-		"and a warning":   {[]object{{"resourceType": "OperationOutcome", "issue": []object{{"code": "informational"}}}, inna}, func(*booking.Person) {}},
-		"and her clinic":  {[]object{{"resourceType": "Organization", "name": "Clinic"}, inna}, func(*booking.Person) {}},
+		"and a warning":   {[]object{warning, inna}, func(*booking.Person) {}},
+		"and her clinic":  {[]object{clinic, inna}, func(*booking.Person) {}},
 		"twice the same":  {[]object{inna, inna.with(object{"id": "43"})}, func(*booking.Person) {}},
 		"and others":      {[]object{inna.with(stranger), inna}, func(*booking.Person) {}},
 		"and merged ones": {[]object{inna.with(merged), inna}, func(*booking.Person) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, serve(t, index(t, 200, results(c.found...))).URL, inATest)
+			service := serve(t, index(t, 200, results(c.found...)))
+			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
 			person, err := remote.Person(t.Context(), guid)
 			require.NoError(t, err)
-			want := innaRead
+			want := innaPerson
 			c.change(&want)
 			require.Equal(t, &want, person)
 		})
 	}
 }
 
-func TestRemoteRefusesWhatTheIndexDoesNotAnswerWell(t *testing.T) {
+func TestRemoteRefusesByTheResponse(t *testing.T) {
 	t.Parallel()
 	outcome := func(code string) string {
 		return text(object{"resourceType": "OperationOutcome", "issue": []object{{"severity": "error", "code": code}}})
 	}
 	other := object{"identifier": []object{id(system, "11111111-1111-1111-1111-111111111111")}}
 	long := strings.Repeat(" ", 10<<20)
+	const (
+		notFound    = booking.MipPersonNotFound
+		dataMissing = booking.MipPersonDataMissing
+		unavailable = booking.MipUnavailable
+	)
+	without := func(key string) string { return results(inna.with(object{key: nil})) }
+	born := func(date any) string { return results(inna.with(object{"birthDate": date})) }
 	for name, c := range map[string]struct {
 		status   int
 		body     string
 		refusal  booking.Name
 		requests int64
 	}{
-		"nobody found":                             {200, results(), booking.MipPersonNotFound, 1},
-		"nobody found, without entries":            {200, `{"resourceType": "Bundle", "type": "searchset"}`, booking.MipPersonNotFound, 1},
-		"nobody found, with a warning":             {200, results(object{"resourceType": "OperationOutcome"}), booking.MipPersonNotFound, 1},
-		"404 that says that nobody was found":      {404, outcome("not-found"), booking.MipPersonNotFound, 1},
-		"404 that says something else":             {404, outcome("not-supported"), booking.MipUnavailable, 1},
-		"404 of a web server":                      {404, "<html>Not Found</html>", booking.MipUnavailable, 1},
-		"no date of birth":                         {200, results(inna.with(object{"birthDate": nil})), booking.MipPersonDataMissing, 1},
-		"a year of birth":                          {200, results(inna.with(object{"birthDate": "1999"})), booking.MipPersonDataMissing, 1},
-		"a month of birth":                         {200, results(inna.with(object{"birthDate": "1999-03"})), booking.MipPersonDataMissing, 1},
-		"a day that does not exist":                {200, results(inna.with(object{"birthDate": "1999-02-29"})), booking.MipPersonDataMissing, 1},
-		"an inactive patient":                      {200, results(inna.with(object{"active": false})), booking.MipPersonDataMissing, 1},
-		"two who differ":                           {200, results(inna, inna.with(object{"gender": "male"})), booking.MipPersonDataMissing, 1},
-		"two, one without data":                    {200, results(inna, inna.with(object{"birthDate": nil})), booking.MipPersonDataMissing, 1},
-		"another patient":                          {200, results(inna.with(other)), booking.MipUnavailable, 1},
-		"a patient without identifiers":            {200, results(inna.with(object{"identifier": nil})), booking.MipUnavailable, 1},
-		"no JSON":                                  {200, "<html>Хохлова</html>", booking.MipUnavailable, 1},
-		"half of the JSON":                         {200, results(inna)[:200], booking.MipUnavailable, 1},
-		"nothing":                                  {200, "", booking.MipUnavailable, 1},
-		"an array":                                 {200, "[]", booking.MipUnavailable, 1},
-		"another resource":                         {200, text(inna), booking.MipUnavailable, 1},
-		"another bundle":                           {200, `{"resourceType": "Bundle", "type": "history"}`, booking.MipUnavailable, 1},
-		"an entry without a resource":              {200, `{"resourceType": "Bundle", "type": "searchset", "entry": [{}]}`, booking.MipUnavailable, 1},
-		"a patient of other types":                 {200, results(inna.with(object{"birthDate": 19990320})), booking.MipUnavailable, 1},
-		"10 MiB":                                   {200, long, booking.MipUnavailable, 1},
-		"10 MiB with a bad status":                 {503, long, booking.MipUnavailable, 1},
-		"a success without content":                {204, "", booking.MipUnavailable, 1},
-		"a bad request":                            {400, outcome("invalid"), booking.MipUnavailable, 1},
-		"gone":                                     {410, outcome("not-found"), booking.MipUnavailable, 1},
-		"an internal error":                        {500, text(inna), booking.MipUnavailable, 1},
-		"too many requests, asked three times":     {429, "", booking.MipUnavailable, 3},
-		"a bad gateway, asked three times":         {502, "Хохлова", booking.MipUnavailable, 3},
-		"unavailable, asked three times":           {503, "Хохлова", booking.MipUnavailable, 3},
-		"a gateway's time-out, asked three times":  {504, "Хохлова", booking.MipUnavailable, 3},
-		"a redirect, which is not followed at all": {307, "", booking.MipUnavailable, 1},
+		"nobody found":                      {200, results(), notFound, 1},
+		"nobody found, without entries":     {200, `{"resourceType": "Bundle", "type": "searchset"}`, notFound, 1},
+		"nobody found, with a warning":      {200, results(object{"resourceType": "OperationOutcome"}), notFound, 1},
+		"404 with the outcome not-found":    {404, outcome("not-found"), notFound, 1},
+		"404 with another outcome":          {404, outcome("not-supported"), unavailable, 1},
+		"404 of a web server":               {404, "<html>Not Found</html>", unavailable, 1},
+		"no date of birth":                  {200, without("birthDate"), dataMissing, 1},
+		"a year of birth":                   {200, born("1999"), dataMissing, 1},
+		"a month of birth":                  {200, born("1999-03"), dataMissing, 1},
+		"a day that does not exist":         {200, born("1999-02-29"), dataMissing, 1},
+		"an inactive patient":               {200, results(inna.with(object{"active": false})), dataMissing, 1},
+		"two who differ":                    {200, results(inna, inna.with(object{"gender": "male"})), dataMissing, 1},
+		"two, one without data":             {200, results(inna, inna.with(object{"birthDate": nil})), dataMissing, 1},
+		"another patient":                   {200, results(inna.with(other)), unavailable, 1},
+		"a patient without identifiers":     {200, without("identifier"), unavailable, 1},
+		"no JSON":                           {200, "<html>Хохлова</html>", unavailable, 1},
+		"half of the JSON":                  {200, results(inna)[:200], unavailable, 1},
+		"an empty body":                     {200, "", unavailable, 1},
+		"an array":                          {200, "[]", unavailable, 1},
+		"another resource":                  {200, text(inna), unavailable, 1},
+		"another bundle":                    {200, `{"resourceType": "Bundle", "type": "history"}`, unavailable, 1},
+		"an entry without a resource":       {200, `{"resourceType": "Bundle", "type": "searchset", "entry": [{}]}`, unavailable, 1},
+		"a patient of other types":          {200, born(19990320), unavailable, 1},
+		"10 MiB":                            {200, long, unavailable, 1},
+		"10 MiB with a bad status":          {503, long, unavailable, 1},
+		"a success without content":         {204, "", unavailable, 1},
+		"a bad request":                     {400, outcome("invalid"), unavailable, 1},
+		"gone":                              {410, outcome("not-found"), unavailable, 1},
+		"an internal error":                 {500, text(inna), unavailable, 1},
+		"too many requests, three tries":    {429, "", unavailable, 3},
+		"a bad gateway, three tries":        {502, "Хохлова", unavailable, 3},
+		"unavailable, three tries":          {503, "Хохлова", unavailable, 3},
+		"a gateway timeout, three tries":    {504, "Хохлова", unavailable, 3},
+		"a redirect, which is not followed": {307, "", unavailable, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -143,9 +160,9 @@ func TestRemoteRefusesWhatTheIndexDoesNotAnswerWell(t *testing.T) {
 				index(t, c.status, c.body)(w, r)
 			})
 			if c.status == http.StatusNoContent {
-				service.turn(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })
+				service.setHandler(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })
 			}
-			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
 			requireRefused(t, remote, c.refusal)
 			require.Equal(t, c.requests, service.requests.Load())
 			require.Zero(t, elsewhere.requests.Load())
@@ -153,18 +170,19 @@ func TestRemoteRefusesWhatTheIndexDoesNotAnswerWell(t *testing.T) {
 	}
 }
 
-func TestRemoteAsksAsFHIRWritesGuidsWhereNoSystemIsConfigured(t *testing.T) {
+func TestRemoteSearchesByURNWithoutAConfiguredSystem(t *testing.T) {
 	t.Parallel()
 	service := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if got := r.URL.Query().Get("identifier"); got != "urn:ietf:rfc:3986|urn:uuid:"+guid.String() {
-			t.Errorf("asked for %s", got)
+			t.Errorf("searched for %s", got)
 		}
 		io.WriteString(w, results(inna.with(object{"identifier": []object{id("urn:ietf:rfc:3986", guid.URN())}})))
 	})
-	remote, err := NewRemote(RemoteConfig{URL: service.URL, AuthURL: serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	tickets := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"access_token": "ticket"}`)
-	}).URL, Timeout: enough})
+	})
+	remote, err := NewRemote(RemoteConfig{URL: service.URL, AuthURL: tickets.URL, Timeout: testTimeout})
 	require.NoError(t, err)
 	t.Cleanup(remote.Close)
 	person, err := remote.Person(t.Context(), guid)
@@ -172,17 +190,17 @@ func TestRemoteAsksAsFHIRWritesGuidsWhereNoSystemIsConfigured(t *testing.T) {
 	require.Equal(t, "Хохлова", person.Surname)
 }
 
-func TestRemoteRefusesWithoutAuthURLBeforeAnyRequest(t *testing.T) {
+func TestRemoteRefusesWithoutAuthURLAndSendsNoRequest(t *testing.T) {
 	t.Parallel()
 	service := serve(t, index(t, 200, results(inna)))
-	refusal := requireRefused(t, connect(t, "", service.URL, inATest), booking.MipAuthURLEmpty)
+	refusal := requireRefused(t, connect(t, "", service.URL, testTiming), booking.MipAuthURLEmpty)
 	require.Equal(t, "Не удалось получить Ticket. Значение сервиса авторизации AuthUrl - пустое.", refusal.Message)
 	require.Zero(t, service.requests.Load())
 }
 
-func TestRemoteRefusesWhereTheTicketServiceGivesNone(t *testing.T) {
+func TestRemoteRefusesWithoutATicket(t *testing.T) {
 	t.Parallel()
-	answers := func(status int, body string) http.HandlerFunc {
+	respond := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Location", "/elsewhere")
@@ -190,43 +208,48 @@ func TestRemoteRefusesWhereTheTicketServiceGivesNone(t *testing.T) {
 			io.WriteString(w, body)
 		}
 	}
-	for name, answer := range map[string]http.HandlerFunc{
-		"client refused":        answers(401, `{"error": "invalid_client", "error_description": "`+secret+`"}`),
-		"client refused, as OK": answers(200, `{"error": "invalid_client", "error_description": "`+secret+`"}`),
-		"error in plain text":   answers(500, "no "+secret),
-		"garbage":               answers(200, secret),
-		"no ticket in it":       answers(200, `{"token_type": "`+secret+`"}`),
-		"wrong types":           answers(200, `{"access_token": "ticket-1", "expires_in": "`+secret+`"}`),
-		"10 MiB":                answers(200, `{"x": "`+strings.Repeat("x", 10<<20)+`", "access_token": "ticket-1"}`),
-		"redirect":              answers(307, ""),
-		"drop":                  drop,
-		"drop in mid-body":      dropMidBody,
+	for name, handler := range map[string]http.HandlerFunc{
+		"client denied":          respond(401, `{"error": "invalid_client", "error_description": "`+secret+`"}`),
+		"client denied with 200": respond(200, `{"error": "invalid_client", "error_description": "`+secret+`"}`),
+		"error in plain text":    respond(500, "no "+secret),
+		"garbage":                respond(200, secret),
+		"no ticket in it":        respond(200, `{"token_type": "`+secret+`"}`),
+		"wrong types":            respond(200, `{"access_token": "ticket-1", "expires_in": "`+secret+`"}`),
+		"10 MiB":                 respond(200, `{"x": "`+strings.Repeat("x", 10<<20)+`", "access_token": "ticket-1"}`),
+		"redirect":               respond(307, ""),
+		"drop":                   drop,
+		"drop in mid-body":       dropMidBody,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			service, tickets := serve(t, index(t, 200, results(inna))), serve(t, answer)
-			refusal := requireRefused(t, connect(t, tickets.URL, service.URL, inATest), booking.MipAuthURLUnreachable)
-			require.Equal(t,
-				`Не удалось получить Ticket. Адрес сервиса авторизации недоступен "`+tickets.URL+`" - значение настройки "AuthUrl"`, refusal.Message)
+			service, tickets := serve(t, index(t, 200, results(inna))), serve(t, handler)
+			remote := connect(t, tickets.URL, service.URL, testTiming)
+			refusal := requireRefused(t, remote, booking.MipAuthURLUnreachable)
+			require.Equal(
+				t,
+				`Не удалось получить Ticket. Адрес сервиса авторизации недоступен "`+tickets.URL+`" - значение настройки "AuthUrl"`,
+				refusal.Message,
+			)
 			require.Zero(t, service.requests.Load())
-			require.LessOrEqual(t, tickets.requests.Load(), int64(2), "the secret in the header, then in the form, and no more")
+			require.LessOrEqual(t, tickets.requests.Load(), int64(2),
+				"the secret is sent in the header, then in the form, and not again")
 		})
 	}
-	t.Run("nobody listens; a password in the URL is not shown", func(t *testing.T) {
+	t.Run("a closed port, and a password in the URL", func(t *testing.T) {
 		t.Parallel()
-		url := strings.Replace(nowhere(t), "http://", "http://talon:password@", 1)
-		refusal := requireRefused(t, connect(t, url, nowhere(t), inATest), booking.MipAuthURLUnreachable)
+		url := strings.Replace(closedAddress(t), "http://", "http://talon:password@", 1)
+		refusal := requireRefused(t, connect(t, url, closedAddress(t), testTiming), booking.MipAuthURLUnreachable)
 		require.Contains(t, refusal.Message, `"http://talon:xxxxx@127.0.0.1:`)
 	})
 }
 
-func TestRemoteRefusesWhereNobodyListens(t *testing.T) {
+func TestRemoteRefusesAClosedPort(t *testing.T) {
 	t.Parallel()
-	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, nowhere(t), inATest)
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, closedAddress(t), testTiming)
 	requireRefused(t, remote, booking.MipUnavailable)
 }
 
-func TestRemoteRefusesWhatIsNotHTTP(t *testing.T) {
+func TestRemoteRefusesAResponseThatIsNotHTTP(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -243,25 +266,25 @@ func TestRemoteRefusesWhatIsNotHTTP(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { listener.Close(); served.Wait() })
-	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, "http://"+listener.Addr().String(), inATest)
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, "http://"+listener.Addr().String(), testTiming)
 	requireRefused(t, remote, booking.MipUnavailable)
 }
 
-func TestRemoteRefusesACertificateThatNobodyVouchesFor(t *testing.T) {
+func TestRemoteRefusesAnUntrustedCertificate(t *testing.T) {
 	t.Parallel()
 	service := httptest.NewUnstartedServer(index(t, 200, results(inna)))
 	service.Config.ErrorLog = log.New(io.Discard, "", 0)
 	service.StartTLS()
 	t.Cleanup(service.Close)
-	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
 	require.ErrorContains(t, requireRefused(t, remote, booking.MipUnavailable), "certificate")
 }
 
 func TestRemoteUsesOneTicketForManyCalls(t *testing.T) {
 	t.Parallel()
 	tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, accepting(t, "ticket-1", 401))
-	remote := connect(t, tickets.URL, service.URL, inATest)
-	together(32, func() { requirePerson(t, remote) })
+	remote := connect(t, tickets.URL, service.URL, testTiming)
+	concurrently(32, func() { requirePerson(t, remote) })
 	require.EqualValues(t, 1, tickets.requests.Load())
 	require.EqualValues(t, 32, service.requests.Load())
 }
@@ -269,51 +292,51 @@ func TestRemoteUsesOneTicketForManyCalls(t *testing.T) {
 func TestRemoteDoesNotUseATicketThatIsAboutToExpire(t *testing.T) {
 	t.Parallel()
 	tickets := serve(t, ticketsFor(t, 1))
-	remote := connect(t, tickets.URL, serve(t, index(t, 200, results(inna))).URL, inATest)
+	remote := connect(t, tickets.URL, serve(t, index(t, 200, results(inna))).URL, testTiming)
 	requireInna(t, remote)
 	requireInna(t, remote)
 	require.EqualValues(t, 2, tickets.requests.Load())
 }
 
-func TestRemoteRenewsADeniedTicketOnceForAll(t *testing.T) {
+func TestConcurrentCallsRenewADeniedTicketOnce(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 403} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, accepting(t, "ticket-1", status))
-			remote := connect(t, tickets.URL, service.URL, inATest)
+			remote := connect(t, tickets.URL, service.URL, testTiming)
 			requireInna(t, remote)
-			service.turn(accepting(t, "ticket-2", status))
-			together(32, func() { requirePerson(t, remote) })
+			service.setHandler(accepting(t, "ticket-2", status))
+			concurrently(32, func() { requirePerson(t, remote) })
 			require.EqualValues(t, 2, tickets.requests.Load())
 		})
 	}
 }
 
-func TestRemoteRefusesWhereAFreshTicketIsDeniedToo(t *testing.T) {
+func TestRemoteRefusesAfterASecondDeniedTicket(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 403} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, index(t, status, "Хохлова"))
-			requireRefused(t, connect(t, tickets.URL, service.URL, inATest), booking.MipUnavailable)
+			requireRefused(t, connect(t, tickets.URL, service.URL, testTiming), booking.MipUnavailable)
 			require.EqualValues(t, 2, tickets.requests.Load())
 			require.EqualValues(t, 2, service.requests.Load())
 		})
 	}
 }
 
-func TestRemoteRefusesWhereADeniedTicketCannotBeRenewed(t *testing.T) {
+func TestRemoteRefusesIfADeniedTicketCannotBeRenewed(t *testing.T) {
 	t.Parallel()
 	tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, index(t, 200, results(inna)))
-	remote := connect(t, tickets.URL, service.URL, inATest)
+	remote := connect(t, tickets.URL, service.URL, testTiming)
 	requireInna(t, remote)
-	tickets.turn(drop)
-	service.turn(index(t, 401, ""))
+	tickets.setHandler(drop)
+	service.setHandler(index(t, 401, ""))
 	requireRefused(t, remote, booking.MipAuthURLUnreachable)
 }
 
-func TestRemoteTriesAgainAfterAPassingFailure(t *testing.T) {
+func TestRemoteRetriesATransientFailure(t *testing.T) {
 	t.Parallel()
 	for name, failure := range map[string]http.HandlerFunc{
 		"429":              index(t, 429, ""),
@@ -334,7 +357,7 @@ func TestRemoteTriesAgainAfterAPassingFailure(t *testing.T) {
 				index(t, 200, results(inna))(w, r)
 			})
 			tickets := serve(t, ticketsFor(t, 3600))
-			requireInna(t, connect(t, tickets.URL, service.URL, inATest))
+			requireInna(t, connect(t, tickets.URL, service.URL, testTiming))
 			require.EqualValues(t, maxTries, service.requests.Load())
 			require.EqualValues(t, 1, tickets.requests.Load())
 		})
@@ -343,35 +366,37 @@ func TestRemoteTriesAgainAfterAPassingFailure(t *testing.T) {
 
 func TestRemoteGivesUpAfterThreeBrokenConnections(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]http.HandlerFunc{"drop": drop, "drop in mid-body": dropMidBody} {
+	for name, handler := range map[string]http.HandlerFunc{"drop": drop, "drop in mid-body": dropMidBody} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			service := serve(t, answer)
-			requireRefused(t, connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest), booking.MipUnavailable)
+			service := serve(t, handler)
+			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
+			requireRefused(t, remote, booking.MipUnavailable)
 			require.EqualValues(t, maxTries, service.requests.Load())
 		})
 	}
 }
 
-func TestRemoteDoesNotBeginAPauseThatOutlastsTheDeadline(t *testing.T) {
+func TestRemoteDoesNotStartAPauseThatExceedsTheDeadline(t *testing.T) {
 	t.Parallel()
 	service := serve(t, index(t, 503, ""))
-	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, pace{pause: time.Hour, open: time.Hour})
-	began := time.Now()
+	slow := timing{retryPause: time.Hour, breakerOpen: time.Hour}
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, slow)
+	start := time.Now()
 	requireRefused(t, remote, booking.MipUnavailable)
-	require.Less(t, time.Since(began), enough)
+	require.Less(t, time.Since(start), testTimeout)
 	require.EqualValues(t, 1, service.requests.Load())
 }
 
-func TestRemoteAnswersWithinItsTimeout(t *testing.T) {
+func TestRemoteReturnsWithinItsTimeout(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		tickets, index http.HandlerFunc
 		refusal        booking.Name
 	}{
-		"where the index hangs":          {ticketsFor(t, 3600), hang, booking.MipUnavailable},
-		"where the ticket service hangs": {hang, index(t, 200, results(inna)), booking.MipAuthURLUnreachable},
-		"where the index hangs in mid-body": {ticketsFor(t, 3600), func(w http.ResponseWriter, r *http.Request) {
+		"the index hangs":          {ticketsFor(t, 3600), hang, booking.MipUnavailable},
+		"the ticket service hangs": {hang, index(t, 200, results(inna)), booking.MipAuthURLUnreachable},
+		"the index hangs in mid-body": {ticketsFor(t, 3600), func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, results(inna)[:100])
 			http.NewResponseController(w).Flush()
 			hang(w, r)
@@ -379,24 +404,24 @@ func TestRemoteAnswersWithinItsTimeout(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			remote := connect(t, serve(t, c.tickets).URL, serve(t, c.index).URL, inATest)
+			remote := connect(t, serve(t, c.tickets).URL, serve(t, c.index).URL, testTiming)
 			remote.config.Timeout = 200 * time.Millisecond
-			began := time.Now()
-			together(tripAfter-1, func() {
+			start := time.Now()
+			concurrently(tripAfter-1, func() {
 				_, err := remote.Person(t.Context(), guid)
 				var refusal *booking.Refusal
 				if !errors.As(err, &refusal) || refusal.Rule != c.refusal || !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("answered %v", err)
+					t.Errorf("returned %v", err)
 				}
 			})
-			require.Less(t, time.Since(began), enough/2)
+			require.Less(t, time.Since(start), testTimeout/2)
 		})
 	}
 }
 
-func TestRemoteAnswersWithinTheCallersDeadline(t *testing.T) {
+func TestRemoteReturnsWithinTheCallersDeadline(t *testing.T) {
 	t.Parallel()
-	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, serve(t, hang).URL, inATest)
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, serve(t, hang).URL, testTiming)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := remote.Person(ctx, guid)
@@ -404,14 +429,14 @@ func TestRemoteAnswersWithinTheCallersDeadline(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-func TestRemoteDoesNotHoldACancelAgainstAnyService(t *testing.T) {
+func TestCancelledCallsDoNotOpenABreaker(t *testing.T) {
 	t.Parallel()
 	for name, ticketsHang := range map[string]bool{"of the index": false, "of the ticket service": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var cancel context.CancelCauseFunc
-			goAway := func(w http.ResponseWriter, r *http.Request) {
-				cancel(errors.New("a cause of the caller's"))
+			cancelAndHang := func(w http.ResponseWriter, r *http.Request) {
+				cancel(errors.New("the caller's cause"))
 				hang(w, r)
 			}
 			tickets, service := serve(t, ticketsFor(t, 3600)), serve(t, index(t, 200, results(inna)))
@@ -419,9 +444,9 @@ func TestRemoteDoesNotHoldACancelAgainstAnyService(t *testing.T) {
 			if ticketsHang {
 				first = tickets
 			}
-			well := *first.answer.Load()
-			first.turn(goAway)
-			remote := connect(t, tickets.URL, service.URL, inATest)
+			working := *first.handler.Load()
+			first.setHandler(cancelAndHang)
+			remote := connect(t, tickets.URL, service.URL, testTiming)
 			for range 2 * tripAfter {
 				var ctx context.Context
 				ctx, cancel = context.WithCancelCause(t.Context())
@@ -432,34 +457,35 @@ func TestRemoteDoesNotHoldACancelAgainstAnyService(t *testing.T) {
 				require.NotErrorAs(t, err, &refusal)
 				requireDiscreet(t, err)
 			}
-			first.turn(well)
+			first.setHandler(working)
 			requireInna(t, remote)
 		})
 	}
 }
 
-func TestRemoteAnswersAtOnceAfterFailuresInARow(t *testing.T) {
+func TestConsecutiveFailuresOpenTheBreakerOfTheIndex(t *testing.T) {
 	t.Parallel()
 	service := serve(t, index(t, 500, ""))
-	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
 	for range 2 * tripAfter {
 		requireRefused(t, remote, booking.MipUnavailable)
 	}
-	require.EqualValues(t, tripAfter, service.requests.Load(), "the index is left alone")
+	require.EqualValues(t, tripAfter, service.requests.Load(), "the open breaker sends no requests")
 }
 
-func TestRemoteNamesTheTicketServiceWhileItLeavesItAlone(t *testing.T) {
+func TestConsecutiveFailuresOpenTheBreakerOfTheTicketService(t *testing.T) {
 	t.Parallel()
 	tickets, service := serve(t, drop), serve(t, index(t, 200, results(inna)))
-	remote := connect(t, tickets.URL, service.URL, inATest)
+	remote := connect(t, tickets.URL, service.URL, testTiming)
 	for range 2 * tripAfter {
 		requireRefused(t, remote, booking.MipAuthURLUnreachable)
 	}
-	require.EqualValues(t, 2*tripAfter, tickets.requests.Load(), "two ways to send the secret each time, until the breaker opened")
+	require.EqualValues(t, 2*tripAfter, tickets.requests.Load(),
+		"two ways to send the secret in each try, until the breaker opened")
 	require.Zero(t, service.requests.Load())
 }
 
-func TestRemoteComesBackWhenTheServiceDoes(t *testing.T) {
+func TestRemoteRecoversWithTheService(t *testing.T) {
 	t.Parallel()
 	for name, ticketsFail := range map[string]bool{"the index": false, "the ticket service": true} {
 		t.Run(name, func(t *testing.T) {
@@ -469,23 +495,24 @@ func TestRemoteComesBackWhenTheServiceDoes(t *testing.T) {
 			if ticketsFail {
 				failing, refusal = tickets, booking.MipAuthURLUnreachable
 			}
-			well := *failing.answer.Load()
-			failing.turn(drop)
-			remote := connect(t, tickets.URL, service.URL, pace{pause: time.Millisecond, open: 20 * time.Millisecond})
+			working := *failing.handler.Load()
+			failing.setHandler(drop)
+			fast := timing{retryPause: time.Millisecond, breakerOpen: 20 * time.Millisecond}
+			remote := connect(t, tickets.URL, service.URL, fast)
 			for range 2 * tripAfter {
 				requireRefused(t, remote, refusal)
 			}
-			failing.turn(well)
+			failing.setHandler(working)
 			require.Eventually(t, func() bool {
 				_, err := remote.Person(t.Context(), guid)
 				return err == nil
-			}, enough, time.Millisecond)
+			}, testTimeout, time.Millisecond)
 			requireInna(t, remote)
 		})
 	}
 }
 
-func TestRemoteStaysWithAnIndexThatAnswersWithRefusals(t *testing.T) {
+func TestRefusalsDoNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		body    string
@@ -497,7 +524,7 @@ func TestRemoteStaysWithAnIndexThatAnswersWithRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			service := serve(t, index(t, 200, c.body))
-			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+			remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
 			for range 2 * tripAfter {
 				requireRefused(t, remote, c.refusal)
 			}
@@ -509,15 +536,15 @@ func TestRemoteStaysWithAnIndexThatAnswersWithRefusals(t *testing.T) {
 func TestRemoteClosesItsIdleConnections(t *testing.T) {
 	t.Parallel()
 	service := serve(t, index(t, 200, results(inna)))
-	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, inATest)
+	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
 	requireInna(t, remote)
 	requireInna(t, remote)
-	require.EqualValues(t, 1, service.open.Load(), "kept for the next call")
+	require.EqualValues(t, 1, service.open.Load(), "the connection is reused")
 	remote.Close()
-	require.Eventually(t, func() bool { return service.open.Load() == 0 }, enough, time.Millisecond)
+	require.Eventually(t, func() bool { return service.open.Load() == 0 }, testTimeout, time.Millisecond)
 }
 
-func TestNewRemoteRefusesAWrongConfigurationWithoutShowingIt(t *testing.T) {
+func TestNewRemoteRejectsAWrongConfigurationWithoutQuotingIt(t *testing.T) {
 	t.Parallel()
 	good := RemoteConfig{URL: "https://mip.example/fhir", AuthURL: "https://auth.example/token", Timeout: time.Second}
 	for name, change := range map[string]func(*RemoteConfig){
@@ -526,7 +553,7 @@ func TestNewRemoteRefusesAWrongConfigurationWithoutShowingIt(t *testing.T) {
 		"another scheme":      func(c *RemoteConfig) { c.URL = "ftp://u:password@mip.example" },
 		"a malformed URL":     func(c *RemoteConfig) { c.URL = "http://u:password@mip.example:x" },
 		"a malformed AuthURL": func(c *RemoteConfig) { c.AuthURL = "http://u:password@auth.example/%zz" },
-		"no time-out":         func(c *RemoteConfig) { c.Timeout = 0 },
+		"no timeout":          func(c *RemoteConfig) { c.Timeout = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -541,8 +568,8 @@ func TestNewRemoteRefusesAWrongConfigurationWithoutShowingIt(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// together runs calls at the same time and waits for all.
-func together(calls int, call func()) {
+// concurrently runs the given number of calls concurrently and waits for all of them.
+func concurrently(calls int, call func()) {
 	var all sync.WaitGroup
 	for range calls {
 		all.Go(call)
@@ -550,10 +577,10 @@ func together(calls int, call func()) {
 	all.Wait()
 }
 
-// requirePerson is requireInna for goroutines that are not the test's own.
+// requirePerson is requireInna for use outside the test's goroutine.
 func requirePerson(t *testing.T, remote *Remote) {
 	person, err := remote.Person(t.Context(), guid)
-	if err != nil || *person != innaRead {
-		t.Errorf("answered %v, %v", person, err)
+	if err != nil || *person != innaPerson {
+		t.Errorf("returned %v, %v", person, err)
 	}
 }

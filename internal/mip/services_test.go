@@ -20,30 +20,31 @@ import (
 
 const (
 	clientID = "talon"
-	secret   = "a secret:no error may tell"
+	secret   = "a secret:no error may quote"
 	system   = "urn:oid:1.2.3"
 
-	enough = 10 * time.Second // for anything that must happen at all
+	testTimeout = 10 * time.Second // bounds every wait of a test
 )
 
 var guid = uuid.MustParse("0F25B4D0-69C5-4D66-A5DB-5C6B1B1D37E4")
 
-// service is an HTTP server on loopback that counts its requests and open connections, and can change its mind about the answer.
+// service is an HTTP server on loopback that counts its requests and open connections. Its handler
+// can be replaced.
 type service struct {
 	*httptest.Server
 
 	requests atomic.Int64
 	open     atomic.Int64
-	answer   atomic.Pointer[http.HandlerFunc]
+	handler  atomic.Pointer[http.HandlerFunc]
 }
 
-func serve(t *testing.T, answer http.HandlerFunc) *service {
+func serve(t *testing.T, handler http.HandlerFunc) *service {
 	t.Helper()
 	s := &service{}
-	s.answer.Store(&answer)
+	s.handler.Store(&handler)
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
-		(*s.answer.Load())(w, r)
+		(*s.handler.Load())(w, r)
 	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -58,30 +59,36 @@ func serve(t *testing.T, answer http.HandlerFunc) *service {
 	return s
 }
 
-func (s *service) turn(answer http.HandlerFunc) { s.answer.Store(&answer) }
+func (s *service) setHandler(handler http.HandlerFunc) { s.handler.Store(&handler) }
 
-// ticketsFor issues ticket-1, ticket-2 and so on, each for so many seconds, to who asks as he should.
+// ticketsFor returns a handler that issues ticket-1, ticket-2 and so on, each valid for the given
+// seconds. The test fails if a request is not a valid request for a ticket.
 func ticketsFor(t *testing.T, seconds int) http.HandlerFunc {
 	var issued atomic.Int64
 	return func(w http.ResponseWriter, r *http.Request) {
 		id, password, _ := r.BasicAuth()
-		// RFC 6749, 2.3.1: both are form-encoded first.
-		if r.Method != http.MethodPost || r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "mip.read" ||
-			id != clientID || password != "a+secret%3Ano+error+may+tell" {
+		// RFC 6749, 2.3.1: the id and the secret are form-encoded before they are sent in the
+		// header.
+		if r.Method != http.MethodPost || r.FormValue("grant_type") != "client_credentials" ||
+			r.FormValue("scope") != "mip.read" || id != clientID || password != "a+secret%3Ano+error+may+quote" {
 			t.Errorf("not a request for a ticket: %s %s, as %q with %q", r.Method, r.Form, id, password)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"access_token": "ticket-%d", "token_type": "bearer", "expires_in": %d}`, issued.Add(1), seconds)
+		fmt.Fprintf(w, `{"access_token": "ticket-%d", "token_type": "bearer", "expires_in": %d}`, issued.Add(1),
+			seconds)
 	}
 }
 
-// index checks that it is asked as it should be, and answers.
+// index returns a handler that responds to each search with the status and body. The test fails if
+// a request is not a search for the person.
 func index(t *testing.T, status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet || r.URL.Path != "/fhir/Patient" || r.URL.RawQuery != "identifier=urn%3Aoid%3A1.2.3%7C"+guid.String() {
+		if r.Method != http.MethodGet || r.URL.Path != "/fhir/Patient" ||
+			r.URL.RawQuery != "identifier=urn%3Aoid%3A1.2.3%7C"+guid.String() {
 			t.Errorf("not a search for the person: %s %s", r.Method, r.URL)
 		}
-		if r.Header.Get("Accept") != "application/fhir+json" || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ticket-") {
+		if r.Header.Get("Accept") != "application/fhir+json" ||
+			!strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ticket-") {
 			t.Errorf("wrong headers: %v", r.Header)
 		}
 		w.Header().Set("Content-Type", "application/fhir+json")
@@ -90,28 +97,30 @@ func index(t *testing.T, status int, body string) http.HandlerFunc {
 	}
 }
 
-// accepting answers well where the ticket is the one given, and denies all others with the status.
+// accepting returns an index handler that finds the person for the given ticket, and denies all
+// other tickets with the status.
 func accepting(t *testing.T, ticket string, status int) http.HandlerFunc {
-	found, denied := index(t, 200, results(inna)), index(t, status, "")
+	find, deny := index(t, 200, results(inna)), index(t, status, "")
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "Bearer "+ticket {
-			found(w, r)
+			find(w, r)
 			return
 		}
-		denied(w, r)
+		deny(w, r)
 	}
 }
 
-// hang never answers. Only with the body read does the server see that the client goes away.
+// hang never responds. It reads the body because the server detects a closed connection only after
+// that.
 func hang(_ http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
-// drop breaks the connection off instead of answering.
+// drop closes the connection without a response.
 func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// dropMidBody breaks the connection off in the middle of a good answer.
+// dropMidBody closes the connection in the middle of a valid response.
 func dropMidBody(w http.ResponseWriter, _ *http.Request) {
 	body := results(inna)
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
@@ -120,18 +129,18 @@ func dropMidBody(w http.ResponseWriter, _ *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// nowhere is an address where nobody listens.
-func nowhere(t *testing.T) string {
+// closedAddress returns the URL of a port that no server listens on.
+func closedAddress(t *testing.T) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	return "http://" + listener.Addr().String()
 }
 
-// object is one of JSON.
+// object is a JSON object.
 type object map[string]any
 
-// results is a bundle of search results.
+// results returns a FHIR bundle of search results.
 func results(resources ...object) string {
 	entries := make([]object, 0, len(resources))
 	for _, resource := range resources {
@@ -148,7 +157,7 @@ func text(o object) string {
 	return string(document)
 }
 
-// with is a copy of the object with some values changed; nil takes one away.
+// with returns a copy of the object with the changes applied; a nil value removes its key.
 func (o object) with(changes object) object {
 	changed := object{}
 	for _, values := range []object{o, changes} {
@@ -164,50 +173,64 @@ func (o object) with(changes object) object {
 
 func id(system, value string) object { return object{"system": system, "value": value} }
 
-// inna is the person asked for, as the index knows her; innaRead, as we do.
+// inna is the person searched for, as a FHIR resource of the index; innaPerson is the same person
+// as Talon reads her.
 var (
 	identity = id(system, guid.String())
 	inna     = object{
 		"resourceType": "Patient",
 		"id":           "42",
 		"active":       true,
-		"identifier":   []object{identity, id(DefaultSnilsSystem, "17400354229"), id(DefaultPolicySystem, "5598718357093420")},
-		"name":         []object{{"use": "official", "family": "Хохлова", "given": []string{"Инна", "Андреевна"}}},
-		"gender":       "female",
-		"birthDate":    "1999-03-20",
+		"identifier": []object{
+			identity, id(DefaultSnilsSystem, "17400354229"), id(DefaultPolicySystem, "5598718357093420"),
+		},
+		"name":      []object{{"use": "official", "family": "Хохлова", "given": []string{"Инна", "Андреевна"}}},
+		"gender":    "female",
+		"birthDate": "1999-03-20",
 	}
-	innaRead = booking.Person{
-		Guid: guid, Surname: "Хохлова", Name: "Инна", Patronymic: "Андреевна", BirthDate: day(1999, 3, 20), Sex: booking.Female,
-		Snils: "17400354229", PolicyNumber: "5598718357093420",
+	innaPerson = booking.Person{
+		Guid:         guid,
+		Surname:      "Хохлова",
+		Name:         "Инна",
+		Patronymic:   "Андреевна",
+		BirthDate:    day(1999, 3, 20),
+		Sex:          booking.Female,
+		Snils:        "17400354229",
+		PolicyNumber: "5598718357093420",
 	}
 )
 
-// inATest does not pause, and a breaker that opens stays open.
-var inATest = pace{pause: time.Millisecond, open: time.Hour}
+// testTiming makes retries fast and keeps an open breaker open.
+var testTiming = timing{retryPause: time.Millisecond, breakerOpen: time.Hour}
 
-// connect makes a Remote of the services.
-func connect(t *testing.T, auth, index string, pace pace) *Remote {
+// connect returns a Remote that uses the services at the two URLs, and closes it when the test
+// ends.
+func connect(t *testing.T, auth, index string, timing timing) *Remote {
 	t.Helper()
 	remote, err := newRemote(RemoteConfig{
 		URL: index + "/fhir", IdentifierSystem: system,
 		AuthURL: auth, ClientID: clientID, ClientSecret: secret, Scopes: []string{"mip.read"},
-		Timeout: enough,
-	}, pace)
+		Timeout: testTimeout,
+	}, timing)
 	require.NoError(t, err)
 	t.Cleanup(remote.Close)
 	return remote
 }
 
-// requireDiscreet makes sure that an error tells neither secrets nor anything about the patient.
+// requireDiscreet fails the test if the error contains a secret or data of the patient.
 func requireDiscreet(t *testing.T, err error) {
 	t.Helper()
-	told := strings.ToLower(err.Error())
-	for _, word := range []string{guid.String(), "secret", "ticket-", "password", "хохлова", "инна", "1999", "03-20", "174003", "559871", "identifier="} {
-		require.NotContains(t, told, word)
+	message := strings.ToLower(err.Error())
+	for _, word := range []string{
+		guid.String(), "secret", "ticket-", "password", "identifier=",
+		"хохлова", "инна", "1999", "03-20", "174003", "559871",
+	} {
+		require.NotContains(t, message, word)
 	}
 }
 
-// requireRefused makes sure of the rule and of discretion.
+// requireRefused fails the test unless the lookup returns the refusal, without secrets or data of
+// the patient.
 func requireRefused(t *testing.T, remote *Remote, name booking.Name) *booking.Refusal {
 	t.Helper()
 	_, err := remote.Person(t.Context(), guid)
@@ -220,5 +243,5 @@ func requireInna(t *testing.T, remote *Remote) {
 	t.Helper()
 	person, err := remote.Person(t.Context(), guid)
 	require.NoError(t, err)
-	require.Equal(t, &innaRead, person)
+	require.Equal(t, &innaPerson, person)
 }

@@ -16,18 +16,19 @@ import (
 	"talon.example/internal/booking"
 )
 
-// tickets gets the Ticket and keeps it until it expires, or until the index denies it.
+// tickets fetches the Ticket and caches it until it expires or the index denies it. It is safe for
+// concurrent use.
 type tickets struct {
 	config  *clientcredentials.Config
-	shown   string // AuthUrl, as the refusal may show it
+	authURL string // for refusals, with any password redacted
 	client  *http.Client
 	breaker *gobreaker.CircuitBreaker[*oauth2.Token]
 
-	turn   chan struct{} // whoever has put something in may touch the ticket: a lock that one can stop waiting for
+	lock   chan struct{} // of capacity 1, guards ticket; unlike a mutex, waiting for it can be cancelled
 	ticket *oauth2.Token
 }
 
-func newTickets(config RemoteConfig, shown string, client *http.Client, pace pace) *tickets {
+func newTickets(config RemoteConfig, authURL string, client *http.Client, timing timing) *tickets {
 	return &tickets{
 		config: &clientcredentials.Config{
 			ClientID:     config.ClientID,
@@ -35,23 +36,24 @@ func newTickets(config RemoteConfig, shown string, client *http.Client, pace pac
 			TokenURL:     config.AuthURL,
 			Scopes:       config.Scopes,
 		},
-		shown:  shown,
-		client: client,
+		authURL: authURL,
+		client:  client,
 		breaker: gobreaker.NewCircuitBreaker[*oauth2.Token](gobreaker.Settings{
-			Timeout:     pace.open,
+			Timeout:     timing.breakerOpen,
 			ReadyToTrip: tooManyFailures,
 			IsExcluded:  func(err error) bool { return errors.Is(err, context.Canceled) },
 		}),
-		turn: make(chan struct{}, 1),
+		lock: make(chan struct{}, 1),
 	}
 }
 
-// get gives a valid ticket other than the one denied, which may be nil. Of many calls that need a new one, the first fetches it for all.
-// It refuses with booking.MipAuthURLUnreachable.
+// get returns a valid ticket other than denied, which may be nil. Concurrent calls share one new
+// ticket. It returns the refusal booking.MipAuthURLUnreachable if it gets no ticket or ctx is done
+// first.
 func (t *tickets) get(ctx context.Context, denied *oauth2.Token) (*oauth2.Token, error) {
 	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
+	case t.lock <- struct{}{}:
+		defer func() { <-t.lock }()
 	case <-ctx.Done():
 		return nil, t.unreachable(ctx.Err())
 	}
@@ -67,25 +69,28 @@ func (t *tickets) get(ctx context.Context, denied *oauth2.Token) (*oauth2.Token,
 }
 
 func (t *tickets) unreachable(cause error) error {
-	return booking.Reject(booking.MipAuthURLUnreachable, "AuthUrl", t.shown).Because(fmt.Errorf("get a ticket: %w", cause))
+	return booking.Reject(booking.MipAuthURLUnreachable, "AuthUrl", t.authURL).
+		Because(fmt.Errorf("get a ticket: %w", cause))
 }
 
-// fetch asks the ticket service. The client's secret goes into the header first and, where that fails, into the form, because services differ.
+// fetch requests a ticket. The OAuth2 library sends the client's secret in the header first and, if
+// that fails, in the form, because services differ.
 func (t *tickets) fetch(ctx context.Context) (*oauth2.Token, error) {
 	ticket, err := t.config.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
-	var answer *oauth2.RetrieveError
+	var response *oauth2.RetrieveError
 	switch {
 	case err == nil:
 		return ticket, nil
-	case errors.As(err, &answer) && ctx.Err() == nil:
-		return nil, fmt.Errorf("status %d", answer.Response.StatusCode) // its text quotes the body
+	case errors.As(err, &response) && ctx.Err() == nil:
+		return nil, fmt.Errorf("status %d", response.Response.StatusCode) // response.Error would quote the body
 	default:
 		return nil, withoutData(ctx, err)
 	}
 }
 
-// withoutData reduces a failed exchange to what may stand in a log: an error of net/http quotes the URL, with the person's guid in it, and one
-// about a malformed answer quotes the answer.
+// withoutData returns the part of an HTTP client's error that may be logged. An error of net/http
+// quotes the URL, which contains the person's guid, and one about a malformed response quotes the
+// response.
 func withoutData(ctx context.Context, err error) error {
 	var (
 		network     *net.OpError
@@ -101,5 +106,5 @@ func withoutData(ctx context.Context, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return io.ErrUnexpectedEOF
 	}
-	return errors.New("no valid answer")
+	return errors.New("no valid response")
 }

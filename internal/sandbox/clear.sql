@@ -1,5 +1,6 @@
--- Deletes everything, whoever books meanwhile: the locks let readers go on with the old data, and are taken in the order in which a
--- booking writes, so that one that is under way ends first.
+-- Deletes all data, also during concurrent bookings. The lock mode lets readers continue with the
+-- old data. The locks are taken in the order in which a booking writes, so that a booking in
+-- progress ends first.
 LOCK TABLE mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
     failed_identification IN SHARE ROW EXCLUSIVE MODE;
 

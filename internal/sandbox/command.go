@@ -20,17 +20,18 @@ import (
 	"talon.example/migrations"
 )
 
-// Program is talon-sandbox.
+// Program is the command-line program talon-sandbox.
 var Program = command.Program{
 	Name: "talon-sandbox",
-	Usage: `talon-sandbox serves Talon on demo data, for trying it out. Never point it at real patients.
+	Usage: `talon-sandbox serves Talon with demo data, for evaluation. Never use it with data of real patients.
 
-  talon-sandbox            serve the demo data, on a private PostgreSQL where DATABASE_URL is not set
-  talon-sandbox reset      put the demo data back as on the first day
+  talon-sandbox            serve the demo data, on a private PostgreSQL unless DATABASE_URL is set
+  talon-sandbox reset      reset the demo data to their initial state
   talon-sandbox token --person G
                            sign a token for a patient (--client, --ttl)
 
-TALON_SANDBOX_KEY_FILE names the key that signs the tokens, made where there is none. The other settings are talon's.
+TALON_SANDBOX_KEY_FILE is the file of the key that signs the tokens; it is created if it does not
+exist. The other settings are those of talon.
 `,
 	Default: "serve",
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
@@ -38,16 +39,16 @@ TALON_SANDBOX_KEY_FILE names the key that signs the tokens, made where there is 
 	},
 }
 
-// The issuer and audience of the tokens, where the settings name none.
+// The default issuer and audience of the tokens.
 const (
 	defaultIssuer   = "talon-demo"
 	defaultAudience = "talon"
 )
 
-// stopTimeout bounds the stop of the private PostgreSQL, which comes after the context is done.
+// stopTimeout bounds the shutdown of the private PostgreSQL, which begins when the context is done.
 const stopTimeout = 30 * time.Second
 
-// serve serves the demo data until the context is done.
+// serve runs the service with the demo data until the context is done.
 func serve(ctx context.Context, env *command.Env, args []string) (err error) {
 	if err := env.Parse(flag.NewFlagSet("serve", flag.ContinueOnError), args); err != nil {
 		return err
@@ -83,10 +84,12 @@ func serve(ctx context.Context, env *command.Env, args []string) (err error) {
 		return err
 	}
 	defer service.Close()
-	return service.ListenAndServe(ctx, func(addr net.Addr) { fmt.Fprint(env.Stdout, welcome(addr, token, keyFile, state)) })
+	return service.ListenAndServe(ctx, func(addr net.Addr) {
+		fmt.Fprint(env.Stdout, welcome(addr, token, keyFile, state))
+	})
 }
 
-// reset puts the demo data back. It finds a private PostgreSQL that serve has started, or starts it.
+// reset resets the demo data. It uses the private PostgreSQL of a running serve, or starts it.
 func reset(ctx context.Context, env *command.Env, args []string) (err error) {
 	if err := env.Parse(flag.NewFlagSet("reset", flag.ContinueOnError), args); err != nil {
 		return err
@@ -110,11 +113,11 @@ func reset(ctx context.Context, env *command.Env, args []string) (err error) {
 	if err := Reset(ctx, conn, time.Now()); err != nil {
 		return err
 	}
-	fmt.Fprintln(env.Stdout, "The demo data are as on the first day.")
+	fmt.Fprintln(env.Stdout, "The demo data are reset to the first day.")
 	return nil
 }
 
-// token prints a token for a patient of any client application.
+// token prints a token of a patient for a client application.
 func token(_ context.Context, env *command.Env, args []string) error {
 	flags := flag.NewFlagSet("token", flag.ContinueOnError)
 	person := flags.String("person", "", "guid of the person in the master patient index (required)")
@@ -132,13 +135,14 @@ func token(_ context.Context, env *command.Env, args []string) error {
 		return err
 	}
 	if *ttl <= 0 {
-		return env.Wrong(flags, "--ttl must be above 0")
+		return env.UsageError(flags, "--ttl must be above 0")
 	}
 	key, _, err := signingKey(env)
 	if err != nil {
 		return err
 	}
-	issuer, audience := env.Variable("TALON_TOKEN_ISSUER", defaultIssuer), env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
+	issuer := env.Variable("TALON_TOKEN_ISSUER", defaultIssuer)
+	audience := env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
 	signed, err := key.Sign(claims, issuer, audience, time.Now(), *ttl)
 	if err != nil {
 		return fmt.Errorf("sign the token: %w", err)
@@ -147,8 +151,9 @@ func token(_ context.Context, env *command.Env, args []string) error {
 	return nil
 }
 
-// startDatabase returns the URL of the database to use and what ends it: the one of DATABASE_URL, else a private PostgreSQL. The error is
-// a *localpg.RunningError where that runs already.
+// startDatabase returns the URL of the database, and a function that stops it: the one of
+// DATABASE_URL, or else a private PostgreSQL that it starts. It returns a *localpg.RunningError if
+// another process runs the private one.
 func startDatabase(ctx context.Context, env *command.Env) (url string, stop func() error, err error) {
 	if given := env.Variables["DATABASE_URL"]; given != "" {
 		return given, func() error { return nil }, nil
@@ -171,7 +176,8 @@ func startDatabase(ctx context.Context, env *command.Env) (url string, stop func
 	}, nil
 }
 
-// prepareSchema migrates a database that is empty or holds the demo data, and rejects any other before it writes.
+// prepareSchema migrates a database that is empty or holds the demo data. It rejects any other
+// database without writing to it.
 func prepareSchema(ctx context.Context, env *command.Env, database string) error {
 	if err := rejectForeign(ctx, database); err != nil {
 		return err
@@ -183,19 +189,20 @@ func prepareSchema(ctx context.Context, env *command.Env, database string) error
 	return err
 }
 
-// readConfig reads talon's settings, with the sandbox's own defaults.
+// readConfig reads the settings of talon, with the sandbox's defaults.
 func readConfig(env *command.Env, database, keyFile string) (app.Config, error) {
 	settings := maps.Clone(env.Variables)
 	settings["DATABASE_URL"] = database
 	settings["TALON_AUTH_KEY_FILE"] = keyFile
 	settings["TALON_TOKEN_ISSUER"] = env.Variable("TALON_TOKEN_ISSUER", defaultIssuer)
 	settings["TALON_TOKEN_AUDIENCE"] = env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
-	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // no load balancer waits here
+	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // there is no load balancer
 	return app.ReadConfig(settings)
 }
 
-// signingKey returns the key that signs the sandbox's tokens, and its file: the one of TALON_SANDBOX_KEY_FILE, else one that is kept beside
-// the private PostgreSQL.
+// signingKey returns the key that signs the sandbox's tokens, and its file: TALON_SANDBOX_KEY_FILE,
+// or else a file beside the directory of the private PostgreSQL. It creates the file if it does not
+// exist.
 func signingKey(env *command.Env) (*auth.SigningKey, string, error) {
 	path := env.Variables["TALON_SANDBOX_KEY_FILE"]
 	if path == "" {
@@ -207,12 +214,12 @@ func signingKey(env *command.Env) (*auth.SigningKey, string, error) {
 	}
 	key, err := auth.EnsureSigningKey(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("make the key of the tokens: %w", err)
+		return nil, "", fmt.Errorf("load the signing key: %w", err)
 	}
 	return key, path, nil
 }
 
-// rejectForeign returns an error where the database holds anything but the demo data.
+// rejectForeign returns an error if the database holds anything but the demo data.
 func rejectForeign(ctx context.Context, database string) error {
 	current, err := migrations.Current(ctx, database)
 	if err != nil {
@@ -227,16 +234,18 @@ func rejectForeign(ctx context.Context, database string) error {
 		return Check(ctx, conn)
 	}
 	var tables int
-	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").Scan(&tables); err != nil {
-		return fmt.Errorf("look for tables: %w", err)
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").
+		Scan(&tables); err != nil {
+		return fmt.Errorf("count the tables: %w", err)
 	}
 	if tables > 0 {
-		return errors.New("the database has tables that are not Talon's: give the demo an empty one")
+		return errors.New("the database has tables that are not Talon's: use an empty database")
 	}
 	return nil
 }
 
-// renewSchema makes the schema anew in the private database that a build before the first release has left.
+// renewSchema drops the schema of a private database that a build before the first release created,
+// and creates the current one.
 func renewSchema(ctx context.Context, database string) error {
 	conn, err := pgx.Connect(ctx, database)
 	if err != nil {
@@ -258,7 +267,8 @@ func ensureData(ctx context.Context, database string) (State, error) {
 	return Ensure(ctx, conn, time.Now())
 }
 
-// welcome returns what the first minutes end with: something to click and something to paste.
+// welcome returns the text that serve prints after the start: links, a token, and requests to
+// paste.
 func welcome(addr net.Addr, token, keyFile string, state State) string {
 	base := "http://" + addr.String()
 	text := fmt.Sprintf(`
@@ -288,11 +298,15 @@ curl -sG %s/auth/cod/token -u %s:%s \
 
 `, base, Client, ClientSecret, Patient)
 	if state.Action == Renewed {
-		text += "The demo data were of an earlier week or an earlier version: they were loaded anew.\n"
+		text += "The demo data were outdated and have been loaded anew.\n"
 	}
 	if !state.FirstExampleFree {
-		text += "That referral is booked already, which it will answer; make demo-reset puts the demo data back.\n"
+		text += "The referral of the first example is booked already, so its request is refused. " +
+			"make demo-reset resets the demo data.\n"
 	}
-	return text + fmt.Sprintf("Tokens of other patients: TALON_SANDBOX_KEY_FILE=%s bin/talon-sandbox token --person GUID\n"+
-		"Ctrl-C stops all of it.\n\n", keyFile)
+	return text + fmt.Sprintf(
+		"Tokens of other patients: TALON_SANDBOX_KEY_FILE=%s bin/talon-sandbox token --person GUID\n"+
+			"Ctrl-C stops the sandbox.\n\n",
+		keyFile,
+	)
 }

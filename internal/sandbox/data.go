@@ -1,6 +1,7 @@
-// Package sandbox is what make run starts: the service on demo data, with a scenario for every documented response, injected faults, and
-// the portal. The data are a small region of made-up institutions, resources and patients, with a case for every
-// documented rule. All of it is relative to the moment it is loaded at, so that there is always something to book.
+// Package sandbox runs the service with demo data, as make run does. It adds a scenario for every
+// documented response, injected faults, and the portal. The demo data are a small region with
+// fictional institutions, resources and patients, and a case for every documented rule. All dates
+// are relative to the time of loading, so there are always free cells.
 package sandbox
 
 import (
@@ -15,16 +16,16 @@ import (
 )
 
 var (
-	// ErrForeign says that the database holds what is not the demo's, which is not ours to delete.
-	ErrForeign = errors.New("the database holds data that are not the demo's")
-	// ErrLoaded says that the demo data are there already.
-	ErrLoaded = errors.New("the demo data are there already")
+	// ErrForeign is returned if the database holds data that do not belong to the demo and
+	// therefore must not be deleted.
+	ErrForeign = errors.New("the database holds data that are not demo data")
+	// ErrLoaded is returned by Load if the demo data are loaded already.
+	ErrLoaded = errors.New("the demo data are loaded already")
 )
 
-// No load or reset takes longer, whatever the caller's context allows; nor does it wait longer for the bookings under way.
 const (
-	timeout     = 30 * time.Second
-	lockTimeout = 10 * time.Second
+	timeout     = 30 * time.Second // of a load or reset, in addition to the caller's context
+	lockTimeout = 10 * time.Second // of waiting for concurrent bookings
 )
 
 var (
@@ -34,14 +35,15 @@ var (
 	clearSQL string
 )
 
-// Beginner begins transactions: a connection, a pool, or a transaction.
+// Beginner begins transactions: a connection, a pool, or an outer transaction.
 type Beginner interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-// Load makes the demo data of the moment now in an empty database. It answers ErrLoaded where they are, ErrForeign where other data are.
+// Load inserts the demo data, relative to now, into an empty database with the current schema. It
+// returns ErrLoaded if they are loaded already, and ErrForeign if the database holds other data.
 func Load(ctx context.Context, db Beginner, now time.Time) error {
-	err := alone(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
+	err := inExclusiveTx(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
 		loaded, err := isLoaded(ctx, tx)
 		switch {
 		case err != nil:
@@ -58,12 +60,12 @@ func Load(ctx context.Context, db Beginner, now time.Time) error {
 	return nil
 }
 
-// Reset puts the demo data back as on the first day, the moment now: it deletes everything and loads anew, in one transaction. It answers
-// ErrForeign, and changes nothing, where there is an institution, a legal entity, a client application or a person that is not the demo's.
-// Bookings wait meanwhile.
+// Reset deletes all data and loads the demo data relative to now, in one transaction. Concurrent
+// bookings wait for it. It returns ErrForeign and changes nothing if the database has an
+// institution, a legal entity, a client application or a person that is not of the demo.
 func Reset(ctx context.Context, db Beginner, now time.Time) error {
-	err := alone(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := loadAnew(ctx, tx, now)
+	err := inExclusiveTx(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := reload(ctx, tx, now)
 		return err
 	})
 	if err != nil {
@@ -72,7 +74,8 @@ func Reset(ctx context.Context, db Beginner, now time.Time) error {
 	return nil
 }
 
-// Check answers ErrForeign where the database holds an institution, a legal entity, a client application or a person that is not the demo's.
+// Check returns ErrForeign if the database has an institution, a legal entity, a client application
+// or a person that is not of the demo.
 func Check(ctx context.Context, db Beginner) error {
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		_, err := isLoaded(ctx, tx)
@@ -80,28 +83,30 @@ func Check(ctx context.Context, db Beginner) error {
 	})
 }
 
-// Action is what Ensure did.
+// Action is what Ensure has done.
 type Action string
 
-// What Ensure does: nothing, a load, a reset.
+// The actions of Ensure.
 const (
-	Kept    Action = "kept"
-	Loaded  Action = "loaded"
-	Renewed Action = "renewed"
+	Kept    Action = "kept"    // the data are current and unchanged
+	Loaded  Action = "loaded"  // the database was empty
+	Renewed Action = "renewed" // the data were outdated and have been reset
 )
 
-// State is how Ensure leaves the demo data.
+// State is the state of the demo data after Ensure.
 type State struct {
 	Action Action
-	// FirstExampleFree tells that FirstExample succeeds: neither its referral nor its cells nor its speciality is booked.
+	// FirstExampleFree reports that FirstExample can be booked: its referral, its cells and its
+	// speciality are free.
 	FirstExampleFree bool
 }
 
-// Ensure loads the demo data where there is nothing yet, resets them where the time of the example's cell has passed or an earlier version has loaded them,
-// which had fewer patients, and else leaves them alone, with all that was booked. It answers ErrForeign where it would have to write next to other data.
+// Ensure loads the demo data into an empty database. It resets outdated data: those whose example
+// cell has begun, and those of an earlier version, which had fewer patients. It keeps current data
+// with all bookings. It returns ErrForeign if it would have to write to a database with other data.
 func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
 	var state State
-	err := alone(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
+	err := inExclusiveTx(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		if state.Action, err = ensure(ctx, tx, now); err != nil {
 			return err
@@ -116,26 +121,28 @@ func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
 }
 
 func ensure(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
-	fresh, err := ask(ctx, tx, `
+	current, err := queryBool(ctx, tx, `
 		SELECT EXISTS (SELECT FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)
 			AND (SELECT count(DISTINCT person_guid) FROM mkab) = $4`, exampleTarget, FirstExampleSlotID, now, len(Patients))
 	if err != nil {
-		return "", fmt.Errorf("look for the example's cell and the patients: %w", err)
+		return "", fmt.Errorf("check the example's cell and the patients: %w", err)
 	}
-	if fresh {
+	if current {
 		return Kept, nil
 	}
-	return loadAnew(ctx, tx, now)
+	return reload(ctx, tx, now)
 }
 
-// alone does something in a transaction, one such at a time: the lock also keeps institutions from coming between the look and the deletion.
-func alone(ctx context.Context, db Beginner, do func(context.Context, pgx.Tx) error) error {
+// inExclusiveTx calls do in a transaction that excludes other loads and resets. Its lock also
+// prevents that an institution is inserted between the check for foreign data and the deletion.
+func inExclusiveTx(ctx context.Context, db Beginner, do func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		limits := fmt.Sprintf("SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d", timeout.Milliseconds(), lockTimeout.Milliseconds())
+		limits := fmt.Sprintf("SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d", timeout.Milliseconds(),
+			lockTimeout.Milliseconds())
 		if _, err := tx.Exec(ctx, limits); err != nil {
-			return fmt.Errorf("limit the waits: %w", err)
+			return fmt.Errorf("set the timeouts: %w", err)
 		}
 		if _, err := tx.Exec(ctx, "LOCK TABLE lpu IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 			return fmt.Errorf("lock the institutions: %w", err)
@@ -144,7 +151,8 @@ func alone(ctx context.Context, db Beginner, do func(context.Context, pgx.Tx) er
 	})
 }
 
-func loadAnew(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
+// reload loads the demo data, after deleting those that are loaded.
+func reload(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
 	loaded, err := isLoaded(ctx, tx)
 	if err != nil {
 		return "", err
@@ -159,8 +167,9 @@ func loadAnew(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
 }
 
 func load(ctx context.Context, tx pgx.Tx, now time.Time) error {
-	// Several statements in one text take no parameters; a setting of the transaction stands in for the one that they need. PostgreSQL would round
-	// it to microseconds, at the end of a day into the next.
+	// A text of several statements cannot have parameters, so the time is passed in a setting of
+	// the transaction. It is truncated here, because PostgreSQL would round it to microseconds, at
+	// the end of a day up into the next.
 	moment := now.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano)
 	if _, err := tx.Exec(ctx, "SELECT set_config('talon.demo_now', $1, true)", moment); err != nil {
 		return fmt.Errorf("set the time: %w", err)
@@ -171,39 +180,41 @@ func load(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	return nil
 }
 
-// isLoaded tells whether the demo's institutions are there. It answers ErrForeign where there is anything else of what the service itself never
-// writes; all other data belong to these.
+// isLoaded reports whether the database has institutions of the demo. It returns ErrForeign if a
+// table that the service itself never writes has rows that are not of the demo. All other rows
+// belong to rows of these tables.
 func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 	var (
-		what string
+		kind string
 		guid uuid.UUID
 	)
 	err := tx.QueryRow(ctx, `
-		SELECT what, guid
+		SELECT kind, guid
 		FROM (
 			SELECT 'institution', guid FROM lpu
 			UNION ALL SELECT 'legal entity', guid FROM legal_entity
 			UNION ALL SELECT 'client application', guid FROM client_application
 			UNION ALL SELECT 'person', guid FROM mip_person
-		) there (what, guid)
+		) present (kind, guid)
 		WHERE guid::text NOT LIKE 'de300000-%' AND guid <> ALL($1)
-		LIMIT 1`, documentedInstitutions).Scan(&what, &guid)
+		LIMIT 1`, documentedInstitutions).Scan(&kind, &guid)
 	if err == nil {
-		return false, fmt.Errorf("%w: the %s %s, for one", ErrForeign, what, guid)
+		return false, fmt.Errorf("%w, for example the %s %s", ErrForeign, kind, guid)
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
-		return false, fmt.Errorf("look for other data: %w", err)
+		return false, fmt.Errorf("search for foreign data: %w", err)
 	}
-	loaded, err := ask(ctx, tx, "SELECT EXISTS (SELECT FROM lpu)")
+	loaded, err := queryBool(ctx, tx, "SELECT EXISTS (SELECT FROM lpu)")
 	if err != nil {
-		return false, fmt.Errorf("look for institutions: %w", err)
+		return false, fmt.Errorf("search for institutions: %w", err)
 	}
 	return loaded, nil
 }
 
-// firstExampleIsFree asks what bookings can change; the rest is as it was loaded.
+// firstExampleIsFree reports whether FirstExample can be booked. It checks only what bookings and
+// holds change.
 func firstExampleIsFree(ctx context.Context, tx pgx.Tx, now time.Time) (bool, error) {
-	free, err := ask(ctx, tx, `
+	free, err := queryBool(ctx, tx, `
 		SELECT EXISTS (SELECT FROM direction WHERE lpu_guid = $1 AND guid = $2 AND appointment_guid IS NULL)
 			AND 2 = (
 				SELECT count(*)
@@ -216,13 +227,13 @@ func firstExampleIsFree(ctx context.Context, tx pgx.Tx, now time.Time) (bool, er
 			AND NOT EXISTS (SELECT FROM speciality_claim WHERE person_guid = $5 AND speciality_code = '92' AND end_at > $6)`,
 		exampleSource, exampleDirection, exampleTarget, FirstExampleSlotID, Patient, now)
 	if err != nil {
-		return false, fmt.Errorf("look at the example: %w", err)
+		return false, fmt.Errorf("check the first example: %w", err)
 	}
 	return free, nil
 }
 
-// ask is for questions of yes or no.
-func ask(ctx context.Context, tx pgx.Tx, question string, args ...any) (yes bool, err error) {
-	err = tx.QueryRow(ctx, question, args...).Scan(&yes)
-	return yes, err
+// queryBool returns the single boolean that a query returns.
+func queryBool(ctx context.Context, tx pgx.Tx, query string, args ...any) (result bool, err error) {
+	err = tx.QueryRow(ctx, query, args...).Scan(&result)
+	return result, err
 }

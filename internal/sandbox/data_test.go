@@ -30,11 +30,11 @@ var (
 )
 
 func zone(name string) *time.Location {
-	loaded, err := time.LoadLocation(name)
+	location, err := time.LoadLocation(name)
 	if err != nil {
 		panic(err)
 	}
-	return loaded
+	return location
 }
 
 func TestLoad(t *testing.T) {
@@ -48,22 +48,23 @@ func TestLoad(t *testing.T) {
 
 	var temporary int
 	require.NoError(t, pool.QueryRow(t.Context(), `
-		SELECT (SELECT count(*) FROM pg_class WHERE relpersistence = 't') + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'demo%')`).Scan(&temporary))
-	require.Zero(t, temporary, "left in the session")
+		SELECT (SELECT count(*) FROM pg_class WHERE relpersistence = 't') +
+			(SELECT count(*) FROM pg_proc WHERE proname LIKE 'demo%')`).Scan(&temporary))
+	require.Zero(t, temporary, "temporary objects are dropped")
 	testdb.RequireIndexed(t, pool)
 }
 
-func TestLoadsAtOnceMakeTheDataOnce(t *testing.T) {
+func TestOneOfManyConcurrentLoadsSucceeds(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
-	outcomes := make(chan error)
+	results := make(chan error)
 	const loads = 4
 	for range loads {
-		go func() { outcomes <- Load(t.Context(), pool, noon) }()
+		go func() { results <- Load(t.Context(), pool, noon) }()
 	}
 	var succeeded int
 	for range loads {
-		if err := <-outcomes; err == nil {
+		if err := <-results; err == nil {
 			succeeded++
 		} else {
 			require.ErrorIs(t, err, ErrLoaded)
@@ -75,7 +76,7 @@ func TestLoadsAtOnceMakeTheDataOnce(t *testing.T) {
 func TestReset(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
-	require.NoError(t, Reset(t.Context(), pool, noon), "an empty database is like any other of ours")
+	require.NoError(t, Reset(t.Context(), pool, noon), "an empty database can be reset")
 	first := dump(t, pool)
 
 	book(t, pool, noon, Patient, FirstExample)
@@ -86,32 +87,32 @@ func TestReset(t *testing.T) {
 	require.Equal(t, first, dump(t, pool))
 }
 
-func TestResetWhileOthersBook(t *testing.T) {
+func TestResetDuringConcurrentBookings(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
 	done := make(chan struct{})
-	failed := make(chan error, 4)
-	attempts := []func() error{func() error { return hold(t.Context(), pool, noon, 3, 20815) }}
+	results := make(chan error, 4)
+	calls := []func() error{func() error { return hold(t.Context(), pool, noon, 3, 20815) }}
 	for _, body := range []string{FirstExample, inCell(1, 2, 30801), inCell(1, 4, 80801)} {
-		attempts = append(attempts, func() error {
-			_, err := attemptBooking(t.Context(), pool, noon, Patient, Client, body)
+		calls = append(calls, func() error {
+			_, err := tryBook(t.Context(), pool, noon, Patient, Client, body)
 			return err
 		})
 	}
-	for _, attempt := range attempts {
+	for _, call := range calls {
 		go func() {
 			for {
 				select {
 				case <-done:
-					failed <- nil
+					results <- nil
 					return
 				default:
 				}
-				err := attempt()
+				err := call()
 				var refusal *booking.Refusal
 				if err != nil && (!errors.As(err, &refusal) || refusal.Status >= 500) {
-					failed <- err
+					results <- err
 					return
 				}
 			}
@@ -121,8 +122,8 @@ func TestResetWhileOthersBook(t *testing.T) {
 		require.NoError(t, Reset(t.Context(), pool, noon))
 	}
 	close(done)
-	for range cap(failed) {
-		require.NoError(t, <-failed)
+	for range cap(results) {
+		require.NoError(t, <-results)
 	}
 	requireInvariants(t, pool, noon)
 }
@@ -130,7 +131,8 @@ func TestResetWhileOthersBook(t *testing.T) {
 func TestResetClearsEveryTable(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
-	rows, err := pool.Query(t.Context(), "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'talon_schema_version'")
+	rows, err := pool.Query(t.Context(), `
+		SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'talon_schema_version'`)
 	require.NoError(t, err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
@@ -140,7 +142,7 @@ func TestResetClearsEveryTable(t *testing.T) {
 	}
 }
 
-func TestForeignDataAreRefused(t *testing.T) {
+func TestForeignDataAreRejected(t *testing.T) {
 	t.Parallel()
 	foreign := uuid.New()
 	for name, insert := range map[string]string{
@@ -169,7 +171,7 @@ func TestForeignDataAreRefused(t *testing.T) {
 				require.ErrorContains(t, err, foreign.String())
 				if loaded {
 					_, err = Ensure(t.Context(), pool, noon)
-					require.NoError(t, err, "it has nothing to write")
+					require.NoError(t, err, "Ensure has nothing to write")
 				}
 				require.Equal(t, before, dump(t, pool))
 			})
@@ -199,11 +201,13 @@ func TestEnsure(t *testing.T) {
 	require.Equal(t, State{Kept, false}, ensure(noon))
 	require.Equal(t, booked, dump(t, pool))
 
-	_, err := pool.Exec(t.Context(), `DELETE FROM mkab_policy WHERE mkab_guid IN (SELECT guid FROM mkab WHERE person_guid = $1)`, person(unreferred))
+	removed := person(patientWithoutReferrals)
+	_, err := pool.Exec(t.Context(), `
+		DELETE FROM mkab_policy WHERE mkab_guid IN (SELECT guid FROM mkab WHERE person_guid = $1)`, removed)
 	require.NoError(t, err)
-	_, err = pool.Exec(t.Context(), `DELETE FROM mkab WHERE person_guid = $1`, person(unreferred))
+	_, err = pool.Exec(t.Context(), `DELETE FROM mkab WHERE person_guid = $1`, removed)
 	require.NoError(t, err)
-	require.Equal(t, State{Renewed, true}, ensure(noon), "an earlier version knew fewer patients")
+	require.Equal(t, State{Renewed, true}, ensure(noon), "an earlier version had fewer patients")
 	require.Equal(t, first, dump(t, pool))
 
 	book(t, pool, noon, Patient, FirstExample)
@@ -212,7 +216,7 @@ func TestEnsure(t *testing.T) {
 	book(t, pool, visit, Patient, FirstExample)
 }
 
-func TestFirstExampleIsNotFreeWhereSomethingElseWasBooked(t *testing.T) {
+func TestFirstExampleIsNotFreeAfterAnotherBooking(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]struct {
 		patient uuid.UUID
@@ -230,12 +234,12 @@ func TestFirstExampleIsNotFreeWhereSomethingElseWasBooked(t *testing.T) {
 			state, err := Ensure(t.Context(), pool, noon)
 			require.NoError(t, err)
 			require.Equal(t, State{Kept, false}, state)
-			require.NotEmpty(t, try(t, pool, noon, Patient, Client, FirstExample))
+			require.NotEmpty(t, refusingRule(t, pool, noon, Patient, Client, FirstExample))
 		})
 	}
 }
 
-func TestFirstExampleIsNotFreeWhereItsCellIsHeld(t *testing.T) {
+func TestFirstExampleIsNotFreeIfAnotherPatientHoldsItsCell(t *testing.T) {
 	t.Parallel()
 	for patient, free := range map[int]bool{1: true, 3: false} {
 		pool := open(t)
@@ -244,21 +248,24 @@ func TestFirstExampleIsNotFreeWhereItsCellIsHeld(t *testing.T) {
 		state, err := Ensure(t.Context(), pool, noon)
 		require.NoError(t, err)
 		require.Equal(t, State{Kept, free}, state)
-		require.Equal(t, free, try(t, pool, noon, Patient, Client, FirstExample) == "")
+		require.Equal(t, free, refusingRule(t, pool, noon, Patient, Client, FirstExample) == "")
 	}
 }
 
-// hold holds a cell for a patient with the first referral.
+// hold holds a cell for a minute, by the patient's first referral.
 func hold(ctx context.Context, pool *pgxpool.Pool, now time.Time, patient int, cell int64) error {
-	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return now })
-	_, err := service.Hold(ctx, booking.Patient{Person: person(patient), Client: Client}, booking.HoldRequest{Length: time.Minute, Request: booking.Request{
-		Direction: numbered("0007", patient*100000000+1), Type: booking.Consult, LpuFrom: exampleSource, LpuTo: exampleTarget,
-		Place: booking.Place{SlotGuid: numbered("0009", int(cell))},
-	}})
+	request := booking.HoldRequest{Length: time.Minute, Request: booking.Request{
+		Direction: numbered("0007", patient*100000000+1),
+		Type:      booking.Consult,
+		LpuFrom:   exampleSource,
+		LpuTo:     exampleTarget,
+		Place:     booking.Place{SlotGuid: numbered("0009", int(cell))},
+	}}
+	_, err := newService(pool, now).Hold(ctx, booking.Patient{Person: person(patient), Client: Client}, request)
 	return err
 }
 
-func TestEnsureWaitsNoLongerThanItsContext(t *testing.T) {
+func TestEnsureReturnsWithinItsContext(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	tx, err := pool.Begin(t.Context())
@@ -273,8 +280,9 @@ func TestEnsureWaitsNoLongerThanItsContext(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// The moments that dates are got wrong at.
-func TestWheneverLoaded(t *testing.T) {
+// Promise: the demo data are consistent and bookable whenever they are loaded, also at the times at
+// which date calculations often fail.
+func TestLoadedAtAnyTime(t *testing.T) {
 	t.Parallel()
 	for name, now := range map[string]time.Time{
 		"at noon":                                    noon,
@@ -306,7 +314,7 @@ func TestWheneverLoaded(t *testing.T) {
 	}
 }
 
-func TestPatientsServeUntilTheDataAreRenewed(t *testing.T) {
+func TestPatientsCanBeTriedUntilTheDataAreOutdated(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
@@ -320,6 +328,9 @@ func requireFirstExample(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 	t.Helper()
 	held := book(t, pool, now, Patient, FirstExample)
 	y, m, d := now.In(moscow).Date()
+	day := func(days, hour, minute int) string {
+		return time.Date(y, m, d+days, hour, minute, 0, 0, moscow).Format(time.RFC3339)
+	}
 	require.Equal(t, FirstExampleDirectionID, held.ID)
 	require.Equal(t, exampleDirection, held.Direction.Guid)
 	require.Equal(t, "47010157096", held.Direction.Number)
@@ -328,33 +339,36 @@ func requireFirstExample(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 	require.Equal(t, exampleTarget, held.LpuTo)
 	require.Nil(t, held.Direction.Sender)
 	require.Equal(t, []string{"", "92", "", "A01.1", "A"}, []string{
-		held.Direction.Reason, held.Direction.SpecialityCode, held.Direction.SpecialityName, held.Direction.MkbCode, held.Direction.MkbName,
+		held.Direction.Reason, held.Direction.SpecialityCode, held.Direction.SpecialityName,
+		held.Direction.MkbCode, held.Direction.MkbName,
 	})
-	require.Equal(t, time.Date(y, m, d-1, 0, 0, 0, 0, moscow).Format(time.RFC3339), held.Direction.Date.Format(time.RFC3339))
-	require.Equal(t, time.Date(y, m, d+7, 8, 45, 0, 0, moscow).Format(time.RFC3339), held.Appointment.Start.Format(time.RFC3339))
-	require.Equal(t, time.Date(y, m, d+7, 9, 15, 0, 0, moscow).Format(time.RFC3339), held.Appointment.End.Format(time.RFC3339))
+	require.Equal(t, day(-1, 0, 0), held.Direction.Date.Format(time.RFC3339))
+	require.Equal(t, day(7, 8, 45), held.Appointment.Start.Format(time.RFC3339))
+	require.Equal(t, day(7, 9, 15), held.Appointment.End.Format(time.RFC3339))
 	require.True(t, strings.HasSuffix(held.Appointment.Start.Format(time.RFC3339), "T08:45:00+03:00"))
 
-	require.Equal(t, booking.DirectionAlreadyBooked, try(t, pool, now, Patient, Client, FirstExample))
+	require.Equal(t, booking.DirectionAlreadyBooked, refusingRule(t, pool, now, Patient, Client, FirstExample))
 }
 
 func requireSecondExample(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 	t.Helper()
-	require.Equal(t, booking.SlotTimePassed, try(t, pool, now, Patient, Client, SecondExample))
+	require.Equal(t, booking.SlotTimePassed, refusingRule(t, pool, now, Patient, Client, SecondExample))
 	today := now.In(yekaterinburg).Format(time.DateOnly)
 	held := book(t, pool, now, Patient, secondExample(today))
 	require.Greater(t, held.ID, FirstExampleDirectionID)
 	require.Equal(t, today+"T00:00:00+05:00", held.Appointment.Start.Format(time.RFC3339))
 }
 
-// attempt is a referral in a cell, and the rule that answers; none where it is booked.
+// attempt is a booking of a cell by a referral. rule is the rule that refuses it, or empty if it
+// succeeds.
 type attempt struct {
 	referral int
 	slot     int64
 	rule     booking.Name
 }
 
-// tries are those that Patients promise, and some that the comments of demo.sql do. They run after both examples.
+// tries are the attempts of each patient that Patients documents, and some of the comments of
+// demo.sql. They run after both examples.
 var tries = map[int][]attempt{
 	1: {
 		{1, 20815, booking.SpecialityAlreadyBooked},
@@ -403,10 +417,12 @@ var tries = map[int][]attempt{
 	16: {{1, 100801, booking.MipPersonNotFound}},
 }
 
-// inCell asks for a cell by one of the patient's numbered referrals.
-func inCell(patient, referral int, slot int64) string { return InCell(patient, referral, slot, nil) }
+// inCell returns the body of a request to book a cell by a numbered referral of the patient.
+func inCell(patient, referral int, slot int64) string {
+	return bookingBody(patient, referral, slot, nil)
+}
 
-// requireTries makes those first that book nothing, since the others take cells.
+// requireTries runs all tries. The refused ones run first, because the others take cells.
 func requireTries(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 	t.Helper()
 	for _, books := range []bool{false, true} {
@@ -415,67 +431,76 @@ func requireTries(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 				if books != (a.rule == "") {
 					continue
 				}
-				got := try(t, pool, now, person(patient), Client, inCell(patient, a.referral, a.slot))
+				got := refusingRule(t, pool, now, person(patient), Client, inCell(patient, a.referral, a.slot))
 				require.Equal(t, a.rule, got, "patient %d, referral %d, cell %d", patient, a.referral, a.slot)
 			}
 		}
 	}
 }
 
-func TestClientsTakeTheCellsOfTheirRights(t *testing.T) {
+func TestClientsBookTheCellsOfTheirRights(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
-	const denied = booking.SlotAccessDenied
+	// The patient's card is closed: a client with the right gets that refusal, which is checked
+	// after the rights.
+	const denied, permitted = booking.SlotAccessDenied, booking.MkabClosed
 	for _, c := range []struct {
-		name                          string
-		number                        int
-		registry, doctor, web, outing booking.Name // refusals; mkab_closed comes after the rights
+		name                                 string
+		number                               int
+		registry, doctor, web, outOfSchedule booking.Name // the expected rules
 	}{
-		{"portal", 1, denied, denied, booking.MkabClosed, denied},
+		{"portal", 1, denied, denied, permitted, denied},
 		{"call centre", 2, denied, denied, denied, denied},
 		{"kiosk", 3, denied, denied, denied, denied},
-		{"МИС", 4, booking.MkabClosed, booking.MkabClosed, denied, booking.MkabClosed},
-		{"one registry", 5, booking.MkabClosed, denied, booking.MkabClosed, booking.MkabClosed},
+		{"МИС", 4, permitted, permitted, denied, permitted},
+		{"one registry", 5, permitted, denied, permitted, permitted},
 	} {
-		client := numbered("0003", c.number)
-		patient := person(9)
-		require.Equal(t, c.registry, try(t, pool, noon, patient, client, inCell(9, 1, 20810)), c.name)
-		require.Equal(t, c.doctor, try(t, pool, noon, patient, client, inCell(9, 1, 20811)), c.name)
-		require.Equal(t, c.web, try(t, pool, noon, patient, client, inCell(9, 1, 20812)), c.name)
-		outOfSchedule := fmt.Sprintf(`{"DirectionGuid": %q, "DirectionType": "Consult", "LpuFromGuid": %q, "LpuToGuid": %q, "DocPrvdGuid": %q,
-			"Date": "2026-03-11", "OutOfSchedule": true}`, numbered("0007", 9_0000_0001), exampleSource, exampleTarget, numbered("0004", 1))
-		require.Equal(t, c.outing, try(t, pool, noon, patient, client, outOfSchedule), c.name)
+		outOfSchedule := fmt.Sprintf(`{"DirectionGuid": %q, "DirectionType": "Consult",
+			"LpuFromGuid": %q, "LpuToGuid": %q, "DocPrvdGuid": %q, "Date": "2026-03-11", "OutOfSchedule": true}`,
+			numbered("0007", 9_0000_0001), exampleSource, exampleTarget, numbered("0004", 1))
+		for body, want := range map[string]booking.Name{
+			inCell(9, 1, 20810): c.registry,
+			inCell(9, 1, 20811): c.doctor,
+			inCell(9, 1, 20812): c.web,
+			outOfSchedule:       c.outOfSchedule,
+		} {
+			rule := refusingRule(t, pool, noon, person(9), numbered("0003", c.number), body)
+			require.Equal(t, want, rule, "%s: %s", c.name, body)
+		}
 	}
 }
 
-// Promise: the call centre books a fortnight ahead, and nobody else is kept from booking in Б.
+// Promise: the call centre can book at most a fortnight ahead; other clients have no such limit in
+// Б.
 func TestHorizonOfTheCallCentre(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
-	require.Equal(t, booking.SlotBeyondHorizon, try(t, pool, noon, person(3), numbered("0003", 2), inCell(3, 1, 23001)))
-	require.Empty(t, try(t, pool, noon, person(3), Client, inCell(3, 1, 23001)))
+	callCentre := numbered("0003", 2)
+	require.Equal(t, booking.SlotBeyondHorizon, refusingRule(t, pool, noon, person(3), callCentre, inCell(3, 1, 23001)))
+	require.Empty(t, refusingRule(t, pool, noon, person(3), Client, inCell(3, 1, 23001)))
 }
 
-// requireInvariants holds the data against the promises of the domain; each query finds what breaks one.
+// requireInvariants checks the invariants of the domain. Each query returns the rows that violate
+// one.
 func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 	t.Helper()
-	for promise, query := range map[string]string{
+	for invariant, query := range map[string]string{
 		"a cell's counter is the number of its active appointments": `
 			SELECT s.id::text
 			FROM slot s
 			LEFT JOIN appointment a ON a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL
 			GROUP BY s.lpu_guid, s.guid
 			HAVING s.taken <> count(a.guid)`,
-		"an active appointment lies in its cells": `
+		"an active appointment begins and ends with its cells": `
 			SELECT a.guid::text
 			FROM appointment a
 			LEFT JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids) AND s.resource_guid = a.resource_guid
 			WHERE a.cancelled_at IS NULL AND NOT a.out_of_schedule
 			GROUP BY a.lpu_guid, a.guid
 			HAVING (min(s.start_at), max(s.end_at)) IS DISTINCT FROM (a.start_at, a.end_at)`,
-		"a claim is that of an active consultation": `
+		"a claim belongs to an active consultation": `
 			SELECT c.appointment_guid::text
 			FROM speciality_claim c
 			LEFT JOIN appointment a ON a.lpu_guid = c.lpu_guid AND a.guid = c.appointment_guid AND a.cancelled_at IS NULL
@@ -487,19 +512,22 @@ func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 			FROM appointment a
 			JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid AND d.type = 'Consult'
 			WHERE a.cancelled_at IS NULL AND NOT EXISTS (SELECT FROM speciality_claim c WHERE c.appointment_guid = a.guid)`,
-		"a referral and its copies name the same appointment, which is active and names them": `
+		"a referral and its copies refer to the same active appointment, which refers to them": `
 			SELECT d.guid::text
 			FROM direction d
 			LEFT JOIN appointment a ON a.guid = d.appointment_guid AND a.cancelled_at IS NULL AND a.direction_guid = d.guid
 			LEFT JOIN direction original ON original.lpu_guid = d.copied_from_lpu_guid AND original.guid = d.guid
 			WHERE (d.appointment_guid IS NOT NULL AND a.guid IS NULL)
 				OR (d.copied_from_lpu_guid IS NOT NULL AND original.appointment_guid IS DISTINCT FROM d.appointment_guid)`,
-		"an active appointment is named by its referral": `
+		"the referral of an active appointment refers to it": `
 			SELECT a.guid::text
 			FROM appointment a
 			WHERE a.cancelled_at IS NULL
-				AND NOT EXISTS (SELECT FROM direction d WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)`,
-		"a copy is like its original": `
+				AND NOT EXISTS (
+					SELECT FROM direction d
+					WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid
+				)`,
+		"a copy has the data of its original": `
 			SELECT c.guid::text
 			FROM direction c
 			JOIN direction o ON o.lpu_guid = c.copied_from_lpu_guid AND o.guid = c.guid
@@ -507,37 +535,43 @@ func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 				<> to_jsonb(o) - '{lpu_guid,id,copied_from_lpu_guid,mkab_guid,lpu_to_guid}'::text[]`,
 		"a card belongs to a person of the demo": `
 			SELECT guid::text FROM mkab WHERE person_guid::text NOT LIKE 'de300000-0005-4000-8000-0000000000__'`,
-		"a person is the same in every card": `
+		"a person has the same data in every card": `
 			SELECT person_guid::text FROM mkab GROUP BY person_guid
 			HAVING count(DISTINCT (surname, name, patronymic, birth_date, sex, snils)) > 1`,
 		"a card has its policy": `
-			SELECT m.guid::text FROM mkab m WHERE NOT EXISTS (SELECT FROM mkab_policy p WHERE p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid)`,
-		"an appointment's card is the person's": `
-			SELECT a.guid::text FROM appointment a JOIN mkab m ON m.lpu_guid = a.lpu_guid AND m.guid = a.mkab_guid WHERE m.person_guid <> a.person_guid`,
+			SELECT m.guid::text
+			FROM mkab m
+			WHERE NOT EXISTS (SELECT FROM mkab_policy p WHERE p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid)`,
+		"the card of an appointment is the person's": `
+			SELECT a.guid::text
+			FROM appointment a
+			JOIN mkab m ON m.lpu_guid = a.lpu_guid AND m.guid = a.mkab_guid
+			WHERE m.person_guid <> a.person_guid`,
 		"cells of a resource do not overlap": `
 			SELECT s.id::text
 			FROM slot s
 			JOIN slot o ON o.lpu_guid = s.lpu_guid AND o.resource_guid = s.resource_guid AND o.guid <> s.guid
 				AND o.start_at < s.end_at AND o.end_at > s.start_at`,
-		"a cell's guid is made of its id": `
+		"a cell's guid contains its id": `
 			SELECT id::text FROM slot WHERE guid::text <> 'de300000-0009-4000-8000-' || lpad(id::text, 12, '0')`,
-		"things happen one after the other, until now": `
+		"events are in order and not in the future": `
 			SELECT a.guid::text
 			FROM appointment a
 			JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 			JOIN mkab m ON m.lpu_guid = a.lpu_guid AND m.guid = a.mkab_guid
-			WHERE a.created_at > a.end_at OR a.cancelled_at < a.created_at OR a.created_at < d.created_at OR a.created_at < m.created_at
+			WHERE a.created_at > a.end_at OR a.cancelled_at < a.created_at
+				OR a.created_at < d.created_at OR a.created_at < m.created_at
 				OR greatest(a.created_at, a.cancelled_at, d.created_at, m.created_at, m.closed_at) > @now`,
 	} {
 		rows, err := pool.Query(t.Context(), query, pgx.NamedArgs{"now": now})
-		require.NoError(t, err, promise)
-		broken, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		require.NoError(t, err, promise)
-		require.Empty(t, broken, promise)
+		require.NoError(t, err, invariant)
+		violations, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err, invariant)
+		require.Empty(t, violations, invariant)
 	}
 }
 
-// requireFortnight looks at the schedules in each institution's own time.
+// requireFortnight checks the times of all cells in the zones of their institutions.
 func requireFortnight(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
@@ -590,8 +624,9 @@ func TestPatients(t *testing.T) {
 			SELECT count(*)
 			FROM direction d
 			JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
-			WHERE m.person_guid = $1 AND d.copied_from_lpu_guid IS NULL AND d.appointment_guid IS NULL`, patient.Guid).Scan(&unbooked))
-		if patient.Guid == person(unreferred) {
+			WHERE m.person_guid = $1 AND d.copied_from_lpu_guid IS NULL AND d.appointment_guid IS NULL`,
+			patient.Guid).Scan(&unbooked))
+		if patient.Guid == person(patientWithoutReferrals) {
 			require.Zero(t, unbooked)
 			continue
 		}
@@ -599,7 +634,7 @@ func TestPatients(t *testing.T) {
 	}
 }
 
-// open gives a pool of connections to a database of the test's own.
+// open returns a pool for a new database, and closes it when the test ends.
 func open(t *testing.T) *pgxpool.Pool {
 	t.Helper()
 	pool, err := pgxpool.New(t.Context(), testdb.New(t))
@@ -608,18 +643,27 @@ func open(t *testing.T) *pgxpool.Pool {
 	return pool
 }
 
-// book books through the real rules and the real store.
+// newService returns the service with the real rules and the real store, at a fixed time.
+func newService(pool *pgxpool.Pool, now time.Time) *booking.Service {
+	store, index := postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool))
+	return booking.NewService(store, index, func() time.Time { return now })
+}
+
+// book makes a booking that must succeed.
 func book(t *testing.T, pool *pgxpool.Pool, now time.Time, patient uuid.UUID, body string) *booking.HeldDirection {
 	t.Helper()
-	held, err := attemptBooking(t.Context(), pool, now, patient, Client, body)
+	held, err := tryBook(t.Context(), pool, now, patient, Client, body)
 	require.NoError(t, err)
 	return held
 }
 
-// try gives the rule that refuses a booking; none where it is booked.
-func try(t *testing.T, pool *pgxpool.Pool, now time.Time, patient, client uuid.UUID, body string) booking.Name {
+// refusingRule makes a booking and returns the rule that refuses it, or an empty name if it
+// succeeds.
+func refusingRule(
+	t *testing.T, pool *pgxpool.Pool, now time.Time, patient, client uuid.UUID, body string,
+) booking.Name {
 	t.Helper()
-	_, err := attemptBooking(t.Context(), pool, now, patient, client, body)
+	_, err := tryBook(t.Context(), pool, now, patient, client, body)
 	if err == nil {
 		return ""
 	}
@@ -628,8 +672,11 @@ func try(t *testing.T, pool *pgxpool.Pool, now time.Time, patient, client uuid.U
 	return refusal.Rule
 }
 
-func attemptBooking(ctx context.Context, pool *pgxpool.Pool, now time.Time, patient, client uuid.UUID, body string) (*booking.HeldDirection, error) {
-	var sent struct {
+// tryBook makes the booking of a JSON body.
+func tryBook(
+	ctx context.Context, pool *pgxpool.Pool, now time.Time, patient, client uuid.UUID, body string,
+) (*booking.HeldDirection, error) {
+	var fields struct {
 		DirectionGuid uuid.UUID `json:"DirectionGuid"`
 		DirectionType string    `json:"DirectionType"`
 		LpuFromGuid   uuid.UUID `json:"LpuFromGuid"`
@@ -641,36 +688,35 @@ func attemptBooking(ctx context.Context, pool *pgxpool.Pool, now time.Time, pati
 		DocPrvdGuid   uuid.UUID `json:"DocPrvdGuid"`
 		Date          string    `json:"Date"`
 	}
-	if err := json.Unmarshal([]byte(body), &sent); err != nil {
+	if err := json.Unmarshal([]byte(body), &fields); err != nil {
 		return nil, err
 	}
 	request := booking.Request{
-		Direction:  sent.DirectionGuid,
-		Type:       booking.ParseDirectionType(sent.DirectionType),
-		LpuFrom:    sent.LpuFromGuid,
-		LpuTo:      sent.LpuToGuid,
-		Place:      booking.Place{SlotID: sent.SlotID},
-		Difficulty: max(sent.Difficulty, 1),
-		IsCito:     sent.IsCito,
+		Direction:  fields.DirectionGuid,
+		Type:       booking.ParseDirectionType(fields.DirectionType),
+		LpuFrom:    fields.LpuFromGuid,
+		LpuTo:      fields.LpuToGuid,
+		Place:      booking.Place{SlotID: fields.SlotID},
+		Difficulty: max(fields.Difficulty, 1),
+		IsCito:     fields.IsCito,
 	}
-	if sent.OutOfSchedule {
-		date, refusal := booking.ParseVisitDate(sent.Date, now)
+	if fields.OutOfSchedule {
+		date, refusal := booking.ParseVisitDate(fields.Date, now)
 		if refusal != nil {
 			return nil, refusal
 		}
-		request.Place = booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: sent.DocPrvdGuid, Date: date}}
+		request.Place = booking.Place{OutOfSchedule: &booking.OutOfSchedule{Resource: fields.DocPrvdGuid, Date: date}}
 	}
-	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return now })
-	held, _, err := service.Book(ctx, booking.Patient{Person: patient, Client: client}, request, nil)
+	held, _, err := newService(pool, now).Book(ctx, booking.Patient{Person: patient, Client: client}, request, nil)
 	return held, err
 }
 
-// secondExample is the source's second example with another date.
+// secondExample returns the source's second example with another date.
 func secondExample(date string) string {
 	return strings.Replace(SecondExample, "2023-10-21", date, 1)
 }
 
-// dump is all that the database holds, in a form to compare.
+// dump returns the rows of every table as text, for comparison.
 func dump(t *testing.T, pool *pgxpool.Pool) map[string]string {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -680,20 +726,21 @@ func dump(t *testing.T, pool *pgxpool.Pool) map[string]string {
 	all := map[string]string{}
 	for _, table := range tables {
 		var text string
-		query := fmt.Sprintf("SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM %s t", pgx.Identifier{table}.Sanitize())
+		query := "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM " +
+			pgx.Identifier{table}.Sanitize() + " t"
 		require.NoError(t, pool.QueryRow(t.Context(), query).Scan(&text))
 		all[table] = text
 	}
 	return all
 }
 
-// Promise: the patient of the examples has a referral in every status, once the first example is booked.
+// Promise: after the first example is booked, its patient has a referral in every status.
 func TestDirectionsInEveryStatus(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
 	book(t, pool, noon, Patient, FirstExample)
-	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	service := newService(pool, noon)
 	for status, wants := range map[booking.DirectionStatus][]uuid.UUID{
 		booking.DirectionStatusBooked:    {exampleDirection},
 		booking.DirectionStatusCompleted: {numbered("0007", 100_000_007)},
@@ -701,22 +748,24 @@ func TestDirectionsInEveryStatus(t *testing.T) {
 		booking.DirectionStatusCancelled: {numbered("0007", 100_000_009)},
 	} {
 		filter := booking.DirectionFilter{Statuses: []booking.DirectionStatus{status}}
-		found, _, err := service.Directions(t.Context(), booking.Patient{Person: Patient, Client: Client}, filter, booking.Page{Limit: 100})
+		patient := booking.Patient{Person: Patient, Client: Client}
+		directions, _, err := service.Directions(t.Context(), patient, filter, booking.Page{Limit: 100})
 		require.NoError(t, err)
 		var guids []uuid.UUID
-		for _, direction := range found {
+		for _, direction := range directions {
 			guids = append(guids, direction.Guid)
 		}
 		require.Equal(t, wants, guids, status)
 	}
 }
 
-// Promise: the cells that the README's tour asks for are there, and the first example's is among them.
+// Promise: the searches of the README's tour find free cells, and the cell of the first example is
+// among them.
 func TestFreeCells(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
-	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	service := newService(pool, noon)
 	page, err := service.Slots(t.Context(), booking.Patient{Person: Patient, Client: Client}, booking.SlotSearch{
 		Direction: exampleDirection, Difficulty: 2, Limit: 1000,
 	})
@@ -735,12 +784,13 @@ func TestFreeCells(t *testing.T) {
 	}
 }
 
-// Promise: a search that can offer nothing says why: the card is closed where the only neurologist is, the referral has expired there.
+// Promise: a search that no cell can satisfy returns the rule that blocks the patient: a closed
+// card, or an expired referral.
 func TestNoFreeCells(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	require.NoError(t, Load(t.Context(), pool, noon))
-	service := booking.NewService(postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool)), func() time.Time { return noon })
+	service := newService(pool, noon)
 	for referral, c := range map[int]struct {
 		person uuid.UUID
 		rule   booking.Name

@@ -1,10 +1,14 @@
--- The demo data, all of it relative to one moment: the setting talon.demo_now of this transaction. The tables are empty.
+-- Inserts the demo data into empty tables. All times are relative to the setting talon.demo_now of
+-- the transaction.
 --
--- Guids of the source's examples are the source's. Every other guid says what it is: de300000-KIND-4000-8000-NUMBER, where KIND is
---   0001 legal entity   0002 institution (its code)      0003 client application       0004 resource         0005 person
---   0006 medical card (institution's code, person)       0007 referral (person, its number)                  0008 case of treatment
---   0009 cell (its id)  000a appointment  000b hold (its cell)  000c request
--- The id of a cell says where it is: RDDCC is cell CC (from 01) of day DD (00 is the day of loading) of resource R.
+-- Objects of the source's examples have the source's guids. Every other guid has the form
+-- de300000-KIND-4000-8000-NUMBER, where KIND is, with the content of NUMBER in brackets:
+--   0001 legal entity            0005 person                              0009 cell (its id)
+--   0002 institution (its code)  0006 card (institution's code, person)   000a appointment
+--   0003 client application      0007 referral (person, number)           000b hold (its cell)
+--   0004 resource                0008 case of treatment                   000c request
+-- The id of a cell has the form RDDCC: cell CC (from 01) of day DD (00 is the day of loading) of
+-- resource R.
 
 CREATE FUNCTION pg_temp.demo_guid(kind text, number bigint) RETURNS uuid LANGUAGE sql STABLE AS
     $$ SELECT format('de300000-%s-4000-8000-%s', kind, lpad(number::text, 12, '0'))::uuid $$;
@@ -12,7 +16,7 @@ CREATE FUNCTION pg_temp.demo_guid(kind text, number bigint) RETURNS uuid LANGUAG
 CREATE FUNCTION pg_temp.demo_today(zone text) RETURNS date LANGUAGE sql STABLE AS
     $$ SELECT (current_setting('talon.demo_now')::timestamptz AT TIME ZONE zone)::date $$;
 
--- Institutions ------------------------------------------------------------------------------------------------------------------
+-- Institutions ------------------------------------------------------------------------------------
 
 INSERT INTO legal_entity (guid, name)
 SELECT pg_temp.demo_guid('0001', n), 'Юридическое лицо ' || n
@@ -21,10 +25,10 @@ FROM generate_series(1, 3) n;
 INSERT INTO lpu (guid, legal_entity_guid, code, name, time_zone)
 SELECT l.guid::uuid, pg_temp.demo_guid('0001', l.legal_entity), l.code, l.name, l.time_zone
 FROM (VALUES
-    ('1001', 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f', 1, 'Демонстрационная поликлиника А',         'Europe/Moscow'),      -- example 1 comes from here
-    ('1002', '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9', 1, 'Демонстрационная поликлиника Б',         'Europe/Moscow'),      -- and goes here
-    ('1003', '1dadf64c-f34a-4023-98a6-3e7b7be4f243', 2, 'Демонстрационная поликлиника В',         'Asia/Yekaterinburg'), -- example 2 comes from here
-    ('1004', '12ab9992-9875-4fb6-a9c0-8504170c1429', 2, 'Демонстрационный центр Г',               'Asia/Yekaterinburg'), -- and goes here
+    ('1001', 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f', 1, 'Демонстрационная поликлиника А',         'Europe/Moscow'),      -- source of example 1
+    ('1002', '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9', 1, 'Демонстрационная поликлиника Б',         'Europe/Moscow'),      -- target of example 1
+    ('1003', '1dadf64c-f34a-4023-98a6-3e7b7be4f243', 2, 'Демонстрационная поликлиника В',         'Asia/Yekaterinburg'), -- source of example 2
+    ('1004', '12ab9992-9875-4fb6-a9c0-8504170c1429', 2, 'Демонстрационный центр Г',               'Asia/Yekaterinburg'), -- target of example 2
     ('1005', 'de300000-0002-4000-8000-000000001005', 3, 'Демонстрационная больница Д',            'Europe/Moscow'),
     ('1006', 'de300000-0002-4000-8000-000000001006', 1, 'Демонстрационная детская поликлиника Е', 'Europe/Moscow')
 ) l (code, guid, legal_entity, name, time_zone);
@@ -32,7 +36,7 @@ FROM (VALUES
 INSERT INTO setting (owner_guid, code, value) VALUES
     ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'true');
 
--- Г makes missing medical cards. Д wants to, but calls itself by a code that no institution has.
+-- Г creates missing medical cards. Д is set to create them, but its PolyclinicCode is unknown.
 INSERT INTO setting (owner_guid, code, value)
 SELECT l.guid, s.code, s.value
 FROM (VALUES
@@ -41,7 +45,8 @@ FROM (VALUES
 ) s (lpu, code, value)
 JOIN lpu l ON l.code = s.lpu;
 
--- Bits: 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter. By a referral from elsewhere each gains 8.
+-- Bits: 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter. For a
+-- referral from another institution each application also has bit 8.
 INSERT INTO client_application (guid, name, visit_direction, visit_direction_other_lpu, out_of_schedule, secret_hash)
 SELECT pg_temp.demo_guid('0003', c.number), c.name, c.mask, c.mask | 8, c.out_of_schedule, sha256('demo-secret')
 FROM (VALUES
@@ -49,16 +54,16 @@ FROM (VALUES
     (2, 'Колл-центр',           64,              false),
     (3, 'Инфомат',              16,              false),
     (4, 'МИС',                  1 | 2,           true),
-    (5, 'Единая регистратура',  1 | 4 | 16 | 64, true) -- the demo token's
+    (5, 'Единая регистратура',  1 | 4 | 16 | 64, true) -- application of the demo token
 ) c (number, name, mask, out_of_schedule);
 
--- A fortnight ahead may be booked: by the call centre, as in the vendor's sample, and by all in А.
+-- Booking is limited to 14 days ahead: for the call centre, as in the vendor's sample, and in А.
 INSERT INTO setting (owner_guid, code, value, of_client) VALUES (pg_temp.demo_guid('0003', 2), 'scheduleDays', '14', true);
 INSERT INTO setting (owner_guid, code, value) SELECT guid, 'scheduleDays', '14' FROM lpu WHERE code = '1001';
--- Б takes no referral that has expired.
+-- Б does not accept expired referrals.
 INSERT INTO setting (owner_guid, code, value) SELECT guid, 'DirectionExpires', 'true' FROM lpu WHERE code = '1002';
 
--- Resources and their schedules ---------------------------------------------------------------------------------------------------
+-- Resources and their schedules -------------------------------------------------------------------
 
 CREATE TEMPORARY TABLE demo_resource (
     number int, lpu text, guid uuid, kind resource_kind, name text, speciality text, opens time, active boolean,
@@ -91,7 +96,8 @@ JOIN lpu l ON l.code = r.lpu;
 INSERT INTO busy_type (code, name, reception) VALUES
     (1, 'Прием', true), (2, 'Перерыв', false), (3, 'Вызов на дом', false), (4, 'Обучение', false);
 
--- Sixteen cells of a quarter of an hour a day, for a fortnight, weekends too: example 1 must fall on a working day. Its own cell has the source's id.
+-- 16 cells of 15 minutes a day, for 14 days including weekends, so that the day of example 1 is
+-- always a working day. The cell of example 1 has the source's id.
 INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, capacity, flag_access, busy_type, restriction)
 SELECT l.guid, pg_temp.demo_guid('0009', named.id), named.id, r.guid, period.start_at, period.start_at + interval '15 minutes',
     r.capacity, 1 | 2 | 4 | 8 | 16 | 64, 1, r.restriction
@@ -104,7 +110,7 @@ CROSS JOIN LATERAL (
     SELECT (pg_temp.demo_today(l.time_zone) + day + r.opens + (cell - 1) * interval '15 minutes') AT TIME ZONE l.time_zone AS start_at
 ) period;
 
--- On every day of resource 2, cell CC is
+-- The kind of each cell CC of resource 2, on every day.
 UPDATE slot s
 SET restriction = c.restriction::slot_restriction, capacity = c.capacity, flag_access = c.flag_access, busy_type = c.busy_type, blocked = c.blocked
 FROM (VALUES
@@ -115,23 +121,23 @@ FROM (VALUES
     ( 5, 'pregnant',         1, 95, 1, false),
     ( 6, 'healthy_children', 1, 95, 1, false),
     ( 7, 'none',             1, 95, 1, true),  -- blocked
-    ( 8, 'none',             1,  0, 1, false), -- open to nobody
+    ( 8, 'none',             1,  0, 1, false), -- without access flags
     ( 9, 'none',             1, 95, 2, false), -- a break, no reception
     (10, 'none',             1,  1, 1, false), -- for the registry
     (11, 'none',             1,  2, 1, false), -- for the institution's own doctors
     (12, 'none',             1,  4, 1, false), -- for the internet
     (13, 'none',             3, 95, 1, false)  -- for three patients at once
-    -- 14 is taken on day 9; 15 and 16 are as any other
+    -- 14 is taken on day 9; 15 and 16 have no restrictions
 ) c (cell, restriction, capacity, flag_access, busy_type, blocked)
 WHERE s.id / 10000 = 2 AND s.id % 100 = c.cell;
 
--- And 20000 is yesterday's.
+-- Cell 20000 was yesterday.
 INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
 SELECT lpu_guid, pg_temp.demo_guid('0009', 20000), 20000, resource_guid, start_at - interval '1 day', end_at - interval '1 day', 95, 1
 FROM slot
 WHERE id = 20001;
 
--- 23001 and 83001 are a month ahead.
+-- Cells 23001 and 83001 are 30 days ahead.
 INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
 SELECT s.lpu_guid, pg_temp.demo_guid('0009', far.id), far.id, s.resource_guid, far.start_at, far.start_at + interval '15 minutes', 95, 1
 FROM slot s
@@ -139,12 +145,12 @@ JOIN lpu l ON l.guid = s.lpu_guid
 CROSS JOIN LATERAL (SELECT s.id + 3000 AS id, (s.start_at AT TIME ZONE l.time_zone + interval '30 days') AT TIME ZONE l.time_zone AS start_at) far
 WHERE s.id IN (20001, 80001);
 
--- Persons and their medical cards -------------------------------------------------------------------------------------------------
+-- Persons and their medical cards -----------------------------------------------------------------
 
--- Nobody's birthday is near: half a year keeps an age what it is for as long as the data last.
+-- Every birthday is half a year away, so no age changes before the data are outdated.
 CREATE TEMPORARY TABLE demo_person (
     number int, surname text, name text, patronymic text, age interval, sex sex, disabled boolean, pregnant boolean,
-    cards text[], -- where
+    cards text[], -- codes of the institutions
     referred_from text, referred_to text
 );
 INSERT INTO demo_person VALUES
@@ -158,7 +164,7 @@ INSERT INTO demo_person VALUES
     ( 8, 'Пациент', 'Подросток',           'Семнадцать лет', '17 years 6 months', 'male', false, false, '{1001,1002,1006}', '1001', '1002'),
     ( 9, 'Пациент', 'С закрытой картой',   '',        '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
     (10, 'Пациент', 'Без карты',           '',        '40 years 6 months', 'male',   false, false, '{1001,1003}',      '1003', '1004'),
-    -- What is not known of these, only the master patient index does not know.
+    -- The data that these lack are missing only in the master patient index.
     (11, 'Пациент', 'Без полиса в МИП',    '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
     (12, 'Пациент', 'Без пола в МИП',      '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
     (13, 'Пациент', 'Без фамилии в МИП',   '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
@@ -166,7 +172,7 @@ INSERT INTO demo_person VALUES
     (15, 'Пациент', 'Без данных в МИП',    '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
     (16, 'Пациент', 'Не из МИП',           '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
     (17, 'Пациент', 'Взрослый',            'Третий',  '30 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
-    -- Those of the scenarios. What troubles them from 21 to 36 is not in the data.
+    -- Patients of the scenarios. The faults of 21 to 36 are injected, see fault.go.
     (18, 'Пациент', 'Взрослый',            'Четвёртый', '40 years 6 months', 'male', false, false, '{1001,1002}',      '1001', '1002'),
     (19, 'Пациент', 'Взрослый',            'Пятый',   '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
     (20, 'Пациент', 'Взрослый',            'Шестой',  '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
@@ -232,7 +238,7 @@ SELECT 'guid'::card_key_kind, m.guid::text, m.lpu_guid, m.guid FROM mkab m
 UNION ALL SELECT 'snils', translate(m.snils, '- ', ''), m.lpu_guid, m.guid FROM mkab m
 UNION ALL SELECT 'policy', p.series || ' ' || p.number, p.lpu_guid, p.mkab_guid FROM mkab_policy p;
 
--- A healthy child's case is closed.
+-- Cases of treatment: the one of the healthy child (5) is closed, the other one is open.
 INSERT INTO tap (lpu_guid, guid, mkab_guid, opened_on, closed_on)
 SELECT m.lpu_guid, pg_temp.demo_guid('0008', t.person), m.guid,
     pg_temp.demo_today('Europe/Moscow') - 20, pg_temp.demo_today('Europe/Moscow') - t.closed_days_ago
@@ -240,34 +246,34 @@ FROM (VALUES (5, 10), (6, NULL)) t (person, closed_days_ago)
 JOIN mkab m ON m.person_guid = pg_temp.demo_guid('0005', t.person)
 JOIN lpu l ON l.guid = m.lpu_guid AND l.code = '1001';
 
--- Referrals -----------------------------------------------------------------------------------------------------------------------
+-- Referrals ---------------------------------------------------------------------------------------
 
 CREATE TEMPORARY TABLE demo_direction (
     person int, number int, type direction_type, held_by text, lpu_from text, lpu_to text, speciality_code text, speciality_name text,
     days_ago int DEFAULT 3, withdrawn boolean DEFAULT false
 );
--- Three for everybody,
+-- Three referrals of every patient except 37.
 INSERT INTO demo_direction
 SELECT p.number, d.number, d.type::direction_type, p.referred_from, p.referred_from, p.referred_to, d.speciality_code, d.speciality_name
 FROM demo_person p
 CROSS JOIN (VALUES (1, 'Consult', '92', 'Терапия'), (2, 'Consult', '27', 'Неврология'), (3, 'Laboratory', '', ''))
     d (number, type, speciality_code, speciality_name)
 WHERE p.number <> 37;
--- and those that have their own story.
+-- Referrals for special cases.
 INSERT INTO demo_direction VALUES
     ( 1, 4, 'Consult', '1001', '1001', '1001', '81', 'Офтальмология'), -- within one institution
-    ( 1, 5, 'Consult', '1001', '1001', NULL,   '27', 'Неврология'),    -- to wherever
+    ( 1, 5, 'Consult', '1001', '1001', NULL,   '27', 'Неврология'),    -- to any institution
     ( 1, 6, 'Consult', '1001', '1005', '1002', '92', 'Терапия'),       -- from another legal entity than where it is held
     ( 2, 4, 'Consult', '1001', '1001', '1002', '92', 'Терапия'),       -- in a speciality that the patient is booked in
-    (10, 4, 'Consult', '1001', '1001', '1002', '92', 'Терапия'),       -- where no card may be made
-    (10, 5, 'Consult', '1001', '1001', '1005', '92', 'Терапия'),       -- where one may, but cannot
+    (10, 4, 'Consult', '1001', '1001', '1002', '92', 'Терапия'),       -- to an institution that does not create cards
+    (10, 5, 'Consult', '1001', '1001', '1005', '92', 'Терапия'),       -- to one whose card creation fails
     ( 5, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
     ( 6, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
     ( 7, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
     ( 8, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия');
 INSERT INTO demo_direction VALUES
-    ( 1, 7, 'Laboratory', '1001', '1001', '1002', '',   '',             10, false), -- its visit was yesterday
-    ( 1, 8, 'Consult',    '1001', '1001', '1002', '27', 'Неврология',   40, false), -- has expired
+    ( 1, 7, 'Laboratory', '1001', '1001', '1002', '',   '',             10, false), -- completed: the visit was yesterday
+    ( 1, 8, 'Consult',    '1001', '1001', '1002', '27', 'Неврология',   40, false), -- expired
     ( 1, 9, 'Consult',    '1001', '1001', '1002', '81', 'Офтальмология', 5, true);
 
 INSERT INTO direction (lpu_guid, guid, id, type, number, date, date_end, created_at, mkab_guid, comment, speciality_code, speciality_name,
@@ -285,7 +291,8 @@ LEFT JOIN lpu target ON target.code = d.lpu_to
 JOIN mkab m ON m.lpu_guid = holder.guid AND m.person_guid = pg_temp.demo_guid('0005', d.person)
 CROSS JOIN LATERAL (SELECT pg_temp.demo_today(holder.time_zone) - d.days_ago AS issued) day;
 
--- The two of the source's examples. The first was issued eight days before its visit, as in the source.
+-- The two referrals of the source's examples. The first was issued eight days before its visit, as
+-- in the source.
 INSERT INTO direction (lpu_guid, guid, id, type, number, accession_number, date, date_end, created_at, mkab_guid, comment,
     speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
 SELECT source.guid, d.guid::uuid, d.id, d.type::direction_type, d.number, d.accession_number, day.issued, day.issued + 30,
@@ -300,13 +307,13 @@ JOIN lpu target ON target.code = d.lpu_to
 JOIN mkab m ON m.lpu_guid = source.guid AND m.person_guid = pg_temp.demo_guid('0005', 1)
 CROSS JOIN LATERAL (SELECT pg_temp.demo_today(source.time_zone) - 1 AS issued) day;
 
--- Appointments --------------------------------------------------------------------------------------------------------------------
+-- Appointments ------------------------------------------------------------------------------------
 
--- They outlast the cell of example 1, and so do their claims.
--- One of them is over: it was out of schedule.
+-- The active future ones are after the cell of example 1, so their claims are valid until the data
+-- are outdated. Visit 4 is in the past; it was out of schedule.
 CREATE TEMPORARY TABLE demo_visit (number int, direction_guid uuid, copy_id bigint, slot_id bigint, resource_guid uuid, cancelled boolean);
 INSERT INTO demo_visit VALUES
-    (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, NULL, true), -- it left the copy that example 1 is answered with
+    (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, NULL, true), -- its copy of the referral is in the response of example 1
     (2, pg_temp.demo_guid('0007', 200000001),     58383, 20914, NULL, false),
     (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, NULL, false),
     (4, pg_temp.demo_guid('0007', 100000007),     58381, NULL, pg_temp.demo_guid('0004', 5), false),
@@ -337,7 +344,7 @@ JOIN direction d ON d.guid = v.direction_guid
 JOIN mkab here ON here.lpu_guid = d.lpu_guid AND here.guid = d.mkab_guid
 JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.person_guid;
 
--- Booked yesterday morning, but what was out of schedule the day before.
+-- Booked yesterday morning; the visit out of schedule was booked the day before.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
     out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code, slot_guids)
 SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, t.resource_guid,
@@ -358,7 +365,7 @@ SELECT a.person_guid, a.guid
 FROM appointment a;
 
 UPDATE slot s
-SET taken = s.taken + 1 -- a cell is in one visit
+SET taken = s.taken + 1 -- each cell is in at most one active visit
 FROM appointment a
 WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL;
 
@@ -369,9 +376,9 @@ JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 WHERE a.cancelled_at IS NULL AND d.type = 'Consult';
 
--- What the scenarios find -----------------------------------------------------------------------------------------------------------
+-- Data of the scenarios ---------------------------------------------------------------------------
 
--- Patient 29 holds cells 31201 and 31202, for longer than the data last.
+-- Patient 29 holds cells 31201 and 31202 until after the data are outdated.
 INSERT INTO hold (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
 SELECT pg_temp.demo_guid('0005', 29), s.id - 31200, pg_temp.demo_guid('000b', s.id), s.lpu_guid, ARRAY[s.guid], pg_temp.demo_guid('0007', 2900000002),
     s.start_at, s.end_at, current_setting('talon.demo_now')::timestamptz + interval '30 days'
@@ -382,7 +389,7 @@ SET holds = ARRAY[ROW(h.guid, h.person_guid, h.until)::slot_hold]
 FROM hold h
 WHERE s.lpu_guid = h.lpu_guid AND s.guid = h.slot_guids[1];
 
--- Patient 18 has used a key for another request.
+-- Patient 18 has used the key demo-reused for another request.
 INSERT INTO idempotency_key (person_guid, client_guid, key, request_hash, taken_by, taken_at, running_until, answer)
 SELECT pg_temp.demo_guid('0005', 18), pg_temp.demo_guid('0003', 5), 'demo-reused', sha256('another request'), pg_temp.demo_guid('000c', 1), moment.later, moment.later, 'null'
 FROM (SELECT current_setting('talon.demo_now')::timestamptz + interval '30 days') moment (later);

@@ -12,8 +12,9 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// faults are the patients who always meet what data alone cannot cause: a lost race, or a failure outside. Their token is the switch:
-// a request with it meets the fault, and no other request does.
+// faults are injected for certain patients: refusals that demo data alone cannot cause, such as a
+// lost race or a failure of another service. A fault affects every request with the token of its
+// patient, and no other request.
 var faults = map[uuid.UUID]fault{
 	person(21): {booking.MipAuthURLEmpty, atIndex},
 	person(22): {booking.MipAuthURLUnreachable, atIndex},
@@ -29,49 +30,53 @@ var faults = map[uuid.UUID]fault{
 	person(33): {booking.Overloaded, atRequest},
 	person(34): {server.NotReady, atRequest},
 
-	person(unidentified): {booking.PatientNotIdentified, atIdentification},
-	person(overguessed):  {booking.TooManyAttempts, atIdentification},
+	person(unidentifiedPatient): {booking.PatientNotIdentified, atIdentification},
+	person(throttledPatient):    {booking.TooManyAttempts, atIdentification},
 }
 
+// fault is a refusal that is injected at a stage of a request.
 type fault struct {
-	rule booking.Name
-	at   place
+	rule  booking.Name
+	stage stage
 }
 
-// place is where a request meets its fault.
-type place int
+// stage is a stage of a request.
+type stage int
 
 const (
-	atRequest place = iota
+	atRequest stage = iota
 	atIndex
 	atCard
 	atWrite
 	atIdentification
 )
 
-var errFault = errors.New("the sandbox gives this patient no other answer")
+var errFault = errors.New("fault injected by the sandbox")
 
-// meet returns the refusal that a person always meets at a place, or nil. values fill its placeholders.
-func meet(person uuid.UUID, at place, values ...string) error {
-	met, ok := faults[person]
-	if !ok || met.at != at {
+// injectFault returns the refusal to inject for the person at the stage, or nil. values are for its
+// placeholders.
+func injectFault(person uuid.UUID, at stage, values ...string) error {
+	injected, ok := faults[person]
+	if !ok || injected.stage != at {
 		return nil
 	}
-	refusal := server.Reject(met.rule, values...).Because(errFault)
-	if met.rule == booking.TooManyAttempts {
+	refusal := server.Reject(injected.rule, values...).Because(errFault)
+	if injected.rule == booking.TooManyAttempts {
 		refusal.RetryAfter = booking.PatientLimit.Within
 	}
 	return refusal
 }
 
-// Store is a booking.Store in which some patients meet their faults.
+// Store is a booking.Store that injects the faults.
 type Store struct {
 	booking.Store
 }
 
 // CreateMkab implements booking.Store.
-func (s Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
-	if err := meet(person.Guid, atCard); err != nil {
+func (s Store) CreateMkab(
+	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
+) (*booking.Mkab, error) {
+	if err := injectFault(person.Guid, atCard); err != nil {
 		return nil, err
 	}
 	return s.Store.CreateMkab(ctx, lpu, person, now)
@@ -79,23 +84,27 @@ func (s Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Pe
 
 // Create implements booking.Store.
 func (s Store) Create(ctx context.Context, appointment booking.NewAppointment) (*booking.HeldDirection, error) {
-	if err := meet(appointment.Patient.Person, atWrite); err != nil {
+	if err := injectFault(appointment.Patient.Person, atWrite); err != nil {
 		return nil, err
 	}
 	return s.Store.Create(ctx, appointment)
 }
 
-// longestHold is how long a hold can stand.
-const longestHold = 15 * time.Minute
+// maxHold is the longest duration of a hold.
+const maxHold = 15 * time.Minute
 
-// Hold implements booking.HoldStore. The holds that the data come with stand for weeks, but are told like any.
-func (s Store) Hold(ctx context.Context, appointment booking.NewAppointment, visit *booking.BookedVisit, until time.Time) (*booking.Hold, error) {
+// Hold implements booking.HoldStore. The holds of the demo data last for weeks. In a refusal, Hold
+// shortens them to the longest duration of a real hold.
+func (s Store) Hold(
+	ctx context.Context, appointment booking.NewAppointment, visit *booking.BookedVisit, until time.Time,
+) (*booking.Hold, error) {
 	held, err := s.Store.Hold(ctx, appointment, visit, until)
 	var refusal *booking.Refusal
-	if errors.As(err, &refusal) && refusal.RetryAfter > longestHold {
-		refusal.RetryAfter = longestHold
+	if errors.As(err, &refusal) && refusal.RetryAfter > maxHold {
+		refusal.RetryAfter = maxHold
+		end := appointment.CreatedAt.Add(maxHold).Truncate(time.Second).In(appointment.Zone)
 		for i := range refusal.Details.Holds {
-			refusal.Details.Holds[i].Until = appointment.CreatedAt.Add(longestHold).Truncate(time.Second).In(appointment.Zone)
+			refusal.Details.Holds[i].Until = end
 		}
 	}
 	return held, err
@@ -105,26 +114,31 @@ func (s Store) Hold(ctx context.Context, appointment booking.NewAppointment, vis
 func (s Store) Move(
 	ctx context.Context, appointment booking.NewAppointment, wanted booking.MoveRequest, visit *booking.BookedVisit,
 ) (*booking.HeldDirection, error) {
-	if err := meet(appointment.Patient.Person, atWrite); err != nil {
+	if err := injectFault(appointment.Patient.Person, atWrite); err != nil {
 		return nil, err
 	}
 	return s.Store.Move(ctx, appointment, wanted, visit)
 }
 
-// NearestSlots implements booking.SlotFinder: to whoever has lost a cell it is not offered again.
-func (s Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted time.Time) ([]booking.FoundSlot, error) {
-	found, err := s.Store.NearestSlots(ctx, scan, wanted)
+// NearestSlots implements booking.SlotFinder. It does not offer the cell that the fault SlotTaken
+// reports as taken.
+func (s Store) NearestSlots(
+	ctx context.Context, scan booking.SlotScan, wanted time.Time,
+) ([]booking.FoundSlot, error) {
+	slots, err := s.Store.NearestSlots(ctx, scan, wanted)
 	if faults[scan.Person].rule == booking.SlotTaken {
-		found = slices.DeleteFunc(found, func(slot booking.FoundSlot) bool { return slot.Cells[0].Start.Equal(wanted) })
+		slots = slices.DeleteFunc(slots, func(slot booking.FoundSlot) bool { return slot.Cells[0].Start.Equal(wanted) })
 	}
-	return found, err
+	return slots, err
 }
 
-// keyInUse is an Idempotency-Key whose request runs for ever.
+// keyInUse is an Idempotency-Key whose first request never ends.
 const keyInUse = "demo-in-use"
 
 // TakeKey implements booking.Keys.
-func (s Store) TakeKey(ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration) (*booking.TakenKey, *booking.HeldDirection, error) {
+func (s Store) TakeKey(
+	ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration,
+) (*booking.TakenKey, *booking.HeldDirection, error) {
 	if key.Text == keyInUse {
 		return nil, nil, booking.Reject(booking.IdempotencyKeyInUse).Because(errFault)
 	}
@@ -132,21 +146,23 @@ func (s Store) TakeKey(ctx context.Context, patient booking.Patient, key booking
 }
 
 // Identify implements booking.Identities.
-func (s Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Evidence, now time.Time) (uuid.UUID, error) {
-	if err := meet(shown.Person, atIdentification); err != nil {
+func (s Store) Identify(
+	ctx context.Context, client uuid.UUID, evidence booking.Evidence, now time.Time,
+) (uuid.UUID, error) {
+	if err := injectFault(evidence.Person, atIdentification); err != nil {
 		return uuid.Nil, err
 	}
-	return s.Store.Identify(ctx, client, shown, now)
+	return s.Store.Identify(ctx, client, evidence, now)
 }
 
-// Index is a booking.MasterIndex in which some patients meet their faults.
+// Index is a booking.MasterIndex that injects the faults.
 type Index struct {
 	booking.MasterIndex
 }
 
 // Person implements booking.MasterIndex.
 func (i Index) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
-	if err := meet(guid, atIndex, "AuthUrl", "https://auth.example/token"); err != nil {
+	if err := injectFault(guid, atIndex, "AuthUrl", "https://auth.example/token"); err != nil {
 		return nil, err
 	}
 	return i.MasterIndex.Person(ctx, guid)

@@ -6,18 +6,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// Who the demo token is for.
+// The patient and the client application of the demo token.
 var (
-	// Patient is the patient of both examples, in the master patient index.
+	// Patient is the patient of both examples, by the guid in the master patient index.
 	Patient = person(1)
-	// Client is «Единая регистратура», which may book nearly everything.
+	// Client is the application «Единая регистратура», which may book almost all cells.
 	Client = numbered("0003", 5)
 )
 
-// ClientSecret is the secret of every client application of the demo. Everybody may know it.
+// ClientSecret is the secret of every client application of the demo. It is public.
 const ClientSecret = "demo-secret"
 
-// What the first example names, and what it is answered with.
+// Ids in the request and the response of the first example.
 const (
 	FirstExampleSlotID      int64 = 14527455 // 08:45, seven days ahead
 	FirstExampleDirectionID int64 = 58384    // the referral's id in the target institution
@@ -28,7 +28,8 @@ var (
 	exampleSource    = uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
 	exampleTarget    = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
 
-	// documentedInstitutions are those that the source's examples name. All other guids of the demo begin with de300000.
+	// documentedInstitutions are the institutions of the source's examples. All other guids of the
+	// demo begin with de300000.
 	documentedInstitutions = []uuid.UUID{
 		exampleSource,
 		exampleTarget,
@@ -37,8 +38,8 @@ var (
 	}
 )
 
-// The source's two examples of a request, byte for byte. The first succeeds until it is booked; the second is of a day that has passed, and
-// succeeds with today's.
+// The two example requests of the source, byte for byte. The first succeeds once. The second has a
+// date in the past; it succeeds with today's date.
 const (
 	FirstExample = `{
   "DirectionGuid": "e714e964-d8a0-4776-b163-c708371c39a5",
@@ -62,38 +63,52 @@ const (
 }`
 )
 
-// Person is a patient of the demo, to sign a token for.
+// Person is a patient of the demo.
 type Person struct {
 	Name string // in the medical cards
 	Guid uuid.UUID
-	Try  string // what this patient is good for
+	Try  string // what can be tried with this patient
 }
 
-// Patients are those to try the rules with, in the order of their numbers. Each has three unbooked referrals de300000-0007-4000-8000-PPPPNNNNNNNN, patient P and
-// number N: 1 for a consultation in speciality 92, 2 in 27, 3 for an examination; unless Try says otherwise, from e66e8056-… to 4cb4f1c8-…. The cells are of
-// the eighth day, and outlast the data. Scenarios has those from the eighteenth on.
+// Patients are the patients of the demo, in the order of their numbers. Each has three unbooked
+// referrals de300000-0007-4000-8000-PPPPNNNNNNNN, where P is the patient and N the number: 1 is for
+// a consultation in speciality 92, 2 for one in speciality 27, 3 for an examination. They are from
+// e66e8056-… to 4cb4f1c8-…, unless Try states otherwise. The cells in Try are those of the eighth
+// day, which do not begin before the data are outdated. The patients from the eighteenth on are
+// those of Scenarios.
 var Patients = []Person{
 	{
-		"Пациент Взрослый Первый", Patient, "Both examples. Referral 4 is within e66e8056-…, where cell 83001 is slot_beyond_horizon; 5 to any institution, 6 from " +
-			"another legal entity than where it is held; 7 is completed, 8 expired, which answers direction_expired in cell 30801; 9 is withdrawn.",
+		"Пациент Взрослый Первый",
+		Patient,
+		"Both examples. Referral 4 is within e66e8056-…, where cell 83001 is refused by slot_beyond_horizon; " +
+			"5 is to any institution, 6 from another legal entity than where it is held; 7 is completed, " +
+			"8 expired: in cell 30801 it is refused by direction_expired; 9 is withdrawn.",
 	},
 	{
 		"Пациент Взрослый Второй", person(2),
-		"Referral 1 is booked: direction_already_booked. Referral 4, of the same speciality, in cell 20815: speciality_already_booked.",
+		"Referral 1 is booked: direction_already_booked. " +
+			"Referral 4, of the same speciality, in cell 20815: speciality_already_booked.",
 	},
 	{"Пациент С инвалидностью", person(3), "Referral 1 in cell 20804, for patients with disabilities."},
 	{"Пациент Беременная", person(4), "Referral 1 in cell 20805, for pregnant women."},
 	{
 		"Пациент Ребёнок Десять лет", person(5),
-		"Ten years old. Referral 1 in the cells 20802, for children, and 20806, for healthy ones; 20801 answers slot_adults_only.",
+		"Ten years old. Referral 1 in the cells 20802, for children, and 20806, for healthy children. " +
+			"In cell 20801: slot_adults_only.",
 	},
-	{"Пациент Ребёнок С открытым ТАП", person(6), "Referral 1 in cell 20806: slot_healthy_children_only, with the day the case was opened."},
+	{
+		"Пациент Ребёнок С открытым ТАП", person(6),
+		"Referral 1 in cell 20806: slot_healthy_children_only, with the opening day of the case.",
+	},
 	{"Пациент Младенец", person(7), "Half a year old. Referral 1 in cell 20803, for children under one."},
 	{"Пациент Подросток Семнадцать лет", person(8), "Seventeen years old. Referral 1 in cell 20801: slot_adults_only."},
 	{"Пациент С закрытой картой", person(9), "Referral 1 in cell 20815: mkab_closed."},
 	{
-		"Пациент Без карты", person(10), "Referrals 1 to 3 are from 1dadf64c-… to 12ab9992-…, which makes a card: 1 in cell 100801. Referral 4, from e66e8056-… to " +
-			"4cb4f1c8-…, in cell 20815: mkab_absent. Referral 5, to de300000-0002-4000-8000-000000001005, in cell 120801: mkab_lpu_not_found.",
+		"Пациент Без карты",
+		person(10),
+		"Referrals 1 to 3 are from 1dadf64c-… to 12ab9992-…, which creates a card: 1 in cell 100801. " +
+			"Referral 4, from e66e8056-… to 4cb4f1c8-…, in cell 20815: mkab_absent. " +
+			"Referral 5, to de300000-0002-4000-8000-000000001005, in cell 120801: mkab_lpu_not_found.",
 	},
 	{"Пациент Без полиса в МИП", person(11), noCard + "mkab_policy_number_empty."},
 	{"Пациент Без пола в МИП", person(12), noCard + "mkab_sex_empty."},
@@ -102,9 +117,9 @@ var Patients = []Person{
 	{"Пациент Без данных в МИП", person(15), noCard + "mip_person_data_missing."},
 	{"Пациент Не из МИП", person(16), noCard + "mip_person_not_found."},
 	{"Пациент Взрослый Третий", person(17), "Referral 1 is booked, in a cell of three places."},
-	{"Пациент Взрослый Четвёртый", person(refused), "Unbooked: the scenarios in which a cell is refused."},
-	{"Пациент Взрослый Пятый", person(booked), "Whom the scenarios book for: referrals 1 and 3."},
-	{"Пациент Взрослый Шестой", person(moved), "Referral 1 is booked, to be moved."},
+	{"Пациент Взрослый Четвёртый", person(refusedPatient), "Unbooked. For the scenarios in which a cell is refused."},
+	{"Пациент Взрослый Пятый", person(bookingPatient), "The scenarios book for this patient by the referrals 1 and 3."},
+	{"Пациент Взрослый Шестой", person(movingPatient), "Referral 1 is booked. The scenarios move this visit."},
 	{"Пациент Без билета", person(21), alwaysCard + "mip_auth_url_empty."},
 	{"Пациент Без связи с выдачей билетов", person(22), alwaysCard + "mip_auth_url_unreachable."},
 	{"Пациент Без связи с МИП", person(23), alwaysCard + "mip_unavailable."},
@@ -113,27 +128,33 @@ var Patients = []Person{
 	{"Пациент Не записан", person(26), alwaysWrite + "appointment_not_created."},
 	{"Пациент Не найден", person(27), alwaysWrite + "appointment_not_found."},
 	{"Пациент Не прикреплён", person(28), alwaysWrite + "appointment_not_linked."},
-	{"Пациент Удерживает две ячейки", person(holding), "Holds two cells: another one is too_many_holds."},
+	{"Пациент Удерживает две ячейки", person(holdingPatient), "Holds two cells. Holding another one: too_many_holds."},
 	{"Пациент Внутренняя ошибка", person(30), always + "internal_error."},
 	{"Пациент База недоступна", person(31), always + "database_unavailable."},
 	{"Пациент Ключи недоступны", person(32), always + "keys_unavailable."},
 	{"Пациент Перегрузка", person(33), always + "overloaded."},
-	{"Пациент Сервис не готов", person(34), always + "not_ready, by /health/ready, too."},
-	{"Пациент Не узнан", person(unidentified), "GET /auth/cod/token with this personguid: patient_not_identified."},
-	{"Пациент Узнан слишком часто", person(overguessed), "GET /auth/cod/token with this personguid: too_many_attempts."},
-	{"Пациент Без направлений", person(unreferred), "No referral at all."},
+	{"Пациент Сервис не готов", person(34), always + "not_ready, also by /health/ready."},
+	{
+		"Пациент Не узнан", person(unidentifiedPatient),
+		"GET /auth/cod/token with this personguid: patient_not_identified.",
+	},
+	{
+		"Пациент Узнан слишком часто", person(throttledPatient),
+		"GET /auth/cod/token with this personguid: too_many_attempts.",
+	},
+	{"Пациент Без направлений", person(patientWithoutReferrals), "Has no referrals."},
 }
 
 const (
-	noCard      = "Referrals from 1dadf64c-… to 12ab9992-…, which cannot make a card: 1 in cell 100801 answers "
-	alwaysCard  = "Referrals from 1dadf64c-… to 12ab9992-…, whose making of a card always meets "
-	alwaysWrite = "What this patient books or moves is refused at the write: "
-	always      = "Whatever this patient asks is answered "
+	noCard      = "Referrals from 1dadf64c-… to 12ab9992-…, which cannot create a card: 1 in cell 100801 is refused by "
+	alwaysCard  = "Referrals from 1dadf64c-… to 12ab9992-…, where creating a card always fails with "
+	alwaysWrite = "Every booking or move of this patient fails at the write with "
+	always      = "Every request of this patient is refused by "
 )
 
 func person(number int) uuid.UUID { return numbered("0005", number) }
 
-// numbered gives a guid as demo.sql makes it.
+// numbered returns a guid of the demo data, in the form that demo.sql describes.
 func numbered(kind string, number int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("de300000-%s-4000-8000-%012d", kind, number))
 }

@@ -11,11 +11,12 @@ import (
 	"talon.example/portal"
 )
 
-// portalPolicy lets the portal load its own files and call this service, and nothing else: no inline script, no other origin, no frame around it.
+// portalPolicy is the portal's Content-Security-Policy. It allows the portal to load its own files
+// and to call this service. It forbids inline scripts, other origins and framing.
 const portalPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// registerPortal adds the patient's page.
+// registerPortal adds the routes of the portal.
 func registerPortal(chain *server.Server) {
 	files := portal.Files()
 	pages := chain.Pages()
@@ -31,7 +32,7 @@ func registerPortal(chain *server.Server) {
 			return
 		}
 		c.Header("Cache-Control", "no-cache")
-		if strings.HasPrefix(name, "assets/") { // the name holds a hash of the content
+		if strings.HasPrefix(name, "assets/") { // the name contains a hash of the content
 			c.Header("Cache-Control", "public, max-age=31536000, immutable")
 		}
 		c.Header("Content-Security-Policy", portalPolicy)
@@ -40,7 +41,7 @@ func registerPortal(chain *server.Server) {
 	})
 }
 
-// portalType is the media type of a file of the portal.
+// portalType returns the media type of a file of the portal, by its extension.
 func portalType(name string) string {
 	switch name[strings.LastIndex(name, ".")+1:] {
 	case "html":

@@ -16,11 +16,14 @@ import (
 	"talon.example/portal"
 )
 
-// visit asks for a path of a server that has the portal.
-func visit(t *testing.T, path string) *httptest.ResponseRecorder {
+// get returns the response of a server with the portal to a GET request.
+func get(t *testing.T, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	chain, err := server.New(server.Config{
-		Verifier: auth.NewVerifier(nil, auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}, time.Now), Log: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute, MaxInFlight: 1,
+		Verifier:       auth.NewVerifier(nil, auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}, time.Now),
+		Log:            slog.New(slog.DiscardHandler),
+		RequestTimeout: time.Minute,
+		MaxInFlight:    1,
 	})
 	require.NoError(t, err)
 	registerPortal(chain)
@@ -29,12 +32,16 @@ func visit(t *testing.T, path string) *httptest.ResponseRecorder {
 	return response
 }
 
-// Promise: in the sandbox every file of the portal is served as what it is, under a policy that allows its own files alone. What is named after its content is
-// kept for ever, and all else is asked for anew.
+// Promise: every file of the portal is served with its media type, and with a policy that allows
+// only the portal's own files. Clients may cache a file that is named after its content for ever,
+// and must revalidate any other.
 func TestPortal(t *testing.T) {
 	t.Parallel()
 	types := map[string]string{
-		"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml",
+		"html": "text/html; charset=utf-8",
+		"css":  "text/css; charset=utf-8",
+		"js":   "text/javascript; charset=utf-8",
+		"svg":  "image/svg+xml",
 	}
 	index, err := fs.ReadFile(portal.Files(), "index.html")
 	require.NoError(t, err)
@@ -44,7 +51,7 @@ func TestPortal(t *testing.T) {
 		if entry.IsDir() {
 			return nil
 		}
-		response := visit(t, "/portal/"+name)
+		response := get(t, "/portal/"+name)
 		require.Equal(t, http.StatusOK, response.Code, name)
 		extension := name[strings.LastIndex(name, ".")+1:]
 		seen[extension] = true
@@ -54,7 +61,7 @@ func TestPortal(t *testing.T) {
 		require.NotContains(t, portalPolicy, "unsafe")
 		if strings.HasPrefix(name, "assets/") {
 			require.Equal(t, "public, max-age=31536000, immutable", response.Header().Get("Cache-Control"))
-			require.Contains(t, string(index), name, "a file that nothing asks for is left over from an earlier build")
+			require.Contains(t, string(index), name, "no page uses the file: it is left from an earlier build")
 		} else {
 			require.Equal(t, "no-cache", response.Header().Get("Cache-Control"))
 		}
@@ -65,22 +72,23 @@ func TestPortal(t *testing.T) {
 	}))
 	require.Len(t, seen, len(types))
 
-	page := visit(t, "/portal/")
+	page := get(t, "/portal/")
 	require.Equal(t, index, page.Body.Bytes())
 	require.Equal(t, "no-cache", page.Header().Get("Cache-Control"))
-	require.NotRegexp(t, `<script[^>]*>[^<]`, page.Body.String(), "no script stands in the page itself")
-	redirect := visit(t, "/portal")
+	require.NotRegexp(t, `<script[^>]*>[^<]`, page.Body.String(), "the page has no inline script")
+	redirect := get(t, "/portal")
 	require.Equal(t, http.StatusFound, redirect.Code)
 	require.Equal(t, "/portal/", redirect.Header().Get("Location"))
 }
 
-// Promise: what the portal does not have is refused like any unknown path.
+// Promise: a path that the portal does not have is refused like any unknown path.
 func TestPortalAbsent(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
-		"/portal/secret", "/portal/assets/", "/portal/assets", "/portal/../server.go", "/portal/%2e%2e/embed.go", "/portal//index.html",
+		"/portal/secret", "/portal/assets/", "/portal/assets",
+		"/portal/../server.go", "/portal/%2e%2e/embed.go", "/portal//index.html",
 	} {
-		response := visit(t, path)
+		response := get(t, path)
 		require.Equal(t, http.StatusNotFound, response.Code)
 		require.Contains(t, response.Body.String(), `"rule":"route_not_found"`)
 	}

@@ -14,53 +14,56 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// Scenario is a request to the demo data, and what it is always answered: as the contract's example of that name shows. It is repeatable: what books or moves
-// has an Idempotency-Key.
+// Scenario is a request to the demo data whose response is always the contract's example of that
+// name. It is repeatable: bookings and moves have an Idempotency-Key.
 type Scenario struct {
-	Name      string // of the example; of a refusal its rule
-	Operation string // the operationId of what is asked; empty where there is no such operation
+	Name      string // of the example; for a refusal the rule
+	Operation string // the operationId; empty if the request matches no operation
 	Status    int
-	Patient   uuid.UUID // who asks; the zero guid where nobody does
+	Patient   uuid.UUID // whose token the request has; the zero guid if it has none
 	Method    string
-	Path      string // with its query
+	Path      string // with the query
 	Headers   map[string]string
-	Body      string // to the letter; empty where there is none
+	Body      string // empty if the request has none
 }
 
-// Refusal tells whether the answer is one, by the rule that the scenario is named after.
+// Refusal reports whether the response is a refusal. Then Name is its rule.
 func (s *Scenario) Refusal() bool { return s.Status >= http.StatusBadRequest }
 
-// Sign signs a token for a person as of a moment. It is valid for TokenLife.
+// Sign returns a signed token of the person, issued at the given time and valid for TokenLife.
 type Sign func(person uuid.UUID, issued time.Time) (string, error)
 
-// TokenLife is how long the demo's tokens are valid.
+// TokenLife is the lifetime of the demo's tokens.
 const TokenLife = 12 * time.Hour
 
-// The patients that the scenarios have for themselves; Patients says what each is good for.
+// The numbers of the patients that only the scenarios use; see Patients.
 const (
-	refused       = 18 // to whom cells are refused
-	booked        = 19 // who books
-	moved         = 20 // who has visit 5, to move
-	holding       = 29 // who holds two cells
-	unidentified  = 35
-	overguessed   = 36
-	unreferred    = 37
-	nobody        = 0
-	movedVisit    = 5
-	lateDay       = 12 // whose cells the scenarios take
-	unknownNumber = 0
+	noPatient               = 0
+	refusedPatient          = 18 // whose bookings are refused
+	bookingPatient          = 19 // whose bookings succeed
+	movingPatient           = 20 // has movedVisit
+	holdingPatient          = 29 // holds two cells
+	unidentifiedPatient     = 35
+	throttledPatient        = 36
+	patientWithoutReferrals = 37
 )
 
-// Scenarios are the requests for every named example of an answer, in the order of the contract's rules and then of its operations: what is refused first. now is
-// the moment that tokens are signed at.
+const (
+	movedVisit    = 5  // the visit that a scenario moves
+	lateDay       = 12 // the day of the cells that the scenarios take
+	unknownNumber = 0  // of an object that does not exist
+)
+
+// Scenarios returns a request for every named example of a response. First come the refusals in the
+// order of the contract's rules, then the successes. The tokens are issued at now.
 func Scenarios(now time.Time, sign Sign) ([]Scenario, error) {
-	made := scenarios{now: now, sign: sign}
-	made.refusals()
-	made.successes()
-	return made.list, made.err
+	s := scenarios{now: now, sign: sign}
+	s.addRefusals()
+	s.addSuccesses()
+	return s.list, s.err
 }
 
-// scenarios gathers the list; the first error ends it.
+// scenarios collects the scenarios. err is the first error.
 type scenarios struct {
 	now  time.Time
 	sign Sign
@@ -68,13 +71,18 @@ type scenarios struct {
 	err  error
 }
 
-// add adds a scenario with the patient's token, and what is to be changed of it.
-func (s *scenarios) add(name, operation string, status, patient int, method, path, body string, changes ...func(*Scenario)) {
-	scenario := Scenario{Name: name, Operation: operation, Status: status, Method: method, Path: path, Headers: map[string]string{}, Body: body}
+// add adds a scenario with the patient's token, and applies the changes to it.
+func (s *scenarios) add(
+	name, operation string, status, patient int, method, path, body string, changes ...func(*Scenario),
+) {
+	scenario := Scenario{
+		Name: name, Operation: operation, Status: status,
+		Method: method, Path: path, Headers: map[string]string{}, Body: body,
+	}
 	if body != "" {
 		scenario.Headers["Content-Type"] = "application/json"
 	}
-	if patient != nobody {
+	if patient != noPatient {
 		scenario.Patient = person(patient)
 		scenario.Headers["Authorization"] = s.bearer(patient, s.now)
 	}
@@ -84,7 +92,8 @@ func (s *scenarios) add(name, operation string, status, patient int, method, pat
 	s.list = append(s.list, scenario)
 }
 
-// bearer is what a patient's token that was signed at a moment is sent as.
+// bearer returns the value of the Authorization header for a patient's token issued at the given
+// time.
 func (s *scenarios) bearer(patient int, issued time.Time) string {
 	token, err := s.sign(person(patient), issued)
 	if err != nil && s.err == nil {
@@ -93,22 +102,27 @@ func (s *scenarios) bearer(patient int, issued time.Time) string {
 	return "Bearer " + token
 }
 
-// refuse adds the scenario of a rule, whose answer the table has.
-func (s *scenarios) refuse(rule booking.Name, operation string, patient int, method, path, body string, changes ...func(*Scenario)) {
+// refuse adds a request that the rule refuses. The status is that of the rule table.
+func (s *scenarios) refuse(
+	rule booking.Name, operation string, patient int, method, path, body string, changes ...func(*Scenario),
+) {
 	s.add(string(rule), operation, server.Reject(rule).Status, patient, method, path, body, changes...)
 }
 
-// book adds a booking that a rule refuses.
-func (s *scenarios) book(rule booking.Name, patient, referral int, slot int64, changes ...func(*Scenario)) {
-	s.refuse(rule, "createAppointment", patient, http.MethodPost, "/appointments", InCell(patient, referral, slot, nil), changes...)
+// refuseBooking adds a booking that the rule refuses.
+func (s *scenarios) refuseBooking(
+	rule booking.Name, patient, referral int, slot int64, changes ...func(*Scenario),
+) {
+	body := bookingBody(patient, referral, slot, nil)
+	s.refuse(rule, "createAppointment", patient, http.MethodPost, "/appointments", body, changes...)
 }
 
-// look adds a question that is answered.
-func (s *scenarios) look(name, operation string, patient int, path string) {
+// get adds a GET request that succeeds.
+func (s *scenarios) get(name, operation string, patient int, path string) {
 	s.add(name, operation, http.StatusOK, patient, http.MethodGet, path, "")
 }
 
-// header sets a header; an empty value takes it away.
+// header returns a change that sets a header, or removes it if the value is empty.
 func header(name, value string) func(*Scenario) {
 	return func(s *Scenario) {
 		s.Headers[name] = value
@@ -118,142 +132,170 @@ func header(name, value string) func(*Scenario) {
 	}
 }
 
-// body replaces the body.
+// body returns a change that replaces the body.
 func body(text string) func(*Scenario) {
 	return func(s *Scenario) { s.Body = text }
 }
 
-func (s *scenarios) refusals() {
-	s.book(server.TokenMissing, refused, 1, slotOf(2, 8, 15), header("Authorization", ""))
-	s.book(server.TokenInvalid, refused, 1, slotOf(2, 8, 15), header("Authorization", "Bearer not-a-token"))
-	expired := s.bearer(refused, s.now.Add(-TokenLife-time.Hour))
-	s.book(server.TokenExpired, refused, 1, slotOf(2, 8, 15), header("Authorization", expired))
-	s.book(server.TokenSignatureInvalid, refused, 1, slotOf(2, 8, 15), func(forged *Scenario) {
+func (s *scenarios) addRefusals() {
+	free := slotOf(2, 8, 15)
+	withField := func(name string, value any) func(*Scenario) {
+		return body(bookingBody(refusedPatient, 1, free, map[string]any{name: value}))
+	}
+	s.refuseBooking(server.TokenMissing, refusedPatient, 1, free, header("Authorization", ""))
+	s.refuseBooking(server.TokenInvalid, refusedPatient, 1, free, header("Authorization", "Bearer not-a-token"))
+	expired := s.bearer(refusedPatient, s.now.Add(-TokenLife-time.Hour))
+	s.refuseBooking(server.TokenExpired, refusedPatient, 1, free, header("Authorization", expired))
+	s.refuseBooking(server.TokenSignatureInvalid, refusedPatient, 1, free, func(forged *Scenario) {
 		signed := forged.Headers["Authorization"]
 		signature := signed[strings.LastIndexByte(signed, '.')+1:]
 		forged.Headers["Authorization"] = strings.TrimSuffix(signed, signature) + strings.Repeat("A", len(signature))
 	})
 
-	s.book(server.BodyTooLarge, refused, 1, slotOf(2, 8, 15), body(InCell(refused, 1, slotOf(2, 8, 15), map[string]any{"VisitComment": strings.Repeat("x", 64<<10)})))
-	s.book(server.MediaTypeUnsupported, refused, 1, slotOf(2, 8, 15), header("Content-Type", "text/plain"))
-	s.book(server.BodyMalformed, refused, 1, slotOf(2, 8, 15), body(`{"SlotId": 20815, "SlotId": 20816}`))
-	s.book(booking.FieldInvalid, refused, 1, slotOf(2, 8, 15), body(InCell(refused, 1, slotOf(2, 8, 15), map[string]any{"Difficulty": 0})))
+	s.refuseBooking(server.BodyTooLarge, refusedPatient, 1, free,
+		withField("VisitComment", strings.Repeat("x", 64<<10)))
+	s.refuseBooking(server.MediaTypeUnsupported, refusedPatient, 1, free, header("Content-Type", "text/plain"))
+	s.refuseBooking(server.BodyMalformed, refusedPatient, 1, free, body(`{"SlotId": 20815, "SlotId": 20816}`))
+	s.refuseBooking(booking.FieldInvalid, refusedPatient, 1, free, withField("Difficulty", 0))
 
-	s.book(booking.DirectionTypeUnsupported, refused, 1, slotOf(2, 8, 15), body(InCell(refused, 1, slotOf(2, 8, 15), map[string]any{"DirectionType": "hospital"})))
-	s.book(booking.DirectionNotFound, refused, 99, slotOf(2, 8, 15))
-	s.book(booking.DirectionNotPatients, refused, 1, slotOf(2, 8, 15), body(InCell(booked, 2, slotOf(2, 8, 15), nil)))
-	s.book(booking.DirectionLpuMismatch, 1, 6, slotOf(2, 8, 15))
-	s.book(booking.DirectionAlreadyBooked, 2, 1, slotOf(2, 8, 15))
-	s.book(booking.DirectionExpired, 1, 8, slotOf(3, 8, 1))
+	s.refuseBooking(booking.DirectionTypeUnsupported, refusedPatient, 1, free, withField("DirectionType", "hospital"))
+	s.refuseBooking(booking.DirectionNotFound, refusedPatient, 99, free)
+	s.refuseBooking(booking.DirectionNotPatients, refusedPatient, 1, free,
+		body(bookingBody(bookingPatient, 2, free, nil)))
+	s.refuseBooking(booking.DirectionLpuMismatch, 1, 6, free)
+	s.refuseBooking(booking.DirectionAlreadyBooked, 2, 1, free)
+	s.refuseBooking(booking.DirectionExpired, 1, 8, slotOf(3, 8, 1))
 
-	s.book(booking.SlotNotFound, refused, 1, slotOf(2, 8, 99))
-	s.book(booking.SlotResourceNotFound, refused, 1, slotOf(6, 8, 1))
-	s.book(booking.SlotNotForReception, refused, 1, slotOf(2, 8, 9))
-	s.book(booking.SlotUnavailable, refused, 1, slotOf(2, 8, 7))
-	s.book(booking.SlotTimePassed, refused, 1, slotOf(2, 0, 0))
-	s.book(booking.SlotBeyondHorizon, 1, 4, slotOf(8, 30, 1))
-	s.book(booking.SlotAccessDenied, refused, 1, slotOf(2, 8, 11))
-	s.book(booking.SlotFull, refused, 1, slotOf(2, 9, 14))
-	s.book(booking.ResourceKindMismatch, refused, 1, slotOf(5, 8, 1))
-	s.book(booking.SpecialityMismatch, refused, 1, slotOf(3, 8, 1))
-	s.book(booking.SlotAdultsOnly, 8, 1, slotOf(2, 8, 1))
-	s.book(booking.SlotChildrenOnly, refused, 1, slotOf(2, 8, 2))
-	s.book(booking.SlotInfantsOnly, refused, 1, slotOf(2, 8, 3))
-	s.book(booking.SlotDisabledOnly, refused, 1, slotOf(2, 8, 4))
-	s.book(booking.SlotPregnantOnly, refused, 1, slotOf(2, 8, 5))
-	s.book(booking.SlotHealthyChildrenOnly, 6, 1, slotOf(2, 8, 6))
-	s.book(booking.SpecialityAlreadyBooked, 2, 4, slotOf(2, 8, 15))
+	s.refuseBooking(booking.SlotNotFound, refusedPatient, 1, slotOf(2, 8, 99))
+	s.refuseBooking(booking.SlotResourceNotFound, refusedPatient, 1, slotOf(6, 8, 1))
+	s.refuseBooking(booking.SlotNotForReception, refusedPatient, 1, slotOf(2, 8, 9))
+	s.refuseBooking(booking.SlotUnavailable, refusedPatient, 1, slotOf(2, 8, 7))
+	s.refuseBooking(booking.SlotTimePassed, refusedPatient, 1, slotOf(2, 0, 0))
+	s.refuseBooking(booking.SlotBeyondHorizon, 1, 4, slotOf(8, 30, 1))
+	s.refuseBooking(booking.SlotAccessDenied, refusedPatient, 1, slotOf(2, 8, 11))
+	s.refuseBooking(booking.SlotFull, refusedPatient, 1, slotOf(2, 9, 14))
+	s.refuseBooking(booking.ResourceKindMismatch, refusedPatient, 1, slotOf(5, 8, 1))
+	s.refuseBooking(booking.SpecialityMismatch, refusedPatient, 1, slotOf(3, 8, 1))
+	s.refuseBooking(booking.SlotAdultsOnly, 8, 1, slotOf(2, 8, 1))
+	s.refuseBooking(booking.SlotChildrenOnly, refusedPatient, 1, slotOf(2, 8, 2))
+	s.refuseBooking(booking.SlotInfantsOnly, refusedPatient, 1, slotOf(2, 8, 3))
+	s.refuseBooking(booking.SlotDisabledOnly, refusedPatient, 1, slotOf(2, 8, 4))
+	s.refuseBooking(booking.SlotPregnantOnly, refusedPatient, 1, slotOf(2, 8, 5))
+	s.refuseBooking(booking.SlotHealthyChildrenOnly, 6, 1, slotOf(2, 8, 6))
+	s.refuseBooking(booking.SpecialityAlreadyBooked, 2, 4, free)
 
-	s.book(booking.MkabClosed, 9, 1, slotOf(2, 8, 15))
-	s.book(booking.MkabAbsent, 10, 4, slotOf(2, 8, 15))
-	for _, made := range []struct {
+	s.refuseBooking(booking.MkabClosed, 9, 1, free)
+	s.refuseBooking(booking.MkabAbsent, 10, 4, free)
+	for _, refusal := range []struct {
 		rule    booking.Name
 		patient int
 	}{
-		{booking.MipAuthURLEmpty, 21}, {booking.MipAuthURLUnreachable, 22}, {booking.MipPersonNotFound, 16}, {booking.MipPersonDataMissing, 15},
-		{booking.MkabPolicyNumberEmpty, 11}, {booking.MkabSexEmpty, 12}, {booking.MkabSurnameEmpty, 13}, {booking.MkabNameEmpty, 14},
+		{booking.MipAuthURLEmpty, 21},
+		{booking.MipAuthURLUnreachable, 22},
+		{booking.MipPersonNotFound, 16},
+		{booking.MipPersonDataMissing, 15},
+		{booking.MkabPolicyNumberEmpty, 11},
+		{booking.MkabSexEmpty, 12},
+		{booking.MkabSurnameEmpty, 13},
+		{booking.MkabNameEmpty, 14},
 	} {
-		s.book(made.rule, made.patient, 1, slotOf(10, lateDay, 1))
+		s.refuseBooking(refusal.rule, refusal.patient, 1, slotOf(10, lateDay, 1))
 	}
-	s.book(booking.MkabLpuNotFound, 10, 5, slotOf(12, lateDay, 1))
-	s.book(booking.MkabPolicyLinkFailed, 24, 1, slotOf(10, lateDay, 1))
+	s.refuseBooking(booking.MkabLpuNotFound, 10, 5, slotOf(12, lateDay, 1))
+	s.refuseBooking(booking.MkabPolicyLinkFailed, 24, 1, slotOf(10, lateDay, 1))
 
-	s.book(booking.SlotTaken, 25, 1, slotOf(1, lateDay, 5))
-	s.book(booking.ComplexSlotFailed, refused, 1, slotOf(2, 8, 16), body(InCell(refused, 1, slotOf(2, 8, 16), map[string]any{"Difficulty": 2})))
-	s.book(booking.AppointmentNotCreated, 26, 1, slotOf(1, lateDay, 5))
-	s.book(booking.AppointmentNotFound, 27, 1, slotOf(1, lateDay, 5))
-	s.book(booking.AppointmentNotLinked, 28, 1, slotOf(1, lateDay, 5))
+	s.refuseBooking(booking.SlotTaken, 25, 1, slotOf(1, lateDay, 5))
+	adjacent := bookingBody(refusedPatient, 1, slotOf(2, 8, 16), map[string]any{"Difficulty": 2})
+	s.refuseBooking(booking.ComplexSlotFailed, refusedPatient, 1, slotOf(2, 8, 16), body(adjacent))
+	s.refuseBooking(booking.AppointmentNotCreated, 26, 1, slotOf(1, lateDay, 5))
+	s.refuseBooking(booking.AppointmentNotFound, 27, 1, slotOf(1, lateDay, 5))
+	s.refuseBooking(booking.AppointmentNotLinked, 28, 1, slotOf(1, lateDay, 5))
 
-	s.book(booking.IdempotencyKeyReused, refused, 1, slotOf(2, 8, 15), header("Idempotency-Key", "demo-reused"))
-	s.book(booking.IdempotencyKeyInUse, refused, 1, slotOf(2, 8, 15), header("Idempotency-Key", keyInUse))
+	s.refuseBooking(booking.IdempotencyKeyReused, refusedPatient, 1, free, header("Idempotency-Key", "demo-reused"))
+	s.refuseBooking(booking.IdempotencyKeyInUse, refusedPatient, 1, free, header("Idempotency-Key", keyInUse))
 
-	s.refuse(booking.DirectionAbsent, "getDirection", refused, http.MethodGet, "/directions/"+numbered("0007", unknownNumber).String(), "")
-	s.refuse(booking.LpuAbsent, "listRules", refused, http.MethodGet, "/rules?lpuGuid="+numbered("0002", unknownNumber).String(), "")
-	s.refuse(booking.AppointmentAbsent, "getAppointment", refused, http.MethodGet, visitPath(unknownNumber), "")
+	unknownReferral, unknownLpu := numbered("0007", unknownNumber).String(), numbered("0002", unknownNumber).String()
+	s.refuse(booking.DirectionAbsent, "getDirection", refusedPatient,
+		http.MethodGet, "/directions/"+unknownReferral, "")
+	s.refuse(booking.LpuAbsent, "listRules", refusedPatient, http.MethodGet, "/rules?lpuGuid="+unknownLpu, "")
+	s.refuse(booking.AppointmentAbsent, "getAppointment", refusedPatient, http.MethodGet, visitPath(unknownNumber), "")
 	s.refuse(booking.AppointmentStarted, "cancelAppointment", 1, http.MethodDelete, visitPath(4), "")
-	s.refuse(booking.AppointmentCancelled, "moveAppointment", 1, http.MethodPost, visitPath(1)+"/move", fmt.Sprintf(`{"SlotId": %d}`, slotOf(1, lateDay, 5)))
-	s.refuse(booking.TooManyHolds, "holdSlot", holding, http.MethodPost, holdPath(slotOf(3, lateDay, 3)), InCell(holding, 2, 0, nil))
-	s.identify(string(booking.ClientUnauthenticated), http.StatusForbidden, refused, "another secret")
-	s.identify(string(booking.PatientNotIdentified), http.StatusForbidden, unidentified, ClientSecret)
-	s.identify(string(booking.TooManyAttempts), http.StatusTooManyRequests, overguessed, ClientSecret)
+	s.refuse(booking.AppointmentCancelled, "moveAppointment", 1, http.MethodPost, visitPath(1)+"/move",
+		moveBody(slotOf(1, lateDay, 5)))
+	s.refuse(booking.TooManyHolds, "holdSlot", holdingPatient, http.MethodPost, holdPath(slotOf(3, lateDay, 3)),
+		bookingBody(holdingPatient, 2, 0, nil))
+	s.requestToken(string(booking.ClientUnauthenticated), http.StatusForbidden, refusedPatient, "another secret")
+	s.requestToken(string(booking.PatientNotIdentified), http.StatusForbidden, unidentifiedPatient, ClientSecret)
+	s.requestToken(string(booking.TooManyAttempts), http.StatusTooManyRequests, throttledPatient, ClientSecret)
 
-	s.refuse(server.RouteNotFound, "", nobody, http.MethodGet, "/appointment", "")
-	s.refuse(server.MethodNotAllowed, "", nobody, http.MethodPut, "/appointments", "")
+	s.refuse(server.RouteNotFound, "", noPatient, http.MethodGet, "/appointment", "")
+	s.refuse(server.MethodNotAllowed, "", noPatient, http.MethodPut, "/appointments", "")
 	s.refuse(server.InternalError, "listDirections", 30, http.MethodGet, "/directions", "")
 	s.refuse(booking.DatabaseUnavailable, "listDirections", 31, http.MethodGet, "/directions", "")
-	s.book(booking.MipUnavailable, 23, 1, slotOf(10, lateDay, 1))
+	s.refuseBooking(booking.MipUnavailable, 23, 1, slotOf(10, lateDay, 1))
 	s.refuse(server.KeysUnavailable, "listDirections", 32, http.MethodGet, "/directions", "")
 	s.refuse(booking.Overloaded, "listDirections", 33, http.MethodGet, "/directions", "")
 	s.refuse(server.NotReady, "getReadiness", 34, http.MethodGet, "/health/ready", "")
 }
 
-func (s *scenarios) successes() {
+func (s *scenarios) addSuccesses() {
 	const ok = http.StatusOK
-	directionsOf := func(patient, referral int) string { return "/directions/" + referralOf(patient, referral).String() }
-	s.look("directions", "listDirections", 2, "/directions")
-	s.look("no_directions", "listDirections", unreferred, "/directions")
-	s.look("not_booked", "getDirection", refused, directionsOf(refused, 3))
-	s.look("not_booked", "getDirectionByNumber", refused, "/directions/by-number/"+referralNumber(refused, 3))
-	s.look("free_slots", "listDirectionSlots", refused, directionsOf(refused, 2)+"/slots?limit=3")
-	s.look("explained_slots", "listDirectionSlots", refused,
-		directionsOf(refused, 1)+"/slots?explain=true&limit=16&resourceGuid="+numbered("0004", 2).String())
-	s.look("slots_to_move_to", "listDirectionSlots", moved, directionsOf(moved, 1)+"/slots?limit=3&appointmentGuid="+numbered("000a", movedVisit).String())
-	s.look("blocked_slots", "listDirectionSlots", 2, directionsOf(2, 1)+"/slots")
-	s.look("appointments", "listAppointments", 2, "/appointments")
-	s.look("no_appointments", "listAppointments", refused, "/appointments")
-	s.look("booked", "getAppointment", 2, visitPath(2))
-	s.look("rules", "listRules", refused, "/rules?lpuGuid="+exampleTarget.String())
+	directionsOf := func(patient, referral int) string {
+		return "/directions/" + referralOf(patient, referral).String()
+	}
+	s.get("directions", "listDirections", 2, "/directions")
+	s.get("no_directions", "listDirections", patientWithoutReferrals, "/directions")
+	s.get("not_booked", "getDirection", refusedPatient, directionsOf(refusedPatient, 3))
+	s.get("not_booked", "getDirectionByNumber", refusedPatient,
+		"/directions/by-number/"+referralNumber(refusedPatient, 3))
+	s.get("free_slots", "listDirectionSlots", refusedPatient, directionsOf(refusedPatient, 2)+"/slots?limit=3")
+	s.get("explained_slots", "listDirectionSlots", refusedPatient,
+		directionsOf(refusedPatient, 1)+"/slots?explain=true&limit=16&resourceGuid="+numbered("0004", 2).String())
+	s.get("slots_to_move_to", "listDirectionSlots", movingPatient,
+		directionsOf(movingPatient, 1)+"/slots?limit=3&appointmentGuid="+numbered("000a", movedVisit).String())
+	s.get("blocked_slots", "listDirectionSlots", 2, directionsOf(2, 1)+"/slots")
+	s.get("appointments", "listAppointments", 2, "/appointments")
+	s.get("no_appointments", "listAppointments", refusedPatient, "/appointments")
+	s.get("booked", "getAppointment", 2, visitPath(2))
+	s.get("rules", "listRules", refusedPatient, "/rules?lpuGuid="+exampleTarget.String())
 
 	check := func(name string, referral int, slot int64) {
-		s.add(name, "checkAppointment", ok, refused, http.MethodPost, "/appointments/check", InCell(refused, referral, slot, nil))
+		s.add(name, "checkAppointment", ok, refusedPatient, http.MethodPost, "/appointments/check",
+			bookingBody(refusedPatient, referral, slot, nil))
 	}
 	check("check_allowed", 2, slotOf(3, lateDay, 5))
 	check("check_refused", 1, slotOf(2, 9, 14))
 
-	once := func(key string) func(*Scenario) { return header("Idempotency-Key", "demo-"+key) }
-	s.add("consult", "createAppointment", ok, booked, http.MethodPost, "/appointments", InCell(booked, 1, slotOf(1, lateDay, 1), nil), once("consult"))
-	s.add("laboratory", "createAppointment", ok, booked, http.MethodPost, "/appointments", InCell(booked, 3, slotOf(5, lateDay, 1), nil), once("laboratory"))
-	s.add("moved", "moveAppointment", ok, moved, http.MethodPost, visitPath(movedVisit)+"/move", fmt.Sprintf(`{"SlotId": %d}`, slotOf(1, lateDay, 4)), once("moved"))
+	withKey := func(key string) func(*Scenario) { return header("Idempotency-Key", "demo-"+key) }
+	s.add("consult", "createAppointment", ok, bookingPatient, http.MethodPost, "/appointments",
+		bookingBody(bookingPatient, 1, slotOf(1, lateDay, 1), nil), withKey("consult"))
+	s.add("laboratory", "createAppointment", ok, bookingPatient, http.MethodPost, "/appointments",
+		bookingBody(bookingPatient, 3, slotOf(5, lateDay, 1), nil), withKey("laboratory"))
+	s.add("moved", "moveAppointment", ok, movingPatient, http.MethodPost, visitPath(movedVisit)+"/move",
+		moveBody(slotOf(1, lateDay, 4)), withKey("moved"))
 	s.add("cancelled", "cancelAppointment", ok, 1, http.MethodDelete, visitPath(1), "")
-	s.add("held", "holdSlot", ok, moved, http.MethodPost, holdPath(slotOf(3, lateDay, 4)), InCell(moved, 2, 0, nil))
-	s.add("released", "releaseSlot", ok, booked, http.MethodDelete, holdPath(slotOf(3, lateDay, 4))+"?lpuGuid="+exampleTarget.String(), "")
-	s.identify("token", ok, refused, ClientSecret)
-	s.look("scenarios", "listScenarios", nobody, "/sandbox/scenarios")
-	s.look("live", "getLiveness", nobody, "/health/live")
-	s.look("ready", "getReadiness", nobody, "/health/ready")
+	s.add("held", "holdSlot", ok, movingPatient, http.MethodPost, holdPath(slotOf(3, lateDay, 4)),
+		bookingBody(movingPatient, 2, 0, nil))
+	s.add("released", "releaseSlot", ok, bookingPatient, http.MethodDelete,
+		holdPath(slotOf(3, lateDay, 4))+"?lpuGuid="+exampleTarget.String(), "")
+	s.requestToken("token", ok, refusedPatient, ClientSecret)
+	s.get("scenarios", "listScenarios", noPatient, "/sandbox/scenarios")
+	s.get("live", "getLiveness", noPatient, "/health/live")
+	s.get("ready", "getReadiness", noPatient, "/health/ready")
 }
 
-// identify adds a question for a token.
-func (s *scenarios) identify(name string, status, patient int, secret string) {
-	s.add(name, "getCodToken", status, nobody, http.MethodGet, "/auth/cod/token?personguid="+person(patient).String(), "", func(asked *Scenario) {
-		request := http.Request{Header: http.Header{}}
-		request.SetBasicAuth(Client.String(), secret)
-		asked.Headers["Authorization"] = request.Header.Get("Authorization")
-	})
+// requestToken adds a request for a patient's token, with the secret of Client.
+func (s *scenarios) requestToken(name string, status, patient int, secret string) {
+	request := http.Request{Header: http.Header{}}
+	request.SetBasicAuth(Client.String(), secret)
+	path := "/auth/cod/token?personguid=" + person(patient).String()
+	s.add(name, "getCodToken", status, noPatient, http.MethodGet, path, "",
+		header("Authorization", request.Header.Get("Authorization")))
 }
 
-// InCell asks to book a cell by one of a patient's numbered referrals, or for 0 to hold the one that the path names; changes replace fields.
-func InCell(patient, referral int, slot int64, changes map[string]any) string {
+// bookingBody returns the body of a request to book a cell by a numbered referral of the patient.
+// With slot 0 it is the body of a request to hold the cell in the path. changes replace fields.
+func bookingBody(patient, referral int, slot int64, changes map[string]any) string {
 	fields := map[string]any{
 		"DirectionGuid": referralOf(patient, referral),
 		"DirectionType": "consult",
@@ -272,22 +314,26 @@ func InCell(patient, referral int, slot int64, changes map[string]any) string {
 	maps.Copy(fields, changes)
 	text, err := json.Marshal(fields)
 	if err != nil {
-		panic(fmt.Sprintf("demo: a request that cannot be written: %v", err)) // of texts and numbers alone
+		panic(fmt.Sprintf("sandbox: marshal a request: %v", err)) // impossible: texts and numbers only
 	}
 	return string(text)
 }
 
-// cardless tells whether a patient is referred from В to Г and has no card there.
+// moveBody returns the body of a request to move a visit to a cell.
+func moveBody(slot int64) string { return fmt.Sprintf(`{"SlotId": %d}`, slot) }
+
+// cardless reports whether the patient's referrals 1 to 3 are from В to Г, where the patient has no
+// card.
 func cardless(patient int) bool {
 	return patient >= 10 && patient <= 16 || patient >= 21 && patient <= 24
 }
 
-// slotOf gives the id of a cell, as demo.sql makes it.
+// slotOf returns the id of a cell, in the form that demo.sql describes.
 func slotOf(resource, day, cell int) int64 {
 	return int64(resource*10_000 + day*100 + cell)
 }
 
-// lpuOf gives the institution of a cell.
+// lpuOf returns the institution of a cell.
 func lpuOf(slot int64) uuid.UUID {
 	switch slot / 10_000 {
 	case 7, 8:
@@ -307,7 +353,7 @@ func lpuOf(slot int64) uuid.UUID {
 
 func referralOf(patient, number int) uuid.UUID { return numbered("0007", patient*100_000_000+number) }
 
-// referralNumber gives a referral's number on paper.
+// referralNumber returns the printed number of a referral.
 func referralNumber(patient, number int) string { return fmt.Sprintf("%011d", patient*1000+number) }
 
 func visitPath(number int) string { return "/appointments/" + numbered("000a", number).String() }

@@ -17,19 +17,21 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// Sandbox is what the demo data's service offers beside Talon's own operations: the scenarios, the reset, the portal, and the faults.
+// Sandbox adds the sandbox's operations to a service: the scenarios, the reset, the portal, and the
+// injected faults. It is safe for concurrent use.
 type Sandbox struct {
-	database string // its URL
+	database string // the URL of the database
 	sign     Sign
 	now      func() time.Time
 }
 
-// New returns the sandbox on a database that holds the demo data. sign signs tokens that the service accepts.
+// New returns the sandbox of a database with the demo data. sign signs tokens that the service
+// accepts.
 func New(database string, sign Sign, now func() time.Time) *Sandbox {
 	return &Sandbox{database: database, sign: sign, now: now}
 }
 
-// Wrappers returns what makes a service the sandbox.
+// Wrappers returns the wrappers that make a service a sandbox.
 func (s *Sandbox) Wrappers() app.Wrappers {
 	return app.Wrappers{
 		Store:   func(store booking.Store) booking.Store { return Store{store} },
@@ -38,14 +40,18 @@ func (s *Sandbox) Wrappers() app.Wrappers {
 	}
 }
 
-// handler adds the routes of the sandbox, and puts the faults of whole requests in front of everything.
+// handler adds the routes of the sandbox to the chain, and injects the faults of whole requests
+// before it.
 func (s *Sandbox) handler(chain *server.Server, verifier *auth.Verifier) http.Handler {
-	strict := sandboxapi.NewStrictHandlerWithOptions(s, []sandboxapi.StrictMiddlewareFunc{server.Detach[sandboxapi.StrictHandlerFunc]},
+	strict := sandboxapi.NewStrictHandlerWithOptions(
+		s,
+		[]sandboxapi.StrictMiddlewareFunc{server.Detach[sandboxapi.StrictHandlerFunc]},
 		sandboxapi.StrictGinServerOptions{
 			RequestErrorHandlerFunc:  chain.RenderUnbound,
 			HandlerErrorFunc:         chain.RenderError,
 			ResponseErrorHandlerFunc: chain.RenderError,
-		})
+		},
+	)
 	sandboxapi.RegisterHandlersWithOptions(chain.Operations(), strict, sandboxapi.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { chain.RenderUnbound(c, err) },
 	})
@@ -59,30 +65,37 @@ func (s *Sandbox) handler(chain *server.Server, verifier *auth.Verifier) http.Ha
 	})
 }
 
-// requestFault returns the refusal of a patient whose every request meets it, also where the operation needs no token: so a health check
-// can be seen to fail.
+// requestFault returns the refusal to inject for every request of a patient, or nil. It also
+// applies to operations that need no token, so that a failing health check can be demonstrated.
 func requestFault(verifier *auth.Verifier, r *http.Request) error {
 	token, err := verifier.VerifyHeader(r.Context(), r.Header.Values("Authorization"))
 	if err != nil {
-		return nil //nolint:nilerr // the chain rejects it where a token is needed
+		return nil //nolint:nilerr // the chain rejects the token if the operation needs one
 	}
-	return meet(token.Person, atRequest)
+	return injectFault(token.Person, atRequest)
 }
 
 // ListScenarios implements sandboxapi.StrictServerInterface.
-func (s *Sandbox) ListScenarios(ctx context.Context, _ sandboxapi.ListScenariosRequestObject) (sandboxapi.ListScenariosResponseObject, error) {
+func (s *Sandbox) ListScenarios(
+	ctx context.Context, _ sandboxapi.ListScenariosRequestObject,
+) (sandboxapi.ListScenariosResponseObject, error) {
 	list, err := s.scenarioList()
 	if err != nil {
 		return nil, err
 	}
 	return sandboxapi.ListScenarios200JSONResponse{
-		Body:    list,
-		Headers: sandboxapi.ListScenarios200ResponseHeaders{CacheControl: "no-store", XRequestID: server.RequestID(ctx).String()},
+		Body: list,
+		Headers: sandboxapi.ListScenarios200ResponseHeaders{
+			CacheControl: "no-store",
+			XRequestID:   server.RequestID(ctx).String(),
+		},
 	}, nil
 }
 
 // ResetSandbox implements sandboxapi.StrictServerInterface.
-func (s *Sandbox) ResetSandbox(ctx context.Context, _ sandboxapi.ResetSandboxRequestObject) (sandboxapi.ResetSandboxResponseObject, error) {
+func (s *Sandbox) ResetSandbox(
+	ctx context.Context, _ sandboxapi.ResetSandboxRequestObject,
+) (sandboxapi.ResetSandboxResponseObject, error) {
 	conn, err := pgx.Connect(ctx, s.database)
 	if err != nil {
 		return nil, booking.Reject(booking.DatabaseUnavailable).Because(err)
@@ -96,7 +109,7 @@ func (s *Sandbox) ResetSandbox(ctx context.Context, _ sandboxapi.ResetSandboxReq
 	}, nil
 }
 
-// scenarioList returns the patients and the scenarios with fresh tokens.
+// scenarioList returns the patients and the scenarios, with new tokens.
 func (s *Sandbox) scenarioList() (sandboxapi.Sandbox, error) {
 	var list sandboxapi.Sandbox
 	now := s.now()
@@ -119,7 +132,7 @@ func (s *Sandbox) scenarioList() (sandboxapi.Sandbox, error) {
 	return list, nil
 }
 
-// wire returns the scenario as the contract has it.
+// wire converts the scenario to the type of the contract.
 func (s *Scenario) wire() sandboxapi.Scenario {
 	scenario := sandboxapi.Scenario{
 		Name: s.Name, Operation: unlessZero(s.Operation), Status: int32(s.Status), PatientGUID: unlessZero(s.Patient),
@@ -131,7 +144,7 @@ func (s *Scenario) wire() sandboxapi.Scenario {
 	return scenario
 }
 
-// unlessZero returns nil for the zero value, which is null on the wire.
+// unlessZero returns a pointer to the value, or nil for the zero value.
 func unlessZero[T comparable](value T) *T {
 	var zero T
 	if value == zero {
@@ -140,7 +153,7 @@ func unlessZero[T comparable](value T) *T {
 	return &value
 }
 
-// Signer returns how the sandbox signs tokens: for Client, valid for TokenLife.
+// Signer returns a function that signs tokens for Client, valid for TokenLife.
 func Signer(key *auth.SigningKey, issuer, audience string) Sign {
 	return func(person uuid.UUID, issued time.Time) (string, error) {
 		return key.Sign(auth.Caller{Person: person, Client: Client}, issuer, audience, issued, TokenLife)

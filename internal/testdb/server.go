@@ -18,42 +18,44 @@ import (
 	"talon.example/migrations"
 )
 
-// Names of databases begin with these; a test's goes on with the day, so that what dead runs leave can be told.
+// The prefixes of database names. After testPrefix follows the day, so that databases of dead runs
+// can be recognised.
 const (
 	templatePrefix = "talon_tpl_"
 	testPrefix     = "talon_test_"
 	dayLayout      = "20060102"
 )
 
-// templateLock is the number of the advisory lock under which processes that share a server make the template.
+// templateLock is the key of the advisory lock that processes sharing a server hold while they
+// create the template.
 const templateLock = 0x7a10_7e57
 
-// server is the PostgreSQL where the tests' databases are made.
+// server is the PostgreSQL server that holds the tests' databases. It is safe for concurrent use.
 type server struct {
-	given string           // its URL, or empty for a private one
-	now   func() time.Time // the clock that names of databases are made by
+	address string           // URL of the server to use, or empty for a private one
+	now     func() time.Time // for the day in database names
 
 	mu       sync.Mutex
 	opened   bool
 	prepared bool
-	err      error // why it could not be prepared
-	cluster  *localpg.Cluster
-	base     *url.URL // of the database that others are created from
+	err      error            // of the preparation
+	cluster  *localpg.Cluster // nil unless the server is private
+	base     *url.URL         // of the database that connections for CREATE DATABASE use
 	template string
-	fileCopy string // the clause that has CREATE DATABASE copy files, where there is one
+	strategy string // a clause that makes CREATE DATABASE copy files; empty if the server does not support it
 
 	idleMu sync.Mutex
-	idle   []*pgx.Conn // to base, for the next databases that are made or dropped
+	idle   []*pgx.Conn // connections to base
 }
 
-// open allows the server to be prepared: somebody will close it.
+// open allows the preparation of the server. The caller must call close.
 func (s *server) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
 }
 
-// close stops the server if it is a private one.
+// close closes all connections and stops a private server.
 func (s *server) close(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,15 +67,16 @@ func (s *server) close(ctx context.Context) error {
 	return errors.Join(err, s.cluster.Stop(ctx))
 }
 
-// ready prepares the server at the first call. If that fails it fails for all, without another try.
-func (s *server) ready() error {
+// ensurePrepared prepares the server on the first call. Further calls return the result of the
+// first.
+func (s *server) ensurePrepared() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.opened {
-		return errors.New("the package's TestMain does not call testdb.Main, or it has ended")
+		return errors.New("the package's TestMain does not call testdb.Main, or Main has returned")
 	}
 	if !s.prepared {
-		// The server outlives the test that happens to be the first: its context will not do.
+		// The context of a test would end before the server does.
 		ctx, cancel := context.WithTimeout(context.Background(), prepareTimeout)
 		defer cancel()
 		s.prepared, s.err = true, s.prepare(ctx)
@@ -81,9 +84,10 @@ func (s *server) ready() error {
 	return s.err
 }
 
-// prepare starts the server where none is given, and makes the template where there is none of this schema.
+// prepare starts a private server unless an address is set, and creates the template of the current
+// schema unless it exists.
 func (s *server) prepare(ctx context.Context) error {
-	address := s.given
+	address := s.address
 	if address == "" {
 		var err error
 		if s.cluster, err = localpg.Start(ctx, localpg.Options{}); err != nil {
@@ -93,86 +97,87 @@ func (s *server) prepare(ctx context.Context) error {
 	}
 	base, err := url.Parse(address)
 	if err != nil || base.Scheme != "postgres" && base.Scheme != "postgresql" {
-		return fmt.Errorf("%s is not a postgres:// URL", URLVariable) // it may hold a password: it is not shown
+		return fmt.Errorf("%s is not a postgres:// URL", URLVariable) // without the value, which may contain a password
 	}
 	s.base = base
 	if s.template, err = templateName(); err != nil {
 		return err
 	}
-	return s.onBase(ctx, func(conn *pgx.Conn) error {
+	return s.withBaseConn(ctx, func(conn *pgx.Conn) error {
 		var version int
 		if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
-			return fmt.Errorf("ask the version of the server: %w", err)
+			return fmt.Errorf("read the version of the server: %w", err)
 		}
 		if version >= 150000 {
-			s.fileCopy = " STRATEGY = FILE_COPY" // the default goes through the log, which is more work
+			s.strategy = " STRATEGY = FILE_COPY" // the default writes to the WAL, which is slower
 		}
-		// Closing the connection frees the lock.
+		// Closing the connection releases the lock.
 		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", templateLock); err != nil {
-			return fmt.Errorf("wait for others who make the template: %w", err)
+			return fmt.Errorf("wait for other processes that create the template: %w", err)
 		}
 		if err := s.dropLeftovers(ctx, conn); err != nil {
 			return err
 		}
-		return s.makeTemplate(ctx, conn)
+		return s.createTemplate(ctx, conn)
 	})
 }
 
-// makeTemplate makes the template under another name first: one that bears the right name is complete.
-func (s *server) makeTemplate(ctx context.Context, conn *pgx.Conn) error {
+// createTemplate creates the template unless it exists. It works under another name and renames the
+// database at the end, so that a template with the right name is always complete.
+func (s *server) createTemplate(ctx context.Context, conn *pgx.Conn) error {
 	var exists bool
 	row := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", s.template)
 	if err := row.Scan(&exists); err != nil {
-		return fmt.Errorf("look for the template: %w", err)
+		return fmt.Errorf("look up the template: %w", err)
 	}
 	if exists {
 		return nil
 	}
 	unfinished := s.template + "_new"
-	statement := func(sql string) func() error {
-		return func() error { return execute(ctx, conn, sql) }
+	err := executeAll(ctx, conn,
+		"DROP DATABASE IF EXISTS "+unfinished+" WITH (FORCE)",
+		"CREATE DATABASE "+unfinished+" TEMPLATE template0"+s.strategy)
+	if err == nil {
+		err = migrations.Up(ctx, s.url(unfinished))
 	}
-	for _, step := range []func() error{
-		statement("DROP DATABASE IF EXISTS " + unfinished + " WITH (FORCE)"),
-		statement("CREATE DATABASE " + unfinished + " TEMPLATE template0" + s.fileCopy),
-		func() error { return migrations.Up(ctx, s.url(unfinished)) },
-		// A database that somebody is connected to cannot be cloned: nobody shall be.
-		statement("ALTER DATABASE " + unfinished + " ALLOW_CONNECTIONS false"),
-		statement("ALTER DATABASE " + unfinished + " RENAME TO " + s.template),
-	} {
-		if err := step(); err != nil {
-			return fmt.Errorf("make the template database: %w", err)
-		}
+	if err == nil {
+		err = executeAll(ctx, conn,
+			// PostgreSQL cannot clone a database that has connections.
+			"ALTER DATABASE "+unfinished+" ALLOW_CONNECTIONS false",
+			"ALTER DATABASE "+unfinished+" RENAME TO "+s.template)
+	}
+	if err != nil {
+		return fmt.Errorf("create the template database: %w", err)
 	}
 	return nil
 }
 
-// create makes a database from a template and returns its name.
+// create clones a database from a template and returns its name.
 func (s *server) create(ctx context.Context, template string) (string, error) {
 	var random [4]byte
-	_, _ = rand.Read(random[:]) // it never fails
+	_, _ = rand.Read(random[:]) // never fails
 	name := fmt.Sprintf("%s%s_%d_%x", testPrefix, s.now().UTC().Format(dayLayout), os.Getpid(), random)
-	return name, s.onIdle(ctx, func(conn *pgx.Conn) error {
-		return execute(ctx, conn, "CREATE DATABASE "+name+" TEMPLATE "+template+s.fileCopy)
+	return name, s.withIdleConn(ctx, func(conn *pgx.Conn) error {
+		return execute(ctx, conn, "CREATE DATABASE "+name+" TEMPLATE "+template+s.strategy)
 	})
 }
 
-// drop removes a database, whoever is still connected.
+// drop drops a database and terminates its connections.
 func (s *server) drop(ctx context.Context, name string) error {
-	return s.onIdle(ctx, func(conn *pgx.Conn) error {
+	return s.withIdleConn(ctx, func(conn *pgx.Conn) error {
 		return execute(ctx, conn, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 	})
 }
 
-// url is the address of a database of the server.
+// url returns the URL of a database of the server.
 func (s *server) url(name string) string {
 	address := *s.base
 	address.Path, address.RawPath = "/"+name, ""
 	return address.String()
 }
 
-// onBase lends a connection of its own from which databases can be made.
-func (s *server) onBase(ctx context.Context, do func(*pgx.Conn) error) error {
+// withBaseConn calls do with a new connection to the base database.
+func (s *server) withBaseConn(ctx context.Context, do func(*pgx.Conn) error) error {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return err
@@ -180,9 +185,10 @@ func (s *server) onBase(ctx context.Context, do func(*pgx.Conn) error) error {
 	return errors.Join(do(conn), conn.Close(ctx))
 }
 
-// onIdle lends a connection that others have used and will use: a new one costs PostgreSQL more than a clone of the
-// template. An idle connection has no goroutine, so that tests which look for leaks see none of ours.
-func (s *server) onIdle(ctx context.Context, do func(*pgx.Conn) error) error {
+// withIdleConn calls do with an idle connection to the base database, and keeps the connection for
+// later calls. A new connection costs PostgreSQL more than cloning the template. An idle connection
+// has no goroutine, so it does not disturb tests for leaked goroutines.
+func (s *server) withIdleConn(ctx context.Context, do func(*pgx.Conn) error) error {
 	conn := s.takeIdle()
 	if conn == nil {
 		var err error
@@ -199,7 +205,7 @@ func (s *server) onIdle(ctx context.Context, do func(*pgx.Conn) error) error {
 	return nil
 }
 
-// takeIdle returns a connection that is not in use, or nil.
+// takeIdle removes and returns an idle connection, or nil if there is none.
 func (s *server) takeIdle() *pgx.Conn {
 	s.idleMu.Lock()
 	defer s.idleMu.Unlock()
@@ -212,7 +218,7 @@ func (s *server) takeIdle() *pgx.Conn {
 	return conn
 }
 
-// closeIdle closes the connections that are not in use.
+// closeIdle closes the idle connections.
 func (s *server) closeIdle(ctx context.Context) error {
 	var errs []error
 	for conn := s.takeIdle(); conn != nil; conn = s.takeIdle() {
@@ -229,27 +235,39 @@ func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// dropLeftovers removes what runs that died have left on a server that lasts.
+// dropLeftovers drops the databases of dead runs, of the day before yesterday and earlier. A
+// configured server keeps them.
 func (s *server) dropLeftovers(ctx context.Context, conn *pgx.Conn) error {
 	yesterday := s.now().UTC().AddDate(0, 0, -1).Format(dayLayout)
 	rows, err := conn.Query(ctx, "SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND datname < $2",
 		testPrefix, testPrefix+yesterday)
 	if err != nil {
-		return fmt.Errorf("look for databases of dead runs: %w", err)
+		return fmt.Errorf("list the databases of dead runs: %w", err)
 	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return fmt.Errorf("look for databases of dead runs: %w", err)
+		return fmt.Errorf("list the databases of dead runs: %w", err)
 	}
 	for _, name := range names {
-		if err := execute(ctx, conn, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil {
+		drop := "DROP DATABASE IF EXISTS " + pgx.Identifier{name}.Sanitize() + " WITH (FORCE)"
+		if err := execute(ctx, conn, drop); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// execute runs a statement that takes no parameters, as those about databases are.
+// executeAll runs statements without parameters in order, and stops at the first error.
+func executeAll(ctx context.Context, conn *pgx.Conn, statements ...string) error {
+	for _, sql := range statements {
+		if err := execute(ctx, conn, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// execute runs a statement without parameters.
 func execute(ctx context.Context, conn *pgx.Conn, sql string) error {
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		return fmt.Errorf("%s: %w", sql, err)
@@ -257,7 +275,8 @@ func execute(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return nil
 }
 
-// templateName tells schemas apart: another set of migrations is another template.
+// templateName returns the name of the template of the current schema. It contains a hash of the
+// migrations, so every schema has its own template.
 func templateName() (string, error) {
 	sum := sha256.New()
 	err := fs.WalkDir(migrations.FS, ".", func(path string, entry fs.DirEntry, err error) error {
@@ -265,7 +284,7 @@ func templateName() (string, error) {
 			return err
 		}
 		content, err := fs.ReadFile(migrations.FS, path)
-		_, _ = fmt.Fprintf(sum, "%s %d\n%s", path, len(content), content) // a hash takes everything
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s", path, len(content), content) // writing to a hash never fails
 		return err
 	})
 	if err != nil {

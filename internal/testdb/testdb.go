@@ -1,5 +1,5 @@
-// Package testdb gives every test a PostgreSQL database of its own, cloned in milliseconds from a template at the
-// newest schema. A package that uses it says so once:
+// Package testdb creates a PostgreSQL database for each test, cloned in milliseconds from a
+// template with the newest schema. A package that uses it needs this function:
 //
 //	func TestMain(m *testing.M) { testdb.Main(m) }
 package testdb
@@ -20,23 +20,22 @@ import (
 	"talon.example/internal/localpg"
 )
 
-// URLVariable names a server to use instead of a private one: the URL of any database of it, for a role that may
-// create others.
+// URLVariable is the environment variable that selects a server instead of a private one. Its value
+// is the URL of any database of the server, with a role that may create databases.
 const URLVariable = "TALON_TEST_DATABASE_URL"
 
-// No wait is longer than these.
 const (
 	prepareTimeout  = 3 * time.Minute
 	databaseTimeout = time.Minute
 	stopTimeout     = time.Minute
 )
 
-// shared is the server that the tests of this process share.
-var shared = &server{given: os.Getenv(URLVariable), now: time.Now}
+// shared is the server that all tests of this process share.
+var shared = &server{address: os.Getenv(URLVariable), now: time.Now}
 
-// Main runs the tests of a package and ends the process. The first test that asks for a database starts a private
-// PostgreSQL, unless a server is given; Main stops it. Without either the test fails: no test is ever skipped for the
-// lack of a database. After tests that passed, a goroutine that is left over is a failure.
+// Main runs the tests of a package and exits the process. The first test that needs a database
+// starts a private PostgreSQL, unless URLVariable is set, and Main stops it. A test fails if there
+// is no server; it is never skipped. If the tests pass but leave goroutines, Main fails.
 func Main(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -49,7 +48,7 @@ func run(m *testing.M) int {
 	go func() {
 		select {
 		case <-interrupted:
-			signal.Stop(interrupted) // whoever asks again is not kept waiting
+			signal.Stop(interrupted) // a second signal terminates the process at once
 			shutDown()
 			os.Exit(130)
 		case <-finished:
@@ -70,7 +69,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// shutDown stops the private server, if there is one.
+// shutDown closes the shared server and reports whether that succeeded. It prints the error.
 func shutDown() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
@@ -81,7 +80,8 @@ func shutDown() bool {
 	return true
 }
 
-// IndexRows makes the rows that lead to all medical cards and visits, for tests that write these by SQL of their own.
+// IndexRows inserts the missing lookup rows of all medical cards and visits (person_lpu, card_key,
+// person_appointment), for tests that insert cards and visits with SQL of their own.
 const IndexRows = `
 	INSERT INTO person_lpu (person_guid, lpu_guid)
 	SELECT DISTINCT m.person_guid, m.lpu_guid FROM mkab m
@@ -95,7 +95,7 @@ const IndexRows = `
 	SELECT DISTINCT a.person_guid, a.guid FROM appointment a
 	ON CONFLICT DO NOTHING`
 
-// RequireIndexed fails the test unless every medical card and visit has the rows that lead to it.
+// RequireIndexed fails the test unless every medical card and visit has its lookup rows.
 func RequireIndexed(tb testing.TB, db interface {
 	Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error)
 	QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row
@@ -103,7 +103,8 @@ func RequireIndexed(tb testing.TB, db interface {
 ) {
 	tb.Helper()
 	count := func() (rows int) {
-		const all = `SELECT (SELECT count(*) FROM person_lpu) + (SELECT count(*) FROM card_key) + (SELECT count(*) FROM person_appointment)`
+		const all = `SELECT (SELECT count(*) FROM person_lpu) + (SELECT count(*) FROM card_key) +
+			(SELECT count(*) FROM person_appointment)`
 		if err := db.QueryRow(tb.Context(), all).Scan(&rows); err != nil {
 			tb.Fatal(err)
 		}
@@ -114,25 +115,27 @@ func RequireIndexed(tb testing.TB, db interface {
 		tb.Fatal(err)
 	}
 	if missing := count() - before; missing > 0 {
-		tb.Fatalf("%d rows that lead to cards and visits are missing", missing)
+		tb.Fatalf("%d lookup rows of cards and visits are missing", missing)
 	}
 }
 
-// New makes a database at the newest schema for one test, and drops it when the test ends. It returns the URL.
+// New creates a database with the newest schema for a test and returns its URL. It drops the
+// database when the test ends. It fails the test if there is no server.
 func New(tb testing.TB) string {
 	tb.Helper()
 	shared.require(tb)
-	return shared.give(tb, shared.template)
+	return shared.newDatabase(tb, shared.template)
 }
 
-// Fresh makes a database without a schema for one test of the migrations, say. The rest is as with New.
+// Fresh is New for an empty database without a schema, for example for tests of the migrations.
 func Fresh(tb testing.TB) string {
 	tb.Helper()
 	shared.require(tb)
-	return shared.give(tb, "template0")
+	return shared.newDatabase(tb, "template0")
 }
 
-// Cluster starts a private PostgreSQL for one test, which may stop and kill it, and stops it when the test ends.
+// Cluster starts a private PostgreSQL for one test and stops it when the test ends. The test may
+// stop or crash it.
 func Cluster(tb testing.TB) *localpg.Cluster {
 	tb.Helper()
 	c, err := localpg.Start(tb.Context(), localpg.Options{})
@@ -149,16 +152,17 @@ func Cluster(tb testing.TB) *localpg.Cluster {
 	return c
 }
 
-// require ends the test if there is no server for it.
+// require fails the test if the server cannot be prepared.
 func (s *server) require(tb testing.TB) {
 	tb.Helper()
-	if err := s.ready(); err != nil {
+	if err := s.ensurePrepared(); err != nil {
 		tb.Fatalf("testdb: %v", err)
 	}
 }
 
-// give makes a database for as long as the test lasts.
-func (s *server) give(tb testing.TB, template string) string {
+// newDatabase clones a database from the template and returns its URL. It drops the database when
+// the test ends.
+func (s *server) newDatabase(tb testing.TB, template string) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), databaseTimeout)
 	defer cancel()

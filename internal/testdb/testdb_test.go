@@ -20,10 +20,10 @@ import (
 	"talon.example/migrations"
 )
 
-// patience bounds what a test waits for.
-const patience = time.Minute
+// testTimeout bounds every wait of a test.
+const testTimeout = time.Minute
 
-// role, when set, is what TestRole does in a process that another test started.
+// role is the environment variable that selects what TestRole does in a child process.
 const role = "TALON_TESTDB_ROLE"
 
 func TestMain(m *testing.M) { Main(m) }
@@ -44,7 +44,7 @@ func TestEveryTestHasADatabaseOfItsOwn(t *testing.T) {
 				require.Equal(t, latest, current)
 
 				name := value[string](t, conn, "SELECT current_database()")
-				_, err = conn.Exec(t.Context(), "CREATE TABLE mine AS SELECT 1") // it fails where another test has been
+				_, err = conn.Exec(t.Context(), "CREATE TABLE mine AS SELECT 1") // fails in another test's database
 				require.NoError(t, err)
 				names <- name
 			})
@@ -55,7 +55,8 @@ func TestEveryTestHasADatabaseOfItsOwn(t *testing.T) {
 	seen := map[string]bool{}
 	for name := range names {
 		seen[name] = true
-		require.Zero(t, value[int](t, base, "SELECT count(*) FROM pg_database WHERE datname = $1", name), "it is dropped")
+		count := value[int](t, base, "SELECT count(*) FROM pg_database WHERE datname = $1", name)
+		require.Zero(t, count, "the database is dropped")
 	}
 	require.Len(t, seen, tests)
 }
@@ -67,7 +68,7 @@ func TestFreshDatabaseIsEmpty(t *testing.T) {
 	require.NoError(t, migrations.Up(t.Context(), conn.Config().ConnString()))
 }
 
-func TestDatabaseIsDroppedThoughSomebodyIsConnected(t *testing.T) {
+func TestDatabaseWithAConnectionIsDropped(t *testing.T) {
 	var left *pgx.Conn
 	t.Run("leaves a connection", func(t *testing.T) {
 		var err error
@@ -88,19 +89,19 @@ func TestClusterIsTheTestsOwn(t *testing.T) {
 	})
 	_, err := pgx.Connect(t.Context(), address)
 	require.Error(t, err)
-	connect(t, New(t)) // and the shared one is none the worse
+	connect(t, New(t)) // the shared server still runs
 }
 
-func TestProcessesThatShareAServerMakeOneTemplate(t *testing.T) {
+func TestProcessesThatShareAServerCreateOneTemplate(t *testing.T) {
 	t.Parallel()
-	given := Cluster(t).URL("postgres")
-	base := connect(t, given)
+	address := Cluster(t).URL("postgres")
+	base := connect(t, address)
 	template, err := templateName()
 	require.NoError(t, err)
 	now := time.Now()
 	yesterday := now.UTC().AddDate(0, 0, -1).Format(dayLayout)
 	for _, name := range []string{
-		testPrefix + "20200101_1_aa", testPrefix + yesterday + "_1_aa", "somebody_elses", template + "_new",
+		testPrefix + "20200101_1_aa", testPrefix + yesterday + "_1_aa", "other_database", template + "_new",
 	} {
 		_, err := base.Exec(t.Context(), "CREATE DATABASE "+name)
 		require.NoError(t, err)
@@ -111,23 +112,23 @@ func TestProcessesThatShareAServerMakeOneTemplate(t *testing.T) {
 	servers := make([]*server, processes)
 	var all sync.WaitGroup
 	for i := range processes {
-		servers[i] = &server{given: given, now: func() time.Time { return now }} // though a day ends meanwhile
+		servers[i] = &server{address: address, now: func() time.Time { return now }} // fixed, in case the day changes
 		servers[i].open()
 		t.Cleanup(func() { _ = servers[i].close(context.WithoutCancel(t.Context())) })
-		all.Go(func() { errs[i] = servers[i].ready() })
+		all.Go(func() { errs[i] = servers[i].ensurePrepared() })
 	}
 	all.Wait()
 	for i := range processes {
 		require.NoError(t, errs[i])
-		connect(t, servers[i].give(t, template))
+		connect(t, servers[i].newDatabase(t, template))
 	}
 	left := value[[]string](t, base, `SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
 		WHERE NOT datistemplate AND NOT starts_with(datname, $1)`, testPrefix+now.UTC().Format(dayLayout))
-	require.Equal(t, []string{"postgres", "somebody_elses", testPrefix + yesterday + "_1_aa", template}, left)
+	require.Equal(t, []string{"other_database", "postgres", testPrefix + yesterday + "_1_aa", template}, left)
 	require.False(t, value[bool](t, base, "SELECT datallowconn FROM pg_database WHERE datname = $1", template))
 }
 
-func TestURLOfAGivenServerKeepsItsParameters(t *testing.T) {
+func TestURLKeepsTheParametersOfTheConfiguredServer(t *testing.T) {
 	t.Parallel()
 	base, err := url.Parse("postgresql://me:secret@db.example:6432/first?sslmode=require")
 	require.NoError(t, err)
@@ -138,30 +139,35 @@ func TestURLOfAGivenServerKeepsItsParameters(t *testing.T) {
 func TestMainOfOtherPackages(t *testing.T) {
 	t.Parallel()
 	for name, process := range map[string]struct {
-		role, given string
-		exit        int
-		says        string
+		role, address string
+		exit          int
+		output        string
 	}{
-		"asks for nothing":       {role: "nothing", exit: 0, says: "PASS"},
-		"given server is gone":   {role: "new", given: "postgres://localhost:1/none", exit: 1, says: "connect to the test server"},
-		"given server is no URL": {role: "new", given: "host=localhost password=secret", exit: 1, says: URLVariable + " is not a postgres:// URL"},
-		"leaves a goroutine":     {role: "leak", exit: 1, says: "left goroutines"},
-		"does not call Main":     {role: "stranger", exit: 1, says: "does not call testdb.Main"},
+		"needs no database":  {role: "nothing", exit: 0, output: "PASS"},
+		"leaves a goroutine": {role: "leak", exit: 1, output: "left goroutines"},
+		"does not call Main": {role: "withoutMain", exit: 1, output: "does not call testdb.Main"},
+		"configured server is unreachable": {
+			role: "new", address: "postgres://localhost:1/none", exit: 1, output: "connect to the test server",
+		},
+		"configured server is not a URL": {
+			role: "new", address: "host=localhost password=secret", exit: 1,
+			output: URLVariable + " is not a postgres:// URL",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := play(t, process.role, URLVariable+"="+process.given)
-			said, _ := cmd.CombinedOutput() // how it ended is looked at below
-			require.Equal(t, process.exit, cmd.ProcessState.ExitCode(), string(said))
-			require.Contains(t, string(said), process.says)
-			require.NotContains(t, string(said), "secret")
+			cmd := roleCommand(t, process.role, URLVariable+"="+process.address)
+			output, _ := cmd.CombinedOutput() // the exit code is checked below
+			require.Equal(t, process.exit, cmd.ProcessState.ExitCode(), string(output))
+			require.Contains(t, string(output), process.output)
+			require.NotContains(t, string(output), "secret")
 		})
 	}
 }
 
 func TestInterruptStopsThePrivateServer(t *testing.T) {
 	t.Parallel()
-	cmd := play(t, "wait", URLVariable+"=")
+	cmd := roleCommand(t, "wait", URLVariable+"=")
 	output, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -173,19 +179,19 @@ func TestInterruptStopsThePrivateServer(t *testing.T) {
 	require.DirExists(t, socket)
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
-	_ = cmd.Wait() // how it ended is looked at below
+	_ = cmd.Wait() // the exit code is checked below
 	require.Equal(t, 130, cmd.ProcessState.ExitCode())
 	require.NoDirExists(t, socket)
 }
 
-// TestRole does nothing but in a process that play started.
+// TestRole does something only in a process that roleCommand started.
 func TestRole(t *testing.T) {
 	switch os.Getenv(role) {
 	case "new":
 		New(t)
 	case "leak":
 		go func() { select {} }()
-	case "stranger":
+	case "withoutMain":
 		shared = &server{}
 		New(t)
 	case "wait":
@@ -194,19 +200,19 @@ func TestRole(t *testing.T) {
 	}
 }
 
-// play starts this test binary again, for one role.
-func play(t *testing.T, as string, env ...string) *exec.Cmd {
+// roleCommand returns a command that runs TestRole of this test binary with the role.
+func roleCommand(t *testing.T, name string, env ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestRole$")
-	cmd.Env = append(os.Environ(), append(env, role+"="+as)...)
+	cmd.Env = append(os.Environ(), append(env, role+"="+name)...)
 	return cmd
 }
 
-// connect connects for as long as the test lasts.
+// connect opens a connection and closes it when the test ends.
 func connect(t *testing.T, address string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), address)
@@ -215,7 +221,7 @@ func connect(t *testing.T, address string) *pgx.Conn {
 	return conn
 }
 
-// value is the one value that a query returns.
+// value returns the single value that a query returns.
 func value[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 	t.Helper()
 	var v T
@@ -223,7 +229,7 @@ func value[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 	return v
 }
 
-// BenchmarkNew is the price of a database: a clone and its drop.
+// BenchmarkNew measures cloning and dropping a database.
 func BenchmarkNew(b *testing.B) {
 	shared.require(b)
 	for b.Loop() {
@@ -234,7 +240,7 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// BenchmarkCluster is the price of a cluster.
+// BenchmarkCluster measures starting and stopping a cluster.
 func BenchmarkCluster(b *testing.B) {
 	for b.Loop() {
 		c, err := localpg.Start(b.Context(), localpg.Options{})

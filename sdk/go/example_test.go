@@ -14,11 +14,13 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// Books a cell. An Idempotency-Key is made for it, so that a lost answer is asked for again and the visit booked once.
+// Books a cell. The client sets an Idempotency-Key, so it can retry after a lost response and the
+// visit is booked once.
 func Example() {
 	ctx := context.Background()
 	referral := uuid.MustParse("e714e964-d8a0-4776-b163-c708371c39a5")
-	from, to := uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f"), uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
+	from := uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
+	to := uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
 	cell := int64(14527455)
 
 	api, err := talon.New(server, talon.Options{Token: token})
@@ -39,7 +41,8 @@ func Example() {
 	// Output: Booked for 08:45:00
 }
 
-// Books the first free cell that nobody else is faster at, and that does not begin meanwhile.
+// Books the first free cell. It tries the next one if another patient has taken the cell or the
+// cell has begun.
 func ExampleAnswer() {
 	ctx := context.Background()
 	referral := uuid.MustParse("de300000-0007-4000-8000-000100000002")
@@ -54,7 +57,8 @@ func ExampleAnswer() {
 	}
 	for _, cell := range free.Items {
 		_, err := talon.Answer(api.CreateAppointmentWithResponse(ctx, nil, client.AppointmentRequest{
-			DirectionGUID: referral, DirectionType: string(free.DirectionType), LpuFromGUID: free.HolderLpuGUID, LpuToGUID: cell.Lpu.GUID, SlotID: &cell.ID,
+			DirectionGUID: referral, DirectionType: string(free.DirectionType),
+			LpuFromGUID: free.HolderLpuGUID, LpuToGUID: cell.Lpu.GUID, SlotID: &cell.ID,
 		}))
 		if refusal, refused := errors.AsType[*talon.Refusal](err); refused &&
 			(refusal.Rule == client.RuleSlotTaken || refusal.Rule == client.RuleSlotTimePassed) {
@@ -69,7 +73,7 @@ func ExampleAnswer() {
 	// Output: Booked: Врач Невролог Первый
 }
 
-// Branches on the rule that refuses, and shows the way out.
+// Branches on the rule of a refusal.
 func ExampleRefusal() {
 	ctx := context.Background()
 	api, err := talon.New(server, talon.Options{Token: token})
@@ -90,7 +94,8 @@ func ExampleRefusal() {
 	// Output: There is no such referral: Направление не найдено
 }
 
-// Has a patient's token made by the authorisation service, as a client application does, with its guid and its secret.
+// Gets a patient's token from the authorisation service, with the guid and the secret of a client
+// application.
 func ExampleOptions() {
 	ctx := context.Background()
 	patient := uuid.MustParse("de300000-0005-4000-8000-000000000002")
@@ -101,11 +106,12 @@ func ExampleOptions() {
 
 	var api *client.ClientWithResponses
 	token := func(ctx context.Context) (string, error) {
-		made, err := talon.Answer(api.GetCodTokenWithResponse(ctx, &client.GetCodTokenParams{Personguid: &patient}, application))
+		params := &client.GetCodTokenParams{Personguid: &patient}
+		issued, err := talon.Answer(api.GetCodTokenWithResponse(ctx, params, application))
 		if err != nil {
 			return "", err
 		}
-		return made.Token, nil
+		return issued.Token, nil
 	}
 	api, err := talon.New(server, talon.Options{Token: token})
 	if err != nil {

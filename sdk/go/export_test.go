@@ -7,7 +7,7 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// OnWait has a client that New made call this instead of waiting between tries.
+// OnWait makes a client of New call wait instead of waiting between tries.
 func OnWait(api *client.ClientWithResponses, wait func(context.Context, time.Duration) error) {
 	api.ClientInterface.(*client.Client).Client.(*sender).wait = wait
 }
@@ -15,5 +15,5 @@ func OnWait(api *client.ClientWithResponses, wait func(context.Context, time.Dur
 // Keyed is tested by itself.
 var Keyed = keyed
 
-// Wait is how a client waits.
+// Wait waits between tries.
 var Wait = wait

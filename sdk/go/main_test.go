@@ -105,18 +105,18 @@ func serve(name string, settings ...string) (address, shown string, stop func(),
 		_, _ = io.Copy(io.Discard, out)
 		_ = command.Wait()
 	}
-	var read bytes.Buffer
+	var output bytes.Buffer
 	buffer := make([]byte, 4096)
-	for !strings.Contains(read.String(), "Ctrl-C") {
+	for !strings.Contains(output.String(), "Ctrl-C") {
 		n, err := out.Read(buffer)
-		read.Write(buffer[:n])
+		output.Write(buffer[:n])
 		if err != nil {
 			stop()
 			return "", "", nil, fmt.Errorf("talon-sandbox has ended: %s", stderr.String())
 		}
 	}
-	address = regexp.MustCompile(`http://[^/\s]+`).FindString(read.String())
-	shown = regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(read.String())[1]
+	address = regexp.MustCompile(`http://[^/\s]+`).FindString(output.String())
+	shown = regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(output.String())[1]
 	return address, shown, stop, nil
 }
 

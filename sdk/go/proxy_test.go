@@ -11,23 +11,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// proxy stands between the client and the service, on loopback.
+// proxy is a reverse proxy between the client and the service, on loopback. It records the
+// requests.
 type proxy struct {
 	url string
 
-	mu    sync.Mutex
-	heads []http.Header // of the requests that came, in their order
+	mu      sync.Mutex
+	headers []http.Header // of the requests, in order of arrival
 }
 
-// came gives the headers of the requests that have come.
-func (p *proxy) came() []http.Header {
+// requests returns the headers of the requests so far.
+func (p *proxy) requests() []http.Header {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.heads
+	return p.headers
 }
 
-// between starts a proxy. meddle is asked what to do with each request, by its number from 1 on; forward lets the service answer it.
-func between(t *testing.T, service string, meddle func(number int, w http.ResponseWriter, r *http.Request, forward http.Handler)) *proxy {
+// proxyHandler handles a request at a proxy. number counts requests from 1; forward passes the
+// request to the service.
+type proxyHandler func(number int, w http.ResponseWriter, r *http.Request, forward http.Handler)
+
+// newProxy starts a proxy for the service and stops it when the test ends.
+func newProxy(t *testing.T, service string, handle proxyHandler) *proxy {
 	t.Helper()
 	address, err := url.Parse(service)
 	require.NoError(t, err)
@@ -36,31 +41,33 @@ func between(t *testing.T, service string, meddle func(number int, w http.Respon
 	p := &proxy{}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
-		p.heads = append(p.heads, r.Header.Clone())
-		number := len(p.heads)
+		p.headers = append(p.headers, r.Header.Clone())
+		number := len(p.headers)
 		p.mu.Unlock()
-		meddle(number, w, r, forward)
+		handle(number, w, r, forward)
 	}))
-	server.Config.SetKeepAlivesEnabled(false) // net/http itself tries again on a connection that was used before
+	server.Config.SetKeepAlivesEnabled(false) // net/http retries by itself on a reused connection
 	server.Start()
 	t.Cleanup(server.Close)
 	p.url = server.URL
 	return p
 }
 
-// pass lets the service answer.
+// pass forwards the request.
 func pass(_ int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	forward.ServeHTTP(w, r)
 }
 
-// passWithoutKey lets the service answer as if the request had no Idempotency-Key. On a slow machine the service may not
-// give the key of a refused request back in time, and then refuses the next try with idempotency_key_in_use.
+// passWithoutKey forwards the request without its Idempotency-Key. On a slow machine the service
+// may not release the key of a refused request in time, and would refuse the next try with
+// idempotency_key_in_use.
 func passWithoutKey(_ int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	r.Header.Del("Idempotency-Key")
 	forward.ServeHTTP(w, r)
 }
 
-// loseFirst has the service answer everything, and loses every other answer, the first one too.
+// loseFirst forwards every request, and drops the responses to the first, third, fifth request and
+// so on.
 func loseFirst(number int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	if number%2 == 0 {
 		forward.ServeHTTP(w, r)

@@ -13,20 +13,23 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// Refusal is an answer that is not 2xx: why nothing was done, and what to do about it. Find it with [errors.AsType] or [errors.As], and branch on its
-// Rule. A service that is newer than this client may answer rules that it does not know: have a default, which shows the Message.
+// Refusal is a response of the service other than 2xx: the reason why nothing was done, and what
+// the patient can do next. Find it with [errors.AsType] or [errors.As], and branch on its Rule. A
+// newer service may return rules that this client does not know, so have a default branch that
+// shows the Message.
 type Refusal struct {
-	Status      int                 // of HTTP
-	Rule        client.Rule         // the rule that answers
-	Message     string              // what to tell the patient, in Russian
+	Status      int                 // HTTP status
+	Rule        client.Rule         // the rule that was violated
+	Message     string              // for the patient, in Russian
 	MessageCode string              // the documented code (Код сообщения)
 	Type        client.ErrorType    // the documented type (Тип ошибки)
-	Details     client.ErrorDetails // the way out, where the service knows one
-	RequestID   uuid.UUID           // quote it when you report a problem
-	RetryAfter  time.Duration       // when a later try may help; zero where the service does not say
+	Details     client.ErrorDetails // what the patient can do next, if the service knows
+	RequestID   uuid.UUID           // to quote in a problem report
+	RetryAfter  time.Duration       // when to retry at the earliest; zero if the service does not specify it
 }
 
-// Error names the rule and the request, and tells nothing of the patient: it may be logged.
+// Error returns the rule, the status and the request id. It contains no data of the patient, so it
+// may be logged.
 func (r *Refusal) Error() string {
 	return fmt.Sprintf("talon: refused by %s (%d, request %s)", r.Rule, r.Status, r.RequestID)
 }
@@ -35,8 +38,8 @@ func (r *Refusal) Error() string {
 // for that, such as slot_beyond_horizon: the client itself tries again only where the service has failed or says when.
 func (r *Refusal) Retryable() bool { return slices.Contains(retryable, r.Rule) }
 
-// soon tells whether to try again within seconds.
-func (r *Refusal) soon() bool {
+// retryableSoon reports whether a retry within seconds may succeed.
+func (r *Refusal) retryableSoon() bool {
 	return r.Retryable() && (r.RetryAfter > 0 || r.Status >= http.StatusInternalServerError)
 }
 
@@ -45,7 +48,12 @@ func readRefusal(response *http.Response, body []byte) (*Refusal, bool) {
 	var e client.Error
 	err := json.Unmarshal(body, &e)
 	refusal := &Refusal{
-		Status: response.StatusCode, Rule: e.Rule, Message: e.Message, MessageCode: e.MessageCode, Type: e.Type, RequestID: e.RequestID,
+		Status:      response.StatusCode,
+		Rule:        e.Rule,
+		Message:     e.Message,
+		MessageCode: e.MessageCode,
+		Type:        e.Type,
+		RequestID:   e.RequestID,
 	}
 	if e.Details != nil {
 		refusal.Details = *e.Details

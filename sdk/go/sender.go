@@ -16,7 +16,8 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// sender sends a request of the generated client, as often as that helps, and turns what is not 2xx into errors.
+// sender sends requests of the generated client. It adds tokens and idempotency keys, retries, and
+// returns responses other than 2xx as errors. It is safe for concurrent use.
 type sender struct {
 	http   client.HttpRequestDoer
 	token  func(context.Context) (string, error)
@@ -38,21 +39,21 @@ func (s *sender) Do(request *http.Request) (*http.Response, error) {
 	if keyed.MatchString(request.Method+" "+request.URL.Path) && request.Header.Get(idempotencyKey) == "" {
 		request.Header.Set(idempotencyKey, uuid.NewString())
 	}
-	ours := s.token != nil && request.Header.Get("Authorization") == ""
-	if ours {
+	needsToken := s.token != nil && request.Header.Get("Authorization") == ""
+	if needsToken {
 		if err := s.authorize(request); err != nil {
 			return nil, err
 		}
 	}
 	for try := 1; ; try++ {
 		response, err := s.try(request)
-		if ours && expired(err) {
+		if needsToken && isTokenExpired(err) {
 			if err := s.authorize(request); err != nil {
 				return nil, err
 			}
 			response, err = s.try(request)
 		}
-		if err == nil || try >= s.tries || !helps(request, err) {
+		if err == nil || try >= s.tries || !shouldRetry(request, err) {
 			return response, err
 		}
 		pause := pause(try, err)
@@ -60,12 +61,13 @@ func (s *sender) Do(request *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		if waitErr := s.wait(ctx, pause); waitErr != nil {
-			return nil, fmt.Errorf("talon: %w, while waiting after: %w", waitErr, err)
+			return nil, fmt.Errorf("talon: %w, while waiting to retry after: %w", waitErr, err)
 		}
 	}
 }
 
-// keepBody lets each try read the request's body from its beginning. Bodies are small by the contract.
+// keepBody reads the request's body into memory, so that each try can send it. The contract limits
+// the size of bodies.
 func keepBody(request *http.Request) error {
 	if request.Body == nil || request.GetBody != nil {
 		return nil
@@ -88,80 +90,86 @@ func (s *sender) authorize(request *http.Request) error {
 	return nil
 }
 
-func expired(err error) bool {
+func isTokenExpired(err error) bool {
 	refusal, refused := errors.AsType[*Refusal](err)
 	return refused && refusal.Rule == client.RuleTokenExpired
 }
 
-// unansweredError says that the service's own answer has not come: whether the request was carried out is not known.
-type unansweredError struct{ cause error }
+// noResponseError means that no response of the service was received. It is unknown whether the
+// service has processed the request.
+type noResponseError struct{ cause error }
 
-func (e *unansweredError) Error() string { return "talon: no answer: " + e.cause.Error() }
-func (e *unansweredError) Unwrap() error { return e.cause }
+func (e *noResponseError) Error() string { return "talon: no response: " + e.cause.Error() }
+func (e *noResponseError) Unwrap() error { return e.cause }
 
 // try sends the request once.
 func (s *sender) try(request *http.Request) (*http.Response, error) {
 	try := request.Clone(request.Context())
 	if request.GetBody != nil {
-		try.Body, _ = request.GetBody() // it reads from memory
+		try.Body, _ = request.GetBody() // reads from memory and never fails
 	}
 	response, err := s.http.Do(try)
 	if err != nil {
 		if outer, wrapped := errors.AsType[*url.Error](err); wrapped {
-			err = outer.Err // the address may tell of a patient, which no error does
+			err = outer.Err // without the URL, which may identify a patient
 		}
-		return nil, &unansweredError{err}
+		return nil, &noResponseError{err}
 	}
 	body, err := io.ReadAll(response.Body)
 	_ = response.Body.Close()
 	if err != nil {
-		return nil, &unansweredError{err}
+		return nil, &noResponseError{err}
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	if response.StatusCode < http.StatusMultipleChoices || response.StatusCode == http.StatusNotModified {
 		return response, nil
 	}
-	if refusal, is := readRefusal(response, body); is {
+	if refusal, ok := readRefusal(response, body); ok {
 		return nil, refusal
 	}
-	err = fmt.Errorf("%s from something in between", response.Status)
+	err = fmt.Errorf("%s from an intermediary", response.Status)
 	switch response.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return nil, &unansweredError{err}
+		return nil, &noResponseError{err}
 	default:
 		return nil, fmt.Errorf("talon: %w", err)
 	}
 }
 
-// helps tells whether to try again: where the contract says that it helps; and where no answer has come, if being asked twice does no harm.
-func helps(request *http.Request, err error) bool {
+// shouldRetry reports whether to send the request again: after a refusal that may soon pass, and
+// after a missing response if the request is idempotent.
+func shouldRetry(request *http.Request, err error) bool {
 	if request.Context().Err() != nil {
 		return false
 	}
 	if refusal, refused := errors.AsType[*Refusal](err); refused {
-		return refusal.soon()
+		return refusal.retryableSoon()
 	}
-	_, unanswered := errors.AsType[*unansweredError](err)
-	harmless := request.Method == http.MethodGet || request.Method == http.MethodDelete || request.Header.Get(idempotencyKey) != ""
-	return unanswered && harmless
+	_, noResponse := errors.AsType[*noResponseError](err)
+	idempotent := request.Method == http.MethodGet || request.Method == http.MethodDelete ||
+		request.Header.Get(idempotencyKey) != ""
+	return noResponse && idempotent
 }
 
-// The first pause between tries, at its longest, and the longest of all.
+// The upper limits of the first pause between tries and of all pauses.
 const (
 	firstPause   = 500 * time.Millisecond
 	longestPause = 8 * time.Second
 )
 
-// pause is how long to wait after a failed try: what the service asks for, and an ever longer random time on top, lest many clients come back at once.
+// pause returns the time to wait after a failed try: RetryAfter of the refusal plus a random time.
+// The upper limit of the random time doubles with each try, so that many clients do not retry at
+// the same time.
 func pause(try int, err error) time.Duration {
 	longest := min(firstPause<<min(try-1, 10), longestPause)
-	pause := rand.N(longest) //nolint:gosec // nobody gains by guessing it
+	pause := rand.N(longest) //nolint:gosec // need not be unpredictable
 	if refusal, refused := errors.AsType[*Refusal](err); refused {
 		pause += refusal.RetryAfter
 	}
 	return pause
 }
 
+// wait waits for the pause, or returns the cause if ctx is done first.
 func wait(ctx context.Context, pause time.Duration) error {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

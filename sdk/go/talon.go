@@ -1,13 +1,19 @@
-// Package talon is the Go client of Talon, which books a medical appointment by electronic referral.
+// Package talon is the Go client of Talon, a service that books medical appointments by electronic
+// referral.
 //
-// [New] makes the generated [client.ClientWithResponses], with all operations of the contract, and adds what a generator cannot give:
+// [New] returns the generated [client.ClientWithResponses] with all operations of the contract, and
+// adds:
 //
-//   - Every answer that is not 2xx is an error, a [*Refusal], with the rule that answers, the way out and the id to report.
-//   - The token comes from [Options.Token], which is asked once more where a token has expired.
-//   - Booking, moving and cancelling have an Idempotency-Key, the same for each try: what happened once happens once.
-//   - What failed is tried again where that can help and does no harm, for as long as the service asks to wait, and within bounds.
+//   - Errors: a response other than 2xx is an error, a [*Refusal], with the rule, what the patient
+//     can do next, and the request id.
+//   - Tokens: the client calls [Options.Token] before each request, and once more if the token has
+//     expired.
+//   - Idempotency: booking, moving and cancelling have an Idempotency-Key, the same for all tries,
+//     so that the service processes the request once.
+//   - Retries: the client retries requests that are safe to repeat and may succeed, after the time
+//     that the service specifies, within limits.
 //
-// [Answer] takes the document out of an answer:
+// [Answer] returns the document of a response:
 //
 //	booked, err := talon.Answer(api.CreateAppointmentWithResponse(ctx, nil, request))
 package talon
@@ -22,16 +28,22 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// Options say how to ask. The zero value asks without a token, three times at the most, within half a minute.
+// Options configure a client. With the zero value, requests have no token, at most 3 tries, and 30
+// seconds for all tries.
 type Options struct {
-	// Token gives the token of the patient whom the request is for. It is asked before each request, and once more where the service answers
-	// token_expired; it may keep a token meanwhile. It is not asked where a request comes with an Authorization of its own, as getCodToken does.
+	// Token returns the token of the patient whom the request is for. It is called before each
+	// request, and once more if the service refuses with token_expired; it may cache the token. It
+	// is not called if the request has an Authorization header of its own, as for getCodToken. It
+	// must be safe for concurrent use if the client is used concurrently.
 	Token func(ctx context.Context) (string, error)
-	// HTTP sends each try. Without it tries have their own time-out, of 15 seconds: longer than the service takes by default before it gives up itself.
+	// HTTP sends each try. If it is nil, a client with a timeout of 15 seconds is used. This is
+	// longer than the service's own default timeout.
 	HTTP client.HttpRequestDoer
-	// Tries bounds how often one request is sent; 3 where it is zero, and 1 tries nothing again.
+	// Tries is the maximum number of times that a request is sent. Zero means 3; 1 disables
+	// retries.
 	Tries int
-	// Within bounds the time that all tries, and the waits between, take together; 30 seconds where it is zero. The context may end them sooner.
+	// Within is the maximum time of all tries and the pauses between them. Zero means 30 seconds.
+	// The request's context may end it sooner.
 	Within time.Duration
 }
 
@@ -41,7 +53,8 @@ const (
 	tryTimeout    = 15 * time.Second
 )
 
-// New makes a client of the service at an address, such as https://talon.example. One client serves any number of goroutines.
+// New returns a client of the service at a base URL, such as https://talon.example. It does not
+// connect. The client is safe for concurrent use.
 func New(server string, options Options) (*client.ClientWithResponses, error) {
 	s := &sender{http: options.HTTP, token: options.Token, tries: options.Tries, within: options.Within, wait: wait}
 	if s.http == nil {
@@ -56,10 +69,13 @@ func New(server string, options Options) (*client.ClientWithResponses, error) {
 	return client.NewClientWithResponses(server, client.WithHTTPClient(s))
 }
 
-// ErrNotModified says that the service answered 304: what the client has, by its If-None-Match, is as it was.
+// ErrNotModified is returned for a 304 response: the document that the client has, identified by
+// If-None-Match, is current.
 var ErrNotModified = errors.New("talon: not modified")
 
-// Answer takes the document out of an answer to any operation. Wrap it around the call.
+// Answer returns the document of a response to any operation. It takes the results of the call. It
+// returns the error of the call, ErrNotModified for a 304 response, and an error if the response
+// has no document.
 func Answer[T any](response Response[T], err error) (*T, error) {
 	switch {
 	case err != nil:
@@ -69,18 +85,18 @@ func Answer[T any](response Response[T], err error) (*T, error) {
 	case response.StatusCode() == http.StatusNotModified:
 		return nil, ErrNotModified
 	default:
-		return nil, fmt.Errorf("talon: %d without the contract's document", response.StatusCode())
+		return nil, fmt.Errorf("talon: status %d without a document of the contract", response.StatusCode())
 	}
 }
 
-// Response is the generated response of an operation that answers a T.
+// Response is the generated response of an operation whose document is a T.
 type Response[T any] interface {
 	GetJSON200() *T
 	StatusCode() int
 }
 
-// Replayed tells that the service had done this before, for a request with the same Idempotency-Key, and has only repeated its answer. So it is where
-// the first answer was lost on the way and the client has tried again by itself.
+// Replayed reports whether the service repeated the response to an earlier request with the same
+// Idempotency-Key. This is the case if the first response was lost and the client has retried.
 func Replayed(response *http.Response) bool {
 	return response.Header.Get("Idempotency-Replayed") == "true"
 }

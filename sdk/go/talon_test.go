@@ -63,15 +63,16 @@ func TestKeyedOperations(t *testing.T) {
 	}
 }
 
-// Promise: whoever loses an answer has what it asked for done once, and is told that it was done before.
-func TestLostAnswers(t *testing.T) {
+// Promise: after a lost response the client retries, the service processes the request once, and
+// Replayed reports it.
+func TestLostResponses(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	direct, _ := ask(t, server, 3, talon.Options{})
+	direct, _ := newClient(t, server, 3, talon.Options{})
 	before, err := talon.Answer(direct.ListAppointmentsWithResponse(ctx, nil))
 	require.NoError(t, err)
-	lossy := between(t, server, loseFirst)
-	api, _ := ask(t, lossy.url, 3, talon.Options{})
+	lossy := newProxy(t, server, loseFirst)
+	api, _ := newClient(t, lossy.url, 3, talon.Options{})
 	cell, next := int64(10801), int64(10803)
 
 	booked, err := api.CreateAppointmentWithResponse(ctx, nil, consultation(3, &cell))
@@ -91,37 +92,40 @@ func TestLostAnswers(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, talon.Replayed(cancelled.HTTPResponse))
 
-	visits, err := talon.Answer(api.ListAppointmentsWithResponse(ctx, nil)) // the first answer of this is lost, too
+	visits, err := talon.Answer(api.ListAppointmentsWithResponse(ctx, nil)) // its first response is lost, too
 	require.NoError(t, err)
 	require.Len(t, visits.Items, len(before.Items)+1)
 	require.Equal(t, visit, visits.Items[0].GUID)
 	require.Equal(t, client.AppointmentStatusCancelled, visits.Items[0].Status)
 
 	var keys []string
-	for _, head := range lossy.came() {
-		keys = append(keys, head.Get("Idempotency-Key"))
+	for _, header := range lossy.requests() {
+		keys = append(keys, header.Get("Idempotency-Key"))
 	}
 	require.Len(t, keys, 8)
-	require.Equal(t, []string{keys[0], keys[2], keys[4], ""}, []string{keys[1], keys[3], keys[5], keys[7]}, "a try has its request's key")
-	require.Len(t, slices.Compact(keys), 4, "a request has a key of its own")
+	first, second := []string{keys[0], keys[2], keys[4], ""}, []string{keys[1], keys[3], keys[5], keys[7]}
+	require.Equal(t, first, second, "the tries of a request have the same key")
+	require.Len(t, slices.Compact(keys), 4, "different requests have different keys")
 }
 
-// Promise: a key that the caller gives is the one that is sent.
+// Promise: the client does not replace a key of the caller.
 func TestCallersKey(t *testing.T) {
 	t.Parallel()
-	through := between(t, server, pass)
-	api, _ := ask(t, through.url, 2, talon.Options{})
+	proxy := newProxy(t, server, pass)
+	api, _ := newClient(t, proxy.url, 2, talon.Options{})
 	cell, key := int64(20815), "the-caller-s"
-	_, err := api.CreateAppointmentWithResponse(t.Context(), &client.CreateAppointmentParams{IdempotencyKey: &key}, consultation(2, &cell))
+	params := &client.CreateAppointmentParams{IdempotencyKey: &key}
+	_, err := api.CreateAppointmentWithResponse(t.Context(), params, consultation(2, &cell))
 	requireRefusal(t, err, client.RuleDirectionAlreadyBooked)
-	require.Equal(t, key, through.came()[0].Get("Idempotency-Key"))
+	require.Equal(t, key, proxy.requests()[0].Get("Idempotency-Key"))
 }
 
-// Promise: a refusal tells the rule, the way out and the request, and its text nothing of the patient. What cannot help is not tried again.
+// Promise: a refusal contains the rule, the details and the request id, and its text contains no
+// data of the patient. A refusal that is not retryable is not retried.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
-	through := between(t, server, pass)
-	api, waits := ask(t, through.url, 2, talon.Options{})
+	proxy := newProxy(t, server, pass)
+	api, waits := newClient(t, proxy.url, 2, talon.Options{})
 	cell := int64(20815)
 	response, err := api.CreateAppointmentWithResponse(t.Context(), nil, consultation(2, &cell))
 	require.Nil(t, response)
@@ -135,30 +139,32 @@ func TestRefusal(t *testing.T) {
 	require.NotZero(t, refusal.RequestID)
 	require.Zero(t, refusal.RetryAfter)
 	require.False(t, refusal.Retryable())
-	require.Equal(t, "talon: refused by direction_already_booked (400, request "+refusal.RequestID.String()+")", err.Error())
-	require.Len(t, through.came(), 1)
+	text := "talon: refused by direction_already_booked (400, request " + refusal.RequestID.String() + ")"
+	require.EqualError(t, err, text)
+	require.Len(t, proxy.requests(), 1)
 	require.Empty(t, *waits)
 }
 
-// Promise: a rule that may pass in some days is retryable, but not tried again within seconds.
+// Promise: a refusal that may pass within days is retryable, but the client does not retry it.
 func TestRefusalForDays(t *testing.T) {
 	t.Parallel()
-	through := between(t, server, pass)
-	api, _ := ask(t, through.url, 1, talon.Options{})
+	proxy := newProxy(t, server, pass)
+	api, _ := newClient(t, proxy.url, 1, talon.Options{})
 	cell := int64(83001)
 	request := consultation(1, &cell)
 	request.DirectionGUID, request.LpuToGUID = numbered("0007", 100000004), lpuA
 	_, err := api.CreateAppointmentWithResponse(t.Context(), nil, request)
 	require.True(t, requireRefusal(t, err, client.RuleSlotBeyondHorizon).Retryable())
-	require.Len(t, through.came(), 1)
+	require.Len(t, proxy.requests(), 1)
 }
 
-// Promise: a token that has expired is renewed once, and the request sent again; a second that has expired, too, is refused.
+// Promise: after token_expired the client gets a new token once and sends the request again. If
+// that token has expired too, the client returns the refusal.
 func TestTokenExpired(t *testing.T) {
 	t.Parallel()
 	fresh, old := tokenOf(t, 4, time.Now()), tokenOf(t, 4, time.Now().Add(-2*time.Hour))
 	for _, test := range []struct {
-		tokens []string // as they are given out
+		tokens []string // in the order in which Token returns them
 		rule   client.Rule
 	}{
 		{tokens: []string{fresh}},
@@ -166,11 +172,11 @@ func TestTokenExpired(t *testing.T) {
 		{tokens: []string{old, old}, rule: client.RuleTokenExpired},
 		{tokens: []string{"no token"}, rule: client.RuleTokenInvalid},
 	} {
-		through := between(t, server, pass)
-		asked := 0
-		api, err := talon.New(through.url, talon.Options{Tries: 1, Token: func(context.Context) (string, error) {
-			asked++
-			return test.tokens[asked-1], nil
+		proxy := newProxy(t, server, pass)
+		calls := 0
+		api, err := talon.New(proxy.url, talon.Options{Tries: 1, Token: func(context.Context) (string, error) {
+			calls++
+			return test.tokens[calls-1], nil
 		}})
 		require.NoError(t, err)
 		_, err = talon.Answer(api.HoldSlotWithResponse(t.Context(), numbered("0009", 20805), client.HoldRequest{
@@ -181,24 +187,26 @@ func TestTokenExpired(t *testing.T) {
 		} else {
 			requireRefusal(t, err, test.rule)
 		}
-		require.Equal(t, len(test.tokens), asked)
-		require.Len(t, through.came(), len(test.tokens))
+		require.Equal(t, len(test.tokens), calls)
+		require.Len(t, proxy.requests(), len(test.tokens))
 	}
 }
 
-// Promise: without a token there is no request.
+// Promise: if Token fails, the client returns its error and sends no request.
 func TestTokenFails(t *testing.T) {
 	t.Parallel()
-	through := between(t, server, pass)
-	away := errors.New("the authorisation service is away")
-	api, err := talon.New(through.url, talon.Options{Token: func(context.Context) (string, error) { return "", away }})
+	proxy := newProxy(t, server, pass)
+	unavailable := errors.New("the authorisation service is unavailable")
+	token := func(context.Context) (string, error) { return "", unavailable }
+	api, err := talon.New(proxy.url, talon.Options{Token: token})
 	require.NoError(t, err)
 	_, err = talon.Answer(api.ListDirectionsWithResponse(t.Context(), nil))
-	require.ErrorIs(t, err, away)
-	require.Empty(t, through.came())
+	require.ErrorIs(t, err, unavailable)
+	require.Empty(t, proxy.requests())
 }
 
-// Promise: what a later try can help is tried again, not sooner than the service says, not more often than Tries, not longer than Within.
+// Promise: a refusal that may soon pass is retried, not before RetryAfter, at most Tries times, and
+// at most for Within.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	ticket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -206,17 +214,20 @@ func TestBounds(t *testing.T) {
 		_, _ = w.Write([]byte(`{"access_token": "ticket", "token_type": "Bearer"}`))
 	}))
 	t.Cleanup(ticket.Close)
-	const nobody = "http://127.0.0.1:1"
-	withoutIndex := serveFor(t, "TALON_MIP_URL="+nobody, "TALON_MIP_AUTH_URL="+ticket.URL)
-	withoutTicket := serveFor(t, "TALON_MIP_URL="+nobody, "TALON_MIP_AUTH_URL="+nobody)
+	const unreachable = "http://127.0.0.1:1"
+	withoutIndex := serveFor(t, "TALON_MIP_URL="+unreachable, "TALON_MIP_AUTH_URL="+ticket.URL)
+	withoutTicket := serveFor(t, "TALON_MIP_URL="+unreachable, "TALON_MIP_AUTH_URL="+unreachable)
 
-	// However slow the machine is, a try ends within the hour that a second one would have to wait for.
-	inAnHour := between(t, withoutIndex, func(_ int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
-		forward.ServeHTTP(laterAnswer{w}, r)
+	// With a Retry-After of an hour, no second try fits into Within, even on a slow machine.
+	inAnHour := newProxy(t, withoutIndex, func(_ int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		forward.ServeHTTP(retryInAnHour{w}, r)
 	}).url
 
-	request := consultation(10, new(int64(100801))) // the patient has no card there: the master patient index is asked
-	request.LpuFromGUID, request.LpuToGUID = uuid.MustParse("1dadf64c-f34a-4023-98a6-3e7b7be4f243"), uuid.MustParse("12ab9992-9875-4fb6-a9c0-8504170c1429")
+	const unavailable = client.RuleMipUnavailable
+	// The patient has no card there, so the service uses the master patient index.
+	request := consultation(10, new(int64(100801)))
+	request.LpuFromGUID = uuid.MustParse("1dadf64c-f34a-4023-98a6-3e7b7be4f243")
+	request.LpuToGUID = uuid.MustParse("12ab9992-9875-4fb6-a9c0-8504170c1429")
 	for name, test := range map[string]struct {
 		service string
 		options talon.Options
@@ -224,21 +235,21 @@ func TestBounds(t *testing.T) {
 		after   time.Duration
 		tries   int
 	}{
-		"as often as by default":        {withoutIndex, talon.Options{}, client.RuleMipUnavailable, time.Second, 3},
-		"as often as is wanted":         {withoutIndex, talon.Options{Tries: 5}, client.RuleMipUnavailable, time.Second, 5},
-		"once":                          {withoutIndex, talon.Options{Tries: 1}, client.RuleMipUnavailable, time.Second, 1},
-		"no time for a second":          {inAnHour, talon.Options{Within: time.Hour}, client.RuleMipUnavailable, time.Hour, 1},
-		"the service does not say when": {withoutTicket, talon.Options{}, client.RuleMipAuthURLUnreachable, 0, 3},
+		"three tries by default":       {withoutIndex, talon.Options{}, unavailable, time.Second, 3},
+		"five tries":                   {withoutIndex, talon.Options{Tries: 5}, unavailable, time.Second, 5},
+		"one try":                      {withoutIndex, talon.Options{Tries: 1}, unavailable, time.Second, 1},
+		"no time for a second try":     {inAnHour, talon.Options{Within: time.Hour}, unavailable, time.Hour, 1},
+		"a refusal without RetryAfter": {withoutTicket, talon.Options{}, client.RuleMipAuthURLUnreachable, 0, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			through := between(t, test.service, passWithoutKey)
-			api, waits := ask(t, through.url, 10, test.options)
+			proxy := newProxy(t, test.service, passWithoutKey)
+			api, waits := newClient(t, proxy.url, 10, test.options)
 			_, err := api.CreateAppointmentWithResponse(t.Context(), nil, request)
 			refusal := requireRefusal(t, err, test.rule)
 			require.True(t, refusal.Retryable())
 			require.Equal(t, test.after, refusal.RetryAfter)
-			require.Len(t, through.came(), test.tries)
+			require.Len(t, proxy.requests(), test.tries)
 			require.Len(t, *waits, test.tries-1)
 			for i, wait := range *waits {
 				require.GreaterOrEqual(t, wait, test.after)
@@ -248,13 +259,15 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Promise: where no answer comes, only what does no harm if it is done twice is tried again.
-func TestNoAnswer(t *testing.T) {
+// Promise: without a response, the client retries only idempotent requests.
+func TestNoResponse(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(http.ResponseWriter){
-		"the connection breaks":     func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
-		"a gateway answers instead": func(w http.ResponseWriter) { http.Error(w, "<h1>Bad Gateway</h1>", http.StatusBadGateway) },
-		"the answer breaks off": func(w http.ResponseWriter) {
+		"the connection breaks": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"a gateway responds": func(w http.ResponseWriter) {
+			http.Error(w, "<h1>Bad Gateway</h1>", http.StatusBadGateway)
+		},
+		"the response is cut off": func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write([]byte(`{"items":`))
 			panic(http.ErrAbortHandler)
@@ -277,7 +290,8 @@ func TestNoAnswer(t *testing.T) {
 					return err
 				}},
 				{"release", 3, func(api *client.ClientWithResponses) error {
-					_, err := talon.Answer(api.ReleaseSlotWithResponse(t.Context(), uuid.New(), &client.ReleaseSlotParams{LpuGUID: lpuB}))
+					params := &client.ReleaseSlotParams{LpuGUID: lpuB}
+					_, err := talon.Answer(api.ReleaseSlotWithResponse(t.Context(), uuid.New(), params))
 					return err
 				}},
 				{"check", 1, func(api *client.ClientWithResponses) error {
@@ -285,90 +299,96 @@ func TestNoAnswer(t *testing.T) {
 					return err
 				}},
 			} {
-				lost := between(t, server, func(_ int, w http.ResponseWriter, _ *http.Request, _ http.Handler) { lose(w) })
-				api, _ := ask(t, lost.url, 8, talon.Options{})
+				lost := newProxy(t, server,
+					func(_ int, w http.ResponseWriter, _ *http.Request, _ http.Handler) { lose(w) })
+				api, _ := newClient(t, lost.url, 8, talon.Options{})
 				err := test.call(api)
-				require.ErrorContains(t, err, "talon: no answer", test.operation)
+				require.ErrorContains(t, err, "talon: no response", test.operation)
 				require.NotContains(t, err.Error(), "00000008001")
-				require.Len(t, lost.came(), test.tries, test.operation)
+				require.Len(t, lost.requests(), test.tries, test.operation)
 			}
 		})
 	}
 }
 
-// Promise: an end of the context ends the request at once, also between two tries, and tells of both.
+// Promise: cancelling the context ends the request at once, also between two tries. Then the error
+// contains the cancellation and the failure of the last try.
 func TestCancellation(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	hanging := between(t, server, func(_ int, _ http.ResponseWriter, r *http.Request, _ http.Handler) {
+	hanging := newProxy(t, server, func(_ int, _ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		cancel()
 		<-r.Context().Done()
 	})
-	api, _ := ask(t, hanging.url, 8, talon.Options{})
+	api, _ := newClient(t, hanging.url, 8, talon.Options{})
 	_, err := talon.Answer(api.ListDirectionsWithResponse(ctx, nil))
 	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, hanging.came(), 1)
+	require.Len(t, hanging.requests(), 1)
 
 	ctx, cancel = context.WithCancel(t.Context())
-	broken := between(t, server, func(_ int, _ http.ResponseWriter, _ *http.Request, _ http.Handler) { panic(http.ErrAbortHandler) })
-	api, err = talon.New(broken.url, talon.Options{Tries: 1000, Within: time.Hour, HTTP: doer(func(request *http.Request) (*http.Response, error) {
+	broken := newProxy(t, server, func(int, http.ResponseWriter, *http.Request, http.Handler) {
+		panic(http.ErrAbortHandler)
+	})
+	cancelAfterTry := doer(func(request *http.Request) (*http.Response, error) {
 		response, err := http.DefaultClient.Do(request)
 		cancel()
 		return response, err
-	})})
+	})
+	api, err = talon.New(broken.url, talon.Options{Tries: 1000, Within: time.Hour, HTTP: cancelAfterTry})
 	require.NoError(t, err)
 	_, err = talon.Answer(api.ListDirectionsWithResponse(ctx, nil))
-	require.ErrorContains(t, err, "talon: no answer")
+	require.ErrorContains(t, err, "talon: no response")
 	require.NotContains(t, err.Error(), "waiting")
-	require.Len(t, broken.came(), 1)
+	require.Len(t, broken.requests(), 1)
 
 	ctx, cancel = context.WithCancel(t.Context())
-	api, _ = ask(t, broken.url, 8, talon.Options{})
+	api, _ = newClient(t, broken.url, 8, talon.Options{})
 	talon.OnWait(api, func(ctx context.Context, _ time.Duration) error {
 		cancel()
 		return talon.Wait(ctx, time.Hour)
 	})
 	_, err = talon.Answer(api.ListDirectionsWithResponse(ctx, nil))
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "talon: no answer")
+	require.ErrorContains(t, err, "talon: no response")
 }
 
-// Promise: 304 is told apart from an answer and from a failure.
+// Promise: a 304 response is neither a document nor a failure.
 func TestNotModified(t *testing.T) {
 	t.Parallel()
-	api, _ := ask(t, server, 2, talon.Options{})
+	api, _ := newClient(t, server, 2, talon.Options{})
 	visit := numbered("000a", 2)
 	first, err := api.GetAppointmentWithResponse(t.Context(), visit, nil)
-	shown, err := talon.Answer(first, err)
+	appointment, err := talon.Answer(first, err)
 	require.NoError(t, err)
-	require.Equal(t, visit, shown.GUID)
-	_, err = talon.Answer(api.GetAppointmentWithResponse(t.Context(), visit, &client.GetAppointmentParams{IfNoneMatch: &first.Headers200.ETag}))
+	require.Equal(t, visit, appointment.GUID)
+	params := &client.GetAppointmentParams{IfNoneMatch: &first.Headers200.ETag}
+	_, err = talon.Answer(api.GetAppointmentWithResponse(t.Context(), visit, params))
 	require.ErrorIs(t, err, talon.ErrNotModified)
 }
 
-// Promise: a page that is not the service's is no document.
+// Promise: a page of an intermediary is an error, and not a refusal.
 func TestForeignPage(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusOK, http.StatusNotFound} {
-		foreign := between(t, server, func(_ int, w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		foreign := newProxy(t, server, func(_ int, w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(status)
 		})
-		api, _ := ask(t, foreign.url, 8, talon.Options{})
+		api, _ := newClient(t, foreign.url, 8, talon.Options{})
 		_, err := talon.Answer(api.ListDirectionsWithResponse(t.Context(), nil))
 		require.ErrorContains(t, err, "talon: ")
 		_, refused := errors.AsType[*talon.Refusal](err)
 		require.False(t, refused)
-		require.Len(t, foreign.came(), 1)
+		require.Len(t, foreign.requests(), 1)
 	}
 }
 
-// laterAnswer is an answer whose Retry-After is an hour.
-type laterAnswer struct{ http.ResponseWriter }
+// retryInAnHour sets Retry-After to an hour.
+type retryInAnHour struct{ http.ResponseWriter }
 
-func (a laterAnswer) WriteHeader(status int) {
-	a.Header().Set("Retry-After", "3600")
-	a.ResponseWriter.WriteHeader(status)
+func (w retryInAnHour) WriteHeader(status int) {
+	w.Header().Set("Retry-After", "3600")
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // serveFor runs a sandbox of its own, with settings, until the test ends.
@@ -380,8 +400,11 @@ func serveFor(t *testing.T, settings ...string) (address string) {
 	return address
 }
 
-// ask makes a client for a patient of the demo, by number, which waits for nothing and tells how long it would have waited.
-func ask(t *testing.T, address string, patient int, options talon.Options) (*client.ClientWithResponses, *[]time.Duration) {
+// newClient returns a client for the numbered demo patient. It does not wait between tries; the
+// pauses it would have waited are appended to the returned slice.
+func newClient(
+	t *testing.T, address string, patient int, options talon.Options,
+) (*client.ClientWithResponses, *[]time.Duration) {
 	t.Helper()
 	signed := tokenOf(t, patient, time.Now())
 	options.Token = func(context.Context) (string, error) { return signed, nil }
@@ -395,10 +418,12 @@ func ask(t *testing.T, address string, patient int, options talon.Options) (*cli
 	return api, waits
 }
 
-// consultation asks for a cell with the first referral of a patient of the demo.
+// consultation returns a request to book the cell by the first referral of the numbered demo
+// patient.
 func consultation(patient int, cell *int64) client.AppointmentRequest {
 	return client.AppointmentRequest{
-		DirectionGUID: numbered("0007", patient*100000000+1), DirectionType: "consult", LpuFromGUID: lpuA, LpuToGUID: lpuB, SlotID: cell,
+		DirectionGUID: numbered("0007", patient*100000000+1), DirectionType: "consult",
+		LpuFromGUID: lpuA, LpuToGUID: lpuB, SlotID: cell,
 	}
 }
 

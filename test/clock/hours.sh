@@ -1,28 +1,31 @@
 #!/bin/bash
-# Runs the tests that use the machine's clock as if it were other hours: tests must not depend on when they run.
+# Runs the tests that use the machine's clock at simulated times. The result of a test must not
+# depend on the time of day.
 #
-#   test/clock/hours.sh [TIME…]   each a time in Moscow that date(1) reads, such as 23:58 or 2027-02-28T11:32
+#   test/clock/hours.sh [TIME…]   each TIME is a time in Moscow in a format of date(1), for example
+#                                 23:58 or 2027-02-28T11:32
 #
-# SUITES names what to run: of "go sdk portal contracts", all by default.
+# SUITES selects the suites to run, by default all: "go sdk portal contracts".
 #
-# CLOCK_OFFSET is the number of seconds that Go and Node processes, and the browser's pages, are ahead.
-# Go reads it in a copy of time.Now, which -overlay puts in place of Go's own. Two clocks stay the
-# machine's: PostgreSQL's, because the service passes it every time it needs, and that of the pacts'
-# verifier, which is not written in Go or JavaScript.
+# CLOCK_OFFSET is the number of seconds by which the clocks of Go and Node processes and of pages in
+# the browser are ahead. Go reads it in a copy of time.Now that replaces the original by -overlay.
+# Two clocks are not moved: that of PostgreSQL, because the service passes every time to it, and the
+# one of the pacts' verifier, which is not written in Go or JavaScript.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 moscow() { TZ=Europe/Moscow date "$@"; }
 suites=${SUITES:-go sdk portal contracts}
 hours=("$@")
-# In Moscow days begin three hours before they do in UTC. A suite takes from three seconds to a minute, so
-# that midnight comes at different tests with each of the times before it.
-[ ${#hours[@]} -gt 0 ] || hours=(00:02 02:59:50 07:59 11:32 17:44 "next sunday 11:44" 23:59:30 23:59:50 23:59:57 "$(moscow +%Y)-12-31T23:59:45")
+# A day in Moscow begins three hours before the day in UTC. A suite takes between three seconds and
+# a minute, so with each of the times before midnight, midnight falls into another test.
+[ ${#hours[@]} -gt 0 ] || hours=(00:02 02:59:50 07:59 11:32 17:44 "next sunday 11:44"
+  23:59:30 23:59:50 23:59:57 "$(moscow +%Y)-12-31T23:59:45")
 
-clock=$PWD/bin/_clock # Go passes over a folder of that name
+clock=$PWD/bin/_clock # the go command ignores directories whose names begin with _
 mkdir -p "$clock"
 original=$(go env GOROOT)/src/time/time.go
 sed 's/^\tsec, nsec, mono := runtimeNow()$/&\n\tif !runtimeIsBubbled() {\n\t\tsec += clockOffset\n\t}/' "$original" > "$clock/time.go"
-grep -q clockOffset "$clock/time.go" || { echo "time.Now of $(go version) is not as this script knows it" >&2; exit 1; }
+grep -q clockOffset "$clock/time.go" || { echo "cannot patch time.Now of $(go version)" >&2; exit 1; }
 cat > "$clock/offset.go" <<'GO'
 package time
 
@@ -41,9 +44,10 @@ var clockOffset = func() int64 {
 	return sign * seconds
 }()
 GO
-printf '{"Replace": {"%s": "%s", "%s": "%s"}}\n' "$original" "$clock/time.go" "${original%time.go}clock_offset.go" "$clock/offset.go" > "$clock/overlay.json"
+printf '{"Replace": {"%s": "%s", "%s": "%s"}}\n' "$original" "$clock/time.go" \
+  "${original%time.go}clock_offset.go" "$clock/offset.go" > "$clock/overlay.json"
 
-# Everything is compiled first, so that the hours pass while tests run.
+# Everything is compiled first, so that the simulated time passes only while tests run.
 go build -overlay "$clock/overlay.json" -o "$clock/talon-sandbox" ./cmd/talon-sandbox
 packages=(sdk/go bench internal/auth internal/sandbox internal/httpapi internal/testdb test/e2e)
 export TALON_BINARY=$clock/talon-sandbox
@@ -53,16 +57,16 @@ done
 case $suites in *portal*) npm --prefix portal run build ;; esac
 case $suites in *contracts*) npm --prefix contracts run build ;; esac
 
-# Most tests of test/e2e have a clock of their own, which stands at a fixed moment. These ask the
-# machine's, or run a command, which does.
+# Most tests of test/e2e use a fixed clock. This selects the tests that use the machine's clock
+# themselves, or run a command that uses it.
 machines=$(awk '/^func /{test = $2} /time\.Now|runDemo\(|[^.a-z]run(Sandbox)?\(t,/ && test ~ /^Test/ {sub(/\(.*/, "", test); print test}' \
   test/e2e/*_test.go | sort -u | paste -sd'|')
 [ -n "$machines" ] || { echo "no test of test/e2e uses the machine's clock" >&2; exit 1; }
 
-# offset prints how many seconds ahead the time is.
+# offset prints the number of seconds from now to a time.
 offset() { echo $(($(moscow -d "$1" +%s) - $(date +%s))); }
 
-# at runs a command as if it were the time.
+# at runs a command with the clock moved to a time.
 at() {
   local hour=$1
   shift
@@ -79,13 +83,15 @@ for hour in "${hours[@]}"; do
         tests=.
         [ "$package" != test/e2e ] || tests="^($machines)\$"
         echo "-- $package"
-        at "$hour" env -C "$package" "$clock/${package////_}.test" -test.timeout 15m -test.run "$tests" || failed+=("$hour, $package")
+        at "$hour" env -C "$package" "$clock/${package////_}.test" -test.timeout 15m -test.run "$tests" ||
+          failed+=("$hour, $package")
       done
       ;;
     contracts)
-      # The verifier books so many days ahead of its own today.
+      # The verifier books a few days ahead by its own clock, which is not moved. A time more than
+      # three days ahead would be after these visits.
       if [ "$(offset "$hour")" -gt $((3 * 86400)) ]; then
-        echo "-- contracts: left out, their verifier's clock is the machine's"
+        echo "-- contracts: skipped, because the clock of the verifier cannot be moved"
         continue
       fi
       ;;&
@@ -96,7 +102,7 @@ for hour in "${hours[@]}"; do
         failed+=("$hour, $folder")
       ;;
     *)
-      echo "there is no suite $suite" >&2
+      echo "unknown suite $suite" >&2
       exit 1
       ;;
     esac

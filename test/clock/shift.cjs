@@ -1,7 +1,7 @@
 // Moves the clock of a Node process by CLOCK_OFFSET seconds: node --require test/clock/shift.cjs
 const offset = Number(process.env.CLOCK_OFFSET ?? 0) * 1000;
 
-/** Moves the clock of a Node process or of a page in a browser by some milliseconds. */
+/** Moves the clock of a Node process, or of a page in a browser, by the given milliseconds. */
 function moveClock(milliseconds) {
   const RealDate = Date;
   globalThis.Date = class Date extends RealDate {

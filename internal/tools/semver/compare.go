@@ -16,12 +16,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// change is a difference between two contracts, with all the places where it shows.
+// change is one kind of difference between two contracts, with all places where it occurs.
 type change struct {
 	level  level
-	id     string // oasdiff's, or one of ours
+	id     string // of oasdiff's check, or one of this command
 	text   string
-	places []string // operations or places in the document
+	places []string // operations, or JSON pointers into the document
 }
 
 func (c change) String() string {
@@ -33,33 +33,37 @@ func (c change) String() string {
 	return fmt.Sprintf("%s: %s [%s] at %s", c.level, c.text, c.id, places)
 }
 
-// stricter are changes that oasdiff lets pass and that break a client of ours all the same.
+// stricter holds the ids of changes that oasdiff does not call breaking but that break a client of
+// Talon, each with the reason.
 var stricter = map[string]string{
-	"response-optional-property-removed":                  "a client shows it",
+	"response-optional-property-removed":                  "a client displays it",
 	"response-property-enum-value-removed":                "a client branches on it",
 	"response-mediatype-enum-value-removed":               "a client branches on it",
 	"response-non-success-status-removed":                 "a client branches on it",
 	"optional-response-header-removed":                    "a client reads it, such as Idempotency-Replayed",
 	"api-operation-id-removed":                            "generated clients name their functions after it",
 	"api-schema-removed":                                  "generated clients name their types after it",
-	"request-parameter-default-value-changed":             "a client that leaves it out is answered otherwise",
-	"request-parameter-default-value-removed":             "a client that leaves it out is answered otherwise",
-	"request-property-default-value-changed":              "a client that leaves it out is answered otherwise",
-	"request-property-default-value-removed":              "a client that leaves it out is answered otherwise",
-	"api-path-removed-with-deprecation":                   "to have been told does not help a client that still asks",
-	"api-removed-with-deprecation":                        "to have been told does not help a client that still asks",
-	"request-parameter-removed-with-deprecation":          "to have been told does not help a client that still sends it",
-	"request-property-removed-with-deprecation":           "to have been told does not help a client that still sends it",
-	"response-required-property-removed-with-deprecation": "to have been told does not help a client that still shows it",
+	"request-parameter-default-value-changed":             "a client that omits it gets another response",
+	"request-parameter-default-value-removed":             "a client that omits it gets another response",
+	"request-property-default-value-changed":              "a client that omits it gets another response",
+	"request-property-default-value-removed":              "a client that omits it gets another response",
+	"api-path-removed-with-deprecation":                   "a client may still call it despite the notice",
+	"api-removed-with-deprecation":                        "a client may still call it despite the notice",
+	"request-parameter-removed-with-deprecation":          "a client may still send it despite the notice",
+	"request-property-removed-with-deprecation":           "a client may still send it despite the notice",
+	"response-required-property-removed-with-deprecation": "a client may still display it despite the notice",
 }
 
-// compare tells what has changed from one contract to another. oasdiff judges: what it calls an error or a warning is major, anything else minor. Besides,
+// compare returns the changes from one contract to another, major ones first. Both are YAML
+// documents. An error or a warning of oasdiff is a major change, any other finding of oasdiff is
+// minor. In addition:
 //
-//   - what stands in stricter is major;
-//   - a rule that is gone from components.schemas.Rule, or has another name, is major, for clients branch on it; a new one is minor, for the contract says
-//     that there may be new ones;
-//   - what oasdiff has no check for is major, for nobody has judged it;
-//   - words (descriptions, examples, titles, tags, info) and extensions (x-…) ask for nothing.
+//   - A change listed in stricter is major.
+//   - A rule removed from components.schemas.Rule, or renamed, is major, because clients branch on
+//     it. A new rule is minor, because the contract announces that rules may be added.
+//   - A difference that oasdiff has no check for is major.
+//   - Changes of prose (descriptions, examples, titles, tags, info) and of extensions (x-…) are not
+//     returned.
 func compare(before, after []byte) ([]change, error) {
 	old, err := read(before)
 	if err != nil {
@@ -70,15 +74,17 @@ func compare(before, after []byte) ([]change, error) {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
 	changes := compareRules(old, current)
-	old, current = essence(old, false), essence(current, false)
-	judged, err := judgedByOasdiff(old, current)
+	old, current = withoutProse(old, false), withoutProse(current, false)
+	checked, err := checkWithOasdiff(old, current)
 	if err != nil {
 		return nil, err
 	}
-	changes = append(changes, judged...)
+	changes = append(changes, checked...)
 	for _, place := range differences(old, current, "") {
-		if len(judged) == 0 || isBlind(place) {
-			changes = append(changes, change{level: major, id: "not-judged", text: "differs where oasdiff has no check", places: []string{place}})
+		if len(checked) == 0 || isUnchecked(place) {
+			changes = append(changes, change{
+				level: major, id: "not-checked", text: "differs where oasdiff has no check", places: []string{place},
+			})
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(b.level, a.level) })
@@ -93,22 +99,30 @@ func read(text []byte) (map[string]any, error) {
 	return document, nil
 }
 
-// compareRules compares the names of the rules, and has both documents name them all: oasdiff would take a new name for a break, at hundreds of answers.
+// compareRules compares the names of the rules. It also sets the new names in the old document,
+// because oasdiff would report a new name as breaking in hundreds of responses.
 func compareRules(old, current map[string]any) []change {
 	const place = "#/components/schemas/Rule"
 	names, newNames := ruleNames(old), ruleNames(current)
 	if names == nil || newNames == nil {
-		return nil // oasdiff tells of a schema that is gone
+		return nil // oasdiff reports a removed schema
 	}
 	var changes []change
 	for _, name := range names {
 		if !slices.Contains(newNames, name) {
-			changes = append(changes, change{level: major, id: "rule-removed", text: fmt.Sprintf("there is no rule `%v` any more", name), places: []string{place}})
+			changes = append(changes, change{
+				level:  major,
+				id:     "rule-removed",
+				text:   fmt.Sprintf("removed the rule `%v`", name),
+				places: []string{place},
+			})
 		}
 	}
 	for _, name := range newNames {
 		if !slices.Contains(names, name) {
-			changes = append(changes, change{level: minor, id: "rule-added", text: fmt.Sprintf("there is a rule `%v`", name), places: []string{place}})
+			changes = append(changes, change{
+				level: minor, id: "rule-added", text: fmt.Sprintf("added the rule `%v`", name), places: []string{place},
+			})
 		}
 	}
 	ruleSchema(old)["enum"] = newNames
@@ -127,25 +141,27 @@ func ruleNames(document map[string]any) []any {
 	return names
 }
 
-// essence leaves out words and extensions. named says that the keys are names that the contract gives, so that a property may be called description.
-func essence(document map[string]any, named bool) map[string]any {
+// withoutProse returns a copy of the document without prose and extensions. named means that the
+// keys are names that the contract defines, such as a property called description, and not keywords
+// of OpenAPI.
+func withoutProse(document map[string]any, named bool) map[string]any {
 	kept := map[string]any{}
 	for key, value := range document {
-		if named || !isWords(key) {
-			kept[key] = essenceOf(value, !named && holdsNames(key))
+		if named || !isProse(key) {
+			kept[key] = valueWithoutProse(value, !named && hasNames(key))
 		}
 	}
 	return kept
 }
 
-func essenceOf(value any, named bool) any {
+func valueWithoutProse(value any, named bool) any {
 	switch value := value.(type) {
 	case map[string]any:
-		return essence(value, named)
+		return withoutProse(value, named)
 	case []any:
 		kept := make([]any, len(value))
-		for i, one := range value {
-			kept[i] = essenceOf(one, false)
+		for i, element := range value {
+			kept[i] = valueWithoutProse(element, false)
 		}
 		slices.SortStableFunc(kept, byName)
 		return kept
@@ -154,7 +170,8 @@ func essenceOf(value any, named bool) any {
 	}
 }
 
-// byName sorts names, whose order means nothing, as in required and enum. What is no name stays where it is.
+// byName orders strings, as in required and enum, where the order has no meaning. It leaves other
+// values in their order.
 func byName(a, b any) int {
 	one, isName := a.(string)
 	other, isNameToo := b.(string)
@@ -164,7 +181,8 @@ func byName(a, b any) int {
 	return strings.Compare(one, other)
 }
 
-func isWords(key string) bool {
+// isProse reports whether a keyword holds prose or is an extension.
+func isProse(key string) bool {
 	switch key {
 	case "info", "description", "summary", "title", "example", "examples", "tags", "externalDocs":
 		return true
@@ -173,49 +191,59 @@ func isWords(key string) bool {
 	}
 }
 
-func holdsNames(key string) bool {
+// hasNames reports whether the keys below a keyword are names that the contract defines.
+func hasNames(key string) bool {
 	switch key {
-	case "paths", "properties", "schemas", "responses", "parameters", "requestBodies", "headers", "securitySchemes", "content":
+	case "paths",
+		"properties",
+		"schemas",
+		"responses",
+		"parameters",
+		"requestBodies",
+		"headers",
+		"securitySchemes",
+		"content":
 		return true
 	default:
 		return false
 	}
 }
 
-// judgedByOasdiff asks oasdiff twice: with each allOf merged, which names properties as clients know them and judges in full; and without, which alone sees
-// what stands beside an allOf, such as nullable.
-func judgedByOasdiff(old, current map[string]any) ([]change, error) {
-	merged, err := ask(old, current, load.WithFlattenAllOf())
+// checkWithOasdiff runs oasdiff twice and groups its findings. With every allOf merged, oasdiff
+// names properties as clients know them and runs all checks. Without merging, it also sees keywords
+// beside an allOf, such as nullable.
+func checkWithOasdiff(old, current map[string]any) ([]change, error) {
+	merged, err := runOasdiff(old, current, load.WithFlattenAllOf())
 	if err != nil {
 		return nil, err
 	}
-	plain, err := ask(old, current)
+	plain, err := runOasdiff(old, current)
 	if err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
 	for _, c := range merged {
-		seen[c.GetId()+at(c)] = true
+		seen[c.GetId()+placeOf(c)] = true
 	}
-	found := merged
+	findings := merged
 	for _, c := range plain {
-		if !seen[c.GetId()+at(c)] {
-			found = append(found, c)
+		if !seen[c.GetId()+placeOf(c)] {
+			findings = append(findings, c)
 		}
 	}
-	words := checker.NewDefaultLocalizer()
+	localizer := checker.NewDefaultLocalizer()
 	grouped := map[string]*change{}
-	for _, c := range found {
-		text := c.GetUncolorizedText(words)
-		one, known := grouped[c.GetId()+text]
+	for _, c := range findings {
+		text := c.GetUncolorizedText(localizer)
+		group, known := grouped[c.GetId()+text]
 		if !known {
-			one = &change{level: minor, id: c.GetId(), text: text}
-			grouped[c.GetId()+text] = one
+			group = &change{level: minor, id: c.GetId(), text: text}
+			grouped[c.GetId()+text] = group
 		}
 		if _, strict := stricter[c.GetId()]; strict || c.GetLevel() >= checker.WARN {
-			one.level = major
+			group.level = major
 		}
-		one.places = append(one.places, at(c))
+		group.places = append(group.places, placeOf(c))
 	}
 	changes := make([]change, 0, len(grouped))
 	for _, key := range slices.Sorted(maps.Keys(grouped)) {
@@ -224,15 +252,16 @@ func judgedByOasdiff(old, current map[string]any) ([]change, error) {
 	return changes, nil
 }
 
-// at is the operation that a change is of, or its part of the document.
-func at(c checker.Change) string {
+// placeOf returns the operation of a change, or else its section of the document.
+func placeOf(c checker.Change) string {
 	if c.GetPath() == "" {
 		return c.GetSection()
 	}
 	return c.GetOperation() + " " + c.GetPath()
 }
 
-func ask(old, current map[string]any, options ...load.Option) (checker.Changes, error) {
+// runOasdiff returns all findings of oasdiff.
+func runOasdiff(old, current map[string]any, options ...load.Option) (checker.Changes, error) {
 	before, err := specification(old, options)
 	if err != nil {
 		return nil, fmt.Errorf("load the released contract: %w", err)
@@ -245,7 +274,8 @@ func ask(old, current map[string]any, options ...load.Option) (checker.Changes, 
 	if err != nil {
 		return nil, fmt.Errorf("compare the contracts: %w", err)
 	}
-	return checker.CheckBackwardCompatibilityUntilLevel(checker.NewConfig(checker.GetAllChecks()), report, sources, checker.INFO), nil
+	checks := checker.NewConfig(checker.GetAllChecks())
+	return checker.CheckBackwardCompatibilityUntilLevel(checks, report, sources, checker.INFO), nil
 }
 
 func specification(document map[string]any, options []load.Option) (*load.SpecInfo, error) {
@@ -256,13 +286,14 @@ func specification(document map[string]any, options []load.Option) (*load.SpecIn
 	return load.NewSpecInfoFromData(openapi3.NewLoader(), text, "contract", options...)
 }
 
-// isBlind tells that a difference is of a keyword that oasdiff has no check for. A test changes every keyword of the contract to find such.
-func isBlind(place string) bool {
+// isUnchecked reports whether oasdiff has no check for the keyword at the place.
+// TestNothingIsIgnored changes every keyword of the contract to find such keywords.
+func isUnchecked(place string) bool {
 	parts := strings.Split(place, "/")
 	keyword, parent := parts[len(parts)-1], parts[len(parts)-2]
 	switch keyword {
 	case "additionalProperties", "items", "openapi", "schema", "servers":
-		return parent != "properties" // where it is a property's name
+		return parent != "properties" // below properties it is the name of a property
 	case "enum", "pattern":
 		return slices.Contains(parts, "headers")
 	default:
@@ -270,7 +301,8 @@ func isBlind(place string) bool {
 	}
 }
 
-// differences are the places where two documents differ, each as high up as it is there on one side only.
+// differences returns the places where two documents differ, as JSON pointers. A subtree that only
+// one document has is one place.
 func differences(old, current any, place string) []string {
 	oldMap, isMap := old.(map[string]any)
 	currentMap, isMapToo := current.(map[string]any)
@@ -282,14 +314,14 @@ func differences(old, current any, place string) []string {
 	}
 	var places []string
 	for _, key := range slices.Sorted(maps.Keys(union(oldMap, currentMap))) {
-		before, wasThere := oldMap[key]
-		after, isThere := currentMap[key]
-		below := place + "/" + strings.ReplaceAll(key, "/", "~1")
-		if wasThere != isThere {
-			places = append(places, "#"+below)
+		before, inOld := oldMap[key]
+		after, inCurrent := currentMap[key]
+		child := place + "/" + strings.ReplaceAll(key, "/", "~1")
+		if inOld != inCurrent {
+			places = append(places, "#"+child)
 			continue
 		}
-		places = append(places, differences(before, after, below)...)
+		places = append(places, differences(before, after, child)...)
 	}
 	return places
 }
@@ -300,20 +332,22 @@ func union(a, b map[string]any) map[string]any {
 	return both
 }
 
-// errVersion says that the version is too low for the changes.
+// errVersion is returned if the version is too low for the changes.
 var errVersion = errors.New("the version is too low")
 
-// judge holds a version to the changes since the released one.
-func judge(released, current version, changes []change) error {
+// checkVersion returns errVersion if the current version is too low for the changes since the
+// released one.
+func checkVersion(released, current version, changes []change) error {
 	needed := released.next(highest(changes))
 	if current.less(needed) {
-		return fmt.Errorf("%w: openapi.yaml says %s, and these changes since %s (%s) need %s at least", errVersion, current, released, summary(changes), needed)
+		return fmt.Errorf("%w: openapi.yaml has %s, and the changes since %s (%s) need at least %s",
+			errVersion, current, released, summary(changes), needed)
 	}
 	return nil
 }
 
 func highest(changes []change) level {
-	l := words
+	l := editorial
 	for _, c := range changes {
 		l = max(l, c.level)
 	}
@@ -326,7 +360,7 @@ func summary(changes []change) string {
 		count[c.level]++
 	}
 	if len(changes) == 0 {
-		return "nothing but words, if anything"
+		return "no changes, or only editorial ones"
 	}
 	return fmt.Sprintf("%d major, %d minor", count[major], count[minor])
 }

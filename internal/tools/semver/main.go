@@ -1,10 +1,13 @@
-// Command semver holds the version of the contract, info.version of openapi.yaml, to what has changed since the last release: a change that breaks clients
-// needs a new major version, an addition a new minor one. It also holds the changelog and the SDK to the version.
+// Command semver checks the version of the contract, info.version of openapi.yaml, against the
+// changes since the last release. A change that breaks clients needs a new major version, an
+// addition a new minor one. It also checks that the changelog and the SDK have the same version.
 //
-//	semver           judge, and fail where the version does not say enough
-//	semver release   judge, keep the contract as the released one, date its section of the changelog, commit both and tag the commit
+//	semver           check the version, and fail if it is too low
+//	semver release   check, store the contract as the released one, date its section of the
+//	                 changelog, commit both and tag the commit
 //
-// It has a module of its own, so that oasdiff's requirements stay out of the service's and of the generators'.
+// It is a module of its own, so that oasdiff's dependencies do not affect the service and the
+// generators.
 package main
 
 import (
@@ -21,7 +24,7 @@ func main() {
 	var err error
 	switch {
 	case len(os.Args) == 1:
-		err = judgeRepository(context.Background(), root, os.Stdout)
+		err = checkRepository(context.Background(), root, os.Stdout)
 	case len(os.Args) == 2 && os.Args[1] == "release":
 		err = release(context.Background(), root, time.Now(), os.Stdout)
 	default:
@@ -33,8 +36,9 @@ func main() {
 	}
 }
 
-// judgeRepository prints what has changed since the last release, and fails where anything disagrees.
-func judgeRepository(ctx context.Context, r repository, w io.Writer) error {
+// checkRepository prints the changes since the last release. It returns an error if the version is
+// too low for them, or if the changelog, the SDK or the tag does not match the version.
+func checkRepository(ctx context.Context, r repository, w io.Writer) error {
 	released, current, err := r.contracts(ctx, w)
 	if err != nil {
 		return err
@@ -46,9 +50,9 @@ func judgeRepository(ctx context.Context, r repository, w io.Writer) error {
 	for _, change := range changes {
 		fmt.Fprintln(w, change)
 	}
-	if err := judge(released.version, current.version, changes); err != nil {
+	if err := checkVersion(released.version, current.version, changes); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s may follow %s: %s.\n", current.version, released.version, summary(changes))
+	fmt.Fprintf(w, "Version %s is high enough after %s: %s.\n", current.version, released.version, summary(changes))
 	return r.requireVersion(current.version)
 }

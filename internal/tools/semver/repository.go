@@ -18,17 +18,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The files that have a version, from the root of the repository.
+// The files with a version, relative to the root of the repository.
 const (
 	contractFile  = "openapi.yaml"
 	releasedFile  = "docs/contract/released.yaml"
 	changelogFile = "CHANGELOG.md"
 )
 
-// packageFiles bear the SDK's version, where it is there.
+// packageFiles contain the SDK's version. They are optional.
 var packageFiles = []string{"sdk/typescript/package.json", "sdk/typescript/package-lock.json"}
 
-// repository is a clone.
+// repository is a git clone.
 type repository struct{ dir string }
 
 func (r repository) path(name string) string { return filepath.Join(r.dir, filepath.FromSlash(name)) }
@@ -39,7 +39,9 @@ type contract struct {
 	version version
 }
 
-// contracts gives the contract as it was released last and as it is. Where the release is tagged in this clone, which may lack tags, the two must be the same.
+// contracts returns the contract of the last release and the current one. If the clone has the
+// release's tag, the contract at the tag must equal releasedFile; otherwise contracts prints a note
+// to w.
 func (r repository) contracts(ctx context.Context, w io.Writer) (released, current contract, err error) {
 	if released, err = r.contract(releasedFile); err != nil {
 		return released, current, err
@@ -48,12 +50,12 @@ func (r repository) contracts(ctx context.Context, w io.Writer) (released, curre
 		return released, current, err
 	}
 	tag := "v" + released.version.String()
-	found, err := r.git(ctx, "tag", "--list", tag)
+	tags, err := r.git(ctx, "tag", "--list", tag)
 	if err != nil {
 		return released, current, err
 	}
-	if len(found) == 0 {
-		fmt.Fprintf(w, "This clone has no tag %s: %s goes for the last release.\n", tag, releasedFile)
+	if len(tags) == 0 {
+		fmt.Fprintf(w, "This clone has no tag %s: %s is taken as the last release.\n", tag, releasedFile)
 		return released, current, nil
 	}
 	tagged, err := r.git(ctx, "show", tag+":"+contractFile)
@@ -61,7 +63,7 @@ func (r repository) contracts(ctx context.Context, w io.Writer) (released, curre
 		return released, current, err
 	}
 	if !bytes.Equal(tagged, released.text) {
-		return released, current, fmt.Errorf("%s is not %s as it is tagged %s", releasedFile, contractFile, tag)
+		return released, current, fmt.Errorf("%s differs from %s at the tag %s", releasedFile, contractFile, tag)
 	}
 	return released, current, nil
 }
@@ -86,7 +88,8 @@ func (r repository) contract(name string) (contract, error) {
 	return contract{text: text, version: v}, nil
 }
 
-// requireVersion holds the changelog and the SDK to the contract's version.
+// requireVersion returns an error unless the changelog has a section of the version and the SDK has
+// the version.
 func (r repository) requireVersion(v version) error {
 	changelog, err := os.ReadFile(r.path(changelogFile))
 	if err != nil {
@@ -103,34 +106,39 @@ func (r repository) requireVersion(v version) error {
 		if err != nil {
 			return err
 		}
-		var described struct {
+		var manifest struct {
 			Version string `json:"version"`
 		}
-		if err := json.Unmarshal(text, &described); err != nil {
+		if err := json.Unmarshal(text, &manifest); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if described.Version != v.String() {
-			return fmt.Errorf("%s says version %q, and the contract is %s", name, described.Version, v)
+		if manifest.Version != v.String() {
+			return fmt.Errorf("%s has version %q, but the contract has %s", name, manifest.Version, v)
 		}
 	}
 	return nil
 }
 
-// section finds the heading of a version in the changelog, with what follows it: the day of its release, or Unreleased.
+// section returns a pattern that matches the heading of a version in the changelog, including the
+// day of its release, or Unreleased.
 func section(v version) *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^## \[` + regexp.QuoteMeta(v.String()) + `\] - (Unreleased|[0-9]{4}-[0-9]{2}-[0-9]{2})$`)
+	return regexp.MustCompile(
+		`(?m)^## \[` + regexp.QuoteMeta(v.String()) + `\] - (Unreleased|[0-9]{4}-[0-9]{2}-[0-9]{2})$`,
+	)
 }
 
-// release makes a release of what is committed: the contract becomes the released one, its section of the changelog has its day, and the commit of both is tagged.
+// release releases the committed contract: it copies the contract to releasedFile, sets the day of
+// its section of the changelog, commits both files and tags the commit. It returns an error if the
+// work tree has changes, a check fails, or the version is released already.
 func release(ctx context.Context, r repository, now time.Time, w io.Writer) error {
 	changed, err := r.git(ctx, "status", "--porcelain")
 	if err != nil {
 		return err
 	}
 	if len(changed) > 0 {
-		return fmt.Errorf("commit first:\n%s", changed)
+		return fmt.Errorf("the work tree has uncommitted changes:\n%s", changed)
 	}
-	if err := judgeRepository(ctx, r, w); err != nil {
+	if err := checkRepository(ctx, r, w); err != nil {
 		return err
 	}
 	released, current, err := r.contracts(ctx, io.Discard)
@@ -144,8 +152,9 @@ func release(ctx context.Context, r repository, now time.Time, w io.Writer) erro
 	if err != nil {
 		return err
 	}
-	dated := section(current.version).ReplaceAll(changelog, []byte("## ["+current.version.String()+"] - "+now.Format(time.DateOnly)))
-	if err := os.WriteFile(r.path(changelogFile), dated, 0o600); err != nil { //nolint:gosec // the place is ours
+	heading := "## [" + current.version.String() + "] - " + now.Format(time.DateOnly)
+	dated := section(current.version).ReplaceAll(changelog, []byte(heading))
+	if err := os.WriteFile(r.path(changelogFile), dated, 0o600); err != nil { //nolint:gosec // the path is constant
 		return err
 	}
 	if err := os.WriteFile(r.path(releasedFile), current.text, 0o600); err != nil {
@@ -165,13 +174,15 @@ func release(ctx context.Context, r repository, now time.Time, w io.Writer) erro
 	return nil
 }
 
+// git runs a git command in the repository and returns its output.
 func (r repository) git(ctx context.Context, args ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, "git", append([]string{"-C", r.dir}, args...)...) //nolint:gosec // the arguments are ours
+	args = append([]string{"-C", r.dir}, args...)
+	command := exec.CommandContext(ctx, "git", args...) //nolint:gosec // no argument comes from outside
 	var stderr strings.Builder
 	command.Stderr = &stderr
 	output, err := command.Output()
 	if err != nil {
-		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("git %s: %w: %s", args[2], err, strings.TrimSpace(stderr.String()))
 	}
 	return output, nil
 }

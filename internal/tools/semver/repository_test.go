@@ -39,15 +39,19 @@ paths:
 `
 )
 
-// clone makes a repository with a contract that has got an operation since its release.
+// clone creates a repository whose contract has an operation added since its release.
 func clone(t *testing.T) repository {
 	t.Helper()
 	r := repository{dir: t.TempDir()}
-	for _, args := range [][]string{{"init", "--quiet"}, {"config", "user.name", "Test"}, {"config", "user.email", "test@talon.example"}} {
+	for _, args := range [][]string{
+		{"init", "--quiet"},
+		{"config", "user.name", "Test"},
+		{"config", "user.email", "test@talon.example"},
+	} {
 		r.mustGit(t, args...)
 	}
 	r.write(t, contractFile, second)
-	r.version(t, "1.1.0")
+	r.setVersion(t, "1.1.0")
 	r.write(t, releasedFile, first)
 	r.write(t, changelogFile, changelog)
 	return r
@@ -66,8 +70,8 @@ func (r repository) read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// version gives the contract a version.
-func (r repository) version(t *testing.T, v string) {
+// setVersion sets the version of the contract.
+func (r repository) setVersion(t *testing.T, v string) {
 	t.Helper()
 	r.write(t, contractFile, strings.Replace(second, "version: 1.0.0", "version: "+v, 1))
 }
@@ -85,74 +89,85 @@ func (r repository) commit(t *testing.T) {
 	r.mustGit(t, "commit", "--quiet", "--message", "Work")
 }
 
-// Promise: the version, the changelog, the SDK and the tag agree, or the check says what does not.
+// Promise: the check fails unless the version, the changelog, the SDK and the tag match, and names
+// what does not match.
 func TestRepository(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		change func(*testing.T, repository)
-		fails  string // empty where it passes
-		tagged bool   // the release is, in this clone
+		fails  string // the expected error; empty if the check passes
+		tagged bool   // the clone has the tag of the release
 	}{
-		"all agree":           {change: func(*testing.T, repository) {}},
-		"the version is low":  {change: func(t *testing.T, r repository) { r.version(t, "1.0.1") }, fails: "(0 major, 1 minor) need 1.1.0 at least"},
-		"the version is none": {change: func(t *testing.T, r repository) { r.version(t, "next") }, fails: `openapi.yaml: info.version: "next" is no version`},
+		"all match": {change: func(*testing.T, repository) {}},
+		"the version is too low": {
+			change: func(t *testing.T, r repository) { r.setVersion(t, "1.0.1") },
+			fails:  "(0 major, 1 minor) need at least 1.1.0",
+		},
+		"the version is malformed": {
+			change: func(t *testing.T, r repository) { r.setVersion(t, "next") },
+			fails:  `openapi.yaml: info.version: "next" is not a version`,
+		},
 		"the changelog has no section": {change: func(t *testing.T, r repository) {
 			r.write(t, changelogFile, strings.Replace(changelog, "[1.1.0]", "[Unreleased]", 1))
 		}, fails: "CHANGELOG.md has no section ## [1.1.0]"},
-		"the SDK agrees": {change: func(t *testing.T, r repository) { r.write(t, packageFiles[0], `{"version": "1.1.0"}`) }},
+		"the SDK matches": {change: func(t *testing.T, r repository) {
+			r.write(t, packageFiles[0], `{"version": "1.1.0"}`)
+		}},
 		"the SDK differs": {change: func(t *testing.T, r repository) {
 			r.write(t, packageFiles[0], `{"version": "1.0.0"}`)
-		}, fails: `package.json says version "1.0.0", and the contract is 1.1.0`},
+		}, fails: `package.json has version "1.0.0", but the contract has 1.1.0`},
 		"the SDK's lock differs": {change: func(t *testing.T, r repository) {
 			r.write(t, packageFiles[1], `{"version": "1.0.0"}`)
-		}, fails: `package-lock.json says version "1.0.0", and the contract is 1.1.0`},
-		"there is no released contract": {change: func(t *testing.T, r repository) {
+		}, fails: `package-lock.json has version "1.0.0", but the contract has 1.1.0`},
+		"the released contract is missing": {change: func(t *testing.T, r repository) {
 			require.NoError(t, os.Remove(r.path(releasedFile)))
 		}, fails: releasedFile},
-		"the tag agrees": {change: func(t *testing.T, r repository) {
+		"the tag matches": {change: func(t *testing.T, r repository) {
 			r.write(t, contractFile, first)
 			r.commit(t)
 			r.mustGit(t, "tag", "v1.0.0")
-			r.version(t, "1.1.0")
+			r.setVersion(t, "1.1.0")
 		}, tagged: true},
 		"the tag differs": {change: func(t *testing.T, r repository) {
 			r.write(t, contractFile, second)
 			r.commit(t)
 			r.mustGit(t, "tag", "v1.0.0")
-			r.version(t, "1.1.0")
-		}, fails: "docs/contract/released.yaml is not openapi.yaml as it is tagged v1.0.0", tagged: true},
+			r.setVersion(t, "1.1.0")
+		}, fails: "docs/contract/released.yaml differs from openapi.yaml at the tag v1.0.0", tagged: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := clone(t)
 			test.change(t, r)
-			var told bytes.Buffer
-			err := judgeRepository(t.Context(), r, &told)
+			var output bytes.Buffer
+			err := checkRepository(t.Context(), r, &output)
 			if test.fails != "" {
 				require.ErrorContains(t, err, test.fails)
 				return
 			}
 			require.NoError(t, err)
-			require.Contains(t, told.String(), "minor: endpoint added [endpoint-added] at GET /b\n1.1.0 may follow 1.0.0: 0 major, 1 minor.\n")
-			require.Equal(t, !test.tagged, strings.Contains(told.String(), "This clone has no tag v1.0.0"))
+			require.Contains(t, output.String(), "minor: endpoint added [endpoint-added] at GET /b\n"+
+				"Version 1.1.0 is high enough after 1.0.0: 0 major, 1 minor.\n")
+			require.Equal(t, !test.tagged, strings.Contains(output.String(), "This clone has no tag v1.0.0"))
 		})
 	}
 }
 
-// Promise: a release keeps the contract, dates its section, and tags a commit that has both; what is not ready is not released.
+// Promise: a release stores the contract, dates its section of the changelog, and tags a commit
+// with both. A contract that fails a check is not released.
 func TestRelease(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
 	r := clone(t)
-	var told bytes.Buffer
-	require.ErrorContains(t, release(t.Context(), r, day, &told), "commit first")
+	var output bytes.Buffer
+	require.ErrorContains(t, release(t.Context(), r, day, &output), "uncommitted changes")
 
-	r.version(t, "1.0.1")
+	r.setVersion(t, "1.0.1")
 	r.commit(t)
-	require.ErrorIs(t, release(t.Context(), r, day, &told), errVersion)
+	require.ErrorIs(t, release(t.Context(), r, day, &output), errVersion)
 	require.Empty(t, r.mustGit(t, "tag")+r.mustGit(t, "status", "--porcelain"))
 
-	r.version(t, "1.1.0")
+	r.setVersion(t, "1.1.0")
 	r.commit(t)
 	require.NoError(t, release(t.Context(), r, day, &told))
 	require.Equal(t, "sdk/go/v1.1.0\nv1.1.0\n", r.mustGit(t, "tag", "--points-at", "HEAD"))
@@ -160,8 +175,8 @@ func TestRelease(t *testing.T) {
 	require.Equal(t, r.read(t, contractFile), r.read(t, releasedFile))
 	require.Contains(t, r.read(t, changelogFile), "## [1.1.0] - 2026-02-03\n")
 
-	told.Reset()
-	require.NoError(t, judgeRepository(t.Context(), r, &told))
-	require.Equal(t, "1.1.0 may follow 1.1.0: nothing but words, if anything.\n", told.String())
-	require.ErrorContains(t, release(t.Context(), r, day, &told), "1.1.0 is released already")
+	output.Reset()
+	require.NoError(t, checkRepository(t.Context(), r, &output))
+	require.Equal(t, "Version 1.1.0 is high enough after 1.1.0: no changes, or only editorial ones.\n", output.String())
+	require.ErrorContains(t, release(t.Context(), r, day, &output), "1.1.0 is released already")
 }

@@ -10,18 +10,18 @@ import (
 // version is major, minor and patch.
 type version [3]int
 
-var versionForm = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
+var versionPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
 
 func parseVersion(text string) (version, error) {
-	parts := versionForm.FindStringSubmatch(text)
+	parts := versionPattern.FindStringSubmatch(text)
 	if parts == nil {
-		return version{}, fmt.Errorf("%q is no version such as 1.2.3", text)
+		return version{}, fmt.Errorf("%q is not a version such as 1.2.3", text)
 	}
 	var v version
 	for i, part := range parts[1:] {
 		var err error
 		if v[i], err = strconv.Atoi(part); err != nil {
-			return version{}, fmt.Errorf("%q is no version: %w", text, err)
+			return version{}, fmt.Errorf("%q is not a version: %w", text, err)
 		}
 	}
 	return v, nil
@@ -31,7 +31,7 @@ func (v version) String() string { return fmt.Sprintf("%d.%d.%d", v[0], v[1], v[
 
 func (v version) less(other version) bool { return slices.Compare(v[:], other[:]) < 0 }
 
-// next is the lowest version that may follow with changes of a level.
+// next returns the lowest version that may follow v after changes of the level.
 func (v version) next(l level) version {
 	switch l {
 	case major:
@@ -43,14 +43,14 @@ func (v version) next(l level) version {
 	}
 }
 
-// level is what a change asks of the version.
+// level is the part of the version that a change must increase.
 type level int
 
-// Words alone ask for nothing: they are released with what comes next.
+// An editorial change needs no new version. It is released with the next other change.
 const (
-	words level = iota
+	editorial level = iota
 	minor
 	major
 )
 
-func (l level) String() string { return [...]string{"words", "minor", "major"}[l] }
+func (l level) String() string { return [...]string{"editorial", "minor", "major"}[l] }

@@ -7,15 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise: what the project has passes.
-func TestTheProject(t *testing.T) {
+// Promise: the project's own SQL has no findings.
+func TestProject(t *testing.T) {
 	t.Parallel()
 	findings, err := lint("../../..")
 	require.NoError(t, err)
 	require.Empty(t, findings)
 }
 
-// Promise: a migration that locks a table for as long as its rows take, or that the release before cannot live with, is rejected by what is wrong with it.
+// Promise: a migration that locks a table while it reads or writes all rows, or that breaks the
+// previous release, is rejected with the reason.
 func TestMigrations(t *testing.T) {
 	t.Parallel()
 	for up, wants := range map[string][]string{
@@ -28,15 +29,15 @@ func TestMigrations(t *testing.T) {
 		`ALTER TABLE slot ADD CONSTRAINT few CHECK (capacity < 100);`:                          {"NOT VALID"},
 		`ALTER TABLE slot ADD CONSTRAINT one UNIQUE (id);`:                                     {"USING INDEX"},
 		`ALTER TABLE slot ALTER COLUMN busy_type SET NOT NULL;`:                                {"SET NOT NULL"},
-		`ALTER TABLE slot ALTER COLUMN capacity TYPE bigint;`:                                  {"anew"},
-		`ALTER TABLE slot DROP COLUMN blocked;`:                                                {"release before"},
+		`ALTER TABLE slot ALTER COLUMN capacity TYPE bigint;`:                                  {"rewrite"},
+		`ALTER TABLE slot DROP COLUMN blocked;`:                                                {"previous release"},
 		`ALTER TABLE slot RENAME COLUMN blocked TO closed;`:                                    {"rename"},
 		`UPDATE slot SET blocked = false;`:                                                     {"batches"},
 		`DELETE FROM slot WHERE taken = 0;`:                                                    {"batches"},
-		`DROP TABLE tap;`:                                                                      {"release before"},
+		`DROP TABLE tap;`:                                                                      {"previous release"},
 		`DROP INDEX slot_by_resource, tap_open;`:                                               {"several objects", "CONCURRENTLY"},
 		`LOCK TABLE slot;`:                                                                     {"locks a table"},
-		`CREATE INDEX a ON slot (id); ALTER TABLE slot DROP COLUMN blocked;`:                   {"CONCURRENTLY", "release before"},
+		`CREATE INDEX a ON slot (id); ALTER TABLE slot DROP COLUMN blocked;`:                   {"CONCURRENTLY", "previous release"},
 
 		`ALTER TABLE slot ADD COLUMN note text;`:                                                                       nil,
 		`ALTER TABLE slot ADD COLUMN note text NOT NULL DEFAULT '';`:                                                   nil,
@@ -47,11 +48,11 @@ func TestMigrations(t *testing.T) {
 		`-- +goose NO TRANSACTION
 		CREATE INDEX CONCURRENTLY slot_by_time ON slot (start_at);`: nil,
 	} {
-		found, err := lintMigration("-- +goose Up\n" + up + "\n-- +goose Down\nSELECT 1;")
+		findings, err := lintMigration("-- +goose Up\n" + up + "\n-- +goose Down\nSELECT 1;")
 		require.NoError(t, err, up)
-		require.Len(t, found, len(wants), "%s: %q", up, found)
+		require.Len(t, findings, len(wants), "%s: %q", up, findings)
 		for i, want := range wants {
-			require.Contains(t, found[i], want, up)
+			require.Contains(t, findings[i], want, up)
 		}
 	}
 	_, err := lintMigration("-- +goose Up\nSELECT 1;")
@@ -60,7 +61,7 @@ func TestMigrations(t *testing.T) {
 	require.ErrorContains(t, err, "SELEKT")
 }
 
-// Promise: a query that a distributed database could not send to one node is rejected.
+// Promise: a query that a distributed database cannot run on one node is rejected.
 func TestQueries(t *testing.T) {
 	t.Parallel()
 	for sql, want := range map[string]string{
@@ -82,17 +83,18 @@ func TestQueries(t *testing.T) {
 		`DELETE FROM hold WHERE person_guid = sqlc.arg(person_guid)::uuid`:                                                                     "",
 		`SELECT name FROM lpu WHERE name = @name`:                                                                                              "",
 	} {
-		found, err := lintQuery(sql)
+		findings, err := lintQuery(sql)
 		require.NoError(t, err, sql)
 		if want == "" {
-			require.Empty(t, found, sql)
+			require.Empty(t, findings, sql)
 		} else {
-			require.Len(t, found, 1, sql)
-			require.Contains(t, found[0], want, sql)
+			require.Len(t, findings, 1, sql)
+			require.Contains(t, findings[0], want, sql)
 		}
 	}
-	found, err := lintQueries("-- name: IdempotencyKeySweep :one\nSELECT 1 AS one FROM idempotency_key WHERE person_guid = @person_guid;\n")
+	findings, err := lintQueries(`-- name: IdempotencyKeySweep :one
+		SELECT 1 AS one FROM idempotency_key WHERE person_guid = @person_guid;`)
 	require.NoError(t, err)
-	require.Len(t, found, 1)
-	require.True(t, strings.HasPrefix(found[0], "IdempotencyKeySweep asks one node only"))
+	require.Len(t, findings, 1)
+	require.True(t, strings.HasPrefix(findings[0], "IdempotencyKeySweep runs on one node"))
 }

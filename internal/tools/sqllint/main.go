@@ -1,5 +1,7 @@
-// Command sqllint checks the project's SQL by its parse tree: that migrations are safe beside a running release, and that queries name the distribution column
-// of every table. Its argument is the root of the project. It prints one line a finding, and ends with 1 if there is any.
+// Command sqllint checks the project's SQL by its parse tree. Migrations must be safe while the
+// previous release runs, and queries must compare the distribution column of every table. Its
+// argument is the root of the project. It prints one line per finding, and exits with 1 if there
+// are findings and with 2 after an error.
 package main
 
 import (
@@ -28,7 +30,8 @@ func main() {
 	}
 }
 
-// lint returns the findings in the migrations and queries below a folder, in the order of the files.
+// lint returns the findings in the migrations and queries of the project at root, in the order of
+// the files.
 func lint(root string) ([]string, error) {
 	var findings []string
 	for _, kind := range []struct {
@@ -43,7 +46,7 @@ func lint(root string) ([]string, error) {
 			return nil, err
 		}
 		if len(files) == 0 {
-			return nil, fmt.Errorf("there is no %s", kind.pattern)
+			return nil, fmt.Errorf("no file matches %s", kind.pattern)
 		}
 		slices.Sort(files)
 		for _, file := range files {
@@ -54,11 +57,11 @@ func lint(root string) ([]string, error) {
 			if strings.HasPrefix(kind.pattern, "migrations") && isBaseline(file) {
 				continue
 			}
-			found, err := kind.check(string(text))
+			inFile, err := kind.check(string(text))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", file, err)
 			}
-			for _, finding := range found {
+			for _, finding := range inFile {
 				findings = append(findings, file+": "+finding)
 			}
 		}
@@ -66,7 +69,8 @@ func lint(root string) ([]string, error) {
 	return findings, nil
 }
 
-// lastOfBaseline is the newest migration that no release has run beside.
+// lastOfBaseline is the newest migration of the first release. The migrations up to it are not
+// checked, because they never run beside a release.
 const lastOfBaseline = "00015"
 
 func isBaseline(file string) bool {

@@ -7,22 +7,35 @@ import (
 	"strings"
 )
 
-// keys are the distribution columns: an institution's rows are on one node, and a person's. Tables that are not here are small and on every node.
+// keys holds the distribution column of each distributed table. The rows of an institution, or of a
+// person, are on one node. Tables that are not listed are small and replicated to every node.
 var keys = map[string]string{
-	"resource": "lpu_guid", "slot": "lpu_guid", "mkab": "lpu_guid", "mkab_policy": "lpu_guid", "tap": "lpu_guid", "direction": "lpu_guid",
-	"appointment":      "lpu_guid",
-	"speciality_claim": "person_guid", "hold": "person_guid", "idempotency_key": "person_guid", "person_lpu": "person_guid", "person_appointment": "person_guid",
-	"card_key": "value", "mip_person": "guid", "mip_person_data": "person_guid",
+	"resource":              "lpu_guid",
+	"slot":                  "lpu_guid",
+	"mkab":                  "lpu_guid",
+	"mkab_policy":           "lpu_guid",
+	"tap":                   "lpu_guid",
+	"direction":             "lpu_guid",
+	"appointment":           "lpu_guid",
+	"speciality_claim":      "person_guid",
+	"hold":                  "person_guid",
+	"idempotency_key":       "person_guid",
+	"person_lpu":            "person_guid",
+	"person_appointment":    "person_guid",
+	"card_key":              "value",
+	"mip_person":            "guid",
+	"mip_person_data":       "person_guid",
 	"failed_identification": "subject",
 }
 
-// fanOut are the queries that ask every node, each with the reason.
+// fanOut holds the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
 }
 
-// enums are the columns of enumerated types. Compared as text, they keep a statement from being sent to a node as a whole.
+// enums are the columns of enumerated types. A statement that compares one of them as text cannot
+// be sent to a node as a whole.
 var enums = []string{"restriction", "kind", "sex", "type"}
 
 var (
@@ -32,7 +45,8 @@ var (
 	named     = regexp.MustCompile(`(^|[^@\w])@(\w+)`)
 )
 
-// lintQueries returns what in a file of queries a distributed database could not send to one node.
+// lintQueries returns the findings in a file of queries: what prevents a distributed database from
+// running a query on one node.
 func lintQueries(file string) ([]string, error) {
 	var findings []string
 	starts := queryName.FindAllStringSubmatchIndex(file, -1)
@@ -42,23 +56,27 @@ func lintQueries(file string) ([]string, error) {
 			end = starts[i+1][0]
 		}
 		name := file[start[2]:start[3]]
-		found, err := lintQuery(file[start[0]:end])
+		inQuery, err := lintQuery(file[start[0]:end])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if _, known := fanOut[name]; known {
-			if !slices.ContainsFunc(found, func(f string) bool { return strings.Contains(f, "is not compared") }) {
-				findings = append(findings, name+" asks one node only: take it out of the list of those that fan out")
+			if !slices.ContainsFunc(inQuery, isNotCompared) {
+				findings = append(findings, name+" runs on one node: remove it from fanOut")
 			}
-			found = slices.DeleteFunc(found, func(f string) bool { return strings.Contains(f, "is not compared") })
+			inQuery = slices.DeleteFunc(inQuery, isNotCompared)
 		}
-		for _, finding := range found {
+		for _, finding := range inQuery {
 			findings = append(findings, name+": "+finding)
 		}
 	}
 	return findings, nil
 }
 
+// isNotCompared reports whether the finding is of lintScope.
+func isNotCompared(finding string) bool { return strings.Contains(finding, "is not compared") }
+
+// lintQuery returns the findings in one query of sqlc, sorted and without duplicates.
 func lintQuery(sql string) ([]string, error) {
 	sql = narg.ReplaceAllString(sql, "param_$1")
 	sql = embed.ReplaceAllString(sql, "$1.*")
@@ -77,14 +95,17 @@ func lintQuery(sql string) ([]string, error) {
 		switch kind {
 		case "FuncCall":
 			for _, arg := range list(at(n, "args")) {
-				if column := fields(arg); len(column) > 0 && (column[len(column)-1] == "" || len(column) == 1 && aliases[column[0]]) {
-					findings = append(findings, "a function takes a whole row, whose type on a node is that of the shard")
+				column := fields(arg)
+				if len(column) > 0 && (column[len(column)-1] == "" || len(column) == 1 && aliases[column[0]]) {
+					findings = append(findings,
+						"a function takes a whole row, whose type on a node is the shard's type")
 				}
 			}
 		case "CommonTableExpr":
 			walk(n, func(kind string, _ node) bool {
 				if kind == "InsertStmt" || kind == "UpdateStmt" || kind == "DeleteStmt" {
-					findings = append(findings, "a common table expression writes: one INSERT, UPDATE or DELETE a statement")
+					findings = append(findings,
+						"a common table expression writes: use one INSERT, UPDATE or DELETE per statement")
 				}
 				return true
 			})
@@ -106,7 +127,7 @@ func lintQuery(sql string) ([]string, error) {
 	return slices.Compact(findings), nil
 }
 
-// aliases are the names by which a statement calls its tables and sub-selects.
+// aliases returns the names and aliases of a statement's tables and sub-selects.
 func aliases(tree node) map[string]bool {
 	names := map[string]bool{}
 	walk(tree, func(kind string, n node) bool {
@@ -122,12 +143,15 @@ func aliases(tree node) map[string]bool {
 	return names
 }
 
-// inserts tells whether an INSERT gives a value to the column.
+// inserts reports whether an INSERT sets the column.
 func inserts(n node, column string) bool {
-	return slices.ContainsFunc(list(at(n, "cols")), func(c any) bool { return text(at(c, "ResTarget", "name")) == column })
+	return slices.ContainsFunc(list(at(n, "cols")), func(c any) bool {
+		return text(at(c, "ResTarget", "name")) == column
+	})
 }
 
-// lintScope checks that one level of a statement compares the distribution column of each of its tables with a parameter. Those below check themselves.
+// lintScope checks that one level of a statement compares the distribution column of each of its
+// tables with a parameter. Sub-selects are checked by calls of their own.
 func lintScope(n node) []string {
 	tables := map[string]string{} // by alias
 	add := func(table any) {
@@ -183,7 +207,8 @@ func lintScope(n node) []string {
 	return findings
 }
 
-// conjuncts calls visit for each «column = value» and «column = ANY(value)» that must hold.
+// conjuncts calls visit for each comparison «column = value» or «column = ANY(value)» that the
+// condition joins with AND.
 func conjuncts(condition any, visit func(column []string, other any)) {
 	if and := at(condition, "BoolExpr"); and != nil {
 		if text(at(and, "boolop")) == "AND_EXPR" {
@@ -209,7 +234,7 @@ func conjuncts(condition any, visit func(column []string, other any)) {
 	}
 }
 
-// isParameter tells whether an expression is a parameter of the query, cast or not.
+// isParameter reports whether an expression is a parameter of the query, with or without a cast.
 func isParameter(value any) bool {
 	if cast := at(value, "TypeCast"); cast != nil {
 		return isParameter(at(cast, "arg"))
@@ -218,7 +243,8 @@ func isParameter(value any) bool {
 	return len(column) == 1 && strings.HasPrefix(column[0], "param_")
 }
 
-// fields are the names of a column reference; the star is an empty name.
+// fields returns the names of a column reference, or nil for another expression. A star is an empty
+// name.
 func fields(value any) []string {
 	var names []string
 	for _, field := range list(at(value, "ColumnRef", "fields")) {

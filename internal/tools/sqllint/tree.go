@@ -7,16 +7,16 @@ import (
 	pgquery "github.com/wasilibs/go-pgquery"
 )
 
-// node is a node of PostgreSQL's parse tree, as its parser writes it in JSON.
+// node is a node of PostgreSQL's parse tree in its JSON form.
 type node = map[string]any
 
-// statement is one statement of a text.
+// statement is one SQL statement.
 type statement struct {
-	kind string // the name of the node, such as CreateStmt
+	kind string // the type of the node, such as CreateStmt
 	node node
 }
 
-// parse returns the statements of a text.
+// parse parses SQL and returns its statements.
 func parse(sql string) ([]statement, error) {
 	text, err := pgquery.ParseToJSON(sql)
 	if err != nil {
@@ -39,7 +39,8 @@ func parse(sql string) ([]statement, error) {
 	return statements, nil
 }
 
-// walk calls visit for every named node below a value, parents first. Below a node for which visit returns false it does not go.
+// walk calls visit for every typed node below a value, parents first. It skips the children of a
+// node for which visit returns false.
 func walk(value any, visit func(kind string, n node) bool) {
 	switch v := value.(type) {
 	case []any:
@@ -56,7 +57,7 @@ func walk(value any, visit func(kind string, n node) bool) {
 	}
 }
 
-// at follows names down from a node; nil where there is nothing.
+// at returns the value at a path below a node, or nil if there is none.
 func at(value any, path ...string) any {
 	for _, name := range path {
 		n, ok := value.(node)

@@ -1,4 +1,5 @@
-// Command ensure sees to it that this machine has the programs of a PostgreSQL server, and prints their folder.
+// Command ensure installs PostgreSQL unless the machine has it, and prints the directory of its
+// programs.
 package main
 
 import (

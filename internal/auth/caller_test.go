@@ -1,0 +1,49 @@
+package auth
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// Promise: a token names a patient, or institutions for which its client application acts.
+func TestCallers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Sources{JWKSFile: tempFile(t, allKeys())})
+	lpu := uuid.New()
+	own := goodDraft("ec").with("sub", nil).with("lpus", []string{lpu.String()}).with("scope", "slots.write slots.read")
+	caller, err := f.verify(own.signES256(ecKey()))
+	require.NoError(t, err)
+	require.Equal(t, uuid.Nil, caller.Person)
+	require.Equal(t, testClient, caller.Client)
+	require.Equal(t, []uuid.UUID{lpu}, caller.Lpus)
+	require.Equal(t, []string{"slots.write", "slots.read"}, caller.Scopes)
+
+	caller, err = f.verify(own.with("sub", testPerson.String()).signES256(ecKey()))
+	require.NoError(t, err)
+	require.Equal(t, testPerson, caller.Person)
+
+	many := make([]string, maxLpus+1)
+	for i := range many {
+		many[i] = uuid.NewString()
+	}
+	for claim, value := range map[string]any{"lpus": many, "scope": 1} {
+		f.requireRejected(t, own.with(claim, value).signES256(ecKey()), ErrInvalid)
+	}
+	for _, lpus := range []any{[]string{}, []string{uuid.Nil.String()}, []any{1}, lpu.String(), strings.Repeat("x", guidLength)} {
+		f.requireRejected(t, own.with("lpus", lpus).signES256(ecKey()), ErrInvalid)
+	}
+}
+
+// Promise: a token is valid for at most MaxLife, whoever signed it.
+func TestMaxLife(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Sources{JWKSFile: tempFile(t, allKeys())})
+	longest := goodDraft("ec").with("exp", noon.Add(24*time.Hour).Unix())
+	_, err := f.verify(longest.signES256(ecKey()))
+	require.NoError(t, err)
+	f.requireRejected(t, longest.with("exp", noon.Add(24*time.Hour).Unix()+1).signES256(ecKey()), ErrInvalid)
+}
