@@ -9,7 +9,10 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 process.env.PACT_DO_NOT_TRACK = '1';
-const { Matchers: M, Pact } = await import('@pact-foundation/pact').then(({ MatchersV3, ...rest }) => ({ Matchers: MatchersV3, ...rest }));
+const { Matchers: M, Pact } = await import('@pact-foundation/pact').then(({ MatchersV3, ...rest }) => ({
+  Matchers: MatchersV3,
+  ...rest,
+}));
 
 const kept = fileURLToPath(new URL('pacts', import.meta.url));
 
@@ -25,7 +28,11 @@ export function pactOf(consumer) {
   after(async () => {
     try {
       if (process.env.TALON_PACTS === 'write') await copyFile(join(written, file), join(kept, file));
-      assert.equal(readFileSync(join(written, file), 'utf8'), readFileSync(join(kept, file), 'utf8'), `pacts/${file} differs from what the tests write: npm run pacts`);
+      assert.equal(
+        readFileSync(join(written, file), 'utf8'),
+        readFileSync(join(kept, file), 'utf8'),
+        `pacts/${file} differs from what the tests write: npm run pacts`,
+      );
     } finally {
       rmSync(written, { recursive: true, force: true });
     }
@@ -50,7 +57,11 @@ export function pactOf(consumer) {
           if (request.body) builder.jsonBody(request.body);
         })
         .willRespondWith(response.status, (builder) => {
-          builder.headers({ 'Content-Type': M.regex('^application/json', 'application/json'), 'X-Request-Id': uuid(), ...response.headers });
+          builder.headers({
+            'Content-Type': M.regex('^application/json', 'application/json'),
+            'X-Request-Id': uuid(),
+            ...response.headers,
+          });
           if (response.body) builder.jsonBody(response.body);
         })
         .executeTest(async ({ url, port }) => {
@@ -78,10 +89,12 @@ async function recorded(mockServer, port) {
 const authorization = M.fromProviderState('${authorization}', 'Bearer eyJhbGciOiJFUzI1NiJ9');
 
 /** A guid that is another one each time. */
-export const uuid = (example = '0199d3f1-5b7c-7c4e-9a51-3f0f5a2f6a10') => M.regex('^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', example);
+export const uuid = (example = '0199d3f1-5b7c-7c4e-9a51-3f0f5a2f6a10') =>
+  M.regex('^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', example);
 
 /** A time with the offset of its institution. */
-export const time = (example = '2019-08-21T08:45:00+03:00') => M.regex('^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}:\\d{2}$', example);
+export const time = (example = '2019-08-21T08:45:00+03:00') =>
+  M.regex('^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}:\\d{2}$', example);
 
 /** A day of a request that must be so many days ahead: the consumer's test sends the example, the verification the day. */
 export const inDays = (days, example = '2019-08-21') => ({
@@ -97,7 +110,10 @@ export const key = uuid('5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11');
 
 /** A refusal, to the letter: what a rule answers is a promise. */
 export function refusal(code, type, message_code, rule, message, details) {
-  return { status: code, body: { code, message, message_code, type, rule, request_id: uuid(), ...(details && { details }) } };
+  return {
+    status: code,
+    body: { code, message, message_code, type, rule, request_id: uuid(), ...(details && { details }) },
+  };
 }
 
 export { M };

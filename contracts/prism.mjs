@@ -70,6 +70,9 @@ export function violationsOf(response) {
   const said = response.headers.get('sl-violations');
   if (said?.startsWith('Too many violations!')) return { request: [], response: [said] }; // cut off, and so no JSON
   const violations = said === null ? [] : JSON.parse(said);
-  const of = (side) => violations.filter(({ location }) => location[0] === side).map(({ location, message }) => `${location.slice(1).join('.')}: ${message}`);
+  const of = (side) =>
+    violations
+      .filter(({ location }) => location[0] === side)
+      .map(({ location, message }) => `${location.slice(1).join('.')}: ${message}`);
   return { request: of('request'), response: of('response') };
 }

@@ -14,7 +14,13 @@ export async function startTampering(target, change) {
     const passed = request(new URL(path, target), { method, headers }, async (response) => {
       const text = Buffer.concat(await response.toArray()).toString();
       const json = /^application\/json/.test(response.headers['content-type'] ?? '');
-      const answer = { method, path, status: response.statusCode, headers: response.headers, body: json ? JSON.parse(text) : undefined };
+      const answer = {
+        method,
+        path,
+        status: response.statusCode,
+        headers: response.headers,
+        body: json ? JSON.parse(text) : undefined,
+      };
       change(answer);
       const { 'content-length': length, 'transfer-encoding': coding, ...kept } = answer.headers;
       answered.writeHead(answer.status, kept).end(json ? JSON.stringify(answer.body) : text);

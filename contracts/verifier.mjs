@@ -47,7 +47,8 @@ function refuseUnknownStates(pacts, known) {
       return names.map((name) => `  ${consumer.name}, «${description}»: ${name}`);
     }),
   );
-  if (unknown.length > 0) throw new Error(`provider states that are no scenario of GET /sandbox/scenarios:\n${unknown.join('\n')}`);
+  if (unknown.length > 0)
+    throw new Error(`provider states that are no scenario of GET /sandbox/scenarios:\n${unknown.join('\n')}`);
 }
 
 function parseFailure(message) {

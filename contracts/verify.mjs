@@ -48,7 +48,8 @@ async function main() {
   const { values, positionals } = parseArgs({ options: { sandbox: { type: 'string' } }, allowPositionals: true });
   const own = values.sandbox === undefined ? await startSandbox() : undefined;
   try {
-    const pacts = positionals.length > 0 ? positionals.map((file) => resolve(process.env.INIT_CWD ?? '.', file)) : await ourPacts();
+    const pacts =
+      positionals.length > 0 ? positionals.map((file) => resolve(process.env.INIT_CWD ?? '.', file)) : await ourPacts();
     const verification = await verify({ sandbox: own?.baseUrl ?? values.sandbox, pacts });
     console.log(`${verification.output}\n\n${summary(verification)}`);
     if (verification.failures.length > 0) process.exitCode = 1;

@@ -12,7 +12,11 @@ export function callCentre({ baseUrl, guid, secret }) {
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     if (key !== undefined) headers['Idempotency-Key'] = key;
     const search = new URLSearchParams(query).toString();
-    const response = await fetch(`${baseUrl}${path}${search && `?${search}`}`, { method, headers, body: body && JSON.stringify(body) });
+    const response = await fetch(`${baseUrl}${path}${search && `?${search}`}`, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+    });
     const answer = await response.json();
     if (response.ok) return answer;
     const { rule, message, request_id: requestId } = answer;
@@ -29,13 +33,16 @@ export function callCentre({ baseUrl, guid, secret }) {
   return {
     identifyByPolicy: (number, birthday) => identify({ n_pol: number, Birthday: birthday }),
     identifyByGuid: (personguid) => identify({ personguid }),
-    identifyByName: (snils, surname, name, patronymic) => identify({ epgu: true, snils, f: surname, n: name, p: patronymic }),
+    identifyByName: (snils, surname, name, patronymic) =>
+      identify({ epgu: true, snils, f: surname, n: name, p: patronymic }),
 
     /** What stands in the way of a booking, with who can mend it; nothing, where it would be booked. */
     obstacles: async (token, booking) => {
       const answer = await ask(token, 'POST', '/appointments/check', { body: booking });
       if (answer.refused) return answer;
-      return answer.checks.filter(({ result }) => result === 'failed').map(({ rule, message, mender }) => ({ rule, message, mender }));
+      return answer.checks
+        .filter(({ result }) => result === 'failed')
+        .map(({ rule, message, mender }) => ({ rule, message, mender }));
     },
 
     /** Books once, however often it is asked for with the same key. */
@@ -45,7 +52,8 @@ export function callCentre({ baseUrl, guid, secret }) {
     },
 
     /** Cancels, with the caller's own words for why. */
-    cancel: (token, appointment, reason, key) => ask(token, 'DELETE', `/appointments/${appointment}`, { body: { ReasonCode: 6, Reason: reason }, key }),
+    cancel: (token, appointment, reason, key) =>
+      ask(token, 'DELETE', `/appointments/${appointment}`, { body: { ReasonCode: 6, Reason: reason }, key }),
 
     /** Finds the referral that the caller reads from the paper. */
     referral: (token, number) => ask(token, 'GET', `/directions/by-number/${encodeURIComponent(number)}`),
@@ -53,7 +61,9 @@ export function callCentre({ baseUrl, guid, secret }) {
     /** The rules that are in force in an institution, with who can mend what they refuse. */
     rules: async (token, lpuGuid) => {
       const answer = await ask(token, 'GET', '/rules', { query: { lpuGuid } });
-      return answer.refused ? answer : answer.items.filter(({ enabled }) => enabled).map(({ rule, mender }) => ({ rule, mender }));
+      return answer.refused
+        ? answer
+        : answer.items.filter(({ enabled }) => enabled).map(({ rule, mender }) => ({ rule, mender }));
     },
   };
 }

@@ -11,20 +11,32 @@ const talonAt = (baseUrl, fetch) => createTalon({ baseUrl, fetch, token: () => '
 
 const lpuA = 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f';
 const lpuB = '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9';
-const direction = (patient, number) => `de300000-0007-4000-8000-${String(patient).padStart(4, '0')}${String(number).padStart(8, '0')}`;
+const direction = (patient, number) =>
+  `de300000-0007-4000-8000-${String(patient).padStart(4, '0')}${String(number).padStart(8, '0')}`;
 const appointment = (number) => `de300000-000a-4000-8000-${String(number).padStart(12, '0')}`;
 const slotGuid = (id) => `de300000-0009-4000-8000-${String(id).padStart(12, '0')}`;
 
 /** A choice of the patient's, and the body that books it. */
 const choose = (patient, number, id) => {
   const directionGuid = direction(patient, number);
-  const choice = { directionGuid, directionType: 'Consult', holderLpuGuid: lpuA, lpuGuid: lpuB, slot: { id, guid: slotGuid(id) } };
+  const choice = {
+    directionGuid,
+    directionType: 'Consult',
+    holderLpuGuid: lpuA,
+    lpuGuid: lpuB,
+    slot: { id, guid: slotGuid(id) },
+  };
   const referred = { DirectionGuid: directionGuid, DirectionType: 'Consult', LpuFromGuid: lpuA, LpuToGuid: lpuB };
   return { choice, referred, body: { ...referred, SlotId: id } };
 };
 const booking = (body) => ({ method: 'POST', path: '/appointments', headers: { 'Idempotency-Key': key }, body });
 
-const resource = { guid: uuid(), kind: M.regex('^(doctor|room|equipment)$', 'doctor'), name: M.like('Врач Терапевт'), specialityCode: M.like('92') };
+const resource = {
+  guid: uuid(),
+  kind: M.regex('^(doctor|room|equipment)$', 'doctor'),
+  name: M.like('Врач Терапевт'),
+  specialityCode: M.like('92'),
+};
 const nearest = { slots: M.eachLike({ id: M.integer(14527456), guid: uuid(), start: time(), end: time(), resource }) };
 const existing = (guid) => ({ appointment: { guid, lpuGuid: lpuB, start: time(), end: time() } });
 const sameStart = '2019-08-21T08:45:00+03:00';
@@ -52,7 +64,13 @@ portal(
   },
   async (baseUrl) => {
     const [first] = await referrals(talonAt(baseUrl));
-    assert.deepEqual(first, { guid: uuid().value, number: '47010157096', speciality: 'Терапия', where: 'Поликлиника Б', validUntil: sameStart });
+    assert.deepEqual(first, {
+      guid: uuid().value,
+      number: '47010157096',
+      speciality: 'Терапия',
+      where: 'Поликлиника Б',
+      validUntil: sameStart,
+    });
   },
 );
 
@@ -102,9 +120,19 @@ portal(
   'blocked_slots',
   'the free cells for a referral that is booked',
   { method: 'GET', path: `/directions/${direction(2, 1)}/slots` },
-  { status: 200, body: { blockedBy: { rule: 'direction_already_booked', message: 'У выбранного направления уже есть запись на прием' }, items: [], next: null } },
+  {
+    status: 200,
+    body: {
+      blockedBy: { rule: 'direction_already_booked', message: 'У выбранного направления уже есть запись на прием' },
+      items: [],
+      next: null,
+    },
+  },
   async (baseUrl) =>
-    assert.deepEqual(await cells(talonAt(baseUrl), direction(2, 1)), { wayOut: 'read', message: 'У выбранного направления уже есть запись на прием' }),
+    assert.deepEqual(await cells(talonAt(baseUrl), direction(2, 1)), {
+      wayOut: 'read',
+      message: 'У выбранного направления уже есть запись на прием',
+    }),
 );
 
 {
@@ -115,7 +143,15 @@ portal(
     { method: 'POST', path: `/slots/${choice.slot.guid}/hold`, body: referred },
     {
       status: 200,
-      body: { slotGuid: choice.slot.guid, lpuToGuid: lpuB, directionGuid: choice.directionGuid, start: time(), end: time(), slotGuids: [choice.slot.guid], heldUntil: time() },
+      body: {
+        slotGuid: choice.slot.guid,
+        lpuToGuid: lpuB,
+        directionGuid: choice.directionGuid,
+        start: time(),
+        end: time(),
+        slotGuids: [choice.slot.guid],
+        heldUntil: time(),
+      },
     },
     async (baseUrl) => assert.equal(await hold(talonAt(baseUrl), choice), sameStart),
   );
@@ -123,13 +159,28 @@ portal(
 
 {
   const { choice, referred } = choose(29, 2, 31203);
-  const message = 'Одновременно можно удерживать не более двух ячеек расписания. Запишитесь в одну из них или снимите удержание.';
-  const held = { slotGuid: uuid(), lpuToGuid: lpuB, directionGuid: uuid(), start: time(), end: time(), slotGuids: M.eachLike(uuid()), heldUntil: time() };
+  const message =
+    'Одновременно можно удерживать не более двух ячеек расписания. Запишитесь в одну из них или снимите удержание.';
+  const held = {
+    slotGuid: uuid(),
+    lpuToGuid: lpuB,
+    directionGuid: uuid(),
+    start: time(),
+    end: time(),
+    slotGuids: M.eachLike(uuid()),
+    heldUntil: time(),
+  };
   const answer = refusal(409, 'Validation', '4091', 'too_many_holds', message, { holds: M.eachLike(held, 2) });
-  portal('too_many_holds', 'to hold a third cell', { method: 'POST', path: `/slots/${choice.slot.guid}/hold`, body: referred }, answer, async (baseUrl) => {
-    const offer = await hold(talonAt(baseUrl), choice);
-    assert.deepEqual([offer.wayOut, offer.message, offer.holds.length], ['give a cell back', message, 2]);
-  });
+  portal(
+    'too_many_holds',
+    'to hold a third cell',
+    { method: 'POST', path: `/slots/${choice.slot.guid}/hold`, body: referred },
+    answer,
+    async (baseUrl) => {
+      const offer = await hold(talonAt(baseUrl), choice);
+      assert.deepEqual([offer.wayOut, offer.message, offer.holds.length], ['give a cell back', message, 2]);
+    },
+  );
 }
 
 {
@@ -177,7 +228,10 @@ portal(
     refusal(400, 'Validation', '4000', 'direction_already_booked', message, existing(appointment(2))),
     async (baseUrl) => {
       const offer = await book(talonAt(baseUrl), choice);
-      assert.deepEqual([offer.wayOut, offer.message, offer.appointment.guid], ['see the appointment', message, appointment(2)]);
+      assert.deepEqual(
+        [offer.wayOut, offer.message, offer.appointment.guid],
+        ['see the appointment', message, appointment(2)],
+      );
     },
   );
 }
@@ -203,32 +257,50 @@ for (const [rule, messageCode, message, patient, slot] of [
   ['slot_taken', '4009', 'Это время уже занято. Выберите другое свободное время приема.', 25, 11205],
 ]) {
   const { choice, body } = choose(patient, 1, slot);
-  portal(rule, 'to book a cell that somebody else has', booking(body), refusal(400, 'Validation', messageCode, rule, message, nearest), async (baseUrl) => {
-    const offer = await book(talonAt(baseUrl), choice);
-    assert.deepEqual([offer.wayOut, offer.message, offer.cells[0].id], ['choose another cell', message, 14527456]);
-  });
+  portal(
+    rule,
+    'to book a cell that somebody else has',
+    booking(body),
+    refusal(400, 'Validation', messageCode, rule, message, nearest),
+    async (baseUrl) => {
+      const offer = await book(talonAt(baseUrl), choice);
+      assert.deepEqual([offer.wayOut, offer.message, offer.cells[0].id], ['choose another cell', message, 14527456]);
+    },
+  );
 }
 
 {
   const { choice, body } = choose(18, 1, 20815);
-  portal('token_expired', 'to book with a token that has expired', booking(body), refusal(403, 'Error', '5007', 'token_expired', 'Время действия токена истекло'), async (baseUrl) =>
-    assert.deepEqual(await book(talonAt(baseUrl), choice), { wayOut: 'sign in' }),
+  portal(
+    'token_expired',
+    'to book with a token that has expired',
+    booking(body),
+    refusal(403, 'Error', '5007', 'token_expired', 'Время действия токена истекло'),
+    async (baseUrl) => assert.deepEqual(await book(talonAt(baseUrl), choice), { wayOut: 'sign in' }),
   );
 }
 
 {
   const { choice, body } = choose(33, 1, 20815);
   const message = 'Сервис перегружен. Повторите попытку позже.';
-  const answer = { ...refusal(503, 'Error', '5030', 'overloaded', message), headers: { 'Retry-After': M.regex('^[1-9]\\d*$', '1') } };
+  const answer = {
+    ...refusal(503, 'Error', '5030', 'overloaded', message),
+    headers: { 'Retry-After': M.regex('^[1-9]\\d*$', '1') },
+  };
   portal('overloaded', 'to book while the service has too much to do', booking(body), answer, async (baseUrl) =>
     assert.deepEqual(await book(talonAt(baseUrl), choice), { wayOut: 'try later', message, seconds: 1 }),
   );
 }
 
-const whatHappened = (directionGuid) => ({ method: 'GET', path: '/appointments', query: { directionGuid, status: 'Booked' } });
+const whatHappened = (directionGuid) => ({
+  method: 'GET',
+  path: '/appointments',
+  query: { directionGuid, status: 'Booked' },
+});
 
 /** Loses the answer to a booking on its way. */
-const losesBookings = (request) => (request.method === 'POST' ? Promise.reject(new TypeError('connection lost')) : fetch(request));
+const losesBookings = (request) =>
+  request.method === 'POST' ? Promise.reject(new TypeError('connection lost')) : fetch(request);
 
 {
   const { choice } = choose(2, 1, 20914);
@@ -238,7 +310,18 @@ const losesBookings = (request) => (request.method === 'POST' ? Promise.reject(n
     whatHappened(choice.directionGuid),
     {
       status: 200,
-      body: { items: [{ guid: appointment(2), status: 'Booked', start: time(), end: time(), direction: { guid: choice.directionGuid } }], next: null },
+      body: {
+        items: [
+          {
+            guid: appointment(2),
+            status: 'Booked',
+            start: time(),
+            end: time(),
+            direction: { guid: choice.directionGuid },
+          },
+        ],
+        next: null,
+      },
     },
     async (baseUrl) => assert.equal((await book(talonAt(baseUrl, losesBookings), choice)).guid, appointment(2)),
   );
@@ -291,16 +374,30 @@ portal(
   'an appointment that there is not',
   { method: 'GET', path: `/appointments/${appointment(0)}` },
   refusal(404, 'Error', '4042', 'appointment_absent', 'Запись на прием не найдена'),
-  async (baseUrl) => assert.equal((await ticket(talonAt(baseUrl), appointment(0))).message, 'Запись на прием не найдена'),
+  async (baseUrl) =>
+    assert.equal((await ticket(talonAt(baseUrl), appointment(0))).message, 'Запись на прием не найдена'),
 );
 
 portal(
   'moved',
   'to move an appointment',
-  { method: 'POST', path: `/appointments/${appointment(5)}/move`, headers: { 'Idempotency-Key': key }, body: { SlotId: 11204 } },
+  {
+    method: 'POST',
+    path: `/appointments/${appointment(5)}/move`,
+    headers: { 'Idempotency-Key': key },
+    body: { SlotId: 11204 },
+  },
   {
     status: 200,
-    body: { type: 'Consult', consultDirection: { guid: direction(20, 1), lpuToGuid: lpuB, appointment: { guid: appointment(5), start: time(), end: time() } }, laboratoryDirection: null },
+    body: {
+      type: 'Consult',
+      consultDirection: {
+        guid: direction(20, 1),
+        lpuToGuid: lpuB,
+        appointment: { guid: appointment(5), start: time(), end: time() },
+      },
+      laboratoryDirection: null,
+    },
   },
   async (baseUrl) => assert.equal((await move(talonAt(baseUrl), appointment(5), 11204)).guid, appointment(5)),
 );
@@ -310,7 +407,12 @@ portal(
   portal(
     'appointment_cancelled',
     'to move an appointment that is cancelled',
-    { method: 'POST', path: `/appointments/${appointment(1)}/move`, headers: { 'Idempotency-Key': key }, body: { SlotId: 11205 } },
+    {
+      method: 'POST',
+      path: `/appointments/${appointment(1)}/move`,
+      headers: { 'Idempotency-Key': key },
+      body: { SlotId: 11205 },
+    },
     refusal(400, 'Validation', '4000', 'appointment_cancelled', message),
     async (baseUrl) => assert.equal((await move(talonAt(baseUrl), appointment(1), 11205)).message, message),
   );

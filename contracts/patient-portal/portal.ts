@@ -136,7 +136,10 @@ function referred({ directionGuid, directionType, holderLpuGuid, lpuGuid }: Choi
   return { DirectionGuid: directionGuid, DirectionType: directionType, LpuFromGuid: holderLpuGuid, LpuToGuid: lpuGuid };
 }
 
-function visit(result: { consultDirection: { appointment: Visit } | null; laboratoryDirection: { appointment: Visit } | null }): Visit {
+function visit(result: {
+  consultDirection: { appointment: Visit } | null;
+  laboratoryDirection: { appointment: Visit } | null;
+}): Visit {
   const direction = result.consultDirection ?? result.laboratoryDirection;
   if (direction === null) throw new Error('booked without a referral');
   return direction.appointment;

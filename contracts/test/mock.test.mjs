@@ -10,7 +10,9 @@ let mock;
 before(async () => (mock = await startMock()));
 after(() => mock?.stop());
 
-const operations = Object.entries(contract.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })));
+const operations = Object.entries(contract.paths).flatMap(([path, item]) =>
+  Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })),
+);
 let served = 0;
 
 for (const operation of operations) {
@@ -41,7 +43,11 @@ for (const operation of operations) {
 }
 
 test('the mock serves every example by its name', (t) => {
-  const all = operations.flatMap(({ responses }) => Object.values(responses).flatMap((response) => Object.keys(resolve(response).content?.['application/json'].examples ?? {})));
+  const all = operations.flatMap(({ responses }) =>
+    Object.values(responses).flatMap((response) =>
+      Object.keys(resolve(response).content?.['application/json'].examples ?? {}),
+    ),
+  );
   assert.equal(served, all.length);
   t.diagnostic(`${served} examples of ${operations.length} operations served by their names`);
 });
@@ -57,7 +63,8 @@ function request({ path, method, parameters = [], requestBody, security = contra
   }
   const headers = { Prefer: prefer };
   const [scheme] = security.flatMap(Object.keys);
-  if (scheme) headers.Authorization = { codToken: 'Bearer a-token', clientSecret: `Basic ${btoa('guid:secret')}` }[scheme];
+  if (scheme)
+    headers.Authorization = { codToken: 'Bearer a-token', clientSecret: `Basic ${btoa('guid:secret')}` }[scheme];
   if (requestBody === undefined) return [url, { method, headers }];
   headers['Content-Type'] = 'application/json';
   const [example] = Object.values(resolve(requestBody).content['application/json'].examples);
@@ -66,5 +73,10 @@ function request({ path, method, parameters = [], requestBody, security = contra
 
 function resolve(node) {
   if (!node.$ref) return node;
-  return resolve(node.$ref.slice('#/'.length).split('/').reduce((parent, key) => parent[key], contract));
+  return resolve(
+    node.$ref
+      .slice('#/'.length)
+      .split('/')
+      .reduce((parent, key) => parent[key], contract),
+  );
 }

@@ -24,7 +24,10 @@ const breaks = [
     what: 'a rule is renamed',
     where: ({ body }) => body?.rule === 'slot_full',
     change: ({ body }) => (body.rule = 'slot_busy'),
-    found: { 'patient-portal and talon Given slot_full - to book a cell that somebody else has': /^\$\.rule: Expected 'slot_busy'/ },
+    found: {
+      'patient-portal and talon Given slot_full - to book a cell that somebody else has':
+        /^\$\.rule: Expected 'slot_busy'/,
+    },
   },
   {
     what: 'a message is reworded',
@@ -54,7 +57,10 @@ const breaks = [
     what: 'a header is dropped',
     where: ({ body }) => body?.rule === 'overloaded',
     change: ({ headers }) => delete headers['retry-after'],
-    found: { 'patient-portal and talon Given overloaded - to book while the service has too much to do': /^Retry-After: .*missing/ },
+    found: {
+      'patient-portal and talon Given overloaded - to book while the service has too much to do':
+        /^Retry-After: .*missing/,
+    },
   },
 ];
 
@@ -63,12 +69,22 @@ test('a service that answers otherwise is found out', async (t) => {
     for (const { where, change } of breaks) if (where(answer)) change(answer);
   });
   try {
-    const { failures } = await verify({ sandbox: sandbox.baseUrl, provider: tampering.baseUrl, pacts: await ourPacts() });
-    const reasons = new Map(failures.map((failure) => [failure.interaction.replace('Verifying a pact between ', ''), failure.reasons]));
+    const { failures } = await verify({
+      sandbox: sandbox.baseUrl,
+      provider: tampering.baseUrl,
+      pacts: await ourPacts(),
+    });
+    const reasons = new Map(
+      failures.map((failure) => [failure.interaction.replace('Verifying a pact between ', ''), failure.reasons]),
+    );
     for (const { what, found } of breaks) {
       await t.test(what, () => {
         for (const [interaction, reason] of Object.entries(found)) {
-          assert.equal(reasons.get(interaction)?.length, 1, `${interaction} fails for one reason, of ${[...reasons.keys()].join(', ')}`);
+          assert.equal(
+            reasons.get(interaction)?.length,
+            1,
+            `${interaction} fails for one reason, of ${[...reasons.keys()].join(', ')}`,
+          );
           assert.match(reasons.get(interaction)[0], reason);
           reasons.delete(interaction);
         }

@@ -13,7 +13,9 @@ const broken = {
   media_type_unsupported: ['Supported content types: application/json'],
   field_invalid: ['Difficulty must be >= 1'],
   // Its key is given twice, which Prism does not see; it sees what is missing besides.
-  body_malformed: ['DirectionGuid', 'DirectionType', 'LpuFromGuid', 'LpuToGuid'].map((name) => `must have required property '${name}'`),
+  body_malformed: ['DirectionGuid', 'DirectionType', 'LpuFromGuid', 'LpuToGuid'].map(
+    (name) => `must have required property '${name}'`,
+  ),
   // Prism hands on what it does not know, too.
   route_not_found: ['Selected route not found'],
   method_not_allowed: ['Selected route not found'],
@@ -33,7 +35,8 @@ after(async () => {
   await sandbox?.stop();
 });
 
-const send = ({ method, path, headers, body }, baseUrl = prism.baseUrl) => fetch(`${baseUrl}${path}`, { method, headers, body: body ?? undefined });
+const send = ({ method, path, headers, body }, baseUrl = prism.baseUrl) =>
+  fetch(`${baseUrl}${path}`, { method, headers, body: body ?? undefined });
 
 test('every scenario keeps to the contract', async (t) => {
   const scenarios = await scenariosOf(sandbox.baseUrl);
@@ -49,12 +52,17 @@ test('every scenario keeps to the contract', async (t) => {
       assert.deepEqual([answer.status, answeredRule], [status, rewritten[name] ?? rule ?? undefined]);
     });
   }
-  t.diagnostic(`${scenarios.length} scenarios through Prism, ${Object.keys(broken).length} of them break the contract on purpose`);
+  t.diagnostic(
+    `${scenarios.length} scenarios through Prism, ${Object.keys(broken).length} of them break the contract on purpose`,
+  );
 });
 
 test('a scenario that is not of the list is noticed', async () => {
   const names = new Set((await scenariosOf(sandbox.baseUrl)).map(({ name }) => name));
-  assert.deepEqual([...Object.keys(broken), ...Object.keys(rewritten)].filter((name) => !names.has(name)), []);
+  assert.deepEqual(
+    [...Object.keys(broken), ...Object.keys(rewritten)].filter((name) => !names.has(name)),
+    [],
+  );
 });
 
 // Prism silently checks nothing where it cannot compile a schema: here it must find each request and each answer that is broken.
@@ -78,7 +86,8 @@ describe('what is broken is reported', () => {
 
   test('a field that an answer must have, of every scenario', async () => {
     change = ({ body }) => delete body[Object.keys(body)[0]];
-    for (const { name, request } of scenarios) assert.match((await violations(request)).response.join(), /must have required property/, name);
+    for (const { name, request } of scenarios)
+      assert.match((await violations(request)).response.join(), /must have required property/, name);
   });
   test('a rule that the contract does not know', async () => {
     change = ({ body }) => (body.rule = 'slot_busy');
@@ -97,11 +106,23 @@ describe('what is broken is reported', () => {
   });
   test('a field that a request cannot have, of every operation with a body', async (t) => {
     change = () => {};
-    const withBody = new Map(scenarios.filter(({ request }) => request.method === 'POST').map((scenario) => [scenario.operation, scenario.request]));
+    const withBody = new Map(
+      scenarios
+        .filter(({ request }) => request.method === 'POST')
+        .map((scenario) => [scenario.operation, scenario.request]),
+    );
     withBody.set('cancelAppointment', { ...scenarios.find(({ name }) => name === 'cancelled').request });
     for (const [operation, { headers, ...request }] of withBody) {
-      const broken = { ...request, headers: { ...headers, 'Content-Type': 'application/json' }, body: '{"Surplus": 1}' };
-      assert.match((await violations(broken)).request.join(), /must NOT have additional properties; found 'Surplus'/, operation);
+      const broken = {
+        ...request,
+        headers: { ...headers, 'Content-Type': 'application/json' },
+        body: '{"Surplus": 1}',
+      };
+      assert.match(
+        (await violations(broken)).request.join(),
+        /must NOT have additional properties; found 'Surplus'/,
+        operation,
+      );
     }
     t.diagnostic([...withBody.keys()].join(', '));
   });

@@ -21,16 +21,21 @@ let errors;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'talon-types-'));
   const contract = await readFile(contractFile, 'utf8');
-  await writeFile(join(folder, 'openapi.yaml'), contract.replaceAll(/\bslot_full\b/g, 'slot_busy').replaceAll(/\bheldUntil\b/g, 'until'));
+  await writeFile(
+    join(folder, 'openapi.yaml'),
+    contract.replaceAll(/\bslot_full\b/g, 'slot_busy').replaceAll(/\bheldUntil\b/g, 'until'),
+  );
 
   const copy = join(folder, 'sdk/typescript');
-  for (const part of ['package.json', 'tsconfig.json', 'scripts', 'src']) await cp(join(sdk, part), join(copy, part), { recursive: true });
+  for (const part of ['package.json', 'tsconfig.json', 'scripts', 'src'])
+    await cp(join(sdk, part), join(copy, part), { recursive: true });
   await symlink(join(sdk, 'node_modules'), join(copy, 'node_modules'));
   await run(process.execPath, ['scripts/gen.mjs'], { cwd: copy });
   await run(process.execPath, [tsc], { cwd: copy });
 
   const consumer = join(folder, 'contracts');
-  for (const part of ['package.json', 'tsconfig.json', 'patient-portal/portal.ts']) await cp(join(here, part), join(consumer, part));
+  for (const part of ['package.json', 'tsconfig.json', 'patient-portal/portal.ts'])
+    await cp(join(here, part), join(consumer, part));
   await mkdir(join(consumer, 'node_modules'));
   await symlink(copy, join(consumer, 'node_modules/talon-sdk'));
   const { stdout } = await run(process.execPath, [tsc, '--noEmit', '--pretty', 'false'], { cwd: consumer }).then(
@@ -41,8 +46,10 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-test('the case of a rule that is no more does not compile', () => takeError(/TS2678: Type '"slot_full"' is not comparable/));
-test('a rule without a case does not compile', () => takeError(/TS2345: .*"slot_busy".* is not assignable to parameter of type 'never'/));
+test('the case of a rule that is no more does not compile', () =>
+  takeError(/TS2678: Type '"slot_full"' is not comparable/));
+test('a rule without a case does not compile', () =>
+  takeError(/TS2345: .*"slot_busy".* is not assignable to parameter of type 'never'/));
 test('a field that is no more does not compile', () => takeError(/TS2339: Property 'heldUntil' does not exist/));
 test('nothing else fails to compile', () => assert.deepEqual(errors, []));
 

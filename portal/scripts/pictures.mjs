@@ -14,7 +14,9 @@ const limit = 200_000;
 const talon = await startTalon();
 const browser = await startBrowser();
 try {
-  const page = await (await browser.newContext({ viewport: desktop, locale: 'ru-RU', timezoneId: 'Europe/Moscow' })).newPage();
+  const page = await (
+    await browser.newContext({ viewport: desktop, locale: 'ru-RU', timezoneId: 'Europe/Moscow' })
+  ).newPage();
   await portal(page);
   await swagger(await browser.newPage({ viewport: { width: 1280, height: 1325 } }));
 } finally {
@@ -77,7 +79,8 @@ async function swagger(page) {
   await booking.getByRole('button', { name: 'Execute' }).click();
   await booking.locator('.live-responses-table .response-col_status').filter({ hasText: '200' }).waitFor();
   // What is long is left out: the description, and the parts of the answer below its body.
-  const long = '.information-container, .opblock-body > .opblock-description-wrapper, .parameters-container, .curl-command, .request-url, .topbar';
+  const long =
+    '.information-container, .opblock-body > .opblock-description-wrapper, .parameters-container, .curl-command, .request-url, .topbar';
   await page.addStyleTag({ content: `${long} { display: none }` });
   await booking.evaluate((element) => element.scrollIntoView());
   await picture(page, 'swagger-ui');

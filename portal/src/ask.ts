@@ -15,7 +15,9 @@ interface Settled<Data> {
 export async function settle<Data, O extends Operation>(call: Promise<Outcome<Data, O>>): Promise<Settled<Data>> {
   try {
     const outcome = await call;
-    return outcome.ok ? { data: outcome.data } : { failure: { refusal: outcome.refusal as Refusal, retryAfter: outcome.retryAfter } };
+    return outcome.ok
+      ? { data: outcome.data }
+      : { failure: { refusal: outcome.refusal as Refusal, retryAfter: outcome.retryAfter } };
   } catch (lost) {
     if (!(lost instanceof CallError)) console.error(lost);
     return { failure: { lost } };
@@ -27,7 +29,10 @@ export interface Answer<Data> extends Settled<Data> {
 }
 
 /** Asks when the view appears, and anew when an input changes. */
-export function useAnswer<Data, O extends Operation>(ask: (options: CallOptions) => Promise<Outcome<Data, O>>, inputs: unknown[]): Answer<Data> {
+export function useAnswer<Data, O extends Operation>(
+  ask: (options: CallOptions) => Promise<Outcome<Data, O>>,
+  inputs: unknown[],
+): Answer<Data> {
   const [settled, setSettled] = useState<Settled<Data>>({});
   const [turn, setTurn] = useState(0);
   useEffect(() => {

@@ -5,14 +5,17 @@ import { formatTime, isWholeDay } from 'talon-sdk';
 export const formatDay = (time: string) => formatTime(time, 'ru', { weekday: 'long', day: 'numeric', month: 'long' });
 
 /** «26 ноября 2026» */
-export const formatDate = (time: string) => withoutYearSign(formatTime(time, 'ru', { day: 'numeric', month: 'long', year: 'numeric' }));
+export const formatDate = (time: string) =>
+  withoutYearSign(formatTime(time, 'ru', { day: 'numeric', month: 'long', year: 'numeric' }));
 
 /** «14:15» */
 export const formatHour = (time: string) => time.slice(11, 16);
 
 /** «четверг, 26 ноября 2026, 14:15–14:30»; a visit on a day without a time is that day. */
 export function formatVisit({ start, end }: { start: string; end: string }): string {
-  const day = withoutYearSign(formatTime(start, 'ru', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }));
+  const day = withoutYearSign(
+    formatTime(start, 'ru', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }),
+  );
   if (isWholeDay({ start, end })) return `${day}, в течение дня`;
   return `${day}, ${formatHour(start)}${end === start ? '' : `–${formatHour(end)}`}`;
 }
@@ -20,7 +23,8 @@ export function formatVisit({ start, end }: { start: string; end: string }): str
 const withoutYearSign = (day: string) => day.replace(/\sг\.$/, '');
 
 /** «26 ноября, 14:15» */
-export const formatStart = (time: string) => `${formatTime(time, 'ru', { day: 'numeric', month: 'long' })}, ${formatHour(time)}`;
+export const formatStart = (time: string) =>
+  `${formatTime(time, 'ru', { day: 'numeric', month: 'long' })}, ${formatHour(time)}`;
 
 /** The offset of a time: «UTC+3», «UTC+5:30». */
 export function offsetOf(time: string): string {

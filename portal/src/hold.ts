@@ -20,7 +20,11 @@ export interface CellHold {
 let queue: Promise<unknown> = Promise.resolve();
 
 /** Holds a cell for as long as the view is there: to be booked, or for the move of a visit. */
-export function useHold({ directionGuid, directionType, holderLpuGuid }: Purpose, cell: Cell, visit: string | undefined): CellHold {
+export function useHold(
+  { directionGuid, directionType, holderLpuGuid }: Purpose,
+  cell: Cell,
+  visit: string | undefined,
+): CellHold {
   const [state, setState] = useState<{ until?: string; failure?: Failure }>({});
   const [over, setOver] = useState(false);
   const [turn, setTurn] = useState(0);

@@ -16,7 +16,13 @@ export function QrCode({ text, label }: { text: string; label: string }) {
   }
   const size = modules + 2 * edge;
   return (
-    <svg class="qr" role="img" aria-label={label} viewBox={`${-edge} ${-edge} ${size} ${size}`} shape-rendering="crispEdges">
+    <svg
+      class="qr"
+      role="img"
+      aria-label={label}
+      viewBox={`${-edge} ${-edge} ${size} ${size}`}
+      shape-rendering="crispEdges"
+    >
       <rect x={-edge} y={-edge} width={size} height={size} fill="#fff" />
       <path d={path} fill="#000" />
     </svg>

@@ -41,7 +41,9 @@ function Refused({ refusal, retryAfter, again, take }: { refusal: Refusal; retry
         {way.kind === 'again' && again && <Again again={again} after={retryAfter} />}
         {way.kind === 'signIn' && <Button run={host.signIn}>Войти снова</Button>}
         {way.kind === 'reload' && <Button run={() => location.reload()}>Обновить страницу</Button>}
-        {(way.kind === 'referrals' || way.kind === 'person') && <a href={href({ view: 'referrals' })}>К направлениям</a>}
+        {(way.kind === 'referrals' || way.kind === 'person') && (
+          <a href={href({ view: 'referrals' })}>К направлениям</a>
+        )}
         {way.kind === 'appointments' && <a href={href({ view: 'appointments' })}>К записям</a>}
       </p>
       {refusal.request_id && (
@@ -60,7 +62,9 @@ function Lost({ lost, undone, again }: { lost: unknown; undone?: boolean; again?
     <>
       <p class="trouble-what">{whatWasLost(lost)}</p>
       {undone && <p>Мы проверили: пока ничего не изменилось. Повторите, дважды это не выполнится.</p>}
-      {changes && !undone && <p>Возможно, запрос всё же выполнен: проверить пока не удалось. Повторите, дважды он не выполнится.</p>}
+      {changes && !undone && (
+        <p>Возможно, запрос всё же выполнен: проверить пока не удалось. Повторите, дважды он не выполнится.</p>
+      )}
       {!changes && <p>Проверьте подключение к интернету и повторите.</p>}
       <p class="actions">{again && <Again again={again} />}</p>
     </>
@@ -68,7 +72,8 @@ function Lost({ lost, undone, again }: { lost: unknown; undone?: boolean; again?
 }
 
 function whatWasLost(lost: unknown): string {
-  if (lost instanceof UnexpectedAnswerError) return `Вместо сервиса записи ответил кто-то другой (HTTP ${lost.status}).`;
+  if (lost instanceof UnexpectedAnswerError)
+    return `Вместо сервиса записи ответил кто-то другой (HTTP ${lost.status}).`;
   if (lost instanceof CallError) return 'Сервис записи не отвечает.';
   return 'На странице произошла ошибка.';
 }
@@ -104,7 +109,9 @@ function Existing({ appointment }: { appointment?: ExistingAppointment }) {
         <OffsetNote time={appointment.start} />
       </p>
       <p class="actions">
-        <a class="button" href={href({ view: 'ticket', appointment: guid })}>Открыть запись</a>
+        <a class="button" href={href({ view: 'ticket', appointment: guid })}>
+          Открыть запись
+        </a>
         <a href={href({ view: 'move', appointment: guid, search: {} })}>Перенести</a>
         <a href={href({ view: 'cancel', appointment: guid })}>Отменить</a>
       </p>

@@ -27,7 +27,11 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
       return { kind: 'signIn', advice: 'Войдите снова, чтобы продолжить.' };
 
     case 'direction_already_booked':
-      return { kind: 'appointment', appointment: because.details?.appointment, advice: 'Откройте эту запись: её можно перенести или отменить.' };
+      return {
+        kind: 'appointment',
+        appointment: because.details?.appointment,
+        advice: 'Откройте эту запись: её можно перенести или отменить.',
+      };
     case 'speciality_already_booked':
       return {
         kind: 'appointment',
@@ -38,7 +42,10 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'slot_full':
     case 'slot_taken': {
       const nearest = because.details?.slots ?? [];
-      const advice = nearest.length > 0 ? 'Вот ближайшее свободное время.' : 'Рядом свободного времени нет. Выберите другой день или другого врача.';
+      const advice =
+        nearest.length > 0
+          ? 'Вот ближайшее свободное время.'
+          : 'Рядом свободного времени нет. Выберите другой день или другого врача.';
       return { kind: 'cells', nearest, advice };
     }
     case 'slot_not_found':
@@ -49,9 +56,17 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'complex_slot_failed':
       return { kind: 'cells', nearest: [], advice: 'Выберите другое время.' };
     case 'slot_beyond_horizon':
-      return { kind: 'cells', nearest: [], advice: 'Выберите более ранний день или вернитесь, когда запись откроется.' };
+      return {
+        kind: 'cells',
+        nearest: [],
+        advice: 'Выберите более ранний день или вернитесь, когда запись откроется.',
+      };
     case 'slot_access_denied':
-      return { kind: 'cells', nearest: [], advice: 'На это время записывает регистратура. Обратитесь туда или выберите другое время.' };
+      return {
+        kind: 'cells',
+        nearest: [],
+        advice: 'На это время записывает регистратура. Обратитесь туда или выберите другое время.',
+      };
     case 'resource_kind_mismatch':
     case 'speciality_mismatch':
       return { kind: 'cells', nearest: [], advice: 'Выберите другого врача.' };
@@ -64,13 +79,20 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
       return { kind: 'cells', nearest: [], advice: 'Выберите время без этого ограничения.' };
 
     case 'too_many_holds':
-      return { kind: 'holds', holds: because.details?.holds ?? [], advice: 'Освободите одно из мест, которые удерживаются за вами.' };
+      return {
+        kind: 'holds',
+        holds: because.details?.holds ?? [],
+        advice: 'Освободите одно из мест, которые удерживаются за вами.',
+      };
 
     case 'direction_not_found':
     case 'direction_expired':
       return { kind: 'person', advice: 'Нужно новое направление: обратитесь к врачу, который направил вас.' };
     case 'direction_lpu_mismatch':
-      return { kind: 'person', advice: 'По этому направлению записывает регистратура: обратитесь туда или к врачу, который направил вас.' };
+      return {
+        kind: 'person',
+        advice: 'По этому направлению записывает регистратура: обратитесь туда или к врачу, который направил вас.',
+      };
     case 'direction_type_unsupported':
     case 'direction_not_patients':
     case 'direction_absent':
@@ -79,18 +101,27 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
 
     case 'mkab_closed':
     case 'mkab_absent':
-      return { kind: 'person', advice: 'Возьмите с собой паспорт, полис и СНИЛС. После этого вернитесь сюда и запишитесь.' };
+      return {
+        kind: 'person',
+        advice: 'Возьмите с собой паспорт, полис и СНИЛС. После этого вернитесь сюда и запишитесь.',
+      };
     case 'mip_person_not_found':
     case 'mip_person_data_missing':
     case 'mkab_policy_number_empty':
     case 'mkab_sex_empty':
     case 'mkab_surname_empty':
     case 'mkab_name_empty':
-      return { kind: 'person', advice: 'В ваших данных чего-то не хватает. Обратитесь в регистратуру: там их исправят.' };
+      return {
+        kind: 'person',
+        advice: 'В ваших данных чего-то не хватает. Обратитесь в регистратуру: там их исправят.',
+      };
     case 'mip_auth_url_empty':
     case 'mkab_lpu_not_found':
     case 'mkab_policy_link_failed':
-      return { kind: 'person', advice: 'Запись не создана. Это неполадка сервиса: обратитесь в регистратуру и назовите номер обращения.' };
+      return {
+        kind: 'person',
+        advice: 'Запись не создана. Это неполадка сервиса: обратитесь в регистратуру и назовите номер обращения.',
+      };
 
     case 'appointment_started':
       return { kind: 'person', advice: 'Обратитесь в регистратуру.' };
@@ -103,7 +134,10 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'appointment_not_found':
     case 'appointment_not_linked':
     case 'internal_error':
-      return { kind: 'again', advice: 'Ничего не потеряно: повторите. Если не поможет, обратитесь в регистратуру и назовите номер обращения.' };
+      return {
+        kind: 'again',
+        advice: 'Ничего не потеряно: повторите. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
+      };
     case 'mip_auth_url_unreachable':
     case 'idempotency_key_in_use':
     case 'too_many_attempts':
@@ -121,8 +155,14 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'idempotency_key_reused':
     case 'route_not_found':
     case 'method_not_allowed':
-      return { kind: 'reload', advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.' };
+      return {
+        kind: 'reload',
+        advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
+      };
   }
   unforeseen(because);
-  return { kind: 'reload', advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.' };
+  return {
+    kind: 'reload',
+    advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
+  };
 }

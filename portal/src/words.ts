@@ -16,7 +16,11 @@ export const appointmentStatus: Record<AppointmentStatus, string> = {
 };
 
 /** What stands before the name of a resource, which mostly says «врач» itself. */
-export const resourceKind: Record<Resource['kind'], string> = { doctor: 'Принимает', room: 'Кабинет', equipment: 'Оборудование' };
+export const resourceKind: Record<Resource['kind'], string> = {
+  doctor: 'Принимает',
+  room: 'Кабинет',
+  equipment: 'Оборудование',
+};
 
 /** Whom a cell is kept for, beside its hours; the service's own words are long. */
 export const restriction: Record<Slot['restriction'], string> = {

@@ -7,7 +7,9 @@ const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** Starts the browser. Close it in the end. */
 export async function startBrowser() {
   if (!existsSync(executablePath)) {
-    throw new Error(`no Chromium at ${executablePath}: install it (apt-get install chromium), or name another by CHROMIUM`);
+    throw new Error(
+      `no Chromium at ${executablePath}: install it (apt-get install chromium), or name another by CHROMIUM`,
+    );
   }
   const browser = await chromium.launch({
     executablePath,

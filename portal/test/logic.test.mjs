@@ -18,8 +18,17 @@ const visit = {
   outOfSchedule: false,
   isCito: false,
   comment: '',
-  lpu: { guid: '12ab9992-9875-4fb6-a9c0-8504170c1429', name: 'Демонстрационный центр Г', timeZone: 'Asia/Yekaterinburg' },
-  resource: { guid: 'de300000-0004-4000-8000-000000000011', kind: 'doctor', name: 'Врач Невролог Второй', specialityCode: '27' },
+  lpu: {
+    guid: '12ab9992-9875-4fb6-a9c0-8504170c1429',
+    name: 'Демонстрационный центр Г',
+    timeZone: 'Asia/Yekaterinburg',
+  },
+  resource: {
+    guid: 'de300000-0004-4000-8000-000000000011',
+    kind: 'doctor',
+    name: 'Врач Невролог Второй',
+    specialityCode: '27',
+  },
   direction: {
     guid: 'de300000-0007-4000-8000-001000000002',
     holderLpuGuid: '1dadf64c-f34a-4023-98a6-3e7b7be4f243',
@@ -33,7 +42,9 @@ const visit = {
 /** The properties of a calendar file, their lines put together again. */
 function properties(file) {
   const unfolded = file.replaceAll('\r\n ', '').split('\r\n').filter(Boolean);
-  return Object.fromEntries(unfolded.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
+  return Object.fromEntries(
+    unfolded.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  );
 }
 
 test('Promise: a calendar shows the visit at its moment, whatever zone the reader is in', () => {
@@ -80,9 +91,18 @@ test('Promise: whatever is in a name or a comment, the calendar file keeps to RF
 
 test('Promise: every rule has a way out, in words of who can mend it', async () => {
   const table = await readFile(new URL('../../docs/answers.md', import.meta.url), 'utf8');
-  const rules = table.split('\n').filter((line) => line.startsWith('| `')).map((line) => line.split('|').map((cell) => cell.trim()));
+  const rules = table
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
   assert.ok(rules.length > 60, 'the table is there');
-  const told = { patient: /./, client: /./, service: /повторите|регистратур/i, registry: /регистратур/i, referring_doctor: /врач/ };
+  const told = {
+    patient: /./,
+    client: /./,
+    service: /повторите|регистратур/i,
+    registry: /регистратур/i,
+    referring_doctor: /врач/,
+  };
   for (const [, name, , , , , message, , mender] of rules) {
     const rule = name.replaceAll('`', '');
     const { kind, advice } = wayOut({ rule });
@@ -102,7 +122,10 @@ test('Promise: what a refusal shows is offered, and a rule that the page does no
 
 test('Promise: times are those of the institution, with its zone', () => {
   assert.equal(format.formatVisit(visit), 'понедельник, 30 ноября 2026, 08:45–09:15');
-  assert.equal(format.formatVisit({ start: '2026-11-30T00:00:00+05:00', end: '2026-12-01T00:00:00+05:00' }), 'понедельник, 30 ноября 2026, в течение дня');
+  assert.equal(
+    format.formatVisit({ start: '2026-11-30T00:00:00+05:00', end: '2026-12-01T00:00:00+05:00' }),
+    'понедельник, 30 ноября 2026, в течение дня',
+  );
   assert.equal(format.formatVisit({ start: visit.start, end: visit.start }), 'понедельник, 30 ноября 2026, 08:45');
   assert.equal(format.zoneOf(visit.start, 'Asia/Yekaterinburg'), 'Екатеринбург (UTC+5)');
   assert.equal(format.zoneOf('2026-11-30T08:45:00+05:45', 'Asia/Kathmandu'), 'UTC+5:45');
@@ -114,7 +137,15 @@ test('Promise: times are those of the institution, with its zone', () => {
 
 test('Promise: the words agree with their numbers', () => {
   const cells = [0, 1, 2, 5, 11, 21, 22].map((number) => format.count(number, 'вариант', 'варианта', 'вариантов'));
-  assert.deepEqual(cells, ['0 вариантов', '1 вариант', '2 варианта', '5 вариантов', '11 вариантов', '21 вариант', '22 варианта']);
+  assert.deepEqual(cells, [
+    '0 вариантов',
+    '1 вариант',
+    '2 варианта',
+    '5 вариантов',
+    '11 вариантов',
+    '21 вариант',
+    '22 варианта',
+  ]);
   assert.equal(purpose(visit.direction), 'Консультация: Неврология');
   assert.equal(purpose({ type: 'Laboratory', speciality: { code: '', name: '' } }), 'Исследование');
   assert.equal(purpose({ type: 'Consult', speciality: { code: '92', name: '' } }), 'Консультация: специальность 92');

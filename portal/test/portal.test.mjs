@@ -23,7 +23,12 @@ after(async () => {
 
 /** A page of its own, which fails its test where something goes wrong in it unseen. */
 async function openPage(t, options = {}) {
-  const context = await browser.newContext({ locale: 'ru-RU', timezoneId: 'Europe/Moscow', viewport: { width: 1100, height: 800 }, ...options });
+  const context = await browser.newContext({
+    locale: 'ru-RU',
+    timezoneId: 'Europe/Moscow',
+    viewport: { width: 1100, height: 800 },
+    ...options,
+  });
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
   const wrong = [];
@@ -62,7 +67,10 @@ async function showFrom(page, day) {
   await page.waitForURL(new RegExp(`from=${day}`));
   await listed;
   // The day may have been in the list before, too: only that it comes first shows that the new list is there.
-  await page.waitForFunction((first) => document.querySelector('.day')?.getAttribute('aria-labelledby') === first, `day-${day}`);
+  await page.waitForFunction(
+    (first) => document.querySelector('.day')?.getAttribute('aria-labelledby') === first,
+    `day-${day}`,
+  );
 }
 
 /** Books the cell that the dialog is about. */
@@ -82,7 +90,9 @@ async function eventually(isSo) {
 
 /** Closes the dialog; its hold is given back. */
 async function leave(page) {
-  const released = page.waitForResponse((response) => response.request().method() === 'DELETE' && response.url().includes('/hold'));
+  const released = page.waitForResponse(
+    (response) => response.request().method() === 'DELETE' && response.url().includes('/hold'),
+  );
   await page.keyboard.press('Escape');
   assert.equal((await released).status(), 200);
   await page.getByRole('dialog').waitFor({ state: 'detached' });
@@ -119,12 +129,20 @@ test('Promise: the whole way: pick a patient, book, keep the ticket, move, cance
   assert.equal(new URL(page.url()).hash, `#/appointments/${guid}?news=booked`);
   await ticket.getByRole('img', { name: 'QR-код' }).waitFor();
 
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Сохранить в календарь' }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'Сохранить в календарь' }).click(),
+  ]);
   assert.match(download.suggestedFilename(), /^talon-\d{4}-\d\d-\d\d-\d{4}\.ics$/);
   const calendar = await readFile(await download.path(), 'utf8');
   assert.match(calendar, new RegExp(`\r\nUID:${guid}\r\n`));
-  const booked = await (await fetch(`${talon.baseUrl}/appointments/${guid}`, { headers: { Authorization: `Bearer ${talon.token}` } })).json();
-  assert.match(calendar, new RegExp(`\r\nDTSTART:${new Date(booked.start).toISOString().replace(/[-:]|\.000/g, '')}\r\n`));
+  const booked = await (
+    await fetch(`${talon.baseUrl}/appointments/${guid}`, { headers: { Authorization: `Bearer ${talon.token}` } })
+  ).json();
+  assert.match(
+    calendar,
+    new RegExp(`\r\nDTSTART:${new Date(booked.start).toISOString().replace(/[-:]|\.000/g, '')}\r\n`),
+  );
 
   await page.getByRole('link', { name: 'Перенести' }).click();
   await page.getByRole('heading', { level: 1, name: 'Перенести запись' }).waitFor();
@@ -156,11 +174,19 @@ test('Promise: a cell is held while the patient thinks, and given back', async (
   await choose(page, 8);
   await page.getByText('Время удерживается за вами до').waitFor();
   await leave(page);
-  assert.equal(await hours(page).nth(8).evaluate((cell) => cell === document.activeElement), true, 'the focus is where it was');
+  assert.equal(
+    await hours(page)
+      .nth(8)
+      .evaluate((cell) => cell === document.activeElement),
+    true,
+    'the focus is where it was',
+  );
 
   const token = await talon.tokenOf(person(19));
   const isFree = async (cell) => {
-    const answer = await fetch(`${talon.baseUrl}/directions/${direction(19, 2)}/slots?limit=100&dateFrom=${tomorrow}`, { headers: { Authorization: `Bearer ${token}` } });
+    const answer = await fetch(`${talon.baseUrl}/directions/${direction(19, 2)}/slots?limit=100&dateFrom=${tomorrow}`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
     return (await answer.json()).items.some(({ guid }) => `cell-${guid}` === cell);
   };
   const cell = await hours(page).nth(9).getAttribute('id');
@@ -181,14 +207,21 @@ test('Promise: a visit can be moved to what the service says, which is held mean
   const bearer = { Authorization: `Bearer ${await talon.tokenOf(person(17))}` };
   const guid = new URL(page.url()).hash.split('/')[2];
   const slots = `${talon.baseUrl}/directions/${direction(17, 2)}/slots`;
-  const { items } = await (await fetch(`${slots}?limit=60&dateFrom=${tomorrow}&appointmentGuid=${guid}`, { headers: bearer })).json();
-  assert.deepEqual(await hours(page).evaluateAll((cells) => cells.map(({ id }) => id)), items.map((cell) => `cell-${cell.guid}`));
+  const { items } = await (
+    await fetch(`${slots}?limit=60&dateFrom=${tomorrow}&appointmentGuid=${guid}`, { headers: bearer })
+  ).json();
+  assert.deepEqual(
+    await hours(page).evaluateAll((cells) => cells.map(({ id }) => id)),
+    items.map((cell) => `cell-${cell.guid}`),
+  );
   const { start, resource } = await (await fetch(`${talon.baseUrl}/appointments/${guid}`, { headers: bearer })).json();
   assert.ok(!items.some((cell) => cell.start === start && cell.resource.guid === resource.guid));
 
   const isFree = async (cell) => {
     const other = { Authorization: `Bearer ${await talon.tokenOf(person(19))}` };
-    const answer = await fetch(`${slots.replace(direction(17, 2), direction(19, 2))}?limit=100&dateFrom=${tomorrow}`, { headers: other });
+    const answer = await fetch(`${slots.replace(direction(17, 2), direction(19, 2))}?limit=100&dateFrom=${tomorrow}`, {
+      headers: other,
+    });
     return (await answer.json()).items.some(({ guid }) => guid === cell);
   };
   assert.equal(await isFree(items[6].guid), true);
@@ -234,7 +267,11 @@ test('Promise: of two who want one cell one gets it, and the other one of the ne
   await winner.getByText('Время удерживается за вами до').waitFor();
   assert.equal(await choose(loser, 12), wanted);
   await trouble(loser).getByText('Выбранная ячейка расписания уже занята.').waitFor();
-  assert.equal(await loser.getByRole('button', { name: 'Записаться' }).count(), 0, 'what is refused cannot be confirmed');
+  assert.equal(
+    await loser.getByRole('button', { name: 'Записаться' }).count(),
+    0,
+    'what is refused cannot be confirmed',
+  );
   await confirm(winner);
   await winner.getByText('Вы записаны на приём.').waitFor();
 
@@ -265,7 +302,10 @@ test('Promise: two tabs of one patient make one visit, and the other tab leads t
 test('Promise: a double click books once', async (t) => {
   const page = await openPage(t);
   const bookings = [];
-  page.on('request', (request) => request.method() === 'POST' && request.url().endsWith('/appointments') && bookings.push(request));
+  page.on(
+    'request',
+    (request) => request.method() === 'POST' && request.url().endsWith('/appointments') && bookings.push(request),
+  );
   await page.goto(cellsOf(4, 2));
   await choose(page, 24);
   await page.getByText('Время удерживается за вами до').waitFor();
@@ -277,7 +317,8 @@ test('Promise: a double click books once', async (t) => {
 test('Promise: an answer that was lost is looked for, and the visit found', async (t) => {
   const page = await openPage(t);
   await page.route('**/appointments', async (route) => {
-    if (route.request().method() === 'POST') await route.fetch(); // it is booked, but nobody is told
+    if (route.request().method() === 'POST')
+      await route.fetch(); // it is booked, but nobody is told
     else return route.continue();
     await route.abort();
   });
@@ -293,9 +334,12 @@ test('Promise: what did not arrive is said not to have happened, and repeated wi
   const page = await openPage(t);
   const keys = new Set();
   page.on('request', (request) => {
-    if (request.method() === 'POST' && request.url().endsWith('/appointments')) keys.add(request.headers()['idempotency-key']);
+    if (request.method() === 'POST' && request.url().endsWith('/appointments'))
+      keys.add(request.headers()['idempotency-key']);
   });
-  await page.route('**/appointments', (route) => (route.request().method() === 'POST' ? route.abort() : route.continue()));
+  await page.route('**/appointments', (route) =>
+    route.request().method() === 'POST' ? route.abort() : route.continue(),
+  );
   await page.goto(cellsOf(6, 2));
   await choose(page, 32);
   await confirm(page);
@@ -339,7 +383,11 @@ test('Promise: with an expired token the patient is asked to sign in again; a pa
   );
   await renewing.goto(`${talon.baseUrl}/portal/`);
   await renewing.getByText(/^\d направлени/).waitFor();
-  assert.equal(await renewing.getByRole('link', { name: 'Сменить' }).count(), 0, 'where the host says who the patient is nobody is picked');
+  assert.equal(
+    await renewing.getByRole('link', { name: 'Сменить' }).count(),
+    0,
+    'where the host says who the patient is nobody is picked',
+  );
 });
 
 test('Promise: without a token the patient is asked to sign in', async (t) => {
@@ -375,7 +423,11 @@ test('Promise: a booking that is refused is told in the words of the service, wi
     await t.test(`patient ${patient}`, async (t) => {
       const page = await openPage(t);
       const answers = [];
-      page.on('response', (response) => response.request().method() === 'POST' && response.url().endsWith('/appointments') && answers.push(response));
+      page.on(
+        'response',
+        (response) =>
+          response.request().method() === 'POST' && response.url().endsWith('/appointments') && answers.push(response),
+      );
       await page.goto(`${cellsOf(Number(patient), 1)}&lpu=${patient <= 24 ? lpu.Г : lpu.Б}`);
       await choose(page, Number(patient));
       await confirm(page);
@@ -466,7 +518,9 @@ test('Promise: cells are found by doctor, institution and day, page by page, als
   await page.getByText('120 вариантов').waitFor();
   await page.getByLabel('У кого').selectOption({ label: 'Врач Невролог Первый' });
   await page.waitForURL(/resource=/);
-  await page.waitForFunction(() => [...document.querySelectorAll('.doctor h3')].every((name) => name.textContent.startsWith('Врач Невролог Первый')));
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('.doctor h3')].every((name) => name.textContent.startsWith('Врач Невролог Первый')),
+  );
   await page.reload();
   await hours(page).first().waitFor();
   const doctors = new Set(await page.locator('.doctor h3').allInnerTexts());
@@ -474,7 +528,7 @@ test('Promise: cells are found by doctor, institution and day, page by page, als
   await showFrom(page, dayAhead(3));
 });
 
-test('Promise: times are the institution\'s, and the page says so where the device shows others', async (t) => {
+test("Promise: times are the institution's, and the page says so where the device shows others", async (t) => {
   const [here, away] = await Promise.all([openPage(t), openPage(t, { timezoneId: 'Asia/Vladivostok' })]);
   await Promise.all([here, away].map((page) => page.goto(cellsOf(20, 2))));
   await Promise.all([here, away].map((page) => hours(page).first().waitFor()));
@@ -489,7 +543,9 @@ test('Promise: the keyboard is enough', async (t) => {
   const page = await openPage(t);
   const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? '');
   const has = async (wanted) =>
-    typeof wanted === 'string' ? (await focused()).includes(wanted) : wanted.evaluate((element) => element === document.activeElement);
+    typeof wanted === 'string'
+      ? (await focused()).includes(wanted)
+      : wanted.evaluate((element) => element === document.activeElement);
   const tabTo = async (wanted) => {
     for (let presses = 0; presses < 120; presses++) {
       await page.keyboard.press('Tab');
@@ -497,7 +553,11 @@ test('Promise: the keyboard is enough', async (t) => {
     }
     assert.fail(`no way to ${wanted} with Tab; the focus is on ${await focused()}`);
   };
-  const onHeading = (name) => page.waitForFunction((name) => document.activeElement?.matches('h1, h2') && document.activeElement.textContent === name, name);
+  const onHeading = (name) =>
+    page.waitForFunction(
+      (name) => document.activeElement?.matches('h1, h2') && document.activeElement.textContent === name,
+      name,
+    );
 
   await page.goto(`${talon.baseUrl}/portal/`);
   await page.getByRole('link', { name: 'Взрослый Третий' }).waitFor();
@@ -589,7 +649,9 @@ test('Promise: axe finds nothing in any view, by day and by night', async (t) =>
         window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
       );
       assert.ok(passes.length > 10, 'axe has looked');
-      const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html).join(' | ')}`);
+      const found = violations.map(
+        ({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html).join(' | ')}`,
+      );
       assert.deepEqual(found, [], `${view}, ${colorScheme}`);
     }
   }
@@ -599,11 +661,19 @@ test('Promise: on a phone nothing has to be scrolled sideways', async (t) => {
   const page = await openPage(t, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
   for (const [view, show] of Object.entries(views)) {
     await show(page);
-    const { wide, shown } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, shown: innerWidth }));
+    const { wide, shown } = await page.evaluate(() => ({
+      wide: document.documentElement.scrollWidth,
+      shown: innerWidth,
+    }));
     assert.equal(shown, 360, view);
     assert.ok(wide <= 360, `${view} is ${wide} wide`);
     const dialog = page.locator('dialog');
-    if (await dialog.count()) assert.equal(await dialog.evaluate((element) => element.scrollWidth <= element.clientWidth), true, `the dialog of ${view}`);
+    if (await dialog.count())
+      assert.equal(
+        await dialog.evaluate((element) => element.scrollWidth <= element.clientWidth),
+        true,
+        `the dialog of ${view}`,
+      );
   }
 });
 
@@ -625,7 +695,9 @@ test('Promise: the page runs under its own policy, and asks nobody but this serv
   page.on('request', (request) => asked.add(new URL(request.url()).origin));
   const violations = [];
   await page.exposeFunction('violated', (directive) => violations.push(directive));
-  await page.addInitScript(() => addEventListener('securitypolicyviolation', (event) => window.violated(event.violatedDirective)));
+  await page.addInitScript(() =>
+    addEventListener('securitypolicyviolation', (event) => window.violated(event.violatedDirective)),
+  );
   for (const view of ['patients', 'cells', 'dialog', 'appointments', 'ticket']) await views[view](page);
   assert.deepEqual(violations, []);
   asked.delete('null'); // blob: the calendar file
@@ -639,6 +711,9 @@ test('Promise: a reset puts the demo data back', async (t) => {
   await page.getByRole('button', { name: 'Вернуть данные к началу' }).click();
   await page.getByText('Данные снова как в первый день.').waitFor();
   await page.goto(address(1, '#/appointments'));
-  await page.getByText(/записи?/).first().waitFor();
+  await page
+    .getByText(/записи?/)
+    .first()
+    .waitFor();
   assert.equal(await page.getByRole('article').filter({ hasText: 'Офтальмология' }).count(), 0);
 });

@@ -22,7 +22,9 @@ after(async () => {
 async function operations() {
   const contract = await (await fetch(`${talon.baseUrl}/openapi.json`)).json();
   return Object.entries(contract.paths).flatMap(([path, item]) =>
-    Object.entries(item).flatMap(([method, { operationId: id, responses }]) => (id ? [{ path, method, id, statuses: Object.keys(responses) }] : [])),
+    Object.entries(item).flatMap(([method, { operationId: id, responses }]) =>
+      id ? [{ path, method, id, statuses: Object.keys(responses) }] : [],
+    ),
   );
 }
 
@@ -56,7 +58,9 @@ test('Promise: whoever authorises in Swagger UI can try each operation as it is 
       const block = page.locator(`.opblock-${method}[id$="-${id}"]`);
       await block.locator('.opblock-summary-control').click();
       const [response] = await Promise.all([
-        page.waitForResponse((response) => response.request().method() === method.toUpperCase() && isOf(path, response.url())),
+        page.waitForResponse(
+          (response) => response.request().method() === method.toUpperCase() && isOf(path, response.url()),
+        ),
         block.getByRole('button', { name: 'Execute' }).click(),
       ]);
       const status = block.locator('.live-responses-table .response-col_status').last();
@@ -64,7 +68,10 @@ test('Promise: whoever authorises in Swagger UI can try each operation as it is 
       assert.equal(await block.getByText('Failed to fetch').count(), 0);
       assert.ok(statuses.includes(String(response.status())), `${response.status()} is not among ${statuses}`);
       // The appointment that the page shows is cancelled already, and so cannot be moved.
-      assert.ok(response.ok() || (id === 'moveAppointment' && (await response.json()).rule === 'appointment_cancelled'), await response.text());
+      assert.ok(
+        response.ok() || (id === 'moveAppointment' && (await response.json()).rule === 'appointment_cancelled'),
+        await response.text(),
+      );
       answered[id] = response.status();
       await block.locator('.opblock-summary-control').click();
     });

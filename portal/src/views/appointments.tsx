@@ -38,7 +38,11 @@ export function Appointments() {
               </p>
               <ZoneNote time={visit.start} timeZone={visit.lpu.timeZone} />
               <p class="actions">
-                <a class="button light" href={href({ view: 'ticket', appointment: visit.guid })} aria-describedby={`visit-${visit.guid}`}>
+                <a
+                  class="button light"
+                  href={href({ view: 'ticket', appointment: visit.guid })}
+                  aria-describedby={`visit-${visit.guid}`}
+                >
                   Открыть талон
                 </a>
               </p>

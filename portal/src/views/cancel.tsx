@@ -13,7 +13,11 @@ const otherReason = 6;
 
 /** Cancels a visit. */
 export function Cancel({ appointment }: { appointment: string }) {
-  const { data: visit, failure, again } = useAnswer((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
+  const {
+    data: visit,
+    failure,
+    again,
+  } = useAnswer((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
   return (
     <>
       <Heading title="Отмена записи">Отменить запись?</Heading>
@@ -46,7 +50,13 @@ function CancelOf({ visit: { guid, start, end, resource, lpu } }: { visit: Patie
       <p>Время станет свободным для других. По направлению можно будет записаться снова.</p>
       <p class="field">
         <label for="reason">Причина (необязательно)</label>
-        <textarea id="reason" rows={3} maxLength={1000} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
+        <textarea
+          id="reason"
+          rows={3}
+          maxLength={1000}
+          value={reason}
+          onInput={(event) => setReason(event.currentTarget.value)}
+        />
       </p>
       {deed.failure && <Trouble failure={deed.failure} again={deed.run} />}
       <p class="actions">

@@ -1,10 +1,37 @@
-import { byDay, dayOf, getAppointment, getDirection, listAppointments, listDirections, listDirectionSlots, today } from 'talon-sdk';
-import type { ExistingAppointment, NearestSlot, PatientAppointment, PatientDirection, Refusal, Slot, SlotPage } from 'talon-sdk';
+import {
+  byDay,
+  dayOf,
+  getAppointment,
+  getDirection,
+  listAppointments,
+  listDirections,
+  listDirectionSlots,
+  today,
+} from 'talon-sdk';
+import type {
+  ExistingAppointment,
+  NearestSlot,
+  PatientAppointment,
+  PatientDirection,
+  Refusal,
+  Slot,
+  SlotPage,
+} from 'talon-sdk';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
 import { useAnswer, usePages } from '../ask.js';
 import type { Pages } from '../ask.js';
-import { addDays, count, formatDate, formatDay, formatHour, formatStart, formatVisit, otherOffset, zoneOf } from '../format.js';
+import {
+  addDays,
+  count,
+  formatDate,
+  formatDay,
+  formatHour,
+  formatStart,
+  formatVisit,
+  otherOffset,
+  zoneOf,
+} from '../format.js';
 import { Button, Heading, More, Status, ZoneNote } from '../parts.js';
 import { href } from '../route.js';
 import type { CellSearch } from '../route.js';
@@ -20,7 +47,10 @@ export type Purpose = Pick<SlotPage, 'directionGuid' | 'directionType' | 'holder
 
 /** The free cells for a referral. */
 export function Cells({ direction, search }: { direction: string; search: CellSearch }) {
-  const { data, failure, again } = useAnswer((options) => getDirection(talon, { path: { directionGuid: direction } }, options), [direction]);
+  const { data, failure, again } = useAnswer(
+    (options) => getDirection(talon, { path: { directionGuid: direction } }, options),
+    [direction],
+  );
   return (
     <>
       <Heading title="Выбор времени">Выберите время</Heading>
@@ -42,7 +72,10 @@ export function Cells({ direction, search }: { direction: string; search: CellSe
 
 /** The cells that a visit can be moved to. */
 export function Move({ appointment, search }: { appointment: string; search: CellSearch }) {
-  const { data, failure, again } = useAnswer((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
+  const { data, failure, again } = useAnswer(
+    (options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options),
+    [appointment],
+  );
   return (
     <>
       <Heading title="Перенос записи">Перенести запись</Heading>
@@ -69,7 +102,15 @@ function MoveOf({ visit, search }: { visit: PatientAppointment; search: CellSear
   return data ? <CellsFor direction={data} visit={visit} search={search} /> : <Status>Загружаем направление…</Status>;
 }
 
-function CellsFor({ direction, visit, search }: { direction: PatientDirection; visit?: PatientAppointment; search: CellSearch }) {
+function CellsFor({
+  direction,
+  visit,
+  search,
+}: {
+  direction: PatientDirection;
+  visit?: PatientAppointment;
+  search: CellSearch;
+}) {
   const lpu = search.lpu ?? (direction.lpuTo ? undefined : visit?.lpu.guid);
   const address = (changed: CellSearch) =>
     visit
@@ -86,11 +127,17 @@ function ChooseLpu({ address }: { address: (guid: string) => string }) {
   const failed = directions.failure ? directions : visits.failure ? visits : undefined;
   if (failed?.failure) return <Trouble failure={failed.failure} again={failed.again} />;
   if (!directions.data || !visits.data) return <Status>Загружаем медицинские организации…</Status>;
-  const named = [...directions.data.items.flatMap(({ lpuFrom, lpuTo }) => [lpuFrom, lpuTo]), ...visits.data.items.map(({ lpu }) => lpu)];
+  const named = [
+    ...directions.data.items.flatMap(({ lpuFrom, lpuTo }) => [lpuFrom, lpuTo]),
+    ...visits.data.items.map(({ lpu }) => lpu),
+  ];
   const lpus = new Map(named.flatMap((lpu) => (lpu ? [[lpu.guid, lpu.name] as const] : [])));
   return (
     <>
-      <p>С этим направлением принимает любая медицинская организация. Выберите одну из тех, что есть в ваших направлениях и записях:</p>
+      <p>
+        С этим направлением принимает любая медицинская организация. Выберите одну из тех, что есть в ваших направлениях
+        и записях:
+      </p>
       <ul class="patients">
         {[...lpus].map(([guid, name]) => (
           <li key={guid}>
@@ -114,7 +161,12 @@ const period = 14;
 
 function Search({ direction, visit, search, address }: SearchProps) {
   const path = { directionGuid: direction.guid };
-  const query = { lpuGuid: search.lpu, resourceGuid: search.resource, dateFrom: search.from, appointmentGuid: visit?.guid };
+  const query = {
+    lpuGuid: search.lpu,
+    resourceGuid: search.resource,
+    dateFrom: search.from,
+    appointmentGuid: visit?.guid,
+  };
   const [turn, setTurn] = useState(0);
   const inputs = [direction.guid, visit?.guid, search.lpu, search.resource, search.from, turn];
   const pages = usePages<Slot, SlotPage, 'listDirectionSlots'>(
@@ -134,7 +186,8 @@ function Search({ direction, visit, search, address }: SearchProps) {
     const back = stale ? null : document.getElementById(`cell-${taken?.guid}`);
     (back ?? document.querySelector('h1'))?.focus();
   };
-  const take = ({ guid, start, end, resource }: NearestSlot) => taken && setTaken({ guid, start, end, resource, lpu: taken.lpu });
+  const take = ({ guid, start, end, resource }: NearestSlot) =>
+    taken && setTaken({ guid, start, end, resource, lpu: taken.lpu });
   useEffect(() => setTaken(undefined), inputs);
 
   return (
@@ -142,7 +195,9 @@ function Search({ direction, visit, search, address }: SearchProps) {
       {!blocked && <Filters cells={cells} search={search} address={address} />}
       <Status>
         {pending && 'Ищем свободное время…'}
-        {!pending && cells.length > 0 && `Свободное время: ${count(cells.length, 'вариант', 'варианта', 'вариантов')}${last?.next ? ', есть ещё' : ''}.`}
+        {!pending &&
+          cells.length > 0 &&
+          `Свободное время: ${count(cells.length, 'вариант', 'варианта', 'вариантов')}${last?.next ? ', есть ещё' : ''}.`}
         {nothing && !blocked && 'Свободного времени нет.'}
       </Status>
       {blocked && <Trouble failure={{ refusal: blockedBy(blocked, direction.appointment) }} />}
@@ -155,7 +210,11 @@ function Search({ direction, visit, search, address }: SearchProps) {
       {taken && (
         <Confirm
           key={taken.guid}
-          purpose={{ directionGuid: direction.guid, directionType: direction.type, holderLpuGuid: direction.holderLpuGuid }}
+          purpose={{
+            directionGuid: direction.guid,
+            directionType: direction.type,
+            holderLpuGuid: direction.holderLpuGuid,
+          }}
           cell={taken}
           visit={visit}
           take={take}
@@ -175,26 +234,56 @@ function blockedBy(blocked: NonNullable<SlotPage['blockedBy']>, appointment: Exi
 /** The day that it is where the patient is. The service counts from now where no day is given. */
 const localToday = () => today(Intl.DateTimeFormat().resolvedOptions().timeZone);
 
-function Filters({ cells, search, address }: { cells: Cell[]; search: CellSearch; address: (changed: CellSearch) => string }) {
+function Filters({
+  cells,
+  search,
+  address,
+}: {
+  cells: Cell[];
+  search: CellSearch;
+  address: (changed: CellSearch) => string;
+}) {
   const [lpus, setLpus] = useState(new Map<string, string>());
   const [resources, setResources] = useState(new Map<string, string>());
   useEffect(() => {
     // Names stay when the list is narrowed, so that it can be widened again.
     setLpus((known) => new Map([...known, ...cells.map(({ lpu }) => [lpu.guid, lpu.name] as const)]));
-    setResources((known) => new Map([...known, ...cells.map(({ resource }) => [resource.guid, resource.name] as const)]));
+    setResources(
+      (known) => new Map([...known, ...cells.map(({ resource }) => [resource.guid, resource.name] as const)]),
+    );
   }, [cells.length, cells[0]?.guid]);
   const change = (changed: CellSearch) => (location.hash = address(changed));
   return (
     <form class="filters" aria-label="Какое время показать" onSubmit={(event) => event.preventDefault()}>
       <p class="field">
         <label for="from">Начиная с</label>
-        <input id="from" type="date" value={search.from ?? localToday()} min={localToday()} onChange={(event) => change({ from: event.currentTarget.value })} />
+        <input
+          id="from"
+          type="date"
+          value={search.from ?? localToday()}
+          min={localToday()}
+          onChange={(event) => change({ from: event.currentTarget.value })}
+        />
       </p>
       {(lpus.size > 1 || search.lpu) && (
-        <Choice id="lpu" label="Где" all="Везде" options={lpus} value={search.lpu} choose={(lpu) => change({ lpu, resource: undefined })} />
+        <Choice
+          id="lpu"
+          label="Где"
+          all="Везде"
+          options={lpus}
+          value={search.lpu}
+          choose={(lpu) => change({ lpu, resource: undefined })}
+        />
       )}
       {(resources.size > 1 || search.resource) && (
-        <Choice id="resource" label="У кого" all="У всех" options={resources} value={search.resource} choose={(resource) => change({ resource })} />
+        <Choice
+          id="resource"
+          label="У кого"
+          all="У всех"
+          options={resources}
+          value={search.resource}
+          choose={(resource) => change({ resource })}
+        />
       )}
     </form>
   );
@@ -281,7 +370,10 @@ interface WhyProps {
 /** Nothing is free: when something is next, or else what stands in the way of all there is. */
 function Why({ path, query, nextAvailable, address }: WhyProps) {
   const inputs = [path.directionGuid, ...Object.values(query)];
-  const { data, failure, again } = useAnswer((options) => listDirectionSlots(talon, { path, query: { ...query, explain: true, limit: 100 } }, options), inputs);
+  const { data, failure, again } = useAnswer(
+    (options) => listDirectionSlots(talon, { path, query: { ...query, explain: true, limit: 100 } }, options),
+    inputs,
+  );
   const reasons = new Set(data?.items.flatMap(({ message }) => message ?? []));
   return (
     <>
@@ -308,7 +400,15 @@ function Why({ path, query, nextAvailable, address }: WhyProps) {
 }
 
 /** The fortnight after the one that has been looked through. */
-function Later({ search, cells, address }: { search: CellSearch; cells: Cell[]; address: (changed: CellSearch) => string }) {
+function Later({
+  search,
+  cells,
+  address,
+}: {
+  search: CellSearch;
+  cells: Cell[];
+  address: (changed: CellSearch) => string;
+}) {
   const from = search.from ?? (cells[0] ? dayOf(cells[0].start) : localToday());
   const next = addDays(from, period);
   return (

@@ -29,7 +29,11 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
   const deed = useDeed<string, 'createAppointment' | 'moveAppointment'>(
     async (options) => {
       const place = { LpuToGuid: cell.lpu.guid, SlotGuid: cell.guid };
-      const referral = { DirectionGuid: purpose.directionGuid, DirectionType: purpose.directionType, LpuFromGuid: purpose.holderLpuGuid };
+      const referral = {
+        DirectionGuid: purpose.directionGuid,
+        DirectionType: purpose.directionType,
+        LpuFromGuid: purpose.holderLpuGuid,
+      };
       const outcome = visit
         ? await moveAppointment(talon, { path: { appointmentGuid: visit.guid }, body: place }, options)
         : await createAppointment(talon, { body: { ...referral, ...place } }, options);
@@ -40,7 +44,9 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
       go({ view: 'ticket', appointment, news: visit ? 'moved' : 'booked' });
     },
     async () => {
-      const { items } = orThrow(await listAppointments(talon, { query: { directionGuid: purpose.directionGuid, status: ['Booked'] } }));
+      const { items } = orThrow(
+        await listAppointments(talon, { query: { directionGuid: purpose.directionGuid, status: ['Booked'] } }),
+      );
       return items.find(({ start, resource }) => start === cell.start && resource.guid === cell.resource.guid)?.guid;
     },
   );
@@ -53,7 +59,11 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
   }, []);
 
   const failure = hold.failure ?? deed.failure;
-  const again = hold.failure ? hold.again : deed.failure && 'refusal' in deed.failure && deed.failure.refusal.rule === 'too_many_holds' ? hold.again : deed.run;
+  const again = hold.failure
+    ? hold.again
+    : deed.failure && 'refusal' in deed.failure && deed.failure.refusal.rule === 'too_many_holds'
+      ? hold.again
+      : deed.run;
   const holding = !hold.until && !hold.failure;
   const other = otherOffset(cell.start);
   const back = () => {
@@ -113,4 +123,5 @@ function Held({ hold }: { hold: CellHold }) {
   return <>Время удерживается за вами до {formatHour(hold.until)}.</>;
 }
 
-const appointmentOf = ({ consultDirection, laboratoryDirection }: AppointmentResult) => (consultDirection ?? laboratoryDirection)!.appointment.guid;
+const appointmentOf = ({ consultDirection, laboratoryDirection }: AppointmentResult) =>
+  (consultDirection ?? laboratoryDirection)!.appointment.guid;

@@ -17,9 +17,13 @@ export function Referrals() {
       <Heading title="Направления">Направления</Heading>
       <Status>
         {pending && 'Загружаем направления…'}
-        {!pending && last && (items.length > 0 ? count(items.length, 'направление', 'направления', 'направлений') : 'Направлений нет.')}
+        {!pending &&
+          last &&
+          (items.length > 0 ? count(items.length, 'направление', 'направления', 'направлений') : 'Направлений нет.')}
       </Status>
-      {last && items.length === 0 && <p>Направление выдаёт врач. Когда оно появится, здесь можно будет записаться на приём.</p>}
+      {last && items.length === 0 && (
+        <p>Направление выдаёт врач. Когда оно появится, здесь можно будет записаться на приём.</p>
+      )}
       <ul class="cards">
         {items.map((direction) => (
           <li key={direction.guid}>
@@ -83,7 +87,13 @@ function Referral({ direction }: { direction: PatientDirection }) {
 }
 
 /** Where a referral leads. */
-function Next({ direction: { guid, status, appointment }, describedBy }: { direction: PatientDirection; describedBy: string }) {
+function Next({
+  direction: { guid, status, appointment },
+  describedBy,
+}: {
+  direction: PatientDirection;
+  describedBy: string;
+}) {
   const toCells = href({ view: 'cells', direction: guid, search: {} });
   switch (status) {
     case 'NotBooked':
@@ -107,7 +117,11 @@ function Next({ direction: { guid, status, appointment }, describedBy }: { direc
       return (
         appointment && (
           <p class="actions">
-            <a class="button light" href={href({ view: 'ticket', appointment: appointment.guid })} aria-describedby={describedBy}>
+            <a
+              class="button light"
+              href={href({ view: 'ticket', appointment: appointment.guid })}
+              aria-describedby={describedBy}
+            >
               Открыть талон
             </a>
           </p>

@@ -21,7 +21,11 @@ const said: Record<News, string> = {
 
 /** The ticket (талон): what to know and to show at a visit. */
 export function Ticket({ appointment, news }: { appointment: string; news?: News }) {
-  const { data: visit, failure, again } = useAnswer((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
+  const {
+    data: visit,
+    failure,
+    again,
+  } = useAnswer((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
   return (
     <>
       <Heading title="Талон">Талон на приём</Heading>

@@ -41,8 +41,13 @@ function rulesFile() {
     return `  ${rule}: { code: ${example.code}; message_code: '${example.message_code}'; type: '${example.type}' };`;
   });
   const byOperation = operations.map(({ operationId, responses }) => {
-    const rules = Object.entries(responses).flatMap(([status, response]) => (Number(status) < 400 ? [] : refusals(resolve(response))));
-    return `  ${operationId}:\n${Rule.enum.filter((rule) => rules.includes(rule)).map((rule) => `    | '${rule}'`).join('\n')};`;
+    const rules = Object.entries(responses).flatMap(([status, response]) =>
+      Number(status) < 400 ? [] : refusals(resolve(response)),
+    );
+    return `  ${operationId}:\n${Rule.enum
+      .filter((rule) => rules.includes(rule))
+      .map((rule) => `    | '${rule}'`)
+      .join('\n')};`;
   });
   return `// Written by npm run gen from openapi.yaml.
 
@@ -73,9 +78,14 @@ function operationsFile() {
     const parameters = (operation.parameters ?? []).map(resolve);
     const parts = ['path', 'query'].filter((place) => parameters.some((parameter) => parameter.in === place));
     if (operation.requestBody) parts.push('body');
-    const required = parameters.some((parameter) => parameter.required) || Boolean(operation.requestBody && resolve(operation.requestBody).required);
+    const required =
+      parameters.some((parameter) => parameter.required) ||
+      Boolean(operation.requestBody && resolve(operation.requestBody).required);
     const type = upperFirst(operationId);
-    const request = parts.length === 0 ? 'Record<never, never>' : `Pick<types.${type}Data, ${parts.map((part) => `'${part}'`).join(' | ')}>`;
+    const request =
+      parts.length === 0
+        ? 'Record<never, never>'
+        : `Pick<types.${type}Data, ${parts.map((part) => `'${part}'`).join(' | ')}>`;
     return `/**
 ${doc(operation)}
  */
@@ -123,11 +133,19 @@ function refusals(response) {
 
 function resolve(node) {
   if (!node.$ref) return node;
-  return resolve(node.$ref.slice('#/'.length).split('/').reduce((parent, key) => parent[key], contract));
+  return resolve(
+    node.$ref
+      .slice('#/'.length)
+      .split('/')
+      .reduce((parent, key) => parent[key], contract),
+  );
 }
 
 function doc({ summary, description }) {
-  return `${summary}\n\n${description.trim()}`.split('\n').map((line) => ` * ${line.replaceAll('*/', '*\\/')}`.trimEnd()).join('\n');
+  return `${summary}\n\n${description.trim()}`
+    .split('\n')
+    .map((line) => ` * ${line.replaceAll('*/', '*\\/')}`.trimEnd())
+    .join('\n');
 }
 
 function upperFirst(name) {

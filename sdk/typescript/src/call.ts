@@ -144,7 +144,11 @@ export async function call<Data, O extends Operation>(
 }
 
 /** What the generated client gives, as an outcome. */
-function read<Data, O extends Operation>({ data, error, response }: Awaited<ReturnType<GeneratedOperation>>): Outcome<Data, O> | CallError {
+function read<Data, O extends Operation>({
+  data,
+  error,
+  response,
+}: Awaited<ReturnType<GeneratedOperation>>): Outcome<Data, O> | CallError {
   if (response === undefined) return new NetworkError('no answer', { cause: error });
   if (!response.ok) {
     if (!isRefusal(error)) return new UnexpectedAnswerError(response.status);

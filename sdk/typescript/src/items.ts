@@ -10,7 +10,11 @@ type PageRequest = { query?: { cursor?: string } } | undefined;
  * `RefusedError`.
  */
 export async function* items<Item, Request extends PageRequest, O extends Operation>(
-  list: (talon: Talon, request: Request, options?: CallOptions) => Promise<Outcome<{ items: Item[]; next: string | null }, O>>,
+  list: (
+    talon: Talon,
+    request: Request,
+    options?: CallOptions,
+  ) => Promise<Outcome<{ items: Item[]; next: string | null }, O>>,
   talon: Talon,
   request: NoInfer<NonNullable<Request>>,
   options?: CallOptions,

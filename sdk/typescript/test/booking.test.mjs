@@ -40,7 +40,13 @@ async function talonOf(/** @type {number} */ patient) {
 
 /** What books a patient's referral from А in a cell of Б. */
 const booking = (/** @type {number} */ patient, /** @type {number} */ referral, /** @type {number} */ slotId) => ({
-  body: { DirectionGuid: direction(patient, referral), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б, SlotId: slotId },
+  body: {
+    DirectionGuid: direction(patient, referral),
+    DirectionType: 'Consult',
+    LpuFromGuid: lpu.А,
+    LpuToGuid: lpu.Б,
+    SlotId: slotId,
+  },
 });
 
 /**
@@ -94,9 +100,18 @@ test('Promise: a key given again is answered as the first time, and says so', as
   const path = { appointmentGuid: first.data.consultDirection?.appointment.guid ?? '' };
   const moves = [await moveAppointment(talon, { path, body: { SlotId: 20815 } }, { idempotencyKey: 'move' })];
   moves.push(await moveAppointment(talon, { path, body: { SlotId: 20815 } }, { idempotencyKey: 'move' }));
-  assert.deepEqual(moves.map((each) => each.ok && each.replayed), [false, true]);
-  const cancels = [await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' }), await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' })];
-  assert.deepEqual(cancels.map((each) => each.ok && each.replayed), [false, true]);
+  assert.deepEqual(
+    moves.map((each) => each.ok && each.replayed),
+    [false, true],
+  );
+  const cancels = [
+    await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' }),
+    await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' }),
+  ];
+  assert.deepEqual(
+    cancels.map((each) => each.ok && each.replayed),
+    [false, true],
+  );
 });
 
 test('Promise: each booking, move and cancel has a key of its own, and nothing else has one', async () => {
@@ -158,7 +173,10 @@ test('Promise: a refusal shows its way out: the nearest free cells', async () =>
 
 test('Promise: of two patients at once one takes the cell, and the other is shown another', async () => {
   const talons = [await talonOf(3), await talonOf(4)];
-  const outcomes = await Promise.all([createAppointment(talons[0], booking(3, 2, 30802)), createAppointment(talons[1], booking(4, 2, 30802))]);
+  const outcomes = await Promise.all([
+    createAppointment(talons[0], booking(3, 2, 30802)),
+    createAppointment(talons[1], booking(4, 2, 30802)),
+  ]);
   const lost = outcomes.find((outcome) => !outcome.ok);
   assert.equal(outcomes.filter(({ ok }) => ok).length, 1);
   assert.ok(lost && !lost.ok && (lost.refusal.rule === 'slot_taken' || lost.refusal.rule === 'slot_full'));
@@ -167,22 +185,31 @@ test('Promise: of two patients at once one takes the cell, and the other is show
 
 test('Promise: a cell is held and given back, and a third hold is refused with those that stand', async () => {
   const talon = await talonOf(4);
-  const cells = orThrow(await listDirectionSlots(talon, { path: { directionGuid: direction(4, 1) }, query: { ...ofB, limit: 3 } }));
+  const cells = orThrow(
+    await listDirectionSlots(talon, { path: { directionGuid: direction(4, 1) }, query: { ...ofB, limit: 3 } }),
+  );
   const body = { DirectionGuid: direction(4, 1), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б };
   const holds = [];
   for (const cell of cells.items) holds.push(await holdSlot(talon, { path: { slotGuid: cell.guid }, body }));
   const [first, second, third] = holds;
   assert.ok(first.ok && second.ok && !third.ok && third.refusal.rule === 'too_many_holds');
-  assert.deepEqual(third.refusal.details?.holds?.map(({ slotGuid }) => slotGuid), [first.data.slotGuid, second.data.slotGuid]);
+  assert.deepEqual(
+    third.refusal.details?.holds?.map(({ slotGuid }) => slotGuid),
+    [first.data.slotGuid, second.data.slotGuid],
+  );
   assert.ok(third.retryAfter && third.retryAfter > 30, 'the service says when a hold ends');
-  for (const { slotGuid } of [first.data, second.data]) orThrow(await releaseSlot(talon, { path: { slotGuid }, query: { lpuGuid: lpu.Б } }));
+  for (const { slotGuid } of [first.data, second.data])
+    orThrow(await releaseSlot(talon, { path: { slotGuid }, query: { lpuGuid: lpu.Б } }));
   orThrow(await holdSlot(talon, { path: { slotGuid: cells.items[2].guid }, body }));
 });
 
 test('Promise: a check tells what each rule says', async () => {
   const { allowed, checks } = orThrow(await checkAppointment(await talonOf(5), booking(5, 1, 20801)));
   assert.equal(allowed, false);
-  assert.deepEqual(checks.filter(({ result }) => result === 'failed').map(({ rule }) => rule), ['slot_adults_only']);
+  assert.deepEqual(
+    checks.filter(({ result }) => result === 'failed').map(({ rule }) => rule),
+    ['slot_adults_only'],
+  );
 });
 
 test('Promise: all items of a list come, page by page, and only as many pages as are asked for', async () => {
@@ -253,7 +280,10 @@ test('Promise: the health of the service needs no token', async () => {
 test('Promise: the catalogue says of each rule whether it can be retried as the package does', async () => {
   const { RETRYABLE } = await import('../dist/gen/rules.gen.js');
   const rules = orThrow(await listRules(await talonOf(1))).items;
-  assert.deepEqual(rules.filter(({ retryable }) => retryable).map(({ rule }) => rule), RETRYABLE);
+  assert.deepEqual(
+    rules.filter(({ retryable }) => retryable).map(({ rule }) => rule),
+    RETRYABLE,
+  );
 });
 
 test('Promise: a fetch of the caller is asked instead of the global one', async () => {

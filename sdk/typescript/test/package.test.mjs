@@ -24,7 +24,9 @@ before(async () => {
   await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }));
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', project], { cwd: root });
   // Offline: the package must need nothing from the network.
-  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(project, JSON.parse(stdout)[0].filename)], { cwd: project });
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(project, JSON.parse(stdout)[0].filename)], {
+    cwd: project,
+  });
 });
 after(() => rm(project, { recursive: true, force: true }));
 
@@ -35,12 +37,15 @@ test('Promise: the version is the contract’s', async () => {
 });
 
 test('Promise: the ways out are those that the contract names, rule by rule', async () => {
-  const [, written] = /interface WaysOut \{\n([\s\S]*?)\n\}/.exec(await readFile(join(root, 'src/refusal.ts'), 'utf8')) ?? [];
+  const [, written] =
+    /interface WaysOut \{\n([\s\S]*?)\n\}/.exec(await readFile(join(root, 'src/refusal.ts'), 'utf8')) ?? [];
   const here = [...written.matchAll(/^ {2}(\w+): \{ (\w+)\?: /gm)].map(([, rule, detail]) => `${rule}: ${detail}`);
-  const there = Object.entries(contract.components.schemas.ErrorDetails.properties).flatMap(([detail, { description }]) => {
-    const [introduction] = description.split(':');
-    return [...introduction.matchAll(/`(\w+)`/g)].map(([, rule]) => `${rule}: ${detail}`);
-  });
+  const there = Object.entries(contract.components.schemas.ErrorDetails.properties).flatMap(
+    ([detail, { description }]) => {
+      const [introduction] = description.split(':');
+      return [...introduction.matchAll(/`(\w+)`/g)].map(([, rule]) => `${rule}: ${detail}`);
+    },
+  );
   assert.ok(there.length > 0);
   assert.deepEqual(here.sort(), there.sort());
 });
@@ -49,19 +54,37 @@ test('Promise: the package holds the code with its types, what to know, and noth
   const installed = join(project, 'node_modules/talon-sdk');
   assert.deepEqual((await readdir(installed)).sort(), ['LICENSE', 'README.md', 'dist', 'package.json']);
   const files = await readdir(join(installed, 'dist'), { recursive: true });
-  for (const file of files.filter((name) => name.endsWith('.js'))) assert.ok(files.includes(file.replace(/js$/, 'd.ts')), file);
+  for (const file of files.filter((name) => name.endsWith('.js')))
+    assert.ok(files.includes(file.replace(/js$/, 'd.ts')), file);
   const { dependencies, sideEffects, type } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
-  assert.deepEqual({ dependencies, sideEffects, type }, { dependencies: undefined, sideEffects: false, type: 'module' });
+  assert.deepEqual(
+    { dependencies, sideEffects, type },
+    { dependencies: undefined, sideEffects: false, type: 'module' },
+  );
 });
 
 test('Promise: whatever the README shows compiles where the package is installed, in Node and with a bundler', async () => {
   await mkdir(join(project, 'readme'));
   for (const [index, code] of snippets.entries()) await writeFile(join(project, 'readme', `snippet${index}.ts`), code);
   await writeFile(join(project, 'node.d.ts'), 'declare const process: { env: Record<string, string | undefined> };');
-  for (const [module, moduleResolution] of [['NodeNext', 'NodeNext'], ['ESNext', 'Bundler']]) {
-    const options = ['--strict', '--noEmit', '--target', 'ES2022', '--module', module, '--moduleResolution', moduleResolution];
+  for (const [module, moduleResolution] of [
+    ['NodeNext', 'NodeNext'],
+    ['ESNext', 'Bundler'],
+  ]) {
+    const options = [
+      '--strict',
+      '--noEmit',
+      '--target',
+      'ES2022',
+      '--module',
+      module,
+      '--moduleResolution',
+      moduleResolution,
+    ];
     const files = ['node.d.ts', ...snippets.map((_, index) => `readme/snippet${index}.ts`)];
-    const { stdout } = await run(join(root, 'node_modules/.bin/tsc'), [...options, ...files], { cwd: project }).catch((error) => error);
+    const { stdout } = await run(join(root, 'node_modules/.bin/tsc'), [...options, ...files], { cwd: project }).catch(
+      (error) => error,
+    );
     assert.equal(stdout, '');
   }
   assert.ok(snippets.length >= 5);
@@ -103,7 +126,10 @@ test('Promise: the README tells the sizes that are measured, within a twentieth'
     assert.equal(said.length, 2, name);
     said.forEach((kilobytes, index) => {
       const off = Number(kilobytes) * 1_000 - Number(bytes[index]);
-      assert.ok(Math.abs(off) < Number(bytes[index]) / 20, `${name}: the README says ${kilobytes} kB, ${bytes[index]} bytes are measured`);
+      assert.ok(
+        Math.abs(off) < Number(bytes[index]) / 20,
+        `${name}: the README says ${kilobytes} kB, ${bytes[index]} bytes are measured`,
+      );
     });
   }
 });

@@ -41,12 +41,19 @@ export async function startProxy(target, { rewrite } = {}) {
     const fate = fates.shift() ?? 'pass';
     const key = request.headers['idempotency-key'];
     /** @type {Seen} */
-    const seen = { method: request.method ?? '', url: request.url ?? '', key: key?.toString(), at: performance.now(), closed: once(response, 'close') };
+    const seen = {
+      method: request.method ?? '',
+      url: request.url ?? '',
+      key: key?.toString(),
+      at: performance.now(),
+      closed: once(response, 'close'),
+    };
     requests.push(seen);
     waiting.splice(0).forEach((resolve) => resolve());
     if (fate === 'refuse') return request.socket.destroy();
     if (fate === 'hang') return;
-    if (fate === 'page' || fate === 'portal') return response.writeHead(fate === 'page' ? 502 : 200, { 'Content-Type': 'text/html' }).end('<h1>Sorry</h1>');
+    if (fate === 'page' || fate === 'portal')
+      return response.writeHead(fate === 'page' ? 502 : 200, { 'Content-Type': 'text/html' }).end('<h1>Sorry</h1>');
 
     const { method, headers } = request;
     const url = new URL(request.url ?? '', target);

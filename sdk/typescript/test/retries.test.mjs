@@ -55,7 +55,12 @@ before(async () => {
   await new Promise((resolve) => index.server.listen(0, '127.0.0.1', () => resolve(undefined)));
   const { port } = /** @type {import('node:net').AddressInfo} */ (index.server.address());
   const mip = `http://127.0.0.1:${port}`;
-  const settings = { TALON_MIP_URL: mip, TALON_MIP_AUTH_URL: `${mip}/token`, TALON_MIP_CLIENT_ID: 'talon', TALON_MIP_CLIENT_SECRET: 'secret' };
+  const settings = {
+    TALON_MIP_URL: mip,
+    TALON_MIP_AUTH_URL: `${mip}/token`,
+    TALON_MIP_CLIENT_ID: 'talon',
+    TALON_MIP_CLIENT_SECRET: 'secret',
+  };
   // The index answers when a test releases it, however slow the machine is meanwhile.
   service = await startTalon({ ...settings, TALON_MIP_TIMEOUT: '30s', TALON_REQUEST_TIMEOUT: '1m' });
   proxy = await startProxy(service.baseUrl);
@@ -76,12 +81,24 @@ async function talonOf(/** @type {number} */ patient) {
 
 /** What books a patient's referral from А in a cell of Б. */
 const booking = (/** @type {number} */ patient, /** @type {number} */ referral, /** @type {number} */ slotId) => ({
-  body: { DirectionGuid: direction(patient, referral), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б, SlotId: slotId },
+  body: {
+    DirectionGuid: direction(patient, referral),
+    DirectionType: 'Consult',
+    LpuFromGuid: lpu.А,
+    LpuToGuid: lpu.Б,
+    SlotId: slotId,
+  },
 });
 
 /** What books a patient without a card in Г, which has to ask the master patient index. */
 const withoutCard = {
-  body: { DirectionGuid: direction(10, 1), DirectionType: 'Consult', LpuFromGuid: lpu.В, LpuToGuid: lpu.Г, SlotId: 100801 },
+  body: {
+    DirectionGuid: direction(10, 1),
+    DirectionType: 'Consult',
+    LpuFromGuid: lpu.В,
+    LpuToGuid: lpu.Г,
+    SlotId: 100801,
+  },
 };
 
 /** Books, and takes it back. @template T @param {(request: ReturnType<typeof booking>) => Promise<T>} book */
@@ -101,10 +118,17 @@ for (const fate of /** @type {const} */ (['lose', 'cut', 'keep'])) {
     proxy.fates.push(fate, 'refuse');
     // Only tryTimeout ends a try whose connection stays open. The other tries must be answered within
     // it, on a slow machine, too.
-    const { result, booked } = await andCancel(3, (request) => createAppointment(talon, request, { tryTimeout: 5_000 }));
+    const { result, booked } = await andCancel(3, (request) =>
+      createAppointment(talon, request, { tryTimeout: 5_000 }),
+    );
     assert.ok(result.ok && result.replayed);
-    assert.deepEqual(booked.map(({ guid }) => guid), [result.data.consultDirection?.appointment.guid]);
-    const [first, second, third] = proxy.requests.filter(({ url, method }) => url === '/appointments' && method === 'POST');
+    assert.deepEqual(
+      booked.map(({ guid }) => guid),
+      [result.data.consultDirection?.appointment.guid],
+    );
+    const [first, second, third] = proxy.requests.filter(
+      ({ url, method }) => url === '/appointments' && method === 'POST',
+    );
     assert.ok(first.key);
     assert.deepEqual([second.key, third.key], [first.key, first.key]);
     assert.deepEqual([first.status, second.status, third.status], [200, undefined, 200]);
@@ -132,13 +156,19 @@ test('Promise: a lost answer to what is read is asked for again; what could be d
   proxy.clear();
 
   proxy.fates.push('refuse');
-  await assert.rejects(checkAppointment(talon, booking(1, 1, 20815)), (error) => error instanceof NetworkError && error.tries === 1);
+  await assert.rejects(
+    checkAppointment(talon, booking(1, 1, 20815)),
+    (error) => error instanceof NetworkError && error.tries === 1,
+  );
   assert.equal(proxy.requests.length, 1);
 });
 
 test('Promise: tries are bounded', async () => {
   proxy.fates.push('refuse', 'refuse', 'refuse', 'refuse', 'refuse');
-  await assert.rejects(getLiveness(await talonOf(1), {}, { tries: 3 }), (error) => error instanceof NetworkError && error.tries === 3);
+  await assert.rejects(
+    getLiveness(await talonOf(1), {}, { tries: 3 }),
+    (error) => error instanceof NetworkError && error.tries === 3,
+  );
   assert.equal(proxy.requests.length, 3);
 });
 
@@ -146,7 +176,10 @@ test('Promise: a service that cannot be reached is a NetworkError, with its caus
   const nowhere = await startProxy(service.baseUrl);
   await nowhere.stop();
   const talon = createTalon({ baseUrl: nowhere.baseUrl, tries: 1 });
-  await assert.rejects(getLiveness(talon), (error) => error instanceof NetworkError && error.cause instanceof TypeError);
+  await assert.rejects(
+    getLiveness(talon),
+    (error) => error instanceof NetworkError && error.cause instanceof TypeError,
+  );
 });
 
 test('Promise: a gateway that does not reach the service is asked again; another page is not Talon, and not asked again', async () => {
@@ -157,12 +190,18 @@ test('Promise: a gateway that does not reach the service is asked again; another
   proxy.clear();
 
   proxy.fates.push('page');
-  await assert.rejects(checkAppointment(talon, booking(1, 1, 20815)), (error) => error instanceof UnexpectedAnswerError && error.status === 502);
+  await assert.rejects(
+    checkAppointment(talon, booking(1, 1, 20815)),
+    (error) => error instanceof UnexpectedAnswerError && error.status === 502,
+  );
   assert.equal(proxy.requests.length, 1);
   proxy.clear();
 
   proxy.fates.push('portal');
-  await assert.rejects(listDirections(talon), (error) => error instanceof UnexpectedAnswerError && error.status === 200);
+  await assert.rejects(
+    listDirections(talon),
+    (error) => error instanceof UnexpectedAnswerError && error.status === 200,
+  );
   assert.equal(proxy.requests.length, 1);
 });
 
@@ -187,7 +226,10 @@ test('Promise: Retry-After is honoured: a key in use is asked for again no earli
   assert.equal(outcome.ok || outcome.refusal.rule, 'mip_person_not_found');
   // On a slow machine the first request may not have ended a second later: then the key is in use once more.
   const later = proxy.requests.slice(1);
-  assert.deepEqual(later.map(({ status }) => status), [...later.slice(1).map(() => 409), 500]);
+  assert.deepEqual(
+    later.map(({ status }) => status),
+    [...later.slice(1).map(() => 409), 500],
+  );
   assert.ok(later.length > 1);
   later.slice(1).forEach(({ at }, index) => {
     const waited = at - later[index].at;
@@ -219,7 +261,10 @@ test('Promise: the caller aborts a call at once, also while it waits to try agai
       return whole;
     },
   });
-  await assert.rejects(createAppointment(refused, withoutCard, { ...key, signal: controller.signal, timeout: Infinity }), isAbort);
+  await assert.rejects(
+    createAppointment(refused, withoutCard, { ...key, signal: controller.signal, timeout: Infinity }),
+    isAbort,
+  );
   index.release();
   await answered;
   assert.equal(proxy.requests.length, 2);
@@ -293,7 +338,10 @@ test('Promise: the token is asked for with each request, and once more where it 
   orThrow(await listDirections(talon, {}, { tries: 1 }));
   orThrow(await listDirections(talon));
   assert.deepEqual(asked, [undefined, old, undefined]);
-  assert.deepEqual(proxy.requests.map(({ status }) => status), [403, 200, 200]);
+  assert.deepEqual(
+    proxy.requests.map(({ status }) => status),
+    [403, 200, 200],
+  );
 });
 
 test('Promise: a booking with an expired token keeps its key when it asks for another', async () => {
@@ -330,17 +378,25 @@ test('Promise: a retryable failure is tried again after a while, also without Re
   // refuses the next try with idempotency_key_in_use.
   const keyless = await startProxy(service.baseUrl, { rewrite: (_, headers) => delete headers['idempotency-key'] });
   try {
-    const outcome = await createAppointment(createTalon({ ...(await talonOf(10)), baseUrl: keyless.baseUrl }), withoutCard, { tries: 3 });
+    const outcome = await createAppointment(
+      createTalon({ ...(await talonOf(10)), baseUrl: keyless.baseUrl }),
+      withoutCard,
+      { tries: 3 },
+    );
     assert.ok(!outcome.ok && outcome.refusal.rule === 'mip_auth_url_unreachable');
     assert.equal(outcome.retryAfter, undefined);
-    assert.deepEqual(keyless.requests.map(({ status }) => status), [500, 500, 500]);
+    assert.deepEqual(
+      keyless.requests.map(({ status }) => status),
+      [500, 500, 500],
+    );
   } finally {
     await keyless.stop();
   }
 });
 
 const whyAborted = new Error('the page was left');
-const isAbort = (/** @type {unknown} */ error) => error instanceof AbortError && error.name === 'AbortError' && error.cause === whyAborted;
+const isAbort = (/** @type {unknown} */ error) =>
+  error instanceof AbortError && error.name === 'AbortError' && error.cause === whyAborted;
 
 /** Returns a copy of a response, read to its end, with another Retry-After in seconds. */
 async function retryAfter(/** @type {number} */ seconds, /** @type {Response} */ response) {

@@ -19,12 +19,17 @@ after(() => service?.stop());
 
 /** What a request of the sandbox is to an operation: the parameters of its path and query, and its body. */
 function requestOf(/** @type {sdk.ScenarioCall} */ { method, path, body }, /** @type {string} */ operation) {
-  const [template] = Object.entries(contract.paths).find(([, item]) => item[method.toLowerCase()]?.operationId === operation) ?? [];
+  const [template] =
+    Object.entries(contract.paths).find(([, item]) => item[method.toLowerCase()]?.operationId === operation) ?? [];
   assert.ok(template, operation);
   const { pathname, searchParams } = new URL(path, 'http://talon.example');
   const values = new RegExp(`^${template.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`).exec(pathname)?.groups ?? {};
   const decoded = Object.entries(values).map(([name, value]) => [name, decodeURIComponent(value)]);
-  return { path: Object.fromEntries(decoded), query: Object.fromEntries(searchParams), body: body === null ? undefined : JSON.parse(body) };
+  return {
+    path: Object.fromEntries(decoded),
+    query: Object.fromEntries(searchParams),
+    body: body === null ? undefined : JSON.parse(body),
+  };
 }
 
 test('Promise: every answer that the sandbox can give comes as the contract names it', async (t) => {

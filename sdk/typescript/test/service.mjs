@@ -31,7 +31,8 @@ export const lpu = {
 };
 
 /** The day of Moscow so many days ahead, as the service reads one. */
-export const dayAhead = (/** @type {number} */ days) => new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Moscow' }).format(Date.now() + days * 86_400_000);
+export const dayAhead = (/** @type {number} */ days) =>
+  new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Moscow' }).format(Date.now() + days * 86_400_000);
 
 /** The client application of the demo's tokens, with its secret. */
 export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'demo-secret' };
@@ -45,8 +46,16 @@ export async function startTalon(environment = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'talon-demo-'));
   await chmod(folder, 0o711); // root's PostgreSQL runs under another account, and must find its folder in this one
   const keyFile = join(folder, 'sandbox-key.pem');
-  const inherited = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('TALON_'));
-  const env = { ...Object.fromEntries(inherited), TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_SANDBOX_KEY_FILE: keyFile, ...environment };
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => name !== 'DATABASE_URL' && !name.startsWith('TALON_'),
+  );
+  const env = {
+    ...Object.fromEntries(inherited),
+    TALON_ADDR: '127.0.0.1:0',
+    XDG_CACHE_HOME: folder,
+    TALON_SANDBOX_KEY_FILE: keyFile,
+    ...environment,
+  };
   const service = spawn(binary, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => service.once('close', resolve).once('error', resolve));
   const stopNow = () => service.kill('SIGTERM');

@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { byDay, createAppointment, createTalon, dayOf, formatTime, getAppointment, isWholeDay, items, listDirectionSlots, orThrow, today } from 'talon-sdk';
+import {
+  byDay,
+  createAppointment,
+  createTalon,
+  dayOf,
+  formatTime,
+  getAppointment,
+  isWholeDay,
+  items,
+  listDirectionSlots,
+  orThrow,
+  today,
+} from 'talon-sdk';
 import { direction, lpu, person, startTalon } from './service.mjs';
 
 // The browser is half a day behind the institution, where mistakes of zone show as another day.
@@ -25,7 +37,10 @@ test('Promise: a time is shown as the clocks of its institution show it, whereve
   const [, year, month, day, time] = /^(\d+)-(\d+)-(\d+)T(\d+:\d+)/.exec(start) ?? [];
   assert.equal(formatTime(start, 'ru', { dateStyle: 'short', timeStyle: 'short' }), `${day}.${month}.${year}, ${time}`);
   assert.equal(formatTime(start, 'ru', { timeStyle: 'short', timeZone: place.timeZone }), time);
-  assert.match(formatTime(start, 'ru', { timeStyle: 'long', timeZone: place.timeZone }), new RegExp(`^${time}:00 GMT\\+5$`));
+  assert.match(
+    formatTime(start, 'ru', { timeStyle: 'long', timeZone: place.timeZone }),
+    new RegExp(`^${time}:00 GMT\\+5$`),
+  );
   assert.equal(dayOf(start), `${year}-${month}-${day}`);
 });
 
@@ -33,7 +48,11 @@ test('Promise: cells stand with the day of their institution', async () => {
   const token = await service.tokenOf(person(10));
   const talon = createTalon({ baseUrl: service.baseUrl, token: () => token });
   const cells = [];
-  for await (const cell of items(listDirectionSlots, talon, { path: { directionGuid: direction(10, 1) }, query: { limit: 5 } })) cells.push(cell);
+  for await (const cell of items(listDirectionSlots, talon, {
+    path: { directionGuid: direction(10, 1) },
+    query: { limit: 5 },
+  }))
+    cells.push(cell);
   const days = byDay(cells);
   assert.ok(days.size > 1);
   assert.deepEqual([...days.keys()], [...days.keys()].sort());
@@ -72,9 +91,18 @@ test('Promise: around midnight and where clocks change, days are the institution
   assert.equal(formatTime('2026-03-29T03:30:00+02:00', 'en-GB', { timeStyle: 'short' }), '03:30');
   assert.equal(formatTime('2026-03-08T02:30:00+03:00', 'en-GB', { timeStyle: 'short' }), '02:30');
   const [evening, morning] = ['2026-11-30T23:50:00+05:00', '2026-12-01T00:10:00+05:00'].map((start) => ({ start }));
-  assert.deepEqual(byDay([evening, morning]), new Map([['2026-11-30', [evening]], ['2026-12-01', [morning]]]));
+  assert.deepEqual(
+    byDay([evening, morning]),
+    new Map([
+      ['2026-11-30', [evening]],
+      ['2026-12-01', [morning]],
+    ]),
+  );
   assert.equal(today('Asia/Yekaterinburg', new Date('2026-11-30T20:00:00Z')), '2026-12-01');
   assert.equal(today('Europe/Moscow', new Date('2026-11-30T20:00:00Z')), '2026-11-30');
-  assert.ok(!isWholeDay({ start: '2026-11-30T00:00:00+05:00', end: '2026-11-30T00:00:00+05:00' }), 'at midnight, of unknown length');
+  assert.ok(
+    !isWholeDay({ start: '2026-11-30T00:00:00+05:00', end: '2026-11-30T00:00:00+05:00' }),
+    'at midnight, of unknown length',
+  );
   assert.ok(!isWholeDay({ start: '2026-11-30T08:45:00+05:00', end: '2026-11-30T09:00:00+05:00' }));
 });

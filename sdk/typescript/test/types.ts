@@ -1,5 +1,14 @@
 // Compiled, never run: what the types promise. A line under @ts-expect-error fails the compilation where it is no error.
-import { cancelAppointment, createAppointment, createTalon, getCodToken, items, listDirections, listDirectionSlots, unforeseen } from 'talon-sdk';
+import {
+  cancelAppointment,
+  createAppointment,
+  createTalon,
+  getCodToken,
+  items,
+  listDirections,
+  listDirectionSlots,
+  unforeseen,
+} from 'talon-sdk';
 import type { Hold, NearestSlot, OperationRefusal, PatientDirection, Refusal, Rule, Slot } from 'talon-sdk';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -49,7 +58,17 @@ export function superfluous(refusal: OperationRefusal<'getLiveness'>): boolean {
 /** `code` and `type` narrow, too: what is left is about the request. */
 export function narrowed(refusal: OperationRefusal<'cancelAppointment'>): void {
   if (refusal.type === 'Error') return;
-  is<Same<typeof refusal.rule, 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'appointment_started' | 'idempotency_key_reused'>>();
+  is<
+    Same<
+      typeof refusal.rule,
+      | 'body_too_large'
+      | 'media_type_unsupported'
+      | 'body_malformed'
+      | 'field_invalid'
+      | 'appointment_started'
+      | 'idempotency_key_reused'
+    >
+  >();
 }
 
 export async function calls(): Promise<void> {
@@ -65,13 +84,16 @@ export async function calls(): Promise<void> {
   await listDirections(talon, {}, { idempotencyKey: 'mine' });
   // @ts-expect-error a booking has a body
   await createAppointment(talon, {});
-  // @ts-expect-error no field of the contract
-  await createAppointment(talon, { body: { DirectionGuid: '', DirectionType: '', LpuFromGuid: '', LpuToGuid: '', Slot: 1 } });
+  const booking = { DirectionGuid: '', DirectionType: '', LpuFromGuid: '', LpuToGuid: '' };
+  // @ts-expect-error the contract has no such field
+  await createAppointment(talon, { body: { ...booking, Slot: 1 } });
   // @ts-expect-error getCodToken has no key
   await getCodToken(talon, {}, { idempotencyKey: 'mine' });
 
-  for await (const direction of items(listDirections, talon, { query: { limit: 10, status: ['Booked'] } })) is<Same<typeof direction, PatientDirection>>();
-  for await (const slot of items(listDirectionSlots, talon, { path, query: { explain: true } })) is<Same<typeof slot, Slot>>();
+  for await (const direction of items(listDirections, talon, { query: { limit: 10, status: ['Booked'] } }))
+    is<Same<typeof direction, PatientDirection>>();
+  for await (const slot of items(listDirectionSlots, talon, { path, query: { explain: true } }))
+    is<Same<typeof slot, Slot>>();
   // @ts-expect-error the referral is missing
   items(listDirectionSlots, talon, {});
   // @ts-expect-error no parameter of the contract
