@@ -1,12 +1,12 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
-import { useAnswer } from './ask.js';
+import { useAnswer } from './queries.js';
 import { host, inSandbox } from './host.js';
-import { Heading, Status } from './parts.js';
+import { Heading, Status } from './components.js';
 import { href, parseRoute } from './route.js';
 import type { Route } from './route.js';
 import { listPatients, picked, withoutPatient } from './sandbox.js';
-import { Trouble } from './trouble.js';
+import { Trouble } from './failure.js';
 import { Appointments } from './views/appointments.js';
 import { Cancel } from './views/cancel.js';
 import { Cells, Move } from './views/cells.js';

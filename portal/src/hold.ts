@@ -1,8 +1,8 @@
 import { holdSlot, releaseSlot } from 'talon-sdk';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { talon } from './api.js';
-import { settle } from './ask.js';
-import type { Failure } from './ask.js';
+import { settle } from './queries.js';
+import type { Failure } from './queries.js';
 import type { Cell, Purpose } from './views/cells.js';
 
 export interface CellHold {

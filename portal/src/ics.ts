@@ -1,7 +1,7 @@
 import { isWholeDay } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { formatVisit, zoneOf } from './format.js';
-import { purpose } from './words.js';
+import { purpose } from './labels.js';
 
 /** The visit as a calendar file (RFC 5545). Its times are in UTC, so that every calendar shows them right. */
 export function calendar(visit: PatientAppointment): string {

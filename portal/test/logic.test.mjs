@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import * as format from '../out/format.js';
 import { calendar } from '../out/ics.js';
 import { href, parseRoute } from '../out/route.js';
-import { wayOut } from '../out/wayout.js';
-import { purpose } from '../out/words.js';
+import { wayOut } from '../out/remedies.js';
+import { purpose } from '../out/labels.js';
 
 const visit = {
   guid: '01a2096a-5a78-7d22-bf57-f1a43b75d913',

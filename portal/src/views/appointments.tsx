@@ -1,11 +1,11 @@
 import { listAppointments } from 'talon-sdk';
 import { talon } from '../api.js';
-import { usePages } from '../ask.js';
+import { usePages } from '../queries.js';
 import { count, formatVisit } from '../format.js';
-import { Badge, Heading, More, Status, ZoneNote } from '../parts.js';
+import { Badge, Heading, More, Status, ZoneNote } from '../components.js';
 import { href } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { appointmentStatus, purpose } from '../words.js';
+import { Trouble } from '../failure.js';
+import { appointmentStatus, purpose } from '../labels.js';
 
 /** The patient's visits, those to come and those that were. */
 export function Appointments() {

@@ -2,11 +2,11 @@ import { cancelAppointment, getAppointment, orThrow } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { useAnswer, useDeed } from '../ask.js';
+import { useAnswer, useDeed } from '../queries.js';
 import { formatVisit, zoneOf } from '../format.js';
-import { Button, Heading, Status } from '../parts.js';
+import { Button, Heading, Status } from '../components.js';
 import { go, href } from '../route.js';
-import { Trouble } from '../trouble.js';
+import { Trouble } from '../failure.js';
 
 /** The code of a reason that is told in words. What the others mean is the institution's own. */
 const otherReason = 6;

@@ -19,8 +19,8 @@ import type {
 } from 'talon-sdk';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { useAnswer, usePages } from '../ask.js';
-import type { Pages } from '../ask.js';
+import { useAnswer, usePages } from '../queries.js';
+import type { Pages } from '../queries.js';
 import {
   addDays,
   count,
@@ -32,11 +32,11 @@ import {
   otherOffset,
   zoneOf,
 } from '../format.js';
-import { Button, Heading, More, Status, ZoneNote } from '../parts.js';
+import { Button, Heading, More, Status, ZoneNote } from '../components.js';
 import { href } from '../route.js';
 import type { CellSearch } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { purpose, restriction } from '../words.js';
+import { Trouble } from '../failure.js';
+import { purpose, restriction } from '../labels.js';
 import { Confirm } from './confirm.js';
 
 /** What is known of a cell that may be taken: one of the list, or one that a refusal has named. */

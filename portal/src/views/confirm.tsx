@@ -2,14 +2,14 @@ import { createAppointment, listAppointments, moveAppointment, orThrow } from 't
 import type { AppointmentResult, NearestSlot, PatientAppointment } from 'talon-sdk';
 import { useEffect, useRef } from 'preact/hooks';
 import { talon } from '../api.js';
-import { useDeed } from '../ask.js';
+import { useDeed } from '../queries.js';
 import { formatHour, formatVisit, otherOffset, zoneOf } from '../format.js';
 import { useHold } from '../hold.js';
 import type { CellHold } from '../hold.js';
-import { Button } from '../parts.js';
+import { Button } from '../components.js';
 import { go } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { restriction } from '../words.js';
+import { Trouble } from '../failure.js';
+import { restriction } from '../labels.js';
 import type { Cell, Purpose } from './cells.js';
 
 interface ConfirmProps {

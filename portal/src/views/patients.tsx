@@ -1,9 +1,9 @@
 import type { SandboxPatient } from 'talon-sdk';
 import { useState } from 'preact/hooks';
-import { useDeed } from '../ask.js';
-import { Button, Heading, Status } from '../parts.js';
+import { useDeed } from '../queries.js';
+import { Button, Heading, Status } from '../components.js';
 import { reset, withPatient } from '../sandbox.js';
-import { Trouble } from '../trouble.js';
+import { Trouble } from '../failure.js';
 
 /** Who of the demo's patients to be. */
 export function Patients({ patients }: { patients: SandboxPatient[] }) {

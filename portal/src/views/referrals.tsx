@@ -1,12 +1,12 @@
 import { listDirections } from 'talon-sdk';
 import type { PatientDirection } from 'talon-sdk';
 import { talon } from '../api.js';
-import { usePages } from '../ask.js';
+import { usePages } from '../queries.js';
 import { count, formatDate, formatVisit } from '../format.js';
-import { Badge, Heading, More, Status } from '../parts.js';
+import { Badge, Heading, More, Status } from '../components.js';
 import { href } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { directionStatus, purpose } from '../words.js';
+import { Trouble } from '../failure.js';
+import { directionStatus, purpose } from '../labels.js';
 
 /** What the patient has been referred to, and what has become of it. */
 export function Referrals() {

@@ -2,16 +2,16 @@ import { getAppointment } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { useAnswer } from '../ask.js';
+import { useAnswer } from '../queries.js';
 import { formatHour, formatStart, formatVisit, otherOffset, zoneOf } from '../format.js';
 import { host } from '../host.js';
 import { calendar } from '../ics.js';
-import { Badge, Button, Heading, Status } from '../parts.js';
+import { Badge, Button, Heading, Status } from '../components.js';
 import { QrCode } from '../qr.js';
 import { href } from '../route.js';
 import type { News } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { appointmentStatus, purpose, resourceKind } from '../words.js';
+import { Trouble } from '../failure.js';
+import { appointmentStatus, purpose, resourceKind } from '../labels.js';
 
 const said: Record<News, string> = {
   booked: 'Вы записаны на приём.',

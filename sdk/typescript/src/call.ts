@@ -4,7 +4,7 @@ import type { Client } from './gen/client/types.gen.js';
 import type { Auth } from './gen/core/auth.gen.js';
 import { RETRYABLE } from './gen/rules.gen.js';
 import type { Operation, OperationRefusal, Refusal } from './refusal.js';
-import { never, within } from './within.js';
+import { never, within } from './timeout.js';
 
 /** How long and how often a call is tried. */
 export interface Limits {

@@ -1,7 +1,7 @@
 // The small parts that views are made of.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { Pages } from './ask.js';
+import type { Pages } from './queries.js';
 import { otherOffset, zoneOf } from './format.js';
 
 interface ButtonProps {

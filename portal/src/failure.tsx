@@ -3,13 +3,13 @@ import type { ExistingAppointment, Hold, NearestSlot, Refusal } from 'talon-sdk'
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from './api.js';
-import { useDeed } from './ask.js';
-import type { Failure } from './ask.js';
+import { useDeed } from './queries.js';
+import type { Failure } from './queries.js';
 import { formatHour, formatStart, formatVisit, offsetOf, otherOffset } from './format.js';
 import { host } from './host.js';
-import { Button } from './parts.js';
+import { Button } from './components.js';
 import { href } from './route.js';
-import { wayOut } from './wayout.js';
+import { wayOut } from './remedies.js';
 
 /** What a view can do about a failure. What is not there is not offered. */
 interface Ways {
