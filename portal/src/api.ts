@@ -1,5 +1,5 @@
 import { createTalon } from 'talon-sdk';
-import { host } from './host.js';
+import { host } from './session.js';
 
 export const talon = createTalon({
   baseUrl: host.baseUrl ?? '',

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
 import { useAnswer } from './queries.js';
-import { host, inSandbox } from './host.js';
+import { host, inSandbox } from './session.js';
 import { Heading, Status } from './components.js';
 import { href, parseRoute } from './route.js';
 import type { Route } from './route.js';

@@ -6,7 +6,7 @@ import { talon } from './api.js';
 import { useDeed } from './queries.js';
 import type { Failure } from './queries.js';
 import { formatHour, formatStart, formatVisit, offsetOf, otherOffset } from './format.js';
-import { host } from './host.js';
+import { host } from './session.js';
 import { Button } from './components.js';
 import { href } from './route.js';
 import { wayOut } from './remedies.js';

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { talon } from './api.js';
 import { settle } from './queries.js';
 import type { Failure } from './queries.js';
-import type { Cell, Purpose } from './views/cells.js';
+import type { Cell, ReferralRef } from './cell.js';
 
 export interface CellHold {
   /** Until when it stands. */
@@ -21,7 +21,7 @@ let queue: Promise<unknown> = Promise.resolve();
 
 /** Holds a cell for as long as the view is there: to be booked, or for the move of a visit. */
 export function useHold(
-  { directionGuid, directionType, holderLpuGuid }: Purpose,
+  { directionGuid, directionType, holderLpuGuid }: ReferralRef,
   cell: Cell,
   visit: string | undefined,
 ): CellHold {

@@ -1,5 +1,3 @@
-import { sandbox } from './sandbox.js';
-
 /** What the page around this one gives it: who the patient is. A deployment sets `window.talonHost` in its own host.js. */
 export interface Host {
   /** Where Talon is; the page's own origin by default. */
@@ -17,8 +15,3 @@ declare global {
     talonHost?: Host;
   }
 }
-
-/** Nobody around says who the patient is: one of the demo's patients can be picked. */
-export const inSandbox = window.talonHost === undefined;
-
-export const host: Host = window.talonHost ?? sandbox;

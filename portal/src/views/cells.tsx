@@ -19,6 +19,7 @@ import type {
 } from 'talon-sdk';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
+import type { Cell } from '../cell.js';
 import { useAnswer, usePages } from '../queries.js';
 import type { Pages } from '../queries.js';
 import {
@@ -38,12 +39,6 @@ import type { CellSearch } from '../route.js';
 import { Trouble } from '../failure.js';
 import { purpose, restriction } from '../labels.js';
 import { Confirm } from './confirm.js';
-
-/** What is known of a cell that may be taken: one of the list, or one that a refusal has named. */
-export type Cell = Pick<Slot, 'guid' | 'start' | 'end' | 'lpu' | 'resource'> & Partial<Pick<Slot, 'restriction'>>;
-
-/** What a cell is taken for. */
-export type Purpose = Pick<SlotPage, 'directionGuid' | 'directionType' | 'holderLpuGuid'>;
 
 /** The free cells for a referral. */
 export function Cells({ direction, search }: { direction: string; search: CellSearch }) {
@@ -210,7 +205,7 @@ function Search({ direction, visit, search, address }: SearchProps) {
       {taken && (
         <Confirm
           key={taken.guid}
-          purpose={{
+          referral={{
             directionGuid: direction.guid,
             directionType: direction.type,
             holderLpuGuid: direction.holderLpuGuid,

@@ -2,6 +2,7 @@ import { createAppointment, listAppointments, moveAppointment, orThrow } from 't
 import type { AppointmentResult, NearestSlot, PatientAppointment } from 'talon-sdk';
 import { useEffect, useRef } from 'preact/hooks';
 import { talon } from '../api.js';
+import type { Cell, ReferralRef } from '../cell.js';
 import { useDeed } from '../queries.js';
 import { formatHour, formatVisit, otherOffset, zoneOf } from '../format.js';
 import { useHold } from '../hold.js';
@@ -10,10 +11,9 @@ import { Button } from '../components.js';
 import { go } from '../route.js';
 import { Trouble } from '../failure.js';
 import { restriction } from '../labels.js';
-import type { Cell, Purpose } from './cells.js';
 
 interface ConfirmProps {
-  purpose: Purpose;
+  referral: ReferralRef;
   cell: Cell;
   /** What is to be moved to the cell; without it the cell is booked. */
   visit?: PatientAppointment;
@@ -24,19 +24,19 @@ interface ConfirmProps {
 }
 
 /** Asks whether this cell is the one, and books it or moves the visit to it. Meanwhile the cell is held. */
-export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
-  const hold = useHold(purpose, cell, visit?.guid);
+export function Confirm({ referral, cell, visit, take, close }: ConfirmProps) {
+  const hold = useHold(referral, cell, visit?.guid);
   const deed = useDeed<string, 'createAppointment' | 'moveAppointment'>(
     async (options) => {
       const place = { LpuToGuid: cell.lpu.guid, SlotGuid: cell.guid };
-      const referral = {
-        DirectionGuid: purpose.directionGuid,
-        DirectionType: purpose.directionType,
-        LpuFromGuid: purpose.holderLpuGuid,
+      const source = {
+        DirectionGuid: referral.directionGuid,
+        DirectionType: referral.directionType,
+        LpuFromGuid: referral.holderLpuGuid,
       };
       const outcome = visit
         ? await moveAppointment(talon, { path: { appointmentGuid: visit.guid }, body: place }, options)
-        : await createAppointment(talon, { body: { ...referral, ...place } }, options);
+        : await createAppointment(talon, { body: { ...source, ...place } }, options);
       return outcome.ok ? { ...outcome, data: appointmentOf(outcome.data) } : outcome;
     },
     (appointment) => {
@@ -45,7 +45,7 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
     },
     async () => {
       const { items } = orThrow(
-        await listAppointments(talon, { query: { directionGuid: purpose.directionGuid, status: ['Booked'] } }),
+        await listAppointments(talon, { query: { directionGuid: referral.directionGuid, status: ['Booked'] } }),
       );
       return items.find(({ start, resource }) => start === cell.start && resource.guid === cell.resource.guid)?.guid;
     },

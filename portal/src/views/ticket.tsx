@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
 import { useAnswer } from '../queries.js';
 import { formatHour, formatStart, formatVisit, otherOffset, zoneOf } from '../format.js';
-import { host } from '../host.js';
+import { host } from '../session.js';
 import { calendar } from '../ics.js';
 import { Badge, Button, Heading, Status } from '../components.js';
 import { QrCode } from '../qr.js';
