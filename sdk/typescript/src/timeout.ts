@@ -1,13 +1,14 @@
 import { AbortError, TimeoutError } from './errors.js';
 
-/** What timers take at most; a longer wait would end at once. */
-const LONGEST = 2 ** 31 - 1;
+/** The longest delay of a timer in milliseconds. A longer one would fire at once. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 /**
- * Does the work, and stops it when its time is over, which is returned, or when the caller aborts, which is thrown. Either comes at once, whether the work heeds
- * `stop` or not.
+ * Runs the work with a time limit in milliseconds. Returns its result, or a `TimeoutError` when the
+ * limit is over. Throws an `AbortError` when the caller's signal aborts. It does not wait until the
+ * work has stopped, but aborts the signal `stop` that the work receives.
  */
-export async function within<T>(
+export async function withTimeout<T>(
   milliseconds: number,
   signal: AbortSignal | undefined,
   work: (stop: AbortSignal) => Promise<T>,
@@ -15,26 +16,28 @@ export async function within<T>(
   const aborted = () => new AbortError('aborted by the caller', { cause: signal?.reason });
   if (signal?.aborted) throw aborted();
   const stop = new AbortController();
-  let end = () => {};
+  let cleanUp = () => {};
   try {
     return await new Promise<T | TimeoutError>((resolve, reject) => {
       const timer = setTimeout(
-        () => resolve(new TimeoutError(`no answer within ${Math.round(milliseconds)} ms`)),
-        Math.min(milliseconds, LONGEST),
+        () => resolve(new TimeoutError(`no response within ${Math.round(milliseconds)} ms`)),
+        Math.min(milliseconds, MAX_DELAY),
       );
       const onAbort = () => reject(aborted());
       signal?.addEventListener('abort', onAbort);
-      end = () => {
+      cleanUp = () => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
       };
       work(stop.signal).then(resolve, reject);
     });
   } finally {
-    end();
+    cleanUp();
     stop.abort();
   }
 }
 
-/** Work that never ends: `within` then waits. */
-export const never = () => new Promise<never>(() => {});
+/** Waits for the given number of milliseconds. Throws an `AbortError` when the signal aborts. */
+export async function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await withTimeout(milliseconds, signal, () => new Promise<never>(() => {}));
+}
