@@ -28,7 +28,7 @@ export interface TalonOptions extends Limits {
    * expired, it is called once more with that token and must return a new one.
    */
   token?: (expired?: string) => string | undefined | Promise<string | undefined>;
-  /** The credentials of a client application for `getCodToken` only. Never set them in a browser. */
+  /** The credentials of a client application, for `getCodToken`. Never set them in a browser. */
   clientSecret?: { guid: string; secret: string };
   /** Replaces the global `fetch`. It is called with a `Request`. */
   fetch?: (request: Request) => Promise<Response>;
