@@ -39,8 +39,8 @@ export const dayAhead = (/** @type {number} */ days) =>
 export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'demo-secret' };
 
 /**
- * Starts the service, and builds it first if it is missing. Call `stop` at the end. The service also
- * stops when this process exits.
+ * Starts the service, and builds it first if it is missing. Call `stop` at the end. The service
+ * also stops when this process exits.
  * @param {Record<string, string>} environment Settings from docs/configuration.md.
  */
 export async function startTalon(environment = {}) {
