@@ -50,7 +50,7 @@ async function portal(page) {
   await hours.nth(2).click();
   await page.getByText('Время удерживается за вами до').waitFor();
   await page.getByRole('button', { name: 'Записаться' }).click();
-  await page.locator('.trouble').waitFor();
+  await page.locator('.failure').waitFor();
   await picture(page, 'portal-refusal');
 
   await open(1, `#/referrals/${direction(1, 2)}?from=${tomorrow}`);

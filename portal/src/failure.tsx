@@ -3,48 +3,52 @@ import type { ExistingAppointment, Hold, NearestSlot, Refusal } from 'talon-sdk'
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from './api.js';
-import { useDeed } from './queries.js';
-import type { Failure } from './queries.js';
-import { formatHour, formatStart, formatVisit, offsetOf, otherOffset } from './format.js';
-import { host } from './session.js';
 import { Button } from './components.js';
+import { deviceOffset, formatHour, formatStart, formatVisit, offsetOf } from './format.js';
+import { useMutation } from './queries.js';
+import type { Failure } from './queries.js';
+import { remedyFor } from './remedies.js';
 import { href } from './route.js';
-import { wayOut } from './remedies.js';
+import { host } from './session.js';
 
-/** What a view can do about a failure. What is not there is not offered. */
-interface Ways {
-  /** Tries the same once more. */
-  again?: () => void;
-  /** Takes one of the nearest free cells instead. */
-  take?: (slot: NearestSlot) => void;
+/** What a view can do after a failure. A missing action is not offered. */
+interface Actions {
+  /** Sends the failed request once more. */
+  retry?: () => void;
+  /** Chooses one of the nearest free cells instead. */
+  choose?: (slot: NearestSlot) => void;
 }
 
-/** A failure in words, with its ways out. */
-export function Trouble({ failure, ...ways }: { failure: Failure } & Ways) {
+/** Shows a failure and what the patient can do next. */
+export function FailureMessage({ failure, ...actions }: { failure: Failure } & Actions) {
   return (
-    <div class="trouble" role="alert">
-      {'refusal' in failure ? <Refused {...failure} {...ways} /> : <Lost {...failure} again={ways.again} />}
+    <div class="failure" role="alert">
+      {'refusal' in failure ? (
+        <RefusalMessage {...failure} {...actions} />
+      ) : (
+        <ErrorMessage {...failure} retry={actions.retry} />
+      )}
     </div>
   );
 }
 
-function Refused({ refusal, retryAfter, again, take }: { refusal: Refusal; retryAfter?: number } & Ways) {
-  const way = wayOut(refusal);
+function RefusalMessage({ refusal, retryAfter, retry, choose }: { refusal: Refusal; retryAfter?: number } & Actions) {
+  const remedy = remedyFor(refusal);
   return (
     <>
-      <p class="trouble-what">{refusal.message}</p>
-      <p>{way.advice}</p>
-      {way.kind === 'appointment' && <Existing appointment={way.appointment} />}
-      {way.kind === 'cells' && take && <Nearest slots={way.nearest} take={take} />}
-      {way.kind === 'holds' && <Holds holds={way.holds} released={again} />}
+      <p class="failure-title">{refusal.message}</p>
+      <p>{remedy.advice}</p>
+      {remedy.kind === 'appointment' && <ExistingVisit appointment={remedy.appointment} />}
+      {remedy.kind === 'cells' && choose && <NearestCells slots={remedy.nearest} choose={choose} />}
+      {remedy.kind === 'holds' && <Holds holds={remedy.holds} onRelease={retry} />}
       <p class="actions">
-        {way.kind === 'again' && again && <Again again={again} after={retryAfter} />}
-        {way.kind === 'signIn' && <Button run={host.signIn}>Войти снова</Button>}
-        {way.kind === 'reload' && <Button run={() => location.reload()}>Обновить страницу</Button>}
-        {(way.kind === 'referrals' || way.kind === 'person') && (
+        {remedy.kind === 'retry' && retry && <RetryButton retry={retry} retryAfter={retryAfter} />}
+        {remedy.kind === 'signIn' && <Button onPress={host.signIn}>Войти снова</Button>}
+        {remedy.kind === 'reload' && <Button onPress={() => location.reload()}>Обновить страницу</Button>}
+        {(remedy.kind === 'referrals' || remedy.kind === 'staff') && (
           <a href={href({ view: 'referrals' })}>К направлениям</a>
         )}
-        {way.kind === 'appointments' && <a href={href({ view: 'appointments' })}>К записям</a>}
+        {remedy.kind === 'appointments' && <a href={href({ view: 'appointments' })}>К записям</a>}
       </p>
       {refusal.request_id && (
         <p class="request">
@@ -55,45 +59,46 @@ function Refused({ refusal, retryAfter, again, take }: { refusal: Refusal; retry
   );
 }
 
-/** The answer to what only reads, or to what changes something, has not come. */
-function Lost({ lost, undone, again }: { lost: unknown; undone?: boolean; again?: () => void }) {
-  const changes = undone !== undefined || (lost instanceof CallError && lost.idempotencyKey !== undefined);
+/** Shows the error of a call that returned no response. */
+function ErrorMessage({ error, notExecuted, retry }: { error: unknown; notExecuted?: boolean; retry?: () => void }) {
+  const isMutation = notExecuted !== undefined || (error instanceof CallError && error.idempotencyKey !== undefined);
   return (
     <>
-      <p class="trouble-what">{whatWasLost(lost)}</p>
-      {undone && <p>Мы проверили: пока ничего не изменилось. Повторите, дважды это не выполнится.</p>}
-      {changes && !undone && (
+      <p class="failure-title">{describe(error)}</p>
+      {notExecuted && <p>Мы проверили: пока ничего не изменилось. Повторите, дважды это не выполнится.</p>}
+      {isMutation && !notExecuted && (
         <p>Возможно, запрос всё же выполнен: проверить пока не удалось. Повторите, дважды он не выполнится.</p>
       )}
-      {!changes && <p>Проверьте подключение к интернету и повторите.</p>}
-      <p class="actions">{again && <Again again={again} />}</p>
+      {!isMutation && <p>Проверьте подключение к интернету и повторите.</p>}
+      <p class="actions">{retry && <RetryButton retry={retry} />}</p>
     </>
   );
 }
 
-function whatWasLost(lost: unknown): string {
-  if (lost instanceof UnexpectedAnswerError)
-    return `Вместо сервиса записи ответил кто-то другой (HTTP ${lost.status}).`;
-  if (lost instanceof CallError) return 'Сервис записи не отвечает.';
+function describe(error: unknown): string {
+  if (error instanceof UnexpectedAnswerError) {
+    return `Вместо сервиса записи ответил кто-то другой (HTTP ${error.status}).`;
+  }
+  if (error instanceof CallError) return 'Сервис записи не отвечает.';
   return 'На странице произошла ошибка.';
 }
 
-/** Tries again, not before the service wants it. */
-function Again({ again, after = 0 }: { again: () => void; after?: number }) {
-  const [left, setLeft] = useState(after);
+/** A button that retries. It is inactive for `retryAfter` seconds. */
+function RetryButton({ retry, retryAfter = 0 }: { retry: () => void; retryAfter?: number }) {
+  const [seconds, setSeconds] = useState(retryAfter);
   useEffect(() => {
-    if (left <= 0) return;
-    const timer = setTimeout(() => setLeft(left - 1), 1000);
+    if (seconds <= 0) return;
+    const timer = setTimeout(() => setSeconds(seconds - 1), 1000);
     return () => clearTimeout(timer);
-  }, [left]);
+  }, [seconds]);
   return (
-    <Button run={again} pending={left > 0}>
-      {left > 0 ? `Повторить через ${left} с` : 'Повторить'}
+    <Button onPress={retry} pending={seconds > 0}>
+      {seconds > 0 ? `Повторить через ${seconds} с` : 'Повторить'}
     </Button>
   );
 }
 
-function Existing({ appointment }: { appointment?: ExistingAppointment }) {
+function ExistingVisit({ appointment }: { appointment?: ExistingAppointment }) {
   if (appointment === undefined) {
     return (
       <p class="actions">
@@ -119,12 +124,12 @@ function Existing({ appointment }: { appointment?: ExistingAppointment }) {
   );
 }
 
-function Nearest({ slots, take }: { slots: NearestSlot[]; take: (slot: NearestSlot) => void }) {
+function NearestCells({ slots, choose }: { slots: NearestSlot[]; choose: (slot: NearestSlot) => void }) {
   return (
     <ul class="choices">
       {slots.map((slot) => (
         <li key={slot.guid}>
-          <Button run={() => take(slot)} light>
+          <Button onPress={() => choose(slot)} light>
             <strong>{formatStart(slot.start)}</strong> <span>{slot.resource.name}</span>
           </Button>
         </li>
@@ -133,33 +138,33 @@ function Nearest({ slots, take }: { slots: NearestSlot[]; take: (slot: NearestSl
   );
 }
 
-function Holds({ holds, released }: { holds: Hold[]; released?: () => void }) {
+function Holds({ holds, onRelease }: { holds: Hold[]; onRelease?: () => void }) {
   return (
     <ul class="choices">
       {holds.map((hold) => (
         <li key={hold.slotGuid}>
-          <Release hold={hold} released={released} />
+          <ReleaseButton hold={hold} onRelease={onRelease} />
         </li>
       ))}
     </ul>
   );
 }
 
-function Release({ hold, released }: { hold: Hold; released?: () => void }) {
-  const deed = useDeed(
+function ReleaseButton({ hold, onRelease }: { hold: Hold; onRelease?: () => void }) {
+  const release = useMutation(
     (options) => releaseSlot(talon, { path: { slotGuid: hold.slotGuid }, query: { lpuGuid: hold.lpuToGuid } }, options),
-    () => released?.(),
+    () => onRelease?.(),
   );
   return (
     <>
-      <Button run={deed.run} pending={deed.pending} light>
+      <Button onPress={release.run} pending={release.pending} light>
         <strong>Освободить {formatStart(hold.start)}</strong> <span>удерживается до {formatHour(hold.heldUntil)}</span>
       </Button>
-      {deed.failure && <Trouble failure={deed.failure} again={deed.run} />}
+      {release.failure && <FailureMessage failure={release.failure} retry={release.run} />}
     </>
   );
 }
 
 function OffsetNote({ time }: { time: string }): ComponentChildren {
-  return otherOffset(time) && <> (местное время, {offsetOf(time)})</>;
+  return deviceOffset(time) && <> (местное время, {offsetOf(time)})</>;
 }

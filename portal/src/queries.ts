@@ -1,47 +1,51 @@
-// What the views ask Talon, as hooks: lists and single things to show, and what is to be done once.
+// Hooks that call Talon: one response, a list in pages, or a request that changes data.
 import { CallError } from 'talon-sdk';
 import type { CallOptions, KeyedCallOptions, Operation, Outcome, Refusal } from 'talon-sdk';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
-/** Why there is no answer to show: Talon has refused, or its answer was lost. */
-export type Failure = { refusal: Refusal; retryAfter?: number } | { lost: unknown; undone?: boolean };
+/**
+ * Why a call has no data. Either Talon rejected the request, or the call threw an error. With
+ * `notExecuted`, a check after the error has shown that Talon did not execute the request.
+ */
+export type Failure = { refusal: Refusal; retryAfter?: number } | { error: unknown; notExecuted?: boolean };
 
-/** What became of a call, or that nothing has yet. */
-interface Settled<Data> {
+/** The result of a call. Both fields are missing while the call runs. */
+interface Result<Data> {
   data?: Data;
   failure?: Failure;
 }
 
-export async function settle<Data, O extends Operation>(call: Promise<Outcome<Data, O>>): Promise<Settled<Data>> {
+/** Waits for a call. Returns its data or its failure, and never rejects. */
+export async function settle<Data, O extends Operation>(call: Promise<Outcome<Data, O>>): Promise<Result<Data>> {
   try {
     const outcome = await call;
-    return outcome.ok
-      ? { data: outcome.data }
-      : { failure: { refusal: outcome.refusal as Refusal, retryAfter: outcome.retryAfter } };
-  } catch (lost) {
-    if (!(lost instanceof CallError)) console.error(lost);
-    return { failure: { lost } };
+    if (outcome.ok) return { data: outcome.data };
+    return { failure: { refusal: outcome.refusal as Refusal, retryAfter: outcome.retryAfter } };
+  } catch (error) {
+    if (!(error instanceof CallError)) console.error(error);
+    return { failure: { error } };
   }
 }
 
-export interface Answer<Data> extends Settled<Data> {
-  again: () => void;
+export interface Query<Data> extends Result<Data> {
+  /** Sends the request once more. */
+  retry: () => void;
 }
 
-/** Asks when the view appears, and anew when an input changes. */
-export function useAnswer<Data, O extends Operation>(
-  ask: (options: CallOptions) => Promise<Outcome<Data, O>>,
+/** Sends a request when the view appears and when an input changes. */
+export function useQuery<Data, O extends Operation>(
+  request: (options: CallOptions) => Promise<Outcome<Data, O>>,
   inputs: unknown[],
-): Answer<Data> {
-  const [settled, setSettled] = useState<Settled<Data>>({});
-  const [turn, setTurn] = useState(0);
+): Query<Data> {
+  const [result, setResult] = useState<Result<Data>>({});
+  const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     const stop = new AbortController();
-    setSettled({});
-    settle(ask({ signal: stop.signal })).then((result) => stop.signal.aborted || setSettled(result));
+    setResult({});
+    settle(request({ signal: stop.signal })).then((settled) => stop.signal.aborted || setResult(settled));
     return () => stop.abort();
-  }, [...inputs, turn]);
-  return { ...settled, again: () => setTurn(turn + 1) };
+  }, [...inputs, attempt]);
+  return { ...result, retry: () => setAttempt(attempt + 1) };
 }
 
 interface Page<Item> {
@@ -50,20 +54,21 @@ interface Page<Item> {
 }
 
 export interface Pages<Item, P> {
+  /** The items of all loaded pages. */
   items: Item[];
-  /** The last page that has come. */
+  /** The last loaded page. */
   last?: P;
   pending: boolean;
   failure?: Failure;
-  /** Asks for the next page; there is none where this is not there. */
-  more?: () => void;
-  /** Asks for the page that failed once more. */
-  again: () => void;
+  /** Loads the next page. It is missing while a page loads and after the last page. */
+  loadMore?: () => void;
+  /** Loads the failed page once more. */
+  retry: () => void;
 }
 
-/** Asks for the first page when the view appears, for the next ones when told, and from the start when an input changes. */
+/** Loads the first page of a list when the view appears and when an input changes. */
 export function usePages<Item, P extends Page<Item>, O extends Operation>(
-  ask: (cursor: string | undefined, options: CallOptions) => Promise<Outcome<P & Page<Item>, O>>,
+  request: (cursor: string | undefined, options: CallOptions) => Promise<Outcome<P & Page<Item>, O>>,
   inputs: unknown[],
 ): Pages<Item, P> {
   const [pages, setPages] = useState<P[]>([]);
@@ -71,76 +76,83 @@ export function usePages<Item, P extends Page<Item>, O extends Operation>(
   const [pending, setPending] = useState(true);
   const stop = useRef(new AbortController());
 
-  const load = async (before: P[]) => {
+  const loadAfter = async (loaded: P[]) => {
     const { signal } = stop.current;
     setPending(true);
     setFailure(undefined);
-    const result = await settle(ask(before.at(-1)?.next ?? undefined, { signal }));
+    const result = await settle(request(loaded.at(-1)?.next ?? undefined, { signal }));
     if (signal.aborted) return;
     setPending(false);
     setFailure(result.failure);
-    if (result.data) setPages([...before, result.data]);
+    if (result.data) setPages([...loaded, result.data]);
   };
   useEffect(() => {
     stop.current = new AbortController();
     setPages([]);
-    load([]);
+    loadAfter([]);
     return () => stop.current.abort();
   }, inputs);
 
   const last = pages.at(-1);
-  const more = last?.next && !pending ? () => load(pages) : undefined;
-  return { items: pages.flatMap((page) => page.items), last, pending, failure, more, again: () => load(pages) };
+  return {
+    items: pages.flatMap((page) => page.items),
+    last,
+    pending,
+    failure,
+    loadMore: last?.next && !pending ? () => loadAfter(pages) : undefined,
+    retry: () => loadAfter(pages),
+  };
 }
 
-export interface Deed {
-  /** Does it; while it is being done, nothing. */
+export interface Mutation {
+  /** Sends the request. It has no effect while a request is pending. */
   run: () => void;
   pending: boolean;
   failure?: Failure;
 }
 
 /**
- * Something to be done once. Where its answer is lost, `look` finds out whether it was done: it gives what `act` would have. What is tried again after that
- * bears the same Idempotency-Key, unless an input has changed: then it is another request.
+ * Sends a request that changes data. If its response is lost, `findResult` checks whether Talon
+ * executed the request, and returns its result or `undefined`. A retry after a lost response sends
+ * the same Idempotency-Key, unless an input has changed: then it is another request.
  */
-export function useDeed<Data, O extends Operation>(
-  act: (options: KeyedCallOptions) => Promise<Outcome<Data, O>>,
-  done: (data: Data) => void,
-  look?: () => Promise<Data | undefined>,
+export function useMutation<Data, O extends Operation>(
+  request: (options: KeyedCallOptions) => Promise<Outcome<Data, O>>,
+  onSuccess: (data: Data) => void,
+  findResult?: () => Promise<Data | undefined>,
   inputs: unknown[] = [],
-): Deed {
+): Mutation {
   const [pending, setPending] = useState(false);
   const [failure, setFailure] = useState<Failure>();
-  const busy = useRef(false); // at once, while the state comes with the next rendering: a double click is one
+  const isRunning = useRef(false); // `pending` changes only with the next rendering, after a double click
   const key = useRef<string | undefined>(undefined);
-  const here = useRef(true);
-  useEffect(() => () => void (here.current = false), []);
+  const isMounted = useRef(true);
+  useEffect(() => () => void (isMounted.current = false), []);
   useEffect(() => void (key.current = undefined), inputs);
 
-  const perform = async (): Promise<Settled<Data>> => {
-    const result = await settle(act({ idempotencyKey: key.current }));
-    if (!result.failure || !('lost' in result.failure) || !look) return result;
-    const { lost } = result.failure;
-    if (lost instanceof CallError) key.current = lost.idempotencyKey;
+  const send = async (): Promise<Result<Data>> => {
+    const result = await settle(request({ idempotencyKey: key.current }));
+    if (!result.failure || !('error' in result.failure) || !findResult) return result;
+    const { error } = result.failure;
+    if (error instanceof CallError) key.current = error.idempotencyKey;
     try {
-      const data = await look();
-      return data === undefined ? { failure: { lost, undone: true } } : { data };
+      const data = await findResult();
+      return data === undefined ? { failure: { error, notExecuted: true } } : { data };
     } catch {
-      return { failure: { lost } }; // what is shown says that it is not known
+      return { failure: { error } }; // the message tells the patient that the result is unknown
     }
   };
   const run = async () => {
-    if (busy.current) return;
-    busy.current = true;
+    if (isRunning.current) return;
+    isRunning.current = true;
     setPending(true);
     setFailure(undefined);
-    const result = await perform();
-    busy.current = false;
-    if (!here.current) return;
+    const result = await send();
+    isRunning.current = false;
+    if (!isMounted.current) return;
     setPending(false);
     setFailure(result.failure);
-    if (!result.failure) done(result.data as Data);
+    if (!result.failure) onSuccess(result.data as Data);
   };
   return { run, pending, failure };
 }

@@ -1,23 +1,23 @@
 import { unforeseen } from 'talon-sdk';
 import type { ExistingAppointment, Hold, NearestSlot, Refusal } from 'talon-sdk';
 
-/** What a patient can do about a refusal. */
-export type WayOut = { advice: string } & (
-  | { kind: 'appointment'; appointment?: ExistingAppointment } // look at the one that stands in the way, move or cancel it
-  | { kind: 'cells'; nearest: NearestSlot[] } // take another cell, one of the nearest at once
-  | { kind: 'holds'; holds: Hold[] } // give a held cell back
-  | { kind: 'referrals' } // go by another referral
-  | { kind: 'appointments' } // see what has become of the visits
-  | { kind: 'person' } // speak to somebody: nothing on this page helps
+/** What the patient can do next after a refusal. */
+export type Remedy = { advice: string } & (
+  | { kind: 'appointment'; appointment?: ExistingAppointment } // open, move or cancel the existing visit
+  | { kind: 'cells'; nearest: NearestSlot[] } // choose another cell; the nearest ones are offered
+  | { kind: 'holds'; holds: Hold[] } // release a held cell
+  | { kind: 'referrals' } // choose another referral
+  | { kind: 'appointments' } // check the list of visits
+  | { kind: 'staff' } // contact the clinic: this page cannot help
   | { kind: 'signIn' }
-  | { kind: 'again' } // the same may succeed later
-  | { kind: 'reload' } // this page and the service do not fit together
+  | { kind: 'retry' } // the same request can succeed later
+  | { kind: 'reload' } // the page and the service have different versions
 );
 
-/** The way out of a refusal. A rule that has none here does not compile. */
-export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
-  const because = refusal as Refusal;
-  switch (because.rule) {
+/** Returns the remedy of a refusal. The switch does not compile while a rule has no case. */
+export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
+  const refused = refusal as Refusal;
+  switch (refused.rule) {
     case 'token_missing':
     case 'token_invalid':
     case 'token_expired':
@@ -29,19 +29,19 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'direction_already_booked':
       return {
         kind: 'appointment',
-        appointment: because.details?.appointment,
+        appointment: refused.details?.appointment,
         advice: 'Откройте эту запись: её можно перенести или отменить.',
       };
     case 'speciality_already_booked':
       return {
         kind: 'appointment',
-        appointment: because.details?.appointment,
+        appointment: refused.details?.appointment,
         advice: 'Чтобы записаться на другое время, перенесите или отмените ту запись.',
       };
 
     case 'slot_full':
     case 'slot_taken': {
-      const nearest = because.details?.slots ?? [];
+      const nearest = refused.details?.slots ?? [];
       const advice =
         nearest.length > 0
           ? 'Вот ближайшее свободное время.'
@@ -81,16 +81,16 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'too_many_holds':
       return {
         kind: 'holds',
-        holds: because.details?.holds ?? [],
+        holds: refused.details?.holds ?? [],
         advice: 'Освободите одно из мест, которые удерживаются за вами.',
       };
 
     case 'direction_not_found':
     case 'direction_expired':
-      return { kind: 'person', advice: 'Нужно новое направление: обратитесь к врачу, который направил вас.' };
+      return { kind: 'staff', advice: 'Нужно новое направление: обратитесь к врачу, который направил вас.' };
     case 'direction_lpu_mismatch':
       return {
-        kind: 'person',
+        kind: 'staff',
         advice: 'По этому направлению записывает регистратура: обратитесь туда или к врачу, который направил вас.',
       };
     case 'direction_type_unsupported':
@@ -102,7 +102,7 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'mkab_closed':
     case 'mkab_absent':
       return {
-        kind: 'person',
+        kind: 'staff',
         advice: 'Возьмите с собой паспорт, полис и СНИЛС. После этого вернитесь сюда и запишитесь.',
       };
     case 'mip_person_not_found':
@@ -112,19 +112,19 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'mkab_surname_empty':
     case 'mkab_name_empty':
       return {
-        kind: 'person',
+        kind: 'staff',
         advice: 'В ваших данных чего-то не хватает. Обратитесь в регистратуру: там их исправят.',
       };
     case 'mip_auth_url_empty':
     case 'mkab_lpu_not_found':
     case 'mkab_policy_link_failed':
       return {
-        kind: 'person',
+        kind: 'staff',
         advice: 'Запись не создана. Это неполадка сервиса: обратитесь в регистратуру и назовите номер обращения.',
       };
 
     case 'appointment_started':
-      return { kind: 'person', advice: 'Обратитесь в регистратуру.' };
+      return { kind: 'staff', advice: 'Обратитесь в регистратуру.' };
     case 'appointment_cancelled':
       return { kind: 'referrals', advice: 'Запишитесь по направлению заново.' };
     case 'appointment_absent':
@@ -135,7 +135,7 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'appointment_not_linked':
     case 'internal_error':
       return {
-        kind: 'again',
+        kind: 'retry',
         advice: 'Ничего не потеряно: повторите. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
       };
     case 'mip_auth_url_unreachable':
@@ -146,7 +146,7 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
     case 'keys_unavailable':
     case 'overloaded':
     case 'not_ready':
-      return { kind: 'again', advice: 'Ничего не потеряно: подождите немного и повторите.' };
+      return { kind: 'retry', advice: 'Ничего не потеряно: подождите немного и повторите.' };
 
     case 'body_too_large':
     case 'media_type_unsupported':
@@ -160,7 +160,7 @@ export function wayOut(refusal: Pick<Refusal, 'rule' | 'details'>): WayOut {
         advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
       };
   }
-  unforeseen(because);
+  unforeseen(refused);
   return {
     kind: 'reload',
     advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',

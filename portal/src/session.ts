@@ -1,7 +1,7 @@
 import type { Host } from './host.js';
 import { sandbox } from './sandbox.js';
 
-/** Whether the page runs on demo data: no host page identifies the patient, and the user picks one. */
+/** Whether the page runs in the sandbox: no host identifies the patient, and the user picks one. */
 export const inSandbox = window.talonHost === undefined;
 
 /** The host that identifies the patient. */

@@ -28,7 +28,7 @@ function importsOf(file) {
   });
 }
 
-/** Returns the import cycles of a folder by a depth-first search, each as `a.ts -> b.ts -> a.ts`. */
+/** Returns the import cycles of a folder, found depth first, each as `a.ts -> b.ts -> a.ts`. */
 function cyclesIn(folder) {
   const visited = new Set();
   const cycles = [];

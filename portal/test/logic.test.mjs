@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import * as format from '../out/format.js';
 import { calendar } from '../out/ics.js';
 import { href, parseRoute } from '../out/route.js';
-import { wayOut } from '../out/remedies.js';
-import { purpose } from '../out/labels.js';
+import { remedyFor } from '../out/remedies.js';
+import { referralTitle } from '../out/labels.js';
 
 const visit = {
   guid: '01a2096a-5a78-7d22-bf57-f1a43b75d913',
@@ -105,7 +105,7 @@ test('Promise: every rule has a way out, in words of who can mend it', async () 
   };
   for (const [, name, , , , , message, , mender] of rules) {
     const rule = name.replaceAll('`', '');
-    const { kind, advice } = wayOut({ rule });
+    const { kind, advice } = remedyFor({ rule });
     assert.notEqual(kind === 'reload' && mender !== 'client', true, `${rule} is left without a way out`);
     assert.match(`${message} ${advice}`, told[mender], rule);
   }
@@ -113,11 +113,11 @@ test('Promise: every rule has a way out, in words of who can mend it', async () 
 
 test('Promise: what a refusal shows is offered, and a rule that the page does not know still leads somewhere', () => {
   const appointment = { guid: visit.guid, lpuGuid: visit.lpu.guid, start: visit.start, end: visit.end };
-  assert.equal(wayOut({ rule: 'direction_already_booked', details: { appointment } }).appointment, appointment);
+  assert.equal(remedyFor({ rule: 'direction_already_booked', details: { appointment } }).appointment, appointment);
   const slots = [{ id: 1, guid: visit.guid, start: visit.start, end: visit.end, resource: visit.resource }];
-  assert.equal(wayOut({ rule: 'slot_full', details: { slots } }).nearest, slots);
-  assert.deepEqual(wayOut({ rule: 'slot_full' }).nearest, []);
-  assert.equal(wayOut({ rule: 'a_rule_of_next_year' }).kind, 'reload');
+  assert.equal(remedyFor({ rule: 'slot_full', details: { slots } }).nearest, slots);
+  assert.deepEqual(remedyFor({ rule: 'slot_full' }).nearest, []);
+  assert.equal(remedyFor({ rule: 'a_rule_of_next_year' }).kind, 'reload');
 });
 
 test('Promise: times are those of the institution, with its zone', () => {
@@ -146,9 +146,12 @@ test('Promise: the words agree with their numbers', () => {
     '21 вариант',
     '22 варианта',
   ]);
-  assert.equal(purpose(visit.direction), 'Консультация: Неврология');
-  assert.equal(purpose({ type: 'Laboratory', speciality: { code: '', name: '' } }), 'Исследование');
-  assert.equal(purpose({ type: 'Consult', speciality: { code: '92', name: '' } }), 'Консультация: специальность 92');
+  assert.equal(referralTitle(visit.direction), 'Консультация: Неврология');
+  assert.equal(referralTitle({ type: 'Laboratory', speciality: { code: '', name: '' } }), 'Исследование');
+  assert.equal(
+    referralTitle({ type: 'Consult', speciality: { code: '92', name: '' } }),
+    'Консультация: специальность 92',
+  );
 });
 
 test('Promise: every view has an address that leads to it', () => {
@@ -166,5 +169,5 @@ test('Promise: every view has an address that leads to it', () => {
     assert.deepEqual(parseRoute(href(route)), route);
   }
   assert.deepEqual(parseRoute(''), { view: 'referrals' });
-  assert.deepEqual(parseRoute('#/no/such'), { view: 'nowhere' });
+  assert.deepEqual(parseRoute('#/no/such'), { view: 'notFound' });
 });

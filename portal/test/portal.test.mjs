@@ -50,7 +50,7 @@ const address = (patient, hash = '#/referrals') => `${talon.baseUrl}/portal/?pat
 const tomorrow = dayAhead(1);
 const cellsOf = (patient, number) => address(patient, `#/referrals/${direction(patient, number)}?from=${tomorrow}`);
 const hours = (page) => page.locator('.hours button');
-const trouble = (page) => page.locator('.trouble');
+const failure = (page) => page.locator('.failure');
 
 /** Takes a cell of the list, by its place in it. */
 async function choose(page, place) {
@@ -241,8 +241,8 @@ test('Promise: a visit can be moved to what the service says, which is held mean
 test('Promise: a visit that can no longer be moved is said to be so, and nothing is offered', async (t) => {
   const page = await openPage(t);
   await page.goto(address(1, '#/appointments/de300000-000a-4000-8000-000000000001/move'));
-  await trouble(page).getByText('Запись на прием отменена').waitFor();
-  await trouble(page).getByRole('link', { name: 'К направлениям' }).waitFor();
+  await failure(page).getByText('Запись на прием отменена').waitFor();
+  await failure(page).getByRole('link', { name: 'К направлениям' }).waitFor();
   assert.equal(await hours(page).count(), 0);
 });
 
@@ -266,7 +266,7 @@ test('Promise: of two who want one cell one gets it, and the other one of the ne
   const wanted = await choose(winner, 12);
   await winner.getByText('Время удерживается за вами до').waitFor();
   assert.equal(await choose(loser, 12), wanted);
-  await trouble(loser).getByText('Выбранная ячейка расписания уже занята.').waitFor();
+  await failure(loser).getByText('Выбранная ячейка расписания уже занята.').waitFor();
   assert.equal(
     await loser.getByRole('button', { name: 'Записаться' }).count(),
     0,
@@ -275,7 +275,7 @@ test('Promise: of two who want one cell one gets it, and the other one of the ne
   await confirm(winner);
   await winner.getByText('Вы записаны на приём.').waitFor();
 
-  const nearest = trouble(loser).locator('.choices button').first();
+  const nearest = failure(loser).locator('.choices button').first();
   const taken = /\d\d:\d\d/.exec(await nearest.innerText())[0];
   await nearest.click();
   await confirm(loser);
@@ -293,8 +293,8 @@ test('Promise: two tabs of one patient make one visit, and the other tab leads t
   await confirm(first);
   await first.getByText('Вы записаны на приём.').waitFor();
   await second.getByRole('button', { name: 'Записаться' }).click();
-  await trouble(second).getByText('У выбранного направления уже есть запись на прием').waitFor();
-  await trouble(second).getByRole('link', { name: 'Открыть запись' }).click();
+  await failure(second).getByText('У выбранного направления уже есть запись на прием').waitFor();
+  await failure(second).getByRole('link', { name: 'Открыть запись' }).click();
   await second.getByRole('article', { name: 'Талон' }).waitFor();
   assert.equal(new URL(second.url()).hash, new URL(first.url()).hash.replace('?news=booked', ''));
 });
@@ -343,9 +343,9 @@ test('Promise: what did not arrive is said not to have happened, and repeated wi
   await page.goto(cellsOf(6, 2));
   await choose(page, 32);
   await confirm(page);
-  await trouble(page).getByText('Мы проверили: пока ничего не изменилось.').waitFor();
+  await failure(page).getByText('Мы проверили: пока ничего не изменилось.').waitFor();
   await page.unroute('**/appointments');
-  await trouble(page).getByRole('button', { name: 'Повторить' }).click();
+  await failure(page).getByRole('button', { name: 'Повторить' }).click();
   await page.getByText('Вы записаны на приём.').waitFor();
   assert.equal(keys.size, 1);
 });
@@ -356,9 +356,9 @@ test('Promise: without a network the page says so, and goes on when it is back',
   await page.getByText(/^\d направлени/).waitFor();
   await page.route('**/appointments*', (route) => route.abort());
   await page.getByRole('link', { name: 'Записи' }).click();
-  await trouble(page).getByText('Сервис записи не отвечает.').waitFor();
+  await failure(page).getByText('Сервис записи не отвечает.').waitFor();
   await page.unroute('**/appointments*');
-  await trouble(page).getByRole('button', { name: 'Повторить' }).click();
+  await failure(page).getByRole('button', { name: 'Повторить' }).click();
   await page.getByText('Записей нет.').waitFor();
 });
 
@@ -369,9 +369,9 @@ test('Promise: with an expired token the patient is asked to sign in again; a pa
     window.talonHost = { token: () => token, signIn: () => void (document.title = 'signing in') };
   }, expired);
   await page.goto(`${talon.baseUrl}/portal/`);
-  await trouble(page).getByText('Время действия токена истекло').waitFor();
-  assert.match(await trouble(page).innerText(), /Номер обращения: [0-9a-f-]{36}/);
-  await trouble(page).getByRole('button', { name: 'Войти снова' }).click();
+  await failure(page).getByText('Время действия токена истекло').waitFor();
+  assert.match(await failure(page).innerText(), /Номер обращения: [0-9a-f-]{36}/);
+  await failure(page).getByRole('button', { name: 'Войти снова' }).click();
   assert.equal(await page.title(), 'signing in');
 
   const renewing = await openPage(t);
@@ -396,8 +396,8 @@ test('Promise: without a token the patient is asked to sign in', async (t) => {
     window.talonHost = { token: () => undefined, signIn() {} };
   });
   await page.goto(`${talon.baseUrl}/portal/#/appointments`);
-  await trouble(page).getByText("Запрос должен содержать 'Authorization: Bearer ...'").waitFor();
-  await trouble(page).getByRole('button', { name: 'Войти снова' }).waitFor();
+  await failure(page).getByText("Запрос должен содержать 'Authorization: Bearer ...'").waitFor();
+  await failure(page).getByRole('button', { name: 'Войти снова' }).waitFor();
 });
 
 /** The patients of the demo whose booking of referral 1 is always refused (docs/demo.md), and the button or words that they are shown. */
@@ -431,9 +431,9 @@ test('Promise: a booking that is refused is told in the words of the service, wi
       await page.goto(`${cellsOf(Number(patient), 1)}&lpu=${patient <= 24 ? lpu.Г : lpu.Б}`);
       await choose(page, Number(patient));
       await confirm(page);
-      await trouble(page).waitFor();
+      await failure(page).waitFor();
       const refusal = await answers.at(-1).json();
-      const told = await trouble(page).innerText();
+      const told = await failure(page).innerText();
       assert.ok(told.includes(refusal.message), `${refusal.message} is not in: ${told}`);
       assert.ok(told.includes(refusal.request_id));
       assert.ok(told.includes(way), `${way} is not in: ${told}`);
@@ -448,8 +448,8 @@ test('Promise: who always loses is offered a cell each time', async (t) => {
   await choose(page, 40);
   for (let round = 0; round < 2; round++) {
     await confirm(page);
-    await trouble(page).getByText('Это время уже занято.').waitFor();
-    await trouble(page).locator('.choices button').first().click();
+    await failure(page).getByText('Это время уже занято.').waitFor();
+    await failure(page).locator('.choices button').first().click();
   }
   await page.getByText('Время удерживается за вами до').waitFor();
   await leave(page);
@@ -459,8 +459,8 @@ test('Promise: who holds two cells can free one, and then book', async (t) => {
   const page = await openPage(t);
   await page.goto(cellsOf(29, 2));
   await choose(page, 44);
-  await trouble(page).getByText('Одновременно можно удерживать не более двух ячеек').waitFor();
-  await trouble(page).getByRole('button', { name: 'Освободить' }).first().click();
+  await failure(page).getByText('Одновременно можно удерживать не более двух ячеек').waitFor();
+  await failure(page).getByRole('button', { name: 'Освободить' }).first().click();
   await confirm(page);
   await page.getByText('Вы записаны на приём.').waitFor();
 });
@@ -477,16 +477,16 @@ test('Promise: who is answered nothing else is told so, and can repeat', async (
     Object.entries(words).map(async ([patient, message]) => {
       const page = await openPage(t);
       await page.goto(address(Number(patient)));
-      await trouble(page).getByText(message).waitFor();
+      await failure(page).getByText(message).waitFor();
       return page;
     }),
   );
   for (const page of pages) {
-    const again = trouble(page).getByRole('button', { name: /^Повторить$/ }); // when Retry-After has passed
+    const again = failure(page).getByRole('button', { name: /^Повторить$/ }); // when Retry-After has passed
     await again.waitFor();
     const [request] = await Promise.all([page.waitForRequest('**/directions*'), again.click()]);
     assert.equal(request.method(), 'GET');
-    await trouble(page).waitFor();
+    await failure(page).waitFor();
   }
 });
 
@@ -495,17 +495,17 @@ test('Promise: where nothing can be booked the page says why', async (t) => {
   await page.goto(cellsOf(1, 8));
   await page.getByText('Срок действия направления истек').waitFor();
   await page.goto(cellsOf(1, 6));
-  await trouble(page).getByText('ЛПУ в направлении и запросе не принадлежат одному юр лицу').waitFor();
+  await failure(page).getByText('ЛПУ в направлении и запросе не принадлежат одному юр лицу').waitFor();
   await page.goto(cellsOf(2, 1));
-  await trouble(page).getByText('У выбранного направления уже есть запись на прием').waitFor();
-  await trouble(page).getByRole('link', { name: 'Открыть запись' }).waitFor();
+  await failure(page).getByText('У выбранного направления уже есть запись на прием').waitFor();
+  await failure(page).getByRole('link', { name: 'Открыть запись' }).waitFor();
   await page.goto(cellsOf(1, 5));
   await page.getByRole('link', { name: 'Демонстрационная поликлиника Б' }).click();
   await hours(page).first().waitFor();
   await page.goto(address(37));
   await page.getByText('Направлений нет.').waitFor();
   await page.goto(address(1, '#/referrals/de300000-0007-4000-8000-009900000001'));
-  await trouble(page).getByText('Направление не найдено').waitFor();
+  await failure(page).getByText('Направление не найдено').waitFor();
   await page.goto(address(99));
   await page.getByText('Такого пациента в демонстрации нет.').waitFor();
 });
@@ -609,7 +609,7 @@ const views = {
     await page.goto(cellsOf(25, 1));
     await choose(page, 52);
     await confirm(page);
-    await trouble(page).waitFor();
+    await failure(page).waitFor();
   },
   why: async (page) => {
     await page.goto(cellsOf(1, 8));

@@ -1,13 +1,13 @@
 import { listAppointments } from 'talon-sdk';
 import { talon } from '../api.js';
-import { usePages } from '../queries.js';
-import { count, formatVisit } from '../format.js';
 import { Badge, Heading, More, Status, ZoneNote } from '../components.js';
+import { FailureMessage } from '../failure.js';
+import { count, formatVisit } from '../format.js';
+import { appointmentStatus, referralTitle } from '../labels.js';
+import { usePages } from '../queries.js';
 import { href } from '../route.js';
-import { Trouble } from '../failure.js';
-import { appointmentStatus, purpose } from '../labels.js';
 
-/** The patient's visits, those to come and those that were. */
+/** Shows the patient's visits, future and past. */
 export function Appointments() {
   const pages = usePages((cursor, options) => listAppointments(talon, { query: { cursor } }, options), []);
   const { items, pending, failure, last } = pages;
@@ -32,7 +32,7 @@ export function Appointments() {
                 <Badge status={visit.status}>{appointmentStatus[visit.status]}</Badge>
               </header>
               <p>
-                {purpose(visit.direction)}
+                {referralTitle(visit.direction)}
                 <br />
                 {visit.resource.name}, {visit.lpu.name}
               </p>
@@ -50,7 +50,7 @@ export function Appointments() {
           </li>
         ))}
       </ul>
-      {failure && <Trouble failure={failure} again={pages.again} />}
+      {failure && <FailureMessage failure={failure} retry={pages.retry} />}
       <More pages={pages} />
     </>
   );

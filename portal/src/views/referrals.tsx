@@ -1,14 +1,14 @@
 import { listDirections } from 'talon-sdk';
 import type { PatientDirection } from 'talon-sdk';
 import { talon } from '../api.js';
-import { usePages } from '../queries.js';
-import { count, formatDate, formatVisit } from '../format.js';
 import { Badge, Heading, More, Status } from '../components.js';
+import { FailureMessage } from '../failure.js';
+import { count, formatDate, formatVisit } from '../format.js';
+import { directionStatus, referralTitle } from '../labels.js';
+import { usePages } from '../queries.js';
 import { href } from '../route.js';
-import { Trouble } from '../failure.js';
-import { directionStatus, purpose } from '../labels.js';
 
-/** What the patient has been referred to, and what has become of it. */
+/** Shows the patient's referrals with their status. */
 export function Referrals() {
   const pages = usePages((cursor, options) => listDirections(talon, { query: { cursor } }, options), []);
   const { items, pending, failure, last } = pages;
@@ -31,7 +31,7 @@ export function Referrals() {
           </li>
         ))}
       </ul>
-      {failure && <Trouble failure={failure} again={pages.again} />}
+      {failure && <FailureMessage failure={failure} retry={pages.retry} />}
       <More pages={pages} />
     </>
   );
@@ -43,7 +43,7 @@ function Referral({ direction }: { direction: PatientDirection }) {
   return (
     <article class="card" aria-labelledby={name}>
       <header>
-        <h2 id={name}>{purpose(direction)}</h2>
+        <h2 id={name}>{referralTitle(direction)}</h2>
         <Badge status={status}>{directionStatus[status]}</Badge>
         {urgent && <Badge status="urgent">Срочно</Badge>}
       </header>
@@ -81,19 +81,18 @@ function Referral({ direction }: { direction: PatientDirection }) {
           </div>
         )}
       </dl>
-      <Next direction={direction} describedBy={name} />
+      <NextStep direction={direction} describedBy={name} />
     </article>
   );
 }
 
-/** Where a referral leads. */
-function Next({
-  direction: { guid, status, appointment },
-  describedBy,
-}: {
+interface NextStepProps {
   direction: PatientDirection;
   describedBy: string;
-}) {
+}
+
+/** The link to the next step, which depends on the status of the referral. */
+function NextStep({ direction: { guid, status, appointment }, describedBy }: NextStepProps) {
   const toCells = href({ view: 'cells', direction: guid, search: {} });
   switch (status) {
     case 'NotBooked':

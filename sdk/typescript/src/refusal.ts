@@ -1,5 +1,5 @@
-import type { ExistingAppointment, Hold, NearestSlot, Rule } from './gen/types.gen.js';
 import type { OperationRules, RuleAnswers } from './gen/rules.gen.js';
+import type { ExistingAppointment, Hold, NearestSlot, Rule } from './gen/types.gen.js';
 
 /** The details of each rule that has some: they show what the patient can do next. */
 interface WaysOut {
