@@ -1,9 +1,9 @@
-// The call centre's expectations of Talon. `npm run pacts` writes them to pacts/call-centre-talon.json.
+// The expectations of the call centre. `npm run pacts` writes them to pacts/call-centre-talon.json.
 import assert from 'node:assert/strict';
 import { M, inDays, key, pactOf, refusal, time, uuid } from '../pact.mjs';
 import { callCentre } from './call-centre.mjs';
 
-const calls = pactOf('call-centre');
+const interaction = pactOf('call-centre');
 
 const desk = (baseUrl) => callCentre({ baseUrl, guid: 'de300000-0003-4000-8000-000000000005', secret: 'demo-secret' });
 const token = 'Bearer a-token';
@@ -27,14 +27,14 @@ const givenKey = '5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11';
 const booking = (body) => ({ method: 'POST', path: '/appointments', headers: { 'Idempotency-Key': key }, body });
 const retryAfter = { 'Retry-After': M.regex('^[1-9]\\d*$', '900') };
 
-/** What the operator is told of a refusal. */
-const told = (answer) => [answer.refused.rule, answer.refused.message];
+/** Returns the part of a refusal that the operator reads. */
+const shown = ({ refusal: { rule, message } }) => [rule, message];
 
 const byName = { epgu: 'true', snils: '000-000-000 18', f: 'Пациент', n: 'Взрослый', p: 'Четвёртый' };
 const byPolicy = { n_pol: '0000000000000018', Birthday: '1900-01-01' };
 const identity = (query) => ({ method: 'GET', path: '/auth/cod/token', query });
 
-calls(
+interaction(
   'token',
   'the token of a caller who gives an insurance number and names',
   identity(byName),
@@ -56,33 +56,34 @@ calls(
 
 {
   const message =
-    'Пациент с такими данными и открытой медицинской картой не найден. Проверьте данные или обратитесь в регистратуру медицинского учреждения.';
-  calls(
+    'Пациент с такими данными и открытой медицинской картой не найден. ' +
+    'Проверьте данные или обратитесь в регистратуру медицинского учреждения.';
+  interaction(
     'patient_not_identified',
     'the token of a caller who gives a policy and the wrong birth date',
     identity(byPolicy),
     refusal(403, 'Error', '4030', 'patient_not_identified', message),
     async (baseUrl) =>
-      assert.deepEqual(told(await desk(baseUrl).identifyByPolicy(...Object.values(byPolicy))), [
+      assert.deepEqual(shown(await desk(baseUrl).identifyByPolicy(...Object.values(byPolicy))), [
         'patient_not_identified',
         message,
       ]),
   );
 }
 
-calls(
+interaction(
   'client_unauthenticated',
   'a token with a secret that is wrong',
   identity(byPolicy),
   refusal(403, 'Error', '5403', 'client_unauthenticated', 'Код авторизации не верен'),
   async (baseUrl) =>
     assert.equal(
-      (await desk(baseUrl).identifyByPolicy(...Object.values(byPolicy))).refused.rule,
+      (await desk(baseUrl).identifyByPolicy(...Object.values(byPolicy))).refusal.rule,
       'client_unauthenticated',
     ),
 );
 
-calls(
+interaction(
   'not_booked',
   'the referral of a number on paper',
   { method: 'GET', path: '/directions/by-number/00000018003' },
@@ -101,19 +102,19 @@ calls(
   async (baseUrl) => assert.equal((await desk(baseUrl).referral(token, '00000018003')).guid, direction(18, 3)),
 );
 
-calls(
+interaction(
   'direction_absent',
   'the referral of a number that there is not',
   { method: 'GET', path: '/directions/by-number/99999999999' },
   refusal(404, 'Error', '4041', 'direction_absent', 'Направление не найдено'),
   async (baseUrl) =>
-    assert.deepEqual(told(await desk(baseUrl).referral(token, '99999999999')), [
+    assert.deepEqual(shown(await desk(baseUrl).referral(token, '99999999999')), [
       'direction_absent',
       'Направление не найдено',
     ]),
 );
 
-calls(
+interaction(
   'check_allowed',
   'what stands in the way of a booking that is allowed',
   { method: 'POST', path: '/appointments/check', body: consultation(18, 2, 31205) },
@@ -128,24 +129,24 @@ calls(
       }),
     },
   },
-  async (baseUrl) => assert.deepEqual(await desk(baseUrl).obstacles(token, consultation(18, 2, 31205)), []),
+  async (baseUrl) => assert.deepEqual(await desk(baseUrl).failedChecks(token, consultation(18, 2, 31205)), []),
 );
 
 {
-  const obstacle = { rule: 'slot_full', message: 'Выбранная ячейка расписания уже занята.', mender: 'patient' };
-  calls(
+  const check = { rule: 'slot_full', message: 'Выбранная ячейка расписания уже занята.', mender: 'patient' };
+  interaction(
     'check_refused',
     'what stands in the way of a booking of a full cell',
     { method: 'POST', path: '/appointments/check', body: consultation(18, 1, 20914) },
     {
       status: 200,
-      body: { allowed: false, checks: M.arrayContaining({ ...obstacle, result: 'failed', field: 'SlotId' }) },
+      body: { allowed: false, checks: M.arrayContaining({ ...check, result: 'failed', field: 'SlotId' }) },
     },
-    async (baseUrl) => assert.deepEqual(await desk(baseUrl).obstacles(token, consultation(18, 1, 20914)), [obstacle]),
+    async (baseUrl) => assert.deepEqual(await desk(baseUrl).failedChecks(token, consultation(18, 1, 20914)), [check]),
   );
 }
 
-calls(
+interaction(
   'consult',
   'to book a cell',
   booking(consultation(19, 1, 11201)),
@@ -177,7 +178,7 @@ calls(
     OutOfSchedule: true,
   };
   const midnight = M.regex('^\\d{4}-\\d{2}-\\d{2}T00:00:00\\+03:00$', '2019-08-21T00:00:00+03:00');
-  calls(
+  interaction(
     'laboratory',
     'to book out of schedule',
     booking({ ...examination, Date: inDays(7) }),
@@ -228,27 +229,28 @@ for (const [code, type, messageCode, rule, message, body] of [
     'Validation',
     '4029',
     'slot_adults_only',
-    'Запись недоступна для лиц младше 18 лет. Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.',
+    'Запись недоступна для лиц младше 18 лет. ' +
+      'Сотрудниками учреждения было установлено ограничение по возрасту при записи на прием на выбранное время.',
     consultation(8, 1, 20801),
   ],
 ]) {
-  calls(
+  interaction(
     rule,
     'to book what cannot be',
     booking(body),
     refusal(code, type, messageCode, rule, message),
-    async (baseUrl) => assert.deepEqual(told(await desk(baseUrl).book(token, body, givenKey)), [rule, message]),
+    async (baseUrl) => assert.deepEqual(shown(await desk(baseUrl).book(token, body, givenKey)), [rule, message]),
   );
 }
 
 {
   const body = consultation(23, 1, 101201, lpuV, lpuG);
-  const answer = {
+  const response = {
     ...refusal(503, 'Error', '5030', 'mip_unavailable', 'Сервис МИП временно недоступен. Повторите попытку позже.'),
     headers: retryAfter,
   };
-  calls('mip_unavailable', 'to book while the index does not answer', booking(body), answer, async (baseUrl) =>
-    assert.equal((await desk(baseUrl).book(token, body, givenKey)).refused.again, 900),
+  interaction('mip_unavailable', 'to book while the index does not answer', booking(body), response, async (baseUrl) =>
+    assert.equal((await desk(baseUrl).book(token, body, givenKey)).refusal.retryAfter, 900),
   );
 }
 
@@ -259,7 +261,7 @@ for (const [code, type, messageCode, rule, message, body] of [
     headers: { 'Idempotency-Key': key },
     body: { ReasonCode: 6, Reason: 'Пациент уезжает' },
   });
-  calls(
+  interaction(
     'booked',
     'to cancel for a reason in words',
     cancel(2),
@@ -270,20 +272,20 @@ for (const [code, type, messageCode, rule, message, body] of [
         'Запись на прием отменена',
       ),
   );
-  calls(
+  interaction(
     'appointment_absent',
     'to cancel what there is not',
     cancel(0),
     refusal(404, 'Error', '4042', 'appointment_absent', 'Запись на прием не найдена'),
     async (baseUrl) =>
       assert.equal(
-        (await desk(baseUrl).cancel(token, appointment(0), 'Пациент уезжает', givenKey)).refused.rule,
+        (await desk(baseUrl).cancel(token, appointment(0), 'Пациент уезжает', givenKey)).refusal.rule,
         'appointment_absent',
       ),
   );
 }
 
-calls(
+interaction(
   'rules',
   'the rules of an institution',
   { method: 'GET', path: '/rules', query: { lpuGuid: lpuB } },
@@ -332,7 +334,7 @@ calls(
     ]),
 );
 
-calls(
+interaction(
   'too_many_attempts',
   'the token of a known caller for whom there were too many attempts',
   identity({ personguid: 'de300000-0005-4000-8000-000000000036' }),
@@ -341,5 +343,5 @@ calls(
     headers: retryAfter,
   },
   async (baseUrl) =>
-    assert.equal((await desk(baseUrl).identifyByGuid('de300000-0005-4000-8000-000000000036')).refused.again, 900),
+    assert.equal((await desk(baseUrl).identifyByGuid('de300000-0005-4000-8000-000000000036')).refusal.retryAfter, 900),
 );
