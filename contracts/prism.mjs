@@ -1,4 +1,5 @@
-// Prism, an implementation of OpenAPI that is not ours: as a mock of the contract, and as a proxy that holds a service against it.
+// Starts Prism, an independent implementation of OpenAPI: as a mock server with the examples of the
+// contract, or as a proxy that validates a service against the contract.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -11,19 +12,22 @@ import { parse } from 'yaml';
 const require = createRequire(import.meta.url);
 const cli = join(dirname(require.resolve('@stoplight/prism-cli/package.json')), 'dist/index.js');
 
-/** The contract. */
+/** The path of the contract. */
 export const contractFile = fileURLToPath(new URL('../openapi.yaml', import.meta.url));
 
-/** Prism answers the contract's examples: which one says `Prefer: code=400, example=slot_full`. */
+/** Starts a mock server. `Prefer: code=400, example=slot_full` selects the example to return. */
 export const startMock = () => start('mock', contractFile);
 
-/** Prism hands requests on to a service, and says in `sl-violations` what of request and answer is against the contract. */
+/**
+ * Starts a proxy in front of a service. Its responses list in `sl-violations` how the request and
+ * the response violate the contract.
+ */
 export async function startProxy(upstream) {
   const folder = mkdtempSync(join(tmpdir(), 'talon-prism-'));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
   try {
     const copy = join(folder, 'openapi.json');
-    writeFileSync(copy, JSON.stringify(asPrismReads(parse(await readFile(contractFile, 'utf8')))));
+    writeFileSync(copy, JSON.stringify(withPlainRule(parse(await readFile(contractFile, 'utf8')))));
     const prism = await start('proxy', copy, upstream);
     return { ...prism, stop: () => prism.stop().finally(removeFolder) };
   } catch (error) {
@@ -32,8 +36,11 @@ export async function startProxy(upstream) {
   }
 }
 
-/** `nullable` beside the `allOf` of an enum: to Prism, `null` is then no value of it, unless the enum has it. */
-function asPrismReads(contract) {
+/**
+ * Replaces the schema of a cell's `rule`. Prism rejects `null` where `nullable` is beside an
+ * `allOf` with an enum.
+ */
+function withPlainRule(contract) {
   const { Rule, Slot } = contract.components.schemas;
   Slot.properties.rule = { type: 'string', nullable: true, enum: Rule.enum };
   return contract;
@@ -53,23 +60,26 @@ async function start(...command) {
   let output = '';
   const baseUrl = await new Promise((resolve, reject) => {
     const read = (chunk) => {
-      if (output.length > 10_000) return; // only the start matters; the rest is a line for each request
+      if (output.length > 10_000) return; // only the start matters: later Prism logs each request
       output += chunk;
       const [, url] = /Prism is listening on (http:\/\/\S+)/.exec(output) ?? [];
       if (url) resolve(url);
     };
     prism.stdout.on('data', read);
     prism.stderr.on('data', read);
-    ended.then(() => reject(new Error(`Prism ended instead of starting:\n${output}`)));
+    ended.then(() => reject(new Error(`Prism exited during its start:\n${output}`)));
   });
   return { baseUrl, stop };
 }
 
-/** What Prism says of an exchange: violations of the request, and of the answer. */
+/** Returns the violations of a request and of its response that Prism reports. */
 export function violationsOf(response) {
-  const said = response.headers.get('sl-violations');
-  if (said?.startsWith('Too many violations!')) return { request: [], response: [said] }; // cut off, and so no JSON
-  const violations = said === null ? [] : JSON.parse(said);
-  const of = (side) => violations.filter(({ location }) => location[0] === side).map(({ location, message }) => `${location.slice(1).join('.')}: ${message}`);
+  const header = response.headers.get('sl-violations');
+  if (header?.startsWith('Too many violations!')) return { request: [], response: [header] }; // truncated, so not JSON
+  const violations = header === null ? [] : JSON.parse(header);
+  const of = (side) =>
+    violations
+      .filter(({ location }) => location[0] === side)
+      .map(({ location, message }) => `${location.slice(1).join('.')}: ${message}`);
   return { request: of('request'), response: of('response') };
 }

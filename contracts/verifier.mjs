@@ -1,26 +1,26 @@
-// A process of verify.mjs: Pact prints every exchange to its standard output, so it has one to itself.
+// The child process of verify.mjs. It captures the output of Pact, which prints every interaction.
 import { readFile } from 'node:fs/promises';
 import { reset, scenariosOf } from './sandbox.mjs';
 
 process.env.PACT_DO_NOT_TRACK = '1';
-// The verifier would send its requests to loopback through a proxy, too.
+// Otherwise the verifier sends requests to loopback through the proxy, too.
 for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy']) delete process.env[name];
 const { Verifier } = await import('@pact-foundation/pact');
 
 process.once('message', async (options) => {
-  const answer = await verify(options).catch(({ message }) => ({ error: message }));
-  process.send(answer, () => process.disconnect());
+  const result = await verify(options).catch(({ message }) => ({ error: message }));
+  process.send(result, () => process.disconnect());
 });
-process.once('disconnect', () => process.exit()); // also where the parent has died
+process.once('disconnect', () => process.exit()); // also when the parent has died
 
 async function verify({ sandbox, provider, pacts }) {
   const scenarios = await scenariosOf(sandbox);
   const contents = await Promise.all(pacts.map(async (file) => JSON.parse(await readFile(file, 'utf8'))));
-  refuseUnknownStates(contents, new Set(scenarios.map(({ name }) => name)));
+  rejectUnknownStates(contents, new Set(scenarios.map(({ name }) => name)));
 
-  // Pact goes on where a state could not be made: its failure is thrown at the end.
+  // Pact continues if a state handler fails: throw the error at the end.
   let stateFailure;
-  const enter = (scenario) => async () => {
+  const enterState = (scenario) => async () => {
     await reset(sandbox).catch((error) => (stateFailure ??= error));
     return { authorization: scenario.request.headers.Authorization ?? '' };
   };
@@ -28,7 +28,7 @@ async function verify({ sandbox, provider, pacts }) {
     provider: 'talon',
     providerBaseUrl: provider,
     pactUrls: pacts,
-    stateHandlers: Object.fromEntries(scenarios.map((scenario) => [scenario.name, enter(scenario)])),
+    stateHandlers: Object.fromEntries(scenarios.map((scenario) => [scenario.name, enterState(scenario)])),
     logLevel: 'error',
   });
   const result = await verifier.verifyProvider().then(JSON.parse, ({ message }) => parseFailure(message));
@@ -40,14 +40,15 @@ async function verify({ sandbox, provider, pacts }) {
   };
 }
 
-function refuseUnknownStates(pacts, known) {
+function rejectUnknownStates(pacts, known) {
   const unknown = pacts.flatMap(({ consumer, interactions }) =>
     interactions.flatMap(({ description, providerStates = [] }) => {
       const names = providerStates.map(({ name }) => name).filter((name) => !known.has(name));
       return names.map((name) => `  ${consumer.name}, «${description}»: ${name}`);
     }),
   );
-  if (unknown.length > 0) throw new Error(`provider states that are no scenario of GET /sandbox/scenarios:\n${unknown.join('\n')}`);
+  if (unknown.length > 0)
+    throw new Error(`unknown provider states; GET /sandbox/scenarios lists the known ones:\n${unknown.join('\n')}`);
 }
 
 function parseFailure(message) {

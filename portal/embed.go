@@ -1,4 +1,5 @@
-// Package portal is the page that books, as make portal has built it: with it in the binary the sandbox needs no Node.
+// Package portal embeds the patient portal that make portal builds, so that the sandbox needs no
+// Node.
 package portal
 
 import (
@@ -9,7 +10,7 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// Files are the page and what it is made of.
+// Files returns the files of the portal: index.html and its assets.
 func Files() fs.FS {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil {

@@ -1,4 +1,4 @@
-// What a patient portal does with Talon, by the SDK: a consumer whose expectations are in pacts/.
+// A consumer of Talon with the SDK: a patient portal. Its expectations are in pacts/.
 import {
   CallError,
   byDay,
@@ -15,7 +15,7 @@ import {
 } from 'talon-sdk';
 import type { ExistingAppointment, Hold, NearestSlot, OperationRefusal, Refused, Slot, Talon } from 'talon-sdk';
 
-/** A referral to choose. */
+/** A referral in the list. */
 export interface Referral {
   guid: string;
   number: string;
@@ -24,7 +24,7 @@ export interface Referral {
   validUntil: string;
 }
 
-/** What the patient has chosen: a cell to book by a referral. */
+/** The patient's choice: a referral and a cell. */
 export interface Choice {
   directionGuid: string;
   directionType: 'Consult' | 'Laboratory';
@@ -33,24 +33,24 @@ export interface Choice {
   slot: { id: number; guid: string };
 }
 
-/** A visit, as the portal shows it. */
+/** The data of a visit that the portal shows. */
 export interface Visit {
   guid: string;
   start: string;
   end: string;
 }
 
-/** What the portal offers where something was not done. */
-export type WayOut =
-  | { wayOut: 'sign in' }
-  | { wayOut: 'choose another cell'; message: string; cells: NearestSlot[] }
-  | { wayOut: 'see the appointment'; message: string; appointment?: ExistingAppointment }
-  | { wayOut: 'give a cell back'; message: string; holds: Hold[] }
-  | { wayOut: 'try later'; message: string; seconds?: number }
-  | { wayOut: 'read'; message: string; requestId?: string };
+/** What the patient can do next after a refusal. */
+export type Remedy =
+  | { remedy: 'sign in' }
+  | { remedy: 'choose another cell'; message: string; cells: NearestSlot[] }
+  | { remedy: 'see the appointment'; message: string; appointment?: ExistingAppointment }
+  | { remedy: 'release a cell'; message: string; holds: Hold[] }
+  | { remedy: 'try later'; message: string; seconds?: number }
+  | { remedy: 'read the message'; message: string; requestId?: string };
 
 /** The operations that the portal uses. */
-type Used =
+type UsedOperation =
   | 'listDirections'
   | 'listDirectionSlots'
   | 'holdSlot'
@@ -61,10 +61,10 @@ type Used =
   | 'moveAppointment'
   | 'cancelAppointment';
 
-/** The referrals that the patient can book by. */
-export async function referrals(talon: Talon): Promise<Referral[] | WayOut> {
+/** Returns the referrals for which the patient can book. */
+export async function referrals(talon: Talon): Promise<Referral[] | Remedy> {
   const outcome = await listDirections(talon, { query: { status: ['NotBooked'] } });
-  if (!outcome.ok) return wayOut(outcome);
+  if (!outcome.ok) return remedyFor(outcome);
   return outcome.data.items.map(({ guid, number, speciality, lpuTo, dateEnd }) => ({
     guid,
     number,
@@ -74,87 +74,93 @@ export async function referrals(talon: Talon): Promise<Referral[] | WayOut> {
   }));
 }
 
-/** The free cells for a referral, by day; or why there can be none. */
-export async function cells(talon: Talon, directionGuid: string): Promise<Map<string, Slot[]> | WayOut> {
+/** Returns the free cells for a referral by day, or the reason why there can be none. */
+export async function cells(talon: Talon, directionGuid: string): Promise<Map<string, Slot[]> | Remedy> {
   const outcome = await listDirectionSlots(talon, { path: { directionGuid } });
-  if (!outcome.ok) return wayOut(outcome);
+  if (!outcome.ok) return remedyFor(outcome);
   const { blockedBy, items } = outcome.data;
-  if (blockedBy !== null) return { wayOut: 'read', message: blockedBy.message };
+  if (blockedBy !== null) return { remedy: 'read the message', message: blockedBy.message };
   return byDay(items);
 }
 
-/** Keeps a cell while the patient looks at it; answers until when. */
-export async function hold(talon: Talon, choice: Choice): Promise<string | WayOut> {
+/** Holds a cell. Returns the end of the hold. */
+export async function hold(talon: Talon, choice: Choice): Promise<string | Remedy> {
   const outcome = await holdSlot(talon, { path: { slotGuid: choice.slot.guid }, body: referred(choice) });
-  return outcome.ok ? outcome.data.heldUntil : wayOut(outcome);
+  return outcome.ok ? outcome.data.heldUntil : remedyFor(outcome);
 }
 
-/** Gives a cell back that the patient does not want after all. */
-export async function giveBack(talon: Talon, { slot, lpuGuid }: Choice): Promise<string | WayOut> {
+/** Releases a held cell. Returns the message for the patient. */
+export async function release(talon: Talon, { slot, lpuGuid }: Choice): Promise<string | Remedy> {
   const outcome = await releaseSlot(talon, { path: { slotGuid: slot.guid }, query: { lpuGuid } });
-  return outcome.ok ? outcome.data.message : wayOut(outcome);
+  return outcome.ok ? outcome.data.message : remedyFor(outcome);
 }
 
-/** Books. Where no answer came, finds out what has happened: `undefined` is that nothing was booked. */
-export async function book(talon: Talon, choice: Choice): Promise<Visit | WayOut | undefined> {
+/** Books a cell. After a lost response it returns the booked visit, or `undefined` without one. */
+export async function book(talon: Talon, choice: Choice): Promise<Visit | Remedy | undefined> {
   try {
     const outcome = await createAppointment(talon, { body: { ...referred(choice), SlotId: choice.slot.id } });
-    return outcome.ok ? visit(outcome.data) : wayOut(outcome);
+    return outcome.ok ? visit(outcome.data) : remedyFor(outcome);
   } catch (error) {
-    if (error instanceof CallError) return booked(talon, choice.directionGuid);
+    if (error instanceof CallError) return findVisit(talon, choice.directionGuid);
     throw error;
   }
 }
 
-/** The visit that a referral is booked for, if it is. */
-export async function booked(talon: Talon, directionGuid: string): Promise<Visit | WayOut | undefined> {
+/** Returns the booked visit of a referral, if there is one. */
+export async function findVisit(talon: Talon, directionGuid: string): Promise<Visit | Remedy | undefined> {
   const outcome = await listAppointments(talon, { query: { directionGuid, status: ['Booked'] } });
-  return outcome.ok ? outcome.data.items[0] : wayOut(outcome);
+  return outcome.ok ? outcome.data.items[0] : remedyFor(outcome);
 }
 
-/** One visit, to show its ticket. */
+/** Returns the data of a visit's ticket. */
 export async function ticket(talon: Talon, appointmentGuid: string) {
   const outcome = await getAppointment(talon, { path: { appointmentGuid } });
-  if (!outcome.ok) return wayOut(outcome);
+  if (!outcome.ok) return remedyFor(outcome);
   const { start, lpu, resource, direction } = outcome.data;
   return { start, timeZone: lpu.timeZone, where: lpu.name, to: resource.name, number: direction.number };
 }
 
 /** Moves a visit to another cell. */
-export async function move(talon: Talon, appointmentGuid: string, slotId: number): Promise<Visit | WayOut> {
+export async function move(talon: Talon, appointmentGuid: string, slotId: number): Promise<Visit | Remedy> {
   const outcome = await moveAppointment(talon, { path: { appointmentGuid }, body: { SlotId: slotId } });
-  return outcome.ok ? visit(outcome.data) : wayOut(outcome);
+  return outcome.ok ? visit(outcome.data) : remedyFor(outcome);
 }
 
-/** Cancels a visit; answers what to tell the patient. */
-export async function cancel(talon: Talon, appointmentGuid: string): Promise<string | WayOut> {
+/** Cancels a visit. Returns the message for the patient. */
+export async function cancel(talon: Talon, appointmentGuid: string): Promise<string | Remedy> {
   const outcome = await cancelAppointment(talon, { path: { appointmentGuid } });
-  return outcome.ok ? outcome.data.message : wayOut(outcome);
+  return outcome.ok ? outcome.data.message : remedyFor(outcome);
 }
 
 function referred({ directionGuid, directionType, holderLpuGuid, lpuGuid }: Choice) {
   return { DirectionGuid: directionGuid, DirectionType: directionType, LpuFromGuid: holderLpuGuid, LpuToGuid: lpuGuid };
 }
 
-function visit(result: { consultDirection: { appointment: Visit } | null; laboratoryDirection: { appointment: Visit } | null }): Visit {
+function visit(result: {
+  consultDirection: { appointment: Visit } | null;
+  laboratoryDirection: { appointment: Visit } | null;
+}): Visit {
   const direction = result.consultDirection ?? result.laboratoryDirection;
-  if (direction === null) throw new Error('booked without a referral');
+  if (direction === null) throw new Error('the booking has no referral');
   return direction.appointment;
 }
 
-/** The way out of a refusal. Every rule has its case: the compiler tells of one that is new, or is no more. */
-function wayOut<O extends Used>({ refusal, retryAfter }: Refused<O>): WayOut {
-  const refused = refusal as OperationRefusal<Used>;
+/**
+ * Returns the remedy of a refusal. Every rule has a case: the compiler reports a new rule and a
+ * removed one.
+ */
+function remedyFor<O extends UsedOperation>({ refusal, retryAfter }: Refused<O>): Remedy {
+  const refused = refusal as OperationRefusal<UsedOperation>;
   const { message } = refused;
   switch (refused.rule) {
     case 'token_missing':
     case 'token_invalid':
     case 'token_expired':
     case 'token_signature_invalid':
-      return { wayOut: 'sign in' };
+      return { remedy: 'sign in' };
     case 'slot_full':
     case 'slot_taken':
-      return { wayOut: 'choose another cell', message, cells: refused.details?.slots ?? [] };
+      return { remedy: 'choose another cell', message, cells: refused.details?.slots ?? [] };
     case 'slot_not_found':
     case 'slot_resource_not_found':
     case 'slot_not_for_reception':
@@ -171,19 +177,19 @@ function wayOut<O extends Used>({ refusal, retryAfter }: Refused<O>): WayOut {
     case 'slot_pregnant_only':
     case 'slot_healthy_children_only':
     case 'complex_slot_failed':
-      return { wayOut: 'choose another cell', message, cells: [] };
+      return { remedy: 'choose another cell', message, cells: [] };
     case 'direction_already_booked':
     case 'speciality_already_booked':
-      return { wayOut: 'see the appointment', message, appointment: refused.details?.appointment };
+      return { remedy: 'see the appointment', message, appointment: refused.details?.appointment };
     case 'too_many_holds':
-      return { wayOut: 'give a cell back', message, holds: refused.details?.holds ?? [] };
+      return { remedy: 'release a cell', message, holds: refused.details?.holds ?? [] };
     case 'idempotency_key_in_use':
     case 'database_unavailable':
     case 'mip_unavailable':
     case 'mip_auth_url_unreachable':
     case 'keys_unavailable':
     case 'overloaded':
-      return { wayOut: 'try later', message, seconds: retryAfter };
+      return { remedy: 'try later', message, seconds: retryAfter };
     case 'body_too_large':
     case 'media_type_unsupported':
     case 'body_malformed':
@@ -215,10 +221,10 @@ function wayOut<O extends Used>({ refusal, retryAfter }: Refused<O>): WayOut {
     case 'route_not_found':
     case 'method_not_allowed':
     case 'internal_error':
-      return { wayOut: 'read', message, requestId: refused.request_id };
+      return { remedy: 'read the message', message, requestId: refused.request_id };
     default: {
       const { message, request_id } = unforeseen(refused);
-      return { wayOut: 'read', message, requestId: request_id };
+      return { remedy: 'read the message', message, requestId: request_id };
     }
   }
 }

@@ -1,4 +1,4 @@
-// The mock for consumers who have no service at hand: Prism serves every example of the contract by its name.
+// Tests the mock server for consumers: Prism returns every example of the contract by its name.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
@@ -10,8 +10,10 @@ let mock;
 before(async () => (mock = await startMock()));
 after(() => mock?.stop());
 
-const operations = Object.entries(contract.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })));
-let served = 0;
+const operations = Object.entries(contract.paths).flatMap(([path, item]) =>
+  Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })),
+);
+let returned = 0;
 
 for (const operation of operations) {
   test(operation.operationId, async (t) => {
@@ -19,9 +21,9 @@ for (const operation of operations) {
       const content = resolve(response).content?.['application/json'];
       if (content === undefined) {
         await t.test(status, async () => {
-          const answer = await fetch(...request(operation, `code=${status}`));
-          assert.equal(answer.status, Number(status));
-          assert.equal(await answer.text(), '');
+          const received = await fetch(...request(operation, `code=${status}`));
+          assert.equal(received.status, Number(status));
+          assert.equal(await received.text(), '');
         });
         continue;
       }
@@ -29,24 +31,28 @@ for (const operation of operations) {
       assert.notEqual(examples.length, 0, `${status} has no example`);
       for (const [name, example] of examples) {
         await t.test(`${status} ${name}`, async () => {
-          const answer = await fetch(...request(operation, `code=${status}, example=${name}`));
-          assert.equal(answer.status, Number(status));
-          assert.match(answer.headers.get('Content-Type'), /^application\/json/);
-          assert.deepEqual(await answer.json(), resolve(example).value);
-          served++;
+          const received = await fetch(...request(operation, `code=${status}, example=${name}`));
+          assert.equal(received.status, Number(status));
+          assert.match(received.headers.get('Content-Type'), /^application\/json/);
+          assert.deepEqual(await received.json(), resolve(example).value);
+          returned++;
         });
       }
     }
   });
 }
 
-test('the mock serves every example by its name', (t) => {
-  const all = operations.flatMap(({ responses }) => Object.values(responses).flatMap((response) => Object.keys(resolve(response).content?.['application/json'].examples ?? {})));
-  assert.equal(served, all.length);
-  t.diagnostic(`${served} examples of ${operations.length} operations served by their names`);
+test('the mock returns every example by its name', (t) => {
+  const all = operations.flatMap(({ responses }) =>
+    Object.values(responses).flatMap((response) =>
+      Object.keys(resolve(response).content?.['application/json'].examples ?? {}),
+    ),
+  );
+  assert.equal(returned, all.length);
+  t.diagnostic(`${returned} examples of ${operations.length} operations returned by their names`);
 });
 
-/** A request that keeps to the contract, of its own examples: Prism gives the example that is asked for only then. */
+/** Returns a valid request from the contract's examples. Prism ignores `Prefer` in invalid ones. */
 function request({ path, method, parameters = [], requestBody, security = contract.security }, prefer) {
   const url = new URL(path, mock.baseUrl);
   for (const { in: place, name, required, example } of parameters.map(resolve)) {
@@ -57,7 +63,8 @@ function request({ path, method, parameters = [], requestBody, security = contra
   }
   const headers = { Prefer: prefer };
   const [scheme] = security.flatMap(Object.keys);
-  if (scheme) headers.Authorization = { codToken: 'Bearer a-token', clientSecret: `Basic ${btoa('guid:secret')}` }[scheme];
+  if (scheme)
+    headers.Authorization = { codToken: 'Bearer a-token', clientSecret: `Basic ${btoa('guid:secret')}` }[scheme];
   if (requestBody === undefined) return [url, { method, headers }];
   headers['Content-Type'] = 'application/json';
   const [example] = Object.values(resolve(requestBody).content['application/json'].examples);
@@ -66,5 +73,10 @@ function request({ path, method, parameters = [], requestBody, security = contra
 
 function resolve(node) {
   if (!node.$ref) return node;
-  return resolve(node.$ref.slice('#/'.length).split('/').reduce((parent, key) => parent[key], contract));
+  return resolve(
+    node.$ref
+      .slice('#/'.length)
+      .split('/')
+      .reduce((parent, key) => parent[key], contract),
+  );
 }

@@ -1,11 +1,11 @@
-// The real service answers as the consumers that live here expect.
+// Verifies that the real service keeps the pacts in this repository.
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startTampering } from '../proxy.mjs';
 import { startSandbox } from '../sandbox.mjs';
+import { startTamperingProxy } from '../tampering-proxy.mjs';
 import { ourPacts, summary, verify } from '../verify.mjs';
 
 let sandbox;
@@ -18,13 +18,16 @@ test('the service keeps the pacts', async (t) => {
   t.diagnostic(summary(verification));
 });
 
-// Each of these would break a consumer; each must be found, where it is, and nothing else.
+// Each change would break a consumer. The verification must report exactly these.
 const breaks = [
   {
     what: 'a rule is renamed',
     where: ({ body }) => body?.rule === 'slot_full',
     change: ({ body }) => (body.rule = 'slot_busy'),
-    found: { 'patient-portal and talon Given slot_full - to book a cell that somebody else has': /^\$\.rule: Expected 'slot_busy'/ },
+    found: {
+      'patient-portal and talon Given slot_full - to book a cell that somebody else has':
+        /^\$\.rule: Expected 'slot_busy'/,
+    },
   },
   {
     what: 'a message is reworded',
@@ -47,48 +50,62 @@ const breaks = [
   {
     what: 'a status is changed',
     where: ({ body }) => body?.rule === 'mkab_closed',
-    change: (answer) => (answer.status = 400),
+    change: (response) => (response.status = 400),
     found: { 'call-centre and talon Given mkab_closed - to book what cannot be': /expected 403 but was 400/ },
   },
   {
     what: 'a header is dropped',
     where: ({ body }) => body?.rule === 'overloaded',
     change: ({ headers }) => delete headers['retry-after'],
-    found: { 'patient-portal and talon Given overloaded - to book while the service has too much to do': /^Retry-After: .*missing/ },
+    found: {
+      'patient-portal and talon Given overloaded - to book while the service has too much to do':
+        /^Retry-After: .*missing/,
+    },
   },
 ];
 
-test('a service that answers otherwise is found out', async (t) => {
-  const tampering = await startTampering(sandbox.baseUrl, (answer) => {
-    for (const { where, change } of breaks) if (where(answer)) change(answer);
+test('changes of the service are reported', async (t) => {
+  const tampering = await startTamperingProxy(sandbox.baseUrl, (response) => {
+    for (const { where, change } of breaks) if (where(response)) change(response);
   });
   try {
-    const { failures } = await verify({ sandbox: sandbox.baseUrl, provider: tampering.baseUrl, pacts: await ourPacts() });
-    const reasons = new Map(failures.map((failure) => [failure.interaction.replace('Verifying a pact between ', ''), failure.reasons]));
+    const { failures } = await verify({
+      sandbox: sandbox.baseUrl,
+      provider: tampering.baseUrl,
+      pacts: await ourPacts(),
+    });
+    const reasons = new Map(
+      failures.map((failure) => [failure.interaction.replace('Verifying a pact between ', ''), failure.reasons]),
+    );
     for (const { what, found } of breaks) {
       await t.test(what, () => {
         for (const [interaction, reason] of Object.entries(found)) {
-          assert.equal(reasons.get(interaction)?.length, 1, `${interaction} fails for one reason, of ${[...reasons.keys()].join(', ')}`);
+          assert.equal(
+            reasons.get(interaction)?.length,
+            1,
+            `${interaction} fails for one reason, of ${[...reasons.keys()].join(', ')}`,
+          );
           assert.match(reasons.get(interaction)[0], reason);
           reasons.delete(interaction);
         }
       });
     }
-    assert.deepEqual([...reasons.keys()], [], 'what was not broken does not fail');
+    assert.deepEqual([...reasons.keys()], [], 'unchanged interactions do not fail');
   } finally {
     await tampering.stop();
   }
 });
 
-test('a state that is no scenario is refused, by its name', async () => {
+test('an unknown provider state is rejected with its name', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'talon-pact-'));
   try {
     const [file] = await ourPacts();
     const pact = JSON.parse(await readFile(file, 'utf8'));
     pact.interactions[0].providerStates = [{ name: 'slot_busy' }];
     await writeFile(join(folder, 'pact.json'), JSON.stringify(pact));
+    const unknown = `${pact.consumer.name}, «${pact.interactions[0].description}»: slot_busy`;
     await assert.rejects(verify({ sandbox: sandbox.baseUrl, pacts: [join(folder, 'pact.json')] }), {
-      message: `provider states that are no scenario of GET /sandbox/scenarios:\n  ${pact.consumer.name}, «${pact.interactions[0].description}»: slot_busy`,
+      message: `unknown provider states; GET /sandbox/scenarios lists the known ones:\n  ${unknown}`,
     });
   } finally {
     await rm(folder, { recursive: true });

@@ -1,4 +1,5 @@
-// A change of the contract reaches its consumers' compilers: the portal, which is exhaustive over the rules, does not compile with the SDK of a changed contract.
+// Tests that the compiler reports a change of the contract to a consumer. The portal has a switch
+// over all rules, so it does not compile with the SDK of a changed contract.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -21,16 +22,21 @@ let errors;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'talon-types-'));
   const contract = await readFile(contractFile, 'utf8');
-  await writeFile(join(folder, 'openapi.yaml'), contract.replaceAll(/\bslot_full\b/g, 'slot_busy').replaceAll(/\bheldUntil\b/g, 'until'));
+  await writeFile(
+    join(folder, 'openapi.yaml'),
+    contract.replaceAll(/\bslot_full\b/g, 'slot_busy').replaceAll(/\bheldUntil\b/g, 'until'),
+  );
 
   const copy = join(folder, 'sdk/typescript');
-  for (const part of ['package.json', 'tsconfig.json', 'scripts', 'src']) await cp(join(sdk, part), join(copy, part), { recursive: true });
+  for (const part of ['package.json', 'tsconfig.json', 'scripts', 'src'])
+    await cp(join(sdk, part), join(copy, part), { recursive: true });
   await symlink(join(sdk, 'node_modules'), join(copy, 'node_modules'));
   await run(process.execPath, ['scripts/gen.mjs'], { cwd: copy });
   await run(process.execPath, [tsc], { cwd: copy });
 
   const consumer = join(folder, 'contracts');
-  for (const part of ['package.json', 'tsconfig.json', 'patient-portal/portal.ts']) await cp(join(here, part), join(consumer, part));
+  for (const part of ['package.json', 'tsconfig.json', 'patient-portal/portal.ts'])
+    await cp(join(here, part), join(consumer, part));
   await mkdir(join(consumer, 'node_modules'));
   await symlink(copy, join(consumer, 'node_modules/talon-sdk'));
   const { stdout } = await run(process.execPath, [tsc, '--noEmit', '--pretty', 'false'], { cwd: consumer }).then(
@@ -41,12 +47,13 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-test('the case of a rule that is no more does not compile', () => takeError(/TS2678: Type '"slot_full"' is not comparable/));
-test('a rule without a case does not compile', () => takeError(/TS2345: .*"slot_busy".* is not assignable to parameter of type 'never'/));
-test('a field that is no more does not compile', () => takeError(/TS2339: Property 'heldUntil' does not exist/));
-test('nothing else fails to compile', () => assert.deepEqual(errors, []));
+test('a case of a removed rule does not compile', () => takeError(/TS2678: Type '"slot_full"' is not comparable/));
+test('a rule without a case does not compile', () =>
+  takeError(/TS2345: .*"slot_busy".* is not assignable to parameter of type 'never'/));
+test('a removed field does not compile', () => takeError(/TS2339: Property 'heldUntil' does not exist/));
+test('there are no other errors', () => assert.deepEqual(errors, []));
 
-/** Takes the one error that says so out of those of the compiler. */
+/** Removes the first error of the compiler with the text. */
 function takeError(text) {
   const index = errors.findIndex((error) => text.test(error));
   assert.notEqual(index, -1, `not among the errors:\n${errors.join('\n')}`);

@@ -1,1 +1,2 @@
-// Who the patient is. In the sandbox this file is empty, and the page offers the demo's patients. A real deployment replaces it (portal/README.md).
+// Identifies the patient. In the sandbox this file is empty, and the user picks a demo patient. A
+// deployment replaces it (portal/README.md).

@@ -1,4 +1,5 @@
-// Writes docs/pictures from the service itself, on fresh demo data. The sizes are always the same; the days are relative to now.
+// Writes docs/pictures from a service with new demo data. The sizes of the pictures are fixed, and
+// their days are relative to the current day.
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { direction, lpu, person, startTalon } from '../../sdk/typescript/test/service.mjs';
@@ -8,13 +9,15 @@ const folder = fileURLToPath(new URL('../../docs/pictures/', import.meta.url));
 const desktop = { width: 1100, height: 760 };
 const phone = { width: 360, height: 720 };
 
-/** What a picture may weigh in the repository. */
-const limit = 200_000;
+/** The maximum size of a picture in bytes. */
+const maxBytes = 200_000;
 
 const talon = await startTalon();
 const browser = await startBrowser();
 try {
-  const page = await (await browser.newContext({ viewport: desktop, locale: 'ru-RU', timezoneId: 'Europe/Moscow' })).newPage();
+  const page = await (
+    await browser.newContext({ viewport: desktop, locale: 'ru-RU', timezoneId: 'Europe/Moscow' })
+  ).newPage();
   await portal(page);
   await swagger(await browser.newPage({ viewport: { width: 1280, height: 1325 } }));
 } finally {
@@ -27,7 +30,7 @@ async function picture(page, name) {
   await page.mouse.move(0, 0);
   await page.screenshot({ path, animations: 'disabled', caret: 'hide' });
   const { size } = statSync(path);
-  if (size > limit) throw new Error(`${name}.png has ${size} bytes, more than ${limit}`);
+  if (size > maxBytes) throw new Error(`${name}.png has ${size} bytes, more than ${maxBytes}`);
   console.log(`${name}.png\t${size} bytes`);
 }
 
@@ -48,7 +51,7 @@ async function portal(page) {
   await hours.nth(2).click();
   await page.getByText('Время удерживается за вами до').waitFor();
   await page.getByRole('button', { name: 'Записаться' }).click();
-  await page.locator('.trouble').waitFor();
+  await page.locator('.failure').waitFor();
   await picture(page, 'portal-refusal');
 
   await open(1, `#/referrals/${direction(1, 2)}?from=${tomorrow}`);
@@ -63,7 +66,7 @@ async function portal(page) {
   await picture(page, 'portal-phone');
 }
 
-/** A booking of the source's first example, as somebody does it who reads the contract. */
+/** Executes the first example of a booking in Swagger UI. */
 async function swagger(page) {
   await page.goto(`${talon.baseUrl}/docs/`);
   await page.locator('.opblock').first().waitFor();
@@ -76,9 +79,16 @@ async function swagger(page) {
   await booking.locator('.opblock-summary-control').click();
   await booking.getByRole('button', { name: 'Execute' }).click();
   await booking.locator('.live-responses-table .response-col_status').filter({ hasText: '200' }).waitFor();
-  // What is long is left out: the description, and the parts of the answer below its body.
-  const long = '.information-container, .opblock-body > .opblock-description-wrapper, .parameters-container, .curl-command, .request-url, .topbar';
-  await page.addStyleTag({ content: `${long} { display: none }` });
+  // Hide the long parts: the description, and what is below the body of the response.
+  const hidden = [
+    '.topbar',
+    '.information-container',
+    '.opblock-body > .opblock-description-wrapper',
+    '.parameters-container',
+    '.curl-command',
+    '.request-url',
+  ];
+  await page.addStyleTag({ content: `${hidden.join(', ')} { display: none }` });
   await booking.evaluate((element) => element.scrollIntoView());
   await picture(page, 'swagger-ui');
 }

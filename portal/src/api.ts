@@ -1,9 +1,10 @@
 import { createTalon } from 'talon-sdk';
-import { host } from './host.js';
+import { host } from './session.js';
 
+/** The client of Talon for the patient of this page. */
 export const talon = createTalon({
   baseUrl: host.baseUrl ?? '',
   token: (expired) => host.token(expired),
-  tries: 3, // somebody is waiting, and can repeat
-  fetch: (request) => fetch(request, { keepalive: true }), // what was asked is done though the page be left
+  tries: 3, // fewer than the default: the patient waits and can retry
+  fetch: (request) => fetch(request, { keepalive: true }), // the browser completes it after the page is closed
 });

@@ -1,12 +1,12 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
-import { useAnswer } from './ask.js';
-import { host, inSandbox } from './host.js';
-import { Heading, Status } from './parts.js';
+import { Heading, Status } from './components.js';
+import { FailureMessage } from './failure.js';
+import { useQuery } from './queries.js';
 import { href, parseRoute } from './route.js';
 import type { Route } from './route.js';
-import { listPatients, picked, withoutPatient } from './sandbox.js';
-import { Trouble } from './trouble.js';
+import { listPatients, patientListHref, pickedGuid } from './sandbox.js';
+import { host, inSandbox } from './session.js';
 import { Appointments } from './views/appointments.js';
 import { Cancel } from './views/cancel.js';
 import { Cells, Move } from './views/cells.js';
@@ -18,15 +18,15 @@ export function App() {
   return inSandbox ? <Sandbox /> : <Portal />;
 }
 
-/** In the sandbox a patient has to be picked first. */
+/** Lets the user pick a demo patient, and then shows the portal. */
 function Sandbox() {
-  const { data, failure, again } = useAnswer(listPatients, []);
+  const { data, failure, retry } = useQuery(listPatients, []);
   if (data && host.patientName) return <Portal />;
   return (
     <Frame>
-      {failure && <Trouble failure={failure} again={again} />}
+      {failure && <FailureMessage failure={failure} retry={retry} />}
       {!data && !failure && <Status>Загружаем…</Status>}
-      {data && picked && <p role="alert">Такого пациента в демонстрации нет.</p>}
+      {data && pickedGuid && <p role="alert">Такого пациента в демонстрации нет.</p>}
       {data && <Patients patients={data} />}
     </Frame>
   );
@@ -35,20 +35,20 @@ function Sandbox() {
 function Portal() {
   const [hash, setHash] = useState(location.hash);
   useEffect(() => {
-    const follow = () => setHash(location.hash);
-    addEventListener('hashchange', follow);
-    return () => removeEventListener('hashchange', follow);
+    const onChange = () => setHash(location.hash);
+    addEventListener('hashchange', onChange);
+    return () => removeEventListener('hashchange', onChange);
   }, []);
   const route = parseRoute(hash);
-  const visits = ['appointments', 'ticket', 'move', 'cancel'].includes(route.view);
+  const isAppointmentView = ['appointments', 'ticket', 'move', 'cancel'].includes(route.view);
   return (
     <Frame
       nav={
         <nav aria-label="Разделы">
-          <a href={href({ view: 'referrals' })} aria-current={visits ? undefined : 'page'}>
+          <a href={href({ view: 'referrals' })} aria-current={isAppointmentView ? undefined : 'page'}>
             Направления
           </a>
-          <a href={href({ view: 'appointments' })} aria-current={visits ? 'page' : undefined}>
+          <a href={href({ view: 'appointments' })} aria-current={isAppointmentView ? 'page' : undefined}>
             Записи
           </a>
         </nav>
@@ -60,8 +60,8 @@ function Portal() {
 }
 
 function View({ route }: { route: Route }) {
-  const [broken] = useErrorBoundary((error) => console.error(error));
-  if (broken) return <Trouble failure={{ lost: broken }} again={() => location.reload()} />;
+  const [error] = useErrorBoundary((thrown) => console.error(thrown));
+  if (error) return <FailureMessage failure={{ error }} retry={() => location.reload()} />;
   switch (route.view) {
     case 'referrals':
       return <Referrals />;
@@ -75,7 +75,7 @@ function View({ route }: { route: Route }) {
       return <Move appointment={route.appointment} search={route.search} />;
     case 'cancel':
       return <Cancel appointment={route.appointment} />;
-    case 'nowhere':
+    case 'notFound':
       return (
         <>
           <Heading title="Такой страницы нет">Такой страницы нет</Heading>
@@ -94,7 +94,7 @@ function Frame({ nav, children }: { nav?: ComponentChildren; children: Component
         class="skip"
         href="#main"
         onClick={(event) => {
-          event.preventDefault(); // the hash is the view
+          event.preventDefault(); // the hash selects the view
           document.getElementById('main')?.focus();
         }}
       >
@@ -106,8 +106,8 @@ function Frame({ nav, children }: { nav?: ComponentChildren; children: Component
         </p>
         {nav}
         {(host.patientName || inSandbox) && (
-          <p class="who">
-            {host.patientName} {inSandbox && host.patientName && <a href={withoutPatient}>Сменить</a>}
+          <p class="patient">
+            {host.patientName} {inSandbox && host.patientName && <a href={patientListHref}>Сменить</a>}
           </p>
         )}
       </header>

@@ -1,64 +1,80 @@
 import { holdSlot, releaseSlot } from 'talon-sdk';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { talon } from './api.js';
-import { settle } from './ask.js';
-import type { Failure } from './ask.js';
-import type { Cell, Purpose } from './views/cells.js';
+import type { Cell, ReferralRef } from './cell.js';
+import { settle } from './queries.js';
+import type { Failure } from './queries.js';
 
 export interface CellHold {
-  /** Until when it stands. */
-  until?: string;
-  /** It has ended, though nobody gave it back. */
-  over: boolean;
+  /** The end of the hold. It is missing until Talon has confirmed the hold. */
+  heldUntil?: string;
+  /** Whether the hold has expired. */
+  expired: boolean;
   failure?: Failure;
-  again: () => void;
-  /** It has ended with the booking, and is not to be given back. */
-  used: () => void;
+  /** Holds the cell once more. */
+  retry: () => void;
+  /** Tells the hook that a booking has used the hold, so that it does not release the cell. */
+  markUsed: () => void;
 }
 
-/** Holds and releases come one after the other, so that none overtakes another of the same cell. */
+/** The last hold or release. The next one waits for it: those of one cell keep their order. */
 let queue: Promise<unknown> = Promise.resolve();
 
-/** Holds a cell for as long as the view is there: to be booked, or for the move of a visit. */
-export function useHold({ directionGuid, directionType, holderLpuGuid }: Purpose, cell: Cell, visit: string | undefined): CellHold {
-  const [state, setState] = useState<{ until?: string; failure?: Failure }>({});
-  const [over, setOver] = useState(false);
-  const [turn, setTurn] = useState(0);
-  const used = useRef(false);
+/** Holds a cell while the view is open, for a booking or for the move of a visit. */
+export function useHold(
+  { directionGuid, directionType, holderLpuGuid }: ReferralRef,
+  cell: Cell,
+  visitGuid: string | undefined,
+): CellHold {
+  const [state, setState] = useState<{ heldUntil?: string; failure?: Failure }>({});
+  const [expired, setExpired] = useState(false);
+  const [attempt, setAttempt] = useState(0);
+  const isUsed = useRef(false);
 
   useEffect(() => {
-    let gone = false;
+    let isReleased = false;
     setState({});
-    setOver(false);
-    const referral = { DirectionGuid: directionGuid, DirectionType: directionType, LpuFromGuid: holderLpuGuid };
-    const body = { ...referral, LpuToGuid: cell.lpu.guid, AppointmentGuid: visit };
+    setExpired(false);
+    const body = {
+      DirectionGuid: directionGuid,
+      DirectionType: directionType,
+      LpuFromGuid: holderLpuGuid,
+      LpuToGuid: cell.lpu.guid,
+      AppointmentGuid: visitGuid,
+    };
     const held = queue.then(() => settle(holdSlot(talon, { path: { slotGuid: cell.guid }, body })));
     queue = held;
-    held.then(({ data, failure }) => gone || setState({ until: data?.heldUntil, failure }));
+    held.then(({ data, failure }) => isReleased || setState({ heldUntil: data?.heldUntil, failure }));
 
-    const giveBack = () => {
-      gone = true;
+    const release = () => {
+      isReleased = true;
       queue = held.then(({ data }) => {
-        if (data === undefined || used.current) return;
-        return settle(releaseSlot(talon, { path: { slotGuid: cell.guid }, query: { lpuGuid: cell.lpu.guid } })); // where it fails the hold ends by itself
+        if (data === undefined || isUsed.current) return;
+        // If the release fails, the hold expires later.
+        return settle(releaseSlot(talon, { path: { slotGuid: cell.guid }, query: { lpuGuid: cell.lpu.guid } }));
       });
     };
-    const holdAgain = ({ persisted }: PageTransitionEvent) => persisted && setTurn(turn + 1);
-    addEventListener('pagehide', giveBack);
+    const holdAgain = ({ persisted }: PageTransitionEvent) => persisted && setAttempt(attempt + 1);
+    addEventListener('pagehide', release);
     addEventListener('pageshow', holdAgain);
     return () => {
-      removeEventListener('pagehide', giveBack);
+      removeEventListener('pagehide', release);
       removeEventListener('pageshow', holdAgain);
-      giveBack();
+      release();
     };
-  }, [cell.guid, turn]);
+  }, [cell.guid, attempt]);
 
-  const { until } = state;
+  const { heldUntil } = state;
   useEffect(() => {
-    if (until === undefined) return;
-    const timer = setTimeout(() => setOver(true), Math.max(0, Date.parse(until) - Date.now()));
+    if (heldUntil === undefined) return;
+    const timer = setTimeout(() => setExpired(true), Math.max(0, Date.parse(heldUntil) - Date.now()));
     return () => clearTimeout(timer);
-  }, [until]);
+  }, [heldUntil]);
 
-  return { ...state, over, again: () => setTurn(turn + 1), used: () => void (used.current = true) };
+  return {
+    ...state,
+    expired,
+    retry: () => setAttempt(attempt + 1),
+    markUsed: () => void (isUsed.current = true),
+  };
 }

@@ -1,14 +1,18 @@
-import { sandbox } from './sandbox.js';
-
-/** What the page around this one gives it: who the patient is. A deployment sets `window.talonHost` in its own host.js. */
+/**
+ * The connection to the site around this page. It identifies the patient. A deployment sets
+ * `window.talonHost` in its own host.js.
+ */
 export interface Host {
-  /** Where Talon is; the page's own origin by default. */
+  /** The address of Talon; by default the origin of the page. */
   baseUrl?: string;
-  /** The patient's name, for the ticket. */
+  /** The name of the patient on the ticket. */
   patientName?: string;
-  /** Gives the patient's COD token. Where Talon has refused one as expired it is asked once more, with that token. */
+  /**
+   * Returns the patient's COD token. When Talon rejects a token as expired, it is called once more
+   * with that token and must return a new one.
+   */
   token: (expired?: string) => string | undefined | Promise<string | undefined>;
-  /** Has the patient sign in again. */
+  /** Starts a new sign-in of the patient. */
   signIn: () => void;
 }
 
@@ -17,8 +21,3 @@ declare global {
     talonHost?: Host;
   }
 }
-
-/** Nobody around says who the patient is: one of the demo's patients can be picked. */
-export const inSandbox = window.talonHost === undefined;
-
-export const host: Host = window.talonHost ?? sandbox;

@@ -1,9 +1,9 @@
 import { isWholeDay } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { formatVisit, zoneOf } from './format.js';
-import { purpose } from './words.js';
+import { referralTitle } from './labels.js';
 
-/** The visit as a calendar file (RFC 5545). Its times are in UTC, so that every calendar shows them right. */
+/** Returns a visit as a calendar file (RFC 5545). Its times are in UTC. */
 export function calendar(visit: PatientAppointment): string {
   const lines = [
     'BEGIN:VCALENDAR',
@@ -33,7 +33,7 @@ function times(visit: PatientAppointment): string[] {
 
 function description(visit: PatientAppointment): string {
   return [
-    purpose(visit.direction),
+    referralTitle(visit.direction),
     `Направление № ${visit.direction.number}`,
     `${formatVisit(visit)}, время: ${zoneOf(visit.start, visit.lpu.timeZone)}`,
     visit.comment,
@@ -42,7 +42,7 @@ function description(visit: PatientAppointment): string {
     .join('\n');
 }
 
-/** Grows with each move, so that a calendar takes the later file for the newer one. */
+/** Returns a number that grows with each move, so that a calendar recognises the newer file. */
 function sequence({ createTime, updateTime }: PatientAppointment): number {
   return Math.max(0, Math.floor((Date.parse(updateTime) - Date.parse(createTime)) / 1000));
 }
@@ -51,10 +51,10 @@ const utc = (time: string) => new Date(time).toISOString().replace(/[-:]|\.\d{3}
 
 const date = (time: string) => time.slice(0, 10).replaceAll('-', '');
 
-/** A value of the type TEXT, with what means something in it escaped. */
+/** Escapes the special characters of a TEXT value. */
 const text = (value: string) => value.replace(/[\\;,]/g, '\\$&').replace(/\r\n|\r|\n/g, '\\n');
 
-/** A line in pieces of at most 75 octets, none of which begins within a character. */
+/** Folds a line into pieces of at most 75 octets. It does not split characters. */
 function fold(line: string): string {
   const encoder = new TextEncoder();
   const pieces = [''];
@@ -63,7 +63,7 @@ function fold(line: string): string {
     const octets = encoder.encode(character).length;
     if (length + octets > 75) {
       pieces.push('');
-      length = 1; // the space that the next line begins with
+      length = 1; // the space at the start of the next line
     }
     pieces[pieces.length - 1] += character;
     length += octets;

@@ -1,7 +1,7 @@
 import qrcode from 'qrcode-generator';
 
-/** How wide the empty edge has to be, in modules, so that readers find the code. */
-const edge = 4;
+/** The width of the empty margin in modules. A scanner needs it to find the code. */
+const margin = 4;
 
 export function QrCode({ text, label }: { text: string; label: string }) {
   const code = qrcode(0, 'M');
@@ -14,10 +14,16 @@ export function QrCode({ text, label }: { text: string; label: string }) {
       if (code.isDark(row, column)) path += `M${column} ${row}h1v1h-1z`;
     }
   }
-  const size = modules + 2 * edge;
+  const size = modules + 2 * margin;
   return (
-    <svg class="qr" role="img" aria-label={label} viewBox={`${-edge} ${-edge} ${size} ${size}`} shape-rendering="crispEdges">
-      <rect x={-edge} y={-edge} width={size} height={size} fill="#fff" />
+    <svg
+      class="qr"
+      role="img"
+      aria-label={label}
+      viewBox={`${-margin} ${-margin} ${size} ${size}`}
+      shape-rendering="crispEdges"
+    >
+      <rect x={-margin} y={-margin} width={size} height={size} fill="#fff" />
       <path d={path} fill="#000" />
     </svg>
   );

@@ -1,4 +1,4 @@
-/** Which free cells to show; what is not said is not restricted. */
+/** The filters of the free cells. A missing field does not restrict the list. */
 export interface CellSearch {
   /** The guid of an institution. */
   lpu?: string;
@@ -8,10 +8,10 @@ export interface CellSearch {
   from?: string;
 }
 
-/** What has just happened to a visit. */
+/** The last change of a visit, which the ticket announces. */
 export type News = 'booked' | 'moved' | 'cancelled';
 
-/** A view of the page. Its address is the hash, so that Back, links and reloads work. */
+/** A view of the page. Its address is the hash, so that the Back button, links and reloads work. */
 export type Route =
   | { view: 'referrals' }
   | { view: 'cells'; direction: string; search: CellSearch }
@@ -19,9 +19,9 @@ export type Route =
   | { view: 'ticket'; appointment: string; news?: News }
   | { view: 'move'; appointment: string; search: CellSearch }
   | { view: 'cancel'; appointment: string }
-  | { view: 'nowhere' };
+  | { view: 'notFound' };
 
-/** Reads the view from a hash: `#/referrals/GUID?from=2026-11-30`. */
+/** Parses a hash such as `#/referrals/GUID?from=2026-11-30`. */
 export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
   const parameters = new URLSearchParams(query);
@@ -39,11 +39,11 @@ export function parseRoute(hash: string): Route {
       if (action === 'cancel') return { view: 'cancel', appointment: guid };
       return { view: 'ticket', appointment: guid, news: parameter('news') as News | undefined };
     default:
-      return { view: 'nowhere' };
+      return { view: 'notFound' };
   }
 }
 
-/** The address of a view. */
+/** Returns the address of a view. */
 export function href(route: Route): string {
   switch (route.view) {
     case 'cells':
@@ -57,17 +57,17 @@ export function href(route: Route): string {
     case 'appointments':
       return '#/appointments';
     case 'referrals':
-    case 'nowhere':
+    case 'notFound':
       return '#/referrals';
   }
 }
 
 function query(parameters: Record<string, string | undefined>): string {
-  const given = Object.entries(parameters).filter((each): each is [string, string] => Boolean(each[1]));
+  const given = Object.entries(parameters).filter((entry): entry is [string, string] => Boolean(entry[1]));
   return given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
 }
 
-/** Goes to a view. */
+/** Opens a view. */
 export function go(route: Route): void {
   location.hash = href(route);
 }

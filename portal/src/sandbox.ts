@@ -4,34 +4,36 @@ import type { Host } from './host.js';
 
 const talon = createTalon({ baseUrl: '' });
 
-/** Who was picked: `?patient=GUID`, so that each tab, link and reload has its own. */
-export const picked = new URLSearchParams(location.search).get('patient');
+/** The guid of the picked patient, from the address: tabs, links and reloads keep it. */
+export const pickedGuid = new URLSearchParams(location.search).get('patient');
 
-/** The address of the page with a patient picked. */
-export const withPatient = (guid: string) => `?patient=${guid}#/referrals`;
+/** Returns the address of the page for a patient. */
+export const patientHref = (guid: string) => `?patient=${guid}#/referrals`;
 
-/** The page without a patient: where one is picked. */
-export const withoutPatient = location.pathname;
+/** The address of the page on which the user picks a patient. */
+export const patientListHref = location.pathname;
 
-/** The demo's patients. The one picked is remembered, with the token. */
+/** The picked patient, with a token. */
+let patient: SandboxPatient | undefined;
+
+/** Returns the demo patients, and stores the picked one. */
 export async function listPatients(options?: CallOptions): Promise<Outcome<SandboxPatient[], 'listScenarios'>> {
   const outcome = await listScenarios(talon, {}, options);
   if (!outcome.ok) return outcome;
   const { patients } = outcome.data;
-  patient = patients.find(({ guid }) => guid === picked);
+  patient = patients.find(({ guid }) => guid === pickedGuid);
   sandbox.patientName = patient?.name;
   return { ...outcome, data: patients };
 }
 
-let patient: SandboxPatient | undefined;
-
+/** The host of the sandbox: it identifies the picked patient. */
 export const sandbox: Host = {
   token: async (expired) => {
     if (patient === undefined || patient.token === expired) orThrow(await listPatients());
     return patient?.token;
   },
-  signIn: () => location.assign(withoutPatient),
+  signIn: () => location.assign(patientListHref),
 };
 
-/** Puts the demo data back. */
+/** Resets the demo data. */
 export const reset = (options?: CallOptions) => resetSandbox(talon, {}, options);

@@ -1,13 +1,13 @@
-// Debian's Chromium, for the tests and the pictures. It talks to the service on this machine alone.
+// Starts Debian's Chromium for the tests and the pictures. It connects only to this machine.
 import { existsSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-/** Starts the browser. Close it in the end. */
+/** Starts the browser. Close it at the end. */
 export async function startBrowser() {
   if (!existsSync(executablePath)) {
-    throw new Error(`no Chromium at ${executablePath}: install it (apt-get install chromium), or name another by CHROMIUM`);
+    throw new Error(`no Chromium at ${executablePath}: install it (apt-get install chromium), or set CHROMIUM`);
   }
   const browser = await chromium.launch({
     executablePath,
@@ -21,7 +21,7 @@ export async function startBrowser() {
       '--disable-sync',
     ],
   });
-  // Where test/clock has moved the clock of this process, it moves those of the pages, too.
+  // If test/clock has moved the clock of this process, move the clocks of the pages, too.
   const { movedClock } = globalThis;
   if (movedClock) {
     const newContext = browser.newContext.bind(browser);

@@ -1,12 +1,12 @@
-// What needs no browser: addresses, words, the calendar file, and that every refusal has a way out.
+// Tests that need no browser: addresses, texts, the calendar file, and the remedy of each refusal.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import * as format from '../out/format.js';
 import { calendar } from '../out/ics.js';
 import { href, parseRoute } from '../out/route.js';
-import { wayOut } from '../out/wayout.js';
-import { purpose } from '../out/words.js';
+import { remedyFor } from '../out/remedies.js';
+import { referralTitle } from '../out/labels.js';
 
 const visit = {
   guid: '01a2096a-5a78-7d22-bf57-f1a43b75d913',
@@ -18,8 +18,17 @@ const visit = {
   outOfSchedule: false,
   isCito: false,
   comment: '',
-  lpu: { guid: '12ab9992-9875-4fb6-a9c0-8504170c1429', name: 'Демонстрационный центр Г', timeZone: 'Asia/Yekaterinburg' },
-  resource: { guid: 'de300000-0004-4000-8000-000000000011', kind: 'doctor', name: 'Врач Невролог Второй', specialityCode: '27' },
+  lpu: {
+    guid: '12ab9992-9875-4fb6-a9c0-8504170c1429',
+    name: 'Демонстрационный центр Г',
+    timeZone: 'Asia/Yekaterinburg',
+  },
+  resource: {
+    guid: 'de300000-0004-4000-8000-000000000011',
+    kind: 'doctor',
+    name: 'Врач Невролог Второй',
+    specialityCode: '27',
+  },
   direction: {
     guid: 'de300000-0007-4000-8000-001000000002',
     holderLpuGuid: '1dadf64c-f34a-4023-98a6-3e7b7be4f243',
@@ -30,13 +39,15 @@ const visit = {
   cancellation: null,
 };
 
-/** The properties of a calendar file, their lines put together again. */
+/** Returns the properties of a calendar file after it has unfolded the lines. */
 function properties(file) {
   const unfolded = file.replaceAll('\r\n ', '').split('\r\n').filter(Boolean);
-  return Object.fromEntries(unfolded.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
+  return Object.fromEntries(
+    unfolded.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  );
 }
 
-test('Promise: a calendar shows the visit at its moment, whatever zone the reader is in', () => {
+test('Promise: the times of a calendar file are in UTC, so that they are right in any zone', () => {
   const event = properties(calendar(visit));
   assert.equal(event.DTSTART, '20261130T034500Z');
   assert.equal(event.DTEND, '20261130T041500Z');
@@ -47,7 +58,7 @@ test('Promise: a calendar shows the visit at its moment, whatever zone the reade
   assert.match(event.DESCRIPTION, /08:45–09:15\\, время: Екатеринбург \(UTC\+5\)/);
 });
 
-test('Promise: a visit on a day without a time is that day in the calendar, and one of unknown length has no end', () => {
+test('Promise: a visit without a time is a whole day, and a visit of unknown duration has no end', () => {
   const day = properties(calendar({ ...visit, start: '2026-11-30T00:00:00+05:00', end: '2026-12-01T00:00:00+05:00' }));
   assert.equal(day['DTSTART;VALUE=DATE'], '20261130');
   assert.equal(day['DTEND;VALUE=DATE'], '20261201');
@@ -56,21 +67,21 @@ test('Promise: a visit on a day without a time is that day in the calendar, and 
   assert.equal('DTEND' in open, false);
 });
 
-test('Promise: the file of a visit that was moved is newer, and that of a cancelled one cancels', () => {
+test('Promise: the calendar file of a moved visit is newer, and the file of a cancelled one cancels it', () => {
   const moved = properties(calendar({ ...visit, updateTime: '2026-11-24T20:18:14+05:00' }));
   assert.ok(Number(moved.SEQUENCE) > Number(properties(calendar(visit)).SEQUENCE));
   assert.equal(properties(calendar({ ...visit, status: 'Cancelled' })).STATUS, 'CANCELLED');
 });
 
-test('Promise: whatever is in a name or a comment, the calendar file keeps to RFC 5545', () => {
+test('Promise: the calendar file follows RFC 5545 with any characters in names and comments', () => {
   const comment = 'Болит; очень, \\ вот так\nи так 🩺'.repeat(20);
   const file = calendar({ ...visit, comment });
   assert.ok(file.startsWith('BEGIN:VCALENDAR\r\n') && file.endsWith('END:VCALENDAR\r\n'));
   const lines = file.slice(0, -2).split('\r\n');
-  assert.equal(/[\r\n]/.test(lines.join('')), false, 'lines end with CRLF, and nothing else');
+  assert.equal(/[\r\n]/.test(lines.join('')), false, 'lines end with CRLF only');
   for (const line of lines) {
     assert.ok(Buffer.byteLength(line) <= 75, `${Buffer.byteLength(line)} octets: ${line}`);
-    assert.equal(line.isWellFormed?.() ?? true, true, 'no character is cut');
+    assert.equal(line.isWellFormed?.() ?? true, true, 'no character is split');
   }
   const escaped = properties(file).DESCRIPTION;
   assert.ok(escaped.endsWith('Болит\\; очень\\, \\\\ вот так\\nи так 🩺'));
@@ -78,31 +89,43 @@ test('Promise: whatever is in a name or a comment, the calendar file keeps to RF
   assert.ok(read.endsWith(comment));
 });
 
-test('Promise: every rule has a way out, in words of who can mend it', async () => {
+test('Promise: every rule has a remedy that names who can help', async () => {
   const table = await readFile(new URL('../../docs/answers.md', import.meta.url), 'utf8');
-  const rules = table.split('\n').filter((line) => line.startsWith('| `')).map((line) => line.split('|').map((cell) => cell.trim()));
-  assert.ok(rules.length > 60, 'the table is there');
-  const told = { patient: /./, client: /./, service: /повторите|регистратур/i, registry: /регистратур/i, referring_doctor: /врач/ };
+  const rules = table
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  assert.ok(rules.length > 60, 'the table is found');
+  const expected = {
+    patient: /./,
+    client: /./,
+    service: /повторите|регистратур/i,
+    registry: /регистратур/i,
+    referring_doctor: /врач/,
+  };
   for (const [, name, , , , , message, , mender] of rules) {
     const rule = name.replaceAll('`', '');
-    const { kind, advice } = wayOut({ rule });
-    assert.notEqual(kind === 'reload' && mender !== 'client', true, `${rule} is left without a way out`);
-    assert.match(`${message} ${advice}`, told[mender], rule);
+    const { kind, advice } = remedyFor({ rule });
+    assert.notEqual(kind === 'reload' && mender !== 'client', true, `${rule} has no remedy`);
+    assert.match(`${message} ${advice}`, expected[mender], rule);
   }
 });
 
-test('Promise: what a refusal shows is offered, and a rule that the page does not know still leads somewhere', () => {
+test('Promise: a remedy contains the details of its refusal, and an unknown rule has a remedy, too', () => {
   const appointment = { guid: visit.guid, lpuGuid: visit.lpu.guid, start: visit.start, end: visit.end };
-  assert.equal(wayOut({ rule: 'direction_already_booked', details: { appointment } }).appointment, appointment);
+  assert.equal(remedyFor({ rule: 'direction_already_booked', details: { appointment } }).appointment, appointment);
   const slots = [{ id: 1, guid: visit.guid, start: visit.start, end: visit.end, resource: visit.resource }];
-  assert.equal(wayOut({ rule: 'slot_full', details: { slots } }).nearest, slots);
-  assert.deepEqual(wayOut({ rule: 'slot_full' }).nearest, []);
-  assert.equal(wayOut({ rule: 'a_rule_of_next_year' }).kind, 'reload');
+  assert.equal(remedyFor({ rule: 'slot_full', details: { slots } }).nearest, slots);
+  assert.deepEqual(remedyFor({ rule: 'slot_full' }).nearest, []);
+  assert.equal(remedyFor({ rule: 'a_rule_of_next_year' }).kind, 'reload');
 });
 
-test('Promise: times are those of the institution, with its zone', () => {
+test('Promise: times are formatted in the zone of the institution', () => {
   assert.equal(format.formatVisit(visit), 'понедельник, 30 ноября 2026, 08:45–09:15');
-  assert.equal(format.formatVisit({ start: '2026-11-30T00:00:00+05:00', end: '2026-12-01T00:00:00+05:00' }), 'понедельник, 30 ноября 2026, в течение дня');
+  assert.equal(
+    format.formatVisit({ start: '2026-11-30T00:00:00+05:00', end: '2026-12-01T00:00:00+05:00' }),
+    'понедельник, 30 ноября 2026, в течение дня',
+  );
   assert.equal(format.formatVisit({ start: visit.start, end: visit.start }), 'понедельник, 30 ноября 2026, 08:45');
   assert.equal(format.zoneOf(visit.start, 'Asia/Yekaterinburg'), 'Екатеринбург (UTC+5)');
   assert.equal(format.zoneOf('2026-11-30T08:45:00+05:45', 'Asia/Kathmandu'), 'UTC+5:45');
@@ -112,15 +135,26 @@ test('Promise: times are those of the institution, with its zone', () => {
   assert.equal(format.addDays('2026-11-30', 14), '2026-12-14');
 });
 
-test('Promise: the words agree with their numbers', () => {
+test('Promise: nouns agree with their numbers, and titles of referrals omit unknown parts', () => {
   const cells = [0, 1, 2, 5, 11, 21, 22].map((number) => format.count(number, 'вариант', 'варианта', 'вариантов'));
-  assert.deepEqual(cells, ['0 вариантов', '1 вариант', '2 варианта', '5 вариантов', '11 вариантов', '21 вариант', '22 варианта']);
-  assert.equal(purpose(visit.direction), 'Консультация: Неврология');
-  assert.equal(purpose({ type: 'Laboratory', speciality: { code: '', name: '' } }), 'Исследование');
-  assert.equal(purpose({ type: 'Consult', speciality: { code: '92', name: '' } }), 'Консультация: специальность 92');
+  assert.deepEqual(cells, [
+    '0 вариантов',
+    '1 вариант',
+    '2 варианта',
+    '5 вариантов',
+    '11 вариантов',
+    '21 вариант',
+    '22 варианта',
+  ]);
+  assert.equal(referralTitle(visit.direction), 'Консультация: Неврология');
+  assert.equal(referralTitle({ type: 'Laboratory', speciality: { code: '', name: '' } }), 'Исследование');
+  assert.equal(
+    referralTitle({ type: 'Consult', speciality: { code: '92', name: '' } }),
+    'Консультация: специальность 92',
+  );
 });
 
-test('Promise: every view has an address that leads to it', () => {
+test('Promise: every view has an address that opens it', () => {
   const search = { lpu: visit.lpu.guid, resource: visit.resource.guid, from: '2026-11-30' };
   const none = { lpu: undefined, resource: undefined, from: undefined };
   for (const route of [
@@ -135,5 +169,5 @@ test('Promise: every view has an address that leads to it', () => {
     assert.deepEqual(parseRoute(href(route)), route);
   }
   assert.deepEqual(parseRoute(''), { view: 'referrals' });
-  assert.deepEqual(parseRoute('#/no/such'), { view: 'nowhere' });
+  assert.deepEqual(parseRoute('#/no/such'), { view: 'notFound' });
 });

@@ -157,7 +157,7 @@ func TestChanges(t *testing.T) {
 			property(t, d, "Slot", "left")["description"] = "In other words."
 			delete(in(t, d, "paths", "/rules", "get", "responses", "200", "content", "application/json"), "examples")
 		}},
-		"extensions": {words, "", func(t *testing.T, d document) {
+		"extensions": {editorial, "", func(t *testing.T, d doc) {
 			delete(schema(t, d, "Rule"), "x-catalogue")
 			property(t, d, "Slot", "left")["x-order"] = 1
 		}},

@@ -169,7 +169,7 @@ func TestRelease(t *testing.T) {
 
 	r.setVersion(t, "1.1.0")
 	r.commit(t)
-	require.NoError(t, release(t.Context(), r, day, &told))
+	require.NoError(t, release(t.Context(), r, day, &output))
 	require.Equal(t, "sdk/go/v1.1.0\nv1.1.0\n", r.mustGit(t, "tag", "--points-at", "HEAD"))
 	require.Empty(t, r.mustGit(t, "status", "--porcelain"))
 	require.Equal(t, r.read(t, contractFile), r.read(t, releasedFile))

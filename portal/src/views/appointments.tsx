@@ -1,13 +1,13 @@
 import { listAppointments } from 'talon-sdk';
 import { talon } from '../api.js';
-import { usePages } from '../ask.js';
+import { Badge, Heading, More, Status, ZoneNote } from '../components.js';
+import { FailureMessage } from '../failure.js';
 import { count, formatVisit } from '../format.js';
-import { Badge, Heading, More, Status, ZoneNote } from '../parts.js';
+import { appointmentStatus, referralTitle } from '../labels.js';
+import { usePages } from '../queries.js';
 import { href } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { appointmentStatus, purpose } from '../words.js';
 
-/** The patient's visits, those to come and those that were. */
+/** Shows the patient's visits, future and past. */
 export function Appointments() {
   const pages = usePages((cursor, options) => listAppointments(talon, { query: { cursor } }, options), []);
   const { items, pending, failure, last } = pages;
@@ -32,13 +32,17 @@ export function Appointments() {
                 <Badge status={visit.status}>{appointmentStatus[visit.status]}</Badge>
               </header>
               <p>
-                {purpose(visit.direction)}
+                {referralTitle(visit.direction)}
                 <br />
                 {visit.resource.name}, {visit.lpu.name}
               </p>
               <ZoneNote time={visit.start} timeZone={visit.lpu.timeZone} />
               <p class="actions">
-                <a class="button light" href={href({ view: 'ticket', appointment: visit.guid })} aria-describedby={`visit-${visit.guid}`}>
+                <a
+                  class="button light"
+                  href={href({ view: 'ticket', appointment: visit.guid })}
+                  aria-describedby={`visit-${visit.guid}`}
+                >
                   Открыть талон
                 </a>
               </p>
@@ -46,7 +50,7 @@ export function Appointments() {
           </li>
         ))}
       </ul>
-      {failure && <Trouble failure={failure} again={pages.again} />}
+      {failure && <FailureMessage failure={failure} retry={pages.retry} />}
       <More pages={pages} />
     </>
   );

@@ -1,75 +1,113 @@
-import { byDay, dayOf, getAppointment, getDirection, listAppointments, listDirections, listDirectionSlots, today } from 'talon-sdk';
-import type { ExistingAppointment, NearestSlot, PatientAppointment, PatientDirection, Refusal, Slot, SlotPage } from 'talon-sdk';
+import {
+  byDay,
+  dayOf,
+  getAppointment,
+  getDirection,
+  listAppointments,
+  listDirections,
+  listDirectionSlots,
+  today,
+} from 'talon-sdk';
+import type {
+  ExistingAppointment,
+  NearestSlot,
+  PatientAppointment,
+  PatientDirection,
+  Refusal,
+  Slot,
+  SlotPage,
+} from 'talon-sdk';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { useAnswer, usePages } from '../ask.js';
-import type { Pages } from '../ask.js';
-import { addDays, count, formatDate, formatDay, formatHour, formatStart, formatVisit, otherOffset, zoneOf } from '../format.js';
-import { Button, Heading, More, Status, ZoneNote } from '../parts.js';
+import type { Cell } from '../cell.js';
+import { Button, Heading, More, Status, ZoneNote } from '../components.js';
+import { FailureMessage } from '../failure.js';
+import {
+  addDays,
+  count,
+  deviceOffset,
+  formatDate,
+  formatDay,
+  formatHour,
+  formatStart,
+  formatVisit,
+  zoneOf,
+} from '../format.js';
+import { referralTitle, restriction } from '../labels.js';
+import { usePages, useQuery } from '../queries.js';
+import type { Pages } from '../queries.js';
 import { href } from '../route.js';
 import type { CellSearch } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { purpose, restriction } from '../words.js';
 import { Confirm } from './confirm.js';
 
-/** What is known of a cell that may be taken: one of the list, or one that a refusal has named. */
-export type Cell = Pick<Slot, 'guid' | 'start' | 'end' | 'lpu' | 'resource'> & Partial<Pick<Slot, 'restriction'>>;
-
-/** What a cell is taken for. */
-export type Purpose = Pick<SlotPage, 'directionGuid' | 'directionType' | 'holderLpuGuid'>;
-
-/** The free cells for a referral. */
+/** Shows the free cells for a referral. */
 export function Cells({ direction, search }: { direction: string; search: CellSearch }) {
-  const { data, failure, again } = useAnswer((options) => getDirection(talon, { path: { directionGuid: direction } }, options), [direction]);
+  const { data, failure, retry } = useQuery(
+    (options) => getDirection(talon, { path: { directionGuid: direction } }, options),
+    [direction],
+  );
   return (
     <>
       <Heading title="Выбор времени">Выберите время</Heading>
       {!data && !failure && <Status>Загружаем направление…</Status>}
-      {failure && <Trouble failure={failure} again={again} />}
+      {failure && <FailureMessage failure={failure} retry={retry} />}
       {data && (
         <>
           <p class="lead">
-            {purpose(data)}
+            {referralTitle(data)}
             <br />
             Направление № {data.number}, действует по {formatDate(data.dateEnd)}
           </p>
-          <CellsFor direction={data} search={search} />
+          <CellSection direction={data} search={search} />
         </>
       )}
     </>
   );
 }
 
-/** The cells that a visit can be moved to. */
+/** Shows the cells to which a visit can be moved. */
 export function Move({ appointment, search }: { appointment: string; search: CellSearch }) {
-  const { data, failure, again } = useAnswer((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
+  const { data, failure, retry } = useQuery(
+    (options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options),
+    [appointment],
+  );
   return (
     <>
       <Heading title="Перенос записи">Перенести запись</Heading>
       {!data && !failure && <Status>Загружаем запись…</Status>}
-      {failure && <Trouble failure={failure} again={again} />}
+      {failure && <FailureMessage failure={failure} retry={retry} />}
       {data && (
         <>
           <p class="lead">
-            {purpose(data.direction)}
+            {referralTitle(data.direction)}
             <br />
             Сейчас: {formatVisit(data)}, {data.resource.name}, {data.lpu.name}
           </p>
-          <MoveOf visit={data} search={search} />
+          <MoveVisit visit={data} search={search} />
         </>
       )}
     </>
   );
 }
 
-function MoveOf({ visit, search }: { visit: PatientAppointment; search: CellSearch }) {
+function MoveVisit({ visit, search }: { visit: PatientAppointment; search: CellSearch }) {
   const path = { directionGuid: visit.direction.guid };
-  const { data, failure, again } = useAnswer((options) => getDirection(talon, { path }, options), [path.directionGuid]);
-  if (failure) return <Trouble failure={failure} again={again} />;
-  return data ? <CellsFor direction={data} visit={visit} search={search} /> : <Status>Загружаем направление…</Status>;
+  const { data, failure, retry } = useQuery((options) => getDirection(talon, { path }, options), [path.directionGuid]);
+  if (failure) return <FailureMessage failure={failure} retry={retry} />;
+  return data ? (
+    <CellSection direction={data} visit={visit} search={search} />
+  ) : (
+    <Status>Загружаем направление…</Status>
+  );
 }
 
-function CellsFor({ direction, visit, search }: { direction: PatientDirection; visit?: PatientAppointment; search: CellSearch }) {
+interface CellSectionProps {
+  direction: PatientDirection;
+  visit?: PatientAppointment;
+  search: CellSearch;
+}
+
+function CellSection({ direction, visit, search }: CellSectionProps) {
   const lpu = search.lpu ?? (direction.lpuTo ? undefined : visit?.lpu.guid);
   const address = (changed: CellSearch) =>
     visit
@@ -79,18 +117,27 @@ function CellsFor({ direction, visit, search }: { direction: PatientDirection; v
   return <Search direction={direction} visit={visit} search={{ ...search, lpu }} address={address} />;
 }
 
-/** A referral to any institution: the service wants one named. Those that the patient has had to do with are offered. */
+/**
+ * Lets the patient choose an institution for a referral that is valid in any. The service has no
+ * list of all institutions, so those of the patient's referrals and visits are offered.
+ */
 function ChooseLpu({ address }: { address: (guid: string) => string }) {
-  const directions = useAnswer((options) => listDirections(talon, { query: { limit: 100 } }, options), []);
-  const visits = useAnswer((options) => listAppointments(talon, { query: { limit: 100 } }, options), []);
-  const failed = directions.failure ? directions : visits.failure ? visits : undefined;
-  if (failed?.failure) return <Trouble failure={failed.failure} again={failed.again} />;
+  const directions = useQuery((options) => listDirections(talon, { query: { limit: 100 } }, options), []);
+  const visits = useQuery((options) => listAppointments(talon, { query: { limit: 100 } }, options), []);
+  const failed = directions.failure ? directions : visits;
+  if (failed.failure) return <FailureMessage failure={failed.failure} retry={failed.retry} />;
   if (!directions.data || !visits.data) return <Status>Загружаем медицинские организации…</Status>;
-  const named = [...directions.data.items.flatMap(({ lpuFrom, lpuTo }) => [lpuFrom, lpuTo]), ...visits.data.items.map(({ lpu }) => lpu)];
-  const lpus = new Map(named.flatMap((lpu) => (lpu ? [[lpu.guid, lpu.name] as const] : [])));
+  const known = [
+    ...directions.data.items.flatMap(({ lpuFrom, lpuTo }) => [lpuFrom, lpuTo]),
+    ...visits.data.items.map(({ lpu }) => lpu),
+  ];
+  const lpus = new Map(known.flatMap((lpu) => (lpu ? [[lpu.guid, lpu.name] as const] : [])));
   return (
     <>
-      <p>С этим направлением принимает любая медицинская организация. Выберите одну из тех, что есть в ваших направлениях и записях:</p>
+      <p>
+        С этим направлением принимает любая медицинская организация. Выберите одну из тех, что есть в ваших направлениях
+        и записях:
+      </p>
       <ul class="patients">
         {[...lpus].map(([guid, name]) => (
           <li key={guid}>
@@ -102,63 +149,76 @@ function ChooseLpu({ address }: { address: (guid: string) => string }) {
   );
 }
 
-interface SearchProps {
-  direction: PatientDirection;
-  visit?: PatientAppointment;
-  search: CellSearch;
+interface SearchProps extends CellSectionProps {
+  /** Returns the address of this view with other filters. */
   address: (changed: CellSearch) => string;
 }
 
-/** How many days one search covers. */
-const period = 14;
+/** The number of days that one search covers. */
+const searchDays = 14;
 
 function Search({ direction, visit, search, address }: SearchProps) {
   const path = { directionGuid: direction.guid };
-  const query = { lpuGuid: search.lpu, resourceGuid: search.resource, dateFrom: search.from, appointmentGuid: visit?.guid };
-  const [turn, setTurn] = useState(0);
-  const inputs = [direction.guid, visit?.guid, search.lpu, search.resource, search.from, turn];
+  const query = {
+    lpuGuid: search.lpu,
+    resourceGuid: search.resource,
+    dateFrom: search.from,
+    appointmentGuid: visit?.guid,
+  };
+  const [attempt, setAttempt] = useState(0);
+  const inputs = [direction.guid, visit?.guid, search.lpu, search.resource, search.from, attempt];
   const pages = usePages<Slot, SlotPage, 'listDirectionSlots'>(
     (cursor, options) => listDirectionSlots(talon, { path, query: { ...query, limit: 60, cursor } }, options),
     inputs,
   );
   const { items: cells, pending, failure, last } = pages;
-  const lookedThrough = last !== undefined && !pending && last.next === null;
-  const nothing = lookedThrough && cells.length === 0;
+  const isComplete = last !== undefined && !pending && last.next === null;
+  const isEmpty = isComplete && cells.length === 0;
+  const hasMore = last?.next ? ', есть ещё' : '';
   const blocked = last?.blockedBy;
-  const elsewhere = cells.find(({ start }) => otherOffset(start));
+  const inOtherZone = cells.find(({ start }) => deviceOffset(start));
 
-  const [taken, setTaken] = useState<Cell>();
-  const close = (stale: boolean) => {
-    setTaken(undefined);
-    if (stale) setTurn(turn + 1);
-    const back = stale ? null : document.getElementById(`cell-${taken?.guid}`);
-    (back ?? document.querySelector('h1'))?.focus();
+  const [chosen, setChosen] = useState<Cell>();
+  const close = (outdated: boolean) => {
+    setChosen(undefined);
+    if (outdated) setAttempt(attempt + 1);
+    const button = outdated ? null : document.getElementById(`cell-${chosen?.guid}`);
+    (button ?? document.querySelector('h1'))?.focus();
   };
-  const take = ({ guid, start, end, resource }: NearestSlot) => taken && setTaken({ guid, start, end, resource, lpu: taken.lpu });
-  useEffect(() => setTaken(undefined), inputs);
+  const choose = ({ guid, start, end, resource }: NearestSlot) =>
+    chosen && setChosen({ guid, start, end, resource, lpu: chosen.lpu });
+  useEffect(() => setChosen(undefined), inputs);
 
   return (
     <>
       {!blocked && <Filters cells={cells} search={search} address={address} />}
       <Status>
         {pending && 'Ищем свободное время…'}
-        {!pending && cells.length > 0 && `Свободное время: ${count(cells.length, 'вариант', 'варианта', 'вариантов')}${last?.next ? ', есть ещё' : ''}.`}
-        {nothing && !blocked && 'Свободного времени нет.'}
+        {!pending &&
+          cells.length > 0 &&
+          `Свободное время: ${count(cells.length, 'вариант', 'варианта', 'вариантов')}${hasMore}.`}
+        {isEmpty && !blocked && 'Свободного времени нет.'}
       </Status>
-      {blocked && <Trouble failure={{ refusal: blockedBy(blocked, direction.appointment) }} />}
-      {nothing && !blocked && <Why path={path} query={query} nextAvailable={last.nextAvailable} address={address} />}
-      {elsewhere && <ZoneNote time={elsewhere.start} timeZone={elsewhere.lpu.timeZone} />}
-      <Days cells={cells} choose={setTaken} />
-      {failure && <Trouble failure={failure} again={pages.again} />}
+      {blocked && <FailureMessage failure={{ refusal: refusalOf(blocked, direction.appointment) }} />}
+      {isEmpty && !blocked && (
+        <EmptyList path={path} query={query} nextAvailable={last.nextAvailable} address={address} />
+      )}
+      {inOtherZone && <ZoneNote time={inOtherZone.start} timeZone={inOtherZone.lpu.timeZone} />}
+      <Days cells={cells} choose={setChosen} />
+      {failure && <FailureMessage failure={failure} retry={pages.retry} />}
       <More pages={pages as Pages<unknown, unknown>} />
-      {lookedThrough && !blocked && <Later search={search} cells={cells} address={address} />}
-      {taken && (
+      {isComplete && !blocked && <LaterCells search={search} cells={cells} address={address} />}
+      {chosen && (
         <Confirm
-          key={taken.guid}
-          purpose={{ directionGuid: direction.guid, directionType: direction.type, holderLpuGuid: direction.holderLpuGuid }}
-          cell={taken}
+          key={chosen.guid}
+          referral={{
+            directionGuid: direction.guid,
+            directionType: direction.type,
+            holderLpuGuid: direction.holderLpuGuid,
+          }}
+          cell={chosen}
           visit={visit}
-          take={take}
+          choose={choose}
           close={close}
         />
       )}
@@ -166,35 +226,63 @@ function Search({ direction, visit, search, address }: SearchProps) {
   );
 }
 
-/** The list names the rule and its message only; there is no request to quote that was refused. */
-function blockedBy(blocked: NonNullable<SlotPage['blockedBy']>, appointment: ExistingAppointment | null): Refusal {
+/** Converts the rule that blocks a list into a refusal. It has no request id. */
+function refusalOf(blocked: NonNullable<SlotPage['blockedBy']>, appointment: ExistingAppointment | null): Refusal {
   const details = blocked.rule === 'direction_already_booked' && appointment ? { appointment } : undefined;
   return { ...blocked, details } as Refusal;
 }
 
-/** The day that it is where the patient is. The service counts from now where no day is given. */
+/** Returns the current day in the zone of the device. By default the list starts from now. */
 const localToday = () => today(Intl.DateTimeFormat().resolvedOptions().timeZone);
 
-function Filters({ cells, search, address }: { cells: Cell[]; search: CellSearch; address: (changed: CellSearch) => string }) {
+interface FiltersProps {
+  cells: Cell[];
+  search: CellSearch;
+  address: (changed: CellSearch) => string;
+}
+
+function Filters({ cells, search, address }: FiltersProps) {
   const [lpus, setLpus] = useState(new Map<string, string>());
   const [resources, setResources] = useState(new Map<string, string>());
   useEffect(() => {
-    // Names stay when the list is narrowed, so that it can be widened again.
+    // Keep the names of earlier lists, so that the patient can undo a filter.
     setLpus((known) => new Map([...known, ...cells.map(({ lpu }) => [lpu.guid, lpu.name] as const)]));
-    setResources((known) => new Map([...known, ...cells.map(({ resource }) => [resource.guid, resource.name] as const)]));
+    setResources(
+      (known) => new Map([...known, ...cells.map(({ resource }) => [resource.guid, resource.name] as const)]),
+    );
   }, [cells.length, cells[0]?.guid]);
   const change = (changed: CellSearch) => (location.hash = address(changed));
   return (
     <form class="filters" aria-label="Какое время показать" onSubmit={(event) => event.preventDefault()}>
       <p class="field">
         <label for="from">Начиная с</label>
-        <input id="from" type="date" value={search.from ?? localToday()} min={localToday()} onChange={(event) => change({ from: event.currentTarget.value })} />
+        <input
+          id="from"
+          type="date"
+          value={search.from ?? localToday()}
+          min={localToday()}
+          onChange={(event) => change({ from: event.currentTarget.value })}
+        />
       </p>
       {(lpus.size > 1 || search.lpu) && (
-        <Choice id="lpu" label="Где" all="Везде" options={lpus} value={search.lpu} choose={(lpu) => change({ lpu, resource: undefined })} />
+        <Choice
+          id="lpu"
+          label="Где"
+          all="Везде"
+          options={lpus}
+          value={search.lpu}
+          choose={(lpu) => change({ lpu, resource: undefined })}
+        />
       )}
       {(resources.size > 1 || search.resource) && (
-        <Choice id="resource" label="У кого" all="У всех" options={resources} value={search.resource} choose={(resource) => change({ resource })} />
+        <Choice
+          id="resource"
+          label="У кого"
+          all="У всех"
+          options={resources}
+          value={search.resource}
+          choose={(resource) => change({ resource })}
+        />
       )}
     </form>
   );
@@ -225,7 +313,7 @@ function Choice({ id, label, all, options, value = '', choose }: ChoiceProps) {
   );
 }
 
-/** The cells by day and, within it, by doctor. */
+/** Shows cells by day and by doctor. */
 function Days({ cells, choose }: { cells: Slot[]; choose: (cell: Cell) => void }) {
   return (
     <>
@@ -249,13 +337,13 @@ function Doctor({ cells, choose }: { cells: Slot[]; choose: (cell: Cell) => void
         {resource.name}{' '}
         <small>
           {lpu.name}
-          {otherOffset(start) && `, местное время: ${zoneOf(start, lpu.timeZone)}`}
+          {deviceOffset(start) && `, местное время: ${zoneOf(start, lpu.timeZone)}`}
         </small>
       </h3>
       <ul class="hours">
         {cells.map((cell) => (
           <li key={cell.guid}>
-            <Button run={() => choose(cell)} light id={`cell-${cell.guid}`}>
+            <Button onPress={() => choose(cell)} light id={`cell-${cell.guid}`}>
               <strong>{formatHour(cell.start)}</strong>
               <span class="hidden">
                 {' '}
@@ -271,17 +359,20 @@ function Doctor({ cells, choose }: { cells: Slot[]; choose: (cell: Cell) => void
   );
 }
 
-interface WhyProps {
+interface EmptyListProps {
   path: { directionGuid: string };
   query: { lpuGuid?: string; resourceGuid?: string; dateFrom?: string; appointmentGuid?: string };
   nextAvailable: string | null;
   address: (changed: CellSearch) => string;
 }
 
-/** Nothing is free: when something is next, or else what stands in the way of all there is. */
-function Why({ path, query, nextAvailable, address }: WhyProps) {
+/** Explains an empty list: shows the next free cell, and the reasons against the other cells. */
+function EmptyList({ path, query, nextAvailable, address }: EmptyListProps) {
   const inputs = [path.directionGuid, ...Object.values(query)];
-  const { data, failure, again } = useAnswer((options) => listDirectionSlots(talon, { path, query: { ...query, explain: true, limit: 100 } }, options), inputs);
+  const { data, failure, retry } = useQuery(
+    (options) => listDirectionSlots(talon, { path, query: { ...query, explain: true, limit: 100 } }, options),
+    inputs,
+  );
   const reasons = new Set(data?.items.flatMap(({ message }) => message ?? []));
   return (
     <>
@@ -292,7 +383,7 @@ function Why({ path, query, nextAvailable, address }: WhyProps) {
           </a>
         </p>
       )}
-      {failure && <Trouble failure={failure} again={again} />}
+      {failure && <FailureMessage failure={failure} retry={retry} />}
       {reasons.size > 0 && (
         <>
           <h2>Почему</h2>
@@ -307,10 +398,10 @@ function Why({ path, query, nextAvailable, address }: WhyProps) {
   );
 }
 
-/** The fortnight after the one that has been looked through. */
-function Later({ search, cells, address }: { search: CellSearch; cells: Cell[]; address: (changed: CellSearch) => string }) {
+/** The link to the cells of the next two weeks. */
+function LaterCells({ search, cells, address }: FiltersProps) {
   const from = search.from ?? (cells[0] ? dayOf(cells[0].start) : localToday());
-  const next = addDays(from, period);
+  const next = addDays(from, searchDays);
   return (
     <p class="actions">
       <a href={address({ from: next })}>Показать время с {formatDate(next + 'T00:00:00')}</a>

@@ -2,45 +2,51 @@ import { createAppointment, listAppointments, moveAppointment, orThrow } from 't
 import type { AppointmentResult, NearestSlot, PatientAppointment } from 'talon-sdk';
 import { useEffect, useRef } from 'preact/hooks';
 import { talon } from '../api.js';
-import { useDeed } from '../ask.js';
-import { formatHour, formatVisit, otherOffset, zoneOf } from '../format.js';
+import type { Cell, ReferralRef } from '../cell.js';
+import { Button } from '../components.js';
+import { FailureMessage } from '../failure.js';
+import { deviceOffset, formatHour, formatVisit, zoneOf } from '../format.js';
 import { useHold } from '../hold.js';
 import type { CellHold } from '../hold.js';
-import { Button } from '../parts.js';
+import { restriction } from '../labels.js';
+import { useMutation } from '../queries.js';
 import { go } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { restriction } from '../words.js';
-import type { Cell, Purpose } from './cells.js';
 
 interface ConfirmProps {
-  purpose: Purpose;
+  referral: ReferralRef;
   cell: Cell;
-  /** What is to be moved to the cell; without it the cell is booked. */
+  /** The visit to move to the cell. Without it the cell is booked. */
   visit?: PatientAppointment;
-  /** Another cell is wanted instead. */
-  take: (slot: NearestSlot) => void;
-  /** Back to the cells, which are no longer as they were listed where something failed. */
-  close: (stale: boolean) => void;
+  /** Chooses another cell instead. */
+  choose: (slot: NearestSlot) => void;
+  /** Returns to the list of cells. After a failure the list is outdated. */
+  close: (outdated: boolean) => void;
 }
 
-/** Asks whether this cell is the one, and books it or moves the visit to it. Meanwhile the cell is held. */
-export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
-  const hold = useHold(purpose, cell, visit?.guid);
-  const deed = useDeed<string, 'createAppointment' | 'moveAppointment'>(
+/** Holds the cell, asks for a confirmation, and then books the cell or moves the visit to it. */
+export function Confirm({ referral, cell, visit, choose, close }: ConfirmProps) {
+  const hold = useHold(referral, cell, visit?.guid);
+  const booking = useMutation<string, 'createAppointment' | 'moveAppointment'>(
     async (options) => {
       const place = { LpuToGuid: cell.lpu.guid, SlotGuid: cell.guid };
-      const referral = { DirectionGuid: purpose.directionGuid, DirectionType: purpose.directionType, LpuFromGuid: purpose.holderLpuGuid };
+      const source = {
+        DirectionGuid: referral.directionGuid,
+        DirectionType: referral.directionType,
+        LpuFromGuid: referral.holderLpuGuid,
+      };
       const outcome = visit
         ? await moveAppointment(talon, { path: { appointmentGuid: visit.guid }, body: place }, options)
-        : await createAppointment(talon, { body: { ...referral, ...place } }, options);
-      return outcome.ok ? { ...outcome, data: appointmentOf(outcome.data) } : outcome;
+        : await createAppointment(talon, { body: { ...source, ...place } }, options);
+      return outcome.ok ? { ...outcome, data: guidOf(outcome.data) } : outcome;
     },
     (appointment) => {
-      hold.used();
+      hold.markUsed();
       go({ view: 'ticket', appointment, news: visit ? 'moved' : 'booked' });
     },
     async () => {
-      const { items } = orThrow(await listAppointments(talon, { query: { directionGuid: purpose.directionGuid, status: ['Booked'] } }));
+      const { items } = orThrow(
+        await listAppointments(talon, { query: { directionGuid: referral.directionGuid, status: ['Booked'] } }),
+      );
       return items.find(({ start, resource }) => start === cell.start && resource.guid === cell.resource.guid)?.guid;
     },
   );
@@ -52,10 +58,11 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
     heading.current?.focus();
   }, []);
 
-  const failure = hold.failure ?? deed.failure;
-  const again = hold.failure ? hold.again : deed.failure && 'refusal' in deed.failure && deed.failure.refusal.rule === 'too_many_holds' ? hold.again : deed.run;
-  const holding = !hold.until && !hold.failure;
-  const other = otherOffset(cell.start);
+  const failure = hold.failure ?? booking.failure;
+  const tooManyHolds = failure && 'refusal' in failure && failure.refusal.rule === 'too_many_holds';
+  const retry = hold.failure || tooManyHolds ? hold.retry : booking.run;
+  const isHolding = !hold.heldUntil && !hold.failure;
+  const offset = deviceOffset(cell.start);
   const back = () => {
     dialog.current?.close();
     close(failure !== undefined);
@@ -66,7 +73,7 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
       aria-labelledby="confirm"
       onCancel={(event) => {
         event.preventDefault();
-        if (!deed.pending) back();
+        if (!booking.pending) back();
       }}
     >
       <h2 id="confirm" ref={heading} tabIndex={-1}>
@@ -76,7 +83,7 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
       <p class="ticket-when">{formatVisit(cell)}</p>
       <p class="zone">
         Время: {zoneOf(cell.start, cell.lpu.timeZone)}
-        {other && `. На вашем устройстве ${other}`}
+        {offset && `. На вашем устройстве ${offset}`}
       </p>
       <p>
         {cell.resource.name}
@@ -90,16 +97,16 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
         )}
       </p>
       <p class="status" role="status">
-        {deed.pending ? (visit ? 'Переносим запись…' : 'Записываем…') : !failure && <Held hold={hold} />}
+        {booking.pending ? (visit ? 'Переносим запись…' : 'Записываем…') : !failure && <HoldStatus hold={hold} />}
       </p>
-      {failure && !deed.pending && <Trouble failure={failure} again={again} take={take} />}
+      {failure && !booking.pending && <FailureMessage failure={failure} retry={retry} choose={choose} />}
       <p class="actions">
         {!failure && (
-          <Button run={deed.run} pending={deed.pending || holding}>
+          <Button onPress={booking.run} pending={booking.pending || isHolding}>
             {visit ? 'Перенести' : 'Записаться'}
           </Button>
         )}
-        <Button run={back} pending={deed.pending} light>
+        <Button onPress={back} pending={booking.pending} light>
           Назад
         </Button>
       </p>
@@ -107,10 +114,11 @@ export function Confirm({ purpose, cell, visit, take, close }: ConfirmProps) {
   );
 }
 
-function Held({ hold }: { hold: CellHold }) {
-  if (hold.until === undefined) return <>Удерживаем это время за вами…</>;
-  if (hold.over) return <>Удержание закончилось: время могли занять. Ещё можно попробовать.</>;
-  return <>Время удерживается за вами до {formatHour(hold.until)}.</>;
+function HoldStatus({ hold }: { hold: CellHold }) {
+  if (hold.heldUntil === undefined) return <>Удерживаем это время за вами…</>;
+  if (hold.expired) return <>Удержание закончилось: время могли занять. Ещё можно попробовать.</>;
+  return <>Время удерживается за вами до {formatHour(hold.heldUntil)}.</>;
 }
 
-const appointmentOf = ({ consultDirection, laboratoryDirection }: AppointmentResult) => (consultDirection ?? laboratoryDirection)!.appointment.guid;
+const guidOf = ({ consultDirection, laboratoryDirection }: AppointmentResult) =>
+  (consultDirection ?? laboratoryDirection)!.appointment.guid;

@@ -1,32 +1,35 @@
 import type { SandboxPatient } from 'talon-sdk';
 import { useState } from 'preact/hooks';
-import { useDeed } from '../ask.js';
-import { Button, Heading, Status } from '../parts.js';
-import { reset, withPatient } from '../sandbox.js';
-import { Trouble } from '../trouble.js';
+import { Button, Heading, Status } from '../components.js';
+import { FailureMessage } from '../failure.js';
+import { useMutation } from '../queries.js';
+import { patientHref, reset } from '../sandbox.js';
 
-/** Who of the demo's patients to be. */
+/** Lets the user pick a demo patient or reset the demo data. */
 export function Patients({ patients }: { patients: SandboxPatient[] }) {
-  const [done, setDone] = useState(false);
-  const deed = useDeed(reset, () => setDone(true));
+  const [isDone, setDone] = useState(false);
+  const mutation = useMutation(reset, () => setDone(true));
   return (
     <>
       <Heading title="Кто записывается">Кто записывается?</Heading>
-      <p>Пациенты демонстрации вымышлены. Имя говорит, что с ними произойдёт: кто-то запишется сразу, кто-то опоздает, а у кого-то не ответит сервис.</p>
+      <p>
+        Пациенты демонстрации вымышлены. Имя говорит, что с ними произойдёт: кто-то запишется сразу, кто-то опоздает, а
+        у кого-то не ответит сервис.
+      </p>
       <ul class="patients">
         {patients.map(({ guid, name }) => (
           <li key={guid}>
-            <a href={withPatient(guid)}>{name.replace(/^Пациент /, '')}</a>
+            <a href={patientHref(guid)}>{name.replace(/^Пациент /, '')}</a>
           </li>
         ))}
       </ul>
       <p class="actions">
-        <Button run={deed.run} pending={deed.pending} light>
+        <Button onPress={mutation.run} pending={mutation.pending} light>
           Вернуть данные к началу
         </Button>
       </p>
-      <Status>{deed.pending ? 'Возвращаем данные…' : done && 'Данные снова как в первый день.'}</Status>
-      {deed.failure && <Trouble failure={deed.failure} again={deed.run} />}
+      <Status>{mutation.pending ? 'Возвращаем данные…' : isDone && 'Данные снова как в первый день.'}</Status>
+      {mutation.failure && <FailureMessage failure={mutation.failure} retry={mutation.run} />}
     </>
   );
 }

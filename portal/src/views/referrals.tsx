@@ -1,14 +1,14 @@
 import { listDirections } from 'talon-sdk';
 import type { PatientDirection } from 'talon-sdk';
 import { talon } from '../api.js';
-import { usePages } from '../ask.js';
+import { Badge, Heading, More, Status } from '../components.js';
+import { FailureMessage } from '../failure.js';
 import { count, formatDate, formatVisit } from '../format.js';
-import { Badge, Heading, More, Status } from '../parts.js';
+import { directionStatus, referralTitle } from '../labels.js';
+import { usePages } from '../queries.js';
 import { href } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { directionStatus, purpose } from '../words.js';
 
-/** What the patient has been referred to, and what has become of it. */
+/** Shows the patient's referrals with their status. */
 export function Referrals() {
   const pages = usePages((cursor, options) => listDirections(talon, { query: { cursor } }, options), []);
   const { items, pending, failure, last } = pages;
@@ -17,9 +17,13 @@ export function Referrals() {
       <Heading title="Направления">Направления</Heading>
       <Status>
         {pending && 'Загружаем направления…'}
-        {!pending && last && (items.length > 0 ? count(items.length, 'направление', 'направления', 'направлений') : 'Направлений нет.')}
+        {!pending &&
+          last &&
+          (items.length > 0 ? count(items.length, 'направление', 'направления', 'направлений') : 'Направлений нет.')}
       </Status>
-      {last && items.length === 0 && <p>Направление выдаёт врач. Когда оно появится, здесь можно будет записаться на приём.</p>}
+      {last && items.length === 0 && (
+        <p>Направление выдаёт врач. Когда оно появится, здесь можно будет записаться на приём.</p>
+      )}
       <ul class="cards">
         {items.map((direction) => (
           <li key={direction.guid}>
@@ -27,7 +31,7 @@ export function Referrals() {
           </li>
         ))}
       </ul>
-      {failure && <Trouble failure={failure} again={pages.again} />}
+      {failure && <FailureMessage failure={failure} retry={pages.retry} />}
       <More pages={pages} />
     </>
   );
@@ -39,7 +43,7 @@ function Referral({ direction }: { direction: PatientDirection }) {
   return (
     <article class="card" aria-labelledby={name}>
       <header>
-        <h2 id={name}>{purpose(direction)}</h2>
+        <h2 id={name}>{referralTitle(direction)}</h2>
         <Badge status={status}>{directionStatus[status]}</Badge>
         {urgent && <Badge status="urgent">Срочно</Badge>}
       </header>
@@ -77,13 +81,18 @@ function Referral({ direction }: { direction: PatientDirection }) {
           </div>
         )}
       </dl>
-      <Next direction={direction} describedBy={name} />
+      <NextStep direction={direction} describedBy={name} />
     </article>
   );
 }
 
-/** Where a referral leads. */
-function Next({ direction: { guid, status, appointment }, describedBy }: { direction: PatientDirection; describedBy: string }) {
+interface NextStepProps {
+  direction: PatientDirection;
+  describedBy: string;
+}
+
+/** The link to the next step, which depends on the status of the referral. */
+function NextStep({ direction: { guid, status, appointment }, describedBy }: NextStepProps) {
   const toCells = href({ view: 'cells', direction: guid, search: {} });
   switch (status) {
     case 'NotBooked':
@@ -107,7 +116,11 @@ function Next({ direction: { guid, status, appointment }, describedBy }: { direc
       return (
         appointment && (
           <p class="actions">
-            <a class="button light" href={href({ view: 'ticket', appointment: appointment.guid })} aria-describedby={describedBy}>
+            <a
+              class="button light"
+              href={href({ view: 'ticket', appointment: appointment.guid })}
+              aria-describedby={describedBy}
+            >
               Открыть талон
             </a>
           </p>

@@ -2,39 +2,43 @@ import { getAppointment } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { useAnswer } from '../ask.js';
-import { formatHour, formatStart, formatVisit, otherOffset, zoneOf } from '../format.js';
-import { host } from '../host.js';
+import { Badge, Button, Heading, Status } from '../components.js';
+import { FailureMessage } from '../failure.js';
+import { deviceOffset, formatHour, formatStart, formatVisit, zoneOf } from '../format.js';
 import { calendar } from '../ics.js';
-import { Badge, Button, Heading, Status } from '../parts.js';
+import { appointmentStatus, referralTitle, resourceKind } from '../labels.js';
 import { QrCode } from '../qr.js';
+import { useQuery } from '../queries.js';
 import { href } from '../route.js';
 import type { News } from '../route.js';
-import { Trouble } from '../trouble.js';
-import { appointmentStatus, purpose, resourceKind } from '../words.js';
+import { host } from '../session.js';
 
-const said: Record<News, string> = {
+const newsText: Record<News, string> = {
   booked: 'Вы записаны на приём.',
   moved: 'Запись перенесена.',
   cancelled: 'Запись отменена.',
 };
 
-/** The ticket (талон): what to know and to show at a visit. */
+/** Shows the ticket (талон) of a visit and its actions. */
 export function Ticket({ appointment, news }: { appointment: string; news?: News }) {
-  const { data: visit, failure, again } = useAnswer((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
+  const {
+    data: visit,
+    failure,
+    retry,
+  } = useQuery((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
   return (
     <>
       <Heading title="Талон">Талон на приём</Heading>
-      <Status>{visit || failure ? news && said[news] : 'Загружаем талон…'}</Status>
-      {failure && <Trouble failure={failure} again={again} />}
-      {visit && <TicketOf visit={visit} />}
+      <Status>{visit || failure ? news && newsText[news] : 'Загружаем талон…'}</Status>
+      {failure && <FailureMessage failure={failure} retry={retry} />}
+      {visit && <TicketDetails visit={visit} />}
     </>
   );
 }
 
-function TicketOf({ visit }: { visit: PatientAppointment }) {
+function TicketDetails({ visit }: { visit: PatientAppointment }) {
   const { guid, status, start, lpu, resource, direction, comment, isCito, cancellation } = visit;
-  const other = otherOffset(start);
+  const offset = deviceOffset(start);
   return (
     <>
       <article class="ticket" aria-label="Талон">
@@ -42,7 +46,7 @@ function TicketOf({ visit }: { visit: PatientAppointment }) {
           <p class="ticket-when">{formatVisit(visit)}</p>
           <p class="zone">
             Время: {zoneOf(start, lpu.timeZone)}
-            {other && `. На вашем устройстве ${other}`}
+            {offset && `. На вашем устройстве ${offset}`}
           </p>
           <dl>
             {host.patientName && (
@@ -62,7 +66,7 @@ function TicketOf({ visit }: { visit: PatientAppointment }) {
             <div>
               <dt>Направление</dt>
               <dd>
-                № {direction.number}, {purpose(direction)}
+                № {direction.number}, {referralTitle(direction)}
               </dd>
             </div>
             {comment && (
@@ -96,7 +100,7 @@ function TicketOf({ visit }: { visit: PatientAppointment }) {
       </article>
       {status === 'Booked' && (
         <p class="actions">
-          <Button run={() => print()}>Напечатать</Button>
+          <Button onPress={() => print()}>Напечатать</Button>
           <SaveToCalendar visit={visit} />
           <a class="button light" href={href({ view: 'move', appointment: guid, search: {} })}>
             Перенести
@@ -120,9 +124,9 @@ function TicketOf({ visit }: { visit: PatientAppointment }) {
 function SaveToCalendar({ visit }: { visit: PatientAppointment }) {
   const [address, setAddress] = useState<string>();
   useEffect(() => {
-    const made = URL.createObjectURL(new Blob([calendar(visit)], { type: 'text/calendar;charset=utf-8' }));
-    setAddress(made);
-    return () => URL.revokeObjectURL(made);
+    const url = URL.createObjectURL(new Blob([calendar(visit)], { type: 'text/calendar;charset=utf-8' }));
+    setAddress(url);
+    return () => URL.revokeObjectURL(url);
   }, [visit]);
   const name = `talon-${visit.start.slice(0, 10)}-${formatHour(visit.start).replace(':', '')}.ics`;
   return (

@@ -1,4 +1,5 @@
-// Writes src/gen from the contract: types and fetch client by openapi-ts, and what no generator knows of ours, the rules, by the rest of this file.
+// Writes src/gen from the contract. openapi-ts generates the types and the fetch client. This file
+// generates the rules, the operations and the exported schemas, which openapi-ts does not know.
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +16,7 @@ await createClient({
   logs: { level: 'warn' },
 });
 
-// The generator's comments send readers to package registries; the names of the packages stay.
+// Comments of openapi-ts link to package registries. Keep only the names of the packages.
 for (const entry of await readdir(output, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile()) continue;
   const file = join(entry.parentPath, entry.name);
@@ -33,47 +34,62 @@ await writeFile(`${output}/rules.gen.ts`, rulesFile());
 await writeFile(`${output}/operations.gen.ts`, operationsFile());
 await writeFile(`${output}/schemas.gen.ts`, schemasFile());
 
-/** What the contract says of each rule, and of what each operation can answer: its named examples bear the rules' names. */
+/**
+ * Returns the file with the fixed values of each rule and the rules of each operation. The named
+ * examples of an operation's responses have the names of its rules.
+ */
 function rulesFile() {
   const answers = Rule['x-catalogue'].map(
     ({ rule, status, message_code, type }) => `  ${rule}: { code: ${status}; message_code: '${message_code}'; type: '${type}' };`,
   );
   const byOperation = operations.map(({ operationId, responses }) => {
-    const rules = Object.entries(responses).flatMap(([status, response]) => (Number(status) < 400 ? [] : refusals(resolve(response))));
-    return `  ${operationId}:\n${Rule.enum.filter((rule) => rules.includes(rule)).map((rule) => `    | '${rule}'`).join('\n')};`;
+    const rules = Object.entries(responses).flatMap(([status, response]) =>
+      Number(status) < 400 ? [] : refusals(resolve(response)),
+    );
+    return `  ${operationId}:\n${Rule.enum
+      .filter((rule) => rules.includes(rule))
+      .map((rule) => `    | '${rule}'`)
+      .join('\n')};`;
   });
   return `// Written by npm run gen from openapi.yaml.
 
-/** The contract's version, and so this package's. */
+/** The version of the contract and of this package. */
 export const VERSION = '${contract.info.version}';
 
-/** The rules where the same request may succeed later though nobody changes anything. */
+/** The rules whose refusals are temporary: the same request can succeed later. */
 export const RETRYABLE: readonly string[] = [
 ${Rule['x-catalogue'].filter(({ retryable }) => retryable).map(({ rule }) => `  '${rule}',`).join('\n')}
 ];
 
-/** What each rule answers, apart from its message. */
+/** The fixed values of each rule's responses. */
 export interface RuleAnswers {
 ${answers.join('\n')}
 }
 
-/** The rules that each operation can answer. */
+/** The rules that can reject each operation. */
 export interface OperationRules {
 ${byOperation.join('\n')}
 }
 `;
 }
 
-/** One function for each operation: the generated one, in the hands of `call`, typed by the rules that it can answer. */
+/** Returns the file with one function for each operation, each around `call`. */
 function operationsFile() {
   const functions = operations.map((operation) => {
     const { operationId } = operation;
     const parameters = (operation.parameters ?? []).map(resolve);
     const parts = ['path', 'query'].filter((place) => parameters.some((parameter) => parameter.in === place));
     if (operation.requestBody) parts.push('body');
-    const required = parameters.some((parameter) => parameter.required) || Boolean(operation.requestBody && resolve(operation.requestBody).required);
+    const required =
+      parameters.some((parameter) => parameter.required) ||
+      Boolean(operation.requestBody && resolve(operation.requestBody).required);
     const type = upperFirst(operationId);
-    const request = parts.length === 0 ? 'Record<never, never>' : `Pick<types.${type}Data, ${parts.map((part) => `'${part}'`).join(' | ')}>`;
+    const request =
+      parts.length === 0
+        ? 'Record<never, never>'
+        : `Pick<types.${type}Data, ${parts.map((part) => `'${part}'`).join(' | ')}>`;
+    const result = `Promise<Outcome<types.${type}Response, '${operationId}'>>`;
+    const calls = `call(talon, sdk.${operationId}, '${repetition(operation, parameters)}', request, options)`;
     return `/**
 ${doc(operation)}
  */
@@ -81,7 +97,7 @@ export const ${operationId} = (
   talon: Talon,
   request: ${request}${required ? '' : ' = {}'},
   options?: ${keyed(parameters) ? 'KeyedCallOptions' : 'CallOptions'},
-): Promise<Outcome<types.${type}Response, '${operationId}'>> => call(talon, sdk.${operationId}, '${repetition(operation, parameters)}', request, options);
+): ${result} => ${calls};
 `;
   });
   return `// Written by npm run gen from openapi.yaml.
@@ -93,7 +109,7 @@ import type * as types from './types.gen.js';
 ${functions.join('\n')}`;
 }
 
-/** The contract's schemas to import; `Error` is `Refusal` here. */
+/** Returns the file that exports the schemas of the contract. `Refusal` replaces `Error`. */
 function schemasFile() {
   const names = Object.keys(contract.components.schemas).filter((name) => name !== 'Error');
   return `// Written by npm run gen from openapi.yaml.
@@ -104,7 +120,7 @@ ${names.map((name) => `  ${name},`).join('\n')}
 `;
 }
 
-/** Whether an operation may be asked for again where its answer was lost. */
+/** Returns whether a request can be sent again after its response was lost. */
 function repetition({ method }, parameters) {
   if (keyed(parameters)) return 'keyed';
   return ['get', 'delete'].includes(method) ? 'safe' : 'unsafe';
@@ -121,11 +137,19 @@ function refusals(response) {
 
 function resolve(node) {
   if (!node.$ref) return node;
-  return resolve(node.$ref.slice('#/'.length).split('/').reduce((parent, key) => parent[key], contract));
+  return resolve(
+    node.$ref
+      .slice('#/'.length)
+      .split('/')
+      .reduce((parent, key) => parent[key], contract),
+  );
 }
 
 function doc({ summary, description }) {
-  return `${summary}\n\n${description.trim()}`.split('\n').map((line) => ` * ${line.replaceAll('*/', '*\\/')}`.trimEnd()).join('\n');
+  return `${summary}\n\n${description.trim()}`
+    .split('\n')
+    .map((line) => ` * ${line.replaceAll('*/', '*\\/')}`.trimEnd())
+    .join('\n');
 }
 
 function upperFirst(name) {

@@ -4,76 +4,86 @@ import type { Client } from './gen/client/types.gen.js';
 import type { Auth } from './gen/core/auth.gen.js';
 import { RETRYABLE } from './gen/rules.gen.js';
 import type { Operation, OperationRefusal, Refusal } from './refusal.js';
-import { never, within } from './within.js';
+import { sleep, withTimeout } from './timeout.js';
 
-/** How long and how often a call is tried. */
+/** The limits of a call. Each has a default in `createTalon` and can be set for one call. */
 export interface Limits {
-  /** Tries at most, the first included; 4 by default. */
+  /** The maximum number of tries, including the first; 4 by default. */
   tries?: number;
-  /** Milliseconds that one try may take; 15,000 by default, which is more than the service's own deadline. */
+  /**
+   * The maximum duration of one try in milliseconds; 15,000 by default, which is longer than the
+   * deadline of the service.
+   */
   tryTimeout?: number;
-  /** Milliseconds that the call may take in all, with its waits; 30,000 by default. */
+  /** The maximum duration of the call in milliseconds, including its waits; 30,000 by default. */
   timeout?: number;
 }
 
-/** What a `Talon` is made of. */
+/** The options of `createTalon`. */
 export interface TalonOptions extends Limits {
-  /** Where Talon is: `https://talon.example`; empty for the page's own origin. */
+  /** The address of Talon: `https://talon.example`. An empty string is the page's own origin. */
   baseUrl: string;
   /**
-   * Gives the patient's COD token, for each request anew. Where Talon has refused one as expired it is asked once more, with that token: get a new one then.
+   * Returns the patient's COD token. It is called for each request. When Talon rejects a token as
+   * expired, it is called once more with that token and must return a new one.
    */
   token?: (expired?: string) => string | undefined | Promise<string | undefined>;
-  /** What a client application proves itself by, for `getCodToken` alone. Never in a browser. */
+  /** The credentials of a client application, for `getCodToken`. Never set them in a browser. */
   clientSecret?: { guid: string; secret: string };
-  /** Instead of the global `fetch`. It is called with a `Request`. */
+  /** Replaces the global `fetch`. It is called with a `Request`. */
   fetch?: (request: Request) => Promise<Response>;
 }
 
-/** A Talon to call: the first argument of each operation. */
+/** A client of Talon: the first argument of each operation. */
 export interface Talon extends Readonly<TalonOptions> {
   /** @internal */
   readonly client: Client;
 }
 
-/** What can be said of one call. */
+/** The options of one call. */
 export interface CallOptions extends Limits {
-  /** Aborts the call, also while it waits. */
+  /** Aborts the call, also while it waits for the next try. */
   signal?: AbortSignal;
 }
 
-/** What can be said of one call of an operation that takes an `Idempotency-Key`. */
+/** The options of one call of an operation that accepts an `Idempotency-Key`. */
 export interface KeyedCallOptions extends CallOptions {
-  /** Instead of the new one that each call makes, and keeps for all its tries: to ask again for what an earlier call may have done. */
+  /**
+   * The key of an earlier call, to repeat that call safely. By default each call creates a new key
+   * and sends it with all its tries.
+   */
   idempotencyKey?: string;
 }
 
-/** What became of a call: either its data or a refusal. */
+/** The result of a call: either its data or a refusal. */
 export type Outcome<Data, O extends Operation> = Done<Data> | Refused<O>;
 
-/** Talon has done what was asked. */
+/** Talon has processed the request. */
 export interface Done<Data> {
   ok: true;
   data: Data;
-  /** This is the answer to an earlier request with the same `Idempotency-Key`; nothing was done now. */
+  /**
+   * Whether this is the stored response to an earlier request with the same `Idempotency-Key`. Then
+   * this call has changed nothing.
+   */
   replayed: boolean;
 }
 
-/** Talon has refused, and nothing has changed. */
+/** Talon has rejected the request, and nothing has changed. */
 export interface Refused<O extends Operation> {
   ok: false;
   refusal: OperationRefusal<O>;
-  /** After how many seconds to try again, where the service says so. */
+  /** The number of seconds to wait before a retry, from the header `Retry-After`. */
   retryAfter?: number;
 }
 
-/** Makes a Talon to call. */
+/** Creates a client of Talon. */
 export function createTalon(options: TalonOptions): Talon {
   const { baseUrl, fetch } = options;
   const client = createClient({
     baseUrl,
     parseAs: 'text',
-    // The body is read here, so that an answer that is cut off counts as lost like one that never came.
+    // Read the whole body here, so that a truncated response fails like a lost one.
     fetch: async (request) => {
       const response = await (fetch ?? globalThis.fetch)(request as Request);
       return new Response((await response.text()) || null, response);
@@ -82,18 +92,21 @@ export function createTalon(options: TalonOptions): Talon {
   return { ...options, client };
 }
 
-/** The data of what was done; a refusal is thrown, as `RefusedError`. */
+/** Returns the data of a successful outcome, and throws a refusal as `RefusedError`. */
 export function orThrow<Data, O extends Operation>(outcome: Outcome<Data, O>): Data {
   if (outcome.ok) return outcome.data;
   throw new RefusedError(outcome.refusal as Refusal);
 }
 
-/** Whether an operation may be asked for again when its answer was lost: always, with its key, or never. */
+/**
+ * Whether a request can be sent again after its response was lost: `safe` always, `keyed` with the
+ * same key, `unsafe` never.
+ */
 type Repetition = 'safe' | 'keyed' | 'unsafe';
 
 type GeneratedOperation = (options: any) => Promise<{ data?: unknown; error?: unknown; response?: Response }>;
 
-/** @internal Calls an operation of the contract, and again where that can help. */
+/** @internal Calls an operation of the contract, and retries it where a retry can succeed. */
 export async function call<Data, O extends Operation>(
   talon: Talon,
   operation: GeneratedOperation,
@@ -110,17 +123,17 @@ export async function call<Data, O extends Operation>(
   let expired: string | undefined;
   let tries = 0;
 
-  /** One try: an outcome, or the failure that lost it. */
+  /** Sends the request, and once more if the token has expired. Returns the outcome or failure. */
   const attempt = async (stop: AbortSignal): Promise<Outcome<Data, O> | CallError> => {
     let token: string | undefined;
     const auth = async ({ scheme }: Auth) => {
       if (scheme === 'basic') return talon.clientSecret && `${talon.clientSecret.guid}:${talon.clientSecret.secret}`;
       return (token = await talon.token?.(expired));
     };
-    const answer = await operation({ ...request, client: talon.client, headers, auth, signal: stop });
-    const outcome = read<Data, O>(answer);
-    const refused = !(outcome instanceof CallError) && !outcome.ok && outcome.refusal.rule === 'token_expired';
-    if (!refused || token === undefined || expired !== undefined) return outcome;
+    const result = await operation({ ...request, client: talon.client, headers, auth, signal: stop });
+    const outcome = parse<Data, O>(result);
+    const hasExpired = !(outcome instanceof CallError) && !outcome.ok && outcome.refusal.rule === 'token_expired';
+    if (!hasExpired || token === undefined || expired !== undefined) return outcome;
     expired = token;
     return attempt(stop);
   };
@@ -128,14 +141,14 @@ export async function call<Data, O extends Operation>(
   try {
     for (;;) {
       tries++;
-      const result = await within(Math.min(tryTimeout, deadline - performance.now()), signal, attempt);
+      const result = await withTimeout(Math.min(tryTimeout, deadline - performance.now()), signal, attempt);
       if (!(result instanceof CallError) && result.ok) return result;
       const pause = pauseAfter(result, tries, repetition);
       if (pause === undefined || tries >= maxTries || performance.now() + pause >= deadline) {
         if (result instanceof CallError) throw result;
         return result;
       }
-      await within(pause, signal, never);
+      await sleep(pause, signal);
     }
   } catch (error) {
     if (error instanceof CallError) Object.assign(error, { tries, idempotencyKey });
@@ -143,9 +156,13 @@ export async function call<Data, O extends Operation>(
   }
 }
 
-/** What the generated client gives, as an outcome. */
-function read<Data, O extends Operation>({ data, error, response }: Awaited<ReturnType<GeneratedOperation>>): Outcome<Data, O> | CallError {
-  if (response === undefined) return new NetworkError('no answer', { cause: error });
+/** Converts the result of the generated client into an outcome or a failure. */
+function parse<Data, O extends Operation>({
+  data,
+  error,
+  response,
+}: Awaited<ReturnType<GeneratedOperation>>): Outcome<Data, O> | CallError {
+  if (response === undefined) return new NetworkError('no response', { cause: error });
   if (!response.ok) {
     if (!isRefusal(error)) return new UnexpectedAnswerError(response.status);
     const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
@@ -164,13 +181,16 @@ function isRefusal(error: unknown): error is Refusal {
   return typeof rule === 'string' && typeof message === 'string';
 }
 
-/** How many milliseconds to wait before the next try; `undefined`: another try cannot help, or could do it twice. */
+/**
+ * Returns the wait before the next try in milliseconds, or `undefined` where a retry cannot help or
+ * could execute the request twice.
+ */
 function pauseAfter(result: CallError | Refused<Operation>, tries: number, repetition: Repetition): number | undefined {
   const backoff = Math.random() * Math.min(5_000, 250 * 2 ** tries);
   if (result instanceof CallError) {
-    const gatewayGivesUp = result instanceof UnexpectedAnswerError && [502, 503, 504].includes(result.status);
-    const lost = gatewayGivesUp || !(result instanceof UnexpectedAnswerError);
-    return lost && repetition !== 'unsafe' ? backoff : undefined;
+    const isGatewayError = result instanceof UnexpectedAnswerError && [502, 503, 504].includes(result.status);
+    const isLost = isGatewayError || !(result instanceof UnexpectedAnswerError);
+    return isLost && repetition !== 'unsafe' ? backoff : undefined;
   }
   const { refusal, retryAfter } = result;
   if (!RETRYABLE.includes(refusal.rule)) return undefined;
@@ -178,7 +198,10 @@ function pauseAfter(result: CallError | Refused<Operation>, tries: number, repet
   return refusal.code >= 500 ? backoff : undefined;
 }
 
-/** A new random key. `randomUUID` is not there on pages without TLS, which clinics' own networks still have. */
+/**
+ * Returns a new random key. Browsers have no `randomUUID` on pages without TLS, which the internal
+ * networks of some clinics still use.
+ */
 function newKey(): string {
   if (crypto.randomUUID !== undefined) return crypto.randomUUID();
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

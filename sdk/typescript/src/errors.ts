@@ -1,32 +1,32 @@
 import type { Refusal } from './refusal.js';
 
 /**
- * Talon has not answered, and nobody knows whether it has done what was asked. Where the operation takes an `Idempotency-Key`, asking again with
- * `idempotencyKey` settles it.
+ * A call failed without a usable response, so it is unknown whether Talon has executed the request.
+ * If the operation accepts an `Idempotency-Key`, repeat the call with `idempotencyKey` to find out.
  */
 export abstract class CallError extends Error {
-  /** How often the operation was tried. */
+  /** The number of tries. */
   tries = 0;
-  /** The `Idempotency-Key` that the tries bore. */
+  /** The `Idempotency-Key` of all tries. */
   idempotencyKey?: string;
 }
 
-/** The service could not be reached, or the answer was lost on its way. */
+/** The service could not be reached, or its response was lost. */
 export class NetworkError extends CallError {
   override name = 'NetworkError';
 }
 
-/** No answer came within `tryTimeout` or `timeout`. */
+/** No response arrived within `tryTimeout` or `timeout`. */
 export class TimeoutError extends CallError {
   override name = 'TimeoutError';
 }
 
-/** The caller's `signal` aborted the call; `cause` is its reason. */
+/** The caller's `signal` aborted the call; `cause` is the reason of the signal. */
 export class AbortError extends CallError {
   override name = 'AbortError';
 }
 
-/** Something answered that is not Talon: a proxy's page, a wrong address. */
+/** The response does not come from Talon but, for example, from a proxy or another server. */
 export class UnexpectedAnswerError extends CallError {
   override name = 'UnexpectedAnswerError';
 
@@ -35,11 +35,14 @@ export class UnexpectedAnswerError extends CallError {
     readonly status: number,
     options?: ErrorOptions,
   ) {
-    super(`not an answer of Talon's (HTTP ${status})`, options);
+    super(`the response is not from Talon (HTTP ${status})`, options);
   }
 }
 
-/** A refusal, where it has to be thrown: by `orThrow` and `items`. Its own message is for logs; `refusal.message` is for the patient. */
+/**
+ * A refusal as an exception, thrown by `orThrow` and `items`. Its `message` is for logs. Show
+ * `refusal.message` to the patient.
+ */
 export class RefusedError extends Error {
   override name = 'RefusedError';
 

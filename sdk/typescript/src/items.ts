@@ -2,15 +2,19 @@ import { orThrow } from './call.js';
 import type { CallOptions, Outcome, Talon } from './call.js';
 import type { Operation } from './refusal.js';
 
-/** What a list of pages takes; a list that can be asked for without anything takes `undefined`, too. */
+/** The request of a paged list. It is optional where the list has no required parameters. */
 type PageRequest = { query?: { cursor?: string } } | undefined;
 
 /**
- * All items of a list, page by page, as they are asked for: `for await (const direction of items(listDirections, talon, {}))`. A refusal is thrown, as
- * `RefusedError`.
+ * Yields all items of a list: `for await (const direction of items(listDirections, talon, {}))`.
+ * It requests the next page only when the loop needs it. It throws a refusal as `RefusedError`.
  */
 export async function* items<Item, Request extends PageRequest, O extends Operation>(
-  list: (talon: Talon, request: Request, options?: CallOptions) => Promise<Outcome<{ items: Item[]; next: string | null }, O>>,
+  list: (
+    talon: Talon,
+    request: Request,
+    options?: CallOptions,
+  ) => Promise<Outcome<{ items: Item[]; next: string | null }, O>>,
   talon: Talon,
   request: NoInfer<NonNullable<Request>>,
   options?: CallOptions,

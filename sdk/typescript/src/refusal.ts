@@ -1,7 +1,7 @@
-import type { ExistingAppointment, Hold, NearestSlot, Rule } from './gen/types.gen.js';
 import type { OperationRules, RuleAnswers } from './gen/rules.gen.js';
+import type { ExistingAppointment, Hold, NearestSlot, Rule } from './gen/types.gen.js';
 
-/** The ways out that a refusal can show; all other rules show none. */
+/** The details of each rule that has some: they show what the patient can do next. */
 interface WaysOut {
   direction_already_booked: { appointment?: ExistingAppointment };
   speciality_already_booked: { appointment?: ExistingAppointment };
@@ -11,14 +11,15 @@ interface WaysOut {
 }
 
 /**
- * What Talon answers where it does not do what was asked: a union over the rules, told apart by `rule`.
- * A `switch (refusal.rule)` is exhaustive, and `code` and `type` narrow it, too.
+ * The body of a response that rejects a request: a union over the rules, discriminated by `rule`.
+ * The compiler checks that a `switch (refusal.rule)` is exhaustive. `code` and `type` narrow the
+ * union, too.
  */
 export type Refusal<R extends Rule = Rule> = {
   [Name in R]: {
-    /** Which rule refuses. Branch on this. */
+    /** The rule that rejected the request. Branch on this. */
     rule: Name;
-    /** What to tell the patient, in Russian. */
+    /** The message for the patient, in Russian. */
     message: string;
     /** The HTTP status. */
     code: RuleAnswers[Name]['code'];
@@ -26,9 +27,9 @@ export type Refusal<R extends Rule = Rule> = {
     message_code: RuleAnswers[Name]['message_code'];
     /** The documented type (Тип ошибки). */
     type: RuleAnswers[Name]['type'];
-    /** The id of the request in the service's log: quote it when you report a problem. */
+    /** The id of the request in the service's log. Quote it when you report a problem. */
     request_id: string;
-    /** The way out, where the service knows one. */
+    /** What the patient can do next, where the service knows it. */
     details?: Name extends keyof WaysOut ? WaysOut[Name] : never;
   };
 }[R];
@@ -36,12 +37,13 @@ export type Refusal<R extends Rule = Rule> = {
 /** The name of an operation of the contract. */
 export type Operation = keyof OperationRules;
 
-/** The refusals that an operation can answer: `OperationRefusal<'createAppointment'>`. */
+/** The refusals that an operation can return: `OperationRefusal<'createAppointment'>`. */
 export type OperationRefusal<O extends Operation = Operation> = Refusal<OperationRules[O]>;
 
 /**
- * Ends an exhaustive `switch`. The compiler refuses the call where a rule has no case. At run time it gives the refusal back, because a service that is
- * newer than this package may answer a rule that neither knows: its `message` is for the patient all the same.
+ * Ends an exhaustive `switch`: the call does not compile while a rule has no case. At run time it
+ * returns the refusal, because a service newer than this package can return an unknown rule. Show
+ * its `message` to the patient.
  */
 export function unforeseen(refusal: never): Pick<Refusal, 'message' | 'request_id'> & { rule: string } {
   return refusal;

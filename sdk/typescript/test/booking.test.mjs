@@ -32,20 +32,26 @@ before(async () => {
 });
 after(() => service?.stop());
 
-/** A Talon for a patient of the demo. */
+/** Creates a client for a patient of the demo. */
 async function talonOf(/** @type {number} */ patient) {
   const token = await service.tokenOf(person(patient));
   return createTalon({ baseUrl: service.baseUrl, token: () => token });
 }
 
-/** What books a patient's referral from А in a cell of Б. */
+/** The request that books a cell of Б for a referral from А. */
 const booking = (/** @type {number} */ patient, /** @type {number} */ referral, /** @type {number} */ slotId) => ({
-  body: { DirectionGuid: direction(patient, referral), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б, SlotId: slotId },
+  body: {
+    DirectionGuid: direction(patient, referral),
+    DirectionType: 'Consult',
+    LpuFromGuid: lpu.А,
+    LpuToGuid: lpu.Б,
+    SlotId: slotId,
+  },
 });
 
 /**
- * The cells of Б alone, because the whole legal entity may serve its referrals, and from tomorrow on,
- * because a cell of today may begin between the list and the booking.
+ * Selects cells of Б from tomorrow. Other institutions of the legal entity have cells, too, and a
+ * cell of today can start between the list and the booking.
  */
 const ofB = { lpuGuid: lpu.Б, dateFrom: dayAhead(1) };
 
@@ -68,19 +74,19 @@ test('Promise: a referral is booked in a free cell, moved and cancelled', async 
   const appointment = booked.consultDirection?.appointment;
   assert.equal(appointment?.start, first.start);
 
-  const visit = { path: { appointmentGuid: appointment.guid } };
-  const moved = orThrow(await moveAppointment(talon, { ...visit, body: { SlotGuid: second.guid } }));
+  const request = { path: { appointmentGuid: appointment.guid } };
+  const moved = orThrow(await moveAppointment(talon, { ...request, body: { SlotGuid: second.guid } }));
   assert.equal(moved.consultDirection?.appointment.start, second.start);
   assert.equal(orThrow(await getDirection(talon, { path })).status, 'Booked');
 
-  orThrow(await cancelAppointment(talon, { ...visit, body: { ReasonCode: 6, Reason: 'Заболел' } }));
-  const seen = orThrow(await getAppointment(talon, visit));
+  orThrow(await cancelAppointment(talon, { ...request, body: { ReasonCode: 6, Reason: 'Заболел' } }));
+  const seen = orThrow(await getAppointment(talon, request));
   assert.deepEqual([seen.status, seen.start, seen.cancellation?.reason], ['Cancelled', second.start, 'Заболел']);
 });
 
-test('Promise: a key given again is answered as the first time, and says so', async () => {
+test('Promise: a repeated key returns the first response, marked as replayed', async () => {
   const talon = await talonOf(5);
-  const key = { idempotencyKey: 'the-one-of-this-test' };
+  const key = { idempotencyKey: 'key-of-this-test' };
   const request = booking(5, 1, 20814);
   const first = await createAppointment(talon, request, key);
   const again = await createAppointment(talon, request, key);
@@ -94,12 +100,21 @@ test('Promise: a key given again is answered as the first time, and says so', as
   const path = { appointmentGuid: first.data.consultDirection?.appointment.guid ?? '' };
   const moves = [await moveAppointment(talon, { path, body: { SlotId: 20815 } }, { idempotencyKey: 'move' })];
   moves.push(await moveAppointment(talon, { path, body: { SlotId: 20815 } }, { idempotencyKey: 'move' }));
-  assert.deepEqual(moves.map((each) => each.ok && each.replayed), [false, true]);
-  const cancels = [await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' }), await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' })];
-  assert.deepEqual(cancels.map((each) => each.ok && each.replayed), [false, true]);
+  assert.deepEqual(
+    moves.map((each) => each.ok && each.replayed),
+    [false, true],
+  );
+  const cancels = [
+    await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' }),
+    await cancelAppointment(talon, { path }, { idempotencyKey: 'cancel' }),
+  ];
+  assert.deepEqual(
+    cancels.map((each) => each.ok && each.replayed),
+    [false, true],
+  );
 });
 
-test('Promise: each booking, move and cancel has a key of its own, and nothing else has one', async () => {
+test('Promise: each booking, move and cancel sends its own key, and no other operation sends one', async () => {
   const proxy = await startProxy(service.baseUrl);
   try {
     const token = await service.tokenOf(person(8));
@@ -120,7 +135,7 @@ test('Promise: each booking, move and cancel has a key of its own, and nothing e
   }
 });
 
-test('Promise: without randomUUID, which pages without TLS lack, keys are as random', async () => {
+test('Promise: keys are random also without randomUUID, which pages without TLS lack', async () => {
   Object.defineProperty(crypto, 'randomUUID', { value: undefined, configurable: true });
   const proxy = await startProxy(service.baseUrl);
   try {
@@ -137,7 +152,7 @@ test('Promise: without randomUUID, which pages without TLS lack, keys are as ran
   assert.equal(typeof crypto.randomUUID, 'function');
 });
 
-test('Promise: a refusal shows its way out: the appointment that stands in the way', async () => {
+test('Promise: a refusal contains the existing appointment that prevents the booking', async () => {
   const talon = await talonOf(2);
   const booked = await createAppointment(talon, booking(2, 1, 20815));
   assert.ok(!booked.ok && booked.refusal.rule === 'direction_already_booked');
@@ -149,55 +164,67 @@ test('Promise: a refusal shows its way out: the appointment that stands in the w
   assert.equal(speciality.refusal.details?.appointment?.guid, booked.refusal.details.appointment.guid);
 });
 
-test('Promise: a refusal shows its way out: the nearest free cells', async () => {
+test('Promise: a refusal contains the nearest free cells', async () => {
   const outcome = await createAppointment(await talonOf(4), booking(4, 1, 20914));
   assert.ok(!outcome.ok && outcome.refusal.rule === 'slot_full');
   const [nearest] = outcome.refusal.details?.slots ?? [];
   assert.equal(nearest.resource.specialityCode, '92');
 });
 
-test('Promise: of two patients at once one takes the cell, and the other is shown another', async () => {
+test('Promise: of two concurrent bookings of a cell one succeeds, and the other receives free cells', async () => {
   const talons = [await talonOf(3), await talonOf(4)];
-  const outcomes = await Promise.all([createAppointment(talons[0], booking(3, 2, 30802)), createAppointment(talons[1], booking(4, 2, 30802))]);
+  const outcomes = await Promise.all([
+    createAppointment(talons[0], booking(3, 2, 30802)),
+    createAppointment(talons[1], booking(4, 2, 30802)),
+  ]);
   const lost = outcomes.find((outcome) => !outcome.ok);
   assert.equal(outcomes.filter(({ ok }) => ok).length, 1);
   assert.ok(lost && !lost.ok && (lost.refusal.rule === 'slot_taken' || lost.refusal.rule === 'slot_full'));
   assert.ok(lost.refusal.details?.slots?.length);
 });
 
-test('Promise: a cell is held and given back, and a third hold is refused with those that stand', async () => {
+test('Promise: a cell can be held and released, and a third hold is rejected with the current holds', async () => {
   const talon = await talonOf(4);
-  const cells = orThrow(await listDirectionSlots(talon, { path: { directionGuid: direction(4, 1) }, query: { ...ofB, limit: 3 } }));
+  const cells = orThrow(
+    await listDirectionSlots(talon, { path: { directionGuid: direction(4, 1) }, query: { ...ofB, limit: 3 } }),
+  );
   const body = { DirectionGuid: direction(4, 1), DirectionType: 'Consult', LpuFromGuid: lpu.А, LpuToGuid: lpu.Б };
   const holds = [];
   for (const cell of cells.items) holds.push(await holdSlot(talon, { path: { slotGuid: cell.guid }, body }));
   const [first, second, third] = holds;
   assert.ok(first.ok && second.ok && !third.ok && third.refusal.rule === 'too_many_holds');
-  assert.deepEqual(third.refusal.details?.holds?.map(({ slotGuid }) => slotGuid), [first.data.slotGuid, second.data.slotGuid]);
-  assert.ok(third.retryAfter && third.retryAfter > 30, 'the service says when a hold ends');
-  for (const { slotGuid } of [first.data, second.data]) orThrow(await releaseSlot(talon, { path: { slotGuid }, query: { lpuGuid: lpu.Б } }));
+  assert.deepEqual(
+    third.refusal.details?.holds?.map(({ slotGuid }) => slotGuid),
+    [first.data.slotGuid, second.data.slotGuid],
+  );
+  assert.ok(third.retryAfter && third.retryAfter > 30, 'the service says when the next hold ends');
+  for (const { slotGuid } of [first.data, second.data])
+    orThrow(await releaseSlot(talon, { path: { slotGuid }, query: { lpuGuid: lpu.Б } }));
   orThrow(await holdSlot(talon, { path: { slotGuid: cells.items[2].guid }, body }));
 });
 
-test('Promise: a check tells what each rule says', async () => {
+test('Promise: a check returns the result of each rule', async () => {
   const { allowed, checks } = orThrow(await checkAppointment(await talonOf(5), booking(5, 1, 20801)));
   assert.equal(allowed, false);
-  assert.deepEqual(checks.filter(({ result }) => result === 'failed').map(({ rule }) => rule), ['slot_adults_only']);
+  assert.deepEqual(
+    checks.filter(({ result }) => result === 'failed').map(({ rule }) => rule),
+    ['slot_adults_only'],
+  );
 });
 
-test('Promise: all items of a list come, page by page, and only as many pages as are asked for', async () => {
+test('Promise: items yields a whole list and requests only the pages that are read', async () => {
   const proxy = await startProxy(service.baseUrl);
   try {
     const token = await service.tokenOf(person(1));
     const talon = createTalon({ baseUrl: proxy.baseUrl, token: () => token });
-    const whole = orThrow(await listDirections(talon, { query: { limit: 100 } })).items;
-    assert.ok(whole.length > 6);
+    const expected = orThrow(await listDirections(talon, { query: { limit: 100 } })).items;
+    assert.ok(expected.length > 6);
     proxy.clear();
 
     const all = [];
     for await (const item of items(listDirections, talon, { query: { limit: 3 } })) all.push(item);
-    assert.deepEqual(all, whole);
-    assert.equal(proxy.requests.length, Math.ceil(whole.length / 3));
+    assert.deepEqual(all, expected);
+    assert.equal(proxy.requests.length, Math.ceil(expected.length / 3));
     proxy.clear();
 
     for await (const item of items(listDirections, talon, { query: { limit: 3, status: ['NotBooked', 'Expired'] } })) {
@@ -210,7 +237,7 @@ test('Promise: all items of a list come, page by page, and only as many pages as
   }
 });
 
-test('Promise: where items meets a refusal it throws it, named for the log and with its words for the patient', async () => {
+test('Promise: items throws a refusal, with a message for the log and the refusal for the patient', async () => {
   const talon = createTalon({ baseUrl: service.baseUrl });
   const first = items(listAppointments, talon, {}).next();
   await assert.rejects(first, (error) => {
@@ -221,51 +248,54 @@ test('Promise: where items meets a refusal it throws it, named for the log and w
   });
 });
 
-test('Promise: a client application gets a token for its patient, and is told of a wrong secret', async () => {
+test('Promise: a client application gets a token for its patient, and a wrong secret is rejected', async () => {
   const talon = createTalon({ baseUrl: service.baseUrl, clientSecret: client });
   const { token, personGuid } = orThrow(await getCodToken(talon, { query: { personguid: person(1) } }));
   assert.equal(personGuid, person(1));
   orThrow(await listDirections(createTalon({ baseUrl: service.baseUrl, token: () => token })));
 
-  const stranger = createTalon({ baseUrl: service.baseUrl, clientSecret: { ...client, secret: 'wrong' } });
-  const refused = await getCodToken(stranger, { query: { personguid: person(1) } });
+  const wrong = createTalon({ baseUrl: service.baseUrl, clientSecret: { ...client, secret: 'wrong' } });
+  const refused = await getCodToken(wrong, { query: { personguid: person(1) } });
   assert.ok(!refused.ok && refused.refusal.rule === 'client_unauthenticated');
 });
 
-test('Promise: what is in a path is encoded', async () => {
+test('Promise: parameters of a path are encoded', async () => {
   const outcome = await getDirectionByNumber(await talonOf(1), { path: { number: '12/7?' } });
   assert.ok(!outcome.ok);
   assert.equal(outcome.refusal.rule, 'direction_absent');
 });
 
-test('Promise: an offset in a query arrives as it was written', async () => {
+test('Promise: the plus sign of a UTC offset in a query is encoded', async () => {
   const talon = await talonOf(5);
   const query = { updatedSince: '2019-08-21T08:45:00+03:00' };
   assert.ok(orThrow(await listAppointments(talon, { query })).items.length > 0);
 });
 
-test('Promise: the health of the service needs no token', async () => {
+test('Promise: health checks need no token', async () => {
   const talon = createTalon({ baseUrl: service.baseUrl, token: () => assert.fail('no token is needed') });
   assert.equal(orThrow(await getLiveness(talon)).status, 'ok');
   assert.equal(orThrow(await getReadiness(talon)).status, 'ok');
 });
 
-test('Promise: the catalogue says of each rule whether it can be retried as the package does', async () => {
+test('Promise: the list of rules and the package agree on which rules are retryable', async () => {
   const { RETRYABLE } = await import('../dist/gen/rules.gen.js');
   const rules = orThrow(await listRules(await talonOf(1))).items;
-  assert.deepEqual(rules.filter(({ retryable }) => retryable).map(({ rule }) => rule), RETRYABLE);
+  assert.deepEqual(
+    rules.filter(({ retryable }) => retryable).map(({ rule }) => rule),
+    RETRYABLE,
+  );
 });
 
-test('Promise: a fetch of the caller is asked instead of the global one', async () => {
+test('Promise: a custom fetch replaces the global one', async () => {
   /** @type {string[]} */
-  const asked = [];
+  const requested = [];
   const talon = createTalon({
     baseUrl: `${service.baseUrl}/`,
     fetch: (request) => {
-      asked.push(`${request.method} ${new URL(request.url).pathname}`);
+      requested.push(`${request.method} ${new URL(request.url).pathname}`);
       return fetch(request);
     },
   });
   orThrow(await getLiveness(talon));
-  assert.deepEqual(asked, ['GET /health/live']);
+  assert.deepEqual(requested, ['GET /health/live']);
 });

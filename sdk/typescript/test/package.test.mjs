@@ -17,57 +17,80 @@ const contract = parse(await readFile(join(root, '../../openapi.yaml'), 'utf8'))
 const readme = await readFile(join(root, 'README.md'), 'utf8');
 const snippets = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
 
-/** A project of a frontend's, with the packed package installed. */
+/** The folder of a project in which the packed package is installed. */
 let project = '';
 before(async () => {
   project = await mkdtemp(join(tmpdir(), 'talon-sdk-user-'));
   await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }));
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', project], { cwd: root });
-  // Offline: the package must need nothing from the network.
-  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(project, JSON.parse(stdout)[0].filename)], { cwd: project });
+  // Offline: the package must not need other packages.
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(project, JSON.parse(stdout)[0].filename)], {
+    cwd: project,
+  });
 });
 after(() => rm(project, { recursive: true, force: true }));
 
-test('Promise: the version is the contract’s', async () => {
+test('Promise: the version is the version of the contract', async () => {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
   assert.equal(version, contract.info.version);
   assert.equal(VERSION, contract.info.version);
 });
 
-test('Promise: the ways out are those that the contract names, rule by rule', async () => {
-  const [, written] = /interface WaysOut \{\n([\s\S]*?)\n\}/.exec(await readFile(join(root, 'src/refusal.ts'), 'utf8')) ?? [];
+test('Promise: the details of each rule are those of the contract', async () => {
+  const [, written] =
+    /interface WaysOut \{\n([\s\S]*?)\n\}/.exec(await readFile(join(root, 'src/refusal.ts'), 'utf8')) ?? [];
   const here = [...written.matchAll(/^ {2}(\w+): \{ (\w+)\?: /gm)].map(([, rule, detail]) => `${rule}: ${detail}`);
-  const there = Object.entries(contract.components.schemas.ErrorDetails.properties).flatMap(([detail, { description }]) => {
-    const [introduction] = description.split(':');
-    return [...introduction.matchAll(/`(\w+)`/g)].map(([, rule]) => `${rule}: ${detail}`);
-  });
+  const there = Object.entries(contract.components.schemas.ErrorDetails.properties).flatMap(
+    ([detail, { description }]) => {
+      const [introduction] = description.split(':');
+      return [...introduction.matchAll(/`(\w+)`/g)].map(([, rule]) => `${rule}: ${detail}`);
+    },
+  );
   assert.ok(there.length > 0);
   assert.deepEqual(here.sort(), there.sort());
 });
 
-test('Promise: the package holds the code with its types, what to know, and nothing else', async () => {
+test('Promise: the package contains the code, its types, the README and the licence, and nothing else', async () => {
   const installed = join(project, 'node_modules/talon-sdk');
   assert.deepEqual((await readdir(installed)).sort(), ['LICENSE', 'README.md', 'dist', 'package.json']);
   const files = await readdir(join(installed, 'dist'), { recursive: true });
-  for (const file of files.filter((name) => name.endsWith('.js'))) assert.ok(files.includes(file.replace(/js$/, 'd.ts')), file);
+  for (const file of files.filter((name) => name.endsWith('.js')))
+    assert.ok(files.includes(file.replace(/js$/, 'd.ts')), file);
   const { dependencies, sideEffects, type } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
-  assert.deepEqual({ dependencies, sideEffects, type }, { dependencies: undefined, sideEffects: false, type: 'module' });
+  assert.deepEqual(
+    { dependencies, sideEffects, type },
+    { dependencies: undefined, sideEffects: false, type: 'module' },
+  );
 });
 
-test('Promise: whatever the README shows compiles where the package is installed, in Node and with a bundler', async () => {
+test('Promise: the code of the README compiles with the installed package, for Node and for a bundler', async () => {
   await mkdir(join(project, 'readme'));
   for (const [index, code] of snippets.entries()) await writeFile(join(project, 'readme', `snippet${index}.ts`), code);
   await writeFile(join(project, 'node.d.ts'), 'declare const process: { env: Record<string, string | undefined> };');
-  for (const [module, moduleResolution] of [['NodeNext', 'NodeNext'], ['ESNext', 'Bundler']]) {
-    const options = ['--strict', '--noEmit', '--target', 'ES2022', '--module', module, '--moduleResolution', moduleResolution];
+  for (const [module, moduleResolution] of [
+    ['NodeNext', 'NodeNext'],
+    ['ESNext', 'Bundler'],
+  ]) {
+    const options = [
+      '--strict',
+      '--noEmit',
+      '--target',
+      'ES2022',
+      '--module',
+      module,
+      '--moduleResolution',
+      moduleResolution,
+    ];
     const files = ['node.d.ts', ...snippets.map((_, index) => `readme/snippet${index}.ts`)];
-    const { stdout } = await run(join(root, 'node_modules/.bin/tsc'), [...options, ...files], { cwd: project }).catch((error) => error);
+    const { stdout } = await run(join(root, 'node_modules/.bin/tsc'), [...options, ...files], { cwd: project }).catch(
+      (error) => error,
+    );
     assert.equal(stdout, '');
   }
   assert.ok(snippets.length >= 5);
 });
 
-/** Has a list of cells begin with tomorrow: the first of today may begin between the list and the booking. */
+/** Lists cells from tomorrow: a cell of today can start between the list and the booking. */
 function fromTomorrow(/** @type {URL} */ url) {
   if (url.pathname.endsWith('/slots')) url.searchParams.set('dateFrom', dayAhead(1));
 }
@@ -78,8 +101,8 @@ test('Promise: the tour of the project shows the example', async () => {
   assert.equal(/```ts\n(.*?)```/s.exec(front)?.[1], example);
 });
 
-for (const [name, code] of Object.entries({ 'the README’s first lines': snippets[0], 'the example': example })) {
-  test(`Promise: ${name}, as they stand, book an appointment in a new demo`, async () => {
+for (const [name, code] of Object.entries({ 'the first code of the README': snippets[0], 'the example': example })) {
+  test(`Promise: ${name} books an appointment in a new demo without changes`, async () => {
     const service = await startTalon();
     const proxy = await startProxy(service.baseUrl, { rewrite: fromTomorrow });
     try {
@@ -94,16 +117,20 @@ for (const [name, code] of Object.entries({ 'the README’s first lines': snippe
   });
 }
 
-test('Promise: the README tells the sizes that are measured, within a twentieth', async () => {
+test('Promise: the sizes in the README are within five percent of the measured ones', async () => {
   const { stdout } = await run('node', ['scripts/size.mjs'], { cwd: root });
   const measured = [...stdout.matchAll(/^(.+): (\d+) bytes minified, (\d+) gzipped$/gm)];
   assert.equal(measured.length, 2);
   for (const [, name, ...bytes] of measured) {
-    const said = new RegExp(`^\\| ${name} \\| ([\\d.]+) kB \\| ([\\d.]+) kB \\|$`, 'm').exec(readme)?.slice(1) ?? [];
-    assert.equal(said.length, 2, name);
-    said.forEach((kilobytes, index) => {
+    const documented =
+      new RegExp(`^\\| ${name} \\| ([\\d.]+) kB \\| ([\\d.]+) kB \\|$`, 'm').exec(readme)?.slice(1) ?? [];
+    assert.equal(documented.length, 2, name);
+    documented.forEach((kilobytes, index) => {
       const off = Number(kilobytes) * 1_000 - Number(bytes[index]);
-      assert.ok(Math.abs(off) < Number(bytes[index]) / 20, `${name}: the README says ${kilobytes} kB, ${bytes[index]} bytes are measured`);
+      assert.ok(
+        Math.abs(off) < Number(bytes[index]) / 20,
+        `${name}: the README says ${kilobytes} kB, ${bytes[index]} bytes are measured`,
+      );
     });
   }
 });

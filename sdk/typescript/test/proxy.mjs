@@ -1,83 +1,94 @@
-// A proxy on loopback in front of the service that does to answers what networks do, and remembers what it was asked.
+// A proxy on loopback in front of the service. It simulates network faults and records requests.
 import { createServer, request as httpRequest } from 'node:http';
 
 /**
- * What becomes of a request; all but `refuse`, `page` and `hang` let the service do it first.
- * - `pass`: it is answered.
- * - `lose`: the answer never comes back; the connection is closed.
- * - `cut`: half of the answer comes back.
- * - `keep`: the answer never comes back; the connection stays open.
- * - `refuse`: the connection is closed before the service hears of it.
- * - `hang`: nobody answers; the connection stays open.
- * - `page`: a gateway that does not reach the service answers with a page of its own, 502.
- * - `portal`: a page of somebody else's, 200.
- * @typedef {'pass' | 'lose' | 'cut' | 'keep' | 'refuse' | 'hang' | 'page' | 'portal'} Fate
- * @typedef {object} Seen
+ * What the proxy does with a request instead of returning the response of the service. The service
+ * executes the request with the first three faults.
+ * - `drop`: closes the connection instead of returning the response.
+ * - `truncate`: returns half of the response and closes the connection.
+ * - `stall`: returns nothing and leaves the connection open.
+ * - `refuse`: closes the connection before the service receives the request.
+ * - `hang`: does not forward the request and leaves the connection open.
+ * - `badGateway`: returns 502 with an HTML page, like a gateway that cannot reach the service.
+ * - `foreignPage`: returns 200 with an HTML page of another server.
+ * @typedef {'drop' | 'truncate' | 'stall' | 'refuse' | 'hang' | 'badGateway' | 'foreignPage'} Fault
+ * @typedef {object} RecordedRequest
  * @property {string} method
  * @property {string} url
  * @property {string} [key] Its Idempotency-Key.
- * @property {number} at When it came.
- * @property {number} [status] What the service has answered.
- * @property {Promise<void>} closed Comes when the request is over for whoever sent it.
+ * @property {number} at The time of its arrival in milliseconds, from performance.now().
+ * @property {number} [status] The status of the service's response.
+ * @property {Promise<void>} closed Resolves when the connection to the sender ends.
  */
 
 /** @type {(emitter: import('node:events').EventEmitter, event: string) => Promise<void>} */
 const once = (emitter, event) => new Promise((resolve) => emitter.once(event, () => resolve()));
 
 /**
- * Starts a proxy; `fates` are those of the next requests, and then all pass. `rewrite` may change the address and the headers of a request.
- * @param {string} target
- * @param {{ rewrite?: (url: URL, headers: import('node:http').IncomingHttpHeaders) => void }} [options]
+ * Starts a proxy. The faults in `faults` apply to the next requests in their order; all later
+ * requests have none. `rewrite` may change the address and the headers of a request.
+ * @param {string} target The address of the service.
+ * @param {object} [options]
+ * @param {(url: URL, headers: import('node:http').IncomingHttpHeaders) => void} [options.rewrite]
  */
 export async function startProxy(target, { rewrite } = {}) {
-  /** @type {Fate[]} */
-  const fates = [];
-  /** @type {Seen[]} */
+  /** @type {Fault[]} */
+  const faults = [];
+  /** @type {RecordedRequest[]} */
   const requests = [];
   /** @type {(() => void)[]} */
   const waiting = [];
 
   const server = createServer(async (request, response) => {
-    const fate = fates.shift() ?? 'pass';
+    const fault = faults.shift();
     const key = request.headers['idempotency-key'];
-    /** @type {Seen} */
-    const seen = { method: request.method ?? '', url: request.url ?? '', key: key?.toString(), at: performance.now(), closed: once(response, 'close') };
-    requests.push(seen);
+    /** @type {RecordedRequest} */
+    const recorded = {
+      method: request.method ?? '',
+      url: request.url ?? '',
+      key: key?.toString(),
+      at: performance.now(),
+      closed: once(response, 'close'),
+    };
+    requests.push(recorded);
     waiting.splice(0).forEach((resolve) => resolve());
-    if (fate === 'refuse') return request.socket.destroy();
-    if (fate === 'hang') return;
-    if (fate === 'page' || fate === 'portal') return response.writeHead(fate === 'page' ? 502 : 200, { 'Content-Type': 'text/html' }).end('<h1>Sorry</h1>');
+    if (fault === 'refuse') return request.socket.destroy();
+    if (fault === 'hang') return;
+    if (fault === 'badGateway' || fault === 'foreignPage') {
+      response.writeHead(fault === 'badGateway' ? 502 : 200, { 'Content-Type': 'text/html' }).end('<h1>Sorry</h1>');
+      return;
+    }
 
     const { method, headers } = request;
     const url = new URL(request.url ?? '', target);
     rewrite?.(url, headers);
-    const onward = httpRequest(url, { method, headers });
-    onward.once('error', () => response.destroy());
-    onward.once('response', async (answer) => {
-      const body = Buffer.concat(await answer.toArray());
-      seen.status = answer.statusCode;
-      if (fate === 'keep') return;
-      if (fate === 'lose') return request.socket.destroy();
-      response.writeHead(answer.statusCode ?? 0, answer.headers);
-      if (fate === 'pass') return response.end(body);
-      response.write(body.subarray(0, body.length / 2), () => response.destroy());
+    const forwarded = httpRequest(url, { method, headers });
+    forwarded.once('error', () => response.destroy());
+    forwarded.once('response', async (received) => {
+      const body = Buffer.concat(await received.toArray());
+      recorded.status = received.statusCode;
+      if (fault === 'stall') return;
+      if (fault === 'drop') return request.socket.destroy();
+      response.writeHead(received.statusCode ?? 0, received.headers);
+      if (fault === 'truncate') response.write(body.subarray(0, body.length / 2), () => response.destroy());
+      else response.end(body);
     });
-    request.pipe(onward);
+    request.pipe(forwarded);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
 
   return {
     baseUrl: `http://127.0.0.1:${port}`,
-    fates,
+    faults,
     requests,
-    /** Comes when so many requests have arrived. */
+    /** Resolves when the given number of requests has arrived. */
     arrived: async (/** @type {number} */ count) => {
       while (requests.length < count) await new Promise((resolve) => waiting.push(() => resolve(undefined)));
     },
-    /** Forgets what was, for the next test. */
+    /** Removes the recorded requests and the faults, for the next test. */
     clear: () => {
-      fates.length = 0;
+      faults.length = 0;
       requests.length = 0;
     },
     stop: async () => {

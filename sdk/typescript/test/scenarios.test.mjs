@@ -5,8 +5,11 @@ import * as sdk from 'talon-sdk';
 import { parse } from 'yaml';
 import { startTalon } from './service.mjs';
 
-/** Answers to what this package never sends: bodies that are none, and a token for the health of the service, by which the sandbox knows whom to refuse. */
-const unsent = ['body_too_large', 'media_type_unsupported', 'body_malformed', 'not_ready'];
+/**
+ * Scenarios with requests that this package never sends: invalid bodies, and a token in a health
+ * check, by which the sandbox selects the failure.
+ */
+const skipped = ['body_too_large', 'media_type_unsupported', 'body_malformed', 'not_ready'];
 
 const contract = parse(await readFile(new URL('../../../openapi.yaml', import.meta.url), 'utf8'));
 
@@ -17,21 +20,26 @@ before(async () => {
 });
 after(() => service?.stop());
 
-/** What a request of the sandbox is to an operation: the parameters of its path and query, and its body. */
+/** Converts the request of a scenario into the request of an operation: path, query and body. */
 function requestOf(/** @type {sdk.ScenarioCall} */ { method, path, body }, /** @type {string} */ operation) {
-  const [template] = Object.entries(contract.paths).find(([, item]) => item[method.toLowerCase()]?.operationId === operation) ?? [];
+  const [template] =
+    Object.entries(contract.paths).find(([, item]) => item[method.toLowerCase()]?.operationId === operation) ?? [];
   assert.ok(template, operation);
   const { pathname, searchParams } = new URL(path, 'http://talon.example');
   const values = new RegExp(`^${template.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`).exec(pathname)?.groups ?? {};
   const decoded = Object.entries(values).map(([name, value]) => [name, decodeURIComponent(value)]);
-  return { path: Object.fromEntries(decoded), query: Object.fromEntries(searchParams), body: body === null ? undefined : JSON.parse(body) };
+  return {
+    path: Object.fromEntries(decoded),
+    query: Object.fromEntries(searchParams),
+    body: body === null ? undefined : JSON.parse(body),
+  };
 }
 
-test('Promise: every answer that the sandbox can give comes as the contract names it', async (t) => {
+test('Promise: each scenario of the sandbox returns the outcome that the contract documents', async (t) => {
   const { scenarios } = sdk.orThrow(await sdk.listScenarios(sdk.createTalon({ baseUrl: service.baseUrl })));
-  const asked = scenarios.filter(({ operation, name }) => operation !== null && !unsent.includes(name));
-  assert.ok(asked.length > 70);
-  for (const { name, operation, status, rule, request } of asked) {
+  const selected = scenarios.filter(({ operation, name }) => operation !== null && !skipped.includes(name));
+  assert.ok(selected.length > 70);
+  for (const { name, operation, status, rule, request } of selected) {
     await t.test(`${operation}: ${name}`, async () => {
       const [scheme, credentials = ''] = (request.headers.Authorization ?? '').split(' ');
       const [guid, secret] = scheme === 'Basic' ? atob(credentials).split(':') : [];
@@ -47,13 +55,13 @@ test('Promise: every answer that the sandbox can give comes as the contract name
       if (status < 400) return assert.ok(outcome.ok);
       assert.ok(!outcome.ok);
       assert.deepEqual([outcome.refusal.rule, outcome.refusal.code], [rule, status]);
-      const waits = [409, 429, 503].includes(status);
-      assert.equal(outcome.retryAfter !== undefined, waits, `Retry-After: ${outcome.retryAfter}`);
+      const hasRetryAfter = [409, 429, 503].includes(status);
+      assert.equal(outcome.retryAfter !== undefined, hasRetryAfter, `Retry-After: ${outcome.retryAfter}`);
     });
   }
 });
 
-test('Promise: the sandbox is put back, which answers nothing', async () => {
+test('Promise: a reset of the sandbox returns no data', async () => {
   const outcome = await sdk.resetSandbox(sdk.createTalon({ baseUrl: service.baseUrl }));
   assert.deepEqual(outcome, { ok: true, data: undefined, replayed: false });
 });

@@ -1,4 +1,5 @@
-// A real Talon with the demo data (docs/demo.md), on a PostgreSQL and in a folder of its own, for tests: this package's, and others'.
+// Starts a real service with the demo data (docs/demo.md) for the tests of this and other packages.
+// Each has its own PostgreSQL and its own folder.
 import { execFile, spawn } from 'node:child_process';
 import { createPrivateKey, sign } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
@@ -12,17 +13,17 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const binary = process.env.TALON_BINARY ?? join(root, 'bin/talon-sandbox');
 
-/** How long the first start may take: PostgreSQL makes its data folder. */
+/** The limit of the start in milliseconds, including the creation of the database. */
 const startTimeout = 60_000;
 
-/** The demo's patients, by their numbers in docs/demo.md. */
+/** Returns the guid of a demo patient by the number in docs/demo.md. */
 export const person = (/** @type {number} */ number) => `de300000-0005-4000-8000-${String(number).padStart(12, '0')}`;
 
-/** The guids of the demo's referrals: the number of one, of the patient with this number. */
+/** Returns the guid of a demo referral by the number of its patient and its own number. */
 export const direction = (/** @type {number} */ patient, /** @type {number} */ number) =>
   `de300000-0007-4000-8000-${String(patient).padStart(4, '0')}${String(number).padStart(8, '0')}`;
 
-/** The demo's institutions, by their letters in docs/demo.md. */
+/** The guids of the demo institutions by their letters in docs/demo.md. */
 export const lpu = {
   А: 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f',
   Б: '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9',
@@ -30,30 +31,40 @@ export const lpu = {
   Г: '12ab9992-9875-4fb6-a9c0-8504170c1429',
 };
 
-/** The day of Moscow so many days ahead, as the service reads one. */
-export const dayAhead = (/** @type {number} */ days) => new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Moscow' }).format(Date.now() + days * 86_400_000);
+/** Returns the day in Moscow that is the given number of days ahead, as `2026-11-30`. */
+export const dayAhead = (/** @type {number} */ days) =>
+  new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Moscow' }).format(Date.now() + days * 86_400_000);
 
-/** The client application of the demo's tokens, with its secret. */
+/** The credentials of the demo's client application. */
 export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'demo-secret' };
 
 /**
- * Starts the service, building it first where it is missing. Stop it in the end; a process that ends otherwise stops it, too.
- * @param {Record<string, string>} environment Settings of docs/configuration.md.
+ * Starts the service, and builds it first if it is missing. Call `stop` at the end. The service
+ * also stops when this process exits.
+ * @param {Record<string, string>} environment Settings from docs/configuration.md.
  */
 export async function startTalon(environment = {}) {
   if (!existsSync(binary)) await run('make', ['build'], { cwd: root });
   const folder = await mkdtemp(join(tmpdir(), 'talon-demo-'));
-  await chmod(folder, 0o711); // root's PostgreSQL runs under another account, and must find its folder in this one
+  await chmod(folder, 0o711); // under root, PostgreSQL runs as another user and must reach its folder
   const keyFile = join(folder, 'sandbox-key.pem');
-  const inherited = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('TALON_'));
-  const env = { ...Object.fromEntries(inherited), TALON_ADDR: '127.0.0.1:0', XDG_CACHE_HOME: folder, TALON_SANDBOX_KEY_FILE: keyFile, ...environment };
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => name !== 'DATABASE_URL' && !name.startsWith('TALON_'),
+  );
+  const env = {
+    ...Object.fromEntries(inherited),
+    TALON_ADDR: '127.0.0.1:0',
+    XDG_CACHE_HOME: folder,
+    TALON_SANDBOX_KEY_FILE: keyFile,
+    ...environment,
+  };
   const service = spawn(binary, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => service.once('close', resolve).once('error', resolve));
   const stopNow = () => service.kill('SIGTERM');
   process.once('exit', stopNow);
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
-  /** Ends the service and its PostgreSQL, and takes their folder away. */
+  /** Stops the service and its PostgreSQL, and removes their folder. */
   const stop = async () => {
     process.removeListener('exit', stopNow);
     stopNow();
@@ -62,20 +73,21 @@ export async function startTalon(environment = {}) {
   };
 
   try {
-    const { baseUrl, token } = await welcome(service, ended);
-    /** A token of a patient's, through a client application. */
+    const { baseUrl, token } = await readAddress(service, ended);
+    /** Returns a token of a patient, issued for a client application. */
     const tokenOf = async (/** @type {string} */ personGuid, clientGuid = client.guid) => {
       const { stdout } = await run(binary, ['token', '--person', personGuid, '--client', clientGuid], { env });
       return stdout.trim();
     };
-    /** The same, but expired since an hour: signed here, as `talon-sandbox token` makes none that has. */
+    /** Returns a token that expired an hour ago. `talon-sandbox token` issues only valid ones. */
     const expiredTokenOf = async (/** @type {string} */ personGuid) => {
       const [header, claims] = (await tokenOf(personGuid)).split('.');
       const decoded = JSON.parse(Buffer.from(claims, 'base64url').toString());
       const past = { ...decoded, iat: decoded.iat - 7200, exp: decoded.iat - 3600 };
       const signed = `${header}.${Buffer.from(JSON.stringify(past)).toString('base64url')}`;
       const key = createPrivateKey(await readFile(keyFile));
-      return `${signed}.${sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+      const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' });
+      return `${signed}.${signature.toString('base64url')}`;
     };
     return { baseUrl, token, tokenOf, expiredTokenOf, stop };
   } catch (error) {
@@ -85,26 +97,27 @@ export async function startTalon(environment = {}) {
 }
 
 /**
- * Waits for the service to say that it is ready, with its address and a token of the first patient's.
+ * Waits until the service is ready. Returns its address and a token of the first patient, which it
+ * prints.
  * @param {import('node:child_process').ChildProcess} service
  * @param {Promise<unknown>} ended
  * @returns {Promise<{ baseUrl: string, token: string }>}
  */
-function welcome(service, ended) {
+function readAddress(service, ended) {
   let output = '';
   return new Promise((resolve, reject) => {
     const fail = (/** @type {string} */ why) => reject(new Error(`Talon ${why}:\n${output}`));
     const timer = setTimeout(fail, startTimeout, `was not ready within ${startTimeout} ms`);
     const read = (/** @type {Buffer} */ chunk) => {
       output += chunk;
-      const said = /(http:\/\/\S+)\/docs\/\n[\s\S]*?\n(eyJ\S+)\n[\s\S]*Ctrl-C/.exec(output);
-      if (!said) return;
+      const match = /(http:\/\/\S+)\/docs\/\n[\s\S]*?\n(eyJ\S+)\n[\s\S]*Ctrl-C/.exec(output);
+      if (!match) return;
       clearTimeout(timer);
-      resolve({ baseUrl: said[1], token: said[2] });
+      resolve({ baseUrl: match[1], token: match[2] });
     };
     service.stdout?.on('data', read);
     service.stderr?.on('data', read);
-    service.once('error', (error) => fail(`cannot be started (${error.message})`));
-    ended.then(() => fail('ended instead of starting')).finally(() => clearTimeout(timer));
+    service.once('error', (error) => fail(`could not be started (${error.message})`));
+    ended.then(() => fail('exited during its start')).finally(() => clearTimeout(timer));
   });
 }

@@ -1,24 +1,34 @@
-// Compiled, never run: what the types promise. A line under @ts-expect-error fails the compilation where it is no error.
-import { cancelAppointment, createAppointment, createTalon, getCodToken, items, listDirections, listDirectionSlots, unforeseen } from 'talon-sdk';
+// Tests of the types: this file is compiled and never runs. Each expected error is marked, and the
+// compilation fails if it is missing.
+import {
+  cancelAppointment,
+  createAppointment,
+  createTalon,
+  getCodToken,
+  items,
+  listDirections,
+  listDirectionSlots,
+  unforeseen,
+} from 'talon-sdk';
 import type { Hold, NearestSlot, OperationRefusal, PatientDirection, Refusal, Rule, Slot } from 'talon-sdk';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const is = <_True extends true>() => {};
 
-// Every rule of the contract has its refusal, and no other.
+// Each rule of the contract has a refusal, and no other.
 is<Same<Refusal['rule'], Rule>>();
 
-// The ways out are known by the rule, and only by it.
+// The rule alone determines the type of the details.
 is<Same<NonNullable<NonNullable<Refusal<'slot_taken'>['details']>['slots']>, NearestSlot[]>>();
 is<Same<NonNullable<NonNullable<Refusal<'too_many_holds'>['details']>['holds']>, Hold[]>>();
 is<Same<Refusal<'slot_not_found'>['details'], undefined>>();
 
-// An operation's refusals are those of its answers.
+// The refusals of an operation are those of its responses in the contract.
 is<Same<Extract<OperationRefusal<'cancelAppointment'>, { rule: 'slot_full' }>, never>>();
 is<Same<Extract<OperationRefusal<'createAppointment'>, { rule: 'slot_full' }>, Refusal<'slot_full'>>>();
 is<Same<OperationRefusal<'getLiveness'>['rule'], 'method_not_allowed' | 'internal_error'>>();
 
-/** All refusals of a cancel have a case. */
+/** A switch with a case for each refusal of the operation compiles. */
 export function exhaustive(refusal: OperationRefusal<'getLiveness'>): string {
   switch (refusal.rule) {
     case 'method_not_allowed':
@@ -29,7 +39,7 @@ export function exhaustive(refusal: OperationRefusal<'getLiveness'>): string {
   }
 }
 
-/** A rule without a case, as a new one is, does not compile. */
+/** A switch without a case for a rule, for example a new one, does not compile. */
 export function missing(refusal: OperationRefusal<'getLiveness'>): string {
   switch (refusal.rule) {
     case 'method_not_allowed':
@@ -40,16 +50,26 @@ export function missing(refusal: OperationRefusal<'getLiveness'>): string {
   }
 }
 
-/** A rule that the operation cannot answer has no case either. */
+/** A comparison with a rule that the operation cannot return does not compile. */
 export function superfluous(refusal: OperationRefusal<'getLiveness'>): boolean {
-  // @ts-expect-error never answered
+  // @ts-expect-error the operation never returns this rule
   return refusal.rule === 'slot_full';
 }
 
-/** `code` and `type` narrow, too: what is left is about the request. */
+/** `code` and `type` narrow the union, too: only the refusals of invalid requests remain. */
 export function narrowed(refusal: OperationRefusal<'cancelAppointment'>): void {
   if (refusal.type === 'Error') return;
-  is<Same<typeof refusal.rule, 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'appointment_started' | 'idempotency_key_reused'>>();
+  is<
+    Same<
+      typeof refusal.rule,
+      | 'body_too_large'
+      | 'media_type_unsupported'
+      | 'body_malformed'
+      | 'field_invalid'
+      | 'appointment_started'
+      | 'idempotency_key_reused'
+    >
+  >();
 }
 
 export async function calls(): Promise<void> {
@@ -59,21 +79,24 @@ export async function calls(): Promise<void> {
   const outcome = await cancelAppointment(talon, { path }, { idempotencyKey: 'mine' });
   if (outcome.ok) is<Same<typeof outcome.data.code, number>>();
   else is<Same<typeof outcome.refusal, OperationRefusal<'cancelAppointment'>>>();
-  // @ts-expect-error the data are there only where it was done
+  // @ts-expect-error only a successful outcome has data
   outcome.data;
-  // @ts-expect-error only operations that take an Idempotency-Key do
+  // @ts-expect-error the operation accepts no Idempotency-Key
   await listDirections(talon, {}, { idempotencyKey: 'mine' });
-  // @ts-expect-error a booking has a body
+  // @ts-expect-error a booking needs a body
   await createAppointment(talon, {});
-  // @ts-expect-error no field of the contract
-  await createAppointment(talon, { body: { DirectionGuid: '', DirectionType: '', LpuFromGuid: '', LpuToGuid: '', Slot: 1 } });
-  // @ts-expect-error getCodToken has no key
+  const booking = { DirectionGuid: '', DirectionType: '', LpuFromGuid: '', LpuToGuid: '' };
+  // @ts-expect-error the contract has no such field
+  await createAppointment(talon, { body: { ...booking, Slot: 1 } });
+  // @ts-expect-error getCodToken accepts no Idempotency-Key
   await getCodToken(talon, {}, { idempotencyKey: 'mine' });
 
-  for await (const direction of items(listDirections, talon, { query: { limit: 10, status: ['Booked'] } })) is<Same<typeof direction, PatientDirection>>();
-  for await (const slot of items(listDirectionSlots, talon, { path, query: { explain: true } })) is<Same<typeof slot, Slot>>();
-  // @ts-expect-error the referral is missing
+  for await (const direction of items(listDirections, talon, { query: { limit: 10, status: ['Booked'] } }))
+    is<Same<typeof direction, PatientDirection>>();
+  for await (const slot of items(listDirectionSlots, talon, { path, query: { explain: true } }))
+    is<Same<typeof slot, Slot>>();
+  // @ts-expect-error the guid of the referral is missing
   items(listDirectionSlots, talon, {});
-  // @ts-expect-error no parameter of the contract
+  // @ts-expect-error the contract has no such parameter
   items(listDirections, talon, { query: { page: 2 } });
 }

@@ -1,9 +1,9 @@
 // Written by npm run gen from openapi.yaml.
 
-/** The contract's version, and so this package's. */
+/** The version of the contract and of this package. */
 export const VERSION = '1.2.0';
 
-/** The rules where the same request may succeed later though nobody changes anything. */
+/** The rules whose refusals are temporary: the same request can succeed later. */
 export const RETRYABLE: readonly string[] = [
   'slot_beyond_horizon',
   'speciality_already_booked',
@@ -18,7 +18,7 @@ export const RETRYABLE: readonly string[] = [
   'not_ready',
 ];
 
-/** What each rule answers, apart from its message. */
+/** The fixed values of each rule's responses. */
 export interface RuleAnswers {
   token_missing: { code: 403; message_code: '5010'; type: 'Error' };
   token_invalid: { code: 403; message_code: '5008'; type: 'Error' };
@@ -89,7 +89,7 @@ export interface RuleAnswers {
   not_ready: { code: 503; message_code: '5030'; type: 'Error' };
 }
 
-/** The rules that each operation can answer. */
+/** The rules that can reject each operation. */
 export interface OperationRules {
   listDirections:
     | 'token_missing'

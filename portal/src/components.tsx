@@ -1,12 +1,12 @@
-// The small parts that views are made of.
+// Components that several views use.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { Pages } from './ask.js';
-import { otherOffset, zoneOf } from './format.js';
+import { deviceOffset, zoneOf } from './format.js';
+import type { Pages } from './queries.js';
 
 interface ButtonProps {
-  run: () => void;
-  /** What it does is under way: a click does nothing then. It keeps the focus, which `disabled` would take. */
+  onPress: () => void;
+  /** Whether the action runs: clicks have no effect. Unlike `disabled`, this keeps the focus. */
   pending?: boolean;
   light?: boolean;
   danger?: boolean;
@@ -14,23 +14,27 @@ interface ButtonProps {
   children: ComponentChildren;
 }
 
-export function Button({ run, pending = false, light = false, danger = false, id, children }: ButtonProps) {
+export function Button({ onPress, pending = false, light = false, danger = false, id, children }: ButtonProps) {
   const kind = ['button', light && 'light', danger && 'danger'].filter(Boolean).join(' ');
   return (
-    <button id={id} type="button" class={kind} aria-disabled={pending} onClick={() => pending || run()}>
+    <button id={id} type="button" class={kind} aria-disabled={pending} onClick={() => pending || onPress()}>
       {children}
     </button>
   );
 }
 
-/** The heading of a view: it is the document's title, and where the focus goes when the view appears. */
+/** Whether a view has been shown since the page was loaded. The first does not take the focus. */
+let hasShownView = false;
+
+/** The heading of a view. It sets the title of the document and takes the focus. */
 export function Heading({ children, title }: { children: ComponentChildren; title: string }) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} · Талон`;
   }, [title]);
   useEffect(() => {
-    if (!isFirst()) heading.current?.focus();
+    if (hasShownView) heading.current?.focus();
+    hasShownView = true;
   }, []);
   return (
     <h1 ref={heading} tabIndex={-1}>
@@ -39,15 +43,7 @@ export function Heading({ children, title }: { children: ComponentChildren; titl
   );
 }
 
-/** Where the page has just been loaded the focus is left where the browser puts it. */
-let first = true;
-function isFirst(): boolean {
-  const answer = first;
-  first = false;
-  return answer;
-}
-
-/** Tells what has come, also to those who do not see it. */
+/** Shows a status. Screen readers announce its changes. */
 export function Status({ children }: { children: ComponentChildren }) {
   return (
     <p class="status" role="status">
@@ -60,25 +56,25 @@ export function Badge({ status, children }: { status: string; children: Componen
   return <span class={`badge badge-${status}`}>{children}</span>;
 }
 
-/** «Показать ещё», where there is more. */
+/** The button that loads the next page of a list, if there is one. */
 export function More({ pages }: { pages: Pages<unknown, unknown> }) {
-  if (!pages.more && !(pages.pending && pages.items.length > 0)) return null;
+  if (!pages.loadMore && !(pages.pending && pages.items.length > 0)) return null;
   return (
     <p class="actions">
-      <Button run={() => pages.more?.()} pending={pages.pending} light>
+      <Button onPress={() => pages.loadMore?.()} pending={pages.pending} light>
         {pages.pending ? 'Загружаем…' : 'Показать ещё'}
       </Button>
     </p>
   );
 }
 
-/** Says whose clocks show a time, where they are others than the patient's. */
+/** Shows the time zone of a time, if it differs from the zone of the device. */
 export function ZoneNote({ time, timeZone }: { time: string; timeZone: string }) {
-  const other = otherOffset(time);
-  if (other === undefined) return null;
+  const offset = deviceOffset(time);
+  if (offset === undefined) return null;
   return (
     <p class="zone">
-      Время местное: {zoneOf(time, timeZone)}. На вашем устройстве {other}.
+      Время местное: {zoneOf(time, timeZone)}. На вашем устройстве {offset}.
     </p>
   );
 }

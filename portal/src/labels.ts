@@ -1,4 +1,4 @@
-// What the contract's values are called.
+// The Russian labels of the contract's values.
 import type { AppointmentStatus, DirectionStatus, Resource, Slot, Speciality } from 'talon-sdk';
 
 export const directionStatus: Record<DirectionStatus, string> = {
@@ -15,10 +15,14 @@ export const appointmentStatus: Record<AppointmentStatus, string> = {
   Cancelled: 'Отменена',
 };
 
-/** What stands before the name of a resource, which mostly says «врач» itself. */
-export const resourceKind: Record<Resource['kind'], string> = { doctor: 'Принимает', room: 'Кабинет', equipment: 'Оборудование' };
+/** The label before the name of a resource. The name of a doctor usually contains «врач». */
+export const resourceKind: Record<Resource['kind'], string> = {
+  doctor: 'Принимает',
+  room: 'Кабинет',
+  equipment: 'Оборудование',
+};
 
-/** Whom a cell is kept for, beside its hours; the service's own words are long. */
+/** The short label of a cell's restriction. The text of the service is too long for a button. */
 export const restriction: Record<Slot['restriction'], string> = {
   none: '',
   adults: 'для взрослых',
@@ -29,8 +33,14 @@ export const restriction: Record<Slot['restriction'], string> = {
   healthy_children: 'для здоровых детей',
 };
 
-/** «Консультация: Терапия» */
-export function purpose({ type, speciality }: { type: 'Consult' | 'Laboratory'; speciality: Speciality }): string {
+/** Returns the title of a referral: «Консультация: Терапия». */
+export function referralTitle({
+  type,
+  speciality,
+}: {
+  type: 'Consult' | 'Laboratory';
+  speciality: Speciality;
+}): string {
   const name = speciality.name || (speciality.code && `специальность ${speciality.code}`);
   return [type === 'Consult' ? 'Консультация' : 'Исследование', name].filter(Boolean).join(': ');
 }
