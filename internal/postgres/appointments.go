@@ -15,7 +15,7 @@ func (s *Store) Appointments(
 	ctx context.Context, person uuid.UUID, filter booking.AppointmentFilter, page booking.Page, now time.Time,
 ) ([]booking.PatientAppointment, error) {
 	params := db.AppointmentListParams{
-		At: now, PersonGuid: person, Guid: filter.Guid, DirectionGuid: filter.Direction, Statuses: texts(filter.Statuses), UpdatedSince: filter.UpdatedSince,
+		At: now, PersonGuid: person, Guid: filter.Guid, DirectionGuid: filter.Direction, Statuses: toStrings(filter.Statuses), UpdatedSince: filter.UpdatedSince,
 		Most: int32(page.Limit),
 	}
 	if after := page.After; after != nil {
@@ -23,9 +23,9 @@ func (s *Store) Appointments(
 	}
 	return read(ctx, s, func(known *reference) ([]booking.PatientAppointment, error) {
 		var found booking.PersonRows
-		own := newTx(ctx, s.pool)
-		own.personRows(person, &found)
-		if err := own.send(); err != nil {
+		t := newTx(ctx, s.pool)
+		t.personRows(person, &found)
+		if err := t.send(); err != nil {
 			return nil, err
 		}
 		params.LpuGuids, params.Visits = found.Lpus, found.Visits
