@@ -34,7 +34,9 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 // holds, copy, resource and card, key. So bookings wait for each other but do not deadlock. The
 // patient's own holds on the cells are released first, so that their places are free for this
 // booking.
-func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time.Time) (held *booking.HeldDirection, err error) {
+func (t *tx) book(
+	a booking.NewAppointment, holds []booking.Hold, createdAt time.Time,
+) (held *booking.HeldDirection, err error) {
 	t.claimDirection(a)
 	if a.Request.Type == booking.Consult {
 		t.claimSpeciality(a)
@@ -46,7 +48,9 @@ func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time
 		t.copyDirection(a)
 	}
 	t.createAppointment(a, createdAt)
-	exec(t, t.PersonAppointmentAdd(t.ctx, []db.PersonAppointmentAddParams{{PersonGuid: a.Patient.Person, Guid: a.Guid}}).Exec)
+	exec(t, t.PersonAppointmentAdd(t.ctx, []db.PersonAppointmentAddParams{{
+		PersonGuid: a.Patient.Person, Guid: a.Guid,
+	}}).Exec)
 	row(t, t.AppointmentWritten(t.ctx, []db.AppointmentWrittenParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}}).QueryRow,
 		func(row db.AppointmentWrittenRow, err error) error {
 			if err != nil {
@@ -102,8 +106,9 @@ func (t *tx) takeSlots(a booking.NewAppointment) {
 		return
 	}
 	rows(t, t.SlotTake(t.ctx, []db.SlotTakeParams{{
-		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), ResourceGuid: a.Resource.Guid, Access: int32(a.Access), Restrictions: restrictions(a.Slots),
-		At: a.CreatedAt, StartAt: a.Start, EndAt: a.End, Receptions: t.reference.receptions,
+		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), ResourceGuid: a.Resource.Guid, Access: int32(a.Access),
+		Restrictions: restrictions(a.Slots), At: a.CreatedAt, StartAt: a.Start, EndAt: a.End,
+		Receptions: t.reference.receptions,
 	}}).Query, func(got []db.SlotTakeRow) error { return checkTakenCells(a, got) })
 }
 
@@ -112,7 +117,8 @@ func (t *tx) takeSlots(a booking.NewAppointment) {
 // own: the statement that updates it locks it.
 func (t *tx) lockSlots(lpu uuid.UUID, cells []uuid.UUID) {
 	if len(cells) > 1 {
-		rows(t, t.SlotLock(t.ctx, []db.SlotLockParams{{LpuGuid: lpu, Guids: cells}}).Query, func([]uuid.UUID) error { return nil })
+		locks := []db.SlotLockParams{{LpuGuid: lpu, Guids: cells}}
+		rows(t, t.SlotLock(t.ctx, locks).Query, func([]uuid.UUID) error { return nil })
 	}
 }
 
@@ -180,7 +186,8 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	if !errors.As(err, &lost) {
 		return err
 	}
-	// The database has aborted the transaction, so that nothing more can be read. A retry, if any, loses again.
+	// The database has aborted the transaction, so that nothing more can be read. A retry, if any,
+	// loses again.
 	if t.databaseError != nil {
 		return t.databaseError
 	}
@@ -259,7 +266,9 @@ func checkTakenCells(a booking.NewAppointment, got []db.SlotTakeRow) error {
 func writtenDirection(a booking.NewAppointment, id int64, createdAt time.Time) *booking.HeldDirection {
 	held := &booking.HeldDirection{
 		ID: id, Mkab: a.Mkab, LpuTo: a.Request.LpuTo, Direction: *a.Direction,
-		Appointment: booking.Appointment{Guid: a.Guid, Start: a.Start, End: a.End, CreatedAt: createdAt.Truncate(time.Microsecond)},
+		Appointment: booking.Appointment{
+			Guid: a.Guid, Start: a.Start, End: a.End, CreatedAt: createdAt.Truncate(time.Microsecond),
+		},
 	}
 	if a.Request.LpuTo != a.Request.LpuFrom {
 		held.Direction.LpuTo = &held.LpuTo // a copy names its own institution as the target
@@ -281,7 +290,8 @@ func heldDirection(row db.AppointmentGetRow, zone *time.Location) *booking.HeldD
 // their first moment in that zone.
 func inZone(held *booking.HeldDirection, zone *time.Location) *booking.HeldDirection {
 	d, a := &held.Direction, &held.Appointment
-	d.Date, d.DateEnd, d.CreatedAt = booking.StartOfDay(d.Date, zone), booking.StartOfDay(d.DateEnd, zone), d.CreatedAt.In(zone)
+	d.Date, d.DateEnd = booking.StartOfDay(d.Date, zone), booking.StartOfDay(d.DateEnd, zone)
+	d.CreatedAt = d.CreatedAt.In(zone)
 	a.Start, a.End, a.CreatedAt = a.Start.In(zone), a.End.In(zone), a.CreatedAt.In(zone)
 	return held
 }

@@ -23,7 +23,9 @@ func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*book
 		if err := t.send(); err != nil || !slices.Contains(found.Visits, appointment) {
 			return nil, err
 		}
-		query := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{LpuGuids: found.Lpus, PersonGuid: person, Guid: appointment}})
+		query := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{
+			LpuGuids: found.Lpus, PersonGuid: person, Guid: appointment,
+		}})
 		query.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
 			if errors.Is(rowErr, pgx.ErrNoRows) {
 				rowErr = errVisitMoving
@@ -49,7 +51,9 @@ const (
 // personRows queues the statements that read a person's visits and institutions into found. Visits
 // are read first, so that a visit booked in between is never found without its institution.
 func (t *tx) personRows(person uuid.UUID, found *booking.PersonRows) {
-	rows(t, t.PersonAppointmentList(t.ctx, []db.PersonAppointmentListParams{{PersonGuid: person, Most: maxVisits}}).Query, func(visits []uuid.UUID) error {
+	rows(t, t.PersonAppointmentList(t.ctx, []db.PersonAppointmentListParams{{
+		PersonGuid: person, Most: maxVisits,
+	}}).Query, func(visits []uuid.UUID) error {
 		found.Visits = visits
 		return nil
 	})
@@ -58,7 +62,9 @@ func (t *tx) personRows(person uuid.UUID, found *booking.PersonRows) {
 
 // personLpus queues the statement that reads the institutions in which a person has cards.
 func (t *tx) personLpus(person uuid.UUID, lpus *[]uuid.UUID) {
-	rows(t, t.PersonLpuList(t.ctx, []db.PersonLpuListParams{{PersonGuid: person, Most: maxLpus}}).Query, func(found []uuid.UUID) error {
+	rows(t, t.PersonLpuList(t.ctx, []db.PersonLpuListParams{{
+		PersonGuid: person, Most: maxLpus,
+	}}).Query, func(found []uuid.UUID) error {
 		*lpus = found
 		return nil
 	})
@@ -141,7 +147,9 @@ func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Ti
 			}
 			return ignoreAbsent(err)
 		})
-	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{PersonGuid: person, SpecialityCode: visit.SpecialityCode}}).QueryRow,
+	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{
+		PersonGuid: person, SpecialityCode: visit.SpecialityCode,
+	}}).QueryRow,
 		func(holder uuid.UUID, err error) error {
 			locked.holder = holder
 			return ignoreAbsent(err)
@@ -165,17 +173,22 @@ func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Ti
 
 // readVisit queues the statements that read a visit and the heir of its claim in the person's
 // institutions.
-func (t *tx) readVisit(person uuid.UUID, visit *booking.BookedVisit, at booking.PersonRows, now time.Time, locked *lockedVisit) {
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: at.Lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+func (t *tx) readVisit(
+	person uuid.UUID, visit *booking.BookedVisit, at booking.PersonRows, now time.Time, locked *lockedVisit,
+) {
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{
+		LpuGuids: at.Lpus, PersonGuid: person, Guid: visit.Guid,
+	}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil && !row.Cancelled {
 				locked.visit, err = t.reference.visit(row, at)
 			}
 			return ignoreAbsent(err)
 		})
-	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{LpuGuids: at.Lpus, Visits: at.Visits, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
-	}).QueryRow, func(row db.AppointmentHeirRow, err error) error {
+	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{{
+		LpuGuids: at.Lpus, Visits: at.Visits, PersonGuid: person, Guid: visit.Guid, At: now,
+		SpecialityCode: visit.SpecialityCode,
+	}}).QueryRow, func(row db.AppointmentHeirRow, err error) error {
 		if err == nil {
 			locked.heir = &row
 		}

@@ -15,7 +15,8 @@ func (s *Store) Directions(
 	ctx context.Context, person uuid.UUID, filter booking.DirectionFilter, page booking.Page, now time.Time,
 ) ([]booking.PatientDirection, error) {
 	params := db.DirectionListParams{
-		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number, Type: nilIfEmpty(db.DirectionType(filter.Type)), Statuses: toStrings(filter.Statuses),
+		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number,
+		Type: nilIfEmpty(db.DirectionType(filter.Type)), Statuses: toStrings(filter.Statuses),
 		DateFrom: filter.DateFrom, DateTo: filter.DateTo, Most: int32(page.Limit),
 	}
 	if after := page.After; after != nil {
@@ -74,10 +75,13 @@ func (r *reference) patientDirection(row *db.DirectionListRow) (booking.PatientD
 
 // visitOf returns the visit that a referral names, or nil if it names none.
 func (r *reference) visitOf(row *db.DirectionListRow) (*booking.ExistingAppointment, error) {
-	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil || row.AppointmentStartAt == nil || row.AppointmentEndAt == nil {
+	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil ||
+		row.AppointmentStartAt == nil || row.AppointmentEndAt == nil {
 		return nil, nil //nolint:nilnil // a referral without a visit
 	}
-	visit, err := r.existingAppointment(*row.AppointmentGuid, *row.AppointmentLpuGuid, *row.AppointmentStartAt, *row.AppointmentEndAt)
+	visit, err := r.existingAppointment(
+		*row.AppointmentGuid, *row.AppointmentLpuGuid, *row.AppointmentStartAt, *row.AppointmentEndAt,
+	)
 	return &visit, err
 }
 

@@ -135,7 +135,8 @@ func withoutValues(err error, pgErr *pgconn.PgError) error {
 // isBroken reports whether the connection was lost.
 func isBroken(err error) bool {
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed)
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, pgconn.ErrConnClosed)
 }
 
 func hasState(pgErr *pgconn.PgError, states []string) bool {

@@ -15,7 +15,9 @@ import (
 // machine of a distributed database can execute it. All statements see one snapshot. Otherwise a
 // booking that commits between two of them would be seen in part, and the wrong rule would reject
 // the request.
-func (s *Store) Facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
+func (s *Store) Facts(
+	ctx context.Context, patient booking.Patient, request booking.Request, now time.Time,
+) (*booking.Facts, error) {
 	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, nil, now) })
 }
 
@@ -28,7 +30,8 @@ func (s *Store) MoveFacts(
 		if err != nil || facts.Moved != nil {
 			return facts, err
 		}
-		// Another request may have moved the visit into an institution where the patient had no card before.
+		// Another request may have moved the visit into an institution where the patient had no card
+		// before.
 		again, err := s.Visit(ctx, patient.Person, visit.Guid)
 		if err != nil || again == nil {
 			return facts, err
@@ -52,13 +55,21 @@ func (s *Store) facts(
 		}
 		if visit != nil {
 			read.queueMoved(t, visit)
-			row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}}).QueryRow, read.targetReferral)
+			row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{
+				LpuGuid: request.LpuTo, Guid: visit.Guid,
+			}}).QueryRow, read.targetReferral)
 		}
 		read.queueDirection(t)
-		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, read.active)
-		rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).Query, read.mkabs)
+		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{
+			PersonGuid: patient.Person, At: now,
+		}}).Query, read.active)
+		rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{
+			LpuGuid: request.LpuTo, PersonGuid: patient.Person,
+		}}).Query, read.mkabs)
 		if out := request.Place.OutOfSchedule; out != nil {
-			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}}).QueryRow, read.resource)
+			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{
+				LpuGuid: request.LpuTo, Guid: out.Resource,
+			}}).QueryRow, read.resource)
 		} else {
 			read.queueSlots(t)
 		}
@@ -75,16 +86,19 @@ func (s *Store) facts(
 // visit's own claims and places.
 func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
 	person, now := r.facts.Patient.Person, r.facts.Now
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: visit.Person.Lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{
+		LpuGuids: visit.Person.Lpus, PersonGuid: person, Guid: visit.Guid,
+	}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil {
 				r.facts.Moved, err = r.known.visit(row, visit.Person)
 			}
 			return ignoreAbsent(err)
 		})
-	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{LpuGuids: visit.Person.Lpus, Visits: visit.Person.Visits, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
-	}).QueryRow, r.readHeir)
+	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{{
+		LpuGuids: visit.Person.Lpus, Visits: visit.Person.Visits, PersonGuid: person, Guid: visit.Guid,
+		At: now, SpecialityCode: visit.SpecialityCode,
+	}}).QueryRow, r.readHeir)
 }
 
 // maxOverlapping is the number of cells of one resource that may begin at one time without hiding a
@@ -109,7 +123,8 @@ func (r *reader) queueSlots(t *tx) {
 		return
 	}
 	row(t, t.SlotFactsOne(t.ctx, []db.SlotFactsOneParams{{
-		LpuGuid: params.LpuGuid, PersonGuid: params.PersonGuid, At: params.At, Receptions: params.Receptions, ID: params.ID, Guid: params.Guid,
+		LpuGuid: params.LpuGuid, PersonGuid: params.PersonGuid, At: params.At, Receptions: params.Receptions,
+		ID: params.ID, Guid: params.Guid,
 	}}).QueryRow, func(cell db.SlotFactsOneRow, err error) error {
 		if err != nil {
 			return ignoreAbsent(err)
@@ -151,7 +166,9 @@ func (r *reader) readHeir(row db.AppointmentHeirRow, err error) error {
 		return ignoreAbsent(err)
 	}
 	existing, err := r.known.existingAppointment(row.Guid, row.LpuGuid, row.StartAt, row.EndAt)
-	r.heir = &booking.ActiveAppointment{ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName}
+	r.heir = &booking.ActiveAppointment{
+		ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName,
+	}
 	return err
 }
 
@@ -205,7 +222,9 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 	}
 	existing := booking.ExistingAppointment{Guid: *d.AppointmentGuid}
 	if d.AppointmentLpuGuid != nil && d.AppointmentStartAt != nil && d.AppointmentEndAt != nil {
-		existing, err = r.known.existingAppointment(existing.Guid, *d.AppointmentLpuGuid, *d.AppointmentStartAt, *d.AppointmentEndAt)
+		existing, err = r.known.existingAppointment(
+			existing.Guid, *d.AppointmentLpuGuid, *d.AppointmentStartAt, *d.AppointmentEndAt,
+		)
 	}
 	r.facts.Direction.Appointment = &existing
 	return err
@@ -277,7 +296,8 @@ func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {
 func (r *reader) resource(row db.ResourceFactsRow, err error) error {
 	if err == nil {
 		r.facts.Resource = &booking.Resource{
-			Guid: row.Guid, Kind: booking.ResourceKind(row.Kind), Name: row.Name, SpecialityCode: row.SpecialityCode, Active: row.Active,
+			Guid: row.Guid, Kind: booking.ResourceKind(row.Kind), Name: row.Name, SpecialityCode: row.SpecialityCode,
+			Active: row.Active,
 		}
 	}
 	return ignoreAbsent(err)

@@ -17,8 +17,12 @@ func (s *Store) Holds(ctx context.Context, person uuid.UUID, now time.Time) ([]b
 	return read(ctx, s, func(known *reference) ([]booking.Hold, error) { return s.holds(ctx, known, person, now) })
 }
 
-func (s *Store) holds(ctx context.Context, known *reference, person uuid.UUID, now time.Time) (holds []booking.Hold, err error) {
-	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{PersonGuid: person, At: now}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
+func (s *Store) holds(
+	ctx context.Context, known *reference, person uuid.UUID, now time.Time,
+) (holds []booking.Hold, err error) {
+	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{
+		PersonGuid: person, At: now,
+	}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
 		if err = rowsErr; err == nil {
 			holds, err = known.holds(rows)
 		}
@@ -48,7 +52,9 @@ func (r *reference) holds(rows []db.HoldListRow) ([]booking.Hold, error) {
 //
 // For a move, one more round trip first locks the visit, as the move does. The visit's own places
 // count as free, so they must not be freed meanwhile.
-func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit, until time.Time) (*booking.Hold, error) {
+func (s *Store) Hold(
+	ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit, until time.Time,
+) (*booking.Hold, error) {
 	return write(ctx, s, func(t *tx) (*booking.Hold, error) {
 		var own []uuid.UUID
 		if visit != nil {
@@ -76,9 +82,9 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 	)
 	t.lockSlots(a.Request.LpuTo, guids(a.Slots))
 	rows(t, t.SlotHold(t.ctx, []db.SlotHoldParams{{
-		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access), ResourceGuid: a.Resource.Guid,
-		StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid, PersonGuid: a.Patient.Person, Until: until, OwnGuids: own,
-		Receptions: t.reference.receptions,
+		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access),
+		ResourceGuid: a.Resource.Guid, StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid,
+		PersonGuid: a.Patient.Person, Until: until, OwnGuids: own, Receptions: t.reference.receptions,
 	}}).Query, func(rows []db.SlotHoldRow) error {
 		got := make([]db.SlotTakeRow, len(rows))
 		for i, row := range rows {
@@ -88,8 +94,8 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		return nil
 	})
 	place := db.HoldTakeParams{
-		PersonGuid: a.Patient.Person, Place: 1, Guid: a.Guid, LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots), DirectionGuid: a.Direction.Guid,
-		StartAt: a.Start, EndAt: a.End, Until: until,
+		PersonGuid: a.Patient.Person, Place: 1, Guid: a.Guid, LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots),
+		DirectionGuid: a.Direction.Guid, StartAt: a.Start, EndAt: a.End, Until: until,
 	}
 	other := place
 	other.Place = maxHolds
@@ -98,7 +104,9 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		taken = taken || err == nil
 		return ignoreAbsent(err)
 	})
-	rows(t, t.HoldList(t.ctx, []db.HoldListParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}}).Query, func(rows []db.HoldListRow) (err error) {
+	rows(t, t.HoldList(t.ctx, []db.HoldListParams{{
+		PersonGuid: a.Patient.Person, At: a.CreatedAt,
+	}}).Query, func(rows []db.HoldListRow) (err error) {
 		holds, err = t.reference.holds(rows)
 		return err
 	})
@@ -143,7 +151,9 @@ func (s *Store) Release(ctx context.Context, person uuid.UUID, hold booking.Hold
 
 // consumedHolds returns the holds that a booking uses up: the patient's own holds on its cells that
 // are still in force. A hold made after the facts were read counts like another person's.
-func (s *Store) consumedHolds(ctx context.Context, reference *reference, a booking.NewAppointment) ([]booking.Hold, error) {
+func (s *Store) consumedHolds(
+	ctx context.Context, reference *reference, a booking.NewAppointment,
+) ([]booking.Hold, error) {
 	var known []uuid.UUID
 	for _, slot := range a.Slots {
 		known = append(known, slot.Holds...)
@@ -173,7 +183,9 @@ func (t *tx) releaseHolds(person, lpu uuid.UUID, holds []booking.Hold, now time.
 	}
 	releases, deletions := make([]db.SlotReleaseParams, len(holds)), make([]db.HoldDeleteParams, len(holds))
 	for i, hold := range holds {
-		releases[i] = db.SlotReleaseParams{LpuGuid: lpu, Guids: hold.Slots, Guid: hold.Guid, PersonGuid: person, Until: hold.Until, At: now}
+		releases[i] = db.SlotReleaseParams{
+			LpuGuid: lpu, Guids: hold.Slots, Guid: hold.Guid, PersonGuid: person, Until: hold.Until, At: now,
+		}
 		deletions[i] = db.HoldDeleteParams{PersonGuid: person, Guid: hold.Guid}
 	}
 	exec(t, t.SlotRelease(t.ctx, releases).Exec)

@@ -32,7 +32,9 @@ func (s *Store) TakeKey(
 
 // takeKey returns the stored response of an earlier request, or nil if this request has taken the
 // key. It returns a *booking.Refusal if another request has the key.
-func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Time, lease time.Duration) (response []byte, err error) {
+func (s *Store) takeKey(
+	ctx context.Context, key *booking.TakenKey, now time.Time, lease time.Duration,
+) (response []byte, err error) {
 	queries := db.New(s.pool)
 	_, err = queries.IdempotencyKeyTake(ctx, db.IdempotencyKeyTakeParams{
 		PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, RequestHash: key.Request[:],

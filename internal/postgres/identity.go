@@ -48,7 +48,9 @@ func (s *Store) SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha
 // the evidence. The first counts the attempt as a failure and finds the institutions of the cards.
 // The second reads the cards. The third commits the count after a failure, or rolls it back after a
 // success. Until then the counts are locked, the client application's before the patient's.
-func (s *Store) Identify(ctx context.Context, client uuid.UUID, evidence booking.Evidence, now time.Time) (uuid.UUID, error) {
+func (s *Store) Identify(
+	ctx context.Context, client uuid.UUID, evidence booking.Evidence, now time.Time,
+) (uuid.UUID, error) {
 	person, err := write(ctx, s, func(t *tx) (uuid.UUID, error) {
 		subject := evidence.Subject()
 		limits := []booking.Limit{booking.ClientLimit, booking.PatientLimit}
@@ -149,7 +151,9 @@ func (t *tx) findPersons(evidence booking.Evidence, cards *candidates) *[]uuid.U
 	case evidence.Mkab != uuid.Nil:
 		rows(t, t.MkabFindByGuid(t.ctx, []db.MkabFindByGuidParams{{LpuGuids: cards.lpus, Guid: evidence.Mkab}}).Query, store)
 	default:
-		rows(t, t.MkabFindByPerson(t.ctx, []db.MkabFindByPersonParams{{LpuGuids: cards.lpus, PersonGuid: evidence.Person}}).Query, store)
+		rows(t, t.MkabFindByPerson(t.ctx, []db.MkabFindByPersonParams{{
+			LpuGuids: cards.lpus, PersonGuid: evidence.Person,
+		}}).Query, store)
 	}
 	return persons
 }

@@ -17,7 +17,9 @@ import (
 //
 // All cells are locked before any is changed, those of the institution with the lower guid first.
 // Bookings and cancels lock cells of one institution only, so that transactions do not deadlock.
-func (s *Store) Move(ctx context.Context, a booking.NewAppointment, request booking.MoveRequest, visit *booking.BookedVisit) (*booking.HeldDirection, error) {
+func (s *Store) Move(
+	ctx context.Context, a booking.NewAppointment, request booking.MoveRequest, visit *booking.BookedVisit,
+) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
 		holds, err := s.consumedHolds(ctx, t.reference, a)
 		if err != nil {

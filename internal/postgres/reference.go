@@ -87,8 +87,8 @@ func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 		return nil, err
 	}
 	return &booking.Lpu{
-		Settings: settings, LegalEntity: known.legalEntity, Zone: known.zone, PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code,
-		Rights: r.rights[client],
+		Settings: settings, LegalEntity: known.legalEntity, Zone: known.zone,
+		PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code, Rights: r.rights[client],
 	}, nil
 }
 
@@ -117,7 +117,9 @@ func (r *reference) targets(referral *booking.Targets, asked *uuid.UUID, limit i
 		if known.zoneErr != nil {
 			return nil, known.zoneErr
 		}
-		targets = append(targets, booking.TargetLpu{Guid: guid, LegalEntity: known.legalEntity, Name: known.name, Zone: known.zone})
+		targets = append(targets, booking.TargetLpu{
+			Guid: guid, LegalEntity: known.legalEntity, Name: known.name, Zone: known.zone,
+		})
 	}
 	return targets, nil
 }
@@ -129,13 +131,16 @@ func (r *reference) zone(lpu uuid.UUID) (*time.Location, error) {
 	known, ok := r.lpus[lpu]
 	if !ok {
 		r.invalidate()
-		return nil, booking.Reject(booking.DatabaseUnavailable).Because(fmt.Errorf("the reference data do not have the institution %s yet", lpu))
+		cause := fmt.Errorf("the reference data do not have the institution %s yet", lpu)
+		return nil, booking.Reject(booking.DatabaseUnavailable).Because(cause)
 	}
 	return known.zone, known.zoneErr
 }
 
 // existingAppointment returns a visit with its times in its institution's zone.
-func (r *reference) existingAppointment(guid, lpu uuid.UUID, start, end time.Time) (booking.ExistingAppointment, error) {
+func (r *reference) existingAppointment(
+	guid, lpu uuid.UUID, start, end time.Time,
+) (booking.ExistingAppointment, error) {
 	zone, err := r.zone(lpu)
 	if err != nil {
 		return booking.ExistingAppointment{}, err
@@ -194,7 +199,8 @@ func (c *referenceCache) read() <-chan singleflight.Result {
 // load reads all tables in one round trip and one snapshot.
 func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 	r := &reference{
-		readAt: time.Now(), lpus: map[uuid.UUID]referenceLpu{}, ofEntity: map[uuid.UUID][]uuid.UUID{}, rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
+		readAt: time.Now(), lpus: map[uuid.UUID]referenceLpu{}, ofEntity: map[uuid.UUID][]uuid.UUID{},
+		rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
 		receptions: []int32{},
 	}
 	r.invalidate = func() { c.current.CompareAndSwap(r, nil) }
@@ -211,7 +217,8 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 		boundedRows(t, t.ClientApplicationAll(ctx, limit).Query, func(rows []db.ClientApplicationAllRow) error {
 			for _, row := range rows {
 				r.rights[row.Guid] = booking.Rights{
-					SameLpu: booking.Access(row.VisitDirection), OtherLpu: booking.Access(row.VisitDirectionOtherLpu), OutOfSchedule: row.OutOfSchedule,
+					SameLpu: booking.Access(row.VisitDirection), OtherLpu: booking.Access(row.VisitDirectionOtherLpu),
+					OutOfSchedule: row.OutOfSchedule,
 				}
 			}
 			return nil

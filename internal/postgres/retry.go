@@ -42,7 +42,8 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 		}
 		err = interpretError(err)
 		var refusal *booking.Refusal
-		transient := errors.As(err, &refusal) && refusal.Rule == booking.DatabaseUnavailable && !errors.Is(err, errCommitUnknown)
+		transient := errors.As(err, &refusal) && refusal.Rule == booking.DatabaseUnavailable &&
+			!errors.Is(err, errCommitUnknown)
 		if err != nil && !transient {
 			err = backoff.Permanent(err)
 		}

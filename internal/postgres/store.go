@@ -94,12 +94,16 @@ func (s *Store) Ready(ctx context.Context) error {
 }
 
 // CreateMkab implements booking.Store.
-func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
+func (s *Store) CreateMkab(
+	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
+) (*booking.Mkab, error) {
 	// A retry is safe: it finds a card that an earlier try has created.
 	return retry(ctx, s.pool.Reset, func() (*booking.Mkab, error) { return s.createMkab(ctx, lpu, person, now) })
 }
 
-func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
+func (s *Store) createMkab(
+	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
+) (*booking.Mkab, error) {
 	var mkab *booking.Mkab
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
@@ -146,9 +150,10 @@ func addCardKeys(ctx context.Context, queries *db.Queries, lpu, mkab uuid.UUID, 
 	if err := queries.PersonLpuAdd(ctx, person.Guid, lpu); err != nil {
 		return err
 	}
+	policy := policyKey(person.PolicySeries, person.PolicyNumber)
 	keys := []db.CardKeyAddParams{
 		{Kind: db.CardKeyKindGuid, Value: mkab.String(), LpuGuid: lpu, MkabGuid: mkab},
-		{Kind: db.CardKeyKindPolicy, Value: policyKey(person.PolicySeries, person.PolicyNumber), LpuGuid: lpu, MkabGuid: mkab},
+		{Kind: db.CardKeyKindPolicy, Value: policy, LpuGuid: lpu, MkabGuid: mkab},
 	}
 	if snils := strings.NewReplacer("-", "", " ", "").Replace(person.Snils); snils != "" {
 		keys = append(keys, db.CardKeyAddParams{Kind: db.CardKeyKindSnils, Value: snils, LpuGuid: lpu, MkabGuid: mkab})

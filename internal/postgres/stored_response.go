@@ -24,7 +24,7 @@ const storedVersion = 1
 type storedResponse struct {
 	Version         int                    `json:"version"`
 	Cancelled       bool                   `json:"cancelled"`        // a cancel, whose response has no body
-	AppointmentGuid uuid.UUID              `json:"appointment_guid"` // in every version: it identifies the visit in the tables
+	AppointmentGuid uuid.UUID              `json:"appointment_guid"` // in every version: it finds the visit
 	Held            *booking.HeldDirection `json:"held"`             // times are RFC 3339 with the institution's offset
 }
 
@@ -79,7 +79,9 @@ func hasFields(got, want any) bool {
 
 // currentReferral returns a patient's referral and visit as its institution stores them now. It
 // returns pgx.ErrNoRows if the patient has no such visit.
-func (s *Store) currentReferral(ctx context.Context, known *reference, patient booking.Patient, appointment uuid.UUID) (held *booking.HeldDirection, err error) {
+func (s *Store) currentReferral(
+	ctx context.Context, known *reference, patient booking.Patient, appointment uuid.UUID,
+) (held *booking.HeldDirection, err error) {
 	visit, err := s.Visit(ctx, patient.Person, appointment)
 	if err != nil {
 		return nil, err
