@@ -1,6 +1,7 @@
 -- name: AppointmentCreate :batchone
--- Writes the visit while its resource is in use, its card is open and its referral names it. No row: one of them is not so. The
--- resource and the card stay locked against a change of that until the transaction ends.
+-- Inserts a visit. Returns no row unless the resource is active, the card is open and the referral
+-- names the visit. FOR SHARE keeps the resource and the card in that state until the transaction
+-- ends.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
     out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
 SELECT d.lpu_guid, @guid, d.guid, @direction_lpu_guid, m.guid, @person_guid, r.guid, @client_guid, @start_at, @end_at,
@@ -13,20 +14,23 @@ FOR SHARE OF r, m
 RETURNING guid;
 
 -- name: AppointmentTarget :batchone
--- Why AppointmentCreate wrote no row: whether the resource is in use, and the card open.
+-- Returns whether the resource is active and whether the card is open. It explains why
+-- AppointmentCreate returned no row.
 SELECT
     EXISTS (SELECT 1 FROM resource r WHERE r.lpu_guid = @lpu_guid AND r.guid = @resource_guid AND r.active)::boolean AS resource_active,
     EXISTS (SELECT 1 FROM mkab m WHERE m.lpu_guid = @lpu_guid AND m.guid = @mkab_guid AND m.closed_at IS NULL)::boolean AS mkab_open;
 
 -- name: AppointmentWritten :batchone
--- Reads a visit that was just written: the number of its referral in the institution's list, and whether that referral names the visit.
+-- Reads back a visit that the transaction has just inserted. Returns the number of its referral in
+-- the institution's list, and whether that referral names the visit.
 SELECT d.id, coalesce(d.appointment_guid = a.guid, false)::boolean AS linked
 FROM appointment a
 JOIN direction d ON d.lpu_guid = @lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 
 -- name: AppointmentGet :batchone
--- A visit with its referral as the visit's institution holds it, and whether that referral names the visit.
+-- Returns a visit, its referral as the visit's institution stores it, and whether that referral
+-- names the visit.
 SELECT
     a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
     coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
@@ -36,7 +40,8 @@ JOIN direction d ON d.lpu_guid = @lpu_guid AND d.guid = a.direction_guid
 WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 
 -- name: AppointmentFind :batchone
--- A visit of a person in any of those institutions, with what decides whether it can be cancelled or moved.
+-- Returns a person's visit in any of the given institutions, with the columns that decide whether
+-- it can be cancelled or moved.
 SELECT
     a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
@@ -48,7 +53,8 @@ ORDER BY a.updated_at DESC
 LIMIT 1;
 
 -- name: AppointmentHeir :batchone
--- The visit that inherits a speciality claim: of the person's other active consultations in the speciality, of those visits, the one that ends last.
+-- Returns the visit that inherits a speciality claim: among the person's other active consultations
+-- in the speciality, limited to the given visits, the one that ends last.
 SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 FROM appointment a
 JOIN direction d ON d.lpu_guid = ANY(@lpu_guids::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
@@ -59,20 +65,21 @@ ORDER BY a.end_at DESC, a.guid
 LIMIT 1;
 
 -- name: AppointmentCancel :batchone
--- No row: it was not active.
+-- Cancels a visit. Returns no row if the visit was not active.
 UPDATE appointment
 SET cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason)
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND cancelled_at IS NULL
 RETURNING guid;
 
 -- name: AppointmentDelete :batchexec
--- Removes a visit that is moved; it is written again, under the same guid, in the institution that it is moved to.
+-- Deletes a visit that is being moved. The move inserts it again in the target institution, under
+-- the same guid.
 DELETE FROM appointment
 WHERE lpu_guid = @lpu_guid AND guid = @guid;
 
 -- name: AppointmentList :many
--- The given visits of a person in the given institutions, the newest start first. The status is that of a moment. The resource and the referral are those
--- of the appointment's institution.
+-- Returns the given visits of a person in the given institutions, latest start first. The status is
+-- computed for the moment @at. The resource and the referral are those of the visit's institution.
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
     a.cancel_reason_code, a.cancel_reason,

@@ -1,5 +1,5 @@
 -- name: ClientSecretGet :one
--- The hash of the secret of an active client application; null where it has none.
+-- Returns the hash of an active client application's secret, or NULL if it has no secret.
 SELECT secret_hash
 FROM client_application
 WHERE guid = @guid AND active;

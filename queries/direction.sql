@@ -1,6 +1,7 @@
 -- name: DirectionFacts :batchone
--- The original of a referral, the patient it was written for, and the day on which the patient's newest open case of treatment was opened;
--- 0001-01-01: there is none. All rows are of the source institution.
+-- Returns the original of a referral, the patient for whom it was issued, and the day on which the
+-- patient's newest open case of treatment was opened (0001-01-01 if there is none). All rows belong
+-- to the source institution.
 SELECT
     sqlc.embed(d), m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
@@ -14,7 +15,8 @@ JOIN mkab m ON m.lpu_guid = @lpu_guid AND m.guid = d.mkab_guid
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @guid AND d.type = @type::direction_type AND d.copied_from_lpu_guid IS NULL AND d.cancelled_at IS NULL;
 
 -- name: DirectionFind :batchone
--- What DirectionFacts reads, of a person's referral in any of those institutions; a withdrawn one only where there is no other.
+-- Returns the columns of DirectionFacts for a person's referral in any of the given institutions.
+-- Returns a withdrawn referral only if there is no other.
 SELECT
     sqlc.embed(d), m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
@@ -30,8 +32,8 @@ ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
 LIMIT 1;
 
 -- name: DirectionClaim :batchone
--- Promise 2: a referral has at most one active appointment. No row: another booking has it, or it has been withdrawn since the rules were checked,
--- which the next request is told.
+-- Guarantee 2: a referral has at most one active appointment. Returns no row if another booking has
+-- claimed the referral, or if it was withdrawn after the rules were checked.
 UPDATE direction
 SET appointment_guid = @appointment_guid::uuid, appointment_lpu_guid = @appointment_lpu_guid::uuid,
     appointment_start_at = @appointment_start_at::timestamptz, appointment_end_at = @appointment_end_at::timestamptz
@@ -39,8 +41,9 @@ WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL AND can
 RETURNING guid;
 
 -- name: DirectionCopy :batchone
--- Copies a referral into the institution that serves it, with the visit that it names. The copy that an earlier booking left is used again, with its id.
--- No row: a referral of that guid that is no copy of this one, or a copy that names another visit.
+-- Copies a referral, with its visit, into the institution that serves it. Reuses the copy of an
+-- earlier booking, with its id. Returns no row if the institution has a referral with that guid
+-- that is not a copy of this one, or a copy that names another visit.
 INSERT INTO direction AS d (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
     mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
     appointment_lpu_guid, appointment_start_at, appointment_end_at)
@@ -59,8 +62,9 @@ WHERE d.copied_from_lpu_guid = excluded.copied_from_lpu_guid AND d.appointment_g
 RETURNING appointment_guid;
 
 -- name: DirectionList :many
--- The referrals of a person in those institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. The
--- visit's institution and times are read from the claim.
+-- Returns a person's referrals in the given institutions, newest first. Only originals are listed,
+-- from all of the person's cards. The status is computed for the moment @at. The visit's
+-- institution and times come from the claim.
 SELECT
     d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,
     d.lpu_from_guid, coalesce(source.name, '')::text AS lpu_from_name, d.lpu_to_guid, target.name AS lpu_to_name,
@@ -93,14 +97,15 @@ ORDER BY d.created_at DESC, d.guid DESC, d.lpu_guid DESC
 LIMIT @most;
 
 -- name: DirectionLock :batchone
--- Locks a referral against all other bookings, cancels and moves of it, and reads the appointment that has it.
+-- Locks a referral against all other bookings, cancels and moves of it. Returns the appointment
+-- that claims it.
 SELECT appointment_guid, appointment_lpu_guid
 FROM direction
 WHERE lpu_guid = @lpu_guid AND guid = @guid
 FOR NO KEY UPDATE;
 
 -- name: DirectionRelease :batchexec
--- Takes an appointment off a referral, an original or a copy, where it is the one that stands there.
+-- Clears the appointment of a referral, an original or a copy, if it is the given one.
 UPDATE direction
 SET appointment_guid = NULL, appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid = @appointment_guid::uuid;

@@ -1,6 +1,7 @@
 -- name: FailedIdentificationCount :batchone
--- Counts a failure before it is one: the row stays locked until the transaction ends, with a commit where it was one and a rollback else. So those who try
--- at the same moment come one after the other, each knowing how the one before ended.
+-- Counts an attempt as a failure before its outcome is known. The transaction commits if the
+-- attempt fails and rolls back if it succeeds. The row stays locked until then, so that concurrent
+-- attempts run one after another and each sees the outcome of the one before.
 INSERT INTO failed_identification AS f (subject, failures, since)
 VALUES (@subject, 1, @now)
 ON CONFLICT (subject) DO UPDATE
@@ -9,8 +10,9 @@ SET failures = CASE WHEN f.since <= @forgotten THEN 1 ELSE f.failures + 1 END,
 RETURNING failures, since;
 
 -- name: FailedIdentificationSweep :execrows
--- Forgets the oldest failures to be identified, so many at a time, and those of the same moment as the last. Those of client applications stay: they are few,
--- and whoever counts locks theirs first.
+-- Deletes the oldest failures to identify a patient: up to @most, and any with the same time as the
+-- last of them. Failures of client applications are kept: they are few, and counting locks them
+-- first.
 DELETE FROM failed_identification
 WHERE length(subject) = 32 AND since <= (
     SELECT max(old.since)

@@ -1,18 +1,21 @@
 -- name: HoldList :batchmany
--- The holds of a person that stand at a moment, over all institutions, the first to end first.
+-- Returns the holds of a person that are in force at a moment, in all institutions, the earliest
+-- expiry first.
 SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until
 FROM hold h
 WHERE h.person_guid = @person_guid AND h.until > @at
 ORDER BY h.until, h.place;
 
 -- name: HoldExpire :batchexec
--- Gives back the places of a person's holds that have expired.
+-- Deletes a person's expired holds.
 DELETE FROM hold
 WHERE person_guid = @person_guid AND until <= @at;
 
 -- name: HoldTake :batchone
--- Takes one of a person's two places. No row: a hold stands in it; or the hold has the other place already; or the cell is held by the person in another hold
--- that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first, and has the expired holds removed.
+-- Inserts a hold as one of the two that a person may have. Returns no row if the place is occupied,
+-- if the hold already has the other place, or if the person has another hold that begins with the
+-- same cell. The caller must update the cell first, so that of two concurrent requests the second
+-- sees the first. It must also delete the expired holds first.
 INSERT INTO hold (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
 SELECT @person_guid::uuid, @place::smallint, @guid::uuid, @lpu_guid::uuid, @slot_guids::uuid[], @direction_guid::uuid, @start_at::timestamptz, @end_at::timestamptz,
     @until::timestamptz
@@ -25,6 +28,6 @@ ON CONFLICT (person_guid, place) DO NOTHING
 RETURNING place;
 
 -- name: HoldDelete :batchexec
--- Gives back the place of a hold, if it has one.
+-- Deletes a hold, if it exists.
 DELETE FROM hold
 WHERE person_guid = @person_guid AND guid = @guid;

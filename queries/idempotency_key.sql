@@ -1,6 +1,6 @@
 -- name: IdempotencyKeyTake :one
--- Takes a key that nobody has: a new one, one that is too old, or one whose request has died; the request that has it already, as often as it asks.
--- No row: another has it.
+-- Takes a key that is new, that has expired, or whose request has died. A request may take its own
+-- key again. Returns no row if another request has the key.
 INSERT INTO idempotency_key AS k (person_guid, client_guid, key, request_hash, taken_by, taken_at, running_until)
 VALUES (@person_guid, @client_guid, @key, @request_hash, @taken_by, @taken_at, @running_until)
 ON CONFLICT (person_guid, client_guid, key) DO UPDATE
@@ -14,19 +14,21 @@ FROM idempotency_key
 WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key;
 
 -- name: IdempotencyKeyAnswer :batchone
--- Keeps the answer, in the transaction that it is the answer of. No row: another request has taken the key over.
+-- Stores the response under the key, in the transaction that does the work. Returns no row if
+-- another request has taken the key over.
 UPDATE idempotency_key
 SET answer = @answer
 WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key AND taken_by = @taken_by AND answer IS NULL
 RETURNING key;
 
 -- name: IdempotencyKeyRelease :exec
--- Gives a key back whose request was refused: a refusal is not kept, since the same request may succeed later.
+-- Deletes the key of a rejected request. Rejections are not stored, because the same request may
+-- succeed later.
 DELETE FROM idempotency_key
 WHERE person_guid = @person_guid AND client_guid = @client_guid AND key = @key AND taken_by = @taken_by AND answer IS NULL;
 
 -- name: IdempotencyKeySweep :execrows
--- Forgets the oldest keys, so many at a time, and those of the same moment as the last.
+-- Deletes the oldest expired keys: up to @most, and any with the same time as the last of them.
 DELETE FROM idempotency_key
 WHERE taken_at <= (
     SELECT max(old.taken_at)

@@ -1,4 +1,4 @@
--- The reference data of the region, which every instance keeps in memory.
+-- Reference data of the region. Every instance caches them in memory.
 
 -- name: LpuAll :batchmany
 SELECT guid, legal_entity_guid, code, name, time_zone
@@ -18,7 +18,7 @@ FROM setting
 LIMIT @most;
 
 -- name: BusyTypeReceptions :batchmany
--- The kinds of cells that take visits.
+-- Returns the kinds of cells that accept visits.
 SELECT code
 FROM busy_type
 WHERE reception

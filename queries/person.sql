@@ -1,4 +1,4 @@
--- Where a person's rows are: in which institutions there are cards, and which visits there are.
+-- The institutions in which a person has cards, and the person's visits.
 
 -- name: PersonLpuList :batchmany
 SELECT lpu_guid
@@ -13,7 +13,8 @@ VALUES (@person_guid, @lpu_guid)
 ON CONFLICT (person_guid, lpu_guid) DO NOTHING;
 
 -- name: PersonAppointmentList :batchmany
--- The newest first: the service's guids begin with the time.
+-- Returns the person's visits, newest first: the guids that the service generates begin with the
+-- time.
 SELECT guid
 FROM person_appointment
 WHERE person_guid = @person_guid
@@ -21,7 +22,7 @@ ORDER BY guid DESC
 LIMIT @most;
 
 -- name: PersonAppointmentAdd :batchexec
--- A moved visit already has its row.
+-- Inserts nothing for a moved visit, whose row exists already.
 INSERT INTO person_appointment (person_guid, guid)
 VALUES (@person_guid, @guid)
 ON CONFLICT (person_guid, guid) DO NOTHING;

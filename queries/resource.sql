@@ -1,14 +1,16 @@
 -- name: ResourceFacts :batchone
--- A resource to visit out of schedule.
+-- Returns a resource for a visit out of schedule.
 SELECT guid, kind, name, speciality_code, active
 FROM resource
 WHERE lpu_guid = @lpu_guid AND guid = @guid;
 
 -- name: ResourceWithSlots :batchone
--- A resource of an institution that has cells from a moment on: the one given, or else any in use, of one speciality where that is given, and then no equipment.
+-- Returns one resource of an institution that has cells at or after a moment. With @resource_guid
+-- it is that resource. Otherwise it is any active one; with @speciality_code, one of that
+-- speciality that is not equipment.
 SELECT r.kind, r.speciality_code, r.active
 FROM resource r
--- With a limit, so that the cells of each resource are looked up in their index.
+-- The limit makes the planner look up the cells of each resource in their index.
 CROSS JOIN LATERAL (
     SELECT 1 AS one FROM slot cell
     WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = r.guid AND cell.start_at >= @from_at

@@ -1,5 +1,6 @@
 -- name: SlotFactsOne :batchone
--- A cell, by its id or else its guid, and its resource. A place that is held by another than the person is taken.
+-- Returns a cell and its resource. @id takes precedence over @guid. A place that another person
+-- holds counts as taken.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
@@ -11,7 +12,8 @@ WHERE s.lpu_guid = @lpu_guid
     AND s.id = coalesce(sqlc.narg(id), (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = @lpu_guid AND by_guid.guid = sqlc.narg(guid)));
 
 -- name: SlotFacts :batchmany
--- What SlotFactsOne reads, and of the same resource cells that begin after that cell, so many in all, and those that begin with the last; in order of time.
+-- Returns the columns of SlotFactsOne for a cell and for the cells of the same resource that begin
+-- at or after its end, in order of time: @most rows, and any that begin with the last of them.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
@@ -24,7 +26,7 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = @lpu_guid AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
+    -- The order of the index. Sorting by the guid too would read all later cells of the resource.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
 ) s
@@ -33,9 +35,11 @@ WHERE chosen.lpu_guid = @lpu_guid
 ORDER BY s.start_at, s.guid;
 
 -- name: SlotSearch :batchmany
--- Cells of one resource or of one speciality's in an institution that begin within a period, in order of time, at most so many; of those that begin with the
--- period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
--- A place that is held by another than the person is taken; one in a cell of the person's own, which is to be given back, is free.
+-- Returns the cells of one resource, or of one speciality, in an institution that begin within a
+-- period, in order of time, at most @most. With @after_guid, cells that begin exactly at @from_at
+-- are returned only if their guid is greater. Unless @all_of_them, only cells bookable with these
+-- access bits and restrictions are returned. A place that another person holds counts as taken. A
+-- place of the person's own visit that is being moved counts as free.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
@@ -50,13 +54,13 @@ CROSS JOIN LATERAL (
         AND (sqlc.narg(after_guid)::uuid IS NULL OR cell.start_at > @from_at OR cell.guid > sqlc.narg(after_guid)::uuid)
         AND (@all_of_them::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
             @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[]))
-    -- In the index's order, so that no more is read of a resource than can be answered.
+    -- The order of the index, so that no more cells of a resource are read than can be returned.
     ORDER BY cell.start_at
     FETCH FIRST (@most) ROWS WITH TIES
 ) s
 WHERE r.lpu_guid = @lpu_guid AND (@all_of_them::boolean OR r.active)
     AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text)
-    -- One plan for both: whichever resources are asked for, they are found by an index.
+    -- One plan serves both cases: an index finds the resources in either.
     AND r.guid = ANY(CASE
         WHEN sqlc.narg(resource_guid)::uuid IS NOT NULL THEN ARRAY[sqlc.narg(resource_guid)::uuid]
         ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND one.speciality_code = sqlc.narg(speciality_code)::text)
@@ -65,7 +69,8 @@ ORDER BY s.start_at, s.guid
 LIMIT @most;
 
 -- name: SlotSearchAll :batchmany
--- SlotSearch for all resources of an institution. It reads the cells in order of time, so that the number of resources does not matter.
+-- Is SlotSearch for all resources of an institution. It reads the cells in order of time, so that
+-- its cost does not depend on the number of resources.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
@@ -82,9 +87,9 @@ FROM (
             AND (@all_of_them::boolean
                 OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
                     @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
-                -- Resources out of use are few: they are read once, instead of the resource of each cell.
+                -- Inactive resources are few, so that they are read once, not per cell.
                 AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND NOT one.active)))
-        -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
+        -- The order of the index. Sorting by the guid too could read all cells of the period.
         ORDER BY cell.start_at
         FETCH FIRST (@most) ROWS WITH TIES
     ) earliest
@@ -95,8 +100,9 @@ JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = s.resource_guid
 ORDER BY s.start_at, s.guid;
 
 -- name: SlotNearest :many
--- Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,
--- at most so many: those that begin before it within the period, and those that begin with it or after. Places are counted as in SlotSearch.
+-- Returns the cells of one resource, or of one speciality, in an institution that are bookable with
+-- these access bits and restrictions, nearest to @wanted_at first, at most @most. The cells begin
+-- within the period, before or after that moment. Places are counted as in SlotSearch.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
@@ -133,7 +139,8 @@ ORDER BY abs(extract(epoch FROM s.start_at - @wanted_at)), s.start_at, s.guid
 LIMIT @most;
 
 -- name: SlotFollowers :batchmany
--- What SlotFacts reads after a chosen cell, for several cells of an institution. Places are counted as in SlotSearch.
+-- Returns, for several cells of an institution, the following cells that SlotFacts would return.
+-- Places are counted as in SlotSearch.
 SELECT
     chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
     (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
@@ -150,7 +157,7 @@ WHERE chosen.lpu_guid = @lpu_guid AND chosen.guid = ANY(@guids::uuid[])
 ORDER BY chosen.guid, s.start_at, s.guid;
 
 -- name: SlotLock :batchmany
--- Locks cells in the order in which a booking does.
+-- Locks cells in the order in which every booking locks them.
 SELECT guid
 FROM slot
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[])
@@ -158,8 +165,9 @@ ORDER BY start_at, guid
 FOR NO KEY UPDATE;
 
 -- name: SlotTake :batchmany
--- Promise 1: takes a place in each cell of a visit, under the conditions that the rules checked. A place that is held is taken. The rows are the cells that
--- it got. Several cells must be locked before, by SlotLock.
+-- Guarantee 1: a cell has no more visits than places. Takes a place in each cell of a visit, under
+-- the conditions that the rules checked. A held place counts as taken. Returns the cells in which
+-- it took a place. Several cells must be locked by SlotLock first.
 UPDATE slot s
 SET taken = s.taken + 1, holds = slot_holds(s.holds, @at)
 WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
@@ -170,7 +178,8 @@ WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
 RETURNING s.guid, s.start_at, s.end_at;
 
 -- name: SlotHold :batchmany
--- Holds a place in each cell, under the conditions of SlotTake. A place in one of the person's own cells, which is to be given back, counts as free.
+-- Holds a place in each cell, under the conditions of SlotTake. A place of the person's own visit
+-- that is being moved counts as free.
 UPDATE slot s
 SET holds = array_append(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold)
 WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
@@ -181,13 +190,13 @@ WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
 RETURNING s.guid, s.start_at, s.end_at;
 
 -- name: SlotFree :batchexec
--- Gives back the places of a visit. Several cells must be locked before, by SlotLock.
+-- Frees the places of a visit. Several cells must be locked by SlotLock first.
 UPDATE slot
 SET taken = taken - 1
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]);
 
 -- name: SlotRelease :batchexec
--- Takes a hold off its cells, which are locked.
+-- Removes a hold from its cells, which must be locked.
 UPDATE slot s
 SET holds = nullif(array_remove(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold), '{}')
 WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[]);

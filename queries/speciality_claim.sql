@@ -1,5 +1,5 @@
 -- name: SpecialityClaimFacts :batchmany
--- The active consultations of a person at a moment, over all institutions.
+-- Returns the active consultations of a person at a moment, in all institutions.
 SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 FROM speciality_claim c
 WHERE c.person_guid = @person_guid AND c.end_at > @at
@@ -7,8 +7,10 @@ ORDER BY c.speciality_code
 LIMIT 1000;
 
 -- name: SpecialityClaimTake :batchone
--- Promise 3: where the setting is on, a person has at most one active appointment a speciality. A claim that has ended is taken over; where the setting is
--- off, also one that ends sooner, so that the claim is always the last. No row: the claim stays another appointment's, and is locked.
+-- Guarantee 3: if the setting is on, a person has at most one active appointment per speciality.
+-- Replaces a claim that has ended. If the setting is off, it also replaces a claim that ends
+-- earlier, so that the claim is always the one that ends last. Returns no row if another
+-- appointment keeps the claim; the claim is locked in that case.
 INSERT INTO speciality_claim AS c (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 VALUES (@person_guid, @speciality_code, @appointment_guid, @lpu_guid, @resource_name, @start_at, @end_at)
 ON CONFLICT (person_guid, speciality_code) DO UPDATE
@@ -23,7 +25,8 @@ FROM speciality_claim c
 WHERE c.person_guid = @person_guid AND c.speciality_code = @speciality_code;
 
 -- name: SpecialityClaimLock :batchone
--- Holds a person's speciality against all other bookings, cancels and moves, and tells whose it is.
+-- Locks a person's claim on a speciality against all other bookings, cancels and moves. Returns the
+-- appointment that has it.
 SELECT appointment_guid
 FROM speciality_claim
 WHERE person_guid = @person_guid AND speciality_code = @speciality_code
@@ -34,7 +37,7 @@ DELETE FROM speciality_claim
 WHERE person_guid = @person_guid AND speciality_code = @speciality_code AND appointment_guid = @appointment_guid;
 
 -- name: SpecialityClaimGive :batchexec
--- Gives the claim to another appointment of the same person and speciality.
+-- Transfers the claim to another appointment of the same person and speciality.
 UPDATE speciality_claim
 SET appointment_guid = @appointment_guid, lpu_guid = @lpu_guid, resource_name = @resource_name, start_at = @start_at, end_at = @end_at
 WHERE person_guid = @person_guid AND speciality_code = @speciality_code;

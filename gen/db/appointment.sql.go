@@ -85,8 +85,8 @@ type AppointmentListRow struct {
 	Status                 string
 }
 
-// The given visits of a person in the given institutions, the newest start first. The status is that of a moment. The resource and the referral are those
-// of the appointment's institution.
+// Returns the given visits of a person in the given institutions, latest start first. The status is
+// computed for the moment @at. The resource and the referral are those of the visit's institution.
 //
 //	SELECT
 //	    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,

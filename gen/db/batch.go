@@ -39,7 +39,7 @@ type AppointmentCancelParams struct {
 	Guid        uuid.UUID
 }
 
-// No row: it was not active.
+// Cancels a visit. Returns no row if the visit was not active.
 //
 //	UPDATE appointment
 //	SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
@@ -121,8 +121,9 @@ type AppointmentCreateParams struct {
 	MkabGuid         uuid.UUID
 }
 
-// Writes the visit while its resource is in use, its card is open and its referral names it. No row: one of them is not so. The
-// resource and the card stay locked against a change of that until the transaction ends.
+// Inserts a visit. Returns no row unless the resource is active, the card is open and the referral
+// names the visit. FOR SHARE keeps the resource and the card in that state until the transaction
+// ends.
 //
 //	INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
 //	    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
@@ -199,7 +200,8 @@ type AppointmentDeleteParams struct {
 	Guid    uuid.UUID
 }
 
-// Removes a visit that is moved; it is written again, under the same guid, in the institution that it is moved to.
+// Deletes a visit that is being moved. The move inserts it again in the target institution, under
+// the same guid.
 //
 //	DELETE FROM appointment
 //	WHERE lpu_guid = $1 AND guid = $2
@@ -278,7 +280,8 @@ type AppointmentFindRow struct {
 	SpecialityCode   string
 }
 
-// A visit of a person in any of those institutions, with what decides whether it can be cancelled or moved.
+// Returns a person's visit in any of the given institutions, with the columns that decide whether
+// it can be cancelled or moved.
 //
 //	SELECT
 //	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
@@ -372,7 +375,8 @@ type AppointmentGetRow struct {
 	Direction Direction
 }
 
-// A visit with its referral as the visit's institution holds it, and whether that referral names the visit.
+// Returns a visit, its referral as the visit's institution stores it, and whether that referral
+// names the visit.
 //
 //	SELECT
 //	    a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
@@ -486,7 +490,8 @@ type AppointmentHeirRow struct {
 	EndAt          time.Time
 }
 
-// The visit that inherits a speciality claim: of the person's other active consultations in the speciality, of those visits, the one that ends last.
+// Returns the visit that inherits a speciality claim: among the person's other active consultations
+// in the speciality, limited to the given visits, the one that ends last.
 //
 //	SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_at, a.end_at
 //	FROM appointment a
@@ -566,7 +571,8 @@ type AppointmentTargetRow struct {
 	MkabOpen       bool
 }
 
-// Why AppointmentCreate wrote no row: whether the resource is in use, and the card open.
+// Returns whether the resource is active and whether the card is open. It explains why
+// AppointmentCreate returned no row.
 //
 //	SELECT
 //	    EXISTS (SELECT 1 FROM resource r WHERE r.lpu_guid = $1 AND r.guid = $2 AND r.active)::boolean AS resource_active,
@@ -631,7 +637,8 @@ type AppointmentWrittenRow struct {
 	Linked bool
 }
 
-// Reads a visit that was just written: the number of its referral in the institution's list, and whether that referral names the visit.
+// Reads back a visit that the transaction has just inserted. Returns the number of its referral in
+// the institution's list, and whether that referral names the visit.
 //
 //	SELECT d.id, coalesce(d.appointment_guid = a.guid, false)::boolean AS linked
 //	FROM appointment a
@@ -686,7 +693,7 @@ type BusyTypeReceptionsBatchResults struct {
 	closed bool
 }
 
-// The kinds of cells that take visits.
+// Returns the kinds of cells that accept visits.
 //
 //	SELECT code
 //	FROM busy_type
@@ -824,7 +831,7 @@ type CardKeyFindRow struct {
 	MkabGuid uuid.UUID
 }
 
-// The cards that may bear a key, in any institution.
+// Returns the cards, in any institution, that may have the key.
 //
 //	SELECT lpu_guid, mkab_guid
 //	FROM card_key
@@ -982,8 +989,8 @@ type DirectionClaimParams struct {
 	Guid               uuid.UUID
 }
 
-// Promise 2: a referral has at most one active appointment. No row: another booking has it, or it has been withdrawn since the rules were checked,
-// which the next request is told.
+// Guarantee 2: a referral has at most one active appointment. Returns no row if another booking has
+// claimed the referral, or if it was withdrawn after the rules were checked.
 //
 //	UPDATE direction
 //	SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
@@ -1081,8 +1088,9 @@ type DirectionCopyParams struct {
 	EndAt             time.Time
 }
 
-// Copies a referral into the institution that serves it, with the visit that it names. The copy that an earlier booking left is used again, with its id.
-// No row: a referral of that guid that is no copy of this one, or a copy that names another visit.
+// Copies a referral, with its visit, into the institution that serves it. Reuses the copy of an
+// earlier booking, with its id. Returns no row if the institution has a referral with that guid
+// that is not a copy of this one, or a copy that names another visit.
 //
 //	INSERT INTO direction AS d (lpu_guid, guid, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid,
 //	    mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid,
@@ -1192,8 +1200,9 @@ type DirectionFactsRow struct {
 	TapOpenedOn time.Time
 }
 
-// The original of a referral, the patient it was written for, and the day on which the patient's newest open case of treatment was opened;
-// 0001-01-01: there is none. All rows are of the source institution.
+// Returns the original of a referral, the patient for whom it was issued, and the day on which the
+// patient's newest open case of treatment was opened (0001-01-01 if there is none). All rows belong
+// to the source institution.
 //
 //	SELECT
 //	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
@@ -1313,7 +1322,8 @@ type DirectionFindRow struct {
 	TapOpenedOn time.Time
 }
 
-// What DirectionFacts reads, of a person's referral in any of those institutions; a withdrawn one only where there is no other.
+// Returns the columns of DirectionFacts for a person's referral in any of the given institutions.
+// Returns a withdrawn referral only if there is no other.
 //
 //	SELECT
 //	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
@@ -1421,7 +1431,8 @@ type DirectionLockRow struct {
 	AppointmentLpuGuid *uuid.UUID
 }
 
-// Locks a referral against all other bookings, cancels and moves of it, and reads the appointment that has it.
+// Locks a referral against all other bookings, cancels and moves of it. Returns the appointment
+// that claims it.
 //
 //	SELECT appointment_guid, appointment_lpu_guid
 //	FROM direction
@@ -1481,7 +1492,7 @@ type DirectionReleaseParams struct {
 	AppointmentGuid uuid.UUID
 }
 
-// Takes an appointment off a referral, an original or a copy, where it is the one that stands there.
+// Clears the appointment of a referral, an original or a copy, if it is the given one.
 //
 //	UPDATE direction
 //	SET appointment_guid = NULL, appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL
@@ -1547,8 +1558,9 @@ type FailedIdentificationCountRow struct {
 	Since    time.Time
 }
 
-// Counts a failure before it is one: the row stays locked until the transaction ends, with a commit where it was one and a rollback else. So those who try
-// at the same moment come one after the other, each knowing how the one before ended.
+// Counts an attempt as a failure before its outcome is known. The transaction commits if the
+// attempt fails and rolls back if it succeeds. The row stays locked until then, so that concurrent
+// attempts run one after another and each sees the outcome of the one before.
 //
 //	INSERT INTO failed_identification AS f (subject, failures, since)
 //	VALUES ($1, 1, $2)
@@ -1609,7 +1621,7 @@ type HoldDeleteParams struct {
 	Guid       uuid.UUID
 }
 
-// Gives back the place of a hold, if it has one.
+// Deletes a hold, if it exists.
 //
 //	DELETE FROM hold
 //	WHERE person_guid = $1 AND guid = $2
@@ -1663,7 +1675,7 @@ type HoldExpireParams struct {
 	At         time.Time
 }
 
-// Gives back the places of a person's holds that have expired.
+// Deletes a person's expired holds.
 //
 //	DELETE FROM hold
 //	WHERE person_guid = $1 AND until <= $2
@@ -1729,7 +1741,8 @@ type HoldListRow struct {
 	Until         time.Time
 }
 
-// The holds of a person that stand at a moment, over all institutions, the first to end first.
+// Returns the holds of a person that are in force at a moment, in all institutions, the earliest
+// expiry first.
 //
 //	SELECT h.guid, h.lpu_guid, h.slot_guids, h.direction_guid, h.start_at, h.end_at, h.until
 //	FROM hold h
@@ -1823,8 +1836,10 @@ type HoldTakeParams struct {
 	Until         time.Time
 }
 
-// Takes one of a person's two places. No row: a hold stands in it; or the hold has the other place already; or the cell is held by the person in another hold
-// that begins with it. Whoever asks has written the cell before, so that of two at once the second sees the first, and has the expired holds removed.
+// Inserts a hold as one of the two that a person may have. Returns no row if the place is occupied,
+// if the hold already has the other place, or if the person has another hold that begins with the
+// same cell. The caller must update the cell first, so that of two concurrent requests the second
+// sees the first. It must also delete the expired holds first.
 //
 //	INSERT INTO hold (person_guid, place, guid, lpu_guid, slot_guids, direction_guid, start_at, end_at, until)
 //	SELECT $1::uuid, $2::smallint, $3::uuid, $4::uuid, $5::uuid[], $6::uuid, $7::timestamptz, $8::timestamptz,
@@ -1900,7 +1915,8 @@ type IdempotencyKeyAnswerParams struct {
 	TakenBy    uuid.UUID
 }
 
-// Keeps the answer, in the transaction that it is the answer of. No row: another request has taken the key over.
+// Stores the response under the key, in the transaction that does the work. Returns no row if
+// another request has taken the key over.
 //
 //	UPDATE idempotency_key
 //	SET answer = $1
@@ -1959,7 +1975,7 @@ type LpuAllBatchResults struct {
 	closed bool
 }
 
-// The reference data of the region, which every instance keeps in memory.
+// Reference data of the region. Every instance caches them in memory.
 //
 //	SELECT guid, legal_entity_guid, code, name, time_zone
 //	FROM lpu
@@ -2046,8 +2062,9 @@ type MkabFactsRow struct {
 	TapOpenedOn time.Time
 }
 
-// A person's cards in one institution, the open one first, then the one closed last; each with the day on which its newest open case of
-// treatment was opened; 0001-01-01: there is none.
+// Returns a person's cards in one institution: the open one first, then the closed ones, the most
+// recently closed first. Each has the day on which its newest open case of treatment was opened
+// (0001-01-01 if there is none).
 //
 //	SELECT
 //	    m.guid, m.closed_at,
@@ -2123,7 +2140,8 @@ type MkabFindByGuidParams struct {
 	Guid     uuid.UUID
 }
 
-// Whose open card it is. Each institution gives its cards their guids.
+// Returns the persons whose open card has the guid. Two institutions may use the same guid for
+// different cards.
 //
 //	SELECT DISTINCT m.person_guid
 //	FROM mkab m
@@ -2196,7 +2214,7 @@ type MkabFindByPersonParams struct {
 	PersonGuid uuid.UUID
 }
 
-// The person, where one card in these institutions is open.
+// Returns the person if at least one of their cards in the given institutions is open.
 //
 //	SELECT m.person_guid
 //	FROM mkab m
@@ -2274,7 +2292,8 @@ type MkabFindByPolicyParams struct {
 	BirthDate time.Time
 }
 
-// Whose of these cards are open and bear the policy, and the birth date with it. Two are as bad as any number.
+// Returns the persons whose open cards, among the given ones, have the policy and the birth date.
+// Two rows are enough to show that the evidence is ambiguous.
 //
 //	SELECT DISTINCT m.person_guid
 //	FROM mkab_policy p
@@ -2362,7 +2381,8 @@ type MkabFindBySnilsRow struct {
 	Patronymic string
 }
 
-// The names on those of these cards that are open and bear the insurance number.
+// Returns the persons, with the names on the cards, whose open cards among the given ones have the
+// insurance number.
 //
 //	SELECT DISTINCT m.person_guid, m.surname, m.name, m.patronymic
 //	FROM mkab m
@@ -2442,7 +2462,7 @@ type PersonAppointmentAddParams struct {
 	Guid       uuid.UUID
 }
 
-// A moved visit already has its row.
+// Inserts nothing for a moved visit, whose row exists already.
 //
 //	INSERT INTO person_appointment (person_guid, guid)
 //	VALUES ($1, $2)
@@ -2500,7 +2520,8 @@ type PersonAppointmentListParams struct {
 	Most       int32
 }
 
-// The newest first: the service's guids begin with the time.
+// Returns the person's visits, newest first: the guids that the service generates begin with the
+// time.
 //
 //	SELECT guid
 //	FROM person_appointment
@@ -2576,7 +2597,7 @@ type PersonLpuListParams struct {
 	Most       int32
 }
 
-// Where a person's rows are: in which institutions there are cards, and which visits there are.
+// The institutions in which a person has cards, and the person's visits.
 //
 //	SELECT lpu_guid
 //	FROM person_lpu
@@ -2657,7 +2678,7 @@ type ResourceFactsRow struct {
 	Active         bool
 }
 
-// A resource to visit out of schedule.
+// Returns a resource for a visit out of schedule.
 //
 //	SELECT guid, kind, name, speciality_code, active
 //	FROM resource
@@ -2743,8 +2764,10 @@ type ResourceWithSlotsRow struct {
 	Active         bool
 }
 
-// A resource of an institution that has cells from a moment on: the one given, or else any in use, of one speciality where that is given, and then no equipment.
-// With a limit, so that the cells of each resource are looked up in their index.
+// Returns one resource of an institution that has cells at or after a moment. With @resource_guid
+// it is that resource. Otherwise it is any active one; with @speciality_code, one of that
+// speciality that is not equipment.
+// The limit makes the planner look up the cells of each resource in their index.
 //
 //	SELECT r.kind, r.speciality_code, r.active
 //	FROM resource r
@@ -2885,7 +2908,7 @@ CROSS JOIN LATERAL (
     FROM slot cell
     WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
+    -- The order of the index. Sorting by the guid too would read all later cells of the resource.
     ORDER BY cell.start_at
     FETCH FIRST ($5) ROWS WITH TIES
 ) s
@@ -2928,7 +2951,8 @@ type SlotFactsRow struct {
 	ResourceActive         bool
 }
 
-// What SlotFactsOne reads, and of the same resource cells that begin after that cell, so many in all, and those that begin with the last; in order of time.
+// Returns the columns of SlotFactsOne for a cell and for the cells of the same resource that begin
+// at or after its end, in order of time: @most rows, and any that begin with the last of them.
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
@@ -2942,7 +2966,7 @@ type SlotFactsRow struct {
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
 //	        AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
-//	    -- In the index's order: were the guid part of it, all later cells of the resource would be read and sorted.
+//	    -- The order of the index. Sorting by the guid too would read all later cells of the resource.
 //	    ORDER BY cell.start_at
 //	    FETCH FIRST ($5) ROWS WITH TIES
 //	) s
@@ -3064,7 +3088,8 @@ type SlotFactsOneRow struct {
 	ResourceActive         bool
 }
 
-// A cell, by its id or else its guid, and its resource. A place that is held by another than the person is taken.
+// Returns a cell and its resource. @id takes precedence over @guid. A place that another person
+// holds counts as taken.
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
@@ -3177,7 +3202,8 @@ type SlotFollowersRow struct {
 	Reception   bool
 }
 
-// What SlotFacts reads after a chosen cell, for several cells of an institution. Places are counted as in SlotSearch.
+// Returns, for several cells of an institution, the following cells that SlotFacts would return.
+// Places are counted as in SlotSearch.
 //
 //	SELECT
 //	    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
@@ -3275,7 +3301,7 @@ type SlotFreeParams struct {
 	Guids   []uuid.UUID
 }
 
-// Gives back the places of a visit. Several cells must be locked before, by SlotLock.
+// Frees the places of a visit. Several cells must be locked by SlotLock first.
 //
 //	UPDATE slot
 //	SET taken = taken - 1
@@ -3353,7 +3379,8 @@ type SlotHoldRow struct {
 	EndAt   time.Time
 }
 
-// Holds a place in each cell, under the conditions of SlotTake. A place in one of the person's own cells, which is to be given back, counts as free.
+// Holds a place in each cell, under the conditions of SlotTake. A place of the person's own visit
+// that is being moved counts as free.
 //
 //	UPDATE slot s
 //	SET holds = array_append(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold)
@@ -3442,7 +3469,7 @@ type SlotLockParams struct {
 	Guids   []uuid.UUID
 }
 
-// Locks cells in the order in which a booking does.
+// Locks cells in the order in which every booking locks them.
 //
 //	SELECT guid
 //	FROM slot
@@ -3519,7 +3546,7 @@ type SlotReleaseParams struct {
 	Guids      []uuid.UUID
 }
 
-// Takes a hold off its cells, which are locked.
+// Removes a hold from its cells, which must be locked.
 //
 //	UPDATE slot s
 //	SET holds = nullif(array_remove(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold), '{}')
@@ -3577,13 +3604,13 @@ CROSS JOIN LATERAL (
         AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
         AND ($9::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
             $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
-    -- In the index's order, so that no more is read of a resource than can be answered.
+    -- The order of the index, so that no more cells of a resource are read than can be returned.
     ORDER BY cell.start_at
     FETCH FIRST ($12) ROWS WITH TIES
 ) s
 WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
     AND ($13::text IS NULL OR r.speciality_code = $13::text)
-    -- One plan for both: whichever resources are asked for, they are found by an index.
+    -- One plan serves both cases: an index finds the resources in either.
     AND r.guid = ANY(CASE
         WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
         ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
@@ -3633,9 +3660,11 @@ type SlotSearchRow struct {
 	ResourceActive         bool
 }
 
-// Cells of one resource or of one speciality's in an institution that begin within a period, in order of time, at most so many; of those that begin with the
-// period only the ones after a guid, where that is given. Not all: only those that somebody with these bits may have, of these restrictions.
-// A place that is held by another than the person is taken; one in a cell of the person's own, which is to be given back, is free.
+// Returns the cells of one resource, or of one speciality, in an institution that begin within a
+// period, in order of time, at most @most. With @after_guid, cells that begin exactly at @from_at
+// are returned only if their guid is greater. Unless @all_of_them, only cells bookable with these
+// access bits and restrictions are returned. A place that another person holds counts as taken. A
+// place of the person's own visit that is being moved counts as free.
 //
 //	SELECT
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
@@ -3651,13 +3680,13 @@ type SlotSearchRow struct {
 //	        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
 //	        AND ($9::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
 //	            $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
-//	    -- In the index's order, so that no more is read of a resource than can be answered.
+//	    -- The order of the index, so that no more cells of a resource are read than can be returned.
 //	    ORDER BY cell.start_at
 //	    FETCH FIRST ($12) ROWS WITH TIES
 //	) s
 //	WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
 //	    AND ($13::text IS NULL OR r.speciality_code = $13::text)
-//	    -- One plan for both: whichever resources are asked for, they are found by an index.
+//	    -- One plan serves both cases: an index finds the resources in either.
 //	    AND r.guid = ANY(CASE
 //	        WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
 //	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
@@ -3758,9 +3787,9 @@ FROM (
             AND ($9::boolean
                 OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
                     $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
-                -- Resources out of use are few: they are read once, instead of the resource of each cell.
+                -- Inactive resources are few, so that they are read once, not per cell.
                 AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
-        -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
+        -- The order of the index. Sorting by the guid too could read all cells of the period.
         ORDER BY cell.start_at
         FETCH FIRST ($12) ROWS WITH TIES
     ) earliest
@@ -3810,7 +3839,8 @@ type SlotSearchAllRow struct {
 	ResourceActive         bool
 }
 
-// SlotSearch for all resources of an institution. It reads the cells in order of time, so that the number of resources does not matter.
+// Is SlotSearch for all resources of an institution. It reads the cells in order of time, so that
+// its cost does not depend on the number of resources.
 //
 //	SELECT
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
@@ -3828,9 +3858,9 @@ type SlotSearchAllRow struct {
 //	            AND ($9::boolean
 //	                OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
 //	                    $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
-//	                -- Resources out of use are few: they are read once, instead of the resource of each cell.
+//	                -- Inactive resources are few, so that they are read once, not per cell.
 //	                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
-//	        -- In the index's order, so that it stops there: to sort by the guid, too, may read all cells of the period.
+//	        -- The order of the index. Sorting by the guid too could read all cells of the period.
 //	        ORDER BY cell.start_at
 //	        FETCH FIRST ($12) ROWS WITH TIES
 //	    ) earliest
@@ -3949,8 +3979,9 @@ type SlotTakeRow struct {
 	EndAt   time.Time
 }
 
-// Promise 1: takes a place in each cell of a visit, under the conditions that the rules checked. A place that is held is taken. The rows are the cells that
-// it got. Several cells must be locked before, by SlotLock.
+// Guarantee 1: a cell has no more visits than places. Takes a place in each cell of a visit, under
+// the conditions that the rules checked. A held place counts as taken. Returns the cells in which
+// it took a place. Several cells must be locked by SlotLock first.
 //
 //	UPDATE slot s
 //	SET taken = s.taken + 1, holds = slot_holds(s.holds, $1)
@@ -4044,7 +4075,7 @@ type SpecialityClaimFactsRow struct {
 	EndAt           time.Time
 }
 
-// The active consultations of a person at a moment, over all institutions.
+// Returns the active consultations of a person at a moment, in all institutions.
 //
 //	SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 //	FROM speciality_claim c
@@ -4201,7 +4232,7 @@ type SpecialityClaimGiveParams struct {
 	SpecialityCode  string
 }
 
-// Gives the claim to another appointment of the same person and speciality.
+// Transfers the claim to another appointment of the same person and speciality.
 //
 //	UPDATE speciality_claim
 //	SET appointment_guid = $1, lpu_guid = $2, resource_name = $3, start_at = $4, end_at = $5
@@ -4263,7 +4294,8 @@ type SpecialityClaimLockParams struct {
 	SpecialityCode string
 }
 
-// Holds a person's speciality against all other bookings, cancels and moves, and tells whose it is.
+// Locks a person's claim on a speciality against all other bookings, cancels and moves. Returns the
+// appointment that has it.
 //
 //	SELECT appointment_guid
 //	FROM speciality_claim
@@ -4389,8 +4421,10 @@ type SpecialityClaimTakeParams struct {
 	OnlyOne         bool
 }
 
-// Promise 3: where the setting is on, a person has at most one active appointment a speciality. A claim that has ended is taken over; where the setting is
-// off, also one that ends sooner, so that the claim is always the last. No row: the claim stays another appointment's, and is locked.
+// Guarantee 3: if the setting is on, a person has at most one active appointment per speciality.
+// Replaces a claim that has ended. If the setting is off, it also replaces a claim that ends
+// earlier, so that the claim is always the one that ends last. Returns no row if another
+// appointment keeps the claim; the claim is locked in that case.
 //
 //	INSERT INTO speciality_claim AS c (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 //	VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -17,7 +17,7 @@ FROM client_application
 WHERE guid = $1 AND active
 `
 
-// The hash of the secret of an active client application; null where it has none.
+// Returns the hash of an active client application's secret, or NULL if it has no secret.
 //
 //	SELECT secret_hash
 //	FROM client_application

@@ -85,8 +85,9 @@ type DirectionListRow struct {
 	Status             string
 }
 
-// The referrals of a person in those institutions, newest first: the originals alone, of all of the person's cards. The status is that of a moment. The
-// visit's institution and times are read from the claim.
+// Returns a person's referrals in the given institutions, newest first. Only originals are listed,
+// from all of the person's cards. The status is computed for the moment @at. The visit's
+// institution and times come from the claim.
 //
 //	SELECT
 //	    d.lpu_guid, d.guid, d.type, d.number, d.date, d.date_end, d.created_at, d.urgent, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name,

@@ -20,8 +20,9 @@ WHERE length(subject) = 32 AND since <= (
 )
 `
 
-// Forgets the oldest failures to be identified, so many at a time, and those of the same moment as the last. Those of client applications stay: they are few,
-// and whoever counts locks theirs first.
+// Deletes the oldest failures to identify a patient: up to @most, and any with the same time as the
+// last of them. Failures of client applications are kept: they are few, and counting locks them
+// first.
 //
 //	DELETE FROM failed_identification
 //	WHERE length(subject) = 32 AND since <= (

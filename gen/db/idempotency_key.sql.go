@@ -47,7 +47,8 @@ type IdempotencyKeyReleaseParams struct {
 	TakenBy    uuid.UUID
 }
 
-// Gives a key back whose request was refused: a refusal is not kept, since the same request may succeed later.
+// Deletes the key of a rejected request. Rejections are not stored, because the same request may
+// succeed later.
 //
 //	DELETE FROM idempotency_key
 //	WHERE person_guid = $1 AND client_guid = $2 AND key = $3 AND taken_by = $4 AND answer IS NULL
@@ -69,7 +70,7 @@ WHERE taken_at <= (
 )
 `
 
-// Forgets the oldest keys, so many at a time, and those of the same moment as the last.
+// Deletes the oldest expired keys: up to @most, and any with the same time as the last of them.
 //
 //	DELETE FROM idempotency_key
 //	WHERE taken_at <= (
@@ -104,8 +105,8 @@ type IdempotencyKeyTakeParams struct {
 	Forgotten    time.Time
 }
 
-// Takes a key that nobody has: a new one, one that is too old, or one whose request has died; the request that has it already, as often as it asks.
-// No row: another has it.
+// Takes a key that is new, that has expired, or whose request has died. A request may take its own
+// key again. Returns no row if another request has the key.
 //
 //	INSERT INTO idempotency_key AS k (person_guid, client_guid, key, request_hash, taken_by, taken_at, running_until)
 //	VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -32,7 +32,8 @@ type MkabCreateParams struct {
 	CreatedAt  time.Time
 }
 
-// Promise 4: a person has at most one open card in an institution. No row: there is one already.
+// Guarantee 4: a person has at most one open card in an institution. Returns no row if the person
+// already has one.
 //
 //	INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, patronymic, birth_date, sex, snils, created_at)
 //	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

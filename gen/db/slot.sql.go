@@ -80,8 +80,9 @@ type SlotNearestRow struct {
 	ResourceSpecialityCode string
 }
 
-// Cells of one resource or of one speciality's in an institution that somebody with these bits may have, of these restrictions, the nearest to a moment first,
-// at most so many: those that begin before it within the period, and those that begin with it or after. Places are counted as in SlotSearch.
+// Returns the cells of one resource, or of one speciality, in an institution that are bookable with
+// these access bits and restrictions, nearest to @wanted_at first, at most @most. The cells begin
+// within the period, before or after that moment. Places are counted as in SlotSearch.
 //
 //	SELECT
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,

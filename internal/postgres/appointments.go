@@ -15,7 +15,8 @@ func (s *Store) Appointments(
 	ctx context.Context, person uuid.UUID, filter booking.AppointmentFilter, page booking.Page, now time.Time,
 ) ([]booking.PatientAppointment, error) {
 	params := db.AppointmentListParams{
-		At: now, PersonGuid: person, Guid: filter.Guid, DirectionGuid: filter.Direction, Statuses: texts(filter.Statuses), UpdatedSince: filter.UpdatedSince,
+		At: now, PersonGuid: person, Guid: filter.Guid, DirectionGuid: filter.Direction,
+		Statuses: toStrings(filter.Statuses), UpdatedSince: filter.UpdatedSince,
 		Most: int32(page.Limit),
 	}
 	if after := page.After; after != nil {
@@ -23,9 +24,9 @@ func (s *Store) Appointments(
 	}
 	return read(ctx, s, func(known *reference) ([]booking.PatientAppointment, error) {
 		var found booking.PersonRows
-		own := newTx(ctx, s.pool)
-		own.personRows(person, &found)
-		if err := own.send(); err != nil {
+		t := newTx(ctx, s.pool)
+		t.personRows(person, &found)
+		if err := t.send(); err != nil {
 			return nil, err
 		}
 		params.LpuGuids, params.Visits = found.Lpus, found.Visits
@@ -58,15 +59,18 @@ func patientAppointment(row *db.AppointmentListRow, zone *time.Location) booking
 		Lpu:           booking.LpuName{Guid: row.LpuGuid, Name: row.LpuName},
 		TimeZone:      row.TimeZone,
 		Resource: booking.Resource{
-			Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName, SpecialityCode: row.ResourceSpecialityCode,
+			Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
+			SpecialityCode: row.ResourceSpecialityCode,
 		},
 		Direction: booking.AppointmentDirection{
-			Guid: row.DirectionGuid, Holder: row.DirectionLpuGuid, Type: booking.DirectionType(row.DirectionType), Number: row.DirectionNumber,
-			SpecialityCode: row.SpecialityCode, SpecialityName: row.SpecialityName,
+			Guid: row.DirectionGuid, Holder: row.DirectionLpuGuid, Type: booking.DirectionType(row.DirectionType),
+			Number: row.DirectionNumber, SpecialityCode: row.SpecialityCode, SpecialityName: row.SpecialityName,
 		},
 	}
 	if row.CancelledAt != nil {
-		appointment.Cancellation = &booking.Cancellation{At: row.CancelledAt.In(zone), ReasonCode: row.CancelReasonCode, Reason: row.CancelReason}
+		appointment.Cancellation = &booking.Cancellation{
+			At: row.CancelledAt.In(zone), ReasonCode: row.CancelReasonCode, Reason: row.CancelReason,
+		}
 	}
 	return appointment
 }

@@ -12,8 +12,9 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Create implements booking.Store: one transaction in two round trips, its statements and the commit; with a key, or with
-// holds of the patient's that it uses up, one more.
+// Create implements booking.Store. It runs one transaction in two round trips: the statements, then
+// the commit. An idempotency key adds one round trip, and so do the patient's own holds on the
+// cells.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
 		holds, err := s.consumedHolds(ctx, t.reference, a)
@@ -24,28 +25,36 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 	})
 }
 
-// book claims the referral and the speciality, takes the cells, copies the referral, writes the visit, and reads it back. Each of these statements returns
-// a row only while what the rules saw is still so.
+// book claims the referral and the speciality, takes the cells, copies the referral, writes the
+// visit and reads it back. createdAt is when the visit was first booked. Each of these statements
+// returns a row only if what the rules checked is still true. Otherwise book returns a
+// *booking.Refusal.
 //
-// They lock in one order (referral, speciality, cells by their time, the patient's holds, the copy, resource and card, key), so that bookings wait for each other but do not deadlock.
-// The patient's own holds on the cells are given back first, so that the cells are free for this booking as for any other.
-func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time.Time) (held *booking.HeldDirection, err error) {
+// All transactions lock in one order: referral, speciality, cells by their time, the patient's
+// holds, copy, resource and card, key. So bookings wait for each other but do not deadlock. The
+// patient's own holds on the cells are released first, so that their places are free for this
+// booking.
+func (t *tx) book(
+	a booking.NewAppointment, holds []booking.Hold, createdAt time.Time,
+) (held *booking.HeldDirection, err error) {
 	t.claimDirection(a)
 	if a.Request.Type == booking.Consult {
 		t.claimSpeciality(a)
 	}
-	t.lockSlots(a.Request.LpuTo, cellsOf(a, holds))
-	t.giveBack(a.Patient.Person, a.Request.LpuTo, holds, a.CreatedAt)
+	t.lockSlots(a.Request.LpuTo, changedCells(a, holds))
+	t.releaseHolds(a.Patient.Person, a.Request.LpuTo, holds, a.CreatedAt)
 	t.takeSlots(a)
 	if a.Request.LpuTo != a.Request.LpuFrom {
 		t.copyDirection(a)
 	}
 	t.createAppointment(a, createdAt)
-	exec(t, t.PersonAppointmentAdd(t.ctx, []db.PersonAppointmentAddParams{{PersonGuid: a.Patient.Person, Guid: a.Guid}}).Exec)
+	exec(t, t.PersonAppointmentAdd(t.ctx, []db.PersonAppointmentAddParams{{
+		PersonGuid: a.Patient.Person, Guid: a.Guid,
+	}}).Exec)
 	row(t, t.AppointmentWritten(t.ctx, []db.AppointmentWrittenParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}}).QueryRow,
 		func(row db.AppointmentWrittenRow, err error) error {
 			if err != nil {
-				return refuseAbsent(err, booking.AppointmentNotFound)
+				return rejectIfAbsent(err, booking.AppointmentNotFound)
 			}
 			if !row.Linked {
 				return booking.Reject(booking.AppointmentNotLinked)
@@ -56,18 +65,21 @@ func (t *tx) book(a booking.NewAppointment, holds []booking.Hold, createdAt time
 	if err := t.send(); err != nil {
 		return nil, t.explainLoss(a, err)
 	}
-	t.keepAnswer(a.Key, held)
+	t.storeResponse(a.Key, held)
 	return held, nil
 }
 
+// claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked.
 func (t *tx) claimDirection(a booking.NewAppointment) {
 	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{{
 		LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,
 		AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo, AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
-	}}).QueryRow, func(_ uuid.UUID, err error) error { return refuseAbsent(err, booking.DirectionAlreadyBooked) })
+	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.DirectionAlreadyBooked) })
 }
 
-// claimSpeciality claims the speciality of a consultation. Where the region allows several active ones, a claim that stays another's is no loss.
+// claimSpeciality queues the claim on the speciality of a consultation. It loses with
+// SpecialityAlreadyBooked if another active appointment has the claim, unless the region allows
+// several active ones.
 func (t *tx) claimSpeciality(a booking.NewAppointment) {
 	row(t, t.SpecialityClaimTake(t.ctx, []db.SpecialityClaimTakeParams{{
 		PersonGuid:      a.Patient.Person,
@@ -81,32 +93,36 @@ func (t *tx) claimSpeciality(a booking.NewAppointment) {
 		OnlyOne:         a.OneActivePerSpeciality,
 	}}).QueryRow, func(_ uuid.UUID, err error) error {
 		if !a.OneActivePerSpeciality {
-			return unlessAbsent(err)
+			return ignoreAbsent(err)
 		}
-		return refuseAbsent(err, booking.SpecialityAlreadyBooked)
+		return rejectIfAbsent(err, booking.SpecialityAlreadyBooked)
 	})
 }
 
-// takeSlots takes a place in each cell of the visit. Out of schedule there are none. Several cells must be locked before, by lockSlots.
+// takeSlots queues the statement that takes a place in each cell of the visit. A visit out of
+// schedule has no cells. Several cells must be locked by lockSlots first.
 func (t *tx) takeSlots(a booking.NewAppointment) {
 	if len(a.Slots) == 0 {
 		return
 	}
 	rows(t, t.SlotTake(t.ctx, []db.SlotTakeParams{{
-		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), ResourceGuid: a.Resource.Guid, Access: int32(a.Access), Restrictions: restrictions(a.Slots),
-		At: a.CreatedAt, StartAt: a.Start, EndAt: a.End, Receptions: t.reference.receptions,
-	}}).Query, func(got []db.SlotTakeRow) error { return refuseUnlessAll(a, got) })
+		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), ResourceGuid: a.Resource.Guid, Access: int32(a.Access),
+		Restrictions: restrictions(a.Slots), At: a.CreatedAt, StartAt: a.Start, EndAt: a.End,
+		Receptions: t.reference.receptions,
+	}}).Query, func(got []db.SlotTakeRow) error { return checkTakenCells(a, got) })
 }
 
-// lockSlots locks several cells in order of time, so that two complex slots that overlap wait for each other instead of deadlocking. One cell is locked by
-// the statement that changes it.
+// lockSlots queues the statement that locks several cells in order of time, so that two complex
+// slots that overlap wait for each other and do not deadlock. A single cell needs no lock of its
+// own: the statement that updates it locks it.
 func (t *tx) lockSlots(lpu uuid.UUID, cells []uuid.UUID) {
 	if len(cells) > 1 {
-		rows(t, t.SlotLock(t.ctx, []db.SlotLockParams{{LpuGuid: lpu, Guids: cells}}).Query, func([]uuid.UUID) error { return nil })
+		locks := []db.SlotLockParams{{LpuGuid: lpu, Guids: cells}}
+		rows(t, t.SlotLock(t.ctx, locks).Query, func([]uuid.UUID) error { return nil })
 	}
 }
 
-// copyDirection copies the referral into the target institution.
+// copyDirection queues the statement that copies the referral into the target institution.
 func (t *tx) copyDirection(a booking.NewAppointment) {
 	row(t, t.DirectionCopy(t.ctx, []db.DirectionCopyParams{{
 		LpuGuid:           a.Request.LpuTo,
@@ -136,10 +152,12 @@ func (t *tx) copyDirection(a booking.NewAppointment) {
 		if err == nil && (linked == nil || *linked != a.Guid) {
 			return booking.Reject(booking.AppointmentNotLinked)
 		}
-		return refuseAbsent(err, booking.AppointmentNotCreated)
+		return rejectIfAbsent(err, booking.AppointmentNotCreated)
 	})
 }
 
+// createAppointment queues the statement that writes the visit. It loses with
+// AppointmentNotCreated.
 func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time) {
 	row(t, t.AppointmentCreate(t.ctx, []db.AppointmentCreateParams{{
 		LpuGuid:          a.Request.LpuTo,
@@ -157,18 +175,21 @@ func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time) {
 		CreatedAt:        createdAt,
 		UpdatedAt:        a.CreatedAt,
 		SlotGuids:        guids(a.Slots),
-	}}).QueryRow, func(_ uuid.UUID, err error) error { return refuseAbsent(err, booking.AppointmentNotCreated) })
+	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.AppointmentNotCreated) })
 }
 
-// explainLoss finds out, in one more round trip, what the statement that returned no row could not tell: who has the speciality, and whether the resource
-// or the card is the reason that the visit was not written.
+// explainLoss returns a more precise refusal than err if a missing row does not show the cause: the
+// appointment that has the speciality, or whether the resource or the card prevented the visit.
+// Reading it takes one more round trip. Other errors are returned unchanged.
 func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	var lost *booking.Refusal
 	if !errors.As(err, &lost) {
 		return err
 	}
-	if t.raised != nil { // a later statement of the pipeline: nothing more can be read, and the next try, if there is one, loses the same way
-		return t.raised
+	// The database has aborted the transaction, so that nothing more can be read. A retry, if any,
+	// loses again.
+	if t.databaseError != nil {
+		return t.databaseError
 	}
 	if lost.Rule == booking.SpecialityAlreadyBooked {
 		row(t, t.SpecialityClaimGet(t.ctx, []db.SpecialityClaimGetParams{
@@ -177,7 +198,7 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 			if rowErr != nil {
 				return rowErr
 			}
-			existing, rowErr := t.reference.existing(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
+			existing, rowErr := t.reference.existingAppointment(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
 			if rowErr != nil {
 				return rowErr
 			}
@@ -205,16 +226,18 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	return firstError(t.send(), err)
 }
 
-// refuseAbsent turns the absence of a row into a refusal.
-func refuseAbsent(err error, name booking.Name) error {
+// rejectIfAbsent turns pgx.ErrNoRows into a refusal by the named rule. Other errors are returned
+// unchanged.
+func rejectIfAbsent(err error, name booking.Name) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return booking.Reject(name)
 	}
 	return err
 }
 
-// refuseUnlessAll refuses unless a statement got all cells, and they are still the whole visit.
-func refuseUnlessAll(a booking.NewAppointment, got []db.SlotTakeRow) error {
+// checkTakenCells returns a refusal unless a statement took all cells of the visit and they still
+// begin and end when the visit does.
+func checkTakenCells(a booking.NewAppointment, got []db.SlotTakeRow) error {
 	var (
 		start, end = a.End, a.Start
 		first      bool
@@ -238,20 +261,24 @@ func refuseUnlessAll(a booking.NewAppointment, got []db.SlotTakeRow) error {
 	}
 }
 
-// writtenDirection is the referral and its appointment as a booking has written them.
+// writtenDirection returns the referral with its appointment as the transaction has written them,
+// in the target institution's zone.
 func writtenDirection(a booking.NewAppointment, id int64, createdAt time.Time) *booking.HeldDirection {
 	held := &booking.HeldDirection{
 		ID: id, Mkab: a.Mkab, LpuTo: a.Request.LpuTo, Direction: *a.Direction,
-		Appointment: booking.Appointment{Guid: a.Guid, Start: a.Start, End: a.End, CreatedAt: createdAt.Truncate(time.Microsecond)},
+		Appointment: booking.Appointment{
+			Guid: a.Guid, Start: a.Start, End: a.End, CreatedAt: createdAt.Truncate(time.Microsecond),
+		},
 	}
 	if a.Request.LpuTo != a.Request.LpuFrom {
-		held.Direction.LpuTo = &held.LpuTo // of a copy
+		held.Direction.LpuTo = &held.LpuTo // a copy names its own institution as the target
 	}
 	return inZone(held, a.Zone)
 }
 
-// heldDirection is the referral and its appointment as the target institution holds them, in its zone. The visit is where the referral is held, whatever an
-// original says of its target.
+// heldDirection returns the referral with its appointment as the target institution stores them, in
+// the given zone. The institution of the visit is the one that stores the referral, even if the
+// original names another target.
 func heldDirection(row db.AppointmentGetRow, zone *time.Location) *booking.HeldDirection {
 	return inZone(&booking.HeldDirection{
 		ID: row.Direction.ID, Mkab: row.MkabGuid, LpuTo: row.Direction.LpuGuid, Direction: direction(&row.Direction),
@@ -259,14 +286,16 @@ func heldDirection(row db.AppointmentGetRow, zone *time.Location) *booking.HeldD
 	}, zone)
 }
 
+// inZone converts the times of a referral and its appointment to a zone, in place. Days become
+// their first moment in that zone.
 func inZone(held *booking.HeldDirection, zone *time.Location) *booking.HeldDirection {
 	d, a := &held.Direction, &held.Appointment
-	d.Date, d.DateEnd, d.CreatedAt = booking.StartOfDay(d.Date, zone), booking.StartOfDay(d.DateEnd, zone), d.CreatedAt.In(zone)
+	d.Date, d.DateEnd = booking.StartOfDay(d.Date, zone), booking.StartOfDay(d.DateEnd, zone)
+	d.CreatedAt = d.CreatedAt.In(zone)
 	a.Start, a.End, a.CreatedAt = a.Start.In(zone), a.End.In(zone), a.CreatedAt.In(zone)
 	return held
 }
 
-// guids returns the guids of cells.
 func guids(slots []booking.Slot) []uuid.UUID {
 	guids := make([]uuid.UUID, len(slots))
 	for i, slot := range slots {
@@ -275,7 +304,7 @@ func guids(slots []booking.Slot) []uuid.UUID {
 	return guids
 }
 
-// restrictions returns whom the cells were kept for when the rules allowed the booking.
+// restrictions returns the restriction that each cell had when the rules allowed the booking.
 func restrictions(slots []booking.Slot) []string {
 	restrictions := make([]string, len(slots))
 	for i, slot := range slots {

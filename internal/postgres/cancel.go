@@ -13,19 +13,22 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Visit implements booking.Store: two round trips, one to the person's rows and one to the visit.
+// Visit implements booking.Store. It takes two round trips: one for the person's institutions and
+// visits, one for the visit.
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
 	return read(ctx, s, func(known *reference) (visit *booking.BookedVisit, err error) {
 		var found booking.PersonRows
-		own := newTx(ctx, s.pool)
-		own.personRows(person, &found)
-		if err := own.send(); err != nil || !slices.Contains(found.Visits, appointment) {
+		t := newTx(ctx, s.pool)
+		t.personRows(person, &found)
+		if err := t.send(); err != nil || !slices.Contains(found.Visits, appointment) {
 			return nil, err
 		}
-		finding := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{LpuGuids: found.Lpus, PersonGuid: person, Guid: appointment}})
-		finding.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
+		query := db.New(s.pool).AppointmentFind(ctx, []db.AppointmentFindParams{{
+			LpuGuids: found.Lpus, PersonGuid: person, Guid: appointment,
+		}})
+		query.QueryRow(func(_ int, row db.AppointmentFindRow, rowErr error) {
 			if errors.Is(rowErr, pgx.ErrNoRows) {
-				rowErr = errMoving
+				rowErr = errVisitMoving
 			}
 			if err = rowErr; err == nil {
 				visit, err = known.visit(row, found)
@@ -35,43 +38,47 @@ func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*book
 	})
 }
 
-// errMoving refuses for now: a visit is not in the institutions where it was looked for, as another request has just moved it into a new one. On a distributed
-// database that is so until the move is seen everywhere.
-var errMoving = booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the visit is being moved"))
+// errVisitMoving is a transient error. Another request has just moved the visit into an institution
+// that was not searched. On a distributed database that can last until every node sees the move.
+var errVisitMoving = booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the visit is being moved"))
 
-// What is read of one person has a bound: the institutions with cards, and the visits, far above what anybody has.
+// Limits on the rows that are read for one person. They are far above what any person has.
 const (
-	mostLpus   = 1000
-	mostVisits = 10_000
+	maxLpus   = 1000
+	maxVisits = 10_000
 )
 
-// personRows queues the statements that read where a person's rows are: the visits first, so that a visit that is booked in between is not found without
-// its institution.
+// personRows queues the statements that read a person's visits and institutions into found. Visits
+// are read first, so that a visit booked in between is never found without its institution.
 func (t *tx) personRows(person uuid.UUID, found *booking.PersonRows) {
-	rows(t, t.PersonAppointmentList(t.ctx, []db.PersonAppointmentListParams{{PersonGuid: person, Most: mostVisits}}).Query, func(visits []uuid.UUID) error {
+	rows(t, t.PersonAppointmentList(t.ctx, []db.PersonAppointmentListParams{{
+		PersonGuid: person, Most: maxVisits,
+	}}).Query, func(visits []uuid.UUID) error {
 		found.Visits = visits
 		return nil
 	})
 	t.personLpus(person, &found.Lpus)
 }
 
-// personLpus queues the statement that reads where a person has cards.
+// personLpus queues the statement that reads the institutions in which a person has cards.
 func (t *tx) personLpus(person uuid.UUID, lpus *[]uuid.UUID) {
-	rows(t, t.PersonLpuList(t.ctx, []db.PersonLpuListParams{{PersonGuid: person, Most: mostLpus}}).Query, func(found []uuid.UUID) error {
+	rows(t, t.PersonLpuList(t.ctx, []db.PersonLpuListParams{{
+		PersonGuid: person, Most: maxLpus,
+	}}).Query, func(found []uuid.UUID) error {
 		*lpus = found
 		return nil
 	})
 }
 
-// personLpus reads where a person has cards.
+// personLpus returns the institutions in which a person has cards.
 func (s *Store) personLpus(ctx context.Context, person uuid.UUID) (lpus []uuid.UUID, err error) {
 	t := newTx(ctx, s.pool)
 	t.personLpus(person, &lpus)
 	return lpus, t.send()
 }
 
-// visit is a visit that was found, with the setting that decides whether it can be changed after its start.
-// person is where its patient's rows are.
+// visit returns the visit in a row, with the setting that decides whether it can be changed after
+// its start. person lists the institutions and visits of its patient.
 func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) (*booking.BookedVisit, error) {
 	settings, err := r.settings(row.LpuGuid, uuid.Nil) // a client application cannot have the setting
 	return &booking.BookedVisit{
@@ -94,50 +101,58 @@ func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) 
 	}, err
 }
 
-// Cancel implements booking.Store: one transaction in three round trips. The first locks and reads, the second changes, the third commits.
+// Cancel implements booking.Store. It runs one transaction in three round trips: lock and read,
+// change, commit.
 func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
 		locked, err := t.lockVisit(c.Person, c.Visit, c.At)
 		if err != nil {
 			return struct{}{}, err
 		}
-		if v := locked.visit; v != nil { // else it was cancelled meanwhile
-			t.release(c.Person, locked)
+		if v := locked.visit; v != nil { // nil if it was cancelled meanwhile
+			t.releaseClaims(c.Person, locked)
 			row(t, t.AppointmentCancel(ctx, []db.AppointmentCancelParams{
 				{LpuGuid: v.Lpu, Guid: v.Guid, CancelledAt: c.At, ReasonCode: c.Reason.Code, Reason: c.Reason.Text},
 			}).QueryRow, func(_ uuid.UUID, err error) error { return err })
 			t.lockSlots(v.Lpu, v.Slots)
 			t.freeSlots(v)
 		}
-		t.keepAnswer(c.Key, nil)
+		t.storeResponse(c.Key, nil)
 		return struct{}{}, nil
 	})
 	return err
 }
 
-// lockedVisit is a visit that nobody else can change until the transaction ends.
+// lockedVisit is a visit that no other transaction can change until this one ends.
 type lockedVisit struct {
-	visit  *booking.BookedVisit   // nil: it was cancelled meanwhile
-	holder uuid.UUID              // the appointment that has the claim on the speciality; the zero guid: none has
-	heir   *db.AppointmentHeirRow // the consultation that inherits the claim; nil: none does
+	visit  *booking.BookedVisit   // nil if it was cancelled meanwhile
+	holder uuid.UUID              // has the claim on the speciality; the zero guid if there is none
+	heir   *db.AppointmentHeirRow // inherits the claim; nil if there is none
 }
 
-// lockVisit locks the referral and the speciality of a visit, in the order in which bookings do, and then reads the visit: what was read of it before may
-// have changed. A locked referral that names the visit proves that it is active, and tells where. It takes one round trip, and a second one where the patient got a card in another institution, or another visit, meanwhile.
+// lockVisit locks the referral and the speciality of a visit, in the order in which bookings lock
+// them, and then reads the visit again, because it may have changed since it was first read. A
+// locked referral that names the visit proves that it is active, and in which institution. It
+// returns errVisitMoving if the visit was not found there.
+//
+// lockVisit takes one round trip. It takes a second one if the patient meanwhile got a card in
+// another institution, or another visit.
 func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
-	var lpu *uuid.UUID // where the locked referral has the visit
+	var lpu *uuid.UUID // the institution of the visit, by the locked referral
 	found := visit.Person
 	row(t, t.DirectionLock(t.ctx, []db.DirectionLockParams{{LpuGuid: visit.DirectionLpu, Guid: visit.Direction}}).QueryRow,
 		func(row db.DirectionLockRow, err error) error {
 			if row.AppointmentGuid != nil && *row.AppointmentGuid == visit.Guid {
 				lpu = row.AppointmentLpuGuid
 			}
-			return unlessAbsent(err)
+			return ignoreAbsent(err)
 		})
-	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{PersonGuid: person, SpecialityCode: visit.SpecialityCode}}).QueryRow,
+	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{
+		PersonGuid: person, SpecialityCode: visit.SpecialityCode,
+	}}).QueryRow,
 		func(holder uuid.UUID, err error) error {
 			locked.holder = holder
-			return unlessAbsent(err)
+			return ignoreAbsent(err)
 		})
 	t.personRows(person, &found)
 	t.readVisit(person, visit, visit.Person, now, &locked)
@@ -151,32 +166,40 @@ func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Ti
 		}
 	}
 	if lpu != nil && (locked.visit == nil || locked.visit.Lpu != *lpu) {
-		return locked, errMoving
+		return locked, errVisitMoving
 	}
 	return locked, nil
 }
 
-// readVisit queues the statements that read a visit and its heir where the patient's rows are.
-func (t *tx) readVisit(person uuid.UUID, visit *booking.BookedVisit, at booking.PersonRows, now time.Time, locked *lockedVisit) {
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: at.Lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+// readVisit queues the statements that read a visit and the heir of its claim in the person's
+// institutions.
+func (t *tx) readVisit(
+	person uuid.UUID, visit *booking.BookedVisit, at booking.PersonRows, now time.Time, locked *lockedVisit,
+) {
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{
+		LpuGuids: at.Lpus, PersonGuid: person, Guid: visit.Guid,
+	}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil && !row.Cancelled {
 				locked.visit, err = t.reference.visit(row, at)
 			}
-			return unlessAbsent(err)
+			return ignoreAbsent(err)
 		})
-	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{LpuGuids: at.Lpus, Visits: at.Visits, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
-	}).QueryRow, func(row db.AppointmentHeirRow, err error) error {
+	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{{
+		LpuGuids: at.Lpus, Visits: at.Visits, PersonGuid: person, Guid: visit.Guid, At: now,
+		SpecialityCode: visit.SpecialityCode,
+	}}).QueryRow, func(row db.AppointmentHeirRow, err error) error {
 		if err == nil {
 			locked.heir = &row
 		}
-		return unlessAbsent(err)
+		return ignoreAbsent(err)
 	})
 }
 
-// release queues the statements that give back a visit's referral, the claim on the original and the link on the copy, and its speciality.
-func (t *tx) release(person uuid.UUID, locked lockedVisit) {
+// releaseClaims queues the statements that release the claims of a visit: the claim on the original
+// of its referral, the link on the copy, and the claim on its speciality. If another consultation
+// inherits the speciality, the claim is transferred to it.
+func (t *tx) releaseClaims(person uuid.UUID, locked lockedVisit) {
 	v := locked.visit
 	directions := []db.DirectionReleaseParams{{LpuGuid: v.DirectionLpu, Guid: v.Direction, AppointmentGuid: v.Guid}}
 	if v.Lpu != v.DirectionLpu {
@@ -197,7 +220,8 @@ func (t *tx) release(person uuid.UUID, locked lockedVisit) {
 	}
 }
 
-// freeSlots queues the statement that gives back a visit's places. Several cells must be locked before.
+// freeSlots queues the statement that frees the places of a visit. Several cells must be locked by
+// lockSlots first.
 func (t *tx) freeSlots(v *booking.BookedVisit) {
 	if len(v.Slots) > 0 {
 		exec(t, t.SlotFree(t.ctx, []db.SlotFreeParams{{LpuGuid: v.Lpu, Guids: v.Slots}}).Exec)

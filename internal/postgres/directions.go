@@ -15,7 +15,8 @@ func (s *Store) Directions(
 	ctx context.Context, person uuid.UUID, filter booking.DirectionFilter, page booking.Page, now time.Time,
 ) ([]booking.PatientDirection, error) {
 	params := db.DirectionListParams{
-		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number, Type: notEmpty(db.DirectionType(filter.Type)), Statuses: texts(filter.Statuses),
+		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number,
+		Type: nilIfEmpty(db.DirectionType(filter.Type)), Statuses: toStrings(filter.Statuses),
 		DateFrom: filter.DateFrom, DateTo: filter.DateTo, Most: int32(page.Limit),
 	}
 	if after := page.After; after != nil {
@@ -72,28 +73,32 @@ func (r *reference) patientDirection(row *db.DirectionListRow) (booking.PatientD
 	return direction, nil
 }
 
-// visitOf is the visit that a referral names, if it has one.
+// visitOf returns the visit that a referral names, or nil if it names none.
 func (r *reference) visitOf(row *db.DirectionListRow) (*booking.ExistingAppointment, error) {
-	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil || row.AppointmentStartAt == nil || row.AppointmentEndAt == nil {
+	if row.AppointmentGuid == nil || row.AppointmentLpuGuid == nil ||
+		row.AppointmentStartAt == nil || row.AppointmentEndAt == nil {
 		return nil, nil //nolint:nilnil // a referral without a visit
 	}
-	visit, err := r.existing(*row.AppointmentGuid, *row.AppointmentLpuGuid, *row.AppointmentStartAt, *row.AppointmentEndAt)
+	visit, err := r.existingAppointment(
+		*row.AppointmentGuid, *row.AppointmentLpuGuid, *row.AppointmentStartAt, *row.AppointmentEndAt,
+	)
 	return &visit, err
 }
 
-// notEmpty gives nil for a text that does not matter.
-func notEmpty[T ~string](text T) *T {
+// nilIfEmpty returns a pointer to text, or nil if text is empty.
+func nilIfEmpty[T ~string](text T) *T {
 	if text == "" {
 		return nil
 	}
 	return &text
 }
 
-// texts gives values as texts, an empty list where there are none: to a query null is no list.
-func texts[T ~string](values []T) []string {
-	texts := make([]string, len(values))
+// toStrings converts values to strings. The result is never nil, because the statements expect an
+// empty array and not NULL.
+func toStrings[T ~string](values []T) []string {
+	converted := make([]string, len(values))
 	for i, value := range values {
-		texts[i] = string(value)
+		converted[i] = string(value)
 	}
-	return texts
+	return converted
 }

@@ -14,15 +14,17 @@ import (
 	"talon.example/internal/booking"
 )
 
-// refusedByConstraint says which rule a constraint keeps. The guards of the statements answer before it comes to these.
-var refusedByConstraint = map[string]booking.Name{
+// rejectionByConstraint maps a constraint to the rule that it enforces. The guards of the
+// statements normally reject a request before it violates a constraint.
+var rejectionByConstraint = map[string]booking.Name{
 	"appointment_one_active": booking.DirectionAlreadyBooked,
 	"slot_capacity":          booking.SlotTaken,
-	// A referral was brought in with the very number that a copy was given; the next try gives another.
+	// An imported referral has the number that a copy was assigned. The retry assigns another.
 	"direction_id": booking.DatabaseUnavailable,
 }
 
-// SQLSTATEs (or their class, of two characters) that say «not now» rather than «never». While we connect, any that is not of the overloaded says it.
+// SQLSTATEs, or their two-character classes, of transient failures. While a connection is being
+// opened, every state that is not in overloadedStates counts as unavailable.
 var (
 	unavailableStates = []string{
 		"08",    // connection exceptions
@@ -33,105 +35,113 @@ var (
 	}
 	overloadedStates = []string{
 		"53",    // out of connections, memory or disk
-		"57014", // the statement ran into its time-out
-		"25P03", // the transaction ran into its time-out
-		"55P03", // the statement waited for a lock longer than lock_timeout, which the address or the role may set
+		"57014", // the statement exceeded its timeout
+		"25P03", // the transaction exceeded its timeout
+		"55P03", // a lock wait exceeded lock_timeout, which the address or the role may set
 	}
 )
 
-// refused turns an error of the database into the refusal that it stands for; one that stands for none is returned as it is.
-func refused(err error) error {
+// interpretError returns the refusal that a database error stands for: Overloaded,
+// DatabaseUnavailable, or the rule of the violated constraint. Refusals, and errors that did not
+// come from the database, are returned unchanged. Other errors of the database are returned without
+// a patient's data.
+func interpretError(err error) error {
 	if err == nil {
 		return nil
 	}
 	var (
 		refusal *booking.Refusal
 		connect *pgconn.ConnectError
-		answer  *pgconn.PgError
+		pgErr   *pgconn.PgError
 	)
 	switch {
 	case errors.As(err, &refusal):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return booking.Reject(booking.Overloaded).Because(err)
-	// Before the next case: a server that is out of connections says so while we connect.
-	case errors.As(err, &answer) && hasState(answer, overloadedStates):
-		return booking.Reject(booking.Overloaded).Because(discreet(err, answer))
+	// This case comes before the next: a server out of connections returns the error during connect.
+	case errors.As(err, &pgErr) && hasState(pgErr, overloadedStates):
+		return booking.Reject(booking.Overloaded).Because(withoutValues(err, pgErr))
 	case errors.As(err, &connect), isBroken(err):
 		return booking.Reject(booking.DatabaseUnavailable).Because(err)
-	case answer == nil:
+	case pgErr == nil:
 		return err
 	}
-	cause := discreet(err, answer)
-	if name, ok := refusedByConstraint[constraintOf(answer)]; ok {
+	cause := withoutValues(err, pgErr)
+	if name, ok := rejectionByConstraint[constraintOf(pgErr)]; ok {
 		return booking.Reject(name).Because(cause)
 	}
-	// FATAL ends the session: whatever the reason, the connection is lost.
-	if hasState(answer, unavailableStates) || answer.SeverityUnlocalized == "FATAL" || outlived(err) {
+	// FATAL ends the session, so that the connection is lost whatever the reason.
+	if hasState(pgErr, unavailableStates) || pgErr.SeverityUnlocalized == "FATAL" || needsNewConnection(err) {
 		return booking.Reject(booking.DatabaseUnavailable).Because(cause)
 	}
 	return cause
 }
 
-// quotedName is a name in an error message, without the number of the shard that a distributed database appends to it.
+// quotedName matches a quoted name in an error message. It omits the shard number that a
+// distributed database appends to the name.
 var quotedName = regexp.MustCompile(`["«](\w+?)(?:_\d{6,})?["»]`)
 
-// constraintOf returns the constraint that an error is about. The coordinator of a distributed database passes on the errors of its workers without the field,
-// so that the name is known from the message alone.
-func constraintOf(answer *pgconn.PgError) string {
-	if answer.ConstraintName != "" || !strings.HasPrefix(answer.Code, "23") {
-		return answer.ConstraintName
+// constraintOf returns the name of the violated constraint, or "". The coordinator of a distributed
+// database forwards errors of its workers without the field, so that the name has to be read from
+// the message.
+func constraintOf(pgErr *pgconn.PgError) string {
+	if pgErr.ConstraintName != "" || !strings.HasPrefix(pgErr.Code, "23") {
+		return pgErr.ConstraintName
 	}
-	for _, name := range quotedName.FindAllStringSubmatch(answer.Message, -1) {
-		if _, known := refusedByConstraint[name[1]]; known {
+	for _, name := range quotedName.FindAllStringSubmatch(pgErr.Message, -1) {
+		if _, known := rejectionByConstraint[name[1]]; known {
 			return name[1]
 		}
 	}
 	return ""
 }
 
-// outlived tells whether the database has changed under its connections, so that only new ones can help.
-func outlived(err error) bool {
-	var answer *pgconn.PgError
-	if !errors.As(err, &answer) {
+// needsNewConnection reports whether a database has changed under its open connections, so that a
+// retry needs a new one.
+func needsNewConnection(err error) bool {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
 		return false
 	}
-	switch answer.Code {
+	switch pgErr.Code {
 	case "25006": // read-only: a failover made this server a standby
 		return true
-	case "0A000": // a migration changed a type that a prepared statement answers; the routine tells it from all else that is not supported
-		return answer.Routine == "RevalidateCachedQuery"
+	case "0A000": // a migration changed the result type of a prepared statement; other causes have another routine
+		return pgErr.Routine == "RevalidateCachedQuery"
 	default:
 		return false
 	}
 }
 
-// talkativeStates are those whose messages quote what was stored or sent, a patient's data perhaps: bad data, constraints, and what triggers raise.
-var talkativeStates = []string{"22", "23", "44", "P0"}
+// statesWithValues are the SQLSTATE classes whose messages can quote stored or sent values, and so
+// a patient's data: invalid data, constraint violations and errors raised by triggers.
+var statesWithValues = []string{"22", "23", "44", "P0"}
 
-// discreet says for the log what the database answered, without a patient's data.
-func discreet(err error, answer *pgconn.PgError) error {
-	message := answer.Message
-	if hasState(answer, talkativeStates) {
+// withoutValues returns a description of a database error for the log, without a patient's data.
+func withoutValues(err error, pgErr *pgconn.PgError) error {
+	message := pgErr.Message
+	if hasState(pgErr, statesWithValues) {
 		message = "message withheld"
 	}
-	cause := fmt.Errorf("the database answered SQLSTATE %s (table %q, column %q, constraint %q): %s",
-		answer.Code, answer.TableName, answer.ColumnName, answer.ConstraintName, message)
-	if errors.Is(err, errMaybeDone) {
-		return fmt.Errorf("%w: %w", errMaybeDone, cause)
+	cause := fmt.Errorf("the database returned SQLSTATE %s (table %q, column %q, constraint %q): %s",
+		pgErr.Code, pgErr.TableName, pgErr.ColumnName, pgErr.ConstraintName, message)
+	if errors.Is(err, errCommitUnknown) {
+		return fmt.Errorf("%w: %w", errCommitUnknown, cause)
 	}
 	return cause
 }
 
-// isBroken tells whether the connection was lost on the way.
+// isBroken reports whether the connection was lost.
 func isBroken(err error) bool {
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed)
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, pgconn.ErrConnClosed)
 }
 
-func hasState(answer *pgconn.PgError, states []string) bool {
+func hasState(pgErr *pgconn.PgError, states []string) bool {
 	for _, state := range states {
-		if strings.HasPrefix(answer.Code, state) {
+		if strings.HasPrefix(pgErr.Code, state) {
 			return true
 		}
 	}

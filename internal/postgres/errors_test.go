@@ -265,7 +265,7 @@ func TestLostCommitResponse(t *testing.T) {
 			})
 			err := create(t, store, a)
 			requireRefusal(t, err, booking.DatabaseUnavailable)
-			require.ErrorIs(t, err, errMaybeDone, "the cause for the log")
+			require.ErrorIs(t, err, errCommitUnknown, "the cause for the log")
 			require.EqualValues(t, 1, tries.n.Load())
 			requireConnectionsReleased(t, store)
 			w.requireBooked(a)
@@ -780,14 +780,14 @@ func TestBrokenConnections(t *testing.T) {
 			!errors.As(err, &network) {
 			err = &net.OpError{Op: "read", Net: "tcp", Err: err}
 		}
-		requireRefusal(t, refused(errors.Join(errors.New("read"), err)), booking.DatabaseUnavailable)
+		requireRefusal(t, interpretError(errors.Join(errors.New("read"), err)), booking.DatabaseUnavailable)
 	}
 	for _, err := range []error{nil, errors.New("bug"), context.Canceled, pgx.ErrNoRows} {
-		require.Equal(t, err, refused(err))
+		require.Equal(t, err, interpretError(err))
 	}
-	requireRefusal(t, refused(context.DeadlineExceeded), booking.Overloaded)
+	requireRefusal(t, interpretError(context.DeadlineExceeded), booking.Overloaded)
 	refusal := booking.Reject(booking.SlotTaken)
-	require.Equal(t, refusal, refused(refusal))
+	require.Equal(t, refusal, interpretError(refusal))
 }
 
 // Promise: the server's session list shows the service's name. No statement or idle transaction
@@ -847,9 +847,9 @@ func TestFatalIsALostConnection(t *testing.T) {
 	fatal := &pgconn.PgError{
 		Severity: "ВАЖНО", SeverityUnlocalized: "FATAL", Code: "XX000", Message: "postmaster was shut down, exiting",
 	}
-	requireRefusal(t, refused(fatal), booking.DatabaseUnavailable)
+	requireRefusal(t, interpretError(fatal), booking.DatabaseUnavailable)
 	same := *fatal
 	same.SeverityUnlocalized = "ERROR"
 	var refusal *booking.Refusal
-	require.NotErrorAs(t, refused(&same), &refusal)
+	require.NotErrorAs(t, interpretError(&same), &refusal)
 }

@@ -11,9 +11,13 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Facts implements booking.Store. Each statement is about one institution or one person, so that each would be answered by one machine of a
-// distributed database. All see one snapshot: between two of them another booking may commit, and half of it would be refused by the wrong rule.
-func (s *Store) Facts(ctx context.Context, patient booking.Patient, request booking.Request, now time.Time) (*booking.Facts, error) {
+// Facts implements booking.Store. Each statement reads one institution or one person, so that one
+// machine of a distributed database can execute it. All statements see one snapshot. Otherwise a
+// booking that commits between two of them would be seen in part, and the wrong rule would reject
+// the request.
+func (s *Store) Facts(
+	ctx context.Context, patient booking.Patient, request booking.Request, now time.Time,
+) (*booking.Facts, error) {
 	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, nil, now) })
 }
 
@@ -26,36 +30,46 @@ func (s *Store) MoveFacts(
 		if err != nil || facts.Moved != nil {
 			return facts, err
 		}
-		// Another request may have moved it into an institution where the patient had no card when it was found.
+		// Another request may have moved the visit into an institution where the patient had no card
+		// before.
 		again, err := s.Visit(ctx, patient.Person, visit.Guid)
 		if err != nil || again == nil {
 			return facts, err
 		}
 		visit = again
-		return nil, errMoving
+		return nil, errVisitMoving
 	})
 }
 
-// facts reads what a booking needs, and for the move of a visit what that holds, to take it out.
+// facts reads the facts of a booking. If visit is not nil it reads those of its move, from which
+// the visit's own claims and places are removed.
 func (s *Store) facts(
 	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, now time.Time,
 ) (*booking.Facts, error) {
 	facts := &booking.Facts{Now: now, Patient: patient, Request: request}
 	read := &reader{facts: facts}
 	err := s.snapshot(ctx, func(t *tx) {
-		if err := read.use(t.reference); err != nil {
+		if err := read.useReference(t.reference); err != nil {
 			t.fail(err)
 			return
 		}
 		if visit != nil {
 			read.queueMoved(t, visit)
-			row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{LpuGuid: request.LpuTo, Guid: visit.Guid}}).QueryRow, read.holding)
+			row(t, t.AppointmentGet(ctx, []db.AppointmentGetParams{{
+				LpuGuid: request.LpuTo, Guid: visit.Guid,
+			}}).QueryRow, read.targetReferral)
 		}
 		read.queueDirection(t)
-		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, read.active)
-		rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{LpuGuid: request.LpuTo, PersonGuid: patient.Person}}).Query, read.mkabs)
+		rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{
+			PersonGuid: patient.Person, At: now,
+		}}).Query, read.active)
+		rows(t, t.MkabFacts(ctx, []db.MkabFactsParams{{
+			LpuGuid: request.LpuTo, PersonGuid: patient.Person,
+		}}).Query, read.mkabs)
 		if out := request.Place.OutOfSchedule; out != nil {
-			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{LpuGuid: request.LpuTo, Guid: out.Resource}}).QueryRow, read.resource)
+			row(t, t.ResourceFacts(ctx, []db.ResourceFactsParams{{
+				LpuGuid: request.LpuTo, Guid: out.Resource,
+			}}).QueryRow, read.resource)
 		} else {
 			read.queueSlots(t)
 		}
@@ -63,36 +77,41 @@ func (s *Store) facts(
 	if err != nil {
 		return nil, err
 	}
-	read.hold()
+	read.setHeldDirection()
 	return facts, nil
 }
 
-// queueMoved queues the statements that find the visit that is moved, and the consultation that its claim would go to. They come first: the visit's own part
-// is taken out of what the later ones find.
+// queueMoved queues the statements that read the visit that is being moved, and the consultation
+// that would inherit its claim. They must be queued first, because the later reads subtract the
+// visit's own claims and places.
 func (r *reader) queueMoved(t *tx, visit *booking.BookedVisit) {
 	person, now := r.facts.Patient.Person, r.facts.Now
-	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{LpuGuids: visit.Person.Lpus, PersonGuid: person, Guid: visit.Guid}}).QueryRow,
+	row(t, t.AppointmentFind(t.ctx, []db.AppointmentFindParams{{
+		LpuGuids: visit.Person.Lpus, PersonGuid: person, Guid: visit.Guid,
+	}}).QueryRow,
 		func(row db.AppointmentFindRow, err error) error {
 			if err == nil {
 				r.facts.Moved, err = r.known.visit(row, visit.Person)
 			}
-			return unlessAbsent(err)
+			return ignoreAbsent(err)
 		})
-	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{
-		{LpuGuids: visit.Person.Lpus, Visits: visit.Person.Visits, PersonGuid: person, Guid: visit.Guid, At: now, SpecialityCode: visit.SpecialityCode},
-	}).QueryRow, r.heirOf)
+	row(t, t.AppointmentHeir(t.ctx, []db.AppointmentHeirParams{{
+		LpuGuids: visit.Person.Lpus, Visits: visit.Person.Visits, PersonGuid: person, Guid: visit.Guid,
+		At: now, SpecialityCode: visit.SpecialityCode,
+	}}).QueryRow, r.readHeir)
 }
 
-// mostOverlapping is how many cells of one resource may begin at one time and still leave room for a complex slot among those that are read.
-const mostOverlapping = 4
+// maxOverlapping is the number of cells of one resource that may begin at one time without hiding a
+// complex slot: queueSlots reads that many cells for each cell of a visit.
+const maxOverlapping = 4
 
-// queueSlots queues the statement that reads the chosen cell, and for a complex slot those after it. One cell is found by a simpler statement, since most
-// visits take one.
+// queueSlots queues the statement that reads the chosen cell, and for a complex slot the following
+// ones. A single cell is read by a simpler statement, because most visits take one.
 func (r *reader) queueSlots(t *tx) {
 	request := r.facts.Request
 	params := db.SlotFactsParams{
 		LpuGuid: request.LpuTo, PersonGuid: r.facts.Patient.Person, At: r.facts.Now, Receptions: r.known.receptions,
-		Most: int32(request.Difficulty * mostOverlapping),
+		Most: int32(request.Difficulty * maxOverlapping),
 	}
 	if request.Place.SlotID != 0 {
 		params.ID = &request.Place.SlotID
@@ -104,33 +123,36 @@ func (r *reader) queueSlots(t *tx) {
 		return
 	}
 	row(t, t.SlotFactsOne(t.ctx, []db.SlotFactsOneParams{{
-		LpuGuid: params.LpuGuid, PersonGuid: params.PersonGuid, At: params.At, Receptions: params.Receptions, ID: params.ID, Guid: params.Guid,
+		LpuGuid: params.LpuGuid, PersonGuid: params.PersonGuid, At: params.At, Receptions: params.Receptions,
+		ID: params.ID, Guid: params.Guid,
 	}}).QueryRow, func(cell db.SlotFactsOneRow, err error) error {
 		if err != nil {
-			return unlessAbsent(err)
+			return ignoreAbsent(err)
 		}
 		return r.slots([]db.SlotFactsRow{db.SlotFactsRow(cell)})
 	})
 }
 
-// reader puts the rows of a snapshot into the facts. A row that does not exist leaves its fact nil.
+// reader turns the rows of a snapshot into facts. A missing row leaves its fact nil.
 type reader struct {
 	facts *booking.Facts
 	known *reference
 
-	// Of a visit that is moved: the consultation that its claim would go to, and the appointment where the request's target has it.
-	heir *booking.ActiveAppointment
-	held *db.AppointmentGetRow
+	// For a move: the consultation that would inherit the visit's claim, and the visit with its
+	// referral in the target institution, if it is there already.
+	heir     *booking.ActiveAppointment
+	atTarget *db.AppointmentGetRow
 }
 
-// use takes the target institution from the reference data.
-func (r *reader) use(known *reference) (err error) {
+// useReference sets the reference data, and from them the target institution.
+func (r *reader) useReference(known *reference) (err error) {
 	r.known = known
 	r.facts.Target, err = known.target(r.facts.Request.LpuTo, r.facts.Patient.Client)
 	return err
 }
 
-// queueDirection queues the statement that finds the referral. There is none of a type that is not supported.
+// queueDirection queues the statement that reads the referral. A referral of an unsupported type is
+// not read.
 func (r *reader) queueDirection(t *tx) {
 	if request := r.facts.Request; request.Type != "" {
 		row(t, t.DirectionFacts(t.ctx, []db.DirectionFactsParams{
@@ -139,37 +161,40 @@ func (r *reader) queueDirection(t *tx) {
 	}
 }
 
-func (r *reader) heirOf(row db.AppointmentHeirRow, err error) error {
+func (r *reader) readHeir(row db.AppointmentHeirRow, err error) error {
 	if err != nil {
-		return unlessAbsent(err)
+		return ignoreAbsent(err)
 	}
-	existing, err := r.known.existing(row.Guid, row.LpuGuid, row.StartAt, row.EndAt)
-	r.heir = &booking.ActiveAppointment{ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName}
+	existing, err := r.known.existingAppointment(row.Guid, row.LpuGuid, row.StartAt, row.EndAt)
+	r.heir = &booking.ActiveAppointment{
+		ExistingAppointment: existing, SpecialityCode: row.SpecialityCode, ResourceName: row.ResourceName,
+	}
 	return err
 }
 
-func (r *reader) holding(row db.AppointmentGetRow, err error) error {
+func (r *reader) targetReferral(row db.AppointmentGetRow, err error) error {
 	if err == nil {
-		r.held = &row
+		r.atTarget = &row
 	}
-	return unlessAbsent(err)
+	return ignoreAbsent(err)
 }
 
-// hold gives the answer to a move that changes nothing, as soon as the target's zone is known.
-func (r *reader) hold() {
-	if r.held != nil && r.held.Linked && r.facts.Target != nil {
-		r.facts.Held = heldDirection(*r.held, r.facts.Target.Zone)
+// setHeldDirection sets the response to a move that changes nothing. It runs after all reads,
+// because it needs the target's zone.
+func (r *reader) setHeldDirection() {
+	if r.atTarget != nil && r.atTarget.Linked && r.facts.Target != nil {
+		r.facts.Held = heldDirection(*r.atTarget, r.facts.Target.Zone)
 	}
 }
 
-// own tells whether an appointment is the visit that is moved.
-func (r *reader) own(appointment uuid.UUID) bool {
+// isMoved reports whether an appointment is the visit that is being moved.
+func (r *reader) isMoved(appointment uuid.UUID) bool {
 	return r.facts.Moved != nil && r.facts.Moved.Guid == appointment
 }
 
 func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 	if err != nil {
-		return unlessAbsent(err)
+		return ignoreAbsent(err)
 	}
 	holderZone, err := r.known.zone(r.facts.Request.LpuFrom)
 	if err != nil {
@@ -191,19 +216,22 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 			r.facts.Direction.ToLegalEntity = &to.legalEntity
 		}
 	}
-	r.tap(row.TapOpenedOn)
-	if d.AppointmentGuid == nil || r.own(*d.AppointmentGuid) {
+	r.addTap(row.TapOpenedOn)
+	if d.AppointmentGuid == nil || r.isMoved(*d.AppointmentGuid) {
 		return nil
 	}
 	existing := booking.ExistingAppointment{Guid: *d.AppointmentGuid}
 	if d.AppointmentLpuGuid != nil && d.AppointmentStartAt != nil && d.AppointmentEndAt != nil {
-		existing, err = r.known.existing(existing.Guid, *d.AppointmentLpuGuid, *d.AppointmentStartAt, *d.AppointmentEndAt)
+		existing, err = r.known.existingAppointment(
+			existing.Guid, *d.AppointmentLpuGuid, *d.AppointmentStartAt, *d.AppointmentEndAt,
+		)
 	}
 	r.facts.Direction.Appointment = &existing
 	return err
 }
 
-// direction is a referral as it is stored, with its times and days as the database returns them.
+// direction returns a referral with its times and days as the database returns them, not yet in an
+// institution's zone.
 func direction(d *db.Direction) booking.Direction {
 	return booking.Direction{
 		Guid:            d.Guid,
@@ -227,19 +255,20 @@ func direction(d *db.Direction) booking.Direction {
 	}
 }
 
-// mkabs takes the patient's card in the target institution, and its cases of treatment.
+// mkabs reads the patient's card in the target institution and its cases of treatment.
 func (r *reader) mkabs(rows []db.MkabFactsRow) error {
 	if len(rows) > 0 {
 		r.facts.Mkab = &booking.Mkab{Guid: rows[0].Guid, Closed: rows[0].ClosedAt != nil}
 	}
 	for _, row := range rows {
-		r.tap(row.TapOpenedOn)
+		r.addTap(row.TapOpenedOn)
 	}
 	return nil
 }
 
-// tap takes the day on which a case of treatment was opened, if it is the newest. The zero time is that of none.
-func (r *reader) tap(opened time.Time) {
+// addTap records the day on which a case of treatment was opened, if it is the newest so far. The
+// zero time means no case.
+func (r *reader) addTap(opened time.Time) {
 	if !opened.IsZero() && (r.facts.TapOpened == nil || opened.After(*r.facts.TapOpened)) {
 		r.facts.TapOpened = &opened
 	}
@@ -247,13 +276,13 @@ func (r *reader) tap(opened time.Time) {
 
 func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {
 	for _, row := range rows {
-		if r.own(row.AppointmentGuid) {
+		if r.isMoved(row.AppointmentGuid) {
 			if r.heir != nil {
 				r.facts.Active = append(r.facts.Active, *r.heir)
 			}
 			continue
 		}
-		existing, err := r.known.existing(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
+		existing, err := r.known.existingAppointment(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
 		if err != nil {
 			return err
 		}
@@ -267,10 +296,11 @@ func (r *reader) active(rows []db.SpecialityClaimFactsRow) error {
 func (r *reader) resource(row db.ResourceFactsRow, err error) error {
 	if err == nil {
 		r.facts.Resource = &booking.Resource{
-			Guid: row.Guid, Kind: booking.ResourceKind(row.Kind), Name: row.Name, SpecialityCode: row.SpecialityCode, Active: row.Active,
+			Guid: row.Guid, Kind: booking.ResourceKind(row.Kind), Name: row.Name, SpecialityCode: row.SpecialityCode,
+			Active: row.Active,
 		}
 	}
-	return unlessAbsent(err)
+	return ignoreAbsent(err)
 }
 
 func (r *reader) slots(rows []db.SlotFactsRow) error {

@@ -17,8 +17,12 @@ func (s *Store) Holds(ctx context.Context, person uuid.UUID, now time.Time) ([]b
 	return read(ctx, s, func(known *reference) ([]booking.Hold, error) { return s.holds(ctx, known, person, now) })
 }
 
-func (s *Store) holds(ctx context.Context, known *reference, person uuid.UUID, now time.Time) (holds []booking.Hold, err error) {
-	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{PersonGuid: person, At: now}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
+func (s *Store) holds(
+	ctx context.Context, known *reference, person uuid.UUID, now time.Time,
+) (holds []booking.Hold, err error) {
+	db.New(s.pool).HoldList(ctx, []db.HoldListParams{{
+		PersonGuid: person, At: now,
+	}}).Query(func(_ int, rows []db.HoldListRow, rowsErr error) {
 		if err = rowsErr; err == nil {
 			holds, err = known.holds(rows)
 		}
@@ -41,11 +45,16 @@ func (r *reference) holds(rows []db.HoldListRow) ([]booking.Hold, error) {
 	return holds, nil
 }
 
-// Hold implements booking.HoldStore: one transaction in two round trips, as Create. The cells are held first, then one of the person's places is taken: so of
-// two requests for one cell the second sees what the first did, and of any number of requests of one person two get a place.
+// Hold implements booking.HoldStore. Like Create, it runs one transaction in two round trips. It
+// first holds the cells and then takes one of the person's places for holds. So the second of two
+// requests for one cell sees the hold of the first, and of all requests of one person at most
+// maxHolds succeed.
 //
-// For a move a round trip comes before these, which locks the visit as the move does: its places count as free, and must not be given back meanwhile.
-func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit, until time.Time) (*booking.Hold, error) {
+// For a move, one more round trip first locks the visit, as the move does. The visit's own places
+// count as free, so they must not be freed meanwhile.
+func (s *Store) Hold(
+	ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit, until time.Time,
+) (*booking.Hold, error) {
 	return write(ctx, s, func(t *tx) (*booking.Hold, error) {
 		var own []uuid.UUID
 		if visit != nil {
@@ -62,8 +71,9 @@ func (s *Store) Hold(ctx context.Context, a booking.NewAppointment, visit *booki
 	})
 }
 
-// hold holds the cells of a visit; own are cells in which the person has a place that counts as free. A hold that begins with the same cell and is in force
-// already is returned instead.
+// hold holds the cells of a visit until a moment. own are the cells in which the person's own visit
+// has a place, which counts as free. If the person already has a hold in force that begins with the
+// same cell, hold returns it and rolls back.
 func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*booking.Hold, error) {
 	var (
 		lost  error
@@ -72,29 +82,31 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 	)
 	t.lockSlots(a.Request.LpuTo, guids(a.Slots))
 	rows(t, t.SlotHold(t.ctx, []db.SlotHoldParams{{
-		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access), ResourceGuid: a.Resource.Guid,
-		StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid, PersonGuid: a.Patient.Person, Until: until, OwnGuids: own,
-		Receptions: t.reference.receptions,
+		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access),
+		ResourceGuid: a.Resource.Guid, StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid,
+		PersonGuid: a.Patient.Person, Until: until, OwnGuids: own, Receptions: t.reference.receptions,
 	}}).Query, func(rows []db.SlotHoldRow) error {
 		got := make([]db.SlotTakeRow, len(rows))
 		for i, row := range rows {
 			got[i] = db.SlotTakeRow(row)
 		}
-		lost = refuseUnlessAll(a, got)
+		lost = checkTakenCells(a, got)
 		return nil
 	})
 	place := db.HoldTakeParams{
-		PersonGuid: a.Patient.Person, Place: 1, Guid: a.Guid, LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots), DirectionGuid: a.Direction.Guid,
-		StartAt: a.Start, EndAt: a.End, Until: until,
+		PersonGuid: a.Patient.Person, Place: 1, Guid: a.Guid, LpuGuid: a.Request.LpuTo, SlotGuids: guids(a.Slots),
+		DirectionGuid: a.Direction.Guid, StartAt: a.Start, EndAt: a.End, Until: until,
 	}
 	other := place
-	other.Place = places
+	other.Place = maxHolds
 	exec(t, t.HoldExpire(t.ctx, []db.HoldExpireParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}}).Exec)
 	row(t, t.HoldTake(t.ctx, []db.HoldTakeParams{place, other}).QueryRow, func(_ int16, err error) error {
 		taken = taken || err == nil
-		return unlessAbsent(err)
+		return ignoreAbsent(err)
 	})
-	rows(t, t.HoldList(t.ctx, []db.HoldListParams{{PersonGuid: a.Patient.Person, At: a.CreatedAt}}).Query, func(rows []db.HoldListRow) (err error) {
+	rows(t, t.HoldList(t.ctx, []db.HoldListParams{{
+		PersonGuid: a.Patient.Person, At: a.CreatedAt,
+	}}).Query, func(rows []db.HoldListRow) (err error) {
 		holds, err = t.reference.holds(rows)
 		return err
 	})
@@ -108,8 +120,8 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		return &holds[at], nil
 	case lost != nil:
 		return nil, lost
-	case !taken && len(holds) < places:
-		return nil, errHoldsChange
+	case !taken && len(holds) < maxHolds:
+		return nil, errHoldsChanging
 	case !taken:
 		refusal := booking.Reject(booking.TooManyHolds)
 		refusal.Details = &booking.Details{Holds: holds}
@@ -120,25 +132,28 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 	}
 }
 
-// places is how many holds a person can have.
-const places = 2
+// maxHolds is the number of holds that a person can have.
+const maxHolds = 2
 
-// errHoldsChange refuses for now: no place was free, and then one was, since another request of the person ended a hold in between.
-var errHoldsChange = booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the holds are being changed"))
+// errHoldsChanging is a transient error. The person had no free place for a hold, and then another
+// request of the person ended one.
+var errHoldsChanging = booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the holds are being changed"))
 
-// Release implements booking.HoldStore: one transaction in two round trips.
+// Release implements booking.HoldStore. It runs one transaction in two round trips.
 func (s *Store) Release(ctx context.Context, person uuid.UUID, hold booking.Hold, now time.Time) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
 		t.lockSlots(hold.Lpu, hold.Slots)
-		t.giveBack(person, hold.Lpu, []booking.Hold{hold}, now)
+		t.releaseHolds(person, hold.Lpu, []booking.Hold{hold}, now)
 		return struct{}{}, nil
 	})
 	return err
 }
 
-// consumedHolds reads the holds that a booking uses up: those that its facts saw on its cells and that are still in force. A hold that was made since then
-// counts as anybody else's.
-func (s *Store) consumedHolds(ctx context.Context, reference *reference, a booking.NewAppointment) ([]booking.Hold, error) {
+// consumedHolds returns the holds that a booking uses up: the patient's own holds on its cells that
+// are still in force. A hold made after the facts were read counts like another person's.
+func (s *Store) consumedHolds(
+	ctx context.Context, reference *reference, a booking.NewAppointment,
+) ([]booking.Hold, error) {
 	var known []uuid.UUID
 	for _, slot := range a.Slots {
 		known = append(known, slot.Holds...)
@@ -150,8 +165,9 @@ func (s *Store) consumedHolds(ctx context.Context, reference *reference, a booki
 	return slices.DeleteFunc(holds, func(h booking.Hold) bool { return !slices.Contains(known, h.Guid) }), err
 }
 
-// cellsOf are the cells that a booking changes: those of the visit, and those of the holds that it uses up.
-func cellsOf(a booking.NewAppointment, holds []booking.Hold) []uuid.UUID {
+// changedCells returns the cells that a booking changes: those of the visit and those of the holds
+// that it uses up.
+func changedCells(a booking.NewAppointment, holds []booking.Hold) []uuid.UUID {
 	cells := guids(a.Slots)
 	for _, hold := range holds {
 		cells = append(cells, hold.Slots...)
@@ -159,15 +175,17 @@ func cellsOf(a booking.NewAppointment, holds []booking.Hold) []uuid.UUID {
 	return cells
 }
 
-// giveBack queues the statements that give back holds in an institution: their places in the cells, and the person's places. Several cells must be locked
-// before, by lockSlots.
-func (t *tx) giveBack(person, lpu uuid.UUID, holds []booking.Hold, now time.Time) {
+// releaseHolds queues the statements that release a person's holds in an institution: their places
+// in the cells and their rows. Several cells must be locked by lockSlots first.
+func (t *tx) releaseHolds(person, lpu uuid.UUID, holds []booking.Hold, now time.Time) {
 	if len(holds) == 0 {
 		return
 	}
 	releases, deletions := make([]db.SlotReleaseParams, len(holds)), make([]db.HoldDeleteParams, len(holds))
 	for i, hold := range holds {
-		releases[i] = db.SlotReleaseParams{LpuGuid: lpu, Guids: hold.Slots, Guid: hold.Guid, PersonGuid: person, Until: hold.Until, At: now}
+		releases[i] = db.SlotReleaseParams{
+			LpuGuid: lpu, Guids: hold.Slots, Guid: hold.Guid, PersonGuid: person, Until: hold.Until, At: now,
+		}
 		deletions[i] = db.HoldDeleteParams{PersonGuid: person, Guid: hold.Guid}
 	}
 	exec(t, t.SlotRelease(t.ctx, releases).Exec)

@@ -19,19 +19,22 @@ func (s *Store) TakeKey(
 	ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration,
 ) (*booking.TakenKey, *booking.HeldDirection, error) {
 	taken := &booking.TakenKey{Key: key, Patient: patient, By: uuid.New()}
-	answer, err := retry(ctx, s.pool.Reset, func() ([]byte, error) { return s.takeKey(ctx, taken, now, lease) })
+	response, err := retry(ctx, s.pool.Reset, func() ([]byte, error) { return s.takeKey(ctx, taken, now, lease) })
 	if err != nil {
 		return nil, nil, err
 	}
-	if answer == nil {
+	if response == nil {
 		return taken, nil, nil
 	}
-	held, err := s.replay(ctx, patient, answer)
+	held, err := s.replay(ctx, patient, response)
 	return nil, held, err
 }
 
-// takeKey answers what an earlier request was answered, or nil where the key is taken.
-func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Time, lease time.Duration) (answer []byte, err error) {
+// takeKey returns the stored response of an earlier request, or nil if this request has taken the
+// key. It returns a *booking.Refusal if another request has the key.
+func (s *Store) takeKey(
+	ctx context.Context, key *booking.TakenKey, now time.Time, lease time.Duration,
+) (response []byte, err error) {
 	queries := db.New(s.pool)
 	_, err = queries.IdempotencyKeyTake(ctx, db.IdempotencyKeyTakeParams{
 		PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, RequestHash: key.Request[:],
@@ -42,7 +45,7 @@ func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Tim
 	}
 	known, err := queries.IdempotencyKeyGet(ctx, key.Patient.Person, key.Patient.Client, key.Text)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows): // it has just been released
+	case errors.Is(err, pgx.ErrNoRows): // the key has just been released
 		return nil, booking.Reject(booking.IdempotencyKeyInUse)
 	case err != nil:
 		return nil, err
@@ -58,21 +61,22 @@ func (s *Store) takeKey(ctx context.Context, key *booking.TakenKey, now time.Tim
 // KeepAnswer implements booking.Keys.
 func (s *Store) KeepAnswer(ctx context.Context, key *booking.TakenKey, held *booking.HeldDirection) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
-		t.keepAnswer(key, held)
+		t.storeResponse(key, held)
 		return struct{}{}, nil
 	})
 	return err
 }
 
-// keepAnswer queues the statement that stores the response under the key, if the request has one, in the transaction that does the work: the one is
-// there exactly when the other is. A cancel's response is nil.
-func (t *tx) keepAnswer(key *booking.TakenKey, held *booking.HeldDirection) {
+// storeResponse queues the statement that stores the response under the key, in the transaction
+// that does the work, so that both are committed or neither. It does nothing if key is nil. The
+// response to a cancel is nil.
+func (t *tx) storeResponse(key *booking.TakenKey, held *booking.HeldDirection) {
 	if key == nil {
 		return
 	}
-	answer, err := json.Marshal(newStoredResponse(held))
+	response, err := json.Marshal(newStoredResponse(held))
 	row(t, t.IdempotencyKeyAnswer(t.ctx, []db.IdempotencyKeyAnswerParams{{
-		Answer: answer, PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, TakenBy: key.By,
+		Answer: response, PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, TakenBy: key.By,
 	}}).QueryRow, func(_ string, rowErr error) error {
 		switch {
 		case err != nil:
@@ -88,13 +92,13 @@ func (t *tx) keepAnswer(key *booking.TakenKey, held *booking.HeldDirection) {
 
 // ReleaseKey implements booking.Keys.
 func (s *Store) ReleaseKey(ctx context.Context, key *booking.TakenKey) error {
-	return refused(db.New(s.pool).IdempotencyKeyRelease(ctx, db.IdempotencyKeyReleaseParams{
+	return interpretError(db.New(s.pool).IdempotencyKeyRelease(ctx, db.IdempotencyKeyReleaseParams{
 		PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, TakenBy: key.By,
 	}))
 }
 
 // SweepKeys implements booking.Keys.
-func (s *Store) SweepKeys(ctx context.Context, now time.Time, most int) (int, error) {
-	swept, err := db.New(s.pool).IdempotencyKeySweep(ctx, now.Add(-booking.KeyLife), int32(most))
-	return int(swept), refused(err)
+func (s *Store) SweepKeys(ctx context.Context, now time.Time, limit int) (int, error) {
+	swept, err := db.New(s.pool).IdempotencyKeySweep(ctx, now.Add(-booking.KeyLife), int32(limit))
+	return int(swept), interpretError(err)
 }

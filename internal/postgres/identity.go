@@ -14,11 +14,12 @@ import (
 	"talon.example/internal/booking"
 )
 
-// ClientActive implements booking.Identities. It reads no database where the reference data are fresh.
+// ClientActive implements booking.Identities. It does not query the database while the reference
+// data are fresh.
 func (s *Store) ClientActive(ctx context.Context, client uuid.UUID) (bool, error) {
 	reference, err := s.reference.get(ctx)
 	if err != nil {
-		return false, refused(err)
+		return false, interpretError(err)
 	}
 	_, active := reference.rights[client]
 	return active, nil
@@ -40,15 +41,18 @@ func (s *Store) SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha
 	if err == nil && set == 0 {
 		return booking.ErrNoClient
 	}
-	return refused(err)
+	return interpretError(err)
 }
 
-// Identify implements booking.Identities: one transaction in three round trips, the same whatever the evidence. The first counts a failure before it is known
-// to be one, and finds where the cards are; the second reads the cards; the third keeps the count or takes it back. Until then the counts are locked, the
-// client application's first.
-func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Evidence, now time.Time) (uuid.UUID, error) {
+// Identify implements booking.Identities. It runs one transaction in three round trips, whatever
+// the evidence. The first counts the attempt as a failure and finds the institutions of the cards.
+// The second reads the cards. The third commits the count after a failure, or rolls it back after a
+// success. Until then the counts are locked, the client application's before the patient's.
+func (s *Store) Identify(
+	ctx context.Context, client uuid.UUID, evidence booking.Evidence, now time.Time,
+) (uuid.UUID, error) {
 	person, err := write(ctx, s, func(t *tx) (uuid.UUID, error) {
-		subject := shown.Subject()
+		subject := evidence.Subject()
 		limits := []booking.Limit{booking.ClientLimit, booking.PatientLimit}
 		var wait time.Duration
 		rowAt(t, t.FailedIdentificationCount(ctx, []db.FailedIdentificationCountParams{
@@ -60,11 +64,11 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 			}
 			return err
 		})
-		cards := t.findCards(shown)
+		cards := t.findCards(evidence)
 		if err := t.send(); err != nil {
 			return uuid.Nil, err
 		}
-		persons := t.findPersons(shown, cards)
+		persons := t.findPersons(evidence, cards)
 		if err := t.send(); err != nil {
 			return uuid.Nil, err
 		}
@@ -74,7 +78,7 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 			refusal.RetryAfter = wait
 			return uuid.Nil, refusal
 		case len(*persons) == 1:
-			t.abandoned = true // it was no failure
+			t.abandoned = true // the attempt did not fail, so that it is not counted
 			return (*persons)[0], nil
 		default:
 			return uuid.Nil, nil
@@ -86,28 +90,30 @@ func (s *Store) Identify(ctx context.Context, client uuid.UUID, shown booking.Ev
 	return person, err
 }
 
-// mostCards bounds the cards that are read for one key. A key of more cards than that identifies nobody.
-const mostCards = 100
+// maxCards bounds the cards that are read for one key. A key with more cards identifies nobody.
+const maxCards = 100
 
-// candidates are the cards that may be meant: their institutions and, unless only the person is known, their guids.
+// candidates are the cards that may match the evidence: their institutions and their guids.
+// Evidence that names the person has no guids.
 type candidates struct{ lpus, guids []uuid.UUID }
 
-// findCards queues the statement that looks up the candidates of the evidence.
-func (t *tx) findCards(shown booking.Evidence) *candidates {
+// findCards queues the statement that finds the candidates for the evidence. The result is filled
+// by the next send.
+func (t *tx) findCards(evidence booking.Evidence) *candidates {
 	found := new(candidates)
-	if shown.Person != uuid.Nil {
-		t.personLpus(shown.Person, &found.lpus)
+	if evidence.Person != uuid.Nil {
+		t.personLpus(evidence.Person, &found.lpus)
 		return found
 	}
-	key := db.CardKeyFindParams{Kind: db.CardKeyKindGuid, Value: shown.Mkab.String(), Most: mostCards + 1}
+	key := db.CardKeyFindParams{Kind: db.CardKeyKindGuid, Value: evidence.Mkab.String(), Most: maxCards + 1}
 	switch {
-	case shown.Policy != nil:
-		key.Kind, key.Value = db.CardKeyKindPolicy, policyKey(shown.Policy.Series, shown.Policy.Number)
-	case shown.Snils != nil:
-		key.Kind, key.Value = db.CardKeyKindSnils, shown.Snils.Digits
+	case evidence.Policy != nil:
+		key.Kind, key.Value = db.CardKeyKindPolicy, policyKey(evidence.Policy.Series, evidence.Policy.Number)
+	case evidence.Snils != nil:
+		key.Kind, key.Value = db.CardKeyKindSnils, evidence.Snils.Digits
 	}
 	rows(t, t.CardKeyFind(t.ctx, []db.CardKeyFindParams{key}).Query, func(rows []db.CardKeyFindRow) error {
-		if len(rows) > mostCards {
+		if len(rows) > maxCards {
 			return nil
 		}
 		for _, row := range rows {
@@ -118,39 +124,42 @@ func (t *tx) findCards(shown booking.Evidence) *candidates {
 	return found
 }
 
-// policyKey is the value of card_key for a policy.
+// policyKey returns the value of card_key for a policy.
 func policyKey(series, number string) string { return series + " " + number }
 
-// findPersons queues the statement that reads whose candidates bear the evidence, each person once.
-func (t *tx) findPersons(shown booking.Evidence, cards *candidates) *[]uuid.UUID {
+// findPersons queues the statement that reads the persons whose cards match the evidence, each
+// person once. The result is filled by the next send.
+func (t *tx) findPersons(evidence booking.Evidence, cards *candidates) *[]uuid.UUID {
 	persons := new([]uuid.UUID)
-	keep := func(found []uuid.UUID) error {
+	store := func(found []uuid.UUID) error {
 		*persons = found
 		return nil
 	}
 	switch {
-	case shown.Policy != nil:
-		p := shown.Policy
+	case evidence.Policy != nil:
+		p := evidence.Policy
 		rows(t, t.MkabFindByPolicy(t.ctx, []db.MkabFindByPolicyParams{
 			{LpuGuids: cards.lpus, Guids: cards.guids, Number: p.Number, Series: p.Series, BirthDate: p.BirthDate},
-		}).Query, keep)
-	case shown.Snils != nil:
+		}).Query, store)
+	case evidence.Snils != nil:
 		rows(t, t.MkabFindBySnils(t.ctx, []db.MkabFindBySnilsParams{
-			{LpuGuids: cards.lpus, Guids: cards.guids, Snils: shown.Snils.Digits, Most: mostCards},
+			{LpuGuids: cards.lpus, Guids: cards.guids, Snils: evidence.Snils.Digits, Most: maxCards},
 		}).Query, func(found []db.MkabFindBySnilsRow) error {
-			*persons = namesakes(found, shown.Snils.Names)
+			*persons = personsNamed(found, evidence.Snils.Names)
 			return nil
 		})
-	case shown.Mkab != uuid.Nil:
-		rows(t, t.MkabFindByGuid(t.ctx, []db.MkabFindByGuidParams{{LpuGuids: cards.lpus, Guid: shown.Mkab}}).Query, keep)
+	case evidence.Mkab != uuid.Nil:
+		rows(t, t.MkabFindByGuid(t.ctx, []db.MkabFindByGuidParams{{LpuGuids: cards.lpus, Guid: evidence.Mkab}}).Query, store)
 	default:
-		rows(t, t.MkabFindByPerson(t.ctx, []db.MkabFindByPersonParams{{LpuGuids: cards.lpus, PersonGuid: shown.Person}}).Query, keep)
+		rows(t, t.MkabFindByPerson(t.ctx, []db.MkabFindByPersonParams{{
+			LpuGuids: cards.lpus, PersonGuid: evidence.Person,
+		}}).Query, store)
 	}
 	return persons
 }
 
-// namesakes are the persons of those names, each once.
-func namesakes(rows []db.MkabFindBySnilsRow, names booking.Names) (persons []uuid.UUID) {
+// personsNamed returns the persons with those names, each once.
+func personsNamed(rows []db.MkabFindBySnilsRow, names booking.Names) (persons []uuid.UUID) {
 	for _, row := range rows {
 		written := booking.Names{Surname: row.Surname, Name: row.Name, Patronymic: row.Patronymic}
 		if written.Same(names) && !slices.Contains(persons, row.PersonGuid) {
@@ -161,7 +170,7 @@ func namesakes(rows []db.MkabFindBySnilsRow, names booking.Names) (persons []uui
 }
 
 // SweepFailures implements booking.Identities.
-func (s *Store) SweepFailures(ctx context.Context, now time.Time, most int) (int, error) {
-	swept, err := db.New(s.pool).FailedIdentificationSweep(ctx, now.Add(-booking.PatientLimit.Within), int32(most))
-	return int(swept), refused(err)
+func (s *Store) SweepFailures(ctx context.Context, now time.Time, limit int) (int, error) {
+	swept, err := db.New(s.pool).FailedIdentificationSweep(ctx, now.Add(-booking.PatientLimit.Within), int32(limit))
+	return int(swept), interpretError(err)
 }

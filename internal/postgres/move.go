@@ -12,10 +12,14 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Move implements booking.Store: a cancel and a booking in one transaction of three round trips. The row of the visit is deleted and written again under its
-// guid, where the visit will be. All cells are locked before any is changed, those of the institution with the lower guid first: a booking or a cancel locks
-// cells of one institution only, so that no circle of waiters can form.
-func (s *Store) Move(ctx context.Context, a booking.NewAppointment, wanted booking.MoveRequest, visit *booking.BookedVisit) (*booking.HeldDirection, error) {
+// Move implements booking.Store. It cancels and books in one transaction of three round trips. The
+// row of the visit is deleted and inserted again, under its guid, in the target institution.
+//
+// All cells are locked before any is changed, those of the institution with the lower guid first.
+// Bookings and cancels lock cells of one institution only, so that transactions do not deadlock.
+func (s *Store) Move(
+	ctx context.Context, a booking.NewAppointment, request booking.MoveRequest, visit *booking.BookedVisit,
+) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
 		holds, err := s.consumedHolds(ctx, t.reference, a)
 		if err != nil {
@@ -25,34 +29,36 @@ func (s *Store) Move(ctx context.Context, a booking.NewAppointment, wanted booki
 		if err != nil {
 			return nil, err
 		}
-		was := locked.visit
-		if was == nil {
+		current := locked.visit
+		if current == nil {
 			return nil, booking.Reject(booking.AppointmentCancelled)
 		}
-		if was.Request(wanted) != a.Request {
+		if current.Request(request) != a.Request {
 			return nil, booking.ErrVisitChanged
 		}
-		for _, cells := range lockedCells(was, cellsOf(a, holds), a.Request.LpuTo) {
+		for _, cells := range cellsToLock(current, changedCells(a, holds), a.Request.LpuTo) {
 			rows(t, t.SlotLock(ctx, []db.SlotLockParams{cells}).Query, func([]uuid.UUID) error { return nil })
 		}
-		t.release(a.Patient.Person, locked)
-		exec(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{LpuGuid: was.Lpu, Guid: was.Guid}}).Exec)
-		t.freeSlots(was)
-		held, err := t.book(a, holds, was.CreatedAt)
+		t.releaseClaims(a.Patient.Person, locked)
+		exec(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{LpuGuid: current.Lpu, Guid: current.Guid}}).Exec)
+		t.freeSlots(current)
+		held, err := t.book(a, holds, current.CreatedAt)
 		var refusal *booking.Refusal
 		if errors.As(err, &refusal) && refusal.Rule == booking.DirectionAlreadyBooked {
-			err = booking.Reject(booking.DirectionNotFound) // the visit that is moved had it: the referral was withdrawn
+			// The moved visit itself had the claim, so that the referral must have been withdrawn.
+			err = booking.Reject(booking.DirectionNotFound)
 		}
 		return held, err
 	})
 }
 
-// lockedCells are the cells that a visit has and those of an institution that a booking changes, by institution, in the order in which they are locked.
-func lockedCells(was *booking.BookedVisit, wanted []uuid.UUID, lpu uuid.UUID) []db.SlotLockParams {
-	if lpu == was.Lpu {
-		return []db.SlotLockParams{{LpuGuid: lpu, Guids: append(wanted, was.Slots...)}}
+// cellsToLock returns the cells of a visit and the wanted cells of an institution, by institution,
+// in the order in which they must be locked.
+func cellsToLock(current *booking.BookedVisit, wanted []uuid.UUID, lpu uuid.UUID) []db.SlotLockParams {
+	if lpu == current.Lpu {
+		return []db.SlotLockParams{{LpuGuid: lpu, Guids: append(wanted, current.Slots...)}}
 	}
-	params := []db.SlotLockParams{{LpuGuid: was.Lpu, Guids: was.Slots}, {LpuGuid: lpu, Guids: wanted}}
+	params := []db.SlotLockParams{{LpuGuid: current.Lpu, Guids: current.Slots}, {LpuGuid: lpu, Guids: wanted}}
 	slices.SortFunc(params, func(a, b db.SlotLockParams) int { return bytes.Compare(a.LpuGuid[:], b.LpuGuid[:]) })
 	return params
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	_ "time/tzdata" // a machine without time zones of its own must not know fewer
+	_ "time/tzdata" // time zones must not depend on the machine
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,26 +17,29 @@ import (
 	"talon.example/internal/booking"
 )
 
-// ReferenceAge is how old the reference data that a request uses may be. So much later at the most a change of an institution, a client application's rights,
-// a setting or a kind of cell takes effect.
+// ReferenceAge is the maximum age of the reference data that a request uses. A change of an
+// institution, of the rights of a client application, of a setting or of a kind of cell takes
+// effect within it.
 const ReferenceAge = time.Second
 
-// referenceTimeout bounds one read of the reference data, which several requests may wait for.
+// referenceTimeout bounds one read of the reference data. Several requests may wait for the same
+// read.
 const referenceTimeout = 2 * time.Second
 
-// mostReferenceRows bounds each table of the reference data.
-const mostReferenceRows = 1_000_000
+// maxReferenceRows bounds the rows of each table of the reference data.
+const maxReferenceRows = 1_000_000
 
-// reference is the region's reference data as they were at one moment. Nobody changes them.
+// reference is a snapshot of the region's reference data. It is immutable, apart from the cache of
+// settings, and safe for concurrent use.
 type reference struct {
 	readAt     time.Time // when the read began
 	lpus       map[uuid.UUID]referenceLpu
-	ofEntity   map[uuid.UUID][]uuid.UUID    // the institutions of a legal entity, in order
-	rights     map[uuid.UUID]booking.Rights // by client application that is active
-	values     map[uuid.UUID]map[string]string
-	receptions []int32  // the kinds of cells that take visits
-	inForce    sync.Map // settingsKey → booking.Settings, filled when asked for
-	forget     func()   // has the next request wait for newer data
+	ofEntity   map[uuid.UUID][]uuid.UUID       // institutions by legal entity, ordered by guid
+	rights     map[uuid.UUID]booking.Rights    // by active client application
+	values     map[uuid.UUID]map[string]string // settings by owner and code
+	receptions []int32                         // the kinds of cells that accept visits
+	inForce    sync.Map                        // settingsKey → booking.Settings, filled on demand
+	invalidate func()                          // makes the next request wait for newer data
 }
 
 type referenceLpu struct {
@@ -44,13 +47,14 @@ type referenceLpu struct {
 	code        string
 	name        string
 	zone        *time.Location
-	zoneErr     error // this build does not know the zone; other institutions do not suffer
+	zoneErr     error // the zone is unknown to this build; other institutions are unaffected
 }
 
 type settingsKey struct{ lpu, client uuid.UUID }
 
-// settings returns the settings in force in an institution through a client application. Of a setting that several owners have, the client application's wins,
-// then the institution's. The zero guid is the region without an institution.
+// settings returns the settings in force in an institution through a client application. A value of
+// the client application overrides one of the institution, which overrides one of the region. The
+// zero guid stands for no institution, or no client application.
 func (r *reference) settings(lpu, client uuid.UUID) (booking.Settings, error) {
 	key := settingsKey{lpu, client}
 	if known, ok := r.inForce.Load(key); ok {
@@ -71,7 +75,8 @@ func (r *reference) settings(lpu, client uuid.UUID) (booking.Settings, error) {
 	return settings, nil
 }
 
-// target returns the institution with what is in force there through a client application; nil: there is no such institution.
+// target returns the institution with the settings and rights in force there through a client
+// application, or nil if there is no such institution.
 func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 	known, ok := r.lpus[lpu]
 	if !ok {
@@ -82,28 +87,29 @@ func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 		return nil, err
 	}
 	return &booking.Lpu{
-		Settings: settings, LegalEntity: known.legalEntity, Zone: known.zone, PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code,
-		Rights: r.rights[client],
+		Settings: settings, LegalEntity: known.legalEntity, Zone: known.zone,
+		PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code, Rights: r.rights[client],
 	}, nil
 }
 
-// targets returns the institutions that may serve a referral, at most so many: the one asked for, else those of the legal entity that the referral leads to,
-// the one that it names first.
-func (r *reference) targets(of *booking.Targets, asked *uuid.UUID, most int) ([]booking.TargetLpu, error) {
+// targets returns the institutions that may serve a referral, at most limit. If asked is not nil,
+// that is the only one. Otherwise they are those of the legal entity of the referral's target, and
+// the target comes first.
+func (r *reference) targets(referral *booking.Targets, asked *uuid.UUID, limit int) ([]booking.TargetLpu, error) {
 	var guids []uuid.UUID
 	switch {
 	case asked != nil:
 		guids = []uuid.UUID{*asked}
-	case of.LegalEntity != nil:
-		guids = append(guids, *of.LpuTo)
-		for _, lpu := range r.ofEntity[*of.LegalEntity] {
-			if lpu != *of.LpuTo {
+	case referral.LegalEntity != nil:
+		guids = append(guids, *referral.LpuTo)
+		for _, lpu := range r.ofEntity[*referral.LegalEntity] {
+			if lpu != *referral.LpuTo {
 				guids = append(guids, lpu)
 			}
 		}
 	}
 	var targets []booking.TargetLpu
-	for _, guid := range guids[:min(len(guids), most)] {
+	for _, guid := range guids[:min(len(guids), limit)] {
 		known, ok := r.lpus[guid]
 		if !ok {
 			continue
@@ -111,23 +117,30 @@ func (r *reference) targets(of *booking.Targets, asked *uuid.UUID, most int) ([]
 		if known.zoneErr != nil {
 			return nil, known.zoneErr
 		}
-		targets = append(targets, booking.TargetLpu{Guid: guid, LegalEntity: known.legalEntity, Name: known.name, Zone: known.zone})
+		targets = append(targets, booking.TargetLpu{
+			Guid: guid, LegalEntity: known.legalEntity, Name: known.name, Zone: known.zone,
+		})
 	}
 	return targets, nil
 }
 
-// zone returns an institution's time zone. It refuses for now where the data do not have the institution: it may have come within the last second.
+// zone returns an institution's time zone. It fails with DatabaseUnavailable if the reference data
+// lack the institution, because it may have been added within the last second. The next request
+// then reads newer data.
 func (r *reference) zone(lpu uuid.UUID) (*time.Location, error) {
 	known, ok := r.lpus[lpu]
 	if !ok {
-		r.forget()
-		return nil, booking.Reject(booking.DatabaseUnavailable).Because(fmt.Errorf("the reference data do not have the institution %s yet", lpu))
+		r.invalidate()
+		cause := fmt.Errorf("the reference data do not have the institution %s yet", lpu)
+		return nil, booking.Reject(booking.DatabaseUnavailable).Because(cause)
 	}
 	return known.zone, known.zoneErr
 }
 
-// existing returns a visit with its times in its institution's zone.
-func (r *reference) existing(guid, lpu uuid.UUID, start, end time.Time) (booking.ExistingAppointment, error) {
+// existingAppointment returns a visit with its times in its institution's zone.
+func (r *reference) existingAppointment(
+	guid, lpu uuid.UUID, start, end time.Time,
+) (booking.ExistingAppointment, error) {
 	zone, err := r.zone(lpu)
 	if err != nil {
 		return booking.ExistingAppointment{}, err
@@ -135,24 +148,26 @@ func (r *reference) existing(guid, lpu uuid.UUID, start, end time.Time) (booking
 	return booking.ExistingAppointment{Guid: guid, Lpu: lpu, Start: start.In(zone), End: end.In(zone)}, nil
 }
 
-// referenceCache keeps the reference data in memory. A request that finds them older than half of maxAge has them read again meanwhile; one that finds them
-// older than maxAge waits for that, and fails as if the database were away when they cannot be read. So nothing is read while no request comes.
+// referenceCache caches the reference data in memory and is safe for concurrent use. A request that
+// finds them older than maxAge/2 starts a read in the background. A request that finds them older
+// than maxAge waits for a read, and fails if it fails. Nothing is read while no requests arrive.
 type referenceCache struct {
 	pool    *pgxpool.Pool
-	zones   map[string]*time.Location // by name, of the read that runs: loading one reads a file
+	zones   map[string]*time.Location // by name; used by the running read only, because loading one reads a file
 	maxAge  time.Duration
 	current atomic.Pointer[reference]
 	reads   singleflight.Group
 }
 
+// get returns reference data that are at most maxAge old.
 func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	oldest := time.Now().Add(-c.maxAge)
 	known := c.current.Load()
-	if known.isFrom(oldest) && time.Since(known.readAt) > c.maxAge/2 {
+	if known.isReadSince(oldest) && time.Since(known.readAt) > c.maxAge/2 {
 		c.read()
 	}
-	// The read that is waited for may have begun too early for this request. The next one has not.
-	for ; !known.isFrom(oldest); known = c.current.Load() {
+	// A read that was already running may be too old for this request. The next one is not.
+	for ; !known.isReadSince(oldest); known = c.current.Load() {
 		select {
 		case done := <-c.read():
 			if done.Err != nil {
@@ -165,10 +180,10 @@ func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	return known, nil
 }
 
-// isFrom tells whether the data are there and were read at a moment or later.
-func (r *reference) isFrom(moment time.Time) bool { return r != nil && !r.readAt.Before(moment) }
+// isReadSince reports whether r is not nil and was read at a moment or later.
+func (r *reference) isReadSince(moment time.Time) bool { return r != nil && !r.readAt.Before(moment) }
 
-// read begins a read of the reference data, or joins the one that runs.
+// read starts a read of the reference data, or joins the running one.
 func (c *referenceCache) read() <-chan singleflight.Result {
 	return c.reads.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), referenceTimeout)
@@ -181,16 +196,17 @@ func (c *referenceCache) read() <-chan singleflight.Result {
 	})
 }
 
-// load reads all tables in one round trip, as they are at one moment.
+// load reads all tables in one round trip and one snapshot.
 func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 	r := &reference{
-		readAt: time.Now(), lpus: map[uuid.UUID]referenceLpu{}, ofEntity: map[uuid.UUID][]uuid.UUID{}, rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
+		readAt: time.Now(), lpus: map[uuid.UUID]referenceLpu{}, ofEntity: map[uuid.UUID][]uuid.UUID{},
+		rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
 		receptions: []int32{},
 	}
-	r.forget = func() { c.current.CompareAndSwap(r, nil) }
-	most := []int32{mostReferenceRows + 1}
+	r.invalidate = func() { c.current.CompareAndSwap(r, nil) }
+	limit := []int32{maxReferenceRows + 1}
 	err := snapshot(ctx, c.pool, func(t *tx) {
-		allRows(t, t.LpuAll(ctx, most).Query, func(rows []db.Lpu) error {
+		boundedRows(t, t.LpuAll(ctx, limit).Query, func(rows []db.Lpu) error {
 			for _, row := range rows {
 				zone, err := c.zone(row.TimeZone)
 				r.lpus[row.Guid] = referenceLpu{row.LegalEntityGuid, row.Code, row.Name, zone, err}
@@ -198,15 +214,16 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 			}
 			return nil
 		})
-		allRows(t, t.ClientApplicationAll(ctx, most).Query, func(rows []db.ClientApplicationAllRow) error {
+		boundedRows(t, t.ClientApplicationAll(ctx, limit).Query, func(rows []db.ClientApplicationAllRow) error {
 			for _, row := range rows {
 				r.rights[row.Guid] = booking.Rights{
-					SameLpu: booking.Access(row.VisitDirection), OtherLpu: booking.Access(row.VisitDirectionOtherLpu), OutOfSchedule: row.OutOfSchedule,
+					SameLpu: booking.Access(row.VisitDirection), OtherLpu: booking.Access(row.VisitDirectionOtherLpu),
+					OutOfSchedule: row.OutOfSchedule,
 				}
 			}
 			return nil
 		})
-		allRows(t, t.SettingAll(ctx, most).Query, func(rows []db.SettingAllRow) error {
+		boundedRows(t, t.SettingAll(ctx, limit).Query, func(rows []db.SettingAllRow) error {
 			for _, row := range rows {
 				if r.values[row.OwnerGuid] == nil {
 					r.values[row.OwnerGuid] = map[string]string{}
@@ -215,7 +232,7 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 			}
 			return nil
 		})
-		allRows(t, t.BusyTypeReceptions(ctx, most).Query, func(codes []int32) error {
+		boundedRows(t, t.BusyTypeReceptions(ctx, limit).Query, func(codes []int32) error {
 			r.receptions = append(r.receptions, codes...)
 			return nil
 		})
@@ -223,17 +240,18 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 	return r, err
 }
 
-// allRows is rows for a table that is read whole. More rows than mostReferenceRows are an error: a part of them would be the wrong data.
-func allRows[R any](t *tx, query func(func(int, []R, error)), read func([]R) error) {
+// boundedRows is rows for a whole table. It fails if the table has more than maxReferenceRows rows,
+// because part of the reference data would be wrong data.
+func boundedRows[R any](t *tx, query func(func(int, []R, error)), read func([]R) error) {
 	rows(t, query, func(rows []R) error {
-		if len(rows) > mostReferenceRows {
-			return fmt.Errorf("a table of the reference data has more than %d rows (%T)", mostReferenceRows, rows)
+		if len(rows) > maxReferenceRows {
+			return fmt.Errorf("a table of the reference data has more than %d rows (%T)", maxReferenceRows, rows)
 		}
 		return read(rows)
 	})
 }
 
-// zone loads a time zone, once for all reads.
+// zone loads a time zone and caches it for later reads. Only the running read may call it.
 func (c *referenceCache) zone(name string) (*time.Location, error) {
 	if zone, ok := c.zones[name]; ok {
 		return zone, nil

@@ -10,44 +10,48 @@ import (
 	"talon.example/internal/booking"
 )
 
-// How often what failed for a passing reason is tried, and how long it waits in between. Together they stay far below a request's deadline: a database
-// that is away for longer is told to the client, who can wait better than we.
+// Transient failures are retried this often, after pauses of this length. The total stays far below
+// a request's deadline. A longer outage is reported to the client, which can wait longer than the
+// service.
 const (
-	tries      = 3
-	firstPause = 20 * time.Millisecond
-	longPause  = 200 * time.Millisecond
+	tries        = 3
+	initialPause = 20 * time.Millisecond
+	maxPause     = 200 * time.Millisecond
 )
 
-// retry repeats what the database could not do just now: a deadlock, a serialization failure, a connection lost, a failover, a migration. do must not have
-// changed anything when it answers such an error; one that may have is wrapped in errMaybeDone and not repeated. Where only a new connection can help it
-// resets the pool first, as the idle ones that the next try might get are no better.
+// retry calls do again after a transient failure: a deadlock, a serialization failure, a lost
+// connection, a failover, a migration. An error that do returns must mean that nothing was changed,
+// unless it wraps errCommitUnknown. Such an error is not retried. If only a new connection can
+// help, retry first calls reset, because idle connections of the pool are as stale. It returns
+// errors as interpretError does.
 func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, error) {
 	result, err := do()
-	if err == nil { // nearly always, and without the cost of what follows
+	if err == nil { // the common case, without the cost of a backoff
 		return result, nil
 	}
 	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval = firstPause, longPause
-	again := false
+	pauses.InitialInterval, pauses.MaxInterval = initialPause, maxPause
+	tried := false
 	result, err = backoff.Retry(ctx, func() (T, error) {
-		if again {
+		if tried {
 			result, err = do()
 		}
-		again = true
-		if outlived(err) {
+		tried = true
+		if needsNewConnection(err) {
 			reset()
 		}
-		err = refused(err)
+		err = interpretError(err)
 		var refusal *booking.Refusal
-		passing := errors.As(err, &refusal) && refusal.Rule == booking.DatabaseUnavailable && !errors.Is(err, errMaybeDone)
-		if err != nil && !passing {
+		transient := errors.As(err, &refusal) && refusal.Rule == booking.DatabaseUnavailable &&
+			!errors.Is(err, errCommitUnknown)
+		if err != nil && !transient {
 			err = backoff.Permanent(err)
 		}
 		return result, err
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries))
-	return result, refused(err) // the deadline may have passed during a pause
+	return result, interpretError(err) // the deadline may have passed during a pause
 }
 
-// errMaybeDone marks a commit whose answer was lost: it may have been done, so that to repeat it could book twice where the first one is cancelled
-// meanwhile, and would be refused as booked already where it is not.
-var errMaybeDone = errors.New("the answer to the commit was lost")
+// errCommitUnknown marks a commit whose outcome is unknown. It is not retried: if the first commit
+// succeeded, a retry would be rejected as already booked, or would book again after a cancel.
+var errCommitUnknown = errors.New("the outcome of the commit is unknown")

@@ -41,7 +41,7 @@ func TestRetry(t *testing.T) {
 		"a bug":                  {[]error{bug, nil}, 1, bug, ""},
 		"overloaded":             {[]error{context.DeadlineExceeded, nil}, 1, context.DeadlineExceeded, booking.Overloaded},
 		"maybe done": {
-			[]error{fmt.Errorf("%w: %w", errMaybeDone, io.EOF), nil}, 1, errMaybeDone, booking.DatabaseUnavailable,
+			[]error{fmt.Errorf("%w: %w", errCommitUnknown, io.EOF), nil}, 1, errCommitUnknown, booking.DatabaseUnavailable,
 		},
 	} {
 		tries := 0

@@ -11,27 +11,27 @@ import (
 // Settings implements booking.Store.
 func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.UUID) ([]booking.Settings, error) {
 	return read(ctx, s, func(known *reference) ([]booking.Settings, error) {
-		places := []uuid.UUID{lpu}
+		lpus := []uuid.UUID{lpu}
 		if lpu == uuid.Nil {
-			for place := range known.lpus {
-				places = append(places, place)
+			for guid := range known.lpus {
+				lpus = append(lpus, guid)
 			}
 		} else if _, ok := known.lpus[lpu]; !ok {
 			return nil, booking.Reject(booking.LpuAbsent)
 		}
-		type value struct { // of settings, so that equal ones are found
+		type value struct { // comparable settings, to find duplicates
 			booking.Settings
 
 			days int
 		}
 		seen := map[value]bool{}
 		var all []booking.Settings
-		for _, place := range places {
-			settings, err := known.settings(place, patient.Client)
+		for _, guid := range lpus {
+			settings, err := known.settings(guid, patient.Client)
 			if err != nil {
 				return nil, err
 			}
-			settings.PolyclinicCode = "" // it switches nothing
+			settings.PolyclinicCode = "" // it changes no behaviour
 			same := value{settings, -1}
 			if settings.ScheduleDays != nil {
 				same.ScheduleDays, same.days = nil, *settings.ScheduleDays

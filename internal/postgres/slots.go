@@ -13,9 +13,11 @@ import (
 	"talon.example/internal/booking"
 )
 
-// SearchFacts implements booking.SlotFinder: two round trips, one to where the person has cards and one to the referral and the facts.
+// SearchFacts implements booking.SlotFinder. It takes two round trips: one for the person's
+// institutions, one for the referral and the facts.
 func (s *Store) SearchFacts(
-	ctx context.Context, patient booking.Patient, request booking.Request, lpu *uuid.UUID, most int, visit *booking.BookedVisit, now time.Time,
+	ctx context.Context, patient booking.Patient, request booking.Request, lpu *uuid.UUID, limit int,
+	visit *booking.BookedVisit, now time.Time,
 ) (*booking.Targets, []*booking.Facts, error) {
 	var targets *booking.Targets
 	facts, err := read(ctx, s, func(known *reference) (facts []*booking.Facts, err error) {
@@ -35,14 +37,18 @@ func (s *Store) SearchFacts(
 				found.Person.Lpus = lpus
 				source.queueMoved(t, &found)
 			}
-			row(t, t.DirectionFind(ctx, []db.DirectionFindParams{{LpuGuids: lpus, Guid: request.Direction, PersonGuid: patient.Person}}).QueryRow,
+			row(t, t.DirectionFind(ctx, []db.DirectionFindParams{{
+				LpuGuids: lpus, Guid: request.Direction, PersonGuid: patient.Person,
+			}}).QueryRow,
 				func(row db.DirectionFindRow, err error) error {
 					if err == nil {
-						targets, err = source.original(row, lpu, most)
+						targets, err = source.original(row, lpu, limit)
 					}
-					return unlessAbsent(err)
+					return ignoreAbsent(err)
 				})
-			rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{PersonGuid: patient.Person, At: now}}).Query, source.active)
+			rows(t, t.SpecialityClaimFacts(ctx, []db.SpecialityClaimFactsParams{{
+				PersonGuid: patient.Person, At: now,
+			}}).Query, source.active)
 			rowsAt(t, t.MkabFacts(ctx, cards).Query, func(i int, rows []db.MkabFactsRow) error {
 				cardsAt[i] = rows
 				return nil
@@ -52,40 +58,44 @@ func (s *Store) SearchFacts(
 			return nil, err
 		}
 		for _, target := range targets.Lpus {
-			of := *source.facts
-			of.Request.LpuTo = target.Guid
-			read := &reader{facts: &of}
-			if err := read.use(known); err != nil {
+			candidate := *source.facts
+			candidate.Request.LpuTo = target.Guid
+			read := &reader{facts: &candidate}
+			if err := read.useReference(known); err != nil {
 				return nil, err
 			}
 			if i := slices.Index(lpus, target.Guid); i >= 0 {
 				err = read.mkabs(cardsAt[i])
 			}
-			facts = append(facts, &of)
+			facts = append(facts, &candidate)
 		}
 		return facts, err
 	})
 	return targets, facts, err
 }
 
-// original takes the original of the referral that is searched for, unless it is withdrawn, and returns the institutions that may serve it.
-func (r *reader) original(row db.DirectionFindRow, lpu *uuid.UUID, most int) (*booking.Targets, error) {
+// original reads the original of the referral, unless it is withdrawn, and returns the institutions
+// that may serve it.
+func (r *reader) original(row db.DirectionFindRow, lpu *uuid.UUID, limit int) (*booking.Targets, error) {
 	request, d := &r.facts.Request, row.Direction
 	request.Type, request.LpuFrom = booking.DirectionType(d.Type), d.LpuGuid
-	targets := &booking.Targets{Holder: d.LpuGuid, Type: request.Type, SpecialityCode: d.SpecialityCode, LpuTo: d.LpuToGuid}
+	targets := &booking.Targets{
+		Holder: d.LpuGuid, Type: request.Type, SpecialityCode: d.SpecialityCode, LpuTo: d.LpuToGuid,
+	}
 	if d.LpuToGuid != nil {
 		if to, ok := r.known.lpus[*d.LpuToGuid]; ok {
 			targets.LegalEntity = &to.legalEntity
 		}
 	}
 	var err error
-	if targets.Lpus, err = r.known.targets(targets, lpu, most); err == nil && d.CancelledAt == nil {
+	if targets.Lpus, err = r.known.targets(targets, lpu, limit); err == nil && d.CancelledAt == nil {
 		err = r.direction(db.DirectionFactsRow(row), nil)
 	}
 	return targets, err
 }
 
-// ScanSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
+// ScanSlots implements booking.SlotFinder. It takes one round trip, and a second one for complex
+// slots.
 func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
 	return read(ctx, s, func(known *reference) ([][]booking.FoundSlot, error) {
 		found, err := s.scanSlots(ctx, known, scans)
@@ -96,14 +106,16 @@ func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]bo
 	})
 }
 
-func (s *Store) scanSlots(ctx context.Context, known *reference, scans []booking.SlotScan) (found [][]booking.FoundSlot, err error) {
+func (s *Store) scanSlots(
+	ctx context.Context, known *reference, scans []booking.SlotScan,
+) (found [][]booking.FoundSlot, err error) {
 	found = make([][]booking.FoundSlot, len(scans))
 	if scans[0].Resource == nil && scans[0].Speciality == nil {
 		params := make([]db.SlotSearchAllParams, len(scans))
 		for i, scan := range scans {
 			params[i] = db.SlotSearchAllParams{
 				LpuGuid: scan.Lpu, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
-				Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
+				Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: toStrings(scan.Restrictions),
 				PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 			}
 		}
@@ -116,8 +128,9 @@ func (s *Store) scanSlots(ctx context.Context, known *reference, scans []booking
 	params := make([]db.SlotSearchParams, len(scans))
 	for i, scan := range scans {
 		params[i] = db.SlotSearchParams{
-			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
-			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: texts(scan.Restrictions),
+			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From,
+			ToAt: scan.To, AfterGuid: scan.After,
+			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: toStrings(scan.Restrictions),
 			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 		}
 	}
@@ -134,8 +147,9 @@ func foundSlots[R db.SlotSearchRow | db.SlotSearchAllRow](rows []R) []booking.Fo
 	for n := range rows {
 		row := db.SlotSearchRow(rows[n])
 		cells[n] = booking.Slot{
-			Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
-			Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
+			Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken,
+			Access: booking.Access(row.FlagAccess), Reception: row.Reception, Blocked: row.Blocked,
+			Restriction: booking.Restriction(row.Restriction),
 		}
 		found[n] = booking.FoundSlot{
 			ID: row.ID,
@@ -153,7 +167,9 @@ func foundSlots[R db.SlotSearchRow | db.SlotSearchAllRow](rows []R) []booking.Fo
 func (s *Store) ResourcesWithSlots(ctx context.Context, scans []booking.SlotScan) ([]*booking.Resource, error) {
 	params := make([]db.ResourceWithSlotsParams, len(scans))
 	for i, scan := range scans {
-		params[i] = db.ResourceWithSlotsParams{LpuGuid: scan.Lpu, ResourceGuid: scan.Resource, SpecialityCode: scan.Speciality, FromAt: scan.From}
+		params[i] = db.ResourceWithSlotsParams{
+			LpuGuid: scan.Lpu, ResourceGuid: scan.Resource, SpecialityCode: scan.Speciality, FromAt: scan.From,
+		}
 	}
 	return retry(ctx, s.pool.Reset, func() ([]*booking.Resource, error) {
 		found := make([]*booking.Resource, len(scans))
@@ -163,19 +179,25 @@ func (s *Store) ResourcesWithSlots(ctx context.Context, scans []booking.SlotScan
 				return
 			}
 			err = firstError(err, rowErr)
-			found[i] = &booking.Resource{Kind: booking.ResourceKind(row.Kind), SpecialityCode: row.SpecialityCode, Active: row.Active}
+			found[i] = &booking.Resource{
+				Kind: booking.ResourceKind(row.Kind), SpecialityCode: row.SpecialityCode, Active: row.Active,
+			}
 		})
 		return found, err
 	})
 }
 
-// NearestSlots implements booking.SlotFinder: one round trip, and a second one where cells that follow are wanted.
-func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted time.Time) ([]booking.FoundSlot, error) {
+// NearestSlots implements booking.SlotFinder. It takes one round trip, and a second one for complex
+// slots.
+func (s *Store) NearestSlots(
+	ctx context.Context, scan booking.SlotScan, wanted time.Time,
+) ([]booking.FoundSlot, error) {
 	return read(ctx, s, func(known *reference) ([]booking.FoundSlot, error) {
 		rows, err := db.New(s.pool).SlotNearest(ctx, db.SlotNearestParams{
-			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From, WantedAt: wanted, ToAt: scan.To,
-			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: texts(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now,
-			OwnGuids: scan.Own, Receptions: known.receptions,
+			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From,
+			WantedAt: wanted, ToAt: scan.To,
+			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: toStrings(scan.Restrictions),
+			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 		})
 		if err != nil {
 			return nil, err
@@ -189,8 +211,9 @@ func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted 
 					SpecialityCode: row.ResourceSpecialityCode, Active: true,
 				},
 				Cells: []booking.Slot{{
-					Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
-					Reception: true, Restriction: booking.Restriction(row.Restriction),
+					Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken,
+					Access: booking.Access(row.FlagAccess), Reception: true,
+					Restriction: booking.Restriction(row.Restriction),
 				}},
 			}
 		}
@@ -201,8 +224,10 @@ func (s *Store) NearestSlots(ctx context.Context, scan booking.SlotScan, wanted 
 	})
 }
 
-// addFollowers adds to each cell those that Facts would read after it.
-func (s *Store) addFollowers(ctx context.Context, known *reference, scans []booking.SlotScan, found [][]booking.FoundSlot) (err error) {
+// addFollowers appends to each found cell the following cells that Facts would read.
+func (s *Store) addFollowers(
+	ctx context.Context, known *reference, scans []booking.SlotScan, found [][]booking.FoundSlot,
+) (err error) {
 	params := make([]db.SlotFollowersParams, len(scans))
 	cells := make([]map[uuid.UUID]*booking.FoundSlot, len(scans))
 	for i, scan := range scans {
@@ -210,11 +235,11 @@ func (s *Store) addFollowers(ctx context.Context, known *reference, scans []book
 		guids := make([]uuid.UUID, len(found[i]))
 		for n, chosen := range found[i] {
 			guids[n] = chosen.Cells[0].Guid
-			cells[i][guids[n]] = &found[i][n] //nolint:gosec // n is within it
+			cells[i][guids[n]] = &found[i][n] //nolint:gosec // n is in range
 		}
 		params[i] = db.SlotFollowersParams{
-			LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*mostOverlapping - 1), PersonGuid: scan.Person, At: scan.Now,
-			OwnGuids: scan.Own, Receptions: known.receptions,
+			LpuGuid: scan.Lpu, Guids: guids, Most: int32(scan.Difficulty*maxOverlapping - 1), PersonGuid: scan.Person,
+			At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 		}
 	}
 	db.New(s.pool).SlotFollowers(ctx, params).Query(func(i int, rows []db.SlotFollowersRow, rowsErr error) {
@@ -222,8 +247,9 @@ func (s *Store) addFollowers(ctx context.Context, known *reference, scans []book
 		for _, row := range rows {
 			cell := cells[i][row.ChosenGuid]
 			cell.Cells = append(cell.Cells, booking.Slot{
-				Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken, Access: booking.Access(row.FlagAccess),
-				Reception: row.Reception, Blocked: row.Blocked, Restriction: booking.Restriction(row.Restriction),
+				Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken,
+				Access: booking.Access(row.FlagAccess), Reception: row.Reception, Blocked: row.Blocked,
+				Restriction: booking.Restriction(row.Restriction),
 			})
 		}
 	})

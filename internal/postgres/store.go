@@ -1,5 +1,5 @@
-// Package postgres keeps bookings in PostgreSQL. The promises hold by the database's constraints and conditional writes; this package turns what
-// they answer into refusals.
+// Package postgres stores bookings in PostgreSQL. Constraints and conditional writes of the
+// database enforce the guarantees. This package turns their results into refusals.
 package postgres
 
 import (
@@ -18,31 +18,34 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Store implements booking.Store.
+// Store implements booking.Store. It is safe for concurrent use.
 type Store struct {
 	pool      *pgxpool.Pool
 	reference referenceCache
 }
 
-// NewStore returns a store that works through the pool, which stays the caller's to close. Reference data are used for referenceAge, in a service ReferenceAge.
+// NewStore returns a store that uses the pool. The caller closes the pool. referenceAge is the
+// maximum age of cached reference data; a service passes ReferenceAge.
 func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 	return &Store{pool: pool, reference: referenceCache{pool: pool, maxAge: referenceAge}}
 }
 
-// Options are what a pool is opened with.
+// Options are the settings of a pool.
 type Options struct {
 	URL              string
 	MaxConns         int32
-	StatementTimeout time.Duration // the database gives up on a statement after this
+	StatementTimeout time.Duration // the database cancels a statement after it
 }
 
-// Planning is how PostgreSQL plans our statements, where the address does not say otherwise. Each looks up a few rows by an index, whatever its parameters, in
-// tables that memory or a solid-state disk holds: so a plan is made once for a connection, and a page out of order costs little more than the next one. By
-// its own settings PostgreSQL, which thinks of turning disks, reads the institutions as a whole for each referral and plans some statements anew each time;
-// the facts of a booking then take three times as long.
+// Planning are the planner settings of our connections. The address can override them. Our
+// statements look up a few rows by an index, whatever their parameters, in tables that fit in
+// memory or on a solid-state disk. A generic plan is therefore made once per connection, and a
+// random page costs little more than a sequential one. With its defaults PostgreSQL scans all
+// institutions for each referral and plans some statements on each execution. Reading the facts of
+// a booking then takes three times as long.
 var Planning = map[string]string{"plan_cache_mode": "force_generic_plan", "random_page_cost": "1.1"}
 
-// Open makes a pool of connections. It does not connect yet.
+// Open returns a pool of connections. It does not connect yet.
 func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(options.URL)
 	if err != nil {
@@ -52,7 +55,8 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "talon"
 	params["statement_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
-	// Promise 6 needs it. Whoever wants more, such as remote_apply, says so in the address.
+	// Guarantee 6 (docs/guarantees.md) needs it. The address may set a stronger level, such as
+	// remote_apply.
 	if params["synchronous_commit"] == "" {
 		params["synchronous_commit"] = "on"
 	}
@@ -61,7 +65,8 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 			params[name] = value
 		}
 	}
-	// Nothing of ours waits between the statements of a transaction: whoever does has lost its client and must not hold locks.
+	// The service never pauses between the statements of a transaction. An idle transaction has lost
+	// its client and must not hold locks.
 	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		RegisterUUID(conn.TypeMap())
@@ -74,26 +79,31 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// Ready tells whether the database answers and takes writes.
+// Ready returns nil if the database can be reached and accepts writes, and otherwise a
+// *booking.Refusal or the error.
 func (s *Store) Ready(ctx context.Context) error {
 	writable, err := db.New(s.pool).HealthCheck(ctx)
 	if err != nil {
-		return fmt.Errorf("ask the database: %w", refused(err))
+		return fmt.Errorf("query the database: %w", interpretError(err))
 	}
 	if !writable {
-		s.pool.Reset() // or the connection might go on asking the standby when the address leads elsewhere
-		return booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the database takes no writes"))
+		s.pool.Reset() // open connections would stay on the standby when the address points elsewhere
+		return booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the database does not accept writes"))
 	}
 	return nil
 }
 
 // CreateMkab implements booking.Store.
-func (s *Store) CreateMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
-	// To repeat it does no harm: a card that was made after all is found.
+func (s *Store) CreateMkab(
+	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
+) (*booking.Mkab, error) {
+	// A retry is safe: it finds a card that an earlier try has created.
 	return retry(ctx, s.pool.Reset, func() (*booking.Mkab, error) { return s.createMkab(ctx, lpu, person, now) })
 }
 
-func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time) (*booking.Mkab, error) {
+func (s *Store) createMkab(
+	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
+) (*booking.Mkab, error) {
 	var mkab *booking.Mkab
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
@@ -120,10 +130,10 @@ func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 			}
 			return firstError(err, addCardKeys(ctx, queries, lpu, guid, person))
 		case errors.Is(err, pgx.ErrNoRows):
-			// Another booking of the same person made the card; it linked the policy, too.
+			// Another booking of the same person created the card and linked the policy.
 			guid, err = queries.MkabGetOpen(ctx, lpu, person.Guid)
 			if errors.Is(err, pgx.ErrNoRows) {
-				return booking.Reject(booking.MkabPolicyLinkFailed).Because(errors.New("the card was neither created nor there"))
+				return booking.Reject(booking.MkabPolicyLinkFailed).Because(errors.New("the card was neither created nor found"))
 			}
 			mkab = &booking.Mkab{Guid: guid}
 		}
@@ -135,14 +145,15 @@ func (s *Store) createMkab(ctx context.Context, lpu uuid.UUID, person *booking.P
 	return mkab, nil
 }
 
-// addCardKeys writes by what a new card is found in any institution.
+// addCardKeys writes the keys by which a new card is found from any institution.
 func addCardKeys(ctx context.Context, queries *db.Queries, lpu, mkab uuid.UUID, person *booking.Person) error {
 	if err := queries.PersonLpuAdd(ctx, person.Guid, lpu); err != nil {
 		return err
 	}
+	policy := policyKey(person.PolicySeries, person.PolicyNumber)
 	keys := []db.CardKeyAddParams{
 		{Kind: db.CardKeyKindGuid, Value: mkab.String(), LpuGuid: lpu, MkabGuid: mkab},
-		{Kind: db.CardKeyKindPolicy, Value: policyKey(person.PolicySeries, person.PolicyNumber), LpuGuid: lpu, MkabGuid: mkab},
+		{Kind: db.CardKeyKindPolicy, Value: policy, LpuGuid: lpu, MkabGuid: mkab},
 	}
 	if snils := strings.NewReplacer("-", "", " ", "").Replace(person.Snils); snils != "" {
 		keys = append(keys, db.CardKeyAddParams{Kind: db.CardKeyKindSnils, Value: snils, LpuGuid: lpu, MkabGuid: mkab})
@@ -152,7 +163,7 @@ func addCardKeys(ctx context.Context, queries *db.Queries, lpu, mkab uuid.UUID, 
 	return err
 }
 
-// MipPersonGet reads a person of the local master patient index. No row answers pgx.ErrNoRows.
+// MipPersonGet returns a person of the local master patient index, or pgx.ErrNoRows.
 func (s *Store) MipPersonGet(ctx context.Context, guid uuid.UUID) (db.MipPersonGetRow, error) {
 	return retry(ctx, s.pool.Reset, func() (db.MipPersonGetRow, error) { return db.New(s.pool).MipPersonGet(ctx, guid) })
 }

@@ -13,20 +13,22 @@ import (
 	"talon.example/internal/booking"
 )
 
-// storedVersion is the version of the documents that this build stores. It goes up when the meaning of a field changes; a field more needs no new version.
+// storedVersion is the version of the documents that this build stores. It is raised when the
+// meaning of a field changes. A new field needs no new version.
 const storedVersion = 1
 
-// storedResponse is the document that idempotency_key.answer holds: what was done, and the response to it. Instances of two releases read each other's, so
-// its names are written down in tags (testdata/stored_response.json) and do not follow those of the Go code. A document of another version, or one that lacks a
-// field of this one, is not read; the response is made from the tables instead.
+// storedResponse is the document in idempotency_key.answer: what was done, and the response.
+// Instances of two releases read each other's documents, so that the JSON names are fixed by tags
+// (testdata/stored_response.json) and do not follow the Go names. If a document has another
+// version, or lacks a field of this build, the response is built from the tables instead.
 type storedResponse struct {
 	Version         int                    `json:"version"`
-	Cancelled       bool                   `json:"cancelled"`        // a cancel, which has no more to tell
-	AppointmentGuid uuid.UUID              `json:"appointment_guid"` // the same in every version: with it the visit is found in the tables
+	Cancelled       bool                   `json:"cancelled"`        // a cancel, whose response has no body
+	AppointmentGuid uuid.UUID              `json:"appointment_guid"` // in every version: it finds the visit
 	Held            *booking.HeldDirection `json:"held"`             // times are RFC 3339 with the institution's offset
 }
 
-// newStoredResponse returns the document of a response; nil is that of a cancel.
+// newStoredResponse returns the document for a response. The response to a cancel is nil.
 func newStoredResponse(held *booking.HeldDirection) storedResponse {
 	if held == nil {
 		return storedResponse{Version: storedVersion, Cancelled: true}
@@ -34,10 +36,10 @@ func newStoredResponse(held *booking.HeldDirection) storedResponse {
 	return storedResponse{Version: storedVersion, AppointmentGuid: held.Appointment.Guid, Held: held}
 }
 
-// replay returns the response in a stored document, nil for that of a cancel. Where this build cannot read the document the response is made from the visit as
-// it is in the tables now.
+// replay returns the response in a stored document. The response to a cancel is nil. If this build
+// cannot read the document, replay builds the response from the current state of the visit.
 func (s *Store) replay(ctx context.Context, patient booking.Patient, document []byte) (*booking.HeldDirection, error) {
-	var done struct { // what every version says
+	var done struct { // the fields of every version
 		Cancelled       bool      `json:"cancelled"`
 		AppointmentGuid uuid.UUID `json:"appointment_guid"`
 	}
@@ -45,25 +47,25 @@ func (s *Store) replay(ctx context.Context, patient booking.Patient, document []
 		return nil, fmt.Errorf("read a stored response: %w", err)
 	}
 	if done.Cancelled {
-		return nil, nil //nolint:nilnil // a cancel has no more to tell
+		return nil, nil //nolint:nilnil // the response to a cancel has no body
 	}
 	var stored storedResponse
 	if err := json.Unmarshal(document, &stored); err == nil && stored.Version == storedVersion && isComplete(document) {
 		return stored.Held, nil
 	}
 	return read(ctx, s, func(known *reference) (*booking.HeldDirection, error) {
-		return s.visitNow(ctx, known, patient, done.AppointmentGuid)
+		return s.currentReferral(ctx, known, patient, done.AppointmentGuid)
 	})
 }
 
-// isComplete tells whether a document has every field of this build's.
+// isComplete reports whether a document has every field that this build writes.
 func isComplete(document []byte) bool {
 	var got, want any
 	ours, err := json.Marshal(newStoredResponse(&booking.HeldDirection{}))
 	return errors.Join(err, json.Unmarshal(ours, &want), json.Unmarshal(document, &got)) == nil && hasFields(got, want)
 }
 
-// hasFields tells whether a JSON value has the fields of another one, at every depth.
+// hasFields reports whether a JSON value has all fields of another one, at every depth.
 func hasFields(got, want any) bool {
 	fields, _ := want.(map[string]any)
 	values, _ := got.(map[string]any)
@@ -75,14 +77,17 @@ func hasFields(got, want any) bool {
 	return true
 }
 
-// visitNow reads a visit of a patient as its institution holds it now.
-func (s *Store) visitNow(ctx context.Context, known *reference, patient booking.Patient, appointment uuid.UUID) (held *booking.HeldDirection, err error) {
+// currentReferral returns a patient's referral and visit as its institution stores them now. It
+// returns pgx.ErrNoRows if the patient has no such visit.
+func (s *Store) currentReferral(
+	ctx context.Context, known *reference, patient booking.Patient, appointment uuid.UUID,
+) (held *booking.HeldDirection, err error) {
 	visit, err := s.Visit(ctx, patient.Person, appointment)
 	if err != nil {
 		return nil, err
 	}
 	if visit == nil {
-		return nil, fmt.Errorf("the visit %s of a stored response: %w", appointment, pgx.ErrNoRows)
+		return nil, fmt.Errorf("find the visit %s of a stored response: %w", appointment, pgx.ErrNoRows)
 	}
 	zone, err := known.zone(visit.Lpu)
 	if err != nil {

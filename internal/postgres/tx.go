@@ -13,32 +13,36 @@ import (
 	"talon.example/gen/db"
 )
 
-// tx is one transaction. Its queries only queue their statements; row, rows and exec queue with each the function that reads its result. send sends
-// what is queued in one round trip and reads the results in order.
+// tx is one transaction. Its generated queries only queue their statements. row, rows and exec
+// queue, for each statement, the function that reads its result. send sends all queued statements
+// in one round trip and reads the results in order. A tx is not safe for concurrent use.
 //
-// A statement that lost a race returns no row. Those after it still run, and the rollback undoes them.
+// A guarded statement that loses a race returns no row. The statements after it still run, and the
+// rollback undoes them.
 type tx struct {
 	*db.Queries
 
-	ctx       context.Context //nolint:containedctx // a transaction lives within one call
-	pool      *pgxpool.Pool
-	reference *reference
-	open      pgx.Tx // nil before the first send, and in a snapshot
-	batch     *pgx.Batch
-	results   pgx.BatchResults
-	reads     []func() error
-	raised    error // what the database raised, which has aborted the transaction
-	abandoned bool  // the work is to be rolled back though it did not fail
+	ctx           context.Context //nolint:containedctx // a transaction lives within one call
+	pool          *pgxpool.Pool
+	reference     *reference
+	open          pgx.Tx // nil before the first send, and in a snapshot
+	batch         *pgx.Batch
+	results       pgx.BatchResults
+	reads         []func() error
+	databaseError error // the first error of the database, which has aborted the transaction
+	abandoned     bool  // write rolls back although do did not fail
 }
 
+// newTx returns a tx that has not begun.
 func newTx(ctx context.Context, pool *pgxpool.Pool) *tx {
 	t := &tx{ctx: ctx, pool: pool, batch: new(pgx.Batch)}
 	t.Queries = db.New(queue{tx: t})
 	return t
 }
 
-// write runs do in a transaction of its own, sends what do left queued, and commits unless do returns an error or abandons the transaction. What the
-// database could not do for a passing reason is done again, so that do can run several times.
+// write runs do in a transaction, sends the statements that do left queued, and commits. It rolls
+// back if do returns an error or abandons the transaction. It retries transient failures, so that
+// do may run several times.
 func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, error) {
 	return retry(ctx, s.pool.Reset, func() (result T, err error) {
 		t := newTx(ctx, s.pool)
@@ -51,7 +55,7 @@ func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, er
 			t.open = t.results.Tx()
 			return err
 		})
-		defer t.rollback() // after a commit it does nothing
+		defer t.rollback() // no effect after a commit
 		var none T
 		if result, err = do(t); err != nil {
 			return none, err
@@ -69,7 +73,8 @@ func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, er
 	})
 }
 
-// read runs do, which reads outside of a transaction, with the reference data. What the database could not do for a passing reason is done again.
+// read calls do, which reads outside of a transaction, with the reference data. It retries
+// transient failures, so that do may run several times.
 func read[T any](ctx context.Context, s *Store, do func(*reference) (T, error)) (T, error) {
 	return retry(ctx, s.pool.Reset, func() (T, error) {
 		known, err := s.reference.get(ctx)
@@ -81,7 +86,8 @@ func read[T any](ctx context.Context, s *Store, do func(*reference) (T, error)) 
 	})
 }
 
-// snapshot reads what do queues in one round trip, all of it as it is at one moment. The reference data may be ReferenceAge older.
+// snapshot runs the statements that do queues in one round trip and one snapshot. The reference
+// data may be older than the snapshot by up to ReferenceAge.
 func (s *Store) snapshot(ctx context.Context, do func(*tx)) error {
 	known, err := s.reference.get(ctx)
 	if err != nil {
@@ -93,6 +99,8 @@ func (s *Store) snapshot(ctx context.Context, do func(*tx)) error {
 	})
 }
 
+// snapshot runs the statements that do queues in one read-only transaction, in one round trip and
+// one snapshot.
 func snapshot(ctx context.Context, pool *pgxpool.Pool, do func(*tx)) error {
 	t := newTx(ctx, pool)
 	t.statement("begin isolation level repeatable read read only")
@@ -101,12 +109,12 @@ func snapshot(ctx context.Context, pool *pgxpool.Pool, do func(*tx)) error {
 	return t.send()
 }
 
-// fail queues an error that was found before the statements were sent.
+// fail makes the next send return an error that was found while statements were being queued.
 func (t *tx) fail(err error) {
 	t.reads = append(t.reads, func() error { return err })
 }
 
-// statement queues a statement that has neither parameters nor rows.
+// statement queues a statement without parameters or rows.
 func (t *tx) statement(sql string) {
 	t.batch.Queue(sql)
 	t.reads = append(t.reads, func() error {
@@ -115,12 +123,12 @@ func (t *tx) statement(sql string) {
 	})
 }
 
-// row queues how the result of a statement of at most one row is read. Without a row, read gets pgx.ErrNoRows.
+// row queues the reading of a statement's single row. read receives pgx.ErrNoRows if there is none.
 func row[R any](t *tx, query func(func(int, R, error)), read func(R, error) error) {
 	rowAt(t, query, func(_ int, row R, err error) error { return read(row, err) })
 }
 
-// rowAt is row for a query with several sets of parameters, which are numbered from 0.
+// rowAt is row for a query with several sets of parameters. read receives their index.
 func rowAt[R any](t *tx, query func(func(int, R, error)), read func(int, R, error) error) {
 	t.reads = append(t.reads, func() (err error) {
 		query(func(i int, row R, rowErr error) { err = firstError(err, read(i, row, rowErr)) })
@@ -128,12 +136,12 @@ func rowAt[R any](t *tx, query func(func(int, R, error)), read func(int, R, erro
 	})
 }
 
-// rows queues how the rows of a statement are read.
+// rows queues the reading of a statement's rows.
 func rows[R any](t *tx, query func(func(int, []R, error)), read func([]R) error) {
 	rowsAt(t, query, func(_ int, rows []R) error { return read(rows) })
 }
 
-// rowsAt is rows for a query with several sets of parameters, which are numbered from 0.
+// rowsAt is rows for a query with several sets of parameters. read receives their index.
 func rowsAt[R any](t *tx, query func(func(int, []R, error)), read func(int, []R) error) {
 	t.reads = append(t.reads, func() (err error) {
 		query(func(i int, rows []R, rowsErr error) {
@@ -146,7 +154,7 @@ func rowsAt[R any](t *tx, query func(func(int, []R, error)), read func(int, []R)
 	})
 }
 
-// exec queues a statement whose result is only that it ran.
+// exec queues the reading of a statement that returns no rows.
 func exec(t *tx, query func(func(int, error))) {
 	t.reads = append(t.reads, func() (err error) {
 		query(func(_ int, execErr error) { err = firstError(err, execErr) })
@@ -154,7 +162,8 @@ func exec(t *tx, query func(func(int, error))) {
 	})
 }
 
-// send sends what is queued and reads the results. It returns the first error: a later statement fails, or loses, because an earlier one did.
+// send sends the queued statements in one round trip and reads their results. It returns the first
+// error, because later statements fail or lose only as a consequence of it.
 func (t *tx) send() (err error) {
 	if len(t.reads) == 0 {
 		return nil
@@ -166,36 +175,38 @@ func (t *tx) send() (err error) {
 	} else {
 		t.results = t.pool.SendBatch(t.ctx, batch)
 	}
-	defer func() { err = firstError(err, t.results.Close()) }() // after a panic, too
+	defer func() { err = firstError(err, t.results.Close()) }() // also after a panic
 	for _, read := range reads {
 		readErr := read()
-		if raised := new(pgconn.PgError); errors.As(readErr, &raised) {
-			t.raised = firstError(t.raised, readErr)
+		if pgErr := new(pgconn.PgError); errors.As(readErr, &pgErr) {
+			t.databaseError = firstError(t.databaseError, readErr)
 		}
 		err = firstError(err, readErr)
 	}
 	return err
 }
 
-// commit commits. Where the database did not answer, or ended the session (FATAL), the outcome is unknown.
+// commit commits the transaction. If the database did not respond, or ended the session (FATAL),
+// the outcome is unknown, and the error wraps errCommitUnknown.
 func (t *tx) commit() error {
 	err := t.open.Commit(t.ctx)
-	var answer *pgconn.PgError
+	var pgErr *pgconn.PgError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR", errors.Is(err, pgx.ErrTxCommitRollback):
+	case errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR", errors.Is(err, pgx.ErrTxCommitRollback):
 		return fmt.Errorf("commit: %w", err)
 	default:
-		return fmt.Errorf("%w: %w", errMaybeDone, err)
+		return fmt.Errorf("%w: %w", errCommitUnknown, err)
 	}
 }
 
-// rollbackTimeout bounds the rollback, for which the response waits.
+// rollbackTimeout bounds the rollback, which delays the response.
 const rollbackTimeout = time.Second
 
-// rollback ends a transaction that was not committed, also when the request's own time is over: the pool needs the connection. Where even that fails
-// the pool closes the connection, and the database rolls back by itself.
+// rollback ends a transaction that was not committed, even after the request's deadline, because
+// the pool needs the connection. If the rollback fails, the pool closes the connection and the
+// database rolls back.
 func (t *tx) rollback() {
 	if t.open == nil {
 		return
@@ -205,7 +216,7 @@ func (t *tx) rollback() {
 	_ = t.open.Rollback(ctx)
 }
 
-// firstError returns the first error that is not nil.
+// firstError returns the first non-nil error.
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -215,28 +226,30 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// unlessAbsent returns nil for the absence of a row.
-func unlessAbsent(err error) error {
+// ignoreAbsent returns nil for pgx.ErrNoRows, and other errors unchanged.
+func ignoreAbsent(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	return err
 }
 
-// queue is the connection of a transaction's generated queries: it keeps their statements for send.
+// queue is the db.DBTX of a transaction's generated queries. It stores their statements for send.
 type queue struct {
 	db.DBTX
 
 	tx *tx
 }
 
-// SendBatch keeps the statements of one query, and returns where their results will be read.
+// SendBatch stores the statements of one query. The returned results can be read once send has sent
+// them.
 func (q queue) SendBatch(_ context.Context, batch *pgx.Batch) pgx.BatchResults {
 	q.tx.batch.QueuedQueries = append(q.tx.batch.QueuedQueries, batch.QueuedQueries...)
 	return queued{q.tx}
 }
 
-// queued are the results of one query. Generated code closes it after each query; send closes the results of all.
+// queued reads the results of one query. Generated code closes it after each query, so that Close
+// does nothing; send closes the results of all queries.
 type queued struct{ tx *tx }
 
 func (q queued) Exec() (pgconn.CommandTag, error) { return q.tx.results.Exec() }

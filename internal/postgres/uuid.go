@@ -8,12 +8,15 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// RegisterUUID has pgx send and read uuid.UUID as its sixteen bytes. By itself pgx prefers the type's database/sql methods, over text: six allocations a value
-// that is read. github.com/vgarvardt/pgx-google-uuid comes too late for reading, since pgx tries those methods before the wrappers that it adds.
+// RegisterUUID makes pgx encode and decode uuid.UUID as sixteen bytes. By default pgx uses the
+// type's database/sql methods, through text, which takes six allocations for each value read. The
+// wrappers of github.com/vgarvardt/pgx-google-uuid do not help reads, because pgx tries the
+// database/sql methods first.
 func RegisterUUID(types *pgtype.Map) {
 	element := &pgtype.Type{Name: "uuid", OID: pgtype.UUIDOID, Codec: uuidCodec{}}
 	types.RegisterType(element)
-	types.RegisterType(&pgtype.Type{Name: "_uuid", OID: pgtype.UUIDArrayOID, Codec: &pgtype.ArrayCodec{ElementType: element}})
+	array := &pgtype.ArrayCodec{ElementType: element}
+	types.RegisterType(&pgtype.Type{Name: "_uuid", OID: pgtype.UUIDArrayOID, Codec: array})
 	types.RegisterDefaultPgType(uuid.UUID{}, "uuid")
 	types.RegisterDefaultPgType([]uuid.UUID{}, "_uuid")
 }
@@ -40,7 +43,7 @@ type encodeUUID struct{}
 
 // Encode implements pgtype.EncodePlan.
 func (encodeUUID) Encode(value any, buf []byte) ([]byte, error) {
-	guid := value.(uuid.UUID) //nolint:forcetypeassert // as planned
+	guid := value.(uuid.UUID) //nolint:forcetypeassert // PlanEncode checked the type
 	return append(buf, guid[:]...), nil
 }
 
@@ -52,8 +55,8 @@ func (scanUUID) Scan(source []byte, target any) error {
 		return errors.New("cannot scan NULL into *uuid.UUID")
 	}
 	if len(source) != len(uuid.UUID{}) {
-		return fmt.Errorf("a uuid of %d bytes", len(source))
+		return fmt.Errorf("uuid has %d bytes, not 16", len(source))
 	}
-	copy(target.(*uuid.UUID)[:], source) //nolint:forcetypeassert // as planned
+	copy(target.(*uuid.UUID)[:], source) //nolint:forcetypeassert // PlanEncode checked the type
 	return nil
 }
