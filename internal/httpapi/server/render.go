@@ -15,11 +15,13 @@ import (
 	"talon.example/internal/httpapi/wire"
 )
 
-// retryAfter is what clients are told to wait, in seconds, where a later try can help and nobody knows when.
+// retryAfter is what clients are told to wait, in seconds, where a later try can help and nobody
+// knows when.
 const retryAfter = "1"
 
-// RenderError writes every non-2xx response. Routing, authentication, validation, binding and the hooks of the strict server all end
-// here. An error that is no *booking.Refusal becomes the internal error: the log has its text, the client does not.
+// RenderError writes every non-2xx response. Routing, authentication, validation, binding and the
+// hooks of the strict server all end here. An error that is no *booking.Refusal becomes the
+// internal error: the log has its text, the client does not.
 func (s *Server) RenderError(c *gin.Context, err error) {
 	var refusal *booking.Refusal
 	switch {
@@ -48,12 +50,12 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		Type:        api.ErrorType(refusal.Type),
 		Rule:        api.Rule(refusal.Rule),
 		RequestID:   RequestID(c),
-		Details:     wire.ErrorDetails(refusal.Details),
+		Details:     wire.ErrorDetails(refusal.Remedies),
 	})
 }
 
-// RenderUnbound responds to a request that passed the validation and still does not fit the generated type: a whole number written as
-// a fraction, such as 1.0.
+// RenderUnbound responds to a request that passed the validation and still does not fit the
+// generated type: a whole number written as a fraction, such as 1.0.
 func (s *Server) RenderUnbound(c *gin.Context, err error) {
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		s.RenderError(c, booking.InvalidField(mismatch.Field, booking.ProblemNotInteger))

@@ -1,4 +1,5 @@
-// Package wire writes the values of booking in the types of the contract, where a response and an error have them alike.
+// Package wire writes the values of booking in the types of the contract, where a response and an
+// error have them alike.
 package wire
 
 import (
@@ -9,7 +10,7 @@ import (
 )
 
 // ErrorDetails returns the details of a refusal as the contract has them, nil for nil.
-func ErrorDetails(details *booking.Details) *api.ErrorDetails {
+func ErrorDetails(details *booking.Remedies) *api.ErrorDetails {
 	if details == nil {
 		return nil
 	}
