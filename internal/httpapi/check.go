@@ -41,13 +41,15 @@ func (h *handlers) CheckAppointment(
 	}, nil
 }
 
-// passedTransport returns the rules of the transport that come before a booking's: a request that
-// got here has passed them.
+// passedTransport returns the transport rules that precede the rules of a booking. A request that
+// reaches the handler has passed them.
 func passedTransport(verdicts []booking.Verdict) []api.RuleCheck {
 	checks := make([]api.RuleCheck, 0, len(server.TransportRules)+len(verdicts))
 	for _, rule := range server.TransportRules {
 		if rule.Order < verdicts[0].Order {
-			checks = append(checks, api.RuleCheck{Rule: api.Rule(rule.Name), Result: api.RuleCheckResultPassed, Mender: api.Mender(rule.Mender)})
+			checks = append(checks, api.RuleCheck{
+				Rule: api.Rule(rule.Name), Result: api.RuleCheckResultPassed, Mender: api.Mender(rule.Mender),
+			})
 		}
 	}
 	return checks
