@@ -17,21 +17,25 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// FS holds the migrations, NNNNN_name.sql each with its Up and Down.
+// FS holds the migrations: files NNNNN_name.sql, each with its Up and Down.
 //
 //go:embed *.sql
 var FS embed.FS
 
-// versionTable holds which migrations have been applied. Goose's own name for it may be another application's in the same database.
+// versionTable records the applied migrations. Goose's default name may belong to another
+// application in the same database.
 const versionTable = "talon_schema_version"
 
-// baseline is the version of the first migration. The lower numbers were those of builds before the first release.
+// baseline is the version of the first migration. Builds before the first release used lower
+// versions.
 const baseline = 20
 
-// ErrBeforeBaseline is returned for a database that was made by a build before the first release. Its data cannot be taken over.
+// ErrBeforeBaseline is returned for a database created by a build before the first release. Its
+// data cannot be migrated.
 var ErrBeforeBaseline = errors.New("the database was made by a build before the first release: create an empty one")
 
-// A migration that waits for a lock has everybody behind it wait, too. So it gives up soon, lets them pass, and tries again.
+// A migration that waits for a lock blocks all later requests for it. So it gives up after
+// lockTimeout, waits lockPause and retries.
 const (
 	lockTimeout      = "1s"
 	lockPause        = 2 * time.Second
@@ -39,8 +43,9 @@ const (
 	lockNotAvailable = "55P03"
 )
 
-// Up brings the database to the newest schema. A session lock lets any number of instances call it at once:
-// one migrates, the others wait for it (five minutes at most) and find nothing to do.
+// Up migrates the database to the newest schema. It holds a session lock, so that several instances
+// may call it at once: one migrates, and the others wait at most five minutes and find nothing to
+// do.
 func Up(ctx context.Context, databaseURL string) error {
 	current, err := Current(ctx, databaseURL)
 	if err != nil {
@@ -53,8 +58,8 @@ func Up(ctx context.Context, databaseURL string) error {
 		pauses := backoff.NewConstantBackOff(lockPause)
 		_, err := backoff.Retry(ctx, func() (struct{}, error) {
 			_, err := p.Up(ctx)
-			var refused *pgconn.PgError
-			if err != nil && (!errors.As(err, &refused) || refused.Code != lockNotAvailable) {
+			var pgErr *pgconn.PgError
+			if err != nil && (!errors.As(err, &pgErr) || pgErr.Code != lockNotAvailable) {
 				err = backoff.Permanent(err)
 			}
 			return struct{}{}, err
@@ -66,17 +71,17 @@ func Up(ctx context.Context, databaseURL string) error {
 	})
 }
 
-// Down takes the schema back by one migration.
+// Down reverts the newest migration.
 func Down(ctx context.Context, databaseURL string) error {
 	return withProvider(databaseURL, func(p *goose.Provider) error {
 		if _, err := p.Down(ctx); err != nil {
-			return fmt.Errorf("take back a migration: %w", err)
+			return fmt.Errorf("revert a migration: %w", err)
 		}
 		return nil
 	})
 }
 
-// Latest is the newest schema version that this build carries.
+// Latest returns the newest schema version of this build.
 func Latest() (int64, error) {
 	names, err := FS.ReadDir(".")
 	if err != nil {
@@ -93,7 +98,7 @@ func Latest() (int64, error) {
 	return latest, nil
 }
 
-// Current is the schema version that the database is at; 0 where it has never been migrated. It only reads.
+// Current returns the schema version of the database, or 0 if it was never migrated. It only reads.
 func Current(ctx context.Context, databaseURL string) (int64, error) {
 	config, err := connConfig(databaseURL)
 	if err != nil {
@@ -106,19 +111,20 @@ func Current(ctx context.Context, databaseURL string) (int64, error) {
 	defer conn.Close(context.WithoutCancel(ctx))
 	var migrated bool
 	if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&migrated); err != nil {
-		return 0, fmt.Errorf("look for the table of versions: %w", err)
+		return 0, fmt.Errorf("find the version table: %w", err)
 	}
 	if !migrated {
 		return 0, nil
 	}
 	var version int64
-	if err := conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied").Scan(&version); err != nil {
+	row := conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied")
+	if err := row.Scan(&version); err != nil {
 		return 0, fmt.Errorf("read the schema version: %w", err)
 	}
 	return version, nil
 }
 
-// withProvider runs do with a goose provider over a connection that is closed afterwards.
+// withProvider calls do with a goose provider and closes its connection afterwards.
 func withProvider(databaseURL string, do func(*goose.Provider) error) (err error) {
 	config, err := connConfig(databaseURL)
 	if err != nil {
@@ -131,19 +137,22 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 			err = fmt.Errorf("close the database: %w", closeErr)
 		}
 	}()
-	// The default asks again every five seconds: ten instances that start at once would take most of a minute.
+	// Retry every second. With the default of five seconds, ten instances that start at once would
+	// take most of a minute.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {
-		return fmt.Errorf("make the session lock: %w", err)
+		return fmt.Errorf("create the session lock: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, conn, FS, goose.WithSessionLocker(locker), goose.WithTableName(versionTable))
+	provider, err := goose.NewProvider(goose.DialectPostgres, conn, FS,
+		goose.WithSessionLocker(locker), goose.WithTableName(versionTable))
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
 	return do(provider)
 }
 
-// connConfig reads the database's address as the service does, with the words about the pool in it.
+// connConfig parses the database URL as the service does. It also accepts the parameters of the
+// pool.
 func connConfig(databaseURL string) (*pgx.ConnConfig, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package app puts the service together and runs it: the same code for the command and for the end-to-end tests.
+// Package app assembles the service and runs it, for the command and for the end-to-end tests.
 package app
 
 import (
@@ -21,7 +21,7 @@ import (
 	"talon.example/migrations"
 )
 
-// App is the service, put together and not yet serving.
+// App is the assembled service.
 type App struct {
 	config   Config
 	log      *slog.Logger
@@ -31,26 +31,30 @@ type App struct {
 	stopping atomic.Bool
 }
 
-// The bounds of a connection. A request has its own deadline from the moment that its body has been read; the rest is for slow clients.
+// Limits of a connection. The deadline of a request starts when its body has been read; the rest is
+// for slow clients.
 const (
 	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second // headers and body, which is 64 KiB at the most
+	readTimeout       = 10 * time.Second // headers and body, which is at most 64 KiB
 	idleTimeout       = 2 * time.Minute
 	slowClient        = 10 * time.Second
-	// Above the 1 MiB that a client may mistake for a token, so that it gets our refusal and not the library's plain text.
+	// More than 1 MiB, so that a client with an oversized token receives our error and not the
+	// plain text of net/http.
 	maxHeaderBytes = 1<<20 + 64<<10
 )
 
-// Wrappers replace parts of the service by wrappers of them. The zero value replaces nothing.
+// Wrappers wrap parts of the service. The zero value wraps nothing.
 type Wrappers struct {
 	Store   func(booking.Store) booking.Store
 	Index   func(booking.MasterIndex) booking.MasterIndex
 	Handler func(*server.Server, *auth.Verifier) http.Handler // may add routes
 }
 
-// New puts the service together: it migrates where the settings say so, loads the keys and opens the pool. now is the clock of rules
-// and tokens.
-func New(ctx context.Context, config Config, log *slog.Logger, now func() time.Time, wrap Wrappers) (_ *App, err error) {
+// New assembles the service: it migrates the database if configured, loads the keys and opens the
+// pool. now is the clock of rules and tokens. The caller must call Close.
+func New(
+	ctx context.Context, config Config, log *slog.Logger, now func() time.Time, wrap Wrappers,
+) (_ *App, err error) {
 	a := &App{config: config, log: log}
 	defer func() {
 		if err != nil {
@@ -67,15 +71,17 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	a.close = append(a.close, pool.Close)
-	// The keys are refreshed until Close: requests are still answered when ctx is done.
+	// The keys are refreshed until Close, because requests are still processed after ctx is done.
 	keys, own, err := loadKeys(context.WithoutCancel(ctx), config, log)
 	if err != nil {
 		return nil, fmt.Errorf("load the keys of tokens: %w", err)
 	}
 	a.close = append(a.close, keys.Close)
 
-	// A connection apart: an instance whose bookings wait for locks is busy, not away.
-	probe, err := postgres.Open(ctx, postgres.Options{URL: string(config.DatabaseURL), MaxConns: 1, StatementTimeout: probeTimeout})
+	// A separate connection: an instance whose bookings wait for locks is busy but ready.
+	probe, err := postgres.Open(ctx, postgres.Options{
+		URL: string(config.DatabaseURL), MaxConns: 1, StatementTimeout: probeTimeout,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
@@ -91,8 +97,9 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 	if own != nil {
 		issuer = auth.NewIssuer(own, config.TokenIssuer, config.TokenAudience, config.AuthTokenLife, now)
 	}
-	verifier := auth.NewVerifier(keys, auth.Expected{Issuer: config.TokenIssuer, Audience: config.TokenAudience, MaxLife: config.TokenMaxLife}, now)
-	chain, err := server.New(server.Config{
+	expected := auth.Expected{Issuer: config.TokenIssuer, Audience: config.TokenAudience, MaxLife: config.TokenMaxLife}
+	verifier := auth.NewVerifier(keys, expected, now)
+	handler, err := server.New(server.Config{
 		Verifier:       verifier,
 		Clients:        a.booking,
 		Log:            log,
@@ -100,22 +107,22 @@ func New(ctx context.Context, config Config, log *slog.Logger, now func() time.T
 		MaxInFlight:    config.MaxInFlight,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("build the chain of requests: %w", err)
+		return nil, fmt.Errorf("create the server: %w", err)
 	}
-	httpapi.Register(chain, httpapi.Config{
+	httpapi.Register(handler, httpapi.Config{
 		Booking: a.booking,
 		Issuer:  issuer,
 		Ready: func(ctx context.Context) error {
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")
 			}
-			return ready.ask(ctx)
+			return ready.cached(ctx)
 		},
 		Now: now,
 	})
-	a.handler = chain
+	a.handler = handler
 	if wrap.Handler != nil {
-		a.handler = wrap.Handler(chain, verifier)
+		a.handler = wrap.Handler(handler, verifier)
 	}
 	return a, nil
 }
@@ -127,7 +134,7 @@ func wrapped[T any](part T, wrap func(T) T) T {
 	return wrap(part)
 }
 
-// masterIndex is the remote index where its address is set, else the local table.
+// masterIndex returns the remote index if its URL is configured, else the local table.
 func (a *App) masterIndex(store *postgres.Store) (booking.MasterIndex, error) {
 	if a.config.MipURL == "" {
 		return mip.NewLocal(store), nil
@@ -150,10 +157,14 @@ func (a *App) masterIndex(store *postgres.Store) (booking.MasterIndex, error) {
 	return remote, nil
 }
 
-// loadKeys reads what tokens are verified with, and the authorisation service's own key, nil where it is off.
-func loadKeys(ctx context.Context, config Config, log *slog.Logger) (keys *auth.KeySet, own *auth.SigningKey, err error) {
+// loadKeys loads the keys that verify tokens, and the authorisation service's own key, which is nil
+// if the service is off.
+func loadKeys(
+	ctx context.Context, config Config, log *slog.Logger,
+) (keys *auth.KeySet, own *auth.SigningKey, err error) {
 	sources := auth.Sources{
-		JWKSURL: string(config.JWKSURL), JWKSFile: config.JWKSFile, PEMFile: config.PEMFile, HS256Secret: []byte(config.HS256Secret),
+		JWKSURL: string(config.JWKSURL), JWKSFile: config.JWKSFile, PEMFile: config.PEMFile,
+		HS256Secret: []byte(config.HS256Secret),
 	}
 	if config.AuthKeyFile != "" {
 		if own, err = auth.LoadSigningKey(config.AuthKeyFile); err != nil {
@@ -165,8 +176,9 @@ func loadKeys(ctx context.Context, config Config, log *slog.Logger) (keys *auth.
 	return keys, own, err
 }
 
-// prepareSchema migrates the database, or makes sure that it is not older than this build needs. A newer one is fine: it is what an instance finds
-// during a rolling upgrade.
+// prepareSchema migrates the database if configured. Otherwise it returns an error if the schema is
+// older than this build needs. A newer schema only logs a warning, because a rolling upgrade has
+// one.
 func prepareSchema(ctx context.Context, config Config, log *slog.Logger) error {
 	if config.MigrateAtStart {
 		return migrations.Up(ctx, string(config.DatabaseURL))
@@ -188,10 +200,11 @@ func prepareSchema(ctx context.Context, config Config, log *slog.Logger) error {
 	return nil
 }
 
-// Handler answers all requests.
+// Handler returns the handler of all requests.
 func (a *App) Handler() http.Handler { return a.handler }
 
-// ListenAndServe listens on the address of the settings, calls listening with the address in use, and serves until the context is done.
+// ListenAndServe listens on the configured address, calls listening with the actual address, and
+// serves until ctx is done.
 func (a *App) ListenAndServe(ctx context.Context, listening func(net.Addr)) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", a.config.Addr)
 	if err != nil {
@@ -201,8 +214,8 @@ func (a *App) ListenAndServe(ctx context.Context, listening func(net.Addr)) erro
 	return a.Serve(ctx, listener)
 }
 
-// Serve answers on the listener until the context is done. Then readiness goes false, for ShutdownDelay the load balancer may notice, running
-// requests finish, and it returns.
+// Serve serves requests on the listener until ctx is done. Then it reports not ready, waits
+// ShutdownDelay for the load balancer, waits for running requests, and returns.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           a.handler,
@@ -239,7 +252,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// Close frees what New took. Call it when Serve has returned.
+// Close releases what New has opened. Call it after Serve has returned.
 func (a *App) Close() {
 	for _, v := range slices.Backward(a.close) {
 		v()

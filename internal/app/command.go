@@ -15,7 +15,7 @@ import (
 	"talon.example/migrations"
 )
 
-// Program is talon: the service, and the tools that run it.
+// Program is the command talon: the service and its administration commands.
 var Program = command.Program{
 	Name: "talon",
 	Usage: `talon books medical appointments by electronic referral.
@@ -34,7 +34,7 @@ Settings are environment variables; docs/configuration.md lists them. For demo d
 
 var errNoDatabase = errors.New("DATABASE_URL: must be given")
 
-// commandTimeout bounds a command's use of the database.
+// commandTimeout limits each statement of a command.
 const commandTimeout = 10 * time.Second
 
 func serve(ctx context.Context, env *command.Env, args []string) error {
@@ -78,7 +78,8 @@ func migrate(ctx context.Context, env *command.Env, args []string) error {
 	return nil
 }
 
-// clientSecret prints the new secret to standard output and nowhere else, so that it can be piped to where secrets are kept.
+// clientSecret prints the new secret to standard output only, so that it can be piped into a secret
+// store.
 func clientSecret(ctx context.Context, env *command.Env, args []string) error {
 	flags := flag.NewFlagSet("client-secret", flag.ContinueOnError)
 	text := flags.String("client", "", "guid of the client application (required); its old secret ends at once")
@@ -98,7 +99,8 @@ func clientSecret(ctx context.Context, env *command.Env, args []string) error {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer pool.Close()
-	secret, err := booking.NewService(postgres.NewStore(pool, postgres.ReferenceAge), nil, time.Now).RenewClientSecret(ctx, client)
+	service := booking.NewService(postgres.NewStore(pool, postgres.ReferenceAge), nil, time.Now)
+	secret, err := service.RenewClientSecret(ctx, client)
 	if err != nil {
 		return err
 	}

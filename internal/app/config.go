@@ -20,9 +20,12 @@ import (
 	"talon.example/internal/postgres"
 )
 
-// Config is all that can be set, each by one environment variable. docs/configuration.md is its table.
+// Config contains all settings of an instance, each from one environment variable.
+// docs/configuration.md lists them.
 type Config struct {
-	ReferenceAge time.Duration `env:"-"` // postgres.ReferenceAge; tests, which change reference data between two requests, set 0
+	// ReferenceAge is postgres.ReferenceAge. Tests set 0 because they change reference data between
+	// requests.
+	ReferenceAge time.Duration `env:"-"`
 
 	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
 	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
@@ -56,10 +59,10 @@ type Config struct {
 	MipTimeout          time.Duration `env:"TALON_MIP_TIMEOUT" envDefault:"3s"`
 }
 
-// Secret is a setting that is never shown.
+// Secret is a setting whose value is never printed.
 type Secret string
 
-// String hides the secret.
+// String returns a placeholder instead of the secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -67,13 +70,13 @@ func (s Secret) String() string {
 	return "(hidden)"
 }
 
-// LogValue hides the secret from slog.
+// LogValue returns a placeholder instead of the secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Address is a setting that is a URL; a password in it is not shown.
+// Address is a setting that is a URL. A password in it is not printed.
 type Address string
 
-// String hides the password.
+// String returns the URL without the password.
 func (a Address) String() string {
 	parsed, err := url.Parse(string(a))
 	if err != nil {
@@ -82,7 +85,8 @@ func (a Address) String() string {
 	return parsed.Redacted()
 }
 
-// ReadConfig reads the settings from the environment given. It reports all that is wrong at once, without the values.
+// ReadConfig reads the settings from environment variables. Its error lists all problems, without
+// the values.
 func ReadConfig(environment map[string]string) (Config, error) {
 	var config Config
 	unreadable, err := unreadable(env.ParseWithOptions(&config, env.Options{Environment: environment}))
@@ -96,7 +100,7 @@ func ReadConfig(environment map[string]string) (Config, error) {
 	return config, nil
 }
 
-// unreadable gives the variables that could not be read, with what was expected.
+// unreadable returns the variables that cannot be parsed, with their expected types.
 func unreadable(err error) (map[string]string, error) {
 	names := map[string]string{}
 	if err == nil {
@@ -140,11 +144,14 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
 	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
 		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE", "one must be given, to verify tokens with")
-	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret, "TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
-	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife, "TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
+	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret,
+		"TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
+	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife,
+		"TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
 	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= min(auth.MaxLife, c.TokenMaxLife),
 		"TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h, and at most TALON_TOKEN_MAX_LIFE")
-	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout, "TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
+	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout,
+		"TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
 	for _, file := range []struct{ name, path string }{
 		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
 	} {
@@ -164,13 +171,13 @@ func (c *Config) validate(unreadable map[string]string) error {
 	return errors.Join(problems...)
 }
 
-// maxTokenLife is how long a token may be valid at most, whatever the settings say.
+// maxTokenLife is the upper limit of TALON_TOKEN_MAX_LIFE.
 const maxTokenLife = 30 * 24 * time.Hour
 
-// minSecret is the shortest HS256 secret, in bytes: as long as the hash (RFC 7518, 3.2).
+// minSecret is the minimum length of an HS256 secret, in bytes: that of the hash (RFC 7518, 3.2).
 const minSecret = 32
 
-// Print writes the settings in force, one a line, secrets hidden.
+// Print writes the settings in force, one per line, with secrets hidden.
 func (c Config) Print(w io.Writer) error {
 	value := reflect.ValueOf(c)
 	for i, field := range reflect.VisibleFields(value.Type()) {

@@ -6,32 +6,34 @@ import (
 	"time"
 )
 
-// How often the database is asked whether it can serve, and how long that may take. Anybody may ask the service.
+// probeEvery is how long a result of the readiness check is reused, because health checks are not
+// authenticated. probeTimeout limits one check.
 const (
 	probeEvery   = time.Second
 	probeTimeout = 2 * time.Second
 )
 
-// readiness remembers for a moment whether the database can serve.
+// readiness caches whether the database can serve requests.
 type readiness struct {
 	check func(context.Context) error
 
-	mu    sync.Mutex
-	asked time.Time
-	err   error
+	mu        sync.Mutex
+	checkedAt time.Time
+	err       error
 }
 
-// ask answers nil while the database can serve.
-func (r *readiness) ask(ctx context.Context) error {
+// cached returns nil if the database can serve requests. It runs the check at most once per
+// probeEvery.
+func (r *readiness) cached(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.asked) < probeEvery {
+	if time.Since(r.checkedAt) < probeEvery {
 		return r.err
 	}
-	// The answer is everybody's: that whoever asked has gone must not spoil it.
+	// The result is shared, so that a disconnected client must not cancel the check.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
 	r.err = r.check(ctx)
-	r.asked = time.Now()
+	r.checkedAt = time.Now()
 	return r.err
 }

@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// How often what has outlived its use is swept, idempotency keys and failures to identify a patient, and how long a sweep may take.
+// sweepEvery is the interval of sweeps of expired idempotency keys and failed identifications.
+// sweepTimeout limits one sweep.
 const (
 	sweepEvery   = time.Minute
 	sweepTimeout = 30 * time.Second
 )
 
-// sweep sweeps at once and then every so often, beside the requests, until the function that it returns is called. Every instance does; two at once
-// do no harm. A sweep that fails is logged, and the next one tries again.
+// sweep deletes expired rows now and then every sweepEvery, in the background, until stop is
+// called. Every instance sweeps; concurrent sweeps are safe. A failed sweep is logged and repeated
+// at the next interval.
 func (a *App) sweep(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -39,7 +41,8 @@ func (a *App) sweep(ctx context.Context) (stop func()) {
 func (a *App) sweepOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	if err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited)); err != nil && ctx.Err() == nil {
+	err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited))
+	if err != nil && ctx.Err() == nil {
 		a.log.Warn("sweep", "error", err)
 	}
 }

@@ -8,22 +8,23 @@ import (
 	"github.com/google/uuid"
 )
 
-// AppointmentStatus is what has become of an appointment.
+// AppointmentStatus is the status of an appointment.
 type AppointmentStatus string
 
-// The statuses of an appointment; the first that applies, from the last to the first of these.
+// The statuses of an appointment. If several apply, the last of this list wins.
 const (
 	AppointmentStatusBooked    AppointmentStatus = "Booked"
 	AppointmentStatusCompleted AppointmentStatus = "Completed" // the visit has ended
 	AppointmentStatusCancelled AppointmentStatus = "Cancelled"
 )
 
-// PatientAppointment is an appointment as its patient sees it. Times are in the zone of its institution.
+// PatientAppointment is an appointment as returned to its patient. Times are in the zone of its
+// institution.
 type PatientAppointment struct {
 	Appointment
 
 	Status        AppointmentStatus
-	UpdatedAt     time.Time // when it was booked, moved or cancelled last
+	UpdatedAt     time.Time // time of the last booking, move or cancel
 	OutOfSchedule bool
 	IsCito        bool
 	Comment       string
@@ -34,17 +35,18 @@ type PatientAppointment struct {
 	Cancellation  *Cancellation
 }
 
-// AppointmentDirection is the referral of an appointment, as the institution of the visit holds it.
+// AppointmentDirection is the referral of an appointment, as stored in the institution of the
+// visit.
 type AppointmentDirection struct {
 	Guid           uuid.UUID
-	Holder         uuid.UUID // where the original is held
+	Holder         uuid.UUID // the institution that holds the original
 	Type           DirectionType
 	Number         string
 	SpecialityCode string
 	SpecialityName string
 }
 
-// Cancellation says when an appointment was cancelled, and why where the client said so.
+// Cancellation is the time of a cancel and its reason, if the client sent one.
 type Cancellation struct {
 	At         time.Time
 	ReasonCode *int32
@@ -53,7 +55,7 @@ type Cancellation struct {
 
 func (a PatientAppointment) position() Position { return Position{a.Start, a.Guid, a.Lpu.Guid} }
 
-// AppointmentFilter says which appointments are wanted; what is not given does not matter.
+// AppointmentFilter selects appointments. Zero fields are ignored.
 type AppointmentFilter struct {
 	Guid         *uuid.UUID
 	Direction    *uuid.UUID
@@ -61,17 +63,21 @@ type AppointmentFilter struct {
 	UpdatedSince *time.Time
 }
 
-// Appointments lists the patient's own appointments over all institutions, the newest start first, and where the next page begins, if there is one.
-func (s *Service) Appointments(ctx context.Context, patient Patient, filter AppointmentFilter, page Page) ([]PatientAppointment, *Position, error) {
-	found, err := s.store.Appointments(ctx, patient.Person, filter, page.oneMore(), s.now())
+// Appointments returns a page of the patient's appointments over all institutions, the newest start
+// first, and the position of the next page, or nil if there is none.
+func (s *Service) Appointments(
+	ctx context.Context, patient Patient, filter AppointmentFilter, page Page,
+) ([]PatientAppointment, *Position, error) {
+	found, err := s.store.Appointments(ctx, patient.Person, filter, page.plusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the appointments: %w", err)
 	}
-	items, next := cut(found, page.Limit)
+	items, next := splitPage(found, page.Limit)
 	return items, next, nil
 }
 
-// Appointment gives one of the patient's own appointments. Another person's is absent.
+// Appointment returns one of the patient's appointments. It rejects with AppointmentAbsent if it
+// does not exist or belongs to another patient.
 func (s *Service) Appointment(ctx context.Context, patient Patient, guid uuid.UUID) (*PatientAppointment, error) {
 	found, err := s.store.Appointments(ctx, patient.Person, AppointmentFilter{Guid: &guid}, Page{Limit: 1}, s.now())
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package booking is the heart of Talon: what an appointment by referral (запись на прием по направлению) asks for, the facts that decide it, the
-// table of the documented rules, and the use case that puts them together. It knows no HTTP, no SQL and no generated code.
+// Package booking is the domain of Talon: the request for an appointment by referral (запись на
+// прием по направлению), the facts that decide it, the table of documented rules, and the use
+// cases. It imports no HTTP, SQL or generated code.
 package booking
 
 import (
@@ -11,35 +12,44 @@ import (
 	"github.com/google/uuid"
 )
 
-// Store is where bookings live. Its methods answer a *Refusal where the database decides a rule.
+// Store is the database of the use cases. Its methods return a *Refusal if the database decides a
+// rule.
 type Store interface {
 	VisitStore
 	SlotFinder
 	Keys
 	Identities
 
-	// Facts reads all that the rules need, in one round trip.
+	// Facts reads all facts that the rules need, in one round trip.
 	Facts(ctx context.Context, patient Patient, request Request, now time.Time) (*Facts, error)
-	// CreateMkab makes the person's card in an institution and links the policy to it, or finds the open one that another booking made meanwhile.
+	// CreateMkab creates the person's card in an institution and links the policy to it. If another
+	// booking has created an open card meanwhile, it returns that one.
 	CreateMkab(ctx context.Context, lpu uuid.UUID, person *Person, now time.Time) (*Mkab, error)
-	// Create writes the booking in one transaction, which succeeds only if nobody was faster.
+	// Create writes the booking in one transaction. It returns a *Refusal if another booking took
+	// the cell, the referral or the speciality first.
 	Create(ctx context.Context, appointment NewAppointment) (*HeldDirection, error)
-	// Settings reads what is in force through the patient's client application: in an institution, or for the zero guid in the region and each of its
-	// institutions, what is alike once.
+	// Settings reads the settings for the patient's client application in an institution. For the
+	// zero guid, it returns the distinct settings of the region and of all its institutions.
 	Settings(ctx context.Context, patient Patient, lpu uuid.UUID) ([]Settings, error)
-	// Directions reads a page of a person's referrals, newest first; now tells what has expired and what has ended.
-	Directions(ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time) ([]PatientDirection, error)
-	// Appointments reads a page of a person's appointments, the newest start first; now tells what has ended.
-	Appointments(ctx context.Context, person uuid.UUID, filter AppointmentFilter, page Page, now time.Time) ([]PatientAppointment, error)
+	// Directions reads a page of a person's referrals, newest first. now decides which are expired
+	// or completed.
+	Directions(
+		ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time,
+	) ([]PatientDirection, error)
+	// Appointments reads a page of a person's appointments, the newest start first. now decides
+	// which are completed.
+	Appointments(
+		ctx context.Context, person uuid.UUID, filter AppointmentFilter, page Page, now time.Time,
+	) ([]PatientAppointment, error)
 }
 
-// MasterIndex is the region's master patient index (МИП). Person answers a *Refusal where the index does not know the person, holds no data, or
-// cannot be asked.
+// MasterIndex is the region's master patient index (МИП). Person returns a *Refusal if the index
+// does not know the person, has no data, or is unavailable.
 type MasterIndex interface {
 	Person(ctx context.Context, guid uuid.UUID) (*Person, error)
 }
 
-// NewAppointment is a booking that all rules allow.
+// NewAppointment is a booking that all rules accept.
 type NewAppointment struct {
 	Guid       uuid.UUID
 	CreatedAt  time.Time
@@ -48,21 +58,23 @@ type NewAppointment struct {
 	Direction  *Direction
 	Resource   *Resource
 	Slots      []Slot // empty out of schedule
-	Access     Access // the client's mask, which the cells must still share a bit with
+	Access     Access // the client's mask; the cells must still share a bit with it
 	Mkab       uuid.UUID
 	Start, End time.Time
 
-	// OneActivePerSpeciality is the region's setting; consultations claim their speciality, and may take over an active claim only where it is off.
+	// OneActivePerSpeciality is the region's setting. Each consultation claims its speciality. It
+	// may replace an active claim only if the setting is off.
 	OneActivePerSpeciality bool
 	Zone                   *time.Location
 
-	Key *TakenKey // where the request has one; the answer is written to it
+	Key *TakenKey // nil without an idempotency key; Create stores the response under it
 }
 
-// HeldDirection is a referral as the target institution holds it, with its appointment: the answer to a booking. Times are in that
-// institution's zone, days are their first moments in it. The tags are those of stored responses.
+// HeldDirection is the response to a booking: the referral as stored in the target institution,
+// with its appointment. Times are in the zone of that institution; dates are midnight of the day.
+// The JSON tags are those of stored responses.
 type HeldDirection struct {
-	ID          int64       `json:"id"` // in the target institution's own list
+	ID          int64       `json:"id"` // number in the target institution
 	Direction   Direction   `json:"direction"`
 	Mkab        uuid.UUID   `json:"mkab_guid"`
 	LpuTo       uuid.UUID   `json:"lpu_guid"`
@@ -84,15 +96,21 @@ type Service struct {
 	now   func() time.Time
 }
 
-// NewService puts the use cases on top of a store and an index. now is the clock that all rules go by.
+// NewService returns a service over a store and an index. now is the clock of all rules.
 func NewService(store Store, index MasterIndex, now func() time.Time) *Service {
 	return &Service{store, index, now}
 }
 
-// Book books an appointment by referral: facts, rules, write. It answers a *Refusal where a rule forbids it. Nothing is left of a booking
-// that fails but the medical card, where one had to be made. key, where there is one, has it booked once; replayed tells that it was booked before.
-func (s *Service) Book(ctx context.Context, patient Patient, request Request, key *Key) (held *HeldDirection, replayed bool, err error) {
-	return s.once(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) { return s.book(ctx, patient, request, taken) })
+// Book books an appointment by referral: it loads the facts, checks the rules and writes. It
+// returns a *Refusal if a rule rejects the booking. A failed booking leaves nothing behind, except
+// a medical card that it created. key may be nil. With a key, the booking is done once; replayed
+// reports that the response is that of an earlier request.
+func (s *Service) Book(
+	ctx context.Context, patient Patient, request Request, key *Key,
+) (held *HeldDirection, replayed bool, err error) {
+	return s.withKey(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
+		return s.book(ctx, patient, request, taken)
+	})
 }
 
 func (s *Service) book(ctx context.Context, patient Patient, request Request, key *TakenKey) (*HeldDirection, error) {
@@ -102,7 +120,7 @@ func (s *Service) book(ctx context.Context, patient Patient, request Request, ke
 		return nil, fmt.Errorf("load the facts: %w", err)
 	}
 	if refusal := Check(facts); refusal != nil {
-		return nil, s.offerNearest(ctx, facts, refusal)
+		return nil, s.addNearest(ctx, facts, refusal)
 	}
 	if facts.Mkab == nil {
 		if err := s.createMkab(ctx, facts); err != nil {
@@ -110,16 +128,16 @@ func (s *Service) book(ctx context.Context, patient Patient, request Request, ke
 		}
 	}
 
-	wanted := facts.appointment(uuid.Must(uuid.NewV7())) // ordered by time, which keeps the index of a growing table compact
+	wanted := facts.appointment(uuid.Must(uuid.NewV7())) // ordered by time, for a compact index
 	wanted.Key = key
 	held, err := s.store.Create(ctx, wanted)
 	if err != nil {
-		return nil, fmt.Errorf("create the appointment: %w", s.explain(ctx, facts, err))
+		return nil, fmt.Errorf("create the appointment: %w", s.addRemedies(ctx, facts, err))
 	}
 	return held, nil
 }
 
-// appointment is the booking that the facts allow, ready to be written.
+// appointment returns the booking to write.
 func (f *Facts) appointment(guid uuid.UUID) NewAppointment {
 	start, end := f.visit()
 	return NewAppointment{
@@ -139,18 +157,19 @@ func (f *Facts) appointment(guid uuid.UUID) NewAppointment {
 	}
 }
 
-// explain gives the refusal of whoever lost a race its details, which are known only after the winner has committed.
-func (s *Service) explain(ctx context.Context, facts *Facts, err error) error {
+// addRemedies adds the remedies to the refusal of a request that lost a race. They are known only
+// after the winner has committed.
+func (s *Service) addRemedies(ctx context.Context, facts *Facts, err error) error {
 	var lost *Refusal
 	if !errors.As(err, &lost) {
 		return err
 	}
 	if lost.Rule != DirectionAlreadyBooked {
-		return s.offerNearest(ctx, facts, lost)
+		return s.addNearest(ctx, facts, lost)
 	}
 	facts, factsErr := s.store.Facts(ctx, facts.Patient, facts.Request, s.now())
 	if factsErr != nil {
-		return err // it is the answer also without its details
+		return err // the refusal is valid without remedies
 	}
 	if now := Check(facts); now != nil && now.Rule == lost.Rule {
 		return now
@@ -158,12 +177,13 @@ func (s *Service) explain(ctx context.Context, facts *Facts, err error) error {
 	return err
 }
 
-// createMkab makes the missing card from the master patient index and goes through the rules that only then can be decided.
+// createMkab creates the missing card from the master patient index and checks the rules that
+// depend on the person and the card.
 func (s *Service) createMkab(ctx context.Context, facts *Facts) error {
 	var err error
 	facts.Person, err = s.index.Person(ctx, facts.Patient.Person)
 	if err != nil {
-		return fmt.Errorf("ask the master patient index: %w", err)
+		return fmt.Errorf("query the master patient index: %w", err)
 	}
 	if refusal := Check(facts); refusal != nil {
 		return refusal

@@ -8,27 +8,34 @@ import (
 	"github.com/google/uuid"
 )
 
-// VisitStore is where booked visits are moved and cancelled, and cells are held for visits to come.
+// VisitStore moves and cancels booked visits, and holds cells.
 type VisitStore interface {
 	HoldStore
 
-	// Visit reads a person's appointment, in whatever institution; nil where the person has none such.
+	// Visit returns a person's appointment in any institution, or nil if the person has no such
+	// appointment.
 	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
-	// MoveFacts reads what Facts does, in one snapshot with the visit that is to be moved, whose own claims are taken out.
+	// MoveFacts reads the same as Facts, in one snapshot with the visit to move. The facts exclude
+	// the visit's own claims.
 	MoveFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, now time.Time) (*Facts, error)
-	// Move writes a visit anew in one transaction, under its guid, and gives back what it held before. It returns ErrVisitChanged
-	// if another request has changed the visit meanwhile, so that wanted now means a different booking.
-	Move(ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit) (*HeldDirection, error)
-	// Cancel cancels a person's appointment in one transaction, and gives back all that it holds. Where it has been cancelled meanwhile nothing changes.
+	// Move rewrites a visit in one transaction under its guid and releases what it held before. It
+	// returns ErrVisitChanged if another request has changed the visit, so that wanted now means a
+	// different booking.
+	Move(
+		ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit,
+	) (*HeldDirection, error)
+	// Cancel cancels a person's appointment in one transaction and releases all that it holds. It
+	// does nothing if the appointment is cancelled already.
 	Cancel(ctx context.Context, cancellation NewCancellation) error
 }
 
-// BookedVisit is a patient's appointment as it stands, with what decides whether it can still be cancelled or moved.
+// BookedVisit is a patient's appointment with all that decides whether it can be cancelled or
+// moved.
 type BookedVisit struct {
 	Guid           uuid.UUID
 	Lpu            uuid.UUID // where the visit is
 	Direction      uuid.UUID
-	DirectionLpu   uuid.UUID // where the original of the referral is held
+	DirectionLpu   uuid.UUID // the institution that holds the original of the referral
 	Type           DirectionType
 	SpecialityCode string
 	Start, End     time.Time
@@ -39,16 +46,17 @@ type BookedVisit struct {
 	CreatedAt      time.Time
 	Cancelled      bool
 	Person         PersonRows
-	AfterStart     bool // the setting DeleteOldTime: that is so also after the visit has begun
+	AfterStart     bool // the setting DeleteOldTime: cancel and move are allowed after the start
 }
 
-// PersonRows says where a person's rows are.
+// PersonRows locates the rows of a person.
 type PersonRows struct {
-	Lpus   []uuid.UUID // where the person has medical cards, in order
-	Visits []uuid.UUID // the guids of the person's visits, cancelled or not, the newest first
+	Lpus   []uuid.UUID // institutions with a medical card of the person, in order
+	Visits []uuid.UUID // guids of all visits, also cancelled ones, newest first
 }
 
-// begun tells whether the visit has begun, by what a booking goes by: one on a day without a time has when the day is over.
+// begun reports whether the visit has begun. A visit on a day without a time begins when the day is
+// over.
 func (v *BookedVisit) begun(now time.Time) bool {
 	if v.OutOfSchedule && v.End.After(v.Start) {
 		return !v.End.After(now)
@@ -56,34 +64,39 @@ func (v *BookedVisit) begun(now time.Time) bool {
 	return v.Start.Before(now)
 }
 
-// NewCancellation is a cancel that the rules allow.
+// NewCancellation is a cancel that all rules accept.
 type NewCancellation struct {
 	Person uuid.UUID
 	Visit  *BookedVisit
 	Reason CancelReason
 	At     time.Time
-	Key    *TakenKey // where the request has one; that it was done is written to it
+	Key    *TakenKey // nil without an idempotency key; Cancel stores the success under it
 }
 
-// CancelReason is why an appointment is cancelled, as far as the client says.
+// CancelReason is the reason that the client sent, if any.
 type CancelReason struct {
 	Code *int32
-	Text *string // kept where the code is OtherReason
+	Text *string // set only if the code is OtherReason
 }
 
-// OtherReason is the code of a reason that is told in words.
+// OtherReason is the code of a reason given as text.
 const OtherReason = 6
 
-// Cancel cancels an appointment of the patient: its cells, its referral and its speciality are free again. To cancel it again changes nothing. It answers
-// a *Refusal where the patient has no such appointment, or its visit has begun. key is that of Book.
-func (s *Service) Cancel(ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *Key) (replayed bool, err error) {
-	_, replayed, err = s.once(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
+// Cancel cancels an appointment of the patient and frees its cells, its referral and its
+// speciality. Cancelling again changes nothing. It returns a *Refusal if the patient has no such
+// appointment or its visit has begun. key is as for Book.
+func (s *Service) Cancel(
+	ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *Key,
+) (replayed bool, err error) {
+	_, replayed, err = s.withKey(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
 		return nil, s.cancel(ctx, patient, appointment, reason, taken)
 	})
 	return replayed, err
 }
 
-func (s *Service) cancel(ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *TakenKey) error {
+func (s *Service) cancel(
+	ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *TakenKey,
+) error {
 	now := s.now()
 	visit, err := s.store.Visit(ctx, patient.Person, appointment)
 	switch {
@@ -92,7 +105,7 @@ func (s *Service) cancel(ctx context.Context, patient Patient, appointment uuid.
 	case visit == nil:
 		return Reject(AppointmentAbsent)
 	case visit.Cancelled:
-		return s.keep(ctx, key, nil)
+		return s.keepResponse(ctx, key, nil)
 	case visit.begun(now) && !visit.AfterStart:
 		return Reject(AppointmentStarted)
 	}

@@ -8,17 +8,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// RuleInForce is a rule, and whether it can reject anything.
+// RuleInForce is a rule and whether it is enabled.
 type RuleInForce struct {
 	Rule
 
-	Setting string // the code of the setting that switches the rule; empty where none does
+	Setting string // code of the setting that enables or disables the rule; empty if there is none
 	Enabled bool
 }
 
-// Rules returns the rules that use cases decide, in the order of the catalogue, as they are in force in an institution through the patient's
-// client application. For the zero guid a rule is enabled that is on in any institution of the region. It returns the refusal LpuAbsent for
-// an institution that does not exist.
+// Rules returns the rules that use cases decide, in the order of the catalogue, with their state in
+// the institution lpu for the patient's client application. For the zero guid, a rule is enabled if
+// any institution of the region has it enabled. Rules returns the refusal LpuAbsent for an
+// institution that does not exist.
 func (s *Service) Rules(ctx context.Context, patient Patient, lpu uuid.UUID) ([]RuleInForce, error) {
 	settings, err := s.store.Settings(ctx, patient, lpu)
 	if err != nil {
@@ -26,7 +27,8 @@ func (s *Service) Rules(ctx context.Context, patient Patient, lpu uuid.UUID) ([]
 	}
 	inForce := make([]RuleInForce, 0, len(Rules))
 	for _, rule := range Rules {
-		entry := RuleInForce{Rule: rule, Enabled: slices.ContainsFunc(settings, func(s Settings) bool { return s.enables(rule.Name) })}
+		enabled := slices.ContainsFunc(settings, func(s Settings) bool { return s.enables(rule.Name) })
+		entry := RuleInForce{Rule: rule, Enabled: enabled}
 		if setting := settingOf[rule.Name]; setting != nil {
 			entry.Setting = setting.Code
 		}

@@ -64,7 +64,7 @@ func TestVerdictsAboutTheMkab(t *testing.T) {
 	} {
 		facts := allowedFacts()
 		c.change(facts)
-		got := judge(facts, nil)
+		got := evaluate(facts, nil)
 		require.Equal(t, c.failed, rulesWithResult(got, Failed), name)
 		require.ElementsMatch(t, c.notEvaluated, rulesWithResult(got, NotEvaluated), name)
 	}
@@ -78,7 +78,7 @@ func TestVerdictsOfTheIndex(t *testing.T) {
 		facts := allowedFacts()
 		facts.Mkab, facts.Person = nil, nil
 		refusal := Reject(name, "AuthUrl", "https://auth.example")
-		got := judge(facts, refusal)
+		got := evaluate(facts, refusal)
 		require.Equal(t, []Name{name}, rulesWithResult(got, Failed))
 		require.ElementsMatch(t, slices.Concat(rulesOfTheIndex[i+1:], rulesOfThePerson, rulesOfTheWrite),
 			rulesWithResult(got, NotEvaluated), name)
@@ -94,7 +94,7 @@ func TestVerdictsOfAnothersReferral(t *testing.T) {
 	t.Parallel()
 	facts := allowedFacts()
 	facts.Patient.Person = uuid.New()
-	got := judge(facts, nil)
+	got := evaluate(facts, nil)
 	require.Equal(t, []Name{DirectionNotPatients}, rulesWithResult(got, Failed))
 	require.ElementsMatch(t, slices.Concat(
 		[]Name{

@@ -2,40 +2,41 @@ package booking
 
 import "strconv"
 
-// check is how the facts decide a rule. A rule without a check is decided by the part that finds out: the use case, the master patient
-// index, the database.
+// check decides a rule from the facts. A rule without a check is decided elsewhere: by the use
+// case, the master patient index or the database.
 type check struct {
-	needs    need
+	needs    factSet
 	rejects  func(*Facts) bool
-	values   func(*Facts) []string // pairs of a placeholder of the message and its text
-	remedies func(*Facts) *Details
+	values   func(*Facts) []string // pairs of a placeholder and its text
+	remedies func(*Facts) *Remedies
 }
 
-// need is a set of facts without which a check cannot be made: the rule then does not apply, or one before it has rejected their absence.
-type need int
+// factSet is a set of facts. A check runs only if all facts that it needs are loaded. Otherwise its
+// rule does not apply, or an earlier rule has rejected their absence.
+type factSet int
 
 const (
-	aType need = 1 << iota // of referral, which is supported
-	aDirection
-	anOwnDirection // of the patient; nothing is told of another's
-	aTarget
-	aSlot
-	aVisitOutOfSchedule
-	aPlace // a cell or a visit out of schedule
-	aResource
-	aPerson // for whom a card is to be made
-	aMkab
-	aWrite // no fact: the write decides
+	factType factSet = 1 << iota // a supported type of referral
+	factDirection
+	factOwnDirection // a referral of the patient; another patient's is never disclosed
+	factTarget
+	factSlot
+	factOutOfSchedule
+	factPlace // a cell or a visit out of schedule
+	factResource
+	factPerson // the person whose card is created
+	factMkab
+	factWrite // never loaded: the write decides
 )
 
-// checks are the rules that the facts decide, without those about one cell. The numbers are those of the order of checks in openapi.yaml.
-// The source of the documented rules is the vendor's table «Возможные ошибки» of this method.
+// checks are the checks of all rules except those about one cell. The numbers are those of the
+// order of checks in openapi.yaml. The documented rules come from the vendor's table «Возможные
+// ошибки» of this method.
 var checks = map[Name]check{
-	// The form of the request, as far as only the zone of the target institution tells it.
+	// The form of the request, as far as it depends on the zone of the target institution.
 
 	FieldInvalid: {
-		// Here, what only the target's zone can tell.
-		needs:   aTarget | aVisitOutOfSchedule,
+		needs:   factTarget | factOutOfSchedule,
 		rejects: func(f *Facts) bool { return f.Request.Place.OutOfSchedule.Date.tooFar(f.Target.Zone, f.Now) },
 		values:  func(*Facts) []string { return []string{"Field", "Date", "Problem", ProblemTooFarAhead} },
 	},
@@ -46,131 +47,136 @@ var checks = map[Name]check{
 		rejects: func(f *Facts) bool { return f.Request.Type == "" },
 	},
 	DirectionNotFound: {
-		needs:   aType,
+		needs:   factType,
 		rejects: func(f *Facts) bool { return f.Direction == nil },
 	},
 	DirectionNotPatients: {
-		needs:   aDirection,
+		needs:   factDirection,
 		rejects: func(f *Facts) bool { return f.Direction.Person != f.Patient.Person },
 		values:  func(f *Facts) []string { return []string{"DirectionGuid", f.Request.Direction.String()} },
 	},
 	DirectionLpuMismatch: {
-		needs: anOwnDirection,
+		needs: factOwnDirection,
 		rejects: func(f *Facts) bool {
 			if f.Direction.HolderLegalEntity != f.Direction.FromLegalEntity {
 				return true
 			}
-			return f.Direction.ToLegalEntity != nil && (f.Target == nil || f.Target.LegalEntity != *f.Direction.ToLegalEntity)
+			return f.Direction.ToLegalEntity != nil &&
+				(f.Target == nil || f.Target.LegalEntity != *f.Direction.ToLegalEntity)
 		},
 	},
 	DirectionAlreadyBooked: {
-		needs:    anOwnDirection,
+		needs:    factOwnDirection,
 		rejects:  func(f *Facts) bool { return f.Direction.Appointment != nil },
-		remedies: func(f *Facts) *Details { return f.Direction.Appointment.details() },
+		remedies: func(f *Facts) *Remedies { return f.Direction.Appointment.remedies() },
 	},
 	DirectionExpired: {
-		// Ours, where the setting is on. After the one before, as the statuses of a referral are: what is booked has not expired.
-		needs:   anOwnDirection | aTarget,
+		// Not documented by the vendor. It follows DirectionAlreadyBooked because a booked referral
+		// does not expire.
+		needs:   factOwnDirection | factTarget,
 		rejects: func(f *Facts) bool { return f.Target.DirectionExpires && f.Direction.expired(f.Now) },
 		values:  func(f *Facts) []string { return []string{"dateEnd", f.Direction.DateEnd.Format("02.01.2006")} },
 	},
 
-	// 4. The referral against the resource. The institutions match an examination by medical service.
+	// 4. The referral against the resource. Examinations are matched by the institutions.
 
 	ResourceKindMismatch: {
-		needs:   aType | aResource,
+		needs:   factType | factResource,
 		rejects: func(f *Facts) bool { return f.Request.Type == Consult && f.Resource.Kind == Equipment },
 	},
 	SpecialityMismatch: {
-		needs: anOwnDirection | aResource,
+		needs: factOwnDirection | factResource,
 		rejects: func(f *Facts) bool {
 			return f.Request.Type == Consult && f.Direction.SpecialityCode != f.Resource.SpecialityCode
 		},
 	},
 
-	// 6. One active appointment a speciality: consultations, over all institutions of the region.
+	// 6. One active consultation per speciality, over all institutions of the region.
 
 	SpecialityAlreadyBooked: {
-		needs: anOwnDirection | aTarget,
+		needs: factOwnDirection | factTarget,
 		rejects: func(f *Facts) bool {
 			return f.Request.Type == Consult && f.Target.OneActivePerSpeciality && f.activeInSpeciality() != nil
 		},
 		values:   func(f *Facts) []string { return f.activeInSpeciality().values() },
-		remedies: func(f *Facts) *Details { return f.activeInSpeciality().details() },
+		remedies: func(f *Facts) *Remedies { return f.activeInSpeciality().remedies() },
 	},
 
 	// 7. The medical card in the target institution.
 
 	MkabClosed: {
-		needs:   aTarget,
+		needs:   factTarget,
 		rejects: func(f *Facts) bool { return f.Mkab != nil && f.Mkab.Closed },
 	},
 	MkabAbsent: {
-		needs:   aTarget,
+		needs:   factTarget,
 		rejects: func(f *Facts) bool { return f.Mkab == nil && !f.Target.CreatesMkab },
 	},
 
-	// 7, continued: making the card. The master patient index decides the first four, the database the last.
+	// 7, continued: creating the card. The master patient index decides the first four, the
+	// database the last.
 
-	MipAuthURLEmpty:       {needs: aPerson},
-	MipAuthURLUnreachable: {needs: aPerson},
-	MipPersonNotFound:     {needs: aPerson},
-	MipPersonDataMissing:  {needs: aPerson},
+	MipAuthURLEmpty:       {needs: factPerson},
+	MipAuthURLUnreachable: {needs: factPerson},
+	MipPersonNotFound:     {needs: factPerson},
+	MipPersonDataMissing:  {needs: factPerson},
 	MkabPolicyNumberEmpty: {
-		needs:   aPerson,
+		needs:   factPerson,
 		rejects: func(f *Facts) bool { return f.Person.PolicyNumber == "" },
 	},
 	MkabSexEmpty: {
-		needs:   aPerson,
+		needs:   factPerson,
 		rejects: func(f *Facts) bool { return f.Person.Sex == "" },
 	},
 	MkabSurnameEmpty: {
-		needs:   aPerson,
+		needs:   factPerson,
 		rejects: func(f *Facts) bool { return f.Person.Surname == "" },
 	},
 	MkabNameEmpty: {
-		needs:   aPerson,
+		needs:   factPerson,
 		rejects: func(f *Facts) bool { return f.Person.Name == "" },
 	},
 	MkabLpuNotFound: {
-		needs:   aPerson | aTarget,
+		needs:   factPerson | factTarget,
 		rejects: func(f *Facts) bool { return !f.Target.PolyclinicCodeIsOwn },
 	},
-	MkabPolicyLinkFailed: {needs: aWrite},
+	MkabPolicyLinkFailed: {needs: factWrite},
 
-	// 8. Taking the cell: the database decides. Once there is a card, the facts tell a complex slot that cannot be had.
+	// 8. Taking the cell. The database decides, except that the facts show a complex slot that is
+	// not free.
 
-	SlotTaken: {needs: aWrite},
+	SlotTaken: {needs: factWrite},
 	ComplexSlotFailed: {
-		needs:   anOwnDirection | aTarget | aSlot | aMkab,
+		needs:   factOwnDirection | factTarget | factSlot | factMkab,
 		rejects: func(f *Facts) bool { return f.Request.Difficulty > 1 && !f.complexSlotIsFree() },
 	},
-	AppointmentNotCreated: {needs: aWrite},
-	AppointmentNotFound:   {needs: aWrite},
-	AppointmentNotLinked:  {needs: aWrite},
+	AppointmentNotCreated: {needs: factWrite},
+	AppointmentNotFound:   {needs: factWrite},
+	AppointmentNotLinked:  {needs: factWrite},
 }
 
-// cellChecks are the rules about one cell. Every cell of a complex slot has to pass them.
+// cellChecks are the checks of the rules about one cell. Every cell of a complex slot must pass
+// them.
 var cellChecks = map[Name]check{
-	// 3. The cell and its resource. A visit out of schedule has no cell, and the rules about it do not apply.
+	// 3. The cell and its resource. Rules about the cell do not apply to a visit out of schedule.
 
 	SlotNotFound: {
 		rejects: func(f *Facts) bool { return f.Request.Place.OutOfSchedule == nil && len(f.Slots) == 0 },
 	},
 	SlotResourceNotFound: {
-		needs:   aPlace,
+		needs:   factPlace,
 		rejects: func(f *Facts) bool { return f.Resource == nil || !f.Resource.Active },
 	},
 	SlotNotForReception: {
-		needs:   aSlot,
+		needs:   factSlot,
 		rejects: func(f *Facts) bool { return !f.Slots[0].Reception },
 	},
 	SlotUnavailable: {
-		needs:   aSlot,
+		needs:   factSlot,
 		rejects: func(f *Facts) bool { return f.Slots[0].Blocked || f.Slots[0].Access == 0 },
 	},
 	SlotTimePassed: {
-		needs: aTarget | aPlace,
+		needs: factTarget | factPlace,
 		rejects: func(f *Facts) bool {
 			if out := f.Request.Place.OutOfSchedule; out != nil {
 				return out.Date.passed(f.Target.Zone, f.Now)
@@ -179,8 +185,8 @@ var cellChecks = map[Name]check{
 		},
 	},
 	SlotBeyondHorizon: {
-		// Ours, where the setting is there.
-		needs: aTarget | aPlace,
+		// Not documented by the vendor. It applies if the setting scheduleDays is set.
+		needs: factTarget | factPlace,
 		rejects: func(f *Facts) bool {
 			horizon := f.Target.horizon(f.Now)
 			start, _ := f.visit()
@@ -188,11 +194,12 @@ var cellChecks = map[Name]check{
 		},
 		values: func(f *Facts) []string {
 			days := *f.Target.ScheduleDays
-			return []string{"scheduleDays", strconv.Itoa(days), "lastDay", dayOf(f.Now, f.Target.Zone).AddDate(0, 0, days).Format("02.01.2006")}
+			lastDay := dayOf(f.Now, f.Target.Zone).AddDate(0, 0, days)
+			return []string{"scheduleDays", strconv.Itoa(days), "lastDay", lastDay.Format("02.01.2006")}
 		},
 	},
 	SlotAccessDenied: {
-		needs: aTarget | aPlace,
+		needs: factTarget | factPlace,
 		rejects: func(f *Facts) bool {
 			if f.Request.Place.OutOfSchedule != nil {
 				return !f.Target.Rights.OutOfSchedule
@@ -201,38 +208,38 @@ var cellChecks = map[Name]check{
 		},
 	},
 	SlotFull: {
-		needs:   aSlot,
+		needs:   factSlot,
 		rejects: func(f *Facts) bool { return f.Slots[0].Taken >= f.Slots[0].Capacity },
 	},
 
 	// 5. The patient against the cell's restriction.
 
 	SlotAdultsOnly: {
-		needs:   anOwnDirection | aTarget | aSlot,
+		needs:   factOwnDirection | factTarget | factSlot,
 		rejects: func(f *Facts) bool { return f.Slots[0].Restriction == AdultsOnly && f.age() < adultAge },
 	},
 	SlotChildrenOnly: {
-		// The source lists this answer twice: for cells of children, and of healthy children.
-		needs: anOwnDirection | aTarget | aSlot,
+		// The source lists this response twice: for cells of children and of healthy children.
+		needs: factOwnDirection | factTarget | factSlot,
 		rejects: func(f *Facts) bool {
 			restriction := f.Slots[0].Restriction
 			return (restriction == ChildrenOnly || restriction == HealthyChildrenOnly) && f.age() >= adultAge
 		},
 	},
 	SlotInfantsOnly: {
-		needs:   anOwnDirection | aTarget | aSlot,
+		needs:   factOwnDirection | factTarget | factSlot,
 		rejects: func(f *Facts) bool { return f.Slots[0].Restriction == InfantsOnly && f.age() >= 1 },
 	},
 	SlotDisabledOnly: {
-		needs:   anOwnDirection | aSlot,
+		needs:   factOwnDirection | factSlot,
 		rejects: func(f *Facts) bool { return f.Slots[0].Restriction == DisabledOnly && !f.Direction.Disabled },
 	},
 	SlotPregnantOnly: {
-		needs:   anOwnDirection | aSlot,
+		needs:   factOwnDirection | factSlot,
 		rejects: func(f *Facts) bool { return f.Slots[0].Restriction == PregnantOnly && !f.Direction.Pregnant },
 	},
 	SlotHealthyChildrenOnly: {
-		needs:   aSlot,
+		needs:   factSlot,
 		rejects: func(f *Facts) bool { return f.Slots[0].Restriction == HealthyChildrenOnly && f.TapOpened != nil },
 		values:  func(f *Facts) []string { return []string{"tapDate", f.TapOpened.Format("02.01.2006")} },
 	},
@@ -245,9 +252,10 @@ func (a *ActiveAppointment) values() []string {
 	}
 }
 
-// RejectSpeciality returns the refusal of a consultation that lost the race for its speciality to the active appointment.
+// RejectSpeciality returns the refusal of a consultation that lost the race for its speciality to
+// the active appointment.
 func RejectSpeciality(active ActiveAppointment) *Refusal {
 	refusal := Reject(SpecialityAlreadyBooked, active.values()...)
-	refusal.Details = active.details()
+	refusal.Remedies = active.remedies()
 	return refusal
 }

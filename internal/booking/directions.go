@@ -8,23 +8,25 @@ import (
 	"github.com/google/uuid"
 )
 
-// DirectionStatus is what has become of a referral.
+// DirectionStatus is the status of a referral.
 type DirectionStatus string
 
-// The statuses of a referral; the first that applies, from the last to the first of these.
+// The statuses of a referral. If several apply, the last of this list wins.
 const (
 	DirectionStatusNotBooked DirectionStatus = "NotBooked"
-	DirectionStatusExpired   DirectionStatus = "Expired" // its last day is over where it is held; whether it can be booked all the same is a setting
+	// DirectionStatusExpired: the last day is over in the holder's zone. A setting decides whether
+	// it can still be booked.
+	DirectionStatusExpired   DirectionStatus = "Expired"
 	DirectionStatusBooked    DirectionStatus = "Booked"
 	DirectionStatusCompleted DirectionStatus = "Completed" // its appointment has ended
-	DirectionStatusCancelled DirectionStatus = "Cancelled" // the institution withdrew it
+	DirectionStatusCancelled DirectionStatus = "Cancelled" // withdrawn by the institution
 )
 
-// PatientDirection is a referral as its patient sees it: the original. Its days are the first moments of them in the zone of the institution that holds it,
-// which its times are in, too.
+// PatientDirection is a patient's referral as its holder stores it. All times are in the holder's
+// zone; dates are midnight of the day.
 type PatientDirection struct {
 	Guid           uuid.UUID
-	Holder         uuid.UUID // the institution that holds it, which a booking names as its source
+	Holder         uuid.UUID // the institution that holds the original; LpuFrom of a booking
 	Type           DirectionType
 	Number         string
 	Status         DirectionStatus
@@ -33,7 +35,7 @@ type PatientDirection struct {
 	CreatedAt      time.Time
 	Urgent         bool
 	From           LpuName
-	To             *LpuName // nil: any
+	To             *LpuName // nil: any institution
 	SpecialityCode string
 	SpecialityName string
 	MkbCode        string
@@ -41,7 +43,7 @@ type PatientDirection struct {
 	Visit          *ExistingAppointment
 }
 
-// LpuName names an institution.
+// LpuName is the guid and name of an institution.
 type LpuName struct {
 	Guid uuid.UUID
 	Name string
@@ -49,26 +51,30 @@ type LpuName struct {
 
 func (d PatientDirection) position() Position { return Position{d.CreatedAt, d.Guid, d.Holder} }
 
-// DirectionFilter says which referrals are wanted; what is not given does not matter.
+// DirectionFilter selects referrals. Zero fields are ignored.
 type DirectionFilter struct {
 	Guid             *uuid.UUID
 	Number           *string
 	Type             DirectionType
 	Statuses         []DirectionStatus
-	DateFrom, DateTo *time.Time // days, both included
+	DateFrom, DateTo *time.Time // dates, both inclusive
 }
 
-// Directions lists the patient's own referrals over all institutions, newest first, and where the next page begins, if there is one.
-func (s *Service) Directions(ctx context.Context, patient Patient, filter DirectionFilter, page Page) ([]PatientDirection, *Position, error) {
-	found, err := s.store.Directions(ctx, patient.Person, filter, page.oneMore(), s.now())
+// Directions returns a page of the patient's referrals over all institutions, newest first, and the
+// position of the next page, or nil if there is none.
+func (s *Service) Directions(
+	ctx context.Context, patient Patient, filter DirectionFilter, page Page,
+) ([]PatientDirection, *Position, error) {
+	found, err := s.store.Directions(ctx, patient.Person, filter, page.plusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the referrals: %w", err)
 	}
-	items, next := cut(found, page.Limit)
+	items, next := splitPage(found, page.Limit)
 	return items, next, nil
 }
 
-// Direction gives the newest of the patient's own referrals that are wanted. Another person's is absent.
+// Direction returns the newest of the patient's referrals that match the filter. It rejects with
+// DirectionAbsent if none does, also for a referral of another patient.
 func (s *Service) Direction(ctx context.Context, patient Patient, filter DirectionFilter) (*PatientDirection, error) {
 	found, err := s.store.Directions(ctx, patient.Person, filter, Page{Limit: 1}, s.now())
 	if err != nil {

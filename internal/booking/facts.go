@@ -6,35 +6,42 @@ import (
 	"github.com/google/uuid"
 )
 
-// Facts are all that the rules need to know, read at one moment. What does not exist is nil or empty; a rule says so first.
+// Facts are all facts that the rules need, read in one snapshot. A fact that does not exist is nil
+// or empty.
 type Facts struct {
 	Now       time.Time
 	Patient   Patient
 	Request   Request
 	Direction *IssuedDirection
 	Target    *Lpu
-	Slots     []Slot // the chosen cell, then those that follow it without a gap, Request.Difficulty in all or fewer
+	Slots     []Slot // the chosen cell and those that follow without a gap, at most Request.Difficulty
 	Resource  *Resource
-	Mkab      *Mkab      // the patient's card in the target institution, an open one first
-	TapOpened *time.Time // the day the patient's newest open case of treatment (ТАП) was opened, in the source or the target institution
+	Mkab      *Mkab // the patient's card in the target institution, preferably an open one
+	// TapOpened is the day on which the patient's newest open case of treatment (ТАП) was opened,
+	// in the source or the target institution.
+	TapOpened *time.Time
 	Active    []ActiveAppointment
-	Person    *Person // from the master patient index; asked for only where a card must be made
+	Person    *Person // from the master patient index; loaded only if a card must be created
 
-	// Where a visit is moved, the visit. What it holds is taken out of the other facts, as if it were cancelled.
+	// Moved is the visit that a move changes, or nil. The other facts exclude it, as if it were
+	// cancelled.
 	Moved *BookedVisit
-	Held  *HeldDirection // and its answer where it is, if the request's target is that institution
+	// Held is the current response for Moved, if the visit is in the target institution of the
+	// request.
+	Held *HeldDirection
 }
 
-// Direction is a referral (направление). The tags are those of stored responses, which outlive a release.
+// Direction is a referral (направление). The JSON tags are those of stored responses, which later
+// releases must read.
 type Direction struct {
 	Guid            uuid.UUID     `json:"guid"`
 	Type            DirectionType `json:"type"`
 	Number          string        `json:"number"`
 	AccessionNumber string        `json:"accession_number"`
-	Date            time.Time     `json:"date"`     // a day
-	DateEnd         time.Time     `json:"date_end"` // a day
+	Date            time.Time     `json:"date"`     // a date
+	DateEnd         time.Time     `json:"date_end"` // a date
 	CreatedAt       time.Time     `json:"created_at"`
-	Sender          *uuid.UUID    `json:"sender_guid"` // the doctor who referred
+	Sender          *uuid.UUID    `json:"sender_guid"` // the referring doctor
 	Reason          string        `json:"reason"`
 	Comment         string        `json:"comment"`
 	Urgent          bool          `json:"urgent"`
@@ -47,43 +54,45 @@ type Direction struct {
 	LpuTo           *uuid.UUID    `json:"lpu_to_guid"`
 }
 
-// IssuedDirection is a referral as its source institution holds it, with the patient it was written for.
+// IssuedDirection is a referral as its source institution holds it, with the patient it was issued
+// for.
 type IssuedDirection struct {
 	Direction
 
 	Appointment *ExistingAppointment // the active one
 
 	Person    uuid.UUID // the patient
-	BirthDate time.Time // a day
+	BirthDate time.Time // a date
 	Disabled  bool
 	Pregnant  bool
 
-	HolderZone *time.Location // of the institution that holds it (the request's source), which its days are of
+	HolderZone *time.Location // zone of the institution that holds the referral; its dates are in this zone
 
-	// The legal entities (юр. лица) of that institution, and of the referral's own source and target.
+	// The legal entities (юр. лица) of the holder and of the referral's source and target.
 	HolderLegalEntity uuid.UUID
 	FromLegalEntity   uuid.UUID
 	ToLegalEntity     *uuid.UUID
 }
 
-// Lpu is the target institution (ЛПУ), with the settings in force there and what the client application may do.
+// Lpu is the target institution (ЛПУ) with its settings and the rights of the client application.
 type Lpu struct {
 	Settings
 
 	LegalEntity         uuid.UUID
 	Zone                *time.Location
-	PolyclinicCodeIsOwn bool // the setting «Код поликлиники» names this very institution
+	PolyclinicCodeIsOwn bool // the setting «Код поликлиники» names this institution
 	Rights              Rights
 }
 
-// Rights are what a client application may do by referral. The masks are Access bits.
+// Rights are what a client application may book by referral. The masks are Access bits.
 type Rights struct {
 	SameLpu       Access // VisitDirection: source and target are one institution
 	OtherLpu      Access // VisitDirectionOtherLpu
 	OutOfSchedule bool
 }
 
-// Access is a set of bits; a cell can be taken where its own (FlagAccess) and the client's share one.
+// Access is a set of bits. A client may take a cell if its mask and the cell's mask (FlagAccess)
+// share a bit.
 type Access int32
 
 // The documented bits.
@@ -101,18 +110,18 @@ type Slot struct {
 	Guid        uuid.UUID
 	Start, End  time.Time
 	Capacity    int32
-	Taken       int32       // by visits, and by holds of others than this patient
-	Holds       []uuid.UUID // this patient's own
+	Taken       int32       // places taken by visits and by holds of other patients
+	Holds       []uuid.UUID // holds of this patient
 	Access      Access
 	Reception   bool // its busy type (тип занятости) takes visits
 	Blocked     bool
 	Restriction Restriction
 }
 
-// Restriction is whom a cell is kept for.
+// Restriction limits a cell to a group of patients.
 type Restriction string
 
-// The restrictions that the rules know.
+// The supported restrictions.
 const (
 	Unrestricted        Restriction = "none"
 	AdultsOnly          Restriction = "adults"
@@ -123,8 +132,10 @@ const (
 	HealthyChildrenOnly Restriction = "healthy_children"
 )
 
-// Restrictions are all of them.
-var Restrictions = []Restriction{Unrestricted, AdultsOnly, ChildrenOnly, InfantsOnly, DisabledOnly, PregnantOnly, HealthyChildrenOnly}
+// Restrictions lists all restrictions.
+var Restrictions = []Restriction{
+	Unrestricted, AdultsOnly, ChildrenOnly, InfantsOnly, DisabledOnly, PregnantOnly, HealthyChildrenOnly,
+}
 
 // Resource is a doctor, a cabinet or a piece of equipment (ресурс, DocPrvd).
 type Resource struct {
@@ -135,7 +146,7 @@ type Resource struct {
 	Active         bool
 }
 
-// ResourceKind tells doctors, cabinets and equipment apart.
+// ResourceKind distinguishes doctors, cabinets and equipment.
 type ResourceKind string
 
 // The kinds of resource.
@@ -151,23 +162,23 @@ type Mkab struct {
 	Closed bool
 }
 
-// ExistingAppointment is a visit that the patient has. Its times are in its institution's zone. Of one booked by the release
-// before this, only the guid is known.
+// ExistingAppointment is a visit of the patient. Its times are in the zone of its institution. For
+// a visit booked by the previous release, only Guid is set.
 type ExistingAppointment struct {
 	Guid       uuid.UUID
 	Lpu        uuid.UUID
 	Start, End time.Time
 }
 
-// details are nil where there is nothing to tell.
-func (a *ExistingAppointment) details() *Details {
+// remedies returns the appointment as a remedy, or nil if only its guid is known.
+func (a *ExistingAppointment) remedies() *Remedies {
 	if a.Lpu == uuid.Nil {
 		return nil
 	}
-	return &Details{Appointment: a}
+	return &Remedies{Appointment: a}
 }
 
-// ActiveAppointment is a consultation that the patient has in some institution and that has not ended.
+// ActiveAppointment is a consultation of the patient, in any institution, that has not ended.
 type ActiveAppointment struct {
 	ExistingAppointment
 
@@ -175,29 +186,29 @@ type ActiveAppointment struct {
 	ResourceName   string
 }
 
-// Person is what the master patient index (МИП) knows of a person. Texts may be empty.
+// Person is a person as stored in the master patient index (МИП). Texts may be empty.
 type Person struct {
 	Guid         uuid.UUID
 	Surname      string
 	Name         string
 	Patronymic   string
-	BirthDate    time.Time // a day
+	BirthDate    time.Time // a date
 	Sex          Sex
 	Snils        string
 	PolicySeries string
 	PolicyNumber string
 }
 
-// Sex of a person; the zero value stands for one not given.
+// Sex is the sex of a person. The zero value means not given.
 type Sex string
 
-// The sexes that a card may carry.
+// The sexes of a card.
 const (
 	Male   Sex = "male"
 	Female Sex = "female"
 )
 
-// access is the client's mask for this request. It needs aTarget.
+// access returns the client's mask for this request. It needs factTarget.
 func (f *Facts) access() Access {
 	if f.Request.LpuFrom == f.Request.LpuTo {
 		return f.Target.Rights.SameLpu
@@ -205,8 +216,9 @@ func (f *Facts) access() Access {
 	return f.Target.Rights.OtherLpu
 }
 
-// visit gives the start and end of the visit in the target's zone: of the chosen cell and the last one taken, or of the date asked for.
-// It needs aTarget and aPlace.
+// visit returns the start and end of the visit in the target's zone: the start of the first cell
+// and the end of the last one, or those of the date out of schedule. It needs factTarget and
+// factPlace.
 func (f *Facts) visit() (start, end time.Time) {
 	if out := f.Request.Place.OutOfSchedule; out != nil {
 		return out.Date.In(f.Target.Zone)
@@ -214,7 +226,8 @@ func (f *Facts) visit() (start, end time.Time) {
 	return f.Slots[0].Start.In(f.Target.Zone), f.Slots[len(f.Slots)-1].End.In(f.Target.Zone)
 }
 
-// age is the patient's on the day of the visit, in whole years. It needs what visit does, and aDirection.
+// age returns the patient's age on the day of the visit, in whole years. It needs factTarget,
+// factPlace and factDirection.
 func (f *Facts) age() int {
 	start, _ := f.visit()
 	years := start.Year() - f.Direction.BirthDate.Year()
@@ -225,18 +238,19 @@ func (f *Facts) age() int {
 	return years
 }
 
-// expired tells whether the referral's last day is over where it is held.
+// expired reports whether the referral's last day is over in the zone of its holder.
 func (d *IssuedDirection) expired(now time.Time) bool {
 	return dayOf(now, d.HolderZone).After(d.DateEnd)
 }
 
-// dayOf is a moment's day in a zone.
+// dayOf returns the date of a moment in a zone, as midnight UTC.
 func dayOf(moment time.Time, zone *time.Location) time.Time {
 	y, m, d := moment.In(zone).Date()
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
 
-// horizon is the moment from which on no visit may begin, the end of the last day that may be booked in the target's zone; nil where there is none.
+// horizon returns the moment from which on no visit may begin: the end of the last bookable day in
+// the target's zone. It returns nil if there is no limit.
 func (l *Lpu) horizon(now time.Time) *time.Time {
 	if l.ScheduleDays == nil {
 		return nil
@@ -244,10 +258,11 @@ func (l *Lpu) horizon(now time.Time) *time.Time {
 	return new(StartOfDay(dayOf(now, l.Zone).AddDate(0, 0, *l.ScheduleDays+1), l.Zone))
 }
 
-// adultAge is the age from which the age restrictions count a patient as an adult.
+// adultAge is the age from which a patient is an adult for the age restrictions, in years.
 const adultAge = 18
 
-// activeInSpeciality is the patient's active consultation in the referral's speciality, or nil.
+// activeInSpeciality returns the patient's active consultation in the referral's speciality, or
+// nil.
 func (f *Facts) activeInSpeciality() *ActiveAppointment {
 	for i := range f.Active {
 		if f.Active[i].SpecialityCode == f.Direction.SpecialityCode {
@@ -257,8 +272,9 @@ func (f *Facts) activeInSpeciality() *ActiveAppointment {
 	return nil
 }
 
-// Adjacent picks the cells of a complex slot (сложная ячейка) from cells of one resource in order of time: the first, and those that follow it without
-// a gap, difficulty in all where there are as many. Of cells that begin at the same time one with a place left is preferred.
+// Adjacent selects the cells of a complex slot (сложная ячейка): the first of cells and those that
+// follow it without a gap, at most difficulty in all. cells must be of one resource, not empty, and
+// in order of time. Of cells that begin at the same time, Adjacent prefers one with a free place.
 func Adjacent(cells []Slot, difficulty int) []Slot {
 	adjacent := cells[:1:1]
 	for len(adjacent) < difficulty {
@@ -277,14 +293,15 @@ func Adjacent(cells []Slot, difficulty int) []Slot {
 	return adjacent
 }
 
-// complexSlotIsFree tells whether the visit's cells are as many as asked for, and each after the first may be taken by this patient through this client.
+// complexSlotIsFree reports whether there are as many cells as requested, and the patient and the
+// client may take each cell after the first.
 func (f *Facts) complexSlotIsFree() bool {
 	if len(f.Slots) < f.Request.Difficulty {
 		return false
 	}
 	for i := 1; i < len(f.Slots); i++ {
 		next, target := *f, *f.Target
-		target.ScheduleDays = nil // when the visit may begin is a question of its first cell
+		target.ScheduleDays = nil // the horizon limits only the start of the visit
 		next.Slots, next.Target = f.Slots[i:i+1], &target
 		if firstRefusal(slotRules, &next) != nil || firstRefusal(restrictionRules, &next) != nil {
 			return false

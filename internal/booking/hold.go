@@ -8,40 +8,47 @@ import (
 	"github.com/google/uuid"
 )
 
-// HoldStore is where cells are held for patients (удержание).
+// HoldStore stores holds of cells for patients (удержание).
 type HoldStore interface {
-	// Holds reads the holds of a person that stand, over all institutions, the first to end first.
+	// Holds returns the active holds of a person over all institutions, ordered by their end.
 	Holds(ctx context.Context, person uuid.UUID, now time.Time) ([]Hold, error)
-	// Hold holds the cells of a booking until a moment, in one transaction. Where the person has a hold that begins with the same cell, that is the answer and
-	// nothing changes. It refuses whoever has two others with TooManyHolds. Of the move of a visit, its own places in the cells do not stand in the way.
+	// Hold holds the cells of a booking until the given moment, in one transaction. If the person
+	// already has a hold that begins with the same cell, Hold returns that hold and changes
+	// nothing. It rejects a person with two other holds with TooManyHolds. When a visit is moved,
+	// its own places in the cells count as free.
 	Hold(ctx context.Context, appointment NewAppointment, visit *BookedVisit, until time.Time) (*Hold, error)
-	// Release gives back a hold of a person in one transaction. Where it is gone nothing changes.
+	// Release deletes a hold of a person in one transaction. It does nothing if the hold no longer
+	// exists.
 	Release(ctx context.Context, person uuid.UUID, hold Hold, now time.Time) error
 }
 
-// Hold is a visit's cells, held for a patient until a moment. Until then they are full for everybody else. Times are in the institution's zone.
+// Hold is a set of adjacent cells held for a patient until a moment. Until then the held places are
+// taken for all other patients. Times are in the institution's zone.
 type Hold struct {
 	Guid       uuid.UUID
 	Lpu        uuid.UUID
 	Slots      []uuid.UUID // in order of time
-	Direction  uuid.UUID   // that it was asked for with; the patient may book with another
+	Direction  uuid.UUID   // the referral of the request; the patient may book with another one
 	Start, End time.Time
 	Until      time.Time
 }
 
-// BeginsWith tells whether the hold begins with a cell of an institution: no two of a person do.
+// BeginsWith reports whether the hold begins with a cell of an institution. A person has at most
+// one such hold.
 func (h Hold) BeginsWith(lpu, slot uuid.UUID) bool { return h.Lpu == lpu && h.Slots[0] == slot }
 
-// HoldRequest asks for the cells of a booking to be held, or of the move of a visit that is booked with the referral.
+// HoldRequest requests a hold of the cells of a booking, or of the move of a visit booked with the
+// referral.
 type HoldRequest struct {
-	Request // its Difficulty is 0 where it is not given
+	Request // Difficulty is 0 if not given
 
-	Appointment *uuid.UUID // the visit
+	Appointment *uuid.UUID // the visit to move; nil for a booking
 	Length      time.Duration
 }
 
-// Hold holds the cells of a booking or a move for some time. It goes by the rules of that: what is held could be booked right now, or moved to. The master
-// patient index is not asked, so that a card that booking would make counts as made.
+// Hold holds the cells of a booking or a move for wanted.Length. It applies the same rules: cells
+// can be held only if the booking or the move would succeed now. It does not query the master
+// patient index, and assumes that a missing card can be created.
 func (s *Service) Hold(ctx context.Context, patient Patient, wanted HoldRequest) (*Hold, error) {
 	now := s.now()
 	facts, err := s.holdFacts(ctx, patient, wanted, now)
@@ -52,17 +59,19 @@ func (s *Service) Hold(ctx context.Context, patient Patient, wanted HoldRequest)
 		facts.assumeMkab()
 	}
 	if refusal := Check(facts); refusal != nil {
-		return nil, s.offerNearest(ctx, facts, refusal)
+		return nil, s.addNearest(ctx, facts, refusal)
 	}
-	until := now.Add(wanted.Length).Truncate(time.Second) // it stands for no longer than it is told to
+	until := now.Add(wanted.Length).Truncate(time.Second) // never longer than requested
 	hold, err := s.store.Hold(ctx, facts.appointment(uuid.Must(uuid.NewV7())), facts.Moved, until)
 	if err != nil {
-		return nil, fmt.Errorf("hold the cells: %w", s.explain(ctx, facts, err))
+		return nil, fmt.Errorf("hold the cells: %w", s.addRemedies(ctx, facts, err))
 	}
 	return hold, nil
 }
 
-func (s *Service) holdFacts(ctx context.Context, patient Patient, wanted HoldRequest, now time.Time) (facts *Facts, err error) {
+func (s *Service) holdFacts(
+	ctx context.Context, patient Patient, wanted HoldRequest, now time.Time,
+) (facts *Facts, err error) {
 	visit, err := s.visitOf(ctx, patient, wanted.Appointment, wanted.Direction, wanted.LpuFrom)
 	if err != nil {
 		return nil, err
@@ -79,7 +88,7 @@ func (s *Service) holdFacts(ctx context.Context, patient Patient, wanted HoldReq
 	return facts, nil
 }
 
-// Release gives back the patient's hold that begins with a cell. Where there is none nothing changes.
+// Release releases the patient's hold that begins with a cell. It does nothing if there is none.
 func (s *Service) Release(ctx context.Context, patient Patient, lpu, slot uuid.UUID) error {
 	now := s.now()
 	holds, err := s.store.Holds(ctx, patient.Person, now)

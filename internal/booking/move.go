@@ -10,34 +10,39 @@ import (
 	"github.com/google/uuid"
 )
 
-// MoveRequest asks for another cell for a visit. What is not given stays as it is.
+// MoveRequest requests another cell for a visit. Nil fields keep their values.
 type MoveRequest struct {
 	LpuTo      *uuid.UUID
-	Place      Place // a cell
-	Difficulty int   // how many adjacent cells; 0 where it is not given
+	Place      Place // a cell, never out of schedule
+	Difficulty int   // number of adjacent cells; 0: as many as now
 	Comment    *string
 	IsCito     *bool
 }
 
-// moveTries is how often a move is judged anew where its visit was moved by another meanwhile.
+// moveTries is how often a move is tried if other requests change the visit meanwhile.
 const moveTries = 5
 
-// Move moves an appointment of the patient to another cell: either it is moved, keeping its guid, or it stands untouched. It goes by the rules of a booking,
-// its own claims taken out; a visit never blocks its own move. Into the cells that it has nothing changes. key is that of Book.
+// Move moves an appointment of the patient to another cell. The appointment keeps its guid; if the
+// move fails, it stays unchanged. Move applies the rules of a booking and ignores the visit's own
+// claims. A move to the cells that the visit already has changes nothing. key is as for Book.
 func (s *Service) Move(
 	ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *Key,
 ) (held *HeldDirection, replayed bool, err error) {
-	return s.once(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) { return s.move(ctx, patient, appointment, wanted, taken) })
+	return s.withKey(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
+		return s.move(ctx, patient, appointment, wanted, taken)
+	})
 }
 
-func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *TakenKey) (*HeldDirection, error) {
+func (s *Service) move(
+	ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *TakenKey,
+) (*HeldDirection, error) {
 	now := s.now()
 	visit, err := s.store.Visit(ctx, patient.Person, appointment)
 	if err != nil {
 		return nil, fmt.Errorf("find the appointment: %w", err)
 	}
 	for range moveTries {
-		if refusal := visit.refuseMove(now); refusal != nil {
+		if refusal := visit.rejectMove(now); refusal != nil {
 			return nil, refusal
 		}
 		facts, err := s.store.MoveFacts(ctx, patient, visit.Request(wanted), visit, now)
@@ -45,14 +50,14 @@ func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UU
 			return nil, fmt.Errorf("load the facts: %w", err)
 		}
 		visit = facts.Moved
-		if visit.refuseMove(now) != nil || visit.Request(wanted) != facts.Request {
-			continue // what the request leaves as it is, is not as it was
+		if visit.rejectMove(now) != nil || visit.Request(wanted) != facts.Request {
+			continue // the visit has changed: check again
 		}
-		if facts.stays() {
-			return facts.Held, s.keep(ctx, key, facts.Held)
+		if facts.changesNothing() {
+			return facts.Held, s.keepResponse(ctx, key, facts.Held)
 		}
 		if refusal := Check(facts); refusal != nil {
-			return nil, s.offerNearest(ctx, facts, refusal)
+			return nil, s.addNearest(ctx, facts, refusal)
 		}
 		if facts.Mkab == nil {
 			if err := s.createMkab(ctx, facts); err != nil {
@@ -69,19 +74,19 @@ func (s *Service) move(ctx context.Context, patient Patient, appointment uuid.UU
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("move the appointment: %w", s.explain(ctx, facts, err))
+			return nil, fmt.Errorf("move the appointment: %w", s.addRemedies(ctx, facts, err))
 		}
 		return held, nil
 	}
-	return nil, Reject(Overloaded).Because(errors.New("the appointment is being moved all the time"))
+	return nil, Reject(Overloaded).Because(errors.New("other requests keep changing the appointment"))
 }
 
-// ErrVisitChanged is returned by VisitStore.Move if another request has changed, after the rules were checked, what the move leaves unchanged. The caller must
-// check the rules again.
+// ErrVisitChanged is returned by VisitStore.Move if another request has changed the visit since the
+// rules were checked. The caller must check the rules again.
 var ErrVisitChanged = errors.New("the visit was changed meanwhile")
 
-// refuseMove tells why the visit, if there is one, cannot be moved anywhere.
-func (v *BookedVisit) refuseMove(now time.Time) *Refusal {
+// rejectMove returns the refusal of any move of the visit, or nil if it can be moved. v may be nil.
+func (v *BookedVisit) rejectMove(now time.Time) *Refusal {
 	switch {
 	case v == nil:
 		return Reject(AppointmentAbsent)
@@ -94,10 +99,11 @@ func (v *BookedVisit) refuseMove(now time.Time) *Refusal {
 	}
 }
 
-// Request is the booking that a move of the visit amounts to.
+// Request returns the booking that is equivalent to a move of the visit.
 func (v *BookedVisit) Request(wanted MoveRequest) Request {
 	request := Request{
-		Direction: v.Direction, Type: v.Type, LpuFrom: v.DirectionLpu, LpuTo: v.Lpu, Place: wanted.Place, Difficulty: v.cells(wanted.Difficulty),
+		Direction: v.Direction, Type: v.Type, LpuFrom: v.DirectionLpu, LpuTo: v.Lpu,
+		Place: wanted.Place, Difficulty: v.cells(wanted.Difficulty),
 		Comment: v.Comment, IsCito: v.IsCito,
 	}
 	if wanted.LpuTo != nil {
@@ -112,18 +118,20 @@ func (v *BookedVisit) Request(wanted MoveRequest) Request {
 	return request
 }
 
-// stays tells whether the move would change nothing.
-func (f *Facts) stays() bool {
-	return f.Held != nil && f.Moved.Comment == f.Request.Comment && f.Moved.IsCito == f.Request.IsCito && f.staysPut()
+// changesNothing reports whether the move would change nothing.
+func (f *Facts) changesNothing() bool {
+	return f.Held != nil && f.Moved.Comment == f.Request.Comment && f.Moved.IsCito == f.Request.IsCito && f.keepsCells()
 }
 
-// staysPut tells whether this is the move of a visit into the very cells that it has.
-func (f *Facts) staysPut() bool {
+// keepsCells reports whether the facts are of a move of a visit into the cells that it already has.
+func (f *Facts) keepsCells() bool {
 	return len(f.Slots) > 0 && len(f.Slots) == f.Request.Difficulty &&
-		slices.EqualFunc(f.Slots, f.Moved.OwnCells(f.Request.LpuTo), func(slot Slot, guid uuid.UUID) bool { return slot.Guid == guid })
+		slices.EqualFunc(f.Slots, f.Moved.OwnCells(f.Request.LpuTo), func(slot Slot, guid uuid.UUID) bool {
+			return slot.Guid == guid
+		})
 }
 
-// OwnCells are the cells in an institution where the visit that is to be moved, if there is one, has a place.
+// OwnCells returns the visit's cells in an institution. v may be nil.
 func (v *BookedVisit) OwnCells(lpu uuid.UUID) []uuid.UUID {
 	if v == nil || v.Cancelled || v.Lpu != lpu {
 		return nil
@@ -131,19 +139,23 @@ func (v *BookedVisit) OwnCells(lpu uuid.UUID) []uuid.UUID {
 	return v.Slots
 }
 
-// visitOf finds an appointment of the patient's that is booked with a referral. A nil guid is that of none.
-func (s *Service) visitOf(ctx context.Context, patient Patient, appointment *uuid.UUID, direction, holder uuid.UUID) (*BookedVisit, error) {
+// visitOf returns the patient's appointment booked with a referral. It rejects with
+// AppointmentAbsent if there is none. It returns nil for a nil guid.
+func (s *Service) visitOf(
+	ctx context.Context, patient Patient, appointment *uuid.UUID, direction, holder uuid.UUID,
+) (*BookedVisit, error) {
 	visit, err := s.findVisit(ctx, patient, appointment)
-	if err == nil && appointment != nil && !visit.isOf(direction, holder) {
+	if err == nil && appointment != nil && !visit.isBookedWith(direction, holder) {
 		return nil, Reject(AppointmentAbsent)
 	}
 	return visit, err
 }
 
-// findVisit finds an appointment of the patient's; nil: there is none, or a nil guid is asked for.
+// findVisit returns an appointment of the patient. It returns nil if there is none, or for a nil
+// guid.
 func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *uuid.UUID) (*BookedVisit, error) {
 	if appointment == nil {
-		return nil, nil //nolint:nilnil // a new visit is wanted
+		return nil, nil //nolint:nilnil // no visit is requested
 	}
 	visit, err := s.store.Visit(ctx, patient.Person, *appointment)
 	if err != nil {
@@ -152,12 +164,13 @@ func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *u
 	return visit, nil
 }
 
-// isOf tells whether a visit is booked with a referral.
-func (v *BookedVisit) isOf(direction, holder uuid.UUID) bool {
+// isBookedWith reports whether the visit exists and is booked with the referral.
+func (v *BookedVisit) isBookedWith(direction, holder uuid.UUID) bool {
 	return v != nil && v.Direction == direction && v.DirectionLpu == holder
 }
 
-// cells is how many cells a visit is to take: so many, or where that is not given as many as the one to be moved has, if there is one.
+// cells returns the number of cells to take: difficulty if it is given, else the number of the
+// moved visit, else 1. v may be nil.
 func (v *BookedVisit) cells(difficulty int) int {
 	switch {
 	case difficulty > 0:

@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
-// What counts as near: how many cells are told, and how far before and after the wanted one they may begin. Little is read: a refusal must stay cheap where
-// many ask for one cell. Of what is read some may not be for this patient, which the store does not know as well as the rules do.
+// Limits of the search for the nearest cells: how many are returned, how far before and after the
+// requested cell they may begin, and how many are read. Few cells are read so that a refusal stays
+// cheap when many clients request the same cell. More are read than returned because the rules may
+// reject some of them.
 const (
 	mostNearest     = 3
 	nearestBefore   = 2 * time.Hour
@@ -15,8 +17,9 @@ const (
 	mostNearestRead = 8
 )
 
-// offerNearest adds the nearest free cells to the refusal of one that is not free. Where they cannot be read it is the answer also without them.
-func (s *Service) offerNearest(ctx context.Context, facts *Facts, refusal *Refusal) *Refusal {
+// addNearest adds the nearest free cells to a refusal of a full or taken cell. If they cannot be
+// read, it returns the refusal without them.
+func (s *Service) addNearest(ctx context.Context, facts *Facts, refusal *Refusal) *Refusal {
 	if refusal.Rule != SlotFull && refusal.Rule != SlotTaken {
 		return refusal
 	}
@@ -25,23 +28,24 @@ func (s *Service) offerNearest(ctx context.Context, facts *Facts, refusal *Refus
 		return refusal.Because(err)
 	}
 	if len(slots) > 0 {
-		refusal.Details = &Details{Slots: slots}
+		refusal.Remedies = &Remedies{Slots: slots}
 	}
 	return refusal
 }
 
-// nearest finds the free cells nearest to the one that the facts are about, which this booking could take instead: of the same resource, then of the same
-// speciality in the same institution.
+// nearest returns free cells near the requested one that this booking could take: first of the same
+// resource, then of the same speciality in the same institution.
 func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, error) {
-	judged := *facts // with another place for each cell
-	judged.assumeMkab()
-	period := &slotPeriod{lpu: TargetLpu{Guid: facts.Request.LpuTo, Zone: facts.Target.Zone}, facts: &judged}
+	copied := *facts // offer sets another place for each cell
+	copied.assumeMkab()
+	lpu := TargetLpu{Guid: facts.Request.LpuTo, Zone: facts.Target.Zone}
+	period := &slotPeriod{lpu: lpu, facts: &copied}
 	wanted := facts.Slots[0].Start
-	found, err := s.near(ctx, period, wanted, SlotScan{Resource: &facts.Resource.Guid})
+	found, err := s.searchNear(ctx, period, wanted, SlotScan{Resource: &facts.Resource.Guid})
 	if err != nil || len(found) == mostNearest || facts.Request.Type != Consult {
 		return found, err
 	}
-	others, err := s.near(ctx, period, wanted, SlotScan{Speciality: &facts.Direction.SpecialityCode})
+	others, err := s.searchNear(ctx, period, wanted, SlotScan{Speciality: &facts.Direction.SpecialityCode})
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +57,13 @@ func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, err
 	return found, nil
 }
 
-// near finds cells around the wanted one, the nearest first.
-func (s *Service) near(ctx context.Context, period *slotPeriod, wanted time.Time, scan SlotScan) ([]OfferedSlot, error) {
+// searchNear returns bookable cells around the moment wanted, the nearest first.
+func (s *Service) searchNear(
+	ctx context.Context, period *slotPeriod, wanted time.Time, scan SlotScan,
+) ([]OfferedSlot, error) {
 	facts := period.facts
-	scan.Lpu, scan.Difficulty, scan.Most, scan.Access = period.lpu.Guid, facts.Request.Difficulty, mostNearestRead, facts.access()
+	scan.Lpu, scan.Difficulty, scan.Most = period.lpu.Guid, facts.Request.Difficulty, mostNearestRead
+	scan.Access = facts.access()
 	scan.Person, scan.Now, scan.Own = facts.Patient.Person, facts.Now, facts.Moved.OwnCells(period.lpu.Guid)
 	scan.From, scan.To = facts.bookable(wanted.Add(-nearestBefore), wanted.Add(nearestAfter))
 	if wanted.Before(facts.Now) {

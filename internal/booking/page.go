@@ -6,27 +6,29 @@ import (
 	"github.com/google/uuid"
 )
 
-// Position is a place in a list that is ordered by a time, newest first, and by two guids where times are equal.
+// Position is a place in a list. Lists are ordered by a time, newest first, and then by two guids.
 type Position struct {
 	At   time.Time
 	Guid uuid.UUID
 	Lpu  uuid.UUID
 }
 
-// Page asks for a part of such a list: at most so many items, those behind a position or the first.
+// Page selects a part of a list: at most Limit items after a position, or the first items if After
+// is nil.
 type Page struct {
 	After *Position
 	Limit int
 }
 
-// oneMore asks for an item more than the page has, which tells whether there is a next page.
-func (p Page) oneMore() Page {
+// plusOne returns the page with one more item. The extra item shows that there is a next page.
+func (p Page) plusOne() Page {
 	p.Limit++
 	return p
 }
 
-// cut takes the item too many off again. It gives the position that the next page is behind, nil where there is none.
-func cut[T interface{ position() Position }](items []T, limit int) ([]T, *Position) {
+// splitPage removes the extra item. It returns the position after which the next page begins, or
+// nil if there is none.
+func splitPage[T interface{ position() Position }](items []T, limit int) ([]T, *Position) {
 	if len(items) <= limit {
 		return items, nil
 	}

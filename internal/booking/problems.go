@@ -2,8 +2,8 @@ package booking
 
 import "fmt"
 
-// What is wrong with a field, a parameter or the body, in Russian: the text behind «Поле SlotGuid: …» of field_invalid and behind the
-// colon of body_malformed.
+// Problems of a field, a parameter or the body, in Russian. They follow «Поле SlotGuid: » in
+// field_invalid and the colon in body_malformed.
 const (
 	ProblemMissing       = "обязательное поле не указано"
 	ProblemEmpty         = "значение не указано"
@@ -77,7 +77,8 @@ func ProblemPeriod(days int) string {
 	return fmt.Sprintf("период должен быть не больше %d дней", days)
 }
 
-// ProblemLpuChoice asks for an institution where a legal entity has more of them than one search covers.
+// ProblemLpuChoice asks for an institution where a legal entity has more of them than one search
+// covers.
 func ProblemLpuChoice(most int) string {
 	return fmt.Sprintf("обязательно указание ЛПУ: у юр лица их больше %d", most)
 }

@@ -14,30 +14,32 @@ const (
 	TypeError      Type = "Error"
 )
 
-// Refusal is an answer other than success: one row of the rule table with its placeholders filled.
-// It is an error, so that it travels through the same returns as a failure and is told apart with errors.As.
+// Refusal is a non-2xx response: one row of the rule table with its placeholders filled. It
+// implements error; callers find it with errors.As.
 type Refusal struct {
-	Rule    Name   // the stable name
-	Status  int    // HTTP status (Code)
-	Code    string // message_code (Код сообщения)
-	Type    Type
-	Message string // for the patient, in Russian
-	Details *Details
+	Rule     Name   // the stable name
+	Status   int    // HTTP status (Code)
+	Code     string // message_code (Код сообщения)
+	Type     Type
+	Message  string // for the patient, in Russian
+	Remedies *Remedies
 
-	RetryAfter time.Duration // when a later try may help, where that is known
+	RetryAfter time.Duration // when a retry may succeed; 0 if unknown
 
 	cause error
 }
 
-// Details show the way out of a refusal. They are of the token's patient alone.
-type Details struct {
-	Appointment *ExistingAppointment // the visit that stands in the way
-	Slots       []OfferedSlot        // free cells near the one that was wanted, without the institution's name
-	Holds       []Hold               // the patient's holds that stand
+// Remedies are what the patient can do next after a refusal. They contain only data of the token's
+// patient and free cells.
+type Remedies struct {
+	Appointment *ExistingAppointment // the visit that prevents the booking
+	Slots       []OfferedSlot        // free cells near the requested one, without the institution's name
+	Holds       []Hold               // the patient's active holds
 }
 
-// Reject returns the refusal of a rule. values are pairs of a placeholder's name and its text, as for {DirectionGuid}:
-// Reject(DirectionNotPatients, "DirectionGuid", guid). It panics on a name that is not among Rules, which no input can cause.
+// Reject returns the refusal of a rule. values are pairs of a placeholder's name and its text, as
+// for {DirectionGuid}: Reject(DirectionNotPatients, "DirectionGuid", guid). It panics on a name
+// that is not among Rules, which no input can cause.
 func Reject(name Name, values ...string) *Refusal {
 	rule, ok := rulesByName[name]
 	if !ok {
@@ -55,18 +57,20 @@ func (r *Rule) Reject(values ...string) *Refusal {
 		}
 		replacements = append(replacements, value)
 	}
-	// All at once: a value that looks like a placeholder is not filled in its turn.
+	// One pass, so that a value that looks like a placeholder is not replaced.
 	message := strings.NewReplacer(replacements...).Replace(r.Message)
 	return &Refusal{Rule: r.Name, Status: r.Status, Code: r.Code, Type: r.Type, Message: message}
 }
 
-// Because attaches what went wrong inside: for the log, never for the client.
+// Because attaches the internal cause and returns r. The cause is logged and never sent to the
+// client.
 func (r *Refusal) Because(cause error) *Refusal {
 	r.cause = cause
 	return r
 }
 
-// Error names the rule and the cause. The message is left out: it may hold a patient's data, and errors end in logs.
+// Error returns the rule and the cause. It omits the message, which may contain a patient's data,
+// because errors are logged.
 func (r *Refusal) Error() string {
 	if r.cause == nil {
 		return string(r.Rule)
@@ -74,10 +78,11 @@ func (r *Refusal) Error() string {
 	return string(r.Rule) + ": " + r.cause.Error()
 }
 
-// Unwrap gives the cause, if any.
+// Unwrap returns the cause, or nil.
 func (r *Refusal) Unwrap() error { return r.cause }
 
-// InvalidField rejects a field of the request; problem continues «Поле SlotGuid: …», in Russian.
+// InvalidField rejects a field of the request. problem is the Russian text that follows «Поле
+// SlotGuid: ».
 func InvalidField(field, problem string) *Refusal {
 	return Reject(FieldInvalid, "Field", field, "Problem", problem)
 }

@@ -7,13 +7,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// Patient is who asks: the person that the COD token names, through the client application that it was given to.
+// Patient is the person of the COD token, with the client application that the token was issued to.
 type Patient struct {
-	Person uuid.UUID // in the master patient index (МИП)
+	Person uuid.UUID // guid in the master patient index (МИП)
 	Client uuid.UUID
 }
 
-// DirectionType is the type of a referral (Тип направления). The zero value stands for one that is not supported.
+// DirectionType is the type of a referral (Тип направления). The zero value means an unsupported
+// type.
 type DirectionType string
 
 // The supported types.
@@ -22,7 +23,8 @@ const (
 	Laboratory DirectionType = "Laboratory" // исследование
 )
 
-// ParseDirectionType reads the type as clients write it; anything else is not supported, which a rule refuses.
+// ParseDirectionType returns the type that a client sent, or the zero value for an unsupported one,
+// which a rule rejects.
 func ParseDirectionType(text string) DirectionType {
 	switch text {
 	case "Consult", "consult":
@@ -34,19 +36,19 @@ func ParseDirectionType(text string) DirectionType {
 	}
 }
 
-// Request asks for an appointment by referral.
+// Request is a request for an appointment by referral.
 type Request struct {
 	Direction  uuid.UUID
 	Type       DirectionType
 	LpuFrom    uuid.UUID
 	LpuTo      uuid.UUID
 	Place      Place
-	Difficulty int // how many adjacent cells, 1 to 16; 1 out of schedule
+	Difficulty int // number of adjacent cells, 1 to 16; 1 out of schedule
 	Comment    string
 	IsCito     bool
 }
 
-// Place is where and when to book. Exactly one of the three is given.
+// Place is the cell, or the resource and date, to book. Exactly one field is set.
 type Place struct {
 	SlotID        int64
 	SlotGuid      uuid.UUID
@@ -59,9 +61,10 @@ type OutOfSchedule struct {
 	Date     VisitDate
 }
 
-// VisitDate is when a visit out of schedule is wanted, as the client wrote it: a moment, a local time, or a day.
+// VisitDate is the requested date of a visit out of schedule: a moment, a local time or a day.
 type VisitDate struct {
-	// For a moment, the moment; else the clock's reading in the target institution, kept in UTC until its zone is known.
+	// reading is the moment, or for a local time and a day the clock reading in the target
+	// institution, stored as UTC until the zone is known.
 	reading time.Time
 	form    visitDateForm
 }
@@ -69,32 +72,34 @@ type VisitDate struct {
 type visitDateForm int
 
 const (
-	aMoment visitDateForm = iota
-	aLocalTime
-	aDay
+	formMoment visitDateForm = iota
+	formLocalTime
+	formDay
 )
 
-// VisitDateHorizon is how far ahead a visit out of schedule may lie. It keeps typing errors such as the year 9999 out of the schedule.
+// VisitDateHorizon is how far ahead a visit out of schedule may begin. It rejects typing errors
+// such as the year 9999.
 const VisitDateHorizon = 366 * 24 * time.Hour
 
 var visitDateLayouts = []struct {
 	layout string
 	form   visitDateForm
 }{
-	{time.RFC3339, aMoment},
-	{"2006-01-02T15:04Z07:00", aMoment},
-	{"2006-01-02T15:04:05", aLocalTime},
-	{"2006-01-02T15:04", aLocalTime},
-	{time.DateOnly, aDay},
+	{time.RFC3339, formMoment},
+	{"2006-01-02T15:04Z07:00", formMoment},
+	{"2006-01-02T15:04:05", formLocalTime},
+	{"2006-01-02T15:04", formLocalTime},
+	{time.DateOnly, formDay},
 }
 
-// ParseVisitDate reads a date-time with an offset, a local date-time, or a date. It refuses what is none of these, a day that does not
-// exist, and what lies further ahead of now than VisitDateHorizon in every zone; whether it does in the institution's, a rule tells.
+// ParseVisitDate parses a date-time with an offset, a local date-time, or a date. It rejects any
+// other text, a day that does not exist, and a date that is further ahead of now than
+// VisitDateHorizon in every zone. A rule checks the horizon in the institution's zone.
 func ParseVisitDate(text string, now time.Time) (VisitDate, *Refusal) {
 	return ParseDate("Date", text, now)
 }
 
-// ParseDate does the same for a field of another name.
+// ParseDate is ParseVisitDate for a field of another name.
 func ParseDate(field, text string, now time.Time) (VisitDate, *Refusal) {
 	for _, known := range visitDateLayouts {
 		reading, err := time.Parse(known.layout, text)
@@ -109,13 +114,13 @@ func ParseDate(field, text string, now time.Time) (VisitDate, *Refusal) {
 	return VisitDate{}, InvalidField(field, ProblemNotVisitDate)
 }
 
-// In gives the visit's start and end in the institution's zone. A day lasts until the next one starts; the length of a visit at a
-// given time is not known, so that it ends as it starts.
+// In returns the visit's start and end in the institution's zone. A day ends when the next day
+// starts. A visit at a given time has no known length, so that end equals start.
 func (d VisitDate) In(zone *time.Location) (start, end time.Time) {
 	switch d.form {
-	case aDay:
+	case formDay:
 		return StartOfDay(d.reading, zone), StartOfDay(d.reading.AddDate(0, 0, 1), zone)
-	case aLocalTime:
+	case formLocalTime:
 		y, m, day := d.reading.Date()
 		hour, minute, second := d.reading.Clock()
 		start = time.Date(y, m, day, hour, minute, second, 0, zone)
@@ -126,26 +131,27 @@ func (d VisitDate) In(zone *time.Location) (start, end time.Time) {
 	}
 }
 
-// passed tells whether the visit would have begun before now: a day has not until it is over.
+// passed reports whether the visit would begin before now. A day has passed when it is over.
 func (d VisitDate) passed(zone *time.Location, now time.Time) bool {
 	start, end := d.In(zone)
-	if d.form == aDay {
+	if d.form == formDay {
 		return !end.After(now)
 	}
 	return start.Before(now)
 }
 
-// tooFar tells whether the visit would begin further ahead of now than it may.
+// tooFar reports whether the visit would begin later than VisitDateHorizon after now.
 func (d VisitDate) tooFar(zone *time.Location, now time.Time) bool {
 	start, _ := d.In(zone)
 	return start.After(now.Add(VisitDateHorizon))
 }
 
-// farthestFromUTC is more than any clock ever was.
+// farthestFromUTC is more than the offset of any zone.
 const farthestFromUTC = 16 * time.Hour
 
-// StartOfDay gives the first moment of a day in a zone. That is its midnight, but where the clocks skip midnight, or show it twice, time.Date may answer
-// a moment of the day before, or the second of the two.
+// StartOfDay returns the first moment of a day in a zone. That is midnight, unless the clocks skip
+// midnight or show it twice. For such days, time.Date may return a moment of the day before, or the
+// second midnight.
 func StartOfDay(day time.Time, zone *time.Location) time.Time {
 	y, m, d := day.Date()
 	midnight := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)

@@ -2,39 +2,44 @@ package booking
 
 import "slices"
 
-// Name is the stable name of a rule, as clients see it in an error's `rule`.
+// Name is the stable name of a rule, as sent to clients in `rule` of an error.
 type Name string
 
-// Group is the stable name of the part of the catalogue that a rule is in.
+// Group is the stable name of a part of the catalogue.
 type Group string
 
-// Mender is who can mend what a rule rejects: the patient by another choice, the registry by the patient's data or a right, the referring
-// doctor by another referral, the client application by another request, the operator of the service.
+// Mender is who can fix what a rule rejects: the patient with another choice, the registry by
+// correcting the patient's data or a right, the referring doctor with another referral, the client
+// application with another request, or the operator of the service.
 type Mender string
 
-// Rule is one row of the catalogue in openapi.yaml: a rule and the response of a request that breaks it.
+// Rule is one row of the catalogue in openapi.yaml: a rule and the response to a request that
+// breaks it.
 type Rule struct {
 	check
 
-	Order              int // in the whole catalogue, from 0
+	Order              int // position in the catalogue, from 0
 	Name               Name
 	Group              Group
-	Status             int    // of HTTP
+	Status             int    // HTTP status
 	Code               string // message_code (Код сообщения)
 	Type               Type
-	Message            string // in Russian, with {placeholders}, as the source writes them
-	Field              string // of the booking's body; empty where the rule is about none or any. SlotId means SlotGuid, too
-	FieldOutOfSchedule string // instead of Field, where the visit is out of schedule
+	Message            string // in Russian, with the {placeholders} of the source
+	Field              string // field of the booking's body; empty if none or any. SlotId includes SlotGuid
+	FieldOutOfSchedule string // replaces Field for a visit out of schedule
 	Mender             Mender
-	Retryable          bool // the same request may succeed later although nobody changes anything
-	Ours               bool // the vendor's table «Возможные ошибки» does not have it
+	Retryable          bool // the same request may succeed later without a change by anybody
+	Ours               bool // not in the vendor's table «Возможные ошибки»
 }
 
-// Rules are the rules that use cases decide, in the order of the catalogue: the first that rejects a request makes the response.
+// Rules are the rules that use cases decide, in the order of the catalogue. The first rule that
+// rejects a request determines the response.
 var Rules = withChecks(checks, cellChecks)
 
-// bookingRules are those that a booking passes.
-var bookingRules = Rules[:1+slices.IndexFunc(Rules, func(r Rule) bool { return r.Name == AppointmentNotLinked })]
+// bookingRules are the rules of a booking.
+var bookingRules = Rules[:1+slices.IndexFunc(Rules, func(r Rule) bool {
+	return r.Name == AppointmentNotLinked
+})]
 
 var rulesByName = func() map[Name]*Rule {
 	byName := make(map[Name]*Rule, len(Rules))
@@ -44,14 +49,14 @@ var rulesByName = func() map[Name]*Rule {
 	return byName
 }()
 
-// The rules that are applied apart from the others.
+// Rules that are applied separately.
 var (
 	slotRules        = rulesOf(GroupSlot, cellChecks)
 	restrictionRules = rulesOf(GroupRestriction, cellChecks)
 	mipRules         = rulesOf(GroupMip)
 )
 
-// withChecks returns the catalogue with checks.
+// withChecks returns a copy of the catalogue with the checks filled in.
 func withChecks(all ...map[Name]check) []Rule {
 	rules := slices.Clone(catalogue)
 	for i := range rules {
@@ -68,10 +73,11 @@ func rulesOf(group Group, checks ...map[Name]check) []Rule {
 	return slices.DeleteFunc(withChecks(checks...), func(r Rule) bool { return r.Group != group })
 }
 
-// Check returns the refusal of the first rule that rejects the facts, or nil. Of a move it first returns why its visit cannot be moved.
+// Check returns the refusal of the first rule that rejects the facts, or nil. For a move, it first
+// checks whether the visit can be moved.
 func Check(f *Facts) *Refusal {
 	if f.Moved != nil {
-		if refusal := f.Moved.refuseMove(f.Now); refusal != nil {
+		if refusal := f.Moved.rejectMove(f.Now); refusal != nil {
 			return refusal
 		}
 	}
@@ -89,12 +95,13 @@ func firstRefusal(rules []Rule, f *Facts) *Refusal {
 }
 
 // forbids reports whether the rule applies to the facts and rejects them.
-func (r *Rule) forbids(f *Facts, known need) bool {
+func (r *Rule) forbids(f *Facts, known factSet) bool {
 	return r.rejects != nil && r.needs&^known == 0 && r.rejects(f)
 }
 
-// apply returns the refusal of this rule alone, or nil where it accepts the facts or does not apply to them.
-func (r *Rule) apply(f *Facts, known need) *Refusal {
+// apply returns the refusal of this rule alone, or nil if the rule accepts the facts or does not
+// apply.
+func (r *Rule) apply(f *Facts, known factSet) *Refusal {
 	if !r.forbids(f, known) {
 		return nil
 	}
@@ -104,30 +111,30 @@ func (r *Rule) apply(f *Facts, known need) *Refusal {
 	}
 	refusal := r.Reject(values...)
 	if r.remedies != nil {
-		refusal.Details = r.remedies(f)
+		refusal.Remedies = r.remedies(f)
 	}
 	return refusal
 }
 
-// known returns which facts were found.
-func (f *Facts) known() need {
-	var known need
+// known returns the set of facts that are loaded.
+func (f *Facts) known() factSet {
+	var known factSet
 	for _, fact := range []struct {
 		found bool
-		needs need
+		facts factSet
 	}{
-		{f.Request.Type != "", aType},
-		{f.Direction != nil, aDirection},
-		{f.Direction != nil && f.Direction.Person == f.Patient.Person, anOwnDirection},
-		{f.Target != nil, aTarget},
-		{len(f.Slots) > 0, aSlot | aPlace},
-		{f.Request.Place.OutOfSchedule != nil, aVisitOutOfSchedule | aPlace},
-		{f.Resource != nil, aResource},
-		{f.Person != nil, aPerson},
-		{f.Mkab != nil, aMkab},
+		{f.Request.Type != "", factType},
+		{f.Direction != nil, factDirection},
+		{f.Direction != nil && f.Direction.Person == f.Patient.Person, factOwnDirection},
+		{f.Target != nil, factTarget},
+		{len(f.Slots) > 0, factSlot | factPlace},
+		{f.Request.Place.OutOfSchedule != nil, factOutOfSchedule | factPlace},
+		{f.Resource != nil, factResource},
+		{f.Person != nil, factPerson},
+		{f.Mkab != nil, factMkab},
 	} {
 		if fact.found {
-			known |= fact.needs
+			known |= fact.facts
 		}
 	}
 	return known

@@ -317,7 +317,7 @@ func TestEachRuleWithoutFacts(t *testing.T) {
 func requireVerdictsMatch(t *testing.T, f *Facts) {
 	t.Helper()
 	refusal := Check(f)
-	for i, verdict := range judge(f, nil) {
+	for i, verdict := range evaluate(f, nil) {
 		require.Equal(t, bookingRules[i].Name, verdict.Rule)
 		if verdict.Result != Failed {
 			require.Empty(t, verdict.Message)
@@ -800,12 +800,12 @@ func TestRefusalsNameTheAppointment(t *testing.T) {
 	t.Parallel()
 	facts := allowedFacts()
 	facts.Direction.Appointment = new(existingAppointment())
-	require.Equal(t, &Details{Appointment: facts.Direction.Appointment}, Check(facts).Details)
+	require.Equal(t, &Remedies{Appointment: facts.Direction.Appointment}, Check(facts).Remedies)
 	facts.Direction.Appointment = &ExistingAppointment{Guid: uuid.New()} // as written by the previous release
-	require.Nil(t, Check(facts).Details)
+	require.Nil(t, Check(facts).Remedies)
 	facts.Direction.Appointment = nil
 	facts.Active = append(facts.Active, ActiveAppointment{
 		SpecialityCode: "92", ResourceName: "Врач", ExistingAppointment: existingAppointment(),
 	})
-	require.Equal(t, &Details{Appointment: &facts.Active[1].ExistingAppointment}, Check(facts).Details)
+	require.Equal(t, &Remedies{Appointment: &facts.Active[1].ExistingAppointment}, Check(facts).Remedies)
 }

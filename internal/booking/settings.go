@@ -6,74 +6,80 @@ import (
 	"strconv"
 )
 
-// Settings are those in force for a booking: in an institution, through a client application.
+// Settings are the settings in force for a booking in an institution through a client application.
 type Settings struct {
 	OneActivePerSpeciality bool
 	CreatesMkab            bool
 	PolyclinicCode         string
-	AfterStart             bool // an appointment may be cancelled or moved also after its visit has begun
-	ScheduleDays           *int // how many days ahead a visit may begin
+	AfterStart             bool // an appointment may be cancelled or moved even after its visit has begun
+	ScheduleDays           *int // how many days ahead a visit may begin; nil: no limit
 	DirectionExpires       bool
 }
 
 // Setting is one row of the table of settings.
 type Setting struct {
 	Code    string
-	Vendor  bool   // the code is the vendor's, which is public; else it is ours
-	Default string // what it is where nobody has set it; empty: not set
+	Vendor  bool   // the code is one of the vendor's public codes
+	Default string // value if the setting is not set; empty: none
 	Owners  []SettingOwner
-	On      []Name // the rules that are on where it is
-	Off     []Name // and those that are off there
-	Meaning string
+	On      []Name // rules that are enabled if the setting is on
+	Off     []Name // rules that are disabled if the setting is on
+	Meaning string // for docs/settings.md
 
-	field func(*Settings) any // where it is kept; what that points to is the type of the setting
+	field func(*Settings) any // returns a pointer to the value; its type is the type of the setting
 }
 
-// SettingOwner is who can have a setting.
+// SettingOwner is a kind of owner of a setting.
 type SettingOwner string
 
-// The owners. Where several of them have a setting the last of these wins.
+// The owners. If several owners set a setting, the last of this list wins.
 const (
 	OwnerRegion SettingOwner = "region"
 	OwnerLpu    SettingOwner = "institution"
 	OwnerClient SettingOwner = "client application"
 )
 
-// SettingTable is all settings. The database knows them, too, and refuses any other code, owner and value; a test compares the two.
+// SettingTable lists all settings. The database rejects any other code, owner and value. A test
+// compares both lists.
 var SettingTable = []Setting{
 	{
-		Code: "OneActiveAppointmentPerSpeciality", Default: "true", Owners: []SettingOwner{OwnerRegion}, On: []Name{SpecialityAlreadyBooked},
-		Meaning: "A patient has at most one active consultation in a speciality, over all institutions.",
+		Code: "OneActiveAppointmentPerSpeciality", Default: "true",
+		Owners: []SettingOwner{OwnerRegion}, On: []Name{SpecialityAlreadyBooked},
+		Meaning: "A patient has at most one active consultation per speciality, over all institutions.",
 		field:   func(s *Settings) any { return &s.OneActivePerSpeciality },
 	},
 	{
-		Code: "2dr_RecordWithoutMkab", Vendor: true, Default: "false", Owners: []SettingOwner{OwnerLpu}, On: namesOf(mipRules), Off: []Name{MkabAbsent},
-		Meaning: "A patient without a medical card (МКАБ) gets one by booking, made from the master patient index (МИП).",
+		Code: "2dr_RecordWithoutMkab", Vendor: true, Default: "false",
+		Owners: []SettingOwner{OwnerLpu}, On: namesOf(mipRules), Off: []Name{MkabAbsent},
+		Meaning: "A booking creates the medical card (МКАБ) of a patient who has none, from the master patient index (МИП).",
 		field:   func(s *Settings) any { return &s.CreatesMkab },
 	},
 	{
 		Code: "PolyclinicCode", Owners: []SettingOwner{OwnerLpu},
-		Meaning: "«Код поликлиники»: the institution's own code in the list of institutions. Where it is another, or none, no card can be made: `mkab_lpu_not_found`.",
+		Meaning: "«Код поликлиники»: the institution's own code in the list of institutions. If it is missing or that of another institution, no card can be created: `mkab_lpu_not_found`.",
 		field:   func(s *Settings) any { return &s.PolyclinicCode },
 	},
 	{
-		Code: "DeleteOldTime", Vendor: true, Default: "false", Owners: []SettingOwner{OwnerRegion, OwnerLpu}, Off: []Name{AppointmentStarted},
-		Meaning: "An appointment can be cancelled and moved also after its visit has begun. The institution is the one of the visit.",
+		Code: "DeleteOldTime", Vendor: true, Default: "false",
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu}, Off: []Name{AppointmentStarted},
+		Meaning: "An appointment can be cancelled and moved even after its visit has begun. The institution is the one of the visit.",
 		field:   func(s *Settings) any { return &s.AfterStart },
 	},
 	{
-		Code: "scheduleDays", Vendor: true, Owners: []SettingOwner{OwnerRegion, OwnerLpu, OwnerClient}, On: []Name{SlotBeyondHorizon},
-		Meaning: "How many days ahead a visit may begin, by the calendar of its institution; 0 is today alone. Not set: as far as the schedule goes.",
+		Code: "scheduleDays", Vendor: true,
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu, OwnerClient}, On: []Name{SlotBeyondHorizon},
+		Meaning: "How many days ahead a visit may begin, in the calendar of its institution. 0 means today only. Not set: no limit.",
 		field:   func(s *Settings) any { return &s.ScheduleDays },
 	},
 	{
-		Code: "DirectionExpires", Default: "false", Owners: []SettingOwner{OwnerRegion, OwnerLpu}, On: []Name{DirectionExpired},
-		Meaning: "Nothing can be booked by a referral whose status is `Expired`: the day of its `dateEnd` is over where it is held. The institution is the one of the visit.",
+		Code: "DirectionExpires", Default: "false",
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu}, On: []Name{DirectionExpired},
+		Meaning: "A referral with the status `Expired` cannot be booked: the day of its `dateEnd` is over in the zone of the institution that holds it. The institution of the setting is the one of the visit.",
 		field:   func(s *Settings) any { return &s.DirectionExpires },
 	},
 }
 
-// settingOf gives the setting that switches a rule.
+// settingOf maps a rule to the setting that enables or disables it.
 var settingOf = func() map[Name]*Setting {
 	switches := map[Name]*Setting{}
 	for i := range SettingTable {
@@ -93,7 +99,8 @@ func namesOf(rules []Rule) []Name {
 	return names
 }
 
-// NewSettings reads settings by their codes; those that are not there have their defaults. A code that is not known is a later release's.
+// NewSettings returns the settings with the values, which are by code. A setting that is not in
+// values has its default. Unknown codes are ignored, because a later release may have added them.
 func NewSettings(values map[string]string) (Settings, error) {
 	var settings Settings
 	for i := range SettingTable {
@@ -121,7 +128,8 @@ func NewSettings(values map[string]string) (Settings, error) {
 	return settings, nil
 }
 
-// on tells whether a setting is on: a flag that is true, or a number that is set. A text switches nothing.
+// on reports whether a setting is on: a flag that is true or a number that is set. A text is never
+// on.
 func (s *Setting) on(settings *Settings) bool {
 	switch field := s.field(settings).(type) {
 	case *bool:
@@ -133,7 +141,7 @@ func (s *Setting) on(settings *Settings) bool {
 	}
 }
 
-// Values says what a setting can be set to.
+// Values describes the values that a setting accepts.
 func (s *Setting) Values() string {
 	switch s.field(new(Settings)).(type) {
 	case *bool:
@@ -145,7 +153,7 @@ func (s *Setting) Values() string {
 	}
 }
 
-// enables tells whether a rule can refuse anything under these settings.
+// enables reports whether a rule is enabled under these settings.
 func (s *Settings) enables(rule Name) bool {
 	setting := settingOf[rule]
 	return setting == nil || setting.on(s) == slices.Contains(setting.On, rule)

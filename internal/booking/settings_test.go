@@ -114,7 +114,7 @@ func TestHorizonOfADay(t *testing.T) {
 	facts := allowedFactsOutOfSchedule()
 	for date, rejected := range map[string]bool{"2019-08-20": false, "2019-08-21": false, "2019-08-22": true} {
 		facts.Target.ScheduleDays = new(1)
-		facts.Request.Place.OutOfSchedule.Date = VisitDate{day(date), aDay}
+		facts.Request.Place.OutOfSchedule.Date = VisitDate{day(date), formDay}
 		require.Equal(t, rejected, Check(facts) != nil, date)
 	}
 }

@@ -14,22 +14,27 @@ import (
 
 // SlotFinder reads what a search for free cells needs.
 type SlotFinder interface {
-	// SearchFacts finds the original of the patient's referral that the request names, and the institutions that may serve it, at most so many: the one
-	// given, else those of the legal entity that the referral leads to. For each of them it returns, of one snapshot, the facts of a booking without a place;
-	// or of the move of a visit, as MoveFacts does. It returns nil where the patient has no such referral.
+	// SearchFacts returns the original of the patient's referral and at most most institutions that
+	// may serve it: lpu if given, else those of the legal entity of the referral's target. For each
+	// institution it returns the facts of a booking without a place, or of a move of visit as
+	// MoveFacts does, all in one snapshot. It returns nil if the patient has no such referral.
 	SearchFacts(
-		ctx context.Context, patient Patient, request Request, lpu *uuid.UUID, most int, visit *BookedVisit, now time.Time,
+		ctx context.Context, patient Patient, request Request, lpu *uuid.UUID, most int,
+		visit *BookedVisit, now time.Time,
 	) (*Targets, []*Facts, error)
-	// ScanSlots reads cells, for each scan in order of their start and guid. The scans are alike: each names a resource, a speciality or neither.
+	// ScanSlots returns the cells of each scan, ordered by start and guid. All scans have the same
+	// kind of filter: a resource, a speciality or neither.
 	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
-	// ResourcesWithSlots finds for each scan a resource that has cells from its start on: the one that it names, else one in use, of its speciality where it
-	// has one. It gives nil where there is none.
+	// ResourcesWithSlots returns for each scan a resource that has cells from the start of the scan
+	// on: the resource of the scan, else an active one of its speciality if it has one. The element
+	// is nil if there is none.
 	ResourcesWithSlots(ctx context.Context, scans []SlotScan) ([]*Resource, error)
-	// NearestSlots reads cells that can be booked, the nearest to a moment within the scan's period first.
+	// NearestSlots returns bookable cells of the scan's period, those nearest to wanted first.
 	NearestSlots(ctx context.Context, scan SlotScan, wanted time.Time) ([]FoundSlot, error)
 }
 
-// Targets are a referral and the institutions that may serve it; the one that it names comes first.
+// Targets are a referral and the institutions that may serve it. The institution that the referral
+// names comes first.
 type Targets struct {
 	Holder         uuid.UUID
 	Type           DirectionType
@@ -47,103 +52,110 @@ type TargetLpu struct {
 	Zone        *time.Location
 }
 
-// SlotScan asks for cells of one institution. The store filters only so that fewer rows are read; the rules judge what it gives.
+// SlotScan selects cells of one institution. The store filters only to read fewer rows; the rules
+// decide about each cell.
 type SlotScan struct {
 	Lpu        uuid.UUID
 	Speciality *string
 	Resource   *uuid.UUID
-	From, To   time.Time  // they begin from the first and before the second
-	After      *uuid.UUID // of those that begin with From, only the ones with a greater guid
+	From, To   time.Time  // start of the cells: From inclusive, To exclusive
+	After      *uuid.UUID // of cells that start at From, only those with a greater guid
 	Most       int
 	Difficulty int
-	Person     uuid.UUID // whose holds count for nothing; those of all others, at this moment, take places
+	Person     uuid.UUID // holds of this person are ignored; other holds active at Now take places
 	Now        time.Time
-	Own        []uuid.UUID // cells where a place of the visit that is to be moved counts as free
+	Own        []uuid.UUID // cells of the moved visit; its places count as free
 
-	All          bool // also those that cannot be booked, whatever the two below say
+	All          bool // include cells that cannot be booked; ignores the two filters below
 	Access       Access
 	Restrictions []Restriction
 }
 
-// FoundSlot is a cell and, where more than one is wanted, cells of the same resource that follow it, in order of time.
+// FoundSlot is a cell and, for a difficulty above 1, cells of the same resource that follow it, in
+// order of time.
 type FoundSlot struct {
 	ID       int64
 	Resource Resource
 	Cells    []Slot
 }
 
-// SlotSearch asks for the cells that can be booked with a referral, or that a visit booked with it can be moved to.
+// SlotSearch selects cells that can be booked with a referral, or that a visit booked with it can
+// be moved to.
 type SlotSearch struct {
 	Direction   uuid.UUID
-	Appointment *uuid.UUID // the visit that is to be moved
+	Appointment *uuid.UUID // the visit to move; nil for a booking
 	Lpu         *uuid.UUID
 	Resource    *uuid.UUID
 	From, To    *VisitDate
-	Difficulty  int  // 0 where it is not given
-	Explain     bool // also the cells that cannot be booked, with the rule that each breaks
+	Difficulty  int  // 0 if not given
+	Explain     bool // include cells that cannot be booked, with the rule that rejects each
 	Limit       int
 	After       *SlotCursor
 }
 
-// SlotCursor is where a page ended.
+// SlotCursor is the position after which the next page begins.
 type SlotCursor struct {
-	Began time.Time // when the first page was asked for, which the default period counts from
+	Began time.Time // time of the first page; the default period starts here
 	Start time.Time
 	Lpu   uuid.UUID
 	Slot  uuid.UUID
 }
 
-// SlotPage is a page of the cells that were found, in order of time.
+// SlotPage is a page of cells in order of time.
 type SlotPage struct {
-	Type          DirectionType
-	Holder        uuid.UUID // what to book with as the request's source
-	Slots         []OfferedSlot
-	Next          *SlotCursor
-	NextAvailable *time.Time // where no cell of the page can be booked and no page follows: the first one after the period
-	BlockedBy     *Refusal   // why no cell at all can be booked, where that is the same for all
+	Type   DirectionType
+	Holder uuid.UUID // LpuFrom of a booking
+	Slots  []OfferedSlot
+	Next   *SlotCursor
+	// NextAvailable is the start of the first bookable cell after the period. It is set only if no
+	// cell of the page can be booked and no page follows.
+	NextAvailable *time.Time
+	// BlockedBy is the refusal that applies to every cell, or nil.
+	BlockedBy *Refusal
 }
 
-// OfferedSlot is a cell that can be booked, or one that cannot.
+// OfferedSlot is a cell with the result of booking it.
 type OfferedSlot struct {
 	ID       int64
 	Lpu      *TargetLpu
 	Resource *Resource
-	Cells    []Slot   // the cells that the visit would take; fewer than wanted where there are no more
-	Refusal  *Refusal // what booking would answer; nil where it would succeed
+	Cells    []Slot   // cells that the visit would take; fewer than requested if there are no more
+	Refusal  *Refusal // refusal of a booking; nil if it would succeed
 }
 
-// Start is when the visit would begin.
+// Start returns when the visit would begin, in the institution's zone.
 func (o *OfferedSlot) Start() time.Time { return o.Cells[0].Start.In(o.Lpu.Zone) }
 
-// End is when it would end.
+// End returns when the visit would end, in the institution's zone.
 func (o *OfferedSlot) End() time.Time { return o.Cells[len(o.Cells)-1].End.In(o.Lpu.Zone) }
 
-// Capacity is how many visits the cell can take.
+// Capacity returns how many visits the cell can take.
 func (o *OfferedSlot) Capacity() int32 { return o.Cells[0].Capacity }
 
-// Left is how many more visits of this kind have a place: as many as in the fullest of the cells.
+// Left returns the number of free places: that of the fullest of the cells.
 func (o *OfferedSlot) Left() int32 {
 	left := int32(math.MaxInt32)
 	for _, cell := range o.Cells {
 		left = min(left, cell.Capacity-cell.Taken)
 	}
-	return max(left, 0) // places that are held may be more than an institution has left
+	return max(left, 0) // holds may exceed a reduced capacity
 }
 
-// The bounds of a search.
+// Limits of a search.
 const (
 	mostTargets       = 50
 	searchDays        = 14
 	nextAvailableDays = 90
-	leastScanned      = 32 // cells at a time
+	leastScanned      = 32 // cells per batch
 	mostScanned       = 1000
 )
 
-// longestPeriod leaves room for the hour that a change of the clocks adds.
+// longestPeriod includes the hour that a change of the clocks adds.
 const longestPeriod = searchDays*24*time.Hour + time.Hour
 
-// Slots finds the cells that the patient can book with a referral of theirs through this client now, or move a visit to. What is offered has passed the rules
-// that booking, or the move, goes by; the master patient index is not asked, so that a card that booking would make counts as made.
+// Slots returns the cells that the patient can now book with a referral through this client, or
+// move a visit to. Each returned cell has passed the rules of the booking or the move. Slots does
+// not query the master patient index, and assumes that a missing card can be created.
 func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch) (*SlotPage, error) {
 	now := s.now()
 	visit, err := s.findVisit(ctx, patient, search.Appointment)
@@ -155,10 +167,10 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 	if err != nil {
 		return nil, fmt.Errorf("find the referral: %w", err)
 	}
-	if refusal := search.refuseTargets(targets); refusal != nil {
+	if refusal := search.rejectTargets(targets); refusal != nil {
 		return nil, refusal
 	}
-	if search.Appointment != nil && !visit.isOf(search.Direction, targets.Holder) {
+	if search.Appointment != nil && !visit.isBookedWith(search.Direction, targets.Holder) {
 		return nil, Reject(AppointmentAbsent)
 	}
 
@@ -177,10 +189,10 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		}
 		possible = possible || period.from.Before(period.to)
 		period.facts.assumeMkab()
-		period.blocked = period.facts.refusesAll(period.facts.fittingResource())
+		period.blocked = period.facts.refusalForAll(period.facts.fittingResource())
 		periods[i] = period
 	}
-	if !possible { // a day may be over in one zone and not in another
+	if !possible { // a day may be over in one zone but not in another
 		return nil, InvalidField("dateTo", ProblemEmptyPeriod)
 	}
 	open := slices.DeleteFunc(slices.Clone(periods), func(p slotPeriod) bool { return p.blocked != nil })
@@ -196,7 +208,8 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 	if len(found) > search.Limit {
 		found = found[:search.Limit]
 		last := found[len(found)-1]
-		page.Next = &SlotCursor{Began: cursor.Began, Start: last.Cells[0].Start, Lpu: last.Lpu.Guid, Slot: last.Cells[0].Guid}
+		lastCell := last.Cells[0]
+		page.Next = &SlotCursor{Began: cursor.Began, Start: lastCell.Start, Lpu: last.Lpu.Guid, Slot: lastCell.Guid}
 	}
 	page.Slots = found
 	if slices.ContainsFunc(found, func(o OfferedSlot) bool { return o.Refusal == nil }) {
@@ -217,7 +230,7 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 			return page, nil
 		}
 	}
-	// A resource that is found without being named refuses nothing that a fitting one does not.
+	// Without a requested resource, blockedBy can find no more than the period's own refusal.
 	if search.Resource == nil && len(open) == len(periods) {
 		return page, nil
 	}
@@ -228,8 +241,11 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 	return page, nil
 }
 
-// blockedBy is what refuses every cell alike, from now on, if anything does. Institutions that have no cell for the referral have a say only where none has one.
-func (s *Service) blockedBy(ctx context.Context, search SlotSearch, targets *Targets, periods []slotPeriod) (*Refusal, error) {
+// blockedBy returns the refusal that applies to every cell from now on, or nil. Institutions
+// without cells for the referral count only if no institution has any.
+func (s *Service) blockedBy(
+	ctx context.Context, search SlotSearch, targets *Targets, periods []slotPeriod,
+) (*Refusal, error) {
 	scans := make([]SlotScan, len(periods))
 	for i, period := range periods {
 		scans[i] = SlotScan{Lpu: period.lpu.Guid, Resource: search.Resource, From: period.facts.Now}
@@ -239,26 +255,27 @@ func (s *Service) blockedBy(ctx context.Context, search SlotSearch, targets *Tar
 	}
 	resources, err := s.store.ResourcesWithSlots(ctx, scans)
 	if err != nil {
-		return nil, fmt.Errorf("look for cells: %w", err)
+		return nil, fmt.Errorf("find resources with cells: %w", err)
 	}
 	var refusals, ofAll []*Refusal
 	for i, period := range periods {
 		ofAll = append(ofAll, period.blocked)
 		if resources[i] != nil {
-			refusals = append(refusals, period.facts.refusesAll(resources[i]))
+			refusals = append(refusals, period.facts.refusalForAll(resources[i]))
 		}
 	}
 	if len(refusals) == 0 {
 		refusals = ofAll
 	}
 	if slices.Contains(refusals, nil) {
-		return nil, nil //nolint:nilnil // somewhere nothing is in the way
+		return nil, nil //nolint:nilnil // an institution has no such refusal
 	}
 	return refusals[0], nil
 }
 
-// refuseTargets refuses a referral that is not there, and an institution that may not serve it or is not named where it must be.
-func (q *SlotSearch) refuseTargets(targets *Targets) *Refusal {
+// rejectTargets rejects a referral that does not exist, and an institution that may not serve it or
+// is missing although it is required.
+func (q *SlotSearch) rejectTargets(targets *Targets) *Refusal {
 	const field = "lpuGuid"
 	switch {
 	case targets == nil:
@@ -276,7 +293,7 @@ func (q *SlotSearch) refuseTargets(targets *Targets) *Refusal {
 	}
 }
 
-// period gives the search's bounds in an institution's zone.
+// period returns the search period in an institution's zone.
 func (q *SlotSearch) period(zone *time.Location, began time.Time) (from, to time.Time) {
 	from = began.In(zone)
 	if q.From != nil {
@@ -289,24 +306,24 @@ func (q *SlotSearch) period(zone *time.Location, began time.Time) (from, to time
 	return from, to
 }
 
-// slotPeriod is what is searched of one institution.
+// slotPeriod is the part of a search in one institution.
 type slotPeriod struct {
 	lpu      TargetLpu
 	facts    *Facts
 	from, to time.Time
-	blocked  *Refusal // what booking answers for every cell of a fitting resource there
+	blocked  *Refusal // refusal of every cell of a fitting resource; nil if there is none
 }
 
-// slotScanner goes through cells of institutions in order of their start, institution and guid.
+// slotScanner iterates over cells of institutions, ordered by start, institution and guid.
 type slotScanner struct {
 	search  SlotSearch
 	targets *Targets
 	periods []slotPeriod
 	after   *SlotCursor
-	hidden  bool // gives also what cannot be booked
+	all     bool // include cells that cannot be booked
 }
 
-// findSlots gives the first so many cells that the scanner comes across.
+// findSlots returns the first most cells of the scanner.
 func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) ([]OfferedSlot, error) {
 	var offered []OfferedSlot
 	for batch := max(most, leastScanned); ; batch = min(2*batch, mostScanned) {
@@ -329,11 +346,11 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 		if len(found) > 1 {
 			slices.SortFunc(cells, slotInPeriod.compare)
 		}
-		if len(cells) > batch { // what follows may lie between cells that were not read
+		if len(cells) > batch { // later cells may have unread cells between them
 			cells, more = cells[:batch], true
 		}
 		for _, cell := range cells {
-			if offer := cell.offer(); offer != nil && (offer.Refusal == nil || scanner.hidden) {
+			if offer := cell.offer(); offer != nil && (offer.Refusal == nil || scanner.all) {
 				offered = append(offered, *offer)
 			}
 			if len(offered) == most {
@@ -344,11 +361,12 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 			return offered, nil
 		}
 		last := cells[len(cells)-1]
-		scanner.after = &SlotCursor{Start: last.found.Cells[0].Start, Lpu: last.period.lpu.Guid, Slot: last.found.Cells[0].Guid}
+		lastCell := last.found.Cells[0]
+		scanner.after = &SlotCursor{Start: lastCell.Start, Lpu: last.period.lpu.Guid, Slot: lastCell.Guid}
 	}
 }
 
-// slotInPeriod is a cell that was found, and where.
+// slotInPeriod is a found cell with its period.
 type slotInPeriod struct {
 	period *slotPeriod
 	found  *FoundSlot
@@ -356,24 +374,32 @@ type slotInPeriod struct {
 
 func (s slotInPeriod) compare(other slotInPeriod) int {
 	a, b := &s.found.Cells[0], &other.found.Cells[0]
-	return cmp.Or(a.Start.Compare(b.Start), bytes.Compare(s.period.lpu.Guid[:], other.period.lpu.Guid[:]), bytes.Compare(a.Guid[:], b.Guid[:]))
+	return cmp.Or(
+		a.Start.Compare(b.Start),
+		bytes.Compare(s.period.lpu.Guid[:], other.period.lpu.Guid[:]),
+		bytes.Compare(a.Guid[:], b.Guid[:]),
+	)
 }
 
-// offer judges the cell by the rules that booking goes by. It is nil where a visit that is to be moved stands.
+// offer checks the cell against the rules of a booking. It returns nil for the present place of a
+// visit to move.
 func (s slotInPeriod) offer() *OfferedSlot {
-	facts := s.period.facts // the place is all that differs from cell to cell
+	facts := s.period.facts // only the place differs between cells
 	facts.Slots, facts.Resource = Adjacent(s.found.Cells, facts.Request.Difficulty), &s.found.Resource
-	if facts.staysPut() {
+	if facts.keepsCells() {
 		return nil
 	}
-	return &OfferedSlot{ID: s.found.ID, Lpu: &s.period.lpu, Resource: &s.found.Resource, Cells: facts.Slots, Refusal: Check(facts)}
+	return &OfferedSlot{
+		ID: s.found.ID, Lpu: &s.period.lpu, Resource: &s.found.Resource, Cells: facts.Slots, Refusal: Check(facts),
+	}
 }
 
-// scans are for the next cells; of institutions where the period is over there is none.
+// scans returns the scans of the next cells with their periods. Institutions whose period is over
+// have none.
 func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 	for _, period := range s.periods {
 		from, to := period.from, period.to
-		if !s.hidden {
+		if !s.all {
 			from, to = period.facts.bookable(from, to)
 		}
 		var after *uuid.UUID
@@ -383,19 +409,21 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 			case 0:
 				after = &s.after.Slot
 			case -1:
-				from = from.Add(time.Microsecond) // the database's smallest step
+				from = from.Add(time.Microsecond) // the precision of the database
 			}
 		}
 		if !from.Before(to) {
 			continue
 		}
 		scan := SlotScan{
-			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most, Difficulty: period.facts.Request.Difficulty,
-			Person: period.facts.Patient.Person, Now: period.facts.Now, Own: period.facts.Moved.OwnCells(period.lpu.Guid),
-			All: s.hidden, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
+			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most,
+			Difficulty: period.facts.Request.Difficulty,
+			Person:     period.facts.Patient.Person, Now: period.facts.Now,
+			Own: period.facts.Moved.OwnCells(period.lpu.Guid),
+			All: s.all, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
 		}
-		// Who asks why a certain resource is not offered is told that its speciality is another one.
-		if s.targets.Type == Consult && (s.search.Resource == nil || !s.hidden) {
+		// With Explain and a resource, cells of another speciality are returned with that refusal.
+		if s.targets.Type == Consult && (s.search.Resource == nil || !s.all) {
 			scan.Speciality = &s.targets.SpecialityCode
 		}
 		scans, periods = append(scans, scan), append(periods, period)
@@ -403,7 +431,7 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 	return scans, periods
 }
 
-// bookable is what of a period can be booked at all: from now to the horizon.
+// bookable returns the bookable part of a period: from now to the horizon.
 func (f *Facts) bookable(from, to time.Time) (time.Time, time.Time) {
 	if from.Before(f.Now) {
 		from = f.Now
@@ -414,7 +442,8 @@ func (f *Facts) bookable(from, to time.Time) (time.Time, time.Time) {
 	return from, to
 }
 
-// assumeMkab takes the card that booking would make for made, and the person for one whose card can be: that is for the master patient index to say.
+// assumeMkab assumes that a missing card can be created and that the person's data is complete.
+// Only the master patient index could decide that.
 func (f *Facts) assumeMkab() {
 	switch {
 	case f.Mkab != nil || !f.Target.CreatesMkab:
@@ -425,7 +454,7 @@ func (f *Facts) assumeMkab() {
 	}
 }
 
-// fittingResource is one that can serve the referral.
+// fittingResource returns a resource that can serve the referral.
 func (f *Facts) fittingResource() *Resource {
 	fitting := &Resource{Kind: Doctor, Active: true}
 	if f.Direction != nil {
@@ -434,16 +463,20 @@ func (f *Facts) fittingResource() *Resource {
 	return fitting
 }
 
-// refusesAll is the refusal of a resource's cell that has nothing against it: what stands in the way of every other one, too.
-func (f *Facts) refusesAll(resource *Resource) *Refusal {
+// refusalForAll returns the refusal of an ideal cell of the resource. It applies to every other
+// cell, too.
+func (f *Facts) refusalForAll(resource *Resource) *Refusal {
 	facts := *f
 	facts.Request.Difficulty = 1
-	facts.Slots = []Slot{{Start: f.Now, End: f.Now, Capacity: 1, Access: math.MaxInt32, Reception: true, Restriction: Unrestricted}}
+	facts.Slots = []Slot{{
+		Start: f.Now, End: f.Now, Capacity: 1, Access: math.MaxInt32, Reception: true, Restriction: Unrestricted,
+	}}
 	facts.Resource = resource
 	return Check(&facts)
 }
 
-// restrictions are those of cells that the patient could take at some moment of a period. Only age changes within it, and only once for each restriction.
+// restrictions returns the restrictions of cells that the patient could take at some moment of a
+// period. Only the age changes within it, at most once per restriction.
 func (f *Facts) restrictions(from, to time.Time) []Restriction {
 	facts := *f
 	facts.Slots = make([]Slot, 1)

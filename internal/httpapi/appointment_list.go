@@ -18,12 +18,16 @@ import (
 const appointmentList = "appointments"
 
 // ListAppointments lists the patient's appointments.
-func (h *handlers) ListAppointments(ctx context.Context, request api.ListAppointmentsRequestObject) (api.ListAppointmentsResponseObject, error) {
+func (h *handlers) ListAppointments(
+	ctx context.Context, request api.ListAppointmentsRequestObject,
+) (api.ListAppointmentsResponseObject, error) {
 	wanted, refusal := page(appointmentList, request.Params.Limit, request.Params.Cursor)
 	if refusal != nil {
 		return nil, refusal
 	}
-	filter := booking.AppointmentFilter{Direction: request.Params.DirectionGUID, UpdatedSince: request.Params.UpdatedSince}
+	filter := booking.AppointmentFilter{
+		Direction: request.Params.DirectionGUID, UpdatedSince: request.Params.UpdatedSince,
+	}
 	for _, status := range orDefault(request.Params.Status, nil) {
 		filter.Statuses = append(filter.Statuses, booking.AppointmentStatus(status))
 	}
@@ -44,8 +48,10 @@ func (h *handlers) ListAppointments(ctx context.Context, request api.ListAppoint
 	}, nil
 }
 
-// GetAppointment gives one appointment, or says that it is as the client has it.
-func (h *handlers) GetAppointment(ctx context.Context, request api.GetAppointmentRequestObject) (api.GetAppointmentResponseObject, error) {
+// GetAppointment returns one appointment, or 304 if the client's If-None-Match has its entity tag.
+func (h *handlers) GetAppointment(
+	ctx context.Context, request api.GetAppointmentRequestObject,
+) (api.GetAppointmentResponseObject, error) {
 	found, err := h.booking.Appointment(ctx, server.Patient(ctx), request.AppointmentGUID)
 	if err != nil {
 		return nil, err
@@ -57,22 +63,27 @@ func (h *handlers) GetAppointment(ctx context.Context, request api.GetAppointmen
 	}
 	id := server.RequestID(ctx).String()
 	if matches(orDefault(request.Params.IfNoneMatch, ""), tag) {
-		return api.GetAppointment304Response{Headers: api.GetAppointment304ResponseHeaders{ETag: tag, XRequestID: id}}, nil
+		headers := api.GetAppointment304ResponseHeaders{ETag: tag, XRequestID: id}
+		return api.GetAppointment304Response{Headers: headers}, nil
 	}
-	return api.GetAppointment200JSONResponse{Body: body, Headers: api.GetAppointment200ResponseHeaders{ETag: tag, XRequestID: id}}, nil
+	return api.GetAppointment200JSONResponse{
+		Body: body, Headers: api.GetAppointment200ResponseHeaders{ETag: tag, XRequestID: id},
+	}, nil
 }
 
-// entityTag is made of all that is shown, so that nothing can change behind it: also what changes by the clock alone.
+// entityTag returns the entity tag of a body: a hash of its whole JSON, so that it also changes
+// with the clock.
 func entityTag(body any) (string, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return "", fmt.Errorf("write what the tag is of: %w", err)
+		return "", fmt.Errorf("encode the body of the entity tag: %w", err)
 	}
 	sum := sha256.Sum256(text)
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`, nil
 }
 
-// matches tells whether If-None-Match names the tag. A weak one counts as well: that is what HTTP says of this header.
+// matches reports whether If-None-Match contains the tag. Weak tags match, too, as HTTP defines for
+// this header.
 func matches(header, tag string) bool {
 	for candidate := range strings.SplitSeq(header, ",") {
 		candidate = strings.TrimSpace(candidate)
@@ -83,7 +94,8 @@ func matches(header, tag string) bool {
 	return false
 }
 
-// patientAppointment writes an appointment as the contract has it, times in whole seconds.
+// patientAppointment returns an appointment in the type of the contract, with times in whole
+// seconds.
 func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 	written := api.PatientAppointment{
 		GUID:          a.Guid,
@@ -106,7 +118,9 @@ func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 		},
 	}
 	if c := a.Cancellation; c != nil {
-		written.Cancellation = &api.Cancellation{Time: c.At.Truncate(time.Second), ReasonCode: c.ReasonCode, Reason: c.Reason}
+		written.Cancellation = &api.Cancellation{
+			Time: c.At.Truncate(time.Second), ReasonCode: c.ReasonCode, Reason: c.Reason,
+		}
 	}
 	return written
 }

@@ -13,7 +13,9 @@ import (
 )
 
 // CreateAppointment books an appointment by referral.
-func (h *handlers) CreateAppointment(ctx context.Context, request api.CreateAppointmentRequestObject) (api.CreateAppointmentResponseObject, error) {
+func (h *handlers) CreateAppointment(
+	ctx context.Context, request api.CreateAppointmentRequestObject,
+) (api.CreateAppointmentResponseObject, error) {
 	wanted, refusal := bookingRequest(request.Body, h.now())
 	if refusal != nil {
 		return nil, refusal
@@ -34,9 +36,12 @@ func (h *handlers) CreateAppointment(ctx context.Context, request api.CreateAppo
 	}, nil
 }
 
-// bookingRequest reads what the contract alone cannot decide: guids that are only read sometimes, and dates.
+// bookingRequest reads the fields that the contract alone cannot validate: dates, and guids that
+// are read only in some requests.
 func bookingRequest(body *api.AppointmentRequest, now time.Time) (booking.Request, *booking.Refusal) {
-	given := []guidField{{"DirectionGuid", body.DirectionGUID}, {"LpuFromGuid", body.LpuFromGUID}, {"LpuToGuid", body.LpuToGUID}}
+	given := []guidField{
+		{"DirectionGuid", body.DirectionGUID}, {"LpuFromGuid", body.LpuFromGUID}, {"LpuToGuid", body.LpuToGUID},
+	}
 	if refusal := rejectZero(given...); refusal != nil {
 		return booking.Request{}, refusal
 	}
@@ -46,7 +51,7 @@ func bookingRequest(body *api.AppointmentRequest, now time.Time) (booking.Reques
 	}
 	difficulty := int(orDefault(body.Difficulty, 1))
 	if place.OutOfSchedule != nil {
-		difficulty = 1 // there are no cells to be adjacent
+		difficulty = 1 // there are no cells
 	}
 	return booking.Request{
 		Direction:  body.DirectionGUID,
@@ -60,7 +65,8 @@ func bookingRequest(body *api.AppointmentRequest, now time.Time) (booking.Reques
 	}, nil
 }
 
-// placeOf reads where to book: out of schedule the resource and the date, else the cell's id, else its guid. What it does not need it does not read.
+// placeOf reads the place of the visit: out of schedule the resource and the date, else the cell's
+// id, else its guid. It does not read the other fields.
 func placeOf(body *api.AppointmentRequest, now time.Time) (booking.Place, *booking.Refusal) {
 	if orDefault(body.OutOfSchedule, false) {
 		resource, refusal := readGuid("DocPrvdGuid", body.DocPrvdGUID)
@@ -91,13 +97,13 @@ func slotPlace(id *int64, guid *string) (booking.Place, *booking.Refusal) {
 	return booking.Place{SlotGuid: slot}, refusal
 }
 
-// guidField is a guid of the request, with the name of its field or parameter.
+// guidField is a guid of the request with the name of its field or parameter.
 type guidField struct {
 	name string
 	guid uuid.UUID
 }
 
-// notZero stands for an optional guid that is not given.
+// notZero replaces an optional guid that is not given.
 var notZero = uuid.Max
 
 // rejectZero rejects the first guid that is zero.
@@ -110,13 +116,13 @@ func rejectZero(given ...guidField) *booking.Refusal {
 	return nil
 }
 
-// readGuid reads a guid that the contract leaves a plain string, because it is not always read.
+// readGuid parses a guid that is a plain string in the contract because it is not always read.
 func readGuid(field string, text *string) (uuid.UUID, *booking.Refusal) {
 	if text == nil {
 		return uuid.Nil, booking.InvalidField(field, booking.ProblemMissing)
 	}
 	guid, err := uuid.Parse(*text)
-	// The length rules out the other forms that the library reads, such as urn:uuid:….
+	// The length excludes other forms that the library accepts, such as urn:uuid:….
 	if err != nil || len(*text) != len(uuid.Nil.String()) {
 		return uuid.Nil, booking.InvalidField(field, booking.ProblemNotGuid)
 	}
@@ -133,10 +139,13 @@ func orDefault[T any](given *T, otherwise T) T {
 	return *given
 }
 
-// appointmentResult writes a booked referral as the contract has it: of the two referral fields one is filled, by its type.
+// appointmentResult returns a booked referral in the type of the contract. Its type decides which
+// of the two referral fields is set.
 func appointmentResult(held *booking.HeldDirection) api.AppointmentResult {
 	if held.Direction.Type == booking.Laboratory {
-		return api.AppointmentResult{Type: api.AppointmentResultTypeLaboratory, LaboratoryDirection: laboratoryDirection(held)}
+		return api.AppointmentResult{
+			Type: api.AppointmentResultTypeLaboratory, LaboratoryDirection: laboratoryDirection(held),
+		}
 	}
 	return api.AppointmentResult{Type: api.AppointmentResultTypeConsult, ConsultDirection: consultDirection(held)}
 }
@@ -183,7 +192,7 @@ func laboratoryDirection(held *booking.HeldDirection) *api.LaboratoryDirection {
 	}
 }
 
-// directionAppointment writes times in whole seconds, as the source does.
+// directionAppointment returns times in whole seconds, as the source does.
 func directionAppointment(a booking.Appointment) api.DirectionAppointment {
 	return api.DirectionAppointment{
 		GUID:       a.Guid,

@@ -11,8 +11,10 @@ import (
 )
 
 // CancelAppointment cancels an appointment.
-func (h *handlers) CancelAppointment(ctx context.Context, request api.CancelAppointmentRequestObject) (api.CancelAppointmentResponseObject, error) {
-	body := orDefault(request.Body, api.CancelRequest{}) // no body says no more than an empty one
+func (h *handlers) CancelAppointment(
+	ctx context.Context, request api.CancelAppointmentRequestObject,
+) (api.CancelAppointmentResponseObject, error) {
+	body := orDefault(request.Body, api.CancelRequest{}) // an absent body is equal to an empty one
 	reason, refusal := cancelReason(body)
 	if refusal != nil {
 		return nil, refusal
@@ -33,7 +35,7 @@ func (h *handlers) CancelAppointment(ctx context.Context, request api.CancelAppo
 	}, nil
 }
 
-// cancelReason reads why, where that is told: the words belong to one code alone.
+// cancelReason reads the optional reason. Its text is read only with the code OtherReason.
 func cancelReason(body api.CancelRequest) (booking.CancelReason, *booking.Refusal) {
 	if body.ReasonCode == nil {
 		return booking.CancelReason{}, nil

@@ -10,7 +10,9 @@ import (
 )
 
 // CheckAppointment returns the verdict of each rule on a booking, and books nothing.
-func (h *handlers) CheckAppointment(ctx context.Context, request api.CheckAppointmentRequestObject) (api.CheckAppointmentResponseObject, error) {
+func (h *handlers) CheckAppointment(
+	ctx context.Context, request api.CheckAppointmentRequestObject,
+) (api.CheckAppointmentResponseObject, error) {
 	wanted, refusal := bookingRequest(request.Body, h.now())
 	if refusal != nil {
 		return nil, refusal
@@ -30,7 +32,7 @@ func (h *handlers) CheckAppointment(ctx context.Context, request api.CheckAppoin
 			Message: orNull(verdict.Message),
 			Field:   orNull(verdict.Field),
 			Mender:  api.Mender(verdict.Mender),
-			Details: wire.ErrorDetails(verdict.Details),
+			Details: wire.ErrorDetails(verdict.Remedies),
 		})
 	}
 	return api.CheckAppointment200JSONResponse{
@@ -39,12 +41,15 @@ func (h *handlers) CheckAppointment(ctx context.Context, request api.CheckAppoin
 	}, nil
 }
 
-// passedTransport returns the rules of the transport that come before a booking's: a request that got here has passed them.
+// passedTransport returns the transport rules that precede the rules of a booking. A request that
+// reaches the handler has passed them.
 func passedTransport(verdicts []booking.Verdict) []api.RuleCheck {
 	checks := make([]api.RuleCheck, 0, len(server.TransportRules)+len(verdicts))
 	for _, rule := range server.TransportRules {
 		if rule.Order < verdicts[0].Order {
-			checks = append(checks, api.RuleCheck{Rule: api.Rule(rule.Name), Result: api.RuleCheckResultPassed, Mender: api.Mender(rule.Mender)})
+			checks = append(checks, api.RuleCheck{
+				Rule: api.Rule(rule.Name), Result: api.RuleCheckResultPassed, Mender: api.Mender(rule.Mender),
+			})
 		}
 	}
 	return checks

@@ -11,10 +11,10 @@ import (
 	"talon.example/internal/booking"
 )
 
-// defaultLimit is how many items a page has where the client does not say.
+// defaultLimit is the page size if the client sends none.
 const defaultLimit = 20
 
-// encodeCursor returns a position in a list as text, opaque to clients.
+// encodeCursor encodes a position in a list as text that is opaque to clients.
 func encodeCursor[T any](position T) (string, error) {
 	encoded, err := json.Marshal(position)
 	if err != nil {
@@ -23,9 +23,9 @@ func encodeCursor[T any](position T) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(encoded), nil
 }
 
-var errNotEncoded = errors.New("not as it was encoded")
+var errNotEncoded = errors.New("the cursor was not encoded by this service")
 
-// decodeCursor reads what encodeCursor has returned. It returns an error for any other text.
+// decodeCursor decodes a text of encodeCursor. It returns an error for any other text.
 func decodeCursor[T any](text string) (T, error) {
 	var position T
 	encoded, err := base64.RawURLEncoding.DecodeString(text)
@@ -45,7 +45,8 @@ func invalidCursor(err error) *booking.Refusal {
 	return booking.InvalidField("cursor", booking.ProblemNotCursor).Because(err)
 }
 
-// pageCursor is a booking.Position on the wire. It names the list, and never whose list it is: the token alone says that.
+// pageCursor is the encoded form of a booking.Position. It contains the list but not the patient,
+// who is known only from the token.
 type pageCursor struct {
 	List string    `json:"list"`
 	At   time.Time `json:"at"` // in UTC
@@ -53,7 +54,7 @@ type pageCursor struct {
 	Lpu  uuid.UUID `json:"lpu"`
 }
 
-// page reads the parameters of a page of a list.
+// page reads the page parameters of a list.
 func page(list string, limit *int32, text *string) (booking.Page, *booking.Refusal) {
 	wanted := booking.Page{Limit: int(orDefault(limit, defaultLimit))}
 	if text == nil {
@@ -61,7 +62,7 @@ func page(list string, limit *int32, text *string) (booking.Page, *booking.Refus
 	}
 	cursor, err := decodeCursor[pageCursor](*text)
 	if err == nil && cursor.List != list {
-		err = errors.New("the cursor of another list")
+		err = errors.New("the cursor belongs to another list")
 	}
 	if err != nil {
 		return booking.Page{}, invalidCursor(err)
@@ -70,7 +71,7 @@ func page(list string, limit *int32, text *string) (booking.Page, *booking.Refus
 	return wanted, nil
 }
 
-// next returns the cursor of the next page, nil where there is none.
+// next returns the cursor of the next page, or nil if there is none.
 func next(list string, position *booking.Position) (*string, error) {
 	if position == nil {
 		return nil, nil //nolint:nilnil // null on the wire

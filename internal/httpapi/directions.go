@@ -13,7 +13,9 @@ import (
 const directionList = "directions"
 
 // ListDirections lists the patient's referrals.
-func (h *handlers) ListDirections(ctx context.Context, request api.ListDirectionsRequestObject) (api.ListDirectionsResponseObject, error) {
+func (h *handlers) ListDirections(
+	ctx context.Context, request api.ListDirectionsRequestObject,
+) (api.ListDirectionsResponseObject, error) {
 	wanted, refusal := page(directionList, request.Params.Limit, request.Params.Cursor)
 	if refusal != nil {
 		return nil, refusal
@@ -39,8 +41,10 @@ func (h *handlers) ListDirections(ctx context.Context, request api.ListDirection
 	}, nil
 }
 
-// GetDirection gives one referral by its guid.
-func (h *handlers) GetDirection(ctx context.Context, request api.GetDirectionRequestObject) (api.GetDirectionResponseObject, error) {
+// GetDirection returns one referral by its guid.
+func (h *handlers) GetDirection(
+	ctx context.Context, request api.GetDirectionRequestObject,
+) (api.GetDirectionResponseObject, error) {
 	found, err := h.oneDirection(ctx, booking.DirectionFilter{Guid: &request.DirectionGUID})
 	if err != nil {
 		return nil, err
@@ -48,7 +52,7 @@ func (h *handlers) GetDirection(ctx context.Context, request api.GetDirectionReq
 	return api.GetDirection200JSONResponse{OneDirectionJSONResponse: found}, nil
 }
 
-// GetDirectionByNumber gives one referral by its number on paper.
+// GetDirectionByNumber returns one referral by its number.
 func (h *handlers) GetDirectionByNumber(
 	ctx context.Context, request api.GetDirectionByNumberRequestObject,
 ) (api.GetDirectionByNumberResponseObject, error) {
@@ -59,7 +63,9 @@ func (h *handlers) GetDirectionByNumber(
 	return api.GetDirectionByNumber200JSONResponse{OneDirectionJSONResponse: found}, nil
 }
 
-func (h *handlers) oneDirection(ctx context.Context, filter booking.DirectionFilter) (api.OneDirectionJSONResponse, error) {
+func (h *handlers) oneDirection(
+	ctx context.Context, filter booking.DirectionFilter,
+) (api.OneDirectionJSONResponse, error) {
 	found, err := h.booking.Direction(ctx, server.Patient(ctx), filter)
 	if err != nil {
 		return api.OneDirectionJSONResponse{}, err
@@ -87,7 +93,7 @@ func directionFilter(params api.ListDirectionsParams) (booking.DirectionFilter, 
 	return filter, nil
 }
 
-// patientDirection writes a referral as the contract has it, times in whole seconds.
+// patientDirection returns a referral in the type of the contract, with times in whole seconds.
 func patientDirection(d *booking.PatientDirection) api.PatientDirection {
 	written := api.PatientDirection{
 		GUID:          d.Guid,

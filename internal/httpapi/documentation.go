@@ -11,7 +11,7 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// registerDocs adds the contract in both notations, and Swagger UI from assets inside the binary.
+// registerDocs adds the contract as JSON and YAML, and Swagger UI from assets in the binary.
 func registerDocs(s *server.Server) {
 	pages := s.Pages()
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
@@ -31,7 +31,7 @@ func registerDocs(s *server.Server) {
 	pages.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
 	pages.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
 	pages.GET("/docs/*file", func(c *gin.Context) {
-		w := &found{ResponseWriter: c.Writer}
+		w := &notFoundWriter{ResponseWriter: c.Writer}
 		ui.ServeHTTP(w, c.Request)
 		if w.missing {
 			s.RenderError(c, server.Reject(server.RouteNotFound))
@@ -41,22 +41,23 @@ func registerDocs(s *server.Server) {
 	pages.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
 }
 
-// docsHead lets phones lay the page out at their own width, and keeps code in running text from covering the lines around it.
+// docsHead sets the viewport for phones and keeps inline code from covering adjacent lines.
 const docsHead = `<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 .swagger-ui .renderedMarkdown code, .swagger-ui .markdown code { padding: 1px 4px; font-size: 12px; line-height: 1; overflow-wrap: anywhere }
 .swagger-ui .response-col_links { display: none }
 </style>`
 
-// found passes on what the file server answers, unless it has no such file: then the answer is ours.
-type found struct {
+// notFoundWriter passes on the response of the file server, but drops its 404, so that RenderError
+// writes it.
+type notFoundWriter struct {
 	http.ResponseWriter
 
 	missing bool
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (f *found) WriteHeader(status int) {
+func (f *notFoundWriter) WriteHeader(status int) {
 	if status == http.StatusNotFound {
 		f.missing = true
 		return
@@ -65,7 +66,7 @@ func (f *found) WriteHeader(status int) {
 }
 
 // Write implements http.ResponseWriter.
-func (f *found) Write(data []byte) (int, error) {
+func (f *notFoundWriter) Write(data []byte) (int, error) {
 	if f.missing {
 		return len(data), nil
 	}

@@ -1,5 +1,6 @@
-// Package httpapi handles the operations of the contract, one file each: it reads the request, calls the use case of booking, and writes
-// the response. What all requests have in common is in package server.
+// Package httpapi implements the operations of the contract, one file each. A handler reads the
+// request, calls the use case in package booking, and returns the response. Package server contains
+// the steps common to all requests.
 package httpapi
 
 import (
@@ -17,8 +18,8 @@ import (
 // Config is what the handlers need from the rest of the service.
 type Config struct {
 	Booking *booking.Service
-	Issuer  *auth.Issuer                // of the authorisation service; nil where that is off
-	Ready   func(context.Context) error // returns nil while the instance can serve
+	Issuer  *auth.Issuer                // nil if the authorisation service is off
+	Ready   func(context.Context) error // returns nil if the instance can serve requests
 	Now     func() time.Time
 }
 
@@ -35,9 +36,10 @@ func Register(s *server.Server, config Config) {
 	h := &handlers{booking: config.Booking, issuer: config.Issuer, ready: config.Ready, now: config.Now}
 	routes := s.Operations()
 	if h.issuer == nil {
-		routes = without{routes, tokenPath}
+		routes = withoutRoute{routes, tokenPath}
 	}
-	strict := api.NewStrictHandlerWithOptions(h, []api.StrictMiddlewareFunc{server.Detach[api.StrictHandlerFunc]}, api.StrictGinServerOptions{
+	middlewares := []api.StrictMiddlewareFunc{server.Detach[api.StrictHandlerFunc]}
+	strict := api.NewStrictHandlerWithOptions(h, middlewares, api.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  s.RenderUnbound,
 		HandlerErrorFunc:         s.RenderError,
 		ResponseErrorHandlerFunc: s.RenderError,
@@ -48,15 +50,15 @@ func Register(s *server.Server, config Config) {
 	registerDocs(s)
 }
 
-// without is a router that leaves a path out.
-type without struct {
+// withoutRoute is a router that ignores the registration of one path.
+type withoutRoute struct {
 	gin.IRouter
 
 	path string
 }
 
 // GET implements gin.IRouter.
-func (w without) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
+func (w withoutRoute) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
 	if path == w.path {
 		return w.IRouter
 	}

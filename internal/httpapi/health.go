@@ -7,16 +7,20 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// GetLiveness answers as long as the process can.
-func (h *handlers) GetLiveness(ctx context.Context, _ api.GetLivenessRequestObject) (api.GetLivenessResponseObject, error) {
+// GetLiveness returns 200 while the process runs.
+func (h *handlers) GetLiveness(
+	ctx context.Context, _ api.GetLivenessRequestObject,
+) (api.GetLivenessResponseObject, error) {
 	return api.GetLiveness200JSONResponse{
 		Body:    api.Health{Status: api.HealthStatusOk},
 		Headers: api.GetLiveness200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 
-// GetReadiness tells whether requests should be sent here.
-func (h *handlers) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
+// GetReadiness returns whether the instance can serve requests.
+func (h *handlers) GetReadiness(
+	ctx context.Context, _ api.GetReadinessRequestObject,
+) (api.GetReadinessResponseObject, error) {
 	if err := h.ready(ctx); err != nil {
 		return nil, server.Reject(server.NotReady).Because(err)
 	}

@@ -13,11 +13,13 @@ import (
 	"talon.example/internal/httpapi/wire"
 )
 
-// defaultMinutes is for how long a cell is held where the client does not say.
+// defaultMinutes is the length of a hold, in minutes, if the client sends none.
 const defaultMinutes = 5
 
 // HoldSlot holds a cell for the patient.
-func (h *handlers) HoldSlot(ctx context.Context, request api.HoldSlotRequestObject) (api.HoldSlotResponseObject, error) {
+func (h *handlers) HoldSlot(
+	ctx context.Context, request api.HoldSlotRequestObject,
+) (api.HoldSlotResponseObject, error) {
 	wanted, refusal := holdRequest(request.SlotGUID, request.Body)
 	if refusal != nil {
 		return nil, refusal
@@ -26,10 +28,13 @@ func (h *handlers) HoldSlot(ctx context.Context, request api.HoldSlotRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return api.HoldSlot200JSONResponse{Body: wire.Hold(held), Headers: api.HoldSlot200ResponseHeaders{XRequestID: server.RequestID(ctx).String()}}, nil
+	return api.HoldSlot200JSONResponse{
+		Body:    wire.Hold(held),
+		Headers: api.HoldSlot200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
+	}, nil
 }
 
-// holdRequest reads the booking, or the move, that the cell is held for.
+// holdRequest reads the booking or the move that the cell is held for.
 func holdRequest(slot uuid.UUID, body *api.HoldRequest) (booking.HoldRequest, *booking.Refusal) {
 	given := []guidField{
 		{"slotGuid", slot},
@@ -55,8 +60,10 @@ func holdRequest(slot uuid.UUID, body *api.HoldRequest) (booking.HoldRequest, *b
 	}, nil
 }
 
-// ReleaseSlot gives back a cell that the patient holds.
-func (h *handlers) ReleaseSlot(ctx context.Context, request api.ReleaseSlotRequestObject) (api.ReleaseSlotResponseObject, error) {
+// ReleaseSlot releases a cell that the patient holds.
+func (h *handlers) ReleaseSlot(
+	ctx context.Context, request api.ReleaseSlotRequestObject,
+) (api.ReleaseSlotResponseObject, error) {
 	refusal := rejectZero(guidField{"slotGuid", request.SlotGUID}, guidField{"lpuGuid", request.Params.LpuGUID})
 	if refusal != nil {
 		return nil, refusal

@@ -8,20 +8,21 @@ import (
 	"talon.example/internal/booking"
 )
 
-// idempotencyKey is the key of a request that may be repeated, if it has one. Two requests are the same where the same operation is asked of the same
-// thing with the same fields, in whatever order and layout: the contract knows every field of a body, so that what was read is all there is.
-func idempotencyKey(text *string, operation string, asked ...any) (*booking.Key, error) {
+// idempotencyKey returns the idempotency key of a request, or nil if it has none. Two requests are
+// equal if the operation, its target and all fields are equal. The order and layout of the body do
+// not matter, because the hash covers the decoded values.
+func idempotencyKey(text *string, operation string, parameters ...any) (*booking.Key, error) {
 	if text == nil {
 		return nil, nil //nolint:nilnil // most requests have none
 	}
-	canonical, err := json.Marshal(append([]any{operation}, asked...))
+	canonical, err := json.Marshal(append([]any{operation}, parameters...))
 	if err != nil {
-		return nil, fmt.Errorf("write what the idempotency key stands for: %w", err)
+		return nil, fmt.Errorf("encode the request of the idempotency key: %w", err)
 	}
 	return &booking.Key{Text: *text, Request: sha256.Sum256(canonical)}, nil
 }
 
-// idempotencyReplayed is the header of that name: true, or not there.
+// idempotencyReplayed returns the header Idempotency-Replayed: true or absent.
 func idempotencyReplayed(replayed bool) *bool {
 	if !replayed {
 		return nil

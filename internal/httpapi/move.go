@@ -9,7 +9,9 @@ import (
 )
 
 // MoveAppointment moves an appointment to another cell.
-func (h *handlers) MoveAppointment(ctx context.Context, request api.MoveAppointmentRequestObject) (api.MoveAppointmentResponseObject, error) {
+func (h *handlers) MoveAppointment(
+	ctx context.Context, request api.MoveAppointmentRequestObject,
+) (api.MoveAppointmentResponseObject, error) {
 	wanted, refusal := moveRequest(request.Body)
 	if refusal != nil {
 		return nil, refusal
@@ -30,7 +32,7 @@ func (h *handlers) MoveAppointment(ctx context.Context, request api.MoveAppointm
 	}, nil
 }
 
-// moveRequest reads what the contract alone cannot decide.
+// moveRequest reads the fields that the contract alone cannot validate.
 func moveRequest(body *api.MoveRequest) (booking.MoveRequest, *booking.Refusal) {
 	if refusal := rejectZero(guidField{"LpuToGuid", orDefault(body.LpuToGUID, notZero)}); refusal != nil {
 		return booking.MoveRequest{}, refusal

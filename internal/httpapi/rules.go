@@ -12,8 +12,10 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// ListRules returns the catalogue of rules, with what is on in an institution.
-func (h *handlers) ListRules(ctx context.Context, request api.ListRulesRequestObject) (api.ListRulesResponseObject, error) {
+// ListRules returns the catalogue of rules with their state in an institution.
+func (h *handlers) ListRules(
+	ctx context.Context, request api.ListRulesRequestObject,
+) (api.ListRulesResponseObject, error) {
 	if refusal := rejectZero(guidField{"lpuGuid", orDefault(request.Params.LpuGUID, notZero)}); refusal != nil {
 		return nil, refusal
 	}
@@ -43,7 +45,7 @@ func (h *handlers) ListRules(ctx context.Context, request api.ListRulesRequestOb
 	}, nil
 }
 
-// withTransport adds the rules of the transport, which nothing switches off, in the order of the catalogue.
+// withTransport adds the transport rules, which are always enabled, in the order of the catalogue.
 func withTransport(rules []booking.RuleInForce) []booking.RuleInForce {
 	for _, rule := range server.TransportRules {
 		rules = append(rules, booking.RuleInForce{Rule: rule, Enabled: true})
@@ -52,7 +54,7 @@ func withTransport(rules []booking.RuleInForce) []booking.RuleInForce {
 	return rules
 }
 
-// orNull writes an empty text as null.
+// orNull returns nil for an empty text.
 func orNull(text string) *string {
 	if text == "" {
 		return nil

@@ -13,11 +13,14 @@ import (
 	"talon.example/internal/httpapi/wire"
 )
 
-// defaultSlots is how many cells a page has where the client does not say.
+// defaultSlots is the page size if the client sends none.
 const defaultSlots = 50
 
-// ListDirectionSlots lists the cells that can be booked with a referral, or that a visit can be moved to.
-func (h *handlers) ListDirectionSlots(ctx context.Context, request api.ListDirectionSlotsRequestObject) (api.ListDirectionSlotsResponseObject, error) {
+// ListDirectionSlots lists the cells that can be booked with a referral, or that a visit can be
+// moved to.
+func (h *handlers) ListDirectionSlots(
+	ctx context.Context, request api.ListDirectionSlotsRequestObject,
+) (api.ListDirectionSlotsResponseObject, error) {
 	search, refusal := slotSearch(request, h.now())
 	if refusal != nil {
 		return nil, refusal
@@ -51,7 +54,7 @@ func (h *handlers) ListDirectionSlots(ctx context.Context, request api.ListDirec
 	}, nil
 }
 
-// slotSearch reads what the contract alone cannot decide: dates and the cursor.
+// slotSearch reads the parameters that the contract alone cannot validate: dates and the cursor.
 func slotSearch(request api.ListDirectionSlotsRequestObject, now time.Time) (booking.SlotSearch, *booking.Refusal) {
 	params := request.Params
 	search := booking.SlotSearch{
@@ -85,7 +88,8 @@ func slotSearch(request api.ListDirectionSlotsRequestObject, now time.Time) (boo
 	return search, refusal
 }
 
-// slotCursor is a booking.SlotCursor on the wire. Times are in microseconds, as the database has them.
+// slotCursor is the encoded form of a booking.SlotCursor. Times are in microseconds, the precision
+// of the database.
 type slotCursor struct {
 	Began int64     `json:"b"`
 	Start int64     `json:"s"`
@@ -93,7 +97,7 @@ type slotCursor struct {
 	Slot  uuid.UUID `json:"c"`
 }
 
-// nextSlots returns the cursor of the next page, nil where there is none.
+// nextSlots returns the cursor of the next page, or nil if there is none.
 func nextSlots(cursor *booking.SlotCursor) (*string, error) {
 	if cursor == nil {
 		return nil, nil //nolint:nilnil // null on the wire
@@ -102,7 +106,8 @@ func nextSlots(cursor *booking.SlotCursor) (*string, error) {
 	return &text, err
 }
 
-// readSlotCursor reads what nextSlots has returned. The moment at which the search began must be possible.
+// readSlotCursor decodes a cursor of nextSlots. It rejects a cursor whose search began further from
+// now than booking.VisitDateHorizon.
 func readSlotCursor(text string, now time.Time) (*booking.SlotCursor, *booking.Refusal) {
 	read, err := decodeCursor[slotCursor](text)
 	if err != nil {
@@ -110,7 +115,7 @@ func readSlotCursor(text string, now time.Time) (*booking.SlotCursor, *booking.R
 	}
 	began := time.UnixMicro(read.Began)
 	if began.Sub(now).Abs() > booking.VisitDateHorizon {
-		return nil, invalidCursor(errors.New("an impossible moment"))
+		return nil, invalidCursor(errors.New("the start of the search is out of range"))
 	}
 	return &booking.SlotCursor{Began: began, Start: time.UnixMicro(read.Start), Lpu: read.Lpu, Slot: read.Slot}, nil
 }
@@ -147,7 +152,7 @@ var restrictionTexts = map[booking.Restriction]string{
 	booking.HealthyChildrenOnly: "Только для здоровых детей (до 18 лет, без открытого случая лечения)",
 }
 
-// slotStatus tells in one word what the rule tells in full.
+// slotStatus returns the short form of the rule that rejects the cell.
 func slotStatus(refusal *booking.Refusal) api.SlotStatus {
 	if refusal == nil {
 		return api.SlotStatusAvailable

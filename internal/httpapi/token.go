@@ -11,10 +11,12 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-const tokenPath = "/auth/cod/token" //nolint:gosec // a path, and no token
+const tokenPath = "/auth/cod/token" //nolint:gosec // a path, not a token
 
-// GetCodToken issues a token for the patient whom the client application shows.
-func (h *handlers) GetCodToken(ctx context.Context, request api.GetCodTokenRequestObject) (api.GetCodTokenResponseObject, error) {
+// GetCodToken issues a token for the patient that the client application identifies.
+func (h *handlers) GetCodToken(
+	ctx context.Context, request api.GetCodTokenRequestObject,
+) (api.GetCodTokenResponseObject, error) {
 	shown, refusal := evidence(&request.Params)
 	if refusal != nil {
 		return nil, refusal
@@ -24,25 +26,26 @@ func (h *handlers) GetCodToken(ctx context.Context, request api.GetCodTokenReque
 	if err != nil {
 		return nil, err
 	}
-	signed, said, err := h.issuer.Issue(person, client)
+	signed, token, err := h.issuer.Issue(person, client)
 	if err != nil {
 		return nil, err
 	}
 	return api.GetCodToken200JSONResponse{
-		Body:    api.CodToken{Token: signed, ExpiresAt: said.ExpiresAt, PersonGUID: person},
+		Body:    api.CodToken{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person},
 		Headers: api.GetCodToken200ResponseHeaders{CacheControl: "no-store", XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 
-// evidence reads the one way in which a patient is shown. Of two it would not be clear which one counts.
+// evidence reads the evidence of the patient. It rejects two kinds of evidence at once, because it
+// would be unclear which one counts.
 func evidence(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
-	type way struct {
+	type kind struct {
 		name  string
 		begun bool
 		read  func(*api.GetCodTokenParams) (booking.Evidence, *booking.Refusal)
 	}
-	var begun []way
-	for _, known := range []way{
+	var begun []kind
+	for _, known := range []kind{
 		{"n_pol", p.NPol != nil || p.SPol != nil || p.Birthday != nil, byPolicy},
 		{"personguid", p.Personguid != nil, byPerson},
 		{"mkab", p.Mkab != nil, byMkab},
@@ -70,7 +73,8 @@ func byPolicy(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
 	if refusal != nil {
 		return booking.Evidence{}, refusal
 	}
-	return booking.Evidence{Policy: &booking.Policy{Series: strings.TrimSpace(orDefault(p.SPol, "")), Number: number, BirthDate: p.Birthday.Time}}, nil
+	series := strings.TrimSpace(orDefault(p.SPol, ""))
+	return booking.Evidence{Policy: &booking.Policy{Series: series, Number: number, BirthDate: p.Birthday.Time}}, nil
 }
 
 func byPerson(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
@@ -106,7 +110,7 @@ func bySnils(p *api.GetCodTokenParams) (booking.Evidence, *booking.Refusal) {
 	return booking.Evidence{Snils: &shown}, nil
 }
 
-// required is a parameter without the spaces around it; there must be something between them.
+// required returns the parameter without surrounding spaces. It rejects an absent or empty value.
 func required(name string, given *string) (string, *booking.Refusal) {
 	if given == nil {
 		return "", booking.InvalidField(name, booking.ProblemMissing)

@@ -124,7 +124,7 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		return nil, errHoldsChanging
 	case !taken:
 		refusal := booking.Reject(booking.TooManyHolds)
-		refusal.Details = &booking.Details{Holds: holds}
+		refusal.Remedies = &booking.Remedies{Holds: holds}
 		refusal.RetryAfter = holds[0].Until.Sub(a.CreatedAt)
 		return nil, refusal
 	default:

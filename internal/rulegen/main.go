@@ -1,5 +1,6 @@
-// Command rulegen writes what is derived from the catalogue of rules in openapi.yaml: the Go tables of booking and of the transport, the
-// list of retryable rules of the Go SDK, and docs/answers.md. It runs in the root of the repository.
+// Command rulegen generates files from the catalogue of rules in openapi.yaml: the Go tables of
+// booking and of the transport, the list of retryable rules of the Go SDK, and docs/answers.md. Run
+// it in the root of the repository.
 package main
 
 import (
@@ -18,7 +19,8 @@ import (
 	talon "talon.example"
 )
 
-// rule is a row of x-catalogue. GET /rules returns the same, under the names of the schema RuleEntry.
+// rule is a row of x-catalogue. GET /rules returns the same fields under the names of the schema
+// RuleEntry.
 type rule struct {
 	Rule               string `json:"rule"`
 	Group              string `json:"group"`
@@ -82,12 +84,12 @@ func readCatalogue(contract *openapi3.T) ([]rule, error) {
 	return rules, decoder.Decode(&rules)
 }
 
-// check returns an error where the contract contradicts itself.
+// check returns an error if the contract contradicts itself.
 func check(contract *openapi3.T, rules []rule, groups, menders []string) error {
 	var problems []error
-	var names, met []string
+	var names, seen []string
 	for _, r := range rules {
-		names, met = append(names, r.Rule), append(met, r.Group)
+		names, seen = append(names, r.Rule), append(seen, r.Group)
 		if !slices.Contains(menders, r.Mender) {
 			problems = append(problems, fmt.Errorf("%s: no mender is named %q", r.Rule, r.Mender))
 		}
@@ -112,15 +114,16 @@ func check(contract *openapi3.T, rules []rule, groups, menders []string) error {
 		if err := json.Unmarshal(shown, &response); err != nil {
 			return err
 		}
-		if response.Rule != r.Rule || response.Code != r.Status || response.MessageCode != r.MessageCode || response.Type != r.Type {
-			problems = append(problems, fmt.Errorf("%s: its example is another response", r.Rule))
+		if response.Rule != r.Rule || response.Code != r.Status ||
+			response.MessageCode != r.MessageCode || response.Type != r.Type {
+			problems = append(problems, fmt.Errorf("%s: its example differs from the catalogue", r.Rule))
 		}
 	}
 	if listed := texts(contract.Components.Schemas["Rule"].Value.Enum); !slices.Equal(names, listed) {
-		problems = append(problems, errors.New("the enum of Rule and its x-catalogue name different rules, or in another order"))
+		problems = append(problems, errors.New("the enum of Rule and x-catalogue differ in their rules or order"))
 	}
-	if met = slices.Compact(met); !slices.Equal(met, groups) {
-		problems = append(problems, errors.New("the groups of x-catalogue are not those of RuleEntry, in their order"))
+	if seen = slices.Compact(seen); !slices.Equal(seen, groups) {
+		problems = append(problems, errors.New("the groups of x-catalogue and RuleEntry differ in names or order"))
 	}
 	return errors.Join(problems...)
 }
@@ -196,7 +199,7 @@ func writeRows(page *strings.Builder, rules []rule, layer, pkg string) {
 	}
 }
 
-// goName returns a name in camel case.
+// goName converts a snake_case name to CamelCase.
 func goName(name string) string {
 	var camel strings.Builder
 	for word := range strings.SplitSeq(name, "_") {

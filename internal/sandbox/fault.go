@@ -103,8 +103,8 @@ func (s Store) Hold(
 	if errors.As(err, &refusal) && refusal.RetryAfter > maxHold {
 		refusal.RetryAfter = maxHold
 		end := appointment.CreatedAt.Add(maxHold).Truncate(time.Second).In(appointment.Zone)
-		for i := range refusal.Details.Holds {
-			refusal.Details.Holds[i].Until = end
+		for i := range refusal.Remedies.Holds {
+			refusal.Remedies.Holds[i].Until = end
 		}
 	}
 	return held, err

@@ -84,9 +84,12 @@ func (s state) apply(e event) (string, state) {
 	return reply, after
 }
 
-// keyed reports whether the request has a key that counts. A malformed request is rejected before
-// its key is read.
-func (e *event) keyed() bool { return e.step.key != "" && !e.step.request.malformed() }
+// keyed reports whether the request has a key that counts. A malformed request, or one of an unknown
+// client application, is rejected before its key is read.
+func (e *event) keyed() bool {
+	r := e.step.request
+	return e.step.key != "" && !r.malformed() && r.client != unknown
+}
 
 func (e *event) keyOf() keyOf        { return keyOf{e.owner, e.step.key} }
 func (e *event) fingerprint() string { return e.step.fingerprint(e.visit) }
@@ -96,6 +99,8 @@ func (s state) do(e event) (string, state) {
 	switch {
 	case e.step.resend > 0:
 		return "done", s // there is no earlier request with a key
+	case e.step.request.client == unknown:
+		return "token_invalid", s
 	case e.step.cancel > 0:
 		return s.cancel(e.visit, e.step)
 	case e.step.holdsForMove():
@@ -361,6 +366,8 @@ func (o searchState) step(p phase, reply string) (bool, searchState) {
 		want, now = now.writeHold(p.event.label, step.request)
 	case p.kind == writeRows:
 		want, now = now.write(p.event.label, p.event.guid(), step.request, pending.ownHolds)
+	case step.request.client == unknown:
+		want = "token_invalid"
 	case step.holdsForMove():
 		want, pending.request = now.checkHoldForMove(p.event.visit, step)
 	case step.move > 0:

@@ -410,6 +410,11 @@ func (s *state) describeHold(h hold) string {
 // returned state contains the card that the check created. The card stays even if the booking then
 // fails.
 func (s state) check(r request) (refusal string, after state) {
+	// 1. The token: its client application exists.
+	if r.client == unknown {
+		return "token_invalid", s
+	}
+
 	// The form of the request.
 	if r.malformed() {
 		return "field_invalid", s
@@ -472,7 +477,7 @@ func (s state) check(r request) (refusal string, after state) {
 		if refusal := s.beyondHorizon(r, start); refusal != "" {
 			return refusal, s
 		}
-		if r.client == unknown || !s.clients[r.client].outOfSchedule {
+		if !s.clients[r.client].outOfSchedule {
 			return "slot_access_denied", s
 		}
 	} else {
@@ -838,8 +843,6 @@ func (s *state) full(cell, person int) bool {
 // the same.
 func (s *state) mask(r request) int {
 	switch {
-	case r.client == unknown:
-		return 0
 	case r.from == r.to:
 		return s.clients[r.client].same
 	default:
@@ -898,10 +901,7 @@ func (s *state) restricted(r request, patient mkab, restriction string, visit ti
 // beyondHorizon rejects a visit that starts later than the horizon. The client's setting overrides
 // the target's, which overrides the region's.
 func (s *state) beyondHorizon(r request, start time.Time) string {
-	days := cmp.Or(s.lpus[r.to].days, s.days)
-	if r.client != unknown {
-		days = cmp.Or(s.clients[r.client].days, days)
-	}
+	days := cmp.Or(s.clients[r.client].days, s.lpus[r.to].days, s.days)
 	if days == "" {
 		return ""
 	}

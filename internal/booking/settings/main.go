@@ -1,4 +1,5 @@
-// Command settings writes docs/settings.md: the table of settings for people to read.
+// Command settings prints the table of settings in Markdown. `make gen` writes it to
+// docs/settings.md.
 package main
 
 import (
@@ -13,33 +14,36 @@ func main() {
 	var page strings.Builder
 	page.WriteString(`# Settings of the region, institutions and client applications
 
-Written by ` + "`make gen`" + ` from the table of settings. (What a running instance is told by its environment: [configuration.md](configuration.md).)
+` + "`make gen`" + ` writes this page from the table of settings. [configuration.md](configuration.md) lists the
+environment variables of an instance.
 
-A setting is a row of the table ` + "`setting`" + `: whose it is (` + "`owner_guid`" + `: the zero guid for the region, else the guid of the institution or client
-application, the latter with ` + "`of_client`" + `), its code and its value. A change takes effect within a second. The database refuses a code that is not known, a
-value that means nothing, and an owner who does not exist or cannot have the setting.
+A setting is a row of the table ` + "`setting`" + ` with an owner, a code and a value. ` + "`owner_guid`" + ` is the zero guid
+for the region, else the guid of the institution, or with ` + "`of_client`" + ` of the client application. A change
+takes effect within a second. The database rejects an unknown code, an invalid value, and an owner that
+does not exist or cannot have the setting.
 
 ` + "```sql" + `
 INSERT INTO setting (owner_guid, code, value) VALUES ('00000000-0000-0000-0000-000000000000', 'DirectionExpires', 'true');
 INSERT INTO setting (owner_guid, code, value, of_client) VALUES ('de300000-0003-4000-8000-000000000002', 'scheduleDays', '14', true);
 ` + "```" + `
 
-Where several owners have a setting, **the client application's wins, then the institution's, then the region's**, also over a stricter one. The institution is the one
-that is booked in.
+If several owners set a setting, **the client application's value wins, then the institution's, then the
+region's**, even over a stricter one. The institution is the one of the booking.
 
-` + "`GET /rules`" + ` shows what is on: for the client application of the token in an institution, or in the region.
+` + "`GET /rules`" + ` returns which rules are enabled for the client application of the token, in an institution or in
+the region.
 
-| code | whose code | owners | values | where not set | rules | what it does |
+| code | defined by | owners | values | default | rules | effect |
 |---|---|---|---|---|---|---|
 `)
 	for _, setting := range booking.SettingTable {
-		whose := "ours"
+		definedBy := "Talon"
 		if setting.Vendor {
-			whose = "the vendor's"
+			definedBy = "the vendor"
 		}
-		notSet := setting.Default
-		if notSet == "" {
-			notSet = "none"
+		defaultValue := setting.Default
+		if defaultValue == "" {
+			defaultValue = "none"
 		}
 		owners := make([]string, len(setting.Owners))
 		for i, owner := range setting.Owners {
@@ -53,7 +57,7 @@ that is booked in.
 			rules = append(rules, "off: `"+string(rule)+"`")
 		}
 		fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s |\n",
-			setting.Code, whose, strings.Join(owners, ", "), setting.Values(), notSet, strings.Join(rules, ", "), setting.Meaning)
+			setting.Code, definedBy, strings.Join(owners, ", "), setting.Values(), defaultValue, strings.Join(rules, ", "), setting.Meaning)
 	}
 	if _, err := os.Stdout.WriteString(page.String()); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -10,14 +10,15 @@ import (
 	"talon.example/internal/booking"
 )
 
-// authenticate verifies the COD token before anything of the body is read: an anonymous client must not make us read it.
+// authenticate verifies the COD token before the body is read, so that an anonymous client cannot
+// make the server read it.
 func (s *Server) authenticate(c *gin.Context) {
 	if !needs(s.contract.route(c), codToken) {
 		return
 	}
 	caller, err := s.verifier.VerifyHeader(c.Request.Context(), c.Request.Header.Values("Authorization"))
 	if err != nil {
-		// Otherwise the server would read the rest of the request to reuse the connection.
+		// Otherwise net/http would read the rest of the request to reuse the connection.
 		c.Header("Connection", "close")
 		s.RenderError(c, rejectToken(err))
 		return
@@ -26,17 +27,17 @@ func (s *Server) authenticate(c *gin.Context) {
 		s.RenderError(c, Reject(TokenInvalid).Because(errNoPatient))
 		return
 	}
-	keep(c, callerKey, caller)
+	setContext(c, callerKey, caller)
 }
 
 var (
 	errNoPatient   = errors.New("the token names no patient")
 	errInactive    = errors.New("the client application does not exist or is not active")
-	errNoBasicAuth = errors.New("not one header Authorization: Basic with a guid")
+	errNoBasicAuth = errors.New("expected exactly one header Authorization: Basic with a guid as the name")
 )
 
-// authenticateClient checks that the client application of the token is active, or that the client application of Basic authentication
-// has the secret that it shows. It may read the database, and so comes after the limits.
+// authenticateClient checks that the client application of the token is active, or that the secret
+// of Basic authentication is correct. It may read the database and therefore runs after limit.
 func (s *Server) authenticateClient(c *gin.Context) {
 	route := s.contract.route(c)
 	switch {
@@ -59,7 +60,7 @@ func (s *Server) authenticateClient(c *gin.Context) {
 			s.RenderError(c, err)
 			return
 		}
-		keep(c, callerKey, auth.Caller{Client: client})
+		setContext(c, callerKey, auth.Caller{Client: client})
 	}
 }
 

@@ -14,14 +14,15 @@ import (
 	talon "talon.example"
 )
 
-// contract finds the operation that a request asks for by the route that gin has matched, so that there is one router and no disagreement.
+// contract finds the operation of a request by the route that gin has matched, so that there is
+// only one router.
 type contract struct {
 	json    []byte
-	routes  map[string]*routers.Route // by method and gin's path
-	literal map[string][]string       // the methods of each path that has no parameters
+	routes  map[string]*routers.Route // by method and gin path
+	literal map[string][]string       // methods of each path without parameters
 }
 
-// loadContract reads the embedded document, once for all handlers of the process: nobody changes it.
+// loadContract parses the embedded document once per process. The result is never changed.
 var loadContract = sync.OnceValues(readContract)
 
 func readContract() (*contract, error) {
@@ -31,13 +32,15 @@ func readContract() (*contract, error) {
 	}
 	json, err := doc.MarshalJSON()
 	if err != nil {
-		return nil, fmt.Errorf("write openapi.json: %w", err)
+		return nil, fmt.Errorf("encode openapi.json: %w", err)
 	}
 	routes, literal := map[string]*routers.Route{}, map[string][]string{}
 	for path, item := range doc.Paths.Map() {
 		ginPath := strings.NewReplacer("{", ":", "}", "").Replace(path)
 		for method, operation := range item.Operations() {
-			routes[method+" "+ginPath] = &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: operation}
+			routes[method+" "+ginPath] = &routers.Route{
+				Spec: doc, Path: path, PathItem: item, Method: method, Operation: operation,
+			}
 		}
 		if path == ginPath {
 			literal[path] = slices.Sorted(maps.Keys(item.Operations()))
@@ -59,7 +62,8 @@ const (
 	clientSecret = "clientSecret"
 )
 
-// security is what the operation asks whoever calls it for: its own, or else the document's.
+// security returns the security requirements of the operation, or those of the document if the
+// operation has none.
 func security(route *routers.Route) openapi3.SecurityRequirements {
 	if route.Operation.Security != nil {
 		return *route.Operation.Security
@@ -67,12 +71,15 @@ func security(route *routers.Route) openapi3.SecurityRequirements {
 	return route.Spec.Security
 }
 
-// needs tells whether the operation asks for this scheme.
+// needs reports whether the operation requires the security scheme.
 func needs(route *routers.Route, scheme string) bool {
-	return slices.ContainsFunc(security(route), func(r openapi3.SecurityRequirement) bool { _, asked := r[scheme]; return asked })
+	return slices.ContainsFunc(security(route), func(r openapi3.SecurityRequirement) bool {
+		_, required := r[scheme]
+		return required
+	})
 }
 
-// requestBody is the schema of the operation's JSON body, or nil.
+// requestBody returns the operation's request body, or nil.
 func requestBody(route *routers.Route) *openapi3.RequestBody {
 	if route.Operation.RequestBody == nil {
 		return nil

@@ -8,8 +8,10 @@ import (
 	"talon.example/internal/booking"
 )
 
-// limit bounds how many requests work at once and how long each may take, with its wait for a connection to the database. Whoever finds the service
-// full is told so at once. It comes when the body has been read: a slow client holds no place. The health checks pass: a busy instance is still alive.
+// limit limits how many requests run at once and how long each may take, including the wait for a
+// database connection. It rejects a request immediately if the service is full. It runs after the
+// body has been read, so that slow clients occupy no place. Operations without security, such as
+// the health checks, are not limited.
 func (s *Server) limit(c *gin.Context) {
 	if len(security(s.contract.route(c))) == 0 {
 		return

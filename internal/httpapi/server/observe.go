@@ -15,14 +15,16 @@ import (
 	"talon.example/internal/booking"
 )
 
-// outcomeKey is where RenderError leaves the *booking.Refusal for the log line, in gin's own store.
+// outcomeKey is the key in gin's context under which RenderError stores the *booking.Refusal for
+// the log line.
 const outcomeKey = "outcome"
 
-// observe gives the request an id and writes one log line when it has ended. The line holds no token, no body and no person.
+// observe assigns the request id and writes one log line after the request. The line contains no
+// token, no body and no person.
 func (s *Server) observe(c *gin.Context) {
 	started := time.Now()
 	id := uuid.Must(uuid.NewV7())
-	keep(c, requestIDKey, id)
+	setContext(c, requestIDKey, id)
 	c.Header("X-Request-Id", id.String())
 	c.Header("X-Content-Type-Options", "nosniff")
 
@@ -47,7 +49,7 @@ func (s *Server) observe(c *gin.Context) {
 			attributes = append(attributes, slog.String("cause", cause.Error()))
 		}
 		switch {
-		case errors.Is(refusal, context.Canceled): // the client has gone; nobody read the answer
+		case errors.Is(refusal, context.Canceled): // the client disconnected
 			attributes = append(attributes, slog.Bool("client_gone", true))
 		case status == http.StatusServiceUnavailable:
 			level = slog.LevelWarn
@@ -58,7 +60,7 @@ func (s *Server) observe(c *gin.Context) {
 	s.log.LogAttrs(c.Request.Context(), level, "request", attributes...)
 }
 
-// recover turns a panic into the internal error, with the stack as its cause in the log.
+// recover turns a panic into the internal error and logs the stack as its cause.
 func (s *Server) recover(c *gin.Context) {
 	defer func() {
 		if recovered := recover(); recovered != nil {

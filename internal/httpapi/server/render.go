@@ -15,16 +15,17 @@ import (
 	"talon.example/internal/httpapi/wire"
 )
 
-// retryAfter is what clients are told to wait, in seconds, where a later try can help and nobody knows when.
+// retryAfter is the Retry-After, in seconds, if a retry may succeed at an unknown time.
 const retryAfter = "1"
 
-// RenderError writes every non-2xx response. Routing, authentication, validation, binding and the hooks of the strict server all end
-// here. An error that is no *booking.Refusal becomes the internal error: the log has its text, the client does not.
+// RenderError writes every non-2xx response. Routing, authentication, validation, binding and the
+// strict server's hooks all end here. An error that is not a *booking.Refusal becomes the internal
+// error; its text is logged and not sent to the client.
 func (s *Server) RenderError(c *gin.Context, err error) {
 	var refusal *booking.Refusal
 	switch {
 	case errors.As(err, &refusal):
-	case errors.Is(err, context.Canceled): // the client has gone, and nobody reads this
+	case errors.Is(err, context.Canceled): // the client disconnected
 		refusal = booking.Reject(booking.Overloaded).Because(err)
 	default:
 		refusal = Reject(InternalError).Because(err)
@@ -34,7 +35,7 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		c.Abort()
 		return
 	}
-	c.Header("Content-Type", "application/json") // as the generated answers have it
+	c.Header("Content-Type", "application/json") // as in the generated responses
 	switch {
 	case refusal.RetryAfter > 0:
 		c.Header("Retry-After", strconv.FormatFloat(math.Ceil(refusal.RetryAfter.Seconds()), 'f', 0, 64))
@@ -48,12 +49,12 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		Type:        api.ErrorType(refusal.Type),
 		Rule:        api.Rule(refusal.Rule),
 		RequestID:   RequestID(c),
-		Details:     wire.ErrorDetails(refusal.Details),
+		Details:     wire.ErrorDetails(refusal.Remedies),
 	})
 }
 
-// RenderUnbound responds to a request that passed the validation and still does not fit the generated type: a whole number written as
-// a fraction, such as 1.0.
+// RenderUnbound rejects a request that passed the validation but does not fit the generated type,
+// such as a whole number written as 1.0.
 func (s *Server) RenderUnbound(c *gin.Context, err error) {
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		s.RenderError(c, booking.InvalidField(mismatch.Field, booking.ProblemNotInteger))

@@ -23,27 +23,28 @@ import (
 	"talon.example/internal/booking"
 )
 
-// maxBody bounds a request's body, in bytes.
+// maxBody is the maximum size of a request body, in bytes.
 const maxBody = 64 << 10
 
 var validation = &openapi3filter.Options{
 	MultiError: true,
-	// The handler must see what was validated, not a second reading of the body that folds the case of keys.
+	// The handler must receive the validated values. Decoding the body again would ignore the case
+	// of keys.
 	KeepValidatedValue:  true,
 	SkipSettingDefaults: true,
-	// The token was verified before.
+	// authenticate has verified the token.
 	AuthenticationFunc:      openapi3filter.NoopAuthenticationFunc,
 	SchemaValidationOptions: []openapi3.SchemaValidationOption{openapi3.DisableSchemaErrorDetails()},
 }
 
-// readBody reads the body of an operation that has one, so that the rest of the way never waits for the client. Where it is optional it may be absent: then
-// its type is not looked at.
+// readBody reads the body of an operation that has one, so that later steps never wait for the
+// client. An optional body may be absent; its media type is then ignored.
 func (s *Server) readBody(c *gin.Context) {
-	wanted := requestBody(s.contract.route(c))
-	if wanted == nil {
+	expected := requestBody(s.contract.route(c))
+	if expected == nil {
 		return
 	}
-	body, err := readJSON(c, wanted.Required)
+	body, err := readJSON(c, expected.Required)
 	if err != nil {
 		s.RenderError(c, err)
 		return
@@ -51,7 +52,7 @@ func (s *Server) readBody(c *gin.Context) {
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 }
 
-// validate holds the request against the contract.
+// validate checks the request against the contract.
 func (s *Server) validate(c *gin.Context) {
 	route := s.contract.route(c)
 	params := make(map[string]string, len(c.Params))
@@ -62,9 +63,11 @@ func (s *Server) validate(c *gin.Context) {
 			return
 		}
 		params[param.Key] = value
-		c.Params[i].Value = value // which the generated code reads
+		c.Params[i].Value = value // the generated code reads this value
 	}
-	input := &openapi3filter.RequestValidationInput{Request: c.Request, PathParams: params, Route: route, Options: validation}
+	input := &openapi3filter.RequestValidationInput{
+		Request: c.Request, PathParams: params, Route: route, Options: validation,
+	}
 	for _, parameter := range route.Operation.Parameters {
 		if err := validateParameter(c, input, parameter.Value); err != nil {
 			s.RenderError(c, err)
@@ -80,8 +83,10 @@ func (s *Server) validate(c *gin.Context) {
 	}
 }
 
-// validateParameter holds one parameter against the contract. One that the contract does not know is nobody's, and ignored.
-func validateParameter(ctx context.Context, input *openapi3filter.RequestValidationInput, parameter *openapi3.Parameter) error {
+// validateParameter checks one parameter against the contract. Unknown parameters are ignored.
+func validateParameter(
+	ctx context.Context, input *openapi3filter.RequestValidationInput, parameter *openapi3.Parameter,
+) error {
 	given, readable := []string{input.PathParams[parameter.Name]}, true
 	switch parameter.In {
 	case openapi3.ParameterInQuery:
@@ -105,7 +110,7 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 		switch {
 		case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
 			return booking.InvalidField(parameter.Name, booking.ProblemCharacters)
-		case schema.Type.Is("boolean") && value != "true" && value != "false": // the library would read 1 and TRUE, too
+		case schema.Type.Is("boolean") && value != "true" && value != "false": // the library also accepts 1 and TRUE
 			return booking.InvalidField(parameter.Name, problemOfType(schema, false))
 		}
 	}
@@ -119,7 +124,8 @@ func validateParameter(ctx context.Context, input *openapi3filter.RequestValidat
 	return booking.InvalidField(parameter.Name, problemOfType(schema, errors.Is(err, strconv.ErrRange)))
 }
 
-// queryValues reads a parameter's values. The library would leave out, without a word, what it cannot decode.
+// queryValues returns the values of a query parameter. readable is false if one cannot be decoded;
+// the library would silently drop it.
 func queryValues(query, name string) (values []string, readable bool) {
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
@@ -135,9 +141,9 @@ func queryValues(query, name string) (values []string, readable bool) {
 	return values, true
 }
 
-// readJSON reads a body that is one JSON object, in UTF-8, without a key given twice.
+// readJSON reads a body that is one JSON object in UTF-8 without duplicate keys.
 func readJSON(c *gin.Context, required bool) ([]byte, error) {
-	if !required && c.Request.ContentLength <= 0 { // there is none, or it comes in chunks, of which there may be none
+	if !required && c.Request.ContentLength <= 0 { // absent, or chunked and possibly empty
 		content := bufio.NewReader(c.Request.Body)
 		if _, err := content.Peek(1); errors.Is(err, io.EOF) {
 			return nil, nil
@@ -146,12 +152,13 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 	}
 	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	charset, given := params["charset"]
-	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") || c.GetHeader("Content-Encoding") != "" {
+	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") ||
+		c.GetHeader("Content-Encoding") != "" {
 		return nil, Reject(MediaTypeUnsupported)
 	}
 	tooLarge := func() error { return Reject(BodyTooLarge, "Limit", strconv.Itoa(maxBody)) }
 	if c.Request.ContentLength > maxBody {
-		c.Header("Connection", "close") // what was announced is not read
+		c.Header("Connection", "close") // the announced body is not read
 		return nil, tooLarge()
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
@@ -192,7 +199,7 @@ func checkJSON(body []byte) error {
 	return malformed(booking.ProblemBodySyntax)
 }
 
-// shorten keeps a client's own text in a message within bounds.
+// shorten limits the client's own text in a message to 50 characters.
 func shorten(text string) string {
 	const most = 50
 	if runes := []rune(text); len(runes) > most {
@@ -201,13 +208,16 @@ func shorten(text string) string {
 	return text
 }
 
-// rejectInvalid names the field that breaks the contract; of several, the first in the alphabet, so that the same request gets the same answer.
+// rejectInvalid rejects the field that violates the contract. Of several, it names the
+// alphabetically first, so that the response is deterministic.
 func rejectInvalid(err error) error {
 	violations := schemaErrors(err)
 	if len(violations) == 0 {
 		return Reject(BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err)
 	}
-	first := slices.MinFunc(violations, func(a, b *openapi3.SchemaError) int { return strings.Compare(fieldOf(a), fieldOf(b)) })
+	first := slices.MinFunc(violations, func(a, b *openapi3.SchemaError) int {
+		return strings.Compare(fieldOf(a), fieldOf(b))
+	})
 	return booking.InvalidField(shorten(fieldOf(first)), problemOf(first))
 }
 
@@ -238,7 +248,7 @@ func fieldOf(violation *openapi3.SchemaError) string {
 	if !ok || violation.SchemaField != unknownKey {
 		return strings.Join(violation.JSONPointer(), ".")
 	}
-	// The library names the object alone.
+	// The library names only the object.
 	var unknown []string
 	for key := range object {
 		if violation.Schema.Properties[key] == nil {
@@ -249,10 +259,10 @@ func fieldOf(violation *openapi3.SchemaError) string {
 	return strings.Join(append(violation.JSONPointer(), unknown[0]), ".")
 }
 
-// unknownKey is the part of a schema that a key breaks that is none of its properties.
+// unknownKey is the schema field of a violation by an unknown key.
 const unknownKey = "properties"
 
-// problemOf says in Russian what is wrong with a field's value.
+// problemOf returns the Russian text of what is wrong with a field's value.
 func problemOf(violation *openapi3.SchemaError) string {
 	schema := violation.Schema
 	if schema.Format == "uuid" && violation.SchemaField != "required" {
@@ -290,7 +300,8 @@ func problemOf(violation *openapi3.SchemaError) string {
 	}
 }
 
-// problemOfType says what is expected instead of a value of another type, or of a number that its type does not hold.
+// problemOfType returns the Russian text for a value of another type, or for a number out of the
+// range of its type.
 func problemOfType(schema *openapi3.Schema, outOfRange bool) string {
 	switch {
 	case schema.Type.Is("integer") && outOfRange:
@@ -304,7 +315,7 @@ func problemOfType(schema *openapi3.Schema, outOfRange bool) string {
 	}
 }
 
-// list names values.
+// list joins values with commas.
 func list(values []any) string {
 	texts := make([]string, len(values))
 	for i, value := range values {

@@ -1,4 +1,4 @@
-// Package wire writes the values of booking in the types of the contract, where a response and an error have them alike.
+// Package wire converts domain values to types of the contract that several packages write.
 package wire
 
 import (
@@ -8,15 +8,15 @@ import (
 	"talon.example/internal/booking"
 )
 
-// ErrorDetails returns the details of a refusal as the contract has them, nil for nil.
-func ErrorDetails(details *booking.Details) *api.ErrorDetails {
-	if details == nil {
+// ErrorDetails returns the remedies of a refusal in the type of the contract, nil for nil.
+func ErrorDetails(remedies *booking.Remedies) *api.ErrorDetails {
+	if remedies == nil {
 		return nil
 	}
 	return &api.ErrorDetails{
-		Appointment: ExistingAppointment(details.Appointment),
-		Slots:       nearestSlots(details.Slots),
-		Holds:       holds(details.Holds),
+		Appointment: ExistingAppointment(remedies.Appointment),
+		Slots:       nearestSlots(remedies.Slots),
+		Holds:       holds(remedies.Holds),
 	}
 }
 
@@ -25,7 +25,9 @@ func ExistingAppointment(a *booking.ExistingAppointment) *api.ExistingAppointmen
 	if a == nil {
 		return nil
 	}
-	return &api.ExistingAppointment{GUID: a.Guid, LpuGUID: a.Lpu, Start: a.Start.Truncate(time.Second), End: a.End.Truncate(time.Second)}
+	return &api.ExistingAppointment{
+		GUID: a.Guid, LpuGUID: a.Lpu, Start: a.Start.Truncate(time.Second), End: a.End.Truncate(time.Second),
+	}
 }
 
 // Resource returns a doctor, a room or a device.
@@ -46,13 +48,13 @@ func Hold(h *booking.Hold) api.Hold {
 	}
 }
 
-func holds(standing []booking.Hold) *[]api.Hold {
-	if len(standing) == 0 {
+func holds(active []booking.Hold) *[]api.Hold {
+	if len(active) == 0 {
 		return nil
 	}
-	holds := make([]api.Hold, len(standing))
-	for i := range standing {
-		holds[i] = Hold(&standing[i])
+	holds := make([]api.Hold, len(active))
+	for i := range active {
+		holds[i] = Hold(&active[i])
 	}
 	return &holds
 }
