@@ -78,7 +78,8 @@ func New(
 	}
 	a.close = append(a.close, keys.Close)
 
-	// A separate connection: an instance whose bookings wait for locks is busy but ready.
+	// A separate connection: an instance whose bookings wait for locks is busy but ready, and its
+	// reference data stay fresh.
 	probe, err := postgres.Open(ctx, postgres.Options{
 		URL: string(config.DatabaseURL), MaxConns: 1, StatementTimeout: probeTimeout,
 	})
@@ -88,6 +89,7 @@ func New(
 	a.close = append(a.close, probe.Close)
 	ready := &readiness{check: postgres.NewStore(probe, config.ReferenceAge).Ready}
 	store := postgres.NewStore(pool, config.ReferenceAge)
+	store.ReadReferenceWith(probe)
 	index, err := a.masterIndex(store)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,11 @@ func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 	return &Store{pool: pool, reference: referenceCache{pool: pool, maxAge: referenceAge}}
 }
 
+// ReadReferenceWith makes the store read the reference data through another pool than its bookings.
+// Bookings that wait for locks can use up their pool for seconds; the reference data must not become
+// too old meanwhile. Call it before the store is used.
+func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool }
+
 // Options are the settings of a pool.
 type Options struct {
 	URL              string
