@@ -29,7 +29,7 @@ async function openPage(t, options = {}) {
     viewport: { width: 1100, height: 800 },
     ...options,
   });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(error));
@@ -82,7 +82,7 @@ async function confirm(page) {
 
 /** Waits until a condition is true. */
 async function eventually(condition) {
-  const deadline = AbortSignal.timeout(20_000);
+  const deadline = AbortSignal.timeout(60_000);
   while (!(await condition())) {
     deadline.throwIfAborted();
     await setImmediate();

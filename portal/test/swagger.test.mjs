@@ -46,7 +46,7 @@ async function authorize(page) {
 
 test('Promise: after authorisation each operation can be executed in Swagger UI with its example', async (t) => {
   const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   await page.goto(`${talon.baseUrl}/docs/`);
   await page.locator('.opblock').first().waitFor();
   const all = await operations();
