@@ -842,12 +842,10 @@ func (s *state) full(cell, person int) bool {
 // mask returns the client's access mask, which depends on whether source and target institution are
 // the same.
 func (s *state) mask(r request) int {
-	switch {
-	case r.from == r.to:
+	if r.from == r.to {
 		return s.clients[r.client].same
-	default:
-		return s.clients[r.client].other
 	}
+	return s.clients[r.client].other
 }
 
 // restricted returns the rule by which the cell's restriction rejects a patient, or none.
