@@ -38,7 +38,7 @@ func TestCallers(t *testing.T) {
 	}
 }
 
-// Promise: a token is valid for at most MaxLife, whoever signed it.
+// Promise: a token that is valid for longer than MaxLife is rejected.
 func TestMaxLife(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Sources{JWKSFile: tempFile(t, allKeys())})

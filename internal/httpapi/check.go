@@ -29,8 +29,8 @@ func (h *handlers) CheckAppointment(
 		body.Checks = append(body.Checks, api.RuleCheck{
 			Rule:    api.Rule(verdict.Rule),
 			Result:  api.RuleCheckResult(verdict.Result),
-			Message: orNull(verdict.Message),
-			Field:   orNull(verdict.Field),
+			Message: wire.NilIfZero(verdict.Message),
+			Field:   wire.NilIfZero(verdict.Field),
 			Mender:  api.Mender(verdict.Mender),
 			Details: wire.ErrorDetails(verdict.Remedies),
 		})

@@ -10,6 +10,7 @@ import (
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/wire"
 )
 
 // ListRules returns the catalogue of rules with their state in an institution.
@@ -34,9 +35,9 @@ func (h *handlers) ListRules(
 			Message:     rule.Message,
 			Retryable:   rule.Retryable,
 			Mender:      api.Mender(rule.Mender),
-			Field:       orNull(rule.Field),
+			Field:       wire.NilIfZero(rule.Field),
 			Enabled:     rule.Enabled && (rule.Group != booking.GroupIdentity || h.issuer != nil),
-			Setting:     orNull(rule.Setting),
+			Setting:     wire.NilIfZero(rule.Setting),
 		})
 	}
 	return api.ListRules200JSONResponse{
@@ -52,12 +53,4 @@ func withTransport(rules []booking.RuleInForce) []booking.RuleInForce {
 	}
 	slices.SortFunc(rules, func(a, b booking.RuleInForce) int { return cmp.Compare(a.Order, b.Order) })
 	return rules
-}
-
-// orNull returns nil for an empty text.
-func orNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
 }

@@ -41,7 +41,7 @@ var (
 	}
 )
 
-// interpretError returns the refusal that a database error stands for: Overloaded,
+// interpretError returns the refusal for a database error: Overloaded,
 // DatabaseUnavailable, or the rule of the violated constraint. Refusals, and errors that did not
 // come from the database, are returned unchanged. Other errors of the database are returned without
 // a patient's data.

@@ -54,7 +54,7 @@ type settingsKey struct{ lpu, client uuid.UUID }
 
 // settings returns the settings in force in an institution through a client application. A value of
 // the client application overrides one of the institution, which overrides one of the region. The
-// zero guid stands for no institution, or no client application.
+// zero guid means no institution, or no client application.
 func (r *reference) settings(lpu, client uuid.UUID) (booking.Settings, error) {
 	key := settingsKey{lpu, client}
 	if known, ok := r.inForce.Load(key); ok {

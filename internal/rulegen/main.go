@@ -70,7 +70,7 @@ func run() error {
 			return err
 		}
 	}
-	return os.WriteFile("docs/answers.md", []byte(answers(rules)), 0o644) //nolint:gosec // a page
+	return os.WriteFile("docs/answers.md", []byte(answersPage(rules)), 0o644) //nolint:gosec // a page
 }
 
 func readCatalogue(contract *openapi3.T) ([]rule, error) {
@@ -235,7 +235,7 @@ func sdkFile(contract *openapi3.T, rules []rule) string {
 	return page.String()
 }
 
-func answers(rules []rule) string {
+func answersPage(rules []rule) string {
 	var page strings.Builder
 	page.WriteString(`# Every response that is not 2xx
 

@@ -105,12 +105,7 @@ func reset(ctx context.Context, env *command.Env, args []string) (err error) {
 	if err := prepareSchema(ctx, env, database); err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, database)
-	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if err := Reset(ctx, conn, time.Now()); err != nil {
+	if err := resetData(ctx, database, time.Now()); err != nil {
 		return err
 	}
 	fmt.Fprintln(env.Stdout, "The demo data are reset to the first day.")
@@ -225,46 +220,55 @@ func rejectForeign(ctx context.Context, database string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, database)
-	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if current > 0 {
-		return Check(ctx, conn)
-	}
-	var tables int
-	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").
-		Scan(&tables); err != nil {
-		return fmt.Errorf("count the tables: %w", err)
-	}
-	if tables > 0 {
-		return errors.New("the database has tables that are not Talon's: use an empty database")
-	}
-	return nil
+	return withConnection(ctx, database, func(conn *pgx.Conn) error {
+		if current > 0 {
+			return Check(ctx, conn)
+		}
+		var tables int
+		if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").
+			Scan(&tables); err != nil {
+			return fmt.Errorf("count the tables: %w", err)
+		}
+		if tables > 0 {
+			return errors.New("the database has tables that are not Talon's: use an empty database")
+		}
+		return nil
+	})
 }
 
 // renewSchema drops the schema of a private database that a build before the first release created,
 // and creates the current one.
 func renewSchema(ctx context.Context, database string) error {
-	conn, err := pgx.Connect(ctx, database)
+	err := withConnection(ctx, database, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"); err != nil {
 		return fmt.Errorf("drop the schema of an earlier build: %w", err)
 	}
 	return migrations.Up(ctx, database)
 }
 
-func ensureData(ctx context.Context, database string) (State, error) {
+func ensureData(ctx context.Context, database string) (state State, err error) {
+	err = withConnection(ctx, database, func(conn *pgx.Conn) (err error) {
+		state, err = Ensure(ctx, conn, time.Now())
+		return err
+	})
+	return state, err
+}
+
+func resetData(ctx context.Context, database string, now time.Time) error {
+	return withConnection(ctx, database, func(conn *pgx.Conn) error { return Reset(ctx, conn, now) })
+}
+
+// withConnection calls do with a connection to the database, and closes it afterwards.
+func withConnection(ctx context.Context, database string, do func(*pgx.Conn) error) error {
 	conn, err := pgx.Connect(ctx, database)
 	if err != nil {
-		return State{}, fmt.Errorf("open the database: %w", err)
+		return fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return Ensure(ctx, conn, time.Now())
+	return do(conn)
 }
 
 // welcome returns the text that serve prints after the start: links, a token, and requests to

@@ -8,13 +8,13 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/sandboxapi"
 	"talon.example/internal/app"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/wire"
 )
 
 // Sandbox adds the sandbox's operations to a service: the scenarios, the reset, the portal, and the
@@ -96,12 +96,7 @@ func (s *Sandbox) ListScenarios(
 func (s *Sandbox) ResetSandbox(
 	ctx context.Context, _ sandboxapi.ResetSandboxRequestObject,
 ) (sandboxapi.ResetSandboxResponseObject, error) {
-	conn, err := pgx.Connect(ctx, s.database)
-	if err != nil {
-		return nil, booking.Reject(booking.DatabaseUnavailable).Because(err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if err := Reset(ctx, conn, s.now()); err != nil {
+	if err := resetData(ctx, s.database, s.now()); err != nil {
 		return nil, booking.Reject(booking.DatabaseUnavailable).Because(err)
 	}
 	return sandboxapi.ResetSandbox204Response{
@@ -135,22 +130,13 @@ func (s *Sandbox) scenarioList() (sandboxapi.Sandbox, error) {
 // wire converts the scenario to the type of the contract.
 func (s *Scenario) wire() sandboxapi.Scenario {
 	scenario := sandboxapi.Scenario{
-		Name: s.Name, Operation: unlessZero(s.Operation), Status: int32(s.Status), PatientGUID: unlessZero(s.Patient),
-		Request: sandboxapi.ScenarioCall{Method: s.Method, Path: s.Path, Headers: s.Headers, Body: unlessZero(s.Body)},
+		Name: s.Name, Operation: wire.NilIfZero(s.Operation), Status: int32(s.Status), PatientGUID: wire.NilIfZero(s.Patient),
+		Request: sandboxapi.ScenarioCall{Method: s.Method, Path: s.Path, Headers: s.Headers, Body: wire.NilIfZero(s.Body)},
 	}
 	if s.Refusal() {
 		scenario.Rule = &s.Name
 	}
 	return scenario
-}
-
-// unlessZero returns a pointer to the value, or nil for the zero value.
-func unlessZero[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
 }
 
 // Signer returns a function that signs tokens for Client, valid for TokenLife.

@@ -10,7 +10,8 @@ import (
 	"talon.example/internal/booking"
 )
 
-// documented is the source's table «Возможные ошибки», row by row, each with the rule that answers it. An answer that the source lists twice is here twice.
+// documented is the source's table «Возможные ошибки», row by row, with the rule of each. A
+// response that the source lists twice is here twice.
 var documented = []struct {
 	status  int
 	code    string
@@ -73,7 +74,7 @@ func TestRulesAreTheDocumentedOnes(t *testing.T) {
 		require.NotContains(t, byName, rule.Name)
 		byName[rule.Name] = rule
 	}
-	answers := map[booking.Name]bool{}
+	seen := map[booking.Name]bool{}
 	for _, row := range documented {
 		rule := byName[row.rule]
 		// The dots are the setting's value, and the backslashes are an escape.
@@ -83,12 +84,12 @@ func TestRulesAreTheDocumentedOnes(t *testing.T) {
 		}
 		require.Equal(t, booking.Rule{Name: row.rule, Status: row.status, Code: row.code, Type: row.kind, Message: message},
 			booking.Rule{Name: rule.Name, Status: rule.Status, Code: rule.Code, Type: rule.Type, Message: rule.Message})
-		answers[row.rule] = true
+		seen[row.rule] = true
 	}
-	require.Len(t, answers, 42, "one response is there twice")
+	require.Len(t, seen, 42, "the source lists one response twice")
 	for i, rule := range Catalogue {
 		require.Equal(t, i, rule.Order, rule.Name)
-		require.Equal(t, !answers[rule.Name], rule.Ours, rule.Name)
+		require.Equal(t, !seen[rule.Name], rule.Ours, rule.Name)
 	}
 }
 
@@ -107,7 +108,8 @@ func TestRulesAreDescribed(t *testing.T) {
 		met = append(met, rule.Group)
 		require.Contains(t, menders, rule.Mender, rule.Name)
 		require.Contains(t, bodyFields, rule.Field, rule.Name)
-		// An outage is over some time, and so are the earlier visit, the request that has the key, a hold, and the time in which failures count; a day comes nearer.
+		// These end by themselves: an outage, the earlier visit, the request that uses the key, a hold,
+		// the period of counted failures, and the days before the horizon.
 		passing := rule.Status == 503 || slices.Contains([]booking.Name{
 			booking.MipAuthURLUnreachable, booking.SpecialityAlreadyBooked, booking.SlotBeyondHorizon, booking.IdempotencyKeyInUse,
 			booking.TooManyHolds, booking.TooManyAttempts,

@@ -76,3 +76,12 @@ func nearestSlots(offered []booking.OfferedSlot) *[]api.NearestSlot {
 	}
 	return &slots
 }
+
+// NilIfZero returns a pointer to the value, or nil for the zero value, which is null in JSON.
+func NilIfZero[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
