@@ -24,6 +24,7 @@ import (
 // App is the assembled service.
 type App struct {
 	config   Config
+	longest  time.Duration // of a request, from the end of its body to the response
 	log      *slog.Logger
 	booking  *booking.Service
 	handler  http.Handler
@@ -35,7 +36,7 @@ type App struct {
 // for slow clients.
 const (
 	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second // headers and body, which is at most 64 KiB
+	readTimeout       = 10 * time.Second // headers and body
 	idleTimeout       = 2 * time.Minute
 	slowClient        = 10 * time.Second
 	// More than 1 MiB, so that a client with an oversized token receives our error and not the
@@ -64,8 +65,14 @@ func New(
 	if err := prepareSchema(ctx, config, log); err != nil {
 		return nil, err
 	}
+	a.longest = config.Timeout
+	if a.longest == 0 {
+		if a.longest, err = server.LongestTimeout(); err != nil {
+			return nil, fmt.Errorf("read the limits of the operations: %w", err)
+		}
+	}
 	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(config.DatabaseURL), MaxConns: config.DatabaseConns, StatementTimeout: config.Timeout,
+		URL: string(config.DatabaseURL), MaxConns: config.DatabaseConns, StatementTimeout: a.longest,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
@@ -223,7 +230,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		Handler:           a.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      readTimeout + a.config.Timeout + slowClient,
+		WriteTimeout:      readTimeout + a.longest + slowClient,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
@@ -245,7 +252,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-time.After(a.config.ShutdownDelay):
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout+a.config.Timeout+slowClient)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout+a.longest+slowClient)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("wait for running requests: %w", err)

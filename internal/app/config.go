@@ -29,7 +29,7 @@ type Config struct {
 
 	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
 	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
-	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT" envDefault:"10s"`
+	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT"`
 	MaxInFlight   int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
 	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
 
@@ -133,7 +133,7 @@ func (c *Config) validate(unreadable map[string]string) error {
 	}
 	_, err := net.ResolveTCPAddr("tcp", c.Addr)
 	require(err == nil, "TALON_ADDR", "must be host:port")
-	require(c.Timeout > 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be above 0 and at most 1m")
+	require(c.Timeout >= 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be between 0 and 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
 	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")
 	require(c.DatabaseURL != "", "DATABASE_URL", "must be given")
@@ -150,7 +150,7 @@ func (c *Config) validate(unreadable map[string]string) error {
 		"TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
 	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= min(auth.MaxLife, c.TokenMaxLife),
 		"TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h, and at most TALON_TOKEN_MAX_LIFE")
-	require(c.MipTimeout > 0 && c.MipTimeout <= c.Timeout,
+	require(c.MipTimeout > 0 && (c.Timeout == 0 || c.MipTimeout <= c.Timeout),
 		"TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
 	for _, file := range []struct{ name, path string }{
 		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},

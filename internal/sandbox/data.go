@@ -24,7 +24,7 @@ var (
 )
 
 const (
-	timeout     = 30 * time.Second // of a load or reset, in addition to the caller's context
+	timeout     = 20 * time.Second // of a load or reset, less than the server's write timeout
 	lockTimeout = 10 * time.Second // of waiting for concurrent bookings
 )
 

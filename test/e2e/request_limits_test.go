@@ -5,19 +5,21 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/app"
 	"talon.example/test/harness"
 )
 
-// Promise: the service does not read the body of an anonymous client, and reads at most 64 KiB of
-// any body.
+// Promise: the service does not read the body of an anonymous client, and reads little of a body
+// that is too large.
 func TestLargeBodiesAreNotRead(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -74,6 +76,40 @@ type byteCounter struct{ n *atomic.Int64 }
 func (c byteCounter) Write(p []byte) (int, error) {
 	c.n.Add(int64(len(p)))
 	return len(p), nil
+}
+
+// Promise: a body of exactly the operation's limit is accepted, and one byte more is rejected with
+// body_too_large. A client that sends its whole body before it reads receives the response.
+func TestBodyLimits(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	none := uuid.NewString()
+	for path, attempt := range map[string]struct {
+		method string
+		limit  int
+		rule   string // the response to a body of the limit
+	}{
+		"/appointments":                        {http.MethodPost, 65536, "field_invalid"},
+		"/appointments/check":                  {http.MethodPost, 65536, "field_invalid"},
+		"/appointments/" + none:                {http.MethodDelete, 16384, "appointment_absent"},
+		"/appointments/" + none + "/move":      {http.MethodPost, 16384, "field_invalid"},
+		"/slots/" + uuid.NewString() + "/hold": {http.MethodPost, 8192, "field_invalid"},
+	} {
+		t.Run(attempt.method+" "+path, func(t *testing.T) {
+			send := func(size int) harness.Answer {
+				request := sc.NewRequest(attempt.method, path, strings.NewReader("{"+strings.Repeat(" ", size-2)+"}"))
+				request.Header.Set("Content-Type", "application/json")
+				request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
+				return sc.Do(request)
+			}
+			send(attempt.limit).RequireRefusal(t, attempt.rule)
+			for _, size := range []int{attempt.limit + 1, attempt.limit + 200<<10} {
+				a := send(size)
+				a.RequireRefusal(t, "body_too_large")
+				require.Contains(t, a.Refusal.Message, strconv.Itoa(attempt.limit))
+			}
+		})
+	}
 }
 
 // Promise: requests above the limit are rejected at once instead of waiting. The health checks

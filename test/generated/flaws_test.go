@@ -198,7 +198,7 @@ func bodyFlaws(d *draft) []flaw {
 	}
 	for _, text := range []string{
 		"", " \r\n", "null", "[]", "1", `"` + marker + `"`, "true", "{", "}", "{}{}", "\x00", "\xff\xfe{\x00}\x00",
-		marker, "a=1&b=2", "<a/>", strings.Repeat("[", 20_000),
+		marker, "a=1&b=2", "<a/>", strings.Repeat("[", min(20_000, d.maxBody)),
 	} {
 		if text == "" && !d.bodyRequired {
 			continue // an absent body is allowed
@@ -212,7 +212,9 @@ func bodyFlaws(d *draft) []flaw {
 	add("a comment", "body_malformed", func(text string) string { return text + "//" + marker })
 	add("a byte order mark", "body_malformed", func(text string) string { return "\ufeff" + text })
 	add("a NUL at the end", "body_malformed", func(text string) string { return text + "\x00" })
-	add("64 KiB and more", "body_too_large", func(text string) string { return text + strings.Repeat(" ", 64<<10) })
+	add("one byte too large", "body_too_large", func(text string) string {
+		return text + strings.Repeat(" ", d.maxBody+1-len(text))
+	})
 	return found
 }
 

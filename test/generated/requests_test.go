@@ -29,6 +29,7 @@ type operation struct {
 	parameters   []*openapi3.Parameter
 	body         *openapi3.SchemaRef // nil if it has none
 	bodyRequired bool
+	maxBody      int            // bytes
 	security     string         // the name of the scheme, empty for public operations
 	weights      map[string]int // of the parameters and members of the body, by normalized name
 	others       []string       // all methods of its path
@@ -55,6 +56,7 @@ func operations(t testing.TB) []*operation {
 				content := o.RequestBody.Value.Content["application/json"]
 				require.NotNil(t, content, "%s: the generator supports JSON bodies only", o.OperationID)
 				o.body, o.bodyRequired = content.Schema, o.RequestBody.Value.Required
+				o.maxBody = int(o.Extensions["x-limits"].(map[string]any)["body"].(float64))
 				schema := flattened(o.body)
 				for name := range schema.Properties {
 					o.weights[normalize(name)] = weight(slices.Contains(schema.Required, name))

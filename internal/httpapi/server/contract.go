@@ -1,11 +1,14 @@
 package server
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
@@ -18,8 +21,20 @@ import (
 // only one router.
 type contract struct {
 	json    []byte
-	routes  map[string]*routers.Route // by method and gin path
-	literal map[string][]string       // methods of each path without parameters
+	routes  map[string]*route   // by method and gin path
+	literal map[string][]string // methods of each path without parameters
+}
+
+// route is an operation of the contract with its limits.
+type route struct {
+	*routers.Route
+	limits
+}
+
+// limits is the x-limits of an operation.
+type limits struct {
+	Body    int64 `json:"body"`    // bytes; 0 for an operation without a body
+	Seconds int   `json:"seconds"` // until the response; 0 for an operation without security
 }
 
 // loadContract parses the embedded document once per process. The result is never changed.
@@ -30,29 +45,68 @@ func readContract() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	json, err := doc.MarshalJSON()
+	encoded, err := doc.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("encode openapi.json: %w", err)
 	}
-	routes, literal := map[string]*routers.Route{}, map[string][]string{}
+	routes, literal := map[string]*route{}, map[string][]string{}
 	for path, item := range doc.Paths.Map() {
 		ginPath := strings.NewReplacer("{", ":", "}", "").Replace(path)
 		for method, operation := range item.Operations() {
-			routes[method+" "+ginPath] = &routers.Route{
+			found := &route{Route: &routers.Route{
 				Spec: doc, Path: path, PathItem: item, Method: method, Operation: operation,
+			}}
+			if found.limits, err = readLimits(found); err != nil {
+				return nil, fmt.Errorf("x-limits of %s: %w", operation.OperationID, err)
 			}
+			routes[method+" "+ginPath] = found
 		}
 		if path == ginPath {
 			literal[path] = slices.Sorted(maps.Keys(item.Operations()))
 		}
 	}
-	return &contract{json, routes, literal}, nil
+	return &contract{encoded, routes, literal}, nil
 }
 
 // ContractJSON returns the contract as JSON.
 func (s *Server) ContractJSON() []byte { return s.contract.json }
 
-func (c *contract) route(g *gin.Context) *routers.Route {
+// timeout returns the maximum time from the end of the body to the response.
+func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }
+
+// LongestTimeout returns the longest timeout of an operation in the contract.
+func LongestTimeout() (time.Duration, error) {
+	contract, err := loadContract()
+	if err != nil {
+		return 0, err
+	}
+	var longest time.Duration
+	for _, r := range contract.routes {
+		longest = max(longest, r.timeout())
+	}
+	return longest, nil
+}
+
+// readLimits returns an error if an operation with a body or with security has no limit for it.
+func readLimits(r *route) (limits, error) {
+	var l limits
+	raw, err := json.Marshal(r.Operation.Extensions["x-limits"])
+	if err != nil {
+		return l, err
+	}
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return l, err
+	}
+	if (requestBody(r) != nil) != (l.Body > 0) {
+		return l, errors.New("body must be above 0 if the operation has a body, and else absent")
+	}
+	if (len(security(r)) > 0) != (l.Seconds > 0) {
+		return l, errors.New("seconds must be above 0 if the operation has security, and else absent")
+	}
+	return l, nil
+}
+
+func (c *contract) route(g *gin.Context) *route {
 	return c.routes[g.Request.Method+" "+g.FullPath()]
 }
 
@@ -64,25 +118,25 @@ const (
 
 // security returns the security requirements of the operation, or those of the document if the
 // operation has none.
-func security(route *routers.Route) openapi3.SecurityRequirements {
-	if route.Operation.Security != nil {
-		return *route.Operation.Security
+func security(r *route) openapi3.SecurityRequirements {
+	if r.Operation.Security != nil {
+		return *r.Operation.Security
 	}
-	return route.Spec.Security
+	return r.Spec.Security
 }
 
 // needs reports whether the operation requires the security scheme.
-func needs(route *routers.Route, scheme string) bool {
-	return slices.ContainsFunc(security(route), func(r openapi3.SecurityRequirement) bool {
-		_, required := r[scheme]
+func needs(r *route, scheme string) bool {
+	return slices.ContainsFunc(security(r), func(one openapi3.SecurityRequirement) bool {
+		_, required := one[scheme]
 		return required
 	})
 }
 
 // requestBody returns the operation's request body, or nil.
-func requestBody(route *routers.Route) *openapi3.RequestBody {
-	if route.Operation.RequestBody == nil {
+func requestBody(r *route) *openapi3.RequestBody {
+	if r.Operation.RequestBody == nil {
 		return nil
 	}
-	return route.Operation.RequestBody.Value
+	return r.Operation.RequestBody.Value
 }

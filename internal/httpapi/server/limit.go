@@ -13,7 +13,8 @@ import (
 // body has been read, so that slow clients occupy no place. Operations without security, such as
 // the health checks, are not limited.
 func (s *Server) limit(c *gin.Context) {
-	if len(security(s.contract.route(c))) == 0 {
+	route := s.contract.route(c)
+	if len(security(route)) == 0 {
 		return
 	}
 	select {
@@ -23,7 +24,11 @@ func (s *Server) limit(c *gin.Context) {
 		s.RenderError(c, booking.Reject(booking.Overloaded))
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), s.timeout)
+	timeout := s.timeout
+	if timeout == 0 {
+		timeout = route.timeout()
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
 	c.Next()

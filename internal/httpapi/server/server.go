@@ -26,7 +26,7 @@ type Config struct {
 	Verifier       *auth.Verifier
 	Clients        Clients
 	Log            *slog.Logger
-	RequestTimeout time.Duration // from the end of the body to the response
+	RequestTimeout time.Duration // from the end of the body to the response; 0: the operation's own
 	MaxInFlight    int           // concurrent requests; more are rejected with overloaded
 }
 

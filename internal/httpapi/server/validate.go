@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,8 +22,9 @@ import (
 	"talon.example/internal/booking"
 )
 
-// maxBody is the maximum size of a request body, in bytes.
-const maxBody = 64 << 10
+// maxDiscarded is the maximum number of bytes that are read and discarded of a body that is too
+// large.
+const maxDiscarded = 256 << 10
 
 var validation = &openapi3filter.Options{
 	MultiError: true,
@@ -40,11 +40,12 @@ var validation = &openapi3filter.Options{
 // readBody reads the body of an operation that has one, so that later steps never wait for the
 // client. An optional body may be absent; its media type is then ignored.
 func (s *Server) readBody(c *gin.Context) {
-	expected := requestBody(s.contract.route(c))
+	route := s.contract.route(c)
+	expected := requestBody(route)
 	if expected == nil {
 		return
 	}
-	body, err := readJSON(c, expected.Required)
+	body, err := readJSON(c, expected.Required, route.Body)
 	if err != nil {
 		s.RenderError(c, err)
 		return
@@ -66,7 +67,7 @@ func (s *Server) validate(c *gin.Context) {
 		c.Params[i].Value = value // the generated code reads this value
 	}
 	input := &openapi3filter.RequestValidationInput{
-		Request: c.Request, PathParams: params, Route: route, Options: validation,
+		Request: c.Request, PathParams: params, Route: route.Route, Options: validation,
 	}
 	for _, parameter := range route.Operation.Parameters {
 		if err := validateParameter(c, input, parameter.Value); err != nil {
@@ -141,8 +142,9 @@ func queryValues(query, name string) (values []string, readable bool) {
 	return values, true
 }
 
-// readJSON reads a body that is one JSON object in UTF-8 without duplicate keys.
-func readJSON(c *gin.Context, required bool) ([]byte, error) {
+// readJSON reads a body that is one JSON object in UTF-8 without duplicate keys, of at most limit
+// bytes.
+func readJSON(c *gin.Context, required bool, limit int64) ([]byte, error) {
 	if !required && c.Request.ContentLength <= 0 { // absent, or chunked and possibly empty
 		content := bufio.NewReader(c.Request.Body)
 		if _, err := content.Peek(1); errors.Is(err, io.EOF) {
@@ -156,23 +158,32 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 		c.GetHeader("Content-Encoding") != "" {
 		return nil, Reject(MediaTypeUnsupported)
 	}
-	tooLarge := func() error { return Reject(BodyTooLarge, "Limit", strconv.Itoa(maxBody)) }
-	if c.Request.ContentLength > maxBody {
-		c.Header("Connection", "close") // the announced body is not read
-		return nil, tooLarge()
+	if c.Request.ContentLength > limit {
+		return nil, rejectTooLarge(c, limit)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
-	var limit *http.MaxBytesError
+	body, err := io.ReadAll(io.LimitReader(c.Request.Body, limit+1))
 	switch {
-	case errors.As(err, &limit):
-		return nil, tooLarge()
 	case err != nil:
 		return nil, Reject(BodyMalformed, "Problem", booking.ProblemBodyCutOff).Because(err)
+	case int64(len(body)) > limit:
+		return nil, rejectTooLarge(c, limit)
 	}
 	if err := checkJSON(body); err != nil {
 		return nil, err
 	}
 	return body, nil
+}
+
+// rejectTooLarge reads the rest of a body that is not much too large, because a client that is
+// still writing when the connection is closed may never see the response. A client that announces
+// its body and waits for 100 Continue is not writing.
+func rejectTooLarge(c *gin.Context, limit int64) error {
+	size := c.Request.ContentLength
+	if size <= limit+maxDiscarded && (size < 0 || c.GetHeader("Expect") == "") {
+		_, _ = io.CopyN(io.Discard, c.Request.Body, maxDiscarded) // its error is that of the client's connection
+	}
+	c.Header("Connection", "close") // otherwise net/http would read more
+	return Reject(BodyTooLarge, "Limit", strconv.FormatInt(limit, 10))
 }
 
 func checkJSON(body []byte) error {
