@@ -84,7 +84,7 @@ func recordBooking(ctx context.Context, url string, b Booking, now time.Time) ([
 		return nil, fmt.Errorf("read the reference data: %w", err)
 	}
 	recorder.trips = nil
-	service := booking.NewService(store, nil, func() time.Time { return now })
+	service := booking.NewService(store.Ports(), func() time.Time { return now })
 	_, _, err = service.Book(ctx, patient,
 		booking.Request{
 			Direction:  guid(kindReferral, b.Referral),

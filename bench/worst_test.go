@@ -57,7 +57,7 @@ func TestWorstSearches(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	service := booking.NewService(postgres.NewStore(pool, 0), nil, time.Now)
+	service := booking.NewService(postgres.NewStore(pool, 0).Ports(), time.Now)
 	search := func(b Booking) *booking.SlotPage {
 		lpu := guid(kindLpu, b.To)
 		page, err := service.Slots(t.Context(),

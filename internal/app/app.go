@@ -46,8 +46,7 @@ const (
 
 // Wrappers wrap parts of the service. The zero value wraps nothing.
 type Wrappers struct {
-	Store   func(booking.Store) booking.Store
-	Index   func(booking.MasterIndex) booking.MasterIndex
+	Ports   func(booking.Ports) booking.Ports
 	Handler func(*server.Server, *auth.Verifier) http.Handler // may add routes
 }
 
@@ -97,11 +96,16 @@ func New(
 	ready := &readiness{check: postgres.NewStore(probe, config.ReferenceAge).Ready}
 	store := postgres.NewStore(pool, config.ReferenceAge)
 	store.ReadReferenceWith(probe)
-	index, err := a.masterIndex(store)
-	if err != nil {
-		return nil, err
+	ports := store.Ports()
+	if config.MipURL != "" {
+		if ports.Index, err = a.remoteIndex(); err != nil {
+			return nil, err
+		}
 	}
-	a.booking = booking.NewService(wrapped[booking.Store](store, wrap.Store), wrapped(index, wrap.Index), now)
+	if wrap.Ports != nil {
+		ports = wrap.Ports(ports)
+	}
+	a.booking = booking.NewService(ports, now)
 	var issuer *auth.Issuer
 	if own != nil {
 		issuer = auth.NewIssuer(own, config.TokenIssuer, config.TokenAudience, config.AuthTokenLife, now)
@@ -136,18 +140,8 @@ func New(
 	return a, nil
 }
 
-func wrapped[T any](part T, wrap func(T) T) T {
-	if wrap == nil {
-		return part
-	}
-	return wrap(part)
-}
-
-// masterIndex returns the remote index if its URL is configured, else the local table.
-func (a *App) masterIndex(store *postgres.Store) (booking.MasterIndex, error) {
-	if a.config.MipURL == "" {
-		return mip.NewLocal(store), nil
-	}
+// remoteIndex returns the remote master patient index.
+func (a *App) remoteIndex() (*mip.Remote, error) {
 	remote, err := mip.NewRemote(mip.RemoteConfig{
 		URL:              string(a.config.MipURL),
 		IdentifierSystem: a.config.MipIdentifierSystem,

@@ -99,7 +99,7 @@ func clientSecret(ctx context.Context, env *command.Env, args []string) error {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer pool.Close()
-	service := booking.NewService(postgres.NewStore(pool, postgres.ReferenceAge), nil, time.Now)
+	service := booking.NewService(postgres.NewStore(pool, postgres.ReferenceAge).Ports(), time.Now)
 	secret, err := service.RenewClientSecret(ctx, client)
 	if err != nil {
 		return err

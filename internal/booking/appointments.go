@@ -55,6 +55,15 @@ type Cancellation struct {
 
 func (a PatientAppointment) position() Position { return Position{a.Start, a.Guid, a.Lpu.Guid} }
 
+// AppointmentLister lists appointments.
+type AppointmentLister interface {
+	// Appointments reads a page of a person's appointments, the newest start first. now decides
+	// which are completed.
+	Appointments(
+		ctx context.Context, person uuid.UUID, filter AppointmentFilter, page Page, now time.Time,
+	) ([]PatientAppointment, error)
+}
+
 // AppointmentFilter selects appointments. Zero fields are ignored.
 type AppointmentFilter struct {
 	Guid         *uuid.UUID
@@ -68,7 +77,7 @@ type AppointmentFilter struct {
 func (s *Service) Appointments(
 	ctx context.Context, patient Patient, filter AppointmentFilter, page Page,
 ) ([]PatientAppointment, *Position, error) {
-	found, err := s.store.Appointments(ctx, patient.Person, filter, page.plusOne(), s.now())
+	found, err := s.ports.Appointments.Appointments(ctx, patient.Person, filter, page.plusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the appointments: %w", err)
 	}
@@ -79,7 +88,7 @@ func (s *Service) Appointments(
 // Appointment returns one of the patient's appointments. It rejects with AppointmentAbsent if it
 // does not exist or belongs to another patient.
 func (s *Service) Appointment(ctx context.Context, patient Patient, guid uuid.UUID) (*PatientAppointment, error) {
-	found, err := s.store.Appointments(ctx, patient.Person, AppointmentFilter{Guid: &guid}, Page{Limit: 1}, s.now())
+	found, err := s.ports.Appointments.Appointments(ctx, patient.Person, AppointmentFilter{Guid: &guid}, Page{Limit: 1}, s.now())
 	if err != nil {
 		return nil, fmt.Errorf("read the appointment: %w", err)
 	}

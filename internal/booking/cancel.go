@@ -8,22 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// VisitStore moves and cancels booked visits, and holds cells.
-type VisitStore interface {
-	HoldStore
-
-	// Visit returns a person's appointment in any institution, or nil if the person has no such
-	// appointment.
-	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
-	// MoveFacts reads the same as Facts, in one snapshot with the visit to move. The facts exclude
-	// the visit's own claims.
-	MoveFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, now time.Time) (*Facts, error)
-	// Move rewrites a visit in one transaction under its guid and releases what it held before. It
-	// returns ErrVisitChanged if another request has changed the visit, so that wanted now means a
-	// different booking.
-	Move(
-		ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit,
-	) (*HeldDirection, error)
+// CancelStore cancels booked visits.
+type CancelStore interface {
 	// Cancel cancels a person's appointment in one transaction and releases all that it holds. It
 	// does nothing if the appointment is cancelled already.
 	Cancel(ctx context.Context, cancellation NewCancellation) error
@@ -98,7 +84,7 @@ func (s *Service) cancel(
 	ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *TakenKey,
 ) error {
 	now := s.now()
-	visit, err := s.store.Visit(ctx, patient.Person, appointment)
+	visit, err := s.ports.Reader.Visit(ctx, patient.Person, appointment)
 	switch {
 	case err != nil:
 		return fmt.Errorf("find the appointment: %w", err)
@@ -109,7 +95,7 @@ func (s *Service) cancel(
 	case visit.begun(now) && !visit.AfterStart:
 		return Reject(AppointmentStarted)
 	}
-	if err := s.store.Cancel(ctx, NewCancellation{patient.Person, visit, reason, now, key}); err != nil {
+	if err := s.ports.Cancels.Cancel(ctx, NewCancellation{patient.Person, visit, reason, now, key}); err != nil {
 		return fmt.Errorf("cancel the appointment: %w", err)
 	}
 	return nil

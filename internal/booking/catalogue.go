@@ -21,7 +21,7 @@ type RuleInForce struct {
 // any institution of the region has it enabled. Rules returns the refusal LpuAbsent for an
 // institution that does not exist.
 func (s *Service) Rules(ctx context.Context, patient Patient, lpu uuid.UUID) ([]RuleInForce, error) {
-	settings, err := s.store.Settings(ctx, patient, lpu)
+	settings, err := s.ports.Settings.Settings(ctx, patient, lpu)
 	if err != nil {
 		return nil, fmt.Errorf("load the settings: %w", err)
 	}

@@ -33,13 +33,13 @@ type Verdict struct {
 // nothing. If no rule fails, Book would succeed at the same moment. Otherwise Book would return the
 // first failed rule. Check returns an error if Book would fail without a rule of that order.
 func (s *Service) Check(ctx context.Context, patient Patient, request Request) ([]Verdict, error) {
-	facts, err := s.store.Facts(ctx, patient, request, s.now())
+	facts, err := s.ports.Reader.Facts(ctx, patient, request, s.now())
 	if err != nil {
 		return nil, fmt.Errorf("load the facts: %w", err)
 	}
 	var unknownPerson *Refusal
 	if facts.Mkab == nil && facts.Target != nil && facts.Target.CreatesMkab {
-		facts.Person, err = s.index.Person(ctx, patient.Person)
+		facts.Person, err = s.ports.Index.Person(ctx, patient.Person)
 		decided := err == nil || errors.As(err, &unknownPerson) && rulesByName[unknownPerson.Rule].Group == GroupMip
 		switch {
 		case decided:

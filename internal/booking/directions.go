@@ -22,6 +22,15 @@ const (
 	DirectionStatusCancelled DirectionStatus = "Cancelled" // withdrawn by the institution
 )
 
+// DirectionLister lists referrals.
+type DirectionLister interface {
+	// Directions reads a page of a person's referrals, newest first. now decides which are expired
+	// or completed.
+	Directions(
+		ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time,
+	) ([]PatientDirection, error)
+}
+
 // PatientDirection is a patient's referral as its holder stores it. All times are in the holder's
 // zone; dates are midnight of the day.
 type PatientDirection struct {
@@ -65,7 +74,7 @@ type DirectionFilter struct {
 func (s *Service) Directions(
 	ctx context.Context, patient Patient, filter DirectionFilter, page Page,
 ) ([]PatientDirection, *Position, error) {
-	found, err := s.store.Directions(ctx, patient.Person, filter, page.plusOne(), s.now())
+	found, err := s.ports.Directions.Directions(ctx, patient.Person, filter, page.plusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the referrals: %w", err)
 	}
@@ -76,7 +85,7 @@ func (s *Service) Directions(
 // Direction returns the newest of the patient's referrals that match the filter. It rejects with
 // DirectionAbsent if none does, also for a referral of another patient.
 func (s *Service) Direction(ctx context.Context, patient Patient, filter DirectionFilter) (*PatientDirection, error) {
-	found, err := s.store.Directions(ctx, patient.Person, filter, Page{Limit: 1}, s.now())
+	found, err := s.ports.Directions.Directions(ctx, patient.Person, filter, Page{Limit: 1}, s.now())
 	if err != nil {
 		return nil, fmt.Errorf("read the referral: %w", err)
 	}

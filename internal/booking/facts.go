@@ -1,10 +1,23 @@
 package booking
 
 import (
+	"context"
 	"time"
 
 	"github.com/google/uuid"
 )
+
+// FactReader reads what decides a request.
+type FactReader interface {
+	// Facts reads all facts that the rules need, in one round trip.
+	Facts(ctx context.Context, patient Patient, request Request, now time.Time) (*Facts, error)
+	// MoveFacts reads the same as Facts, in one snapshot with the visit to move. The facts exclude
+	// the visit's own claims.
+	MoveFacts(ctx context.Context, patient Patient, request Request, visit *BookedVisit, now time.Time) (*Facts, error)
+	// Visit returns a person's appointment in any institution, or nil if the person has no such
+	// appointment.
+	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
+}
 
 // Facts are all facts that the rules need, read in one snapshot. A fact that does not exist is nil
 // or empty.

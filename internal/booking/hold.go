@@ -62,7 +62,7 @@ func (s *Service) Hold(ctx context.Context, patient Patient, wanted HoldRequest)
 		return nil, s.addNearest(ctx, facts, refusal)
 	}
 	until := now.Add(wanted.Length).Truncate(time.Second) // never longer than requested
-	hold, err := s.store.Hold(ctx, facts.appointment(uuid.Must(uuid.NewV7())), facts.Moved, until)
+	hold, err := s.ports.Holds.Hold(ctx, facts.appointment(uuid.Must(uuid.NewV7())), facts.Moved, until)
 	if err != nil {
 		return nil, fmt.Errorf("hold the cells: %w", s.addRemedies(ctx, facts, err))
 	}
@@ -78,9 +78,9 @@ func (s *Service) holdFacts(
 	}
 	wanted.Difficulty = visit.cells(wanted.Difficulty)
 	if visit == nil {
-		facts, err = s.store.Facts(ctx, patient, wanted.Request, now)
+		facts, err = s.ports.Reader.Facts(ctx, patient, wanted.Request, now)
 	} else {
-		facts, err = s.store.MoveFacts(ctx, patient, wanted.Request, visit, now)
+		facts, err = s.ports.Reader.MoveFacts(ctx, patient, wanted.Request, visit, now)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load the facts: %w", err)
@@ -91,7 +91,7 @@ func (s *Service) holdFacts(
 // Release releases the patient's hold that begins with a cell. It does nothing if there is none.
 func (s *Service) Release(ctx context.Context, patient Patient, lpu, slot uuid.UUID) error {
 	now := s.now()
-	holds, err := s.store.Holds(ctx, patient.Person, now)
+	holds, err := s.ports.Holds.Holds(ctx, patient.Person, now)
 	if err != nil {
 		return fmt.Errorf("find the hold: %w", err)
 	}
@@ -99,7 +99,7 @@ func (s *Service) Release(ctx context.Context, patient Patient, lpu, slot uuid.U
 		if !hold.BeginsWith(lpu, slot) {
 			continue
 		}
-		if err := s.store.Release(ctx, patient.Person, hold, now); err != nil {
+		if err := s.ports.Holds.Release(ctx, patient.Person, hold, now); err != nil {
 			return fmt.Errorf("release the hold: %w", err)
 		}
 	}

@@ -95,7 +95,7 @@ func (s *Service) takeKey(ctx context.Context, patient Patient, key Key) (*Taken
 	}
 	detached, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
-	return s.store.TakeKey(detached, patient, key, s.now(), time.Until(deadline)+KeyGrace)
+	return s.ports.Keys.TakeKey(detached, patient, key, s.now(), time.Until(deadline)+KeyGrace)
 }
 
 // keepResponse stores the response of a request that changed nothing. It does nothing for a nil
@@ -104,7 +104,7 @@ func (s *Service) keepResponse(ctx context.Context, key *TakenKey, held *HeldDir
 	if key == nil {
 		return nil
 	}
-	if err := s.store.KeepAnswer(ctx, key, held); err != nil {
+	if err := s.ports.Keys.KeepAnswer(ctx, key, held); err != nil {
 		return fmt.Errorf("store the response: %w", err)
 	}
 	return nil
@@ -115,7 +115,7 @@ func (s *Service) keepResponse(ctx context.Context, key *TakenKey, held *HeldDir
 func (s *Service) release(ctx context.Context, key *TakenKey) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if err := s.store.ReleaseKey(ctx, key); err != nil {
+	if err := s.ports.Keys.ReleaseKey(ctx, key); err != nil {
 		return fmt.Errorf("release the idempotency key: %w", err)
 	}
 	return nil
@@ -131,7 +131,7 @@ const (
 // SweepKeys deletes the keys that are older than KeyLife.
 func (s *Service) SweepKeys(ctx context.Context) error {
 	for range sweepSteps {
-		swept, err := s.store.SweepKeys(ctx, s.now(), sweepStep)
+		swept, err := s.ports.Keys.SweepKeys(ctx, s.now(), sweepStep)
 		if err != nil {
 			return fmt.Errorf("sweep the idempotency keys: %w", err)
 		}

@@ -16,16 +16,15 @@ import (
 // ClientActive reports whether a client application exists and is active. A change takes effect
 // within a second.
 func (s *Service) ClientActive(ctx context.Context, client uuid.UUID) (bool, error) {
-	active, err := s.store.ClientActive(ctx, client)
+	active, err := s.ports.Clients.ClientActive(ctx, client)
 	if err != nil {
 		return false, fmt.Errorf("look up the client application: %w", err)
 	}
 	return active, nil
 }
 
-// Identities stores the credentials of client applications and identifies patients for the
-// authorisation service.
-type Identities interface {
+// ClientStore stores client applications and their credentials.
+type ClientStore interface {
 	// ClientActive reports whether a client application exists and is active.
 	ClientActive(ctx context.Context, client uuid.UUID) (bool, error)
 	// ClientSecret returns the SHA-256 of a client application's secret. It returns zeros if the
@@ -34,6 +33,10 @@ type Identities interface {
 	// SetClientSecret replaces the secret. It returns ErrNoClient if the client application does
 	// not exist.
 	SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha256.Size]byte) error
+}
+
+// Identities identifies patients for the authorisation service.
+type Identities interface {
 	// Identify returns the only person who has an open card that matches the evidence. Otherwise it
 	// rejects with PatientNotIdentified and counts a failure of the client application and of the
 	// patient. Above ClientLimit or PatientLimit it rejects any evidence with TooManyAttempts and
@@ -116,7 +119,7 @@ var ErrNoClient = errors.New("there is no such client application")
 // AuthenticateClient rejects with ClientUnauthenticated unless secret is the client application's
 // secret. It takes equally long for an application that does not exist.
 func (s *Service) AuthenticateClient(ctx context.Context, client uuid.UUID, secret string) error {
-	known, err := s.store.ClientSecret(ctx, client)
+	known, err := s.ports.Clients.ClientSecret(ctx, client)
 	if err != nil {
 		return fmt.Errorf("read the client application's secret: %w", err)
 	}
@@ -132,7 +135,7 @@ func (s *Service) AuthenticateClient(ctx context.Context, client uuid.UUID, secr
 // RenewClientSecret returns ErrNoClient if the client application does not exist.
 func (s *Service) RenewClientSecret(ctx context.Context, client uuid.UUID) (secret string, err error) {
 	secret = rand.Text()
-	if err := s.store.SetClientSecret(ctx, client, sha256.Sum256([]byte(secret))); err != nil {
+	if err := s.ports.Clients.SetClientSecret(ctx, client, sha256.Sum256([]byte(secret))); err != nil {
 		return "", fmt.Errorf("store the client application's secret: %w", err)
 	}
 	return secret, nil
@@ -141,7 +144,7 @@ func (s *Service) RenewClientSecret(ctx context.Context, client uuid.UUID) (secr
 // Identify returns the person that the evidence of a client application identifies. It rejects with
 // PatientNotIdentified, which does not name the wrong part, and with TooManyAttempts.
 func (s *Service) Identify(ctx context.Context, client uuid.UUID, shown Evidence) (person uuid.UUID, err error) {
-	person, err = s.store.Identify(ctx, client, shown, s.now())
+	person, err = s.ports.Identities.Identify(ctx, client, shown, s.now())
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("identify the patient: %w", err)
 	}
@@ -151,7 +154,7 @@ func (s *Service) Identify(ctx context.Context, client uuid.UUID, shown Evidence
 // SweepFailures deletes the failed identifications that no limit counts any more.
 func (s *Service) SweepFailures(ctx context.Context) error {
 	for range sweepSteps {
-		swept, err := s.store.SweepFailures(ctx, s.now(), sweepStep)
+		swept, err := s.ports.Identities.SweepFailures(ctx, s.now(), sweepStep)
 		if err != nil {
 			return fmt.Errorf("sweep the failures to identify a patient: %w", err)
 		}

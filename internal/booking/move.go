@@ -10,6 +10,16 @@ import (
 	"github.com/google/uuid"
 )
 
+// MoveStore moves booked visits.
+type MoveStore interface {
+	// Move rewrites a visit in one transaction under its guid and releases what it held before. It
+	// returns ErrVisitChanged if another request has changed the visit, so that wanted now means a
+	// different booking.
+	Move(
+		ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit,
+	) (*HeldDirection, error)
+}
+
 // MoveRequest requests another cell for a visit. Nil fields keep their values.
 type MoveRequest struct {
 	LpuTo      *uuid.UUID
@@ -37,7 +47,7 @@ func (s *Service) move(
 	ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *TakenKey,
 ) (*HeldDirection, error) {
 	now := s.now()
-	visit, err := s.store.Visit(ctx, patient.Person, appointment)
+	visit, err := s.ports.Reader.Visit(ctx, patient.Person, appointment)
 	if err != nil {
 		return nil, fmt.Errorf("find the appointment: %w", err)
 	}
@@ -45,7 +55,7 @@ func (s *Service) move(
 		if refusal := visit.rejectMove(now); refusal != nil {
 			return nil, refusal
 		}
-		facts, err := s.store.MoveFacts(ctx, patient, visit.Request(wanted), visit, now)
+		facts, err := s.ports.Reader.MoveFacts(ctx, patient, visit.Request(wanted), visit, now)
 		if err != nil {
 			return nil, fmt.Errorf("load the facts: %w", err)
 		}
@@ -66,9 +76,9 @@ func (s *Service) move(
 		}
 		moved := facts.appointment(visit.Guid)
 		moved.Key = key
-		held, err := s.store.Move(ctx, moved, wanted, visit)
+		held, err := s.ports.Moves.Move(ctx, moved, wanted, visit)
 		if errors.Is(err, ErrVisitChanged) {
-			if visit, err = s.store.Visit(ctx, patient.Person, appointment); err != nil {
+			if visit, err = s.ports.Reader.Visit(ctx, patient.Person, appointment); err != nil {
 				return nil, fmt.Errorf("find the appointment again: %w", err)
 			}
 			continue
@@ -157,7 +167,7 @@ func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *u
 	if appointment == nil {
 		return nil, nil //nolint:nilnil // no visit is requested
 	}
-	visit, err := s.store.Visit(ctx, patient.Person, *appointment)
+	visit, err := s.ports.Reader.Visit(ctx, patient.Person, *appointment)
 	if err != nil {
 		return nil, fmt.Errorf("find the appointment: %w", err)
 	}

@@ -70,7 +70,7 @@ func (s *Service) searchNear(
 		wanted = facts.Now
 	}
 	scan.Restrictions = facts.restrictions(scan.From, scan.To)
-	found, err := s.store.NearestSlots(ctx, scan, wanted)
+	found, err := s.ports.Slots.NearestSlots(ctx, scan, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("search the nearest cells: %w", err)
 	}

@@ -1,10 +1,20 @@
 package booking
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/google/uuid"
 )
+
+// SettingReader reads settings.
+type SettingReader interface {
+	// Settings reads the settings for the patient's client application in an institution. For the
+	// zero guid, it returns the distinct settings of the region and of all its institutions.
+	Settings(ctx context.Context, patient Patient, lpu uuid.UUID) ([]Settings, error)
+}
 
 // Settings are the settings in force for a booking in an institution through a client application.
 type Settings struct {

@@ -163,7 +163,7 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		return nil, err
 	}
 	request := Request{Direction: search.Direction, Difficulty: visit.cells(search.Difficulty)}
-	targets, facts, err := s.store.SearchFacts(ctx, patient, request, search.Lpu, mostTargets+1, visit, now)
+	targets, facts, err := s.ports.Slots.SearchFacts(ctx, patient, request, search.Lpu, mostTargets+1, visit, now)
 	if err != nil {
 		return nil, fmt.Errorf("find the referral: %w", err)
 	}
@@ -253,7 +253,7 @@ func (s *Service) blockedBy(
 			scans[i].Speciality = &targets.SpecialityCode
 		}
 	}
-	resources, err := s.store.ResourcesWithSlots(ctx, scans)
+	resources, err := s.ports.Slots.ResourcesWithSlots(ctx, scans)
 	if err != nil {
 		return nil, fmt.Errorf("find resources with cells: %w", err)
 	}
@@ -331,7 +331,7 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 		if len(scans) == 0 {
 			return offered, nil
 		}
-		found, err := s.store.ScanSlots(ctx, scans)
+		found, err := s.ports.Slots.ScanSlots(ctx, scans)
 		if err != nil {
 			return nil, fmt.Errorf("search the cells: %w", err)
 		}

@@ -1,3 +1,5 @@
+// Package mip looks up persons in the region's master patient index (МИП), a remote FHIR server. No
+// error contains data of a patient.
 package mip
 
 import (
@@ -18,6 +20,8 @@ import (
 
 	"talon.example/internal/booking"
 )
+
+var _ booking.MasterIndex = (*Remote)(nil)
 
 // The default identifier systems of a Remote.
 const (

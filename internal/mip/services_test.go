@@ -245,3 +245,15 @@ func requireInna(t *testing.T, remote *Remote) {
 	require.NoError(t, err)
 	require.Equal(t, &innaPerson, person)
 }
+
+func day(year int, month time.Month, day int) time.Time {
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+}
+
+func requireRefusal(t *testing.T, err error, name booking.Name) *booking.Refusal {
+	t.Helper()
+	var refusal *booking.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, name, refusal.Rule, "%v", err)
+	return refusal
+}

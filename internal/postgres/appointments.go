@@ -10,7 +10,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Appointments implements booking.Store.
+// Appointments implements booking.AppointmentLister.
 func (s *Store) Appointments(
 	ctx context.Context, person uuid.UUID, filter booking.AppointmentFilter, page booking.Page, now time.Time,
 ) ([]booking.PatientAppointment, error) {

@@ -12,7 +12,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Create implements booking.Store. It runs one transaction in two round trips: the statements, then
+// Create implements booking.BookStore. It runs one transaction in two round trips: the statements, then
 // the commit. An idempotency key adds one round trip, and so do the patient's own holds on the
 // cells.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {

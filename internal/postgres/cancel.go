@@ -13,7 +13,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Visit implements booking.Store. It takes two round trips: one for the person's institutions and
+// Visit implements booking.FactReader. It takes two round trips: one for the person's institutions and
 // visits, one for the visit.
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
 	return read(ctx, s, func(known *reference) (visit *booking.BookedVisit, err error) {
@@ -101,7 +101,7 @@ func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) 
 	}, err
 }
 
-// Cancel implements booking.Store. It runs one transaction in three round trips: lock and read,
+// Cancel implements booking.CancelStore. It runs one transaction in three round trips: lock and read,
 // change, commit.
 func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {

@@ -10,7 +10,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Directions implements booking.Store.
+// Directions implements booking.DirectionLister.
 func (s *Store) Directions(
 	ctx context.Context, person uuid.UUID, filter booking.DirectionFilter, page booking.Page, now time.Time,
 ) ([]booking.PatientDirection, error) {

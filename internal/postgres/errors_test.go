@@ -321,7 +321,7 @@ func TestTypeChangeWhileServing(t *testing.T) {
 		},
 		"booking": func(w *world, store *Store, a booking.NewAppointment) error { return create(w.t, store, a) },
 		"person": func(w *world, store *Store, _ booking.NewAppointment) error {
-			_, err := store.MipPersonGet(w.t.Context(), w.patient.Person)
+			_, err := store.Person(w.t.Context(), w.patient.Person)
 			return err
 		},
 	} {
@@ -329,6 +329,7 @@ func TestTypeChangeWhileServing(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.exec(`INSERT INTO mip_person VALUES ($1)`, w.patient.Person)
+			w.exec(`INSERT INTO mip_person_data (person_guid, birth_date) VALUES ($1, '1980-02-29')`, w.patient.Person)
 			store := w.store(func(config *pgxpool.Config) { config.MaxConns = 2 * tries })
 			conns := make([]*pgxpool.Conn, 2*tries)
 			for i := range conns {
@@ -618,7 +619,7 @@ func (s *Store) callAll(t testing.TB, w *world, a booking.NewAppointment) []erro
 	_, facts := s.Facts(t.Context(), w.patient, w.request(1), moment)
 	_, mkab := s.CreateMkab(t.Context(), w.to,
 		&booking.Person{Guid: uuid.New(), Sex: booking.Male, BirthDate: moment, PolicyNumber: "1"}, moment)
-	_, person := s.MipPersonGet(t.Context(), w.patient.Person)
+	_, person := s.Person(t.Context(), w.patient.Person)
 	return []error{facts, create(t, s, a), mkab, person, s.Ready(t.Context())}
 }
 

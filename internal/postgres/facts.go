@@ -11,7 +11,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Facts implements booking.Store. Each statement reads one institution or one person, so that one
+// Facts implements booking.FactReader. Each statement reads one institution or one person, so that one
 // machine of a distributed database can execute it. All statements see one snapshot. Otherwise a
 // booking that commits between two of them would be seen in part, and the wrong rule would reject
 // the request.
@@ -21,7 +21,7 @@ func (s *Store) Facts(
 	return retry(ctx, s.pool.Reset, func() (*booking.Facts, error) { return s.facts(ctx, patient, request, nil, now) })
 }
 
-// MoveFacts implements booking.Store.
+// MoveFacts implements booking.FactReader.
 func (s *Store) MoveFacts(
 	ctx context.Context, patient booking.Patient, request booking.Request, visit *booking.BookedVisit, now time.Time,
 ) (*booking.Facts, error) {

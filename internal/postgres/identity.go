@@ -14,7 +14,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// ClientActive implements booking.Identities. It does not query the database while the reference
+// ClientActive implements booking.ClientStore. It does not query the database while the reference
 // data are fresh.
 func (s *Store) ClientActive(ctx context.Context, client uuid.UUID) (bool, error) {
 	reference, err := s.reference.get(ctx)
@@ -25,7 +25,7 @@ func (s *Store) ClientActive(ctx context.Context, client uuid.UUID) (bool, error
 	return active, nil
 }
 
-// ClientSecret implements booking.Identities.
+// ClientSecret implements booking.ClientStore.
 func (s *Store) ClientSecret(ctx context.Context, client uuid.UUID) (hash [sha256.Size]byte, err error) {
 	stored, err := retry(ctx, s.pool.Reset, func() ([]byte, error) { return db.New(s.pool).ClientSecretGet(ctx, client) })
 	copy(hash[:], stored)
@@ -35,7 +35,7 @@ func (s *Store) ClientSecret(ctx context.Context, client uuid.UUID) (hash [sha25
 	return hash, err
 }
 
-// SetClientSecret implements booking.Identities.
+// SetClientSecret implements booking.ClientStore.
 func (s *Store) SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha256.Size]byte) error {
 	set, err := db.New(s.pool).ClientSecretSet(ctx, hash[:], client)
 	if err == nil && set == 0 {

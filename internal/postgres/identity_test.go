@@ -127,7 +127,7 @@ func TestIdentificationDoesConstantWork(t *testing.T) {
 		}
 	}
 
-	service := booking.NewService(store, nil, func() time.Time { return moment })
+	service := booking.NewService(store.Ports(), func() time.Time { return moment })
 	secretless := uuid.New()
 	w.exec(`INSERT INTO client_application VALUES ($1, 'Без секрета')`, secretless)
 	secret, err := service.RenewClientSecret(t.Context(), w.patient.Client)

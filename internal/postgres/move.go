@@ -12,7 +12,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Move implements booking.Store. It cancels and books in one transaction of three round trips. The
+// Move implements booking.MoveStore. It cancels and books in one transaction of three round trips. The
 // row of the visit is deleted and inserted again, under its guid, in the target institution.
 //
 // All cells are locked before any is changed, those of the institution with the lower guid first.

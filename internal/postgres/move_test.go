@@ -67,7 +67,7 @@ func TestConcurrentMoves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	visit := w.mustBook(1)
-	service := booking.NewService(w.store(), nil, func() time.Time { return moment })
+	service := booking.NewService(w.store().Ports(), func() time.Time { return moment })
 	comment := "с выпиской"
 	moved := make(chan error, 2)
 	move := func(wanted booking.MoveRequest) {

@@ -8,7 +8,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Settings implements booking.Store.
+// Settings implements booking.SettingReader.
 func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.UUID) ([]booking.Settings, error) {
 	return read(ctx, s, func(known *reference) ([]booking.Settings, error) {
 		lpus := []uuid.UUID{lpu}

@@ -261,7 +261,7 @@ func TestSearchWithoutResultTakesFourRoundTrips(t *testing.T) {
 	w := newWorld(t)
 	w.exec(`UPDATE slot SET taken = capacity`)
 	var count roundTrips
-	service := booking.NewService(w.store(count.countOn), nil, func() time.Time { return moment })
+	service := booking.NewService(w.store(count.countOn).Ports(), func() time.Time { return moment })
 	search := func() {
 		page, err := service.Slots(t.Context(), w.patient, booking.SlotSearch{Direction: w.direction, Limit: 50})
 		require.NoError(t, err)

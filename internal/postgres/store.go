@@ -18,7 +18,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Store implements booking.Store. It is safe for concurrent use.
+// Store implements all ports of package booking. It is safe for concurrent use.
 type Store struct {
 	pool      *pgxpool.Pool
 	reference referenceCache
@@ -34,6 +34,25 @@ func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 // Bookings that wait for locks can use up their pool for seconds; the reference data must not become
 // too old meanwhile. Call it before the store is used.
 func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool }
+
+// Ports returns ports that all use the store. Its master patient index is the local one.
+func (s *Store) Ports() booking.Ports {
+	return booking.Ports{
+		Reader:       s,
+		Bookings:     s,
+		Index:        s,
+		Moves:        s,
+		Cancels:      s,
+		Holds:        s,
+		Slots:        s,
+		Directions:   s,
+		Appointments: s,
+		Settings:     s,
+		Keys:         s,
+		Clients:      s,
+		Identities:   s,
+	}
+}
 
 // Options are the settings of a pool.
 type Options struct {
@@ -98,7 +117,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return nil
 }
 
-// CreateMkab implements booking.Store.
+// CreateMkab implements booking.BookStore.
 func (s *Store) CreateMkab(
 	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
 ) (*booking.Mkab, error) {
@@ -166,9 +185,4 @@ func addCardKeys(ctx context.Context, queries *db.Queries, lpu, mkab uuid.UUID, 
 	var err error
 	queries.CardKeyAdd(ctx, keys).Exec(func(_ int, addErr error) { err = firstError(err, addErr) })
 	return err
-}
-
-// MipPersonGet returns a person of the local master patient index, or pgx.ErrNoRows.
-func (s *Store) MipPersonGet(ctx context.Context, guid uuid.UUID) (db.MipPersonGetRow, error) {
-	return retry(ctx, s.pool.Reset, func() (db.MipPersonGetRow, error) { return db.New(s.pool).MipPersonGet(ctx, guid) })
 }

@@ -14,9 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"talon.example/gen/db"
 	"talon.example/internal/booking"
-	"talon.example/internal/mip"
 	"talon.example/internal/postgres"
 	"talon.example/internal/testdb"
 )
@@ -645,8 +643,7 @@ func open(t *testing.T) *pgxpool.Pool {
 
 // newService returns the service with the real rules and the real store, at a fixed time.
 func newService(pool *pgxpool.Pool, now time.Time) *booking.Service {
-	store, index := postgres.NewStore(pool, 0), mip.NewLocal(db.New(pool))
-	return booking.NewService(store, index, func() time.Time { return now })
+	return booking.NewService(postgres.NewStore(pool, 0).Ports(), func() time.Time { return now })
 }
 
 // book makes a booking that must succeed.

@@ -67,38 +67,69 @@ func injectFault(person uuid.UUID, at stage, values ...string) error {
 	return refusal
 }
 
-// Store is a booking.Store that injects the faults.
-type Store struct {
-	booking.Store
+// injectFaults returns the ports of a service that injects the faults.
+func injectFaults(ports booking.Ports) booking.Ports {
+	ports.Index = faultyIndex{ports.Index}
+	ports.Bookings = faultyBookings{ports.Bookings}
+	ports.Moves = faultyMoves{ports.Moves}
+	ports.Holds = shortHolds{ports.Holds}
+	ports.Slots = faultySlots{ports.Slots}
+	ports.Keys = faultyKeys{ports.Keys}
+	ports.Identities = faultyIdentities{ports.Identities}
+	return ports
 }
 
-// CreateMkab implements booking.Store.
-func (s Store) CreateMkab(
+type faultyIndex struct{ booking.MasterIndex }
+
+func (i faultyIndex) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
+	if err := injectFault(guid, atIndex, "AuthUrl", "https://auth.example/token"); err != nil {
+		return nil, err
+	}
+	return i.MasterIndex.Person(ctx, guid)
+}
+
+type faultyBookings struct{ booking.BookStore }
+
+func (s faultyBookings) CreateMkab(
 	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
 ) (*booking.Mkab, error) {
 	if err := injectFault(person.Guid, atCard); err != nil {
 		return nil, err
 	}
-	return s.Store.CreateMkab(ctx, lpu, person, now)
+	return s.BookStore.CreateMkab(ctx, lpu, person, now)
 }
 
-// Create implements booking.Store.
-func (s Store) Create(ctx context.Context, appointment booking.NewAppointment) (*booking.HeldDirection, error) {
+func (s faultyBookings) Create(
+	ctx context.Context, appointment booking.NewAppointment,
+) (*booking.HeldDirection, error) {
 	if err := injectFault(appointment.Patient.Person, atWrite); err != nil {
 		return nil, err
 	}
-	return s.Store.Create(ctx, appointment)
+	return s.BookStore.Create(ctx, appointment)
+}
+
+type faultyMoves struct{ booking.MoveStore }
+
+func (s faultyMoves) Move(
+	ctx context.Context, appointment booking.NewAppointment, wanted booking.MoveRequest, visit *booking.BookedVisit,
+) (*booking.HeldDirection, error) {
+	if err := injectFault(appointment.Patient.Person, atWrite); err != nil {
+		return nil, err
+	}
+	return s.MoveStore.Move(ctx, appointment, wanted, visit)
 }
 
 // maxHold is the longest duration of a hold.
 const maxHold = 15 * time.Minute
 
-// Hold implements booking.HoldStore. The holds of the demo data last for weeks. In a refusal, Hold
-// shortens them to the longest duration of a real hold.
-func (s Store) Hold(
+// shortHolds shortens the holds of the demo data, which last for weeks, in refusals: to the longest
+// duration of a real hold.
+type shortHolds struct{ booking.HoldStore }
+
+func (s shortHolds) Hold(
 	ctx context.Context, appointment booking.NewAppointment, visit *booking.BookedVisit, until time.Time,
 ) (*booking.Hold, error) {
-	held, err := s.Store.Hold(ctx, appointment, visit, until)
+	held, err := s.HoldStore.Hold(ctx, appointment, visit, until)
 	var refusal *booking.Refusal
 	if errors.As(err, &refusal) && refusal.RetryAfter > maxHold {
 		refusal.RetryAfter = maxHold
@@ -110,22 +141,13 @@ func (s Store) Hold(
 	return held, err
 }
 
-// Move implements booking.VisitStore.
-func (s Store) Move(
-	ctx context.Context, appointment booking.NewAppointment, wanted booking.MoveRequest, visit *booking.BookedVisit,
-) (*booking.HeldDirection, error) {
-	if err := injectFault(appointment.Patient.Person, atWrite); err != nil {
-		return nil, err
-	}
-	return s.Store.Move(ctx, appointment, wanted, visit)
-}
+// faultySlots does not offer the cell that the fault SlotTaken reports as taken.
+type faultySlots struct{ booking.SlotFinder }
 
-// NearestSlots implements booking.SlotFinder. It does not offer the cell that the fault SlotTaken
-// reports as taken.
-func (s Store) NearestSlots(
+func (s faultySlots) NearestSlots(
 	ctx context.Context, scan booking.SlotScan, wanted time.Time,
 ) ([]booking.FoundSlot, error) {
-	slots, err := s.Store.NearestSlots(ctx, scan, wanted)
+	slots, err := s.SlotFinder.NearestSlots(ctx, scan, wanted)
 	if faults[scan.Person].rule == booking.SlotTaken {
 		slots = slices.DeleteFunc(slots, func(slot booking.FoundSlot) bool { return slot.Cells[0].Start.Equal(wanted) })
 	}
@@ -135,35 +157,24 @@ func (s Store) NearestSlots(
 // keyInUse is an Idempotency-Key whose first request never ends.
 const keyInUse = "demo-in-use"
 
-// TakeKey implements booking.Keys.
-func (s Store) TakeKey(
+type faultyKeys struct{ booking.Keys }
+
+func (s faultyKeys) TakeKey(
 	ctx context.Context, patient booking.Patient, key booking.Key, now time.Time, lease time.Duration,
 ) (*booking.TakenKey, *booking.HeldDirection, error) {
 	if key.Text == keyInUse {
 		return nil, nil, booking.Reject(booking.IdempotencyKeyInUse).Because(errFault)
 	}
-	return s.Store.TakeKey(ctx, patient, key, now, lease)
+	return s.Keys.TakeKey(ctx, patient, key, now, lease)
 }
 
-// Identify implements booking.Identities.
-func (s Store) Identify(
+type faultyIdentities struct{ booking.Identities }
+
+func (s faultyIdentities) Identify(
 	ctx context.Context, client uuid.UUID, evidence booking.Evidence, now time.Time,
 ) (uuid.UUID, error) {
 	if err := injectFault(evidence.Person, atIdentification); err != nil {
 		return uuid.Nil, err
 	}
-	return s.Store.Identify(ctx, client, evidence, now)
-}
-
-// Index is a booking.MasterIndex that injects the faults.
-type Index struct {
-	booking.MasterIndex
-}
-
-// Person implements booking.MasterIndex.
-func (i Index) Person(ctx context.Context, guid uuid.UUID) (*booking.Person, error) {
-	if err := injectFault(guid, atIndex, "AuthUrl", "https://auth.example/token"); err != nil {
-		return nil, err
-	}
-	return i.MasterIndex.Person(ctx, guid)
+	return s.Identities.Identify(ctx, client, evidence, now)
 }

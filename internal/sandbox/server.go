@@ -34,8 +34,7 @@ func New(database string, sign Sign, now func() time.Time) *Sandbox {
 // Wrappers returns the wrappers that make a service a sandbox.
 func (s *Sandbox) Wrappers() app.Wrappers {
 	return app.Wrappers{
-		Store:   func(store booking.Store) booking.Store { return Store{store} },
-		Index:   func(index booking.MasterIndex) booking.MasterIndex { return Index{index} },
+		Ports:   injectFaults,
 		Handler: s.handler,
 	}
 }

@@ -1,6 +1,3 @@
-// Package booking is the domain of Talon: the request for an appointment by referral (запись на
-// прием по направлению), the facts that decide it, the table of documented rules, and the use
-// cases. It imports no HTTP, SQL or generated code.
 package booking
 
 import (
@@ -12,35 +9,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// Store is the database of the use cases. Its methods return a *Refusal if the database decides a
-// rule.
-type Store interface {
-	VisitStore
-	SlotFinder
-	Keys
-	Identities
-
-	// Facts reads all facts that the rules need, in one round trip.
-	Facts(ctx context.Context, patient Patient, request Request, now time.Time) (*Facts, error)
+// BookStore writes bookings. Its methods return a *Refusal if the database decides a rule.
+type BookStore interface {
 	// CreateMkab creates the person's card in an institution and links the policy to it. If another
 	// booking has created an open card meanwhile, it returns that one.
 	CreateMkab(ctx context.Context, lpu uuid.UUID, person *Person, now time.Time) (*Mkab, error)
 	// Create writes the booking in one transaction. It returns a *Refusal if another booking took
 	// the cell, the referral or the speciality first.
 	Create(ctx context.Context, appointment NewAppointment) (*HeldDirection, error)
-	// Settings reads the settings for the patient's client application in an institution. For the
-	// zero guid, it returns the distinct settings of the region and of all its institutions.
-	Settings(ctx context.Context, patient Patient, lpu uuid.UUID) ([]Settings, error)
-	// Directions reads a page of a person's referrals, newest first. now decides which are expired
-	// or completed.
-	Directions(
-		ctx context.Context, person uuid.UUID, filter DirectionFilter, page Page, now time.Time,
-	) ([]PatientDirection, error)
-	// Appointments reads a page of a person's appointments, the newest start first. now decides
-	// which are completed.
-	Appointments(
-		ctx context.Context, person uuid.UUID, filter AppointmentFilter, page Page, now time.Time,
-	) ([]PatientAppointment, error)
 }
 
 // MasterIndex is the region's master patient index (МИП). Person returns a *Refusal if the index
@@ -89,18 +65,6 @@ type Appointment struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// Service books appointments, moves and cancels them, and holds cells for them.
-type Service struct {
-	store Store
-	index MasterIndex
-	now   func() time.Time
-}
-
-// NewService returns a service over a store and an index. now is the clock of all rules.
-func NewService(store Store, index MasterIndex, now func() time.Time) *Service {
-	return &Service{store, index, now}
-}
-
 // Book books an appointment by referral: it loads the facts, checks the rules and writes. It
 // returns a *Refusal if a rule rejects the booking. A failed booking leaves nothing behind, except
 // a medical card that it created. key may be nil. With a key, the booking is done once; replayed
@@ -115,7 +79,7 @@ func (s *Service) Book(
 
 func (s *Service) book(ctx context.Context, patient Patient, request Request, key *TakenKey) (*HeldDirection, error) {
 	now := s.now()
-	facts, err := s.store.Facts(ctx, patient, request, now)
+	facts, err := s.ports.Reader.Facts(ctx, patient, request, now)
 	if err != nil {
 		return nil, fmt.Errorf("load the facts: %w", err)
 	}
@@ -130,7 +94,7 @@ func (s *Service) book(ctx context.Context, patient Patient, request Request, ke
 
 	wanted := facts.appointment(uuid.Must(uuid.NewV7())) // ordered by time, for a compact index
 	wanted.Key = key
-	held, err := s.store.Create(ctx, wanted)
+	held, err := s.ports.Bookings.Create(ctx, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("create the appointment: %w", s.addRemedies(ctx, facts, err))
 	}
@@ -167,7 +131,7 @@ func (s *Service) addRemedies(ctx context.Context, facts *Facts, err error) erro
 	if lost.Rule != DirectionAlreadyBooked {
 		return s.addNearest(ctx, facts, lost)
 	}
-	facts, factsErr := s.store.Facts(ctx, facts.Patient, facts.Request, s.now())
+	facts, factsErr := s.ports.Reader.Facts(ctx, facts.Patient, facts.Request, s.now())
 	if factsErr != nil {
 		return err // the refusal is valid without remedies
 	}
@@ -181,14 +145,14 @@ func (s *Service) addRemedies(ctx context.Context, facts *Facts, err error) erro
 // depend on the person and the card.
 func (s *Service) createMkab(ctx context.Context, facts *Facts) error {
 	var err error
-	facts.Person, err = s.index.Person(ctx, facts.Patient.Person)
+	facts.Person, err = s.ports.Index.Person(ctx, facts.Patient.Person)
 	if err != nil {
 		return fmt.Errorf("query the master patient index: %w", err)
 	}
 	if refusal := Check(facts); refusal != nil {
 		return refusal
 	}
-	facts.Mkab, err = s.store.CreateMkab(ctx, facts.Request.LpuTo, facts.Person, facts.Now)
+	facts.Mkab, err = s.ports.Bookings.CreateMkab(ctx, facts.Request.LpuTo, facts.Person, facts.Now)
 	if err != nil {
 		return fmt.Errorf("create the medical card: %w", err)
 	}
