@@ -11,7 +11,6 @@ import {
   listDirections,
   moveAppointment,
   releaseSlot,
-  unforeseen,
 } from 'talon-sdk';
 import type { ExistingAppointment, Hold, NearestSlot, OperationRefusal, Refused, Slot, Talon } from 'talon-sdk';
 
@@ -145,10 +144,7 @@ function visit(result: {
   return direction.appointment;
 }
 
-/**
- * Returns the remedy of a refusal. Every rule has a case: the compiler reports a new rule and a
- * removed one.
- */
+/** Returns the remedy of a refusal. For a rule without a case, the message says what to do. */
 function remedyFor<O extends UsedOperation>({ refusal, retryAfter }: Refused<O>): Remedy {
   const refused = refusal as OperationRefusal<UsedOperation>;
   const { message } = refused;
@@ -184,47 +180,10 @@ function remedyFor<O extends UsedOperation>({ refusal, retryAfter }: Refused<O>)
     case 'too_many_holds':
       return { remedy: 'release a cell', message, holds: refused.details?.holds ?? [] };
     case 'idempotency_key_in_use':
-    case 'database_unavailable':
-    case 'mip_unavailable':
     case 'mip_auth_url_unreachable':
-    case 'keys_unavailable':
-    case 'overloaded':
       return { remedy: 'try later', message, seconds: retryAfter };
-    case 'body_too_large':
-    case 'media_type_unsupported':
-    case 'body_malformed':
-    case 'field_invalid':
-    case 'idempotency_key_reused':
-    case 'direction_type_unsupported':
-    case 'direction_not_found':
-    case 'direction_absent':
-    case 'direction_not_patients':
-    case 'direction_lpu_mismatch':
-    case 'direction_expired':
-    case 'mkab_closed':
-    case 'mkab_absent':
-    case 'mkab_lpu_not_found':
-    case 'mkab_policy_number_empty':
-    case 'mkab_sex_empty':
-    case 'mkab_surname_empty':
-    case 'mkab_name_empty':
-    case 'mkab_policy_link_failed':
-    case 'mip_auth_url_empty':
-    case 'mip_person_not_found':
-    case 'mip_person_data_missing':
-    case 'appointment_absent':
-    case 'appointment_started':
-    case 'appointment_cancelled':
-    case 'appointment_not_created':
-    case 'appointment_not_found':
-    case 'appointment_not_linked':
-    case 'route_not_found':
-    case 'method_not_allowed':
-    case 'internal_error':
+    default:
+      if (refused.code === 503) return { remedy: 'try later', message, seconds: retryAfter };
       return { remedy: 'read the message', message, requestId: refused.request_id };
-    default: {
-      const { message, request_id } = unforeseen(refused);
-      return { remedy: 'read the message', message, requestId: request_id };
-    }
   }
 }

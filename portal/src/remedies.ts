@@ -1,5 +1,5 @@
-import { unforeseen } from 'talon-sdk';
-import type { ExistingAppointment, Hold, NearestSlot, Refusal } from 'talon-sdk';
+import { MENDERS } from 'talon-sdk';
+import type { ExistingAppointment, Hold, Mender, NearestSlot, Refusal } from 'talon-sdk';
 
 /** What the patient can do next after a refusal. */
 export type Remedy = { advice: string } & (
@@ -14,7 +14,10 @@ export type Remedy = { advice: string } & (
   | { kind: 'reload' } // the page and the service have different versions
 );
 
-/** Returns the remedy of a refusal. The switch does not compile while a rule has no case. */
+/**
+ * Returns the remedy of a refusal. A rule without a case, such as one that is newer than this page,
+ * has the remedy of those who can fix its cause.
+ */
 export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
   const refused = refusal as Refusal;
   switch (refused.rule) {
@@ -85,9 +88,6 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
         advice: 'Освободите одно из мест, которые удерживаются за вами.',
       };
 
-    case 'direction_not_found':
-    case 'direction_expired':
-      return { kind: 'staff', advice: 'Нужно новое направление: обратитесь к врачу, который направил вас.' };
     case 'direction_lpu_mismatch':
       return {
         kind: 'staff',
@@ -123,8 +123,6 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
         advice: 'Запись не создана. Это неполадка сервиса: обратитесь в регистратуру и назовите номер обращения.',
       };
 
-    case 'appointment_started':
-      return { kind: 'staff', advice: 'Обратитесь в регистратуру.' };
     case 'appointment_cancelled':
       return { kind: 'referrals', advice: 'Запишитесь по направлению заново.' };
     case 'appointment_absent':
@@ -138,31 +136,30 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
         kind: 'retry',
         advice: 'Ничего не потеряно: повторите. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
       };
-    case 'mip_auth_url_unreachable':
     case 'idempotency_key_in_use':
     case 'too_many_attempts':
-    case 'database_unavailable':
-    case 'mip_unavailable':
-    case 'keys_unavailable':
-    case 'overloaded':
-    case 'not_ready':
       return { kind: 'retry', advice: 'Ничего не потеряно: подождите немного и повторите.' };
 
-    case 'body_too_large':
-    case 'media_type_unsupported':
-    case 'body_malformed':
-    case 'field_invalid':
-    case 'idempotency_key_reused':
-    case 'route_not_found':
-    case 'method_not_allowed':
+    default:
+      return byMender(MENDERS[refused.rule]);
+  }
+}
+
+/** Returns the remedy for those who can fix the cause. It is undefined for an unknown rule. */
+function byMender(mender: Mender | undefined): Remedy {
+  switch (mender) {
+    case 'patient':
+      return { kind: 'referrals', advice: 'Вернитесь к своим направлениям и выберите другое.' };
+    case 'registry':
+      return { kind: 'staff', advice: 'Обратитесь в регистратуру.' };
+    case 'referring_doctor':
+      return { kind: 'staff', advice: 'Нужно новое направление: обратитесь к врачу, который направил вас.' };
+    case 'service':
+      return { kind: 'retry', advice: 'Ничего не потеряно: подождите немного и повторите.' };
+    default:
       return {
         kind: 'reload',
         advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
       };
   }
-  unforeseen(refused);
-  return {
-    kind: 'reload',
-    advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
-  };
 }

@@ -52,6 +52,7 @@ function rulesFile() {
       .join('\n')};`;
   });
   return `// Written by npm run gen from openapi.yaml.
+import type { Mender, Rule } from './types.gen.js';
 
 /** The version of the contract and of this package. */
 export const VERSION = '${contract.info.version}';
@@ -60,6 +61,11 @@ export const VERSION = '${contract.info.version}';
 export const RETRYABLE: readonly string[] = [
 ${Rule['x-catalogue'].filter(({ retryable }) => retryable).map(({ rule }) => `  '${rule}',`).join('\n')}
 ];
+
+/** Who can fix the cause of each rule's refusal: the fallback of a switch that has no case for it. */
+export const MENDERS: Readonly<Record<Rule, Mender>> = {
+${Rule['x-catalogue'].map(({ rule, mender }) => `  ${rule}: '${mender}',`).join('\n')}
+};
 
 /** The fixed values of each rule's responses. */
 export interface RuleAnswers {

@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const uses = {
   everything: {
     code: `export * from 'talon-sdk';`,
-    limit: { minified: 17_000, gzipped: 6_400 },
+    limit: { minified: 19_000, gzipped: 7_000 },
   },
   'book, and a switch over the refusals': {
     code: `

@@ -2,7 +2,7 @@ export { createTalon, orThrow } from './call.js';
 export type { CallOptions, Done, KeyedCallOptions, Limits, Outcome, Refused, Talon, TalonOptions } from './call.js';
 export { AbortError, CallError, NetworkError, RefusedError, TimeoutError, UnexpectedAnswerError } from './errors.js';
 export * from './gen/operations.gen.js';
-export { VERSION } from './gen/rules.gen.js';
+export { MENDERS, VERSION } from './gen/rules.gen.js';
 export type * from './gen/schemas.gen.js';
 export { items } from './items.js';
 export { unforeseen } from './refusal.js';
