@@ -221,16 +221,16 @@ func TestOrderOfRules(t *testing.T) {
 	require.Equal(t, known, decided, "each rule that depends on facts has a breaker, in the domain's order")
 
 	for _, base := range []struct {
-		name          string
-		facts         func() *Facts
-		breaks        func(breaker) func(*Facts)
-		outOfSchedule bool
+		name           string
+		facts          func() *Facts
+		breaks         func(breaker) func(*Facts)
+		exclusivePairs int
 	}{
-		{"cell", allowedFacts, func(b breaker) func(*Facts) { return b.cell }, false},
-		{"out of schedule", allowedFactsOutOfSchedule, func(b breaker) func(*Facts) { return b.outOfSchedule }, true},
+		{"cell", allowedFacts, func(b breaker) func(*Facts) { return b.cell }, 46},
+		{"out of schedule", allowedFactsOutOfSchedule, func(b breaker) func(*Facts) { return b.outOfSchedule }, 12},
 	} {
 		require.Nil(t, Check(base.facts()), base.name)
-		pairs := 0
+		exclusivePairs := 0
 		for i, first := range breakers {
 			breakFirst := base.breaks(first)
 			if breakFirst == nil {
@@ -241,7 +241,11 @@ func TestOrderOfRules(t *testing.T) {
 			requireRefusal(t, alone, first.rule, base.name)
 			for _, second := range breakers[i+1:] {
 				breakSecond := base.breaks(second)
-				if breakSecond == nil || exclusive(first.rule, second.rule) {
+				if breakSecond == nil {
+					continue
+				}
+				if exclusive(first.rule, second.rule) {
+					exclusivePairs++
 					continue
 				}
 				where := base.name + ": " + string(first.rule) + " before " + string(second.rule)
@@ -250,14 +254,9 @@ func TestOrderOfRules(t *testing.T) {
 				breakFirst(both)
 				requireRefusal(t, both, first.rule, where)
 				require.True(t, rulesByName[second.rule].rejects(both), "%s: the second rule is broken as well", where)
-				pairs++
 			}
 		}
-		if base.outOfSchedule {
-			require.Equal(t, 21*20/2-1-3-6-1-1, pairs, "21 rules apply; 12 pairs are exclusive")
-		} else {
-			require.Equal(t, 31*30/2-3-13-1-13-15-1, pairs, "31 rules apply; 46 pairs are exclusive")
-		}
+		require.Equal(t, base.exclusivePairs, exclusivePairs, "%s: all other pairs are tried", base.name)
 	}
 }
 
