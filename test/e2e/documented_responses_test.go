@@ -23,6 +23,30 @@ import (
 	"talon.example/test/harness"
 )
 
+// Promise: every rule can be provoked, and the response is exactly the contract's example.
+func TestDocumentedResponses(t *testing.T) {
+	t.Parallel()
+	examples := harness.ContractDoc().Components.Examples
+	require.ElementsMatch(t, slices.Collect(maps.Keys(ruleScenarios)), ruleNames(t), "each rule has a scenario")
+	for name, provoke := range ruleScenarios {
+		t.Run(string(name), func(t *testing.T) {
+			t.Parallel()
+			example := examples[string(name)]
+			require.NotNil(t, example, "the rule has an example in the contract")
+			raw, err := json.Marshal(example.Value.Value)
+			require.NoError(t, err)
+			var want api.Error
+			require.NoError(t, json.Unmarshal(raw, &want))
+
+			got := provoke(t)
+			require.Equal(t, int(want.Code), got.StatusCode, "%s", got.Raw)
+			got.Refusal.RequestID = want.RequestID
+			copyExampleGuids(t, got.Refusal.Details, want.Details)
+			require.Equal(t, want, got.Refusal)
+		})
+	}
+}
+
 // ruleScenarios provokes each rule over HTTP on a real PostgreSQL. The response is the contract's
 // example of that name.
 var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
@@ -383,30 +407,6 @@ func bookAfter(sql string) func(t *testing.T) harness.Answer {
 func discardInserts(table string) string {
 	return `CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 		CREATE TRIGGER swallow BEFORE INSERT ON ` + table + ` FOR EACH ROW EXECUTE FUNCTION swallow()`
-}
-
-// Promise: every rule can be provoked, and the response is exactly the contract's example.
-func TestDocumentedResponses(t *testing.T) {
-	t.Parallel()
-	examples := harness.ContractDoc().Components.Examples
-	require.ElementsMatch(t, slices.Collect(maps.Keys(ruleScenarios)), ruleNames(t), "each rule has a scenario")
-	for name, provoke := range ruleScenarios {
-		t.Run(string(name), func(t *testing.T) {
-			t.Parallel()
-			example := examples[string(name)]
-			require.NotNil(t, example, "the rule has an example in the contract")
-			raw, err := json.Marshal(example.Value.Value)
-			require.NoError(t, err)
-			var want api.Error
-			require.NoError(t, json.Unmarshal(raw, &want))
-
-			got := provoke(t)
-			require.Equal(t, int(want.Code), got.StatusCode, "%s", got.Raw)
-			got.Refusal.RequestID = want.RequestID
-			copyExampleGuids(t, got.Refusal.Details, want.Details)
-			require.Equal(t, want, got.Refusal)
-		})
-	}
 }
 
 // copyExampleGuids copies the random guids of the example into a response.

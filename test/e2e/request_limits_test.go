@@ -93,7 +93,7 @@ func TestBodyLimits(t *testing.T) {
 		"/appointments/check":                  {http.MethodPost, 65536, "field_invalid"},
 		"/appointments/" + none:                {http.MethodDelete, 16384, "appointment_absent"},
 		"/appointments/" + none + "/move":      {http.MethodPost, 16384, "field_invalid"},
-		"/slots/" + uuid.NewString() + "/hold": {http.MethodPost, 8192, "field_invalid"},
+		"/slots/" + uuid.NewString() + "/hold": {http.MethodPost, 65536, "field_invalid"},
 	} {
 		t.Run(attempt.method+" "+path, func(t *testing.T) {
 			send := func(size int) harness.Answer {

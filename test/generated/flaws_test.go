@@ -132,7 +132,11 @@ func (g *generator) valueFlaws(d *draft) []flaw {
 			add(n.at+": "+m.violates, m.what, n.at, "field_invalid", func() { n.set(m.value) })
 		}
 		for _, text := range notJSON {
-			add("not JSON", n.at+": "+text.what, n.at, "body_malformed", func() { n.set(text.value) })
+			rule := "body_malformed"
+			if len(text.value) > d.maxBody {
+				rule = "body_too_large"
+			}
+			add("not JSON", n.at+": "+text.what, n.at, rule, func() { n.set(text.value) })
 		}
 		for _, huge := range []string{"1e400", "-1e400", "1" + strings.Repeat("0", 5000)} {
 			found = append(found, flaw{"a huge number", n.at, []string{"field_invalid", "body_malformed"}, "",
