@@ -1,5 +1,6 @@
-// Tests that the compiler reports a change of the contract to a consumer. The portal has a switch
-// over all rules, so it does not compile with the SDK of a changed contract.
+// Tests that the compiler reports a change of the contract to a consumer: the portal does not
+// compile with the SDK of a changed contract. The SDK's own tests show that an exhaustive switch
+// does not compile without a case for a rule.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -48,8 +49,6 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 test('a case of a removed rule does not compile', () => takeError(/TS2678: Type '"slot_full"' is not comparable/));
-test('a rule without a case does not compile', () =>
-  takeError(/TS2345: .*"slot_busy".* is not assignable to parameter of type 'never'/));
 test('a removed field does not compile', () => takeError(/TS2339: Property 'heldUntil' does not exist/));
 test('there are no other errors', () => assert.deepEqual(errors, []));
 
