@@ -101,7 +101,7 @@ bench: postgres ## Compare bookings with a minimal booking, with the database's 
 profile: postgres ## Write a CPU and an allocation profile of the booking path to bench/results
 	go run ./bench profile -scale $(SCALE)
 
-gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, queries, migrations and the two tables
+gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, queries, migrations and the two tables, and update the links of the documents
 	$(TOOL) oapi-codegen -config gen/api/models.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/api/server.cfg.yaml openapi.yaml
 	$(TOOL) oapi-codegen -config gen/sandboxapi/sandbox.cfg.yaml openapi.yaml
@@ -109,6 +109,7 @@ gen: ## Generate gen/, docs/answers.md and docs/settings.md from openapi.yaml, q
 	$(TOOL) sqlc generate
 	go run ./internal/rulegen
 	go run ./internal/booking/settings > docs/settings.md
+	go run ./internal/doclinks
 
 gen-check: gen ## Fail where what is generated differs from what its sources say
 	@changes=$$(git status --porcelain -- $(GENERATED)); \
