@@ -65,7 +65,6 @@ const (
 	RuleBodyMalformed            Rule = "body_malformed"
 	RuleBodyTooLarge             Rule = "body_too_large"
 	RuleClientUnauthenticated    Rule = "client_unauthenticated"
-	RuleCommentHasLink           Rule = "comment_has_link"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
 	RuleDirectionAbsent          Rule = "direction_absent"
@@ -146,8 +145,6 @@ func (e Rule) Valid() bool {
 	case RuleBodyTooLarge:
 		return true
 	case RuleClientUnauthenticated:
-		return true
-	case RuleCommentHasLink:
 		return true
 	case RuleComplexSlotFailed:
 		return true

@@ -1,9 +1,6 @@
 package booking
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // check decides a rule from the facts. A rule without a check is decided elsewhere: by the use
 // case, the master patient index or the database.
@@ -42,11 +39,6 @@ var checks = map[Name]check{
 		needs:   factTarget | factOutOfSchedule,
 		rejects: func(f *Facts) bool { return f.Request.Place.OutOfSchedule.Date.tooFar(f.Target.Zone, f.Now) },
 		values:  func(*Facts) []string { return []string{"Field", "Date", "Problem", ProblemTooFarAhead} },
-	},
-
-	CommentHasLink: {
-		// Not documented by the vendor. Registries open the comment in a browser.
-		rejects: func(f *Facts) bool { return strings.Contains(f.Request.Comment, "://") },
 	},
 
 	// 2. The referral.

@@ -110,7 +110,6 @@ var breakers = []breaker{
 	{FieldInvalid, nil, func(f *Facts) {
 		f.Request.Place.OutOfSchedule.Date.reading = f.Now.Add(VisitDateHorizon + time.Microsecond)
 	}},
-	breakerOfBoth(CommentHasLink, func(f *Facts) { f.Request.Comment = "https://example.org" }),
 	breakerOfBoth(DirectionTypeUnsupported, func(f *Facts) { f.Request.Type = "" }),
 	breakerOfBoth(DirectionNotFound, func(f *Facts) { f.Direction = nil }),
 	breakerOfBoth(DirectionNotPatients, func(f *Facts) { f.Patient.Person = uuid.New() }),

@@ -158,8 +158,6 @@ func (s *scenarios) addRefusals() {
 	s.refuseBooking(server.BodyMalformed, refusedPatient, 1, free, body(`{"SlotId": 20815, "SlotId": 20816}`))
 	s.refuseBooking(booking.FieldInvalid, refusedPatient, 1, free, withField("Difficulty", 0))
 
-	s.refuseBooking(booking.CommentHasLink, refusedPatient, 1, free, withField("VisitComment", "https://example.org"))
-
 	s.refuseBooking(booking.DirectionTypeUnsupported, refusedPatient, 1, free, withField("DirectionType", "hospital"))
 	s.refuseBooking(booking.DirectionNotFound, refusedPatient, 99, free)
 	s.refuseBooking(booking.DirectionNotPatients, refusedPatient, 1, free,

@@ -92,9 +92,6 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		sc := harness.Start(t).Scene()
 		return sc.TryBook(harness.Fields{"Difficulty": 0})
 	},
-	booking.CommentHasLink: func(t *testing.T) harness.Answer {
-		return harness.Start(t).Scene().TryBook(harness.Fields{"VisitComment": "см. https://example.org"})
-	},
 
 	booking.DirectionTypeUnsupported: func(t *testing.T) harness.Answer {
 		return harness.Start(t).Scene().TryBook(harness.Fields{"DirectionType": "hospital"})

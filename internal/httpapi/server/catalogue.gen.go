@@ -54,28 +54,28 @@ var TransportRules = []booking.Rule{
 		Message: "Тело запроса должно быть корректным объектом JSON: {Problem}",
 	},
 	{
-		Order: 60, Name: RouteNotFound, Group: booking.GroupService, Status: 404, Code: "4040", Type: booking.TypeError, Mender: booking.MenderClient,
+		Order: 59, Name: RouteNotFound, Group: booking.GroupService, Status: 404, Code: "4040", Type: booking.TypeError, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Ресурс не найден",
 	},
 	{
-		Order: 61, Name: MethodNotAllowed, Group: booking.GroupService, Status: 405, Code: "4050", Type: booking.TypeError, Mender: booking.MenderClient,
+		Order: 60, Name: MethodNotAllowed, Group: booking.GroupService, Status: 405, Code: "4050", Type: booking.TypeError, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Метод не поддерживается",
 	},
 	{
-		Order: 62, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 61, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,
 		Ours:    true,
 		Message: "Внутренняя ошибка сервера",
 	},
 	{
-		Order: 65, Name: KeysUnavailable, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 64, Name: KeysUnavailable, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Проверка токенов временно недоступна. Повторите попытку позже.",
 	},
 	{
-		Order: 67, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 66, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис не готов принимать запросы",

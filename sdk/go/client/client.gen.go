@@ -227,7 +227,6 @@ const (
 	RuleBodyMalformed            Rule = "body_malformed"
 	RuleBodyTooLarge             Rule = "body_too_large"
 	RuleClientUnauthenticated    Rule = "client_unauthenticated"
-	RuleCommentHasLink           Rule = "comment_has_link"
 	RuleComplexSlotFailed        Rule = "complex_slot_failed"
 	RuleDatabaseUnavailable      Rule = "database_unavailable"
 	RuleDirectionAbsent          Rule = "direction_absent"
@@ -308,8 +307,6 @@ func (e Rule) Valid() bool {
 	case RuleBodyTooLarge:
 		return true
 	case RuleClientUnauthenticated:
-		return true
-	case RuleCommentHasLink:
 		return true
 	case RuleComplexSlotFailed:
 		return true
@@ -1817,7 +1814,7 @@ type ClientInterface interface {
 	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
@@ -1869,7 +1866,7 @@ type ClientInterface interface {
 	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
@@ -2416,7 +2413,7 @@ func (c *Client) ListAppointments(ctx context.Context, params *ListAppointmentsP
 // | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 // | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
@@ -2478,7 +2475,7 @@ func (c *Client) CreateAppointmentWithBody(ctx context.Context, params *CreateAp
 // | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 // | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
@@ -4407,7 +4404,7 @@ type ClientWithResponsesInterface interface {
 	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
@@ -4459,7 +4456,7 @@ type ClientWithResponsesInterface interface {
 	// | check | `rule` |
 	// |---|---|
 	// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+	// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 	// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 	// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 	// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
@@ -7478,7 +7475,7 @@ func (c *ClientWithResponses) ListAppointmentsWithResponse(ctx context.Context, 
 // | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 // | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
@@ -7536,7 +7533,7 @@ func (c *ClientWithResponses) CreateAppointmentWithBodyWithResponse(ctx context.
 // | check | `rule` |
 // |---|---|
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
-// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 // | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
 // | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |

@@ -90,7 +90,7 @@ export const listAppointments = (
  * | check | `rule` |
  * |---|---|
  * | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
- * | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid`, `comment_has_link` |
+ * | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
  * | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
  * | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
  * | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |

@@ -29,7 +29,6 @@ export const MENDERS: Readonly<Record<Rule, Mender>> = {
   media_type_unsupported: 'client',
   body_malformed: 'client',
   field_invalid: 'client',
-  comment_has_link: 'patient',
   direction_type_unsupported: 'client',
   direction_not_found: 'referring_doctor',
   direction_not_patients: 'client',
@@ -101,7 +100,6 @@ export interface RuleAnswers {
   media_type_unsupported: { code: 415; message_code: '4150'; type: 'Validation' };
   body_malformed: { code: 400; message_code: '4000'; type: 'Validation' };
   field_invalid: { code: 400; message_code: '4000'; type: 'Validation' };
-  comment_has_link: { code: 400; message_code: '4000'; type: 'Validation' };
   direction_type_unsupported: { code: 400; message_code: '4000'; type: 'Validation' };
   direction_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
   direction_not_patients: { code: 400; message_code: '4000'; type: 'Validation' };
@@ -220,7 +218,6 @@ export interface OperationRules {
     | 'media_type_unsupported'
     | 'body_malformed'
     | 'field_invalid'
-    | 'comment_has_link'
     | 'direction_type_unsupported'
     | 'direction_not_found'
     | 'direction_not_patients'
@@ -349,7 +346,6 @@ export interface OperationRules {
     | 'media_type_unsupported'
     | 'body_malformed'
     | 'field_invalid'
-    | 'comment_has_link'
     | 'direction_not_found'
     | 'direction_lpu_mismatch'
     | 'direction_expired'
