@@ -317,3 +317,24 @@ func TestConstraints(t *testing.T) {
 		require.Contains(t, []string{answer.ConstraintName, answer.Code}, attempt.constraint, "%s: %v", attempt.sql, err)
 	}
 }
+
+// Promise: PostgreSQL inlines the conditions of a cell into the queries that use them.
+func TestConditionsOfACellAreInlined(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, testdb.New(t))
+	_, err := conn.Exec(t.Context(), `SET plan_cache_mode = force_generic_plan`) // as the service
+	require.NoError(t, err)
+	for function, condition := range map[string]string{
+		"slot_open_to": `slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction, '{1}', 4,
+			CAST($1::text[] AS slot_restriction[]))`,
+		"slot_taken": `slot_taken(s.guid, s.taken, s.holds, now(), $1::uuid, NULL) < s.capacity`,
+		"slot_bookable": `slot_bookable(s.guid, s.taken, s.capacity, s.holds, s.busy_type, s.blocked, s.flag_access,
+			s.restriction, '{1}', 4, (SELECT CAST('{none}'::text[] AS slot_restriction[])), now(), $1::uuid, NULL)`,
+	} {
+		_, err := conn.Exec(t.Context(), `PREPARE of_`+function+` AS SELECT guid FROM slot s WHERE `+condition)
+		require.NoError(t, err, function)
+		plan := strings.Join(lines(t, conn, `EXPLAIN (VERBOSE) EXECUTE of_`+function+`(NULL)`), "\n")
+		require.Contains(t, plan, "Seq Scan on public.slot", function)
+		require.NotContains(t, plan, function+"(", "%s is called for each row", function)
+	}
+}

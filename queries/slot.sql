@@ -2,7 +2,7 @@
 -- Returns a cell and its resource. @id takes precedence over @guid. A place that another person
 -- holds counts as taken.
 SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -15,7 +15,7 @@ WHERE s.lpu_guid = @lpu_guid
 -- Returns the columns of SlotFactsOne for a cell and for the cells of the same resource that begin
 -- at or after its end, in order of time: @most rows, and any that begin with the last of them.
 SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -42,7 +42,7 @@ ORDER BY s.start_at, s.guid;
 -- place of the person's own visit that is being moved counts as free.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, @own_guids::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -73,7 +73,7 @@ LIMIT @most;
 -- its cost does not depend on the number of resources.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, @own_guids::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -105,7 +105,7 @@ ORDER BY s.start_at, s.guid;
 -- within the period, before or after that moment. Places are counted as in SlotSearch.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, @own_guids::uuid[])::integer AS taken,
     s.flag_access, s.restriction,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
 FROM resource r
@@ -143,7 +143,7 @@ LIMIT @most;
 -- Places are counted as in SlotSearch.
 SELECT
     chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, @at, @person_guid), 0) - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, @own_guids::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception
 FROM slot chosen
 CROSS JOIN LATERAL (
@@ -172,9 +172,9 @@ UPDATE slot s
 SET taken = s.taken + 1, holds = slot_holds(s.holds, @at)
 WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
     AND s.taken + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
-    AND NOT s.blocked AND s.flag_access & @access::integer <> 0 AND s.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
+    AND slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction,
+        @receptions::integer[], @access::integer, CAST(@restrictions::text[] AS slot_restriction[]))
     AND s.start_at >= @at AND s.start_at >= @start_at AND s.start_at < @end_at AND s.end_at <= @end_at AND s.resource_guid = @resource_guid
-    AND s.busy_type = ANY(@receptions::integer[])
 RETURNING s.guid, s.start_at, s.end_at;
 
 -- name: SlotHold :batchmany
@@ -184,9 +184,9 @@ UPDATE slot s
 SET holds = array_append(slot_holds(s.holds, @at), ROW(@guid::uuid, @person_guid::uuid, @until::timestamptz)::slot_hold)
 WHERE s.lpu_guid = @lpu_guid AND s.guid = ANY(@guids::uuid[])
     AND s.taken - (s.guid = ANY(@own_guids::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, @at)), 0) < s.capacity
-    AND NOT s.blocked AND s.flag_access & @access::integer <> 0 AND s.restriction = ANY(CAST(@restrictions::text[] AS slot_restriction[]))
+    AND slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction,
+        @receptions::integer[], @access::integer, CAST(@restrictions::text[] AS slot_restriction[]))
     AND s.start_at >= @at AND s.start_at >= @start_at AND s.start_at < @end_at AND s.end_at <= @end_at AND s.resource_guid = @resource_guid
-    AND s.busy_type = ANY(@receptions::integer[])
 RETURNING s.guid, s.start_at, s.end_at;
 
 -- name: SlotFree :batchexec

@@ -2897,7 +2897,7 @@ func (b *SettingAllBatchResults) Close() error {
 
 const slotFacts = `-- name: SlotFacts :batchmany
 SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
     (s.busy_type = ANY($3::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -2955,7 +2955,7 @@ type SlotFactsRow struct {
 // at or after its end, in order of time: @most rows, and any that begin with the last of them.
 //
 //	SELECT
-//	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+//	    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
 //	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
 //	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -3045,7 +3045,7 @@ func (b *SlotFactsBatchResults) Close() error {
 
 const slotFactsOne = `-- name: SlotFactsOne :batchone
 SELECT
-    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
     (s.busy_type = ANY($3::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -3092,7 +3092,7 @@ type SlotFactsOneRow struct {
 // holds counts as taken.
 //
 //	SELECT
-//	    s.guid, s.start_at, s.end_at, s.capacity, (s.taken + coalesce(slot_held(s.holds, $1, $2), 0))::integer AS taken, s.flag_access, s.blocked, s.restriction,
+//	    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
 //	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
 //	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -3159,7 +3159,7 @@ func (b *SlotFactsOneBatchResults) Close() error {
 const slotFollowers = `-- name: SlotFollowers :batchmany
 SELECT
     chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY($4::integer[]))::boolean AS reception
 FROM slot chosen
 CROSS JOIN LATERAL (
@@ -3207,7 +3207,7 @@ type SlotFollowersRow struct {
 //
 //	SELECT
 //	    chosen.guid AS chosen_guid, s.guid, s.start_at, s.end_at, s.capacity,
-//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+//	    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
 //	    s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY($4::integer[]))::boolean AS reception
 //	FROM slot chosen
 //	CROSS JOIN LATERAL (
@@ -3345,9 +3345,9 @@ UPDATE slot s
 SET holds = array_append(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold)
 WHERE s.lpu_guid = $5 AND s.guid = ANY($6::uuid[])
     AND s.taken - (s.guid = ANY($7::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
-    AND NOT s.blocked AND s.flag_access & $8::integer <> 0 AND s.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
-    AND s.start_at >= $1 AND s.start_at >= $10 AND s.start_at < $11 AND s.end_at <= $11 AND s.resource_guid = $12
-    AND s.busy_type = ANY($13::integer[])
+    AND slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction,
+        $8::integer[], $9::integer, CAST($10::text[] AS slot_restriction[]))
+    AND s.start_at >= $1 AND s.start_at >= $11 AND s.start_at < $12 AND s.end_at <= $12 AND s.resource_guid = $13
 RETURNING s.guid, s.start_at, s.end_at
 `
 
@@ -3365,12 +3365,12 @@ type SlotHoldParams struct {
 	LpuGuid      uuid.UUID
 	Guids        []uuid.UUID
 	OwnGuids     []uuid.UUID
+	Receptions   []int32
 	Access       int32
 	Restrictions []string
 	StartAt      time.Time
 	EndAt        time.Time
 	ResourceGuid uuid.UUID
-	Receptions   []int32
 }
 
 type SlotHoldRow struct {
@@ -3386,9 +3386,9 @@ type SlotHoldRow struct {
 //	SET holds = array_append(slot_holds(s.holds, $1), ROW($2::uuid, $3::uuid, $4::timestamptz)::slot_hold)
 //	WHERE s.lpu_guid = $5 AND s.guid = ANY($6::uuid[])
 //	    AND s.taken - (s.guid = ANY($7::uuid[]) IS TRUE)::integer + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
-//	    AND NOT s.blocked AND s.flag_access & $8::integer <> 0 AND s.restriction = ANY(CAST($9::text[] AS slot_restriction[]))
-//	    AND s.start_at >= $1 AND s.start_at >= $10 AND s.start_at < $11 AND s.end_at <= $11 AND s.resource_guid = $12
-//	    AND s.busy_type = ANY($13::integer[])
+//	    AND slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction,
+//	        $8::integer[], $9::integer, CAST($10::text[] AS slot_restriction[]))
+//	    AND s.start_at >= $1 AND s.start_at >= $11 AND s.start_at < $12 AND s.end_at <= $12 AND s.resource_guid = $13
 //	RETURNING s.guid, s.start_at, s.end_at
 func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldBatchResults {
 	batch := &pgx.Batch{}
@@ -3401,12 +3401,12 @@ func (q *Queries) SlotHold(ctx context.Context, arg []SlotHoldParams) *SlotHoldB
 			a.LpuGuid,
 			a.Guids,
 			a.OwnGuids,
+			a.Receptions,
 			a.Access,
 			a.Restrictions,
 			a.StartAt,
 			a.EndAt,
 			a.ResourceGuid,
-			a.Receptions,
 		}
 		batch.Queue(slotHold, vals...)
 	}
@@ -3592,7 +3592,7 @@ func (b *SlotReleaseBatchResults) Close() error {
 const slotSearch = `-- name: SlotSearch :batchmany
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY($4::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -3668,7 +3668,7 @@ type SlotSearchRow struct {
 //
 //	SELECT
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
-//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+//	    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
 //	    s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -3773,7 +3773,7 @@ func (b *SlotSearchBatchResults) Close() error {
 const slotSearchAll = `-- name: SlotSearchAll :batchmany
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY($4::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -3844,7 +3844,7 @@ type SlotSearchAllRow struct {
 //
 //	SELECT
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
-//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+//	    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
 //	    s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
@@ -3949,9 +3949,9 @@ UPDATE slot s
 SET taken = s.taken + 1, holds = slot_holds(s.holds, $1)
 WHERE s.lpu_guid = $2 AND s.guid = ANY($3::uuid[])
     AND s.taken + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
-    AND NOT s.blocked AND s.flag_access & $4::integer <> 0 AND s.restriction = ANY(CAST($5::text[] AS slot_restriction[]))
-    AND s.start_at >= $1 AND s.start_at >= $6 AND s.start_at < $7 AND s.end_at <= $7 AND s.resource_guid = $8
-    AND s.busy_type = ANY($9::integer[])
+    AND slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction,
+        $4::integer[], $5::integer, CAST($6::text[] AS slot_restriction[]))
+    AND s.start_at >= $1 AND s.start_at >= $7 AND s.start_at < $8 AND s.end_at <= $8 AND s.resource_guid = $9
 RETURNING s.guid, s.start_at, s.end_at
 `
 
@@ -3965,12 +3965,12 @@ type SlotTakeParams struct {
 	At           time.Time
 	LpuGuid      uuid.UUID
 	Guids        []uuid.UUID
+	Receptions   []int32
 	Access       int32
 	Restrictions []string
 	StartAt      time.Time
 	EndAt        time.Time
 	ResourceGuid uuid.UUID
-	Receptions   []int32
 }
 
 type SlotTakeRow struct {
@@ -3987,9 +3987,9 @@ type SlotTakeRow struct {
 //	SET taken = s.taken + 1, holds = slot_holds(s.holds, $1)
 //	WHERE s.lpu_guid = $2 AND s.guid = ANY($3::uuid[])
 //	    AND s.taken + coalesce(cardinality(slot_holds(s.holds, $1)), 0) < s.capacity
-//	    AND NOT s.blocked AND s.flag_access & $4::integer <> 0 AND s.restriction = ANY(CAST($5::text[] AS slot_restriction[]))
-//	    AND s.start_at >= $1 AND s.start_at >= $6 AND s.start_at < $7 AND s.end_at <= $7 AND s.resource_guid = $8
-//	    AND s.busy_type = ANY($9::integer[])
+//	    AND slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction,
+//	        $4::integer[], $5::integer, CAST($6::text[] AS slot_restriction[]))
+//	    AND s.start_at >= $1 AND s.start_at >= $7 AND s.start_at < $8 AND s.end_at <= $8 AND s.resource_guid = $9
 //	RETURNING s.guid, s.start_at, s.end_at
 func (q *Queries) SlotTake(ctx context.Context, arg []SlotTakeParams) *SlotTakeBatchResults {
 	batch := &pgx.Batch{}
@@ -3998,12 +3998,12 @@ func (q *Queries) SlotTake(ctx context.Context, arg []SlotTakeParams) *SlotTakeB
 			a.At,
 			a.LpuGuid,
 			a.Guids,
+			a.Receptions,
 			a.Access,
 			a.Restrictions,
 			a.StartAt,
 			a.EndAt,
 			a.ResourceGuid,
-			a.Receptions,
 		}
 		batch.Queue(slotTake, vals...)
 	}

@@ -15,7 +15,7 @@ import (
 const slotNearest = `-- name: SlotNearest :many
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
-    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
     s.flag_access, s.restriction,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
 FROM resource r
@@ -86,7 +86,7 @@ type SlotNearestRow struct {
 //
 //	SELECT
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
-//	    (s.taken + coalesce(slot_held(s.holds, $1, $2), 0) - (s.guid = ANY($3::uuid[]) IS TRUE)::integer)::integer AS taken,
+//	    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
 //	    s.flag_access, s.restriction,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
 //	FROM resource r
