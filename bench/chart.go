@@ -47,13 +47,16 @@ func chart(r *Report) string {
 		`<text x="20" y="%d" class="note">%s, %d cores, %d MiB · Linux %s · PostgreSQL %s · %s · commit %s</text>`+"\n",
 		y, html.EscapeString(m.Processor), m.Cores, m.MemoryMiB, m.Kernel, m.PostgreSQL, m.Go, m.Commit)
 	fmt.Fprintf(&body,
-		`<text x="20" y="%d" class="note">Medians of %d rounds of %d requests, %s. Client, service and database share the machine.</text>`+"\n",
+		`<text x="20" y="%d" class="note">Medians of %d rounds of %d requests, %s. `+
+			`Client, service and database share the machine.</text>`+"\n",
 		y+18, r.Rounds, r.Requests, m.Started.Format("2006-01-02"))
 	height := y + 36
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d">
-<style>text{font:13px system-ui,sans-serif;fill:#1f2933}.title{font-size:17px;font-weight:600}.size{font-weight:600}.label{text-anchor:end}.note{font-size:11px;fill:#616e7c}</style>
+<style>text{font:13px system-ui,sans-serif;fill:#1f2933}.title{font-size:17px;font-weight:600}`+
+		`.size{font-weight:600}.label{text-anchor:end}.note{font-size:11px;fill:#616e7c}</style>
 <rect width="%[1]d" height="%[2]d" fill="#ffffff"/>
-<text x="20" y="30" class="title">Requests per second, compared with the minimal booking and with the database's limit</text>
+<text x="20" y="30" class="title">`+
+		`Requests per second, compared with the minimal booking and with the database's limit</text>
 %s</svg>
 `, width, height, body.String())
 }

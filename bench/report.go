@@ -211,11 +211,13 @@ func (r *Report) markdown(w io.Writer) error {
 	m := r.Machine
 	fmt.Fprintf(&text, "# Bench: %s\n\n", m.Started.Format("2006-01-02 15:04 MST"))
 	fmt.Fprintf(&text,
-		"%s, %d cores, %d MiB, Linux %s, PostgreSQL %s (%s, %d MiB in huge pages), %s, commit %s. Load average before: %s.\n",
+		"%s, %d cores, %d MiB, Linux %s, PostgreSQL %s (%s, %d MiB in huge pages), %s, commit %s. "+
+			"Load average before: %s.\n",
 		m.Processor, m.Cores, m.MemoryMiB, m.Kernel, m.PostgreSQL, m.Settings, m.HugePages, m.Go, m.Commit,
 		m.LoadBefore)
 	fmt.Fprintf(&text,
-		"Medians of %d rounds, %d requests per measurement. The client, the service and the database run on this machine.\n",
+		"Medians of %d rounds, %d requests per measurement. "+
+			"The client, the service and the database run on this machine.\n",
 		r.Rounds, r.Requests)
 	for _, size := range r.Sizes {
 		fmt.Fprintf(&text, "\n## Scale %g: %d cells, %d persons, %d referrals\n\n", size.Scale, size.Cells,

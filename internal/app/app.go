@@ -195,7 +195,8 @@ func prepareSchema(ctx context.Context, config Config, log *slog.Logger) error {
 		return err
 	}
 	if current < needed {
-		return fmt.Errorf("the database is at schema version %d and this build needs %d: run talon migrate, or set TALON_MIGRATE=true", current, needed)
+		return fmt.Errorf("the database is at schema version %d and this build needs %d: "+
+			"run talon migrate, or set TALON_MIGRATE=true", current, needed)
 	}
 	if current > needed {
 		log.Warn("the database is newer than this build", "schema", current, "needed", needed)

@@ -143,7 +143,8 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
 	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
 	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
-		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE", "one must be given, to verify tokens with")
+		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE",
+		"one must be given, to verify tokens with")
 	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret,
 		"TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
 	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife,
@@ -165,8 +166,8 @@ func (c *Config) validate(unreadable map[string]string) error {
 		{"TALON_JWKS_URL", c.JWKSURL}, {"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
 	} {
 		parsed, err := url.Parse(string(address.value))
-		require(address.value == "" || err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != "",
-			address.name, "must be an http or https address")
+		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
+		require(address.value == "" || isHTTP, address.name, "must be an http or https address")
 	}
 	return errors.Join(problems...)
 }

@@ -88,7 +88,8 @@ func (s *Service) Appointments(
 // Appointment returns one of the patient's appointments. It rejects with AppointmentAbsent if it
 // does not exist or belongs to another patient.
 func (s *Service) Appointment(ctx context.Context, patient Patient, guid uuid.UUID) (*PatientAppointment, error) {
-	found, err := s.ports.Appointments.Appointments(ctx, patient.Person, AppointmentFilter{Guid: &guid}, Page{Limit: 1}, s.now())
+	filter := AppointmentFilter{Guid: &guid}
+	found, err := s.ports.Appointments.Appointments(ctx, patient.Person, filter, Page{Limit: 1}, s.now())
 	if err != nil {
 		return nil, fmt.Errorf("read the appointment: %w", err)
 	}

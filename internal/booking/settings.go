@@ -72,20 +72,24 @@ var SettingTable = []Setting{
 	{
 		Code: "DeleteOldTime", Vendor: true, Default: "false",
 		Owners: []SettingOwner{OwnerRegion, OwnerLpu}, Off: []Name{AppointmentStarted},
-		Meaning: "An appointment can be cancelled and moved even after its visit has begun. The institution is the one of the visit.",
-		field:   func(s *Settings) any { return &s.AfterStart },
+		Meaning: "An appointment can be cancelled and moved even after its visit has begun. " +
+			"The institution is the one of the visit.",
+		field: func(s *Settings) any { return &s.AfterStart },
 	},
 	{
 		Code: "scheduleDays", Vendor: true,
 		Owners: []SettingOwner{OwnerRegion, OwnerLpu, OwnerClient}, On: []Name{SlotBeyondHorizon},
-		Meaning: "How many days ahead a visit may begin, in the calendar of its institution. 0 means today only. Not set: no limit.",
-		field:   func(s *Settings) any { return &s.ScheduleDays },
+		Meaning: "How many days ahead a visit may begin, in the calendar of its institution. " +
+			"0 means today only. Not set: no limit.",
+		field: func(s *Settings) any { return &s.ScheduleDays },
 	},
 	{
 		Code: "DirectionExpires", Default: "false",
 		Owners: []SettingOwner{OwnerRegion, OwnerLpu}, On: []Name{DirectionExpired},
-		Meaning: "A referral with the status `Expired` cannot be booked: the day of its `dateEnd` is over in the zone of the institution that holds it. The institution of the setting is the one of the visit.",
-		field:   func(s *Settings) any { return &s.DirectionExpires },
+		Meaning: "A referral with the status `Expired` cannot be booked: " +
+			"the day of its `dateEnd` is over in the zone of the institution that holds it. " +
+			"The institution of the setting is the one of the visit.",
+		field: func(s *Settings) any { return &s.DirectionExpires },
 	},
 }
 

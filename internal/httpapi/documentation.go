@@ -44,7 +44,8 @@ func registerDocs(s *server.Server) {
 // docsHead sets the viewport for phones and keeps inline code from covering adjacent lines.
 const docsHead = `<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
-.swagger-ui .renderedMarkdown code, .swagger-ui .markdown code { padding: 1px 4px; font-size: 12px; line-height: 1; overflow-wrap: anywhere }
+.swagger-ui .renderedMarkdown code, .swagger-ui .markdown code { ` +
+	`padding: 1px 4px; font-size: 12px; line-height: 1; overflow-wrap: anywhere }
 .swagger-ui .response-col_links { display: none }
 </style>`
 

@@ -31,8 +31,11 @@ func (h *handlers) GetCodToken(
 		return nil, err
 	}
 	return api.GetCodToken200JSONResponse{
-		Body:    api.CodToken{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person},
-		Headers: api.GetCodToken200ResponseHeaders{CacheControl: "no-store", XRequestID: server.RequestID(ctx).String()},
+		Body: api.CodToken{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person},
+		Headers: api.GetCodToken200ResponseHeaders{
+			CacheControl: "no-store",
+			XRequestID:   server.RequestID(ctx).String(),
+		},
 	}, nil
 }
 

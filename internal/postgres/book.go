@@ -12,8 +12,8 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Create implements booking.BookStore. It runs one transaction in two round trips: the statements, then
-// the commit. An idempotency key adds one round trip, and so do the patient's own holds on the
+// Create implements booking.BookStore. It runs one transaction in two round trips: the statements,
+// then the commit. An idempotency key adds one round trip, and so do the patient's own holds on the
 // cells.
 func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
 	return write(ctx, s, func(t *tx) (*booking.HeldDirection, error) {
@@ -51,17 +51,18 @@ func (t *tx) book(
 	exec(t, t.PersonAppointmentAdd(t.ctx, []db.PersonAppointmentAddParams{{
 		PersonGuid: a.Patient.Person, Guid: a.Guid,
 	}}).Exec)
-	row(t, t.AppointmentWritten(t.ctx, []db.AppointmentWrittenParams{{LpuGuid: a.Request.LpuTo, Guid: a.Guid}}).QueryRow,
-		func(row db.AppointmentWrittenRow, err error) error {
-			if err != nil {
-				return rejectIfAbsent(err, booking.AppointmentNotFound)
-			}
-			if !row.Linked {
-				return booking.Reject(booking.AppointmentNotLinked)
-			}
-			held = writtenDirection(a, row.ID, createdAt)
-			return nil
-		})
+	row(t, t.AppointmentWritten(t.ctx, []db.AppointmentWrittenParams{{
+		LpuGuid: a.Request.LpuTo, Guid: a.Guid,
+	}}).QueryRow, func(row db.AppointmentWrittenRow, err error) error {
+		if err != nil {
+			return rejectIfAbsent(err, booking.AppointmentNotFound)
+		}
+		if !row.Linked {
+			return booking.Reject(booking.AppointmentNotLinked)
+		}
+		held = writtenDirection(a, row.ID, createdAt)
+		return nil
+	})
 	if err := t.send(); err != nil {
 		return nil, t.explainLoss(a, err)
 	}
@@ -73,7 +74,8 @@ func (t *tx) book(
 func (t *tx) claimDirection(a booking.NewAppointment) {
 	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{{
 		LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,
-		AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo, AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
+		AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo,
+		AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
 	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.DirectionAlreadyBooked) })
 }
 
@@ -198,12 +200,15 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 			if rowErr != nil {
 				return rowErr
 			}
-			existing, rowErr := t.reference.existingAppointment(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
+			existing, rowErr := t.reference.existingAppointment(
+				row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt,
+			)
 			if rowErr != nil {
 				return rowErr
 			}
 			err = booking.RejectSpeciality(booking.ActiveAppointment{
-				ExistingAppointment: existing, SpecialityCode: a.Direction.SpecialityCode, ResourceName: row.ResourceName,
+				ExistingAppointment: existing, SpecialityCode: a.Direction.SpecialityCode,
+				ResourceName: row.ResourceName,
 			})
 			return nil
 		})

@@ -13,8 +13,8 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Visit implements booking.FactReader. It takes two round trips: one for the person's institutions and
-// visits, one for the visit.
+// Visit implements booking.FactReader. It takes two round trips: one for the person's institutions
+// and visits, one for the visit.
 func (s *Store) Visit(ctx context.Context, person, appointment uuid.UUID) (*booking.BookedVisit, error) {
 	return read(ctx, s, func(known *reference) (visit *booking.BookedVisit, err error) {
 		var found booking.PersonRows
@@ -101,8 +101,8 @@ func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) 
 	}, err
 }
 
-// Cancel implements booking.CancelStore. It runs one transaction in three round trips: lock and read,
-// change, commit.
+// Cancel implements booking.CancelStore. It runs one transaction in three round trips: lock and
+// read, change, commit.
 func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
 		locked, err := t.lockVisit(c.Person, c.Visit, c.At)
@@ -140,13 +140,14 @@ type lockedVisit struct {
 func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Time) (locked lockedVisit, err error) {
 	var lpu *uuid.UUID // the institution of the visit, by the locked referral
 	found := visit.Person
-	row(t, t.DirectionLock(t.ctx, []db.DirectionLockParams{{LpuGuid: visit.DirectionLpu, Guid: visit.Direction}}).QueryRow,
-		func(row db.DirectionLockRow, err error) error {
-			if row.AppointmentGuid != nil && *row.AppointmentGuid == visit.Guid {
-				lpu = row.AppointmentLpuGuid
-			}
-			return ignoreAbsent(err)
-		})
+	row(t, t.DirectionLock(t.ctx, []db.DirectionLockParams{{
+		LpuGuid: visit.DirectionLpu, Guid: visit.Direction,
+	}}).QueryRow, func(row db.DirectionLockRow, err error) error {
+		if row.AppointmentGuid != nil && *row.AppointmentGuid == visit.Guid {
+			lpu = row.AppointmentLpuGuid
+		}
+		return ignoreAbsent(err)
+	})
 	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{
 		PersonGuid: person, SpecialityCode: visit.SpecialityCode,
 	}}).QueryRow,
@@ -203,7 +204,9 @@ func (t *tx) releaseClaims(person uuid.UUID, locked lockedVisit) {
 	v := locked.visit
 	directions := []db.DirectionReleaseParams{{LpuGuid: v.DirectionLpu, Guid: v.Direction, AppointmentGuid: v.Guid}}
 	if v.Lpu != v.DirectionLpu {
-		directions = append(directions, db.DirectionReleaseParams{LpuGuid: v.Lpu, Guid: v.Direction, AppointmentGuid: v.Guid})
+		directions = append(directions, db.DirectionReleaseParams{
+			LpuGuid: v.Lpu, Guid: v.Direction, AppointmentGuid: v.Guid,
+		})
 	}
 	exec(t, t.DirectionRelease(t.ctx, directions).Exec)
 	switch heir := locked.heir; {

@@ -59,7 +59,8 @@ func interpretError(err error) error {
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return booking.Reject(booking.Overloaded).Because(err)
-	// This case comes before the next: a server out of connections returns the error during connect.
+	// This case comes before the next one: a server out of connections returns the error during
+	// connect.
 	case errors.As(err, &pgErr) && hasState(pgErr, overloadedStates):
 		return booking.Reject(booking.Overloaded).Because(withoutValues(err, pgErr))
 	case errors.As(err, &connect), isBroken(err):

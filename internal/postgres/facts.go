@@ -11,9 +11,9 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Facts implements booking.FactReader. Each statement reads one institution or one person, so that one
-// machine of a distributed database can execute it. All statements see one snapshot. Otherwise a
-// booking that commits between two of them would be seen in part, and the wrong rule would reject
+// Facts implements booking.FactReader. Each statement reads one institution or one person, so that
+// one machine of a distributed database can execute it. All statements see one snapshot. Otherwise
+// a booking that commits between two of them would be seen in part, and the wrong rule would reject
 // the request.
 func (s *Store) Facts(
 	ctx context.Context, patient booking.Patient, request booking.Request, now time.Time,
@@ -30,8 +30,8 @@ func (s *Store) MoveFacts(
 		if err != nil || facts.Moved != nil {
 			return facts, err
 		}
-		// Another request may have moved the visit into an institution where the patient had no card
-		// before.
+		// Another request may have moved the visit into an institution where the patient had no
+		// card before.
 		again, err := s.Visit(ctx, patient.Person, visit.Guid)
 		if err != nil || again == nil {
 			return facts, err

@@ -76,13 +76,15 @@ func (t *tx) storeResponse(key *booking.TakenKey, held *booking.HeldDirection) {
 	}
 	response, err := json.Marshal(newStoredResponse(held))
 	row(t, t.IdempotencyKeyAnswer(t.ctx, []db.IdempotencyKeyAnswerParams{{
-		Answer: response, PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, TakenBy: key.By,
+		Answer: response, PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text,
+		TakenBy: key.By,
 	}}).QueryRow, func(_ string, rowErr error) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("encode the response to store: %w", err)
 		case errors.Is(rowErr, pgx.ErrNoRows):
-			return booking.Reject(booking.IdempotencyKeyInUse).Because(errors.New("another request has taken the key over"))
+			return booking.Reject(booking.IdempotencyKeyInUse).
+				Because(errors.New("another request has taken the key over"))
 		case rowErr != nil:
 			return fmt.Errorf("store the response: %w", rowErr)
 		}

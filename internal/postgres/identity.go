@@ -27,7 +27,9 @@ func (s *Store) ClientActive(ctx context.Context, client uuid.UUID) (bool, error
 
 // ClientSecret implements booking.ClientStore.
 func (s *Store) ClientSecret(ctx context.Context, client uuid.UUID) (hash [sha256.Size]byte, err error) {
-	stored, err := retry(ctx, s.pool.Reset, func() ([]byte, error) { return db.New(s.pool).ClientSecretGet(ctx, client) })
+	stored, err := retry(ctx, s.pool.Reset, func() ([]byte, error) {
+		return db.New(s.pool).ClientSecretGet(ctx, client)
+	})
 	copy(hash[:], stored)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
@@ -149,7 +151,9 @@ func (t *tx) findPersons(evidence booking.Evidence, cards *candidates) *[]uuid.U
 			return nil
 		})
 	case evidence.Mkab != uuid.Nil:
-		rows(t, t.MkabFindByGuid(t.ctx, []db.MkabFindByGuidParams{{LpuGuids: cards.lpus, Guid: evidence.Mkab}}).Query, store)
+		rows(t, t.MkabFindByGuid(t.ctx, []db.MkabFindByGuidParams{{
+			LpuGuids: cards.lpus, Guid: evidence.Mkab,
+		}}).Query, store)
 	default:
 		rows(t, t.MkabFindByPerson(t.ctx, []db.MkabFindByPersonParams{{
 			LpuGuids: cards.lpus, PersonGuid: evidence.Person,

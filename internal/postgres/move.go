@@ -12,8 +12,8 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Move implements booking.MoveStore. It cancels and books in one transaction of three round trips. The
-// row of the visit is deleted and inserted again, under its guid, in the target institution.
+// Move implements booking.MoveStore. It cancels and books in one transaction of three round trips.
+// The row of the visit is deleted and inserted again, under its guid, in the target institution.
 //
 // All cells are locked before any is changed, those of the institution with the lower guid first.
 // Bookings and cancels lock cells of one institution only, so that transactions do not deadlock.

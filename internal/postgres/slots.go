@@ -115,8 +115,9 @@ func (s *Store) scanSlots(
 		for i, scan := range scans {
 			params[i] = db.SlotSearchAllParams{
 				LpuGuid: scan.Lpu, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
-				Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: toStrings(scan.Restrictions),
-				PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
+				Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access),
+				Restrictions: toStrings(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own,
+				Receptions: known.receptions,
 			}
 		}
 		db.New(s.pool).SlotSearchAll(ctx, params).Query(func(i int, rows []db.SlotSearchAllRow, rowsErr error) {
@@ -130,8 +131,9 @@ func (s *Store) scanSlots(
 		params[i] = db.SlotSearchParams{
 			LpuGuid: scan.Lpu, SpecialityCode: scan.Speciality, ResourceGuid: scan.Resource, FromAt: scan.From,
 			ToAt: scan.To, AfterGuid: scan.After,
-			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access), Restrictions: toStrings(scan.Restrictions),
-			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
+			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access),
+			Restrictions: toStrings(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own,
+			Receptions: known.receptions,
 		}
 	}
 	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {

@@ -31,8 +31,8 @@ func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 }
 
 // ReadReferenceWith makes the store read the reference data through another pool than its bookings.
-// Bookings that wait for locks can use up their pool for seconds; the reference data must not become
-// too old meanwhile. Call it before the store is used.
+// Bookings that wait for locks can use up their pool for seconds; the reference data must not
+// become too old meanwhile. Call it before the store is used.
 func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool }
 
 // Ports returns ports that all use the store. Its master patient index is the local one.
@@ -89,8 +89,8 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 			params[name] = value
 		}
 	}
-	// The service never pauses between the statements of a transaction. An idle transaction has lost
-	// its client and must not hold locks.
+	// The service never pauses between the statements of a transaction. An idle transaction has
+	// lost its client and must not hold locks.
 	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		RegisterUUID(conn.TypeMap())
@@ -157,7 +157,8 @@ func (s *Store) createMkab(
 			// Another booking of the same person created the card and linked the policy.
 			guid, err = queries.MkabGetOpen(ctx, lpu, person.Guid)
 			if errors.Is(err, pgx.ErrNoRows) {
-				return booking.Reject(booking.MkabPolicyLinkFailed).Because(errors.New("the card was neither created nor found"))
+				return booking.Reject(booking.MkabPolicyLinkFailed).
+					Because(errors.New("the card was neither created nor found"))
 			}
 			mkab = &booking.Mkab{Guid: guid}
 		}

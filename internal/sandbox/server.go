@@ -129,8 +129,11 @@ func (s *Sandbox) scenarioList() (sandboxapi.Sandbox, error) {
 // wire converts the scenario to the type of the contract.
 func (s *Scenario) wire() sandboxapi.Scenario {
 	scenario := sandboxapi.Scenario{
-		Name: s.Name, Operation: wire.NilIfZero(s.Operation), Status: int32(s.Status), PatientGUID: wire.NilIfZero(s.Patient),
-		Request: sandboxapi.ScenarioCall{Method: s.Method, Path: s.Path, Headers: s.Headers, Body: wire.NilIfZero(s.Body)},
+		Name: s.Name, Operation: wire.NilIfZero(s.Operation), Status: int32(s.Status),
+		PatientGUID: wire.NilIfZero(s.Patient),
+		Request: sandboxapi.ScenarioCall{
+			Method: s.Method, Path: s.Path, Headers: s.Headers, Body: wire.NilIfZero(s.Body),
+		},
 	}
 	if s.Refusal() {
 		scenario.Rule = &s.Name
