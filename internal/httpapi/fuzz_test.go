@@ -30,10 +30,14 @@ import (
 func FuzzRequestBody(f *testing.F) {
 	for _, seed := range []string{
 		``, `null`, `[]`, `{}`, `{"SlotId":1,"SlotId":2}`, "{\"VisitComment\":\"\xff\"}", `{"VisitComment":"\u0000"}`,
-		`{"DirectionGuid":"e714e964-d8a0-4776-b163-c708371c39a5","DirectionType":"consult","LpuFromGuid":"e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
-			"LpuToGuid":"4cb4f1c8-386d-410d-ac5d-fa232bd2afb9","SlotGuid":"c2ab84d4-bfal-4965-a4a9-48c8306a0a84","SlotId":14527455,"Difficulty":2,"VisitComment":"","IsCito":true}`,
-		`{"DirectionGuid":"18c29a77-35cf-4532-b70a-d493eae6dbc7","DirectionType":"laboratory","LpuFromGuid":"1dadf64c-f34a-4023-98a6-3e7b7be4f243",
-			"LpuToGuid":"12ab9992-9875-4fb6-a9c0-8504170c1429","DocPrvdGuid":"b0666870-c5b7-4e38-a959-0f17bc50a3cf","Date":"2023-10-21","OutOfSchedule":true}`,
+		`{"DirectionGuid":"e714e964-d8a0-4776-b163-c708371c39a5","DirectionType":"consult",` +
+			`"LpuFromGuid":"e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",
+			"LpuToGuid":"4cb4f1c8-386d-410d-ac5d-fa232bd2afb9","SlotGuid":"c2ab84d4-bfal-4965-a4a9-48c8306a0a84",` +
+			`"SlotId":14527455,"Difficulty":2,"VisitComment":"","IsCito":true}`,
+		`{"DirectionGuid":"18c29a77-35cf-4532-b70a-d493eae6dbc7","DirectionType":"laboratory",` +
+			`"LpuFromGuid":"1dadf64c-f34a-4023-98a6-3e7b7be4f243",
+			"LpuToGuid":"12ab9992-9875-4fb6-a9c0-8504170c1429","DocPrvdGuid":"b0666870-c5b7-4e38-a959-0f17bc50a3cf",` +
+			`"Date":"2023-10-21","OutOfSchedule":true}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -76,8 +80,9 @@ func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
 	keys, err := auth.LoadKeys(context.Background(), auth.Sources{Signing: []*auth.SigningKey{key}}, log)
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
+	expected := auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}
 	chain, err := server.New(server.Config{
-		Verifier:       auth.NewVerifier(keys, auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}, func() time.Time { return now }),
+		Verifier:       auth.NewVerifier(keys, expected, func() time.Time { return now }),
 		Clients:        anyClient{},
 		Log:            log,
 		RequestTimeout: time.Minute,

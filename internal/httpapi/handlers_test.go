@@ -38,7 +38,8 @@ type logLine struct {
 // newServer returns a server with all operations, without a database and without token keys.
 func newServer(t *testing.T, ready func(context.Context) error, log *slog.Logger) *server.Server {
 	t.Helper()
-	verifier := auth.NewVerifier(nil, auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}, time.Now)
+	expected := auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}
+	verifier := auth.NewVerifier(nil, expected, time.Now)
 	chain, err := server.New(server.Config{Verifier: verifier, Log: log, RequestTimeout: time.Minute, MaxInFlight: 1})
 	require.NoError(t, err)
 	Register(chain, Config{Ready: ready, Now: time.Now})

@@ -364,12 +364,16 @@ func TestCreateClaimsTheSpeciality(t *testing.T) {
 	}{
 		"active":         {moment.Add(time.Microsecond), true, booking.Consult, true, true},
 		"ended just now": {moment, true, booking.Consult, false, false},
-		"the setting is off, the visit ends later":      {visitEnd.Add(-time.Microsecond), false, booking.Consult, false, false},
+		"the setting is off, the visit ends later": {
+			visitEnd.Add(-time.Microsecond), false, booking.Consult, false, false,
+		},
 		"the setting is off, both end at the same time": {visitEnd, false, booking.Consult, false, true},
-		"the setting is off, the visit ends earlier":    {visitEnd.AddDate(0, 1, 0), false, booking.Consult, false, true},
-		"the setting is off, ended":                     {moment, false, booking.Consult, false, false},
-		"an examination":                                {visitEnd.AddDate(0, 1, 0), true, booking.Laboratory, false, true},
-		"an examination, ended":                         {moment, true, booking.Laboratory, false, true},
+		"the setting is off, the visit ends earlier": {
+			visitEnd.AddDate(0, 1, 0), false, booking.Consult, false, true,
+		},
+		"the setting is off, ended": {moment, false, booking.Consult, false, false},
+		"an examination":            {visitEnd.AddDate(0, 1, 0), true, booking.Laboratory, false, true},
+		"an examination, ended":     {moment, true, booking.Laboratory, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -357,7 +357,8 @@ const lockCells = `SELECT FROM slot FOR UPDATE`
 func (w *world) requireBooked(a booking.NewAppointment) {
 	w.t.Helper()
 	require.Equal(w.t, 1, w.count(`SELECT count(*) FROM appointment WHERE guid = $1`, a.Guid))
-	require.Equal(w.t, 2+1+2+1+2, w.countWritten(), "two taken cells, the visit with two cells, the claim, the referral and its copy")
+	require.Equal(w.t, 2+1+2+1+2, w.countWritten(),
+		"two taken cells, the visit with two cells, the claim, the referral and its copy")
 }
 
 // batches counts how often a batch is sent.
@@ -521,7 +522,8 @@ func TestUnknownErrorsAreNoRefusals(t *testing.T) {
 			`CREATE TRIGGER fail BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION fail()`,
 		}, "тайна"},
 		{"0A000", "cached plan must not change result type", []string{
-			trigger + `'BEGIN RAISE feature_not_supported USING MESSAGE = ''cached plan must not change result type''; END'`,
+			trigger + `'BEGIN RAISE feature_not_supported ` +
+				`USING MESSAGE = ''cached plan must not change result type''; END'`,
 		}, "тайна"},
 		{"P0001", "message withheld", []string{trigger + `'BEGIN RAISE EXCEPTION ''no room for %'', NEW.comment; END'`}, "тайна"},
 	} {
@@ -828,11 +830,13 @@ func TestConnectionSettings(t *testing.T) {
 func TestConstraintOfAMessage(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{
-		`duplicate key value violates unique constraint "direction_id_102173"`:                           "direction_id",
-		`new row for relation "slot_102040" violates check constraint "slot_capacity"`:                   "slot_capacity",
+		`duplicate key value violates unique constraint "direction_id_102173"`:         "direction_id",
+		`new row for relation "slot_102040" violates check constraint "slot_capacity"`: "slot_capacity",
+
 		`повторяющееся значение ключа нарушает ограничение уникальности «appointment_one_active_102233»`: "appointment_one_active",
-		`duplicate key value violates unique constraint "direction_id_of_another"`:                       "",
-		`insert or update on table "direction" violates foreign key constraint "direction_mkab_102173"`:  "",
+
+		`duplicate key value violates unique constraint "direction_id_of_another"`:                      "",
+		`insert or update on table "direction" violates foreign key constraint "direction_mkab_102173"`: "",
 	} {
 		require.Equal(t, want, constraintOf(&pgconn.PgError{Code: "23505", Message: message}), message)
 	}

@@ -39,9 +39,12 @@ func TestRetry(t *testing.T) {
 		"no row":                 {[]error{pgx.ErrNoRows, nil}, 1, pgx.ErrNoRows, ""},
 		"no row on the last try": {[]error{io.EOF, io.EOF, pgx.ErrNoRows}, 3, pgx.ErrNoRows, ""},
 		"a bug":                  {[]error{bug, nil}, 1, bug, ""},
-		"overloaded":             {[]error{context.DeadlineExceeded, nil}, 1, context.DeadlineExceeded, booking.Overloaded},
+		"overloaded": {
+			[]error{context.DeadlineExceeded, nil}, 1, context.DeadlineExceeded, booking.Overloaded,
+		},
 		"maybe done": {
-			[]error{fmt.Errorf("%w: %w", errCommitUnknown, io.EOF), nil}, 1, errCommitUnknown, booking.DatabaseUnavailable,
+			[]error{fmt.Errorf("%w: %w", errCommitUnknown, io.EOF), nil}, 1,
+			errCommitUnknown, booking.DatabaseUnavailable,
 		},
 	} {
 		tries := 0

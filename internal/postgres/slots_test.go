@@ -237,13 +237,15 @@ func TestSearchReadsLittle(t *testing.T) {
 		slots, err := store.ScanSlots(t.Context(), []booking.SlotScan{scan})
 		require.NoError(t, err)
 		var plans []struct{ Plan planNode }
-		require.NoError(t, store.pool.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+traced.query.SQL, traced.query.Args...).Scan(&plans))
+		explain := "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + traced.query.SQL
+		require.NoError(t, store.pool.QueryRow(t.Context(), explain, traced.query.Args...).Scan(&plans))
 		return plans[0].Plan.cells(), plans[0].Plan.Hit + plans[0].Plan.Read, slots[0]
 	}
 
 	cells, pages, found := read(booking.SlotScan{})
 	require.Len(t, found, most)
-	require.LessOrEqual(t, cells, most+resources+1, "the cells that start with the last one, and one more to detect the end")
+	require.LessOrEqual(t, cells, most+resources+1,
+		"the cells that start with the last one, and one more to detect the end")
 	require.Less(t, pages, 2*resources+3*most, "a page for each cell and its resource, and index pages")
 
 	full := "full"

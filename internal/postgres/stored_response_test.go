@@ -42,7 +42,8 @@ func TestStoredResponseFormat(t *testing.T) {
 	require.NoError(t, err)
 	document, err := json.MarshalIndent(newStoredResponse(exampleResponse()), "", "  ")
 	require.NoError(t, err)
-	require.Equal(t, string(bytes.TrimSpace(golden)), string(document), "a renamed field or another format requires another storedVersion")
+	require.Equal(t, string(bytes.TrimSpace(golden)), string(document),
+		"a renamed field or another format requires another storedVersion")
 
 	read, err := new(Store).replay(t.Context(), booking.Patient{}, golden)
 	require.NoError(t, err)
@@ -73,15 +74,19 @@ func TestStoredResponseOfAnotherRelease(t *testing.T) {
 		document string
 		err      string
 	}{
-		"as written":                  {document: string(written)},
-		"another version":             {document: strings.Replace(string(written), `"version":1`, `"version":2`, 1)},
-		"other types":                 {document: strings.Replace(string(written), `"version":1`, `"version":"2026-12"`, 1)},
-		"a field renamed":             {document: strings.Replace(string(written), `"start"`, `"starts"`, 1)},
-		"a further field":             {document: strings.Replace(string(written), `"start"`, `"new":1,"start"`, 1)},
-		"only the reference":          {document: `{"version": 7, "appointment_guid": "` + a.Guid.String() + `"}`},
-		"null":                        {document: `null`, err: "stored response"},
-		"no reference":                {document: `{"version": 1}`, err: "stored response"},
-		"unknown visit":               {document: `{"version": 2, "appointment_guid": "` + uuid.NewString() + `"}`, err: "stored response"},
+		"as written":      {document: string(written)},
+		"another version": {document: strings.Replace(string(written), `"version":1`, `"version":2`, 1)},
+		"other types": {
+			document: strings.Replace(string(written), `"version":1`, `"version":"2026-12"`, 1),
+		},
+		"a field renamed":    {document: strings.Replace(string(written), `"start"`, `"starts"`, 1)},
+		"a further field":    {document: strings.Replace(string(written), `"start"`, `"new":1,"start"`, 1)},
+		"only the reference": {document: `{"version": 7, "appointment_guid": "` + a.Guid.String() + `"}`},
+		"null":               {document: `null`, err: "stored response"},
+		"no reference":       {document: `{"version": 1}`, err: "stored response"},
+		"unknown visit": {
+			document: `{"version": 2, "appointment_guid": "` + uuid.NewString() + `"}`, err: "stored response",
+		},
 		"not an object":               {document: `[]`, err: "stored response"},
 		"a cancel of another version": {document: `{"version": 2, "cancelled": true}`, err: "none"},
 	} {

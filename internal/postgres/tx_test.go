@@ -103,7 +103,9 @@ func TestRoundTrips(t *testing.T) {
 	again := a
 	again.Guid = uuid.New()
 	requireRefusal(t, create(t, store, again), booking.SpecialityAlreadyBooked)
-	require.Equal(t, 3, count.during(func() { requireRefusal(t, create(t, store, again), booking.SpecialityAlreadyBooked) }), "with the read of the claim and the rollback")
+	require.Equal(t, 3, count.during(func() {
+		requireRefusal(t, create(t, store, again), booking.SpecialityAlreadyBooked)
+	}), "with the read of the claim and the rollback")
 	requireConnectionsReleased(t, store)
 }
 

@@ -19,8 +19,9 @@ import (
 // get returns the response of a server with the portal to a GET request.
 func get(t *testing.T, path string) *httptest.ResponseRecorder {
 	t.Helper()
+	expected := auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}
 	chain, err := server.New(server.Config{
-		Verifier:       auth.NewVerifier(nil, auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}, time.Now),
+		Verifier:       auth.NewVerifier(nil, expected, time.Now),
 		Log:            slog.New(slog.DiscardHandler),
 		RequestTimeout: time.Minute,
 		MaxInFlight:    1,

@@ -65,8 +65,8 @@ var documented = []struct {
 	{500, "5000", `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "..." - значение настройки \"AuthUrl\"`, "Error", booking.MipAuthURLUnreachable},
 }
 
-// Promise: each documented row is the response of a rule with its code, message code, type and message, to the letter, and every other rule
-// is marked as ours.
+// Promise: each documented row is the response of a rule with exactly its code, message code, type
+// and message. Every other rule is marked as ours.
 func TestRulesAreTheDocumentedOnes(t *testing.T) {
 	t.Parallel()
 	require.Len(t, documented, 43)
@@ -83,7 +83,8 @@ func TestRulesAreTheDocumentedOnes(t *testing.T) {
 		if row.rule == TokenMissing {
 			message = row.message // these dots are part of the message
 		}
-		require.Equal(t, booking.Rule{Name: row.rule, Status: row.status, Code: row.code, Type: row.kind, Message: message},
+		require.Equal(t,
+			booking.Rule{Name: row.rule, Status: row.status, Code: row.code, Type: row.kind, Message: message},
 			booking.Rule{Name: rule.Name, Status: rule.Status, Code: rule.Code, Type: rule.Type, Message: rule.Message})
 		seen[row.rule] = true
 	}
@@ -99,10 +100,15 @@ func TestRulesAreTheDocumentedOnes(t *testing.T) {
 func TestRulesAreDescribed(t *testing.T) {
 	t.Parallel()
 	groups := []booking.Group{
-		booking.GroupToken, booking.GroupRequest, booking.GroupDirection, booking.GroupSlot, booking.GroupResource, booking.GroupRestriction, booking.GroupSpeciality, booking.GroupMkab, booking.GroupMip, booking.GroupWrite, booking.GroupKey,
+		booking.GroupToken, booking.GroupRequest, booking.GroupDirection, booking.GroupSlot, booking.GroupResource,
+		booking.GroupRestriction, booking.GroupSpeciality, booking.GroupMkab, booking.GroupMip, booking.GroupWrite,
+		booking.GroupKey,
 		booking.GroupAbsent, booking.GroupAppointment, booking.GroupHold, booking.GroupIdentity, booking.GroupService,
 	}
-	menders := []booking.Mender{booking.MenderPatient, booking.MenderRegistry, booking.MenderReferringDoctor, booking.MenderClient, booking.MenderService}
+	menders := []booking.Mender{
+		booking.MenderPatient, booking.MenderRegistry, booking.MenderReferringDoctor, booking.MenderClient,
+		booking.MenderService,
+	}
 	doc, err := talon.Document()
 	require.NoError(t, err)
 	bodyFields := doc.Components.Schemas["AppointmentRequest"].Value.Properties
@@ -113,11 +119,11 @@ func TestRulesAreDescribed(t *testing.T) {
 		if rule.Field != "" {
 			require.Contains(t, bodyFields, rule.Field, rule.Name)
 		}
-		// These end by themselves: an outage, the earlier visit, the request that uses the key, a hold,
-		// the period of counted failures, and the days before the horizon.
+		// These end by themselves: an outage, the earlier visit, the request that uses the key, a
+		// hold, the period of counted failures, and the days before the horizon.
 		passing := rule.Status == 503 || slices.Contains([]booking.Name{
-			booking.MipAuthURLUnreachable, booking.SpecialityAlreadyBooked, booking.SlotBeyondHorizon, booking.IdempotencyKeyInUse,
-			booking.TooManyHolds, booking.TooManyAttempts,
+			booking.MipAuthURLUnreachable, booking.SpecialityAlreadyBooked, booking.SlotBeyondHorizon,
+			booking.IdempotencyKeyInUse, booking.TooManyHolds, booking.TooManyAttempts,
 		}, rule.Name)
 		require.Equal(t, passing, rule.Retryable, rule.Name)
 	}
