@@ -84,8 +84,8 @@ func (s state) apply(e event) (string, state) {
 	return reply, after
 }
 
-// keyed reports whether the request has a key that counts. A malformed request, or one of an unknown
-// client application, is rejected before its key is read.
+// keyed reports whether the request has a key that counts. A malformed request, or one of an
+// unknown client application, is rejected before its key is read.
 func (e *event) keyed() bool {
 	r := e.step.request
 	return e.step.key != "" && !r.malformed() && r.client != unknown

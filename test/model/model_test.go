@@ -402,7 +402,8 @@ func (s *state) describeHold(h hold) string {
 	}
 	zone := s.zone(h.lpu)
 	start, end := s.slots[h.slots[0]].start, s.slots[h.slots[len(h.slots)-1]].end()
-	return fmt.Sprintf("held %s in %s for %s, %s to %s, until %s", strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
+	return fmt.Sprintf("held %s in %s for %s, %s to %s, until %s",
+		strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
 		start.In(zone).Format(time.RFC3339), end.In(zone).Format(time.RFC3339), h.until.In(zone).Format(time.RFC3339))
 }
 
@@ -1004,7 +1005,8 @@ func (s *state) hasPassed(text string, zone *time.Location) bool {
 func (s *state) describeBooking(v visit) string {
 	d := s.directions[v.direction]
 	zone := s.zone(v.request.to)
-	return fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s", d.kind, v.label, label("D", v.direction), directionNumber(v.direction),
+	return fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s",
+		d.kind, v.label, label("D", v.direction), directionNumber(v.direction),
 		label("L", d.from), label("L", v.request.to), v.mkab, v.start.In(zone).Format(time.RFC3339),
 		v.end.In(zone).Format(time.RFC3339),
 		v.created.In(zone).Format(time.RFC3339))
@@ -1037,7 +1039,8 @@ func (s *state) tables() []string {
 			for _, n := range h.slots {
 				cells = append(cells, label("S", n))
 			}
-			add("%s holds %s in %s for %s, %s to %s, until %s", label("P", h.person), strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
+			add("%s holds %s in %s for %s, %s to %s, until %s",
+				label("P", h.person), strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
 				utc(s.slots[h.slots[0]].start), utc(s.slots[h.slots[len(h.slots)-1]].end()), utc(h.until))
 		}
 	}
@@ -1053,8 +1056,9 @@ func (s *state) tables() []string {
 		cancelled := textIf(v.cancelled, ", cancelled") +
 			textIf(v.reasonCode != 0, fmt.Sprint(" for ", v.reasonCode)) +
 			textIf(v.reasonCode == 6, " «"+reasonText+"»")
-		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s", v.label, label("D", v.direction),
-			label("P", v.request.person), label("R", v.resource), label("L", v.request.to), v.mkab,
+		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s",
+			v.label, label("D", v.direction), label("P", v.request.person),
+			label("R", v.resource), label("L", v.request.to), v.mkab,
 			label("C", v.request.client),
 			utc(v.start), utc(v.end), v.request.place.kind == "out", v.request.cito, v.request.comment, cancelled)
 	}
@@ -1083,18 +1087,22 @@ func (s *state) tables() []string {
 				}
 			}
 			if card != "" {
-				add("%s in %s: id %s, card %s, visit %s, a copy from %s, equal to the original", label("D", n), label("L", l), id, card, visit, label("L", holder))
+				add("%s in %s: id %s, card %s, visit %s, a copy from %s, equal to the original",
+					label("D", n), label("L", l), id, card, visit, label("L", holder))
 			}
 		}
 	}
 	for _, c := range s.activeClaims {
-		add("claim of %s on %s: %s at %s in %s, %s to %s", label("P", c.person), c.speciality, c.visit, c.resource, label("L", c.lpu), utc(c.start), utc(c.end))
+		add("claim of %s on %s: %s at %s in %s, %s to %s",
+			label("P", c.person), c.speciality, c.visit, c.resource, label("L", c.lpu), utc(c.start), utc(c.end))
 	}
 	for n, card := range s.mkabs {
-		add("card %s of %s in %s: closed %t, born %s, policies []", label("K", n), label("P", card.person), label("L", card.lpu), card.closed, card.born)
+		add("card %s of %s in %s: closed %t, born %s, policies []",
+			label("K", n), label("P", card.person), label("L", card.lpu), card.closed, card.born)
 	}
 	for _, card := range s.createdMkabs {
-		add("card %s of %s in %s: closed false, born %s, policies [%s]", createdMkabLabel(card), label("P", card.person), label("L", card.lpu), mipBirthDate,
+		add("card %s of %s in %s: closed false, born %s, policies [%s]",
+			createdMkabLabel(card), label("P", card.person), label("L", card.lpu), mipBirthDate,
 			s.persons[card.person].policy)
 	}
 	slices.Sort(lines)

@@ -441,8 +441,8 @@ func (t generator) drawPlace(lpu int) place {
 			return w.resources[n].lpu
 		}), t.intBetween(0, len(w.resources)-1), unknown)
 		p.date = oneOf(t, "2019-08-21", "2019-08-20", "2019-10-27", "2019-08-19", "2020-08-19", "2019-08-21T10:30:00",
-			"2019-08-21T10:30:00+03:00",
-			"2019-08-20T17:52:14+03:00", "2019-08-20T14:52:13Z", "2019-08-20T17:52:14", "2019-08-20T17:52:13", "2019-08-20T23:52:14", usually(t, 3, "2019-08-21", badDates...))
+			"2019-08-21T10:30:00+03:00", "2019-08-20T17:52:14+03:00", "2019-08-20T14:52:13Z", "2019-08-20T17:52:14",
+			"2019-08-20T17:52:13", "2019-08-20T23:52:14", usually(t, 3, "2019-08-21", badDates...))
 	}
 	return p
 }
@@ -479,12 +479,15 @@ func (st *scenario) String() string {
 	}
 	for n, l := range w.lpus {
 		if used[label("L", n)] {
-			line("%s of E%d in %s, creates cards: %q, polyclinic: %q%s", label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic, settingsText(l.days, l.expires, l.changesAfterStart))
+			line("%s of E%d in %s, creates cards: %q, polyclinic: %q%s",
+				label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic,
+				settingsText(l.days, l.expires, l.changesAfterStart))
 		}
 	}
 	for n, c := range w.clients {
 		if used[label("C", n)] {
-			line("%s mask %d within, %d to others, out of schedule %t%s", label("C", n), c.same, c.other, c.outOfSchedule, settingsText(c.days, "", ""))
+			line("%s mask %d within, %d to others, out of schedule %t%s",
+				label("C", n), c.same, c.other, c.outOfSchedule, settingsText(c.days, "", ""))
 		}
 	}
 	for n, p := range w.persons {
@@ -529,7 +532,8 @@ func (st *scenario) String() string {
 	}
 	for n, d := range w.directions {
 		if used[label("D", n)] {
-			line("%s: %s %s for %s in %s, from %s to %s until %s", label("D", n), d.kind, d.speciality, label("K", d.mkab), label("L", w.mkabs[d.mkab].lpu),
+			line("%s: %s %s for %s in %s, from %s to %s until %s",
+				label("D", n), d.kind, d.speciality, label("K", d.mkab), label("L", w.mkabs[d.mkab].lpu),
 				label("L", d.from), label("L", d.to), d.dateEnd)
 		}
 	}
@@ -540,7 +544,8 @@ func (st *scenario) String() string {
 	}
 	for _, c := range w.claims {
 		if used[label("P", c.person)] {
-			line("%s has a visit on %s in %s until %s", label("P", c.person), c.speciality, label("L", c.lpu), c.end.Format(time.RFC3339))
+			line("%s has a visit on %s in %s until %s",
+				label("P", c.person), c.speciality, label("L", c.lpu), c.end.Format(time.RFC3339))
 		}
 	}
 	for c, steps := range st.history {
@@ -580,14 +585,16 @@ func (s step) String() string {
 	r := s.request
 	switch {
 	case s.cancel > 0:
-		return collapseSpaces(fmt.Sprintf("%s by %s cancel the last visit but %d %s %s", textIf(s.stranger, "as another person"), label("C", r.client), s.cancel-1,
+		return collapseSpaces(fmt.Sprintf("%s by %s cancel the last visit but %d %s %s",
+			textIf(s.stranger, "as another person"), label("C", r.client), s.cancel-1,
 			textIf(s.reasonCode != 0, fmt.Sprint("for ", s.reasonCode)), textIf(s.key != "", "with the key "+s.key)))
 	case s.resend > 0:
 		return fmt.Sprintf("resend the last request with a key but %d", s.resend-1)
 	case s.toggle:
 		return "toggle the setting of one active appointment a speciality"
 	case s.release > 0:
-		return collapseSpaces(fmt.Sprintf("%s release the cell of the last hold but %d", textIf(s.stranger, "as another person"), s.release-1))
+		return collapseSpaces(fmt.Sprintf("%s release the cell of the last hold but %d",
+			textIf(s.stranger, "as another person"), s.release-1))
 	case s.elapse > 0:
 		return s.elapse.String() + " passes"
 	}
@@ -597,8 +604,9 @@ func (s step) String() string {
 		"nowhere": "nowhere",
 	}[r.place.kind]
 	if s.holdsForMove() {
-		return collapseSpaces(fmt.Sprintf("%s by %s hold for %d min for the move of the last visit but %d %s in %s %s", textIf(s.stranger, "as another person"), label("C", r.client),
-			r.minutes, s.move-1, where, label("L", r.to), textIf(r.difficulty != 0, fmt.Sprint("×", r.difficulty))))
+		return collapseSpaces(fmt.Sprintf("%s by %s hold for %d min for the move of the last visit but %d %s in %s %s",
+			textIf(s.stranger, "as another person"), label("C", r.client), r.minutes, s.move-1,
+			where, label("L", r.to), textIf(r.difficulty != 0, fmt.Sprint("×", r.difficulty))))
 	}
 	if s.move > 0 {
 		return collapseSpaces(fmt.Sprintf("%s by %s move the last visit but %d to %s, %s %s %s %s",
@@ -610,8 +618,9 @@ func (s step) String() string {
 	if s.hold {
 		verb = fmt.Sprintf("holds for %d min", r.minutes)
 	}
-	return collapseSpaces(fmt.Sprintf("%s by %s %s %s %q from %s to %s, %s %s %s %s %s", label("P", r.person), label("C", r.client), verb, label("D", r.direction),
-		r.kind, label("L", r.from), label("L", r.to), where, textIf(r.difficulty != 0, fmt.Sprint("×", r.difficulty)),
+	return collapseSpaces(fmt.Sprintf("%s by %s %s %s %q from %s to %s, %s %s %s %s %s",
+		label("P", r.person), label("C", r.client), verb, label("D", r.direction), r.kind,
+		label("L", r.from), label("L", r.to), where, textIf(r.difficulty != 0, fmt.Sprint("×", r.difficulty)),
 		textIf(r.place.unreadFields, "with fields that are not read"),
 		textIf(r.upper, "in upper case"), textIf(s.key != "", "with the key "+s.key)))
 }

@@ -267,7 +267,8 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 		FROM slot s, unnest(s.holds) h WHERE lpu_guid = ANY($1) AND h.until > $5
 		UNION ALL
 		SELECT format('%s holds %s in %s for %s, %s to %s, until %s', person_guid, array_to_string(slot_guids, ' '), lpu_guid, direction_guid,
-			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3), to_char(until AT TIME ZONE 'UTC', $3))
+			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3),
+			to_char(until AT TIME ZONE 'UTC', $3))
 		FROM hold WHERE person_guid = ANY($2) AND until > $5
 		UNION ALL
 		SELECT format('%s through %s %s under %s', person_guid, client_guid, CASE WHEN answer IS NULL THEN 'has a running request' ELSE 'has a stored response' END, key)
@@ -276,7 +277,8 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 		SELECT format('visit %s is in cell %s', guid, slot_guid) FROM appointment, unnest(slot_guids) slot_guid WHERE lpu_guid = ANY($1)
 		UNION ALL
 		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s', guid, direction_guid, person_guid,
-			resource_guid, lpu_guid, mkab_guid, client_guid, to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3),
+			resource_guid, lpu_guid, mkab_guid, client_guid,
+			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3),
 			out_of_schedule::text, is_cito::text, comment, 
 			CASE WHEN cancelled_at IS NOT NULL THEN ', cancelled' || coalesce(' for ' || cancel_reason_code, '') || coalesce(' «' || cancel_reason || '»', '') END)
 		FROM appointment WHERE lpu_guid = ANY($1)
@@ -586,7 +588,8 @@ func (r request) body(g *guids) harness.Fields {
 	case "id":
 		body["SlotId"] = r.place.id
 		if r.place.unreadFields {
-			body["SlotGuid"], body["DocPrvdGuid"], body["Date"], body["OutOfSchedule"] = "c2ab84d4-bfal-4965-a4a9-48c8306a0a84", "?", "?", false
+			body["SlotGuid"] = "c2ab84d4-bfal-4965-a4a9-48c8306a0a84"
+			body["DocPrvdGuid"], body["Date"], body["OutOfSchedule"] = "?", "?", false
 		}
 	case "guid":
 		body["SlotGuid"] = written("S", r.place.slot)
@@ -695,7 +698,8 @@ func describeBookingResponse(s *harness.Service, g *guids, e *event) string {
 	}
 	require.Equal(s.T, 1, s.Count(`SELECT count(*) FROM direction WHERE lpu_guid = $1 AND guid = $2 AND id::text = $3`,
 		to, guid, id), "the id is that of the referral in the target institution")
-	return g.withLabels(fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s", e.answer.Result.Type, a.GUID, guid, number, from, to, card,
+	return g.withLabels(fmt.Sprintf("booked %s as %s, %s %s from %s to %s, card %s, %s to %s, created %s",
+		e.answer.Result.Type, a.GUID, guid, number, from, to, card,
 		a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.CreateTime.Format(time.RFC3339)))
 }
 
@@ -705,6 +709,7 @@ func describeHoldResponse(g *guids, h api.Hold) string {
 	for _, guid := range h.SlotGuids {
 		cells = append(cells, guid.String())
 	}
-	return g.withLabels(fmt.Sprintf("held %s in %s for %s, %s to %s, until %s", strings.Join(cells, " "), h.LpuToGUID, h.DirectionGUID,
+	return g.withLabels(fmt.Sprintf("held %s in %s for %s, %s to %s, until %s",
+		strings.Join(cells, " "), h.LpuToGUID, h.DirectionGUID,
 		h.Start.Format(time.RFC3339), h.End.Format(time.RFC3339), h.HeldUntil.Format(time.RFC3339)))
 }
