@@ -339,7 +339,8 @@ func (c *chaos) runOutage(allowed func(*taskRequest, harness.Answer) bool) {
 	now.mu.Lock()
 	defer now.mu.Unlock()
 	require.GreaterOrEqual(c.t, now.answers, chaosMaxInFlight)
-	c.t.Logf("an outage of %s: %d requests within it, the longest took %s", time.Since(began).Round(time.Millisecond), now.answers, now.longest.Round(time.Millisecond))
+	c.t.Logf("an outage of %s: %d requests within it, the longest took %s",
+		time.Since(began).Round(time.Millisecond), now.answers, now.longest.Round(time.Millisecond))
 }
 
 // record checks a request within the outage.
@@ -377,7 +378,8 @@ func (c *chaos) failIndex(ticket, search string) func() {
 func (c *chaos) waitIndex() {
 	c.t.Helper()
 	c.index.set("", "")
-	require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond, "the service does not query the index again")
+	require.Eventually(c.t, func() bool { return c.index.count() > 0 }, 60*time.Second, 10*time.Millisecond,
+		"the service does not query the index again")
 }
 
 // check requires that every visit is stored in its last confirmed state.
@@ -432,9 +434,11 @@ func (c *chaos) check() {
 	}
 	current := c.checkHolds()
 	c.t.Logf("retryable responses: %v", c.byRule)
-	fmt.Fprintf(os.Stdout, "\nrequests: sent %d, answered %d («later» %d, refused %d, replayed %d, which told %d first)\n"+
-		"holds: %d confirmed, %d booked, %d given back, %d that still stand\n"+
-		"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels; visits: confirmed %d, found %d, lost %d\n\n",
+	fmt.Fprintf(os.Stdout,
+		"\nrequests: sent %d, answered %d («later» %d, refused %d, replayed %d, which told %d first)\n"+
+			"holds: %d confirmed, %d booked, %d given back, %d that still stand\n"+
+			"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels; "+
+			"visits: confirmed %d, found %d, lost %d\n\n",
 		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.retryable.Load(), c.refused.Load(), c.replayed.Load(),
 		c.recovered.Load(), c.held.Load(), c.used.Load(), c.released.Load(), current,
 		c.bookings.Load(), c.foundBooked.Load(), c.moves.Load(), c.cancels.Load(),
@@ -566,6 +570,7 @@ func (f *failingIndex) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, value, _ := strings.Cut(r.URL.Query().Get("identifier"), "|")
 	w.Header().Set("Content-Type", "application/fhir+json")
 	_, _ = fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient",
-		"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
+		"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},`+
+		`{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
 		"name":[{"family":"П","given":["П"]}],"gender":"male","birthDate":"1980-01-01"}}]}`, value)
 }

@@ -58,9 +58,11 @@ func TestAppointment(t *testing.T) {
 	}
 	requireReturned(document("Booked", "2019-08-21T00:52:14+10:00", "null"))
 	sc.Exec(`UPDATE appointment SET cancelled_at = '2019-08-20T18:00:00.9+03', updated_at = '2019-08-20T18:00:00.9+03', cancel_reason_code = 6, cancel_reason = 'Заболел'`)
-	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел"}`))
+	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00",
+		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел"}`))
 	sc.Exec(`UPDATE appointment SET cancel_reason_code = NULL, cancel_reason = NULL`)
-	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00", `{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null}`))
+	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00",
+		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null}`))
 }
 
 // Promise: the status is the one at the time of the request. The ETag changes with every field of
@@ -132,7 +134,8 @@ func TestAppointmentPages(t *testing.T) {
 	sc.Exec(`INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
 			out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at)
 		SELECT lpu_guid, gen_random_uuid(), direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid,
-			start_at - n / 5 * interval '12 hours', end_at - n / 5 * interval '12 hours', true, false, '', created_at, updated_at + n * interval '1 second', updated_at
+			start_at - n / 5 * interval '12 hours', end_at - n / 5 * interval '12 hours', true, false, '',
+			created_at, updated_at + n * interval '1 second', updated_at
 		FROM appointment, generate_series(1, 40) n`)
 	other := *sc
 	other.From, other.To = sc.To, sc.From

@@ -282,7 +282,9 @@ func TestBadTokens(t *testing.T) {
 		"another issuer":    {with(jwt.MapClaims{"iss": "somebody"}), "token_invalid"},
 		"another audience":  {with(jwt.MapClaims{"aud": "somebody"}), "token_invalid"},
 		"not valid yet":     {with(jwt.MapClaims{"nbf": harness.Moment.Add(61 * time.Second).Unix()}), "token_invalid"},
-		"expired":           {with(jwt.MapClaims{"exp": harness.Moment.Add(-61 * time.Second).Unix()}), "token_expired"},
+		"expired": {
+			with(jwt.MapClaims{"exp": harness.Moment.Add(-61 * time.Second).Unix()}), "token_expired",
+		},
 		"expired within leeway": {
 			with(jwt.MapClaims{"exp": harness.Moment.Add(-59 * time.Second).Unix()}), "token_signature_invalid",
 		},

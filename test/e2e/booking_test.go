@@ -227,8 +227,10 @@ func TestClientMustBeActive(t *testing.T) {
 				if operation.Security != nil {
 					continue // it takes no token of a patient
 				}
-				path := strings.NewReplacer("{appointmentGuid}", visit.String(), "{directionGuid}", sc.Direction.String(),
-					"{slotGuid}", sc.Slots[0].String(), "{number}", "1").Replace(path)
+				path := strings.NewReplacer(
+					"{appointmentGuid}", visit.String(), "{directionGuid}", sc.Direction.String(),
+					"{slotGuid}", sc.Slots[0].String(), "{number}", "1",
+				).Replace(path)
 				request := sc.NewRequest(method, path, strings.NewReader("{}"))
 				request.Header.Set("Content-Type", "application/json")
 				request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))
@@ -258,8 +260,11 @@ func TestSlotByGuid(t *testing.T) {
 func TestNullCountsAsAbsent(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	a := sc.Book(sc.Person, fmt.Sprintf(`{"DirectionGuid":%q,"DirectionType":"Consult","LpuFromGuid":%q,"LpuToGuid":%q,"SlotGuid":null,"SlotId":%d,
-		"Difficulty":null,"VisitComment":null,"IsCito":null,"OutOfSchedule":null,"DocPrvdGuid":null,"Date":null}`, sc.Direction, sc.From, sc.To, harness.FirstSlotID))
+	body := fmt.Sprintf(`{"DirectionGuid":%q,"DirectionType":"Consult","LpuFromGuid":%q,"LpuToGuid":%q,`+
+		`"SlotGuid":null,"SlotId":%d,
+		"Difficulty":null,"VisitComment":null,"IsCito":null,"OutOfSchedule":null,"DocPrvdGuid":null,"Date":null}`,
+		sc.Direction, sc.From, sc.To, harness.FirstSlotID)
+	a := sc.Book(sc.Person, body)
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 }
 
@@ -395,8 +400,10 @@ func TestMkabIsCreatedFromRemoteMip(t *testing.T) {
 		}
 		_, value, _ := strings.Cut(r.URL.Query().Get("identifier"), "|")
 		w.Header().Set("Content-Type", "application/fhir+json")
-		_, _ = fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient",
-			"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
+		_, _ = fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset",`+
+			`"entry":[{"resource":{"resourceType":"Patient",
+			"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},`+
+			`{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
 			"name":[{"family":"Удаленный","given":["Пациент","Второй"]}],"gender":"female","birthDate":"1980-02-29"}}]}`, value)
 	}))
 	sc := harness.Start(t, func(c *app.Config) {

@@ -240,7 +240,9 @@ func TestBadCancels(t *testing.T) {
 		"null text for code 6":  {booked, "application/json", `{"ReasonCode":6,"Reason":null}`, "field_invalid", "Поле Reason: обязательное поле не указано"},
 		"blank text for code 6": {booked, "application/json", `{"ReasonCode":6,"Reason":" \t"}`, "field_invalid", "Поле Reason: обязательное поле не указано"},
 		"no media type":         {booked, "", `{"ReasonCode":1}`, "media_type_unsupported", ""},
-		"a form":                {booked, "application/x-www-form-urlencoded", "ReasonCode=1", "media_type_unsupported", ""},
+		"a form": {
+			booked, "application/x-www-form-urlencoded", "ReasonCode=1", "media_type_unsupported", "",
+		},
 		"too large": {
 			booked, "application/json", `{"Reason":"` + strings.Repeat("x", 64<<10) + `"}`, "body_too_large", "",
 		},

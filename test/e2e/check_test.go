@@ -200,7 +200,8 @@ func TestCheckOfAnothersReferral(t *testing.T) {
 			differ = append(differ, rule)
 		}
 	}
-	require.ElementsMatch(t, []string{"direction_not_found", "direction_not_patients"}, differ, "only these rules tell the two apart")
+	require.ElementsMatch(t, []string{"direction_not_found", "direction_not_patients"}, differ,
+		"only these rules tell the two apart")
 }
 
 // Promise: where booking would create a card, the check queries the master patient index. What the

@@ -79,7 +79,8 @@ func TestDirection(t *testing.T) {
 func TestDirectionStatus(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene() // it is 17:52:14 on the 20th in Moscow
-	visit := `appointment_guid = gen_random_uuid(), appointment_lpu_guid = lpu_to_guid, appointment_start_at = '2019-08-20T17:00+03', appointment_end_at = `
+	visit := `appointment_guid = gen_random_uuid(), appointment_lpu_guid = lpu_to_guid, ` +
+		`appointment_start_at = '2019-08-20T17:00+03', appointment_end_at = `
 	cases := map[uuid.UUID]struct{ change, zone, want string }{}
 	for _, c := range []struct{ change, zone, want string }{
 		{`date_end = '2019-08-20'`, "Europe/Moscow", "NotBooked"},
@@ -356,11 +357,12 @@ func TestBadParametersOfDirections(t *testing.T) {
 	}
 	// A forged cursor neither returns another patient's referrals nor causes an internal error.
 	forge := func(at string) string {
-		position := `{"list":"directions","at":"` + at + `","guid":"` + uuid.Nil.String() + `","lpu":"` + uuid.Nil.String() + `"}`
+		position := `{"list":"directions","at":"` + at + `","guid":"` + uuid.Nil.String() +
+			`","lpu":"` + uuid.Nil.String() + `"}`
 		return "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(position))
 	}
 	require.Len(t, sc.ListDirections(sc.Person, forge("9999-12-31T23:59:59Z")), 1)
 	require.Empty(t, sc.ListDirections(sc.Person, forge("0000-01-01T00:00:00Z")))
-	incomplete := "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"list":"directions","at":"9999-12-31T23:59:59Z"}`))
-	sc.Get(sc.Person, "/directions?"+incomplete).RequireRefusal(t, "field_invalid")
+	incomplete := base64.RawURLEncoding.EncodeToString([]byte(`{"list":"directions","at":"9999-12-31T23:59:59Z"}`))
+	sc.Get(sc.Person, "/directions?cursor="+incomplete).RequireRefusal(t, "field_invalid")
 }

@@ -100,7 +100,8 @@ func TestHoldEnds(t *testing.T) {
 	sc.AdvanceClock(15 * time.Minute)
 	require.Equal(t, 200, sc.Book(other, sc.BookingBody(harness.Fields{"DirectionGuid": direction})).StatusCode)
 	require.Zero(t, sc.Count(`SELECT count(holds) FROM slot WHERE guid = $1`, sc.Slots[0]))
-	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 1}).StatusCode, "an ended hold does not block a booking")
+	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 1}).StatusCode,
+		"an ended hold does not block a booking")
 	sc.RequireInvariants()
 }
 

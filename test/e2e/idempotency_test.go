@@ -344,7 +344,8 @@ func TestKeyOfAClientThatHangsUp(t *testing.T) {
 		again := sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 		deadline := time.Now().Add(20 * time.Second)
 		for again.StatusCode != http.StatusOK && time.Now().Before(deadline) {
-			again.RequireRefusal(t, "idempotency_key_in_use") // the first request has not noticed that its client is gone
+			// The first request has not noticed that its client is gone.
+			again.RequireRefusal(t, "idempotency_key_in_use")
 			again = sc.BookWithKey("k", sc.Person, harness.ClientGuid)
 		}
 		require.Equal(t, http.StatusOK, again.StatusCode, "%s", again.Raw)

@@ -39,8 +39,8 @@ func policyQuery(birthDate string) string {
 	return harness.EncodeQuery("n_pol", "1234567890123456", "Birthday", birthDate)
 }
 
-// snilsQuery returns the parameters that identify the scene's patient by СНИЛС and name. changes are
-// pairs of a parameter and its value. An empty value removes the parameter.
+// snilsQuery returns the parameters that identify the scene's patient by СНИЛС and name. changes
+// are pairs of a parameter and its value. An empty value removes the parameter.
 func snilsQuery(changes ...string) string {
 	values := url.Values{
 		"epgu": {"true"}, "snils": {"11223344595"}, "f": {"Семёнова-Ёлкина"}, "n": {"Алёна"}, "p": {"Петровна"},

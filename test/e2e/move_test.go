@@ -47,7 +47,8 @@ func TestMove(t *testing.T) {
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{
 		"SlotId": harness.FirstSlotID + 1, "Difficulty": 2, "VisitComment": "", "IsCito": false,
 	}).StatusCode)
-	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID + 2}).StatusCode, "as many cells as before, one of them its own")
+	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID + 2}).StatusCode,
+		"as many cells as before, one of them its own")
 	require.Equal(t, 2, sc.Count(`SELECT sum(taken) FROM slot`))
 	sc.RequireInvariants()
 	other := sc.AddTargetLpu()

@@ -140,7 +140,12 @@ func TestSlowBodiesDoNotBlockOthers(t *testing.T) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(sc.URL, "http://"))
 		require.NoError(t, err)
 		defer conn.Close()
-		_, err = fmt.Fprintf(conn, "POST /appointments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", sc.Token(sc.Person))
+		_, err = fmt.Fprintf(conn, "POST /appointments HTTP/1.1\r\n"+
+			"Host: x\r\n"+
+			"Content-Type: application/json\r\n"+
+			"Authorization: Bearer %s\r\n"+
+			"Content-Length: 100\r\n"+
+			"\r\n{", sc.Token(sc.Person))
 		require.NoError(t, err)
 	}
 	require.Equal(t, 200, sc.TryBook().StatusCode)

@@ -56,12 +56,14 @@ func TestRules(t *testing.T) {
 	}
 	to, from := "/rules?lpuGuid="+strings.ToUpper(sc.To.String()), "/rules?lpuGuid="+sc.From.String()
 	for _, path := range []string{to, "/rules"} {
-		require.Equal(t, slices.Concat(offByDefault, cardRules), disabledRules(t, sc.Get(sc.Person, path)), "by default no institution creates cards")
+		require.Equal(t, slices.Concat(offByDefault, cardRules), disabledRules(t, sc.Get(sc.Person, path)),
+			"by default no institution creates cards")
 	}
 	sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true'), ($2, '2dr_RecordWithoutMkab', 'false')`, sc.To, sc.From)
 	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
 	require.Equal(t, slices.Concat(offByDefault, cardRules), disabledRules(t, sc.Get(sc.Person, from)))
-	require.Equal(t, offByDefault, disabledRules(t, sc.Get(sc.Person, "/rules")), "one of the two institutions creates cards")
+	require.Equal(t, offByDefault, disabledRules(t, sc.Get(sc.Person, "/rules")),
+		"one of the two institutions creates cards")
 	sc.SetSetting(uuid.Nil, "OneActiveAppointmentPerSpeciality", "false")
 	require.Equal(t, append(offByDefault, "speciality_already_booked", "mkab_absent"),
 		disabledRules(t, sc.Get(sc.Person, to)))
@@ -80,7 +82,8 @@ func TestRules(t *testing.T) {
 	other := uuid.New()
 	sc.Exec(`INSERT INTO client_application VALUES ($1, 'Другое')`, other)
 	sc.SetSetting(other, "scheduleDays", "14")
-	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)), "the setting of another client application")
+	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)),
+		"the setting of another client application does not apply")
 	sc.SetSetting(harness.ClientGuid, "scheduleDays", "14")
 	require.Equal(t, []string{"direction_expired", "mkab_absent"}, disabledRules(t, sc.Get(sc.Person, to)))
 	sc.SetSetting(sc.To, "DeleteOldTime", "true")

@@ -125,7 +125,8 @@ func TestSandboxReset(t *testing.T) {
 	require.Equal(t, before, s.Snapshot())
 	for _, scenario := range listed.Scenarios {
 		if scenario.Name == "consult" {
-			require.Empty(t, s.SendScenario(scenario).Header.Get("Idempotency-Replayed"), "the reset deleted the stored response")
+			require.Empty(t, s.SendScenario(scenario).Header.Get("Idempotency-Replayed"),
+				"the reset deleted the stored response")
 			require.Equal(t, "true", s.SendScenario(scenario).Header.Get("Idempotency-Replayed"))
 		}
 	}

@@ -70,8 +70,9 @@ func TestSettingConstraints(t *testing.T) {
 		require.NotEmpty(t, try(uuid.New(), false, setting.Code, value), "of an unknown owner")
 		require.NotEmpty(t, try(uuid.New(), true, setting.Code, value), "of an unknown owner")
 		require.NotEmpty(t, try(uuid.Nil, true, setting.Code, value), "of an unknown owner")
-		require.NotEmpty(t, try(harness.ClientGuid, false, setting.Code, value), "a client application is no institution")
-		require.NotEmpty(t, try(sc.To, true, setting.Code, value), "an institution is no client application")
+		require.NotEmpty(t, try(harness.ClientGuid, false, setting.Code, value),
+			"a client application is not an institution")
+		require.NotEmpty(t, try(sc.To, true, setting.Code, value), "an institution is not a client application")
 		require.Equal(t, "setting_value", try(sc.To, false, setting.Code+"s", value), "misspelt")
 	}
 	for _, constraint := range []string{"setting_value", "setting_owner"} {
@@ -160,7 +161,8 @@ func TestScheduleDaysOfASearch(t *testing.T) {
 		require.Equal(t, more, sc.Search(sc.Person, "").IDs(t), days)
 	}
 	sc.SetSetting(harness.ClientGuid, "scheduleDays", "2")
-	require.Equal(t, []string{"100 Available", "101 Unavailable slot_beyond_horizon"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-22 dateTo=2019-08-23").Summaries(t))
+	require.Equal(t, []string{"100 Available", "101 Unavailable slot_beyond_horizon"},
+		sc.Search(sc.Person, "explain=true dateFrom=2019-08-22 dateTo=2019-08-23").Summaries(t))
 
 	require.Equal(t, "2019-08-21T08:45:00+03:00",
 		sc.Search(sc.Person, "dateTo=2019-08-20").Page.NextAvailable.Format(time.RFC3339))

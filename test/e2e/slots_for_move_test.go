@@ -31,7 +31,8 @@ func TestSlotsForMove(t *testing.T) {
 	})))
 	require.Equal(t, item.GUID, held.SlotGUID)
 	require.Equal(t, item.End, held.End)
-	require.Equal(t, harness.FirstSlotID+1, sc.SearchForMove(guid, "").IDs(t)[0], "the patient's own hold does not hide the cell")
+	require.Equal(t, harness.FirstSlotID+1, sc.SearchForMove(guid, "").IDs(t)[0],
+		"the patient's own hold does not hide the cell")
 	sc.RequireInvariants()
 	require.Equal(t, 200, sc.Move(sc.Person, guid, harness.Fields{
 		"SlotId": item.ID, "LpuToGuid": item.Lpu.GUID,
@@ -62,7 +63,8 @@ func TestSlotsForMove(t *testing.T) {
 	require.Nil(t, a.Page.BlockedBy)
 	require.Nil(t, a.Page.NextAvailable)
 	sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "slot_full")
-	require.Nil(t, sc.SearchForMove(guid, "dateTo=2019-08-20T20:00").Page.NextAvailable, "the visit's own cell is not the next available one")
+	require.Nil(t, sc.SearchForMove(guid, "dateTo=2019-08-20T20:00").Page.NextAvailable,
+		"the visit's own cell is not the next available one")
 	sc.Exec(`UPDATE slot SET taken = 0 WHERE id = $1`, harness.FirstSlotID+1)
 	require.Equal(t, "2019-08-21T09:00:00+03:00",
 		sc.SearchForMove(guid, "dateTo=2019-08-20T20:00").Page.NextAvailable.Format(time.RFC3339))
@@ -76,9 +78,13 @@ func TestSlotsForMoveOfSeveralCells(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	guid := sc.MustBook(harness.Fields{"Difficulty": 2})
 	require.Equal(t, []int{harness.FirstSlotID + 1, harness.FirstSlotID + 2}, sc.SearchForMove(guid, "").IDs(t))
-	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3}, sc.SearchForMove(guid, "difficulty=1").IDs(t), "with fewer cells also at its current start")
+	require.Equal(t, []int{
+		harness.FirstSlotID, harness.FirstSlotID + 1, harness.FirstSlotID + 2, harness.FirstSlotID + 3,
+	}, sc.SearchForMove(guid, "difficulty=1").IDs(t), "with fewer cells, the visit can also keep its start")
 	require.Equal(t, []int{harness.FirstSlotID, harness.FirstSlotID + 1}, sc.SearchForMove(guid, "difficulty=3").IDs(t))
-	require.Equal(t, []string{"14527456 Available", "14527457 Available", "14527458 Unavailable complex_slot_failed"}, sc.SearchForMove(guid, "explain=true").Summaries(t))
+	require.Equal(t, []string{
+		"14527456 Available", "14527457 Available", "14527458 Unavailable complex_slot_failed",
+	}, sc.SearchForMove(guid, "explain=true").Summaries(t))
 	require.EqualValues(t, 1, sc.SearchForMove(guid, "").Page.Items[0].Left)
 
 	stranger, direction := sc.AddPatient()
@@ -288,5 +294,6 @@ func TestNearestSlotsForMove(t *testing.T) {
 	a := sc.Move(sc.Person, guid, harness.Fields{"SlotId": harness.FirstSlotID + 3})
 	a.RequireRefusal(t, "slot_full")
 	require.Len(t, *a.Refusal.Details.Slots, 1)
-	require.Equal(t, sc.Slots[1], (*a.Refusal.Details.Slots)[0].GUID, "the other starts are its own or have no second cell")
+	require.Equal(t, sc.Slots[1], (*a.Refusal.Details.Slots)[0].GUID,
+		"the other starts are the visit's own or have no second cell")
 }

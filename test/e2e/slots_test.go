@@ -145,7 +145,8 @@ func TestBadSlotParameters(t *testing.T) {
 	for _, query := range []string{
 		"unknown=1 unknown=2", "limit=1", "limit=100", "difficulty=16", "explain=false",
 		"resourceGuid=" + uuid.NewString(), "dateTo=2019-09-03T17:52:14",
-		"dateFrom=2019-08-21 dateTo=2019-09-03", "dateFrom=0000-01-01", "dateFrom=2019-08-20T17:52:14+03:00 dateTo=2019-09-03T17:52:14+03:00",
+		"dateFrom=2019-08-21 dateTo=2019-09-03", "dateFrom=0000-01-01",
+		"dateFrom=2019-08-20T17:52:14+03:00 dateTo=2019-09-03T17:52:14+03:00",
 	} {
 		require.Equal(t, 200, sc.Search(sc.Person, query).StatusCode, query)
 	}
@@ -223,9 +224,12 @@ func TestSlotPeriods(t *testing.T) {
 	require.Equal(t, []int{14527455, 14527456, 14527457, 14527458, 2}, a.IDs(t), "cell 1 began at 15:00 in Moscow")
 	require.Equal(t, "2019-08-21T23:45:00+12:00", a.Page.Items[4].Start.Format(time.RFC3339))
 	require.Equal(t, "Asia/Kamchatka", a.Page.Items[4].Lpu.TimeZone)
-	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00:00+03:00 dateTo=2019-08-21T06:30:00Z lpuGuid="+sc.To.String()).IDs(t))
-	require.Equal(t, []int{14527456, 14527457}, sc.Search(sc.Person, "dateFrom=2019-08-21T09:00 dateTo=2019-08-21T09:30 lpuGuid="+sc.To.String()).IDs(t))
-	require.Equal(t, []int{2}, sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21 lpuGuid="+far.String()).IDs(t))
+	inMoscow, inKamchatka := " lpuGuid="+sc.To.String(), " lpuGuid="+far.String()
+	require.Equal(t, []int{14527456, 14527457},
+		sc.Search(sc.Person, "dateFrom=2019-08-21T09:00:00+03:00 dateTo=2019-08-21T06:30:00Z"+inMoscow).IDs(t))
+	require.Equal(t, []int{14527456, 14527457},
+		sc.Search(sc.Person, "dateFrom=2019-08-21T09:00 dateTo=2019-08-21T09:30"+inMoscow).IDs(t))
+	require.Equal(t, []int{2}, sc.Search(sc.Person, "dateFrom=2019-08-21 dateTo=2019-08-21"+inKamchatka).IDs(t))
 
 	a = sc.Search(sc.Person, "dateFrom=2019-08-23")
 	require.Empty(t, a.IDs(t))
@@ -233,7 +237,8 @@ func TestSlotPeriods(t *testing.T) {
 	a = sc.Search(sc.Person, "dateTo=2019-08-20T20:00")
 	require.Empty(t, a.IDs(t))
 	require.Equal(t, "2019-08-21T08:45:00+03:00", a.Page.NextAvailable.Format(time.RFC3339))
-	require.Equal(t, []string{"1 Expired slot_time_passed"}, sc.Search(sc.Person, "explain=true dateFrom=2019-08-20 dateTo=2019-08-21T01:00 lpuGuid="+far.String()).Summaries(t)[:1])
+	a = sc.Search(sc.Person, "explain=true dateFrom=2019-08-20 dateTo=2019-08-21T01:00"+inKamchatka)
+	require.Equal(t, []string{"1 Expired slot_time_passed"}, a.Summaries(t)[:1])
 
 	sc.Exec(`DELETE FROM slot`)
 	sc.AddSlot(sc.Doctor, 1, harness.Moment.AddDate(0, 0, 14+90).Add(-time.Second), 1)
@@ -410,7 +415,8 @@ func TestSlotsExplained(t *testing.T) {
 	sc.AddSlot(other, 100, harness.Moment.Add(time.Hour), 1)
 	require.Equal(t, want, sc.Search(sc.Person, "explain=true").Summaries(t))
 	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "").IDs(t))
-	require.Equal(t, []string{"100 Unavailable speciality_mismatch"}, sc.Search(sc.Person, "explain=true resourceGuid="+other.String()).Summaries(t))
+	require.Equal(t, []string{"100 Unavailable speciality_mismatch"},
+		sc.Search(sc.Person, "explain=true resourceGuid="+other.String()).Summaries(t))
 	require.Empty(t, sc.Search(sc.Person, "resourceGuid="+other.String()).IDs(t))
 	require.Equal(t, []int{1, 12}, sc.Search(sc.Person, "resourceGuid="+sc.Doctor.String()).IDs(t))
 
@@ -437,7 +443,8 @@ func TestSlotsOfSeveralCells(t *testing.T) {
 	sc.Exec(`UPDATE slot SET blocked = true WHERE id = $1`, harness.FirstSlotID+1)
 	require.Equal(t, []int{harness.FirstSlotID + 2}, sc.Search(sc.Person, "difficulty=2").IDs(t))
 	require.Equal(t, []string{
-		"14527455 Unavailable complex_slot_failed", "14527456 Unavailable slot_unavailable", "14527457 Available", "14527458 Unavailable complex_slot_failed",
+		"14527455 Unavailable complex_slot_failed", "14527456 Unavailable slot_unavailable",
+		"14527457 Available", "14527458 Unavailable complex_slot_failed",
 	}, sc.Search(sc.Person, "difficulty=2 explain=true").Summaries(t))
 	require.Equal(t, 200, sc.TryBook(harness.Fields{"SlotId": harness.FirstSlotID + 2, "Difficulty": 2}).StatusCode)
 }

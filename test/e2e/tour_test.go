@@ -36,7 +36,8 @@ func TestReadmeTour(t *testing.T) {
 	token := regexp.MustCompile(`Bearer ([^']+)'`).FindStringSubmatch(text)[1]
 	paste := func(lines string) []byte {
 		t.Helper()
-		command := exec.CommandContext(t.Context(), "bash", "-euc", "curl() { command curl --fail-with-body --show-error \"$@\"; echo; }\n"+lines)
+		script := "curl() { command curl --fail-with-body --show-error \"$@\"; echo; }\n" + lines
+		command := exec.CommandContext(t.Context(), "bash", "-euc", script)
 		command.Env = append(os.Environ(), "TOKEN="+token)
 		var stderr bytes.Buffer
 		command.Stderr = &stderr

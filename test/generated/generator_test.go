@@ -112,7 +112,8 @@ func (g *generator) logSummary() {
 	reached := map[string]bool{}
 	for _, o := range g.operations {
 		of := g.tally[o]
-		fmt.Fprintf(&table, "%-21s %5d valid, %5d successful, %5d with a flaw:", o.OperationID, of.valid, of.done, of.flawed)
+		fmt.Fprintf(&table, "%-21s %5d valid, %5d successful, %5d with a flaw:",
+			o.OperationID, of.valid, of.done, of.flawed)
 		for _, response := range sortedKeys(of.responses) {
 			fmt.Fprintf(&table, " %d×%s", of.responses[response], response)
 			reached[response] = true
@@ -125,7 +126,8 @@ func (g *generator) logSummary() {
 		if g.last.flaw != nil {
 			flaw = g.last.flaw.what + " (" + g.last.flaw.how + ")"
 		}
-		g.T.Logf("TALON_GENERATED_SEED=%d repeats the round; the flaw of the last request is %s:\n%s", g.seed, flaw, g.last.curl())
+		g.T.Logf("TALON_GENERATED_SEED=%d repeats the round; the flaw of the last request is %s:\n%s",
+			g.seed, flaw, g.last.curl())
 	}
 }
 
@@ -377,7 +379,8 @@ func (g *generator) checkResponse(d *draft, response *http.Response, rule, messa
 	declared := d.Responses.Status(status)
 	require.True(g.T, declared != nil || d.isMisrouted(), "%d is not declared: %s", status, message)
 	if status >= 400 && !d.isMisrouted() {
-		require.Contains(g.T, sortedKeys(declared.Value.Content["application/json"].Examples), rule, "the rule is not among the examples of %d", status)
+		require.Contains(g.T, sortedKeys(declared.Value.Content["application/json"].Examples), rule,
+			"the rule is not among the examples of %d", status)
 	}
 	switch {
 	case notServed(d.operation):

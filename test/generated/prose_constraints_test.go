@@ -53,20 +53,36 @@ func (g *generator) proseConstraints() []proseConstraint {
 		proseConstraint{cell, []string{"SlotId"}, "`SlotId` or `SlotGuid` is required", func(d *draft) bool {
 			return !outOfSchedule(d) && d.value("SlotId") == nil && d.value("SlotGuid") == nil
 		}},
-		proseConstraint{cell, []string{"SlotGuid"}, "Read only where `SlotId` is not given, and must then be a guid, not the zero one.", func(d *draft) bool {
-			return !outOfSchedule(d) && d.value("SlotId") == nil && !isGuid(d.value("SlotGuid"))
-		}},
-		proseConstraint{booking, []string{"DocPrvdGuid"}, "Required, and read, only with `OutOfSchedule`; must then be a guid, not the zero one.", func(d *draft) bool {
-			return outOfSchedule(d) && !isGuid(d.value("DocPrvdGuid"))
-		}},
-		proseConstraint{booking, []string{"Date"}, "Required, and read, only with `OutOfSchedule`. A date-time …, or a date. At most 366 days ahead.", func(d *draft) bool {
-			date, ok := parseDate(d.value("Date"))
-			return outOfSchedule(d) && (!ok || date.After(g.Now().AddDate(1, 0, 0)))
-		}},
-		proseConstraint{[]string{"cancelAppointment"}, []string{"Reason"}, "`Reason` is required where `ReasonCode` is 6.", func(d *draft) bool {
-			reason, _ := d.value("Reason").(string)
-			return fmt.Sprint(d.value("ReasonCode")) == "6" && strings.TrimSpace(reason) == ""
-		}},
+		proseConstraint{
+			cell, []string{"SlotGuid"},
+			"Read only where `SlotId` is not given, and must then be a guid, not the zero one.",
+			func(d *draft) bool {
+				return !outOfSchedule(d) && d.value("SlotId") == nil && !isGuid(d.value("SlotGuid"))
+			},
+		},
+		proseConstraint{
+			booking, []string{"DocPrvdGuid"},
+			"Required, and read, only with `OutOfSchedule`; must then be a guid, not the zero one.",
+			func(d *draft) bool {
+				return outOfSchedule(d) && !isGuid(d.value("DocPrvdGuid"))
+			},
+		},
+		proseConstraint{
+			booking, []string{"Date"},
+			"Required, and read, only with `OutOfSchedule`. A date-time …, or a date. At most 366 days ahead.",
+			func(d *draft) bool {
+				date, ok := parseDate(d.value("Date"))
+				return outOfSchedule(d) && (!ok || date.After(g.Now().AddDate(1, 0, 0)))
+			},
+		},
+		proseConstraint{
+			[]string{"cancelAppointment"}, []string{"Reason"},
+			"`Reason` is required where `ReasonCode` is 6.",
+			func(d *draft) bool {
+				reason, _ := d.value("Reason").(string)
+				return fmt.Sprint(d.value("ReasonCode")) == "6" && strings.TrimSpace(reason) == ""
+			},
+		},
 		proseConstraint{[]string{"listDirections"}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
 			func(d *draft) bool {
 				from, fromOK := parseDate(d.value("dateFrom"))
@@ -76,24 +92,33 @@ func (g *generator) proseConstraints() []proseConstraint {
 		proseConstraint{nil, []string{"cursor"}, "The `next` of the page before", func(d *draft) bool {
 			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.OperationID
 		}},
-		proseConstraint{slots, []string{"lpuGuid"}, "An institution that may not serve the referral, or that there is not, is `field_invalid`.", func(*draft) bool { return true }},
-		proseConstraint{slots, []string{"dateFrom", "dateTo"}, "A date or a date-time; at most 366 days ahead; at most 14 days a call.", func(d *draft) bool {
-			from, to, ok := g.Now(), g.Now().AddDate(0, 0, 13), true
-			if given := d.value("dateFrom"); given != nil {
-				from, ok = parseDate(given)
-				to = from.AddDate(0, 0, 13)
-			}
-			if given := d.value("dateTo"); ok && given != nil {
-				to, ok = parseDate(given)
-			}
-			day := 24 * time.Hour // the institution's day may start at another time
-			return !ok || from.After(g.Now().Add(365*day)) || to.Sub(from) < day || to.Sub(from) > 13*day
-		}},
+		proseConstraint{
+			slots, []string{"lpuGuid"},
+			"An institution that may not serve the referral, or that there is not, is `field_invalid`.",
+			func(*draft) bool { return true },
+		},
+		proseConstraint{
+			slots, []string{"dateFrom", "dateTo"},
+			"A date or a date-time; at most 366 days ahead; at most 14 days a call.",
+			func(d *draft) bool {
+				from, to, ok := g.Now(), g.Now().AddDate(0, 0, 13), true
+				if given := d.value("dateFrom"); given != nil {
+					from, ok = parseDate(given)
+					to = from.AddDate(0, 0, 13)
+				}
+				if given := d.value("dateTo"); ok && given != nil {
+					to, ok = parseDate(given)
+				}
+				day := 24 * time.Hour // the institution's day may start at another time
+				return !ok || from.After(g.Now().Add(365*day)) || to.Sub(from) < day || to.Sub(from) > 13*day
+			},
+		},
 		proseConstraint{
 			[]string{"getCodToken"}, []string{
 				"personguid", "mkab", "n_pol", "s_pol", "Birthday", "epgu", "snils", "f", "n", "p",
 			},
-			"Exactly one way to identify the patient, complete", func(d *draft) bool { return !hasOneIdentification(d) },
+			"Exactly one way to identify the patient, complete",
+			func(d *draft) bool { return !hasOneIdentification(d) },
 		},
 	)
 }

@@ -48,7 +48,8 @@ func operations(t testing.TB) []*operation {
 				weights: map[string]int{},
 			}
 			for _, ref := range slices.Concat(item.Parameters, o.Parameters) {
-				require.Contains(t, []string{"path", "query", "header"}, ref.Value.In, "%s: the generator does not support parameters there", o.OperationID)
+				require.Contains(t, []string{"path", "query", "header"}, ref.Value.In,
+					"%s: the generator does not support parameters there", o.OperationID)
 				o.parameters = append(o.parameters, ref.Value)
 				o.weights[normalize(ref.Value.Name)] = weight(ref.Value.Required)
 			}
@@ -273,7 +274,8 @@ func (g *generator) varyEncoding(d *draft) {
 	}
 	if g.chance(0.2) {
 		d.header.Set("Content-Type", []string{
-			"application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON", `application/json; charset="utf-8"`,
+			"application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON",
+			`application/json; charset="utf-8"`,
 		}[g.IntN(4)])
 	}
 }
@@ -380,7 +382,8 @@ func (d *draft) curl() string {
 		for _, value := range headers[name] {
 			if name == "Authorization" && slices.Equal(headers[name], d.authorization) &&
 				strings.HasPrefix(value, "Bearer ey") && d.flaw == nil {
-				fmt.Fprintf(&line, ` -H "Authorization: Bearer $(bin/talon-sandbox token --person %s --client %s)"`, d.facts.person, d.facts.client)
+				fmt.Fprintf(&line, ` -H "Authorization: Bearer $(bin/talon-sandbox token --person %s --client %s)"`,
+					d.facts.person, d.facts.client)
 				continue
 			}
 			fmt.Fprintf(&line, ` -H %s`, quote(name+": "+value))
