@@ -1,4 +1,4 @@
-// Package talon is the root of the module. It holds the contract.
+// Package talon is the root package of the module. It contains the contract.
 package talon
 
 import (
@@ -8,12 +8,14 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Contract is openapi.yaml, byte for byte: the one source of the HTTP surface and of every documented answer.
+// Contract is the content of openapi.yaml, which defines the HTTP interface and every documented
+// response.
 //
 //go:embed openapi.yaml
 var Contract []byte
 
-// Document parses Contract and resolves its references. Each call returns a document of its own, which the caller may change.
+// Document parses Contract and resolves its references. Each call returns a new document, which the
+// caller may change.
 func Document() (*openapi3.T, error) {
 	document, err := openapi3.NewLoader().LoadFromData(Contract)
 	if err != nil {

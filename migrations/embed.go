@@ -1,4 +1,4 @@
-// Package migrations holds the database schema as goose migrations and applies them.
+// Package migrations contains the database schema as goose migrations and applies them.
 package migrations
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// FS holds the migrations: files NNNNN_name.sql, each with its Up and Down.
+// FS contains the migrations: files NNNNN_name.sql, each with its Up and Down.
 //
 //go:embed *.sql
 var FS embed.FS
@@ -32,10 +32,10 @@ const baseline = 20
 
 // ErrBeforeBaseline is returned for a database created by a build before the first release. Its
 // data cannot be migrated.
-var ErrBeforeBaseline = errors.New("the database was made by a build before the first release: create an empty one")
+var ErrBeforeBaseline = errors.New("the database was created by a build before the first release: create an empty one")
 
-// A migration that waits for a lock blocks all later requests for it. So it gives up after
-// lockTimeout, waits lockPause and retries.
+// A migration that waits for a lock blocks all later requests for the lock. Therefore it fails
+// after lockTimeout, and Up retries it after lockPause, at most lockTries times in total.
 const (
 	lockTimeout      = "1s"
 	lockPause        = 2 * time.Second
@@ -44,8 +44,8 @@ const (
 )
 
 // Up migrates the database to the newest schema. It holds a session lock, so that several instances
-// may call it at once: one migrates, and the others wait at most five minutes and find nothing to
-// do.
+// may call it at once: one migrates, and the others wait for at most five minutes and then find an
+// up-to-date schema. For a database older than the baseline, the error wraps ErrBeforeBaseline.
 func Up(ctx context.Context, databaseURL string) error {
 	current, err := Current(ctx, databaseURL)
 	if err != nil {
@@ -71,7 +71,7 @@ func Up(ctx context.Context, databaseURL string) error {
 	})
 }
 
-// Down reverts the newest migration.
+// Down reverts the newest applied migration. It returns an error if no migration is applied.
 func Down(ctx context.Context, databaseURL string) error {
 	return withProvider(databaseURL, func(p *goose.Provider) error {
 		if _, err := p.Down(ctx); err != nil {
@@ -137,8 +137,8 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 			err = fmt.Errorf("close the database: %w", closeErr)
 		}
 	}()
-	// Retry every second. With the default of five seconds, ten instances that start at once would
-	// take most of a minute.
+	// Try to take the lock every second. With the default of five seconds, ten instances that start
+	// at once would need most of a minute.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {
 		return fmt.Errorf("create the session lock: %w", err)

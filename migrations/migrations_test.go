@@ -29,7 +29,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
-// lines collects the rows of a query that gives texts.
+// lines returns the rows of a query whose only column is a text.
 func lines(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
 	t.Helper()
 	rows, err := conn.Query(t.Context(), sql, args...)
@@ -39,10 +39,14 @@ func lines(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
 	return found
 }
 
-// reference are the small tables that may be joined from anywhere; the master patient index stands for a system of its own.
-var reference = []string{"legal_entity", "lpu", "setting", "client_application", "busy_type", "mip_person", "mip_person_data"}
+// reference contains the small tables that every query may join. The tables of the master patient
+// index are among them, because the index represents a separate system.
+var reference = []string{
+	"legal_entity", "lpu", "setting", "client_application", "busy_type", "mip_person", "mip_person_data",
+}
 
-// schema describes all that migrations make, an object a line. The table of versions is not among them.
+// schema returns a description of every object that migrations create, one per line, sorted. It
+// omits the table of versions.
 func schema(t *testing.T, conn *pgx.Conn) []string {
 	t.Helper()
 	return lines(t, conn, `
@@ -74,7 +78,8 @@ func schema(t *testing.T, conn *pgx.Conn) []string {
 		ORDER BY 1`)
 }
 
-// Promise: the migrations make the schema on an empty database, can be taken back to nothing, and make the very same schema again.
+// Promise: the migrations create the schema in an empty database, can be reverted completely, and
+// then create exactly the same schema again.
 func TestUpDownUp(t *testing.T) {
 	t.Parallel()
 	url := testdb.Fresh(t)
@@ -90,7 +95,7 @@ func TestUpDownUp(t *testing.T) {
 	requireVersion(t, url, latest)
 	first := schema(t, conn)
 	require.Greater(t, len(first), 100)
-	require.NoError(t, migrations.Up(t.Context(), url), "nothing to do")
+	require.NoError(t, migrations.Up(t.Context(), url), "a second Up changes nothing")
 	require.Equal(t, first, schema(t, conn))
 
 	for version := latest; version > 0; {
@@ -99,7 +104,7 @@ func TestUpDownUp(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, empty, schema(t, conn))
-	require.Error(t, migrations.Down(t.Context(), url), "there is nothing to take back")
+	require.Error(t, migrations.Down(t.Context(), url), "Down without an applied migration fails")
 
 	require.NoError(t, migrations.Up(t.Context(), url))
 	requireVersion(t, url, latest)
@@ -113,7 +118,8 @@ func requireVersion(t *testing.T, url string, want int64) {
 	require.Equal(t, want, current)
 }
 
-// Promise: a migration is never edited: a database that has applied it would differ from one made anew, and nobody would notice.
+// Promise: a migration is never edited. Otherwise a database that has applied it would differ from
+// a new one, and no error would show the difference.
 func TestMigrationsAreFrozen(t *testing.T) {
 	t.Parallel()
 	files, err := fs.Glob(migrations.FS, "*.sql")
@@ -126,10 +132,12 @@ func TestMigrationsAreFrozen(t *testing.T) {
 	}
 	frozen, err := os.ReadFile("testdata/frozen.sha256")
 	require.NoError(t, err)
-	require.Equal(t, string(frozen), sums.String(), "write a new migration instead; the sum of a new one belongs into testdata/frozen.sha256 (sha256sum *.sql)")
+	require.Equal(t, string(frozen), sums.String(), "do not edit a migration, write a new one; "+
+		"add the checksum of a new migration to testdata/frozen.sha256 (sha256sum *.sql)")
 }
 
-// Promise: a database that a build before the first release made is refused by name, and left as it is.
+// Promise: Up rejects a database created by a build before the first release with
+// ErrBeforeBaseline, and does not change it.
 func TestBeforeTheBaseline(t *testing.T) {
 	t.Parallel()
 	url := testdb.Fresh(t)
@@ -143,12 +151,13 @@ func TestBeforeTheBaseline(t *testing.T) {
 	requireVersion(t, url, 15)
 }
 
-// Promise: a migration that does not get its lock within a second lets those behind it pass, and gets it later.
+// Promise: a migration that does not get a lock within a second stops waiting, so that the requests
+// queued behind it proceed. It retries until it gets the lock.
 func TestUpGivesWay(t *testing.T) {
 	t.Parallel()
 	url := testdb.Fresh(t)
 	require.NoError(t, migrations.Up(t.Context(), url))
-	const referrals = 23 // the next migration creates the visits' table, which refers to the referrals
+	const referrals = 23 // the next migration creates the table of visits, which refers to the referrals
 	for version := int64(referrals + 1); version > referrals; {
 		require.NoError(t, migrations.Down(t.Context(), url))
 		var err error
@@ -167,13 +176,15 @@ func TestUpGivesWay(t *testing.T) {
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&n))
 		return n
 	}
-	require.Eventually(t, func() bool { return waiting() > 0 }, 20*time.Second, 5*time.Millisecond, "it never waited")
-	require.Eventually(t, func() bool { return waiting() == 0 }, 20*time.Second, 5*time.Millisecond, "it never gave way")
+	require.Eventually(t, func() bool { return waiting() > 0 }, 20*time.Second, 5*time.Millisecond,
+		"the migration does not wait for the lock")
+	require.Eventually(t, func() bool { return waiting() == 0 }, 20*time.Second, 5*time.Millisecond,
+		"the migration does not stop waiting")
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.NoError(t, <-done)
 }
 
-// Promise: every table says what it holds.
+// Promise: every table has a comment.
 func TestTablesAreCommented(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
@@ -182,7 +193,8 @@ func TestTablesAreCommented(t *testing.T) {
 	require.Greater(t, len(tables(t, conn)), len(reference))
 }
 
-// tables are those that are not small references.
+// tables returns the names of the tables that are not in reference, without the table of versions.
+// It fails the test if a table in reference does not exist.
 func tables(t *testing.T, conn *pgx.Conn) []string {
 	t.Helper()
 	found := lines(t, conn, `SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'talon_schema_version'`)
@@ -192,8 +204,11 @@ func tables(t *testing.T, conn *pgx.Conn) []string {
 	return slices.DeleteFunc(found, func(table string) bool { return slices.Contains(reference, table) })
 }
 
-// Promise: the schema can be distributed: the rows of an institution are keyed by lpu_guid, those of a person by person_guid, failures to be identified by
-// whom they are about, what leads to cards by its value, and no key or reference reaches from one to another.
+// Promise: the schema can be distributed. The distribution column of each table is the first column
+// of its primary key: lpu_guid for the rows of an institution, person_guid for the rows of a
+// person, subject for failed identifications, and value for the keys that find cards. Every unique
+// index begins with the distribution column. A foreign key between two distributed tables compares
+// their distribution columns.
 func TestMadeToBeDistributed(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
@@ -206,7 +221,7 @@ func TestMadeToBeDistributed(t *testing.T) {
 		require.Contains(t, []string{"lpu_guid", "person_guid", "subject", "value"}, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
 			WHERE indrelid = $1::text::regclass AND indisunique`, table) {
-			require.Equal(t, key, leads, "a unique index of %s", table)
+			require.Equal(t, key, leads, "the first column of a unique index of %s", table)
 		}
 		for _, reaches := range first(`SELECT format('%s %s.%s', mine.attname, confrelid::regclass, theirs.attname) FROM pg_constraint
 			JOIN pg_attribute mine ON mine.attrelid = conrelid AND mine.attnum = conkey[1]
@@ -214,7 +229,7 @@ func TestMadeToBeDistributed(t *testing.T) {
 			WHERE conrelid = $1::text::regclass AND contype = 'f'`, table) {
 			target, _, _ := strings.Cut(strings.Fields(reaches)[1], ".")
 			if !slices.Contains(reference, target) {
-				require.Equal(t, key+" "+target+"."+key, reaches, "a reference of %s", table)
+				require.Equal(t, key+" "+target+"."+key, reaches, "a foreign key of %s", table)
 			}
 		}
 	}
@@ -225,11 +240,12 @@ func TestMadeToBeDistributed(t *testing.T) {
 	}
 }
 
-// Promise: what the domain forbids the schema refuses, by a constraint with a name.
+// Promise: the schema rejects data that the domain forbids, with a named constraint.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
-	lpu, other, mkab, direction, resource, slot, visit := uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	lpu, other, mkab, direction := uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	resource, slot, visit := uuid.New(), uuid.New(), uuid.New()
 	exec := func(sql string, args ...any) error {
 		_, err := conn.Exec(t.Context(), sql, args...)
 		return err
@@ -275,11 +291,11 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE mkab SET closed_at = NULL`, "mkab_one_open"},
 		{`UPDATE mkab_policy SET number = ''`, "mkab_policy_number_check"},
 
-		{anotherVisit + `now(), now(), NULL, NULL, slot_guids FROM appointment`, ""}, // one that was cancelled
+		{anotherVisit + `now(), now(), NULL, NULL, slot_guids FROM appointment`, ""}, // a cancelled visit
 		{anotherVisit + `NULL, now(), NULL, NULL, slot_guids FROM appointment LIMIT 1`, "appointment_one_active"},
 		{`UPDATE appointment SET cancelled_at = NULL`, "appointment_one_active"},
 		{`UPDATE appointment SET end_at = start_at - interval '1s'`, "appointment_period"},
-		{`UPDATE appointment SET end_at = start_at`, ""}, // out of schedule a visit has no length
+		{`UPDATE appointment SET end_at = start_at`, ""}, // a visit out of schedule has no length
 		{`UPDATE appointment SET slot_guids = '{}'`, "appointment_slots"},
 		{`UPDATE appointment SET resource_guid = gen_random_uuid()`, "appointment_resource"},
 		{`INSERT INTO direction SELECT lpu_guid, gen_random_uuid(), id, NULL, type, '', '', date, date, created_at, NULL, mkab_guid, '', '', false, 0, '', '', '', '',
@@ -312,17 +328,18 @@ func TestConstraints(t *testing.T) {
 			require.NoError(t, err, attempt.sql)
 			continue
 		}
-		var answer *pgconn.PgError
-		require.ErrorAs(t, err, &answer, attempt.sql)
-		require.Contains(t, []string{answer.ConstraintName, answer.Code}, attempt.constraint, "%s: %v", attempt.sql, err)
+		var pgErr *pgconn.PgError
+		require.ErrorAs(t, err, &pgErr, attempt.sql)
+		require.Contains(t, []string{pgErr.ConstraintName, pgErr.Code}, attempt.constraint, "%s: %v", attempt.sql, err)
 	}
 }
 
-// Promise: PostgreSQL inlines the conditions of a cell into the queries that use them.
+// Promise: PostgreSQL inlines the functions with the conditions of a cell into the queries that use
+// them.
 func TestConditionsOfACellAreInlined(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
-	_, err := conn.Exec(t.Context(), `SET plan_cache_mode = force_generic_plan`) // as the service
+	_, err := conn.Exec(t.Context(), `SET plan_cache_mode = force_generic_plan`) // as in the service
 	require.NoError(t, err)
 	for function, condition := range map[string]string{
 		"slot_open_to": `slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction, '{1}', 4,

@@ -1,4 +1,5 @@
-// Command talon-sandbox serves demo data, with a scenario for every documented response. See talon-sandbox help.
+// Command talon-sandbox runs the service with demo data, which contain a scenario for every
+// documented response. `talon-sandbox help` prints its commands.
 package main
 
 import "talon.example/internal/sandbox"

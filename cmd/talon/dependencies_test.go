@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise: the service's binary contains no sandbox, no demo data, no private PostgreSQL and no portal.
+// Promise: the service's binary contains no sandbox, no demo data, no private PostgreSQL and no
+// portal.
 func TestServiceContainsTheServiceAlone(t *testing.T) {
 	t.Parallel()
 	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()

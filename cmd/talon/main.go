@@ -1,4 +1,5 @@
-// Command talon is the service that books appointments by electronic referral, and the tools that run it. See talon help.
+// Command talon runs the service that books appointments by electronic referral, and the commands
+// of its operator. `talon help` prints them.
 package main
 
 import "talon.example/internal/app"

@@ -18,7 +18,8 @@ type cache struct {
 	verified map[[sha256.Size]byte]claims
 }
 
-// get returns the claims of the token with this hash if the ring r itself has verified it.
+// get returns the claims of the token with the hash sum. It returns false if the cache does not
+// have the token, or if another ring than r has verified it.
 func (c *cache) get(r *ring, sum [sha256.Size]byte) (claims, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -30,7 +31,7 @@ func (c *cache) get(r *ring, sum [sha256.Size]byte) (claims, bool) {
 }
 
 // put stores the claims of a token that the ring r has verified. The first token of a new ring
-// empties the cache, so that tokens of a withdrawn key are not accepted any longer.
+// empties the cache, so that tokens of a withdrawn key are no longer accepted.
 func (c *cache) put(r *ring, sum [sha256.Size]byte, verified claims) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +39,7 @@ func (c *cache) put(r *ring, sum [sha256.Size]byte, verified claims) {
 		c.ring, c.verified = r, make(map[[sha256.Size]byte]claims)
 	}
 	if len(c.verified) >= maxCached {
-		for other := range c.verified { // evicts a random entry; a lost one costs one signature
+		for other := range c.verified { // evicts a random entry; its token is only verified once more
 			delete(c.verified, other)
 			break
 		}

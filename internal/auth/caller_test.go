@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise: a token names a patient, or institutions for which its client application acts.
+// Promise: a token contains a patient, or the institutions for which its client application acts.
 func TestCallers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Sources{JWKSFile: tempFile(t, allKeys())})
@@ -33,7 +33,9 @@ func TestCallers(t *testing.T) {
 	for claim, value := range map[string]any{"lpus": many, "scope": 1} {
 		f.requireRejected(t, own.with(claim, value).signES256(ecKey()), ErrInvalid)
 	}
-	for _, lpus := range []any{[]string{}, []string{uuid.Nil.String()}, []any{1}, lpu.String(), strings.Repeat("x", guidLength)} {
+	for _, lpus := range []any{
+		[]string{}, []string{uuid.Nil.String()}, []any{1}, lpu.String(), strings.Repeat("x", guidLength),
+	} {
 		f.requireRejected(t, own.with("lpus", lpus).signES256(ecKey()), ErrInvalid)
 	}
 }

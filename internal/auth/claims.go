@@ -37,8 +37,8 @@ func (c claims) checkTime(now time.Time) error {
 	return nil
 }
 
-// readClaims reads the claims of the payload and checks its issuer and audience. Every error wraps
-// ErrInvalid.
+// readClaims reads the claims of the payload and checks the issuer, the audience and the lifetime.
+// Every error wraps ErrInvalid.
 func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	issuer, err := payload.GetIssuer()
 	if err != nil || issuer == "" || issuer != v.expected.Issuer {
@@ -77,7 +77,8 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	if expiresAt.Sub(notBefore) > v.expected.MaxLife {
 		return claims{}, fmt.Errorf("%w: valid for longer than %s", ErrInvalid, v.expected.MaxLife)
 	}
-	if date, present := payload["nbf"]; present && date != 0.0 { // 0 is how some issuers say that there is none
+	// Some issuers write 0 instead of omitting nbf.
+	if date, present := payload["nbf"]; present && date != 0.0 {
 		date, err := readDate("nbf", payload.GetNotBefore)
 		if err != nil {
 			return claims{}, err
@@ -96,7 +97,8 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	}, nil
 }
 
-// readGUID reads a claim that must be a guid in canonical form, other than the zero guid.
+// readGUID reads a claim that must be a guid in canonical form, other than the zero guid. Every
+// error wraps ErrInvalid.
 func readGUID(payload jwt.MapClaims, name string) (uuid.UUID, error) {
 	text, _ := payload[name].(string)
 	if len(text) != guidLength {
@@ -109,10 +111,11 @@ func readGUID(payload jwt.MapClaims, name string) (uuid.UUID, error) {
 	return guid, nil
 }
 
-// maxLpus bounds the institutions that one token names.
+// maxLpus is the largest number of institutions in one token.
 const maxLpus = 100
 
-// readGUIDs reads a claim that must be a list of guids where it is given.
+// readGUIDs reads an optional claim that must be a list of at most maxLpus guids. It returns nil if
+// the token does not have the claim. Every error wraps ErrInvalid.
 func readGUIDs(payload jwt.MapClaims, name string) ([]uuid.UUID, error) {
 	value, given := payload[name]
 	if !given {
@@ -132,7 +135,8 @@ func readGUIDs(payload jwt.MapClaims, name string) ([]uuid.UUID, error) {
 	return guids, nil
 }
 
-// readDate reads a claim that must be a number of seconds since 1970, between 1 and maxUnix.
+// readDate reads a claim that must be a number of seconds since 1970, between 1 and maxUnix. It
+// returns the date in UTC. Every error wraps ErrInvalid.
 func readDate(name string, get func() (*jwt.NumericDate, error)) (time.Time, error) {
 	date, err := get()
 	if err != nil || date == nil || date.Unix() <= 0 || date.Unix() > maxUnix {

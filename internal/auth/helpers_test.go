@@ -226,7 +226,8 @@ func newFixture(t testing.TB, src Sources) *fixture {
 	keys, err := loadKeys(context.Background(), src, logger, f.clock.now, f.ticks)
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
-	f.Verifier = NewVerifier(keys, Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}, f.clock.now)
+	expected := Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}
+	f.Verifier = NewVerifier(keys, expected, f.clock.now)
 	return f
 }
 
@@ -250,8 +251,8 @@ func (f *fixture) requireRejected(t testing.TB, raw string, want error) {
 	require.Zero(t, token)
 }
 
-// tick makes the key set reload the sources that are due, and waits until it has. The second tick
-// is received only after the first has been handled.
+// tick sends a tick to the key set and waits until the sources that are due have been reloaded. The
+// key set receives the second tick only after it has handled the first one.
 func (f *fixture) tick() {
 	f.ticks <- f.clock.now()
 	f.ticks <- f.clock.now()

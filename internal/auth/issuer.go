@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// The bounds of the lifetime of issued tokens.
+// MinLife and MaxLife are the bounds of the lifetime of issued tokens.
 const (
 	MinLife = time.Minute
 	MaxLife = 24 * time.Hour
@@ -22,13 +22,14 @@ type Issuer struct {
 }
 
 // NewIssuer returns an issuer that signs with key. life is the lifetime of a token, from MinLife to
-// MaxLife; the caller checks these bounds.
+// MaxLife; the caller checks these bounds. now returns the current time.
 func NewIssuer(key *SigningKey, issuer, audience string, life time.Duration, now func() time.Time) *Issuer {
 	return &Issuer{key, issuer, audience, life, now}
 }
 
 // Issue returns a signed token of the person for the client application, and the token's content.
-// The caller must have identified the person.
+// Both parameters are guids. The caller must have identified the person. Issue returns an error
+// only if signing fails.
 func (i *Issuer) Issue(person, client uuid.UUID) (signed string, token Caller, err error) {
 	now := i.now()
 	token = Caller{Person: person, Client: client, ExpiresAt: now.Add(i.life).Truncate(time.Second).UTC()}

@@ -13,7 +13,7 @@ import (
 
 const (
 	minSecretBytes = 32          // RFC 7518, 3.2: an HS256 secret is at least as long as the hash
-	checkEvery     = time.Minute // reads files, and the JWKS URL if it is due
+	checkEvery     = time.Minute // between two reads of the files, and of the JWKS URL if it is due
 	refreshGap     = time.Minute // between two refreshes that tokens with unknown keys cause
 )
 
@@ -28,8 +28,8 @@ type Sources struct {
 }
 
 // KeySet holds the keys that tokens are verified with, and refreshes them in the background. It
-// reads the JWKS URL every hour, or every minute after a failure, and files every minute. A token
-// with an unknown key makes it read all sources, at most once a minute. If reading a source fails,
+// reads the JWKS URL every hour, or every minute after a failure, and files every minute. After a
+// token with an unknown key it reads all sources, at most once a minute. If reading a source fails,
 // it logs the error and keeps the source's old keys. A KeySet is safe for concurrent use.
 type KeySet struct {
 	log          *slog.Logger
@@ -58,8 +58,7 @@ func LoadKeys(ctx context.Context, src Sources, log *slog.Logger) (*KeySet, erro
 	return loadKeys(ctx, src, log, time.Now, time.NewTicker(checkEvery).C)
 }
 
-// loadKeys is LoadKeys with a given clock. Each tick makes the key set read the sources that are
-// due.
+// loadKeys is LoadKeys with a given clock. At each tick the key set reads the sources that are due.
 func loadKeys(
 	ctx context.Context, src Sources, log *slog.Logger, now func() time.Time, ticks <-chan time.Time,
 ) (*KeySet, error) {
@@ -78,14 +77,15 @@ func loadKeys(
 	return k, nil
 }
 
-// Close stops the background refresh, interrupts a read that is under way, and waits until both
-// have ended. The keys stay usable.
+// Close stops the background refresh, interrupts a read in progress, and waits until both have
+// ended. The keys stay usable. Further calls do nothing.
 func (k *KeySet) Close() {
 	k.stop()
 	<-k.stopped
 }
 
-// configure checks the configured sources and adds them to the key set. It does not read any.
+// configure checks the configured sources and adds them to the key set. It does not read them. It
+// returns an error that lists every misconfigured source.
 func (k *KeySet) configure(src Sources) error {
 	var errs []error
 	if len(src.HS256Secret) > 0 {
@@ -121,7 +121,7 @@ func (k *KeySet) configure(src Sources) error {
 }
 
 // loadAll reads every source for the first time. It returns the errors of local sources, and logs
-// those of the JWKS URL.
+// the error of the JWKS URL.
 func (k *KeySet) loadAll(ctx context.Context) error {
 	var errs []error
 	for _, s := range k.sources {
@@ -171,7 +171,7 @@ func (k *KeySet) reload(ctx context.Context, all bool) {
 	}
 }
 
-// buildRing makes a ring of the latest keys of all sources and publishes it.
+// buildRing creates a ring from the latest keys of all sources and publishes it.
 func (k *KeySet) buildRing() {
 	next := &ring{keys: append([]key(nil), k.static...)}
 	for _, s := range k.sources {
@@ -184,8 +184,8 @@ func (k *KeySet) buildRing() {
 	k.log.Info("keys loaded", "count", len(next.keys))
 }
 
-// accepts reports whether tokens may use the algorithm: a known asymmetric one, or HS256 if a
-// secret is configured.
+// accepts reports whether tokens may use the algorithm. All asymmetric algorithms of methods are
+// accepted, and HS256 if a secret is configured.
 func (k *KeySet) accepts(alg string) bool {
 	_, known := methods[alg]
 	return known && (alg != algHS256 || k.acceptsHS256)
@@ -223,9 +223,10 @@ func signatureError(verified bool, alg, kid string) error {
 	return fmt.Errorf("%w: no %s key with kid %.64q verifies it", ErrSignature, alg, kid)
 }
 
-// refresh requests that all sources are read, and waits until they are. If the last request is less
-// than refreshGap ago, it waits for that one, and returns at once when that one is done. It returns
-// an error only if ctx is done first.
+// refresh requests a read of all sources and waits until it has finished. If the last request is
+// younger than refreshGap, refresh waits for that one instead, and returns at once if it has
+// finished. It also returns when the key set is closed. It returns an error only if ctx is done
+// first.
 func (k *KeySet) refresh(ctx context.Context) error {
 	k.mu.Lock()
 	if now := k.now(); k.refreshed == nil || now.Sub(k.requestedAt) >= refreshGap {
@@ -233,7 +234,7 @@ func (k *KeySet) refresh(ctx context.Context) error {
 		select {
 		case k.requests <- done:
 			k.refreshed, k.requestedAt = done, now
-		default: // the previous request has not been started yet: wait for it
+		default: // run has not started the previous request yet: wait for that one
 		}
 	}
 	refreshed := k.refreshed

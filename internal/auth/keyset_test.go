@@ -44,7 +44,8 @@ func TestKeysOfAllSourcesVerify(t *testing.T) {
 	f.requireAccepted(t, goodDraft("file").signES256(file))
 	f.requireAccepted(t, goodDraft("plain").signES256(plain))
 	f.requireAccepted(t, goodDraft("").sign(jwt.SigningMethodHS256, testSecret))
-	raw, err := signing.Sign(Caller{Person: testPerson, Client: testClient}, testIssuer, testAudience, noon, time.Minute)
+	caller := Caller{Person: testPerson, Client: testClient}
+	raw, err := signing.Sign(caller, testIssuer, testAudience, noon, time.Minute)
 	require.NoError(t, err)
 	f.requireAccepted(t, raw)
 }
@@ -409,7 +410,8 @@ type badKey struct {
 	reason string
 }
 
-// badKeys returns keys that make a JWKS file unusable and that are skipped in a JWKS from a URL.
+// badKeys returns keys for which a JWKS file is rejected and which are skipped in a JWKS from a
+// URL.
 func badKeys() []badKey {
 	offCurve := jwk("bad", &ecKey().PublicKey)
 	offCurve.X = offCurve.Y

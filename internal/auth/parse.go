@@ -19,8 +19,8 @@ const (
 )
 
 // parseJWKS parses a JWK set (RFC 7517). It skips keys of another use or algorithm, as the RFC
-// requires. rejected has one error for each key that must not be published or is unsafe to accept.
-// err is set if the document is not a JWK set or has too many keys.
+// requires. rejected contains one error for each key that must not be published or is unsafe to
+// accept. err is not nil if the document is not a JWK set or has too many keys.
 func parseJWKS(document []byte) (keys []key, rejected []error, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -73,9 +73,9 @@ func parseJWK(raw json.RawMessage) (key, error) {
 	return newKey(jwk.KID, jwk.ALG.String(), parsed.Key())
 }
 
-// parsePEM parses 1 to maxKeys public keys and certificates; the keys have no id. It uses only the
-// key of a certificate and checks neither its chain nor its dates, because the file itself is
-// trusted.
+// parsePEM parses 1 to maxKeys public keys and certificates. The returned keys have no id. parsePEM
+// uses only the key of a certificate and does not check its chain or its dates, because the file
+// itself is trusted.
 func parsePEM(document []byte) ([]key, error) {
 	// pem.Decode skips a damaged block without an error, so the blocks are counted first.
 	blocks := bytes.Count(document, []byte("-----BEGIN "))
@@ -102,7 +102,8 @@ func parsePEM(document []byte) ([]key, error) {
 	return keys, checkAmbiguity(keys)
 }
 
-// parseBlock returns the public key of one PEM block.
+// parseBlock returns the public key of one PEM block, or an error for a private key, an unknown
+// type of block or damaged data.
 func parseBlock(block *pem.Block) (any, error) {
 	switch {
 	case block.Type == "CERTIFICATE":
@@ -122,8 +123,8 @@ func parseBlock(block *pem.Block) (any, error) {
 	}
 }
 
-// checkAmbiguity returns an error if more than maxSameKey keys have the same id or none. This
-// bounds the number of signatures that the service computes for one token.
+// checkAmbiguity returns an error if more than maxSameKey keys have the same id, or no id. This
+// limits the number of signatures that the service computes for one token.
 func checkAmbiguity(keys []key) error {
 	same := make(map[string]int, len(keys))
 	for _, k := range keys {

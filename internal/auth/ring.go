@@ -25,8 +25,8 @@ const (
 	maxRSABits = 8192 // verifying a signature costs more with a longer key
 )
 
-// methods are the accepted algorithms; `none` is never accepted. golang-jwt's own registry is not
-// used, because any package of the process can add to it.
+// methods are the accepted algorithms; `none` is never accepted. The package does not use the
+// registry of golang-jwt, because any package of the process can add to it.
 var methods = map[string]jwt.SigningMethod{
 	algEdDSA: jwt.SigningMethodEdDSA,
 	algES256: jwt.SigningMethodES256,
@@ -38,8 +38,8 @@ var methods = map[string]jwt.SigningMethod{
 // errUnsupported is returned for a valid key of an algorithm that is not accepted.
 var errUnsupported = errors.New("not a key of an accepted algorithm")
 
-// key verifies signatures of the algorithms in algs only, all of one family. A token can therefore
-// not choose an algorithm that does not fit the key.
+// key verifies signatures of the algorithms in algs only. All of them are of one family, so that a
+// token cannot choose an algorithm that does not fit the key.
 type key struct {
 	id       string // kid; empty if the source has no key ids
 	algs     []string
@@ -94,9 +94,10 @@ func (r *ring) verify(signed string, signature []byte, alg, kid string) (verifie
 	return false, kidKnown
 }
 
-// candidates returns the keys to verify a token with: those of its algorithm that have its kid or
-// no id. For a token without a kid these are the keys without an id, or else the only key of its
-// algorithm. checkAmbiguity bounds their number.
+// candidates returns the keys to verify a token with, and whether the ring has a key with the
+// token's kid. The candidates are the keys of the token's algorithm that have its kid or no id. For
+// a token without a kid these are the keys without an id, or else the only key of its algorithm.
+// checkAmbiguity limits their number.
 func (r *ring) candidates(alg, kid string) (keys []key, kidKnown bool) {
 	var withID, withoutID []key
 	for _, k := range r.keys {

@@ -31,7 +31,7 @@ type SigningKey struct {
 
 // EnsureSigningKey loads the key at path, or creates it if the file does not exist. Only the owner
 // can read the new file and the directories created for it. Processes that call it at the same time
-// get the same key.
+// load the same key.
 func EnsureSigningKey(path string) (*SigningKey, error) {
 	k, err := LoadSigningKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +44,7 @@ func EnsureSigningKey(path string) (*SigningKey, error) {
 }
 
 // LoadSigningKey loads the key at path: PEM, PKCS #8, on the curve P-256. The error wraps
-// fs.ErrNotExist if there is no file.
+// fs.ErrNotExist if the file does not exist.
 func LoadSigningKey(path string) (*SigningKey, error) {
 	document, err := os.ReadFile(path)
 	if err != nil {
@@ -88,8 +88,8 @@ func (k *SigningKey) Sign(t Caller, issuer, audience string, issuedAt time.Time,
 	return signed, nil
 }
 
-// createSigningKey creates path with a new key, atomically. It changes nothing if the file exists
-// by then.
+// createSigningKey creates the file path with a new key, atomically. It changes nothing if another
+// process has created the file in the meantime.
 func createSigningKey(path string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -119,8 +119,8 @@ func createSigningKey(path string) error {
 	return nil
 }
 
-// thumbprint returns the RFC 7638 thumbprint of a P-256 key. The order of the struct's members
-// matters.
+// thumbprint returns the RFC 7638 thumbprint of a P-256 key. The RFC prescribes the order of the
+// struct's members.
 func thumbprint(public *ecdsa.PublicKey) (string, error) {
 	point, err := public.Bytes() // 4, x, y, both coordinates in full length, as RFC 7518 requires
 	if err != nil {

@@ -27,7 +27,7 @@ func TestSigningKeyIsCreatedOnce(t *testing.T) {
 	_, err := LoadSigningKey(path)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
-	// Concurrent calls stand for processes that start at the same time.
+	// Concurrent calls simulate processes that start at the same time.
 	keys := make([]*SigningKey, 8)
 	var group sync.WaitGroup
 	for i := range keys {
@@ -68,8 +68,9 @@ func TestSignedTokenVerifies(t *testing.T) {
 	token := Caller{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
 	raw, err := signing.Sign(token, testIssuer, testAudience, now, time.Minute)
 	require.NoError(t, err)
-	verified, err := NewVerifier(keys, Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}, time.Now).
-		VerifyHeader(context.Background(), []string{"Bearer " + raw})
+	expected := Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}
+	verifier := NewVerifier(keys, expected, time.Now)
+	verified, err := verifier.VerifyHeader(context.Background(), []string{"Bearer " + raw})
 	require.NoError(t, err)
 	require.Equal(t, token, verified)
 }

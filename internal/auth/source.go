@@ -20,7 +20,7 @@ const (
 	maxDocument  = 1 << 20 // bytes, of a JWK set or a PEM file
 )
 
-// source is one place that keys are read from repeatedly. It is not safe for concurrent use.
+// source is a file or a URL that keys are read from repeatedly. It is not safe for concurrent use.
 type source struct {
 	name   string // for the log
 	remote bool   // the JWKS URL: it may fail at the start, and is read only when it is due
@@ -28,7 +28,7 @@ type source struct {
 	parse  func([]byte) ([]key, error)
 
 	due      time.Time // of the next read
-	document []byte    // that the keys were parsed from; nil if none has been parsed yet
+	document []byte    // the keys were parsed from it; nil if no document has been parsed yet
 	keys     []key
 	loadErr  error // of the last read if no document has been parsed yet
 }
@@ -74,8 +74,8 @@ func fileSource(name, path string, parse func([]byte) ([]key, error)) *source {
 	}
 }
 
-// jwksFile returns a source that reads a local JWK set. One rejected key, or a set without a usable
-// key, makes it fail, because the operator can correct the file.
+// jwksFile returns a source that reads a local JWK set. Its parse returns an error for one rejected
+// key and for a set without a usable key, because the operator can correct the file.
 func jwksFile(path string) *source {
 	return fileSource("JWKS file", path, func(document []byte) ([]key, error) {
 		keys, rejected, err := parseJWKS(document)
@@ -94,8 +94,8 @@ func pemFile(path string) *source {
 	return fileSource("PEM file", path, parsePEM)
 }
 
-// jwksURL returns a source that fetches a JWK set. It uses the valid keys and logs the others. It
-// returns an error if the URL is malformed or insecure, and does not connect.
+// jwksURL returns a source that fetches a JWK set. The source uses the valid keys and logs the
+// rejected ones. jwksURL does not connect. It returns an error if the URL is malformed or insecure.
 func jwksURL(address string, log *slog.Logger) (*source, error) {
 	target, err := url.Parse(address)
 	if err != nil {
@@ -110,7 +110,7 @@ func jwksURL(address string, log *slog.Logger) (*source, error) {
 	client := &http.Client{
 		Transport: transport,
 		Timeout:   fetchTimeout,
-		// A redirect could leave https. It fails as an unexpected status.
+		// A redirect could lead to an address without https. fetch rejects its status.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &source{
@@ -137,7 +137,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// fetch returns the document at an HTTP address. Every status but 200 is an error.
+// fetch returns the document at an HTTP address. It returns an error for every status except 200.
 func fetch(ctx context.Context, client *http.Client, address string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

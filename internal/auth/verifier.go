@@ -29,8 +29,9 @@ var (
 	// ErrMissing (5010): the request does not have exactly one Authorization header with the scheme
 	// Bearer and a token.
 	ErrMissing = errors.New("auth: token missing")
-	// ErrInvalid (5008): not a JWT, an algorithm we do not take, a claim missing or malformed, a wrong issuer or audience, not
-	// valid yet, valid for too long, or longer than 8 KiB.
+	// ErrInvalid (5008): the token is not a JWT or longer than 8 KiB, its algorithm is not
+	// accepted, a claim is missing or malformed, the issuer or the audience is wrong, or the token
+	// is not valid yet or valid for too long.
 	ErrInvalid = errors.New("auth: token invalid")
 	// ErrExpired (5007): the token's exp has passed.
 	ErrExpired = errors.New("auth: token expired")
@@ -41,19 +42,28 @@ var (
 	ErrKeysUnavailable = errors.New("auth: keys unavailable")
 )
 
-// Caller is who makes a request, as a verified COD token names it: a client application for a patient, or for institutions of its own.
+// Caller is the content of a verified COD token: the client application that sends the request, and
+// the patient or the institutions that it acts for.
 type Caller struct {
-	Client    uuid.UUID   // the client application's guid; claim client_application
-	Person    uuid.UUID   // the patient's guid in the master patient index (МИП); claim sub. Zero where there is no patient
-	Scopes    []string    // what the client application may do for itself; claim scope, separated by spaces (RFC 8693, 4.2)
-	Lpus      []uuid.UUID // the institutions (ЛПУ) that it may do this for; claim lpus. A token without a patient needs one
-	ExpiresAt time.Time   // UTC, in whole seconds, without leeway; claim exp
+	// Client is the guid of the client application (claim client_application).
+	Client uuid.UUID
+	// Person is the patient's guid in the master patient index (МИП; claim sub). It is the zero
+	// guid if the token has no patient.
+	Person uuid.UUID
+	// Scopes are the permissions of the client application itself, without a patient (claim scope,
+	// separated by spaces; RFC 8693, 4.2).
+	Scopes []string
+	// Lpus are the institutions (ЛПУ) that Scopes apply to (claim lpus). A token without a patient
+	// must have at least one.
+	Lpus []uuid.UUID
+	// ExpiresAt is the time of expiry (claim exp) in UTC, in whole seconds, without leeway.
+	ExpiresAt time.Time
 }
 
-// Expected is what every token must say.
+// Expected are the conditions that the claims of every token must meet.
 type Expected struct {
 	Issuer   string        // claim iss
-	Audience string        // among claim aud
+	Audience string        // one of claim aud
 	MaxLife  time.Duration // the longest time from iat to exp
 }
 
@@ -66,7 +76,8 @@ type Verifier struct {
 	cache    cache
 }
 
-// NewVerifier returns a verifier of tokens. With a field of expected empty, every token is invalid.
+// NewVerifier returns a verifier of tokens. If the issuer or the audience in expected is empty, the
+// verifier rejects every token. now returns the current time.
 func NewVerifier(keys *KeySet, expected Expected, now func() time.Time) *Verifier {
 	return &Verifier{
 		keys:     keys,
@@ -84,8 +95,9 @@ func NewVerifier(keys *KeySet, expected Expected, now func() time.Time) *Verifie
 //  3. the expiry: ErrExpired
 //  4. the key and the signature: ErrSignature, or ErrKeysUnavailable
 //
-// The costly check comes last, and a token that outlived its key is told that it has expired. Only step 4 may wait, for keys
-// that are being read again, and not longer than ctx allows.
+// The most expensive check is the last one. The expiry is checked before the key, so that an
+// expired token whose key has been withdrawn fails with ErrExpired. Only step 4 may wait: for keys
+// that are being read again, until ctx is done at the latest.
 func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, error) {
 	raw, err := bearer(values)
 	if err != nil {
@@ -93,7 +105,7 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, e
 	}
 	// Line breaks are rejected here because base64 decoding skips them, even in strict mode.
 	if len(raw) > maxTokenBytes || strings.ContainsAny(raw, "\r\n") {
-		return Caller{}, fmt.Errorf("%w: too long, or with line breaks in it", ErrInvalid)
+		return Caller{}, fmt.Errorf("%w: too long, or contains a line break", ErrInvalid)
 	}
 
 	sum := sha256.Sum256([]byte(raw))
@@ -108,7 +120,7 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, e
 	envelope, _, err := v.parser.ParseUnverified(raw, payload)
 	if err != nil {
 		// The library's error may quote the token, such as a number out of range.
-		return Caller{}, fmt.Errorf("%w: not a JWT, or of an unknown algorithm", ErrInvalid)
+		return Caller{}, fmt.Errorf("%w: not a JWT, or an unknown algorithm", ErrInvalid)
 	}
 	alg, kid, err := v.readHeader(envelope.Header)
 	if err != nil {
@@ -151,7 +163,8 @@ func (v *Verifier) readHeader(header map[string]any) (alg, kid string, err error
 	if !v.keys.accepts(alg) {
 		return "", "", fmt.Errorf("%w: algorithm not accepted", ErrInvalid)
 	}
-	// RFC 7515, 4.1.11: a token with unknown critical extensions must be rejected. None are known.
+	// RFC 7515, 4.1.11: a token with unknown critical extensions must be rejected. The service
+	// knows none.
 	if _, critical := header["crit"]; critical {
 		return "", "", fmt.Errorf("%w: critical extensions in the header", ErrInvalid)
 	}

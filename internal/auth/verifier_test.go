@@ -58,7 +58,7 @@ func TestHeaderForms(t *testing.T) {
 		values []string
 		want   error
 	}{
-		"as usual":             {[]string{"Bearer " + raw}, nil},
+		"one token":            {[]string{"Bearer " + raw}, nil},
 		"scheme in lower case": {[]string{"bearer " + raw}, nil},
 		"scheme in upper case": {[]string{"BEARER " + raw}, nil},
 		"several spaces":       {[]string{"Bearer   " + raw}, nil},
@@ -66,14 +66,14 @@ func TestHeaderForms(t *testing.T) {
 		"empty header":         {[]string{""}, ErrMissing},
 		"Bearer alone":         {[]string{"Bearer"}, ErrMissing},
 		"Bearer and spaces":    {[]string{"Bearer   "}, ErrMissing},
-		"a tab for a space":    {[]string{"Bearer\t" + raw}, ErrMissing},
+		"a tab, no space":      {[]string{"Bearer\t" + raw}, ErrMissing},
 		"no scheme":            {[]string{raw}, ErrMissing},
 		"Basic":                {[]string{"Basic dXNlcjpwYXNz"}, ErrMissing},
 		"a longer scheme":      {[]string{"Bearerx " + raw}, ErrMissing},
 		"two headers":          {[]string{"Bearer " + raw, "Bearer " + raw}, ErrMissing},
 		"two, one of Basic":    {[]string{"Basic dXNlcjpwYXNz", "Bearer " + raw}, ErrMissing},
 		"two tokens in one":    {[]string{"Bearer " + raw + ", Bearer " + raw}, ErrInvalid},
-		"something after it":   {[]string{"Bearer " + raw + " x"}, ErrInvalid},
+		"text after it":        {[]string{"Bearer " + raw + " x"}, ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,8 +118,8 @@ func TestTokenIsRejectedForItsForm(t *testing.T) {
 		"alg ES384":                      goodDraft("ec").withHeader("alg", "ES384").signES256(ecKey()),
 		"alg RS512":                      goodDraft("rsa").sign(jwt.SigningMethodRS512, rsaKey()),
 		"HS256 without a secret":         goodDraft("").sign(jwt.SigningMethodHS256, testSecret),
-		"HS256 made with our public key": goodDraft("rsa").sign(jwt.SigningMethodHS256, publicPEM(&rsaKey().PublicKey)),
-		"HS256 made with nothing":        goodDraft("").sign(jwt.SigningMethodHS256, []byte{}),
+		"HS256 with our public key":      goodDraft("rsa").sign(jwt.SigningMethodHS256, publicPEM(&rsaKey().PublicKey)),
+		"HS256 with an empty key":        goodDraft("").sign(jwt.SigningMethodHS256, []byte{}),
 		"kid is a number":                goodDraft("").withHeader("kid", 1).signES256(ecKey()),
 		"kid is null":                    goodDraft("").withHeader("kid", nil).signES256(ecKey()),
 		"critical extensions":            goodDraft("ec").withHeader("crit", []string{"exp"}).signES256(ecKey()),
@@ -256,9 +256,9 @@ func TestSignatureIsWrong(t *testing.T) {
 		"a short signature":                  parts[0] + "." + parts[1] + ".AAAA",
 		"a signature of zeros":               parts[0] + "." + parts[1] + "." + zeros,
 		"HS256 with another secret":          goodDraft("").sign(hs256, bytes.Repeat([]byte("x"), 32)),
-		"HS256 made with our public PEM":     goodDraft("").sign(hs256, rsaPublicPEM),
-		"HS256 made with it, with its kid":   goodDraft("rsa").sign(hs256, rsaPublicPEM),
-		"HS256 made with our public Ed25519": goodDraft("ed").sign(hs256, edPublic),
+		"HS256 with our public PEM":          goodDraft("").sign(hs256, rsaPublicPEM),
+		"HS256 with our PEM and its kid":     goodDraft("rsa").sign(hs256, rsaPublicPEM),
+		"HS256 with our public Ed25519":      goodDraft("ed").sign(hs256, edPublic),
 		"RS256 with the header PS256":        goodDraft("rsa").withHeader("alg", "PS256").sign(rs256, rsaKey()),
 		"ES256 with the header EdDSA":        goodDraft("ed").withHeader("alg", "EdDSA").signES256(ecKey()),
 	} {

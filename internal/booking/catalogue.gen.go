@@ -2,7 +2,7 @@
 
 package booking
 
-// The rules that use cases decide, in the order of the catalogue.
+// The rules that use cases check, in the order of the catalogue.
 const (
 	FieldInvalid             Name = "field_invalid"
 	DirectionTypeUnsupported Name = "direction_type_unsupported"
@@ -81,7 +81,7 @@ const (
 	GroupService     Group = "service"
 )
 
-// Who can mend what a rule rejects.
+// The values of Mender, in the order of the contract.
 const (
 	MenderPatient         Mender = "patient"
 	MenderRegistry        Mender = "registry"

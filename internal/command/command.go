@@ -19,7 +19,7 @@ import (
 type Program struct {
 	Name     string
 	Usage    string // the text of help
-	Default  string // the command that runs if the arguments name none
+	Default  string // the command that runs if the arguments contain none
 	Commands map[string]func(ctx context.Context, env *Env, args []string) error
 }
 
@@ -31,7 +31,7 @@ type Env struct {
 	program string
 }
 
-// errUsage is returned for an invalid command line, after the problem has been printed.
+// errUsage is returned for an invalid command line. The caller has printed the problem before.
 var errUsage = errors.New("usage")
 
 // Main runs the program with the arguments and the environment of the process, and exits. SIGINT
@@ -43,8 +43,9 @@ func (p *Program) Main() {
 }
 
 // Run runs the subcommand named by args[0], or Default, and returns the exit code: 0 after success,
-// 1 after a failure, 2 for an invalid command line. environ has the format of os.Environ. A command
-// that ends because ctx is cancelled has not failed.
+// 1 after a failure, 2 for an invalid command line. environ has the format of os.Environ. Run
+// prints the error of a failed command to stderr. It returns 0 if the command ends because ctx is
+// cancelled.
 func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	env := &Env{Variables: variables(environ), Stdout: stdout, Stderr: stderr, program: p.Name}
 	name, rest := p.Default, args
@@ -57,7 +58,7 @@ func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stder
 	}
 	run, known := p.Commands[name]
 	if !known {
-		fmt.Fprintf(stderr, "%s: there is no command %q\n\n%s", p.Name, name, p.Usage)
+		fmt.Fprintf(stderr, "%s: unknown command %q\n\n%s", p.Name, name, p.Usage)
 		return 2
 	}
 	err := run(ctx, env, rest)
@@ -85,8 +86,9 @@ func variables(environ []string) map[string]string {
 	return variables
 }
 
-// Parse parses the flags of a command that takes no other arguments. flags is named after the
-// command. Parse prints the problem of an invalid command line before it returns the error.
+// Parse parses the flags of a command that has no other arguments. The name of flags must be the
+// name of the command. Parse prints the problem of an invalid command line before it returns an
+// error. For the flag -h it prints the usage and returns flag.ErrHelp.
 func (e *Env) Parse(flags *flag.FlagSet, args []string) error {
 	flags.SetOutput(e.Stderr)
 	err := flags.Parse(args)
@@ -96,12 +98,13 @@ func (e *Env) Parse(flags *flag.FlagSet, args []string) error {
 	case err != nil:
 		return errUsage
 	case flags.NArg() > 0:
-		return e.UsageError(flags, "%q is not understood", flags.Arg(0))
+		return e.UsageError(flags, "unexpected argument %q", flags.Arg(0))
 	}
 	return nil
 }
 
-// Guid parses the value of a flag that must be a guid other than the zero guid.
+// Guid parses text, the value of the flag name. The value must be a guid other than the zero guid.
+// Otherwise Guid prints the problem and returns an error.
 func (e *Env) Guid(flags *flag.FlagSet, name, text string) (uuid.UUID, error) {
 	guid, err := uuid.Parse(text)
 	if err != nil || guid == uuid.Nil {
@@ -110,7 +113,7 @@ func (e *Env) Guid(flags *flag.FlagSet, name, text string) (uuid.UUID, error) {
 	return guid, nil
 }
 
-// UsageError prints a problem of the command line, and returns an error that makes Run return 2.
+// UsageError prints a problem of the command line. It returns an error for which Run returns 2.
 func (e *Env) UsageError(flags *flag.FlagSet, format string, values ...any) error {
 	fmt.Fprintf(e.Stderr, "%s %s: %s\n", e.program, flags.Name(), fmt.Sprintf(format, values...))
 	return errUsage

@@ -1,6 +1,7 @@
 // Command doclinks updates the line numbers of links into the code, such as
-// [`Check`](internal/booking/rules.go#L78), in all documents: each then refers to the line that
-// declares its text. Run it in the root of the repository.
+// [`Check`](internal/booking/rules.go#L78), in all documents. Each link then refers to the line
+// that declares the name in its text. Run the command in the root of the repository. It fails if a
+// file does not declare a name.
 package main
 
 import (
@@ -44,6 +45,7 @@ func run() error {
 	return nil
 }
 
+// update writes the current line numbers into the links of one document.
 func update(document string) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
@@ -72,8 +74,8 @@ func declaration(file, name string) (int, error) {
 		return 0, err
 	}
 	quoted := regexp.QuoteMeta(name)
-	declares := regexp.MustCompile(
-		`(?m)^((func (\([^)]*\) )?|type |var |const |-- name: )` + quoted + `\b| +operationId: ` + quoted + `$| +` + quoted + `:)`)
+	declares := regexp.MustCompile(`(?m)^((func (\([^)]*\) )?|type |var |const |-- name: )` + quoted + `\b` +
+		`| +operationId: ` + quoted + `$| +` + quoted + `:)`)
 	at := declares.FindIndex(code)
 	if at == nil {
 		return 0, fmt.Errorf("%s does not declare %s", file, name)

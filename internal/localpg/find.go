@@ -16,11 +16,11 @@ import (
 // minMajor is the oldest major version of PostgreSQL that the service supports.
 const minMajor = 14
 
-// probeTimeout bounds calls of programs that should return at once.
+// probeTimeout limits the runs of programs that should end at once.
 const probeTimeout = 10 * time.Second
 
 // ErrNotInstalled is returned if the machine has no PostgreSQL server of a supported version. Its
-// text says how to install one.
+// text describes how to install one.
 var ErrNotInstalled = errors.New("PostgreSQL 14 or newer is not installed: install it " +
 	"(Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; " +
 	"macOS: brew install postgresql@17), " +
@@ -29,14 +29,14 @@ var ErrNotInstalled = errors.New("PostgreSQL 14 or newer is not installed: insta
 // Binaries is a directory with the programs of a PostgreSQL server.
 type Binaries struct {
 	Dir   string
-	Major int
+	Major int // the server's major version
 }
 
 // program returns the path of a program.
 func (b Binaries) program(name string) string { return filepath.Join(b.Dir, name) }
 
 // Find returns the programs of a PostgreSQL server on this machine, or ErrNotInstalled. It prefers
-// those on PATH, then those of pg_config, then the newest version.
+// the server on PATH, then the server of pg_config, then the newest version.
 func Find(ctx context.Context) (Binaries, error) {
 	installed, err := findAll(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func findAll(ctx context.Context) ([]Binaries, error) {
 }
 
 // sortBinaries returns the supported servers of the given directories: the preferred ones in their
-// order, then the others, newest first. It returns ErrNotInstalled if there are none.
+// order, then the others, newest first. It returns ErrNotInstalled if none is supported.
 func sortBinaries(ctx context.Context, preferred, others []string) ([]Binaries, error) {
 	supported := filterSupported(ctx, others)
 	slices.SortStableFunc(supported, func(a, b Binaries) int { return b.Major - a.Major })

@@ -27,7 +27,7 @@ func TestNoSupportedServer(t *testing.T) {
 	_, err := sortBinaries(t.Context(), []string{clientOnly, "/does/not/exist"}, []string{tooOld, odd})
 	require.ErrorIs(t, err, ErrNotInstalled)
 	require.Contains(t, err.Error(), "apt-get install postgresql")
-	require.NotContains(t, err.Error(), "\n", "the remedy is one line")
+	require.NotContains(t, err.Error(), "\n", "the error is one line")
 }
 
 func TestPreferredServersComeFirstThenTheNewest(t *testing.T) {
@@ -39,9 +39,9 @@ func TestPreferredServersComeFirstThenTheNewest(t *testing.T) {
 	require.Equal(t, []Binaries{{v15, 15}, {v19, 19}, {v14, 14}}, sorted)
 }
 
-// fakeServer creates a directory with programs that print the version, and returns it. Tests that
-// use it must not run in parallel: a child process forked while a program is written keeps the file
-// open for writing, and then the program cannot be executed.
+// fakeServer creates a directory with programs that print the version, and returns its path. Tests
+// that use it must not run in parallel: a child process forked while a program is written keeps the
+// file open for writing, and then the program cannot be executed.
 func fakeServer(t *testing.T, version string) string {
 	t.Helper()
 	dir := t.TempDir()

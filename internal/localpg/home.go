@@ -35,18 +35,18 @@ const abandonedAfter = time.Minute
 // errLocked is returned if another process holds the lock.
 var errLocked = errors.New("locked by another process")
 
-// home is the directory with everything that belongs to a cluster. It has two lock files. The
-// kernel releases a lock when its holders die, so no process id in a file has to be trusted.
-//   - The owner's lock is held by the process of Talon that runs the cluster.
-//   - The server's lock is inherited by every process of PostgreSQL. It is held while any of them
-//     lives.
+// home is the directory with all files of a cluster. It has two lock files. The kernel releases a
+// lock when its holders end, so the package need not trust a process id in a file.
+//   - The process of Talon that runs the cluster holds the owner's lock.
+//   - Every process of PostgreSQL inherits the server's lock. The lock is held while any of them
+//     runs.
 type home struct {
 	dir, data, socket, log, ownerLock, serverLock string
 }
 
-// layout returns the paths of the home at dir. The socket's path depends only on dir, so that
-// another process can find it. A path that is too long, or contains a comma (PostgreSQL's list
-// separator), is replaced by a short one in /tmp.
+// layout returns the paths of the home at dir. The path of the socket depends only on dir, so that
+// another process can find it. If the path would be too long, or would contain a comma
+// (PostgreSQL's list separator), layout returns a short path in /tmp instead.
 func layout(dir string) home {
 	socket := filepath.Join(dir, "socket")
 	if len(filepath.Join(socket, socketName)) > socketMax || strings.Contains(socket, ",") {
@@ -63,8 +63,9 @@ func layout(dir string) home {
 	}
 }
 
-// makeHome creates the home at dir, or a temporary one if dir is empty. Other accounts may enter
-// it, because the server's account must. Data and socket are in private directories inside.
+// makeHome creates the home at dir, or a temporary one if dir is empty. Other accounts can enter
+// the home, because the server's account must be able to. The data and the socket are in private
+// directories below it. makeHome also removes abandoned temporary homes.
 func makeHome(dir string) (home, error) {
 	var err error
 	if dir == "" {
@@ -79,7 +80,7 @@ func makeHome(dir string) (home, error) {
 	if err != nil {
 		return home{}, err
 	}
-	// A directory that is reached by two names must have one socket.
+	// Two names of the same directory must result in the same socket.
 	if dir, err = filepath.Abs(dir); err != nil {
 		return home{}, err
 	}
@@ -89,8 +90,8 @@ func makeHome(dir string) (home, error) {
 	return layout(dir), nil
 }
 
-// lockOwner makes this process the owner of the home. It returns a *RunningError if another process
-// owns it and its server accepts connections.
+// lockOwner takes the owner's lock of the home for this process. The error wraps a *RunningError if
+// another process owns the home and its server accepts connections.
 func (h home) lockOwner(ctx context.Context) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -106,9 +107,9 @@ func (h home) lockOwner(ctx context.Context) (*os.File, error) {
 	return lock, nil
 }
 
-// lockServer takes the server's lock. It stops a server that has outlived its owner, waits until no
-// server runs in the home, and removes the lock files of a killed server. PostgreSQL would trust
-// these files if another process got the same process id.
+// lockServer takes the server's lock. It stops a server whose owner has ended, waits until no
+// server runs in the home, and removes the lock files of a killed server. If another process had
+// the process id in these files, PostgreSQL would take it for a running server.
 func (h home) lockServer(ctx context.Context) (*os.File, error) {
 	pidFile := filepath.Join(h.data, "postmaster.pid")
 	socket := filepath.Join(h.socket, socketName)
@@ -143,8 +144,9 @@ func stopOrphan(ctx context.Context, pidFile, socket string) {
 	}
 }
 
-// selectBinaries returns the first of the installed servers for a new cluster, and the one of the
-// same major version for an existing cluster. It returns an error if that version is not installed.
+// selectBinaries returns the first of the installed servers for a new cluster, and the server of
+// the cluster's major version for an existing cluster. It returns an error if that version is not
+// installed.
 func (h home) selectBinaries(installed []Binaries) (Binaries, error) {
 	text, err := os.ReadFile(filepath.Join(h.data, "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,14 +161,8 @@ func (h home) selectBinaries(installed []Binaries) (Binaries, error) {
 			return b, nil
 		}
 	}
-	return Binaries{}, fmt.Errorf(
-		"the data in %s are of PostgreSQL %s, but PostgreSQL %d is installed: install %s, or remove %s to start anew",
-		h.dir,
-		version,
-		installed[0].Major,
-		version,
-		h.dir,
-	)
+	return Binaries{}, fmt.Errorf("the data in %s belong to PostgreSQL %s, but PostgreSQL %d is installed: "+
+		"install %s, or remove %s to create a new cluster", h.dir, version, installed[0].Major, version, h.dir)
 }
 
 // url returns the URL of a database. It sets every parameter that PG* variables of the environment
@@ -186,8 +182,8 @@ func (h home) remove() error {
 	return errors.Join(os.RemoveAll(h.dir), os.RemoveAll(h.socket))
 }
 
-// removeAbandoned deletes the temporary homes of processes that died without calling Stop, for
-// example after a panic in a test. It ignores errors; the next call tries again.
+// removeAbandoned deletes the temporary homes in root of processes that ended without a call of
+// Stop, for example after a panic in a test. It ignores errors, because the next call tries again.
 func removeAbandoned(root string) {
 	dirs, _ := filepath.Glob(filepath.Join(root, temporaryPrefix+"*"))
 	for _, dir := range dirs {
@@ -233,7 +229,8 @@ func tryLock(path string) (*os.File, error) {
 }
 
 // waitLock waits for a lock and takes it. While another process holds the lock, it calls onLocked
-// periodically, and gives up if that returns an error.
+// every pollInterval and returns the error of onLocked, if any. It returns an error that wraps
+// errLocked if ctx is done first.
 func waitLock(ctx context.Context, path string, onLocked func() error) (*os.File, error) {
 	var lock *os.File
 	err := poll(ctx, func() (done bool, err error) {

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// installTimeout allows for a slow mirror.
+// installTimeout is long enough for a slow mirror.
 const installTimeout = 10 * time.Minute
 
 // aptInstall installs the distribution's server. Debian creates a cluster during the installation
-// and starts it at boot; a temporary drop-in prevents that. The update of the package lists may
-// fail, because a broken list of another repository does not matter. It is needed because container
-// images have no lists.
+// and starts it at boot; a temporary drop-in prevents that. The update of the package lists is
+// needed because container images have no lists. Its failure is ignored, because a broken list of
+// another repository does not matter.
 const aptInstall = `
 set -eu
 export DEBIAN_FRONTEND=noninteractive
@@ -29,9 +29,9 @@ apt-get update || echo 'the package lists are not up to date' >&2
 apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends postgresql
 `
 
-// FindOrInstall returns the programs of a PostgreSQL server. If there are none, it installs the
-// distribution's package with apt-get, as root or with a sudo that needs no password. It writes the
-// progress to w. It returns ErrNotInstalled if it cannot install the package.
+// FindOrInstall returns the programs of a PostgreSQL server. If the machine has none, it installs
+// the distribution's package with apt-get, as root or with a sudo that needs no password, and
+// writes the progress to w. The error wraps ErrNotInstalled if the package cannot be installed.
 func FindOrInstall(ctx context.Context, w io.Writer) (Binaries, error) {
 	binaries, err := Find(ctx)
 	if !errors.Is(err, ErrNotInstalled) {
@@ -56,8 +56,8 @@ func FindOrInstall(ctx context.Context, w io.Writer) (Binaries, error) {
 	return Find(ctx)
 }
 
-// privilegedShell returns the command of a shell that may install packages with apt-get, and
-// whether there is one.
+// privilegedShell returns the command of a shell that may install packages with apt-get. It returns
+// false if the machine has no apt-get or this process cannot become root.
 func privilegedShell(ctx context.Context) ([]string, bool) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, false

@@ -1,6 +1,6 @@
 // Package localpg runs a private PostgreSQL for the sandbox and for tests, on a machine without a
-// configured database. The server listens on a Unix socket only, keeps its files in one directory,
-// and stops when the process that started it dies.
+// configured database. The server listens on a Unix socket only, stores its files in one directory,
+// and stops when the process that started it ends.
 package localpg
 
 import (
@@ -29,8 +29,8 @@ const (
 	pollInterval = 10 * time.Millisecond
 )
 
-// superuser is the database role that the service connects as. It need not be an account of the
-// machine.
+// superuser is the database role that the service connects with. The machine needs no account of
+// this name.
 const superuser = "talon"
 
 // maintenance is the database that every new cluster has.
@@ -39,15 +39,15 @@ const maintenance = "postgres"
 // Options configure a cluster.
 type Options struct {
 	// Dir is the directory of a permanent cluster. If it is empty, the cluster is temporary: its
-	// directory is in memory if there is enough space, and Stop removes it.
+	// directory is in memory if that has enough space, and Stop removes it.
 	Dir string
-	// Durable makes commits survive a power failure. Without it, for tests, the cluster is faster,
-	// commits survive only the death of the server, and the server's time zone is unusual.
+	// Durable means that commits survive a power failure. If it is false, as in tests, the cluster
+	// is faster, commits survive only a crash of the server, and its time zone is Asia/Kathmandu.
 	Durable bool
 }
 
-// RunningError is returned if another process runs the cluster in Dir. That cluster accepts
-// connections at URL.
+// RunningError is returned if another process runs the cluster in Dir. URL returns the address of
+// that cluster, which accepts connections.
 type RunningError struct {
 	Dir  string
 	home home
@@ -70,7 +70,7 @@ type Cluster struct {
 	temporary bool
 	server    *process
 
-	mu        sync.Mutex // held while the server is stopped, crashed, restarted or suspended
+	mu        sync.Mutex // held by the methods that stop, crash, restart or suspend the server
 	ownerLock *os.File   // nil after Stop
 	hung      bool
 }
@@ -91,8 +91,8 @@ func DefaultDir() (string, error) {
 }
 
 // Start creates the cluster if it does not exist, starts the server, and returns when it accepts
-// connections. The context bounds the start only; the server runs until Stop is called or this
-// process dies. Start returns a *RunningError if another process runs the cluster, and
+// connections. The context limits the start only: the server runs until Stop is called or this
+// process ends. The error wraps a *RunningError if another process runs the cluster, and
 // ErrNotInstalled if the machine has no PostgreSQL.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	installed, err := findAll(ctx)
@@ -143,8 +143,8 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Crash terminates the server at once, without a checkpoint, and breaks all sessions. Resume starts
-// it again.
+// Crash terminates the server at once, without a checkpoint, and breaks all sessions. Resume
+// restarts the server.
 func (c *Cluster) Crash(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,15 +164,15 @@ func (c *Cluster) Resume(ctx context.Context) error {
 	return nil
 }
 
-// Hang suspends all processes of the server, as a disk that does not respond would. Connections
-// stay open, new ones are accepted by the kernel, and no request gets a response. Continue undoes
-// it. It works on Linux only.
+// Hang suspends all processes of the server, to simulate a disk that does not respond. Connections
+// stay open, the kernel accepts new ones, and no request receives a response. Continue resumes the
+// server. Hang works on Linux only.
 func (c *Cluster) Hang(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hung = true
-	// The parent may still fork a child. All processes are suspended when a scan finds them
-	// suspended, the parent included.
+	// The parent may fork a child during a scan. All processes are suspended when a scan finds all
+	// of them, including the parent, already suspended.
 	err := poll(ctx, func() (bool, error) {
 		return signalServer(c.server.cmd.Process.Pid, syscall.SIGSTOP)
 	})
@@ -182,7 +182,7 @@ func (c *Cluster) Hang(ctx context.Context) error {
 	return nil
 }
 
-// Continue continues a server that Hang has suspended.
+// Continue resumes a server that Hang has suspended.
 func (c *Cluster) Continue() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,14 +192,14 @@ func (c *Cluster) Continue() error {
 	return nil
 }
 
-// unsuspend undoes Hang. The caller holds mu.
+// unsuspend resumes all processes of the server. The caller must hold mu.
 func (c *Cluster) unsuspend() error {
 	_, err := signalServer(c.server.cmd.Process.Pid, syscall.SIGCONT)
 	c.hung = err != nil
 	return err
 }
 
-// start creates the cluster if necessary and starts its server. This process owns the home.
+// start creates the cluster if necessary and starts its server. This process must own the home.
 func (c *Cluster) start(ctx context.Context, installed []Binaries) (err error) {
 	if c.binaries, err = c.home.selectBinaries(installed); err != nil {
 		return err
@@ -216,8 +216,8 @@ func (c *Cluster) start(ctx context.Context, installed []Binaries) (err error) {
 	return nil
 }
 
-// initialise runs initdb unless the data directory exists. It works under another name and renames
-// the directory at the end, so that an unfinished directory is never used as a cluster.
+// initialise runs initdb unless the data directory exists. It creates the directory under another
+// name and renames it at the end, so that an unfinished directory is never used as a cluster.
 func (c *Cluster) initialise(ctx context.Context) error {
 	if _, err := os.Stat(c.home.data); err == nil {
 		return nil
@@ -229,9 +229,9 @@ func (c *Cluster) initialise(ctx context.Context) error {
 	if err := c.account.privateDir(unfinished); err != nil {
 		return err
 	}
-	// Trust is safe: the socket is in a directory that only its owner and root can enter, and these
-	// can read the data files anyway. Peer authentication would need a map from the machine's
-	// accounts to the one role. The C locale exists on every machine and sorts the same everywhere.
+	// Trust is safe: only its owner and root can enter the directory of the socket, and both can
+	// read the data files anyway. Peer authentication would need a map from the machine's accounts
+	// to the only role. The C locale exists on every machine and has the same order everywhere.
 	args := []string{
 		"--pgdata=" + unfinished, "--username=" + superuser, "--auth-local=trust", "--auth-host=reject",
 		"--encoding=UTF8", "--locale=C",
@@ -256,8 +256,8 @@ func (c *Cluster) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The server and all its children inherit the lock. It is released when the last of them has
-	// ended.
+	// The server and all its children inherit the lock. The kernel releases it when the last of
+	// them has ended.
 	c.server, err = c.account.start(c.home.log, lock, c.binaries.program("postgres"), c.settings()...)
 	if closeErr := lock.Close(); err == nil {
 		err = closeErr
@@ -281,8 +281,8 @@ func (c *Cluster) startServer(ctx context.Context) error {
 	return err
 }
 
-// settings returns the server's command-line arguments. They are passed at every start instead of
-// being stored in the data directory, so that an older cluster gets the settings of a newer build.
+// settings returns the server's command-line arguments. They are passed at every start and not
+// stored in the data directory, so that an older cluster runs with the settings of a newer build.
 func (c *Cluster) settings() []string {
 	settings := []string{
 		"-D", c.home.data,
@@ -298,10 +298,10 @@ func (c *Cluster) settings() []string {
 	}
 	return slices.Concat(settings, []string{
 		// synchronous_commit stays on: without fsync it costs nothing, and tests may kill the
-		// server and check what was committed.
+		// server and check that the commits have survived.
 		"--fsync=off", "--full_page_writes=off", "--jit=off",
 		"--max_wal_size=256MB",      // the WAL may be in memory
-		"--timezone=Asia/Kathmandu", // +05:45 exposes code that confuses local time with UTC or assumes whole hours
+		"--timezone=Asia/Kathmandu", // +05:45: code that assumes UTC or whole hours fails
 	})
 }
 
@@ -330,7 +330,8 @@ func (c *Cluster) shutDown(ctx context.Context) error {
 	return lock.Close()
 }
 
-// ping opens and closes a connection.
+// ping opens and closes a connection. It returns an error if the server does not accept one within
+// pingTimeout.
 func ping(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

@@ -21,11 +21,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-// testTimeout bounds every wait of a test.
+// testTimeout limits every wait of a test.
 const testTimeout = time.Minute
 
-// helperDir is an environment variable that makes the test binary a helper process. The helper runs
-// a cluster in that directory until its standard input is closed.
+// helperDir is the name of an environment variable. If it is set, the test binary runs as a helper
+// process: it runs a cluster in the directory in the variable until its standard input is closed.
 const helperDir = "TALON_LOCALPG_HELPER_DIR"
 
 func TestMain(m *testing.M) {
@@ -189,7 +189,7 @@ func TestStaleFileWithTheProcessIDOfAnotherProcessIsIgnored(t *testing.T) {
 		require.NoError(t, os.Chown(path, c.account.uid, c.account.gid))
 	}
 	start(t, Options{Dir: dir})
-	require.False(t, stranger.exitsWithin(t.Context(), 0), "the other process still runs")
+	require.False(t, stranger.exitsWithin(t.Context(), 0), "the other process has not been stopped")
 }
 
 func TestServerDiesWithItsOwner(t *testing.T) {
@@ -199,7 +199,7 @@ func TestServerDiesWithItsOwner(t *testing.T) {
 	query(t, url, "CREATE TABLE visits AS SELECT 42 AS n")
 	require.NoError(t, helper.Process.Kill())
 
-	// The lock is released when the last process of the server has ended.
+	// The kernel releases the lock when the last process of the server has ended.
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	lock, err := waitLock(ctx, layout(dir).serverLock, func() error { return nil })
@@ -214,7 +214,7 @@ func TestClusterOfAKilledOwnerStartsAtOnce(t *testing.T) {
 	helper, url := startHelper(t, dir)
 	query(t, url, "CREATE TABLE visits AS SELECT 42 AS n")
 	require.NoError(t, helper.Process.Kill())
-	_ = helper.Wait() // it was killed
+	_ = helper.Wait() // fails, because the helper was killed
 
 	c := start(t, Options{Dir: dir}) // no RunningError, although the orphan may still accept connections
 	require.Equal(t, "42", query(t, c.URL(maintenance), "SELECT n::text FROM visits"))
@@ -224,7 +224,7 @@ func TestOrphanedServerIsStopped(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	orphan := start(t, Options{Dir: dir})
-	require.NoError(t, orphan.ownerLock.Close()) // as if the owner had died on a kernel without Pdeathsig
+	require.NoError(t, orphan.ownerLock.Close()) // simulates an owner that ends on a kernel without Pdeathsig
 	orphan.ownerLock = nil
 	start(t, Options{Dir: dir})
 	require.True(t, orphan.server.exitsWithin(t.Context(), testTimeout))
@@ -279,7 +279,7 @@ func TestDataOfAVersionThatIsNotInstalled(t *testing.T) {
 	home := layout(dir)
 	selected, err := home.selectBinaries([]Binaries{{Dir: "new", Major: 17}, {Dir: "old", Major: 9}})
 	require.NoError(t, err)
-	require.Equal(t, "old", selected.Dir, "the version of the data is preferred to the newest")
+	require.Equal(t, "old", selected.Dir, "the server of the data's version is preferred to the newest server")
 }
 
 func TestFailedStartShowsTheLogAndUnlocksTheDirectory(t *testing.T) {
@@ -318,9 +318,10 @@ func TestUnprivilegedUserRunsACluster(t *testing.T) {
 	nobody := account{65534, 65534, &syscall.Credential{Uid: 65534, Gid: 65534}}
 	dir := tempDir(t)
 	require.NoError(t, os.Chown(dir, nobody.uid, nobody.gid))
-	// The helper is a copy, because other users cannot enter the directory of the test binary, and
-	// the memory directory may be mounted noexec. cp writes the copy: if this process wrote it, a
-	// concurrently forked child would keep the file open for writing, and it could not be executed.
+	// The helper is a copy of the test binary, because other users cannot enter the directory of
+	// the test binary. It is not in the memory directory, which may be mounted noexec. The program
+	// cp writes the copy: if this process wrote it, a concurrently forked child could keep the file
+	// open for writing, and then the copy could not be executed.
 	self, err := os.Executable()
 	require.NoError(t, err)
 	program := filepath.Join(tempDirIn(t, os.TempDir()), "helper")
@@ -361,7 +362,7 @@ func TestAbandonedTemporaryDirectoriesAreRemoved(t *testing.T) {
 		require.DirExists(t, dirs[name])
 	}
 	if os.Geteuid() == 0 {
-		require.DirExists(t, dirs["foreign"], "it belongs to another user")
+		require.DirExists(t, dirs["foreign"], "a directory of another user is not removed")
 	}
 }
 
@@ -395,8 +396,8 @@ func tempDir(t *testing.T) string {
 	return tempDirIn(t, memoryDir())
 }
 
-// tempDirIn returns a new temporary directory in root that the server's account can enter. For
-// root, t.TempDir returns one that it cannot enter.
+// tempDirIn returns a new temporary directory in root that the server's account can enter. The
+// account cannot enter the directories that t.TempDir creates for the user root.
 func tempDirIn(t *testing.T, root string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(root, "localpg-test-")
@@ -441,7 +442,7 @@ func startAndReadURL(t *testing.T, helper *exec.Cmd) string {
 	require.NoError(t, helper.Start())
 	t.Cleanup(func() {
 		_ = input.Close()
-		_ = helper.Wait() // the test may have killed it, or waited already
+		_ = helper.Wait() // the test may have killed the helper or called Wait already
 	})
 	url, err := bufio.NewReader(output).ReadString('\n')
 	require.NoError(t, err)
@@ -450,7 +451,7 @@ func startAndReadURL(t *testing.T, helper *exec.Cmd) string {
 	return url
 }
 
-// Promise: XDG_CACHE_HOME selects the cluster, also for root.
+// Promise: DefaultDir is in XDG_CACHE_HOME if that variable is set, also for root.
 func TestDefaultDir(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/somewhere/else")
 	dir, err := DefaultDir()

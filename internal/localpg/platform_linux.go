@@ -15,13 +15,13 @@ import (
 // a container is much smaller.
 const minMemoryBytes = 2 << 30
 
-// dieWithParent makes the kernel send a child SIGINT when its parent dies. For PostgreSQL that is a
-// fast shutdown.
+// dieWithParent sets the attribute for which the kernel sends SIGINT to a child when its parent
+// ends. PostgreSQL then performs a fast shutdown.
 func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGINT }
 
-// memoryDir returns a writable directory in memory, or an empty string if there is not enough space
-// or TMPDIR is set. A database has hundreds of small files, and creating one for each test is slow
-// on a disk.
+// memoryDir returns a writable directory in memory, or an empty string if the directory has too
+// little space or TMPDIR is set. A database has hundreds of small files, and creating one for each
+// test is slow on a disk.
 func memoryDir() string {
 	const dir = "/dev/shm"
 	var stat unix.Statfs_t
@@ -35,8 +35,8 @@ func memoryDir() string {
 }
 
 // signalServer sends a signal to a process and its children, and reports whether all of them were
-// suspended before. It scans /proc, because each process of PostgreSQL leads a process group of its
-// own, and not every kernel has a list of children.
+// suspended before. It scans /proc, because each process of PostgreSQL is the leader of a separate
+// process group, and not every kernel has a list of children.
 func signalServer(parent int, signal syscall.Signal) (suspended bool, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {

@@ -36,9 +36,9 @@ func TestServerSurvivesTheThreadThatCalledStart(t *testing.T) {
 	require.NoError(t, ping(t.Context(), cluster.URL(maintenance)))
 }
 
-// runOnEndingThread calls do on an operating-system thread that ends soon after. A thread ends with
-// a goroutine that has locked it and does not unlock it. The main thread never ends: if the
-// goroutine runs on it, the function keeps it locked and tries again on another thread.
+// runOnEndingThread calls do on an operating-system thread that ends soon after do has returned. A
+// thread ends when a goroutine that has locked it returns without unlocking it. The main thread
+// never ends: if the goroutine runs on it, the function keeps it locked and uses another thread.
 func runOnEndingThread(do func()) {
 	done := make(chan struct{})
 	go func() {

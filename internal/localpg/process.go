@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// account is the user account that the server runs under. It is the account of this process, unless
-// that is root, because PostgreSQL does not run as root.
+// account is the user account that the server runs under. It is the account of this process, except
+// for root, because PostgreSQL does not run as root.
 type account struct {
 	uid, gid   int
-	credential *syscall.Credential
+	credential *syscall.Credential // nil for the account of this process
 }
 
-// serverAccount returns the account for the server: this process's own, or for root the account
-// postgres or nobody.
+// serverAccount returns the account for the server: the account of this process, or for root the
+// account postgres or nobody.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{uid: os.Geteuid(), gid: os.Getegid()}, nil
@@ -43,9 +43,9 @@ func serverAccount() (account, error) {
 	return account{}, errors.New("PostgreSQL does not run as root, and the machine has no account postgres or nobody")
 }
 
-// privateDir creates a directory that only the account can enter, and gives it to the account. It
-// returns an error if the path exists and is not such a directory: another user may have created
-// it, because the path can be predictable and in a shared directory.
+// privateDir creates a directory that belongs to the account and that only the account can enter.
+// It accepts an existing directory of this kind. It returns an error if path is anything else:
+// another user may have created it, because the path can be predictable and in a shared directory.
 func (a account) privateDir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -68,8 +68,8 @@ type process struct {
 	err    error         // the result of Wait; set before exited is closed
 }
 
-// start starts a program under the account. The log file gets its output. The child inherits the
-// file inherit, unless it is nil, as descriptor 3.
+// start starts a program under the account. The output of the program replaces the content of the
+// log file. The child inherits the file inherit as descriptor 3, unless inherit is nil.
 func (a account) start(logPath string, inherit *os.File, program string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
@@ -83,7 +83,7 @@ func (a account) start(logPath string, inherit *os.File, program string, args ..
 	if inherit != nil {
 		cmd.ExtraFiles = []*os.File{inherit}
 	}
-	// In a process group of its own the child does not receive the terminal's Ctrl-C. Stop shuts it
+	// A child in a separate process group does not receive the terminal's Ctrl-C. Stop shuts it
 	// down.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.credential, Setpgid: true}
 	dieWithParent(cmd.SysProcAttr)
@@ -129,7 +129,8 @@ func (a account) run(ctx context.Context, logPath, program string, args ...strin
 	return nil
 }
 
-// signalAndWait sends the process a signal and reports whether it exits within the timeout.
+// signalAndWait sends a signal to the process and reports whether it exits within the timeout and
+// before ctx is done.
 func (p *process) signalAndWait(ctx context.Context, signal syscall.Signal, timeout time.Duration) bool {
 	_ = p.cmd.Process.Signal(signal) // fails only if the process has exited already
 	return p.exitsWithin(ctx, timeout)

@@ -18,8 +18,8 @@ import (
 	"talon.example/migrations"
 )
 
-// The prefixes of database names. After testPrefix follows the day, so that databases of dead runs
-// can be recognised.
+// The prefixes of database names. testPrefix is followed by the day, in UTC, so that the databases
+// of dead runs can be recognised.
 const (
 	templatePrefix = "talon_tpl_"
 	testPrefix     = "talon_test_"
@@ -30,7 +30,7 @@ const (
 // create the template.
 const templateLock = 0x7a10_7e57
 
-// server is the PostgreSQL server that holds the tests' databases. It is safe for concurrent use.
+// server is the PostgreSQL server with the tests' databases. It is safe for concurrent use.
 type server struct {
 	address string           // URL of the server to use, or empty for a private one
 	now     func() time.Time // for the day in database names
@@ -40,15 +40,15 @@ type server struct {
 	prepared bool
 	err      error            // of the preparation
 	cluster  *localpg.Cluster // nil unless the server is private
-	base     *url.URL         // of the database that connections for CREATE DATABASE use
-	template string
-	strategy string // a clause that makes CREATE DATABASE copy files; empty if the server does not support it
+	base     *url.URL         // URL of the database that connections for CREATE DATABASE use
+	template string           // name of the database that is cloned
+	strategy string           // clause of CREATE DATABASE to copy files; empty if not supported
 
 	idleMu sync.Mutex
 	idle   []*pgx.Conn // connections to base
 }
 
-// open allows the preparation of the server. The caller must call close.
+// open permits the preparation of the server. The caller must call close afterwards.
 func (s *server) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +68,7 @@ func (s *server) close(ctx context.Context) error {
 }
 
 // ensurePrepared prepares the server on the first call. Further calls return the result of the
-// first.
+// first call. It returns an error unless the server is open.
 func (s *server) ensurePrepared() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *server) ensurePrepared() error {
 		return errors.New("the package's TestMain does not call testdb.Main, or Main has returned")
 	}
 	if !s.prepared {
-		// The context of a test would end before the server does.
+		// The context of a test would be cancelled before the other tests have used the server.
 		ctx, cancel := context.WithTimeout(context.Background(), prepareTimeout)
 		defer cancel()
 		s.prepared, s.err = true, s.prepare(ctx)
@@ -122,8 +122,8 @@ func (s *server) prepare(ctx context.Context) error {
 	})
 }
 
-// createTemplate creates the template unless it exists. It works under another name and renames the
-// database at the end, so that a template with the right name is always complete.
+// createTemplate creates the template unless it exists. It creates the database under another name
+// and renames it at the end, so that a database with the template's name is always complete.
 func (s *server) createTemplate(ctx context.Context, conn *pgx.Conn) error {
 	var exists bool
 	row := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", s.template)
@@ -152,7 +152,7 @@ func (s *server) createTemplate(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// create clones a database from a template and returns its name.
+// create clones a database from a template and returns the name of the new database.
 func (s *server) create(ctx context.Context, template string) (string, error) {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails
@@ -205,7 +205,7 @@ func (s *server) withIdleConn(ctx context.Context, do func(*pgx.Conn) error) err
 	return nil
 }
 
-// takeIdle removes and returns an idle connection, or nil if there is none.
+// takeIdle removes an idle connection from s.idle and returns it, or nil if s.idle is empty.
 func (s *server) takeIdle() *pgx.Conn {
 	s.idleMu.Lock()
 	defer s.idleMu.Unlock()
@@ -235,8 +235,8 @@ func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// dropLeftovers drops the databases of dead runs, of the day before yesterday and earlier. A
-// configured server keeps them.
+// dropLeftovers drops the databases of dead runs, from the day before yesterday and earlier, in
+// UTC. Only a configured server can have such databases, because a private server is temporary.
 func (s *server) dropLeftovers(ctx context.Context, conn *pgx.Conn) error {
 	yesterday := s.now().UTC().AddDate(0, 0, -1).Format(dayLayout)
 	rows, err := conn.Query(ctx, "SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND datname < $2",
@@ -275,8 +275,8 @@ func execute(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return nil
 }
 
-// templateName returns the name of the template of the current schema. It contains a hash of the
-// migrations, so every schema has its own template.
+// templateName returns the name of the template of the current schema. The name contains a hash of
+// the migrations, so that every schema has its own template.
 func templateName() (string, error) {
 	sum := sha256.New()
 	err := fs.WalkDir(migrations.FS, ".", func(path string, entry fs.DirEntry, err error) error {

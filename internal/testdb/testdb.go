@@ -34,8 +34,9 @@ const (
 var shared = &server{address: os.Getenv(URLVariable), now: time.Now}
 
 // Main runs the tests of a package and exits the process. The first test that needs a database
-// starts a private PostgreSQL, unless URLVariable is set, and Main stops it. A test fails if there
-// is no server; it is never skipped. If the tests pass but leave goroutines, Main fails.
+// starts a private PostgreSQL, unless URLVariable is set, and Main stops it. If no server is
+// available, the tests that need one fail; they are never skipped. If the tests pass but leave
+// goroutines, the exit code is 1.
 func Main(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -120,14 +121,16 @@ func RequireIndexed(tb testing.TB, db interface {
 }
 
 // New creates a database with the newest schema for a test and returns its URL. It drops the
-// database when the test ends. It fails the test if there is no server.
+// database when the test ends. It fails the test if no server is available.
 func New(tb testing.TB) string {
 	tb.Helper()
 	shared.require(tb)
 	return shared.newDatabase(tb, shared.template)
 }
 
-// Fresh is New for an empty database without a schema, for example for tests of the migrations.
+// Fresh creates an empty database without a schema for a test, for example of the migrations, and
+// returns its URL. It drops the database when the test ends. It fails the test if no server is
+// available.
 func Fresh(tb testing.TB) string {
 	tb.Helper()
 	shared.require(tb)

@@ -20,10 +20,10 @@ import (
 	"talon.example/migrations"
 )
 
-// testTimeout bounds every wait of a test.
+// testTimeout limits every wait of a test.
 const testTimeout = time.Minute
 
-// role is the environment variable that selects what TestRole does in a child process.
+// role is the environment variable that selects the action of TestRole in a child process.
 const role = "TALON_TESTDB_ROLE"
 
 func TestMain(m *testing.M) { Main(m) }
@@ -44,7 +44,7 @@ func TestEveryTestHasADatabaseOfItsOwn(t *testing.T) {
 				require.Equal(t, latest, current)
 
 				name := value[string](t, conn, "SELECT current_database()")
-				_, err = conn.Exec(t.Context(), "CREATE TABLE mine AS SELECT 1") // fails in another test's database
+				_, err = conn.Exec(t.Context(), "CREATE TABLE mine AS SELECT 1") // fails if two tests share a database
 				require.NoError(t, err)
 				names <- name
 			})
@@ -184,7 +184,8 @@ func TestInterruptStopsThePrivateServer(t *testing.T) {
 	require.NoDirExists(t, socket)
 }
 
-// TestRole does something only in a process that roleCommand started.
+// TestRole is the program of the child processes that roleCommand starts. In other processes it
+// does nothing.
 func TestRole(t *testing.T) {
 	switch os.Getenv(role) {
 	case "new":
@@ -200,7 +201,8 @@ func TestRole(t *testing.T) {
 	}
 }
 
-// roleCommand returns a command that runs TestRole of this test binary with the role.
+// roleCommand returns a command that runs TestRole of this test binary with the role and the
+// additional environment variables, in the form NAME=value.
 func roleCommand(t *testing.T, name string, env ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -221,7 +223,7 @@ func connect(t *testing.T, address string) *pgx.Conn {
 	return conn
 }
 
-// value returns the single value that a query returns.
+// value runs a query that must return one value, and returns the value.
 func value[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 	t.Helper()
 	var v T

@@ -32,7 +32,7 @@ func Example() {
 	}))
 	switch refusal, refused := errors.AsType[*talon.Refusal](err); {
 	case refused && refusal.Rule == client.RuleSlotTaken:
-		fmt.Println("Somebody was faster. Free are", refusal.Details.Slots)
+		fmt.Println("Another patient has taken the cell. Free cells:", refusal.Details.Slots)
 	case err != nil:
 		log.Fatal(err)
 	default:
@@ -84,14 +84,14 @@ func ExampleRefusal() {
 	if refusal, refused := errors.AsType[*talon.Refusal](err); refused {
 		switch refusal.Rule {
 		case client.RuleDirectionAbsent:
-			fmt.Println("There is no such referral:", refusal.Message)
+			fmt.Println("Referral not found:", refusal.Message)
 		case client.RuleTokenExpired:
 			fmt.Println("Log in again.")
 		default:
 			fmt.Println(refusal.Message, "Report", refusal.RequestID)
 		}
 	}
-	// Output: There is no such referral: Направление не найдено
+	// Output: Referral not found: Направление не найдено
 }
 
 // Gets a patient's token from the authorisation service, with the guid and the secret of a client

@@ -7,13 +7,13 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// OnWait makes a client of New call wait instead of waiting between tries.
+// OnWait sets the function that a client of New calls to wait between tries.
 func OnWait(api *client.ClientWithResponses, wait func(context.Context, time.Duration) error) {
 	api.ClientInterface.(*client.Client).Client.(*sender).wait = wait
 }
 
-// Keyed is tested by itself.
+// Keyed is the pattern of the operations that take an Idempotency-Key.
 var Keyed = keyed
 
-// Wait waits between tries.
+// Wait is the function that a client of New waits with by default.
 var Wait = wait

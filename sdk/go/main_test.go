@@ -28,9 +28,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// What make run starts, as a program of its own: this module does not depend on the service.
+// The sandbox that the tests share. It runs as a separate program, because this module does not
+// depend on the service.
 var (
-	server  string
+	server  string                                // its URL
 	token   func(context.Context) (string, error) // of the first patient of the demo data
 	signed  string                                // a token that the sandbox has signed
 	folder  string                                // holds the key and the databases
@@ -54,7 +55,8 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(folder)
-	// PostgreSQL runs under another account where this is root's, and must reach its folder.
+	// If this process runs as root, PostgreSQL runs under another account, which must be able to
+	// enter the folder.
 	if err := os.Chmod(folder, 0o711); err != nil {
 		return 0, err
 	}
@@ -77,7 +79,9 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// serve starts a sandbox with a private PostgreSQL of its own, until stop is called. It returns its address and the token that it prints.
+// serve starts a sandbox with its own private PostgreSQL. name must be unique: it is the name of
+// the sandbox's cache directory. settings are environment variables in the form NAME=value. serve
+// returns the sandbox's URL, the token that it prints, and a function that stops it.
 func serve(name string, settings ...string) (address, shown string, stop func(), err error) {
 	cache := filepath.Join(folder, name)
 	if err := os.Mkdir(cache, 0o711); err != nil {
@@ -112,7 +116,7 @@ func serve(name string, settings ...string) (address, shown string, stop func(),
 		output.Write(buffer[:n])
 		if err != nil {
 			stop()
-			return "", "", nil, fmt.Errorf("talon-sandbox has ended: %s", stderr.String())
+			return "", "", nil, fmt.Errorf("talon-sandbox exited: %s", stderr.String())
 		}
 	}
 	address = regexp.MustCompile(`http://[^/\s]+`).FindString(output.String())
@@ -120,7 +124,8 @@ func serve(name string, settings ...string) (address, shown string, stop func(),
 	return address, shown, stop, nil
 }
 
-// tokenOf signs a token with the sandbox's key for a patient of the demo data, by number. It is valid for an hour from issued.
+// tokenOf returns a token for the numbered patient of the demo data, signed with the sandbox's key.
+// It is valid for an hour from issued.
 func tokenOf(t testing.TB, patient int, issued time.Time) string {
 	t.Helper()
 	parts := strings.Split(signed, ".")
@@ -145,7 +150,8 @@ func tokenOf(t testing.TB, patient int, issued time.Time) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// numbered returns a guid of the demo data (docs/demo.md).
+// numbered returns the guid of the object of the demo data with the kind and the number
+// (docs/demo.md).
 func numbered(kind string, number int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("de300000-%s-4000-8000-%012d", kind, number))
 }

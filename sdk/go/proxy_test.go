@@ -59,15 +59,14 @@ func pass(_ int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
 }
 
 // passWithoutKey forwards the request without its Idempotency-Key. On a slow machine the service
-// may not release the key of a refused request in time, and would refuse the next try with
+// may not release the key of a rejected request in time, and would reject the next try with
 // idempotency_key_in_use.
 func passWithoutKey(_ int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	r.Header.Del("Idempotency-Key")
 	forward.ServeHTTP(w, r)
 }
 
-// loseFirst forwards every request, and drops the responses to the first, third, fifth request and
-// so on.
+// loseFirst forwards every request, and drops the responses to the requests with odd numbers.
 func loseFirst(number int, w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	if number%2 == 0 {
 		forward.ServeHTTP(w, r)

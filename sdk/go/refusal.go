@@ -13,10 +13,10 @@ import (
 	"talon.example/sdk/go/client"
 )
 
-// Refusal is a response of the service other than 2xx: the reason why nothing was done, and what
-// the patient can do next. Find it with [errors.AsType] or [errors.As], and branch on its Rule. A
-// newer service may return rules that this client does not know, so have a default branch that
-// shows the Message.
+// Refusal is a response of the service other than 2xx, with the reason and what the patient can do
+// next. The service has not executed the request. Find a Refusal with [errors.AsType] or
+// [errors.As], and branch on its Rule. A newer service may return rules that this client does not
+// know, so have a default branch that shows the Message.
 type Refusal struct {
 	Status      int                 // HTTP status
 	Rule        client.Rule         // the rule that was violated
@@ -25,7 +25,7 @@ type Refusal struct {
 	Type        client.ErrorType    // the documented type (Тип ошибки)
 	Details     client.ErrorDetails // what the patient can do next, if the service knows
 	RequestID   uuid.UUID           // to quote in a problem report
-	RetryAfter  time.Duration       // when to retry at the earliest; zero if the service does not specify it
+	RetryAfter  time.Duration       // the shortest wait before a retry; zero if the service specifies none
 }
 
 // Error returns the rule, the status and the request id. It contains no data of the patient, so it
@@ -34,8 +34,10 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("talon: refused by %s (%d, request %s)", r.Rule, r.Status, r.RequestID)
 }
 
-// Retryable tells whether the very same request may succeed later though nobody changes anything, by the catalogue of the contract. Some rules want days
-// for that, such as slot_beyond_horizon: the client itself tries again only where the service has failed or says when.
+// Retryable reports whether the same request may succeed later even if nobody changes anything,
+// according to the catalogue of the contract. For some rules, such as slot_beyond_horizon, this
+// takes days. The client itself retries only if the service has failed or has returned a
+// RetryAfter.
 func (r *Refusal) Retryable() bool { return slices.Contains(retryable, r.Rule) }
 
 // retryableSoon reports whether a retry within seconds may succeed.
@@ -43,7 +45,8 @@ func (r *Refusal) retryableSoon() bool {
 	return r.Retryable() && (r.RetryAfter > 0 || r.Status >= http.StatusInternalServerError)
 }
 
-// readRefusal reads an answer that is not 2xx. It is none of the service's own where it names no rule: a gateway answers so.
+// readRefusal reads a response other than 2xx. It returns false if the body contains no rule,
+// because then the response is not from the service but from an intermediary, such as a gateway.
 func readRefusal(response *http.Response, body []byte) (*Refusal, bool) {
 	var e client.Error
 	err := json.Unmarshal(body, &e)

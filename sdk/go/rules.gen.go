@@ -23,5 +23,5 @@ var retryable = []client.Rule{
 	client.RuleNotReady,
 }
 
-// keyed are the operations that take an Idempotency-Key.
+// keyed matches the method and the path of the operations that take an Idempotency-Key.
 var keyed = regexp.MustCompile(`^(DELETE .*/appointments/[^/]+|POST .*/appointments|POST .*/appointments/[^/]+/move)$`)

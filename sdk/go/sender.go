@@ -28,7 +28,10 @@ type sender struct {
 
 const idempotencyKey = "Idempotency-Key"
 
-// Do answers with a response that is 2xx or 304 and has been read to the end, or else with an error, a *Refusal wherever the service has answered.
+// Do sends a request and retries it. It returns a response with the status 2xx or 304, whose body
+// is in memory, or an error. The error is a *Refusal if the service has returned another status. If
+// the wait for a retry is cancelled, the error wraps the cause of the cancellation and the last
+// failure.
 func (s *sender) Do(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(request.Context(), s.within)
 	defer cancel()
@@ -81,6 +84,7 @@ func keepBody(request *http.Request) error {
 	return nil
 }
 
+// authorize sets the request's Authorization header to a token of s.token.
 func (s *sender) authorize(request *http.Request) error {
 	token, err := s.token(request.Context())
 	if err != nil {
@@ -102,7 +106,8 @@ type noResponseError struct{ cause error }
 func (e *noResponseError) Error() string { return "talon: no response: " + e.cause.Error() }
 func (e *noResponseError) Unwrap() error { return e.cause }
 
-// try sends the request once.
+// try sends the request once. It returns a response with the status 2xx or 304, a *Refusal, a
+// *noResponseError, or another error for the response of an intermediary.
 func (s *sender) try(request *http.Request) (*http.Response, error) {
 	try := request.Clone(request.Context())
 	if request.GetBody != nil {
@@ -136,8 +141,8 @@ func (s *sender) try(request *http.Request) (*http.Response, error) {
 	}
 }
 
-// shouldRetry reports whether to send the request again: after a refusal that may soon pass, and
-// after a missing response if the request is idempotent.
+// shouldRetry reports whether to send the request again: after a refusal for which a retry may soon
+// succeed, and after a missing response if the request is idempotent.
 func shouldRetry(request *http.Request, err error) bool {
 	if request.Context().Err() != nil {
 		return false

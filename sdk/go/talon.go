@@ -8,10 +8,11 @@
 //     can do next, and the request id.
 //   - Tokens: the client calls [Options.Token] before each request, and once more if the token has
 //     expired.
-//   - Idempotency: booking, moving and cancelling have an Idempotency-Key, the same for all tries,
-//     so that the service processes the request once.
-//   - Retries: the client retries requests that are safe to repeat and may succeed, after the time
-//     that the service specifies, within limits.
+//   - Idempotency: requests to book, move and cancel have an Idempotency-Key, the same for all
+//     tries, so that the service processes the request once.
+//   - Retries: the client retries requests that are safe to repeat and may succeed. It waits for at
+//     least the time that the service specifies, and limits the number of tries and their total
+//     time.
 //
 // [Answer] returns the document of a response:
 //
@@ -31,10 +32,10 @@ import (
 // Options configure a client. With the zero value, requests have no token, at most 3 tries, and 30
 // seconds for all tries.
 type Options struct {
-	// Token returns the token of the patient whom the request is for. It is called before each
-	// request, and once more if the service refuses with token_expired; it may cache the token. It
-	// is not called if the request has an Authorization header of its own, as for getCodToken. It
-	// must be safe for concurrent use if the client is used concurrently.
+	// Token returns the token of the request's patient. The client calls it before each request,
+	// and once more if the service rejects the token with token_expired. Token may cache the token.
+	// The client does not call it if the request has its own Authorization header, as for
+	// getCodToken. Token must be safe for concurrent use if the client is used concurrently.
 	Token func(ctx context.Context) (string, error)
 	// HTTP sends each try. If it is nil, a client with a timeout of 15 seconds is used. This is
 	// longer than the service's own default timeout.
@@ -73,9 +74,9 @@ func New(server string, options Options) (*client.ClientWithResponses, error) {
 // If-None-Match, is current.
 var ErrNotModified = errors.New("talon: not modified")
 
-// Answer returns the document of a response to any operation. It takes the results of the call. It
-// returns the error of the call, ErrNotModified for a 304 response, and an error if the response
-// has no document.
+// Answer returns the document of a response to any operation. Its parameters are the results of the
+// operation's method. It returns err if that is not nil, ErrNotModified for a 304 response, and
+// another error if the response has no document.
 func Answer[T any](response Response[T], err error) (*T, error) {
 	switch {
 	case err != nil:

@@ -25,7 +25,7 @@ var (
 	lpuB = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
 )
 
-// Promise: the lines of Go in README.md and docs/tour.md are those of the example, which runs.
+// Promise: the Go code in README.md and docs/tour.md is part of the example, which runs as a test.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	example, err := os.ReadFile("example_test.go")
@@ -40,7 +40,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// Promise: whoever imports the SDK gets no module of the service: no web framework, no database driver, no migrations.
+// Promise: the SDK depends on no module of the service: no web framework, no database driver and no
+// migrations.
 func TestModuleGraph(t *testing.T) {
 	t.Parallel()
 	modules, err := exec.CommandContext(t.Context(), "go", "list", "-m", "all").Output()
@@ -51,7 +52,8 @@ func TestModuleGraph(t *testing.T) {
 	require.NotContains(t, strings.Fields(string(modules)), "talon.example")
 }
 
-// Promise: the operations that take an Idempotency-Key are known also behind a path of a gateway.
+// Promise: the client recognises the operations that take an Idempotency-Key, also if a gateway
+// adds a prefix to their paths.
 func TestKeyedOperations(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"", "/talon/v1"} {
@@ -145,7 +147,8 @@ func TestRefusal(t *testing.T) {
 	require.Empty(t, *waits)
 }
 
-// Promise: a refusal that may pass within days is retryable, but the client does not retry it.
+// Promise: a refusal for which a retry may succeed only days later is retryable, but the client
+// does not retry it.
 func TestRefusalForDays(t *testing.T) {
 	t.Parallel()
 	proxy := newProxy(t, server, pass)
@@ -205,8 +208,8 @@ func TestTokenFails(t *testing.T) {
 	require.Empty(t, proxy.requests())
 }
 
-// Promise: a refusal that may soon pass is retried, not before RetryAfter, at most Tries times, and
-// at most for Within.
+// Promise: the client retries a request after a refusal for which a retry may soon succeed, not
+// before RetryAfter. It sends the request at most Tries times and for no longer than Within.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	ticket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -224,7 +227,8 @@ func TestBounds(t *testing.T) {
 	}).url
 
 	const unavailable = client.RuleMipUnavailable
-	// The patient has no card there, so the service uses the master patient index.
+	// The patient has no card in the target institution, so the service uses the master patient
+	// index.
 	request := consultation(10, new(int64(100801)))
 	request.LpuFromGUID = uuid.MustParse("1dadf64c-f34a-4023-98a6-3e7b7be4f243")
 	request.LpuToGUID = uuid.MustParse("12ab9992-9875-4fb6-a9c0-8504170c1429")
@@ -259,7 +263,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Promise: without a response, the client retries only idempotent requests.
+// Promise: if it receives no response, the client retries only idempotent requests.
 func TestNoResponse(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(http.ResponseWriter){
@@ -311,8 +315,8 @@ func TestNoResponse(t *testing.T) {
 	}
 }
 
-// Promise: cancelling the context ends the request at once, also between two tries. Then the error
-// contains the cancellation and the failure of the last try.
+// Promise: cancelling the context ends the request at once, also between two tries. In that case
+// the error contains the cancellation and the failure of the last try.
 func TestCancellation(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -366,7 +370,7 @@ func TestNotModified(t *testing.T) {
 	require.ErrorIs(t, err, talon.ErrNotModified)
 }
 
-// Promise: a page of an intermediary is an error, and not a refusal.
+// Promise: the client returns a page of an intermediary as an error that is not a Refusal.
 func TestForeignPage(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusOK, http.StatusNotFound} {
@@ -391,7 +395,8 @@ func (w retryInAnHour) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// serveFor runs a sandbox of its own, with settings, until the test ends.
+// serveFor starts a sandbox with the settings and stops it when the test ends. It returns the
+// sandbox's URL.
 func serveFor(t *testing.T, settings ...string) (address string) {
 	t.Helper()
 	address, _, stop, err := serve(uuid.NewString(), settings...)
@@ -400,8 +405,8 @@ func serveFor(t *testing.T, settings ...string) (address string) {
 	return address
 }
 
-// newClient returns a client for the numbered demo patient. It does not wait between tries; the
-// pauses it would have waited are appended to the returned slice.
+// newClient returns a client for the numbered demo patient. The client does not wait between tries.
+// It appends each pause to the returned slice instead.
 func newClient(
 	t *testing.T, address string, patient int, options talon.Options,
 ) (*client.ClientWithResponses, *[]time.Duration) {
@@ -418,7 +423,7 @@ func newClient(
 	return api, waits
 }
 
-// consultation returns a request to book the cell by the first referral of the numbered demo
+// consultation returns a request to book the cell with the first referral of the numbered demo
 // patient.
 func consultation(patient int, cell *int64) client.AppointmentRequest {
 	return client.AppointmentRequest{

@@ -114,13 +114,13 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{nil, 0, "talon serve"},
 		{[]string{"help"}, 0, "talon-sandbox"},
-		{[]string{"book"}, 2, `no command "book"`},
-		{[]string{"serve", "now"}, 2, `"now" is not understood`},
+		{[]string{"book"}, 2, `unknown command "book"`},
+		{[]string{"serve", "now"}, 2, `unexpected argument "now"`},
 		{[]string{"serve", "--fast"}, 2, "-fast"},
 		{[]string{"serve", "-h"}, 0, "-check"},
 		{[]string{"migrate"}, 1, "DATABASE_URL"},
 		{[]string{"client-secret"}, 2, "--client must be a guid"},
-		{[]string{"client-secret", uuid.NewString()}, 2, "is not understood"},
+		{[]string{"client-secret", uuid.NewString()}, 2, "unexpected argument"},
 		{[]string{"client-secret", "--client", uuid.NewString()}, 1, "DATABASE_URL"},
 	} {
 		code, stdout, stderr := run(t, nil, attempt.args...)
@@ -140,9 +140,9 @@ func TestSandboxCommandLine(t *testing.T) {
 	}{
 		{[]string{"help"}, 0, "talon-sandbox reset"},
 		{[]string{"--help"}, 0, "talon-sandbox reset"},
-		{[]string{"book"}, 2, `no command "book"`},
+		{[]string{"book"}, 2, `unknown command "book"`},
 		{[]string{"--fast"}, 2, "-fast"},
-		{[]string{"reset", "now"}, 2, `"now" is not understood`},
+		{[]string{"reset", "now"}, 2, `unexpected argument "now"`},
 		{[]string{"token"}, 2, "--person must be a guid"},
 		{[]string{"token", "--person", uuid.Nil.String()}, 2, "--person must be a guid"},
 		{[]string{"token", "--person", uuid.NewString(), "--client", "me"}, 2, "--client must be a guid"},

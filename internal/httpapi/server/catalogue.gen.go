@@ -4,7 +4,7 @@ package server
 
 import "talon.example/internal/booking"
 
-// The rules that are decided before a use case runs, in the order of the catalogue.
+// The rules that are checked before a use case runs, in the order of the catalogue.
 const (
 	TokenMissing          booking.Name = "token_missing"
 	TokenInvalid          booking.Name = "token_invalid"
@@ -20,7 +20,8 @@ const (
 	NotReady              booking.Name = "not_ready"
 )
 
-// TransportRules are the rules that are decided before a use case runs, in the order of the catalogue.
+// TransportRules are the rules that are checked before a use case runs, in the order of the
+// catalogue.
 var TransportRules = []booking.Rule{
 	{
 		Order: 0, Name: TokenMissing, Group: booking.GroupToken, Status: 403, Code: "5010", Type: booking.TypeError, Mender: booking.MenderClient,

@@ -33,8 +33,8 @@ func (c change) String() string {
 	return fmt.Sprintf("%s: %s [%s] at %s", c.level, c.text, c.id, places)
 }
 
-// stricter holds the ids of changes that oasdiff does not call breaking but that break a client of
-// Talon, each with the reason.
+// stricter contains the ids of changes that break a client of Talon although oasdiff does not
+// report them as breaking, each with the reason.
 var stricter = map[string]string{
 	"response-optional-property-removed":                  "a client displays it",
 	"response-property-enum-value-removed":                "a client branches on it",
@@ -83,7 +83,7 @@ func compare(before, after []byte) ([]change, error) {
 	for _, place := range differences(old, current, "") {
 		if len(checked) == 0 || isUnchecked(place) {
 			changes = append(changes, change{
-				level: major, id: "not-checked", text: "differs where oasdiff has no check", places: []string{place},
+				level: major, id: "not-checked", text: "oasdiff does not check this", places: []string{place},
 			})
 		}
 	}
@@ -99,8 +99,8 @@ func read(text []byte) (map[string]any, error) {
 	return document, nil
 }
 
-// compareRules compares the names of the rules. It also sets the new names in the old document,
-// because oasdiff would report a new name as breaking in hundreds of responses.
+// compareRules returns the changes of the rules' names. It also writes the new names into the old
+// document, because oasdiff would report a new name as breaking in hundreds of responses.
 func compareRules(old, current map[string]any) []change {
 	const place = "#/components/schemas/Rule"
 	names, newNames := ruleNames(old), ruleNames(current)
@@ -170,8 +170,8 @@ func valueWithoutProse(value any, named bool) any {
 	}
 }
 
-// byName orders strings, as in required and enum, where the order has no meaning. It leaves other
-// values in their order.
+// byName compares strings alphabetically, for lists such as required and enum, whose order has no
+// meaning. It reports other values as equal, so that a stable sort keeps their order.
 func byName(a, b any) int {
 	one, isName := a.(string)
 	other, isNameToo := b.(string)
@@ -293,7 +293,7 @@ func isUnchecked(place string) bool {
 	keyword, parent := parts[len(parts)-1], parts[len(parts)-2]
 	switch keyword {
 	case "additionalProperties", "items", "openapi", "schema", "servers":
-		return parent != "properties" // below properties it is the name of a property
+		return parent != "properties" // below properties, the keyword is the name of a property
 	case "enum", "pattern":
 		return slices.Contains(parts, "headers")
 	default:
@@ -335,8 +335,8 @@ func union(a, b map[string]any) map[string]any {
 // errVersion is returned if the version is too low for the changes.
 var errVersion = errors.New("the version is too low")
 
-// checkVersion returns errVersion if the current version is too low for the changes since the
-// released one.
+// checkVersion returns an error that wraps errVersion if the current version is too low for the
+// changes since the released version.
 func checkVersion(released, current version, changes []change) error {
 	needed := released.next(highest(changes))
 	if current.less(needed) {

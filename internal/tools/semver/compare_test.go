@@ -35,8 +35,8 @@ func without(t *testing.T, list any, value string) []any {
 	return slices.DeleteFunc(slices.Clone(values), func(v any) bool { return v == value })
 }
 
-// Promise: a change that breaks a client needs a new major version, an addition a new minor one,
-// and an editorial change none.
+// Promise: a change that breaks a client needs a new major version, an addition needs a new minor
+// version, and an editorial change needs no new version.
 func TestChanges(t *testing.T) {
 	t.Parallel()
 	type doc = map[string]any
@@ -59,7 +59,7 @@ func TestChanges(t *testing.T) {
 		"a removed optional property": {major, "response-optional-property-removed", func(t *testing.T, d doc) {
 			delete(in(t, d, "components", "schemas", "ErrorDetails", "properties"), "holds")
 		}},
-		"a property that is required no more": {major, "response-property-became-optional", func(t *testing.T, d doc) {
+		"a property no longer required": {major, "response-property-became-optional", func(t *testing.T, d doc) {
 			slot := schema(t, d, "Slot")
 			slot["required"] = without(t, slot["required"], "left")
 		}},
@@ -200,7 +200,7 @@ func TestChanges(t *testing.T) {
 				}
 			}
 			err = checkVersion(released, version{1, 4, 1}, changes)
-			require.ErrorIs(t, err, errVersion, "a lower version is never enough")
+			require.ErrorIs(t, err, errVersion, "a version lower than the released one is too low")
 		})
 	}
 }
@@ -210,7 +210,8 @@ var listDepartments = node{"get": node{
 	"operationId": "listDepartments", "responses": node{"200": node{"description": "All."}},
 }}
 
-// Promise: a change of any keyword of the contract is reported, also together with another change.
+// Promise: compare reports a change of any keyword of the contract, also together with another
+// change.
 func TestNothingIsIgnored(t *testing.T) {
 	t.Parallel()
 	document := withoutProse(contractDocument(t), false)
@@ -235,9 +236,9 @@ func TestNothingIsIgnored(t *testing.T) {
 		case map[string]any:
 			for _, key := range slices.Sorted(maps.Keys(value)) {
 				child := place + "/" + key
-				// Each keyword is changed once in headers and once elsewhere. The whole of paths
-				// and components is not changed, because a document with dangling references is
-				// invalid.
+				// Each keyword is changed once in headers and once elsewhere. The keywords paths
+				// and components are not changed as a whole, because a document with dangling
+				// references is invalid.
 				keyword := fmt.Sprint(key, strings.Contains(place, "/headers"))
 				whole := key == "paths" || key == "components" || place == "/components"
 				if !named && !whole && !tried[keyword] {
@@ -273,7 +274,7 @@ func replacements(value any) []any {
 	}
 }
 
-// Promise: the output contains what has changed, the level of the change, and the places.
+// Promise: the output contains the level of a change, its text and its places.
 func TestOutput(t *testing.T) {
 	t.Parallel()
 	c := change{

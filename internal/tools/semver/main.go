@@ -1,13 +1,14 @@
 // Command semver checks the version of the contract, info.version of openapi.yaml, against the
-// changes since the last release. A change that breaks clients needs a new major version, an
-// addition a new minor one. It also checks that the changelog and the SDK have the same version.
+// changes since the last release. A change that breaks clients needs a new major version, and an
+// addition needs a new minor version. The command also checks that the changelog and the SDK have
+// the same version.
 //
 //	semver           check the version, and fail if it is too low
 //	semver release   check, store the contract as the released one, date its section of the
 //	                 changelog, commit both and tag the commit
 //
-// It is a module of its own, so that oasdiff's dependencies do not affect the service and the
-// generators.
+// The command is a separate module, so that oasdiff's dependencies do not affect the service and
+// the generators.
 package main
 
 import (

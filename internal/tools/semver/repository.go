@@ -55,7 +55,7 @@ func (r repository) contracts(ctx context.Context, w io.Writer) (released, curre
 		return released, current, err
 	}
 	if len(tags) == 0 {
-		fmt.Fprintf(w, "This clone has no tag %s: %s is taken as the last release.\n", tag, releasedFile)
+		fmt.Fprintf(w, "This clone has no tag %s: %s is used as the last release.\n", tag, releasedFile)
 		return released, current, nil
 	}
 	tagged, err := r.git(ctx, "show", tag+":"+contractFile)
@@ -129,7 +129,7 @@ func section(v version) *regexp.Regexp {
 
 // release releases the committed contract: it copies the contract to releasedFile, sets the day of
 // its section of the changelog, commits both files and tags the commit. It returns an error if the
-// work tree has changes, a check fails, or the version is released already.
+// work tree has changes, a check fails, or the version is already released.
 func release(ctx context.Context, r repository, now time.Time, w io.Writer) error {
 	changed, err := r.git(ctx, "status", "--porcelain")
 	if err != nil {
@@ -146,7 +146,7 @@ func release(ctx context.Context, r repository, now time.Time, w io.Writer) erro
 		return err
 	}
 	if current.version == released.version {
-		return fmt.Errorf("%s is released already: the contract needs a new version", current.version)
+		return fmt.Errorf("%s is already released: the contract needs a new version", current.version)
 	}
 	changelog, err := os.ReadFile(r.path(changelogFile))
 	if err != nil {
@@ -160,7 +160,8 @@ func release(ctx context.Context, r repository, now time.Time, w io.Writer) erro
 	if err := os.WriteFile(r.path(releasedFile), current.text, 0o600); err != nil {
 		return err
 	}
-	tag, sdkTag := "v"+current.version.String(), "sdk/go/v"+current.version.String() // a Go module in a folder has tags of its own
+	// The tags of a Go module in a subdirectory begin with its path.
+	tag, sdkTag := "v"+current.version.String(), "sdk/go/v"+current.version.String()
 	for _, step := range [][]string{
 		{"commit", "--quiet", "--message", "Release " + current.version.String(), "--", changelogFile, releasedFile},
 		{"tag", "--annotate", "--message", "Talon " + current.version.String(), tag},

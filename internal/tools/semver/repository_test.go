@@ -89,8 +89,8 @@ func (r repository) commit(t *testing.T) {
 	r.mustGit(t, "commit", "--quiet", "--message", "Work")
 }
 
-// Promise: the check fails unless the version, the changelog, the SDK and the tag match, and names
-// what does not match.
+// Promise: the check fails unless the version, the changelog, the SDK and the tag match. The error
+// contains the mismatch.
 func TestRepository(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -154,7 +154,7 @@ func TestRepository(t *testing.T) {
 }
 
 // Promise: a release stores the contract, dates its section of the changelog, and tags a commit
-// with both. A contract that fails a check is not released.
+// with both files. A contract that fails a check is not released.
 func TestRelease(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
@@ -178,5 +178,5 @@ func TestRelease(t *testing.T) {
 	output.Reset()
 	require.NoError(t, checkRepository(t.Context(), r, &output))
 	require.Equal(t, "Version 1.1.0 is high enough after 1.1.0: no changes, or only editorial ones.\n", output.String())
-	require.ErrorContains(t, release(t.Context(), r, day, &output), "1.1.0 is released already")
+	require.ErrorContains(t, release(t.Context(), r, day, &output), "1.1.0 is already released")
 }

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// version is major, minor and patch.
+// version is a semantic version: major, minor and patch.
 type version [3]int
 
 var versionPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
@@ -46,7 +46,7 @@ func (v version) next(l level) version {
 // level is the part of the version that a change must increase.
 type level int
 
-// An editorial change needs no new version. It is released with the next other change.
+// An editorial change needs no new version. It is published with the next release.
 const (
 	editorial level = iota
 	minor

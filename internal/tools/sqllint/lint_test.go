@@ -31,7 +31,7 @@ func TestMigrations(t *testing.T) {
 		`ALTER TABLE slot ALTER COLUMN busy_type SET NOT NULL;`:                                {"SET NOT NULL"},
 		`ALTER TABLE slot ALTER COLUMN capacity TYPE bigint;`:                                  {"rewrite"},
 		`ALTER TABLE slot DROP COLUMN blocked;`:                                                {"previous release"},
-		`ALTER TABLE slot RENAME COLUMN blocked TO closed;`:                                    {"rename"},
+		`ALTER TABLE slot RENAME COLUMN blocked TO closed;`:                                    {"RENAME"},
 		`UPDATE slot SET blocked = false;`:                                                     {"batches"},
 		`DELETE FROM slot WHERE taken = 0;`:                                                    {"batches"},
 		`DROP TABLE tap;`:                                                                      {"previous release"},

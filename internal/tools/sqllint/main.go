@@ -1,7 +1,7 @@
 // Command sqllint checks the project's SQL by its parse tree. Migrations must be safe while the
-// previous release runs, and queries must compare the distribution column of every table. Its
-// argument is the root of the project. It prints one line per finding, and exits with 1 if there
-// are findings and with 2 after an error.
+// previous release runs, and queries must compare the distribution column of every table. The
+// argument is the root of the project. The command prints one line per finding. It exits with 1 if
+// it has findings and with 2 after an error.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 }
 
 // lint returns the findings in the migrations and queries of the project at root, in the order of
-// the files.
+// the files. It returns an error if a file cannot be read or parsed.
 func lint(root string) ([]string, error) {
 	var findings []string
 	for _, kind := range []struct {
@@ -73,6 +73,7 @@ func lint(root string) ([]string, error) {
 // checked, because they never run beside a release.
 const lastOfBaseline = "00015"
 
+// isBaseline reports whether the file is a migration of the first release.
 func isBaseline(file string) bool {
 	return filepath.Base(file)[:len(lastOfBaseline)] <= lastOfBaseline
 }

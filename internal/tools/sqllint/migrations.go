@@ -6,13 +6,15 @@ import (
 	"strings"
 )
 
-// lintMigration returns the statements in a migration's Up that are unsafe while the previous
-// release runs: those that lock a table while they read or write all its rows, and those that
-// remove what that release uses. Tables that the migration creates are not checked.
+// lintMigration returns a finding for each statement in a migration's Up that is unsafe while the
+// previous release runs: a statement that locks a table while it reads or writes all its rows, and
+// a statement that removes or renames an object of that release. It does not check tables that the
+// migration creates. It returns an error if the migration has no Up or no Down, or cannot be
+// parsed.
 func lintMigration(migration string) ([]string, error) {
 	up, down, hasDown := strings.Cut(migration, "-- +goose Down")
 	if !hasDown || !strings.Contains(up, "-- +goose Up") {
-		return nil, errors.New("the migration needs an Up and a Down")
+		return nil, errors.New("the migration has no Up or no Down")
 	}
 	if _, err := parse(down); err != nil {
 		return nil, err
@@ -52,17 +54,14 @@ func lintMigration(migration string) ([]string, error) {
 				lintAlter(table, at(command, "AlterTableCmd"), report)
 			}
 		case "RenameStmt":
-			report("a rename in %s breaks the previous release, which uses the old name", table)
+			report("RENAME in %s breaks the previous release, which uses the old name", table)
 		case "DropStmt":
 			lintDrop(s.node, noTransaction, report)
 		case "UpdateStmt", "DeleteStmt":
-			report(
-				"%s of %s in the migration's transaction keeps all rows locked until the last is written: use batches outside",
-				strings.TrimSuffix(s.kind, "Stmt"),
-				table,
-			)
+			report("%s of %s in the migration's transaction keeps all rows locked until the last is written: "+
+				"use batches outside the migration", strings.TrimSuffix(s.kind, "Stmt"), table)
 		case "TruncateStmt", "ClusterStmt", "LockStmt":
-			report("%s locks a table against readers or writers", strings.TrimSuffix(s.kind, "Stmt"))
+			report("%s locks a table for readers or writers", strings.TrimSuffix(s.kind, "Stmt"))
 		case "VacuumStmt":
 			if !noTransaction {
 				report("VACUUM needs «-- +goose NO TRANSACTION»")
@@ -103,11 +102,8 @@ func lintAlter(table string, command any, report func(string, ...any)) {
 			}
 		}
 		if notNull && !hasDefault {
-			report(
-				"ADD COLUMN %s.%s NOT NULL without a default fails on existing rows, and in inserts of the previous release",
-				table,
-				text(at(column, "colname")),
-			)
+			report("ADD COLUMN %s.%s NOT NULL without a default fails on existing rows, "+
+				"and in inserts of the previous release", table, text(at(column, "colname")))
 		}
 	case "AT_AddConstraint":
 		constraint := at(command, "def", "Constraint")

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// keys holds the distribution column of each distributed table. The rows of an institution, or of a
-// person, are on one node. Tables that are not listed are small and replicated to every node.
+// keys contains the distribution column of each distributed table. The rows of an institution, or
+// of a person, are on one node. Tables that are not listed are small and replicated to every node.
 var keys = map[string]string{
 	"resource":              "lpu_guid",
 	"slot":                  "lpu_guid",
@@ -28,7 +28,7 @@ var keys = map[string]string{
 	"failed_identification": "subject",
 }
 
-// fanOut holds the queries that run on every node, each with the reason.
+// fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
@@ -45,8 +45,9 @@ var (
 	named     = regexp.MustCompile(`(^|[^@\w])@(\w+)`)
 )
 
-// lintQueries returns the findings in a file of queries: what prevents a distributed database from
-// running a query on one node.
+// lintQueries returns the findings in a file of queries. Each finding is a reason why a distributed
+// database cannot run a query on one node. The queries in fanOut may omit comparisons. lintQueries
+// returns an error if a query cannot be parsed.
 func lintQueries(file string) ([]string, error) {
 	var findings []string
 	starts := queryName.FindAllStringSubmatchIndex(file, -1)
@@ -73,7 +74,7 @@ func lintQueries(file string) ([]string, error) {
 	return findings, nil
 }
 
-// isNotCompared reports whether the finding is of lintScope.
+// isNotCompared reports whether the finding comes from lintScope.
 func isNotCompared(finding string) bool { return strings.Contains(finding, "is not compared") }
 
 // lintQuery returns the findings in one query of sqlc, sorted and without duplicates.
@@ -150,8 +151,8 @@ func inserts(n node, column string) bool {
 	})
 }
 
-// lintScope checks that one level of a statement compares the distribution column of each of its
-// tables with a parameter. Sub-selects are checked by calls of their own.
+// lintScope returns a finding for each table in one level of a statement whose distribution column
+// is not compared with a parameter. Sub-selects are separate levels and need separate calls.
 func lintScope(n node) []string {
 	tables := map[string]string{} // by alias
 	add := func(table any) {
@@ -243,8 +244,8 @@ func isParameter(value any) bool {
 	return len(column) == 1 && strings.HasPrefix(column[0], "param_")
 }
 
-// fields returns the names of a column reference, or nil for another expression. A star is an empty
-// name.
+// fields returns the names of a column reference, or nil for another expression. The name of a star
+// is empty.
 func fields(value any) []string {
 	var names []string
 	for _, field := range list(at(value, "ColumnRef", "fields")) {

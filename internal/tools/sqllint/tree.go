@@ -57,7 +57,7 @@ func walk(value any, visit func(kind string, n node) bool) {
 	}
 }
 
-// at returns the value at a path below a node, or nil if there is none.
+// at returns the value at a path below a node, or nil if the path does not exist.
 func at(value any, path ...string) any {
 	for _, name := range path {
 		n, ok := value.(node)

@@ -1,4 +1,4 @@
-// Command ensure installs PostgreSQL unless the machine has it, and prints the directory of its
+// Command ensure installs PostgreSQL unless it is installed, and prints the directory of its
 // programs.
 package main
 
