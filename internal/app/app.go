@@ -93,8 +93,8 @@ func New(
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	a.close = append(a.close, probe.Close)
-	ready := &readiness{check: postgres.NewStore(probe, config.ReferenceAge).Ready}
-	store := postgres.NewStore(pool, config.ReferenceAge)
+	ready := &readiness{check: postgres.NewStore(probe, postgres.ReferenceAge).Ready}
+	store := postgres.NewStore(pool, postgres.ReferenceAge)
 	store.ReadReferenceWith(probe)
 	ports := store.Ports()
 	if config.MipURL != "" {

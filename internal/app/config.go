@@ -17,16 +17,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/internal/auth"
-	"talon.example/internal/postgres"
 )
 
 // Config contains all settings of an instance, each from one environment variable.
 // docs/configuration.md lists them.
 type Config struct {
-	// ReferenceAge is postgres.ReferenceAge. Tests set 0 because they change reference data between
-	// requests.
-	ReferenceAge time.Duration `env:"-"`
-
 	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
 	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
 	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT"`
@@ -96,7 +91,6 @@ func ReadConfig(environment map[string]string) (Config, error) {
 	if err := config.validate(unreadable); err != nil {
 		return Config{}, err
 	}
-	config.ReferenceAge = postgres.ReferenceAge
 	return config, nil
 }
 

@@ -157,11 +157,15 @@ type referenceCache struct {
 	maxAge  time.Duration
 	current atomic.Pointer[reference]
 	reads   singleflight.Group
+	changed atomic.Pointer[time.Time] // older data are not used, whatever maxAge
 }
 
 // get returns reference data that are at most maxAge old.
 func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	oldest := time.Now().Add(-c.maxAge)
+	if changed := c.changed.Load(); changed != nil && changed.After(oldest) {
+		oldest = *changed
+	}
 	known := c.current.Load()
 	if known.isReadSince(oldest) && time.Since(known.readAt) > c.maxAge/2 {
 		c.read()

@@ -93,7 +93,7 @@ func TestAppointmentETag(t *testing.T) {
 		{`UPDATE appointment SET cancelled_at = updated_at`, "Cancelled"},
 		{`UPDATE appointment SET cancel_reason_code = 1`, "Cancelled"},
 	} {
-		sc.ExecScript(change.sql)
+		sc.Exec(change.sql)
 		a := get()
 		require.EqualValues(t, change.status, harness.Decode[api.PatientAppointment](t, a).Status)
 		tag := a.Header.Get("ETag")
@@ -321,7 +321,7 @@ func TestLostResponseCanBeLookedUp(t *testing.T) {
 	t.Run("connection lost during the commit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.ExecScript(`CREATE FUNCTION delay_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
+		sc.Exec(`CREATE FUNCTION delay_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
 			CREATE CONSTRAINT TRIGGER delay_commit AFTER INSERT ON appointment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION delay_commit()`)
 		tx, err := sc.DB.Begin(t.Context())
 		require.NoError(t, err)

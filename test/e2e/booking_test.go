@@ -103,7 +103,7 @@ func TestBookingWithinOneLpu(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	for _, target := range []any{nil, sc.From} {
 		sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.To, sc.MkabTo, target)
-		sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
+		sc.Exec(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
 		a := sc.TryBook(harness.Fields{"LpuFromGuid": sc.To})
 		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 		require.Equal(t, sc.To, a.Result.ConsultDirection.LpuToGUID)
@@ -120,7 +120,7 @@ func TestReusedCopyIsUpdated(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	first := sc.TryBook()
 	require.Equal(t, 200, first.StatusCode, "%s", first.Raw)
-	sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
+	sc.Exec(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL`)
 	sc.Exec(`UPDATE direction SET number = 'N-2', mkb_code = 'B02' WHERE lpu_guid = $1`, sc.From)
 	again := sc.TryBook()
 	require.Equal(t, 200, again.StatusCode, "%s", again.Raw)
@@ -128,7 +128,7 @@ func TestReusedCopyIsUpdated(t *testing.T) {
 	require.Equal(t, "N-2", again.Result.ConsultDirection.Number)
 	require.Equal(t, "B02", again.Result.ConsultDirection.MkbCode)
 
-	sc.ExecScript(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
+	sc.Exec(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0;
 		UPDATE direction SET appointment_guid = NULL, copied_from_lpu_guid = NULL`)
 	before := sc.Snapshot()
 	sc.TryBook().RequireRefusal(t, "appointment_not_created")
@@ -155,7 +155,7 @@ func TestNothingIsHalfDone(t *testing.T) {
 	t.Run("appointment row", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.ExecScript(discardInserts("appointment"))
+		sc.Exec(discardInserts("appointment"))
 		before := sc.Snapshot()
 		sc.TryBook().RequireRefusal(t, "appointment_not_created")
 		require.Equal(t, before, sc.Snapshot())
@@ -164,7 +164,7 @@ func TestNothingIsHalfDone(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
 		sc.AllowMkabCreation()
-		sc.ExecScript(discardInserts("mkab_policy"))
+		sc.Exec(discardInserts("mkab_policy"))
 		before := sc.Snapshot()
 		sc.TryBook().RequireRefusal(t, "mkab_policy_link_failed")
 		require.Equal(t, before, sc.Snapshot())
@@ -353,7 +353,7 @@ func TestComplexSlot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			sc.ExecScript(change)
+			sc.Exec(change)
 			before := sc.Snapshot()
 			sc.TryBook(harness.Fields{"Difficulty": 3}).RequireRefusal(t, "complex_slot_failed")
 			require.Equal(t, before, sc.Snapshot())
@@ -443,7 +443,7 @@ func TestOneActiveAppointmentASpeciality(t *testing.T) {
 			require.Equal(t, 200, sc.TryBook().StatusCode)
 			another := uuid.New()
 			sc.AddDirection(another, "Consult")
-			sc.ExecScript(change)
+			sc.Exec(change)
 			a := sc.TryBook(harness.Fields{"DirectionGuid": another, "SlotId": harness.FirstSlotID + 1})
 			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 			sc.RequireInvariants()

@@ -379,7 +379,7 @@ func bookRestrictedSlot(restriction, sql string) func(t *testing.T) harness.Answ
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET restriction = $1::text::slot_restriction`, restriction)
-		sc.ExecScript(sql)
+		sc.Exec(sql)
 		return sc.TryBook()
 	}
 }
@@ -389,7 +389,7 @@ func bookWithoutMkab(sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.AllowMkabCreation()
-		sc.ExecScript(sql)
+		sc.Exec(sql)
 		return sc.TryBook()
 	}
 }
@@ -398,7 +398,7 @@ func bookWithoutMkab(sql string) func(t *testing.T) harness.Answer {
 func bookAfter(sql string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		sc.ExecScript(sql)
+		sc.Exec(sql)
 		return sc.TryBook()
 	}
 }

@@ -263,11 +263,11 @@ func TestHoldRejections(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sc.ExecScript(c.do)
+			sc.Exec(c.do)
 			before := sc.Snapshot()
 			sc.Hold(sc.Person, sc.Slots[0], sc.HoldBody(c.body)).RequireRefusal(t, c.rule)
 			require.Equal(t, before, sc.Snapshot())
-			sc.ExecScript(c.undo)
+			sc.Exec(c.undo)
 		})
 	}
 	sc.Exec(`DELETE FROM mip_person_data`)

@@ -136,11 +136,11 @@ func TestMoveIsRefused(t *testing.T) {
 		{"card closed", `UPDATE mkab SET closed_at = now()`, `UPDATE mkab SET closed_at = NULL`, last, "mkab_closed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sc.ExecScript(c.do)
+			sc.Exec(c.do)
 			before := sc.Snapshot()
 			sc.Move(sc.Person, guid, c.body).RequireRefusal(t, c.rule)
 			require.Equal(t, before, sc.Snapshot())
-			sc.ExecScript(c.undo)
+			sc.Exec(c.undo)
 		})
 	}
 	before := sc.Snapshot()

@@ -15,7 +15,7 @@ import (
 func TestDatabaseMessagesAreNotLogged(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.ExecScript(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the patient is %', NEW.person_guid; END $$;
+	sc.Exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the patient is %', NEW.person_guid; END $$;
 		CREATE TRIGGER fail BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION fail()`)
 	sc.TryBook().RequireRefusal(t, "internal_error")
 	require.Contains(t, sc.Logs.String(), "P0001")

@@ -337,7 +337,7 @@ func TestSlotsBlockedBy(t *testing.T) {
 	// The neighbour's cell does not fit the referral, or is rejected by another rule.
 	sc.AddSlotIn(neighbour, 2, harness.Moment.Add(time.Hour))
 	for _, change := range []string{"active = false", "kind = 'equipment'", "speciality_code = '27'"} {
-		sc.ExecScript(fmt.Sprintf(`UPDATE resource SET %s WHERE lpu_guid = '%s'`, change, neighbour))
+		sc.Exec(fmt.Sprintf(`UPDATE resource SET %s WHERE lpu_guid = '%s'`, change, neighbour))
 		require.Equal(t, "mkab_closed", blockedBy(""), change)
 		sc.Exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92' WHERE lpu_guid = $1`, neighbour)
 	}
@@ -366,7 +366,7 @@ func TestSlotsOfUnsuitableResource(t *testing.T) {
 		"kind = 'equipment'":     "resource_kind_mismatch",
 		"active = false":         "slot_resource_not_found",
 	} {
-		sc.ExecScript(`UPDATE resource SET ` + change)
+		sc.Exec(`UPDATE resource SET ` + change)
 		for _, query := range []string{
 			"resourceGuid=" + sc.Doctor.String(), "explain=true resourceGuid=" + sc.Doctor.String(),
 		} {
@@ -408,7 +408,7 @@ func TestSlotsExplained(t *testing.T) {
 	} {
 		guid := sc.AddSlot(sc.Doctor, i+1, harness.Moment.Add(time.Duration(i+1)*time.Hour), 2)
 		if cell.change != "" {
-			sc.ExecScript(fmt.Sprintf(`UPDATE slot SET %s WHERE guid = '%s'`, cell.change, guid))
+			sc.Exec(fmt.Sprintf(`UPDATE slot SET %s WHERE guid = '%s'`, cell.change, guid))
 		}
 		want = append(want, fmt.Sprintf("%d %s", i+1, cell.rule))
 	}

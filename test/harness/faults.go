@@ -61,16 +61,6 @@ func (sc *Scene) AllowMkabCreation() {
 	sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true'), ($1, 'PolyclinicCode', '2')`, sc.To)
 }
 
-// ExecScript runs several statements without parameters.
-func (sc *Scene) ExecScript(sql string) {
-	sc.T.Helper()
-	conn, err := sc.DB.Acquire(sc.T.Context())
-	require.NoError(sc.T, err)
-	defer conn.Release()
-	_, err = conn.Conn().PgConn().Exec(sc.T.Context(), sql).ReadAll()
-	require.NoError(sc.T, err)
-}
-
 // TryBookDuring books while another transaction changes data between the booking's checks and its
 // write. The other transaction has made its change when the booking reads its facts. It commits
 // when the booking waits for its locks.

@@ -119,7 +119,6 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 		"TALON_SHUTDOWN_DELAY":     "0s",
 	})
 	require.NoError(t, err)
-	config.ReferenceAge = 0
 	config.TokenMaxLife = 30 * 24 * time.Hour // stories of the model take weeks
 	for _, change := range configure {
 		change(&config)
@@ -128,7 +127,7 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	if _, checked := CheckedTests.Load(t.Name()); checked {
 		s.Check = s.RequireReadOnly
 	}
-	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.Logs, nil)), s.Now, wrap(s))
+	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.Logs, nil)), s.Now, withStore(t, database, wrap(s)))
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", config.Addr)
 	require.NoError(t, err)
@@ -143,7 +142,10 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	})
 	t.Cleanup(s.Stop)
 
-	s.DB, err = pgxpool.New(t.Context(), database)
+	poolConfig, err := pgxpool.ParseConfig(database)
+	require.NoError(t, err)
+	poolConfig.ConnConfig.Tracer = changes{database}
+	s.DB, err = pgxpool.NewWithConfig(t.Context(), poolConfig)
 	require.NoError(t, err)
 	t.Cleanup(s.DB.Close)
 	return s
