@@ -109,15 +109,23 @@ func Current(ctx context.Context, databaseURL string) (int64, error) {
 		return 0, fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	return CurrentOf(ctx, conn)
+}
+
+// CurrentOf is Current for a database that is already open.
+func CurrentOf(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) (int64, error) {
 	var migrated bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&migrated); err != nil {
+	if err := db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&migrated); err != nil {
 		return 0, fmt.Errorf("find the version table: %w", err)
 	}
 	if !migrated {
 		return 0, nil
 	}
 	var version int64
-	row := conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied")
+	row := db.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied")
 	if err := row.Scan(&version); err != nil {
 		return 0, fmt.Errorf("read the schema version: %w", err)
 	}

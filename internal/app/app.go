@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi"
@@ -61,9 +62,6 @@ func New(
 			a.Close()
 		}
 	}()
-	if err := prepareSchema(ctx, config, log); err != nil {
-		return nil, err
-	}
 	a.longest = config.Timeout
 	if a.longest == 0 {
 		if a.longest, err = server.LongestTimeout(); err != nil {
@@ -77,6 +75,9 @@ func New(
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	a.close = append(a.close, pool.Close)
+	if err := prepareSchema(ctx, config, pool, log); err != nil {
+		return nil, err
+	}
 	// The keys are refreshed until Close, because requests are still processed after ctx is done.
 	keys, own, err := loadKeys(context.WithoutCancel(ctx), config, log)
 	if err != nil {
@@ -182,7 +183,7 @@ func loadKeys(
 // prepareSchema migrates the database if configured. Otherwise it returns an error if the schema is
 // older than this build needs. A newer schema only logs a warning, because a rolling upgrade has
 // one.
-func prepareSchema(ctx context.Context, config Config, log *slog.Logger) error {
+func prepareSchema(ctx context.Context, config Config, pool *pgxpool.Pool, log *slog.Logger) error {
 	if config.MigrateAtStart {
 		return migrations.Up(ctx, string(config.DatabaseURL))
 	}
@@ -190,7 +191,7 @@ func prepareSchema(ctx context.Context, config Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	current, err := migrations.Current(ctx, string(config.DatabaseURL))
+	current, err := migrations.CurrentOf(ctx, pool)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type server struct {
 	base     *url.URL         // URL of the database that connections for CREATE DATABASE use
 	template string           // name of the database that is cloned
 	strategy string           // clause of CREATE DATABASE to copy files; empty if not supported
+	filled   []string         // names of the databases of templates
 
 	idleMu sync.Mutex
 	idle   []*pgx.Conn // connections to base
@@ -60,11 +61,14 @@ func (s *server) close(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = false
-	err := s.closeIdle(ctx)
-	if s.cluster == nil {
-		return err
+	if s.cluster != nil {
+		return errors.Join(s.closeIdle(ctx), s.cluster.Stop(ctx))
 	}
-	return errors.Join(err, s.cluster.Stop(ctx))
+	var errs []error
+	for _, name := range s.filled {
+		errs = append(errs, s.drop(ctx, name))
+	}
+	return errors.Join(append(errs, s.closeIdle(ctx))...)
 }
 
 // ensurePrepared prepares the server on the first call. Further calls return the result of the
@@ -150,6 +154,17 @@ func (s *server) createTemplate(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("create the template database: %w", err)
 	}
 	return nil
+}
+
+// createForAll creates a database that close drops, and returns its name.
+func (s *server) createForAll(ctx context.Context) (string, error) {
+	name, err := s.create(ctx, s.template)
+	if err == nil {
+		s.mu.Lock()
+		s.filled = append(s.filled, name)
+		s.mu.Unlock()
+	}
+	return name, err
 }
 
 // create clones a database from a template and returns the name of the new database.

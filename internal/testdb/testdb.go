@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -135,6 +136,36 @@ func Fresh(tb testing.TB) string {
 	tb.Helper()
 	shared.require(tb)
 	return shared.newDatabase(tb, "template0")
+}
+
+// Template is a database with the newest schema and data of its own, which the first test that
+// needs it creates. It is safe for concurrent use.
+type Template struct {
+	fill   func(tb testing.TB, url string)
+	create sync.Once
+	name   string // empty if the creation failed
+}
+
+// NewTemplate returns a template that fill fills. fill must close its connections.
+func NewTemplate(fill func(tb testing.TB, url string)) *Template { return &Template{fill: fill} }
+
+// New clones a database from the template for a test and returns its URL. It drops the database
+// when the test ends. It fails the test if no server is available or the template was not created.
+func (t *Template) New(tb testing.TB) string {
+	tb.Helper()
+	shared.require(tb)
+	t.create.Do(func() {
+		name, err := shared.createForAll(tb.Context())
+		if err != nil {
+			tb.Fatalf("testdb: %v", err)
+		}
+		t.fill(tb, shared.url(name))
+		t.name = name
+	})
+	if t.name == "" {
+		tb.Fatal("testdb: the template was not created")
+	}
+	return shared.newDatabase(tb, t.name)
 }
 
 // Cluster starts a private PostgreSQL for one test and stops it when the test ends. The test may

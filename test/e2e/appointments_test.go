@@ -342,8 +342,9 @@ func TestLostResponseCanBeLookedUp(t *testing.T) {
 		sc := harness.Start(t, func(c *app.Config) { c.Timeout = time.Minute }).Scene()
 		sc.AddSlots(harness.Contenders)
 		var clients sync.WaitGroup
-		for i := range harness.Contenders {
-			person, direction := sc.AddPatient()
+		persons, directions := sc.AddPatients(harness.Contenders)
+		for i, person := range persons {
+			direction := directions[i]
 			clients.Go(func() {
 				query := "status=Booked&directionGuid=" + direction.String()
 				sc.BookWithRandomTimeout(person, direction, i+1)

@@ -437,8 +437,9 @@ func TestCancelRaces(t *testing.T) {
 		"overlapping complex slots, each cancelled after its booking": {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
 				var attempts []func() harness.Answer
-				for i := range harness.Contenders {
-					person, direction := sc.AddPatient()
+				persons, directions := sc.AddPatients(harness.Contenders)
+				for i, person := range persons {
+					direction := directions[i]
 					attempts = append(attempts, func() harness.Answer {
 						a := sc.Book(person, sc.BookingBody(harness.Fields{
 							"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%3, "Difficulty": 2,

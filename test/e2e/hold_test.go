@@ -416,10 +416,11 @@ func TestHoldRaces(t *testing.T) {
 	}
 	// strangers returns other patients, each with a referral to the scene's doctor.
 	strangers := func(sc *harness.Scene) []*harness.Scene {
+		persons, directions := sc.AddPatients(harness.Contenders)
 		others := make([]*harness.Scene, harness.Contenders)
 		for i := range others {
 			other := *sc
-			other.Person, other.Direction = sc.AddPatient()
+			other.Person, other.Direction = persons[i], directions[i]
 			others[i] = &other
 		}
 		return others

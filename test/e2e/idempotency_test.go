@@ -325,7 +325,7 @@ func TestKeyOfAFailure(t *testing.T) {
 // client does not wait for the key to expire.
 func TestKeyOfAClientThatHangsUp(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t)
+	s := harness.StartEmpty(t)
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
 	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
 	for i := range 100 {

@@ -265,8 +265,9 @@ func TestMoveRaces(t *testing.T) {
 			func(_ *testing.T, sc *harness.Scene) []func() harness.Answer {
 				sc.AddSlots(harness.Contenders)
 				var attempts []func() harness.Answer
-				for i := range harness.Contenders {
-					person, direction := sc.AddPatient()
+				persons, directions := sc.AddPatients(harness.Contenders)
+				for i, person := range persons {
+					direction := directions[i]
 					a := sc.Book(person, sc.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": i + 1}))
 					attempts = append(attempts, func() harness.Answer {
 						return sc.Move(person, harness.AppointmentOf(a).GUID, harness.Fields{

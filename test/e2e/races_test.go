@@ -40,7 +40,7 @@ func runRaces(t *testing.T, contests map[string]race) {
 	for name, contest := range contests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := harness.Start(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
+			s := harness.StartEmpty(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
 			s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
 			s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
 			for range raceRounds(t) {
@@ -141,8 +141,9 @@ func TestRaces(t *testing.T) {
 		"complex slots that overlap by one cell": {
 			func(sc *harness.Scene) []func() harness.Answer {
 				var attempts []func() harness.Answer
-				for i := range harness.Contenders {
-					person, direction := sc.AddPatient()
+				persons, directions := sc.AddPatients(harness.Contenders)
+				for i, person := range persons {
+					direction := directions[i]
 					attempts = append(attempts, func() harness.Answer {
 						return sc.Book(person, sc.BookingBody(harness.Fields{
 							"DirectionGuid": direction, "SlotId": harness.FirstSlotID + i%2, "Difficulty": 2,

@@ -145,7 +145,7 @@ func TestSandboxResetKeepsForeignData(t *testing.T) {
 // Promise: the service has no sandbox: no scenarios, no reset and no injected faults.
 func TestServiceHasNoSandbox(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t)
+	s := harness.StartEmpty(t)
 	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест')`, harness.ClientGuid)
 	before := s.Snapshot()

@@ -76,7 +76,7 @@ func TestGeneratedRequests(t *testing.T) {
 		cmp.Or(os.Getenv("TALON_GENERATED_SEED"), strconv.FormatUint(uint64(rand.Uint32()), 10)), 10, 64)
 	require.NoError(t, err, "TALON_GENERATED_SEED")
 	g := &generator{
-		Service:    harness.Start(t, harness.WithAuthService, func(c *app.Config) { c.Timeout = time.Minute }),
+		Service:    harness.StartEmpty(t, harness.WithAuthService, func(c *app.Config) { c.Timeout = time.Minute }),
 		operations: operations(t),
 		tokens:     map[string]string{},
 		http:       &http.Client{Transport: &http.Transport{}, CheckRedirect: harness.HTTPClient.CheckRedirect},

@@ -1,10 +1,14 @@
 package harness
 
 import (
+	"fmt"
 	"maps"
+	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/testdb"
 )
@@ -30,12 +34,16 @@ type Scene struct {
 // FirstSlotID is the id of the scene's first cell. The ids of the others follow it.
 const FirstSlotID = 14527455
 
-// Scene inserts a scene with the guids of the source's example, so that messages are those of the
-// contract. It may be called once a service.
-func (s *Service) Scene() *Scene {
-	s.T.Helper()
-	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, ClientGuid)
-	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
+// sceneTemplate has the rows of the scene that Scene returns.
+var sceneTemplate = testdb.NewTemplate(func(t testing.TB, url string) {
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	defer pool.Close()
+	newScene(&Service{T: t, DB: pool}).insert()
+})
+
+// newScene returns the scene with the guids of the source's example.
+func newScene(s *Service) *Scene {
 	sc := &Scene{
 		Service:   s,
 		Person:    uuid.MustParse("5e550000-0000-4000-8000-000000000001"),
@@ -43,11 +51,32 @@ func (s *Service) Scene() *Scene {
 		From:      uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f"),
 		To:        uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9"),
 		Doctor:    uuid.MustParse("d0c70000-0000-4000-8000-000000000001"),
-		MkabFrom:  uuid.New(),
+		MkabFrom:  uuid.MustParse("ca4d0000-0000-4000-8000-000000000001"),
 		MkabTo:    uuid.MustParse("183209fc-1277-4896-aa7f-72dfcd8f03b1"),
 	}
-	sc.insertRows("1", "2")
+	for i := range 4 {
+		sc.Slots = append(sc.Slots, uuid.MustParse(fmt.Sprintf("ce110000-0000-4000-8000-%012d", i)))
+	}
 	return sc
+}
+
+// Scene returns a scene with the guids of the source's example, so that messages are those of the
+// contract. In a database without it, Scene inserts it, and may be called once.
+func (s *Service) Scene() *Scene {
+	s.T.Helper()
+	sc := newScene(s)
+	if !s.hasScene {
+		sc.insert()
+	}
+	return sc
+}
+
+// insert inserts the scene into an empty database.
+func (sc *Scene) insert() {
+	sc.T.Helper()
+	sc.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, ClientGuid)
+	sc.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
+	sc.insertRows("1", "2")
 }
 
 // AnotherScene inserts a further scene with random guids.
@@ -56,6 +85,7 @@ func (s *Service) AnotherScene() *Scene {
 	sc := &Scene{
 		Service: s, Person: uuid.New(), Direction: uuid.New(), From: uuid.New(), To: uuid.New(), Doctor: uuid.New(),
 		MkabFrom: uuid.New(), MkabTo: uuid.New(),
+		Slots: []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.New()},
 	}
 	sc.insertRows(sc.From.String(), sc.To.String())
 	return sc
@@ -66,29 +96,48 @@ func (sc *Scene) insertRows(fromCode, toCode string) {
 	sc.T.Helper()
 	entity := uuid.New()
 	sc.Exec(`INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо')`, entity)
-	sc.Exec(`INSERT INTO lpu VALUES ($1, $3, $4, 'Источник', 'Europe/Moscow'), ($2, $3, $5, 'Цель', 'Europe/Moscow')`, sc.From, sc.To, entity, fromCode, toCode)
+	sc.Exec(`INSERT INTO lpu VALUES ($1, $3, $4, 'Источник', 'Europe/Moscow'), ($2, $3, $5, 'Цель', 'Europe/Moscow')`,
+		sc.From, sc.To, entity, fromCode, toCode)
 	sc.AddPerson(sc.Person, "1980-02-29")
 	sc.AddMkab(sc.From, sc.MkabFrom, sc.Person)
 	sc.AddMkab(sc.To, sc.MkabTo, sc.Person)
 	sc.AddDirection(sc.Direction, "Consult")
 	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Терапевт', '92')`, sc.To, sc.Doctor)
-	for i := range 4 {
+	for i, guid := range sc.Slots {
 		start := time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, Moment.Location())
-		sc.Slots = append(sc.Slots, sc.AddSlot(sc.Doctor, FirstSlotID+i, start, 1))
+		sc.insertSlot(guid, sc.Doctor, FirstSlotID+i, start, 1)
 	}
 }
 
 // AddPatient inserts a person with cards in both institutions and a referral for a consultation.
 func (sc *Scene) AddPatient() (person, direction uuid.UUID) {
 	sc.T.Helper()
-	person, direction = uuid.New(), uuid.New()
-	card := uuid.New()
-	sc.AddPerson(person, "1980-01-01")
-	sc.AddMkab(sc.From, card, person)
-	sc.AddMkab(sc.To, card, person)
-	sc.AddDirection(direction, "Consult")
-	sc.Exec(`UPDATE direction SET mkab_guid = $1 WHERE lpu_guid = $2 AND guid = $3`, card, sc.From, direction)
-	return person, direction
+	persons, directions := sc.AddPatients(1)
+	return persons[0], directions[0]
+}
+
+// AddPatients inserts n patients as AddPatient does.
+func (sc *Scene) AddPatients(n int) (persons, directions []uuid.UUID) {
+	sc.T.Helper()
+	cards := make([]uuid.UUID, n)
+	for i := range n {
+		persons, directions = append(persons, uuid.New()), append(directions, uuid.New())
+		cards[i] = uuid.New()
+	}
+	sc.Exec(`INSERT INTO mip_person SELECT unnest($1::uuid[])`, persons)
+	sc.Exec(`INSERT INTO mip_person_data
+		SELECT p, 'Пациент', 'Первый', '', '1980-01-01'::date, 'male', '', '', '1234567890123456'
+		FROM unnest($1::uuid[]) p`, persons)
+	sc.Exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
+		SELECT lpu, card, person, 'Пациент', 'Первый', '1980-01-01', 'male', $4
+		FROM unnest($1::uuid[], $2::uuid[]) new (person, card), unnest($3::uuid[]) lpu`,
+		persons, cards, []uuid.UUID{sc.From, sc.To}, Moment)
+	sc.Exec(testdb.IndexRows)
+	sc.Exec(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid,
+			speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+		SELECT $3, guid, 'Consult', '47010157096', '2019-08-13', '2019-09-12', $5, card, '92', 'A01.1', 'A', $3, $4
+		FROM unnest($1::uuid[], $2::uuid[]) new (guid, card)`, directions, cards, sc.From, sc.To, Moment)
+	return persons, directions
 }
 
 // AddPerson inserts a person into the local master patient index.
@@ -117,9 +166,14 @@ func (sc *Scene) AddDirection(guid uuid.UUID, kind string) {
 func (sc *Scene) AddSlot(resource uuid.UUID, id int, start time.Time, capacity int) uuid.UUID {
 	sc.T.Helper()
 	guid := uuid.New()
+	sc.insertSlot(guid, resource, id, start, capacity)
+	return guid
+}
+
+func (sc *Scene) insertSlot(guid, resource uuid.UUID, id int, start time.Time, capacity int) {
+	sc.T.Helper()
 	sc.Exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, capacity, flag_access, busy_type)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 127, 1)`, sc.To, guid, id, resource, start, start.Add(15*time.Minute), capacity)
-	return guid
 }
 
 // Fields is the JSON object of a request.
@@ -160,10 +214,10 @@ const Contenders = 64
 func (sc *Scene) ContenderBookings(changes Fields) []func() Answer {
 	sc.T.Helper()
 	var attempts []func() Answer
-	for range Contenders {
-		person, direction := sc.AddPatient()
+	persons, directions := sc.AddPatients(Contenders)
+	for i, person := range persons {
 		attempts = append(attempts, func() Answer {
-			return sc.Book(person, sc.BookingBody(changes, Fields{"DirectionGuid": direction}))
+			return sc.Book(person, sc.BookingBody(changes, Fields{"DirectionGuid": directions[i]}))
 		})
 	}
 	return attempts
@@ -172,8 +226,15 @@ func (sc *Scene) ContenderBookings(changes Fields) []func() Answer {
 // AddSlots inserts n cells on 22.08.2019. Their ids start at 1.
 func (sc *Scene) AddSlots(n int) (guids []uuid.UUID) {
 	sc.T.Helper()
+	var ids []int
+	var starts []time.Time
 	for i := range n {
-		guids = append(guids, sc.AddSlot(sc.Doctor, i+1, time.Date(2019, 8, 22, 8, 15*i, 0, 0, Moment.Location()), 1))
+		guids, ids = append(guids, uuid.New()), append(ids, i+1)
+		starts = append(starts, time.Date(2019, 8, 22, 8, 15*i, 0, 0, Moment.Location()))
 	}
+	sc.Exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
+		SELECT $1, guid, id, $2, start_at, start_at + interval '15 minutes', 127, 1
+		FROM unnest($3::uuid[], $4::bigint[], $5::timestamptz[]) new (guid, id, start_at)`,
+		sc.To, sc.Doctor, guids, ids, starts)
 	return guids
 }

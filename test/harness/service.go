@@ -70,6 +70,8 @@ type Service struct {
 	ClockOffset *atomic.Int64 // nanoseconds from Moment to the service's current time
 	Stop        func()
 	Check       func(send func() Answer) Answer // sends the check before each booking; nil skips the check
+
+	hasScene bool // whether the database has the rows of Scene
 }
 
 // Logs collects what the service logs. It is safe for concurrent use.
@@ -90,13 +92,24 @@ func (l *Logs) String() string {
 	return l.Text.String()
 }
 
-// Start runs the service on a new database at the newest schema. Each configure function changes
-// the configuration before the start. The service stops when the test ends.
+// Start runs the service on a new database with the newest schema and the scene that Scene returns.
+// Each configure function changes the configuration before the start. The service stops when the
+// test ends.
 func Start(t testing.TB, configure ...func(*app.Config)) *Service {
 	t.Helper()
-	migrated := func(c *app.Config) { c.MigrateAtStart = false } // the new database has the newest schema
+	s := StartOn(t, sceneTemplate.New(t), slices.Insert(configure, 0, migrated)...)
+	s.hasScene = true
+	return s
+}
+
+// StartEmpty is Start without a scene.
+func StartEmpty(t testing.TB, configure ...func(*app.Config)) *Service {
+	t.Helper()
 	return StartOn(t, testdb.New(t), slices.Insert(configure, 0, migrated)...)
 }
+
+// migrated is the configuration for a database that has the newest schema.
+func migrated(c *app.Config) { c.MigrateAtStart = false }
 
 // StartOn runs the service on the database with the given URL.
 func StartOn(t testing.TB, database string, configure ...func(*app.Config)) *Service {

@@ -28,7 +28,7 @@ var errModelChecks = flag.Set("rapid.checks", cmp.Or(os.Getenv("TALON_MODEL_CHEC
 func startModel(t *testing.T) *harness.Service {
 	t.Helper()
 	require.NoError(t, errModelChecks, "TALON_MODEL_CHECKS")
-	s := harness.Start(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 8 })
+	s := harness.StartEmpty(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 8 })
 	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
 	return s
 }

@@ -17,7 +17,7 @@ import (
 // filter or cursor, and not by a guid or a number.
 func TestPatientsSeeOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t)
+	s := harness.StartEmpty(t)
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
 	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
 	s.Exec(`INSERT INTO setting VALUES ($1, 'OneActiveAppointmentPerSpeciality', 'false')`, uuid.Nil)
