@@ -128,6 +128,7 @@ release: versions ## Store the contract as released, date its section of the cha
 	@go run -C internal/tools/semver . release
 
 lint: ## Lint Go code, migrations and queries
+	.ci/width
 	$(LINT) run --build-tags chaos ./...
 	go vet -tags comparison ./bench
 	for module in internal/tools/semver sdk/go; do \

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi"

@@ -140,7 +140,8 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	if _, checked := CheckedTests.Load(t.Name()); checked {
 		s.Check = s.RequireReadOnly
 	}
-	talon, err := app.New(t.Context(), config, slog.New(slog.NewJSONHandler(s.Logs, nil)), s.Now, withStore(t, database, wrap(s)))
+	log := slog.New(slog.NewJSONHandler(s.Logs, nil))
+	talon, err := app.New(t.Context(), config, log, s.Now, withStore(t, database, wrap(s)))
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", config.Addr)
 	require.NoError(t, err)
