@@ -2,7 +2,7 @@ import type { OperationRules, RuleAnswers } from './gen/rules.gen.js';
 import type { ExistingAppointment, Hold, NearestSlot, Rule } from './gen/types.gen.js';
 
 /** The details of each rule that has some: they show what the patient can do next. */
-interface WaysOut {
+interface RuleDetails {
   direction_already_booked: { appointment?: ExistingAppointment };
   speciality_already_booked: { appointment?: ExistingAppointment };
   slot_full: { slots?: NearestSlot[] };
@@ -30,7 +30,7 @@ export type Refusal<R extends Rule = Rule> = {
     /** The id of the request in the service's log. Quote it when you report a problem. */
     request_id: string;
     /** What the patient can do next, where the service knows it. */
-    details?: Name extends keyof WaysOut ? WaysOut[Name] : never;
+    details?: Name extends keyof RuleDetails ? RuleDetails[Name] : never;
   };
 }[R];
 

@@ -38,7 +38,7 @@ test('Promise: the version is the version of the contract', async () => {
 
 test('Promise: the details of each rule are those of the contract', async () => {
   const [, written] =
-    /interface WaysOut \{\n([\s\S]*?)\n\}/.exec(await readFile(join(root, 'src/refusal.ts'), 'utf8')) ?? [];
+    /interface RuleDetails \{\n([\s\S]*?)\n\}/.exec(await readFile(join(root, 'src/refusal.ts'), 'utf8')) ?? [];
   const here = [...written.matchAll(/^ {2}(\w+): \{ (\w+)\?: /gm)].map(([, rule, detail]) => `${rule}: ${detail}`);
   const there = Object.entries(contract.components.schemas.ErrorDetails.properties).flatMap(
     ([detail, { description }]) => {
