@@ -130,13 +130,20 @@ const (
 
 // SweepKeys deletes the keys that are older than KeyLife.
 func (s *Service) SweepKeys(ctx context.Context) error {
+	if err := s.sweep(ctx, s.ports.Keys.SweepKeys); err != nil {
+		return fmt.Errorf("sweep the idempotency keys: %w", err)
+	}
+	return nil
+}
+
+// sweep calls step until it deletes fewer rows than it may, at most sweepSteps times.
+func (s *Service) sweep(
+	ctx context.Context, step func(ctx context.Context, now time.Time, most int) (int, error),
+) error {
 	for range sweepSteps {
-		swept, err := s.ports.Keys.SweepKeys(ctx, s.now(), sweepStep)
-		if err != nil {
-			return fmt.Errorf("sweep the idempotency keys: %w", err)
-		}
-		if swept < sweepStep {
-			return nil
+		swept, err := step(ctx, s.now(), sweepStep)
+		if err != nil || swept < sweepStep {
+			return err
 		}
 	}
 	return nil

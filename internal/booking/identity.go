@@ -153,14 +153,8 @@ func (s *Service) Identify(ctx context.Context, client uuid.UUID, shown Evidence
 
 // SweepFailures deletes the failed identifications that no limit counts any more.
 func (s *Service) SweepFailures(ctx context.Context) error {
-	for range sweepSteps {
-		swept, err := s.ports.Identities.SweepFailures(ctx, s.now(), sweepStep)
-		if err != nil {
-			return fmt.Errorf("sweep the failures to identify a patient: %w", err)
-		}
-		if swept < sweepStep {
-			return nil
-		}
+	if err := s.sweep(ctx, s.ports.Identities.SweepFailures); err != nil {
+		return fmt.Errorf("sweep the failures to identify a patient: %w", err)
 	}
 	return nil
 }

@@ -160,6 +160,10 @@ type referenceCache struct {
 	changed atomic.Pointer[time.Time] // older data are not used, whatever maxAge
 }
 
+// forget makes requests that arrive later read the reference data again, although they are not too
+// old. A read that is running does not suffice, because it may not see the change.
+func (c *referenceCache) forget() { c.changed.Store(new(time.Now())) }
+
 // get returns reference data that are at most maxAge old.
 func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	oldest := time.Now().Add(-c.maxAge)
@@ -207,7 +211,7 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 		rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
 		receptions: []int32{},
 	}
-	r.invalidate = func() { c.current.CompareAndSwap(r, nil) }
+	r.invalidate = c.forget
 	limit := []int32{maxReferenceRows + 1}
 	err := snapshot(ctx, c.pool, func(t *tx) {
 		boundedRows(t, t.LpuAll(ctx, limit).Query, func(rows []db.Lpu) error {

@@ -35,9 +35,9 @@ func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 // become too old meanwhile. Call it before the store is used.
 func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool }
 
-// ForgetReference makes requests that arrive later read the reference data again, although they are
-// not too old. Tests call it after they have changed the data.
-func (s *Store) ForgetReference() { s.reference.changed.Store(new(time.Now())) }
+// ForgetReference makes requests that arrive later read the reference data again, for a caller that
+// has changed them and does not want to wait until they are too old.
+func (s *Store) ForgetReference() { s.reference.forget() }
 
 // Ports returns ports that all use the store. Its master patient index is the local one.
 func (s *Store) Ports() booking.Ports {

@@ -158,7 +158,7 @@ func (w *world) storeAt(url string, timeout time.Duration, changes ...func(*pgxp
 	// connections of the store.
 	known, err := (&referenceCache{pool: w.db}).load(w.t.Context())
 	require.NoError(w.t, err)
-	known.invalidate = func() { store.reference.current.Store(nil) }
+	known.invalidate = store.reference.forget
 	store.reference.current.Store(known)
 	return store
 }
