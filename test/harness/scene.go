@@ -103,10 +103,7 @@ func (sc *Scene) insertRows(fromCode, toCode string) {
 	sc.AddMkab(sc.To, sc.MkabTo, sc.Person)
 	sc.AddDirection(sc.Direction, "Consult")
 	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Терапевт', '92')`, sc.To, sc.Doctor)
-	for i, guid := range sc.Slots {
-		start := time.Date(2019, 8, 21, 8, 45+15*i, 0, 0, Moment.Location())
-		sc.insertSlot(guid, sc.Doctor, FirstSlotID+i, start, 1)
-	}
+	sc.insertSlots(sc.Doctor, FirstSlotID, time.Date(2019, 8, 21, 8, 45, 0, 0, Moment.Location()), 1, sc.Slots)
 }
 
 // AddPatient inserts a person with cards in both institutions and a referral for a consultation.
@@ -124,56 +121,84 @@ func (sc *Scene) AddPatients(n int) (persons, directions []uuid.UUID) {
 		persons, directions = append(persons, uuid.New()), append(directions, uuid.New())
 		cards[i] = uuid.New()
 	}
-	sc.Exec(`INSERT INTO mip_person SELECT unnest($1::uuid[])`, persons)
-	sc.Exec(`INSERT INTO mip_person_data
-		SELECT p, 'Пациент', 'Первый', '', '1980-01-01'::date, 'male', '', '', '1234567890123456'
-		FROM unnest($1::uuid[]) p`, persons)
-	sc.Exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
-		SELECT lpu, card, person, 'Пациент', 'Первый', '1980-01-01', 'male', $4
-		FROM unnest($1::uuid[], $2::uuid[]) new (person, card), unnest($3::uuid[]) lpu`,
-		persons, cards, []uuid.UUID{sc.From, sc.To}, Moment)
-	sc.Exec(testdb.IndexRows)
-	sc.Exec(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid,
-			speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
-		SELECT $3, guid, 'Consult', '47010157096', '2019-08-13', '2019-09-12', $5, card, '92', 'A01.1', 'A', $3, $4
-		FROM unnest($1::uuid[], $2::uuid[]) new (guid, card)`, directions, cards, sc.From, sc.To, Moment)
+	sc.insertPersons("1980-01-01", persons)
+	sc.insertMkabs(sc.From, cards, persons)
+	sc.insertMkabs(sc.To, cards, persons)
+	sc.insertDirections("Consult", directions, cards)
 	return persons, directions
 }
 
 // AddPerson inserts a person into the local master patient index.
 func (sc *Scene) AddPerson(guid uuid.UUID, birthDate string) {
 	sc.T.Helper()
-	sc.Exec(`INSERT INTO mip_person VALUES ($1)`, guid)
-	sc.Exec(`INSERT INTO mip_person_data VALUES ($1, 'Пациент', 'Первый', '', $2::text::date, 'male', '', '', '1234567890123456')`, guid, birthDate)
+	sc.insertPersons(birthDate, []uuid.UUID{guid})
+}
+
+func (sc *Scene) insertPersons(birthDate string, guids []uuid.UUID) {
+	sc.T.Helper()
+	sc.Exec(`INSERT INTO mip_person SELECT unnest($1::uuid[])`, guids)
+	sc.Exec(`INSERT INTO mip_person_data
+		SELECT guid, 'Пациент', 'Первый', '', $2::text::date, 'male', '', '', '1234567890123456'
+		FROM unnest($1::uuid[]) guid`, guids, birthDate)
 }
 
 // AddMkab inserts an open card.
 func (sc *Scene) AddMkab(lpu, guid, person uuid.UUID) {
 	sc.T.Helper()
+	sc.insertMkabs(lpu, []uuid.UUID{guid}, []uuid.UUID{person})
+}
+
+// insertMkabs inserts an open card for each of the persons in an institution.
+func (sc *Scene) insertMkabs(lpu uuid.UUID, guids, persons []uuid.UUID) {
+	sc.T.Helper()
 	sc.Exec(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
-		SELECT $1, $2, $3, surname, name, birth_date, sex, $4 FROM mip_person_data WHERE person_guid = $3`, lpu, guid, person, Moment)
+		SELECT $1, new.guid, new.person, surname, name, birth_date, sex, $4
+		FROM unnest($2::uuid[], $3::uuid[]) new (guid, person)
+		JOIN mip_person_data d ON d.person_guid = new.person`, lpu, guids, persons, Moment)
 	sc.Exec(testdb.IndexRows)
 }
 
 // AddDirection inserts a referral of the scene's patient from the source to the target institution.
 func (sc *Scene) AddDirection(guid uuid.UUID, kind string) {
 	sc.T.Helper()
-	sc.Exec(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
-		VALUES ($1, $2, $3, '47010157096', '2019-08-13', '2019-09-12', $4, $5, '92', 'A01.1', 'A', $1, $6)`, sc.From, guid, kind, Moment, sc.MkabFrom, sc.To)
+	sc.insertDirections(kind, []uuid.UUID{guid}, []uuid.UUID{sc.MkabFrom})
+}
+
+// insertDirections inserts a referral for each of the cards in the source institution.
+func (sc *Scene) insertDirections(kind string, guids, mkabs []uuid.UUID) {
+	sc.T.Helper()
+	sc.Exec(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid,
+			speciality_code, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+		SELECT $1, new.guid, $2::text::direction_type, '47010157096', '2019-08-13', '2019-09-12', $6, new.mkab,
+			'92', 'A01.1', 'A', $1, $3
+		FROM unnest($4::uuid[], $5::uuid[]) new (guid, mkab)`, sc.From, kind, sc.To, guids, mkabs, Moment)
 }
 
 // AddSlot inserts a cell of 15 minutes in the target institution. Every client may take it.
 func (sc *Scene) AddSlot(resource uuid.UUID, id int, start time.Time, capacity int) uuid.UUID {
 	sc.T.Helper()
 	guid := uuid.New()
-	sc.insertSlot(guid, resource, id, start, capacity)
+	sc.insertSlots(resource, id, start, capacity, []uuid.UUID{guid})
 	return guid
 }
 
-func (sc *Scene) insertSlot(guid, resource uuid.UUID, id int, start time.Time, capacity int) {
+// AddSlots inserts n cells on 22.08.2019, each adjacent to the one before. Their ids start at 1.
+func (sc *Scene) AddSlots(n int) (guids []uuid.UUID) {
+	sc.T.Helper()
+	for range n {
+		guids = append(guids, uuid.New())
+	}
+	sc.insertSlots(sc.Doctor, 1, time.Date(2019, 8, 22, 8, 0, 0, 0, Moment.Location()), 1, guids)
+	return guids
+}
+
+// insertSlots inserts adjacent cells of 15 minutes, with ids from firstID.
+func (sc *Scene) insertSlots(resource uuid.UUID, firstID int, start time.Time, capacity int, guids []uuid.UUID) {
 	sc.T.Helper()
 	sc.Exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, capacity, flag_access, busy_type)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 127, 1)`, sc.To, guid, id, resource, start, start.Add(15*time.Minute), capacity)
+		SELECT $1, guid, $2::bigint + n - 1, $3, $4::timestamptz + (n - 1) * interval '15 minutes',
+			$4::timestamptz + n * interval '15 minutes', $5, 127, 1
+		FROM unnest($6::uuid[]) WITH ORDINALITY new (guid, n)`, sc.To, firstID, resource, start, capacity, guids)
 }
 
 // Fields is the JSON object of a request.
@@ -221,20 +246,4 @@ func (sc *Scene) ContenderBookings(changes Fields) []func() Answer {
 		})
 	}
 	return attempts
-}
-
-// AddSlots inserts n cells on 22.08.2019. Their ids start at 1.
-func (sc *Scene) AddSlots(n int) (guids []uuid.UUID) {
-	sc.T.Helper()
-	var ids []int
-	var starts []time.Time
-	for i := range n {
-		guids, ids = append(guids, uuid.New()), append(ids, i+1)
-		starts = append(starts, time.Date(2019, 8, 22, 8, 15*i, 0, 0, Moment.Location()))
-	}
-	sc.Exec(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
-		SELECT $1, guid, id, $2, start_at, start_at + interval '15 minutes', 127, 1
-		FROM unnest($3::uuid[], $4::bigint[], $5::timestamptz[]) new (guid, id, start_at)`,
-		sc.To, sc.Doctor, guids, ids, starts)
-	return guids
 }
