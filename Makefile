@@ -35,7 +35,7 @@ RESULTS ?= .cache/test
 # The race tests and all else run with the race detector. The histories of the model and the
 # generated requests would take three times as long with it; make test-long runs them so.
 HISTORIES := ./test/model ./test/generated
-test: postgres ## Run every Go test, with the race detector where there is a C compiler, and print the ten slowest
+test: postgres ## Run the Go tests and print the ten slowest (with a C compiler: the race detector, except on the histories)
 	@mkdir -p $(RESULTS)
 	@gotestsum=$$(go tool -n -modfile=internal/tools/go.mod gotestsum) && results=$$(realpath $(RESULTS)) && failed=0; \
 	rest=$$(go list ./... | grep -vxF "$$(go list $(HISTORIES))"); \

@@ -28,7 +28,7 @@ type ClientStore interface {
 	// ClientActive reports whether a client application exists and is active.
 	ClientActive(ctx context.Context, client uuid.UUID) (bool, error)
 	// ClientSecret returns the SHA-256 of a client application's secret. It returns zeros if the
-	// application has no secret or does not exist.
+	// application has no secret, is not active or does not exist.
 	ClientSecret(ctx context.Context, client uuid.UUID) ([sha256.Size]byte, error)
 	// SetClientSecret replaces the secret. It returns ErrNoClient if the client application does
 	// not exist.

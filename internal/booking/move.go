@@ -91,7 +91,7 @@ func (s *Service) move(
 	return nil, Reject(Overloaded).Because(errors.New("other requests keep changing the appointment"))
 }
 
-// ErrVisitChanged is returned by VisitStore.Move if another request has changed the visit since the
+// ErrVisitChanged is returned by MoveStore.Move if another request has changed the visit since the
 // rules were checked. The caller must check the rules again.
 var ErrVisitChanged = errors.New("the visit was changed meanwhile")
 
