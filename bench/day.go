@@ -93,7 +93,7 @@ func (d *day) patient(ctx context.Context, api *client.ClientWithResponses, i in
 	}
 	referral, to := guid(kindReferral, b.Referral), guid(kindLpu, b.To)
 
-	notBooked := &client.ListDirectionsParams{Status: &[]client.DirectionStatus{client.DirectionStatusNotBooked}}
+	notBooked := &client.ListDirectionsParams{Status: &[]client.ListDirectionsParamsStatus{client.ListDirectionsParamsStatusNotBooked}}
 	if _, err := api.ListDirectionsWithResponse(step(ctx, "referrals"), notBooked, signed); err != nil {
 		return err
 	}

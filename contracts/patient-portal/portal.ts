@@ -43,7 +43,7 @@ export interface Visit {
 export type Remedy =
   | { remedy: 'sign in' }
   | { remedy: 'choose another cell'; message: string; cells: NearestSlot[] }
-  | { remedy: 'see the appointment'; message: string; appointment?: ExistingAppointment }
+  | { remedy: 'see the appointment'; message: string; appointment?: NonNullable<ExistingAppointment> }
   | { remedy: 'release a cell'; message: string; holds: Hold[] }
   | { remedy: 'try later'; message: string; seconds?: number }
   | { remedy: 'read the message'; message: string; requestId?: string };

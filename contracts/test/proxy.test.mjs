@@ -38,8 +38,8 @@ after(async () => {
   await sandbox?.stop();
 });
 
-const send = ({ method, path, headers, body }, baseUrl = prism.baseUrl) =>
-  fetch(`${baseUrl}${path}`, { method, headers, body: body ?? undefined });
+const send = ({ method, path, headers, body, rawBody }, baseUrl = prism.baseUrl) =>
+  fetch(`${baseUrl}${path}`, { method, headers, body: body ? JSON.stringify(body) : (rawBody ?? undefined) });
 
 test('every scenario conforms to the contract', async (t) => {
   const scenarios = await scenariosOf(sandbox.baseUrl);
@@ -121,7 +121,7 @@ describe('violations are reported', () => {
       const invalid = {
         ...request,
         headers: { ...headers, 'Content-Type': 'application/json' },
-        body: '{"Surplus": 1}',
+        body: { Surplus: 1 },
       };
       assert.match(
         (await violations(invalid)).request.join(),

@@ -9,588 +9,21 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
-// Defines values for AppointmentDirectionType.
+// Defines values for ListAppointmentsParamsStatus.
 const (
-	AppointmentDirectionTypeConsult    AppointmentDirectionType = "Consult"
-	AppointmentDirectionTypeLaboratory AppointmentDirectionType = "Laboratory"
+	ListAppointmentsParamsStatusBooked    ListAppointmentsParamsStatus = "Booked"
+	ListAppointmentsParamsStatusCancelled ListAppointmentsParamsStatus = "Cancelled"
+	ListAppointmentsParamsStatusCompleted ListAppointmentsParamsStatus = "Completed"
 )
 
-// Valid indicates whether the value is a known member of the AppointmentDirectionType enum.
-func (e AppointmentDirectionType) Valid() bool {
+// Valid indicates whether the value is a known member of the ListAppointmentsParamsStatus enum.
+func (e ListAppointmentsParamsStatus) Valid() bool {
 	switch e {
-	case AppointmentDirectionTypeConsult:
+	case ListAppointmentsParamsStatusBooked:
 		return true
-	case AppointmentDirectionTypeLaboratory:
+	case ListAppointmentsParamsStatusCancelled:
 		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for AppointmentResultType.
-const (
-	AppointmentResultTypeConsult    AppointmentResultType = "Consult"
-	AppointmentResultTypeLaboratory AppointmentResultType = "Laboratory"
-)
-
-// Valid indicates whether the value is a known member of the AppointmentResultType enum.
-func (e AppointmentResultType) Valid() bool {
-	switch e {
-	case AppointmentResultTypeConsult:
-		return true
-	case AppointmentResultTypeLaboratory:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for AppointmentStatus.
-const (
-	AppointmentStatusBooked    AppointmentStatus = "Booked"
-	AppointmentStatusCancelled AppointmentStatus = "Cancelled"
-	AppointmentStatusCompleted AppointmentStatus = "Completed"
-)
-
-// Valid indicates whether the value is a known member of the AppointmentStatus enum.
-func (e AppointmentStatus) Valid() bool {
-	switch e {
-	case AppointmentStatusBooked:
-		return true
-	case AppointmentStatusCancelled:
-		return true
-	case AppointmentStatusCompleted:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for DirectionStatus.
-const (
-	DirectionStatusBooked    DirectionStatus = "Booked"
-	DirectionStatusCancelled DirectionStatus = "Cancelled"
-	DirectionStatusCompleted DirectionStatus = "Completed"
-	DirectionStatusExpired   DirectionStatus = "Expired"
-	DirectionStatusNotBooked DirectionStatus = "NotBooked"
-)
-
-// Valid indicates whether the value is a known member of the DirectionStatus enum.
-func (e DirectionStatus) Valid() bool {
-	switch e {
-	case DirectionStatusBooked:
-		return true
-	case DirectionStatusCancelled:
-		return true
-	case DirectionStatusCompleted:
-		return true
-	case DirectionStatusExpired:
-		return true
-	case DirectionStatusNotBooked:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ErrorType.
-const (
-	ErrorTypeError      ErrorType = "Error"
-	ErrorTypeValidation ErrorType = "Validation"
-)
-
-// Valid indicates whether the value is a known member of the ErrorType enum.
-func (e ErrorType) Valid() bool {
-	switch e {
-	case ErrorTypeError:
-		return true
-	case ErrorTypeValidation:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for HealthStatus.
-const (
-	HealthStatusOk HealthStatus = "ok"
-)
-
-// Valid indicates whether the value is a known member of the HealthStatus enum.
-func (e HealthStatus) Valid() bool {
-	switch e {
-	case HealthStatusOk:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for LaboratoryDirectionType.
-const (
-	LaboratoryDirectionTypeLaboratory LaboratoryDirectionType = "Laboratory"
-)
-
-// Valid indicates whether the value is a known member of the LaboratoryDirectionType enum.
-func (e LaboratoryDirectionType) Valid() bool {
-	switch e {
-	case LaboratoryDirectionTypeLaboratory:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for Mender.
-const (
-	MenderClient          Mender = "client"
-	MenderPatient         Mender = "patient"
-	MenderReferringDoctor Mender = "referring_doctor"
-	MenderRegistry        Mender = "registry"
-	MenderService         Mender = "service"
-)
-
-// Valid indicates whether the value is a known member of the Mender enum.
-func (e Mender) Valid() bool {
-	switch e {
-	case MenderClient:
-		return true
-	case MenderPatient:
-		return true
-	case MenderReferringDoctor:
-		return true
-	case MenderRegistry:
-		return true
-	case MenderService:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for PatientDirectionType.
-const (
-	PatientDirectionTypeConsult    PatientDirectionType = "Consult"
-	PatientDirectionTypeLaboratory PatientDirectionType = "Laboratory"
-)
-
-// Valid indicates whether the value is a known member of the PatientDirectionType enum.
-func (e PatientDirectionType) Valid() bool {
-	switch e {
-	case PatientDirectionTypeConsult:
-		return true
-	case PatientDirectionTypeLaboratory:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ResourceKind.
-const (
-	ResourceKindDoctor    ResourceKind = "doctor"
-	ResourceKindEquipment ResourceKind = "equipment"
-	ResourceKindRoom      ResourceKind = "room"
-)
-
-// Valid indicates whether the value is a known member of the ResourceKind enum.
-func (e ResourceKind) Valid() bool {
-	switch e {
-	case ResourceKindDoctor:
-		return true
-	case ResourceKindEquipment:
-		return true
-	case ResourceKindRoom:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for Rule.
-const (
-	RuleAppointmentAbsent        Rule = "appointment_absent"
-	RuleAppointmentCancelled     Rule = "appointment_cancelled"
-	RuleAppointmentNotCreated    Rule = "appointment_not_created"
-	RuleAppointmentNotFound      Rule = "appointment_not_found"
-	RuleAppointmentNotLinked     Rule = "appointment_not_linked"
-	RuleAppointmentStarted       Rule = "appointment_started"
-	RuleBodyMalformed            Rule = "body_malformed"
-	RuleBodyTooLarge             Rule = "body_too_large"
-	RuleClientUnauthenticated    Rule = "client_unauthenticated"
-	RuleComplexSlotFailed        Rule = "complex_slot_failed"
-	RuleDatabaseUnavailable      Rule = "database_unavailable"
-	RuleDirectionAbsent          Rule = "direction_absent"
-	RuleDirectionAlreadyBooked   Rule = "direction_already_booked"
-	RuleDirectionExpired         Rule = "direction_expired"
-	RuleDirectionLpuMismatch     Rule = "direction_lpu_mismatch"
-	RuleDirectionNotFound        Rule = "direction_not_found"
-	RuleDirectionNotPatients     Rule = "direction_not_patients"
-	RuleDirectionTypeUnsupported Rule = "direction_type_unsupported"
-	RuleFieldInvalid             Rule = "field_invalid"
-	RuleIdempotencyKeyInUse      Rule = "idempotency_key_in_use"
-	RuleIdempotencyKeyReused     Rule = "idempotency_key_reused"
-	RuleInternalError            Rule = "internal_error"
-	RuleKeysUnavailable          Rule = "keys_unavailable"
-	RuleLpuAbsent                Rule = "lpu_absent"
-	RuleMediaTypeUnsupported     Rule = "media_type_unsupported"
-	RuleMethodNotAllowed         Rule = "method_not_allowed"
-	RuleMipAuthURLEmpty          Rule = "mip_auth_url_empty"
-	RuleMipAuthURLUnreachable    Rule = "mip_auth_url_unreachable"
-	RuleMipPersonDataMissing     Rule = "mip_person_data_missing"
-	RuleMipPersonNotFound        Rule = "mip_person_not_found"
-	RuleMipUnavailable           Rule = "mip_unavailable"
-	RuleMkabAbsent               Rule = "mkab_absent"
-	RuleMkabClosed               Rule = "mkab_closed"
-	RuleMkabLpuNotFound          Rule = "mkab_lpu_not_found"
-	RuleMkabNameEmpty            Rule = "mkab_name_empty"
-	RuleMkabPolicyLinkFailed     Rule = "mkab_policy_link_failed"
-	RuleMkabPolicyNumberEmpty    Rule = "mkab_policy_number_empty"
-	RuleMkabSexEmpty             Rule = "mkab_sex_empty"
-	RuleMkabSurnameEmpty         Rule = "mkab_surname_empty"
-	RuleNotReady                 Rule = "not_ready"
-	RuleOverloaded               Rule = "overloaded"
-	RulePatientNotIdentified     Rule = "patient_not_identified"
-	RuleResourceKindMismatch     Rule = "resource_kind_mismatch"
-	RuleRouteNotFound            Rule = "route_not_found"
-	RuleSlotAccessDenied         Rule = "slot_access_denied"
-	RuleSlotAdultsOnly           Rule = "slot_adults_only"
-	RuleSlotBeyondHorizon        Rule = "slot_beyond_horizon"
-	RuleSlotChildrenOnly         Rule = "slot_children_only"
-	RuleSlotDisabledOnly         Rule = "slot_disabled_only"
-	RuleSlotFull                 Rule = "slot_full"
-	RuleSlotHealthyChildrenOnly  Rule = "slot_healthy_children_only"
-	RuleSlotInfantsOnly          Rule = "slot_infants_only"
-	RuleSlotNotForReception      Rule = "slot_not_for_reception"
-	RuleSlotNotFound             Rule = "slot_not_found"
-	RuleSlotPregnantOnly         Rule = "slot_pregnant_only"
-	RuleSlotResourceNotFound     Rule = "slot_resource_not_found"
-	RuleSlotTaken                Rule = "slot_taken"
-	RuleSlotTimePassed           Rule = "slot_time_passed"
-	RuleSlotUnavailable          Rule = "slot_unavailable"
-	RuleSpecialityAlreadyBooked  Rule = "speciality_already_booked"
-	RuleSpecialityMismatch       Rule = "speciality_mismatch"
-	RuleTokenExpired             Rule = "token_expired"
-	RuleTokenInvalid             Rule = "token_invalid"
-	RuleTokenMissing             Rule = "token_missing"
-	RuleTokenSignatureInvalid    Rule = "token_signature_invalid"
-	RuleTooManyAttempts          Rule = "too_many_attempts"
-	RuleTooManyHolds             Rule = "too_many_holds"
-)
-
-// Valid indicates whether the value is a known member of the Rule enum.
-func (e Rule) Valid() bool {
-	switch e {
-	case RuleAppointmentAbsent:
-		return true
-	case RuleAppointmentCancelled:
-		return true
-	case RuleAppointmentNotCreated:
-		return true
-	case RuleAppointmentNotFound:
-		return true
-	case RuleAppointmentNotLinked:
-		return true
-	case RuleAppointmentStarted:
-		return true
-	case RuleBodyMalformed:
-		return true
-	case RuleBodyTooLarge:
-		return true
-	case RuleClientUnauthenticated:
-		return true
-	case RuleComplexSlotFailed:
-		return true
-	case RuleDatabaseUnavailable:
-		return true
-	case RuleDirectionAbsent:
-		return true
-	case RuleDirectionAlreadyBooked:
-		return true
-	case RuleDirectionExpired:
-		return true
-	case RuleDirectionLpuMismatch:
-		return true
-	case RuleDirectionNotFound:
-		return true
-	case RuleDirectionNotPatients:
-		return true
-	case RuleDirectionTypeUnsupported:
-		return true
-	case RuleFieldInvalid:
-		return true
-	case RuleIdempotencyKeyInUse:
-		return true
-	case RuleIdempotencyKeyReused:
-		return true
-	case RuleInternalError:
-		return true
-	case RuleKeysUnavailable:
-		return true
-	case RuleLpuAbsent:
-		return true
-	case RuleMediaTypeUnsupported:
-		return true
-	case RuleMethodNotAllowed:
-		return true
-	case RuleMipAuthURLEmpty:
-		return true
-	case RuleMipAuthURLUnreachable:
-		return true
-	case RuleMipPersonDataMissing:
-		return true
-	case RuleMipPersonNotFound:
-		return true
-	case RuleMipUnavailable:
-		return true
-	case RuleMkabAbsent:
-		return true
-	case RuleMkabClosed:
-		return true
-	case RuleMkabLpuNotFound:
-		return true
-	case RuleMkabNameEmpty:
-		return true
-	case RuleMkabPolicyLinkFailed:
-		return true
-	case RuleMkabPolicyNumberEmpty:
-		return true
-	case RuleMkabSexEmpty:
-		return true
-	case RuleMkabSurnameEmpty:
-		return true
-	case RuleNotReady:
-		return true
-	case RuleOverloaded:
-		return true
-	case RulePatientNotIdentified:
-		return true
-	case RuleResourceKindMismatch:
-		return true
-	case RuleRouteNotFound:
-		return true
-	case RuleSlotAccessDenied:
-		return true
-	case RuleSlotAdultsOnly:
-		return true
-	case RuleSlotBeyondHorizon:
-		return true
-	case RuleSlotChildrenOnly:
-		return true
-	case RuleSlotDisabledOnly:
-		return true
-	case RuleSlotFull:
-		return true
-	case RuleSlotHealthyChildrenOnly:
-		return true
-	case RuleSlotInfantsOnly:
-		return true
-	case RuleSlotNotForReception:
-		return true
-	case RuleSlotNotFound:
-		return true
-	case RuleSlotPregnantOnly:
-		return true
-	case RuleSlotResourceNotFound:
-		return true
-	case RuleSlotTaken:
-		return true
-	case RuleSlotTimePassed:
-		return true
-	case RuleSlotUnavailable:
-		return true
-	case RuleSpecialityAlreadyBooked:
-		return true
-	case RuleSpecialityMismatch:
-		return true
-	case RuleTokenExpired:
-		return true
-	case RuleTokenInvalid:
-		return true
-	case RuleTokenMissing:
-		return true
-	case RuleTokenSignatureInvalid:
-		return true
-	case RuleTooManyAttempts:
-		return true
-	case RuleTooManyHolds:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for RuleCheckResult.
-const (
-	RuleCheckResultFailed       RuleCheckResult = "failed"
-	RuleCheckResultNotEvaluated RuleCheckResult = "not_evaluated"
-	RuleCheckResultPassed       RuleCheckResult = "passed"
-)
-
-// Valid indicates whether the value is a known member of the RuleCheckResult enum.
-func (e RuleCheckResult) Valid() bool {
-	switch e {
-	case RuleCheckResultFailed:
-		return true
-	case RuleCheckResultNotEvaluated:
-		return true
-	case RuleCheckResultPassed:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for RuleEntryGroup.
-const (
-	RuleEntryGroupAbsent      RuleEntryGroup = "absent"
-	RuleEntryGroupAppointment RuleEntryGroup = "appointment"
-	RuleEntryGroupDirection   RuleEntryGroup = "direction"
-	RuleEntryGroupHold        RuleEntryGroup = "hold"
-	RuleEntryGroupIdentity    RuleEntryGroup = "identity"
-	RuleEntryGroupKey         RuleEntryGroup = "key"
-	RuleEntryGroupMip         RuleEntryGroup = "mip"
-	RuleEntryGroupMkab        RuleEntryGroup = "mkab"
-	RuleEntryGroupRequest     RuleEntryGroup = "request"
-	RuleEntryGroupResource    RuleEntryGroup = "resource"
-	RuleEntryGroupRestriction RuleEntryGroup = "restriction"
-	RuleEntryGroupService     RuleEntryGroup = "service"
-	RuleEntryGroupSlot        RuleEntryGroup = "slot"
-	RuleEntryGroupSpeciality  RuleEntryGroup = "speciality"
-	RuleEntryGroupToken       RuleEntryGroup = "token"
-	RuleEntryGroupWrite       RuleEntryGroup = "write"
-)
-
-// Valid indicates whether the value is a known member of the RuleEntryGroup enum.
-func (e RuleEntryGroup) Valid() bool {
-	switch e {
-	case RuleEntryGroupAbsent:
-		return true
-	case RuleEntryGroupAppointment:
-		return true
-	case RuleEntryGroupDirection:
-		return true
-	case RuleEntryGroupHold:
-		return true
-	case RuleEntryGroupIdentity:
-		return true
-	case RuleEntryGroupKey:
-		return true
-	case RuleEntryGroupMip:
-		return true
-	case RuleEntryGroupMkab:
-		return true
-	case RuleEntryGroupRequest:
-		return true
-	case RuleEntryGroupResource:
-		return true
-	case RuleEntryGroupRestriction:
-		return true
-	case RuleEntryGroupService:
-		return true
-	case RuleEntryGroupSlot:
-		return true
-	case RuleEntryGroupSpeciality:
-		return true
-	case RuleEntryGroupToken:
-		return true
-	case RuleEntryGroupWrite:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for RuleEntryType.
-const (
-	RuleEntryTypeError      RuleEntryType = "Error"
-	RuleEntryTypeValidation RuleEntryType = "Validation"
-)
-
-// Valid indicates whether the value is a known member of the RuleEntryType enum.
-func (e RuleEntryType) Valid() bool {
-	switch e {
-	case RuleEntryTypeError:
-		return true
-	case RuleEntryTypeValidation:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SlotRestriction.
-const (
-	SlotRestrictionAdults          SlotRestriction = "adults"
-	SlotRestrictionChildren        SlotRestriction = "children"
-	SlotRestrictionDisabled        SlotRestriction = "disabled"
-	SlotRestrictionHealthyChildren SlotRestriction = "healthy_children"
-	SlotRestrictionInfants         SlotRestriction = "infants"
-	SlotRestrictionNone            SlotRestriction = "none"
-	SlotRestrictionPregnant        SlotRestriction = "pregnant"
-)
-
-// Valid indicates whether the value is a known member of the SlotRestriction enum.
-func (e SlotRestriction) Valid() bool {
-	switch e {
-	case SlotRestrictionAdults:
-		return true
-	case SlotRestrictionChildren:
-		return true
-	case SlotRestrictionDisabled:
-		return true
-	case SlotRestrictionHealthyChildren:
-		return true
-	case SlotRestrictionInfants:
-		return true
-	case SlotRestrictionNone:
-		return true
-	case SlotRestrictionPregnant:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SlotStatus.
-const (
-	SlotStatusAvailable    SlotStatus = "Available"
-	SlotStatusBooked       SlotStatus = "Booked"
-	SlotStatusExpired      SlotStatus = "Expired"
-	SlotStatusUnauthorized SlotStatus = "Unauthorized"
-	SlotStatusUnavailable  SlotStatus = "Unavailable"
-)
-
-// Valid indicates whether the value is a known member of the SlotStatus enum.
-func (e SlotStatus) Valid() bool {
-	switch e {
-	case SlotStatusAvailable:
-		return true
-	case SlotStatusBooked:
-		return true
-	case SlotStatusExpired:
-		return true
-	case SlotStatusUnauthorized:
-		return true
-	case SlotStatusUnavailable:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SlotPageDirectionType.
-const (
-	SlotPageDirectionTypeConsult    SlotPageDirectionType = "Consult"
-	SlotPageDirectionTypeLaboratory SlotPageDirectionType = "Laboratory"
-)
-
-// Valid indicates whether the value is a known member of the SlotPageDirectionType enum.
-func (e SlotPageDirectionType) Valid() bool {
-	switch e {
-	case SlotPageDirectionTypeConsult:
-		return true
-	case SlotPageDirectionTypeLaboratory:
+	case ListAppointmentsParamsStatusCompleted:
 		return true
 	default:
 		return false
@@ -615,9 +48,38 @@ func (e ListDirectionsParamsType) Valid() bool {
 	}
 }
 
+// Defines values for ListDirectionsParamsStatus.
+const (
+	ListDirectionsParamsStatusBooked    ListDirectionsParamsStatus = "Booked"
+	ListDirectionsParamsStatusCancelled ListDirectionsParamsStatus = "Cancelled"
+	ListDirectionsParamsStatusCompleted ListDirectionsParamsStatus = "Completed"
+	ListDirectionsParamsStatusExpired   ListDirectionsParamsStatus = "Expired"
+	ListDirectionsParamsStatusNotBooked ListDirectionsParamsStatus = "NotBooked"
+)
+
+// Valid indicates whether the value is a known member of the ListDirectionsParamsStatus enum.
+func (e ListDirectionsParamsStatus) Valid() bool {
+	switch e {
+	case ListDirectionsParamsStatusBooked:
+		return true
+	case ListDirectionsParamsStatusCancelled:
+		return true
+	case ListDirectionsParamsStatusCompleted:
+		return true
+	case ListDirectionsParamsStatusExpired:
+		return true
+	case ListDirectionsParamsStatusNotBooked:
+		return true
+	default:
+		return false
+	}
+}
+
 // AppointmentCheck The result of the booking rules (Результат проверки возможности записи).
 type AppointmentCheck struct {
 	// Allowed True if no rule has failed. The same booking at the same moment would then succeed.
+	//
+	// Example: false
 	Allowed bool `json:"allowed"`
 
 	// Checks Every booking rule, in the order of the checks.
@@ -627,23 +89,22 @@ type AppointmentCheck struct {
 // AppointmentDirection The referral (направление) of an appointment.
 type AppointmentDirection struct {
 	// GUID Guid of the referral.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// HolderLpuGUID Guid of the institution that holds the original.
-	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+	HolderLpuGUID GUID `json:"holderLpuGuid"`
 
-	// Type Type of the referral (Тип направления): consultation or examination.
-	Type AppointmentDirectionType `json:"type"`
+	// Type Type of the referral.
+	Type DirectionType `json:"type"`
 
 	// Number Printed number of the referral (номер направления).
+	//
+	// Example: 47010157096
 	Number string `json:"number"`
 
 	// Speciality Speciality referred to. Usually empty for an examination.
 	Speciality Speciality `json:"speciality"`
 }
-
-// AppointmentDirectionType Type of the referral (Тип направления): consultation or examination.
-type AppointmentDirectionType string
 
 // AppointmentPage A page of the patient's appointments.
 type AppointmentPage struct {
@@ -651,19 +112,25 @@ type AppointmentPage struct {
 	Items []PatientAppointment `json:"items"`
 
 	// Next `cursor` of the next page. `null` on the last page.
+	//
+	// Example: eyJiIjoxNTY2MzEyNzM0fQ
 	Next *string `json:"next"`
 }
 
 // AppointmentRequest The appointment to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
 	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead.
+	//
+	// Example: 2023-10-21
 	Date *string `json:"Date,omitempty"`
 
-	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. No effect out of schedule.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default: 1. No effect out of schedule.
+	//
+	// Example: 1
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
 	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
-	DirectionGUID openapi_types.UUID `json:"DirectionGuid"`
+	DirectionGUID GUID `json:"DirectionGuid"`
 
 	// DirectionType The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value fails with `direction_type_unsupported`. For that reason the schema has no enum.
 	//
@@ -671,159 +138,205 @@ type AppointmentRequest struct {
 	DirectionType string `json:"DirectionType"`
 
 	// DocPrvdGUID The guid of the resource to visit (Гуид ресурса). Required and read only with `OutOfSchedule`. Must then be a guid other than the zero guid.
+	//
+	// Example: b0666870-c5b7-4e38-a959-0f17bc50a3cf
 	DocPrvdGUID *string `json:"DocPrvdGuid,omitempty"`
 
-	// IsCito True if urgent, cito (Признак срочного приёма).
+	// IsCito True if urgent, cito (Признак срочного приёма). Default: `false`.
+	//
+	// Example: false
 	IsCito *bool `json:"IsCito,omitempty"`
 
 	// LpuFromGUID The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
-	LpuFromGUID openapi_types.UUID `json:"LpuFromGuid"`
+	LpuFromGUID GUID `json:"LpuFromGuid"`
 
 	// LpuToGUID The institution that the patient is referred to (Гуид ЛПУ, куда направили). Not the zero guid.
-	LpuToGUID openapi_types.UUID `json:"LpuToGuid"`
+	LpuToGUID GUID `json:"LpuToGuid"`
 
-	// OutOfSchedule True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required.
+	// OutOfSchedule True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required. Default: `false`.
+	//
+	// Example: false
 	OutOfSchedule *bool `json:"OutOfSchedule,omitempty"`
 
 	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId` and without `OutOfSchedule`. Must then be a guid other than the zero guid.
+	//
+	// Example: de300000-0009-4000-8000-000014527455
 	SlotGUID *string `json:"SlotGuid,omitempty"`
 
 	// SlotID The number of the cell in the target institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+	//
+	// Example: 14527455
 	SlotID *int64 `json:"SlotId,omitempty"`
 
-	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL.
+	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL. Default: empty.
+	//
+	// Example: После обеда
 	VisitComment *string `json:"VisitComment,omitempty"`
 }
 
 // AppointmentResult The booked appointment (Результат создания записи по направлению). `type` tells which of the two referral fields is filled. The other is `null`.
 type AppointmentResult struct {
-	// Type The referral's type (Тип направления).
-	Type AppointmentResultType `json:"type"`
+	// Type Type of the referral.
+	Type DirectionType `json:"type"`
 
-	// ConsultDirection The referral for a consultation (Направление на консультацию).
+	// ConsultDirection A referral for a consultation (Направление на консультацию), as the target institution holds it. `null` if the referral has another type.
 	ConsultDirection *ConsultDirection `json:"consultDirection"`
 
-	// LaboratoryDirection The referral for an examination (Направление на исследование).
+	// LaboratoryDirection A referral for an examination (Направление на исследование), as the target institution holds it. `null` if the referral has another type.
 	LaboratoryDirection *LaboratoryDirection `json:"laboratoryDirection"`
 }
 
-// AppointmentResultType The referral's type (Тип направления).
-type AppointmentResultType string
-
 // AppointmentStatus The status of an appointment. `GET /appointments` defines the values.
-type AppointmentStatus string
+//
+// Example: Booked
+type AppointmentStatus = string
 
 // CancelRequest The reason for a cancellation (Причина отмены).
 type CancelRequest struct {
 	// Reason The reason as text (Причина), at most 1,000 characters, without NUL. Required and read only if `ReasonCode` is 6.
+	//
+	// Example: Пациент уезжает
 	Reason *string `json:"Reason,omitempty"`
 
 	// ReasonCode The reason's code (Код причины). 6 means another reason, which is given in `Reason`.
+	//
+	// Example: 6
 	ReasonCode *int32 `json:"ReasonCode,omitempty"`
 }
 
 // CancelResult The response to a cancellation or a release, in the vendor's format (Стандартный ответ сервера).
 type CancelResult struct {
 	// Code The HTTP status.
+	//
+	// Example: 200
 	Code int32 `json:"code"`
 
 	// Message Message for the patient (Сообщение), in Russian.
+	//
+	// Example: Запись на прием отменена
 	Message string `json:"message"`
 
 	// MessageCode The documented code (Код сообщения).
+	//
+	// Example: 2000
 	MessageCode string `json:"message_code"`
 }
 
-// Cancellation The cancellation of an appointment.
+// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
 type Cancellation struct {
 	// Time Time of the cancellation.
+	//
+	// Example: 2019-08-20T18:00:00+03:00
 	Time time.Time `json:"time"`
 
 	// ReasonCode Reason code from the client. `null` if none.
+	//
+	// Example: 6
 	ReasonCode *int32 `json:"reasonCode"`
 
 	// Reason Reason text from the client. `null` if none.
+	//
+	// Example: Заболел
 	Reason *string `json:"reason"`
 }
 
-// CodToken A token for a patient (Токен ЦОД).
-type CodToken struct {
-	// Token The token, to be sent as `Authorization: Bearer …`.
-	Token string `json:"token"`
-
-	// ExpiresAt Expiry of the token, in UTC.
-	ExpiresAt time.Time `json:"expiresAt"`
-
-	// PersonGUID Guid of the person in the master patient index.
-	PersonGUID openapi_types.UUID `json:"personGuid"`
-}
-
-// ConsultDirection A referral for a consultation, as the target institution holds it.
+// ConsultDirection A referral for a consultation (Направление на консультацию), as the target institution holds it. `null` if the referral has another type.
 type ConsultDirection struct {
 	// ID Number of the referral in the target institution's own list.
+	//
+	// Example: 58384
 	ID string `json:"id"`
 
 	// GUID Guid of the referral (the same in every institution).
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Number Printed number of the referral (номер направления).
+	//
+	// Example: 47010157096
 	Number string `json:"number"`
 
 	// Date Date of the referral (дата направления), as midnight of that day.
+	//
+	// Example: 2019-08-13T00:00:00+03:00
 	Date time.Time `json:"date"`
 
 	// DocPrvdSenderGUID Guid of the referring doctor. The zero guid if unknown.
-	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
+	DocPrvdSenderGUID GUID `json:"docPrvdSenderGuid"`
 
 	// MkabGUID Guid of the patient's card (МКАБ) in the target institution.
-	MkabGUID openapi_types.UUID `json:"mkabGuid"`
+	MkabGUID GUID `json:"mkabGuid"`
 
 	// Reason Reason for the referral (обоснование).
+	//
+	// Example: Консультация специалиста
 	Reason string `json:"reason"`
 
 	// SpecialityCode Code of the speciality (код специальности).
+	//
+	// Example: 92
 	SpecialityCode string `json:"specialityCode"`
 
 	// SpecialityName Name of the speciality.
+	//
+	// Example: Терапия
 	SpecialityName string `json:"specialityName"`
 
 	// MkbCode Code of the diagnosis, ICD-10 (код МКБ).
+	//
+	// Example: A01.1
 	MkbCode string `json:"mkbCode"`
 
 	// MkbName Name of the diagnosis.
+	//
+	// Example: Паратиф A
 	MkbName string `json:"mkbName"`
 
 	// LpuFromGUID Guid of the referring institution.
-	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
+	LpuFromGUID GUID `json:"lpuFromGuid"`
 
 	// LpuToGUID Guid of the institution of the visit.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+	LpuToGUID GUID `json:"lpuToGuid"`
 
 	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
+// Day A day, in the zone that the parameter names.
+//
+// Example: 2026-11-30
+type Day = openapi_types.Date
+
 // Diagnosis A diagnosis, ICD-10 (МКБ).
 type Diagnosis struct {
 	// Code Code of the diagnosis.
+	//
+	// Example: A01.1
 	Code string `json:"code"`
 
 	// Name Name of the diagnosis.
+	//
+	// Example: Паратиф A
 	Name string `json:"name"`
 }
 
 // DirectionAppointment The appointment (запись на прием) of a referral.
 type DirectionAppointment struct {
 	// GUID Guid of the appointment.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit: the end of its last cell. Out of schedule the length is unknown: the end is `start`, or the next midnight for a visit for a day without a time.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 
 	// CreateTime Time of booking.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
 	CreateTime time.Time `json:"createTime"`
 }
 
@@ -837,105 +350,135 @@ type DirectionPage struct {
 }
 
 // DirectionStatus The status of a referral. `GET /directions` defines the values.
-type DirectionStatus string
+//
+// Example: Booked
+type DirectionStatus = string
+
+// DirectionType The type of a referral (Тип направления), a consultation or an examination.
+//
+// Example: Consult
+type DirectionType = string
 
 // Error The body of every error response.
 type Error struct {
 	// Code The HTTP status.
+	//
+	// Example: 400
 	Code int32 `json:"code"`
 
 	// Message Message for the patient (Сообщение), in Russian.
+	//
+	// Example: Выбранная ячейка расписания уже занята.
 	Message string `json:"message"`
 
 	// MessageCode The documented code (Код сообщения).
+	//
+	// Example: 4000
 	MessageCode string `json:"message_code"`
 
 	// Type The documented type (Тип ошибки).
-	Type ErrorType `json:"type"`
+	//
+	// Example: Validation
+	Type string `json:"type"`
 
 	// Rule Rule that the request failed with. Branch on this.
 	Rule Rule `json:"rule"`
 
 	// RequestID Id of this request in the service's log.
-	RequestID openapi_types.UUID `json:"request_id"`
+	RequestID GUID `json:"request_id"`
 
 	// Details What the patient can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
-// ErrorType The documented type (Тип ошибки).
-type ErrorType string
-
 // ErrorDetails What the patient can do next. Contains no data of other patients.
 type ErrorDetails struct {
-	// Appointment With `direction_already_booked` and `speciality_already_booked`: the appointment that the patient has.
-	Appointment *ExistingAppointment `json:"appointment,omitempty"`
-
 	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first. Cells of the same resource come before those of the same speciality in the same institution. Absent if there are none.
 	Slots *[]NearestSlot `json:"slots,omitempty"`
+
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
 	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 }
 
-// ExistingAppointment An appointment that the patient has.
+// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 type ExistingAppointment struct {
 	// GUID Guid of the appointment.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// LpuGUID Guid of the institution (ЛПУ) of the visit.
-	LpuGUID openapi_types.UUID `json:"lpuGuid"`
+	LpuGUID GUID `json:"lpuGuid"`
 
 	// Start Start of the visit, in that institution's zone.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit, in that institution's zone.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 }
+
+// GUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type GUID = openapi_types.UUID
 
 // Health The state of the instance.
 type Health struct {
 	// Status Always `ok`.
-	Status HealthStatus `json:"status"`
+	//
+	// Example: ok
+	Status string `json:"status"`
 }
-
-// HealthStatus Always `ok`.
-type HealthStatus string
 
 // Hold One or more cells held for the patient (Удержание ячейки). Times are in the zone of their institution.
 type Hold struct {
 	// SlotGUID Guid of the first cell, for `SlotGuid`.
-	SlotGUID openapi_types.UUID `json:"slotGuid"`
+	SlotGUID GUID `json:"slotGuid"`
 
 	// LpuToGUID Guid of the institution.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+	LpuToGUID GUID `json:"lpuToGuid"`
 
 	// DirectionGUID Guid of the referral given with the request.
-	DirectionGUID openapi_types.UUID `json:"directionGuid"`
+	DirectionGUID GUID `json:"directionGuid"`
 
 	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 
 	// SlotGuids Guids of all the cells, in order of time.
-	SlotGuids []openapi_types.UUID `json:"slotGuids"`
+	SlotGuids []GUID `json:"slotGuids"`
 
 	// HeldUntil End of the hold.
+	//
+	// Example: 2019-08-20T17:57:14+03:00
 	HeldUntil time.Time `json:"heldUntil"`
 }
 
 // HoldRequest The booking or move to hold a cell for (Запрос удержания ячейки).
 type HoldRequest struct {
 	// AppointmentGUID The visit to move to the cell (Гуид записи, которую переносят), booked with this referral. Not the zero guid. Without it, the hold is for a new visit.
+	//
+	// Example: df554d5b-40d4-4946-bb99-b8db15c87b70
 	AppointmentGUID *openapi_types.UUID `json:"AppointmentGuid,omitempty"`
 
-	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default with `AppointmentGuid`: as many as it has.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default: as many as the visit has with `AppointmentGuid`, else 1.
+	//
+	// Example: 1
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
 	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
-	DirectionGUID openapi_types.UUID `json:"DirectionGuid"`
+	DirectionGUID GUID `json:"DirectionGuid"`
 
 	// DirectionType The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value fails with `direction_type_unsupported`.
 	//
@@ -943,126 +486,196 @@ type HoldRequest struct {
 	DirectionType string `json:"DirectionType"`
 
 	// LpuFromGUID The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
-	LpuFromGUID openapi_types.UUID `json:"LpuFromGuid"`
+	LpuFromGUID GUID `json:"LpuFromGuid"`
 
 	// LpuToGUID The institution of the cell (Гуид ЛПУ, куда направили). Not the zero guid.
-	LpuToGUID openapi_types.UUID `json:"LpuToGuid"`
+	LpuToGUID GUID `json:"LpuToGuid"`
 
-	// Minutes Duration of the hold in minutes (Минуты).
+	// Minutes Duration of the hold in minutes (Минуты). Default: 5.
+	//
+	// Example: 5
 	Minutes *int32 `json:"Minutes,omitempty"`
 }
 
-// LaboratoryDirection A referral for an examination, as the target institution holds it.
+// IssuedToken A token for a patient (Токен ЦОД).
+type IssuedToken struct {
+	// Token The token, to be sent as `Authorization: Bearer …`.
+	//
+	// Example: eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiI1ZTU1MDAwMC0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMDEifQ.c2lnbmF0dXJl
+	Token string `json:"token"`
+
+	// ExpiresAt Expiry of the token, in UTC.
+	//
+	// Example: 2019-08-20T15:52:14Z
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// PersonGUID Guid of the person in the master patient index.
+	PersonGUID GUID `json:"personGuid"`
+}
+
+// LaboratoryDirection A referral for an examination (Направление на исследование), as the target institution holds it. `null` if the referral has another type.
 type LaboratoryDirection struct {
 	// ID Number of the referral in the target institution's own list.
+	//
+	// Example: 58384
 	ID string `json:"id"`
 
 	// GUID Guid of the referral (the same in every institution).
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Number Printed number of the referral (номер направления).
+	//
+	// Example: 47010157096
 	Number string `json:"number"`
 
-	// Type Type of the referral.
-	Type LaboratoryDirectionType `json:"type"`
+	// Type Type of the referral: `Laboratory`.
+	Type DirectionType `json:"type"`
 
 	// AccessionNumber Number of the image or specimen (accession number).
+	//
+	// Example: A-2023-000117
 	AccessionNumber string `json:"accessionNumber"`
 
 	// Date Date of the referral (дата направления), as midnight of that day.
+	//
+	// Example: 2019-08-13T00:00:00+03:00
 	Date time.Time `json:"date"`
 
 	// DateCreate Time of writing.
+	//
+	// Example: 2019-08-13T09:00:00+03:00
 	DateCreate time.Time `json:"dateCreate"`
 
 	// DateEnd Last day of validity (30 days after the date), as midnight of that day.
+	//
+	// Example: 2019-09-12T00:00:00+03:00
 	DateEnd time.Time `json:"dateEnd"`
 
 	// Flags Flags.
+	//
+	// Example: 0
 	Flags int32 `json:"flags"`
 
 	// Urgent True if urgent.
+	//
+	// Example: false
 	Urgent bool `json:"urgent"`
 
 	// Comment Comment on the referral.
+	//
+	// Example: После обеда
 	Comment string `json:"comment"`
 
 	// DocPrvdSenderGUID Guid of the referring doctor. The zero guid if unknown.
-	DocPrvdSenderGUID openapi_types.UUID `json:"docPrvdSenderGuid"`
+	DocPrvdSenderGUID GUID `json:"docPrvdSenderGuid"`
 
 	// MkabGUID Guid of the patient's card (МКАБ) in the target institution.
-	MkabGUID openapi_types.UUID `json:"mkabGuid"`
+	MkabGUID GUID `json:"mkabGuid"`
 
 	// LpuFromGUID Guid of the referring institution.
-	LpuFromGUID openapi_types.UUID `json:"lpuFromGuid"`
+	LpuFromGUID GUID `json:"lpuFromGuid"`
 
 	// LpuToGUID Guid of the institution of the visit.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+	LpuToGUID GUID `json:"lpuToGuid"`
 
 	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
-// LaboratoryDirectionType Type of the referral.
-type LaboratoryDirectionType string
-
 // LpuName An institution (ЛПУ).
 type LpuName struct {
 	// GUID Guid of the institution.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Name Name of the institution.
+	//
+	// Example: Поликлиника Б
 	Name string `json:"name"`
 }
 
 // LpuPlace An institution (ЛПУ) with its time zone.
 type LpuPlace struct {
 	// GUID Guid of the institution.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Name Name of the institution.
+	//
+	// Example: Поликлиника Б
 	Name string `json:"name"`
 
 	// TimeZone IANA name of the time zone, such as `Europe/Moscow`.
+	//
+	// Example: Europe/Moscow
 	TimeZone string `json:"timeZone"`
 }
 
+// LpuTo The institution (ЛПУ) that a referral names. `null` if the referral names none.
+type LpuTo struct {
+	// GUID Guid of the institution.
+	GUID GUID `json:"guid"`
+
+	// Name Name of the institution.
+	//
+	// Example: Поликлиника Б
+	Name string `json:"name"`
+}
+
 // Mender Who can fix the cause of a rejection: the `patient` by another choice, the `registry` (регистратура) by correcting data or granting a right, the `referring_doctor` by another referral, the `client` application by another request, or the operator of the `service`.
-type Mender string
+//
+// Example: patient
+type Mender = string
 
 // MoveRequest The cell to move an appointment to (Запрос переноса записи на прием). A field that is absent or `null` leaves its value unchanged.
 type MoveRequest struct {
 	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default: as many as it has, or 1 if it is out of schedule.
+	//
+	// Example: 1
 	Difficulty *int32 `json:"Difficulty,omitempty"`
 
 	// IsCito True if urgent, cito (Признак срочного приёма).
+	//
+	// Example: false
 	IsCito *bool `json:"IsCito,omitempty"`
 
 	// LpuToGUID The institution of the cell (Гуид ЛПУ). Default: that of the visit. Not the zero guid.
+	//
+	// Example: 4cb4f1c8-386d-410d-ac5d-fa232bd2afb9
 	LpuToGUID *openapi_types.UUID `json:"LpuToGuid,omitempty"`
 
 	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId`. Must then be a guid other than the zero guid.
+	//
+	// Example: de300000-0009-4000-8000-000014527455
 	SlotGUID *string `json:"SlotGuid,omitempty"`
 
 	// SlotID The number of the cell in that institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+	//
+	// Example: 14527455
 	SlotID *int64 `json:"SlotId,omitempty"`
 
 	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL.
+	//
+	// Example: После обеда
 	VisitComment *string `json:"VisitComment,omitempty"`
 }
 
 // NearestSlot A free cell near the requested one, in the same institution.
 type NearestSlot struct {
 	// ID Number of the cell, for `SlotId`.
+	//
+	// Example: 14527456
 	ID int64 `json:"id"`
 
 	// GUID Guid of the cell.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Start Start of the visit, in the institution's zone.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 
 	// Resource Doctor, cabinet or equipment to visit.
@@ -1072,30 +685,44 @@ type NearestSlot struct {
 // PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.
 type PatientAppointment struct {
 	// GUID Guid of the appointment.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Status Current status.
 	Status AppointmentStatus `json:"status"`
 
 	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit, as booking returns it.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 
 	// CreateTime Time of booking.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
 	CreateTime time.Time `json:"createTime"`
 
 	// UpdateTime Time of the booking or of the last move or cancellation.
+	//
+	// Example: 2019-08-20T18:00:00+03:00
 	UpdateTime time.Time `json:"updateTime"`
 
 	// OutOfSchedule True if the visit takes no cell (вне расписания).
+	//
+	// Example: false
 	OutOfSchedule bool `json:"outOfSchedule"`
 
 	// IsCito True if urgent, cito (срочный приём).
+	//
+	// Example: false
 	IsCito bool `json:"isCito"`
 
 	// Comment Comment on the visit.
+	//
+	// Example: После обеда
 	Comment string `json:"comment"`
 
 	// Lpu Institution of the visit.
@@ -1107,44 +734,51 @@ type PatientAppointment struct {
 	// Direction Referral that the appointment was booked by.
 	Direction AppointmentDirection `json:"direction"`
 
-	// Cancellation Time and reason of the cancellation. `null` if not cancelled.
+	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
 }
 
 // PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
 type PatientDirection struct {
 	// GUID Guid of the referral.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
-	// Type Type of the referral (Тип направления): consultation or examination.
-	Type PatientDirectionType `json:"type"`
+	// Type Type of the referral.
+	Type DirectionType `json:"type"`
 
 	// Number Printed number of the referral (номер направления).
+	//
+	// Example: 47010157096
 	Number string `json:"number"`
 
 	// Status Current status.
 	Status DirectionStatus `json:"status"`
 
 	// Date Date of the referral (дата направления), as midnight of that day.
+	//
+	// Example: 2019-08-13T00:00:00+03:00
 	Date time.Time `json:"date"`
 
 	// DateCreate Time of writing.
+	//
+	// Example: 2019-08-13T09:00:00+03:00
 	DateCreate time.Time `json:"dateCreate"`
 
 	// DateEnd Last day of validity, as midnight of that day.
+	//
+	// Example: 2019-09-12T00:00:00+03:00
 	DateEnd time.Time `json:"dateEnd"`
 
 	// Urgent True if urgent.
+	//
+	// Example: false
 	Urgent bool `json:"urgent"`
 
 	// HolderLpuGUID Guid of the holding institution: `LpuFromGuid` in a booking.
-	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
+	HolderLpuGUID GUID `json:"holderLpuGuid"`
 
 	// LpuFrom Referring institution.
 	LpuFrom LpuName `json:"lpuFrom"`
-
-	// LpuTo Institution referred to. `null` means any.
-	LpuTo *LpuName `json:"lpuTo"`
 
 	// Speciality Speciality referred to. Usually empty for an examination.
 	Speciality Speciality `json:"speciality"`
@@ -1152,33 +786,49 @@ type PatientDirection struct {
 	// Diagnosis Diagnosis.
 	Diagnosis Diagnosis `json:"diagnosis"`
 
-	// Appointment Its appointment. `null` if it has none.
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 	Appointment *ExistingAppointment `json:"appointment"`
-}
 
-// PatientDirectionType Type of the referral (Тип направления): consultation or examination.
-type PatientDirectionType string
+	// LpuTo The institution (ЛПУ) that a referral names. `null` if the referral names none.
+	LpuTo *LpuTo `json:"lpuTo"`
+}
 
 // Resource A doctor, a cabinet or a piece of equipment (ресурс).
 type Resource struct {
 	// GUID Guid of the resource.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Kind Kind of the resource.
-	Kind ResourceKind `json:"kind"`
+	//
+	// Example: doctor
+	Kind string `json:"kind"`
 
 	// Name Name of the resource.
+	//
+	// Example: Иванова Анна Петровна
 	Name string `json:"name"`
 
 	// SpecialityCode Code of the resource's speciality.
+	//
+	// Example: 92
 	SpecialityCode string `json:"specialityCode"`
 }
 
-// ResourceKind Kind of the resource.
-type ResourceKind string
-
 // Rule The stable name of the rule that rejects a request. New names may be added; a name never
-// changes its meaning.
+// changes its meaning. `POST /appointments` checks in this order:
+//
+// | check | `rule` |
+// |---|---|
+// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
+// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
+// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
+// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
+// | 7. one active appointment per speciality | `speciality_already_booked` |
+// | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
+// | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
+// | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 //
 // `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
 // group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
@@ -1186,7 +836,9 @@ type ResourceKind string
 // anything (`retryable`). `field_out_of_schedule` is the field of a visit out of schedule;
 // `layer: transport` marks what is decided before a use case runs, and `ours` what the vendor's
 // table of errors does not have.
-type Rule string
+//
+// Example: slot_full
+type Rule = string
 
 // RuleCheck The result of one rule.
 type RuleCheck struct {
@@ -1194,12 +846,18 @@ type RuleCheck struct {
 	Rule Rule `json:"rule"`
 
 	// Result Result of the rule for this booking.
-	Result RuleCheckResult `json:"result"`
+	//
+	// Example: failed
+	Result string `json:"result"`
 
 	// Message Message for the patient, in Russian. `null` unless the rule has failed.
+	//
+	// Example: Выбранная ячейка расписания уже занята.
 	Message *string `json:"message"`
 
 	// Field Field of this request that the rule concerns. `null` if it concerns none.
+	//
+	// Example: SlotId
 	Field *string `json:"field"`
 
 	// Mender Who can fix the cause.
@@ -1209,50 +867,59 @@ type RuleCheck struct {
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
-// RuleCheckResult Result of the rule for this booking.
-type RuleCheckResult string
-
 // RuleEntry A rule, its response, and whether it is on.
 type RuleEntry struct {
 	// Rule Stable name of the rule.
 	Rule Rule `json:"rule"`
 
-	// Group Group of the rule. New groups may be added.
-	Group RuleEntryGroup `json:"group"`
+	// Group Group of the rule.
+	//
+	// Example: slot
+	Group string `json:"group"`
 
 	// Status The HTTP status.
+	//
+	// Example: 400
 	Status int32 `json:"status"`
 
 	// MessageCode The documented code (Код сообщения).
+	//
+	// Example: 4000
 	MessageCode string `json:"messageCode"`
 
 	// Type The documented type (Тип ошибки).
-	Type RuleEntryType `json:"type"`
+	//
+	// Example: Validation
+	Type string `json:"type"`
 
 	// Message Message for the patient, in Russian, with placeholders in braces.
+	//
+	// Example: Выбранная ячейка расписания уже занята.
 	Message string `json:"message"`
 
 	// Retryable True if the same request may succeed later without any change.
+	//
+	// Example: false
 	Retryable bool `json:"retryable"`
 
 	// Mender Who can fix the cause.
 	Mender Mender `json:"mender"`
 
 	// Field The field of the booking body that the rule concerns. `null` if it concerns none, or any. `SlotId` also means `SlotGuid`.
+	//
+	// Example: SlotId
 	Field *string `json:"field"`
 
 	// Enabled True if the rule is on in the institution, or in the region if none was given.
+	//
+	// Example: true
 	Enabled bool `json:"enabled"`
 
 	// Setting Code of the setting that switches the rule. `null` if it is always on.
+	//
+	// Example: 2dr_RecordWithoutMkab
 	Setting *string `json:"setting"`
 }
-
-// RuleEntryGroup Group of the rule. New groups may be added.
-type RuleEntryGroup string
-
-// RuleEntryType The documented type (Тип ошибки).
-type RuleEntryType string
 
 // RuleList The rule table (Справочник правил).
 type RuleList struct {
@@ -1263,15 +930,21 @@ type RuleList struct {
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
 	// ID Number of the cell in its institution, for `SlotId`, which accepts numbers up to 9007199254740991. Book the others by `guid`.
+	//
+	// Example: 14527455
 	ID int64 `json:"id"`
 
 	// GUID Guid of the cell, for `SlotGuid`.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit, which is the end of the last of `difficulty` cells.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 
 	// Lpu Institution of the cell.
@@ -1281,86 +954,101 @@ type Slot struct {
 	Resource Resource `json:"resource"`
 
 	// Capacity Number of visits that the cell can take at once.
+	//
+	// Example: 1
 	Capacity int32 `json:"capacity"`
 
 	// Left Number of free places. With several cells, that of the fullest one.
+	//
+	// Example: 1
 	Left int32 `json:"left"`
 
 	// Restriction The patients that the cell is restricted to.
-	Restriction SlotRestriction `json:"restriction"`
+	//
+	// Example: none
+	Restriction string `json:"restriction"`
 
 	// RestrictionText The restriction as text, in Russian.
+	//
+	// Example: Без ограничений
 	RestrictionText string `json:"restrictionText"`
 
 	// Status `Available`: it can be booked (the only value without `explain`). `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule rejects it.
-	Status SlotStatus `json:"status"`
+	//
+	// Example: Available
+	Status string `json:"status"`
 
-	// Rule Rule that a booking of the cell would fail with. `null` if it can be booked.
-	Rule *Rule `json:"rule"`
+	// Rule The `Rule` that a booking of the cell would fail with. `null` if it can be booked.
+	Rule *string `json:"rule"`
 
 	// Message Message of the rule for the patient, in Russian.
 	Message *string `json:"message"`
 }
 
-// SlotRestriction The patients that the cell is restricted to.
-type SlotRestriction string
-
-// SlotStatus `Available`: it can be booked (the only value without `explain`). `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule rejects it.
-type SlotStatus string
-
 // SlotPage A page of cells for a referral, in the order of their start (Свободные ячейки для направления).
 type SlotPage struct {
 	// DirectionGUID Guid of the referral.
-	DirectionGUID openapi_types.UUID `json:"directionGuid"`
+	DirectionGUID GUID `json:"directionGuid"`
 
-	// DirectionType Type of the referral (Тип направления).
-	DirectionType SlotPageDirectionType `json:"directionType"`
+	// DirectionType Type of the referral.
+	DirectionType DirectionType `json:"directionType"`
 
 	// HolderLpuGUID Guid of the holding institution: `LpuFromGuid` in a booking.
-	HolderLpuGUID openapi_types.UUID `json:"holderLpuGuid"`
-
-	// BlockedBy The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
-	BlockedBy *SlotRefusal `json:"blockedBy"`
+	HolderLpuGUID GUID `json:"holderLpuGuid"`
 
 	// Items The cells.
 	Items []Slot `json:"items"`
 
 	// Next `cursor` of the next page. `null` on the last page.
+	//
+	// Example: eyJiIjoxNTY2MzEyNzM0fQ
 	Next *string `json:"next"`
 
+	// BlockedBy The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
+	BlockedBy *SlotRefusal `json:"blockedBy"`
+
 	// NextAvailable If no item can be booked and no page follows: the start of the first bookable cell within 90 days after the period. `null` if there is none.
+	//
+	// Example: 2019-09-04T08:45:00+03:00
 	NextAvailable *time.Time `json:"nextAvailable"`
 }
 
-// SlotPageDirectionType Type of the referral (Тип направления).
-type SlotPageDirectionType string
-
-// SlotRefusal A rule that rejects every cell.
+// SlotRefusal The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
 type SlotRefusal struct {
 	// Rule Name of the rule.
 	Rule Rule `json:"rule"`
 
 	// Message Message for the patient, in Russian.
+	//
+	// Example: Выбранная ячейка расписания уже занята.
 	Message string `json:"message"`
 }
 
 // Speciality A medical speciality (специальность).
 type Speciality struct {
 	// Code Code of the speciality.
+	//
+	// Example: 92
 	Code string `json:"code"`
 
 	// Name Name of the speciality.
+	//
+	// Example: Терапия
 	Name string `json:"name"`
 }
 
-// AppointmentGUID defines model for AppointmentGuid.
-type AppointmentGUID = openapi_types.UUID
+// AppointmentGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type AppointmentGUID = GUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
 
-// DirectionGUID defines model for DirectionGuid.
-type DirectionGUID = openapi_types.UUID
+// DirectionGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type DirectionGUID = GUID
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -1368,8 +1056,10 @@ type IdempotencyKey = string
 // Limit defines model for Limit.
 type Limit = int32
 
-// SlotGUID defines model for SlotGuid.
-type SlotGUID = openapi_types.UUID
+// SlotGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type SlotGUID = GUID
 
 // AppointmentAbsent The body of every error response.
 type AppointmentAbsent = Error
@@ -1479,16 +1169,13 @@ type TooManyHolds = Error
 // Unavailable The body of every error response.
 type Unavailable = Error
 
-// Booking The appointment to book (Запрос создания записи на прием по направлению).
-type Booking = AppointmentRequest
-
 // ListAppointmentsParams defines parameters for ListAppointments.
 type ListAppointmentsParams struct {
 	// DirectionGUID Only appointments booked by this referral (Гуид направления).
-	DirectionGUID *openapi_types.UUID `form:"directionGuid,omitempty" json:"directionGuid,omitempty"`
+	DirectionGUID *GUID `form:"directionGuid,omitempty" json:"directionGuid,omitempty"`
 
 	// Status Only appointments with one of these statuses. Repeat the parameter for several.
-	Status *[]AppointmentStatus `form:"status,omitempty" json:"status,omitempty"`
+	Status *[]ListAppointmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
 	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
 	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
@@ -1499,6 +1186,9 @@ type ListAppointmentsParams struct {
 	// Cursor `next` of the previous page. Default: the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListAppointmentsParamsStatus defines parameters for ListAppointments.
+type ListAppointmentsParamsStatus string
 
 // CreateAppointmentParams defines parameters for CreateAppointment.
 type CreateAppointmentParams struct {
@@ -1533,13 +1223,13 @@ type GetCodTokenParams struct {
 	SPol *string `form:"s_pol,omitempty" json:"s_pol,omitempty"`
 
 	// Birthday The patient's birth date (дата рождения).
-	Birthday *openapi_types.Date `form:"Birthday,omitempty" json:"Birthday,omitempty"`
+	Birthday *Day `form:"Birthday,omitempty" json:"Birthday,omitempty"`
 
 	// Personguid The person's guid in the master patient index (идентификатор МИП). Not the zero guid.
-	Personguid *openapi_types.UUID `form:"personguid,omitempty" json:"personguid,omitempty"`
+	Personguid *GUID `form:"personguid,omitempty" json:"personguid,omitempty"`
 
 	// Mkab The guid of one of the patient's medical cards (МКАБ), in any institution. Not the zero guid.
-	Mkab *openapi_types.UUID `form:"mkab,omitempty" json:"mkab,omitempty"`
+	Mkab *GUID `form:"mkab,omitempty" json:"mkab,omitempty"`
 
 	// Epgu Must be `true` with `snils`, `f`, `n` and `p`.
 	Epgu *bool `form:"epgu,omitempty" json:"epgu,omitempty"`
@@ -1563,13 +1253,13 @@ type ListDirectionsParams struct {
 	Type *ListDirectionsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
 	// Status Only referrals with one of these statuses. Repeat the parameter for several.
-	Status *[]DirectionStatus `form:"status,omitempty" json:"status,omitempty"`
+	Status *[]ListDirectionsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
 	// DateFrom Only referrals whose `date` is this day or later.
-	DateFrom *openapi_types.Date `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+	DateFrom *Day `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
 
 	// DateTo Only referrals whose `date` is this day or earlier. Must not be before `dateFrom`.
-	DateTo *openapi_types.Date `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+	DateTo *Day `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
 	// Limit Maximum number of items in a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1581,22 +1271,25 @@ type ListDirectionsParams struct {
 // ListDirectionsParamsType defines parameters for ListDirections.
 type ListDirectionsParamsType string
 
+// ListDirectionsParamsStatus defines parameters for ListDirections.
+type ListDirectionsParamsStatus string
+
 // ListDirectionSlotsParams defines parameters for ListDirectionSlots.
 type ListDirectionSlotsParams struct {
 	// LpuGUID Only this institution (Гуид ЛПУ). Required if the referral names none.
-	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+	LpuGUID *GUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
 
 	// ResourceGUID Only this doctor, cabinet or equipment (Гуид ресурса). An unknown resource has no cells.
-	ResourceGUID *openapi_types.UUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
+	ResourceGUID *GUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
 
-	// DateFrom Start of the period (Дата с): a date (`2026-11-30`, from the start of that day), or a date-time with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Default: now.
-	DateFrom *string `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+	// DateFrom First day of the period (Дата с), at most 366 days ahead. Default: today, from now on.
+	DateFrom *Day `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
 
-	// DateTo End of the period (Дата по): a date, which is included, or a date-time, which is not. Default: 14 days after `dateFrom`.
-	DateTo *string `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+	// DateTo Last day of the period (Дата по). Must not be before `dateFrom`. A period has at most 14 days. Default: the longest period.
+	DateTo *Day `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
 	// AppointmentGUID The visit to move (Гуид записи, которую переносят), booked with this referral. Without it, the search is for a new visit.
-	AppointmentGUID *openapi_types.UUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
+	AppointmentGUID *GUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
 
 	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
 	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
@@ -1604,8 +1297,8 @@ type ListDirectionSlotsParams struct {
 	// Explain Also return the cells that cannot be booked, each with its rule.
 	Explain *bool `form:"explain,omitempty" json:"explain,omitempty"`
 
-	// Limit Maximum number of cells in a page.
-	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor `next` of the previous page. Default: the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -1614,13 +1307,13 @@ type ListDirectionSlotsParams struct {
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
 	// LpuGUID The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
-	LpuGUID *openapi_types.UUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+	LpuGUID *GUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
 }
 
 // ReleaseSlotParams defines parameters for ReleaseSlot.
 type ReleaseSlotParams struct {
 	// LpuGUID The institution of the cell (Гуид ЛПУ), which is `lpuToGuid` of the hold. Not the zero guid.
-	LpuGUID openapi_types.UUID `form:"lpuGuid" json:"lpuGuid"`
+	LpuGUID GUID `form:"lpuGuid" json:"lpuGuid"`
 }
 
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.

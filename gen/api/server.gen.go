@@ -589,7 +589,7 @@ func (siw *ServerInterfaceWrapper) ListDirectionSlots(c *gin.Context) {
 
 	// ------------- Optional query parameter "dateFrom" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateFrom", c.Request.URL.Query(), &params.DateFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateFrom", c.Request.URL.Query(), &params.DateFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateFrom: %w", err), http.StatusBadRequest)
 		return
@@ -597,7 +597,7 @@ func (siw *ServerInterfaceWrapper) ListDirectionSlots(c *gin.Context) {
 
 	// ------------- Optional query parameter "dateTo" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateTo", c.Request.URL.Query(), &params.DateTo, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateTo", c.Request.URL.Query(), &params.DateTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateTo: %w", err), http.StatusBadRequest)
 		return
@@ -2121,7 +2121,7 @@ type GetCodToken200ResponseHeaders struct {
 }
 
 type GetCodToken200JSONResponse struct {
-	Body    CodToken
+	Body    IssuedToken
 	Headers GetCodToken200ResponseHeaders
 }
 

@@ -15,348 +15,122 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
-// Defines values for ErrorType.
-const (
-	ErrorTypeError      ErrorType = "Error"
-	ErrorTypeValidation ErrorType = "Validation"
-)
-
-// Valid indicates whether the value is a known member of the ErrorType enum.
-func (e ErrorType) Valid() bool {
-	switch e {
-	case ErrorTypeError:
-		return true
-	case ErrorTypeValidation:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ResourceKind.
-const (
-	ResourceKindDoctor    ResourceKind = "doctor"
-	ResourceKindEquipment ResourceKind = "equipment"
-	ResourceKindRoom      ResourceKind = "room"
-)
-
-// Valid indicates whether the value is a known member of the ResourceKind enum.
-func (e ResourceKind) Valid() bool {
-	switch e {
-	case ResourceKindDoctor:
-		return true
-	case ResourceKindEquipment:
-		return true
-	case ResourceKindRoom:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for Rule.
-const (
-	RuleAppointmentAbsent        Rule = "appointment_absent"
-	RuleAppointmentCancelled     Rule = "appointment_cancelled"
-	RuleAppointmentNotCreated    Rule = "appointment_not_created"
-	RuleAppointmentNotFound      Rule = "appointment_not_found"
-	RuleAppointmentNotLinked     Rule = "appointment_not_linked"
-	RuleAppointmentStarted       Rule = "appointment_started"
-	RuleBodyMalformed            Rule = "body_malformed"
-	RuleBodyTooLarge             Rule = "body_too_large"
-	RuleClientUnauthenticated    Rule = "client_unauthenticated"
-	RuleComplexSlotFailed        Rule = "complex_slot_failed"
-	RuleDatabaseUnavailable      Rule = "database_unavailable"
-	RuleDirectionAbsent          Rule = "direction_absent"
-	RuleDirectionAlreadyBooked   Rule = "direction_already_booked"
-	RuleDirectionExpired         Rule = "direction_expired"
-	RuleDirectionLpuMismatch     Rule = "direction_lpu_mismatch"
-	RuleDirectionNotFound        Rule = "direction_not_found"
-	RuleDirectionNotPatients     Rule = "direction_not_patients"
-	RuleDirectionTypeUnsupported Rule = "direction_type_unsupported"
-	RuleFieldInvalid             Rule = "field_invalid"
-	RuleIdempotencyKeyInUse      Rule = "idempotency_key_in_use"
-	RuleIdempotencyKeyReused     Rule = "idempotency_key_reused"
-	RuleInternalError            Rule = "internal_error"
-	RuleKeysUnavailable          Rule = "keys_unavailable"
-	RuleLpuAbsent                Rule = "lpu_absent"
-	RuleMediaTypeUnsupported     Rule = "media_type_unsupported"
-	RuleMethodNotAllowed         Rule = "method_not_allowed"
-	RuleMipAuthURLEmpty          Rule = "mip_auth_url_empty"
-	RuleMipAuthURLUnreachable    Rule = "mip_auth_url_unreachable"
-	RuleMipPersonDataMissing     Rule = "mip_person_data_missing"
-	RuleMipPersonNotFound        Rule = "mip_person_not_found"
-	RuleMipUnavailable           Rule = "mip_unavailable"
-	RuleMkabAbsent               Rule = "mkab_absent"
-	RuleMkabClosed               Rule = "mkab_closed"
-	RuleMkabLpuNotFound          Rule = "mkab_lpu_not_found"
-	RuleMkabNameEmpty            Rule = "mkab_name_empty"
-	RuleMkabPolicyLinkFailed     Rule = "mkab_policy_link_failed"
-	RuleMkabPolicyNumberEmpty    Rule = "mkab_policy_number_empty"
-	RuleMkabSexEmpty             Rule = "mkab_sex_empty"
-	RuleMkabSurnameEmpty         Rule = "mkab_surname_empty"
-	RuleNotReady                 Rule = "not_ready"
-	RuleOverloaded               Rule = "overloaded"
-	RulePatientNotIdentified     Rule = "patient_not_identified"
-	RuleResourceKindMismatch     Rule = "resource_kind_mismatch"
-	RuleRouteNotFound            Rule = "route_not_found"
-	RuleSlotAccessDenied         Rule = "slot_access_denied"
-	RuleSlotAdultsOnly           Rule = "slot_adults_only"
-	RuleSlotBeyondHorizon        Rule = "slot_beyond_horizon"
-	RuleSlotChildrenOnly         Rule = "slot_children_only"
-	RuleSlotDisabledOnly         Rule = "slot_disabled_only"
-	RuleSlotFull                 Rule = "slot_full"
-	RuleSlotHealthyChildrenOnly  Rule = "slot_healthy_children_only"
-	RuleSlotInfantsOnly          Rule = "slot_infants_only"
-	RuleSlotNotForReception      Rule = "slot_not_for_reception"
-	RuleSlotNotFound             Rule = "slot_not_found"
-	RuleSlotPregnantOnly         Rule = "slot_pregnant_only"
-	RuleSlotResourceNotFound     Rule = "slot_resource_not_found"
-	RuleSlotTaken                Rule = "slot_taken"
-	RuleSlotTimePassed           Rule = "slot_time_passed"
-	RuleSlotUnavailable          Rule = "slot_unavailable"
-	RuleSpecialityAlreadyBooked  Rule = "speciality_already_booked"
-	RuleSpecialityMismatch       Rule = "speciality_mismatch"
-	RuleTokenExpired             Rule = "token_expired"
-	RuleTokenInvalid             Rule = "token_invalid"
-	RuleTokenMissing             Rule = "token_missing"
-	RuleTokenSignatureInvalid    Rule = "token_signature_invalid"
-	RuleTooManyAttempts          Rule = "too_many_attempts"
-	RuleTooManyHolds             Rule = "too_many_holds"
-)
-
-// Valid indicates whether the value is a known member of the Rule enum.
-func (e Rule) Valid() bool {
-	switch e {
-	case RuleAppointmentAbsent:
-		return true
-	case RuleAppointmentCancelled:
-		return true
-	case RuleAppointmentNotCreated:
-		return true
-	case RuleAppointmentNotFound:
-		return true
-	case RuleAppointmentNotLinked:
-		return true
-	case RuleAppointmentStarted:
-		return true
-	case RuleBodyMalformed:
-		return true
-	case RuleBodyTooLarge:
-		return true
-	case RuleClientUnauthenticated:
-		return true
-	case RuleComplexSlotFailed:
-		return true
-	case RuleDatabaseUnavailable:
-		return true
-	case RuleDirectionAbsent:
-		return true
-	case RuleDirectionAlreadyBooked:
-		return true
-	case RuleDirectionExpired:
-		return true
-	case RuleDirectionLpuMismatch:
-		return true
-	case RuleDirectionNotFound:
-		return true
-	case RuleDirectionNotPatients:
-		return true
-	case RuleDirectionTypeUnsupported:
-		return true
-	case RuleFieldInvalid:
-		return true
-	case RuleIdempotencyKeyInUse:
-		return true
-	case RuleIdempotencyKeyReused:
-		return true
-	case RuleInternalError:
-		return true
-	case RuleKeysUnavailable:
-		return true
-	case RuleLpuAbsent:
-		return true
-	case RuleMediaTypeUnsupported:
-		return true
-	case RuleMethodNotAllowed:
-		return true
-	case RuleMipAuthURLEmpty:
-		return true
-	case RuleMipAuthURLUnreachable:
-		return true
-	case RuleMipPersonDataMissing:
-		return true
-	case RuleMipPersonNotFound:
-		return true
-	case RuleMipUnavailable:
-		return true
-	case RuleMkabAbsent:
-		return true
-	case RuleMkabClosed:
-		return true
-	case RuleMkabLpuNotFound:
-		return true
-	case RuleMkabNameEmpty:
-		return true
-	case RuleMkabPolicyLinkFailed:
-		return true
-	case RuleMkabPolicyNumberEmpty:
-		return true
-	case RuleMkabSexEmpty:
-		return true
-	case RuleMkabSurnameEmpty:
-		return true
-	case RuleNotReady:
-		return true
-	case RuleOverloaded:
-		return true
-	case RulePatientNotIdentified:
-		return true
-	case RuleResourceKindMismatch:
-		return true
-	case RuleRouteNotFound:
-		return true
-	case RuleSlotAccessDenied:
-		return true
-	case RuleSlotAdultsOnly:
-		return true
-	case RuleSlotBeyondHorizon:
-		return true
-	case RuleSlotChildrenOnly:
-		return true
-	case RuleSlotDisabledOnly:
-		return true
-	case RuleSlotFull:
-		return true
-	case RuleSlotHealthyChildrenOnly:
-		return true
-	case RuleSlotInfantsOnly:
-		return true
-	case RuleSlotNotForReception:
-		return true
-	case RuleSlotNotFound:
-		return true
-	case RuleSlotPregnantOnly:
-		return true
-	case RuleSlotResourceNotFound:
-		return true
-	case RuleSlotTaken:
-		return true
-	case RuleSlotTimePassed:
-		return true
-	case RuleSlotUnavailable:
-		return true
-	case RuleSpecialityAlreadyBooked:
-		return true
-	case RuleSpecialityMismatch:
-		return true
-	case RuleTokenExpired:
-		return true
-	case RuleTokenInvalid:
-		return true
-	case RuleTokenMissing:
-		return true
-	case RuleTokenSignatureInvalid:
-		return true
-	case RuleTooManyAttempts:
-		return true
-	case RuleTooManyHolds:
-		return true
-	default:
-		return false
-	}
-}
-
 // Error The body of every error response.
 type Error struct {
 	// Code The HTTP status.
+	//
+	// Example: 400
 	Code int32 `json:"code"`
 
 	// Message Message for the patient (Сообщение), in Russian.
+	//
+	// Example: Выбранная ячейка расписания уже занята.
 	Message string `json:"message"`
 
 	// MessageCode The documented code (Код сообщения).
+	//
+	// Example: 4000
 	MessageCode string `json:"message_code"`
 
 	// Type The documented type (Тип ошибки).
-	Type ErrorType `json:"type"`
+	//
+	// Example: Validation
+	Type string `json:"type"`
 
 	// Rule Rule that the request failed with. Branch on this.
 	Rule Rule `json:"rule"`
 
 	// RequestID Id of this request in the service's log.
-	RequestID openapi_types.UUID `json:"request_id"`
+	RequestID GUID `json:"request_id"`
 
 	// Details What the patient can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
-// ErrorType The documented type (Тип ошибки).
-type ErrorType string
-
 // ErrorDetails What the patient can do next. Contains no data of other patients.
 type ErrorDetails struct {
-	// Appointment With `direction_already_booked` and `speciality_already_booked`: the appointment that the patient has.
-	Appointment *ExistingAppointment `json:"appointment,omitempty"`
-
 	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first. Cells of the same resource come before those of the same speciality in the same institution. Absent if there are none.
 	Slots *[]NearestSlot `json:"slots,omitempty"`
+
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
 	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 }
 
-// ExistingAppointment An appointment that the patient has.
+// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 type ExistingAppointment struct {
 	// GUID Guid of the appointment.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// LpuGUID Guid of the institution (ЛПУ) of the visit.
-	LpuGUID openapi_types.UUID `json:"lpuGuid"`
+	LpuGUID GUID `json:"lpuGuid"`
 
 	// Start Start of the visit, in that institution's zone.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit, in that institution's zone.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 }
+
+// GUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type GUID = openapi_types.UUID
 
 // Hold One or more cells held for the patient (Удержание ячейки). Times are in the zone of their institution.
 type Hold struct {
 	// SlotGUID Guid of the first cell, for `SlotGuid`.
-	SlotGUID openapi_types.UUID `json:"slotGuid"`
+	SlotGUID GUID `json:"slotGuid"`
 
 	// LpuToGUID Guid of the institution.
-	LpuToGUID openapi_types.UUID `json:"lpuToGuid"`
+	LpuToGUID GUID `json:"lpuToGuid"`
 
 	// DirectionGUID Guid of the referral given with the request.
-	DirectionGUID openapi_types.UUID `json:"directionGuid"`
+	DirectionGUID GUID `json:"directionGuid"`
 
 	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 
 	// SlotGuids Guids of all the cells, in order of time.
-	SlotGuids []openapi_types.UUID `json:"slotGuids"`
+	SlotGuids []GUID `json:"slotGuids"`
 
 	// HeldUntil End of the hold.
+	//
+	// Example: 2019-08-20T17:57:14+03:00
 	HeldUntil time.Time `json:"heldUntil"`
 }
 
 // NearestSlot A free cell near the requested one, in the same institution.
 type NearestSlot struct {
 	// ID Number of the cell, for `SlotId`.
+	//
+	// Example: 14527456
 	ID int64 `json:"id"`
 
 	// GUID Guid of the cell.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Start Start of the visit, in the institution's zone.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
 	Start time.Time `json:"start"`
 
 	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
 
 	// Resource Doctor, cabinet or equipment to visit.
@@ -366,23 +140,39 @@ type NearestSlot struct {
 // Resource A doctor, a cabinet or a piece of equipment (ресурс).
 type Resource struct {
 	// GUID Guid of the resource.
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Kind Kind of the resource.
-	Kind ResourceKind `json:"kind"`
+	//
+	// Example: doctor
+	Kind string `json:"kind"`
 
 	// Name Name of the resource.
+	//
+	// Example: Иванова Анна Петровна
 	Name string `json:"name"`
 
 	// SpecialityCode Code of the resource's speciality.
+	//
+	// Example: 92
 	SpecialityCode string `json:"specialityCode"`
 }
 
-// ResourceKind Kind of the resource.
-type ResourceKind string
-
 // Rule The stable name of the rule that rejects a request. New names may be added; a name never
-// changes its meaning.
+// changes its meaning. `POST /appointments` checks in this order:
+//
+// | check | `rule` |
+// |---|---|
+// | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
+// | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
+// | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+// | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
+// | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
+// | 7. one active appointment per speciality | `speciality_already_booked` |
+// | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
+// | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
+// | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 //
 // `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
 // group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
@@ -390,7 +180,9 @@ type ResourceKind string
 // anything (`retryable`). `field_out_of_schedule` is the field of a visit out of schedule;
 // `layer: transport` marks what is decided before a use case runs, and `ours` what the vendor's
 // table of errors does not have.
-type Rule string
+//
+// Example: slot_full
+type Rule = string
 
 // Sandbox The demo patients and scenarios (Песочница).
 type Sandbox struct {
@@ -404,33 +196,49 @@ type Sandbox struct {
 // SandboxPatient A demo patient.
 type SandboxPatient struct {
 	// GUID Guid of the person in the master patient index (МИП).
-	GUID openapi_types.UUID `json:"guid"`
+	GUID GUID `json:"guid"`
 
 	// Name Name of the patient, in Russian.
+	//
+	// Example: Пациент Взрослый Четвёртый
 	Name string `json:"name"`
 
 	// Description What the patient can be used for.
+	//
+	// Example: Unbooked; the scenarios try the cells with this patient.
 	Description string `json:"description"`
 
 	// Token COD token of the patient, valid for 12 hours.
+	//
+	// Example: eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiI1ZTU1MDAwMC0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMDEifQ.c2lnbmF0dXJl
 	Token string `json:"token"`
 }
 
 // Scenario A request and the response that it always gets.
 type Scenario struct {
 	// Name Name of the example in this contract that shows the response.
+	//
+	// Example: direction_absent
 	Name string `json:"name"`
 
 	// Operation `operationId` of the request. `null` if there is no such operation.
+	//
+	// Example: getDirection
 	Operation *string `json:"operation"`
 
 	// Status HTTP status of the response.
+	//
+	// Example: 404
 	Status int32 `json:"status"`
 
 	// Rule `rule` of the response (see `Rule`). `null` if the response is no error.
+	//
+	// Example: direction_absent
 	Rule *string `json:"rule"`
 
 	// PatientGUID Guid of the patient whose token is sent. `null` if none is sent.
+	//
+	// Example: de300000-0005-4000-8000-000000000018
 	PatientGUID *openapi_types.UUID `json:"patientGuid"`
 
 	// Request The request to send.
@@ -440,16 +248,27 @@ type Scenario struct {
 // ScenarioCall A request to send unchanged.
 type ScenarioCall struct {
 	// Method The HTTP method.
+	//
+	// Example: GET
 	Method string `json:"method"`
 
 	// Path The path with its query, relative to the service's root.
+	//
+	// Example: /directions/00000000-0000-4000-8000-000000000000
 	Path string `json:"path"`
 
 	// Headers The headers, by name.
+	//
+	// Example: {"Idempotency-Key":"5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11"}
 	Headers map[string]string `json:"headers"`
 
-	// Body The body, to be sent unchanged. `null` if there is none.
-	Body *string `json:"body"`
+	// Body The body, a JSON object. `null` if there is none, or `rawBody` is not `null`.
+	//
+	// Example: {"ReasonCode":1}
+	Body *map[string]interface{} `json:"body"`
+
+	// RawBody The body as text, for a request whose body is not a JSON object. `null` otherwise.
+	RawBody *string `json:"rawBody"`
 }
 
 // Failure The body of every error response.

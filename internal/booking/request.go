@@ -96,11 +96,7 @@ var visitDateLayouts = []struct {
 // other text, a day that does not exist, and a date that is further ahead of now than
 // VisitDateHorizon in every zone. A rule checks the horizon in the institution's zone.
 func ParseVisitDate(text string, now time.Time) (VisitDate, *Refusal) {
-	return ParseDate("Date", text, now)
-}
-
-// ParseDate is ParseVisitDate for a field of another name.
-func ParseDate(field, text string, now time.Time) (VisitDate, *Refusal) {
+	const field = "Date"
 	for _, known := range visitDateLayouts {
 		reading, err := time.Parse(known.layout, text)
 		if err != nil {

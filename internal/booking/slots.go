@@ -86,9 +86,9 @@ type SlotSearch struct {
 	Appointment *uuid.UUID // the visit to move; nil for a booking
 	Lpu         *uuid.UUID
 	Resource    *uuid.UUID
-	From, To    *VisitDate
-	Difficulty  int  // 0 if not given
-	Explain     bool // include cells that cannot be booked, with the rule that rejects each
+	From, To    *time.Time // days, both inclusive; nil for the default
+	Difficulty  int        // 0 if not given
+	Explain     bool       // include cells that cannot be booked, with the rule that rejects each
 	Limit       int
 	After       *SlotCursor
 }
@@ -158,6 +158,9 @@ const longestPeriod = searchDays*24*time.Hour + time.Hour
 // not query the master patient index, and assumes that a missing card can be created.
 func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch) (*SlotPage, error) {
 	now := s.now()
+	if search.From != nil && search.From.After(now.Add(VisitDateHorizon+farthestFromUTC)) {
+		return nil, InvalidField("dateFrom", ProblemTooFarAhead)
+	}
 	visit, err := s.findVisit(ctx, patient, search.Appointment)
 	if err != nil {
 		return nil, err
@@ -297,11 +300,11 @@ func (q *SlotSearch) rejectTargets(targets *Targets) *Refusal {
 func (q *SlotSearch) period(zone *time.Location, began time.Time) (from, to time.Time) {
 	from = began.In(zone)
 	if q.From != nil {
-		from, _ = q.From.In(zone)
+		from = StartOfDay(*q.From, zone)
 	}
 	to = from.AddDate(0, 0, searchDays)
 	if q.To != nil {
-		_, to = q.To.In(zone)
+		to = StartOfDay(q.To.AddDate(0, 0, 1), zone)
 	}
 	return from, to
 }

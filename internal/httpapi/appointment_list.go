@@ -99,7 +99,7 @@ func matches(header, tag string) bool {
 func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 	written := api.PatientAppointment{
 		GUID:          a.Guid,
-		Status:        api.AppointmentStatus(a.Status),
+		Status:        string(a.Status),
 		Start:         a.Start.Truncate(time.Second),
 		End:           a.End.Truncate(time.Second),
 		CreateTime:    a.CreatedAt.Truncate(time.Second),
@@ -112,7 +112,7 @@ func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 		Direction: api.AppointmentDirection{
 			GUID:          a.Direction.Guid,
 			HolderLpuGUID: a.Direction.Holder,
-			Type:          api.AppointmentDirectionType(a.Direction.Type),
+			Type:          string(a.Direction.Type),
 			Number:        a.Direction.Number,
 			Speciality:    api.Speciality{Code: a.Direction.SpecialityCode, Name: a.Direction.SpecialityName},
 		},

@@ -144,10 +144,10 @@ func orDefault[T any](given *T, otherwise T) T {
 func appointmentResult(held *booking.HeldDirection) api.AppointmentResult {
 	if held.Direction.Type == booking.Laboratory {
 		return api.AppointmentResult{
-			Type: api.AppointmentResultTypeLaboratory, LaboratoryDirection: laboratoryDirection(held),
+			Type: api.DirectionTypeLaboratory, LaboratoryDirection: laboratoryDirection(held),
 		}
 	}
-	return api.AppointmentResult{Type: api.AppointmentResultTypeConsult, ConsultDirection: consultDirection(held)}
+	return api.AppointmentResult{Type: api.DirectionTypeConsult, ConsultDirection: consultDirection(held)}
 }
 
 func consultDirection(held *booking.HeldDirection) *api.ConsultDirection {
@@ -176,7 +176,7 @@ func laboratoryDirection(held *booking.HeldDirection) *api.LaboratoryDirection {
 		ID:                strconv.FormatInt(held.ID, 10),
 		GUID:              d.Guid,
 		Number:            d.Number,
-		Type:              api.LaboratoryDirectionTypeLaboratory,
+		Type:              api.DirectionTypeLaboratory,
 		AccessionNumber:   d.AccessionNumber,
 		Date:              d.Date,
 		DateCreate:        d.CreatedAt.Truncate(time.Second),

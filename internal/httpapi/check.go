@@ -27,11 +27,11 @@ func (h *handlers) CheckAppointment(
 			body.Allowed = false
 		}
 		body.Checks = append(body.Checks, api.RuleCheck{
-			Rule:    api.Rule(verdict.Rule),
-			Result:  api.RuleCheckResult(verdict.Result),
+			Rule:    string(verdict.Rule),
+			Result:  string(verdict.Result),
 			Message: wire.NilIfZero(verdict.Message),
 			Field:   wire.NilIfZero(verdict.Field),
-			Mender:  api.Mender(verdict.Mender),
+			Mender:  string(verdict.Mender),
 			Details: wire.ErrorDetails(verdict.Remedies),
 		})
 	}
@@ -48,7 +48,7 @@ func passedTransport(verdicts []booking.Verdict) []api.RuleCheck {
 	for _, rule := range server.TransportRules {
 		if rule.Order < verdicts[0].Order {
 			checks = append(checks, api.RuleCheck{
-				Rule: api.Rule(rule.Name), Result: api.RuleCheckResultPassed, Mender: api.Mender(rule.Mender),
+				Rule: string(rule.Name), Result: api.RuleCheckResultPassed, Mender: string(rule.Mender),
 			})
 		}
 	}

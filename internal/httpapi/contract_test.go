@@ -110,6 +110,35 @@ func TestContractIsBounded(t *testing.T) {
 	}
 }
 
+// Promise: a later version can add fields and values to responses without breaking a client.
+// Requests are closed, so that a misspelt field is noticed.
+func TestContractIsExtensible(t *testing.T) {
+	t.Parallel()
+	var check func(where string, ref *openapi3.SchemaRef)
+	check = func(where string, ref *openapi3.SchemaRef) {
+		schema := ref.Value
+		require.Empty(t, schema.Enum, "%s: a closed enum in a response", where)
+		open := schema.AdditionalProperties.Has == nil || *schema.AdditionalProperties.Has
+		require.True(t, open, "%s: closed for new fields", where)
+		require.False(t, schema.Nullable && schema.Type == nil, "%s: nullable without a type", where)
+		if schema.Items != nil {
+			check(where+"[]", schema.Items)
+		}
+		for name, property := range schema.Properties {
+			check(where+"."+name, property)
+		}
+	}
+	for path, item := range contractDoc(t).Paths.Map() {
+		for method, operation := range item.Operations() {
+			for status, response := range operation.Responses.Map() {
+				for _, content := range response.Value.Content {
+					check(method+" "+path+" "+status, content.Schema)
+				}
+			}
+		}
+	}
+}
+
 // Promise: names are PascalCase in requests, and camelCase in responses and parameters. The
 // vendor's own names are the exception: the error, the response to a cancel and the identification
 // of a patient.

@@ -12,7 +12,7 @@ import (
 )
 
 // defaultLimit is the page size if the client sends none.
-const defaultLimit = 20
+const defaultLimit = 50
 
 // encodeCursor encodes a position in a list as text that is opaque to clients.
 func encodeCursor[T any](position T) (string, error) {

@@ -81,25 +81,18 @@ func directionFilter(params api.ListDirectionsParams) (booking.DirectionFilter, 
 	for _, status := range orDefault(params.Status, nil) {
 		filter.Statuses = append(filter.Statuses, booking.DirectionStatus(status))
 	}
-	if params.DateFrom != nil {
-		filter.DateFrom = &params.DateFrom.Time
-	}
-	if params.DateTo != nil {
-		filter.DateTo = &params.DateTo.Time
-	}
-	if filter.DateFrom != nil && filter.DateTo != nil && filter.DateFrom.After(*filter.DateTo) {
-		return booking.DirectionFilter{}, booking.InvalidField("dateFrom", booking.ProblemAfterDateTo)
-	}
-	return filter, nil
+	var refusal *booking.Refusal
+	filter.DateFrom, filter.DateTo, refusal = dayRange(params.DateFrom, params.DateTo)
+	return filter, refusal
 }
 
 // patientDirection returns a referral in the type of the contract, with times in whole seconds.
 func patientDirection(d *booking.PatientDirection) api.PatientDirection {
 	written := api.PatientDirection{
 		GUID:          d.Guid,
-		Type:          api.PatientDirectionType(d.Type),
+		Type:          string(d.Type),
 		Number:        d.Number,
-		Status:        api.DirectionStatus(d.Status),
+		Status:        string(d.Status),
 		Date:          d.Date,
 		DateCreate:    d.CreatedAt.Truncate(time.Second),
 		DateEnd:       d.DateEnd,
@@ -111,7 +104,7 @@ func patientDirection(d *booking.PatientDirection) api.PatientDirection {
 		Appointment:   wire.ExistingAppointment(d.Visit),
 	}
 	if d.To != nil {
-		written.LpuTo = &api.LpuName{GUID: d.To.Guid, Name: d.To.Name}
+		written.LpuTo = &api.LpuTo{GUID: d.To.Guid, Name: d.To.Name}
 	}
 	return written
 }

@@ -88,8 +88,8 @@ func requireError(t *testing.T, response *httptest.ResponseRecorder, name bookin
 	id, err := uuid.Parse(response.Header().Get("X-Request-ID"))
 	require.NoError(t, err)
 	require.Equal(t, api.Error{
-		Code: int32(rule.Status), Message: rule.Message, MessageCode: rule.Code, Type: api.ErrorType(rule.Type),
-		Rule: api.Rule(name), RequestID: id,
+		Code: int32(rule.Status), Message: rule.Message, MessageCode: rule.Code, Type: string(rule.Type),
+		Rule: string(name), RequestID: id,
 	}, body)
 	require.Equal(t, rule.Status, response.Code)
 	require.Equal(t, rule.Status == http.StatusServiceUnavailable, response.Header().Get("Retry-After") != "")

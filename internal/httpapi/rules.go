@@ -27,14 +27,14 @@ func (h *handlers) ListRules(
 	items := make([]api.RuleEntry, 0, len(rules))
 	for _, rule := range withTransport(rules) {
 		items = append(items, api.RuleEntry{
-			Rule:        api.Rule(rule.Name),
-			Group:       api.RuleEntryGroup(rule.Group),
+			Rule:        string(rule.Name),
+			Group:       string(rule.Group),
 			Status:      int32(rule.Status),
 			MessageCode: rule.Code,
-			Type:        api.RuleEntryType(rule.Type),
+			Type:        string(rule.Type),
 			Message:     rule.Message,
 			Retryable:   rule.Retryable,
-			Mender:      api.Mender(rule.Mender),
+			Mender:      string(rule.Mender),
 			Field:       wire.NilIfZero(rule.Field),
 			Enabled:     rule.Enabled && (rule.Group != booking.GroupIdentity || h.issuer != nil),
 			Setting:     wire.NilIfZero(rule.Setting),

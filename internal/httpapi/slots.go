@@ -13,9 +13,6 @@ import (
 	"talon.example/internal/httpapi/wire"
 )
 
-// defaultSlots is the page size if the client sends none.
-const defaultSlots = 50
-
 // ListDirectionSlots lists the cells that can be booked with a referral, or that a visit can be
 // moved to.
 func (h *handlers) ListDirectionSlots(
@@ -31,7 +28,7 @@ func (h *handlers) ListDirectionSlots(
 	}
 	body := api.SlotPage{
 		DirectionGUID: request.DirectionGUID,
-		DirectionType: api.SlotPageDirectionType(page.Type),
+		DirectionType: string(page.Type),
 		HolderLpuGUID: page.Holder,
 		Items:         make([]api.Slot, len(page.Slots)),
 	}
@@ -42,7 +39,7 @@ func (h *handlers) ListDirectionSlots(
 		return nil, err
 	}
 	if page.BlockedBy != nil {
-		body.BlockedBy = &api.SlotRefusal{Rule: api.Rule(page.BlockedBy.Rule), Message: page.BlockedBy.Message}
+		body.BlockedBy = &api.SlotRefusal{Rule: string(page.BlockedBy.Rule), Message: page.BlockedBy.Message}
 	}
 	if page.NextAvailable != nil {
 		start := page.NextAvailable.Truncate(time.Second)
@@ -54,7 +51,8 @@ func (h *handlers) ListDirectionSlots(
 	}, nil
 }
 
-// slotSearch reads the parameters that the contract alone cannot validate: dates and the cursor.
+// slotSearch reads the parameters. It rejects those that the contract alone cannot validate: days
+// and the cursor.
 func slotSearch(request api.ListDirectionSlotsRequestObject, now time.Time) (booking.SlotSearch, *booking.Refusal) {
 	params := request.Params
 	search := booking.SlotSearch{
@@ -64,26 +62,13 @@ func slotSearch(request api.ListDirectionSlotsRequestObject, now time.Time) (boo
 		Resource:    params.ResourceGUID,
 		Difficulty:  int(orDefault(params.Difficulty, 0)),
 		Explain:     orDefault(params.Explain, false),
-		Limit:       int(orDefault(params.Limit, defaultSlots)),
-	}
-	for _, given := range []struct {
-		field string
-		text  *string
-		date  **booking.VisitDate
-	}{{"dateFrom", params.DateFrom, &search.From}, {"dateTo", params.DateTo, &search.To}} {
-		if given.text == nil {
-			continue
-		}
-		date, refusal := booking.ParseDate(given.field, *given.text, now)
-		if refusal != nil {
-			return search, refusal
-		}
-		*given.date = &date
-	}
-	if params.Cursor == nil {
-		return search, nil
+		Limit:       int(orDefault(params.Limit, defaultLimit)),
 	}
 	var refusal *booking.Refusal
+	search.From, search.To, refusal = dayRange(params.DateFrom, params.DateTo)
+	if refusal != nil || params.Cursor == nil {
+		return search, refusal
+	}
 	search.After, refusal = readSlotCursor(*params.Cursor, now)
 	return search, refusal
 }
@@ -131,12 +116,12 @@ func slot(o *booking.OfferedSlot) api.Slot {
 		Resource:        wire.Resource(o.Resource),
 		Capacity:        o.Capacity(),
 		Left:            o.Left(),
-		Restriction:     api.SlotRestriction(first.Restriction),
+		Restriction:     string(first.Restriction),
 		RestrictionText: restrictionTexts[first.Restriction],
 		Status:          slotStatus(o.Refusal),
 	}
 	if o.Refusal != nil {
-		rule := api.Rule(o.Refusal.Rule)
+		rule := string(o.Refusal.Rule)
 		slot.Rule, slot.Message = &rule, &o.Refusal.Message
 	}
 	return slot
@@ -153,7 +138,7 @@ var restrictionTexts = map[booking.Restriction]string{
 }
 
 // slotStatus returns the short form of the rule that rejects the cell.
-func slotStatus(refusal *booking.Refusal) api.SlotStatus {
+func slotStatus(refusal *booking.Refusal) string {
 	if refusal == nil {
 		return api.SlotStatusAvailable
 	}

@@ -31,7 +31,7 @@ func (h *handlers) GetCodToken(
 		return nil, err
 	}
 	return api.GetCodToken200JSONResponse{
-		Body: api.CodToken{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person},
+		Body: api.IssuedToken{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person},
 		Headers: api.GetCodToken200ResponseHeaders{
 			CacheControl: "no-store",
 			XRequestID:   server.RequestID(ctx).String(),

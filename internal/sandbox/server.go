@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"talon.example/gen/sandboxapi"
@@ -132,8 +133,11 @@ func (s *Scenario) wire() sandboxapi.Scenario {
 		Name: s.Name, Operation: wire.NilIfZero(s.Operation), Status: int32(s.Status),
 		PatientGUID: wire.NilIfZero(s.Patient),
 		Request: sandboxapi.ScenarioCall{
-			Method: s.Method, Path: s.Path, Headers: s.Headers, Body: wire.NilIfZero(s.Body),
+			Method: s.Method, Path: s.Path, Headers: s.Headers,
 		},
+	}
+	if err := json.Unmarshal([]byte(s.Body), &scenario.Request.Body); err != nil {
+		scenario.Request.Body, scenario.Request.RawBody = nil, wire.NilIfZero(s.Body) // malformed on purpose, or empty
 	}
 	if s.Refusal() {
 		scenario.Rule = &s.Name

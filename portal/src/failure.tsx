@@ -98,7 +98,7 @@ function RetryButton({ retry, retryAfter = 0 }: { retry: () => void; retryAfter?
   );
 }
 
-function ExistingVisit({ appointment }: { appointment?: ExistingAppointment }) {
+function ExistingVisit({ appointment }: { appointment?: NonNullable<ExistingAppointment> }) {
   if (appointment === undefined) {
     return (
       <p class="actions">

@@ -3,7 +3,7 @@ import type { ExistingAppointment, Hold, Mender, NearestSlot, Refusal } from 'ta
 
 /** What the patient can do next after a refusal. */
 export type Remedy = { advice: string } & (
-  | { kind: 'appointment'; appointment?: ExistingAppointment } // open, move or cancel the existing visit
+  | { kind: 'appointment'; appointment?: NonNullable<ExistingAppointment> } // open, move or cancel the existing visit
   | { kind: 'cells'; nearest: NearestSlot[] } // choose another cell; the nearest ones are offered
   | { kind: 'holds'; holds: Hold[] } // release a held cell
   | { kind: 'referrals' } // choose another referral

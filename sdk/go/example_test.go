@@ -118,7 +118,7 @@ func ExampleOptions() {
 		log.Fatal(err)
 	}
 	booked, err := talon.Answer(api.ListDirectionsWithResponse(ctx, &client.ListDirectionsParams{
-		Status: &[]client.DirectionStatus{client.DirectionStatusBooked},
+		Status: &[]client.ListDirectionsParamsStatus{client.ListDirectionsParamsStatusBooked},
 	}))
 	if err != nil {
 		log.Fatal(err)

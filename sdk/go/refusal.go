@@ -22,7 +22,7 @@ type Refusal struct {
 	Rule        client.Rule         // the rule that was violated
 	Message     string              // for the patient, in Russian
 	MessageCode string              // the documented code (Код сообщения)
-	Type        client.ErrorType    // the documented type (Тип ошибки)
+	Type        string              // the documented type (Тип ошибки)
 	Details     client.ErrorDetails // what the patient can do next, if the service knows
 	RequestID   uuid.UUID           // to quote in a problem report
 	RetryAfter  time.Duration       // the shortest wait before a retry; zero if the service specifies none

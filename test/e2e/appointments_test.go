@@ -160,7 +160,7 @@ func TestAppointmentPages(t *testing.T) {
 	for _, limit := range []int{1, 7, len(all)} {
 		require.Equal(t, all, sc.ListAppointments(sc.Person, fmt.Sprintf("limit=%d", limit)), "%d", limit)
 	}
-	require.Equal(t, all[:20], harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments")).Items)
+	require.Equal(t, all[:50], harness.Decode[api.AppointmentPage](t, sc.Get(sc.Person, "/appointments")).Items)
 
 	since := harness.Moment.Add(20 * time.Second)
 	for query, matches := range map[string]func(api.PatientAppointment) bool{

@@ -327,7 +327,7 @@ func TestLaboratory(t *testing.T) {
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Nil(t, a.Result.ConsultDirection)
 	d := a.Result.LaboratoryDirection
-	require.Equal(t, api.LaboratoryDirectionTypeLaboratory, d.Type)
+	require.Equal(t, api.DirectionTypeLaboratory, d.Type)
 	require.Equal(t, "2019-09-12T00:00:00+03:00", d.DateEnd.Format(time.RFC3339))
 	require.Equal(t, "2019-08-20T17:52:14+03:00", d.DateCreate.Format(time.RFC3339))
 	require.True(t, d.Urgent)

@@ -205,7 +205,7 @@ func TestDirectionPages(t *testing.T) {
 	}
 	var first api.DirectionPage
 	sc.GetInto(sc.Person, "/directions", &first)
-	require.Equal(t, all[:20], first.Items)
+	require.Equal(t, all[:50], first.Items)
 
 	for query, matches := range map[string]func(api.PatientDirection) bool{
 		"type=Laboratory": func(d api.PatientDirection) bool {

@@ -58,9 +58,9 @@ func snilsQuery(changes ...string) string {
 const sceneBirthDate = "1980-02-29"
 
 // requireToken requires a 200 response and returns the token.
-func requireToken(t testing.TB, a harness.Answer) api.CodToken {
+func requireToken(t testing.TB, a harness.Answer) api.IssuedToken {
 	t.Helper()
-	return harness.Decode[api.CodToken](t, a)
+	return harness.Decode[api.IssuedToken](t, a)
 }
 
 // Promise: for each kind of identification the token is that of the patient and the requesting

@@ -83,7 +83,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 				return fmt.Sprint(d.value("ReasonCode")) == "6" && strings.TrimSpace(reason) == ""
 			},
 		},
-		proseConstraint{[]string{"listDirections"}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
+		proseConstraint{[]string{"listDirections", slots[0]}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
 			func(d *draft) bool {
 				from, fromOK := parseDate(d.value("dateFrom"))
 				to, toOK := parseDate(d.value("dateTo"))
@@ -99,7 +99,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 		},
 		proseConstraint{
 			slots, []string{"dateFrom", "dateTo"},
-			"A date or a date-time; at most 366 days ahead; at most 14 days a call.",
+			"At most 366 days ahead; at most 14 days a request.",
 			func(d *draft) bool {
 				from, to, ok := g.Now(), g.Now().AddDate(0, 0, 13), true
 				if given := d.value("dateFrom"); given != nil {

@@ -1,8 +1,13 @@
 package harness
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
+
+	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/sandboxapi"
 )
@@ -16,12 +21,15 @@ func (s *Service) Scenarios() sandboxapi.Sandbox {
 // SendScenario sends a scenario's request unchanged.
 func (s *Service) SendScenario(scenario sandboxapi.Scenario) Answer {
 	s.T.Helper()
-	var body *strings.Reader
-	request := s.NewRequest(scenario.Request.Method, scenario.Request.Path, nil)
-	if scenario.Request.Body != nil {
-		body = strings.NewReader(*scenario.Request.Body)
-		request = s.NewRequest(scenario.Request.Method, scenario.Request.Path, body)
+	var body io.Reader
+	if sent := scenario.Request; sent.RawBody != nil {
+		body = strings.NewReader(*sent.RawBody)
+	} else if sent.Body != nil {
+		encoded, err := json.Marshal(sent.Body)
+		require.NoError(s.T, err)
+		body = bytes.NewReader(encoded)
 	}
+	request := s.NewRequest(scenario.Request.Method, scenario.Request.Path, body)
 	for name, value := range scenario.Request.Headers {
 		request.Header.Set(name, value)
 	}

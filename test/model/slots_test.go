@@ -27,7 +27,7 @@ func TestSlotsByModel(t *testing.T) {
 		client := rapid.IntRange(0, len(st.world.clients)-1).Draw(rt, "client")
 		difficulty := rapid.SampledFrom([]int{1, 2, 1, 3, 0}).Draw(rt, "difficulty")
 		limit := rapid.IntRange(1, 6).Draw(rt, "limit")
-		minutes := rapid.IntRange(1, 24*60).Draw(rt, "minutes")
+		days := rapid.IntRange(1, 3).Draw(rt, "days") // in some zones it is tomorrow
 		chosen := rapid.Uint8().Draw(rt, "chosen")
 
 		failures := &scenarioT{TB: t}
@@ -46,13 +46,13 @@ func TestSlotsByModel(t *testing.T) {
 				Service: on, g: g, state: now.withPersonsKnown(), client: client, difficulty: difficulty, limit: limit,
 				chosen: int(chosen),
 			}
-			end := now.now.Add(time.Duration(minutes) * time.Minute)
+			lastDay := now.now.AddDate(0, 0, days).Format(time.DateOnly)
 			for n := range st.world.directions {
-				search.compare(n, end)
+				search.compare(n, lastDay)
 			}
 			for _, v := range search.state.visits {
 				search.movedVisit = v.label
-				search.compare(v.direction, end)
+				search.compare(v.direction, lastDay)
 			}
 		}()
 		<-finished
@@ -87,8 +87,8 @@ type searchComparison struct {
 }
 
 // compare compares the searches for a referral with the model, in the whole period and in one that
-// ends at a given time.
-func (m *searchComparison) compare(n int, end time.Time) {
+// ends with a given day.
+func (m *searchComparison) compare(n int, lastDay string) {
 	d := m.state.directions[n]
 	var targets []int
 	for l, at := range m.state.lpus {
@@ -97,15 +97,21 @@ func (m *searchComparison) compare(n int, end time.Time) {
 		}
 	}
 	if d.to != unknown {
-		m.compareIn(n, targets, "", end)
+		m.compareIn(n, targets, "", lastDay)
 		return
 	}
 	for _, l := range targets {
-		m.compareIn(n, []int{l}, " lpuGuid="+m.g.of(label("L", l)).String(), end)
+		m.compareIn(n, []int{l}, " lpuGuid="+m.g.of(label("L", l)).String(), lastDay)
 	}
 }
 
-func (m *searchComparison) compareIn(n int, targets []int, where string, end time.Time) {
+// day returns the day of a cell in the zone of its institution.
+func (m *searchComparison) day(c int) string {
+	cell := m.state.slots[c]
+	return cell.start.In(m.state.zone(m.state.resources[cell.resource].lpu)).Format(time.DateOnly)
+}
+
+func (m *searchComparison) compareIn(n int, targets []int, where string, lastDay string) {
 	m.T.Helper()
 	d := m.state.directions[n]
 	expected := map[string]string{} // the model's rule against each cell
@@ -124,7 +130,7 @@ func (m *searchComparison) compareIn(n int, targets []int, where string, end tim
 			continue
 		}
 		expected[label("S", c)] = rule
-		if rule == "" && !cell.start.Before(end) && (first.IsZero() || cell.start.Before(first)) {
+		if rule == "" && m.day(c) > lastDay && (first.IsZero() || cell.start.Before(first)) {
 			first = cell.start
 		}
 	}
@@ -149,21 +155,19 @@ func (m *searchComparison) compareIn(n int, targets []int, where string, end tim
 	}
 	require.Equal(m.T, expected, got, "%s %s", label("D", n), common)
 
-	free := func(until time.Time) (cells []string) {
+	free := func(until string) (cells []string) {
 		for cell, rule := range expected {
 			var c int
 			_, err := fmt.Sscanf(cell, "S%d", &c)
 			require.NoError(m.T, err)
-			if rule == "" && m.state.slots[c].start.Before(until) {
+			if rule == "" && m.day(c) <= until {
 				cells = append(cells, cell)
 			}
 		}
 		slices.Sort(cells)
 		return cells
 	}
-	for query, until := range map[string]time.Time{
-		"": m.state.now.AddDate(0, 0, 14), "dateTo=" + end.Format(time.RFC3339): end,
-	} {
+	for query, until := range map[string]string{"": "9999-12-31", "dateTo=" + lastDay: lastDay} {
 		offered, last := m.list(n, common+query)
 		var cells []string
 		for _, item := range offered {

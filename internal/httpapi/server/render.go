@@ -46,8 +46,8 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		Code:        int32(refusal.Status),
 		Message:     refusal.Message,
 		MessageCode: refusal.Code,
-		Type:        api.ErrorType(refusal.Type),
-		Rule:        api.Rule(refusal.Rule),
+		Type:        string(refusal.Type),
+		Rule:        string(refusal.Rule),
 		RequestID:   RequestID(c),
 		Details:     wire.ErrorDetails(refusal.Remedies),
 	})

@@ -32,7 +32,7 @@ func ExistingAppointment(a *booking.ExistingAppointment) *api.ExistingAppointmen
 
 // Resource returns a doctor, a room or a device.
 func Resource(r *booking.Resource) api.Resource {
-	return api.Resource{GUID: r.Guid, Kind: api.ResourceKind(r.Kind), Name: r.Name, SpecialityCode: r.SpecialityCode}
+	return api.Resource{GUID: r.Guid, Kind: string(r.Kind), Name: r.Name, SpecialityCode: r.SpecialityCode}
 }
 
 // Hold returns a held cell. Its start and end are in whole seconds.

@@ -47,6 +47,9 @@ var stricter = map[string]string{
 	"request-parameter-default-value-removed":             "a client that omits it gets another response",
 	"request-property-default-value-changed":              "a client that omits it gets another response",
 	"request-property-default-value-removed":              "a client that omits it gets another response",
+	"api-security-removed":                                "a client sends a token that nobody checks any more",
+	"api-security-anonymous-access-added":                 "a client sends a token that nobody checks any more",
+	"api-security-component-removed":                      "generated clients name their option after it",
 	"api-path-removed-with-deprecation":                   "a client may still call it despite the notice",
 	"api-removed-with-deprecation":                        "a client may still call it despite the notice",
 	"request-parameter-removed-with-deprecation":          "a client may still send it despite the notice",
@@ -59,8 +62,8 @@ var stricter = map[string]string{
 // minor. In addition:
 //
 //   - A change listed in stricter is major.
-//   - A rule removed from components.schemas.Rule, or renamed, is major, because clients branch on
-//     it. A new rule is minor, because the contract announces that rules may be added.
+//   - A value removed from an x-extensible-enum, or renamed, is major: clients branch on it.
+//     A new value is minor, because the contract announces that values may be added.
 //   - A difference that oasdiff has no check for is major.
 //   - Changes of prose (descriptions, examples, titles, tags, info) and of extensions (x-…) are not
 //     returned.
@@ -73,7 +76,7 @@ func compare(before, after []byte) ([]change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
-	changes := compareRules(old, current)
+	changes := compareValues(old, current, "#")
 	old, current = withoutProse(old, false), withoutProse(current, false)
 	checked, err := checkWithOasdiff(old, current)
 	if err != nil {
@@ -99,46 +102,52 @@ func read(text []byte) (map[string]any, error) {
 	return document, nil
 }
 
-// compareRules returns the changes of the rules' names. It also writes the new names into the old
-// document, because oasdiff would report a new name as breaking in hundreds of responses.
-func compareRules(old, current map[string]any) []change {
-	const place = "#/components/schemas/Rule"
-	names, newNames := ruleNames(old), ruleNames(current)
-	if names == nil || newNames == nil {
-		return nil // oasdiff reports a removed schema
+// compareValues returns the changes of the extensible enums (x-extensible-enum) in one place of two
+// documents and below.
+func compareValues(old, current any, place string) []change {
+	switch old := old.(type) {
+	case map[string]any:
+		currentMap, _ := current.(map[string]any)
+		var changes []change
+		for _, key := range slices.Sorted(maps.Keys(old)) {
+			if key == "x-extensible-enum" {
+				changes = append(changes, valueChanges(old[key], currentMap[key], place)...)
+				continue
+			}
+			changes = append(changes, compareValues(old[key], currentMap[key], place+"/"+strings.ReplaceAll(key, "/", "~1"))...)
+		}
+		return changes
+	case []any:
+		currentList, _ := current.([]any)
+		var changes []change
+		for i := range min(len(old), len(currentList)) {
+			changes = append(changes, compareValues(old[i], currentList[i], fmt.Sprintf("%s/%d", place, i))...)
+		}
+		return changes
+	default:
+		return nil
 	}
+}
+
+func valueChanges(old, current any, place string) []change {
+	values, _ := old.([]any)
+	newValues, _ := current.([]any)
 	var changes []change
-	for _, name := range names {
-		if !slices.Contains(newNames, name) {
+	for _, value := range values {
+		if !slices.Contains(newValues, value) {
 			changes = append(changes, change{
-				level:  major,
-				id:     "rule-removed",
-				text:   fmt.Sprintf("removed the rule `%v`", name),
-				places: []string{place},
+				level: major, id: "value-removed", text: fmt.Sprintf("removed the value `%v`", value), places: []string{place},
 			})
 		}
 	}
-	for _, name := range newNames {
-		if !slices.Contains(names, name) {
+	for _, value := range newValues {
+		if !slices.Contains(values, value) {
 			changes = append(changes, change{
-				level: minor, id: "rule-added", text: fmt.Sprintf("added the rule `%v`", name), places: []string{place},
+				level: minor, id: "value-added", text: fmt.Sprintf("added the value `%v`", value), places: []string{place},
 			})
 		}
 	}
-	ruleSchema(old)["enum"] = newNames
 	return changes
-}
-
-func ruleSchema(document map[string]any) map[string]any {
-	components, _ := document["components"].(map[string]any)
-	schemas, _ := components["schemas"].(map[string]any)
-	rule, _ := schemas["Rule"].(map[string]any)
-	return rule
-}
-
-func ruleNames(document map[string]any) []any {
-	names, _ := ruleSchema(document)["enum"].([]any)
-	return names
 }
 
 // withoutProse returns a copy of the document without prose and extensions. named means that the

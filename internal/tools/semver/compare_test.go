@@ -40,6 +40,7 @@ func without(t *testing.T, list any, value string) []any {
 func TestChanges(t *testing.T) {
 	t.Parallel()
 	type doc = map[string]any
+	const values = "x-extensible-enum"
 	schema := func(t *testing.T, d doc, name string) node { return in(t, d, "components", "schemas", name) }
 	property := func(t *testing.T, d doc, name, property string) node {
 		return in(t, d, "components", "schemas", name, "properties", property)
@@ -86,21 +87,31 @@ func TestChanges(t *testing.T) {
 		"a removed field of a request": {major, "request-property-removed", func(t *testing.T, d doc) {
 			delete(in(t, d, "components", "schemas", "MoveRequest", "properties"), "IsCito")
 		}},
-		"a removed response enum value": {major, "response-property-enum-value-removed", func(t *testing.T, d doc) {
+		"a removed value of a response": {major, "removed the value `Expired`", func(t *testing.T, d doc) {
 			status := property(t, d, "Slot", "status")
-			status["enum"] = without(t, status["enum"], "Expired")
+			status[values] = without(t, status[values], "Expired")
 		}},
-		"a new enum value of a response": {major, "response-property-enum-value-added", func(t *testing.T, d doc) {
-			status := property(t, d, "Slot", "status")
-			status["enum"] = append(status["enum"].([]any), "Elsewhere")
-		}},
-		"a renamed rule": {major, "removed the rule `slot_taken`", func(t *testing.T, d doc) {
+		"a renamed rule": {major, "removed the value `slot_taken`", func(t *testing.T, d doc) {
 			rule := schema(t, d, "Rule")
-			rule["enum"] = append(without(t, rule["enum"], "slot_taken"), "cell_taken")
+			rule[values] = append(without(t, rule[values], "slot_taken"), "cell_taken")
 		}},
-		"a removed rule": {major, "removed the rule `slot_taken`", func(t *testing.T, d doc) {
+		"a removed rule": {major, "removed the value `slot_taken`", func(t *testing.T, d doc) {
 			rule := schema(t, d, "Rule")
-			rule["enum"] = without(t, rule["enum"], "slot_taken")
+			rule[values] = without(t, rule[values], "slot_taken")
+		}},
+		"a list of values that becomes closed": {major, "value-removed", func(t *testing.T, d doc) {
+			kind := property(t, d, "Resource", "kind")
+			kind["enum"] = kind[values]
+			delete(kind, values)
+		}},
+		"an operation without its token": {major, "api-security", func(t *testing.T, d doc) {
+			in(t, d, "paths", "/rules", "get")["security"] = []any{}
+		}},
+		"an operation with an optional token": {major, "api-security", func(t *testing.T, d doc) {
+			in(t, d, "paths", "/rules", "get")["security"] = []any{node{}, node{"codToken": []any{}}}
+		}},
+		"a contract without tokens": {major, "anonymous access", func(_ *testing.T, d doc) {
+			delete(d, "security")
 		}},
 		"a changed status": {major, "non-success response with the status `409`", func(t *testing.T, d doc) {
 			responses := in(t, d, "paths", "/appointments", "post", "responses")
@@ -125,7 +136,7 @@ func TestChanges(t *testing.T) {
 			delete(in(t, d, "paths", "/appointments", "post", "responses", "200", "headers"), "Idempotency-Replayed")
 		}},
 		"another default": {major, "default-value-changed", func(t *testing.T, d doc) {
-			property(t, d, "HoldRequest", "Minutes")["default"] = 3
+			in(t, d, "components", "parameters", "Limit", "schema")["default"] = 30
 		}},
 		"a keyword that oasdiff does not check": {major, "not-checked", func(t *testing.T, d doc) {
 			property(t, d, "LpuName", "name")["additionalProperties"] = false
@@ -145,9 +156,13 @@ func TestChanges(t *testing.T) {
 			group := node{"name": "group", "in": "query", "schema": node{"type": "string"}}
 			operation["parameters"] = append(operation["parameters"].([]any), group)
 		}},
-		"a new rule": {minor, "added the rule `slot_haunted`", func(t *testing.T, d doc) {
+		"a new rule": {minor, "added the value `slot_haunted`", func(t *testing.T, d doc) {
 			rule := schema(t, d, "Rule")
-			rule["enum"] = append(rule["enum"].([]any), "slot_haunted")
+			rule[values] = append(rule[values].([]any), "slot_haunted")
+		}},
+		"a new value of a response": {minor, "added the value `Elsewhere`", func(t *testing.T, d doc) {
+			status := property(t, d, "Slot", "status")
+			status[values] = append(status[values].([]any), "Elsewhere")
 		}},
 
 		"prose": {editorial, "", func(t *testing.T, d doc) {
@@ -163,7 +178,7 @@ func TestChanges(t *testing.T) {
 		}},
 		"another order of names": {editorial, "", func(t *testing.T, d doc) {
 			for _, name := range []string{"Rule", "Mender"} {
-				slices.Reverse(schema(t, d, name)["enum"].([]any))
+				slices.Reverse(schema(t, d, name)[values].([]any))
 			}
 			slices.Reverse(schema(t, d, "Slot")["required"].([]any))
 		}},

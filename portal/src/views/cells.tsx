@@ -227,7 +227,7 @@ function Search({ direction, visit, search, address }: SearchProps) {
 }
 
 /** Converts the rule that blocks a list into a refusal. It has no request id. */
-function refusalOf(blocked: NonNullable<SlotPage['blockedBy']>, appointment: ExistingAppointment | null): Refusal {
+function refusalOf(blocked: NonNullable<SlotPage['blockedBy']>, appointment: ExistingAppointment): Refusal {
   const details = blocked.rule === 'direction_already_booked' && appointment ? { appointment } : undefined;
   return { ...blocked, details } as Refusal;
 }

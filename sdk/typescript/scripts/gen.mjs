@@ -9,8 +9,11 @@ import { parse } from 'yaml';
 const contractFile = fileURLToPath(new URL('../../../openapi.yaml', import.meta.url));
 const output = fileURLToPath(new URL('../src/gen', import.meta.url));
 
+const contract = parse(await readFile(contractFile, 'utf8'));
+const { Rule } = contract.components.schemas;
+
 await createClient({
-  input: contractFile,
+  input: withUnions(contract),
   output: { path: output, importFileExtension: '.js', entryFile: false },
   plugins: ['@hey-api/typescript', '@hey-api/client-fetch', { name: '@hey-api/sdk', client: false, comments: false }],
   logs: { level: 'warn' },
@@ -23,9 +26,6 @@ for (const entry of await readdir(output, { recursive: true, withFileTypes: true
   await writeFile(file, (await readFile(file, 'utf8')).replace(/\{@link https:\S+ (`[^`]+`)\}/g, '$1'));
 }
 
-const contract = parse(await readFile(contractFile, 'utf8'));
-const { Rule } = contract.components.schemas;
-
 const operations = Object.values(contract.paths).flatMap((item) =>
   Object.entries(item).map(([method, operation]) => ({ method, ...operation })),
 );
@@ -33,6 +33,19 @@ const operations = Object.values(contract.paths).flatMap((item) =>
 await writeFile(`${output}/rules.gen.ts`, rulesFile());
 await writeFile(`${output}/operations.gen.ts`, operationsFile());
 await writeFile(`${output}/schemas.gen.ts`, schemasFile());
+
+/**
+ * Returns a copy of the contract in which openapi-ts finds the known values of each extensible enum:
+ * as `enum` instead of `x-extensible-enum`, and as a reference instead of `x-values-of`.
+ */
+function withUnions(node) {
+  if (Array.isArray(node)) return node.map(withUnions);
+  if (node === null || typeof node !== 'object') return node;
+  const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, withUnions(value)]));
+  const { 'x-extensible-enum': values, 'x-values-of': schema, type, ...rest } = copy;
+  if (schema) return { ...rest, allOf: [{ $ref: `#/components/schemas/${schema}` }] };
+  return values ? { ...copy, enum: values } : copy;
+}
 
 /**
  * Returns the file with the fixed values of each rule and the rules of each operation. The named
@@ -46,7 +59,7 @@ function rulesFile() {
     const rules = Object.entries(responses).flatMap(([status, response]) =>
       Number(status) < 400 ? [] : refusals(resolve(response)),
     );
-    return `  ${operationId}:\n${Rule.enum
+    return `  ${operationId}:\n${Rule['x-extensible-enum']
       .filter((rule) => rules.includes(rule))
       .map((rule) => `    | '${rule}'`)
       .join('\n')};`;

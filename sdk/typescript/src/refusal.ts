@@ -3,8 +3,8 @@ import type { ExistingAppointment, Hold, NearestSlot, Rule } from './gen/types.g
 
 /** The details of each rule that has some: they show what the patient can do next. */
 interface RuleDetails {
-  direction_already_booked: { appointment?: ExistingAppointment };
-  speciality_already_booked: { appointment?: ExistingAppointment };
+  direction_already_booked: { appointment?: NonNullable<ExistingAppointment> };
+  speciality_already_booked: { appointment?: NonNullable<ExistingAppointment> };
   slot_full: { slots?: NearestSlot[] };
   slot_taken: { slots?: NearestSlot[] };
   too_many_holds: { holds?: Hold[] };

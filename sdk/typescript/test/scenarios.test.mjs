@@ -31,7 +31,7 @@ function requestOf(/** @type {sdk.ScenarioCall} */ { method, path, body }, /** @
   return {
     path: Object.fromEntries(decoded),
     query: Object.fromEntries(searchParams),
-    body: body === null ? undefined : JSON.parse(body),
+    body: body ?? undefined,
   };
 }
 

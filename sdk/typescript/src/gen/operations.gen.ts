@@ -84,29 +84,19 @@ export const listAppointments = (
 /**
  * Book an appointment by referral (Создание записи на прием по направлению)
  *
- * Books an appointment. Checks the rules in this order and fails with the first one that is
- * not met.
- *
- * | check | `rule` |
- * |---|---|
- * | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
- * | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
- * | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
- * | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
- * | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
- * | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
- * | 7. one active appointment per speciality | `speciality_already_booked` |
- * | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
- * | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
- * | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
+ * Books an appointment. Checks the rules in the order of `GET /rules` (the schema `Rule` has
+ * the list) and fails with the first one that is not met: the token, the request, the referral
+ * (направление), the cell (ячейка) and its resource, the referral against the resource, the
+ * patient against the cell's restriction, one active appointment per speciality, the medical
+ * card (МКАБ) in the target institution, and at last the write, in one transaction.
  *
  * **Cell.** Without `OutOfSchedule: true`, `SlotId` or `SlotGuid` is required, and
  * `DocPrvdGuid` and `Date` are not read. With it, `DocPrvdGuid` and `Date` are required, and
  * `SlotId` and `SlotGuid` are not read. If `SlotId` is given, `SlotGuid` is not read. An
  * optional field that is `null` counts as absent.
  *
- * **Check 7** applies to consultations only and covers all institutions. A setting of the
- * region controls it (on by default).
+ * **One appointment per speciality** (`speciality_already_booked`) applies to consultations
+ * only and covers all institutions. A setting of the region controls it (on by default).
  *
  * **Settings.** `scheduleDays` of the client application, else of the target institution, else
  * of the region, limits how many days ahead a visit may begin (`slot_beyond_horizon`; default:
@@ -267,10 +257,10 @@ export const cancelAppointment = (
  * **Resources.** For a consultation, those of the referral's speciality. For an examination,
  * all.
  *
- * **Period.** From `dateFrom` (default: now) to `dateTo` (default: 14 days later), at most 14
- * days a request. Days are in the institution's zone. A date in `dateTo` is included, a
- * date-time is not. If no returned cell can be booked and no page follows, `nextAvailable` is
- * the start of the first bookable cell after the period, up to 90 days later.
+ * **Period.** From `dateFrom` (default: now) to the end of `dateTo`, at most 14 days, which is
+ * also the default. Days are in the zone of each institution. If no returned cell can be
+ * booked and no page follows, `nextAvailable` is the start of the first bookable cell after
+ * the period, up to 90 days later.
  *
  * **`blockedBy`** is the rule that rejects every cell alike. Possible causes: the referral is
  * booked, withdrawn or expired; the patient has an active appointment in the speciality; the
@@ -430,8 +420,8 @@ export const getCodToken = (
  * tests. Only in the sandbox (`make run`): elsewhere this path fails with 404
  * `route_not_found`, like an unknown one.
  *
- * **Requests.** Send the method, path, headers and body unchanged. The scenario of an error is
- * named after its rule. Requests that book or move have an `Idempotency-Key`, so that a
+ * **Requests.** Send the method, path and headers unchanged, with `body` as JSON or `rawBody`
+ * as it is. The scenario of an error is named after its rule. Requests that book or move have an `Idempotency-Key`, so that a
  * repetition gets the same response.
  *
  * **Guids.** Patients, referrals and cells keep their guids through every reset. Lost races

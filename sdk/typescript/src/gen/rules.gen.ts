@@ -2,7 +2,7 @@
 import type { Mender, Rule } from './types.gen.js';
 
 /** The version of the contract and of this package. */
-export const VERSION = '1.2.0';
+export const VERSION = '2.0.0';
 
 /** The rules whose refusals are temporary: the same request can succeed later. */
 export const RETRYABLE: readonly string[] = [

@@ -1,6 +1,8 @@
 // Written by npm run gen from openapi.yaml.
 
 export type {
+  Guid,
+  Day,
   AppointmentRequest,
   AppointmentResult,
   ConsultDirection,
@@ -8,6 +10,7 @@ export type {
   DirectionAppointment,
   DirectionPage,
   PatientDirection,
+  DirectionType,
   DirectionStatus,
   AppointmentPage,
   PatientAppointment,
@@ -17,6 +20,7 @@ export type {
   LpuPlace,
   Resource,
   LpuName,
+  LpuTo,
   Speciality,
   Diagnosis,
   CancelRequest,
@@ -36,7 +40,7 @@ export type {
   Mender,
   RuleList,
   RuleEntry,
-  CodToken,
+  IssuedToken,
   Sandbox,
   SandboxPatient,
   Scenario,

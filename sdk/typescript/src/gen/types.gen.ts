@@ -5,13 +5,23 @@ export type ClientOptions = {
 };
 
 /**
+ * A guid. Lower case in responses, either case in requests.
+ */
+export type Guid = string;
+
+/**
+ * A day, in the zone that the parameter names.
+ */
+export type Day = string;
+
+/**
  * The appointment to book (Запрос создания записи на прием по направлению).
  */
 export type AppointmentRequest = {
     /**
      * The referral's guid (Гуид направления). Not the zero guid.
      */
-    DirectionGuid: string;
+    DirectionGuid: Guid;
     /**
      * The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value fails with `direction_type_unsupported`. For that reason the schema has no enum.
      */
@@ -19,11 +29,11 @@ export type AppointmentRequest = {
     /**
      * The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
      */
-    LpuFromGuid: string;
+    LpuFromGuid: Guid;
     /**
      * The institution that the patient is referred to (Гуид ЛПУ, куда направили). Not the zero guid.
      */
-    LpuToGuid: string;
+    LpuToGuid: Guid;
     /**
      * The guid of the cell (Гуид ячейки расписания). Read only without `SlotId` and without `OutOfSchedule`. Must then be a guid other than the zero guid.
      */
@@ -33,19 +43,19 @@ export type AppointmentRequest = {
      */
     SlotId?: number | null;
     /**
-     * Number of adjacent cells that the visit takes (Сложность приема), the given one first. No effect out of schedule.
+     * Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default: 1. No effect out of schedule.
      */
     Difficulty?: number | null;
     /**
-     * A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL.
+     * A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL. Default: empty.
      */
     VisitComment?: string | null;
     /**
-     * True if urgent, cito (Признак срочного приёма).
+     * True if urgent, cito (Признак срочного приёма). Default: `false`.
      */
     IsCito?: boolean | null;
     /**
-     * True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required.
+     * True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required. Default: `false`.
      */
     OutOfSchedule?: boolean | null;
     /**
@@ -63,21 +73,15 @@ export type AppointmentRequest = {
  */
 export type AppointmentResult = {
     /**
-     * The referral's type (Тип направления).
+     * Type of the referral.
      */
-    type: 'Consult' | 'Laboratory';
-    /**
-     * The referral for a consultation (Направление на консультацию).
-     */
-    consultDirection: ConsultDirection | null;
-    /**
-     * The referral for an examination (Направление на исследование).
-     */
-    laboratoryDirection: LaboratoryDirection | null;
+    type: DirectionType;
+    consultDirection: ConsultDirection;
+    laboratoryDirection: LaboratoryDirection;
 };
 
 /**
- * A referral for a consultation, as the target institution holds it.
+ * A referral for a consultation (Направление на консультацию), as the target institution holds it. `null` if the referral has another type.
  */
 export type ConsultDirection = {
     /**
@@ -87,7 +91,7 @@ export type ConsultDirection = {
     /**
      * Guid of the referral (the same in every institution).
      */
-    guid: string;
+    guid: Guid;
     /**
      * Printed number of the referral (номер направления).
      */
@@ -99,11 +103,11 @@ export type ConsultDirection = {
     /**
      * Guid of the referring doctor. The zero guid if unknown.
      */
-    docPrvdSenderGuid: string;
+    docPrvdSenderGuid: Guid;
     /**
      * Guid of the patient's card (МКАБ) in the target institution.
      */
-    mkabGuid: string;
+    mkabGuid: Guid;
     /**
      * Reason for the referral (обоснование).
      */
@@ -127,19 +131,19 @@ export type ConsultDirection = {
     /**
      * Guid of the referring institution.
      */
-    lpuFromGuid: string;
+    lpuFromGuid: Guid;
     /**
      * Guid of the institution of the visit.
      */
-    lpuToGuid: string;
+    lpuToGuid: Guid;
     /**
      * Its appointment.
      */
     appointment: DirectionAppointment;
-};
+} | null;
 
 /**
- * A referral for an examination, as the target institution holds it.
+ * A referral for an examination (Направление на исследование), as the target institution holds it. `null` if the referral has another type.
  */
 export type LaboratoryDirection = {
     /**
@@ -149,15 +153,15 @@ export type LaboratoryDirection = {
     /**
      * Guid of the referral (the same in every institution).
      */
-    guid: string;
+    guid: Guid;
     /**
      * Printed number of the referral (номер направления).
      */
     number: string;
     /**
-     * Type of the referral.
+     * Type of the referral: `Laboratory`.
      */
-    type: 'Laboratory';
+    type: DirectionType;
     /**
      * Number of the image or specimen (accession number).
      */
@@ -189,24 +193,24 @@ export type LaboratoryDirection = {
     /**
      * Guid of the referring doctor. The zero guid if unknown.
      */
-    docPrvdSenderGuid: string;
+    docPrvdSenderGuid: Guid;
     /**
      * Guid of the patient's card (МКАБ) in the target institution.
      */
-    mkabGuid: string;
+    mkabGuid: Guid;
     /**
      * Guid of the referring institution.
      */
-    lpuFromGuid: string;
+    lpuFromGuid: Guid;
     /**
      * Guid of the institution of the visit.
      */
-    lpuToGuid: string;
+    lpuToGuid: Guid;
     /**
      * Its appointment.
      */
     appointment: DirectionAppointment;
-};
+} | null;
 
 /**
  * The appointment (запись на прием) of a referral.
@@ -215,7 +219,7 @@ export type DirectionAppointment = {
     /**
      * Guid of the appointment.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Start of the visit.
      */
@@ -251,11 +255,11 @@ export type PatientDirection = {
     /**
      * Guid of the referral.
      */
-    guid: string;
+    guid: Guid;
     /**
-     * Type of the referral (Тип направления): consultation or examination.
+     * Type of the referral.
      */
-    type: 'Consult' | 'Laboratory';
+    type: DirectionType;
     /**
      * Printed number of the referral (номер направления).
      */
@@ -283,15 +287,12 @@ export type PatientDirection = {
     /**
      * Guid of the holding institution: `LpuFromGuid` in a booking.
      */
-    holderLpuGuid: string;
+    holderLpuGuid: Guid;
     /**
      * Referring institution.
      */
     lpuFrom: LpuName;
-    /**
-     * Institution referred to. `null` means any.
-     */
-    lpuTo: LpuName | null;
+    lpuTo: LpuTo;
     /**
      * Speciality referred to. Usually empty for an examination.
      */
@@ -300,11 +301,13 @@ export type PatientDirection = {
      * Diagnosis.
      */
     diagnosis: Diagnosis;
-    /**
-     * Its appointment. `null` if it has none.
-     */
-    appointment: ExistingAppointment | null;
+    appointment: ExistingAppointment;
 };
+
+/**
+ * The type of a referral (Тип направления), a consultation or an examination.
+ */
+export type DirectionType = 'Consult' | 'Laboratory';
 
 /**
  * The status of a referral. `GET /directions` defines the values.
@@ -332,7 +335,7 @@ export type PatientAppointment = {
     /**
      * Guid of the appointment.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Current status.
      */
@@ -377,10 +380,7 @@ export type PatientAppointment = {
      * Referral that the appointment was booked by.
      */
     direction: AppointmentDirection;
-    /**
-     * Time and reason of the cancellation. `null` if not cancelled.
-     */
-    cancellation: Cancellation | null;
+    cancellation: Cancellation;
 };
 
 /**
@@ -395,15 +395,15 @@ export type AppointmentDirection = {
     /**
      * Guid of the referral.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Guid of the institution that holds the original.
      */
-    holderLpuGuid: string;
+    holderLpuGuid: Guid;
     /**
-     * Type of the referral (Тип направления): consultation or examination.
+     * Type of the referral.
      */
-    type: 'Consult' | 'Laboratory';
+    type: DirectionType;
     /**
      * Printed number of the referral (номер направления).
      */
@@ -415,7 +415,7 @@ export type AppointmentDirection = {
 };
 
 /**
- * The cancellation of an appointment.
+ * The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
  */
 export type Cancellation = {
     /**
@@ -430,7 +430,7 @@ export type Cancellation = {
      * Reason text from the client. `null` if none.
      */
     reason: string | null;
-};
+} | null;
 
 /**
  * An institution (ЛПУ) with its time zone.
@@ -439,7 +439,7 @@ export type LpuPlace = {
     /**
      * Guid of the institution.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Name of the institution.
      */
@@ -457,7 +457,7 @@ export type Resource = {
     /**
      * Guid of the resource.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Kind of the resource.
      */
@@ -479,12 +479,26 @@ export type LpuName = {
     /**
      * Guid of the institution.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Name of the institution.
      */
     name: string;
 };
+
+/**
+ * The institution (ЛПУ) that a referral names. `null` if the referral names none.
+ */
+export type LpuTo = {
+    /**
+     * Guid of the institution.
+     */
+    guid: Guid;
+    /**
+     * Name of the institution.
+     */
+    name: string;
+} | null;
 
 /**
  * A medical speciality (специальность).
@@ -565,7 +579,7 @@ export type HoldRequest = {
     /**
      * The referral's guid (Гуид направления). Not the zero guid.
      */
-    DirectionGuid: string;
+    DirectionGuid: Guid;
     /**
      * The referral's type (Тип направления): `Consult` or `consult`, `Laboratory` or `laboratory`. Any other value fails with `direction_type_unsupported`.
      */
@@ -573,21 +587,21 @@ export type HoldRequest = {
     /**
      * The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
      */
-    LpuFromGuid: string;
+    LpuFromGuid: Guid;
     /**
      * The institution of the cell (Гуид ЛПУ, куда направили). Not the zero guid.
      */
-    LpuToGuid: string;
+    LpuToGuid: Guid;
     /**
      * The visit to move to the cell (Гуид записи, которую переносят), booked with this referral. Not the zero guid. Without it, the hold is for a new visit.
      */
     AppointmentGuid?: string | null;
     /**
-     * Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default with `AppointmentGuid`: as many as it has.
+     * Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default: as many as the visit has with `AppointmentGuid`, else 1.
      */
     Difficulty?: number | null;
     /**
-     * Duration of the hold in minutes (Минуты).
+     * Duration of the hold in minutes (Минуты). Default: 5.
      */
     Minutes?: number | null;
 };
@@ -599,15 +613,15 @@ export type Hold = {
     /**
      * Guid of the first cell, for `SlotGuid`.
      */
-    slotGuid: string;
+    slotGuid: Guid;
     /**
      * Guid of the institution.
      */
-    lpuToGuid: string;
+    lpuToGuid: Guid;
     /**
      * Guid of the referral given with the request.
      */
-    directionGuid: string;
+    directionGuid: Guid;
     /**
      * Start of the visit.
      */
@@ -619,7 +633,7 @@ export type Hold = {
     /**
      * Guids of all the cells, in order of time.
      */
-    slotGuids: Array<string>;
+    slotGuids: Array<Guid>;
     /**
      * End of the hold.
      */
@@ -651,19 +665,16 @@ export type SlotPage = {
     /**
      * Guid of the referral.
      */
-    directionGuid: string;
+    directionGuid: Guid;
     /**
-     * Type of the referral (Тип направления).
+     * Type of the referral.
      */
-    directionType: 'Consult' | 'Laboratory';
+    directionType: DirectionType;
     /**
      * Guid of the holding institution: `LpuFromGuid` in a booking.
      */
-    holderLpuGuid: string;
-    /**
-     * The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
-     */
-    blockedBy: SlotRefusal | null;
+    holderLpuGuid: Guid;
+    blockedBy: SlotRefusal;
     /**
      * The cells.
      */
@@ -679,7 +690,7 @@ export type SlotPage = {
 };
 
 /**
- * A rule that rejects every cell.
+ * The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
  */
 export type SlotRefusal = {
     /**
@@ -690,7 +701,7 @@ export type SlotRefusal = {
      * Message for the patient, in Russian.
      */
     message: string;
-};
+} | null;
 
 /**
  * A cell of a schedule (ячейка расписания).
@@ -703,7 +714,7 @@ export type Slot = {
     /**
      * Guid of the cell, for `SlotGuid`.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Start of the visit.
      */
@@ -741,7 +752,7 @@ export type Slot = {
      */
     status: 'Available' | 'Booked' | 'Expired' | 'Unauthorized' | 'Unavailable';
     /**
-     * Rule that a booking of the cell would fail with. `null` if it can be booked.
+     * The `Rule` that a booking of the cell would fail with. `null` if it can be booked.
      */
     rule: Rule | null;
     /**
@@ -777,7 +788,7 @@ export type Error = {
     /**
      * Id of this request in the service's log.
      */
-    request_id: string;
+    request_id: Guid;
     /**
      * What the patient can do next, if the service knows it. Absent otherwise.
      */
@@ -788,9 +799,6 @@ export type Error = {
  * What the patient can do next. Contains no data of other patients.
  */
 export type ErrorDetails = {
-    /**
-     * With `direction_already_booked` and `speciality_already_booked`: the appointment that the patient has.
-     */
     appointment?: ExistingAppointment;
     /**
      * With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first. Cells of the same resource come before those of the same speciality in the same institution. Absent if there are none.
@@ -813,7 +821,7 @@ export type NearestSlot = {
     /**
      * Guid of the cell.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Start of the visit, in the institution's zone.
      */
@@ -829,17 +837,17 @@ export type NearestSlot = {
 };
 
 /**
- * An appointment that the patient has.
+ * An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
  */
 export type ExistingAppointment = {
     /**
      * Guid of the appointment.
      */
-    guid: string;
+    guid: Guid;
     /**
      * Guid of the institution (ЛПУ) of the visit.
      */
-    lpuGuid: string;
+    lpuGuid: Guid;
     /**
      * Start of the visit, in that institution's zone.
      */
@@ -848,11 +856,24 @@ export type ExistingAppointment = {
      * End of the visit, in that institution's zone.
      */
     end: string;
-};
+} | null;
 
 /**
  * The stable name of the rule that rejects a request. New names may be added; a name never
- * changes its meaning.
+ * changes its meaning. `POST /appointments` checks in this order:
+ *
+ * | check | `rule` |
+ * |---|---|
+ * | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
+ * | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
+ * | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
+ * | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+ * | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
+ * | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
+ * | 7. one active appointment per speciality | `speciality_already_booked` |
+ * | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
+ * | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
+ * | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
  *
  * `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
  * group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
@@ -932,7 +953,7 @@ export type RuleEntry = {
      */
     rule: Rule;
     /**
-     * Group of the rule. New groups may be added.
+     * Group of the rule.
      */
     group: 'token' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'identity' | 'service';
     /**
@@ -976,7 +997,7 @@ export type RuleEntry = {
 /**
  * A token for a patient (Токен ЦОД).
  */
-export type CodToken = {
+export type IssuedToken = {
     /**
      * The token, to be sent as `Authorization: Bearer …`.
      */
@@ -988,7 +1009,7 @@ export type CodToken = {
     /**
      * Guid of the person in the master patient index.
      */
-    personGuid: string;
+    personGuid: Guid;
 };
 
 /**
@@ -1012,7 +1033,7 @@ export type SandboxPatient = {
     /**
      * Guid of the person in the master patient index (МИП).
      */
-    guid: string;
+    guid: Guid;
     /**
      * Name of the patient, in Russian.
      */
@@ -1076,9 +1097,15 @@ export type ScenarioCall = {
         [key: string]: string;
     };
     /**
-     * The body, to be sent unchanged. `null` if there is none.
+     * The body, a JSON object. `null` if there is none, or `rawBody` is not `null`.
      */
-    body: string | null;
+    body: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * The body as text, for a request whose body is not a JSON object. `null` otherwise.
+     */
+    rawBody: string | null;
 };
 
 /**
@@ -1109,19 +1136,17 @@ export type Cursor = string;
 /**
  * The referral's guid (Гуид направления).
  */
-export type DirectionGuid = string;
+export type DirectionGuid = Guid;
 
 /**
  * The appointment's guid (Гуид записи на прием).
  */
-export type AppointmentGuid = string;
+export type AppointmentGuid = Guid;
 
 /**
  * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
  */
-export type SlotGuid = string;
-
-export type Booking = AppointmentRequest;
+export type SlotGuid = Guid;
 
 export type ListDirectionsData = {
     body?: never;
@@ -1134,15 +1159,15 @@ export type ListDirectionsData = {
         /**
          * Only referrals with one of these statuses. Repeat the parameter for several.
          */
-        status?: Array<DirectionStatus>;
+        status?: Array<'NotBooked' | 'Booked' | 'Expired' | 'Completed' | 'Cancelled'>;
         /**
          * Only referrals whose `date` is this day or later.
          */
-        dateFrom?: string;
+        dateFrom?: Day;
         /**
          * Only referrals whose `date` is this day or earlier. Must not be before `dateFrom`.
          */
-        dateTo?: string;
+        dateTo?: Day;
         /**
          * Maximum number of items in a page.
          */
@@ -1195,7 +1220,7 @@ export type GetDirectionData = {
         /**
          * The referral's guid (Гуид направления).
          */
-        directionGuid: string;
+        directionGuid: Guid;
     };
     query?: never;
     url: '/directions/{directionGuid}';
@@ -1296,11 +1321,11 @@ export type ListAppointmentsData = {
         /**
          * Only appointments booked by this referral (Гуид направления).
          */
-        directionGuid?: string;
+        directionGuid?: Guid;
         /**
          * Only appointments with one of these statuses. Repeat the parameter for several.
          */
-        status?: Array<AppointmentStatus>;
+        status?: Array<'Booked' | 'Completed' | 'Cancelled'>;
         /**
          * Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
          */
@@ -1355,7 +1380,7 @@ export type CreateAppointmentData = {
     /**
      * The referral, and where to book.
      */
-    body: Booking;
+    body: AppointmentRequest;
     headers?: {
         /**
          * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
@@ -1425,7 +1450,7 @@ export type CheckAppointmentData = {
     /**
      * The referral, and where to book.
      */
-    body: Booking;
+    body: AppointmentRequest;
     path?: never;
     query?: never;
     url: '/appointments/check';
@@ -1480,7 +1505,7 @@ export type ListRulesData = {
         /**
          * The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
          */
-        lpuGuid?: string;
+        lpuGuid?: Guid;
     };
     url: '/rules';
 };
@@ -1538,7 +1563,7 @@ export type CancelAppointmentData = {
         /**
          * The appointment's guid (Гуид записи на прием).
          */
-        appointmentGuid: string;
+        appointmentGuid: Guid;
     };
     query?: never;
     url: '/appointments/{appointmentGuid}';
@@ -1610,7 +1635,7 @@ export type GetAppointmentData = {
         /**
          * The appointment's guid (Гуид записи на прием).
          */
-        appointmentGuid: string;
+        appointmentGuid: Guid;
     };
     query?: never;
     url: '/appointments/{appointmentGuid}';
@@ -1660,29 +1685,29 @@ export type ListDirectionSlotsData = {
         /**
          * The referral's guid (Гуид направления).
          */
-        directionGuid: string;
+        directionGuid: Guid;
     };
     query?: {
         /**
          * Only this institution (Гуид ЛПУ). Required if the referral names none.
          */
-        lpuGuid?: string;
+        lpuGuid?: Guid;
         /**
          * Only this doctor, cabinet or equipment (Гуид ресурса). An unknown resource has no cells.
          */
-        resourceGuid?: string;
+        resourceGuid?: Guid;
         /**
-         * Start of the period (Дата с): a date (`2026-11-30`, from the start of that day), or a date-time with an offset or in the institution's zone. Write the `+` of an offset as `%2B`. At most 366 days ahead. Default: now.
+         * First day of the period (Дата с), at most 366 days ahead. Default: today, from now on.
          */
-        dateFrom?: string;
+        dateFrom?: Day;
         /**
-         * End of the period (Дата по): a date, which is included, or a date-time, which is not. Default: 14 days after `dateFrom`.
+         * Last day of the period (Дата по). Must not be before `dateFrom`. A period has at most 14 days. Default: the longest period.
          */
-        dateTo?: string;
+        dateTo?: Day;
         /**
          * The visit to move (Гуид записи, которую переносят), booked with this referral. Without it, the search is for a new visit.
          */
-        appointmentGuid?: string;
+        appointmentGuid?: Guid;
         /**
          * Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
          */
@@ -1692,7 +1717,7 @@ export type ListDirectionSlotsData = {
          */
         explain?: boolean;
         /**
-         * Maximum number of cells in a page.
+         * Maximum number of items in a page.
          */
         limit?: number;
         /**
@@ -1756,7 +1781,7 @@ export type MoveAppointmentData = {
         /**
          * The appointment's guid (Гуид записи на прием).
          */
-        appointmentGuid: string;
+        appointmentGuid: Guid;
     };
     query?: never;
     url: '/appointments/{appointmentGuid}/move';
@@ -1822,13 +1847,13 @@ export type ReleaseSlotData = {
         /**
          * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
          */
-        slotGuid: string;
+        slotGuid: Guid;
     };
     query: {
         /**
          * The institution of the cell (Гуид ЛПУ), which is `lpuToGuid` of the hold. Not the zero guid.
          */
-        lpuGuid: string;
+        lpuGuid: Guid;
     };
     url: '/slots/{slotGuid}/hold';
 };
@@ -1876,7 +1901,7 @@ export type HoldSlotData = {
         /**
          * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
          */
-        slotGuid: string;
+        slotGuid: Guid;
     };
     query?: never;
     url: '/slots/{slotGuid}/hold';
@@ -1947,15 +1972,15 @@ export type GetCodTokenData = {
         /**
          * The patient's birth date (дата рождения).
          */
-        Birthday?: string;
+        Birthday?: Day;
         /**
          * The person's guid in the master patient index (идентификатор МИП). Not the zero guid.
          */
-        personguid?: string;
+        personguid?: Guid;
         /**
          * The guid of one of the patient's medical cards (МКАБ), in any institution. Not the zero guid.
          */
-        mkab?: string;
+        mkab?: Guid;
         /**
          * Must be `true` with `snils`, `f`, `n` and `p`.
          */
@@ -2017,7 +2042,7 @@ export type GetCodTokenResponses = {
     /**
      * The token.
      */
-    200: CodToken;
+    200: IssuedToken;
 };
 
 export type GetCodTokenResponse = GetCodTokenResponses[keyof GetCodTokenResponses];
