@@ -79,7 +79,8 @@ WHERE lpu_guid = @lpu_guid AND guid = @guid;
 
 -- name: AppointmentList :many
 -- Returns the given visits of a person in the given institutions, latest start first. The status is
--- computed for the moment @at. The resource and the referral are those of the visit's institution.
+-- computed for the moment @at, and the day of a visit in the zone of its institution. The resource
+-- and the referral are those of the visit's institution.
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
     a.cancel_reason_code, a.cancel_reason,
@@ -103,6 +104,9 @@ WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.guid = ANY(@visits::uuid[]) AND
     AND (sqlc.narg(direction_guid)::uuid IS NULL OR a.direction_guid = sqlc.narg(direction_guid))
     AND (cardinality(@statuses::text[]) = 0 OR state.status = ANY(@statuses))
     AND (sqlc.narg(updated_since)::timestamptz IS NULL OR a.updated_at >= sqlc.narg(updated_since))
+    AND (sqlc.narg(lpu_guid)::uuid IS NULL OR a.lpu_guid = sqlc.narg(lpu_guid))
+    AND (sqlc.narg(date_from)::date IS NULL OR (a.start_at AT TIME ZONE l.time_zone)::date >= sqlc.narg(date_from))
+    AND (sqlc.narg(date_to)::date IS NULL OR (a.start_at AT TIME ZONE l.time_zone)::date <= sqlc.narg(date_to))
     AND (sqlc.narg(after_at)::timestamptz IS NULL
         OR (a.start_at, a.guid, a.lpu_guid) < (sqlc.narg(after_at), sqlc.narg(after_guid)::uuid, sqlc.narg(after_lpu_guid)::uuid))
 ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC

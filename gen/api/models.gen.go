@@ -119,7 +119,7 @@ type AppointmentPage struct {
 
 // AppointmentRequest The appointment to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
-	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead.
+	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead. A local time that the clocks skip is rejected; of one that they repeat, the earlier moment counts.
 	//
 	// Example: 2023-10-21
 	Date *string `json:"Date,omitempty"`
@@ -1173,6 +1173,15 @@ type Unavailable = Error
 type ListAppointmentsParams struct {
 	// DirectionGUID Only appointments booked by this referral (Гуид направления).
 	DirectionGUID *GUID `form:"directionGuid,omitempty" json:"directionGuid,omitempty"`
+
+	// LpuGUID Only visits to this institution (Гуид ЛПУ).
+	LpuGUID *GUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+
+	// DateFrom Only visits that start on this day or later, in the zone of the institution.
+	DateFrom *Day `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Only visits that start on this day or earlier, in the zone of the institution. Must not be before `dateFrom`.
+	DateTo *Day `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
 	// Status Only appointments with one of these statuses. Repeat the parameter for several.
 	Status *[]ListAppointmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`

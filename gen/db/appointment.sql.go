@@ -36,10 +36,13 @@ WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($3::uuid[]) AND a.person_gui
     AND ($6::uuid IS NULL OR a.direction_guid = $6)
     AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
     AND ($8::timestamptz IS NULL OR a.updated_at >= $8)
-    AND ($9::timestamptz IS NULL
-        OR (a.start_at, a.guid, a.lpu_guid) < ($9, $10::uuid, $11::uuid))
+    AND ($9::uuid IS NULL OR a.lpu_guid = $9)
+    AND ($10::date IS NULL OR (a.start_at AT TIME ZONE l.time_zone)::date >= $10)
+    AND ($11::date IS NULL OR (a.start_at AT TIME ZONE l.time_zone)::date <= $11)
+    AND ($12::timestamptz IS NULL
+        OR (a.start_at, a.guid, a.lpu_guid) < ($12, $13::uuid, $14::uuid))
 ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
-LIMIT $12
+LIMIT $15
 `
 
 type AppointmentListParams struct {
@@ -51,6 +54,9 @@ type AppointmentListParams struct {
 	DirectionGuid *uuid.UUID
 	Statuses      []string
 	UpdatedSince  *time.Time
+	LpuGuid       *uuid.UUID
+	DateFrom      *time.Time
+	DateTo        *time.Time
 	AfterAt       *time.Time
 	AfterGuid     *uuid.UUID
 	AfterLpuGuid  *uuid.UUID
@@ -86,7 +92,8 @@ type AppointmentListRow struct {
 }
 
 // Returns the given visits of a person in the given institutions, latest start first. The status is
-// computed for the moment @at. The resource and the referral are those of the visit's institution.
+// computed for the moment @at, and the day of a visit in the zone of its institution. The resource
+// and the referral are those of the visit's institution.
 //
 //	SELECT
 //	    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
@@ -111,10 +118,13 @@ type AppointmentListRow struct {
 //	    AND ($6::uuid IS NULL OR a.direction_guid = $6)
 //	    AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
 //	    AND ($8::timestamptz IS NULL OR a.updated_at >= $8)
-//	    AND ($9::timestamptz IS NULL
-//	        OR (a.start_at, a.guid, a.lpu_guid) < ($9, $10::uuid, $11::uuid))
+//	    AND ($9::uuid IS NULL OR a.lpu_guid = $9)
+//	    AND ($10::date IS NULL OR (a.start_at AT TIME ZONE l.time_zone)::date >= $10)
+//	    AND ($11::date IS NULL OR (a.start_at AT TIME ZONE l.time_zone)::date <= $11)
+//	    AND ($12::timestamptz IS NULL
+//	        OR (a.start_at, a.guid, a.lpu_guid) < ($12, $13::uuid, $14::uuid))
 //	ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
-//	LIMIT $12
+//	LIMIT $15
 func (q *Queries) AppointmentList(ctx context.Context, arg AppointmentListParams) ([]AppointmentListRow, error) {
 	rows, err := q.db.Query(ctx, appointmentList,
 		arg.LpuGuids,
@@ -125,6 +135,9 @@ func (q *Queries) AppointmentList(ctx context.Context, arg AppointmentListParams
 		arg.DirectionGuid,
 		arg.Statuses,
 		arg.UpdatedSince,
+		arg.LpuGuid,
+		arg.DateFrom,
+		arg.DateTo,
 		arg.AfterAt,
 		arg.AfterGuid,
 		arg.AfterLpuGuid,

@@ -66,10 +66,12 @@ type AppointmentLister interface {
 
 // AppointmentFilter selects appointments. Zero fields are ignored.
 type AppointmentFilter struct {
-	Guid         *uuid.UUID
-	Direction    *uuid.UUID
-	Statuses     []AppointmentStatus
-	UpdatedSince *time.Time
+	Guid             *uuid.UUID
+	Direction        *uuid.UUID
+	Lpu              *uuid.UUID // the institution of the visit
+	Statuses         []AppointmentStatus
+	DateFrom, DateTo *time.Time // days of the visit in its institution's zone, both inclusive
+	UpdatedSince     *time.Time
 }
 
 // Appointments returns a page of the patient's appointments over all institutions, the newest start

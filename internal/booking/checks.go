@@ -37,8 +37,8 @@ var checks = map[Name]check{
 
 	FieldInvalid: {
 		needs:   factTarget | factOutOfSchedule,
-		rejects: func(f *Facts) bool { return f.Request.Place.OutOfSchedule.Date.tooFar(f.Target.Zone, f.Now) },
-		values:  func(*Facts) []string { return []string{"Field", "Date", "Problem", ProblemTooFarAhead} },
+		rejects: func(f *Facts) bool { return f.dateProblem() != "" },
+		values:  func(f *Facts) []string { return []string{"Field", "Date", "Problem", f.dateProblem()} },
 	},
 
 	// 2. The referral.

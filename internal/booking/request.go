@@ -111,15 +111,14 @@ func ParseVisitDate(text string, now time.Time) (VisitDate, *Refusal) {
 }
 
 // In returns the visit's start and end in the institution's zone. A day ends when the next day
-// starts. A visit at a given time has no known length, so that end equals start.
+// starts. A visit at a given time has no known length, so that end equals start. Of a local time
+// that the clocks repeat, start is the earlier moment.
 func (d VisitDate) In(zone *time.Location) (start, end time.Time) {
 	switch d.form {
 	case formDay:
 		return StartOfDay(d.reading, zone), StartOfDay(d.reading.AddDate(0, 0, 1), zone)
 	case formLocalTime:
-		y, m, day := d.reading.Date()
-		hour, minute, second := d.reading.Clock()
-		start = time.Date(y, m, day, hour, minute, second, 0, zone)
+		start, _ = momentOf(d.reading, zone)
 		return start, start
 	default:
 		start = d.reading.In(zone)
@@ -136,10 +135,32 @@ func (d VisitDate) passed(zone *time.Location, now time.Time) bool {
 	return start.Before(now)
 }
 
-// tooFar reports whether the visit would begin later than VisitDateHorizon after now.
-func (d VisitDate) tooFar(zone *time.Location, now time.Time) bool {
-	start, _ := d.In(zone)
-	return start.After(now.Add(VisitDateHorizon))
+// problem returns why no visit can begin at the date in the institution's zone: the clocks skip the
+// local time, or it is later than VisitDateHorizon after now. It returns "" if a visit can.
+func (d VisitDate) problem(zone *time.Location, now time.Time) string {
+	if d.form == formLocalTime {
+		if _, exists := momentOf(d.reading, zone); !exists {
+			return ProblemSkippedTime
+		}
+	}
+	if start, _ := d.In(zone); start.After(now.Add(VisitDateHorizon)) {
+		return ProblemTooFarAhead
+	}
+	return ""
+}
+
+// momentOf returns the earliest moment at which the clocks of the zone show the reading. exists is
+// false if they skip the reading; the moment is then after the gap.
+func momentOf(reading time.Time, zone *time.Location) (moment time.Time, exists bool) {
+	_, before := reading.Add(-farthestFromUTC).In(zone).Zone()
+	_, after := reading.Add(farthestFromUTC).In(zone).Zone()
+	for _, offset := range []int{before, after} {
+		moment = reading.Add(-time.Duration(offset) * time.Second).In(zone)
+		if _, actual := moment.Zone(); actual == offset {
+			return moment, true
+		}
+	}
+	return reading.Add(-time.Duration(before) * time.Second).In(zone), false
 }
 
 // farthestFromUTC is more than the offset of any zone.

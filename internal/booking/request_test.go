@@ -1,6 +1,10 @@
 package booking
 
 import (
+	"archive/zip"
+	"go/build"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,24 +99,71 @@ func TestDaysWithoutMidnight(t *testing.T) {
 	}
 }
 
-// Promise: a local time that the clocks repeat is one of the two moments. One that they skip is
-// next to the gap.
+// Promise: a local time that the clocks skip is rejected. Of one that they repeat, the earlier
+// moment counts. A day starts at its first moment. In every zone, at every change of its clocks.
 func TestVisitDatesWhileClocksChange(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		text, zone string
-		possible   []string
-	}{
-		{"2014-10-26T01:30:00", "Europe/Moscow", []string{"2014-10-26T01:30:00+04:00", "2014-10-26T01:30:00+03:00"}},
-		{"2014-10-26T02:30:00", "Europe/Berlin", []string{"2014-10-26T02:30:00+02:00", "2014-10-26T02:30:00+01:00"}},
-		{"2014-03-30T02:30:00", "Europe/Berlin", []string{"2014-03-30T01:30:00+01:00", "2014-03-30T03:30:00+02:00"}},
-	} {
-		date, refusal := ParseVisitDate(c.text, day("2014-09-01"))
-		require.Nil(t, refusal, c.text)
-		start, end := date.In(zone(c.zone))
-		require.Contains(t, c.possible, start.Format(time.RFC3339))
-		require.Equal(t, start, end)
+	const format = "2006-01-02T15:04:05"
+	changes := 0
+	for _, zone := range allZones(t) {
+		first := time.Date(2020, 1, 1, 0, 0, 0, 0, zone)
+		for _, change := first.ZoneBounds(); !change.IsZero() && change.Year() < 2036; _, change = change.ZoneBounds() {
+			changes++
+			now := change.Add(-24 * time.Hour)
+			read := func(reading time.Time) (start time.Time, problem string) {
+				date, refusal := ParseVisitDate(reading.Format(format), now)
+				require.Nil(t, refusal, "%s in %s", reading, zone)
+				start, _ = date.In(zone)
+				return start, date.problem(zone, now)
+			}
+			lastBefore := change.Add(-time.Second)
+			for _, shown := range []time.Time{lastBefore, change} {
+				start, problem := read(shown)
+				require.Empty(t, problem, "%s in %s", shown, zone)
+				require.Equal(t, shown.Format(format), start.Format(format), zone)
+				require.False(t, start.After(shown), "%s is earlier than %s in %s", shown, start, zone)
+			}
+			_, before := lastBefore.Zone()
+			_, after := change.Zone()
+			switch gap := time.Duration(after-before) * time.Second; {
+			case gap > 0:
+				for _, skipped := range []time.Time{asUTC(change).Add(-time.Second), asUTC(change).Add(-gap)} {
+					_, problem := read(skipped)
+					require.Equal(t, ProblemSkippedTime, problem, "%s in %s", skipped, zone)
+				}
+			case gap < 0:
+				repeated, problem := read(asUTC(change))
+				require.Empty(t, problem, "%s in %s", change, zone)
+				require.Equal(t, gap, repeated.Sub(change), "the earlier of two moments, at %s in %s", change, zone)
+			}
+			day := asUTC(change).Truncate(24 * time.Hour)
+			start := StartOfDay(day, zone)
+			require.Equal(t, day.Format(time.DateOnly), start.Format(time.DateOnly), zone)
+			require.Less(t, start.Add(-1).Format(time.DateOnly), day.Format(time.DateOnly), zone)
+		}
 	}
+	require.Greater(t, changes, 1000)
+}
+
+// asUTC returns the clock reading of a moment in its zone, as UTC.
+func asUTC(moment time.Time) time.Time {
+	_, offset := moment.Zone()
+	return moment.Add(time.Duration(offset) * time.Second).UTC()
+}
+
+// allZones returns all time zones of Go's own database.
+func allZones(t *testing.T) []*time.Location {
+	t.Helper()
+	archive, err := zip.OpenReader(filepath.Join(build.Default.GOROOT, "lib", "time", "zoneinfo.zip"))
+	require.NoError(t, err)
+	defer archive.Close()
+	var zones []*time.Location
+	for _, file := range archive.File {
+		if !strings.HasSuffix(file.Name, "/") {
+			zones = append(zones, zone(file.Name))
+		}
+	}
+	return zones
 }
 
 // Promise: a visit may start at most 366 days ahead, by its institution's clock. A text of no known

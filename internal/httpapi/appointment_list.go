@@ -26,7 +26,11 @@ func (h *handlers) ListAppointments(
 		return nil, refusal
 	}
 	filter := booking.AppointmentFilter{
-		Direction: request.Params.DirectionGUID, UpdatedSince: request.Params.UpdatedSince,
+		Direction: request.Params.DirectionGUID, Lpu: request.Params.LpuGUID, UpdatedSince: request.Params.UpdatedSince,
+	}
+	filter.DateFrom, filter.DateTo, refusal = dayRange(request.Params.DateFrom, request.Params.DateTo)
+	if refusal != nil {
+		return nil, refusal
 	}
 	for _, status := range orDefault(request.Params.Status, nil) {
 		filter.Statuses = append(filter.Statuses, booking.AppointmentStatus(status))

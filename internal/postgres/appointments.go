@@ -17,6 +17,7 @@ func (s *Store) Appointments(
 	params := db.AppointmentListParams{
 		At: now, PersonGuid: person, Guid: filter.Guid, DirectionGuid: filter.Direction,
 		Statuses: toStrings(filter.Statuses), UpdatedSince: filter.UpdatedSince,
+		LpuGuid: filter.Lpu, DateFrom: filter.DateFrom, DateTo: filter.DateTo,
 		Most: int32(page.Limit),
 	}
 	if after := page.After; after != nil {

@@ -145,6 +145,7 @@ func TestAppointmentPages(t *testing.T) {
 		SELECT $1, guid, direction_guid, direction_lpu_guid, $2, person_guid, resource_guid, client_guid, start_at, end_at, true, false, '', created_at, updated_at,
 			CASE WHEN guid::text < '8' THEN updated_at END
 		FROM appointment WHERE cancelled_at IS NOT NULL AND guid::text < '8'`, sc.From, sc.MkabFrom)
+	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Kamchatka' WHERE guid = $1`, sc.From) // its evening visits are on the next day
 	sc.Exec(testdb.IndexRows)
 	all := sc.ListAppointments(sc.Person, "limit=100")
 	require.Len(t, all, sc.Count(`SELECT count(*) FROM appointment`))
@@ -181,6 +182,18 @@ func TestAppointmentPages(t *testing.T) {
 		},
 		"updatedSince=" + url.QueryEscape(since.Format(time.RFC3339)): func(a api.PatientAppointment) bool {
 			return !a.UpdateTime.Before(since)
+		},
+		"lpuGuid=" + sc.From.String(): func(a api.PatientAppointment) bool {
+			return a.Lpu.GUID == sc.From
+		},
+		"dateFrom=2019-08-21": func(a api.PatientAppointment) bool {
+			return a.Start.Format(time.DateOnly) >= "2019-08-21"
+		},
+		"dateTo=2019-08-20&lpuGuid=" + sc.To.String(): func(a api.PatientAppointment) bool {
+			return a.Start.Format(time.DateOnly) <= "2019-08-20" && a.Lpu.GUID == sc.To
+		},
+		"dateFrom=2019-08-20&dateTo=2019-08-20": func(a api.PatientAppointment) bool {
+			return a.Start.Format(time.DateOnly) == "2019-08-20"
 		},
 		"updatedSince=" + since.UTC().Format(time.RFC3339): func(a api.PatientAppointment) bool {
 			return !a.UpdateTime.Before(since)
@@ -254,6 +267,7 @@ func TestBadParametersOfAppointments(t *testing.T) {
 		"?" + strings.Repeat("status=Booked&", 4): "Поле status: значений должно быть не больше 3",
 		"?directionGuid=x":                        "Поле directionGuid: " + notAGuid,
 		"?directionGuid=":                         "Поле directionGuid: значение не указано",
+		"?dateFrom=2019-08-22&dateTo=2019-08-21":  "Поле dateFrom: дата должна быть не позже dateTo",
 		"?updatedSince=":                          "Поле updatedSince: значение не указано",
 		"?updatedSince=2019-08-20":                "Поле updatedSince: " + notATime,
 		"?updatedSince=2019-08-20T10:00:00":       "Поле updatedSince: " + notATime,

@@ -304,7 +304,8 @@ func TestOutOfSchedule(t *testing.T) {
 	}
 }
 
-// Promise: out of schedule, the documented rules about the resource and the rights apply.
+// Promise: out of schedule, the documented rules about the resource and the rights apply, and a
+// local time that the clocks skip is rejected.
 func TestOutOfScheduleRejections(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -312,6 +313,10 @@ func TestOutOfScheduleRejections(t *testing.T) {
 		harness.Fields{"DocPrvdGuid": uuid.New()}).RequireRefusal(t, "slot_resource_not_found")
 	sc.Exec(`UPDATE client_application SET out_of_schedule = false`)
 	sc.TryBook(sc.OutOfSchedule("2019-08-21")).RequireRefusal(t, "slot_access_denied")
+	sc.Exec(`UPDATE lpu SET time_zone = 'Europe/Berlin' WHERE guid = $1`, sc.To)
+	skipped := sc.TryBook(sc.OutOfSchedule("2020-03-29T02:30"))
+	skipped.RequireRefusal(t, "field_invalid")
+	require.Equal(t, "Поле Date: "+booking.ProblemSkippedTime, skipped.Refusal.Message)
 }
 
 // Promise: an examination is booked on equipment of any speciality. The response has a laboratory

@@ -83,7 +83,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 				return fmt.Sprint(d.value("ReasonCode")) == "6" && strings.TrimSpace(reason) == ""
 			},
 		},
-		proseConstraint{[]string{"listDirections", slots[0]}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
+		proseConstraint{[]string{"listDirections", "listAppointments", slots[0]}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
 			func(d *draft) bool {
 				from, fromOK := parseDate(d.value("dateFrom"))
 				to, toOK := parseDate(d.value("dateTo"))

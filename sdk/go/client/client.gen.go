@@ -128,7 +128,7 @@ type AppointmentPage struct {
 
 // AppointmentRequest The appointment to book (Запрос создания записи на прием по направлению).
 type AppointmentRequest struct {
-	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead.
+	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead. A local time that the clocks skip is rejected; of one that they repeat, the earlier moment counts.
 	//
 	// Example: 2023-10-21
 	Date *string `json:"Date,omitempty"`
@@ -1269,6 +1269,15 @@ type Unavailable = Error
 type ListAppointmentsParams struct {
 	// DirectionGUID Only appointments booked by this referral (Гуид направления).
 	DirectionGUID *GUID `form:"directionGuid,omitempty" json:"directionGuid,omitempty"`
+
+	// LpuGUID Only visits to this institution (Гуид ЛПУ).
+	LpuGUID *GUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+
+	// DateFrom Only visits that start on this day or later, in the zone of the institution.
+	DateFrom *Day `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Only visits that start on this day or earlier, in the zone of the institution. Must not be before `dateFrom`.
+	DateTo *Day `form:"dateTo,omitempty" json:"dateTo,omitempty"`
 
 	// Status Only appointments with one of these statuses. Repeat the parameter for several.
 	Status *[]ListAppointmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
@@ -2899,6 +2908,42 @@ func NewListAppointmentsRequest(server string, params *ListAppointmentsParams) (
 		if params.DirectionGUID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "directionGuid", *params.DirectionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LpuGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lpuGuid", *params.LpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DateFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateFrom", *params.DateFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DateTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateTo", *params.DateTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -63,7 +63,7 @@ export type AppointmentRequest = {
      */
     DocPrvdGuid?: string | null;
     /**
-     * The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead.
+     * The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the target institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead. A local time that the clocks skip is rejected; of one that they repeat, the earlier moment counts.
      */
     Date?: string | null;
 };
@@ -1322,6 +1322,18 @@ export type ListAppointmentsData = {
          * Only appointments booked by this referral (Гуид направления).
          */
         directionGuid?: Guid;
+        /**
+         * Only visits to this institution (Гуид ЛПУ).
+         */
+        lpuGuid?: Guid;
+        /**
+         * Only visits that start on this day or later, in the zone of the institution.
+         */
+        dateFrom?: Day;
+        /**
+         * Only visits that start on this day or earlier, in the zone of the institution. Must not be before `dateFrom`.
+         */
+        dateTo?: Day;
         /**
          * Only appointments with one of these statuses. Repeat the parameter for several.
          */
