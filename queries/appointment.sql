@@ -84,8 +84,8 @@ WHERE lpu_guid = @lpu_guid AND guid = @guid;
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
     a.cancel_reason_code, a.cancel_reason,
-    l.name AS lpu_name, l.time_zone,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+    r.preparation,
     d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
     state.status
 FROM appointment a

@@ -1,7 +1,7 @@
 -- Reference data of the region. Every instance caches them in memory.
 
 -- name: LpuAll :batchmany
-SELECT guid, legal_entity_guid, code, name, time_zone
+SELECT guid, legal_entity_guid, code, name, time_zone, address, phone
 FROM lpu
 ORDER BY guid
 LIMIT @most;

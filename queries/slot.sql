@@ -45,7 +45,8 @@ SELECT
     slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, @own_guids::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+    r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
     SELECT cell.*
@@ -76,7 +77,8 @@ SELECT
     slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, @own_guids::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+    r.active AS resource_active
 FROM (
     SELECT earliest.*
     FROM (
@@ -107,7 +109,7 @@ SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, @own_guids::uuid[])::integer AS taken,
     s.flag_access, s.restriction,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code
 FROM resource r
 CROSS JOIN LATERAL (
     (

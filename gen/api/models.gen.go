@@ -593,7 +593,7 @@ type LpuName struct {
 	Name string `json:"name"`
 }
 
-// LpuPlace An institution (ЛПУ) with its time zone.
+// LpuPlace An institution (ЛПУ) with its address and time zone.
 type LpuPlace struct {
 	// GUID Guid of the institution.
 	GUID GUID `json:"guid"`
@@ -602,6 +602,16 @@ type LpuPlace struct {
 	//
 	// Example: Поликлиника Б
 	Name string `json:"name"`
+
+	// Address Address for patients (адрес). Empty if unknown.
+	//
+	// Example: г. Талонск, ул. Садовая, д. 7
+	Address string `json:"address"`
+
+	// Phone Phone of the registry (телефон регистратуры). Empty if unknown.
+	//
+	// Example: +7 000 555-01-02
+	Phone string `json:"phone"`
 
 	// TimeZone IANA name of the time zone, such as `Europe/Moscow`.
 	//
@@ -731,6 +741,11 @@ type PatientAppointment struct {
 	// Resource Doctor, cabinet or equipment to visit.
 	Resource Resource `json:"resource"`
 
+	// Preparation How to prepare for the visit (подготовка к приему). Empty if unknown.
+	//
+	// Example: Приходите натощак.
+	Preparation string `json:"preparation"`
+
 	// Direction Referral that the appointment was booked by.
 	Direction AppointmentDirection `json:"direction"`
 
@@ -807,6 +822,11 @@ type Resource struct {
 	//
 	// Example: Иванова Анна Петровна
 	Name string `json:"name"`
+
+	// Room Room of the visits (кабинет). Empty if unknown.
+	//
+	// Example: 214
+	Room string `json:"room"`
 
 	// SpecialityCode Code of the resource's speciality.
 	//

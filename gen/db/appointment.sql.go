@@ -16,8 +16,8 @@ const appointmentList = `-- name: AppointmentList :many
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
     a.cancel_reason_code, a.cancel_reason,
-    l.name AS lpu_name, l.time_zone,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code,
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+    r.preparation,
     d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
     state.status
 FROM appointment a
@@ -77,12 +77,12 @@ type AppointmentListRow struct {
 	CancelledAt            *time.Time
 	CancelReasonCode       *int32
 	CancelReason           *string
-	LpuName                string
-	TimeZone               string
 	ResourceGuid           uuid.UUID
 	ResourceKind           ResourceKind
 	ResourceName           string
+	ResourceRoom           string
 	ResourceSpecialityCode string
+	Preparation            string
 	DirectionGuid          uuid.UUID
 	DirectionType          DirectionType
 	DirectionNumber        string
@@ -98,8 +98,8 @@ type AppointmentListRow struct {
 //	SELECT
 //	    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
 //	    a.cancel_reason_code, a.cancel_reason,
-//	    l.name AS lpu_name, l.time_zone,
-//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code,
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+//	    r.preparation,
 //	    d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
 //	    state.status
 //	FROM appointment a
@@ -164,12 +164,12 @@ func (q *Queries) AppointmentList(ctx context.Context, arg AppointmentListParams
 			&i.CancelledAt,
 			&i.CancelReasonCode,
 			&i.CancelReason,
-			&i.LpuName,
-			&i.TimeZone,
 			&i.ResourceGuid,
 			&i.ResourceKind,
 			&i.ResourceName,
+			&i.ResourceRoom,
 			&i.ResourceSpecialityCode,
+			&i.Preparation,
 			&i.DirectionGuid,
 			&i.DirectionType,
 			&i.DirectionNumber,

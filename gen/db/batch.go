@@ -1963,7 +1963,7 @@ func (b *IdempotencyKeyAnswerBatchResults) Close() error {
 
 const lpuAll = `-- name: LpuAll :batchmany
 
-SELECT guid, legal_entity_guid, code, name, time_zone
+SELECT guid, legal_entity_guid, code, name, time_zone, address, phone
 FROM lpu
 ORDER BY guid
 LIMIT $1
@@ -1977,7 +1977,7 @@ type LpuAllBatchResults struct {
 
 // Reference data of the region. Every instance caches them in memory.
 //
-//	SELECT guid, legal_entity_guid, code, name, time_zone
+//	SELECT guid, legal_entity_guid, code, name, time_zone, address, phone
 //	FROM lpu
 //	ORDER BY guid
 //	LIMIT $1
@@ -2017,6 +2017,8 @@ func (b *LpuAllBatchResults) Query(f func(int, []Lpu, error)) {
 					&i.Code,
 					&i.Name,
 					&i.TimeZone,
+					&i.Address,
+					&i.Phone,
 				); err != nil {
 					return err
 				}
@@ -3595,7 +3597,8 @@ SELECT
     slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY($4::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+    r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
     SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
@@ -3656,6 +3659,7 @@ type SlotSearchRow struct {
 	ResourceGuid           uuid.UUID
 	ResourceKind           ResourceKind
 	ResourceName           string
+	ResourceRoom           string
 	ResourceSpecialityCode string
 	ResourceActive         bool
 }
@@ -3671,7 +3675,8 @@ type SlotSearchRow struct {
 //	    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
 //	    s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
-//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+//	    r.active AS resource_active
 //	FROM resource r
 //	CROSS JOIN LATERAL (
 //	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
@@ -3750,6 +3755,7 @@ func (b *SlotSearchBatchResults) Query(f func(int, []SlotSearchRow, error)) {
 					&i.ResourceGuid,
 					&i.ResourceKind,
 					&i.ResourceName,
+					&i.ResourceRoom,
 					&i.ResourceSpecialityCode,
 					&i.ResourceActive,
 				); err != nil {
@@ -3776,7 +3782,8 @@ SELECT
     slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY($4::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+    r.active AS resource_active
 FROM (
     SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds
     FROM (
@@ -3835,6 +3842,7 @@ type SlotSearchAllRow struct {
 	ResourceGuid           uuid.UUID
 	ResourceKind           ResourceKind
 	ResourceName           string
+	ResourceRoom           string
 	ResourceSpecialityCode string
 	ResourceActive         bool
 }
@@ -3847,7 +3855,8 @@ type SlotSearchAllRow struct {
 //	    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
 //	    s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
-//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
+//	    r.active AS resource_active
 //	FROM (
 //	    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds
 //	    FROM (
@@ -3924,6 +3933,7 @@ func (b *SlotSearchAllBatchResults) Query(f func(int, []SlotSearchAllRow, error)
 					&i.ResourceGuid,
 					&i.ResourceKind,
 					&i.ResourceName,
+					&i.ResourceRoom,
 					&i.ResourceSpecialityCode,
 					&i.ResourceActive,
 				); err != nil {

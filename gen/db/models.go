@@ -381,6 +381,10 @@ type Lpu struct {
 	Name            string
 	// IANA name; every time of this institution is read and answered in it.
 	TimeZone string
+	// The address (адрес) as text for patients.
+	Address string
+	// The phone number of the registry (телефон регистратуры).
+	Phone string
 }
 
 // The local master patient index (МИП): the persons known.
@@ -446,6 +450,10 @@ type Resource struct {
 	Name           string
 	SpecialityCode string
 	Active         bool
+	// The room (кабинет) where visits to the resource take place.
+	Room string
+	// How patients prepare for a visit to the resource (подготовка к приему).
+	Preparation string
 }
 
 // Settings of the region (owner: the zero guid), of an institution and of a client application (owner: its guid). Their meaning: docs/settings.md.

@@ -17,7 +17,7 @@ SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
     slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
     s.flag_access, s.restriction,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code
 FROM resource r
 CROSS JOIN LATERAL (
     (
@@ -77,6 +77,7 @@ type SlotNearestRow struct {
 	ResourceGuid           uuid.UUID
 	ResourceKind           ResourceKind
 	ResourceName           string
+	ResourceRoom           string
 	ResourceSpecialityCode string
 }
 
@@ -88,7 +89,7 @@ type SlotNearestRow struct {
 //	    s.id, s.guid, s.start_at, s.end_at, s.capacity,
 //	    slot_taken(s.guid, s.taken, s.holds, $1, $2, $3::uuid[])::integer AS taken,
 //	    s.flag_access, s.restriction,
-//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code
 //	FROM resource r
 //	CROSS JOIN LATERAL (
 //	    (
@@ -153,6 +154,7 @@ func (q *Queries) SlotNearest(ctx context.Context, arg SlotNearestParams) ([]Slo
 			&i.ResourceGuid,
 			&i.ResourceKind,
 			&i.ResourceName,
+			&i.ResourceRoom,
 			&i.ResourceSpecialityCode,
 		); err != nil {
 			return nil, err

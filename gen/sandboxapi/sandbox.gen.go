@@ -152,6 +152,11 @@ type Resource struct {
 	// Example: Иванова Анна Петровна
 	Name string `json:"name"`
 
+	// Room Room of the visits (кабинет). Empty if unknown.
+	//
+	// Example: 214
+	Room string `json:"room"`
+
 	// SpecialityCode Code of the resource's speciality.
 	//
 	// Example: 92

@@ -28,9 +28,9 @@ type PatientAppointment struct {
 	OutOfSchedule bool
 	IsCito        bool
 	Comment       string
-	Lpu           LpuName
-	TimeZone      string // the IANA name
+	Lpu           LpuPlace
 	Resource      Resource
+	Preparation   string // how to prepare for the visit; empty if unknown
 	Direction     AppointmentDirection
 	Cancellation  *Cancellation
 }

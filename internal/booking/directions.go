@@ -58,6 +58,16 @@ type LpuName struct {
 	Name string
 }
 
+// LpuPlace is an institution with what a patient needs to go there. Address and Phone are empty if
+// unknown.
+type LpuPlace struct {
+	Guid    uuid.UUID
+	Name    string
+	Address string
+	Phone   string
+	Zone    *time.Location
+}
+
 func (d PatientDirection) position() Position { return Position{d.CreatedAt, d.Guid, d.Holder} }
 
 // DirectionFilter selects referrals. Zero fields are ignored.

@@ -155,6 +155,7 @@ type Resource struct {
 	Guid           uuid.UUID
 	Kind           ResourceKind
 	Name           string
+	Room           string // empty if unknown, and in Facts
 	SpecialityCode string
 	Active         bool
 }

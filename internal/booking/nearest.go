@@ -38,7 +38,7 @@ func (s *Service) addNearest(ctx context.Context, facts *Facts, refusal *Refusal
 func (s *Service) nearest(ctx context.Context, facts *Facts) ([]OfferedSlot, error) {
 	copied := *facts // offer sets another place for each cell
 	copied.assumeMkab()
-	lpu := TargetLpu{Guid: facts.Request.LpuTo, Zone: facts.Target.Zone}
+	lpu := TargetLpu{LpuPlace: LpuPlace{Guid: facts.Request.LpuTo, Zone: facts.Target.Zone}}
 	period := &slotPeriod{lpu: lpu, facts: &copied}
 	wanted := facts.Slots[0].Start
 	found, err := s.searchNear(ctx, period, wanted, SlotScan{Resource: &facts.Resource.Guid})

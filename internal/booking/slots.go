@@ -46,10 +46,9 @@ type Targets struct {
 
 // TargetLpu is an institution that may serve a referral.
 type TargetLpu struct {
-	Guid        uuid.UUID
+	LpuPlace
+
 	LegalEntity uuid.UUID
-	Name        string
-	Zone        *time.Location
 }
 
 // SlotScan selects cells of one institution. The store filters only to read fewer rows; the rules

@@ -111,7 +111,8 @@ func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 		OutOfSchedule: a.OutOfSchedule,
 		IsCito:        a.IsCito,
 		Comment:       a.Comment,
-		Lpu:           api.LpuPlace{GUID: a.Lpu.Guid, Name: a.Lpu.Name, TimeZone: a.TimeZone},
+		Lpu:           wire.LpuPlace(&a.Lpu),
+		Preparation:   a.Preparation,
 		Resource:      wire.Resource(&a.Resource),
 		Direction: api.AppointmentDirection{
 			GUID:          a.Direction.Guid,

@@ -112,7 +112,7 @@ func slot(o *booking.OfferedSlot) api.Slot {
 		GUID:            first.Guid,
 		Start:           o.Start().Truncate(time.Second),
 		End:             o.End().Truncate(time.Second),
-		Lpu:             api.LpuPlace{GUID: o.Lpu.Guid, Name: o.Lpu.Name, TimeZone: o.Lpu.Zone.String()},
+		Lpu:             wire.LpuPlace(&o.Lpu.LpuPlace),
 		Resource:        wire.Resource(o.Resource),
 		Capacity:        o.Capacity(),
 		Left:            o.Left(),

@@ -37,17 +37,18 @@ func (s *Store) Appointments(
 		}
 		appointments := make([]booking.PatientAppointment, len(rows))
 		for i := range rows {
-			zone, err := known.zone(rows[i].LpuGuid)
+			lpu, err := known.place(rows[i].LpuGuid)
 			if err != nil {
 				return nil, err
 			}
-			appointments[i] = patientAppointment(&rows[i], zone)
+			appointments[i] = patientAppointment(&rows[i], lpu)
 		}
 		return appointments, nil
 	})
 }
 
-func patientAppointment(row *db.AppointmentListRow, zone *time.Location) booking.PatientAppointment {
+func patientAppointment(row *db.AppointmentListRow, lpu booking.LpuPlace) booking.PatientAppointment {
+	zone := lpu.Zone
 	appointment := booking.PatientAppointment{
 		Appointment: booking.Appointment{
 			Guid: row.Guid, Start: row.StartAt.In(zone), End: row.EndAt.In(zone), CreatedAt: row.CreatedAt.In(zone),
@@ -57,12 +58,12 @@ func patientAppointment(row *db.AppointmentListRow, zone *time.Location) booking
 		OutOfSchedule: row.OutOfSchedule,
 		IsCito:        row.IsCito,
 		Comment:       row.Comment,
-		Lpu:           booking.LpuName{Guid: row.LpuGuid, Name: row.LpuName},
-		TimeZone:      row.TimeZone,
+		Lpu:           lpu,
 		Resource: booking.Resource{
 			Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
-			SpecialityCode: row.ResourceSpecialityCode,
+			Room: row.ResourceRoom, SpecialityCode: row.ResourceSpecialityCode,
 		},
+		Preparation: row.Preparation,
 		Direction: booking.AppointmentDirection{
 			Guid: row.DirectionGuid, Holder: row.DirectionLpuGuid, Type: booking.DirectionType(row.DirectionType),
 			Number: row.DirectionNumber, SpecialityCode: row.SpecialityCode, SpecialityName: row.SpecialityName,

@@ -208,12 +208,12 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 		Disabled:          row.Disabled,
 		Pregnant:          row.Pregnant,
 		HolderZone:        holderZone,
-		HolderLegalEntity: r.known.lpus[d.LpuGuid].legalEntity,
-		FromLegalEntity:   r.known.lpus[d.LpuFromGuid].legalEntity,
+		HolderLegalEntity: r.known.lpus[d.LpuGuid].LegalEntity,
+		FromLegalEntity:   r.known.lpus[d.LpuFromGuid].LegalEntity,
 	}
 	if d.LpuToGuid != nil {
 		if to, ok := r.known.lpus[*d.LpuToGuid]; ok {
-			r.facts.Direction.ToLegalEntity = &to.legalEntity
+			r.facts.Direction.ToLegalEntity = &to.LegalEntity
 		}
 	}
 	r.addTap(row.TapOpenedOn)

@@ -43,11 +43,10 @@ type reference struct {
 }
 
 type referenceLpu struct {
-	legalEntity uuid.UUID
-	code        string
-	name        string
-	zone        *time.Location
-	zoneErr     error // the zone is unknown to this build; other institutions are unaffected
+	booking.TargetLpu
+
+	code    string
+	zoneErr error // the zone is unknown to this build; other institutions are unaffected
 }
 
 type settingsKey struct{ lpu, client uuid.UUID }
@@ -87,7 +86,7 @@ func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 		return nil, err
 	}
 	return &booking.Lpu{
-		Settings: settings, LegalEntity: known.legalEntity, Zone: known.zone,
+		Settings: settings, LegalEntity: known.LegalEntity, Zone: known.Zone,
 		PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code, Rights: r.rights[client],
 	}, nil
 }
@@ -117,24 +116,28 @@ func (r *reference) targets(referral *booking.Targets, asked *uuid.UUID, limit i
 		if known.zoneErr != nil {
 			return nil, known.zoneErr
 		}
-		targets = append(targets, booking.TargetLpu{
-			Guid: guid, LegalEntity: known.legalEntity, Name: known.name, Zone: known.zone,
-		})
+		targets = append(targets, known.TargetLpu)
 	}
 	return targets, nil
 }
 
-// zone returns an institution's time zone. It fails with DatabaseUnavailable if the reference data
-// lack the institution, because it may have been added within the last second. The next request
-// then reads newer data.
+// zone returns an institution's time zone. It fails like place.
 func (r *reference) zone(lpu uuid.UUID) (*time.Location, error) {
+	place, err := r.place(lpu)
+	return place.Zone, err
+}
+
+// place returns an institution. It fails with DatabaseUnavailable if the reference data lack the
+// institution, because it may have been added within the last second. The next request then reads
+// newer data.
+func (r *reference) place(lpu uuid.UUID) (booking.LpuPlace, error) {
 	known, ok := r.lpus[lpu]
 	if !ok {
 		r.invalidate()
 		cause := fmt.Errorf("the reference data do not have the institution %s yet", lpu)
-		return nil, booking.Reject(booking.DatabaseUnavailable).Because(cause)
+		return booking.LpuPlace{}, booking.Reject(booking.DatabaseUnavailable).Because(cause)
 	}
-	return known.zone, known.zoneErr
+	return known.LpuPlace, known.zoneErr
 }
 
 // existingAppointment returns a visit with its times in its institution's zone.
@@ -217,7 +220,12 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 		boundedRows(t, t.LpuAll(ctx, limit).Query, func(rows []db.Lpu) error {
 			for _, row := range rows {
 				zone, err := c.zone(row.TimeZone)
-				r.lpus[row.Guid] = referenceLpu{row.LegalEntityGuid, row.Code, row.Name, zone, err}
+				place := booking.LpuPlace{
+					Guid: row.Guid, Name: row.Name, Address: row.Address, Phone: row.Phone, Zone: zone,
+				}
+				r.lpus[row.Guid] = referenceLpu{
+					booking.TargetLpu{LpuPlace: place, LegalEntity: row.LegalEntityGuid}, row.Code, err,
+				}
 				r.ofEntity[row.LegalEntityGuid] = append(r.ofEntity[row.LegalEntityGuid], row.Guid)
 			}
 			return nil

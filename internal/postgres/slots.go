@@ -84,7 +84,7 @@ func (r *reader) original(row db.DirectionFindRow, lpu *uuid.UUID, limit int) (*
 	}
 	if d.LpuToGuid != nil {
 		if to, ok := r.known.lpus[*d.LpuToGuid]; ok {
-			targets.LegalEntity = &to.legalEntity
+			targets.LegalEntity = &to.LegalEntity
 		}
 	}
 	var err error
@@ -157,7 +157,7 @@ func foundSlots[R db.SlotSearchRow | db.SlotSearchAllRow](rows []R) []booking.Fo
 			ID: row.ID,
 			Resource: booking.Resource{
 				Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
-				SpecialityCode: row.ResourceSpecialityCode, Active: row.ResourceActive,
+				Room: row.ResourceRoom, SpecialityCode: row.ResourceSpecialityCode, Active: row.ResourceActive,
 			},
 			Cells: cells[n : n+1 : n+1],
 		}
@@ -210,7 +210,7 @@ func (s *Store) NearestSlots(
 				ID: row.ID,
 				Resource: booking.Resource{
 					Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
-					SpecialityCode: row.ResourceSpecialityCode, Active: true,
+					Room: row.ResourceRoom, SpecialityCode: row.ResourceSpecialityCode, Active: true,
 				},
 				Cells: []booking.Slot{{
 					Guid: row.Guid, Start: row.StartAt, End: row.EndAt, Capacity: row.Capacity, Taken: row.Taken,

@@ -22,16 +22,22 @@ INSERT INTO legal_entity (guid, name)
 SELECT pg_temp.demo_guid('0001', n), 'Юридическое лицо ' || n
 FROM generate_series(1, 3) n;
 
-INSERT INTO lpu (guid, legal_entity_guid, code, name, time_zone)
-SELECT l.guid::uuid, pg_temp.demo_guid('0001', l.legal_entity), l.code, l.name, l.time_zone
+INSERT INTO lpu (guid, legal_entity_guid, code, name, time_zone, address, phone)
+SELECT l.guid::uuid, pg_temp.demo_guid('0001', l.legal_entity), l.code, l.name, l.time_zone, l.address, l.phone
 FROM (VALUES
-    ('1001', 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f', 1, 'Демонстрационная поликлиника А',         'Europe/Moscow'),      -- source of example 1
-    ('1002', '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9', 1, 'Демонстрационная поликлиника Б',         'Europe/Moscow'),      -- target of example 1
-    ('1003', '1dadf64c-f34a-4023-98a6-3e7b7be4f243', 2, 'Демонстрационная поликлиника В',         'Asia/Yekaterinburg'), -- source of example 2
-    ('1004', '12ab9992-9875-4fb6-a9c0-8504170c1429', 2, 'Демонстрационный центр Г',               'Asia/Yekaterinburg'), -- target of example 2
-    ('1005', 'de300000-0002-4000-8000-000000001005', 3, 'Демонстрационная больница Д',            'Europe/Moscow'),
-    ('1006', 'de300000-0002-4000-8000-000000001006', 1, 'Демонстрационная детская поликлиника Е', 'Europe/Moscow')
-) l (code, guid, legal_entity, name, time_zone);
+    ('1001', 'e66e8056-f0bd-4ec3-85f7-28ff5b22db4f', 1, 'Демонстрационная поликлиника А',         'Europe/Moscow',
+             'г. Талонск, ул. Садовая, д. 7', '+7 000 555-01-01'),      -- source of example 1
+    ('1002', '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9', 1, 'Демонстрационная поликлиника Б',         'Europe/Moscow',
+             'г. Талонск, ул. Лесная, д. 12, корп. 2', '+7 000 555-01-02'),      -- target of example 1
+    ('1003', '1dadf64c-f34a-4023-98a6-3e7b7be4f243', 2, 'Демонстрационная поликлиника В',         'Asia/Yekaterinburg',
+             'г. Талонск, пр. Мира, д. 31', '+7 000 555-01-03'), -- source of example 2
+    ('1004', '12ab9992-9875-4fb6-a9c0-8504170c1429', 2, 'Демонстрационный центр Г',               'Asia/Yekaterinburg',
+             'г. Талонск, пр. Мира, д. 33', '+7 000 555-01-04'), -- target of example 2
+    ('1005', 'de300000-0002-4000-8000-000000001005', 3, 'Демонстрационная больница Д',            'Europe/Moscow',
+             'г. Талонск, Больничный проезд, д. 1', '+7 000 555-01-05'),
+    ('1006', 'de300000-0002-4000-8000-000000001006', 1, 'Демонстрационная детская поликлиника Е', 'Europe/Moscow',
+             'г. Талонск, ул. Школьная, д. 4', '+7 000 555-01-06')
+) l (code, guid, legal_entity, name, time_zone, address, phone);
 
 INSERT INTO setting (owner_guid, code, value) VALUES
     ('00000000-0000-0000-0000-000000000000', 'OneActiveAppointmentPerSpeciality', 'true');
@@ -67,7 +73,8 @@ INSERT INTO setting (owner_guid, code, value) SELECT guid, 'DirectionExpires', '
 
 CREATE TEMPORARY TABLE demo_resource (
     number int, lpu text, guid uuid, kind resource_kind, name text, speciality text, opens time, active boolean,
-    capacity int, restriction slot_restriction -- of its cells
+    capacity int, restriction slot_restriction, -- of its cells
+    preparation text NOT NULL DEFAULT ''
 );
 INSERT INTO demo_resource VALUES
     ( 1, '1002', DEFAULT, 'doctor',    'Врач Терапевт Первый',        '92',  '08:00', true,  1, 'none'), -- example 1
@@ -87,9 +94,11 @@ INSERT INTO demo_resource VALUES
     (14, '1006', DEFAULT, 'room',      'Кабинет здорового ребёнка',   '56',  '14:00', true,  3, 'healthy_children'),
     (15, '1003', DEFAULT, 'doctor',    'Врач Терапевт Шестой',        '92',  '14:00', true,  1, 'none');
 UPDATE demo_resource SET guid = pg_temp.demo_guid('0004', number) WHERE guid IS NULL;
+UPDATE demo_resource SET preparation = 'Приходите натощак: за 8 часов до исследования не ешьте, пить можно только воду.' WHERE kind = 'equipment';
+UPDATE demo_resource SET preparation = 'Возьмите паспорт, полис и результаты прежних обследований.' WHERE speciality = '27';
 
-INSERT INTO resource (lpu_guid, guid, kind, name, speciality_code, active)
-SELECT l.guid, r.guid, r.kind, r.name, r.speciality, r.active
+INSERT INTO resource (lpu_guid, guid, kind, name, speciality_code, active, room, preparation)
+SELECT l.guid, r.guid, r.kind, r.name, r.speciality, r.active, 200 + r.number, r.preparation
 FROM demo_resource r
 JOIN lpu l ON l.code = r.lpu;
 

@@ -27,6 +27,7 @@ func TestAppointment(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Vladivostok' WHERE guid = $1`, sc.To)
+	sc.Exec(`UPDATE resource SET preparation = 'Приходите натощак.'`)
 	guid := sc.MustBook(harness.Fields{"Difficulty": 2, "IsCito": true, "VisitComment": "после обеда"})
 	document := func(status, update, cancellation string) string {
 		return fmt.Sprintf(`{
@@ -39,8 +40,21 @@ func TestAppointment(t *testing.T) {
 			"outOfSchedule": false,
 			"isCito": true,
 			"comment": "после обеда",
-			"lpu": {"guid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9", "name": "Цель", "timeZone": "Asia/Vladivostok"},
-			"resource": {"guid": "d0c70000-0000-4000-8000-000000000001", "kind": "doctor", "name": "Врач Терапевт", "specialityCode": "92"},
+			"lpu": {
+				"guid": "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",
+				"name": "Цель",
+				"address": "г. Талонск, ул. Садовая, д. 7",
+				"phone": "+7 000 555-01-02",
+				"timeZone": "Asia/Vladivostok"
+			},
+			"resource": {
+				"guid": "d0c70000-0000-4000-8000-000000000001",
+				"kind": "doctor",
+				"name": "Врач Терапевт",
+				"room": "214",
+				"specialityCode": "92"
+			},
+			"preparation": "Приходите натощак.",
 			"direction": {
 				"guid": "e714e964-d8a0-4776-b163-c708371c39a5",
 				"holderLpuGuid": "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f",

@@ -96,13 +96,14 @@ func (sc *Scene) insertRows(fromCode, toCode string) {
 	sc.T.Helper()
 	entity := uuid.New()
 	sc.Exec(`INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо')`, entity)
-	sc.Exec(`INSERT INTO lpu VALUES ($1, $3, $4, 'Источник', 'Europe/Moscow'), ($2, $3, $5, 'Цель', 'Europe/Moscow')`,
+	sc.Exec(`INSERT INTO lpu VALUES ($1, $3, $4, 'Источник', 'Europe/Moscow', '', ''),
+		($2, $3, $5, 'Цель', 'Europe/Moscow', 'г. Талонск, ул. Садовая, д. 7', '+7 000 555-01-02')`,
 		sc.From, sc.To, entity, fromCode, toCode)
 	sc.AddPerson(sc.Person, "1980-02-29")
 	sc.AddMkab(sc.From, sc.MkabFrom, sc.Person)
 	sc.AddMkab(sc.To, sc.MkabTo, sc.Person)
 	sc.AddDirection(sc.Direction, "Consult")
-	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Терапевт', '92')`, sc.To, sc.Doctor)
+	sc.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач Терапевт', '92', true, '214')`, sc.To, sc.Doctor)
 	sc.insertSlots(sc.Doctor, FirstSlotID, time.Date(2019, 8, 21, 8, 45, 0, 0, Moment.Location()), 1, sc.Slots)
 }
 

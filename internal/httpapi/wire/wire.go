@@ -30,9 +30,18 @@ func ExistingAppointment(a *booking.ExistingAppointment) *api.ExistingAppointmen
 	}
 }
 
-// Resource returns a doctor, a room or a device.
+// LpuPlace returns an institution with its address and its zone.
+func LpuPlace(l *booking.LpuPlace) api.LpuPlace {
+	return api.LpuPlace{
+		GUID: l.Guid, Name: l.Name, Address: l.Address, Phone: l.Phone, TimeZone: l.Zone.String(),
+	}
+}
+
+// Resource returns a doctor, a room or a piece of equipment.
 func Resource(r *booking.Resource) api.Resource {
-	return api.Resource{GUID: r.Guid, Kind: string(r.Kind), Name: r.Name, SpecialityCode: r.SpecialityCode}
+	return api.Resource{
+		GUID: r.Guid, Kind: string(r.Kind), Name: r.Name, Room: r.Room, SpecialityCode: r.SpecialityCode,
+	}
 }
 
 // Hold returns a held cell. Its start and end are in whole seconds.

@@ -377,6 +377,10 @@ export type PatientAppointment = {
      */
     resource: Resource;
     /**
+     * How to prepare for the visit (подготовка к приему). Empty if unknown.
+     */
+    preparation: string;
+    /**
      * Referral that the appointment was booked by.
      */
     direction: AppointmentDirection;
@@ -433,7 +437,7 @@ export type Cancellation = {
 } | null;
 
 /**
- * An institution (ЛПУ) with its time zone.
+ * An institution (ЛПУ) with its address and time zone.
  */
 export type LpuPlace = {
     /**
@@ -444,6 +448,14 @@ export type LpuPlace = {
      * Name of the institution.
      */
     name: string;
+    /**
+     * Address for patients (адрес). Empty if unknown.
+     */
+    address: string;
+    /**
+     * Phone of the registry (телефон регистратуры). Empty if unknown.
+     */
+    phone: string;
     /**
      * IANA name of the time zone, such as `Europe/Moscow`.
      */
@@ -466,6 +478,10 @@ export type Resource = {
      * Name of the resource.
      */
     name: string;
+    /**
+     * Room of the visits (кабинет). Empty if unknown.
+     */
+    room: string;
     /**
      * Code of the resource's speciality.
      */
