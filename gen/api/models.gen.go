@@ -497,6 +497,15 @@ type HoldRequest struct {
 	Minutes *int32 `json:"Minutes,omitempty"`
 }
 
+// InstitutionPage A page of the institutions that serve a referral.
+type InstitutionPage struct {
+	// Items Institutions, in the order of their guids.
+	Items []ServingInstitution `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
 // IssuedToken A token for a patient (Токен ЦОД).
 type IssuedToken struct {
 	// Token The token, to be sent as `Authorization: Bearer …`.
@@ -947,6 +956,20 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
+// ServingInstitution An institution that has future cells for a referral.
+type ServingInstitution struct {
+	// Lpu The institution.
+	Lpu LpuPlace `json:"lpu"`
+
+	// NextAvailable Start of the first cell that the patient can book there. `null` if there is none.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	NextAvailable *time.Time `json:"nextAvailable"`
+
+	// BlockedBy The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
+	BlockedBy *SlotRefusal `json:"blockedBy"`
+}
+
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
 	// ID Number of the cell in its institution, for `SlotId`, which accepts numbers up to 9007199254740991. Book the others by `guid`.
@@ -1302,6 +1325,15 @@ type ListDirectionsParamsType string
 
 // ListDirectionsParamsStatus defines parameters for ListDirections.
 type ListDirectionsParamsStatus string
+
+// ListDirectionInstitutionsParams defines parameters for ListDirectionInstitutions.
+type ListDirectionInstitutionsParams struct {
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
 
 // ListDirectionSlotsParams defines parameters for ListDirectionSlots.
 type ListDirectionSlotsParams struct {

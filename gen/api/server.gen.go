@@ -49,6 +49,9 @@ type ServerInterface interface {
 	// GetDirection Get a referral by its guid (Получение направления)
 	// (GET /directions/{directionGuid})
 	GetDirection(c *gin.Context, directionGUID DirectionGUID)
+	// ListDirectionInstitutions List the institutions that serve a referral (Медицинские организации для направления)
+	// (GET /directions/{directionGuid}/institutions)
+	ListDirectionInstitutions(c *gin.Context, directionGUID DirectionGUID, params ListDirectionInstitutionsParams)
 	// ListDirectionSlots List free cells for a referral (Свободные ячейки для направления)
 	// (GET /directions/{directionGuid}/slots)
 	ListDirectionSlots(c *gin.Context, directionGUID DirectionGUID, params ListDirectionSlotsParams)
@@ -577,6 +580,50 @@ func (siw *ServerInterfaceWrapper) GetDirection(c *gin.Context) {
 	siw.Handler.GetDirection(c, directionGUID)
 }
 
+// ListDirectionInstitutions operation middleware
+func (siw *ServerInterfaceWrapper) ListDirectionInstitutions(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "directionGuid" -------------
+	var directionGUID DirectionGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directionGuid", c.Param("directionGuid"), &directionGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter directionGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDirectionInstitutionsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListDirectionInstitutions(c, directionGUID, params)
+}
+
 // ListDirectionSlots operation middleware
 func (siw *ServerInterfaceWrapper) ListDirectionSlots(c *gin.Context) {
 
@@ -828,6 +875,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
 	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
 	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
+	router.GET(options.BaseURL+"/directions/:directionGuid/institutions", wrapper.ListDirectionInstitutions)
 	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
 	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
 	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
@@ -2610,6 +2658,129 @@ func (response GetDirection503JSONResponse) VisitGetDirectionResponse(w http.Res
 	return err
 }
 
+type ListDirectionInstitutionsRequestObject struct {
+	DirectionGUID DirectionGUID `json:"directionGuid"`
+	Params        ListDirectionInstitutionsParams
+}
+
+type ListDirectionInstitutionsResponseObject interface {
+	VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error
+}
+
+type ListDirectionInstitutions200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ListDirectionInstitutions200JSONResponse struct {
+	Body    InstitutionPage
+	Headers ListDirectionInstitutions200ResponseHeaders
+}
+
+func (response ListDirectionInstitutions200JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionInstitutions400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListDirectionInstitutions400JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionInstitutions403JSONResponse struct{ TokenRefusedJSONResponse }
+
+func (response ListDirectionInstitutions403JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionInstitutions404JSONResponse struct{ DirectionAbsentJSONResponse }
+
+func (response ListDirectionInstitutions404JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionInstitutions405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListDirectionInstitutions405JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionInstitutions500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListDirectionInstitutions500JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionInstitutions503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListDirectionInstitutions503JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDirectionSlotsRequestObject struct {
 	DirectionGUID DirectionGUID `json:"directionGuid"`
 	Params        ListDirectionSlotsParams
@@ -3302,6 +3473,9 @@ type StrictServerInterface interface {
 	// GetDirection Get a referral by its guid (Получение направления)
 	// (GET /directions/{directionGuid})
 	GetDirection(ctx context.Context, request GetDirectionRequestObject) (GetDirectionResponseObject, error)
+	// ListDirectionInstitutions List the institutions that serve a referral (Медицинские организации для направления)
+	// (GET /directions/{directionGuid}/institutions)
+	ListDirectionInstitutions(ctx context.Context, request ListDirectionInstitutionsRequestObject) (ListDirectionInstitutionsResponseObject, error)
 	// ListDirectionSlots List free cells for a referral (Свободные ячейки для направления)
 	// (GET /directions/{directionGuid}/slots)
 	ListDirectionSlots(ctx context.Context, request ListDirectionSlotsRequestObject) (ListDirectionSlotsResponseObject, error)
@@ -3708,6 +3882,33 @@ func (sh *strictHandler) GetDirection(ctx *gin.Context, directionGUID DirectionG
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetDirectionResponseObject); ok {
 		if err := validResponse.VisitGetDirectionResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDirectionInstitutions operation middleware
+func (sh *strictHandler) ListDirectionInstitutions(ctx *gin.Context, directionGUID DirectionGUID, params ListDirectionInstitutionsParams) {
+	var request ListDirectionInstitutionsRequestObject
+
+	request.DirectionGUID = directionGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDirectionInstitutions(ctx, request.(ListDirectionInstitutionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDirectionInstitutions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListDirectionInstitutionsResponseObject); ok {
+		if err := validResponse.VisitListDirectionInstitutionsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

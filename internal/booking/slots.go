@@ -14,13 +14,11 @@ import (
 
 // SlotFinder reads what a search for free cells needs.
 type SlotFinder interface {
-	// SearchFacts returns the original of the patient's referral and at most most institutions that
-	// may serve it: lpu if given, else those of the legal entity of the referral's target. For each
-	// institution it returns the facts of a booking without a place, or of a move of visit as
+	// SearchFacts returns the original of the patient's referral and the wanted institutions. For
+	// each institution it returns the facts of a booking without a place, or of a move of visit as
 	// MoveFacts does, all in one snapshot. It returns nil if the patient has no such referral.
 	SearchFacts(
-		ctx context.Context, patient Patient, request Request, lpu *uuid.UUID, most int,
-		visit *BookedVisit, now time.Time,
+		ctx context.Context, patient Patient, request Request, wanted TargetFilter, visit *BookedVisit, now time.Time,
 	) (*Targets, []*Facts, error)
 	// ScanSlots returns the cells of each scan, ordered by start and guid. All scans have the same
 	// kind of filter: a resource, a speciality or neither.
@@ -33,8 +31,16 @@ type SlotFinder interface {
 	NearestSlots(ctx context.Context, scan SlotScan, wanted time.Time) ([]FoundSlot, error)
 }
 
-// Targets are a referral and the institutions that may serve it. The institution that the referral
-// names comes first.
+// TargetFilter selects institutions that may serve a referral: those of the legal entity of the
+// referral's target, which comes first.
+type TargetFilter struct {
+	Lpu   *uuid.UUID // only this one, also if the referral names none
+	Page  bool       // in the order of their guids, and every institution if the referral names none
+	After uuid.UUID  // of a page, only institutions with a greater guid
+	Most  int
+}
+
+// Targets are a referral and the institutions that may serve it.
 type Targets struct {
 	Holder         uuid.UUID
 	Type           DirectionType
@@ -165,7 +171,8 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		return nil, err
 	}
 	request := Request{Direction: search.Direction, Difficulty: visit.cells(search.Difficulty)}
-	targets, facts, err := s.ports.Slots.SearchFacts(ctx, patient, request, search.Lpu, mostTargets+1, visit, now)
+	wanted := TargetFilter{Lpu: search.Lpu, Most: mostTargets + 1}
+	targets, facts, err := s.ports.Slots.SearchFacts(ctx, patient, request, wanted, visit, now)
 	if err != nil {
 		return nil, fmt.Errorf("find the referral: %w", err)
 	}
@@ -222,14 +229,9 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 		for i := range open {
 			open[i].from, open[i].to = open[i].to, open[i].to.AddDate(0, 0, nextAvailableDays)
 		}
-		later, err := s.findSlots(ctx, slotScanner{search, targets, open, nil, false}, 1)
-		if err != nil {
-			return nil, err
-		}
-		if len(later) > 0 {
-			start := later[0].Start()
-			page.NextAvailable = &start
-			return page, nil
+		page.NextAvailable, err = s.nextAvailable(ctx, search, targets, open)
+		if err != nil || page.NextAvailable != nil {
+			return page, err
 		}
 	}
 	// Without a requested resource, blockedBy can find no more than the period's own refusal.
@@ -248,16 +250,9 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 func (s *Service) blockedBy(
 	ctx context.Context, search SlotSearch, targets *Targets, periods []slotPeriod,
 ) (*Refusal, error) {
-	scans := make([]SlotScan, len(periods))
-	for i, period := range periods {
-		scans[i] = SlotScan{Lpu: period.lpu.Guid, Resource: search.Resource, From: period.facts.Now}
-		if targets.Type == Consult {
-			scans[i].Speciality = &targets.SpecialityCode
-		}
-	}
-	resources, err := s.ports.Slots.ResourcesWithSlots(ctx, scans)
+	resources, err := s.resourcesWithSlots(ctx, targets, periods, search.Resource)
 	if err != nil {
-		return nil, fmt.Errorf("find resources with cells: %w", err)
+		return nil, err
 	}
 	var refusals, ofAll []*Refusal
 	for i, period := range periods {
@@ -273,6 +268,36 @@ func (s *Service) blockedBy(
 		return nil, nil //nolint:nilnil // an institution has no such refusal
 	}
 	return refusals[0], nil
+}
+
+// nextAvailable returns the start of the first bookable cell in the periods, or nil.
+func (s *Service) nextAvailable(
+	ctx context.Context, search SlotSearch, targets *Targets, periods []slotPeriod,
+) (*time.Time, error) {
+	found, err := s.findSlots(ctx, slotScanner{search, targets, periods, nil, false}, 1)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return new(found[0].Start()), nil
+}
+
+// resourcesWithSlots returns for each institution a resource that has future cells for the
+// referral: the given one, or any if that is nil. The element is nil if there is none.
+func (s *Service) resourcesWithSlots(
+	ctx context.Context, targets *Targets, periods []slotPeriod, resource *uuid.UUID,
+) ([]*Resource, error) {
+	scans := make([]SlotScan, len(periods))
+	for i, period := range periods {
+		scans[i] = SlotScan{Lpu: period.lpu.Guid, Resource: resource, From: period.facts.Now}
+		if targets.Type == Consult {
+			scans[i].Speciality = &targets.SpecialityCode
+		}
+	}
+	resources, err := s.ports.Slots.ResourcesWithSlots(ctx, scans)
+	if err != nil {
+		return nil, fmt.Errorf("find resources with cells: %w", err)
+	}
+	return resources, nil
 }
 
 // rejectTargets rejects a referral that does not exist, and an institution that may not serve it or

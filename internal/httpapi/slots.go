@@ -31,15 +31,13 @@ func (h *handlers) ListDirectionSlots(
 		DirectionType: string(page.Type),
 		HolderLpuGUID: page.Holder,
 		Items:         make([]api.Slot, len(page.Slots)),
+		BlockedBy:     slotRefusal(page.BlockedBy),
 	}
 	for i := range page.Slots {
 		body.Items[i] = slot(&page.Slots[i])
 	}
 	if body.Next, err = nextSlots(page.Next); err != nil {
 		return nil, err
-	}
-	if page.BlockedBy != nil {
-		body.BlockedBy = &api.SlotRefusal{Rule: string(page.BlockedBy.Rule), Message: page.BlockedBy.Message}
 	}
 	if page.NextAvailable != nil {
 		start := page.NextAvailable.Truncate(time.Second)
@@ -103,6 +101,14 @@ func readSlotCursor(text string, now time.Time) (*booking.SlotCursor, *booking.R
 		return nil, invalidCursor(errors.New("the start of the search is out of range"))
 	}
 	return &booking.SlotCursor{Began: began, Start: time.UnixMicro(read.Start), Lpu: read.Lpu, Slot: read.Slot}, nil
+}
+
+// slotRefusal returns a refusal of every cell in the type of the contract, nil for nil.
+func slotRefusal(refusal *booking.Refusal) *api.SlotRefusal {
+	if refusal == nil {
+		return nil
+	}
+	return &api.SlotRefusal{Rule: string(refusal.Rule), Message: refusal.Message}
 }
 
 func slot(o *booking.OfferedSlot) api.Slot {

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,7 @@ const maxReferenceRows = 1_000_000
 type reference struct {
 	readAt     time.Time // when the read began
 	lpus       map[uuid.UUID]referenceLpu
+	ordered    []uuid.UUID                     // institutions, ordered by guid
 	ofEntity   map[uuid.UUID][]uuid.UUID       // institutions by legal entity, ordered by guid
 	rights     map[uuid.UUID]booking.Rights    // by active client application
 	values     map[uuid.UUID]map[string]string // settings by owner and code
@@ -91,14 +94,16 @@ func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 	}, nil
 }
 
-// targets returns the institutions that may serve a referral, at most limit. If asked is not nil,
-// that is the only one. Otherwise they are those of the legal entity of the referral's target, and
-// the target comes first.
-func (r *reference) targets(referral *booking.Targets, asked *uuid.UUID, limit int) ([]booking.TargetLpu, error) {
+// targets returns the wanted institutions of a referral.
+func (r *reference) targets(referral *booking.Targets, wanted booking.TargetFilter) ([]booking.TargetLpu, error) {
 	var guids []uuid.UUID
 	switch {
-	case asked != nil:
-		guids = []uuid.UUID{*asked}
+	case wanted.Lpu != nil:
+		guids = []uuid.UUID{*wanted.Lpu}
+	case wanted.Page && referral.LpuTo == nil:
+		guids = after(wanted.After, r.ordered)
+	case wanted.Page && referral.LegalEntity != nil:
+		guids = after(wanted.After, r.ofEntity[*referral.LegalEntity])
 	case referral.LegalEntity != nil:
 		guids = append(guids, *referral.LpuTo)
 		for _, lpu := range r.ofEntity[*referral.LegalEntity] {
@@ -108,7 +113,7 @@ func (r *reference) targets(referral *booking.Targets, asked *uuid.UUID, limit i
 		}
 	}
 	var targets []booking.TargetLpu
-	for _, guid := range guids[:min(len(guids), limit)] {
+	for _, guid := range guids[:min(len(guids), wanted.Most)] {
 		known, ok := r.lpus[guid]
 		if !ok {
 			continue
@@ -119,6 +124,12 @@ func (r *reference) targets(referral *booking.Targets, asked *uuid.UUID, limit i
 		targets = append(targets, known.TargetLpu)
 	}
 	return targets, nil
+}
+
+// after returns the guids greater than the given one. They must be ordered.
+func after(guid uuid.UUID, ordered []uuid.UUID) []uuid.UUID {
+	first := sort.Search(len(ordered), func(i int) bool { return bytes.Compare(ordered[i][:], guid[:]) > 0 })
+	return ordered[first:]
 }
 
 // zone returns an institution's time zone. It fails like place.
@@ -226,6 +237,7 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 				r.lpus[row.Guid] = referenceLpu{
 					booking.TargetLpu{LpuPlace: place, LegalEntity: row.LegalEntityGuid}, row.Code, err,
 				}
+				r.ordered = append(r.ordered, row.Guid)
 				r.ofEntity[row.LegalEntityGuid] = append(r.ofEntity[row.LegalEntityGuid], row.Guid)
 			}
 			return nil

@@ -16,7 +16,7 @@ import (
 // SearchFacts implements booking.SlotFinder. It takes two round trips: one for the person's
 // institutions, one for the referral and the facts.
 func (s *Store) SearchFacts(
-	ctx context.Context, patient booking.Patient, request booking.Request, lpu *uuid.UUID, limit int,
+	ctx context.Context, patient booking.Patient, request booking.Request, wanted booking.TargetFilter,
 	visit *booking.BookedVisit, now time.Time,
 ) (*booking.Targets, []*booking.Facts, error) {
 	var targets *booking.Targets
@@ -42,7 +42,7 @@ func (s *Store) SearchFacts(
 			}}).QueryRow,
 				func(row db.DirectionFindRow, err error) error {
 					if err == nil {
-						targets, err = source.original(row, lpu, limit)
+						targets, err = source.original(row, wanted)
 					}
 					return ignoreAbsent(err)
 				})
@@ -76,7 +76,7 @@ func (s *Store) SearchFacts(
 
 // original reads the original of the referral, unless it is withdrawn, and returns the institutions
 // that may serve it.
-func (r *reader) original(row db.DirectionFindRow, lpu *uuid.UUID, limit int) (*booking.Targets, error) {
+func (r *reader) original(row db.DirectionFindRow, wanted booking.TargetFilter) (*booking.Targets, error) {
 	request, d := &r.facts.Request, row.Direction
 	request.Type, request.LpuFrom = booking.DirectionType(d.Type), d.LpuGuid
 	targets := &booking.Targets{
@@ -88,7 +88,7 @@ func (r *reader) original(row db.DirectionFindRow, lpu *uuid.UUID, limit int) (*
 		}
 	}
 	var err error
-	if targets.Lpus, err = r.known.targets(targets, lpu, limit); err == nil && d.CancelledAt == nil {
+	if targets.Lpus, err = r.known.targets(targets, wanted); err == nil && d.CancelledAt == nil {
 		err = r.direction(db.DirectionFactsRow(row), nil)
 	}
 	return targets, err

@@ -311,6 +311,24 @@ func (sc *Scene) AddLpu(like uuid.UUID, zone string) uuid.UUID {
 	return guid
 }
 
+// Institutions lists all institutions of a referral, page by page, with the given Authorization
+// header and the query of the first page, such as ?limit=1.
+func (s *Service) Institutions(direction uuid.UUID, authorization, query string) []api.ServingInstitution {
+	s.T.Helper()
+	var items []api.ServingInstitution
+	for cursor := ""; ; {
+		path := "/directions/" + direction.String() + "/institutions" + query + cursor
+		request := s.NewRequest(http.MethodGet, path, nil)
+		request.Header.Set("Authorization", authorization)
+		page := Decode[api.InstitutionPage](s.T, s.Do(request))
+		items = append(items, page.Items...)
+		if page.Next == nil {
+			return items
+		}
+		cursor = "&cursor=" + *page.Next
+	}
+}
+
 // AddSlotIn inserts a free cell of 15 minutes of the doctor that AddLpu inserted.
 func (sc *Scene) AddSlotIn(lpu uuid.UUID, id int, start time.Time) {
 	sc.T.Helper()

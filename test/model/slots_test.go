@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -49,6 +50,7 @@ func TestSlotsByModel(t *testing.T) {
 			lastDay := now.now.AddDate(0, 0, days).Format(time.DateOnly)
 			for n := range st.world.directions {
 				search.compare(n, lastDay)
+				search.compareDirectory(n)
 			}
 			for _, v := range search.state.visits {
 				search.movedVisit = v.label
@@ -102,6 +104,34 @@ func (m *searchComparison) compare(n int, lastDay string) {
 	}
 	for _, l := range targets {
 		m.compareIn(n, []int{l}, " lpuGuid="+m.g.of(label("L", l)).String(), lastDay)
+	}
+}
+
+// compareDirectory compares the institutions of a referral with the searches in each of them.
+func (m *searchComparison) compareDirectory(n int) {
+	m.T.Helper()
+	listed := map[uuid.UUID]api.ServingInstitution{}
+	for _, item := range m.Institutions(m.g.of(label("D", n)), m.authorization(n), fmt.Sprintf("?limit=%d", m.limit)) {
+		listed[item.Lpu.GUID] = item
+	}
+	d := m.state.directions[n]
+	for l, at := range m.state.lpus {
+		lpu := m.g.of(label("L", l))
+		item, found := listed[lpu]
+		if d.to != unknown && at.entity != m.state.lpus[d.to].entity {
+			require.False(m.T, found, "%s does not lead to %s", label("D", n), label("L", l))
+			continue
+		}
+		page := m.SearchSlots(m.g.of(label("D", n)), m.authorization(n), "limit=1 lpuGuid="+lpu.String()).Page
+		first := page.NextAvailable
+		if len(page.Items) > 0 {
+			first = &page.Items[0].Start
+		}
+		require.Equal(m.T, first, item.NextAvailable, "%s in %s", label("D", n), label("L", l))
+		if found {
+			require.Equal(m.T, m.describeRefusal(page.BlockedBy), m.describeRefusal(item.BlockedBy), "%s in %s",
+				label("D", n), label("L", l))
+		}
 	}
 }
 

@@ -506,6 +506,15 @@ type HoldRequest struct {
 	Minutes *int32 `json:"Minutes,omitempty"`
 }
 
+// InstitutionPage A page of the institutions that serve a referral.
+type InstitutionPage struct {
+	// Items Institutions, in the order of their guids.
+	Items []ServingInstitution `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
 // IssuedToken A token for a patient (Токен ЦОД).
 type IssuedToken struct {
 	// Token The token, to be sent as `Authorization: Bearer …`.
@@ -1043,6 +1052,20 @@ type ScenarioCall struct {
 	RawBody *string `json:"rawBody"`
 }
 
+// ServingInstitution An institution that has future cells for a referral.
+type ServingInstitution struct {
+	// Lpu The institution.
+	Lpu LpuPlace `json:"lpu"`
+
+	// NextAvailable Start of the first cell that the patient can book there. `null` if there is none.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	NextAvailable *time.Time `json:"nextAvailable"`
+
+	// BlockedBy The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
+	BlockedBy *SlotRefusal `json:"blockedBy"`
+}
+
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
 	// ID Number of the cell in its institution, for `SlotId`, which accepts numbers up to 9007199254740991. Book the others by `guid`.
@@ -1398,6 +1421,15 @@ type ListDirectionsParamsType string
 
 // ListDirectionsParamsStatus defines parameters for ListDirections.
 type ListDirectionsParamsStatus string
+
+// ListDirectionInstitutionsParams defines parameters for ListDirectionInstitutions.
+type ListDirectionInstitutionsParams struct {
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
 
 // ListDirectionSlotsParams defines parameters for ListDirectionSlots.
 type ListDirectionSlotsParams struct {
@@ -1898,6 +1930,28 @@ type ClientInterface interface {
 	// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
 	GetDirection(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDirectionInstitutions List the institutions that serve a referral (Медицинские организации для направления)
+	//
+	// Returns the institutions that have future cells for the patient's referral, each with the
+	// first free time. Send `lpu.guid` of one as `lpuGuid` to
+	// `GET /directions/{directionGuid}/slots`.
+	//
+	// If the referral names an institution (`lpuTo`), these are institutions of the same legal
+	// entity (юр. лицо), else of the whole region.
+	//
+	// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
+	// rules of the search and within the 14 days and 90 days that the search covers.
+	// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
+	// example, the referral is booked already, or the patient's card there is closed.
+	//
+	// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
+	// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
+	// have fewer items than `limit`, even none, although another page follows: go on until `next`
+	// is `null`.
+	//
+	// Corresponds with GET /directions/{directionGuid}/institutions (the `ListDirectionInstitutions` operationId).
+	ListDirectionInstitutions(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionInstitutionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDirectionSlots List free cells for a referral (Свободные ячейки для направления)
 	//
 	// Returns the cells that the patient can book now with this referral through the client
@@ -1912,8 +1966,9 @@ type ClientInterface interface {
 	// **Institutions.** If the referral names an institution (`lpuTo`), every institution of the
 	// same legal entity (юр. лицо) may serve it. `lpuGuid` limits the search to one of them, and
 	// is required if there are more than 50. If the referral names none, any institution may serve
-	// it, and `lpuGuid` is required. An unknown institution, or one that may not serve the
-	// referral, fails with `field_invalid`.
+	// it, and `lpuGuid` is required. `GET /directions/{directionGuid}/institutions` lists those
+	// that have cells. An unknown institution, or one that may not serve the referral, fails with
+	// `field_invalid`.
 	//
 	// **Resources.** For a consultation, those of the referral's speciality. For an examination,
 	// all.
@@ -2607,6 +2662,38 @@ func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, 
 	return c.Client.Do(req)
 }
 
+// ListDirectionInstitutions List the institutions that serve a referral (Медицинские организации для направления)
+//
+// Returns the institutions that have future cells for the patient's referral, each with the
+// first free time. Send `lpu.guid` of one as `lpuGuid` to
+// `GET /directions/{directionGuid}/slots`.
+//
+// If the referral names an institution (`lpuTo`), these are institutions of the same legal
+// entity (юр. лицо), else of the whole region.
+//
+// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
+// rules of the search and within the 14 days and 90 days that the search covers.
+// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
+// example, the referral is booked already, or the patient's card there is closed.
+//
+// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
+// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
+// have fewer items than `limit`, even none, although another page follows: go on until `next`
+// is `null`.
+//
+// Corresponds with GET /directions/{directionGuid}/institutions (the `ListDirectionInstitutions` operationId).
+func (c *Client) ListDirectionInstitutions(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionInstitutionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDirectionInstitutionsRequest(c.Server, directionGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListDirectionSlots List free cells for a referral (Свободные ячейки для направления)
 //
 // Returns the cells that the patient can book now with this referral through the client
@@ -2621,8 +2708,9 @@ func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, 
 // **Institutions.** If the referral names an institution (`lpuTo`), every institution of the
 // same legal entity (юр. лицо) may serve it. `lpuGuid` limits the search to one of them, and
 // is required if there are more than 50. If the referral names none, any institution may serve
-// it, and `lpuGuid` is required. An unknown institution, or one that may not serve the
-// referral, fails with `field_invalid`.
+// it, and `lpuGuid` is required. `GET /directions/{directionGuid}/institutions` lists those
+// that have cells. An unknown institution, or one that may not serve the referral, fails with
+// `field_invalid`.
 //
 // **Resources.** For a consultation, those of the referral's speciality. For an examination,
 // all.
@@ -3647,6 +3735,79 @@ func NewGetDirectionRequest(server string, directionGUID DirectionGUID) (*http.R
 	return req, nil
 }
 
+// NewListDirectionInstitutionsRequest constructs an http.Request for the ListDirectionInstitutions method
+func NewListDirectionInstitutionsRequest(server string, directionGUID DirectionGUID, params *ListDirectionInstitutionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directionGuid", directionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directions/%s/institutions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListDirectionSlotsRequest constructs an http.Request for the ListDirectionSlots method
 func NewListDirectionSlotsRequest(server string, directionGUID DirectionGUID, params *ListDirectionSlotsParams) (*http.Request, error) {
 	var err error
@@ -4494,6 +4655,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /directions/{directionGuid} (the `GetDirection` operationId).
 	GetDirectionWithResponse(ctx context.Context, directionGUID DirectionGUID, reqEditors ...RequestEditorFn) (*GetDirectionResponse, error)
 
+	// ListDirectionInstitutionsWithResponse List the institutions that serve a referral (Медицинские организации для направления)
+	//
+	// Returns the institutions that have future cells for the patient's referral, each with the
+	// first free time. Send `lpu.guid` of one as `lpuGuid` to
+	// `GET /directions/{directionGuid}/slots`.
+	//
+	// If the referral names an institution (`lpuTo`), these are institutions of the same legal
+	// entity (юр. лицо), else of the whole region.
+	//
+	// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
+	// rules of the search and within the 14 days and 90 days that the search covers.
+	// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
+	// example, the referral is booked already, or the patient's card there is closed.
+	//
+	// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
+	// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
+	// have fewer items than `limit`, even none, although another page follows: go on until `next`
+	// is `null`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directions/{directionGuid}/institutions (the `ListDirectionInstitutions` operationId).
+	ListDirectionInstitutionsWithResponse(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionInstitutionsParams, reqEditors ...RequestEditorFn) (*ListDirectionInstitutionsResponse, error)
+
 	// ListDirectionSlotsWithResponse List free cells for a referral (Свободные ячейки для направления)
 	//
 	// Returns the cells that the patient can book now with this referral through the client
@@ -4508,8 +4693,9 @@ type ClientWithResponsesInterface interface {
 	// **Institutions.** If the referral names an institution (`lpuTo`), every institution of the
 	// same legal entity (юр. лицо) may serve it. `lpuGuid` limits the search to one of them, and
 	// is required if there are more than 50. If the referral names none, any institution may serve
-	// it, and `lpuGuid` is required. An unknown institution, or one that may not serve the
-	// referral, fails with `field_invalid`.
+	// it, and `lpuGuid` is required. `GET /directions/{directionGuid}/institutions` lists those
+	// that have cells. An unknown institution, or one that may not serve the referral, fails with
+	// `field_invalid`.
 	//
 	// **Resources.** For a consultation, those of the referral's speciality. For an examination,
 	// all.
@@ -6234,6 +6420,140 @@ func (r GetDirectionResponse) ContentType() string {
 	return ""
 }
 
+// ListDirectionInstitutionsResponse200Headers the declared response headers of an HTTP 200 response for ListDirectionInstitutions
+type ListDirectionInstitutionsResponse200Headers struct {
+	XRequestID string
+}
+
+// ListDirectionInstitutionsResponse400Headers the declared response headers of an HTTP 400 response for ListDirectionInstitutions
+type ListDirectionInstitutionsResponse400Headers struct {
+	XRequestID string
+}
+
+// ListDirectionInstitutionsResponse403Headers the declared response headers of an HTTP 403 response for ListDirectionInstitutions
+type ListDirectionInstitutionsResponse403Headers struct {
+	XRequestID string
+}
+
+// ListDirectionInstitutionsResponse404Headers the declared response headers of an HTTP 404 response for ListDirectionInstitutions
+type ListDirectionInstitutionsResponse404Headers struct {
+	XRequestID string
+}
+
+// ListDirectionInstitutionsResponse405Headers the declared response headers of an HTTP 405 response for ListDirectionInstitutions
+type ListDirectionInstitutionsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListDirectionInstitutionsResponse500Headers the declared response headers of an HTTP 500 response for ListDirectionInstitutions
+type ListDirectionInstitutionsResponse500Headers struct {
+	XRequestID string
+}
+
+// ListDirectionInstitutionsResponse503Headers the declared response headers of an HTTP 503 response for ListDirectionInstitutions
+type ListDirectionInstitutionsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListDirectionInstitutionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *InstitutionPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *TokenRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *DirectionAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDirectionInstitutionsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListDirectionInstitutionsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListDirectionInstitutionsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListDirectionInstitutionsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListDirectionInstitutionsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListDirectionInstitutionsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListDirectionInstitutionsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDirectionInstitutionsResponse) GetJSON200() *InstitutionPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListDirectionInstitutionsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListDirectionInstitutionsResponse) GetJSON403() *TokenRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListDirectionInstitutionsResponse) GetJSON404() *DirectionAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListDirectionInstitutionsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListDirectionInstitutionsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListDirectionInstitutionsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDirectionInstitutionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDirectionInstitutionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDirectionInstitutionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDirectionInstitutionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListDirectionSlotsResponse200Headers the declared response headers of an HTTP 200 response for ListDirectionSlots
 type ListDirectionSlotsResponse200Headers struct {
 	XRequestID string
@@ -7623,6 +7943,36 @@ func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, dire
 	return ParseGetDirectionResponse(rsp)
 }
 
+// ListDirectionInstitutionsWithResponse List the institutions that serve a referral (Медицинские организации для направления)
+//
+// Returns the institutions that have future cells for the patient's referral, each with the
+// first free time. Send `lpu.guid` of one as `lpuGuid` to
+// `GET /directions/{directionGuid}/slots`.
+//
+// If the referral names an institution (`lpuTo`), these are institutions of the same legal
+// entity (юр. лицо), else of the whole region.
+//
+// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
+// rules of the search and within the 14 days and 90 days that the search covers.
+// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
+// example, the referral is booked already, or the patient's card there is closed.
+//
+// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
+// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
+// have fewer items than `limit`, even none, although another page follows: go on until `next`
+// is `null`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directions/{directionGuid}/institutions (the `ListDirectionInstitutions` operationId).
+func (c *ClientWithResponses) ListDirectionInstitutionsWithResponse(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionInstitutionsParams, reqEditors ...RequestEditorFn) (*ListDirectionInstitutionsResponse, error) {
+	rsp, err := c.ListDirectionInstitutions(ctx, directionGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDirectionInstitutionsResponse(rsp)
+}
+
 // ListDirectionSlotsWithResponse List free cells for a referral (Свободные ячейки для направления)
 //
 // Returns the cells that the patient can book now with this referral through the client
@@ -7637,8 +7987,9 @@ func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, dire
 // **Institutions.** If the referral names an institution (`lpuTo`), every institution of the
 // same legal entity (юр. лицо) may serve it. `lpuGuid` limits the search to one of them, and
 // is required if there are more than 50. If the referral names none, any institution may serve
-// it, and `lpuGuid` is required. An unknown institution, or one that may not serve the
-// referral, fails with `field_invalid`.
+// it, and `lpuGuid` is required. `GET /directions/{directionGuid}/institutions` lists those
+// that have cells. An unknown institution, or one that may not serve the referral, fails with
+// `field_invalid`.
 //
 // **Resources.** For a consultation, those of the referral's speciality. For an examination,
 // all.
@@ -9708,6 +10059,161 @@ func ParseGetDirectionResponse(rsp *http.Response) (*GetDirectionResponse, error
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetDirectionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDirectionInstitutionsResponse parses an HTTP response from a ListDirectionInstitutionsWithResponse call
+func ParseListDirectionInstitutionsResponse(rsp *http.Response) (*ListDirectionInstitutionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDirectionInstitutionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest InstitutionPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest TokenRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest DirectionAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDirectionInstitutionsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListDirectionInstitutionsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListDirectionInstitutionsResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListDirectionInstitutionsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListDirectionInstitutionsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListDirectionInstitutionsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListDirectionInstitutionsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -251,8 +251,9 @@ export const cancelAppointment = (
  * **Institutions.** If the referral names an institution (`lpuTo`), every institution of the
  * same legal entity (юр. лицо) may serve it. `lpuGuid` limits the search to one of them, and
  * is required if there are more than 50. If the referral names none, any institution may serve
- * it, and `lpuGuid` is required. An unknown institution, or one that may not serve the
- * referral, fails with `field_invalid`.
+ * it, and `lpuGuid` is required. `GET /directions/{directionGuid}/institutions` lists those
+ * that have cells. An unknown institution, or one that may not serve the referral, fails with
+ * `field_invalid`.
  *
  * **Resources.** For a consultation, those of the referral's speciality. For an examination,
  * all.
@@ -291,6 +292,32 @@ export const listDirectionSlots = (
   request: Pick<types.ListDirectionSlotsData, 'path' | 'query'>,
   options?: CallOptions,
 ): Promise<Outcome<types.ListDirectionSlotsResponse, 'listDirectionSlots'>> => call(talon, sdk.listDirectionSlots, 'safe', request, options);
+
+/**
+ * List the institutions that serve a referral (Медицинские организации для направления)
+ *
+ * Returns the institutions that have future cells for the patient's referral, each with the
+ * first free time. Send `lpu.guid` of one as `lpuGuid` to
+ * `GET /directions/{directionGuid}/slots`.
+ *
+ * If the referral names an institution (`lpuTo`), these are institutions of the same legal
+ * entity (юр. лицо), else of the whole region.
+ *
+ * **`nextAvailable`** is the start of the first cell that the patient can book there, by the
+ * rules of the search and within the 14 days and 90 days that the search covers.
+ * **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
+ * example, the referral is booked already, or the patient's card there is closed.
+ *
+ * **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
+ * show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
+ * have fewer items than `limit`, even none, although another page follows: go on until `next`
+ * is `null`.
+ */
+export const listDirectionInstitutions = (
+  talon: Talon,
+  request: Pick<types.ListDirectionInstitutionsData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListDirectionInstitutionsResponse, 'listDirectionInstitutions'>> => call(talon, sdk.listDirectionInstitutions, 'safe', request, options);
 
 /**
  * Move an appointment to another cell (Перенос записи на прием)

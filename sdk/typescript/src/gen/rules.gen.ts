@@ -337,6 +337,18 @@ export interface OperationRules {
     | 'database_unavailable'
     | 'keys_unavailable'
     | 'overloaded';
+  listDirectionInstitutions:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'field_invalid'
+    | 'direction_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
   moveAppointment:
     | 'token_missing'
     | 'token_invalid'

@@ -29,6 +29,8 @@ export type {
   Hold,
   CancelResult,
   SlotPage,
+  InstitutionPage,
+  ServingInstitution,
   SlotRefusal,
   Slot,
   ErrorDetails,

@@ -706,6 +706,35 @@ export type SlotPage = {
 };
 
 /**
+ * A page of the institutions that serve a referral.
+ */
+export type InstitutionPage = {
+    /**
+     * Institutions, in the order of their guids.
+     */
+    items: Array<ServingInstitution>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * An institution that has future cells for a referral.
+ */
+export type ServingInstitution = {
+    /**
+     * The institution.
+     */
+    lpu: LpuPlace;
+    /**
+     * Start of the first cell that the patient can book there. `null` if there is none.
+     */
+    nextAvailable: string | null;
+    blockedBy: SlotRefusal;
+};
+
+/**
  * The rule that every booking, or the move, would fail with, in any period. `null` if there is no such rule, even if there are no cells.
  */
 export type SlotRefusal = {
@@ -1793,6 +1822,65 @@ export type ListDirectionSlotsResponses = {
 };
 
 export type ListDirectionSlotsResponse = ListDirectionSlotsResponses[keyof ListDirectionSlotsResponses];
+
+export type ListDirectionInstitutionsData = {
+    body?: never;
+    path: {
+        /**
+         * The referral's guid (Гуид направления).
+         */
+        directionGuid: Guid;
+    };
+    query?: {
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/directions/{directionGuid}/institutions';
+};
+
+export type ListDirectionInstitutionsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected.
+     */
+    403: Error;
+    /**
+     * The patient has no such referral.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListDirectionInstitutionsError = ListDirectionInstitutionsErrors[keyof ListDirectionInstitutionsErrors];
+
+export type ListDirectionInstitutionsResponses = {
+    /**
+     * A page of institutions.
+     */
+    200: InstitutionPage;
+};
+
+export type ListDirectionInstitutionsResponse = ListDirectionInstitutionsResponses[keyof ListDirectionInstitutionsResponses];
 
 export type MoveAppointmentData = {
     /**
