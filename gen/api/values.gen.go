@@ -30,6 +30,40 @@ const (
 	ErrorTypeError      = "Error"
 )
 
+// The values of FieldProblemIn. A newer version of the contract may have more.
+const (
+	FieldProblemInBody   = "body"
+	FieldProblemInQuery  = "query"
+	FieldProblemInPath   = "path"
+	FieldProblemInHeader = "header"
+)
+
+// The values of FieldProblemProblem. A newer version of the contract may have more.
+const (
+	FieldProblemProblemRequired    = "required"
+	FieldProblemProblemEmpty       = "empty"
+	FieldProblemProblemNull        = "null"
+	FieldProblemProblemUnknown     = "unknown"
+	FieldProblemProblemRepeated    = "repeated"
+	FieldProblemProblemType        = "type"
+	FieldProblemProblemFormat      = "format"
+	FieldProblemProblemCharacters  = "characters"
+	FieldProblemProblemTooLong     = "too_long"
+	FieldProblemProblemTooMany     = "too_many"
+	FieldProblemProblemTooSmall    = "too_small"
+	FieldProblemProblemTooLarge    = "too_large"
+	FieldProblemProblemEnum        = "enum"
+	FieldProblemProblemZeroGuid    = "zero_guid"
+	FieldProblemProblemTooFarAhead = "too_far_ahead"
+	FieldProblemProblemSkippedTime = "skipped_time"
+	FieldProblemProblemPeriod      = "period"
+	FieldProblemProblemCursor      = "cursor"
+	FieldProblemProblemConflict    = "conflict"
+	FieldProblemProblemLpuUnknown  = "lpu_unknown"
+	FieldProblemProblemLpuForeign  = "lpu_foreign"
+	FieldProblemProblemInvalid     = "invalid"
+)
+
 // The values of HealthStatus. A newer version of the contract may have more.
 const (
 	HealthStatusOk = "ok"

@@ -37,8 +37,9 @@ var checks = map[Name]check{
 
 	FieldInvalid: {
 		needs:   factTarget | factOutOfSchedule,
-		rejects: func(f *Facts) bool { return f.dateProblem() != "" },
-		values:  func(f *Facts) []string { return []string{"Field", "Date", "Problem", f.dateProblem()} },
+		rejects:  func(f *Facts) bool { return f.dateProblem() != nil },
+		values:   func(f *Facts) []string { return f.dateProblem().values() },
+		remedies: func(f *Facts) *Remedies { return &Remedies{Fields: []FieldProblem{*f.dateProblem()}} },
 	},
 
 	// 2. The referral.

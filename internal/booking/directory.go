@@ -19,14 +19,14 @@ type ServingLpu struct {
 	BlockedBy *Refusal
 }
 
-// mostLooked is the number of institutions that a page of the directory looks at. Most of a region's
-// institutions have no cells for a referral.
+// mostLooked is the number of institutions that a page of the directory looks at. Most of a
+// region's institutions have no cells for a referral.
 const mostLooked = 500
 
-// Institutions returns a page of the institutions that have future cells for the patient's referral,
-// ordered by guid, and the guid after which the next page begins, or nil if there is none. A page may
-// have fewer institutions than limit, even none, although another page follows. Institutions rejects
-// with DirectionAbsent if the patient has no such referral.
+// Institutions returns a page of the institutions that have future cells for the patient's
+// referral, ordered by guid, and the guid after which the next page begins, or nil if there is none.
+// A page may have fewer institutions than limit, even none, although another page follows.
+// Institutions rejects with DirectionAbsent if the patient has no such referral.
 func (s *Service) Institutions(
 	ctx context.Context, patient Patient, direction uuid.UUID, limit int, after uuid.UUID,
 ) ([]ServingLpu, *uuid.UUID, error) {

@@ -240,10 +240,14 @@ func (f *Facts) visit() (start, end time.Time) {
 	return f.Slots[0].Start.In(f.Target.Zone), f.Slots[len(f.Slots)-1].End.In(f.Target.Zone)
 }
 
-// dateProblem returns why no visit can begin at the date out of schedule, or "" if it can. It needs
-// factTarget and factOutOfSchedule.
-func (f *Facts) dateProblem() string {
-	return f.Request.Place.OutOfSchedule.Date.problem(f.Target.Zone, f.Now)
+// dateProblem returns why no visit can begin at the date out of schedule, or nil if it can. It
+// needs factTarget and factOutOfSchedule.
+func (f *Facts) dateProblem() *FieldProblem {
+	problem := f.Request.Place.OutOfSchedule.Date.problem(f.Target.Zone, f.Now)
+	if problem == nil {
+		return nil
+	}
+	return &FieldProblem{"Date", *problem}
 }
 
 // age returns the patient's age on the day of the visit, in whole years. It needs factTarget,

@@ -2,84 +2,95 @@ package booking
 
 import "fmt"
 
-// Problems of a field, a parameter or the body, in Russian. They follow «Поле SlotGuid: » in
-// field_invalid and the colon in body_malformed.
+// Problem is what is wrong with a field or a parameter of the request.
+type Problem struct {
+	Code string // stable, from the schema FieldProblem of the contract
+	Text string // in Russian; it follows «Поле SlotGuid: » in the message
+}
+
+// The problems of a field or a parameter.
+var (
+	ProblemMissing = Problem{"required", "обязательное поле не указано"}
+	ProblemEmpty = Problem{"empty", "значение не указано"}
+	ProblemRepeated = Problem{"repeated", "значение указано больше одного раза"}
+	ProblemUnknown = Problem{"unknown", "неизвестное поле"}
+	ProblemNull = Problem{"null", "не может быть null"}
+	ProblemCharacters = Problem{"characters", "недопустимые символы"}
+	ProblemOther = Problem{"invalid", "недопустимое значение"}
+	ProblemNotInteger = Problem{"type", "ожидается целое число"}
+	ProblemNotBoolean = Problem{"type", "ожидается true или false"}
+	ProblemNotString = Problem{"type", "ожидается строка"}
+	ProblemNotGuid = Problem{"format", "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"}
+	ProblemZeroGuid = Problem{"zero_guid", "нулевой guid недопустим"}
+	ProblemNotDay = Problem{"format", "ожидается дата (2006-01-02)"}
+	ProblemNotMoment = Problem{"format", "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"}
+	ProblemNotVisitDate = Problem{"format", "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"}
+	ProblemTooFarAhead = Problem{"too_far_ahead", "дата должна быть не позже чем через 366 дней"}
+	ProblemSkippedTime = Problem{"skipped_time", "в этот день часы переводят вперед, и такого времени нет"}
+	ProblemAfterDateTo = Problem{"period", "дата должна быть не позже dateTo"}
+	ProblemEmptyPeriod = Problem{"period", "конец периода должен быть позже его начала"}
+	ProblemNotCursor = Problem{"cursor", "ожидается значение next предыдущей страницы"}
+	ProblemNoSlot = Problem{"required", "обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"}
+	ProblemNoEvidence = Problem{"required", "обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n"}
+	ProblemTwoEvidences = Problem{"conflict", "указано больше одного способа определить пациента"}
+	ProblemNotEpgu = Problem{"enum", "вместе с snils, f, n и p ожидается true"}
+	ProblemLpuMissing = Problem{"required", "обязательно указание ЛПУ: в направлении оно не указано"}
+	ProblemLpuUnknown = Problem{"lpu_unknown", "ЛПУ не найдено"}
+	ProblemLpuOther = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
+)
+
+// Problems of the body, in Russian. They follow the colon in body_malformed.
 const (
-	ProblemMissing       = "обязательное поле не указано"
-	ProblemEmpty         = "значение не указано"
-	ProblemRepeated      = "значение указано больше одного раза"
-	ProblemUnknown       = "неизвестное поле"
-	ProblemNull          = "не может быть null"
-	ProblemCharacters    = "недопустимые символы"
-	ProblemOther         = "недопустимое значение"
-	ProblemNotInteger    = "ожидается целое число"
-	ProblemNotBoolean    = "ожидается true или false"
-	ProblemNotString     = "ожидается строка"
-	ProblemNotGuid       = "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"
-	ProblemZeroGuid      = "нулевой guid недопустим"
-	ProblemNotDay        = "ожидается дата (2006-01-02)"
-	ProblemNotMoment     = "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"
-	ProblemNotVisitDate  = "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"
-	ProblemTooFarAhead   = "дата должна быть не позже чем через 366 дней"
-	ProblemSkippedTime   = "в этот день часы переводят вперед, и такого времени нет"
-	ProblemAfterDateTo   = "дата должна быть не позже dateTo"
-	ProblemEmptyPeriod   = "конец периода должен быть позже его начала"
-	ProblemNotCursor     = "ожидается значение next предыдущей страницы"
-	ProblemNoSlot        = "обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"
-	ProblemNoEvidence    = "обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n"
-	ProblemTwoEvidences  = "указано больше одного способа определить пациента"
-	ProblemNotEpgu       = "вместе с snils, f, n и p ожидается true"
-	ProblemLpuMissing    = "обязательно указание ЛПУ: в направлении оно не указано"
-	ProblemLpuUnknown    = "ЛПУ не найдено"
-	ProblemLpuOther      = "ЛПУ не принадлежит юр лицу, в которое выдано направление"
-	ProblemBodyEmpty     = "тело запроса пустое"
-	ProblemBodyCutOff    = "тело запроса получено не полностью"
+	ProblemBodyEmpty = "тело запроса пустое"
+	ProblemBodyCutOff = "тело запроса получено не полностью"
 	ProblemBodyNotObject = "ожидается объект"
-	ProblemBodyTrailing  = "после объекта есть лишние данные"
-	ProblemBodySyntax    = "ошибка разбора JSON или текст не в UTF-8"
-	ProblemBodyOther     = "запрос не соответствует описанию"
+	ProblemBodyTrailing = "после объекта есть лишние данные"
+	ProblemBodySyntax = "ошибка разбора JSON или текст не в UTF-8"
+	ProblemBodyOther = "запрос не соответствует описанию"
 )
 
 // ProblemBelow names the least value allowed.
-func ProblemBelow(least float64) string {
-	return fmt.Sprintf("значение должно быть не меньше %.0f", least)
+func ProblemBelow(least float64) Problem {
+	return problemf("too_small", "значение должно быть не меньше %.0f", least)
 }
 
 // ProblemAbove names the greatest value allowed.
-func ProblemAbove(greatest float64) string {
-	return fmt.Sprintf("значение должно быть не больше %.0f", greatest)
+func ProblemAbove(greatest float64) Problem {
+	return problemf("too_large", "значение должно быть не больше %.0f", greatest)
 }
 
 // ProblemOutside names the range of an integer that its type does not hold.
-func ProblemOutside(least, greatest float64) string {
-	return fmt.Sprintf("ожидается целое число от %.0f до %.0f", least, greatest)
+func ProblemOutside(least, greatest float64) Problem {
+	return problemf("type", "ожидается целое число от %.0f до %.0f", least, greatest)
 }
 
 // ProblemTooLong names the greatest length allowed, in characters.
-func ProblemTooLong(most uint64) string {
-	return fmt.Sprintf("длина должна быть не больше %d символов", most)
+func ProblemTooLong(most uint64) Problem {
+	return problemf("too_long", "длина должна быть не больше %d символов", most)
 }
 
 // ProblemTooMany names the greatest number of values allowed.
-func ProblemTooMany(most uint64) string {
-	return fmt.Sprintf("значений должно быть не больше %d", most)
+func ProblemTooMany(most uint64) Problem {
+	return problemf("too_many", "значений должно быть не больше %d", most)
 }
 
 // ProblemNotOneOf names the values allowed, separated by commas.
-func ProblemNotOneOf(values string) string {
-	return "ожидается одно из значений: " + values
+func ProblemNotOneOf(values string) Problem {
+	return Problem{"enum", "ожидается одно из значений: " + values}
 }
 
 // ProblemDuplicateKey names a key that an object of the body has twice.
 func ProblemDuplicateKey(key string) string { return "ключ " + key + " указан дважды" }
 
 // ProblemPeriod names the longest period that can be searched, in days.
-func ProblemPeriod(days int) string {
-	return fmt.Sprintf("период должен быть не больше %d дней", days)
+func ProblemPeriod(days int) Problem {
+	return problemf("period", "период должен быть не больше %d дней", days)
 }
 
 // ProblemLpuChoice asks for an institution where a legal entity has more of them than one search
 // covers.
-func ProblemLpuChoice(most int) string {
-	return fmt.Sprintf("обязательно указание ЛПУ: у юр лица их больше %d", most)
+func ProblemLpuChoice(most int) Problem {
+	return problemf("required", "обязательно указание ЛПУ: у юр лица их больше %d", most)
 }
+
+func problemf(code, format string, values ...any) Problem { return Problem{code, fmt.Sprintf(format, values...)} }

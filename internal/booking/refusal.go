@@ -22,6 +22,7 @@ type Refusal struct {
 	Code     string // message_code (Код сообщения)
 	Type     Type
 	Message  string // for the patient, in Russian
+	Title    string // in English
 	Remedies *Remedies
 
 	RetryAfter time.Duration // when a retry may succeed; 0 if unknown
@@ -35,6 +36,13 @@ type Remedies struct {
 	Appointment *ExistingAppointment // the visit that prevents the booking
 	Slots       []OfferedSlot        // free cells near the requested one, without the institution's name
 	Holds       []Hold               // the patient's active holds
+	Fields      []FieldProblem       // what the client must correct in the request
+}
+
+// FieldProblem is what is wrong with one field or parameter of the request.
+type FieldProblem struct {
+	Name string // of a parameter, or the path of a field in the body, with a dot before each inner name
+	Problem
 }
 
 // Reject returns the refusal of a rule. values are pairs of a placeholder's name and its text, as
@@ -59,7 +67,7 @@ func (r *Rule) Reject(values ...string) *Refusal {
 	}
 	// One pass, so that a value that looks like a placeholder is not replaced.
 	message := strings.NewReplacer(replacements...).Replace(r.Message)
-	return &Refusal{Rule: r.Name, Status: r.Status, Code: r.Code, Type: r.Type, Message: message}
+	return &Refusal{Rule: r.Name, Status: r.Status, Code: r.Code, Type: r.Type, Message: message, Title: r.Title}
 }
 
 // Because attaches the internal cause and returns r. The cause is logged and never sent to the
@@ -81,8 +89,18 @@ func (r *Refusal) Error() string {
 // Unwrap returns the cause, or nil.
 func (r *Refusal) Unwrap() error { return r.cause }
 
-// InvalidField rejects a field of the request. problem is the Russian text that follows «Поле
-// SlotGuid: ».
-func InvalidField(field, problem string) *Refusal {
-	return Reject(FieldInvalid, "Field", field, "Problem", problem)
+// InvalidField rejects a field of the request.
+func InvalidField(field string, problem Problem) *Refusal {
+	return InvalidFields([]FieldProblem{{field, problem}})
 }
+
+// InvalidFields rejects the fields of the request, of which there must be at least one. The message
+// names the first.
+func InvalidFields(fields []FieldProblem) *Refusal {
+	refusal := Reject(FieldInvalid, fields[0].values()...)
+	refusal.Remedies = &Remedies{Fields: fields}
+	return refusal
+}
+
+// values returns the placeholders of field_invalid.
+func (f FieldProblem) values() []string { return []string{"Field", f.Name, "Problem", f.Text} }

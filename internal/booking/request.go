@@ -136,17 +136,17 @@ func (d VisitDate) passed(zone *time.Location, now time.Time) bool {
 }
 
 // problem returns why no visit can begin at the date in the institution's zone: the clocks skip the
-// local time, or it is later than VisitDateHorizon after now. It returns "" if a visit can.
-func (d VisitDate) problem(zone *time.Location, now time.Time) string {
+// local time, or it is later than VisitDateHorizon after now. It returns nil if a visit can.
+func (d VisitDate) problem(zone *time.Location, now time.Time) *Problem {
 	if d.form == formLocalTime {
 		if _, exists := momentOf(d.reading, zone); !exists {
-			return ProblemSkippedTime
+			return &ProblemSkippedTime
 		}
 	}
 	if start, _ := d.In(zone); start.After(now.Add(VisitDateHorizon)) {
-		return ProblemTooFarAhead
+		return &ProblemTooFarAhead
 	}
-	return ""
+	return nil
 }
 
 // momentOf returns the earliest moment at which the clocks of the zone show the reading. exists is

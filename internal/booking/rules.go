@@ -25,6 +25,7 @@ type Rule struct {
 	Code               string // message_code (Код сообщения)
 	Type               Type
 	Message            string // in Russian, with the {placeholders} of the source
+	Title              string // in English
 	Field              string // field of the booking's body; empty if none or any. SlotId includes SlotGuid
 	FieldOutOfSchedule string // replaces Field for a visit out of schedule
 	Mender             Mender

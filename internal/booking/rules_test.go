@@ -644,7 +644,7 @@ func TestPlaceholders(t *testing.T) {
 
 	require.Equal(t, `Не удалось получить Ticket. Адрес сервиса авторизации недоступен "https://auth.example" - значение настройки "AuthUrl"`,
 		Reject(MipAuthURLUnreachable, "AuthUrl", "https://auth.example").Message)
-	require.Equal(t, "Поле Date: плохо", InvalidField("Date", "плохо").Message)
+	require.Equal(t, "Поле Date: плохо", InvalidField("Date", Problem{"invalid", "плохо"}).Message)
 }
 
 // Promise: the cause of a refusal belongs to that refusal only, and appears in its error text but

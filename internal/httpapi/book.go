@@ -106,14 +106,18 @@ type guidField struct {
 // notZero replaces an optional guid that is not given.
 var notZero = uuid.Max
 
-// rejectZero rejects the first guid that is zero.
+// rejectZero rejects the guids that are zero.
 func rejectZero(given ...guidField) *booking.Refusal {
+	var zero []booking.FieldProblem
 	for _, field := range given {
 		if field.guid == uuid.Nil {
-			return booking.InvalidField(field.name, booking.ProblemZeroGuid)
+			zero = append(zero, booking.FieldProblem{Name: field.name, Problem: booking.ProblemZeroGuid})
 		}
 	}
-	return nil
+	if len(zero) == 0 {
+		return nil
+	}
+	return booking.InvalidFields(zero)
 }
 
 // readGuid parses a guid that is a plain string in the contract because it is not always read.

@@ -27,6 +27,7 @@ type rule struct {
 	Status             int    `json:"status"`
 	MessageCode        string `json:"message_code"`
 	Type               string `json:"type"`
+	Title              string `json:"title"`
 	Message            string `json:"message"`
 	Field              string `json:"field"`
 	FieldOutOfSchedule string `json:"field_out_of_schedule"`
@@ -130,7 +131,8 @@ func check(contract *openapi3.T, rules []rule, groups, menders []string) error {
 			return err
 		}
 		if response.Rule != r.Rule || response.Code != r.Status ||
-			response.MessageCode != r.MessageCode || response.Type != r.Type {
+			response.MessageCode != r.MessageCode || response.Type != r.Type ||
+			example.Value.Summary != r.Rule+": "+r.Title {
 			problems = append(problems, fmt.Errorf("%s: its example differs from the catalogue", r.Rule))
 		}
 	}
@@ -267,7 +269,7 @@ func writeRows(page *strings.Builder, rules []rule, layer, pkg string) {
 		if r.Ours {
 			page.WriteString("\t\tOurs: true,\n")
 		}
-		fmt.Fprintf(page, "\t\tMessage: %q,\n\t},\n", r.Message)
+		fmt.Fprintf(page, "\t\tMessage: %q,\n\t\tTitle: %q,\n\t},\n", r.Message, r.Title)
 	}
 }
 
@@ -325,16 +327,16 @@ and also which rules are enabled in an institution.
   request, or the operator of the service.
 - *retry*: the same request may succeed later even if nobody changes anything.
 
-| rule | group | HTTP | message_code | type | message | field | mender | retry |
-|---|---|---|---|---|---|---|---|---|
+| rule | title | group | HTTP | message_code | type | message | field | mender | retry |
+|---|---|---|---|---|---|---|---|---|---|
 `)
 	for _, r := range rules {
 		retry := ""
 		if r.Retryable {
 			retry = "yes"
 		}
-		fmt.Fprintf(&page, "| `%s` | %s | %d | %s | %s | %s | %s | %s | %s |\n",
-			r.Rule, r.Group, r.Status, r.MessageCode, r.Type, r.Message, r.Field, r.Mender, retry)
+		fmt.Fprintf(&page, "| `%s` | %s | %s | %d | %s | %s | %s | %s | %s | %s |\n",
+			r.Rule, r.Title, r.Group, r.Status, r.MessageCode, r.Type, r.Message, r.Field, r.Mender, retry)
 	}
 	return page.String()
 }

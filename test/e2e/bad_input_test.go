@@ -68,7 +68,7 @@ func TestBadBodies(t *testing.T) {
 		"several missing":       {`{}`, "Поле DirectionGuid: обязательное поле не указано"},
 		"DirectionGuid null": {
 			strings.Replace(valid(harness.Fields{"DirectionGuid": nil}), "{", `{"DirectionGuid":null,`, 1),
-			"Поле DirectionGuid: " + notAGuid,
+			"Поле DirectionGuid: " + "не может быть null",
 		},
 		"DirectionGuid no guid":  {valid(harness.Fields{"DirectionGuid": "x"}), "Поле DirectionGuid: " + notAGuid},
 		"DirectionGuid a number": {valid(harness.Fields{"DirectionGuid": 1}), "Поле DirectionGuid: " + notAGuid},

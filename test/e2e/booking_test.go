@@ -316,7 +316,7 @@ func TestOutOfScheduleRejections(t *testing.T) {
 	sc.Exec(`UPDATE lpu SET time_zone = 'Europe/Berlin' WHERE guid = $1`, sc.To)
 	skipped := sc.TryBook(sc.OutOfSchedule("2020-03-29T02:30"))
 	skipped.RequireRefusal(t, "field_invalid")
-	require.Equal(t, "Поле Date: "+booking.ProblemSkippedTime, skipped.Refusal.Message)
+	require.Equal(t, "Поле Date: "+booking.ProblemSkippedTime.Text, skipped.Refusal.Message)
 }
 
 // Promise: an examination is booked on equipment of any speciality. The response has a laboratory

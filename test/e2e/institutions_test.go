@@ -14,9 +14,9 @@ import (
 	"talon.example/test/harness"
 )
 
-// Promise: a referral's institutions are those of its legal entity that have cells for it, each with
-// the first free time and with the rule that rejects all its cells. A referral that names none leads
-// to every institution.
+// Promise: a referral's institutions are those of its legal entity that have cells for it, each
+// with the first free time and with the rule that rejects all its cells. A referral that names none
+// leads to every institution.
 func TestInstitutions(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
@@ -75,8 +75,8 @@ func TestInstitutionsRejections(t *testing.T) {
 	}
 }
 
-// institutions returns all institutions of the scene's referral with the first free time of each, or
-// else the rule that rejects all cells.
+// institutions returns all institutions of the scene's referral with the first free time of each,
+// or else the rule that rejects all cells.
 func institutions(sc *harness.Scene, query string) map[uuid.UUID]string {
 	sc.T.Helper()
 	listed := sc.Institutions(sc.Direction, "Bearer "+sc.Token(sc.Person), query)

@@ -26,59 +26,71 @@ var TransportRules = []booking.Rule{
 	{
 		Order: 0, Name: TokenMissing, Group: booking.GroupToken, Status: 403, Code: "5010", Type: booking.TypeError, Mender: booking.MenderClient,
 		Message: "Запрос должен содержать 'Authorization: Bearer ...'",
+		Title:   "The header is absent, given twice, or not Bearer …",
 	},
 	{
 		Order: 1, Name: TokenInvalid, Group: booking.GroupToken, Status: 403, Code: "5008", Type: booking.TypeError, Mender: booking.MenderClient,
 		Message: "Токен некорректен",
+		Title:   "Not a JWT, a claim missing, a wrong issuer, audience or algorithm, or not yet valid",
 	},
 	{
 		Order: 2, Name: TokenExpired, Group: booking.GroupToken, Status: 403, Code: "5007", Type: booking.TypeError, Mender: booking.MenderClient,
 		Message: "Время действия токена истекло",
+		Title:   "The token's exp has passed",
 	},
 	{
 		Order: 3, Name: TokenSignatureInvalid, Group: booking.GroupToken, Status: 403, Code: "5009", Type: booking.TypeError, Mender: booking.MenderClient,
 		Message: "Подпись запроса некорректна",
+		Title:   "The signature or the key id is wrong",
 	},
 	{
 		Order: 4, Name: BodyTooLarge, Group: booking.GroupRequest, Status: 413, Code: "4130", Type: booking.TypeValidation, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Тело запроса больше {Limit} байт",
+		Title:   "The body is larger than the limit of the operation",
 	},
 	{
 		Order: 5, Name: MediaTypeUnsupported, Group: booking.GroupRequest, Status: 415, Code: "4150", Type: booking.TypeValidation, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Тело запроса должно быть в формате application/json без сжатия",
+		Title:   "Content-Type is not application/json, or the body is compressed",
 	},
 	{
 		Order: 6, Name: BodyMalformed, Group: booking.GroupRequest, Status: 400, Code: "4000", Type: booking.TypeValidation, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Тело запроса должно быть корректным объектом JSON: {Problem}",
+		Title:   "The body is not one JSON object in UTF-8, or has a key twice",
 	},
 	{
 		Order: 59, Name: RouteNotFound, Group: booking.GroupService, Status: 404, Code: "4040", Type: booking.TypeError, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Ресурс не найден",
+		Title:   "The path does not exist",
 	},
 	{
 		Order: 60, Name: MethodNotAllowed, Group: booking.GroupService, Status: 405, Code: "4050", Type: booking.TypeError, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Метод не поддерживается",
+		Title:   "The path does not support this method; Allow lists those that it supports",
 	},
 	{
 		Order: 61, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,
 		Ours:    true,
 		Message: "Внутренняя ошибка сервера",
+		Title:   "An internal error occurred; request_id finds it in the log",
 	},
 	{
 		Order: 64, Name: KeysUnavailable, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Проверка токенов временно недоступна. Повторите попытку позже.",
+		Title:     "The keys that verify tokens are not loaded yet; retry after Retry-After seconds",
 	},
 	{
 		Order: 66, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис не готов принимать запросы",
+		Title:     "The instance is starting or stopping; only /health/ready returns this",
 	},
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/text/language"
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
@@ -42,7 +43,7 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 	case refusal.Status == http.StatusServiceUnavailable, refusal.Status == http.StatusConflict:
 		c.Header("Retry-After", retryAfter)
 	}
-	c.AbortWithStatusJSON(refusal.Status, api.Error{
+	body := api.Error{
 		Code:        int32(refusal.Status),
 		Message:     refusal.Message,
 		MessageCode: refusal.Code,
@@ -50,7 +51,46 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		Rule:        string(refusal.Rule),
 		RequestID:   RequestID(c),
 		Details:     wire.ErrorDetails(refusal.Remedies),
-	})
+	}
+	if body.Details != nil && body.Details.Fields != nil {
+		s.placeFields(c, *body.Details.Fields)
+	}
+	c.Writer.Header().Add("Vary", "Accept-Language")
+	if prefersEnglish(c.GetHeader("Accept-Language")) {
+		body.Title = &refusal.Title
+	}
+	c.AbortWithStatusJSON(refusal.Status, body)
+}
+
+// placeFields sets where each invalid field is: in the parameter of its name, else in the body.
+func (s *Server) placeFields(c *gin.Context, fields []api.FieldProblem) {
+	route := s.contract.route(c)
+	if route == nil {
+		return
+	}
+	for _, parameter := range route.Operation.Parameters {
+		for i := range fields {
+			if fields[i].Name == parameter.Value.Name {
+				fields[i].In = parameter.Value.In
+			}
+		}
+	}
+}
+
+// languages are those of an error's texts. The first is the default.
+var languages = language.NewMatcher([]language.Tag{language.Russian, language.English})
+
+// prefersEnglish reports whether an Accept-Language prefers English to Russian.
+func prefersEnglish(header string) bool {
+	if header == "" {
+		return false
+	}
+	accepted, _, err := language.ParseAcceptLanguage(header)
+	if err != nil {
+		return false
+	}
+	_, index, confidence := languages.Match(accepted...)
+	return index == 1 && confidence > language.No
 }
 
 // RenderUnbound rejects a request that passed the validation but does not fit the generated type,

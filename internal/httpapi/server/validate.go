@@ -57,11 +57,11 @@ func (s *Server) readBody(c *gin.Context) {
 func (s *Server) validate(c *gin.Context) {
 	route := s.contract.route(c)
 	params := make(map[string]string, len(c.Params))
+	var invalid []booking.FieldProblem
 	for i, param := range c.Params {
 		value, err := url.PathUnescape(param.Value)
 		if err != nil {
-			s.RenderError(c, booking.InvalidField(param.Key, booking.ProblemCharacters).Because(err))
-			return
+			value = "\x00" // of no valid value
 		}
 		params[param.Key] = value
 		c.Params[i].Value = value // the generated code reads this value
@@ -70,24 +70,32 @@ func (s *Server) validate(c *gin.Context) {
 		Request: c.Request, PathParams: params, Route: route.Route, Options: validation,
 	}
 	for _, parameter := range route.Operation.Parameters {
-		if err := validateParameter(c, input, parameter.Value); err != nil {
-			s.RenderError(c, err)
-			return
+		if problem := validateParameter(c, input, parameter.Value); problem != nil {
+			invalid = append(invalid, booking.FieldProblem{Name: parameter.Value.Name, Problem: *problem})
 		}
 	}
-	body := requestBody(route)
-	if body == nil {
-		return
+	if body := requestBody(route); body != nil {
+		err := openapi3filter.ValidateRequestBody(c.Request.Context(), input, body)
+		fields := invalidFields(err)
+		if err != nil && len(fields) == 0 {
+			s.RenderError(c, Reject(BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err))
+			return
+		}
+		invalid = append(invalid, fields...)
 	}
-	if err := openapi3filter.ValidateRequestBody(c.Request.Context(), input, body); err != nil {
-		s.RenderError(c, rejectInvalid(err))
+	if len(invalid) > 0 {
+		s.RenderError(c, booking.InvalidFields(invalid[:min(len(invalid), maxInvalid)]))
 	}
 }
 
-// validateParameter checks one parameter against the contract. Unknown parameters are ignored.
+// maxInvalid is the maximum number of fields that a response names.
+const maxInvalid = 20
+
+// validateParameter returns what is wrong with one parameter, or nil. Unknown parameters are
+// ignored.
 func validateParameter(
 	ctx context.Context, input *openapi3filter.RequestValidationInput, parameter *openapi3.Parameter,
-) error {
+) *booking.Problem {
 	given, readable := []string{input.PathParams[parameter.Name]}, true
 	switch parameter.In {
 	case openapi3.ParameterInQuery:
@@ -97,11 +105,11 @@ func validateParameter(
 	}
 	switch {
 	case !readable:
-		return booking.InvalidField(parameter.Name, booking.ProblemCharacters)
+		return &booking.ProblemCharacters
 	case slices.Contains(given, ""), parameter.Required && len(given) == 0:
-		return booking.InvalidField(parameter.Name, booking.ProblemEmpty)
+		return &booking.ProblemEmpty
 	case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
-		return booking.InvalidField(parameter.Name, booking.ProblemRepeated)
+		return &booking.ProblemRepeated
 	}
 	schema := parameter.Schema.Value
 	if schema.Type.Is("array") {
@@ -110,9 +118,9 @@ func validateParameter(
 	for _, value := range given {
 		switch {
 		case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
-			return booking.InvalidField(parameter.Name, booking.ProblemCharacters)
+			return &booking.ProblemCharacters
 		case schema.Type.Is("boolean") && value != "true" && value != "false": // the library also accepts 1 and TRUE
-			return booking.InvalidField(parameter.Name, problemOfType(schema, false))
+			return &booking.ProblemNotBoolean
 		}
 	}
 	err := openapi3filter.ValidateParameter(ctx, input, parameter)
@@ -120,9 +128,9 @@ func validateParameter(
 		return nil
 	}
 	if violations := schemaErrors(err); len(violations) > 0 {
-		return booking.InvalidField(parameter.Name, problemOf(violations[0]))
+		return new(problemOf(violations[0]))
 	}
-	return booking.InvalidField(parameter.Name, problemOfType(schema, errors.Is(err, strconv.ErrRange)))
+	return new(problemOfType(schema, errors.Is(err, strconv.ErrRange)))
 }
 
 // queryValues returns the values of a query parameter. readable is false if one cannot be decoded;
@@ -219,17 +227,17 @@ func shorten(text string) string {
 	return text
 }
 
-// rejectInvalid rejects the field that violates the contract. Of several, it names the
-// alphabetically first, so that the response is deterministic.
-func rejectInvalid(err error) error {
-	violations := schemaErrors(err)
-	if len(violations) == 0 {
-		return Reject(BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err)
+// invalidFields returns the fields of the body that violate the contract, sorted by name and each
+// with one problem, so that the response is deterministic.
+func invalidFields(err error) []booking.FieldProblem {
+	var invalid []booking.FieldProblem
+	for _, violation := range schemaErrors(err) {
+		for _, field := range fieldsOf(violation) {
+			invalid = append(invalid, booking.FieldProblem{Name: shorten(field), Problem: problemOf(violation)})
+		}
 	}
-	first := slices.MinFunc(violations, func(a, b *openapi3.SchemaError) int {
-		return strings.Compare(fieldOf(a), fieldOf(b))
-	})
-	return booking.InvalidField(shorten(fieldOf(first)), problemOf(first))
+	slices.SortStableFunc(invalid, func(a, b booking.FieldProblem) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(invalid, func(a, b booking.FieldProblem) bool { return a.Name == b.Name })
 }
 
 func schemaErrors(err error) []*openapi3.SchemaError {
@@ -254,37 +262,28 @@ func schemaErrors(err error) []*openapi3.SchemaError {
 	}
 }
 
-func fieldOf(violation *openapi3.SchemaError) string {
+// fieldsOf returns the fields that a violation is about: one, or all unknown ones of an object.
+func fieldsOf(violation *openapi3.SchemaError) []string {
 	object, ok := violation.Value.(map[string]any)
 	if !ok || violation.SchemaField != unknownKey {
-		return strings.Join(violation.JSONPointer(), ".")
+		return []string{strings.Join(violation.JSONPointer(), ".")}
 	}
 	// The library names only the object.
 	var unknown []string
 	for key := range object {
 		if violation.Schema.Properties[key] == nil {
-			unknown = append(unknown, key)
+			unknown = append(unknown, strings.Join(append(violation.JSONPointer(), key), "."))
 		}
 	}
-	slices.Sort(unknown)
-	return strings.Join(append(violation.JSONPointer(), unknown[0]), ".")
+	return unknown
 }
 
 // unknownKey is the schema field of a violation by an unknown key.
 const unknownKey = "properties"
 
-// problemOf returns the Russian text of what is wrong with a field's value.
-func problemOf(violation *openapi3.SchemaError) string {
+// problemOf returns what is wrong with a field's value.
+func problemOf(violation *openapi3.SchemaError) booking.Problem {
 	schema := violation.Schema
-	if schema.Format == "uuid" && violation.SchemaField != "required" {
-		return booking.ProblemNotGuid
-	}
-	switch schema.Format {
-	case "date":
-		return booking.ProblemNotDay
-	case "date-time":
-		return booking.ProblemNotMoment
-	}
 	switch violation.SchemaField {
 	case "required":
 		return booking.ProblemMissing
@@ -292,6 +291,16 @@ func problemOf(violation *openapi3.SchemaError) string {
 		return booking.ProblemUnknown
 	case "nullable":
 		return booking.ProblemNull
+	}
+	switch schema.Format {
+	case "uuid":
+		return booking.ProblemNotGuid
+	case "date":
+		return booking.ProblemNotDay
+	case "date-time":
+		return booking.ProblemNotMoment
+	}
+	switch violation.SchemaField {
 	case "minimum":
 		return booking.ProblemBelow(*schema.Min)
 	case "maximum":
@@ -311,9 +320,9 @@ func problemOf(violation *openapi3.SchemaError) string {
 	}
 }
 
-// problemOfType returns the Russian text for a value of another type, or for a number out of the
-// range of its type.
-func problemOfType(schema *openapi3.Schema, outOfRange bool) string {
+// problemOfType returns the problem of a value of another type, or of a number out of the range of
+// its type.
+func problemOfType(schema *openapi3.Schema, outOfRange bool) booking.Problem {
 	switch {
 	case schema.Type.Is("integer") && outOfRange:
 		return booking.ProblemOutside(*schema.Min, *schema.Max)

@@ -17,7 +17,20 @@ func ErrorDetails(remedies *booking.Remedies) *api.ErrorDetails {
 		Appointment: ExistingAppointment(remedies.Appointment),
 		Slots:       nearestSlots(remedies.Slots),
 		Holds:       holds(remedies.Holds),
+		Fields:      fields(remedies.Fields),
 	}
+}
+
+// fields returns invalid fields as fields of the body.
+func fields(invalid []booking.FieldProblem) *[]api.FieldProblem {
+	if len(invalid) == 0 {
+		return nil
+	}
+	fields := make([]api.FieldProblem, len(invalid))
+	for i, field := range invalid {
+		fields[i] = api.FieldProblem{In: api.FieldProblemInBody, Name: field.Name, Problem: field.Code}
+	}
+	return &fields
 }
 
 // ExistingAppointment returns a visit in short form, times in whole seconds; nil for nil.

@@ -393,23 +393,31 @@ type Error struct {
 	// Rule Rule that the request failed with. Branch on this.
 	Rule Rule `json:"rule"`
 
+	// Title Title of the rule in English, for developers. Present if `Accept-Language` prefers English.
+	//
+	// Example: The cell is full
+	Title *string `json:"title,omitempty"`
+
 	// RequestID Id of this request in the service's log.
 	RequestID GUID `json:"request_id"`
 
-	// Details What the patient can do next, if the service knows it. Absent otherwise.
+	// Details What the patient or the client can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
-// ErrorDetails What the patient can do next. Contains no data of other patients.
+// ErrorDetails What the patient or the client can do next. Contains no data of other patients.
 type ErrorDetails struct {
 	// Slots With `slot_full` and `slot_taken`: up to three free cells that this booking could take instead, the nearest in time first. Cells of the same resource come before those of the same speciality in the same institution. Absent if there are none.
 	Slots *[]NearestSlot `json:"slots,omitempty"`
 
+	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
+	Holds *[]Hold `json:"holds,omitempty"`
+
 	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
-	Holds *[]Hold `json:"holds,omitempty"`
+	// Fields With `field_invalid`: all fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first.
+	Fields *[]FieldProblem `json:"fields,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
@@ -429,6 +437,47 @@ type ExistingAppointment struct {
 	//
 	// Example: 2019-08-21T09:00:00+03:00
 	End time.Time `json:"end"`
+}
+
+// FieldProblem What is wrong with a field or a parameter of the request.
+type FieldProblem struct {
+	// In Part of the request.
+	//
+	// Example: body
+	In string `json:"in"`
+
+	// Name Name of the parameter or field. An unknown field is cut off after 50 characters.
+	//
+	// Example: Difficulty
+	Name string `json:"name"`
+
+	// Problem Stable name of the problem.
+	//
+	// | `problem` | meaning |
+	// |---|---|
+	// | `required` | It is missing. |
+	// | `empty` | The parameter has no value. |
+	// | `null` | It must not be `null`. |
+	// | `unknown` | The contract has no such field. |
+	// | `repeated` | The parameter is given more than once. |
+	// | `type` | The value has another type, or is out of the range of its type. |
+	// | `format` | The text is no guid, date or time. |
+	// | `characters` | The text has characters that are not allowed. |
+	// | `too_long`, `too_many` | There are more characters, or values, than allowed. |
+	// | `too_small`, `too_large` | The number is out of its bounds. |
+	// | `enum` | The value is none of those listed. |
+	// | `zero_guid` | The zero guid is not allowed. |
+	// | `too_far_ahead` | The day is too far ahead. |
+	// | `skipped_time` | The clocks skip this local time. |
+	// | `period` | The period is empty, over, or too long. |
+	// | `cursor` | It is no `next` of this list. |
+	// | `conflict` | It cannot be used together with another parameter of the request. |
+	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
+	// | `invalid` | Another problem, which `message` names. |
+	//
+	//
+	// Example: too_small
+	Problem string `json:"problem"`
 }
 
 // GUID A guid. Lower case in responses, either case in requests.
@@ -957,6 +1006,11 @@ type RuleEntry struct {
 	//
 	// Example: 2dr_RecordWithoutMkab
 	Setting *string `json:"setting"`
+
+	// Title Title of the rule in English.
+	//
+	// Example: The cell is full
+	Title string `json:"title"`
 }
 
 // RuleList The rule table (Справочник правил).

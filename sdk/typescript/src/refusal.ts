@@ -1,5 +1,5 @@
 import type { OperationRules, RuleAnswers } from './gen/rules.gen.js';
-import type { ExistingAppointment, Hold, NearestSlot, Rule } from './gen/types.gen.js';
+import type { ExistingAppointment, FieldProblem, Hold, NearestSlot, Rule } from './gen/types.gen.js';
 
 /** The details of each rule that has some: they show what the patient can do next. */
 interface RuleDetails {
@@ -8,6 +8,7 @@ interface RuleDetails {
   slot_full: { slots?: NearestSlot[] };
   slot_taken: { slots?: NearestSlot[] };
   too_many_holds: { holds?: Hold[] };
+  field_invalid: { fields?: FieldProblem[] };
 }
 
 /**
@@ -21,6 +22,8 @@ export type Refusal<R extends Rule = Rule> = {
     rule: Name;
     /** The message for the patient, in Russian. */
     message: string;
+    /** The title of the rule in English, if the `Accept-Language` of the call prefers English. */
+    title?: string;
     /** The HTTP status. */
     code: RuleAnswers[Name]['code'];
     /** The documented code (Код сообщения). */

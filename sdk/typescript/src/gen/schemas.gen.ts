@@ -34,6 +34,7 @@ export type {
   SlotRefusal,
   Slot,
   ErrorDetails,
+  FieldProblem,
   NearestSlot,
   ExistingAppointment,
   Rule,

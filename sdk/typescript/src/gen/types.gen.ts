@@ -831,17 +831,21 @@ export type Error = {
      */
     rule: Rule;
     /**
+     * Title of the rule in English, for developers. Present if `Accept-Language` prefers English.
+     */
+    title?: string;
+    /**
      * Id of this request in the service's log.
      */
     request_id: Guid;
     /**
-     * What the patient can do next, if the service knows it. Absent otherwise.
+     * What the patient or the client can do next, if the service knows it. Absent otherwise.
      */
     details?: ErrorDetails;
 };
 
 /**
- * What the patient can do next. Contains no data of other patients.
+ * What the patient or the client can do next. Contains no data of other patients.
  */
 export type ErrorDetails = {
     appointment?: ExistingAppointment;
@@ -853,6 +857,51 @@ export type ErrorDetails = {
      * With `too_many_holds`: the holds of the patient, the first to end first.
      */
     holds?: Array<Hold>;
+    /**
+     * With `field_invalid`: all fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first.
+     */
+    fields?: Array<FieldProblem>;
+};
+
+/**
+ * What is wrong with a field or a parameter of the request.
+ */
+export type FieldProblem = {
+    /**
+     * Part of the request.
+     */
+    in: 'body' | 'query' | 'path' | 'header';
+    /**
+     * Name of the parameter or field. An unknown field is cut off after 50 characters.
+     */
+    name: string;
+    /**
+     * Stable name of the problem.
+     *
+     * | `problem` | meaning |
+     * |---|---|
+     * | `required` | It is missing. |
+     * | `empty` | The parameter has no value. |
+     * | `null` | It must not be `null`. |
+     * | `unknown` | The contract has no such field. |
+     * | `repeated` | The parameter is given more than once. |
+     * | `type` | The value has another type, or is out of the range of its type. |
+     * | `format` | The text is no guid, date or time. |
+     * | `characters` | The text has characters that are not allowed. |
+     * | `too_long`, `too_many` | There are more characters, or values, than allowed. |
+     * | `too_small`, `too_large` | The number is out of its bounds. |
+     * | `enum` | The value is none of those listed. |
+     * | `zero_guid` | The zero guid is not allowed. |
+     * | `too_far_ahead` | The day is too far ahead. |
+     * | `skipped_time` | The clocks skip this local time. |
+     * | `period` | The period is empty, over, or too long. |
+     * | `cursor` | It is no `next` of this list. |
+     * | `conflict` | It cannot be used together with another parameter of the request. |
+     * | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
+     * | `invalid` | Another problem, which `message` names. |
+     *
+     */
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'invalid';
 };
 
 /**
@@ -1017,6 +1066,10 @@ export type RuleEntry = {
      * Message for the patient, in Russian, with placeholders in braces.
      */
     message: string;
+    /**
+     * Title of the rule in English.
+     */
+    title: string;
     /**
      * True if the same request may succeed later without any change.
      */
