@@ -1275,9 +1275,6 @@ type NotFound = Error
 // NotReady The body of every error response.
 type NotReady = Error
 
-// OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
-type OneDirection = PatientDirection
-
 // ParameterInvalid The body of every error response.
 type ParameterInvalid = Error
 
@@ -1448,7 +1445,7 @@ type ListDirectionSlotsParams struct {
 	// AppointmentGUID The visit to move (Гуид записи, которую переносят), booked with this referral. Without it, the search is for a new visit.
 	AppointmentGUID *GUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
 
-	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default: 1; with `appointmentGuid`, as many as that visit has. Only cells that enough bookable cells follow are returned.
 	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
 
 	// Explain Also return the cells that cannot be booked, each with its rule.
@@ -6193,7 +6190,7 @@ type GetDirectionByNumberResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *OneDirection
+	JSON200 *PatientDirection
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *ParameterInvalid
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -6223,7 +6220,7 @@ type GetDirectionByNumberResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetDirectionByNumberResponse) GetJSON200() *OneDirection {
+func (r GetDirectionByNumberResponse) GetJSON200() *PatientDirection {
 	return r.JSON200
 }
 
@@ -6327,7 +6324,7 @@ type GetDirectionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *OneDirection
+	JSON200 *PatientDirection
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *ParameterInvalid
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -6357,7 +6354,7 @@ type GetDirectionResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetDirectionResponse) GetJSON200() *OneDirection {
+func (r GetDirectionResponse) GetJSON200() *PatientDirection {
 	return r.JSON200
 }
 
@@ -9784,7 +9781,7 @@ func ParseGetDirectionByNumberResponse(rsp *http.Response) (*GetDirectionByNumbe
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest OneDirection
+		var dest PatientDirection
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -9939,7 +9936,7 @@ func ParseGetDirectionResponse(rsp *http.Response) (*GetDirectionResponse, error
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest OneDirection
+		var dest PatientDirection
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
