@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const exec = promisify(execFile);
-const bin = fileURLToPath(new URL('node_modules/.bin', import.meta.url));
+const here = fileURLToPath(new URL('.', import.meta.url));
 const clients = fileURLToPath(new URL('clients', import.meta.url));
 
 /**
@@ -30,21 +30,21 @@ export const generators = {
   async 'openapi-typescript'(contract) {
     // It also reads a redocly.yaml in its working folder: not the one of this folder.
     const cwd = await emptyFolder('openapi-typescript');
-    await run(join(bin, 'openapi-typescript'), [contract, '--output', 'talon.ts'], { cwd });
+    await runTool('openapi-typescript', [contract, '--output', 'talon.ts'], { cwd });
     return typeScriptStory('openapi-typescript');
   },
 
   async orval(contract) {
     await emptyFolder('orval');
     const env = { ...process.env, CONTRACT: contract };
-    await run(join(bin, 'orval'), [], { cwd: join(clients, 'orval'), env });
+    await runTool('orval', [], { cwd: join(clients, 'orval'), env });
     return typeScriptStory('orval');
   },
 
   async 'swagger-typescript-api'(contract) {
     const output = await emptyFolder('swagger-typescript-api');
     const command = ['generate', '--path', contract, '--output', output, '--name', 'talon.ts'];
-    await run(join(bin, 'swagger-typescript-api'), command);
+    await runTool('swagger-typescript-api', command);
     // The generated file tells the compiler to skip it.
     const file = join(output, 'talon.ts');
     await writeFile(file, (await readFile(file, 'utf8')).replace('// @ts-nocheck\n', ''));
@@ -60,6 +60,10 @@ async function run(program, parameters, options = {}) {
     throw new Error(`${error.message}\n${error.stdout}`, { cause: error });
   }
 }
+
+/** Runs a program of an npm package, in this folder unless the options have another one. */
+export const runTool = (name, parameters, options = {}) =>
+  run(join(here, 'node_modules/.bin', name), parameters, { cwd: here, ...options });
 
 /** Returns the empty folder for the output of a generator. */
 async function emptyFolder(generator) {
@@ -80,7 +84,7 @@ async function goStory(generator) {
 }
 
 async function typeScriptStory(generator) {
-  await run(join(bin, 'tsc'), ['--project', join(clients, generator), '--pretty', 'false']);
+  await runTool('tsc', ['--project', join(clients, generator), '--pretty', 'false']);
   const { story } = await import(`./clients/${generator}/dist/client.js`);
   return story;
 }

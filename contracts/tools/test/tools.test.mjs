@@ -1,12 +1,15 @@
-// Tests that generators of others make a usable client of the contract.
+// Tests that generators of others make a usable client of the contract, and that linters accept the
+// contract in OpenAPI 3.1.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { dayAhead, direction, lpu, person } from '../../../sdk/typescript/test/service.mjs';
 import { reset, startSandbox } from '../../sandbox.mjs';
 import { startTamperingProxy } from '../../tampering-proxy.mjs';
-import { generators } from '../generators.mjs';
+import { generators, runTool } from '../generators.mjs';
 
 const contract = fileURLToPath(new URL('../../../openapi.yaml', import.meta.url));
 const released = fileURLToPath(new URL('../../../docs/contract/released.yaml', import.meta.url));
@@ -74,5 +77,18 @@ test('Promise: a client of this major version reads new fields and values, such 
     }
   } finally {
     await proxy.stop();
+  }
+});
+
+test('Promise: the linters accept /openapi-3.1.json', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'talon-openapi-'));
+  try {
+    const file = join(folder, 'openapi-3.1.json');
+    await writeFile(file, await (await fetch(`${sandbox.baseUrl}/openapi-3.1.json`)).text());
+    await runTool('spectral', ['lint', '--ruleset', 'spectral.yaml', '--fail-severity', 'warn', file]);
+    // The exceptions in .redocly.lint-ignore.yaml are for another file.
+    await runTool('redocly', ['lint', '--skip-rule', 'no-ambiguous-paths', file]);
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });
