@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract mock portal portal-test pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract contract-lint generators mock portal portal-test pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,7 +44,7 @@ test: postgres ## Run the Go tests and print the ten slowest (with a C compiler:
 	(cd sdk/go && $$gotestsum --format pkgname --jsonfile $$results/sdk.json -- $(RACE) -timeout 15m ./...) || failed=1; \
 	echo; echo "the ten slowest tests:"; cat $$results/*.json | $$gotestsum tool slowest --num 10; exit $$failed
 
-consumers: sdk contract portal-test ## Test what clients rely on: SDK, pacts, Prism, the portal in a browser, generated requests (needs Node and Chromium)
+consumers: sdk contract generators portal-test ## Test what clients rely on: SDK, pacts, Prism, generators, the portal in a browser, generated requests (needs Node and Chromium)
 	TALON_GENERATED_REQUESTS=20000 go test -count 1 -timeout 20m -v -run '^TestGenerated' ./test/generated
 
 consumers-check: portal # Fail if the files written by make sdk, make portal and the pacts' tests differ from the committed ones
@@ -61,6 +61,12 @@ sdk-build: sdk/typescript/node_modules
 
 contract: build sdk-build contracts/node_modules ## Write and verify the consumers' pacts, and validate the service against its contract with Prism
 	$(NPM) --prefix contracts test
+
+contract-lint: contracts/tools/node_modules ## Lint the contract with Spectral and Redocly (needs Node)
+	$(NPM) --prefix contracts/tools run lint
+
+generators: build contracts/tools/node_modules ## Generate clients with five generators of others, compile them, and test them against the real service
+	$(NPM) --prefix contracts/tools test
 
 mock: contracts/node_modules ## Serve the examples of the contract from a mock (select one: Prefer: code=400, example=slot_full)
 	$(NPM) --prefix contracts run mock

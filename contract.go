@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3conv"
 )
 
 // Contract is the content of openapi.yaml, which defines the HTTP interface and every documented
@@ -21,5 +22,18 @@ func Document() (*openapi3.T, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse openapi.yaml: %w", err)
 	}
+	return document, nil
+}
+
+// Document31 returns Document in OpenAPI 3.1, whose schemas are JSON Schema 2020-12: for tools that
+// read only that. Both documents accept the same requests and responses.
+func Document31() (*openapi3.T, error) {
+	document, err := Document()
+	if err != nil {
+		return nil, err
+	}
+	openapi3conv.Upgrade(document)
+	// Upgrade writes the latest version. It adds to 3.1 only what the contract does not use.
+	document.OpenAPI = "3.1.1"
 	return document, nil
 }

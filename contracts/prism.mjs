@@ -1,13 +1,9 @@
 // Starts Prism, an independent implementation of OpenAPI: as a mock server with the examples of the
 // contract, or as a proxy that validates a service against the contract.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
 
 const require = createRequire(import.meta.url);
 const cli = join(dirname(require.resolve('@stoplight/prism-cli/package.json')), 'dist/index.js');
@@ -22,29 +18,7 @@ export const startMock = () => start('mock', contractFile);
  * Starts a proxy in front of a service. Its responses list in `sl-violations` how the request and
  * the response violate the contract.
  */
-export async function startProxy(upstream) {
-  const folder = mkdtempSync(join(tmpdir(), 'talon-prism-'));
-  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
-  try {
-    const copy = join(folder, 'openapi.json');
-    writeFileSync(copy, JSON.stringify(withPlainRule(parse(await readFile(contractFile, 'utf8')))));
-    const prism = await start('proxy', copy, upstream);
-    return { ...prism, stop: () => prism.stop().finally(removeFolder) };
-  } catch (error) {
-    removeFolder();
-    throw error;
-  }
-}
-
-/**
- * Replaces the schema of a cell's `rule`. Prism rejects `null` where `nullable` is beside an
- * `allOf` with an enum.
- */
-function withPlainRule(contract) {
-  const { Rule, Slot } = contract.components.schemas;
-  Slot.properties.rule = { type: 'string', nullable: true, enum: Rule.enum };
-  return contract;
-}
+export const startProxy = (upstream) => start('proxy', contractFile, upstream);
 
 async function start(...command) {
   const prism = spawn(process.execPath, [cli, ...command, '--port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] });

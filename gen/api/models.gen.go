@@ -1233,9 +1233,6 @@ type NotFound = Error
 // NotReady The body of every error response.
 type NotReady = Error
 
-// OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
-type OneDirection = PatientDirection
-
 // ParameterInvalid The body of every error response.
 type ParameterInvalid = Error
 
@@ -1406,7 +1403,7 @@ type ListDirectionSlotsParams struct {
 	// AppointmentGUID The visit to move (Гуид записи, которую переносят), booked with this referral. Without it, the search is for a new visit.
 	AppointmentGUID *GUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
 
-	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default: 1; with `appointmentGuid`, as many as that visit has. Only cells that enough bookable cells follow are returned.
 	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
 
 	// Explain Also return the cells that cannot be booked, each with its rule.

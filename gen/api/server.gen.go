@@ -1116,15 +1116,6 @@ type NotReadyJSONResponse struct {
 	Headers NotReadyResponseHeaders
 }
 
-type OneDirectionResponseHeaders struct {
-	XRequestID string
-}
-type OneDirectionJSONResponse struct {
-	Body PatientDirection
-
-	Headers OneDirectionResponseHeaders
-}
-
 type ParameterInvalidResponseHeaders struct {
 	XRequestID string
 }
@@ -2436,7 +2427,14 @@ type GetDirectionByNumberResponseObject interface {
 	VisitGetDirectionByNumberResponse(w http.ResponseWriter) error
 }
 
-type GetDirectionByNumber200JSONResponse struct{ OneDirectionJSONResponse }
+type GetDirectionByNumber200ResponseHeaders struct {
+	XRequestID string
+}
+
+type GetDirectionByNumber200JSONResponse struct {
+	Body    PatientDirection
+	Headers GetDirectionByNumber200ResponseHeaders
+}
 
 func (response GetDirectionByNumber200JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
@@ -2551,7 +2549,14 @@ type GetDirectionResponseObject interface {
 	VisitGetDirectionResponse(w http.ResponseWriter) error
 }
 
-type GetDirection200JSONResponse struct{ OneDirectionJSONResponse }
+type GetDirection200ResponseHeaders struct {
+	XRequestID string
+}
+
+type GetDirection200JSONResponse struct {
+	Body    PatientDirection
+	Headers GetDirection200ResponseHeaders
+}
 
 func (response GetDirection200JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 

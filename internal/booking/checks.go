@@ -36,7 +36,7 @@ var checks = map[Name]check{
 	// The form of the request, as far as it depends on the zone of the target institution.
 
 	FieldInvalid: {
-		needs:   factTarget | factOutOfSchedule,
+		needs:    factTarget | factOutOfSchedule,
 		rejects:  func(f *Facts) bool { return f.dateProblem() != nil },
 		values:   func(f *Facts) []string { return f.dateProblem().values() },
 		remedies: func(f *Facts) *Remedies { return &Remedies{Fields: []FieldProblem{*f.dateProblem()}} },

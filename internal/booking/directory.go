@@ -24,7 +24,7 @@ type ServingLpu struct {
 const mostLooked = 500
 
 // Institutions returns a page of the institutions that have future cells for the patient's
-// referral, ordered by guid, and the guid after which the next page begins, or nil if there is none.
+// referral, ordered by guid, and the guid after which the next page begins, nil if there is none.
 // A page may have fewer institutions than limit, even none, although another page follows.
 // Institutions rejects with DirectionAbsent if the patient has no such referral.
 func (s *Service) Institutions(

@@ -53,6 +53,8 @@ func TestContractIsComplete(t *testing.T) {
 				where := name + " " + status
 				require.NotNil(t, response.Value.Headers["X-Request-Id"], where)
 				require.NotEmpty(t, *response.Value.Description, where)
+				require.True(t, response.Ref == "" || status >= "400", "%s: a referenced success, whose body %s", where,
+					"swagger-typescript-api does not parse")
 				for mediaType, content := range response.Value.Content {
 					require.Equal(t, "application/json", mediaType, where)
 					require.NotEmpty(t, content.Examples, where)
@@ -60,6 +62,8 @@ func TestContractIsComplete(t *testing.T) {
 				}
 			}
 			if operation.RequestBody != nil {
+				require.Empty(t, operation.RequestBody.Ref, "%s: a referenced body, without its media type in %s", name,
+					"swagger-typescript-api")
 				body := operation.RequestBody.Value
 				require.Equal(t, method != http.MethodDelete, body.Required, name)
 				require.NotEmpty(t, body.Content["application/json"].Examples, name)

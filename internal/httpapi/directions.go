@@ -45,34 +45,27 @@ func (h *handlers) ListDirections(
 func (h *handlers) GetDirection(
 	ctx context.Context, request api.GetDirectionRequestObject,
 ) (api.GetDirectionResponseObject, error) {
-	found, err := h.oneDirection(ctx, booking.DirectionFilter{Guid: &request.DirectionGUID})
+	found, err := h.booking.Direction(ctx, server.Patient(ctx), booking.DirectionFilter{Guid: &request.DirectionGUID})
 	if err != nil {
 		return nil, err
 	}
-	return api.GetDirection200JSONResponse{OneDirectionJSONResponse: found}, nil
+	return api.GetDirection200JSONResponse{
+		Body:    patientDirection(found),
+		Headers: api.GetDirection200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
+	}, nil
 }
 
 // GetDirectionByNumber returns one referral by its number.
 func (h *handlers) GetDirectionByNumber(
 	ctx context.Context, request api.GetDirectionByNumberRequestObject,
 ) (api.GetDirectionByNumberResponseObject, error) {
-	found, err := h.oneDirection(ctx, booking.DirectionFilter{Number: &request.Number})
+	found, err := h.booking.Direction(ctx, server.Patient(ctx), booking.DirectionFilter{Number: &request.Number})
 	if err != nil {
 		return nil, err
 	}
-	return api.GetDirectionByNumber200JSONResponse{OneDirectionJSONResponse: found}, nil
-}
-
-func (h *handlers) oneDirection(
-	ctx context.Context, filter booking.DirectionFilter,
-) (api.OneDirectionJSONResponse, error) {
-	found, err := h.booking.Direction(ctx, server.Patient(ctx), filter)
-	if err != nil {
-		return api.OneDirectionJSONResponse{}, err
-	}
-	return api.OneDirectionJSONResponse{
+	return api.GetDirectionByNumber200JSONResponse{
 		Body:    patientDirection(found),
-		Headers: api.OneDirectionResponseHeaders{XRequestID: server.RequestID(ctx).String()},
+		Headers: api.GetDirectionByNumber200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
 	}, nil
 }
 

@@ -11,7 +11,8 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// registerDocs adds the contract as JSON and YAML, and Swagger UI from assets in the binary.
+// registerDocs adds the contract as YAML and as JSON, also in OpenAPI 3.1, and Swagger UI from
+// assets in the binary.
 func registerDocs(s *server.Server) {
 	pages := s.Pages()
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
@@ -38,6 +39,9 @@ func registerDocs(s *server.Server) {
 		}
 	})
 	pages.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.ContractJSON()) })
+	pages.GET("/openapi-3.1.json", func(c *gin.Context) {
+		c.Data(http.StatusOK, "application/json", s.Contract31JSON())
+	})
 	pages.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
 }
 

@@ -33,7 +33,7 @@ func (h *handlers) ListRules(
 			MessageCode: rule.Code,
 			Type:        string(rule.Type),
 			Message:     rule.Message,
-			Title:   rule.Title,
+			Title:       rule.Title,
 			Retryable:   rule.Retryable,
 			Mender:      string(rule.Mender),
 			Field:       wire.NilIfZero(rule.Field),

@@ -46,4 +46,10 @@ func TestDocs(t *testing.T) {
 	var document map[string]any
 	require.NoError(t, json.Unmarshal([]byte(text), &document))
 	require.Equal(t, "3.0.3", document["openapi"])
+	_, text = fetch("/openapi-3.1.json")
+	document31, err := talon.Document31()
+	require.NoError(t, err)
+	encoded, err := document31.MarshalJSON()
+	require.NoError(t, err)
+	require.JSONEq(t, string(encoded), text)
 }

@@ -346,14 +346,16 @@ func (s *Service) Do(request *http.Request) Answer {
 	return a
 }
 
-// ValidateResponse requires that a response is one that the contract declares for its operation.
-// Where the request has no operation, only the shape of the error is checked.
+// ValidateResponse requires that a response is one that the contract declares for its operation,
+// and that an independent JSON Schema library accepts it, too. Where the request has no operation,
+// only the shape of the error is checked.
 func ValidateResponse(t testing.TB, request *http.Request, response *http.Response, raw []byte) {
 	t.Helper()
 	if response.StatusCode >= 400 {
 		var shape map[string]any
 		require.NoError(t, json.Unmarshal(raw, &shape), "%s", raw)
 		require.NoError(t, ContractDoc().Components.Schemas["Error"].Value.VisitJSON(shape), "%s", raw)
+		requireSchema31(t, "Error", raw)
 		require.EqualValues(t, response.StatusCode, shape["code"])
 		require.Equal(t, response.Header.Get("X-Request-ID"), shape["request_id"])
 		retryable := slices.Contains(
@@ -374,6 +376,9 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	require.NoError(t, err, "%s", raw)
+	for _, content := range item.GetOperation(request.Method).Responses.Status(response.StatusCode).Value.Content {
+		requireSchema31(t, strings.TrimPrefix(content.Schema.Ref, "#/components/schemas/"), raw)
+	}
 }
 
 // contractPath returns the path of the contract that a request matches, and its item. Of several it

@@ -21,6 +21,7 @@ import (
 // only one router.
 type contract struct {
 	json    []byte
+	json31  []byte              // in OpenAPI 3.1
 	routes  map[string]*route   // by method and gin path
 	literal map[string][]string // methods of each path without parameters
 }
@@ -49,6 +50,14 @@ func readContract() (*contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode openapi.json: %w", err)
 	}
+	doc31, err := talon.Document31()
+	if err != nil {
+		return nil, err
+	}
+	encoded31, err := doc31.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("encode openapi-3.1.json: %w", err)
+	}
 	routes, literal := map[string]*route{}, map[string][]string{}
 	for path, item := range doc.Paths.Map() {
 		ginPath := strings.NewReplacer("{", ":", "}", "").Replace(path)
@@ -65,11 +74,14 @@ func readContract() (*contract, error) {
 			literal[path] = slices.Sorted(maps.Keys(item.Operations()))
 		}
 	}
-	return &contract{encoded, routes, literal}, nil
+	return &contract{encoded, encoded31, routes, literal}, nil
 }
 
 // ContractJSON returns the contract as JSON.
 func (s *Server) ContractJSON() []byte { return s.contract.json }
+
+// Contract31JSON returns the contract in OpenAPI 3.1, as JSON.
+func (s *Server) Contract31JSON() []byte { return s.contract.json31 }
 
 // timeout returns the maximum time from the end of the body to the response.
 func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }

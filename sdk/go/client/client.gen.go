@@ -1329,9 +1329,6 @@ type NotFound = Error
 // NotReady The body of every error response.
 type NotReady = Error
 
-// OneDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
-type OneDirection = PatientDirection
-
 // ParameterInvalid The body of every error response.
 type ParameterInvalid = Error
 
@@ -1502,7 +1499,7 @@ type ListDirectionSlotsParams struct {
 	// AppointmentGUID The visit to move (Гуид записи, которую переносят), booked with this referral. Without it, the search is for a new visit.
 	AppointmentGUID *GUID `form:"appointmentGuid,omitempty" json:"appointmentGuid,omitempty"`
 
-	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default: 1; with `appointmentGuid`, as many as that visit has. Only cells that enough bookable cells follow are returned.
 	Difficulty *int32 `form:"difficulty,omitempty" json:"difficulty,omitempty"`
 
 	// Explain Also return the cells that cannot be booked, each with its rule.
@@ -6247,7 +6244,7 @@ type GetDirectionByNumberResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *OneDirection
+	JSON200 *PatientDirection
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *ParameterInvalid
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -6277,7 +6274,7 @@ type GetDirectionByNumberResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetDirectionByNumberResponse) GetJSON200() *OneDirection {
+func (r GetDirectionByNumberResponse) GetJSON200() *PatientDirection {
 	return r.JSON200
 }
 
@@ -6381,7 +6378,7 @@ type GetDirectionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *OneDirection
+	JSON200 *PatientDirection
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *ParameterInvalid
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -6411,7 +6408,7 @@ type GetDirectionResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetDirectionResponse) GetJSON200() *OneDirection {
+func (r GetDirectionResponse) GetJSON200() *PatientDirection {
 	return r.JSON200
 }
 
@@ -9838,7 +9835,7 @@ func ParseGetDirectionByNumberResponse(rsp *http.Response) (*GetDirectionByNumbe
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest OneDirection
+		var dest PatientDirection
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -9993,7 +9990,7 @@ func ParseGetDirectionResponse(rsp *http.Response) (*GetDirectionResponse, error
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest OneDirection
+		var dest PatientDirection
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -1819,7 +1819,7 @@ export type ListDirectionSlotsData = {
          */
         appointmentGuid?: Guid;
         /**
-         * Number of adjacent cells that the visit takes (Сложность приема). Default with `appointmentGuid`: as many as it has. Only cells that enough bookable cells follow are returned.
+         * Number of adjacent cells that the visit takes (Сложность приема). Default: 1; with `appointmentGuid`, as many as that visit has. Only cells that enough bookable cells follow are returned.
          */
         difficulty?: number;
         /**
