@@ -1,7 +1,7 @@
 // Tests Swagger UI in a real browser, with the steps of a user who tries the contract.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { client, startTalon } from '../../sdk/typescript/test/service.mjs';
+import { client, person, startTalon } from '../../sdk/typescript/test/service.mjs';
 import { startBrowser } from './browser.mjs';
 
 /** @type {Awaited<ReturnType<typeof startTalon>>} */
@@ -17,6 +17,39 @@ after(async () => {
   await browser?.close();
   await talon?.stop();
 });
+
+/**
+ * Opens a page. At the end the page must have loaded nothing from elsewhere, and the browser must
+ * have reported no error and no violation of the page's Content-Security-Policy.
+ */
+async function openPage(t, path) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
+  context.setDefaultTimeout(60_000);
+  const page = await context.newPage();
+  const problems = [];
+  await page.exposeFunction('violated', (violation) => problems.push(violation));
+  await page.addInitScript(() =>
+    addEventListener('securitypolicyviolation', (event) =>
+      window.violated(`${event.effectiveDirective} blocked ${event.blockedURI} in ${event.sourceFile}`),
+    ),
+  );
+  page.on('pageerror', (error) => problems.push(error.stack));
+  page.on('console', (message) => {
+    // The browser logs each response with a status of 400 and above.
+    const isRefusal = /^Failed to load resource/.test(message.text());
+    if (message.type() === 'error' && !isRefusal) problems.push(message.text());
+  });
+  page.on('request', (request) => {
+    const url = request.url();
+    if (!url.startsWith(`${talon.baseUrl}/`) && !/^(blob|data):/.test(url)) problems.push(`loaded ${url}`);
+  });
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(problems, []);
+  });
+  await page.goto(talon.baseUrl + path);
+  return page;
+}
 
 /** Returns the operations of the contract. */
 async function operations() {
@@ -45,9 +78,7 @@ async function authorize(page) {
 }
 
 test('Promise: after authorisation each operation can be executed in Swagger UI with its example', async (t) => {
-  const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
-  page.setDefaultTimeout(60_000);
-  await page.goto(`${talon.baseUrl}/docs/`);
+  const page = await openPage(t, '/docs/');
   await page.locator('.opblock').first().waitFor();
   const all = await operations();
   assert.ok(all.length >= 16, `${all.length} operations`);
@@ -57,6 +88,8 @@ test('Promise: after authorisation each operation can be executed in Swagger UI 
     await t.test(`${method} ${path}`, async () => {
       const block = page.locator(`.opblock-${method}[id$="-${id}"]`);
       await block.locator('.opblock-summary-control').click();
+      // One of three ways to name the patient is required, so that each parameter is optional.
+      if (id === 'getCodToken') await block.getByPlaceholder('personguid').fill(person(1));
       const [response] = await Promise.all([
         page.waitForResponse(
           (response) => response.request().method() === method.toUpperCase() && matches(path, response.url()),
@@ -78,4 +111,35 @@ test('Promise: after authorisation each operation can be executed in Swagger UI 
   }
   assert.equal(Object.keys(statusOf).length, all.length);
   t.diagnostic(JSON.stringify(statusOf));
+});
+
+test('Promise: Swagger UI sends no optional parameter that the user has not filled in', async (t) => {
+  const page = await openPage(t, '/docs/');
+  await authorize(page);
+  const block = page.locator('.opblock-get[id$="-listDirections"]');
+  await block.locator('.opblock-summary-control').click();
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.url().startsWith(`${talon.baseUrl}/directions`)),
+    block.getByRole('button', { name: 'Execute' }).click(),
+  ]);
+  const sent = [...new URL(request.url()).searchParams.keys()];
+  assert.deepEqual(sent, ['limit'], 'the only parameter with a default');
+});
+
+test('Promise: only the sandbox lets the browser store tokens', async (t) => {
+  const stored = (page) => page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
+  const sandbox = await openPage(t, '/docs/');
+  await authorize(sandbox);
+  assert.ok((await stored(sandbox)).includes(talon.token));
+
+  // The service's page lacks the attribute, which a test of internal/httpapi requires.
+  const service = await openPage(t, '/openapi.json');
+  await service.route('**/docs/', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace(' data-keep-tokens', '') });
+  });
+  await service.goto(`${talon.baseUrl}/docs/`);
+  await authorize(service);
+  assert.equal(await stored(service), '{}');
+  assert.equal(await service.context().cookies().then(JSON.stringify), '[]');
 });
