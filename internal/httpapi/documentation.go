@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/swaggest/swgui/v5/static"
@@ -16,16 +17,24 @@ import (
 	"talon.example/internal/httpapi/server"
 )
 
-// docs contains the page of Swagger UI, which is in static.FS.
+// docs contains the pages under /docs/, and Redoc, which make redoc writes. Swagger UI is in
+// static.FS.
 //
 //go:embed docs
 var docs embed.FS
 
-// swaggerPolicy is the Content-Security-Policy of the documentation. It allows the page's own files
-// and calls of this service. It forbids inline scripts and styles, other origins and framing. The
-// tests in portal/test require that the browser reports no violation.
-const swaggerPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// The Content-Security-Policies of the pages allow the page's own files and calls of this service.
+// They forbid inline scripts, other origins and framing. Redoc writes two style elements, which are
+// allowed by their hashes, and searches in a worker. The first hash is that of an empty element,
+// which styled-components fills through the DOM. The tests in portal/test require that the browser
+// reports no violation.
+const (
+	commonPolicy = "default-src 'none'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+	swaggerPolicy   = commonPolicy + "style-src 'self'"
+	referencePolicy = commonPolicy + "worker-src blob:; style-src 'self' " +
+		"'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
+)
 
 // registerContract adds the contract as JSON and YAML.
 func registerContract(s *server.Server) {
@@ -34,8 +43,8 @@ func registerContract(s *server.Server) {
 	pages.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
 }
 
-// registerDocs adds Swagger UI from files in the binary. With keepTokens it stores the user's tokens
-// in the browser.
+// registerDocs adds the contract as pages, from files in the binary: Swagger UI to try it, and
+// Redoc to read it. With keepTokens, Swagger UI stores the user's tokens in the browser.
 func registerDocs(s *server.Server, keepTokens bool) {
 	swagger := swaggerPage(keepTokens)
 	files := []*statigz.Server{statigz.FileServer(docs, statigz.FSPrefix("docs")), statigz.FileServer(static.FS)}
@@ -50,8 +59,12 @@ func registerDocs(s *server.Server, keepTokens bool) {
 			s.RenderError(c, server.Reject(server.RouteNotFound))
 			return
 		}
+		policy := swaggerPolicy
+		if strings.HasPrefix(request.URL.Path, "/reference/") {
+			policy = referencePolicy
+		}
 		c.Header("Cache-Control", "no-cache")
-		c.Header("Content-Security-Policy", swaggerPolicy)
+		c.Header("Content-Security-Policy", policy)
 		c.Header("Referrer-Policy", "no-referrer")
 		if request.URL.Path == "/" {
 			c.Data(http.StatusOK, "text/html; charset=utf-8", swagger)

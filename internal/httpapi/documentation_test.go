@@ -27,13 +27,17 @@ func getPage(t *testing.T, config Config, path string) *httptest.ResponseRecorde
 }
 
 // Promise: the pages of the documentation load and call only this service, and contain no inline
-// script or style.
+// script or style. Each has a link to the other.
 func TestDocsPolicy(t *testing.T) {
 	t.Parallel()
 	for path, policy := range map[string]string{
-		"/docs/":                     swaggerPolicy,
-		"/docs/start.js":             swaggerPolicy,
-		"/docs/swagger-ui-bundle.js": swaggerPolicy,
+		"/docs/":                                 swaggerPolicy,
+		"/docs/start.js":                         swaggerPolicy,
+		"/docs/swagger-ui-bundle.js":             swaggerPolicy,
+		"/docs/reference/":                       referencePolicy,
+		"/docs/reference/redoc.standalone.js":    referencePolicy,
+		"/docs/reference/LICENSE":                referencePolicy,
+		"/docs/reference/redoc.standalone.js?v=": referencePolicy,
 	} {
 		response := getPage(t, Config{Docs: true}, path)
 		require.Equal(t, http.StatusOK, response.Code, path)
@@ -43,9 +47,12 @@ func TestDocsPolicy(t *testing.T) {
 		require.NotContains(t, policy, "unsafe")
 		require.NotContains(t, policy, "http")
 	}
-	page := getPage(t, Config{Docs: true}, "/docs/").Body.String()
-	require.NotRegexp(t, `<script[^>]*>[^<]`, page)
-	require.NotRegexp(t, `<style| style=| on\w+=`, page)
+	for path, other := range map[string]string{"/docs/": "/docs/reference/", "/docs/reference/": "/docs/"} {
+		page := getPage(t, Config{Docs: true}, path).Body.String()
+		require.Contains(t, page, `<a href="`+other+`">`)
+		require.NotRegexp(t, `<script[^>]*>[^<]`, page)
+		require.NotRegexp(t, `<style| style=| on\w+=`, page)
+	}
 }
 
 // Promise: the service's documentation stores no tokens in the browser. Only the sandbox sets
@@ -61,7 +68,7 @@ func TestDocsKeepNoTokens(t *testing.T) {
 func TestDocsOff(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
-		"/", "/docs", "/docs/", "/docs/start.js", "/docs/swagger-ui.css",
+		"/", "/docs", "/docs/", "/docs/start.js", "/docs/swagger-ui.css", "/docs/reference", "/docs/reference/",
 	} {
 		requireError(t, getPage(t, Config{}, path), server.RouteNotFound)
 	}

@@ -1,4 +1,5 @@
-// Tests Swagger UI in a real browser, with the steps of a user who tries the contract.
+// Tests the documentation in a real browser: Swagger UI with the steps of a user who tries the
+// contract, and Redoc with those of one who reads it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { client, person, startTalon } from '../../sdk/typescript/test/service.mjs';
@@ -133,13 +134,25 @@ test('Promise: only the sandbox lets the browser store tokens', async (t) => {
   assert.ok((await stored(sandbox)).includes(talon.token));
 
   // The service's page lacks the attribute, which a test of internal/httpapi requires.
-  const service = await openPage(t, '/openapi.json');
+  const service = await openPage(t, '/docs/reference/');
   await service.route('**/docs/', async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, body: (await response.text()).replace(' data-keep-tokens', '') });
   });
-  await service.goto(`${talon.baseUrl}/docs/`);
+  await service.getByRole('link', { name: 'Try it' }).click();
   await authorize(service);
   assert.equal(await stored(service), '{}');
   assert.equal(await service.context().cookies().then(JSON.stringify), '[]');
+});
+
+test('Promise: the reference has every operation, with a search', async (t) => {
+  const page = await openPage(t, '/docs/');
+  await page.getByRole('link', { name: 'Read it' }).click();
+  await page.waitForURL(`${talon.baseUrl}/docs/reference/`);
+  for (const { id, method } of await operations()) {
+    await page.locator(`[id="operation/${id}"] .http-verb.${method}`).waitFor({ state: 'attached' });
+  }
+  await page.getByPlaceholder('Search').fill('hold');
+  await page.getByRole('search').getByRole('menuitem').filter({ hasText: 'Hold' }).first().click();
+  assert.match(page.url(), /#.*holdSlot$/);
 });

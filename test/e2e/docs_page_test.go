@@ -30,7 +30,7 @@ func TestDocs(t *testing.T) {
 		response, _ := fetch(path)
 		require.Equal(t, "/docs/", response.Header.Get("Location"))
 	}
-	for _, path := range []string{"/docs/"} {
+	for _, path := range []string{"/docs/", "/docs/reference/"} {
 		response, page := fetch(path)
 		require.Equal(t, 200, response.StatusCode)
 		files := regexp.MustCompile(`(?:src|href|spec-url)="([^"]+)"`).FindAllStringSubmatch(page, -1)
