@@ -36,11 +36,12 @@ const (
 		"'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
 )
 
-// registerContract adds the contract as JSON and YAML.
+// registerContract adds the contract as JSON and YAML, and its workflows.
 func registerContract(s *server.Server) {
 	pages := s.Pages()
 	pages.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.ContractJSON()) })
 	pages.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
+	pages.GET("/arazzo.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Workflows) })
 }
 
 // registerDocs adds the contract as pages, from files in the binary: Swagger UI to try it, and

@@ -73,5 +73,6 @@ func TestDocsOff(t *testing.T) {
 		requireError(t, getPage(t, Config{}, path), server.RouteNotFound)
 	}
 	require.Equal(t, talon.Contract, getPage(t, Config{}, "/openapi.yaml").Body.Bytes())
+	require.Equal(t, talon.Workflows, getPage(t, Config{}, "/arazzo.yaml").Body.Bytes())
 	require.Equal(t, http.StatusOK, getPage(t, Config{}, "/openapi.json").Code)
 }

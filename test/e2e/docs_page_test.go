@@ -36,7 +36,7 @@ func TestDocs(t *testing.T) {
 		files := regexp.MustCompile(`(?:src|href|spec-url)="([^"]+)"`).FindAllStringSubmatch(page, -1)
 		require.NotEmpty(t, files)
 		for _, file := range files {
-			require.Regexp(t, `^/(docs/|openapi\.)`, file[1], "not served by the service")
+			require.Regexp(t, `^/(docs/|openapi\.|arazzo\.)`, file[1], "not served by the service")
 			response, _ := fetch(file[1])
 			require.Equal(t, 200, response.StatusCode, file[1])
 		}
