@@ -78,8 +78,7 @@ func registerDocs(s *server.Server, keepTokens bool) {
 // swaggerPage returns the page of Swagger UI.
 func swaggerPage(keepTokens bool) []byte {
 	var page bytes.Buffer
-	err := template.Must(template.ParseFS(docs, "docs/index.html")).Execute(&page, struct{ KeepTokens bool }{keepTokens})
-	if err != nil {
+	if err := template.Must(template.ParseFS(docs, "docs/index.html")).Execute(&page, keepTokens); err != nil {
 		panic(fmt.Sprintf("the page of Swagger UI: %v", err)) // the template is in the binary
 	}
 	return page.Bytes()
