@@ -59,7 +59,7 @@ sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the c
 sdk-build: sdk/typescript/node_modules
 	$(NPM) --prefix sdk/typescript run build
 
-contract: build sdk-build contracts/node_modules ## Write and verify the consumers' pacts, and validate the service against its contract with Prism
+contract: build sdk-build contracts/node_modules ## Write and verify the consumers' pacts, validate the service against its contract with Prism, and execute the workflows
 	$(NPM) --prefix contracts test
 
 mock: contracts/node_modules ## Serve the examples of the contract from a mock (select one: Prefer: code=400, example=slot_full)
