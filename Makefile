@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract contract-lint generators mock portal portal-test pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract contract-lint generators mock portal redoc portal-test pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,8 +47,8 @@ test: postgres ## Run the Go tests and print the ten slowest (with a C compiler:
 consumers: sdk contract generators portal-test ## Test what clients rely on: SDK, pacts, Prism, generators, the portal in a browser, generated requests (needs Node and Chromium)
 	TALON_GENERATED_REQUESTS=20000 go test -count 1 -timeout 20m -v -run '^TestGenerated' ./test/generated
 
-consumers-check: portal # Fail if the files written by make sdk, make portal and the pacts' tests differ from the committed ones
-	@changes=$$(git status --porcelain -- sdk/typescript/src/gen portal/dist contracts/pacts); \
+consumers-check: portal redoc # Fail if the files written by make sdk, portal, redoc and the pacts' tests differ from the committed ones
+	@changes=$$(git status --porcelain -- sdk/typescript/src/gen portal/dist contracts/pacts internal/httpapi/docs); \
 	if [ -n "$$changes" ]; then echo "these generated files are not up to date:"; echo "$$changes"; exit 1; fi
 
 sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the contract, test it against the real service, and measure its size
@@ -59,7 +59,7 @@ sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the c
 sdk-build: sdk/typescript/node_modules
 	$(NPM) --prefix sdk/typescript run build
 
-contract: build sdk-build contracts/node_modules ## Write and verify the consumers' pacts, and validate the service against its contract with Prism
+contract: build sdk-build contracts/node_modules ## Write and verify the consumers' pacts, validate the service against its contract with Prism, and execute the workflows
 	$(NPM) --prefix contracts test
 
 contract-lint: contracts/tools/node_modules ## Lint the contract with Spectral and Redocly (needs Node)
@@ -74,7 +74,15 @@ mock: contracts/node_modules ## Serve the examples of the contract from a mock (
 portal: sdk/typescript/node_modules portal/node_modules ## Build the page that books, which is embedded in the sandbox
 	$(NPM) --prefix portal run build
 
-portal-test: build portal # Test the portal and Swagger UI in Debian's Chromium
+# Redoc's only request to another host is for its maker's logo. An address that is not an image hides it.
+REDOC := 2.5.4
+redoc: ## Copy Redoc, which renders /docs/reference/, from its npm package into the service
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && docs=internal/httpapi/docs/reference && \
+	npm pack --silent --pack-destination "$$folder" redoc@$(REDOC) >/dev/null && tar -xzf "$$folder"/*.tgz -C "$$folder" && \
+	sed 's|https://cdn.redoc.ly/redoc/logo-mini.svg|data:,|' "$$folder/package/bundles/redoc.standalone.js" >$$docs/redoc.standalone.js && \
+	cp "$$folder"/package/{LICENSE,bundles/redoc.standalone.js.LICENSE.txt} $$docs
+
+portal-test: build portal # Test the portal and the documentation in Debian's Chromium
 	$(NPM) --prefix portal test
 
 pictures: build portal ## Make the screenshots of the documentation

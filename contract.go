@@ -1,4 +1,4 @@
-// Package talon is the root package of the module. It contains the contract.
+// Package talon is the root package of the module. It contains the contract and its workflows.
 package talon
 
 import (
@@ -14,6 +14,12 @@ import (
 //
 //go:embed openapi.yaml
 var Contract []byte
+
+// Workflows is the content of arazzo.yaml, which describes in Arazzo 1.0 how the operations of the
+// contract work together.
+//
+//go:embed arazzo.yaml
+var Workflows []byte
 
 // Document parses Contract and resolves its references. Each call returns a new document, which the
 // caller may change.

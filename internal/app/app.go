@@ -133,7 +133,9 @@ func New(
 			}
 			return ready.cached(ctx)
 		},
-		Now: now,
+		Now:        now,
+		Docs:       config.Docs,
+		KeepTokens: config.KeepTokens,
 	})
 	a.handler = handler
 	if wrap.Handler != nil {

@@ -27,6 +27,10 @@ type Config struct {
 	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT"`
 	MaxInFlight   int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
 	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
+	Docs          bool          `env:"TALON_DOCS" envDefault:"true"`
+	// KeepTokens lets the documentation store tokens in the browser. It has no variable, so that
+	// only the sandbox can set it.
+	KeepTokens bool `env:"-"`
 
 	DatabaseURL    Secret `env:"DATABASE_URL"`
 	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"8"`

@@ -1,13 +1,16 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	talon "talon.example"
 )
@@ -112,6 +115,81 @@ func TestContractIsBounded(t *testing.T) {
 		require.NotEmpty(t, header.Value.Description, name)
 		check(name, header.Value.Schema)
 	}
+}
+
+// Promise: every property, parameter and header has a valid example. TestContractIsValid validates
+// all but those of headers.
+func TestContractHasExamples(t *testing.T) {
+	t.Parallel()
+	var contract map[string]any // kin-openapi does not tell the example null from none
+	require.NoError(t, yaml.Unmarshal(talon.Contract, &contract))
+	checked := 0
+	var check func(where string, node any)
+	check = func(where string, node any) {
+		switch node := node.(type) {
+		case []any:
+			for i, item := range node {
+				check(fmt.Sprintf("%s/%d", where, i), item)
+			}
+		case map[string]any:
+			for key, value := range node {
+				where := where + "/" + key
+				switch {
+				case key == "example", key == "examples", strings.HasPrefix(key, "x-"):
+				case key == "properties", key == "parameters", key == "headers":
+					for name, part := range members(value) {
+						require.True(t, hasExample(contract, part), "%s/%s: no example", where, name)
+						checked++
+						check(where+"/"+name, part)
+					}
+				default:
+					check(where, value)
+				}
+			}
+		}
+	}
+	check("#", contract)
+	require.Greater(t, checked, 300, "the contract is walked")
+	for name, header := range contractDoc(t).Components.Headers {
+		require.NoError(t, header.Value.Schema.Value.VisitJSON(header.Value.Example), name)
+	}
+}
+
+// members returns the values of an object or a list by their keys or positions.
+func members(node any) map[string]any {
+	if object, ok := node.(map[string]any); ok {
+		return object
+	}
+	all := map[string]any{}
+	for i, item := range node.([]any) {
+		all[strconv.Itoa(i)] = item
+	}
+	return all
+}
+
+// hasExample reports whether a parameter, a header or a schema has an example, or its schema or its
+// items have one. The properties of an object are checked on their own.
+func hasExample(contract map[string]any, part any) bool {
+	node := part.(map[string]any)
+	if reference, ok := node["$ref"].(string); ok {
+		var target any = contract
+		for key := range strings.SplitSeq(strings.TrimPrefix(reference, "#/"), "/") {
+			target = target.(map[string]any)[key]
+		}
+		return hasExample(contract, target)
+	}
+	if _, ok := node["example"]; ok {
+		return true
+	}
+	for _, key := range []string{"schema", "items"} {
+		if schema, ok := node[key]; ok {
+			return hasExample(contract, schema)
+		}
+	}
+	if all, ok := node["allOf"].([]any); ok {
+		return hasExample(contract, all[0])
+	}
+	return node["properties"] != nil
 }
 
 // Promise: a later version can add fields and values to responses without breaking a client.

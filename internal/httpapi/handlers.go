@@ -21,6 +21,9 @@ type Config struct {
 	Issuer  *auth.Issuer                // nil if the authorisation service is off
 	Ready   func(context.Context) error // returns nil if the instance can serve requests
 	Now     func() time.Time
+
+	Docs       bool // serve the documentation, not only the contract
+	KeepTokens bool // the documentation stores its user's tokens in the browser
 }
 
 // handlers implements the generated api.StrictServerInterface.
@@ -31,7 +34,7 @@ type handlers struct {
 	now     func() time.Time
 }
 
-// Register adds all operations and the documentation to the server.
+// Register adds all operations, the contract and, if configured, the documentation to the server.
 func Register(s *server.Server, config Config) {
 	h := &handlers{booking: config.Booking, issuer: config.Issuer, ready: config.Ready, now: config.Now}
 	routes := s.Operations()
@@ -47,7 +50,10 @@ func Register(s *server.Server, config Config) {
 	api.RegisterHandlersWithOptions(routes, strict, api.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { s.RenderUnbound(c, err) },
 	})
-	registerDocs(s)
+	registerContract(s)
+	if config.Docs {
+		registerDocs(s, config.KeepTokens)
+	}
 }
 
 // withoutRoute is a router that ignores the registration of one path.

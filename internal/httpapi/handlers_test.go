@@ -42,7 +42,7 @@ func newServer(t *testing.T, ready func(context.Context) error, log *slog.Logger
 	verifier := auth.NewVerifier(nil, expected, time.Now)
 	chain, err := server.New(server.Config{Verifier: verifier, Log: log, RequestTimeout: time.Minute, MaxInFlight: 1})
 	require.NoError(t, err)
-	Register(chain, Config{Ready: ready, Now: time.Now})
+	Register(chain, Config{Ready: ready, Now: time.Now, Docs: true})
 	return chain
 }
 

@@ -192,7 +192,9 @@ func readConfig(env *command.Env, database, keyFile string) (app.Config, error) 
 	settings["TALON_TOKEN_ISSUER"] = env.Variable("TALON_TOKEN_ISSUER", defaultIssuer)
 	settings["TALON_TOKEN_AUDIENCE"] = env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
 	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // there is no load balancer
-	return app.ReadConfig(settings)
+	config, err := app.ReadConfig(settings)
+	config.KeepTokens = true // they open the demo data only
+	return config, err
 }
 
 // signingKey returns the key that signs the sandbox's tokens, and its file: TALON_SANDBOX_KEY_FILE,

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,8 +13,8 @@ import (
 	"talon.example/test/harness"
 )
 
-// Promise: the API documentation needs no internet access. The service serves the page and its
-// assets, and the contract as written.
+// Promise: the API documentation needs no internet access. The service serves the pages, their
+// files, and the contract as written.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
@@ -31,14 +30,16 @@ func TestDocs(t *testing.T) {
 		response, _ := fetch(path)
 		require.Equal(t, "/docs/", response.Header.Get("Location"))
 	}
-	response, page := fetch("/docs/")
-	require.Equal(t, 200, response.StatusCode)
-	assets := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(page, -1)
-	require.NotEmpty(t, assets)
-	for _, asset := range assets {
-		require.True(t, strings.HasPrefix(asset[1], "/docs/"), "%s is not served by the service", asset[1])
-		response, _ := fetch(asset[1])
-		require.Equal(t, 200, response.StatusCode, asset[1])
+	for _, path := range []string{"/docs/", "/docs/reference/"} {
+		response, page := fetch(path)
+		require.Equal(t, 200, response.StatusCode)
+		files := regexp.MustCompile(`(?:src|href|spec-url)="([^"]+)"`).FindAllStringSubmatch(page, -1)
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			require.Regexp(t, `^/(docs/|openapi\.|arazzo\.)`, file[1], "not served by the service")
+			response, _ := fetch(file[1])
+			require.Equal(t, 200, response.StatusCode, file[1])
+		}
 	}
 	_, yaml := fetch("/openapi.yaml")
 	require.Equal(t, string(talon.Contract), yaml)
