@@ -63,11 +63,8 @@ func New(
 			a.Close()
 		}
 	}()
-	a.longest = config.Timeout
-	if a.longest == 0 {
-		if a.longest, err = server.LongestTimeout(); err != nil {
-			return nil, fmt.Errorf("read the limits of the operations: %w", err)
-		}
+	if a.longest, err = config.longestRequest(); err != nil {
+		return nil, err
 	}
 	pool, err := postgres.Open(ctx, postgres.Options{
 		URL: string(config.DatabaseURL), MaxConns: config.DatabaseConns, StatementTimeout: a.longest,

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/internal/auth"
+	"talon.example/internal/httpapi/server"
 )
 
 // Config contains all settings of an instance, each from one environment variable.
@@ -139,14 +140,20 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
 		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE",
 		"one must be given, to verify tokens with")
+	require(c.JWKSURL == "" || auth.IsKeyURL(string(c.JWKSURL)),
+		"TALON_JWKS_URL", "must be an https address, or an http address of a loopback host")
 	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret,
 		"TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
 	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife,
 		"TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
 	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= min(auth.MaxLife, c.TokenMaxLife),
 		"TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h, and at most TALON_TOKEN_MAX_LIFE")
-	require(c.MipTimeout > 0 && (c.Timeout == 0 || c.MipTimeout <= c.Timeout),
-		"TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
+	longest, err := c.longestRequest()
+	if err != nil {
+		return err
+	}
+	require(c.MipTimeout > 0 && c.MipTimeout <= longest,
+		"TALON_MIP_TIMEOUT", fmt.Sprintf("must be above 0 and at most %s, the longest time of a request", longest))
 	for _, file := range []struct{ name, path string }{
 		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
 	} {
@@ -157,13 +164,25 @@ func (c *Config) validate(unreadable map[string]string) error {
 		name  string
 		value Address
 	}{
-		{"TALON_JWKS_URL", c.JWKSURL}, {"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
+		{"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
 	} {
 		parsed, err := url.Parse(string(address.value))
 		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
 		require(address.value == "" || isHTTP, address.name, "must be an http or https address")
 	}
 	return errors.Join(problems...)
+}
+
+// longestRequest returns the longest time of a request, from the end of its body to the response.
+func (c *Config) longestRequest() (time.Duration, error) {
+	if c.Timeout > 0 {
+		return c.Timeout, nil
+	}
+	longest, err := server.LongestTimeout()
+	if err != nil {
+		return 0, fmt.Errorf("read the limits of the operations: %w", err)
+	}
+	return longest, nil
 }
 
 // maxTokenLife is the upper limit of TALON_TOKEN_MAX_LIFE.

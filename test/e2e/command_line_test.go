@@ -80,6 +80,32 @@ func TestSettingsAreChecked(t *testing.T) {
 	require.NotContains(t, stderr, "short")
 }
 
+// Promise: serve --check rejects a value that would make the start or every request fail.
+func TestSettingsThatCannotWork(t *testing.T) {
+	t.Parallel()
+	for _, attempt := range []struct {
+		settings map[string]string
+		problem  string
+	}{
+		{map[string]string{"TALON_JWKS_URL": "http://auth.example/jwks.json"}, "TALON_JWKS_URL: must be an https address"},
+		{map[string]string{"TALON_JWKS_URL": "ftp://127.0.0.1/jwks.json"}, "TALON_JWKS_URL: must be an https address"},
+		{map[string]string{"TALON_JWKS_URL": "https:///jwks.json"}, "TALON_JWKS_URL: must be an https address"},
+		{map[string]string{"TALON_JWKS_URL": "https://auth.example/jwks.json"}, ""},
+		{map[string]string{"TALON_JWKS_URL": "http://127.0.0.1:8081/jwks.json"}, ""},
+		{map[string]string{"TALON_MIP_TIMEOUT": "11s"}, "TALON_MIP_TIMEOUT: must be above 0 and at most 10s"},
+		{map[string]string{"TALON_MIP_TIMEOUT": "10s"}, ""},
+		{
+			map[string]string{"TALON_MIP_TIMEOUT": "3s", "TALON_REQUEST_TIMEOUT": "2s"},
+			"TALON_MIP_TIMEOUT: must be above 0 and at most 2s",
+		},
+		{map[string]string{"TALON_MIP_TIMEOUT": "30s", "TALON_REQUEST_TIMEOUT": "1m"}, ""},
+	} {
+		code, _, stderr := run(t, toEnviron(minimalSettings(attempt.settings)), "serve", "--check")
+		require.Contains(t, stderr, attempt.problem, "%v", attempt.settings)
+		require.Equal(t, attempt.problem != "", code == 1, "%v: %s", attempt.settings, stderr)
+	}
+}
+
 // Promise: serve --check prints every setting in force and no secret. docs/configuration.md lists
 // the same settings with the same defaults.
 func TestServeCheckHidesSecrets(t *testing.T) {
