@@ -18,6 +18,17 @@ import (
 // retryAfter is the Retry-After, in seconds, if a retry may succeed at an unknown time.
 const retryAfter = "1"
 
+// challenges are the WWW-Authenticate of the rules that reject the caller's authentication (RFC 6750,
+// RFC 7617). Browsers show a password dialog for such a header only with the status 401, which the
+// contract does not have.
+var challenges = map[booking.Name]string{
+	TokenMissing:                  `Bearer realm="talon"`,
+	TokenInvalid:                  `Bearer realm="talon", error="invalid_token"`,
+	TokenExpired:                  `Bearer realm="talon", error="invalid_token"`,
+	TokenSignatureInvalid:         `Bearer realm="talon", error="invalid_token"`,
+	booking.ClientUnauthenticated: `Basic realm="talon", charset="UTF-8"`,
+}
+
 // RenderError writes every non-2xx response. Routing, authentication, validation, binding and the
 // strict server's hooks all end here. An error that is not a *booking.Refusal becomes the internal
 // error; its text is logged and not sent to the client.
@@ -41,6 +52,9 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		c.Header("Retry-After", strconv.FormatFloat(math.Ceil(refusal.RetryAfter.Seconds()), 'f', 0, 64))
 	case refusal.Status == http.StatusServiceUnavailable, refusal.Status == http.StatusConflict:
 		c.Header("Retry-After", retryAfter)
+	}
+	if challenge := challenges[refusal.Rule]; challenge != "" {
+		c.Header("WWW-Authenticate", challenge)
 	}
 	c.AbortWithStatusJSON(refusal.Status, api.Error{
 		Code:        int32(refusal.Status),
