@@ -117,6 +117,7 @@ func New(
 		Log:            log,
 		RequestTimeout: config.Timeout,
 		MaxInFlight:    config.MaxInFlight,
+		CORSOrigins:    config.CORSOrigins,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create the server: %w", err)

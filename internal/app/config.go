@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type Config struct {
 	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT"`
 	MaxInFlight   int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
 	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
+	CORSOrigins   []string      `env:"TALON_CORS_ORIGINS"`
 
 	DatabaseURL    Secret `env:"DATABASE_URL"`
 	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"8"`
@@ -131,6 +133,9 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.Timeout >= 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be between 0 and 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
 	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")
+	require(areOrigins(c.CORSOrigins), "TALON_CORS_ORIGINS",
+		"must be * or origins as browsers send them, separated by commas: https://portal.example or "+
+			"http://127.0.0.1:3000, in lower case, without a path or the default port")
 	require(c.DatabaseURL != "", "DATABASE_URL", "must be given")
 	_, err = pgxpool.ParseConfig(string(c.DatabaseURL))
 	require(c.DatabaseURL == "" || err == nil, "DATABASE_URL", "must be an address or words of PostgreSQL")
@@ -183,6 +188,19 @@ func (c *Config) longestRequest() (time.Duration, error) {
 		return 0, fmt.Errorf("read the limits of the operations: %w", err)
 	}
 	return longest, nil
+}
+
+// origin matches the origin of a page as browsers send it. They omit the default port.
+var (
+	origin            = regexp.MustCompile(`^https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
+	originDefaultPort = regexp.MustCompile(`^(http:.*:80|https:.*:443)$`)
+)
+
+// areOrigins reports whether the list is empty, contains only the wildcard, or only origins.
+func areOrigins(list []string) bool {
+	return slices.Equal(list, []string{server.AnyOrigin}) || !slices.ContainsFunc(list, func(text string) bool {
+		return !origin.MatchString(text) || originDefaultPort.MatchString(text)
+	})
 }
 
 // maxTokenLife is the upper limit of TALON_TOKEN_MAX_LIFE.

@@ -37,12 +37,17 @@ type logLine struct {
 	Gone      bool      `json:"client_gone"`
 }
 
-// newServer returns a server with all operations, without a database and without token keys.
-func newServer(t *testing.T, ready func(context.Context) error, log *slog.Logger) *server.Server {
+// newServer returns a server with all operations, without a database and without token keys. Pages
+// of the given origins may call it.
+func newServer(
+	t *testing.T, ready func(context.Context) error, log *slog.Logger, origins ...string,
+) *server.Server {
 	t.Helper()
 	expected := auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}
-	verifier := auth.NewVerifier(nil, expected, time.Now)
-	chain, err := server.New(server.Config{Verifier: verifier, Log: log, RequestTimeout: time.Minute, MaxInFlight: 1})
+	chain, err := server.New(server.Config{
+		Verifier: auth.NewVerifier(nil, expected, time.Now), Log: log, RequestTimeout: time.Minute, MaxInFlight: 1,
+		CORSOrigins: origins,
+	})
 	require.NoError(t, err)
 	Register(chain, Config{Ready: ready, Now: time.Now})
 	return chain
@@ -172,6 +177,7 @@ func TestRequestIDOfTheCaller(t *testing.T) {
 		trace       = "4bf92f3577b34da6a3ce929d0e0e4736"
 		traceAsGuid = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
 		parent      = "00f067aa0ba902b7"
+		valid       = "00-" + trace + "-" + parent + "-01"
 	)
 	for name, c := range map[string]struct {
 		ids, traces []string
@@ -180,10 +186,10 @@ func TestRequestIDOfTheCaller(t *testing.T) {
 		"none":                            {},
 		"a guid":                          {ids: []string{guid}, adopted: guid},
 		"a guid in upper case":            {ids: []string{strings.ToUpper(guid)}, adopted: guid},
-		"a guid and a trace":              {[]string{guid}, []string{"00-" + trace + "-" + parent + "-01"}, guid},
-		"a trace":                         {traces: []string{"00-" + trace + "-" + parent + "-00"}, adopted: traceAsGuid},
-		"a trace after an invalid id":     {[]string{"42"}, []string{"00-" + trace + "-" + parent + "-01"}, traceAsGuid},
-		"a trace of a later version":      {traces: []string{"cc-" + trace + "-" + parent + "-01-x"}, adopted: traceAsGuid},
+		"a guid and a trace":              {[]string{guid}, []string{valid}, guid},
+		"a trace":                         {traces: []string{valid}, adopted: traceAsGuid},
+		"a trace after an invalid id":     {[]string{"42"}, []string{valid}, traceAsGuid},
+		"a trace of a later version":      {traces: []string{"cc" + valid[2:] + "-x"}, adopted: traceAsGuid},
 		"two guids":                       {ids: []string{guid, guid}},
 		"a zero guid":                     {ids: []string{uuid.Nil.String()}},
 		"a guid without hyphens":          {ids: []string{strings.ReplaceAll(guid, "-", "")}},
@@ -193,12 +199,12 @@ func TestRequestIDOfTheCaller(t *testing.T) {
 		"an empty id":                     {ids: []string{""}},
 		"a long id":                       {ids: []string{strings.Repeat(guid, 1000)}},
 		"an id with a line break":         {ids: []string{guid[:35] + "\n"}},
-		"two traces":                      {traces: []string{"00-" + trace + "-" + parent + "-01", "00-" + trace + "-" + parent + "-01"}},
+		"two traces":                      {traces: []string{valid, valid}},
 		"a zero trace":                    {traces: []string{"00-00000000000000000000000000000000-" + parent + "-01"}},
 		"a zero parent":                   {traces: []string{"00-" + trace + "-0000000000000000-01"}},
-		"a trace in upper case":           {traces: []string{"00-" + strings.ToUpper(trace) + "-" + parent + "-01"}},
-		"a trace of the invalid version":  {traces: []string{"ff-" + trace + "-" + parent + "-01"}},
-		"a trace of version 00 with more": {traces: []string{"00-" + trace + "-" + parent + "-01-x"}},
+		"a trace in upper case":           {traces: []string{strings.ToUpper(valid)}},
+		"a trace of the invalid version":  {traces: []string{"ff" + valid[2:]}},
+		"a trace of version 00 with more": {traces: []string{valid + "-x"}},
 		"a trace that is cut off":         {traces: []string{"00-" + trace + "-" + parent}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +217,7 @@ func TestRequestIDOfTheCaller(t *testing.T) {
 			handler.ServeHTTP(response, request)
 			var logged logLine
 			require.NoError(t, json.Unmarshal(log.Bytes(), &logged))
-			require.Equal(t, response.Header().Get("X-Request-Id"), logged.RequestID.String())
+			require.Equal(t, response.Header().Get("X-Request-ID"), logged.RequestID.String())
 			requireError(t, response, server.TokenMissing)
 			if c.adopted != "" {
 				require.Equal(t, c.adopted, logged.RequestID.String())

@@ -20,6 +20,7 @@ import (
 // contract finds the operation of a request by the route that gin has matched, so that there is
 // only one router.
 type contract struct {
+	doc     *openapi3.T
 	json    []byte
 	routes  map[string]*route   // by method and gin path
 	literal map[string][]string // methods of each path without parameters
@@ -65,7 +66,7 @@ func readContract() (*contract, error) {
 			literal[path] = slices.Sorted(maps.Keys(item.Operations()))
 		}
 	}
-	return &contract{encoded, routes, literal}, nil
+	return &contract{doc, encoded, routes, literal}, nil
 }
 
 // ContractJSON returns the contract as JSON.
@@ -104,6 +105,29 @@ func readLimits(r *route) (limits, error) {
 		return l, errors.New("seconds must be above 0 if the operation has security, and else absent")
 	}
 	return l, nil
+}
+
+// methods returns the methods of all operations.
+func (c *contract) methods() []string {
+	methods := map[string]bool{}
+	for _, r := range c.routes {
+		methods[r.Method] = true
+	}
+	return slices.Sorted(maps.Keys(methods))
+}
+
+// requestHeaders returns the names of the request headers of all operations, and of those that
+// every operation reads.
+func (c *contract) requestHeaders() []string {
+	names := map[string]bool{"Authorization": true, "Content-Type": true, "X-Request-Id": true, "Traceparent": true}
+	for _, r := range c.routes {
+		for _, parameter := range r.Operation.Parameters {
+			if parameter.Value.In == openapi3.ParameterInHeader {
+				names[parameter.Value.Name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 func (c *contract) route(g *gin.Context) *route {

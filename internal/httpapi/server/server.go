@@ -1,7 +1,7 @@
 // Package server runs the steps that every request passes before its handler, and writes every
 // non-2xx response.
 //
-// The order is: observe, recover, route, authenticate, read the body, limit, authenticate the
+// The order is: observe, recover, CORS, route, authenticate, read the body, limit, authenticate the
 // client application, validate against the contract. Then the generated code binds the request and
 // calls the handler.
 package server
@@ -28,6 +28,7 @@ type Config struct {
 	Log            *slog.Logger
 	RequestTimeout time.Duration // from the end of the body to the response; 0: the operation's own
 	MaxInFlight    int           // concurrent requests; more are rejected with overloaded
+	CORSOrigins    []string      // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
 }
 
 // Clients authenticates client applications.
@@ -51,6 +52,7 @@ type Server struct {
 	timeout  time.Duration
 	contract *contract
 	inFlight chan struct{}
+	cors     gin.HandlerFunc
 }
 
 // releaseMode keeps gin from printing its routes to standard output. The mode is global, and
@@ -70,6 +72,7 @@ func New(config Config) (*Server, error) {
 		timeout:  config.RequestTimeout,
 		contract: contract,
 		inFlight: make(chan struct{}, config.MaxInFlight),
+		cors:     crossOrigin(config.CORSOrigins, contract),
 	}
 	s.engine = s.newEngine()
 	s.engine.HandleMethodNotAllowed = true
@@ -91,7 +94,7 @@ func (s *Server) newEngine() *gin.Engine {
 	releaseMode()
 	engine := gin.New()
 	engine.ContextWithFallback = true
-	engine.Use(s.observe, s.recover)
+	engine.Use(s.observe, s.recover, s.cors)
 	return engine
 }
 
