@@ -2,18 +2,28 @@ package httpapi
 
 import (
 	"net/http"
+	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/swaggest/swgui"
+	swagger "github.com/swaggest/swgui/v5/static"
 	"github.com/swaggest/swgui/v5emb"
 
 	talon "talon.example"
 	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/static"
+)
+
+// The files of the documentation are compressed at most once per process.
+var (
+	swaggerFiles = sync.OnceValue(func() map[string]*static.File { return static.MustLoad(swagger.FS) })
+	contractYAML = sync.OnceValue(func() *static.File { return static.New("application/yaml", talon.Contract) })
 )
 
 // registerDocs adds the contract as JSON and YAML, and Swagger UI from assets in the binary.
 func registerDocs(s *server.Server) {
-	pages := s.Pages()
+	pages, files := s.Pages(), swaggerFiles()
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
 		Title:       "Talon",
 		SwaggerJSON: "/openapi.yaml",
@@ -28,17 +38,22 @@ func registerDocs(s *server.Server) {
 			"showExtensions":           "false",
 		},
 	})
-	pages.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
-	pages.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
-	pages.GET("/docs/*file", func(c *gin.Context) {
-		w := &notFoundWriter{ResponseWriter: c.Writer}
-		ui.ServeHTTP(w, c.Request)
-		if w.missing {
+	toDocs := func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") }
+	pages.Match(static.Methods, "/", toDocs)
+	pages.Match(static.Methods, "/docs", toDocs)
+	pages.Match(static.Methods, "/docs/*file", func(c *gin.Context) {
+		name := strings.TrimPrefix(c.Param("file"), "/")
+		switch file := files[name]; {
+		case name == "":
+			ui.ServeHTTP(c.Writer, c.Request)
+		case file != nil:
+			file.ServeHTTP(c.Writer, c.Request)
+		default:
 			s.RenderError(c, server.Reject(server.RouteNotFound))
 		}
 	})
-	pages.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.ContractJSON()) })
-	pages.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
+	pages.Match(static.Methods, "/openapi.json", gin.WrapH(s.ContractJSON()))
+	pages.Match(static.Methods, "/openapi.yaml", gin.WrapH(contractYAML()))
 }
 
 // docsHead sets the viewport for phones and keeps inline code from covering adjacent lines.
@@ -48,28 +63,3 @@ const docsHead = `<meta name="viewport" content="width=device-width, initial-sca
 	`padding: 1px 4px; font-size: 12px; line-height: 1; overflow-wrap: anywhere }
 .swagger-ui .response-col_links { display: none }
 </style>`
-
-// notFoundWriter passes on the response of the file server, but drops its 404, so that RenderError
-// writes it.
-type notFoundWriter struct {
-	http.ResponseWriter
-
-	missing bool
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (f *notFoundWriter) WriteHeader(status int) {
-	if status == http.StatusNotFound {
-		f.missing = true
-		return
-	}
-	f.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (f *notFoundWriter) Write(data []byte) (int, error) {
-	if f.missing {
-		return len(data), nil
-	}
-	return f.ResponseWriter.Write(data)
-}

@@ -15,13 +15,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	talon "talon.example"
+	"talon.example/internal/httpapi/static"
 )
 
 // contract finds the operation of a request by the route that gin has matched, so that there is
 // only one router.
 type contract struct {
 	doc     *openapi3.T
-	json    []byte
+	json    *static.File
 	routes  map[string]*route   // by method and gin path
 	literal map[string][]string // methods of each path without parameters
 }
@@ -30,6 +31,8 @@ type contract struct {
 type route struct {
 	*routers.Route
 	limits
+
+	uncompressed bool // the responses must not be compressed
 }
 
 // limits is the x-limits of an operation.
@@ -60,17 +63,20 @@ func readContract() (*contract, error) {
 			if found.limits, err = readLimits(found); err != nil {
 				return nil, fmt.Errorf("x-limits of %s: %w", operation.OperationID, err)
 			}
+			// The size of a compressed token would disclose parts of it to a client that chooses
+			// what is sent beside it (BREACH). A strong ETag must not name two different bodies.
+			found.uncompressed = needs(found, clientSecret) || hasETag(found)
 			routes[method+" "+ginPath] = found
 		}
 		if path == ginPath {
 			literal[path] = slices.Sorted(maps.Keys(item.Operations()))
 		}
 	}
-	return &contract{doc, encoded, routes, literal}, nil
+	return &contract{doc, static.New("application/json", encoded), routes, literal}, nil
 }
 
 // ContractJSON returns the contract as JSON.
-func (s *Server) ContractJSON() []byte { return s.contract.json }
+func (s *Server) ContractJSON() *static.File { return s.contract.json }
 
 // timeout returns the maximum time from the end of the body to the response.
 func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }
@@ -155,6 +161,16 @@ func needs(r *route, scheme string) bool {
 		_, required := one[scheme]
 		return required
 	})
+}
+
+// hasETag reports whether a response of the operation has an entity tag.
+func hasETag(r *route) bool {
+	for _, response := range r.Operation.Responses.Map() {
+		if response.Value.Headers["ETag"] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // requestBody returns the operation's request body, or nil.

@@ -1,13 +1,14 @@
 // Package server runs the steps that every request passes before its handler, and writes every
 // non-2xx response.
 //
-// The order is: observe, recover, CORS, route, authenticate, read the body, limit, authenticate the
+// The order is: compress, observe, recover, CORS, route, authenticate, read the body, limit, authenticate the
 // client application, validate against the contract. Then the generated code binds the request and
 // calls the handler.
 package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"github.com/klauspost/compress/gzhttp"
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
@@ -44,6 +46,7 @@ type Clients interface {
 // Server routes requests and runs the chain. It is an http.Handler.
 type Server struct {
 	engine     *gin.Engine
+	handler    http.Handler // the engine, with its responses compressed
 	operations gin.IRouter
 
 	verifier *auth.Verifier
@@ -85,7 +88,12 @@ func New(config Config) (*Server, error) {
 	s.engine.NoRoute(func(c *gin.Context) { s.RenderError(c, Reject(RouteNotFound)) })
 	s.engine.NoMethod(s.rejectMethod)
 	s.operations = s.engine.Group("/",
-		s.literalFirst, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+		s.literalFirst, s.skipCompression, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
+	if err != nil {
+		return nil, fmt.Errorf("set up the compression: %w", err)
+	}
+	s.handler = compress(s.engine)
 	return s, nil
 }
 
@@ -99,7 +107,7 @@ func (s *Server) newEngine() *gin.Engine {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Pages returns the router for pages outside the contract, such as the documentation. Their
 // requests are only logged.
@@ -113,6 +121,13 @@ func (s *Server) Rejecting(err error) http.Handler {
 	engine := s.newEngine()
 	engine.NoRoute(func(c *gin.Context) { s.RenderError(c, err) })
 	return engine
+}
+
+// skipCompression keeps the responses of some operations uncompressed.
+func (s *Server) skipCompression(c *gin.Context) {
+	if s.contract.route(c).uncompressed {
+		c.Header(gzhttp.HeaderNoCompression, "true") // a mark for gzhttp, which removes it
+	}
 }
 
 // literalFirst rejects a wrong method on a path without parameters. gin matches each method
