@@ -818,63 +818,34 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
-	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
-	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
-	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.GET(options.BaseURL+"/appointments", wrapper.ListAppointments)
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
-	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
-	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
 	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
-	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
 	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
-	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
-	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
+	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
+	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
+	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
+	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
+	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
+	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
+	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
+	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
 }
 
-type AppointmentAbsentResponseHeaders struct {
-	XRequestID string
-}
-type AppointmentAbsentJSONResponse struct {
-	Body Error
+type AppointmentAbsentJSONResponse Error
 
-	Headers AppointmentAbsentResponseHeaders
-}
+type BadRequestJSONResponse Error
 
-type BadRequestResponseHeaders struct {
-	XRequestID string
-}
-type BadRequestJSONResponse struct {
-	Body Error
+type BodyTooLargeJSONResponse Error
 
-	Headers BadRequestResponseHeaders
-}
-
-type BodyTooLargeResponseHeaders struct {
-	XRequestID string
-}
-type BodyTooLargeJSONResponse struct {
-	Body Error
-
-	Headers BodyTooLargeResponseHeaders
-}
-
-type CancelRefusedResponseHeaders struct {
-	XRequestID string
-}
-type CancelRefusedJSONResponse struct {
-	Body Error
-
-	Headers CancelRefusedResponseHeaders
-}
+type CancelRefusedJSONResponse Error
 
 type CancelUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type CancelUnavailableJSONResponse struct {
 	Body Error
@@ -884,7 +855,6 @@ type CancelUnavailableJSONResponse struct {
 
 type CheckUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type CheckUnavailableJSONResponse struct {
 	Body Error
@@ -892,26 +862,12 @@ type CheckUnavailableJSONResponse struct {
 	Headers CheckUnavailableResponseHeaders
 }
 
-type DirectionAbsentResponseHeaders struct {
-	XRequestID string
-}
-type DirectionAbsentJSONResponse struct {
-	Body Error
+type DirectionAbsentJSONResponse Error
 
-	Headers DirectionAbsentResponseHeaders
-}
-
-type FailureResponseHeaders struct {
-	XRequestID string
-}
-type FailureJSONResponse struct {
-	Body Error
-
-	Headers FailureResponseHeaders
-}
+type FailureJSONResponse Error
 
 type ForbiddenResponseHeaders struct {
-	XRequestID string
+	WWWAuthenticate *string
 }
 type ForbiddenJSONResponse struct {
 	Body Error
@@ -919,35 +875,14 @@ type ForbiddenJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
-type HoldAbsentResponseHeaders struct {
-	XRequestID string
-}
-type HoldAbsentJSONResponse struct {
-	Body Error
+type HoldAbsentJSONResponse Error
 
-	Headers HoldAbsentResponseHeaders
-}
+type HoldFailureJSONResponse Error
 
-type HoldFailureResponseHeaders struct {
-	XRequestID string
-}
-type HoldFailureJSONResponse struct {
-	Body Error
-
-	Headers HoldFailureResponseHeaders
-}
-
-type HoldRefusedResponseHeaders struct {
-	XRequestID string
-}
-type HoldRefusedJSONResponse struct {
-	Body Error
-
-	Headers HoldRefusedResponseHeaders
-}
+type HoldRefusedJSONResponse Error
 
 type IdentityRefusedResponseHeaders struct {
-	XRequestID string
+	WWWAuthenticate *string
 }
 type IdentityRefusedJSONResponse struct {
 	Body Error
@@ -957,7 +892,6 @@ type IdentityRefusedJSONResponse struct {
 
 type IdentityUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type IdentityUnavailableJSONResponse struct {
 	Body Error
@@ -965,18 +899,10 @@ type IdentityUnavailableJSONResponse struct {
 	Headers IdentityUnavailableResponseHeaders
 }
 
-type InternalErrorResponseHeaders struct {
-	XRequestID string
-}
-type InternalErrorJSONResponse struct {
-	Body Error
-
-	Headers InternalErrorResponseHeaders
-}
+type InternalErrorJSONResponse Error
 
 type KeyInUseResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type KeyInUseJSONResponse struct {
 	Body Error
@@ -984,36 +910,14 @@ type KeyInUseJSONResponse struct {
 	Headers KeyInUseResponseHeaders
 }
 
-type KeyReusedResponseHeaders struct {
-	XRequestID string
-}
-type KeyReusedJSONResponse struct {
-	Body Error
+type KeyReusedJSONResponse Error
 
-	Headers KeyReusedResponseHeaders
-}
+type LpuAbsentJSONResponse Error
 
-type LpuAbsentResponseHeaders struct {
-	XRequestID string
-}
-type LpuAbsentJSONResponse struct {
-	Body Error
-
-	Headers LpuAbsentResponseHeaders
-}
-
-type MediaTypeUnsupportedResponseHeaders struct {
-	XRequestID string
-}
-type MediaTypeUnsupportedJSONResponse struct {
-	Body Error
-
-	Headers MediaTypeUnsupportedResponseHeaders
-}
+type MediaTypeUnsupportedJSONResponse Error
 
 type MethodNotAllowedResponseHeaders struct {
-	Allow      string
-	XRequestID string
+	Allow string
 }
 type MethodNotAllowedJSONResponse struct {
 	Body Error
@@ -1021,27 +925,12 @@ type MethodNotAllowedJSONResponse struct {
 	Headers MethodNotAllowedResponseHeaders
 }
 
-type MoveAbsentResponseHeaders struct {
-	XRequestID string
-}
-type MoveAbsentJSONResponse struct {
-	Body Error
+type MoveAbsentJSONResponse Error
 
-	Headers MoveAbsentResponseHeaders
-}
-
-type MoveRefusedResponseHeaders struct {
-	XRequestID string
-}
-type MoveRefusedJSONResponse struct {
-	Body Error
-
-	Headers MoveRefusedResponseHeaders
-}
+type MoveRefusedJSONResponse Error
 
 type MoveUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type MoveUnavailableJSONResponse struct {
 	Body Error
@@ -1049,18 +938,10 @@ type MoveUnavailableJSONResponse struct {
 	Headers MoveUnavailableResponseHeaders
 }
 
-type NotFoundResponseHeaders struct {
-	XRequestID string
-}
-type NotFoundJSONResponse struct {
-	Body Error
-
-	Headers NotFoundResponseHeaders
-}
+type NotFoundJSONResponse Error
 
 type NotReadyResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type NotReadyJSONResponse struct {
 	Body Error
@@ -1068,27 +949,12 @@ type NotReadyJSONResponse struct {
 	Headers NotReadyResponseHeaders
 }
 
-type OneDirectionResponseHeaders struct {
-	XRequestID string
-}
-type OneDirectionJSONResponse struct {
-	Body PatientDirection
+type OneDirectionJSONResponse PatientDirection
 
-	Headers OneDirectionResponseHeaders
-}
-
-type ParameterInvalidResponseHeaders struct {
-	XRequestID string
-}
-type ParameterInvalidJSONResponse struct {
-	Body Error
-
-	Headers ParameterInvalidResponseHeaders
-}
+type ParameterInvalidJSONResponse Error
 
 type ReadUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type ReadUnavailableJSONResponse struct {
 	Body Error
@@ -1096,18 +962,10 @@ type ReadUnavailableJSONResponse struct {
 	Headers ReadUnavailableResponseHeaders
 }
 
-type RequestInvalidResponseHeaders struct {
-	XRequestID string
-}
-type RequestInvalidJSONResponse struct {
-	Body Error
-
-	Headers RequestInvalidResponseHeaders
-}
+type RequestInvalidJSONResponse Error
 
 type ResetUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type ResetUnavailableJSONResponse struct {
 	Body Error
@@ -1115,26 +973,12 @@ type ResetUnavailableJSONResponse struct {
 	Headers ResetUnavailableResponseHeaders
 }
 
-type SlotsAbsentResponseHeaders struct {
-	XRequestID string
-}
-type SlotsAbsentJSONResponse struct {
-	Body Error
+type SlotsAbsentJSONResponse Error
 
-	Headers SlotsAbsentResponseHeaders
-}
-
-type SwitchedOffResponseHeaders struct {
-	XRequestID string
-}
-type SwitchedOffJSONResponse struct {
-	Body Error
-
-	Headers SwitchedOffResponseHeaders
-}
+type SwitchedOffJSONResponse Error
 
 type TokenRefusedResponseHeaders struct {
-	XRequestID string
+	WWWAuthenticate *string
 }
 type TokenRefusedJSONResponse struct {
 	Body Error
@@ -1144,7 +988,6 @@ type TokenRefusedJSONResponse struct {
 
 type TooManyAttemptsResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type TooManyAttemptsJSONResponse struct {
 	Body Error
@@ -1154,7 +997,6 @@ type TooManyAttemptsJSONResponse struct {
 
 type TooManyHoldsResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type TooManyHoldsJSONResponse struct {
 	Body Error
@@ -1164,7 +1006,6 @@ type TooManyHoldsJSONResponse struct {
 
 type UnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type UnavailableJSONResponse struct {
 	Body Error
@@ -1180,23 +1021,15 @@ type ListAppointmentsResponseObject interface {
 	VisitListAppointmentsResponse(w http.ResponseWriter) error
 }
 
-type ListAppointments200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListAppointments200JSONResponse struct {
-	Body    AppointmentPage
-	Headers ListAppointments200ResponseHeaders
-}
+type ListAppointments200JSONResponse AppointmentPage
 
 func (response ListAppointments200JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1207,11 +1040,10 @@ type ListAppointments400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListAppointments400JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1226,7 +1058,9 @@ func (response ListAppointments403JSONResponse) VisitListAppointmentsResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1242,7 +1076,6 @@ func (response ListAppointments405JSONResponse) VisitListAppointmentsResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1253,11 +1086,10 @@ type ListAppointments500JSONResponse struct{ FailureJSONResponse }
 func (response ListAppointments500JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1273,7 +1105,6 @@ func (response ListAppointments503JSONResponse) VisitListAppointmentsResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1290,7 +1121,6 @@ type CreateAppointmentResponseObject interface {
 
 type CreateAppointment200ResponseHeaders struct {
 	IdempotencyReplayed *bool
-	XRequestID          string
 }
 
 type CreateAppointment200JSONResponse struct {
@@ -1308,7 +1138,6 @@ func (response CreateAppointment200JSONResponse) VisitCreateAppointmentResponse(
 	if response.Headers.IdempotencyReplayed != nil {
 		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1319,11 +1148,10 @@ type CreateAppointment400JSONResponse struct{ BadRequestJSONResponse }
 func (response CreateAppointment400JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1338,7 +1166,9 @@ func (response CreateAppointment403JSONResponse) VisitCreateAppointmentResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1349,11 +1179,10 @@ type CreateAppointment404JSONResponse struct{ NotFoundJSONResponse }
 func (response CreateAppointment404JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1369,7 +1198,6 @@ func (response CreateAppointment405JSONResponse) VisitCreateAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1385,7 +1213,6 @@ func (response CreateAppointment409JSONResponse) VisitCreateAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1396,11 +1223,10 @@ type CreateAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response CreateAppointment413JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1413,11 +1239,10 @@ type CreateAppointment415JSONResponse struct {
 func (response CreateAppointment415JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1428,11 +1253,10 @@ type CreateAppointment422JSONResponse struct{ KeyReusedJSONResponse }
 func (response CreateAppointment422JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1443,11 +1267,10 @@ type CreateAppointment500JSONResponse struct{ InternalErrorJSONResponse }
 func (response CreateAppointment500JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1463,7 +1286,6 @@ func (response CreateAppointment503JSONResponse) VisitCreateAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1477,23 +1299,15 @@ type CheckAppointmentResponseObject interface {
 	VisitCheckAppointmentResponse(w http.ResponseWriter) error
 }
 
-type CheckAppointment200ResponseHeaders struct {
-	XRequestID string
-}
-
-type CheckAppointment200JSONResponse struct {
-	Body    AppointmentCheck
-	Headers CheckAppointment200ResponseHeaders
-}
+type CheckAppointment200JSONResponse AppointmentCheck
 
 func (response CheckAppointment200JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1504,11 +1318,10 @@ type CheckAppointment400JSONResponse struct{ RequestInvalidJSONResponse }
 func (response CheckAppointment400JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1523,7 +1336,9 @@ func (response CheckAppointment403JSONResponse) VisitCheckAppointmentResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1539,7 +1354,6 @@ func (response CheckAppointment405JSONResponse) VisitCheckAppointmentResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1550,11 +1364,10 @@ type CheckAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response CheckAppointment413JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1567,11 +1380,10 @@ type CheckAppointment415JSONResponse struct {
 func (response CheckAppointment415JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1582,11 +1394,10 @@ type CheckAppointment500JSONResponse struct{ FailureJSONResponse }
 func (response CheckAppointment500JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1602,7 +1413,6 @@ func (response CheckAppointment503JSONResponse) VisitCheckAppointmentResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1620,7 +1430,6 @@ type CancelAppointmentResponseObject interface {
 
 type CancelAppointment200ResponseHeaders struct {
 	IdempotencyReplayed *bool
-	XRequestID          string
 }
 
 type CancelAppointment200JSONResponse struct {
@@ -1638,7 +1447,6 @@ func (response CancelAppointment200JSONResponse) VisitCancelAppointmentResponse(
 	if response.Headers.IdempotencyReplayed != nil {
 		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1649,11 +1457,10 @@ type CancelAppointment400JSONResponse struct{ CancelRefusedJSONResponse }
 func (response CancelAppointment400JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1668,7 +1475,9 @@ func (response CancelAppointment403JSONResponse) VisitCancelAppointmentResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1679,11 +1488,10 @@ type CancelAppointment404JSONResponse struct{ AppointmentAbsentJSONResponse }
 func (response CancelAppointment404JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1699,7 +1507,6 @@ func (response CancelAppointment405JSONResponse) VisitCancelAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1715,7 +1522,6 @@ func (response CancelAppointment409JSONResponse) VisitCancelAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1726,11 +1532,10 @@ type CancelAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response CancelAppointment413JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1743,11 +1548,10 @@ type CancelAppointment415JSONResponse struct {
 func (response CancelAppointment415JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1758,11 +1562,10 @@ type CancelAppointment422JSONResponse struct{ KeyReusedJSONResponse }
 func (response CancelAppointment422JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1773,11 +1576,10 @@ type CancelAppointment500JSONResponse struct{ FailureJSONResponse }
 func (response CancelAppointment500JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1793,7 +1595,6 @@ func (response CancelAppointment503JSONResponse) VisitCancelAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1809,8 +1610,7 @@ type GetAppointmentResponseObject interface {
 }
 
 type GetAppointment200ResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag string
 }
 
 type GetAppointment200JSONResponse struct {
@@ -1826,15 +1626,13 @@ func (response GetAppointment200JSONResponse) VisitGetAppointmentResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type GetAppointment304ResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag string
 }
 
 type GetAppointment304Response struct {
@@ -1843,7 +1641,6 @@ type GetAppointment304Response struct {
 
 func (response GetAppointment304Response) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
 }
@@ -1853,11 +1650,10 @@ type GetAppointment400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetAppointment400JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1872,7 +1668,9 @@ func (response GetAppointment403JSONResponse) VisitGetAppointmentResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1883,11 +1681,10 @@ type GetAppointment404JSONResponse struct{ AppointmentAbsentJSONResponse }
 func (response GetAppointment404JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1903,7 +1700,6 @@ func (response GetAppointment405JSONResponse) VisitGetAppointmentResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1914,11 +1710,10 @@ type GetAppointment500JSONResponse struct{ FailureJSONResponse }
 func (response GetAppointment500JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1934,7 +1729,6 @@ func (response GetAppointment503JSONResponse) VisitGetAppointmentResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1952,7 +1746,6 @@ type MoveAppointmentResponseObject interface {
 
 type MoveAppointment200ResponseHeaders struct {
 	IdempotencyReplayed *bool
-	XRequestID          string
 }
 
 type MoveAppointment200JSONResponse struct {
@@ -1970,7 +1763,6 @@ func (response MoveAppointment200JSONResponse) VisitMoveAppointmentResponse(w ht
 	if response.Headers.IdempotencyReplayed != nil {
 		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1981,11 +1773,10 @@ type MoveAppointment400JSONResponse struct{ MoveRefusedJSONResponse }
 func (response MoveAppointment400JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2000,7 +1791,9 @@ func (response MoveAppointment403JSONResponse) VisitMoveAppointmentResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2011,11 +1804,10 @@ type MoveAppointment404JSONResponse struct{ MoveAbsentJSONResponse }
 func (response MoveAppointment404JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2031,7 +1823,6 @@ func (response MoveAppointment405JSONResponse) VisitMoveAppointmentResponse(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2047,7 +1838,6 @@ func (response MoveAppointment409JSONResponse) VisitMoveAppointmentResponse(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2058,11 +1848,10 @@ type MoveAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response MoveAppointment413JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2075,11 +1864,10 @@ type MoveAppointment415JSONResponse struct {
 func (response MoveAppointment415JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2090,11 +1878,10 @@ type MoveAppointment422JSONResponse struct{ KeyReusedJSONResponse }
 func (response MoveAppointment422JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2105,11 +1892,10 @@ type MoveAppointment500JSONResponse struct{ InternalErrorJSONResponse }
 func (response MoveAppointment500JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2125,7 +1911,6 @@ func (response MoveAppointment503JSONResponse) VisitMoveAppointmentResponse(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2139,25 +1924,15 @@ type GetCodTokenResponseObject interface {
 	VisitGetCodTokenResponse(w http.ResponseWriter) error
 }
 
-type GetCodToken200ResponseHeaders struct {
-	CacheControl string
-	XRequestID   string
-}
-
-type GetCodToken200JSONResponse struct {
-	Body    IssuedToken
-	Headers GetCodToken200ResponseHeaders
-}
+type GetCodToken200JSONResponse IssuedToken
 
 func (response GetCodToken200JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2168,11 +1943,10 @@ type GetCodToken400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetCodToken400JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2187,7 +1961,9 @@ func (response GetCodToken403JSONResponse) VisitGetCodTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2198,11 +1974,10 @@ type GetCodToken404JSONResponse struct{ SwitchedOffJSONResponse }
 func (response GetCodToken404JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2218,7 +1993,6 @@ func (response GetCodToken405JSONResponse) VisitGetCodTokenResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2234,7 +2008,6 @@ func (response GetCodToken429JSONResponse) VisitGetCodTokenResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2245,11 +2018,10 @@ type GetCodToken500JSONResponse struct{ FailureJSONResponse }
 func (response GetCodToken500JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2267,7 +2039,6 @@ func (response GetCodToken503JSONResponse) VisitGetCodTokenResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2281,23 +2052,15 @@ type ListDirectionsResponseObject interface {
 	VisitListDirectionsResponse(w http.ResponseWriter) error
 }
 
-type ListDirections200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListDirections200JSONResponse struct {
-	Body    DirectionPage
-	Headers ListDirections200ResponseHeaders
-}
+type ListDirections200JSONResponse DirectionPage
 
 func (response ListDirections200JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2308,11 +2071,10 @@ type ListDirections400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListDirections400JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2327,7 +2089,9 @@ func (response ListDirections403JSONResponse) VisitListDirectionsResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2343,7 +2107,6 @@ func (response ListDirections405JSONResponse) VisitListDirectionsResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2354,11 +2117,10 @@ type ListDirections500JSONResponse struct{ FailureJSONResponse }
 func (response ListDirections500JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2374,7 +2136,6 @@ func (response ListDirections503JSONResponse) VisitListDirectionsResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2393,11 +2154,10 @@ type GetDirectionByNumber200JSONResponse struct{ OneDirectionJSONResponse }
 func (response GetDirectionByNumber200JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2408,11 +2168,10 @@ type GetDirectionByNumber400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetDirectionByNumber400JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2427,7 +2186,9 @@ func (response GetDirectionByNumber403JSONResponse) VisitGetDirectionByNumberRes
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2438,11 +2199,10 @@ type GetDirectionByNumber404JSONResponse struct{ DirectionAbsentJSONResponse }
 func (response GetDirectionByNumber404JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2458,7 +2218,6 @@ func (response GetDirectionByNumber405JSONResponse) VisitGetDirectionByNumberRes
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2469,11 +2228,10 @@ type GetDirectionByNumber500JSONResponse struct{ FailureJSONResponse }
 func (response GetDirectionByNumber500JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2489,7 +2247,6 @@ func (response GetDirectionByNumber503JSONResponse) VisitGetDirectionByNumberRes
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2508,11 +2265,10 @@ type GetDirection200JSONResponse struct{ OneDirectionJSONResponse }
 func (response GetDirection200JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2523,11 +2279,10 @@ type GetDirection400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetDirection400JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2542,7 +2297,9 @@ func (response GetDirection403JSONResponse) VisitGetDirectionResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2553,11 +2310,10 @@ type GetDirection404JSONResponse struct{ DirectionAbsentJSONResponse }
 func (response GetDirection404JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2573,7 +2329,6 @@ func (response GetDirection405JSONResponse) VisitGetDirectionResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2584,11 +2339,10 @@ type GetDirection500JSONResponse struct{ FailureJSONResponse }
 func (response GetDirection500JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2604,7 +2358,6 @@ func (response GetDirection503JSONResponse) VisitGetDirectionResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2619,23 +2372,15 @@ type ListDirectionSlotsResponseObject interface {
 	VisitListDirectionSlotsResponse(w http.ResponseWriter) error
 }
 
-type ListDirectionSlots200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListDirectionSlots200JSONResponse struct {
-	Body    SlotPage
-	Headers ListDirectionSlots200ResponseHeaders
-}
+type ListDirectionSlots200JSONResponse SlotPage
 
 func (response ListDirectionSlots200JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2646,11 +2391,10 @@ type ListDirectionSlots400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListDirectionSlots400JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2665,7 +2409,9 @@ func (response ListDirectionSlots403JSONResponse) VisitListDirectionSlotsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2676,11 +2422,10 @@ type ListDirectionSlots404JSONResponse struct{ SlotsAbsentJSONResponse }
 func (response ListDirectionSlots404JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2696,7 +2441,6 @@ func (response ListDirectionSlots405JSONResponse) VisitListDirectionSlotsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2707,11 +2451,10 @@ type ListDirectionSlots500JSONResponse struct{ FailureJSONResponse }
 func (response ListDirectionSlots500JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2727,7 +2470,6 @@ func (response ListDirectionSlots503JSONResponse) VisitListDirectionSlotsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2740,23 +2482,15 @@ type GetLivenessResponseObject interface {
 	VisitGetLivenessResponse(w http.ResponseWriter) error
 }
 
-type GetLiveness200ResponseHeaders struct {
-	XRequestID string
-}
-
-type GetLiveness200JSONResponse struct {
-	Body    Health
-	Headers GetLiveness200ResponseHeaders
-}
+type GetLiveness200JSONResponse Health
 
 func (response GetLiveness200JSONResponse) VisitGetLivenessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2772,7 +2506,6 @@ func (response GetLiveness405JSONResponse) VisitGetLivenessResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2783,11 +2516,10 @@ type GetLiveness500JSONResponse struct{ FailureJSONResponse }
 func (response GetLiveness500JSONResponse) VisitGetLivenessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2800,23 +2532,15 @@ type GetReadinessResponseObject interface {
 	VisitGetReadinessResponse(w http.ResponseWriter) error
 }
 
-type GetReadiness200ResponseHeaders struct {
-	XRequestID string
-}
-
-type GetReadiness200JSONResponse struct {
-	Body    Health
-	Headers GetReadiness200ResponseHeaders
-}
+type GetReadiness200JSONResponse Health
 
 func (response GetReadiness200JSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2832,7 +2556,6 @@ func (response GetReadiness405JSONResponse) VisitGetReadinessResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2843,11 +2566,10 @@ type GetReadiness500JSONResponse struct{ FailureJSONResponse }
 func (response GetReadiness500JSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2863,7 +2585,6 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2877,23 +2598,15 @@ type ListRulesResponseObject interface {
 	VisitListRulesResponse(w http.ResponseWriter) error
 }
 
-type ListRules200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListRules200JSONResponse struct {
-	Body    RuleList
-	Headers ListRules200ResponseHeaders
-}
+type ListRules200JSONResponse RuleList
 
 func (response ListRules200JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2904,11 +2617,10 @@ type ListRules400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListRules400JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2923,7 +2635,9 @@ func (response ListRules403JSONResponse) VisitListRulesResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2934,11 +2648,10 @@ type ListRules404JSONResponse struct{ LpuAbsentJSONResponse }
 func (response ListRules404JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2954,7 +2667,6 @@ func (response ListRules405JSONResponse) VisitListRulesResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2965,11 +2677,10 @@ type ListRules500JSONResponse struct{ FailureJSONResponse }
 func (response ListRules500JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2985,7 +2696,6 @@ func (response ListRules503JSONResponse) VisitListRulesResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3000,23 +2710,15 @@ type ReleaseSlotResponseObject interface {
 	VisitReleaseSlotResponse(w http.ResponseWriter) error
 }
 
-type ReleaseSlot200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ReleaseSlot200JSONResponse struct {
-	Body    CancelResult
-	Headers ReleaseSlot200ResponseHeaders
-}
+type ReleaseSlot200JSONResponse CancelResult
 
 func (response ReleaseSlot200JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3027,11 +2729,10 @@ type ReleaseSlot400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ReleaseSlot400JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3046,7 +2747,9 @@ func (response ReleaseSlot403JSONResponse) VisitReleaseSlotResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3062,7 +2765,6 @@ func (response ReleaseSlot405JSONResponse) VisitReleaseSlotResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3073,11 +2775,10 @@ type ReleaseSlot500JSONResponse struct{ FailureJSONResponse }
 func (response ReleaseSlot500JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3093,7 +2794,6 @@ func (response ReleaseSlot503JSONResponse) VisitReleaseSlotResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3108,23 +2808,15 @@ type HoldSlotResponseObject interface {
 	VisitHoldSlotResponse(w http.ResponseWriter) error
 }
 
-type HoldSlot200ResponseHeaders struct {
-	XRequestID string
-}
-
-type HoldSlot200JSONResponse struct {
-	Body    Hold
-	Headers HoldSlot200ResponseHeaders
-}
+type HoldSlot200JSONResponse Hold
 
 func (response HoldSlot200JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3135,11 +2827,10 @@ type HoldSlot400JSONResponse struct{ HoldRefusedJSONResponse }
 func (response HoldSlot400JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3154,7 +2845,9 @@ func (response HoldSlot403JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3165,11 +2858,10 @@ type HoldSlot404JSONResponse struct{ HoldAbsentJSONResponse }
 func (response HoldSlot404JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3185,7 +2877,6 @@ func (response HoldSlot405JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3201,7 +2892,6 @@ func (response HoldSlot409JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3212,11 +2902,10 @@ type HoldSlot413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response HoldSlot413JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3229,11 +2918,10 @@ type HoldSlot415JSONResponse struct {
 func (response HoldSlot415JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3244,11 +2932,10 @@ type HoldSlot500JSONResponse struct{ HoldFailureJSONResponse }
 func (response HoldSlot500JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3264,7 +2951,6 @@ func (response HoldSlot503JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err

@@ -35,10 +35,7 @@ func (h *handlers) ListDirections(
 	if body.Next, err = next(directionList, position); err != nil {
 		return nil, err
 	}
-	return api.ListDirections200JSONResponse{
-		Body:    body,
-		Headers: api.ListDirections200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.ListDirections200JSONResponse(body), nil
 }
 
 // GetDirection returns one referral by its guid.
@@ -70,10 +67,7 @@ func (h *handlers) oneDirection(
 	if err != nil {
 		return api.OneDirectionJSONResponse{}, err
 	}
-	return api.OneDirectionJSONResponse{
-		Body:    patientDirection(found),
-		Headers: api.OneDirectionResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.OneDirectionJSONResponse(patientDirection(found)), nil
 }
 
 func directionFilter(params api.ListDirectionsParams) (booking.DirectionFilter, *booking.Refusal) {

@@ -359,6 +359,7 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 		retryable := slices.Contains(
 			[]int{http.StatusServiceUnavailable, http.StatusConflict, http.StatusTooManyRequests}, response.StatusCode)
 		require.Equal(t, retryable, response.Header.Get("Retry-After") != "")
+		require.Equal(t, "no-store", response.Header.Get("Cache-Control"), "an error may be a patient's")
 		require.Equal(t, challenge(shape["rule"].(string)), response.Header.Get("WWW-Authenticate"))
 	}
 	path, item := contractPath(request)
@@ -375,6 +376,7 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	require.NoError(t, err, "%s", raw)
+	require.Equal(t, "no-store", response.Header.Get("Cache-Control"), "a response may be a patient's")
 }
 
 // challenge returns the WWW-Authenticate that an error of the rule must have. Clients learn from it

@@ -18,15 +18,23 @@ import (
 // retryAfter is the Retry-After, in seconds, if a retry may succeed at an unknown time.
 const retryAfter = "1"
 
-// challenges are the WWW-Authenticate of the rules that reject the caller's authentication (RFC 6750,
-// RFC 7617). Browsers show a password dialog for such a header only with the status 401, which the
-// contract does not have.
-var challenges = map[booking.Name]string{
-	TokenMissing:                  `Bearer realm="talon"`,
-	TokenInvalid:                  `Bearer realm="talon", error="invalid_token"`,
-	TokenExpired:                  `Bearer realm="talon", error="invalid_token"`,
-	TokenSignatureInvalid:         `Bearer realm="talon", error="invalid_token"`,
-	booking.ClientUnauthenticated: `Basic realm="talon", charset="UTF-8"`,
+// noStore is the Cache-Control of every operation and of every error.
+const noStore = "no-store"
+
+// challenge returns the WWW-Authenticate of a rule that rejects the caller's authentication (RFC
+// 6750, RFC 7617), or an empty text. Browsers show a password dialog for such a header only with
+// the status 401, which the contract does not have.
+func challenge(rule booking.Name) string {
+	switch rule {
+	case TokenMissing:
+		return `Bearer realm="talon"`
+	case TokenInvalid, TokenExpired, TokenSignatureInvalid:
+		return `Bearer realm="talon", error="invalid_token"`
+	case booking.ClientUnauthenticated:
+		return `Basic realm="talon", charset="UTF-8"`
+	default:
+		return ""
+	}
 }
 
 // RenderError writes every non-2xx response. Routing, authentication, validation, binding and the
@@ -47,13 +55,14 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		return
 	}
 	c.Header("Content-Type", "application/json") // as in the generated responses
+	c.Header("Cache-Control", noStore)           // also where no operation has set it
 	switch {
 	case refusal.RetryAfter > 0:
 		c.Header("Retry-After", strconv.FormatFloat(math.Ceil(refusal.RetryAfter.Seconds()), 'f', 0, 64))
 	case refusal.Status == http.StatusServiceUnavailable, refusal.Status == http.StatusConflict:
 		c.Header("Retry-After", retryAfter)
 	}
-	if challenge := challenges[refusal.Rule]; challenge != "" {
+	if challenge := challenge(refusal.Rule); challenge != "" {
 		c.Header("WWW-Authenticate", challenge)
 	}
 	c.AbortWithStatusJSON(refusal.Status, api.Error{

@@ -1,9 +1,9 @@
 // Package server runs the steps that every request passes before its handler, and writes every
 // non-2xx response.
 //
-// The order is: compress, observe, recover, CORS, route, authenticate, read the body, limit, authenticate the
-// client application, validate against the contract. Then the generated code binds the request and
-// calls the handler.
+// The order is: compress, observe, recover, CORS, route, authenticate, read the body, limit,
+// authenticate the client application, validate against the contract. Then the generated code binds
+// the request and calls the handler.
 package server
 
 import (
@@ -88,7 +88,7 @@ func New(config Config) (*Server, error) {
 	s.engine.NoRoute(func(c *gin.Context) { s.RenderError(c, Reject(RouteNotFound)) })
 	s.engine.NoMethod(s.rejectMethod)
 	s.operations = s.engine.Group("/",
-		s.literalFirst, s.skipCompression, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+		s.literalFirst, s.protect, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
 	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
 	if err != nil {
 		return nil, fmt.Errorf("set up the compression: %w", err)
@@ -123,8 +123,10 @@ func (s *Server) Rejecting(err error) http.Handler {
 	return engine
 }
 
-// skipCompression keeps the responses of some operations uncompressed.
-func (s *Server) skipCompression(c *gin.Context) {
+// protect keeps the responses of an operation out of every cache, because they may be a patient's,
+// and those with a token uncompressed.
+func (s *Server) protect(c *gin.Context) {
+	c.Header("Cache-Control", noStore)
 	if s.contract.route(c).uncompressed {
 		c.Header(gzhttp.HeaderNoCompression, "true") // a mark for gzhttp, which removes it
 	}
