@@ -93,7 +93,8 @@ func (d *day) patient(ctx context.Context, api *client.ClientWithResponses, i in
 	}
 	referral, to := guid(kindReferral, b.Referral), guid(kindLpu, b.To)
 
-	notBooked := &client.ListDirectionsParams{Status: &[]client.ListDirectionsParamsStatus{client.ListDirectionsParamsStatusNotBooked}}
+	statuses := []client.ListDirectionsParamsStatus{client.ListDirectionsParamsStatusNotBooked}
+	notBooked := &client.ListDirectionsParams{Status: &statuses}
 	if _, err := api.ListDirectionsWithResponse(step(ctx, "referrals"), notBooked, signed); err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (d *day) patient(ctx context.Context, api *client.ClientWithResponses, i in
 	free := slots.JSON200.Items
 	request := client.AppointmentRequest{
 		DirectionGUID: referral,
-		DirectionType: string(slots.JSON200.DirectionType),
+		DirectionType: slots.JSON200.DirectionType,
 		LpuFromGUID:   slots.JSON200.HolderLpuGUID,
 		LpuToGUID:     to,
 		SlotID:        &free[i%len(free)].ID,

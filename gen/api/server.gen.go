@@ -865,64 +865,35 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
-	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
-	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
-	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.GET(options.BaseURL+"/appointments", wrapper.ListAppointments)
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
-	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
-	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
 	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
-	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
-	router.GET(options.BaseURL+"/directions/:directionGuid/institutions", wrapper.ListDirectionInstitutions)
 	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
-	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
-	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
+	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
+	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
+	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
+	router.GET(options.BaseURL+"/directions/:directionGuid/institutions", wrapper.ListDirectionInstitutions)
+	router.GET(options.BaseURL+"/directions/:directionGuid/slots", wrapper.ListDirectionSlots)
+	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
+	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
+	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
+	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
 }
 
-type AppointmentAbsentResponseHeaders struct {
-	XRequestID string
-}
-type AppointmentAbsentJSONResponse struct {
-	Body Error
+type AppointmentAbsentJSONResponse Error
 
-	Headers AppointmentAbsentResponseHeaders
-}
+type BadRequestJSONResponse Error
 
-type BadRequestResponseHeaders struct {
-	XRequestID string
-}
-type BadRequestJSONResponse struct {
-	Body Error
+type BodyTooLargeJSONResponse Error
 
-	Headers BadRequestResponseHeaders
-}
-
-type BodyTooLargeResponseHeaders struct {
-	XRequestID string
-}
-type BodyTooLargeJSONResponse struct {
-	Body Error
-
-	Headers BodyTooLargeResponseHeaders
-}
-
-type CancelRefusedResponseHeaders struct {
-	XRequestID string
-}
-type CancelRefusedJSONResponse struct {
-	Body Error
-
-	Headers CancelRefusedResponseHeaders
-}
+type CancelRefusedJSONResponse Error
 
 type CancelUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type CancelUnavailableJSONResponse struct {
 	Body Error
@@ -932,7 +903,6 @@ type CancelUnavailableJSONResponse struct {
 
 type CheckUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type CheckUnavailableJSONResponse struct {
 	Body Error
@@ -940,26 +910,12 @@ type CheckUnavailableJSONResponse struct {
 	Headers CheckUnavailableResponseHeaders
 }
 
-type DirectionAbsentResponseHeaders struct {
-	XRequestID string
-}
-type DirectionAbsentJSONResponse struct {
-	Body Error
+type DirectionAbsentJSONResponse Error
 
-	Headers DirectionAbsentResponseHeaders
-}
-
-type FailureResponseHeaders struct {
-	XRequestID string
-}
-type FailureJSONResponse struct {
-	Body Error
-
-	Headers FailureResponseHeaders
-}
+type FailureJSONResponse Error
 
 type ForbiddenResponseHeaders struct {
-	XRequestID string
+	WWWAuthenticate *string
 }
 type ForbiddenJSONResponse struct {
 	Body Error
@@ -967,35 +923,14 @@ type ForbiddenJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
-type HoldAbsentResponseHeaders struct {
-	XRequestID string
-}
-type HoldAbsentJSONResponse struct {
-	Body Error
+type HoldAbsentJSONResponse Error
 
-	Headers HoldAbsentResponseHeaders
-}
+type HoldFailureJSONResponse Error
 
-type HoldFailureResponseHeaders struct {
-	XRequestID string
-}
-type HoldFailureJSONResponse struct {
-	Body Error
-
-	Headers HoldFailureResponseHeaders
-}
-
-type HoldRefusedResponseHeaders struct {
-	XRequestID string
-}
-type HoldRefusedJSONResponse struct {
-	Body Error
-
-	Headers HoldRefusedResponseHeaders
-}
+type HoldRefusedJSONResponse Error
 
 type IdentityRefusedResponseHeaders struct {
-	XRequestID string
+	WWWAuthenticate *string
 }
 type IdentityRefusedJSONResponse struct {
 	Body Error
@@ -1005,7 +940,6 @@ type IdentityRefusedJSONResponse struct {
 
 type IdentityUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type IdentityUnavailableJSONResponse struct {
 	Body Error
@@ -1013,18 +947,10 @@ type IdentityUnavailableJSONResponse struct {
 	Headers IdentityUnavailableResponseHeaders
 }
 
-type InternalErrorResponseHeaders struct {
-	XRequestID string
-}
-type InternalErrorJSONResponse struct {
-	Body Error
-
-	Headers InternalErrorResponseHeaders
-}
+type InternalErrorJSONResponse Error
 
 type KeyInUseResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type KeyInUseJSONResponse struct {
 	Body Error
@@ -1032,36 +958,14 @@ type KeyInUseJSONResponse struct {
 	Headers KeyInUseResponseHeaders
 }
 
-type KeyReusedResponseHeaders struct {
-	XRequestID string
-}
-type KeyReusedJSONResponse struct {
-	Body Error
+type KeyReusedJSONResponse Error
 
-	Headers KeyReusedResponseHeaders
-}
+type LpuAbsentJSONResponse Error
 
-type LpuAbsentResponseHeaders struct {
-	XRequestID string
-}
-type LpuAbsentJSONResponse struct {
-	Body Error
-
-	Headers LpuAbsentResponseHeaders
-}
-
-type MediaTypeUnsupportedResponseHeaders struct {
-	XRequestID string
-}
-type MediaTypeUnsupportedJSONResponse struct {
-	Body Error
-
-	Headers MediaTypeUnsupportedResponseHeaders
-}
+type MediaTypeUnsupportedJSONResponse Error
 
 type MethodNotAllowedResponseHeaders struct {
-	Allow      string
-	XRequestID string
+	Allow string
 }
 type MethodNotAllowedJSONResponse struct {
 	Body Error
@@ -1069,27 +973,12 @@ type MethodNotAllowedJSONResponse struct {
 	Headers MethodNotAllowedResponseHeaders
 }
 
-type MoveAbsentResponseHeaders struct {
-	XRequestID string
-}
-type MoveAbsentJSONResponse struct {
-	Body Error
+type MoveAbsentJSONResponse Error
 
-	Headers MoveAbsentResponseHeaders
-}
-
-type MoveRefusedResponseHeaders struct {
-	XRequestID string
-}
-type MoveRefusedJSONResponse struct {
-	Body Error
-
-	Headers MoveRefusedResponseHeaders
-}
+type MoveRefusedJSONResponse Error
 
 type MoveUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type MoveUnavailableJSONResponse struct {
 	Body Error
@@ -1097,18 +986,10 @@ type MoveUnavailableJSONResponse struct {
 	Headers MoveUnavailableResponseHeaders
 }
 
-type NotFoundResponseHeaders struct {
-	XRequestID string
-}
-type NotFoundJSONResponse struct {
-	Body Error
-
-	Headers NotFoundResponseHeaders
-}
+type NotFoundJSONResponse Error
 
 type NotReadyResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type NotReadyJSONResponse struct {
 	Body Error
@@ -1116,18 +997,10 @@ type NotReadyJSONResponse struct {
 	Headers NotReadyResponseHeaders
 }
 
-type ParameterInvalidResponseHeaders struct {
-	XRequestID string
-}
-type ParameterInvalidJSONResponse struct {
-	Body Error
-
-	Headers ParameterInvalidResponseHeaders
-}
+type ParameterInvalidJSONResponse Error
 
 type ReadUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type ReadUnavailableJSONResponse struct {
 	Body Error
@@ -1135,18 +1008,10 @@ type ReadUnavailableJSONResponse struct {
 	Headers ReadUnavailableResponseHeaders
 }
 
-type RequestInvalidResponseHeaders struct {
-	XRequestID string
-}
-type RequestInvalidJSONResponse struct {
-	Body Error
-
-	Headers RequestInvalidResponseHeaders
-}
+type RequestInvalidJSONResponse Error
 
 type ResetUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type ResetUnavailableJSONResponse struct {
 	Body Error
@@ -1154,26 +1019,12 @@ type ResetUnavailableJSONResponse struct {
 	Headers ResetUnavailableResponseHeaders
 }
 
-type SlotsAbsentResponseHeaders struct {
-	XRequestID string
-}
-type SlotsAbsentJSONResponse struct {
-	Body Error
+type SlotsAbsentJSONResponse Error
 
-	Headers SlotsAbsentResponseHeaders
-}
-
-type SwitchedOffResponseHeaders struct {
-	XRequestID string
-}
-type SwitchedOffJSONResponse struct {
-	Body Error
-
-	Headers SwitchedOffResponseHeaders
-}
+type SwitchedOffJSONResponse Error
 
 type TokenRefusedResponseHeaders struct {
-	XRequestID string
+	WWWAuthenticate *string
 }
 type TokenRefusedJSONResponse struct {
 	Body Error
@@ -1183,7 +1034,6 @@ type TokenRefusedJSONResponse struct {
 
 type TooManyAttemptsResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type TooManyAttemptsJSONResponse struct {
 	Body Error
@@ -1193,7 +1043,6 @@ type TooManyAttemptsJSONResponse struct {
 
 type TooManyHoldsResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type TooManyHoldsJSONResponse struct {
 	Body Error
@@ -1203,7 +1052,6 @@ type TooManyHoldsJSONResponse struct {
 
 type UnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type UnavailableJSONResponse struct {
 	Body Error
@@ -1219,23 +1067,15 @@ type ListAppointmentsResponseObject interface {
 	VisitListAppointmentsResponse(w http.ResponseWriter) error
 }
 
-type ListAppointments200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListAppointments200JSONResponse struct {
-	Body    AppointmentPage
-	Headers ListAppointments200ResponseHeaders
-}
+type ListAppointments200JSONResponse AppointmentPage
 
 func (response ListAppointments200JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1246,11 +1086,10 @@ type ListAppointments400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListAppointments400JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1265,7 +1104,9 @@ func (response ListAppointments403JSONResponse) VisitListAppointmentsResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1281,7 +1122,6 @@ func (response ListAppointments405JSONResponse) VisitListAppointmentsResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1292,11 +1132,10 @@ type ListAppointments500JSONResponse struct{ FailureJSONResponse }
 func (response ListAppointments500JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1312,7 +1151,6 @@ func (response ListAppointments503JSONResponse) VisitListAppointmentsResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1329,7 +1167,6 @@ type CreateAppointmentResponseObject interface {
 
 type CreateAppointment200ResponseHeaders struct {
 	IdempotencyReplayed *bool
-	XRequestID          string
 }
 
 type CreateAppointment200JSONResponse struct {
@@ -1347,7 +1184,6 @@ func (response CreateAppointment200JSONResponse) VisitCreateAppointmentResponse(
 	if response.Headers.IdempotencyReplayed != nil {
 		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1358,11 +1194,10 @@ type CreateAppointment400JSONResponse struct{ BadRequestJSONResponse }
 func (response CreateAppointment400JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1377,7 +1212,9 @@ func (response CreateAppointment403JSONResponse) VisitCreateAppointmentResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1388,11 +1225,10 @@ type CreateAppointment404JSONResponse struct{ NotFoundJSONResponse }
 func (response CreateAppointment404JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1408,7 +1244,6 @@ func (response CreateAppointment405JSONResponse) VisitCreateAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1424,7 +1259,6 @@ func (response CreateAppointment409JSONResponse) VisitCreateAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1435,11 +1269,10 @@ type CreateAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response CreateAppointment413JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1452,11 +1285,10 @@ type CreateAppointment415JSONResponse struct {
 func (response CreateAppointment415JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1467,11 +1299,10 @@ type CreateAppointment422JSONResponse struct{ KeyReusedJSONResponse }
 func (response CreateAppointment422JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1482,11 +1313,10 @@ type CreateAppointment500JSONResponse struct{ InternalErrorJSONResponse }
 func (response CreateAppointment500JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1502,7 +1332,6 @@ func (response CreateAppointment503JSONResponse) VisitCreateAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1516,23 +1345,15 @@ type CheckAppointmentResponseObject interface {
 	VisitCheckAppointmentResponse(w http.ResponseWriter) error
 }
 
-type CheckAppointment200ResponseHeaders struct {
-	XRequestID string
-}
-
-type CheckAppointment200JSONResponse struct {
-	Body    AppointmentCheck
-	Headers CheckAppointment200ResponseHeaders
-}
+type CheckAppointment200JSONResponse AppointmentCheck
 
 func (response CheckAppointment200JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1543,11 +1364,10 @@ type CheckAppointment400JSONResponse struct{ RequestInvalidJSONResponse }
 func (response CheckAppointment400JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1562,7 +1382,9 @@ func (response CheckAppointment403JSONResponse) VisitCheckAppointmentResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1578,7 +1400,6 @@ func (response CheckAppointment405JSONResponse) VisitCheckAppointmentResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1589,11 +1410,10 @@ type CheckAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response CheckAppointment413JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1606,11 +1426,10 @@ type CheckAppointment415JSONResponse struct {
 func (response CheckAppointment415JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1621,11 +1440,10 @@ type CheckAppointment500JSONResponse struct{ FailureJSONResponse }
 func (response CheckAppointment500JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1641,7 +1459,6 @@ func (response CheckAppointment503JSONResponse) VisitCheckAppointmentResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1659,7 +1476,6 @@ type CancelAppointmentResponseObject interface {
 
 type CancelAppointment200ResponseHeaders struct {
 	IdempotencyReplayed *bool
-	XRequestID          string
 }
 
 type CancelAppointment200JSONResponse struct {
@@ -1677,7 +1493,6 @@ func (response CancelAppointment200JSONResponse) VisitCancelAppointmentResponse(
 	if response.Headers.IdempotencyReplayed != nil {
 		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1688,11 +1503,10 @@ type CancelAppointment400JSONResponse struct{ CancelRefusedJSONResponse }
 func (response CancelAppointment400JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1707,7 +1521,9 @@ func (response CancelAppointment403JSONResponse) VisitCancelAppointmentResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1718,11 +1534,10 @@ type CancelAppointment404JSONResponse struct{ AppointmentAbsentJSONResponse }
 func (response CancelAppointment404JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1738,7 +1553,6 @@ func (response CancelAppointment405JSONResponse) VisitCancelAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1754,7 +1568,6 @@ func (response CancelAppointment409JSONResponse) VisitCancelAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1765,11 +1578,10 @@ type CancelAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response CancelAppointment413JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1782,11 +1594,10 @@ type CancelAppointment415JSONResponse struct {
 func (response CancelAppointment415JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1797,11 +1608,10 @@ type CancelAppointment422JSONResponse struct{ KeyReusedJSONResponse }
 func (response CancelAppointment422JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1812,11 +1622,10 @@ type CancelAppointment500JSONResponse struct{ FailureJSONResponse }
 func (response CancelAppointment500JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1832,7 +1641,6 @@ func (response CancelAppointment503JSONResponse) VisitCancelAppointmentResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1848,8 +1656,7 @@ type GetAppointmentResponseObject interface {
 }
 
 type GetAppointment200ResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag string
 }
 
 type GetAppointment200JSONResponse struct {
@@ -1865,15 +1672,13 @@ func (response GetAppointment200JSONResponse) VisitGetAppointmentResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type GetAppointment304ResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag string
 }
 
 type GetAppointment304Response struct {
@@ -1882,7 +1687,6 @@ type GetAppointment304Response struct {
 
 func (response GetAppointment304Response) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
 }
@@ -1892,11 +1696,10 @@ type GetAppointment400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetAppointment400JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1911,7 +1714,9 @@ func (response GetAppointment403JSONResponse) VisitGetAppointmentResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1922,11 +1727,10 @@ type GetAppointment404JSONResponse struct{ AppointmentAbsentJSONResponse }
 func (response GetAppointment404JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1942,7 +1746,6 @@ func (response GetAppointment405JSONResponse) VisitGetAppointmentResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1953,11 +1756,10 @@ type GetAppointment500JSONResponse struct{ FailureJSONResponse }
 func (response GetAppointment500JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1973,7 +1775,6 @@ func (response GetAppointment503JSONResponse) VisitGetAppointmentResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1991,7 +1792,6 @@ type MoveAppointmentResponseObject interface {
 
 type MoveAppointment200ResponseHeaders struct {
 	IdempotencyReplayed *bool
-	XRequestID          string
 }
 
 type MoveAppointment200JSONResponse struct {
@@ -2009,7 +1809,6 @@ func (response MoveAppointment200JSONResponse) VisitMoveAppointmentResponse(w ht
 	if response.Headers.IdempotencyReplayed != nil {
 		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2020,11 +1819,10 @@ type MoveAppointment400JSONResponse struct{ MoveRefusedJSONResponse }
 func (response MoveAppointment400JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2039,7 +1837,9 @@ func (response MoveAppointment403JSONResponse) VisitMoveAppointmentResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2050,11 +1850,10 @@ type MoveAppointment404JSONResponse struct{ MoveAbsentJSONResponse }
 func (response MoveAppointment404JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2070,7 +1869,6 @@ func (response MoveAppointment405JSONResponse) VisitMoveAppointmentResponse(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2086,7 +1884,6 @@ func (response MoveAppointment409JSONResponse) VisitMoveAppointmentResponse(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2097,11 +1894,10 @@ type MoveAppointment413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response MoveAppointment413JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2114,11 +1910,10 @@ type MoveAppointment415JSONResponse struct {
 func (response MoveAppointment415JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2129,11 +1924,10 @@ type MoveAppointment422JSONResponse struct{ KeyReusedJSONResponse }
 func (response MoveAppointment422JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2144,11 +1938,10 @@ type MoveAppointment500JSONResponse struct{ InternalErrorJSONResponse }
 func (response MoveAppointment500JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2164,7 +1957,6 @@ func (response MoveAppointment503JSONResponse) VisitMoveAppointmentResponse(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2178,25 +1970,15 @@ type GetCodTokenResponseObject interface {
 	VisitGetCodTokenResponse(w http.ResponseWriter) error
 }
 
-type GetCodToken200ResponseHeaders struct {
-	CacheControl string
-	XRequestID   string
-}
-
-type GetCodToken200JSONResponse struct {
-	Body    IssuedToken
-	Headers GetCodToken200ResponseHeaders
-}
+type GetCodToken200JSONResponse IssuedToken
 
 func (response GetCodToken200JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2207,11 +1989,10 @@ type GetCodToken400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetCodToken400JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2226,7 +2007,9 @@ func (response GetCodToken403JSONResponse) VisitGetCodTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2237,11 +2020,10 @@ type GetCodToken404JSONResponse struct{ SwitchedOffJSONResponse }
 func (response GetCodToken404JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2257,7 +2039,6 @@ func (response GetCodToken405JSONResponse) VisitGetCodTokenResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2273,7 +2054,6 @@ func (response GetCodToken429JSONResponse) VisitGetCodTokenResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2284,11 +2064,10 @@ type GetCodToken500JSONResponse struct{ FailureJSONResponse }
 func (response GetCodToken500JSONResponse) VisitGetCodTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2306,7 +2085,6 @@ func (response GetCodToken503JSONResponse) VisitGetCodTokenResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2320,23 +2098,15 @@ type ListDirectionsResponseObject interface {
 	VisitListDirectionsResponse(w http.ResponseWriter) error
 }
 
-type ListDirections200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListDirections200JSONResponse struct {
-	Body    DirectionPage
-	Headers ListDirections200ResponseHeaders
-}
+type ListDirections200JSONResponse DirectionPage
 
 func (response ListDirections200JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2347,11 +2117,10 @@ type ListDirections400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListDirections400JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2366,7 +2135,9 @@ func (response ListDirections403JSONResponse) VisitListDirectionsResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2382,7 +2153,6 @@ func (response ListDirections405JSONResponse) VisitListDirectionsResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2393,11 +2163,10 @@ type ListDirections500JSONResponse struct{ FailureJSONResponse }
 func (response ListDirections500JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2413,7 +2182,6 @@ func (response ListDirections503JSONResponse) VisitListDirectionsResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2427,23 +2195,15 @@ type GetDirectionByNumberResponseObject interface {
 	VisitGetDirectionByNumberResponse(w http.ResponseWriter) error
 }
 
-type GetDirectionByNumber200ResponseHeaders struct {
-	XRequestID string
-}
-
-type GetDirectionByNumber200JSONResponse struct {
-	Body    PatientDirection
-	Headers GetDirectionByNumber200ResponseHeaders
-}
+type GetDirectionByNumber200JSONResponse PatientDirection
 
 func (response GetDirectionByNumber200JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2454,11 +2214,10 @@ type GetDirectionByNumber400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetDirectionByNumber400JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2473,7 +2232,9 @@ func (response GetDirectionByNumber403JSONResponse) VisitGetDirectionByNumberRes
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2484,11 +2245,10 @@ type GetDirectionByNumber404JSONResponse struct{ DirectionAbsentJSONResponse }
 func (response GetDirectionByNumber404JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2504,7 +2264,6 @@ func (response GetDirectionByNumber405JSONResponse) VisitGetDirectionByNumberRes
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2515,11 +2274,10 @@ type GetDirectionByNumber500JSONResponse struct{ FailureJSONResponse }
 func (response GetDirectionByNumber500JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2535,7 +2293,6 @@ func (response GetDirectionByNumber503JSONResponse) VisitGetDirectionByNumberRes
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2549,23 +2306,15 @@ type GetDirectionResponseObject interface {
 	VisitGetDirectionResponse(w http.ResponseWriter) error
 }
 
-type GetDirection200ResponseHeaders struct {
-	XRequestID string
-}
-
-type GetDirection200JSONResponse struct {
-	Body    PatientDirection
-	Headers GetDirection200ResponseHeaders
-}
+type GetDirection200JSONResponse PatientDirection
 
 func (response GetDirection200JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2576,11 +2325,10 @@ type GetDirection400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response GetDirection400JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2595,7 +2343,9 @@ func (response GetDirection403JSONResponse) VisitGetDirectionResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2606,11 +2356,10 @@ type GetDirection404JSONResponse struct{ DirectionAbsentJSONResponse }
 func (response GetDirection404JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2626,7 +2375,6 @@ func (response GetDirection405JSONResponse) VisitGetDirectionResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2637,11 +2385,10 @@ type GetDirection500JSONResponse struct{ FailureJSONResponse }
 func (response GetDirection500JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2657,7 +2404,6 @@ func (response GetDirection503JSONResponse) VisitGetDirectionResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2672,23 +2418,15 @@ type ListDirectionInstitutionsResponseObject interface {
 	VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error
 }
 
-type ListDirectionInstitutions200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListDirectionInstitutions200JSONResponse struct {
-	Body    InstitutionPage
-	Headers ListDirectionInstitutions200ResponseHeaders
-}
+type ListDirectionInstitutions200JSONResponse InstitutionPage
 
 func (response ListDirectionInstitutions200JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2699,11 +2437,10 @@ type ListDirectionInstitutions400JSONResponse struct{ ParameterInvalidJSONRespon
 func (response ListDirectionInstitutions400JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2718,7 +2455,9 @@ func (response ListDirectionInstitutions403JSONResponse) VisitListDirectionInsti
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2729,11 +2468,10 @@ type ListDirectionInstitutions404JSONResponse struct{ DirectionAbsentJSONRespons
 func (response ListDirectionInstitutions404JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2749,7 +2487,6 @@ func (response ListDirectionInstitutions405JSONResponse) VisitListDirectionInsti
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2760,11 +2497,10 @@ type ListDirectionInstitutions500JSONResponse struct{ FailureJSONResponse }
 func (response ListDirectionInstitutions500JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2780,7 +2516,6 @@ func (response ListDirectionInstitutions503JSONResponse) VisitListDirectionInsti
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2795,23 +2530,15 @@ type ListDirectionSlotsResponseObject interface {
 	VisitListDirectionSlotsResponse(w http.ResponseWriter) error
 }
 
-type ListDirectionSlots200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListDirectionSlots200JSONResponse struct {
-	Body    SlotPage
-	Headers ListDirectionSlots200ResponseHeaders
-}
+type ListDirectionSlots200JSONResponse SlotPage
 
 func (response ListDirectionSlots200JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2822,11 +2549,10 @@ type ListDirectionSlots400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListDirectionSlots400JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2841,7 +2567,9 @@ func (response ListDirectionSlots403JSONResponse) VisitListDirectionSlotsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2852,11 +2580,10 @@ type ListDirectionSlots404JSONResponse struct{ SlotsAbsentJSONResponse }
 func (response ListDirectionSlots404JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2872,7 +2599,6 @@ func (response ListDirectionSlots405JSONResponse) VisitListDirectionSlotsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2883,11 +2609,10 @@ type ListDirectionSlots500JSONResponse struct{ FailureJSONResponse }
 func (response ListDirectionSlots500JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2903,7 +2628,6 @@ func (response ListDirectionSlots503JSONResponse) VisitListDirectionSlotsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2916,23 +2640,15 @@ type GetLivenessResponseObject interface {
 	VisitGetLivenessResponse(w http.ResponseWriter) error
 }
 
-type GetLiveness200ResponseHeaders struct {
-	XRequestID string
-}
-
-type GetLiveness200JSONResponse struct {
-	Body    Health
-	Headers GetLiveness200ResponseHeaders
-}
+type GetLiveness200JSONResponse Health
 
 func (response GetLiveness200JSONResponse) VisitGetLivenessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2948,7 +2664,6 @@ func (response GetLiveness405JSONResponse) VisitGetLivenessResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2959,11 +2674,10 @@ type GetLiveness500JSONResponse struct{ FailureJSONResponse }
 func (response GetLiveness500JSONResponse) VisitGetLivenessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2976,23 +2690,15 @@ type GetReadinessResponseObject interface {
 	VisitGetReadinessResponse(w http.ResponseWriter) error
 }
 
-type GetReadiness200ResponseHeaders struct {
-	XRequestID string
-}
-
-type GetReadiness200JSONResponse struct {
-	Body    Health
-	Headers GetReadiness200ResponseHeaders
-}
+type GetReadiness200JSONResponse Health
 
 func (response GetReadiness200JSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3008,7 +2714,6 @@ func (response GetReadiness405JSONResponse) VisitGetReadinessResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3019,11 +2724,10 @@ type GetReadiness500JSONResponse struct{ FailureJSONResponse }
 func (response GetReadiness500JSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3039,7 +2743,6 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3053,23 +2756,15 @@ type ListRulesResponseObject interface {
 	VisitListRulesResponse(w http.ResponseWriter) error
 }
 
-type ListRules200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ListRules200JSONResponse struct {
-	Body    RuleList
-	Headers ListRules200ResponseHeaders
-}
+type ListRules200JSONResponse RuleList
 
 func (response ListRules200JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3080,11 +2775,10 @@ type ListRules400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ListRules400JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3099,7 +2793,9 @@ func (response ListRules403JSONResponse) VisitListRulesResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3110,11 +2806,10 @@ type ListRules404JSONResponse struct{ LpuAbsentJSONResponse }
 func (response ListRules404JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3130,7 +2825,6 @@ func (response ListRules405JSONResponse) VisitListRulesResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3141,11 +2835,10 @@ type ListRules500JSONResponse struct{ FailureJSONResponse }
 func (response ListRules500JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3161,7 +2854,6 @@ func (response ListRules503JSONResponse) VisitListRulesResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3176,23 +2868,15 @@ type ReleaseSlotResponseObject interface {
 	VisitReleaseSlotResponse(w http.ResponseWriter) error
 }
 
-type ReleaseSlot200ResponseHeaders struct {
-	XRequestID string
-}
-
-type ReleaseSlot200JSONResponse struct {
-	Body    CancelResult
-	Headers ReleaseSlot200ResponseHeaders
-}
+type ReleaseSlot200JSONResponse CancelResult
 
 func (response ReleaseSlot200JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3203,11 +2887,10 @@ type ReleaseSlot400JSONResponse struct{ ParameterInvalidJSONResponse }
 func (response ReleaseSlot400JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3222,7 +2905,9 @@ func (response ReleaseSlot403JSONResponse) VisitReleaseSlotResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3238,7 +2923,6 @@ func (response ReleaseSlot405JSONResponse) VisitReleaseSlotResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3249,11 +2933,10 @@ type ReleaseSlot500JSONResponse struct{ FailureJSONResponse }
 func (response ReleaseSlot500JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3269,7 +2952,6 @@ func (response ReleaseSlot503JSONResponse) VisitReleaseSlotResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3284,23 +2966,15 @@ type HoldSlotResponseObject interface {
 	VisitHoldSlotResponse(w http.ResponseWriter) error
 }
 
-type HoldSlot200ResponseHeaders struct {
-	XRequestID string
-}
-
-type HoldSlot200JSONResponse struct {
-	Body    Hold
-	Headers HoldSlot200ResponseHeaders
-}
+type HoldSlot200JSONResponse Hold
 
 func (response HoldSlot200JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3311,11 +2985,10 @@ type HoldSlot400JSONResponse struct{ HoldRefusedJSONResponse }
 func (response HoldSlot400JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3330,7 +3003,9 @@ func (response HoldSlot403JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3341,11 +3016,10 @@ type HoldSlot404JSONResponse struct{ HoldAbsentJSONResponse }
 func (response HoldSlot404JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3361,7 +3035,6 @@ func (response HoldSlot405JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3377,7 +3050,6 @@ func (response HoldSlot409JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3388,11 +3060,10 @@ type HoldSlot413JSONResponse struct{ BodyTooLargeJSONResponse }
 func (response HoldSlot413JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3405,11 +3076,10 @@ type HoldSlot415JSONResponse struct {
 func (response HoldSlot415JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3420,11 +3090,10 @@ type HoldSlot500JSONResponse struct{ HoldFailureJSONResponse }
 func (response HoldSlot500JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3440,7 +3109,6 @@ func (response HoldSlot503JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err

@@ -409,22 +409,14 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
-	router.GET(options.BaseURL+"/sandbox/scenarios", wrapper.ListScenarios)
 	router.POST(options.BaseURL+"/sandbox/reset", wrapper.ResetSandbox)
+	router.GET(options.BaseURL+"/sandbox/scenarios", wrapper.ListScenarios)
 }
 
-type FailureResponseHeaders struct {
-	XRequestID string
-}
-type FailureJSONResponse struct {
-	Body Error
-
-	Headers FailureResponseHeaders
-}
+type FailureJSONResponse Error
 
 type MethodNotAllowedResponseHeaders struct {
-	Allow      string
-	XRequestID string
+	Allow string
 }
 type MethodNotAllowedJSONResponse struct {
 	Body Error
@@ -434,7 +426,6 @@ type MethodNotAllowedJSONResponse struct {
 
 type ResetUnavailableResponseHeaders struct {
 	RetryAfter int32
-	XRequestID string
 }
 type ResetUnavailableJSONResponse struct {
 	Body Error
@@ -442,14 +433,7 @@ type ResetUnavailableJSONResponse struct {
 	Headers ResetUnavailableResponseHeaders
 }
 
-type SwitchedOffResponseHeaders struct {
-	XRequestID string
-}
-type SwitchedOffJSONResponse struct {
-	Body Error
-
-	Headers SwitchedOffResponseHeaders
-}
+type SwitchedOffJSONResponse Error
 
 type ResetSandboxRequestObject struct {
 }
@@ -458,16 +442,10 @@ type ResetSandboxResponseObject interface {
 	VisitResetSandboxResponse(w http.ResponseWriter) error
 }
 
-type ResetSandbox204ResponseHeaders struct {
-	XRequestID string
-}
-
 type ResetSandbox204Response struct {
-	Headers ResetSandbox204ResponseHeaders
 }
 
 func (response ResetSandbox204Response) VisitResetSandboxResponse(w http.ResponseWriter) error {
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
 }
@@ -477,11 +455,10 @@ type ResetSandbox404JSONResponse struct{ SwitchedOffJSONResponse }
 func (response ResetSandbox404JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -497,7 +474,6 @@ func (response ResetSandbox405JSONResponse) VisitResetSandboxResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -508,11 +484,10 @@ type ResetSandbox500JSONResponse struct{ FailureJSONResponse }
 func (response ResetSandbox500JSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
@@ -528,7 +503,6 @@ func (response ResetSandbox503JSONResponse) VisitResetSandboxResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -541,25 +515,15 @@ type ListScenariosResponseObject interface {
 	VisitListScenariosResponse(w http.ResponseWriter) error
 }
 
-type ListScenarios200ResponseHeaders struct {
-	CacheControl string
-	XRequestID   string
-}
-
-type ListScenarios200JSONResponse struct {
-	Body    Sandbox
-	Headers ListScenarios200ResponseHeaders
-}
+type ListScenarios200JSONResponse Sandbox
 
 func (response ListScenarios200JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -570,11 +534,10 @@ type ListScenarios404JSONResponse struct{ SwitchedOffJSONResponse }
 func (response ListScenarios404JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
@@ -590,7 +553,6 @@ func (response ListScenarios405JSONResponse) VisitListScenariosResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(405)
 	_, err := buf.WriteTo(w)
 	return err
@@ -601,11 +563,10 @@ type ListScenarios500JSONResponse struct{ FailureJSONResponse }
 func (response ListScenarios500JSONResponse) VisitListScenariosResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err

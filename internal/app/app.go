@@ -63,11 +63,8 @@ func New(
 			a.Close()
 		}
 	}()
-	a.longest = config.Timeout
-	if a.longest == 0 {
-		if a.longest, err = server.LongestTimeout(); err != nil {
-			return nil, fmt.Errorf("read the limits of the operations: %w", err)
-		}
+	if a.longest, err = config.longestRequest(); err != nil {
+		return nil, err
 	}
 	pool, err := postgres.Open(ctx, postgres.Options{
 		URL: string(config.DatabaseURL), MaxConns: config.DatabaseConns, StatementTimeout: a.longest,
@@ -120,6 +117,7 @@ func New(
 		Log:            log,
 		RequestTimeout: config.Timeout,
 		MaxInFlight:    config.MaxInFlight,
+		CORSOrigins:    config.CORSOrigins,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create the server: %w", err)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/internal/auth"
+	"talon.example/internal/httpapi/server"
 )
 
 // Config contains all settings of an instance, each from one environment variable.
@@ -31,6 +33,7 @@ type Config struct {
 	// KeepTokens lets the documentation store tokens in the browser. It has no variable, so that
 	// only the sandbox can set it.
 	KeepTokens bool `env:"-"`
+	CORSOrigins   []string      `env:"TALON_CORS_ORIGINS"`
 
 	DatabaseURL    Secret `env:"DATABASE_URL"`
 	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"8"`
@@ -134,6 +137,9 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.Timeout >= 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be between 0 and 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
 	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")
+	require(areOrigins(c.CORSOrigins), "TALON_CORS_ORIGINS",
+		"must be * or origins as browsers send them, separated by commas: https://portal.example or "+
+			"http://127.0.0.1:3000, in lower case, without a path or the default port")
 	require(c.DatabaseURL != "", "DATABASE_URL", "must be given")
 	_, err = pgxpool.ParseConfig(string(c.DatabaseURL))
 	require(c.DatabaseURL == "" || err == nil, "DATABASE_URL", "must be an address or words of PostgreSQL")
@@ -143,14 +149,20 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
 		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE",
 		"one must be given, to verify tokens with")
+	require(c.JWKSURL == "" || auth.IsKeyURL(string(c.JWKSURL)),
+		"TALON_JWKS_URL", "must be an https address, or an http address of a loopback host")
 	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret,
 		"TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
 	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife,
 		"TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
 	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= min(auth.MaxLife, c.TokenMaxLife),
 		"TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h, and at most TALON_TOKEN_MAX_LIFE")
-	require(c.MipTimeout > 0 && (c.Timeout == 0 || c.MipTimeout <= c.Timeout),
-		"TALON_MIP_TIMEOUT", "must be above 0 and at most TALON_REQUEST_TIMEOUT")
+	longest, err := c.longestRequest()
+	if err != nil {
+		return err
+	}
+	require(c.MipTimeout > 0 && c.MipTimeout <= longest,
+		"TALON_MIP_TIMEOUT", fmt.Sprintf("must be above 0 and at most %s, the longest time of a request", longest))
 	for _, file := range []struct{ name, path string }{
 		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
 	} {
@@ -161,13 +173,38 @@ func (c *Config) validate(unreadable map[string]string) error {
 		name  string
 		value Address
 	}{
-		{"TALON_JWKS_URL", c.JWKSURL}, {"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
+		{"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
 	} {
 		parsed, err := url.Parse(string(address.value))
 		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
 		require(address.value == "" || isHTTP, address.name, "must be an http or https address")
 	}
 	return errors.Join(problems...)
+}
+
+// longestRequest returns the longest time of a request, from the end of its body to the response.
+func (c *Config) longestRequest() (time.Duration, error) {
+	if c.Timeout > 0 {
+		return c.Timeout, nil
+	}
+	longest, err := server.LongestTimeout()
+	if err != nil {
+		return 0, fmt.Errorf("read the limits of the operations: %w", err)
+	}
+	return longest, nil
+}
+
+// origin matches the origin of a page as browsers send it. They omit the default port.
+var (
+	origin            = regexp.MustCompile(`^https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
+	originDefaultPort = regexp.MustCompile(`^(http:.*:80|https:.*:443)$`)
+)
+
+// areOrigins reports whether the list is empty, contains only the wildcard, or only origins.
+func areOrigins(list []string) bool {
+	return slices.Equal(list, []string{server.AnyOrigin}) || !slices.ContainsFunc(list, func(text string) bool {
+		return !origin.MatchString(text) || originDefaultPort.MatchString(text)
+	})
 }
 
 // maxTokenLife is the upper limit of TALON_TOKEN_MAX_LIFE.

@@ -102,7 +102,7 @@ func jwksURL(address string, log *slog.Logger) (*source, error) {
 		return nil, errors.New("JWKS URL: malformed") // err quotes the URL, which may contain a password
 	}
 	name := "JWKS URL " + target.Redacted()
-	if target.Host == "" || (target.Scheme != "https" && (target.Scheme != "http" || !isLoopback(target.Hostname()))) {
+	if !IsKeyURL(address) {
 		return nil, fmt.Errorf("%s: neither https nor a loopback host", name)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented by net/http
@@ -132,9 +132,15 @@ func jwksURL(address string, log *slog.Logger) (*source, error) {
 	}, nil
 }
 
-// isLoopback reports whether the host is localhost or a loopback address.
-func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+// IsKeyURL reports whether keys may be fetched from the URL: over https, or over http from a
+// loopback host. Whoever can change the keys can sign tokens.
+func IsKeyURL(address string) bool {
+	target, err := url.Parse(address)
+	if err != nil || target.Host == "" {
+		return false
+	}
+	loopback := target.Hostname() == "localhost" || net.ParseIP(target.Hostname()).IsLoopback()
+	return target.Scheme == "https" || target.Scheme == "http" && loopback
 }
 
 // fetch returns the document at an HTTP address. It returns an error for every status except 200.

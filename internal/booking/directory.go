@@ -43,7 +43,8 @@ func (s *Service) Institutions(
 	periods := make([]slotPeriod, len(targets.Lpus))
 	for i, lpu := range targets.Lpus {
 		from := now.In(lpu.Zone)
-		periods[i] = slotPeriod{lpu: lpu, facts: facts[i], from: from, to: from.AddDate(0, 0, searchDays+nextAvailableDays)}
+		to := from.AddDate(0, 0, searchDays+nextAvailableDays)
+		periods[i] = slotPeriod{lpu: lpu, facts: facts[i], from: from, to: to}
 		periods[i].facts.assumeMkab()
 	}
 	var next *uuid.UUID

@@ -247,7 +247,7 @@ func (f *Facts) dateProblem() *FieldProblem {
 	if problem == nil {
 		return nil
 	}
-	return &FieldProblem{"Date", *problem}
+	return &FieldProblem{*problem, "Date"}
 }
 
 // age returns the patient's age on the day of the visit, in whole years. It needs factTarget,

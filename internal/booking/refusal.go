@@ -41,8 +41,9 @@ type Remedies struct {
 
 // FieldProblem is what is wrong with one field or parameter of the request.
 type FieldProblem struct {
-	Name string // of a parameter, or the path of a field in the body, with a dot before each inner name
 	Problem
+
+	Name string // of a parameter, or the path of a field in the body, with a dot before each inner name
 }
 
 // Reject returns the refusal of a rule. values are pairs of a placeholder's name and its text, as
@@ -91,7 +92,7 @@ func (r *Refusal) Unwrap() error { return r.cause }
 
 // InvalidField rejects a field of the request.
 func InvalidField(field string, problem Problem) *Refusal {
-	return InvalidFields([]FieldProblem{{field, problem}})
+	return InvalidFields([]FieldProblem{{problem, field}})
 }
 
 // InvalidFields rejects the fields of the request, of which there must be at least one. The message

@@ -46,10 +46,7 @@ func (h *handlers) ListAppointments(
 	if body.Next, err = next(appointmentList, position); err != nil {
 		return nil, err
 	}
-	return api.ListAppointments200JSONResponse{
-		Body:    body,
-		Headers: api.ListAppointments200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.ListAppointments200JSONResponse(body), nil
 }
 
 // GetAppointment returns one appointment, or 304 if the client's If-None-Match has its entity tag.
@@ -65,13 +62,12 @@ func (h *handlers) GetAppointment(
 	if err != nil {
 		return nil, err
 	}
-	id := server.RequestID(ctx).String()
 	if matches(orDefault(request.Params.IfNoneMatch, ""), tag) {
-		headers := api.GetAppointment304ResponseHeaders{ETag: tag, XRequestID: id}
+		headers := api.GetAppointment304ResponseHeaders{ETag: tag}
 		return api.GetAppointment304Response{Headers: headers}, nil
 	}
 	return api.GetAppointment200JSONResponse{
-		Body: body, Headers: api.GetAppointment200ResponseHeaders{ETag: tag, XRequestID: id},
+		Body: body, Headers: api.GetAppointment200ResponseHeaders{ETag: tag},
 	}, nil
 }
 

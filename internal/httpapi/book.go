@@ -29,10 +29,8 @@ func (h *handlers) CreateAppointment(
 		return nil, err
 	}
 	return api.CreateAppointment200JSONResponse{
-		Body: appointmentResult(held),
-		Headers: api.CreateAppointment200ResponseHeaders{
-			XRequestID: server.RequestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
-		},
+		Body:    appointmentResult(held),
+		Headers: api.CreateAppointment200ResponseHeaders{IdempotencyReplayed: idempotencyReplayed(replayed)},
 	}, nil
 }
 

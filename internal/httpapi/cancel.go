@@ -28,10 +28,8 @@ func (h *handlers) CancelAppointment(
 		return nil, err
 	}
 	return api.CancelAppointment200JSONResponse{
-		Body: api.CancelResult{Code: http.StatusOK, Message: "Запись на прием отменена", MessageCode: "2000"},
-		Headers: api.CancelAppointment200ResponseHeaders{
-			XRequestID: server.RequestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
-		},
+		Body:    api.CancelResult{Code: http.StatusOK, Message: "Запись на прием отменена", MessageCode: "2000"},
+		Headers: api.CancelAppointment200ResponseHeaders{IdempotencyReplayed: idempotencyReplayed(replayed)},
 	}, nil
 }
 

@@ -35,10 +35,7 @@ func (h *handlers) CheckAppointment(
 			Details: wire.ErrorDetails(verdict.Remedies),
 		})
 	}
-	return api.CheckAppointment200JSONResponse{
-		Body:    body,
-		Headers: api.CheckAppointment200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.CheckAppointment200JSONResponse(body), nil
 }
 
 // passedTransport returns the transport rules that precede the rules of a booking. A request that

@@ -31,8 +31,9 @@ func TestContractIsValid(t *testing.T) {
 	require.NoError(t, doc.Validate(t.Context(), openapi3.EnableExamplesValidation()))
 }
 
-// Promise: every operation documents what it does, who may call it, and all responses with examples
-// and a request id.
+// Promise: every operation documents what it does, who may call it, and all responses with
+// examples, a request id and that they must not be stored. A rejected authentication documents its
+// challenge.
 func TestContractIsComplete(t *testing.T) {
 	t.Parallel()
 	doc := contractDoc(t)
@@ -54,13 +55,19 @@ func TestContractIsComplete(t *testing.T) {
 			}
 			for status, response := range operation.Responses.Map() {
 				where := name + " " + status
-				require.NotNil(t, response.Value.Headers["X-Request-Id"], where)
+				for _, header := range []string{"X-Request-Id", "Cache-Control"} {
+					require.NotNil(t, response.Value.Headers[header], "%s: %s", where, header)
+					require.True(t, response.Value.Headers[header].Value.Required, "%s: %s", where, header)
+				}
+				challenged := response.Value.Headers["WWW-Authenticate"] != nil
 				require.NotEmpty(t, *response.Value.Description, where)
 				require.True(t, response.Ref == "" || status >= "400", "%s: a referenced success, whose body %s", where,
 					"swagger-typescript-api does not parse")
 				for mediaType, content := range response.Value.Content {
 					require.Equal(t, "application/json", mediaType, where)
 					require.NotEmpty(t, content.Examples, where)
+					token, client := content.Examples["token_invalid"], content.Examples["client_unauthenticated"]
+					require.Equal(t, token != nil || client != nil, challenged, where)
 					require.Equal(t, status >= "400", strings.HasSuffix(content.Schema.Ref, "/Error"), where)
 				}
 			}

@@ -35,10 +35,7 @@ func (h *handlers) ListDirections(
 	if body.Next, err = next(directionList, position); err != nil {
 		return nil, err
 	}
-	return api.ListDirections200JSONResponse{
-		Body:    body,
-		Headers: api.ListDirections200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.ListDirections200JSONResponse(body), nil
 }
 
 // GetDirection returns one referral by its guid.
@@ -49,10 +46,7 @@ func (h *handlers) GetDirection(
 	if err != nil {
 		return nil, err
 	}
-	return api.GetDirection200JSONResponse{
-		Body:    patientDirection(found),
-		Headers: api.GetDirection200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.GetDirection200JSONResponse(patientDirection(found)), nil
 }
 
 // GetDirectionByNumber returns one referral by its number.
@@ -63,10 +57,7 @@ func (h *handlers) GetDirectionByNumber(
 	if err != nil {
 		return nil, err
 	}
-	return api.GetDirectionByNumber200JSONResponse{
-		Body:    patientDirection(found),
-		Headers: api.GetDirectionByNumber200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.GetDirectionByNumber200JSONResponse(patientDirection(found)), nil
 }
 
 func directionFilter(params api.ListDirectionsParams) (booking.DirectionFilter, *booking.Refusal) {

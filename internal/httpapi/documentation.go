@@ -2,23 +2,24 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
 	"net/http"
-	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
-	"github.com/swaggest/swgui/v5/static"
-	"github.com/vearutop/statigz"
+	swagger "github.com/swaggest/swgui/v5/static"
 
 	talon "talon.example"
 	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/static"
 )
 
 // docs contains the pages under /docs/, and Redoc, which make redoc writes. Swagger UI is in
-// static.FS.
+// swagger.FS.
 //
 //go:embed docs
 var docs embed.FS
@@ -36,45 +37,51 @@ const (
 		"'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
 )
 
+// The files of the documentation are compressed at most once per process.
+var (
+	docsFiles     = sync.OnceValue(func() map[string]*static.File { return static.MustLoad(docs) })
+	swaggerFiles  = sync.OnceValue(func() map[string]*static.File { return static.MustLoad(swagger.FS) })
+	contractYAML  = sync.OnceValue(func() *static.File { return static.New("application/yaml", talon.Contract) })
+	workflowsYAML = sync.OnceValue(func() *static.File { return static.New("application/yaml", talon.Workflows) })
+)
+
 // registerContract adds the contract as YAML and as JSON, also in OpenAPI 3.1, and its workflows.
 func registerContract(s *server.Server) {
 	pages := s.Pages()
-	pages.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", s.ContractJSON()) })
-	pages.GET("/openapi-3.1.json", func(c *gin.Context) {
-		c.Data(http.StatusOK, "application/json", s.Contract31JSON())
-	})
-	pages.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Contract) })
-	pages.GET("/arazzo.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", talon.Workflows) })
+	pages.Match(static.Methods, "/openapi.json", gin.WrapH(s.ContractJSON()))
+	pages.Match(static.Methods, "/openapi-3.1.json", gin.WrapH(s.Contract31JSON()))
+	pages.Match(static.Methods, "/openapi.yaml", gin.WrapH(contractYAML()))
+	pages.Match(static.Methods, "/arazzo.yaml", gin.WrapH(workflowsYAML()))
 }
 
 // registerDocs adds the contract as pages, from files in the binary: Swagger UI to try it, and
 // Redoc to read it. With keepTokens, Swagger UI stores the user's tokens in the browser.
 func registerDocs(s *server.Server, keepTokens bool) {
-	swagger := swaggerPage(keepTokens)
-	files := []*statigz.Server{statigz.FileServer(docs, statigz.FSPrefix("docs")), statigz.FileServer(static.FS)}
+	page := static.New("text/html; charset=utf-8", swaggerPage(keepTokens))
+	toDocs := func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") }
 	pages := s.Pages()
-	pages.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
-	pages.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
-	pages.GET("/docs/*file", func(c *gin.Context) {
-		request := c.Request.Clone(c)
-		request.URL.Path = c.Param("file")
-		found := slices.IndexFunc(files, func(files *statigz.Server) bool { return files.Found(request) })
-		if found < 0 {
+	pages.Match(static.Methods, "/", toDocs)
+	pages.Match(static.Methods, "/docs", toDocs)
+	pages.Match(static.Methods, "/docs/*file", func(c *gin.Context) {
+		name := strings.TrimPrefix(c.Param("file"), "/")
+		if strings.HasSuffix(name, "/") {
+			name += "index.html"
+		}
+		file := page
+		if name != "" {
+			file = cmp.Or(docsFiles()["docs/"+name], swaggerFiles()[name])
+		}
+		if file == nil {
 			s.RenderError(c, server.Reject(server.RouteNotFound))
 			return
 		}
 		policy := swaggerPolicy
-		if strings.HasPrefix(request.URL.Path, "/reference/") {
+		if strings.HasPrefix(name, "reference/") {
 			policy = referencePolicy
 		}
-		c.Header("Cache-Control", "no-cache")
 		c.Header("Content-Security-Policy", policy)
 		c.Header("Referrer-Policy", "no-referrer")
-		if request.URL.Path == "/" {
-			c.Data(http.StatusOK, "text/html; charset=utf-8", swagger)
-			return
-		}
-		files[found].ServeHTTP(c.Writer, request)
+		file.ServeHTTP(c.Writer, c.Request)
 	})
 }
 

@@ -36,7 +36,7 @@ func TestDocsPolicy(t *testing.T) {
 		"/docs/swagger-ui-bundle.js":             swaggerPolicy,
 		"/docs/reference/":                       referencePolicy,
 		"/docs/reference/redoc.standalone.js":    referencePolicy,
-		"/docs/reference/LICENSE":                referencePolicy,
+		"/docs/reference/LICENSE.txt":            referencePolicy,
 		"/docs/reference/redoc.standalone.js?v=": referencePolicy,
 	} {
 		response := getPage(t, Config{Docs: true}, path)

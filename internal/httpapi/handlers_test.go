@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,12 +37,17 @@ type logLine struct {
 	Gone      bool      `json:"client_gone"`
 }
 
-// newServer returns a server with all operations, without a database and without token keys.
-func newServer(t *testing.T, ready func(context.Context) error, log *slog.Logger) *server.Server {
+// newServer returns a server with all operations, without a database and without token keys. Pages
+// of the given origins may call it.
+func newServer(
+	t *testing.T, ready func(context.Context) error, log *slog.Logger, origins ...string,
+) *server.Server {
 	t.Helper()
 	expected := auth.Expected{Issuer: "issuer", Audience: "talon", MaxLife: 24 * time.Hour}
-	verifier := auth.NewVerifier(nil, expected, time.Now)
-	chain, err := server.New(server.Config{Verifier: verifier, Log: log, RequestTimeout: time.Minute, MaxInFlight: 1})
+	chain, err := server.New(server.Config{
+		Verifier: auth.NewVerifier(nil, expected, time.Now), Log: log, RequestTimeout: time.Minute, MaxInFlight: 1,
+		CORSOrigins: origins,
+	})
 	require.NoError(t, err)
 	Register(chain, Config{Ready: ready, Now: time.Now, Docs: true})
 	return chain
@@ -157,6 +164,71 @@ func TestLogLine(t *testing.T) {
 			Level: c.level, Msg: "request", Method: c.method, Route: &c.route, Status: c.status, Rule: c.rule,
 			Cause: c.cause,
 		}, logged, c.path)
+	}
+}
+
+// Promise: a valid X-Request-Id of the caller is the id of the request, in the response and in the
+// log; without one, the trace id of a valid traceparent is. Any other header is ignored, and its
+// text is not logged.
+func TestRequestIDOfTheCaller(t *testing.T) {
+	t.Parallel()
+	const (
+		guid        = "5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11"
+		trace       = "4bf92f3577b34da6a3ce929d0e0e4736"
+		traceAsGuid = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
+		parent      = "00f067aa0ba902b7"
+		valid       = "00-" + trace + "-" + parent + "-01"
+	)
+	for name, c := range map[string]struct {
+		ids, traces []string
+		adopted     string // empty: a new id
+	}{
+		"none":                            {},
+		"a guid":                          {ids: []string{guid}, adopted: guid},
+		"a guid in upper case":            {ids: []string{strings.ToUpper(guid)}, adopted: guid},
+		"a guid and a trace":              {[]string{guid}, []string{valid}, guid},
+		"a trace":                         {traces: []string{valid}, adopted: traceAsGuid},
+		"a trace after an invalid id":     {[]string{"42"}, []string{valid}, traceAsGuid},
+		"a trace of a later version":      {traces: []string{"cc" + valid[2:] + "-x"}, adopted: traceAsGuid},
+		"two guids":                       {ids: []string{guid, guid}},
+		"a zero guid":                     {ids: []string{uuid.Nil.String()}},
+		"a guid without hyphens":          {ids: []string{strings.ReplaceAll(guid, "-", "")}},
+		"a guid in braces":                {ids: []string{"{" + guid + "}"}},
+		"a guid as a URN":                 {ids: []string{"urn:uuid:" + guid}},
+		"a text of a guid's length":       {ids: []string{strings.Repeat("z", len(guid))}},
+		"an empty id":                     {ids: []string{""}},
+		"a long id":                       {ids: []string{strings.Repeat(guid, 1000)}},
+		"an id with a line break":         {ids: []string{guid[:35] + "\n"}},
+		"two traces":                      {traces: []string{valid, valid}},
+		"a zero trace":                    {traces: []string{"00-00000000000000000000000000000000-" + parent + "-01"}},
+		"a zero parent":                   {traces: []string{"00-" + trace + "-0000000000000000-01"}},
+		"a trace in upper case":           {traces: []string{strings.ToUpper(valid)}},
+		"a trace of the invalid version":  {traces: []string{"ff" + valid[2:]}},
+		"a trace of version 00 with more": {traces: []string{valid + "-x"}},
+		"a trace that is cut off":         {traces: []string{"00-" + trace + "-" + parent}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			handler := newServer(t, nil, slog.New(slog.NewJSONHandler(&log, nil)))
+			request := httptest.NewRequest(http.MethodGet, "/appointments", nil)
+			request.Header["X-Request-Id"], request.Header["Traceparent"] = c.ids, c.traces
+			response := httptest.NewRecorder()
+			handler.ServeHTTP(response, request)
+			var logged logLine
+			require.NoError(t, json.Unmarshal(log.Bytes(), &logged))
+			require.Equal(t, response.Header().Get("X-Request-ID"), logged.RequestID.String())
+			requireError(t, response, server.TokenMissing)
+			if c.adopted != "" {
+				require.Equal(t, c.adopted, logged.RequestID.String())
+				return
+			}
+			for _, text := range slices.Concat(c.ids, c.traces) {
+				require.NotEqual(t, strings.ToLower(text), logged.RequestID.String())
+				require.True(t, text == "" || !strings.Contains(log.String(), text), log.String())
+			}
+			require.EqualValues(t, 7, logged.RequestID.Version(), "a new id")
+		})
 	}
 }
 

@@ -9,12 +9,9 @@ import (
 
 // GetLiveness returns 200 while the process runs.
 func (h *handlers) GetLiveness(
-	ctx context.Context, _ api.GetLivenessRequestObject,
+	_ context.Context, _ api.GetLivenessRequestObject,
 ) (api.GetLivenessResponseObject, error) {
-	return api.GetLiveness200JSONResponse{
-		Body:    api.Health{Status: api.HealthStatusOk},
-		Headers: api.GetLiveness200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.GetLiveness200JSONResponse{Status: api.HealthStatusOk}, nil
 }
 
 // GetReadiness returns whether the instance can serve requests.
@@ -24,8 +21,5 @@ func (h *handlers) GetReadiness(
 	if err := h.ready(ctx); err != nil {
 		return nil, server.Reject(server.NotReady).Because(err)
 	}
-	return api.GetReadiness200JSONResponse{
-		Body:    api.Health{Status: api.HealthStatusOk},
-		Headers: api.GetReadiness200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.GetReadiness200JSONResponse{Status: api.HealthStatusOk}, nil
 }

@@ -28,10 +28,7 @@ func (h *handlers) HoldSlot(
 	if err != nil {
 		return nil, err
 	}
-	return api.HoldSlot200JSONResponse{
-		Body:    wire.Hold(held),
-		Headers: api.HoldSlot200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.HoldSlot200JSONResponse(wire.Hold(held)), nil
 }
 
 // holdRequest reads the booking or the move that the cell is held for.
@@ -71,8 +68,5 @@ func (h *handlers) ReleaseSlot(
 	if err := h.booking.Release(ctx, server.Patient(ctx), request.Params.LpuGUID, request.SlotGUID); err != nil {
 		return nil, err
 	}
-	return api.ReleaseSlot200JSONResponse{
-		Body:    api.CancelResult{Code: http.StatusOK, Message: "Удержание ячейки снято", MessageCode: "2000"},
-		Headers: api.ReleaseSlot200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.ReleaseSlot200JSONResponse{Code: http.StatusOK, Message: "Удержание ячейки снято", MessageCode: "2000"}, nil
 }

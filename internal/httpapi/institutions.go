@@ -40,10 +40,7 @@ func (h *handlers) ListDirectionInstitutions(
 		}
 		body.Next = &text
 	}
-	return api.ListDirectionInstitutions200JSONResponse{
-		Body:    body,
-		Headers: api.ListDirectionInstitutions200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.ListDirectionInstitutions200JSONResponse(body), nil
 }
 
 // institutionCursor is the encoded form of the last institution of a page.

@@ -25,10 +25,8 @@ func (h *handlers) MoveAppointment(
 		return nil, err
 	}
 	return api.MoveAppointment200JSONResponse{
-		Body: appointmentResult(held),
-		Headers: api.MoveAppointment200ResponseHeaders{
-			XRequestID: server.RequestID(ctx).String(), IdempotencyReplayed: idempotencyReplayed(replayed),
-		},
+		Body:    appointmentResult(held),
+		Headers: api.MoveAppointment200ResponseHeaders{IdempotencyReplayed: idempotencyReplayed(replayed)},
 	}, nil
 }
 

@@ -41,10 +41,7 @@ func (h *handlers) ListRules(
 			Setting:     wire.NilIfZero(rule.Setting),
 		})
 	}
-	return api.ListRules200JSONResponse{
-		Body:    api.RuleList{Items: items},
-		Headers: api.ListRules200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.ListRules200JSONResponse{Items: items}, nil
 }
 
 // withTransport adds the transport rules, which are always enabled, in the order of the catalogue.

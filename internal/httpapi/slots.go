@@ -43,10 +43,7 @@ func (h *handlers) ListDirectionSlots(
 		start := page.NextAvailable.Truncate(time.Second)
 		body.NextAvailable = &start
 	}
-	return api.ListDirectionSlots200JSONResponse{
-		Body:    body,
-		Headers: api.ListDirectionSlots200ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return api.ListDirectionSlots200JSONResponse(body), nil
 }
 
 // slotSearch reads the parameters. It rejects those that the contract alone cannot validate: days

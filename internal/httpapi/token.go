@@ -30,13 +30,7 @@ func (h *handlers) GetCodToken(
 	if err != nil {
 		return nil, err
 	}
-	return api.GetCodToken200JSONResponse{
-		Body: api.IssuedToken{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person},
-		Headers: api.GetCodToken200ResponseHeaders{
-			CacheControl: "no-store",
-			XRequestID:   server.RequestID(ctx).String(),
-		},
-	}, nil
+	return api.GetCodToken200JSONResponse{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person}, nil
 }
 
 // evidence reads the evidence of the patient. It rejects two kinds of evidence at once, because it

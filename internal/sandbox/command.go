@@ -16,6 +16,7 @@ import (
 	"talon.example/internal/app"
 	"talon.example/internal/auth"
 	"talon.example/internal/command"
+	"talon.example/internal/httpapi/server"
 	"talon.example/internal/localpg"
 	"talon.example/migrations"
 )
@@ -191,6 +192,7 @@ func readConfig(env *command.Env, database, keyFile string) (app.Config, error) 
 	settings["TALON_AUTH_KEY_FILE"] = keyFile
 	settings["TALON_TOKEN_ISSUER"] = env.Variable("TALON_TOKEN_ISSUER", defaultIssuer)
 	settings["TALON_TOKEN_AUDIENCE"] = env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
+	settings["TALON_CORS_ORIGINS"] = env.Variable("TALON_CORS_ORIGINS", server.AnyOrigin)
 	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // there is no load balancer
 	config, err := app.ReadConfig(settings)
 	config.KeepTokens = true // they open the demo data only

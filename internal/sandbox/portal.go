@@ -1,13 +1,14 @@
 package sandbox
 
 import (
-	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
 	"talon.example/internal/httpapi/server"
+	"talon.example/internal/httpapi/static"
 	"talon.example/portal"
 )
 
@@ -16,18 +17,20 @@ import (
 const portalPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// portalFiles are the files of the portal by their paths, compressed once per process.
+var portalFiles = sync.OnceValue(func() map[string]*static.File { return static.MustLoad(portal.Files()) })
+
 // registerPortal adds the routes of the portal.
 func registerPortal(chain *server.Server) {
-	files := portal.Files()
-	pages := chain.Pages()
-	pages.GET("/portal", func(c *gin.Context) { c.Redirect(http.StatusFound, "/portal/") })
-	pages.GET("/portal/*file", func(c *gin.Context) {
+	files, pages := portalFiles(), chain.Pages()
+	pages.Match(static.Methods, "/portal", func(c *gin.Context) { c.Redirect(http.StatusFound, "/portal/") })
+	pages.Match(static.Methods, "/portal/*file", func(c *gin.Context) {
 		name := strings.TrimPrefix(c.Param("file"), "/")
 		if name == "" {
 			name = "index.html"
 		}
-		content, err := fs.ReadFile(files, name)
-		if err != nil {
+		file := files[name]
+		if file == nil {
 			chain.RenderError(c, server.Reject(server.RouteNotFound))
 			return
 		}
@@ -37,21 +40,6 @@ func registerPortal(chain *server.Server) {
 		}
 		c.Header("Content-Security-Policy", portalPolicy)
 		c.Header("Referrer-Policy", "no-referrer")
-		c.Data(http.StatusOK, portalType(name), content)
+		file.ServeHTTP(c.Writer, c.Request)
 	})
-}
-
-// portalType returns the media type of a file of the portal, by its extension.
-func portalType(name string) string {
-	switch name[strings.LastIndex(name, ".")+1:] {
-	case "html":
-		return "text/html; charset=utf-8"
-	case "css":
-		return "text/css; charset=utf-8"
-	case "js":
-		return "text/javascript; charset=utf-8"
-	case "svg":
-		return "image/svg+xml"
-	}
-	return "application/octet-stream"
 }

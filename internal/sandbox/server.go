@@ -77,19 +77,13 @@ func requestFault(verifier *auth.Verifier, r *http.Request) error {
 
 // ListScenarios implements sandboxapi.StrictServerInterface.
 func (s *Sandbox) ListScenarios(
-	ctx context.Context, _ sandboxapi.ListScenariosRequestObject,
+	_ context.Context, _ sandboxapi.ListScenariosRequestObject,
 ) (sandboxapi.ListScenariosResponseObject, error) {
 	list, err := s.scenarioList()
 	if err != nil {
 		return nil, err
 	}
-	return sandboxapi.ListScenarios200JSONResponse{
-		Body: list,
-		Headers: sandboxapi.ListScenarios200ResponseHeaders{
-			CacheControl: "no-store",
-			XRequestID:   server.RequestID(ctx).String(),
-		},
-	}, nil
+	return sandboxapi.ListScenarios200JSONResponse(list), nil
 }
 
 // ResetSandbox implements sandboxapi.StrictServerInterface.
@@ -99,9 +93,7 @@ func (s *Sandbox) ResetSandbox(
 	if err := resetData(ctx, s.database, s.now()); err != nil {
 		return nil, booking.Reject(booking.DatabaseUnavailable).Because(err)
 	}
-	return sandboxapi.ResetSandbox204Response{
-		Headers: sandboxapi.ResetSandbox204ResponseHeaders{XRequestID: server.RequestID(ctx).String()},
-	}, nil
+	return sandboxapi.ResetSandbox204Response{}, nil
 }
 
 // scenarioList returns the patients and the scenarios, with new tokens.

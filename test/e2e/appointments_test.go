@@ -109,7 +109,7 @@ func TestAppointmentETag(t *testing.T) {
 	} {
 		sc.Exec(change.sql)
 		a := get()
-		require.EqualValues(t, change.status, harness.Decode[api.PatientAppointment](t, a).Status)
+		require.Equal(t, change.status, harness.Decode[api.PatientAppointment](t, a).Status)
 		tag := a.Header.Get("ETag")
 		require.Empty(t, seen[tag], "%s does not change the ETag", change.sql)
 		for old := range seen {

@@ -133,7 +133,7 @@ func TestBadBodies(t *testing.T) {
 			a := sc.Book(sc.Person, bad.body)
 			require.Equal(t, 400, a.StatusCode, "%s", a.Raw)
 			require.Equal(t, "4000", a.Refusal.MessageCode)
-			require.EqualValues(t, "Validation", a.Refusal.Type)
+			require.Equal(t, "Validation", a.Refusal.Type)
 			require.Contains(t, []string{"body_malformed", "field_invalid"}, string(a.Refusal.Rule))
 			if bad.message != "" {
 				require.Equal(t, bad.message, a.Refusal.Message)

@@ -81,7 +81,7 @@ func TestCheckReportsAllRules(t *testing.T) {
 		byRule[string(check.Rule)] = check
 	}
 	require.Equal(t, "SlotId", *byRule["slot_full"].Field)
-	require.EqualValues(t, "patient", byRule["slot_full"].Mender)
+	require.Equal(t, "patient", byRule["slot_full"].Mender)
 	require.Equal(t, "Difficulty", *byRule["complex_slot_failed"].Field)
 	require.EqualValues(t, "registry", byRule["mkab_closed"].Mender)
 	require.Nil(t, byRule["token_missing"].Field)

@@ -80,6 +80,44 @@ func TestSettingsAreChecked(t *testing.T) {
 	require.NotContains(t, stderr, "short")
 }
 
+// Promise: serve --check rejects a value with which the start or the requests would fail, and says
+// what is valid.
+func TestSettingsThatCannotWork(t *testing.T) {
+	t.Parallel()
+	const (
+		keyURL     = "TALON_JWKS_URL: must be an https address"
+		origins    = "TALON_CORS_ORIGINS: must be * or origins"
+		mipTimeout = "TALON_MIP_TIMEOUT: must be above 0 and at most "
+	)
+	for _, c := range []struct{ name, value, timeout, problem string }{
+		{"TALON_JWKS_URL", "http://auth.example/jwks.json", "0s", keyURL},
+		{"TALON_JWKS_URL", "ftp://127.0.0.1/jwks.json", "0s", keyURL},
+		{"TALON_JWKS_URL", "https:///jwks.json", "0s", keyURL},
+		{"TALON_JWKS_URL", "https://auth.example/jwks.json", "0s", ""},
+		{"TALON_JWKS_URL", "http://127.0.0.1:8081/jwks.json", "0s", ""},
+		{"TALON_CORS_ORIGINS", "*,https://portal.example", "0s", origins},
+		{"TALON_CORS_ORIGINS", "https://*.example", "0s", origins},
+		{"TALON_CORS_ORIGINS", "portal.example", "0s", origins},
+		{"TALON_CORS_ORIGINS", "https://portal.example/", "0s", origins},
+		{"TALON_CORS_ORIGINS", "https://Portal.example", "0s", origins},
+		{"TALON_CORS_ORIGINS", "https://portal.example:443", "0s", origins},
+		{"TALON_CORS_ORIGINS", "/https://.*/", "0s", origins},
+		{"TALON_CORS_ORIGINS", "null", "0s", origins},
+		{"TALON_CORS_ORIGINS", "", "0s", ""},
+		{"TALON_CORS_ORIGINS", "*", "0s", ""},
+		{"TALON_CORS_ORIGINS", "https://portal.example,http://127.0.0.1:3000,http://[::1]:3000", "0s", ""},
+		{"TALON_MIP_TIMEOUT", "11s", "0s", mipTimeout + "10s"},
+		{"TALON_MIP_TIMEOUT", "10s", "0s", ""},
+		{"TALON_MIP_TIMEOUT", "3s", "2s", mipTimeout + "2s"},
+		{"TALON_MIP_TIMEOUT", "30s", "1m", ""},
+	} {
+		settings := minimalSettings(map[string]string{c.name: c.value, "TALON_REQUEST_TIMEOUT": c.timeout})
+		code, _, stderr := run(t, toEnviron(settings), "serve", "--check")
+		require.Contains(t, stderr, c.problem, "%+v", c)
+		require.Equal(t, c.problem != "", code == 1, "%+v: %s", c, stderr)
+	}
+}
+
 // Promise: serve --check prints every setting in force and no secret. docs/configuration.md lists
 // the same settings with the same defaults.
 func TestServeCheckHidesSecrets(t *testing.T) {
@@ -166,8 +204,8 @@ func TestMigrateCommand(t *testing.T) {
 	}
 }
 
-// Promise: talon-sandbox prints the address of a page and a curl command that books. Started again
-// it finds its data, and reset restores them.
+// Promise: talon-sandbox prints the address of a page and a curl command that books, and that a
+// page of any origin may send. Started again it finds its data, and reset restores them.
 func TestDemoCommand(t *testing.T) {
 	t.Parallel()
 	env := []string{
@@ -185,8 +223,10 @@ func TestDemoCommand(t *testing.T) {
 		require.NoError(t, err)
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("Authorization", "Bearer "+token)
+		request.Header.Set("Origin", "http://localhost:3000")
 		response, err := harness.HTTPClient.Do(request)
 		require.NoError(t, err)
+		require.Equal(t, "*", response.Header.Get("Access-Control-Allow-Origin"))
 		raw, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())

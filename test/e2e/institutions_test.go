@@ -20,7 +20,8 @@ import (
 func TestInstitutions(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	neighbour, closed, empty := sc.AddLpu(sc.To, "Asia/Kamchatka"), sc.AddLpu(sc.To, "Europe/Moscow"), sc.AddLpu(sc.To, "Europe/Moscow")
+	neighbour := sc.AddLpu(sc.To, "Asia/Kamchatka")
+	closed, empty := sc.AddLpu(sc.To, "Europe/Moscow"), sc.AddLpu(sc.To, "Europe/Moscow")
 	sc.AddSlotIn(neighbour, 1, harness.Moment.Add(time.Hour))
 	sc.AddSlotIn(closed, 1, harness.Moment.Add(time.Hour))
 	sc.AddSlotIn(empty, 1, harness.Moment.Add(-time.Hour))

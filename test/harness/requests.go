@@ -210,7 +210,7 @@ func (a SlotAnswer) RequireBlocked(t testing.TB) string {
 	t.Helper()
 	require.Empty(t, a.IDs(t))
 	require.NotNil(t, a.Page.BlockedBy, "%s", a.Raw)
-	return string(a.Page.BlockedBy.Rule)
+	return a.Page.BlockedBy.Rule
 }
 
 // Move moves an appointment with the token of a person. A string body is sent unchanged, any other
@@ -293,7 +293,7 @@ func (a SlotAnswer) Summaries(t testing.TB) []string {
 	for _, item := range a.Page.Items {
 		line := fmt.Sprintf("%d %s", item.ID, item.Status)
 		if item.Rule != nil {
-			line += " " + string(*item.Rule)
+			line += " " + *item.Rule
 		}
 		lines = append(lines, line)
 	}

@@ -361,6 +361,8 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 		retryable := slices.Contains(
 			[]int{http.StatusServiceUnavailable, http.StatusConflict, http.StatusTooManyRequests}, response.StatusCode)
 		require.Equal(t, retryable, response.Header.Get("Retry-After") != "")
+		require.Equal(t, "no-store", response.Header.Get("Cache-Control"), "an error may be a patient's")
+		require.Equal(t, challenge(shape["rule"].(string)), response.Header.Get("WWW-Authenticate"))
 	}
 	path, item := contractPath(request)
 	if item == nil || item.GetOperation(request.Method) == nil {
@@ -376,8 +378,24 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	require.NoError(t, err, "%s", raw)
+	require.Equal(t, "no-store", response.Header.Get("Cache-Control"), "a response may be a patient's")
 	for _, content := range item.GetOperation(request.Method).Responses.Status(response.StatusCode).Value.Content {
 		requireSchema31(t, strings.TrimPrefix(content.Schema.Ref, "#/components/schemas/"), raw)
+	}
+}
+
+// challenge returns the WWW-Authenticate that an error of the rule must have. Clients learn from it
+// which authentication they lack.
+func challenge(rule string) string {
+	switch rule {
+	case "token_missing":
+		return `Bearer realm="talon"`
+	case "token_invalid", "token_expired", "token_signature_invalid":
+		return `Bearer realm="talon", error="invalid_token"`
+	case "client_unauthenticated":
+		return `Basic realm="talon", charset="UTF-8"`
+	default:
+		return ""
 	}
 }
 

@@ -15,13 +15,15 @@ import (
 	"github.com/gin-gonic/gin"
 
 	talon "talon.example"
+	"talon.example/internal/httpapi/static"
 )
 
 // contract finds the operation of a request by the route that gin has matched, so that there is
 // only one router.
 type contract struct {
-	json    []byte
-	json31  []byte              // in OpenAPI 3.1
+	doc     *openapi3.T
+	json    *static.File
+	json31  *static.File        // in OpenAPI 3.1
 	routes  map[string]*route   // by method and gin path
 	literal map[string][]string // methods of each path without parameters
 }
@@ -30,6 +32,8 @@ type contract struct {
 type route struct {
 	*routers.Route
 	limits
+
+	uncompressed bool // the responses must not be compressed
 }
 
 // limits is the x-limits of an operation.
@@ -68,20 +72,25 @@ func readContract() (*contract, error) {
 			if found.limits, err = readLimits(found); err != nil {
 				return nil, fmt.Errorf("x-limits of %s: %w", operation.OperationID, err)
 			}
+			// The size of a compressed token would disclose parts of it to a client that chooses
+			// what is sent beside it (BREACH). A strong ETag must not name two different bodies.
+			found.uncompressed = needs(found, clientSecret) || hasETag(found)
 			routes[method+" "+ginPath] = found
 		}
 		if path == ginPath {
 			literal[path] = slices.Sorted(maps.Keys(item.Operations()))
 		}
 	}
-	return &contract{encoded, encoded31, routes, literal}, nil
+	return &contract{
+		doc, static.New("application/json", encoded), static.New("application/json", encoded31), routes, literal,
+	}, nil
 }
 
 // ContractJSON returns the contract as JSON.
-func (s *Server) ContractJSON() []byte { return s.contract.json }
+func (s *Server) ContractJSON() *static.File { return s.contract.json }
 
 // Contract31JSON returns the contract in OpenAPI 3.1, as JSON.
-func (s *Server) Contract31JSON() []byte { return s.contract.json31 }
+func (s *Server) Contract31JSON() *static.File { return s.contract.json31 }
 
 // timeout returns the maximum time from the end of the body to the response.
 func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }
@@ -118,6 +127,29 @@ func readLimits(r *route) (limits, error) {
 	return l, nil
 }
 
+// methods returns the methods of all operations.
+func (c *contract) methods() []string {
+	methods := map[string]bool{}
+	for _, r := range c.routes {
+		methods[r.Method] = true
+	}
+	return slices.Sorted(maps.Keys(methods))
+}
+
+// requestHeaders returns the names of the request headers of all operations, and of those that
+// every operation reads.
+func (c *contract) requestHeaders() []string {
+	names := map[string]bool{"Authorization": true, "Content-Type": true, "X-Request-Id": true, "Traceparent": true}
+	for _, r := range c.routes {
+		for _, parameter := range r.Operation.Parameters {
+			if parameter.Value.In == openapi3.ParameterInHeader {
+				names[parameter.Value.Name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
 func (c *contract) route(g *gin.Context) *route {
 	return c.routes[g.Request.Method+" "+g.FullPath()]
 }
@@ -143,6 +175,16 @@ func needs(r *route, scheme string) bool {
 		_, required := one[scheme]
 		return required
 	})
+}
+
+// hasETag reports whether a response of the operation has an entity tag.
+func hasETag(r *route) bool {
+	for _, response := range r.Operation.Responses.Map() {
+		if response.Value.Headers["ETag"] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // requestBody returns the operation's request body, or nil.

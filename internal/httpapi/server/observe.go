@@ -19,11 +19,11 @@ import (
 // the log line.
 const outcomeKey = "outcome"
 
-// observe assigns the request id and writes one log line after the request. The line contains no
+// observe sets the request id and writes one log line after the request. The line contains no
 // token, no body and no person.
 func (s *Server) observe(c *gin.Context) {
 	started := time.Now()
-	id := uuid.Must(uuid.NewV7())
+	id := requestID(c.Request.Header)
 	setContext(c, requestIDKey, id)
 	c.Header("X-Request-Id", id.String())
 	c.Header("X-Content-Type-Options", "nosniff")

@@ -19,6 +19,25 @@ import (
 // retryAfter is the Retry-After, in seconds, if a retry may succeed at an unknown time.
 const retryAfter = "1"
 
+// noStore is the Cache-Control of every operation and of every error.
+const noStore = "no-store"
+
+// challenge returns the WWW-Authenticate of a rule that rejects the caller's authentication (RFC
+// 6750, RFC 7617), or an empty text. Browsers show a password dialog for such a header only with
+// the status 401, which the contract does not have.
+func challenge(rule booking.Name) string {
+	switch rule {
+	case TokenMissing:
+		return `Bearer realm="talon"`
+	case TokenInvalid, TokenExpired, TokenSignatureInvalid:
+		return `Bearer realm="talon", error="invalid_token"`
+	case booking.ClientUnauthenticated:
+		return `Basic realm="talon", charset="UTF-8"`
+	default:
+		return ""
+	}
+}
+
 // RenderError writes every non-2xx response. Routing, authentication, validation, binding and the
 // strict server's hooks all end here. An error that is not a *booking.Refusal becomes the internal
 // error; its text is logged and not sent to the client.
@@ -37,11 +56,15 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		return
 	}
 	c.Header("Content-Type", "application/json") // as in the generated responses
+	c.Header("Cache-Control", noStore)           // also where no operation has set it
 	switch {
 	case refusal.RetryAfter > 0:
 		c.Header("Retry-After", strconv.FormatFloat(math.Ceil(refusal.RetryAfter.Seconds()), 'f', 0, 64))
 	case refusal.Status == http.StatusServiceUnavailable, refusal.Status == http.StatusConflict:
 		c.Header("Retry-After", retryAfter)
+	}
+	if challenge := challenge(refusal.Rule); challenge != "" {
+		c.Header("WWW-Authenticate", challenge)
 	}
 	body := api.Error{
 		Code:        int32(refusal.Status),

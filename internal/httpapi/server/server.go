@@ -1,13 +1,14 @@
 // Package server runs the steps that every request passes before its handler, and writes every
 // non-2xx response.
 //
-// The order is: observe, recover, route, authenticate, read the body, limit, authenticate the
-// client application, validate against the contract. Then the generated code binds the request and
-// calls the handler.
+// The order is: compress, observe, recover, CORS, route, authenticate, read the body, limit,
+// authenticate the client application, validate against the contract. Then the generated code binds
+// the request and calls the handler.
 package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"github.com/klauspost/compress/gzhttp"
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
@@ -28,6 +30,7 @@ type Config struct {
 	Log            *slog.Logger
 	RequestTimeout time.Duration // from the end of the body to the response; 0: the operation's own
 	MaxInFlight    int           // concurrent requests; more are rejected with overloaded
+	CORSOrigins    []string      // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
 }
 
 // Clients authenticates client applications.
@@ -43,6 +46,7 @@ type Clients interface {
 // Server routes requests and runs the chain. It is an http.Handler.
 type Server struct {
 	engine     *gin.Engine
+	handler    http.Handler // the engine, with its responses compressed
 	operations gin.IRouter
 
 	verifier *auth.Verifier
@@ -51,6 +55,7 @@ type Server struct {
 	timeout  time.Duration
 	contract *contract
 	inFlight chan struct{}
+	cors     gin.HandlerFunc
 }
 
 // releaseMode keeps gin from printing its routes to standard output. The mode is global, and
@@ -70,6 +75,7 @@ func New(config Config) (*Server, error) {
 		timeout:  config.RequestTimeout,
 		contract: contract,
 		inFlight: make(chan struct{}, config.MaxInFlight),
+		cors:     crossOrigin(config.CORSOrigins, contract),
 	}
 	s.engine = s.newEngine()
 	s.engine.HandleMethodNotAllowed = true
@@ -82,7 +88,12 @@ func New(config Config) (*Server, error) {
 	s.engine.NoRoute(func(c *gin.Context) { s.RenderError(c, Reject(RouteNotFound)) })
 	s.engine.NoMethod(s.rejectMethod)
 	s.operations = s.engine.Group("/",
-		s.literalFirst, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+		s.literalFirst, s.protect, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
+	if err != nil {
+		return nil, fmt.Errorf("set up the compression: %w", err)
+	}
+	s.handler = compress(s.engine)
 	return s, nil
 }
 
@@ -91,12 +102,12 @@ func (s *Server) newEngine() *gin.Engine {
 	releaseMode()
 	engine := gin.New()
 	engine.ContextWithFallback = true
-	engine.Use(s.observe, s.recover)
+	engine.Use(s.observe, s.recover, s.cors)
 	return engine
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Pages returns the router for pages outside the contract, such as the documentation. Their
 // requests are only logged.
@@ -110,6 +121,15 @@ func (s *Server) Rejecting(err error) http.Handler {
 	engine := s.newEngine()
 	engine.NoRoute(func(c *gin.Context) { s.RenderError(c, err) })
 	return engine
+}
+
+// protect keeps the responses of an operation out of every cache, because they may be a patient's,
+// and those with a token uncompressed.
+func (s *Server) protect(c *gin.Context) {
+	c.Header("Cache-Control", noStore)
+	if s.contract.route(c).uncompressed {
+		c.Header(gzhttp.HeaderNoCompression, "true") // a mark for gzhttp, which removes it
+	}
 }
 
 // literalFirst rejects a wrong method on a path without parameters. gin matches each method

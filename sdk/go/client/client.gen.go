@@ -4958,7 +4958,8 @@ type ListAppointmentsResponse400Headers struct {
 
 // ListAppointmentsResponse403Headers the declared response headers of an HTTP 403 response for ListAppointments
 type ListAppointmentsResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // ListAppointmentsResponse405Headers the declared response headers of an HTTP 405 response for ListAppointments
@@ -5079,7 +5080,8 @@ type CreateAppointmentResponse400Headers struct {
 
 // CreateAppointmentResponse403Headers the declared response headers of an HTTP 403 response for CreateAppointment
 type CreateAppointmentResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // CreateAppointmentResponse404Headers the declared response headers of an HTTP 404 response for CreateAppointment
@@ -5270,7 +5272,8 @@ type CheckAppointmentResponse400Headers struct {
 
 // CheckAppointmentResponse403Headers the declared response headers of an HTTP 403 response for CheckAppointment
 type CheckAppointmentResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // CheckAppointmentResponse405Headers the declared response headers of an HTTP 405 response for CheckAppointment
@@ -5419,7 +5422,8 @@ type CancelAppointmentResponse400Headers struct {
 
 // CancelAppointmentResponse403Headers the declared response headers of an HTTP 403 response for CancelAppointment
 type CancelAppointmentResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // CancelAppointmentResponse404Headers the declared response headers of an HTTP 404 response for CancelAppointment
@@ -5617,7 +5621,8 @@ type GetAppointmentResponse400Headers struct {
 
 // GetAppointmentResponse403Headers the declared response headers of an HTTP 403 response for GetAppointment
 type GetAppointmentResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // GetAppointmentResponse404Headers the declared response headers of an HTTP 404 response for GetAppointment
@@ -5754,7 +5759,8 @@ type MoveAppointmentResponse400Headers struct {
 
 // MoveAppointmentResponse403Headers the declared response headers of an HTTP 403 response for MoveAppointment
 type MoveAppointmentResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // MoveAppointmentResponse404Headers the declared response headers of an HTTP 404 response for MoveAppointment
@@ -5935,8 +5941,7 @@ func (r MoveAppointmentResponse) ContentType() string {
 
 // GetCodTokenResponse200Headers the declared response headers of an HTTP 200 response for GetCodToken
 type GetCodTokenResponse200Headers struct {
-	CacheControl string
-	XRequestID   string
+	XRequestID string
 }
 
 // GetCodTokenResponse400Headers the declared response headers of an HTTP 400 response for GetCodToken
@@ -5946,7 +5951,8 @@ type GetCodTokenResponse400Headers struct {
 
 // GetCodTokenResponse403Headers the declared response headers of an HTTP 403 response for GetCodToken
 type GetCodTokenResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // GetCodTokenResponse404Headers the declared response headers of an HTTP 404 response for GetCodToken
@@ -6095,7 +6101,8 @@ type ListDirectionsResponse400Headers struct {
 
 // ListDirectionsResponse403Headers the declared response headers of an HTTP 403 response for ListDirections
 type ListDirectionsResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // ListDirectionsResponse405Headers the declared response headers of an HTTP 405 response for ListDirections
@@ -6215,7 +6222,8 @@ type GetDirectionByNumberResponse400Headers struct {
 
 // GetDirectionByNumberResponse403Headers the declared response headers of an HTTP 403 response for GetDirectionByNumber
 type GetDirectionByNumberResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // GetDirectionByNumberResponse404Headers the declared response headers of an HTTP 404 response for GetDirectionByNumber
@@ -6349,7 +6357,8 @@ type GetDirectionResponse400Headers struct {
 
 // GetDirectionResponse403Headers the declared response headers of an HTTP 403 response for GetDirection
 type GetDirectionResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // GetDirectionResponse404Headers the declared response headers of an HTTP 404 response for GetDirection
@@ -6483,7 +6492,8 @@ type ListDirectionInstitutionsResponse400Headers struct {
 
 // ListDirectionInstitutionsResponse403Headers the declared response headers of an HTTP 403 response for ListDirectionInstitutions
 type ListDirectionInstitutionsResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // ListDirectionInstitutionsResponse404Headers the declared response headers of an HTTP 404 response for ListDirectionInstitutions
@@ -6617,7 +6627,8 @@ type ListDirectionSlotsResponse400Headers struct {
 
 // ListDirectionSlotsResponse403Headers the declared response headers of an HTTP 403 response for ListDirectionSlots
 type ListDirectionSlotsResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // ListDirectionSlotsResponse404Headers the declared response headers of an HTTP 404 response for ListDirectionSlots
@@ -6920,7 +6931,8 @@ type ListRulesResponse400Headers struct {
 
 // ListRulesResponse403Headers the declared response headers of an HTTP 403 response for ListRules
 type ListRulesResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // ListRulesResponse404Headers the declared response headers of an HTTP 404 response for ListRules
@@ -7143,8 +7155,7 @@ func (r ResetSandboxResponse) ContentType() string {
 
 // ListScenariosResponse200Headers the declared response headers of an HTTP 200 response for ListScenarios
 type ListScenariosResponse200Headers struct {
-	CacheControl string
-	XRequestID   string
+	XRequestID string
 }
 
 // ListScenariosResponse404Headers the declared response headers of an HTTP 404 response for ListScenarios
@@ -7245,7 +7256,8 @@ type ReleaseSlotResponse400Headers struct {
 
 // ReleaseSlotResponse403Headers the declared response headers of an HTTP 403 response for ReleaseSlot
 type ReleaseSlotResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // ReleaseSlotResponse405Headers the declared response headers of an HTTP 405 response for ReleaseSlot
@@ -7365,7 +7377,8 @@ type HoldSlotResponse400Headers struct {
 
 // HoldSlotResponse403Headers the declared response headers of an HTTP 403 response for HoldSlot
 type HoldSlotResponse403Headers struct {
-	XRequestID string
+	WWWAuthenticate *string
+	XRequestID      string
 }
 
 // HoldSlotResponse404Headers the declared response headers of an HTTP 404 response for HoldSlot
@@ -8374,6 +8387,13 @@ func ParseListAppointmentsResponse(rsp *http.Response) (*ListAppointmentsRespons
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers ListAppointmentsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8554,6 +8574,13 @@ func ParseCreateAppointmentResponse(rsp *http.Response) (*CreateAppointmentRespo
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers CreateAppointmentResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8763,6 +8790,13 @@ func ParseCheckAppointmentResponse(rsp *http.Response) (*CheckAppointmentRespons
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers CheckAppointmentResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8963,6 +8997,13 @@ func ParseCancelAppointmentResponse(rsp *http.Response) (*CancelAppointmentRespo
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers CancelAppointmentResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -9192,6 +9233,13 @@ func ParseGetAppointmentResponse(rsp *http.Response) (*GetAppointmentResponse, e
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers GetAppointmentResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -9382,6 +9430,13 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers MoveAppointmentResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -9571,13 +9626,6 @@ func ParseGetCodTokenResponse(rsp *http.Response) (*GetCodTokenResponse, error) 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetCodTokenResponse200Headers
-		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.CacheControl = value
-		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -9598,6 +9646,13 @@ func ParseGetCodTokenResponse(rsp *http.Response) (*GetCodTokenResponse, error) 
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers GetCodTokenResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -9763,6 +9818,13 @@ func ParseListDirectionsResponse(rsp *http.Response) (*ListDirectionsResponse, e
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers ListDirectionsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -9908,6 +9970,13 @@ func ParseGetDirectionByNumberResponse(rsp *http.Response) (*GetDirectionByNumbe
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers GetDirectionByNumberResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -10063,6 +10132,13 @@ func ParseGetDirectionResponse(rsp *http.Response) (*GetDirectionResponse, error
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers GetDirectionResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -10218,6 +10294,13 @@ func ParseListDirectionInstitutionsResponse(rsp *http.Response) (*ListDirectionI
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers ListDirectionInstitutionsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -10373,6 +10456,13 @@ func ParseListDirectionSlotsResponse(rsp *http.Response) (*ListDirectionSlotsRes
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers ListDirectionSlotsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -10712,6 +10802,13 @@ func ParseListRulesResponse(rsp *http.Response) (*ListRulesResponse, error) {
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers ListRulesResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -10943,13 +11040,6 @@ func ParseListScenariosResponse(rsp *http.Response) (*ListScenariosResponse, err
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListScenariosResponse200Headers
-		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.CacheControl = value
-		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -11081,6 +11171,13 @@ func ParseReleaseSlotResponse(rsp *http.Response) (*ReleaseSlotResponse, error) 
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers ReleaseSlotResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -11247,6 +11344,13 @@ func ParseHoldSlotResponse(rsp *http.Response) (*HoldSlotResponse, error) {
 		response.Headers400 = &headers
 	case rsp.StatusCode == 403:
 		var headers HoldSlotResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
