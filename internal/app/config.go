@@ -32,8 +32,8 @@ type Config struct {
 	Docs          bool          `env:"TALON_DOCS" envDefault:"true"`
 	// KeepTokens lets the documentation store tokens in the browser. It has no variable, so that
 	// only the sandbox can set it.
-	KeepTokens bool `env:"-"`
-	CORSOrigins   []string      `env:"TALON_CORS_ORIGINS"`
+	KeepTokens  bool     `env:"-"`
+	CORSOrigins []string `env:"TALON_CORS_ORIGINS"`
 
 	DatabaseURL    Secret `env:"DATABASE_URL"`
 	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"8"`

@@ -103,7 +103,7 @@ func TestEnglishTitles(t *testing.T) {
 	for header, english := range map[string]bool{
 		"": false, "en": true, "en-GB,en;q=0.9": true, "ru,en;q=0.8": false, "en;q=0.5, ru;q=0.9": false,
 		"fr, en;q=0.3": true,
-		"fr": false, "*": false, "en;q=0": false, "no language;;": false,
+		"fr":           false, "*": false, "en;q=0": false, "no language;;": false,
 	} {
 		request := sc.NewRequest(http.MethodGet, "/directions/"+uuid.NewString(), nil)
 		request.Header.Set("Authorization", "Bearer "+sc.Token(sc.Person))

@@ -43,7 +43,9 @@ test('Promise: the details of each rule are those of the contract', async () => 
   const { ErrorDetails, Rule, ...schemas } = contract.components.schemas;
   const there = Object.entries(ErrorDetails.properties).flatMap(([detail, { $ref, description }]) => {
     const text = description ?? schemas[$ref.split('/').at(-1)].description;
-    return Rule['x-extensible-enum'].filter((rule) => text.includes(`\`${rule}\``)).map((rule) => `${rule}: ${detail}`);
+    /** @type {string[]} */
+    const rules = Rule['x-extensible-enum'];
+    return rules.filter((rule) => text.includes(`\`${rule}\``)).map((rule) => `${rule}: ${detail}`);
   });
   assert.ok(there.length > 0);
   assert.deepEqual(here.sort(), there.sort());
