@@ -109,7 +109,7 @@ async function book(page, patient, number, place) {
 test('Promise: a user can pick a patient, book, save the ticket, move and cancel', async (t) => {
   const page = await openPage(t);
   await page.goto(`${talon.baseUrl}/portal/`);
-  await page.getByRole('link', { name: 'Взрослый Первый' }).click();
+  await page.getByRole('link', { name: 'Орлов Алексей Петрович' }).click();
   const referral = page.getByRole('article', { name: 'Консультация: Неврология' }).filter({ hasText: '00000001002' });
   await referral.getByText('Не записан').waitFor();
   await referral.getByRole('link', { name: 'Выбрать время' }).click();
@@ -122,7 +122,7 @@ test('Promise: a user can pick a patient, book, save the ticket, move and cancel
   await page.getByText('Вы записаны на приём.').waitFor();
   const ticket = page.getByRole('article', { name: 'Талон' });
   const text = await ticket.innerText();
-  const names = ['Пациент Взрослый Первый', 'Демонстрационная поликлиника', 'Врач Невролог'];
+  const names = ['Орлов Алексей Петрович', 'Демонстрационная поликлиника', 'Врач Невролог'];
   for (const expected of [
     ...names,
     '00000001002',
@@ -578,10 +578,10 @@ test('Promise: the page can be used with the keyboard only', async (t) => {
     );
 
   await page.goto(`${talon.baseUrl}/portal/`);
-  await page.getByRole('link', { name: 'Взрослый Третий' }).waitFor();
+  await page.getByRole('link', { name: 'Кузнецова Ольга Николаевна' }).waitFor();
   await page.keyboard.press('Tab');
   assert.equal(await focused(), 'К содержанию');
-  await tabTo('Взрослый Третий');
+  await tabTo('Кузнецова Ольга Николаевна');
   await page.keyboard.press('Enter');
   await page.getByText('3 направления').waitFor();
   await tabTo('Выбрать время');
@@ -609,7 +609,7 @@ test('Promise: the page can be used with the keyboard only', async (t) => {
 const views = {
   patients: async (page) => {
     await page.goto(`${talon.baseUrl}/portal/`);
-    await page.getByRole('link', { name: 'Взрослый Первый' }).waitFor();
+    await page.getByRole('link', { name: 'Орлов Алексей Петрович' }).waitFor();
   },
   referrals: async (page) => {
     await page.goto(address(1));
