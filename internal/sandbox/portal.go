@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"bytes"
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -28,7 +30,7 @@ func registerPortal(chain *server.Server) {
 		}
 		content, err := fs.ReadFile(files, name)
 		if err != nil {
-			chain.RenderError(c, server.Reject(server.RouteNotFound))
+			renderUnknownPath(c, chain)
 			return
 		}
 		c.Header("Cache-Control", "no-cache")
@@ -40,6 +42,30 @@ func registerPortal(chain *server.Server) {
 		c.Data(http.StatusOK, portalType(name), content)
 	})
 }
+
+// renderUnknownPath writes the refusal of an unknown path. A browser that opens it as a page gets the
+// portal, which then shows that the page does not exist.
+func renderUnknownPath(c *gin.Context, chain *server.Server) {
+	c.Header("Vary", "Accept")
+	if c.NegotiateFormat(gin.MIMEJSON, gin.MIMEHTML) != gin.MIMEHTML {
+		chain.RenderError(c, server.Reject(server.RouteNotFound))
+		return
+	}
+	c.Header("Cache-Control", "no-cache")
+	c.Header("Content-Security-Policy", portalPolicy)
+	c.Header("Referrer-Policy", "no-referrer")
+	c.Data(http.StatusNotFound, portalType("index.html"), unknownPathPage())
+}
+
+// unknownPathPage returns the page of the portal with absolute addresses of its files, because the
+// unknown path can have any depth.
+var unknownPathPage = sync.OnceValue(func() []byte {
+	page, err := fs.ReadFile(portal.Files(), "index.html")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return bytes.ReplaceAll(page, []byte(`"./`), []byte(`"/portal/`))
+})
 
 // portalType returns the media type of a file of the portal, by its extension.
 func portalType(name string) string {
