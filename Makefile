@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract contract-lint generators mock portal redoc portal-test pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -85,6 +85,9 @@ redoc: ## Copy Redoc, which renders /docs/reference/, from its npm package into 
 
 portal-test: build portal # Test the portal and the documentation in Debian's Chromium
 	$(NPM) --prefix portal test
+
+lighthouse: build portal ## Measure the portal's speed and accessibility with Lighthouse (needs Chromium)
+	$(NPM) --prefix portal run lighthouse
 
 pictures: build portal ## Make the screenshots of the documentation
 	$(NPM) --prefix portal run pictures

@@ -30,7 +30,7 @@ const retryAfter = { 'Retry-After': M.regex('^[1-9]\\d*$', '900') };
 /** Returns the part of a refusal that the operator reads. */
 const shown = ({ refusal: { rule, message } }) => [rule, message];
 
-const byName = { epgu: 'true', snils: '000-000-000 18', f: 'Пациент', n: 'Взрослый', p: 'Четвёртый' };
+const byName = { epgu: 'true', snils: '000-000-000 18', f: 'Волков', n: 'Павел', p: 'Игоревич' };
 const byPolicy = { n_pol: '0000000000000018', Birthday: '1900-01-01' };
 const identity = (query) => ({ method: 'GET', path: '/auth/cod/token', query });
 

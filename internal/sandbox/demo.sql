@@ -163,14 +163,14 @@ CREATE TEMPORARY TABLE demo_person (
     referred_from text, referred_to text
 );
 INSERT INTO demo_person VALUES
-    ( 1, 'Пациент', 'Взрослый',            'Первый',  '40 years 6 months', 'male',   false, false, '{1001,1002,1003}', '1001', '1002'), -- of both examples
-    ( 2, 'Пациент', 'Взрослый',            'Второй',  '50 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
-    ( 3, 'Пациент', 'С инвалидностью',     '',        '60 years 6 months', 'male',   true,  false, '{1001,1002}',      '1001', '1002'),
-    ( 4, 'Пациент', 'Беременная',          '',        '28 years 6 months', 'female', false, true,  '{1001,1002}',      '1001', '1002'),
-    ( 5, 'Пациент', 'Ребёнок',             'Десять лет', '10 years 6 months', 'female', false, false, '{1001,1002,1006}', '1001', '1002'),
-    ( 6, 'Пациент', 'Ребёнок',             'С открытым ТАП', '8 years 6 months', 'male', false, false, '{1001,1002,1006}', '1001', '1002'),
-    ( 7, 'Пациент', 'Младенец',            '',        '6 months',          'female', false, false, '{1001,1002,1006}', '1001', '1002'),
-    ( 8, 'Пациент', 'Подросток',           'Семнадцать лет', '17 years 6 months', 'male', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 1, 'Орлов',     'Алексей',      'Петрович',    '40 years 6 months', 'male',   false, false, '{1001,1002,1003}', '1001', '1002'), -- of both examples
+    ( 2, 'Пациент',   'Уже записан',  '',            '50 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
+    ( 3, 'Соколов',   'Виктор',       'Андреевич',   '60 years 6 months', 'male',   true,  false, '{1001,1002}',      '1001', '1002'),
+    ( 4, 'Белова',    'Анна',         'Сергеевна',   '28 years 6 months', 'female', false, true,  '{1001,1002}',      '1001', '1002'),
+    ( 5, 'Морозова',  'Софья',        'Дмитриевна',  '10 years 6 months', 'female', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 6, 'Егоров',    'Тимофей',      'Кириллович',  '8 years 6 months', 'male', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 7, 'Лебедева',  'Мария',        'Ивановна',    '6 months',          'female', false, false, '{1001,1002,1006}', '1001', '1002'),
+    ( 8, 'Фёдоров',   'Илья',         'Максимович',  '17 years 6 months', 'male', false, false, '{1001,1002,1006}', '1001', '1002'),
     ( 9, 'Пациент', 'С закрытой картой',   '',        '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
     (10, 'Пациент', 'Без карты',           '',        '40 years 6 months', 'male',   false, false, '{1001,1003}',      '1003', '1004'),
     -- The data that these lack are missing only in the master patient index.
@@ -180,11 +180,11 @@ INSERT INTO demo_person VALUES
     (14, 'Пациент', 'Без имени в МИП',     '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
     (15, 'Пациент', 'Без данных в МИП',    '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
     (16, 'Пациент', 'Не из МИП',           '',        '40 years 6 months', 'male',   false, false, '{1003}',           '1003', '1004'),
-    (17, 'Пациент', 'Взрослый',            'Третий',  '30 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
+    (17, 'Кузнецова', 'Ольга',        'Николаевна',  '30 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
     -- Patients of the scenarios. The faults of 21 to 36 are injected, see fault.go.
-    (18, 'Пациент', 'Взрослый',            'Четвёртый', '40 years 6 months', 'male', false, false, '{1001,1002}',      '1001', '1002'),
-    (19, 'Пациент', 'Взрослый',            'Пятый',   '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
-    (20, 'Пациент', 'Взрослый',            'Шестой',  '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
+    (18, 'Волков',    'Павел',        'Игоревич',    '40 years 6 months', 'male', false, false, '{1001,1002}',      '1001', '1002'),
+    (19, 'Зайцева',   'Елена',        'Викторовна',  '40 years 6 months', 'female', false, false, '{1001,1002}',      '1001', '1002'),
+    (20, 'Новиков',   'Дмитрий',      'Олегович',    '40 years 6 months', 'male',   false, false, '{1001,1002}',      '1001', '1002'), -- has an appointment
     (21, 'Пациент', 'Без билета',          '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),
     (22, 'Пациент', 'Без связи с выдачей билетов', '', '40 years 6 months', 'male',  false, false, '{1003}',           '1003', '1004'),
     (23, 'Пациент', 'Без связи с МИП',     '',        '40 years 6 months', 'female', false, false, '{1003}',           '1003', '1004'),

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"talon.example/gen/api"
 )
 
 // The patient and the client application of the demo token.
@@ -63,11 +65,20 @@ const (
 }`
 )
 
+// The groups of patients. GET /sandbox/scenarios describes them.
+const (
+	bookable = api.SandboxPatientGroupBookable
+	refused  = api.SandboxPatientGroupRefused
+	race     = api.SandboxPatientGroupRace
+	failure  = api.SandboxPatientGroupFailure
+)
+
 // Person is a patient of the demo.
 type Person struct {
-	Name string // in the medical cards
-	Guid uuid.UUID
-	Try  string // what can be tried with this patient
+	Name  string // in the medical cards
+	Guid  uuid.UUID
+	Group string // what the patient demonstrates
+	Try   string // what can be tried with this patient
 }
 
 // Patients are the patients of the demo, in the order of their numbers. Each has three unbooked
@@ -75,74 +86,95 @@ type Person struct {
 // a consultation in speciality 92, 2 for one in speciality 27, 3 for an examination. They are from
 // e66e8056-… to 4cb4f1c8-…, unless Try states otherwise. The cells in Try are those of the eighth
 // day, which do not begin before the data are outdated. The patients from the eighteenth on are
-// those of Scenarios.
+// those of Scenarios. Those who can book have ordinary names. The others are named after what
+// hinders them.
 var Patients = []Person{
 	{
-		"Пациент Взрослый Первый",
-		Patient,
+		"Орлов Алексей Петрович", Patient, bookable,
 		"Both examples. Referral 4 is within e66e8056-…, where cell 83001 is refused by slot_beyond_horizon; " +
 			"5 is to any institution, 6 from another legal entity than where it is held; 7 is completed, " +
 			"8 expired: in cell 30801 it is refused by direction_expired; 9 is withdrawn.",
 	},
 	{
-		"Пациент Взрослый Второй", person(2),
+		"Пациент Уже записан", person(2), refused,
 		"Referral 1 is booked: direction_already_booked. " +
 			"Referral 4, of the same speciality, in cell 20815: speciality_already_booked.",
 	},
-	{"Пациент С инвалидностью", person(3), "Referral 1 in cell 20804, for patients with disabilities."},
-	{"Пациент Беременная", person(4), "Referral 1 in cell 20805, for pregnant women."},
 	{
-		"Пациент Ребёнок Десять лет", person(5),
+		"Соколов Виктор Андреевич", person(3), bookable,
+		"Disabled. Referral 1 in cell 20804, for patients with disabilities.",
+	},
+	{"Белова Анна Сергеевна", person(4), bookable, "Pregnant. Referral 1 in cell 20805, for pregnant women."},
+	{
+		"Морозова Софья Дмитриевна", person(5), bookable,
 		"Ten years old. Referral 1 in the cells 20802, for children, and 20806, for healthy children. " +
 			"In cell 20801: slot_adults_only.",
 	},
 	{
-		"Пациент Ребёнок С открытым ТАП", person(6),
-		"Referral 1 in cell 20806: slot_healthy_children_only, with the opening day of the case.",
+		"Егоров Тимофей Кириллович", person(6), bookable,
+		"Eight years old, with an open case of treatment. " +
+			"Referral 1 in cell 20806: slot_healthy_children_only, with the opening day of the case.",
 	},
-	{"Пациент Младенец", person(7), "Half a year old. Referral 1 in cell 20803, for children under one."},
-	{"Пациент Подросток Семнадцать лет", person(8), "Seventeen years old. Referral 1 in cell 20801: slot_adults_only."},
-	{"Пациент С закрытой картой", person(9), "Referral 1 in cell 20815: mkab_closed."},
 	{
-		"Пациент Без карты",
-		person(10),
+		"Лебедева Мария Ивановна", person(7), bookable,
+		"Half a year old. Referral 1 in cell 20803, for children under one.",
+	},
+	{
+		"Фёдоров Илья Максимович", person(8), bookable,
+		"Seventeen years old. Referral 1 in cell 20801: slot_adults_only.",
+	},
+	{"Пациент С закрытой картой", person(9), refused, "Referral 1 in cell 20815: mkab_closed."},
+	{
+		"Пациент Без карты", person(10), refused,
 		"Referrals 1 to 3 are from 1dadf64c-… to 12ab9992-…, which creates a card: 1 in cell 100801. " +
 			"Referral 4, from e66e8056-… to 4cb4f1c8-…, in cell 20815: mkab_absent. " +
 			"Referral 5, to de300000-0002-4000-8000-000000001005, in cell 120801: mkab_lpu_not_found.",
 	},
-	{"Пациент Без полиса в МИП", person(11), noCard + "mkab_policy_number_empty."},
-	{"Пациент Без пола в МИП", person(12), noCard + "mkab_sex_empty."},
-	{"Пациент Без фамилии в МИП", person(13), noCard + "mkab_surname_empty."},
-	{"Пациент Без имени в МИП", person(14), noCard + "mkab_name_empty."},
-	{"Пациент Без данных в МИП", person(15), noCard + "mip_person_data_missing."},
-	{"Пациент Не из МИП", person(16), noCard + "mip_person_not_found."},
-	{"Пациент Взрослый Третий", person(17), "Referral 1 is booked, in a cell of three places."},
-	{"Пациент Взрослый Четвёртый", person(refusedPatient), "Unbooked. For the scenarios in which a cell is refused."},
-	{"Пациент Взрослый Пятый", person(bookingPatient), "The scenarios book for this patient by the referrals 1 and 3."},
-	{"Пациент Взрослый Шестой", person(movingPatient), "Referral 1 is booked. The scenarios move this visit."},
-	{"Пациент Без билета", person(21), alwaysCard + "mip_auth_url_empty."},
-	{"Пациент Без связи с выдачей билетов", person(22), alwaysCard + "mip_auth_url_unreachable."},
-	{"Пациент Без связи с МИП", person(23), alwaysCard + "mip_unavailable."},
-	{"Пациент Без связи полиса с картой", person(24), alwaysCard + "mkab_policy_link_failed."},
-	{"Пациент Не успел", person(25), alwaysWrite + "slot_taken, with the nearest free cells."},
-	{"Пациент Не записан", person(26), alwaysWrite + "appointment_not_created."},
-	{"Пациент Не найден", person(27), alwaysWrite + "appointment_not_found."},
-	{"Пациент Не прикреплён", person(28), alwaysWrite + "appointment_not_linked."},
-	{"Пациент Удерживает две ячейки", person(holdingPatient), "Holds two cells. Holding another one: too_many_holds."},
-	{"Пациент Внутренняя ошибка", person(30), always + "internal_error."},
-	{"Пациент База недоступна", person(31), always + "database_unavailable."},
-	{"Пациент Ключи недоступны", person(32), always + "keys_unavailable."},
-	{"Пациент Перегрузка", person(33), always + "overloaded."},
-	{"Пациент Сервис не готов", person(34), always + "not_ready, also by /health/ready."},
+	{"Пациент Без полиса в МИП", person(11), refused, noCard + "mkab_policy_number_empty."},
+	{"Пациент Без пола в МИП", person(12), refused, noCard + "mkab_sex_empty."},
+	{"Пациент Без фамилии в МИП", person(13), refused, noCard + "mkab_surname_empty."},
+	{"Пациент Без имени в МИП", person(14), refused, noCard + "mkab_name_empty."},
+	{"Пациент Без данных в МИП", person(15), refused, noCard + "mip_person_data_missing."},
+	{"Пациент Не из МИП", person(16), refused, noCard + "mip_person_not_found."},
+	{"Кузнецова Ольга Николаевна", person(17), bookable, "Referral 1 is booked, in a cell of three places."},
 	{
-		"Пациент Не узнан", person(unidentifiedPatient),
+		"Волков Павел Игоревич", person(refusedPatient), bookable,
+		"Unbooked. For the scenarios in which a cell is refused.",
+	},
+	{
+		"Зайцева Елена Викторовна", person(bookingPatient), bookable,
+		"The scenarios book for this patient by the referrals 1 and 3.",
+	},
+	{
+		"Новиков Дмитрий Олегович", person(movingPatient), bookable,
+		"Referral 1 is booked. The scenarios move this visit.",
+	},
+	{"Пациент Без билета", person(21), failure, alwaysCard + "mip_auth_url_empty."},
+	{"Пациент Без связи с выдачей билетов", person(22), failure, alwaysCard + "mip_auth_url_unreachable."},
+	{"Пациент Без связи с МИП", person(23), failure, alwaysCard + "mip_unavailable."},
+	{"Пациент Без связи полиса с картой", person(24), failure, alwaysCard + "mkab_policy_link_failed."},
+	{"Пациент Не успел", person(25), race, alwaysWrite + "slot_taken, with the nearest free cells."},
+	{"Пациент Не записан", person(26), failure, alwaysWrite + "appointment_not_created."},
+	{"Пациент Не найден", person(27), failure, alwaysWrite + "appointment_not_found."},
+	{"Пациент Не прикреплён", person(28), failure, alwaysWrite + "appointment_not_linked."},
+	{
+		"Пациент Удерживает две ячейки", person(holdingPatient), refused,
+		"Holds two cells. Holding another one: too_many_holds.",
+	},
+	{"Пациент Внутренняя ошибка", person(30), failure, always + "internal_error."},
+	{"Пациент База недоступна", person(31), failure, always + "database_unavailable."},
+	{"Пациент Ключи недоступны", person(32), failure, always + "keys_unavailable."},
+	{"Пациент Перегрузка", person(33), failure, always + "overloaded."},
+	{"Пациент Сервис не готов", person(34), failure, always + "not_ready, also by /health/ready."},
+	{
+		"Пациент Не узнан", person(unidentifiedPatient), refused,
 		"GET /auth/cod/token with this personguid: patient_not_identified.",
 	},
 	{
-		"Пациент Узнан слишком часто", person(throttledPatient),
+		"Пациент Узнан слишком часто", person(throttledPatient), refused,
 		"GET /auth/cod/token with this personguid: too_many_attempts.",
 	},
-	{"Пациент Без направлений", person(patientWithoutReferrals), "Has no referrals."},
+	{"Пациент Без направлений", person(patientWithoutReferrals), refused, "Has no referrals."},
 }
 
 const (

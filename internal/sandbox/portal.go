@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"bytes"
+	"io/fs"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,7 +33,7 @@ func registerPortal(chain *server.Server) {
 		}
 		file := files[name]
 		if file == nil {
-			chain.RenderError(c, server.Reject(server.RouteNotFound))
+			renderUnknownPath(c, chain)
 			return
 		}
 		c.Header("Cache-Control", "no-cache")
@@ -43,3 +45,27 @@ func registerPortal(chain *server.Server) {
 		file.ServeHTTP(c.Writer, c.Request)
 	})
 }
+
+// renderUnknownPath writes the refusal of an unknown path. A browser that opens it as a page gets
+// the portal, which then shows that the page does not exist.
+func renderUnknownPath(c *gin.Context, chain *server.Server) {
+	c.Header("Vary", "Accept")
+	if c.NegotiateFormat(gin.MIMEJSON, gin.MIMEHTML) != gin.MIMEHTML {
+		chain.RenderError(c, server.Reject(server.RouteNotFound))
+		return
+	}
+	c.Header("Cache-Control", "no-cache")
+	c.Header("Content-Security-Policy", portalPolicy)
+	c.Header("Referrer-Policy", "no-referrer")
+	c.Data(http.StatusNotFound, "text/html; charset=utf-8", unknownPathPage())
+}
+
+// unknownPathPage returns the page of the portal with absolute addresses of its files, because the
+// unknown path can have any depth.
+var unknownPathPage = sync.OnceValue(func() []byte {
+	page, err := fs.ReadFile(portal.Files(), "index.html")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return bytes.ReplaceAll(page, []byte(`"./`), []byte(`"/portal/`))
+})

@@ -106,7 +106,7 @@ func (s *Sandbox) scenarioList() (sandboxapi.Sandbox, error) {
 			return sandboxapi.Sandbox{}, fmt.Errorf("sign a token: %w", err)
 		}
 		list.Patients = append(list.Patients, sandboxapi.SandboxPatient{
-			GUID: patient.Guid, Name: patient.Name, Description: patient.Try, Token: token,
+			GUID: patient.Guid, Name: patient.Name, Group: patient.Group, Description: patient.Try, Token: token,
 		})
 	}
 	scenarios, err := Scenarios(now, s.sign)

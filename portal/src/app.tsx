@@ -1,7 +1,9 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
-import { Heading, Status } from './components.js';
+import { Heading, Ru, Status } from './components.js';
 import { FailureMessage } from './failure.js';
+import { chooseLanguage, language, t } from './language.js';
+import type { Language } from './language.js';
 import { useQuery } from './queries.js';
 import { href, parseRoute } from './route.js';
 import type { Route } from './route.js';
@@ -10,29 +12,58 @@ import { host, inSandbox } from './session.js';
 import { Appointments } from './views/appointments.js';
 import { Cancel } from './views/cancel.js';
 import { Cells, Move } from './views/cells.js';
+import { Institutions, MoveInstitutions } from './views/institutions.js';
 import { Patients } from './views/patients.js';
 import { Referrals } from './views/referrals.js';
 import { Ticket } from './views/ticket.js';
 
+/** The path of the page: the folder above the one of this file. */
+const root = new URL(import.meta.url.replace(/[^/]*\/[^/]*$/, '')).pathname;
+
+const isUnknownPath = ![root, `${root}index.html`].includes(location.pathname);
+
 export function App() {
-  return inSandbox ? <Sandbox /> : <Portal />;
+  // All components read the texts while they render, so this renders them in the new language.
+  const [current, setCurrent] = useState<Language>(language);
+  useEffect(() => {
+    document.documentElement.lang = current;
+  }, [current]);
+  const change = (next: Language) => {
+    chooseLanguage(next);
+    setCurrent(next);
+  };
+  const frame = { change };
+  if (isUnknownPath) {
+    return (
+      <Frame {...frame}>
+        <NotFound start={root} />
+      </Frame>
+    );
+  }
+  return inSandbox ? <Sandbox frame={frame} /> : <Portal frame={frame} />;
+}
+
+interface FrameProps {
+  /** Changes the language. */
+  change: (language: Language) => void;
 }
 
 /** Lets the user pick a demo patient, and then shows the portal. */
-function Sandbox() {
+function Sandbox({ frame }: { frame: FrameProps }) {
   const { data, failure, retry } = useQuery(listPatients, []);
-  if (data && host.patientName) return <Portal />;
+  if (data && host.patientName) return <Portal frame={frame} />;
+  const isLoadingPicked = pickedGuid !== null && !data && !failure;
   return (
-    <Frame>
+    <Frame {...frame} nav={isLoadingPicked && <Navigation route={parseRoute(location.hash)} />}>
       {failure && <FailureMessage failure={failure} retry={retry} />}
-      {!data && !failure && <Status>Загружаем…</Status>}
-      {data && pickedGuid && <p role="alert">Такого пациента в демонстрации нет.</p>}
+      {!data && !failure && <Status>{t.loading}</Status>}
+      {data && pickedGuid && <p role="alert">{t.patientAbsent}</p>}
       {data && <Patients patients={data} />}
     </Frame>
   );
 }
 
-function Portal() {
+function Portal({ frame }: { frame: FrameProps }) {
   const [hash, setHash] = useState(location.hash);
   useEffect(() => {
     const onChange = () => setHash(location.hash);
@@ -40,22 +71,25 @@ function Portal() {
     return () => removeEventListener('hashchange', onChange);
   }, []);
   const route = parseRoute(hash);
-  const isAppointmentView = ['appointments', 'ticket', 'move', 'cancel'].includes(route.view);
   return (
-    <Frame
-      nav={
-        <nav aria-label="Разделы">
-          <a href={href({ view: 'referrals' })} aria-current={isAppointmentView ? undefined : 'page'}>
-            Направления
-          </a>
-          <a href={href({ view: 'appointments' })} aria-current={isAppointmentView ? 'page' : undefined}>
-            Записи
-          </a>
-        </nav>
-      }
-    >
+    <Frame {...frame} nav={<Navigation route={route} />}>
       <View key={hash.split('?')[0]} route={route} />
     </Frame>
+  );
+}
+
+function Navigation({ route }: { route: Route }) {
+  const isOfReferrals = ['referrals', 'cells', 'institutions'].includes(route.view);
+  const isOfVisits = !isOfReferrals && route.view !== 'notFound';
+  return (
+    <nav aria-label={t.sections}>
+      <a href={href({ view: 'referrals' })} aria-current={isOfReferrals ? 'page' : undefined}>
+        {t.referrals}
+      </a>
+      <a href={href({ view: 'appointments' })} aria-current={isOfVisits ? 'page' : undefined}>
+        {t.visits}
+      </a>
+    </nav>
   );
 }
 
@@ -67,27 +101,40 @@ function View({ route }: { route: Route }) {
       return <Referrals />;
     case 'cells':
       return <Cells direction={route.direction} search={route.search} />;
+    case 'institutions':
+      return <Institutions direction={route.direction} />;
     case 'appointments':
       return <Appointments />;
     case 'ticket':
       return <Ticket appointment={route.appointment} news={route.news} />;
     case 'move':
       return <Move appointment={route.appointment} search={route.search} />;
+    case 'moveInstitutions':
+      return <MoveInstitutions appointment={route.appointment} />;
     case 'cancel':
       return <Cancel appointment={route.appointment} />;
     case 'notFound':
-      return (
-        <>
-          <Heading title="Такой страницы нет">Такой страницы нет</Heading>
-          <p>
-            <a href={href({ view: 'referrals' })}>К направлениям</a>
-          </p>
-        </>
-      );
+      return <NotFound start={href({ view: 'referrals' })} />;
   }
 }
 
-function Frame({ nav, children }: { nav?: ComponentChildren; children: ComponentChildren }) {
+/** The page for an address that leads nowhere. */
+function NotFound({ start }: { start: string }) {
+  return (
+    <>
+      <Heading title={t.notFound}>{t.notFound}</Heading>
+      <p>{t.notFoundHint}</p>
+      <p class="actions">
+        <a class="button" href={start}>
+          {t.toStart}
+        </a>
+      </p>
+    </>
+  );
+}
+
+function Frame({ change, nav, children }: FrameProps & { nav?: ComponentChildren; children: ComponentChildren }) {
+  const other: Language = language === 'ru' ? 'en' : 'ru';
   return (
     <>
       <a
@@ -98,23 +145,26 @@ function Frame({ nav, children }: { nav?: ComponentChildren; children: Component
           document.getElementById('main')?.focus();
         }}
       >
-        К содержанию
+        {t.skip}
       </a>
       <header class="top">
         <p class="brand">
-          <img src="./icon.svg" alt="" width="32" height="32" /> Талон
+          <img src={`${root}icon.svg`} alt="" width="32" height="32" /> {t.brand}
         </p>
         {nav}
-        {(host.patientName || inSandbox) && (
+        {nav && (host.patientName || inSandbox) && (
           <p class="patient">
-            {host.patientName} {inSandbox && host.patientName && <a href={patientListHref}>Сменить</a>}
+            <Ru>{host.patientName}</Ru> {inSandbox && <a href={patientListHref}>{t.changePatient}</a>}
           </p>
         )}
+        <button class="language" type="button" lang={other} onClick={() => change(other)}>
+          {other === 'ru' ? 'Русский' : 'English'}
+        </button>
       </header>
       <main id="main" tabIndex={-1}>
         {children}
       </main>
-      {inSandbox && <footer>Демонстрация: люди и организации вымышлены.</footer>}
+      {inSandbox && <footer>{t.demoFooter}</footer>}
     </>
   );
 }

@@ -1,7 +1,10 @@
 // Components that several views use.
+import type { LpuPlace, Resource } from 'talon-sdk';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { deviceOffset, zoneOf } from './format.js';
+import { deviceOffset, formatVisitDay, formatVisitHours, zoneOf } from './format.js';
+import { referralTitle, referralType } from './labels.js';
+import { t } from './language.js';
 import type { Pages } from './queries.js';
 
 interface ButtonProps {
@@ -30,8 +33,8 @@ let hasShownView = false;
 export function Heading({ children, title }: { children: ComponentChildren; title: string }) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    document.title = `${title} · Талон`;
-  }, [title]);
+    document.title = `${title} · ${t.brand}`;
+  }, [title, t]);
   useEffect(() => {
     if (hasShownView) heading.current?.focus();
     hasShownView = true;
@@ -43,12 +46,53 @@ export function Heading({ children, title }: { children: ComponentChildren; titl
   );
 }
 
+/** A text of the service, which is Russian in each language of the page. */
+export function Ru({ children }: { children: ComponentChildren }) {
+  return <span lang="ru">{children}</span>;
+}
+
+/** Shows the title of a referral: «Консультация: Терапия». */
+export function ReferralTitle({ of }: { of: Parameters<typeof referralTitle>[0] }) {
+  const { name } = of.speciality;
+  if (!name) return <>{referralTitle(of)}</>;
+  return (
+    <>
+      {referralType(of.type)}: <Ru>{name}</Ru>
+    </>
+  );
+}
+
+/** Shows where to go: «Поликлиника, ул. Садовая, 1, кабинет 214». */
+export function Place({ of: { lpu, resource } }: { of: { lpu: LpuPlace; resource: Resource } }) {
+  return (
+    <>
+      <Ru>{[lpu.name, lpu.address].filter(Boolean).join(', ')}</Ru>
+      {resource.room && `, ${t.room(resource.room)}`}
+    </>
+  );
+}
+
 /** Shows a status. Screen readers announce its changes. */
 export function Status({ children }: { children: ComponentChildren }) {
   return (
     <p class="status" role="status">
       {children}
     </p>
+  );
+}
+
+/** Shows that a change has succeeded. */
+export function Success({ title, hint }: { title: string; hint: string }) {
+  return (
+    <div class="success">
+      <svg viewBox="0 0 24 24" aria-hidden="true">
+        <circle cx="12" cy="12" r="12" />
+        <path d="m6.5 12.5 3.75 3.75 7.25-8" />
+      </svg>
+      <p>
+        <strong>{title}</strong> {hint}
+      </p>
+    </div>
   );
 }
 
@@ -62,8 +106,17 @@ export function More({ pages }: { pages: Pages<unknown, unknown> }) {
   return (
     <p class="actions">
       <Button onPress={() => pages.loadMore?.()} pending={pages.pending} light>
-        {pages.pending ? 'Загружаем…' : 'Показать ещё'}
+        {pages.pending ? t.loading : t.more}
       </Button>
+    </p>
+  );
+}
+
+/** Shows the time of a visit in large letters. */
+export function VisitTime({ visit }: { visit: { start: string; end: string } }) {
+  return (
+    <p class="ticket-when">
+      <span>{formatVisitDay(visit)},</span> <span>{formatVisitHours(visit)}</span>
     </p>
   );
 }
@@ -72,9 +125,5 @@ export function More({ pages }: { pages: Pages<unknown, unknown> }) {
 export function ZoneNote({ time, timeZone }: { time: string; timeZone: string }) {
   const offset = deviceOffset(time);
   if (offset === undefined) return null;
-  return (
-    <p class="zone">
-      Время местное: {zoneOf(time, timeZone)}. На вашем устройстве {offset}.
-    </p>
-  );
+  return <p class="zone">{t.localTime(zoneOf(time, timeZone), offset)}</p>;
 }

@@ -5,6 +5,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { talon } from './api.js';
 import { Button } from './components.js';
 import { deviceOffset, formatHour, formatStart, formatVisit, offsetOf } from './format.js';
+import { language, t } from './language.js';
 import { useMutation } from './queries.js';
 import type { Failure } from './queries.js';
 import { remedyFor } from './remedies.js';
@@ -34,25 +35,28 @@ export function FailureMessage({ failure, ...actions }: { failure: Failure } & A
 
 function RefusalMessage({ refusal, retryAfter, retry, choose }: { refusal: Refusal; retryAfter?: number } & Actions) {
   const remedy = remedyFor(refusal);
+  const title = language === 'en' ? (refusal as { title?: string }).title : undefined;
   return (
     <>
-      <p class="failure-title">{refusal.message}</p>
+      <p class="failure-title">{title ?? <span lang="ru">{refusal.message}</span>}</p>
+      {title && <p lang="ru">{refusal.message}</p>}
       <p>{remedy.advice}</p>
       {remedy.kind === 'appointment' && <ExistingVisit appointment={remedy.appointment} />}
       {remedy.kind === 'cells' && choose && <NearestCells slots={remedy.nearest} choose={choose} />}
       {remedy.kind === 'holds' && <Holds holds={remedy.holds} onRelease={retry} />}
       <p class="actions">
         {remedy.kind === 'retry' && retry && <RetryButton retry={retry} retryAfter={retryAfter} />}
-        {remedy.kind === 'signIn' && <Button onPress={host.signIn}>Войти снова</Button>}
-        {remedy.kind === 'reload' && <Button onPress={() => location.reload()}>Обновить страницу</Button>}
+        {remedy.kind === 'signIn' && <Button onPress={host.signIn}>{t.signIn}</Button>}
+        {remedy.kind === 'reload' && <Button onPress={() => location.reload()}>{t.reload}</Button>}
         {(remedy.kind === 'referrals' || remedy.kind === 'staff') && (
-          <a href={href({ view: 'referrals' })}>К направлениям</a>
+          <a href={href({ view: 'referrals' })}>{t.toReferrals}</a>
         )}
-        {remedy.kind === 'appointments' && <a href={href({ view: 'appointments' })}>К записям</a>}
+        {remedy.kind === 'appointments' && <a href={href({ view: 'appointments' })}>{t.toVisits}</a>}
       </p>
       {refusal.request_id && (
         <p class="request">
-          Номер обращения: <code>{refusal.request_id}</code>
+          {t.requestId}
+          <code>{refusal.request_id}</code>
         </p>
       )}
     </>
@@ -65,11 +69,9 @@ function ErrorMessage({ error, notExecuted, retry }: { error: unknown; notExecut
   return (
     <>
       <p class="failure-title">{describe(error)}</p>
-      {notExecuted && <p>Мы проверили: пока ничего не изменилось. Повторите, дважды это не выполнится.</p>}
-      {isMutation && !notExecuted && (
-        <p>Возможно, запрос всё же выполнен: проверить пока не удалось. Повторите, дважды он не выполнится.</p>
-      )}
-      {!isMutation && <p>Проверьте подключение к интернету и повторите.</p>}
+      {notExecuted && <p>{t.notExecuted}</p>}
+      {isMutation && !notExecuted && <p>{t.maybeExecuted}</p>}
+      {!isMutation && <p>{t.checkConnection}</p>}
       <p class="actions">{retry && <RetryButton retry={retry} />}</p>
     </>
   );
@@ -77,10 +79,10 @@ function ErrorMessage({ error, notExecuted, retry }: { error: unknown; notExecut
 
 function describe(error: unknown): string {
   if (error instanceof UnexpectedAnswerError) {
-    return `Вместо сервиса записи ответил кто-то другой (HTTP ${error.status}).`;
+    return t.unexpectedAnswer(error.status);
   }
-  if (error instanceof CallError) return 'Сервис записи не отвечает.';
-  return 'На странице произошла ошибка.';
+  if (error instanceof CallError) return t.noAnswer;
+  return t.pageError;
 }
 
 /** A button that retries. It is inactive for `retryAfter` seconds. */
@@ -93,7 +95,7 @@ function RetryButton({ retry, retryAfter = 0 }: { retry: () => void; retryAfter?
   }, [seconds]);
   return (
     <Button onPress={retry} pending={seconds > 0}>
-      {seconds > 0 ? `Повторить через ${seconds} с` : 'Повторить'}
+      {seconds > 0 ? t.retryIn(seconds) : t.retry}
     </Button>
   );
 }
@@ -102,7 +104,7 @@ function ExistingVisit({ appointment }: { appointment?: NonNullable<ExistingAppo
   if (appointment === undefined) {
     return (
       <p class="actions">
-        <a href={href({ view: 'appointments' })}>Мои записи</a>
+        <a href={href({ view: 'appointments' })}>{t.myVisits}</a>
       </p>
     );
   }
@@ -115,10 +117,10 @@ function ExistingVisit({ appointment }: { appointment?: NonNullable<ExistingAppo
       </p>
       <p class="actions">
         <a class="button" href={href({ view: 'ticket', appointment: guid })}>
-          Открыть запись
+          {t.openVisit}
         </a>
-        <a href={href({ view: 'move', appointment: guid, search: {} })}>Перенести</a>
-        <a href={href({ view: 'cancel', appointment: guid })}>Отменить</a>
+        <a href={href({ view: 'move', appointment: guid, search: {} })}>{t.move}</a>
+        <a href={href({ view: 'cancel', appointment: guid })}>{t.cancel}</a>
       </p>
     </>
   );
@@ -130,7 +132,7 @@ function NearestCells({ slots, choose }: { slots: NearestSlot[]; choose: (slot: 
       {slots.map((slot) => (
         <li key={slot.guid}>
           <Button onPress={() => choose(slot)} light>
-            <strong>{formatStart(slot.start)}</strong> <span>{slot.resource.name}</span>
+            <strong>{formatStart(slot.start)}</strong> <span lang="ru">{slot.resource.name}</span>
           </Button>
         </li>
       ))}
@@ -158,7 +160,8 @@ function ReleaseButton({ hold, onRelease }: { hold: Hold; onRelease?: () => void
   return (
     <>
       <Button onPress={release.run} pending={release.pending} light>
-        <strong>Освободить {formatStart(hold.start)}</strong> <span>удерживается до {formatHour(hold.heldUntil)}</span>
+        <strong>{t.release(formatStart(hold.start))}</strong>{' '}
+        <span>{t.heldUntilShort(formatHour(hold.heldUntil))}</span>
       </Button>
       {release.failure && <FailureMessage failure={release.failure} retry={release.run} />}
     </>
@@ -166,5 +169,5 @@ function ReleaseButton({ hold, onRelease }: { hold: Hold; onRelease?: () => void
 }
 
 function OffsetNote({ time }: { time: string }): ComponentChildren {
-  return deviceOffset(time) && <> (местное время, {offsetOf(time)})</>;
+  return deviceOffset(time) && t.localOffset(offsetOf(time));
 }

@@ -1,13 +1,26 @@
-// Formats times and numbers in Russian. A time has the UTC offset of its institution and is shown
-// in that zone, never in the zone of the browser.
-import { formatTime, isWholeDay } from 'talon-sdk';
+// Formats times and numbers in the language of the page. A time has the UTC offset of its
+// institution and is shown in that zone, never in the zone of the browser.
+import { dayOf, formatTime, isWholeDay } from 'talon-sdk';
+import { language, t } from './language.js';
+
+/** The start and the end of a visit. */
+type Period = { start: string; end: string };
+
+/** Formats a time by Intl. English is that of Europe: the day before the month, 24 hours. */
+const format = (time: string, fields: Omit<Intl.DateTimeFormatOptions, 'timeZone' | 'timeZoneName'>) =>
+  formatTime(time, language === 'ru' ? 'ru' : 'en-GB', fields).replace(/\sг\.$/, '');
 
 /** Returns a day with its weekday: «четверг, 26 ноября». */
-export const formatDay = (time: string) => formatTime(time, 'ru', { weekday: 'long', day: 'numeric', month: 'long' });
+export const formatDay = (time: string) => format(time, { weekday: 'long', day: 'numeric', month: 'long' });
 
 /** Returns a day with its year: «26 ноября 2026». */
-export const formatDate = (time: string) =>
-  withoutYearSign(formatTime(time, 'ru', { day: 'numeric', month: 'long', year: 'numeric' }));
+export const formatDate = (time: string) => format(time, { day: 'numeric', month: 'long', year: 'numeric' });
+
+/** Returns a day without its year: «26 ноября». */
+export const formatDayOfMonth = (time: string) => format(time, { day: 'numeric', month: 'long' });
+
+/** Returns the short name of a day's weekday: «чт». */
+export const formatWeekday = (time: string) => format(time, { weekday: 'short' });
 
 /** Returns the time of day: «14:15». */
 export const formatHour = (time: string) => time.slice(11, 16);
@@ -16,19 +29,26 @@ export const formatHour = (time: string) => time.slice(11, 16);
  * Returns the time of a visit: «четверг, 26 ноября 2026, 14:15–14:30». A visit with a day and no
  * time is «четверг, 26 ноября 2026, в течение дня».
  */
-export function formatVisit({ start, end }: { start: string; end: string }): string {
-  const day = withoutYearSign(
-    formatTime(start, 'ru', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }),
-  );
-  if (isWholeDay({ start, end })) return `${day}, в течение дня`;
-  return `${day}, ${formatHour(start)}${end === start ? '' : `–${formatHour(end)}`}`;
+export const formatVisit = (visit: Period) => `${formatVisitDay(visit)}, ${formatVisitHours(visit)}`;
+
+/** Returns the day of a visit: «четверг, 26 ноября 2026». */
+export const formatVisitDay = ({ start }: Period) =>
+  format(start, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+
+/** Returns the hours of a visit: «14:15–14:30». */
+export function formatVisitHours({ start, end }: Period): string {
+  if (isWholeDay({ start, end })) return t.wholeDay;
+  return `${formatHour(start)}${end === start ? '' : `–${formatHour(end)}`}`;
 }
 
-const withoutYearSign = (day: string) => day.replace(/\sг\.$/, '');
-
 /** Returns a start without its year: «26 ноября, 14:15». */
-export const formatStart = (time: string) =>
-  `${formatTime(time, 'ru', { day: 'numeric', month: 'long' })}, ${formatHour(time)}`;
+export const formatStart = (time: string) => `${formatDayOfMonth(time)}, ${formatHour(time)}`;
+
+/** Returns a duration in minutes and seconds: «4:05». */
+export function formatDuration(milliseconds: number): string {
+  const seconds = Math.ceil(milliseconds / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+}
 
 /** Returns the UTC offset of a time: «UTC+3», «UTC+5:30». */
 export function offsetOf(time: string): string {
@@ -37,41 +57,9 @@ export function offsetOf(time: string): string {
   return `UTC${sign === '-' ? '−' : '+'}${Number(hours)}${minutes === '00' ? '' : `:${minutes}`}`;
 }
 
-/** The cities of Russia's time zones. Browsers do not provide their Russian names. */
-const cities: Record<string, string> = {
-  'Europe/Kaliningrad': 'Калининград',
-  'Europe/Moscow': 'Москва',
-  'Europe/Kirov': 'Киров',
-  'Europe/Simferopol': 'Симферополь',
-  'Europe/Volgograd': 'Волгоград',
-  'Europe/Astrakhan': 'Астрахань',
-  'Europe/Samara': 'Самара',
-  'Europe/Saratov': 'Саратов',
-  'Europe/Ulyanovsk': 'Ульяновск',
-  'Asia/Yekaterinburg': 'Екатеринбург',
-  'Asia/Omsk': 'Омск',
-  'Asia/Novosibirsk': 'Новосибирск',
-  'Asia/Barnaul': 'Барнаул',
-  'Asia/Tomsk': 'Томск',
-  'Asia/Novokuznetsk': 'Новокузнецк',
-  'Asia/Krasnoyarsk': 'Красноярск',
-  'Asia/Irkutsk': 'Иркутск',
-  'Asia/Chita': 'Чита',
-  'Asia/Yakutsk': 'Якутск',
-  'Asia/Khandyga': 'Хандыга',
-  'Asia/Vladivostok': 'Владивосток',
-  'Asia/Ust-Nera': 'Усть-Нера',
-  'Asia/Magadan': 'Магадан',
-  'Asia/Sakhalin': 'Южно-Сахалинск',
-  'Asia/Srednekolymsk': 'Среднеколымск',
-  'Asia/Kamchatka': 'Петропавловск-Камчатский',
-  'Asia/Anadyr': 'Анадырь',
-};
-
 /** Returns the city and the offset of a time: «Екатеринбург (UTC+5)». The city can be unknown. */
 export function zoneOf(time: string, timeZone?: string): string {
-  if (timeZone === undefined) return offsetOf(time);
-  const city = cities[timeZone];
+  const city = timeZone === undefined ? undefined : t.cityOf(timeZone);
   return city === undefined ? offsetOf(time) : `${city} (${offsetOf(time)})`;
 }
 
@@ -83,15 +71,12 @@ export function deviceOffset(time: string): string | undefined {
   return own === offsetOf(time) ? undefined : own;
 }
 
-/** Returns a number with its noun: `count(3, 'ячейка', 'ячейки', 'ячеек')`. */
-export function count(number: number, one: string, few: string, many: string): string {
-  const form = new Intl.PluralRules('ru').select(number);
-  return `${number} ${form === 'one' ? one : form === 'few' ? few : many}`;
-}
-
 /** Returns the day that is some days later: `addDays('2026-11-30', 14)`. */
 export function addDays(day: string, days: number): string {
   const date = new Date(`${day}T00:00:00Z`);
   date.setUTCDate(date.getUTCDate() + days);
-  return date.toISOString().slice(0, 10);
+  return dayOf(date.toISOString());
 }
+
+/** Returns the midnight of a day, for the functions above. */
+export const midnight = (day: string) => `${day}T00:00:00`;

@@ -8,8 +8,8 @@ import type { Failure } from './queries.js';
 export interface CellHold {
   /** The end of the hold. It is missing until Talon has confirmed the hold. */
   heldUntil?: string;
-  /** Whether the hold has expired. */
-  expired: boolean;
+  /** The rest of the hold in milliseconds, 0 after its end. It changes every second. */
+  remaining: number;
   failure?: Failure;
   /** Holds the cell once more. */
   retry: () => void;
@@ -20,21 +20,22 @@ export interface CellHold {
 /** The last hold or release. The next one waits for it: those of one cell keep their order. */
 let queue: Promise<unknown> = Promise.resolve();
 
-/** Holds a cell while the view is open, for a booking or for the move of a visit. */
+/**
+ * Holds a cell while the view is open, for a booking or for the move of a visit. A reload keeps the
+ * hold, and Talon returns it again. So if the page is closed instead, the hold ends by itself.
+ */
 export function useHold(
   { directionGuid, directionType, holderLpuGuid }: ReferralRef,
   cell: Cell,
   visitGuid: string | undefined,
 ): CellHold {
   const [state, setState] = useState<{ heldUntil?: string; failure?: Failure }>({});
-  const [expired, setExpired] = useState(false);
   const [attempt, setAttempt] = useState(0);
   const isUsed = useRef(false);
 
   useEffect(() => {
     let isReleased = false;
     setState({});
-    setExpired(false);
     const body = {
       DirectionGuid: directionGuid,
       DirectionType: directionType,
@@ -45,8 +46,7 @@ export function useHold(
     const held = queue.then(() => settle(holdSlot(talon, { path: { slotGuid: cell.guid }, body })));
     queue = held;
     held.then(({ data, failure }) => isReleased || setState({ heldUntil: data?.heldUntil, failure }));
-
-    const release = () => {
+    return () => {
       isReleased = true;
       queue = held.then(({ data }) => {
         if (data === undefined || isUsed.current) return;
@@ -54,27 +54,28 @@ export function useHold(
         return settle(releaseSlot(talon, { path: { slotGuid: cell.guid }, query: { lpuGuid: cell.lpu.guid } }));
       });
     };
-    const holdAgain = ({ persisted }: PageTransitionEvent) => persisted && setAttempt(attempt + 1);
-    addEventListener('pagehide', release);
-    addEventListener('pageshow', holdAgain);
-    return () => {
-      removeEventListener('pagehide', release);
-      removeEventListener('pageshow', holdAgain);
-      release();
-    };
   }, [cell.guid, attempt]);
-
-  const { heldUntil } = state;
-  useEffect(() => {
-    if (heldUntil === undefined) return;
-    const timer = setTimeout(() => setExpired(true), Math.max(0, Date.parse(heldUntil) - Date.now()));
-    return () => clearTimeout(timer);
-  }, [heldUntil]);
 
   return {
     ...state,
-    expired,
+    remaining: useRemaining(state.heldUntil),
     retry: () => setAttempt(attempt + 1),
     markUsed: () => void (isUsed.current = true),
   };
+}
+
+/** Returns the milliseconds until a time, and renders anew every second until then. */
+function useRemaining(until: string | undefined): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    if (until === undefined) return;
+    const tick = () => {
+      setNow(Date.now());
+      if (Date.now() >= Date.parse(until)) clearInterval(timer);
+    };
+    const timer = setInterval(tick, 1000);
+    tick();
+    return () => clearInterval(timer);
+  }, [until]);
+  return until === undefined ? 0 : Math.max(0, Date.parse(until) - now);
 }

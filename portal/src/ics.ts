@@ -2,23 +2,27 @@ import { isWholeDay } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { formatVisit, zoneOf } from './format.js';
 import { referralTitle } from './labels.js';
+import { language, t } from './language.js';
 
-/** Returns a visit as a calendar file (RFC 5545). Its times are in UTC. */
+/** Returns a visit as a calendar file (RFC 5545), with reminders. Its times are in UTC. */
 export function calendar(visit: PatientAppointment): string {
+  const summary = text(t.event(visit.resource.name));
+  const isCancelled = visit.status === 'Cancelled';
   const lines = [
     'BEGIN:VCALENDAR',
     'VERSION:2.0',
-    'PRODID:-//Talon//Talon portal//RU',
+    `PRODID:-//Talon//Talon portal//${language.toUpperCase()}`,
     'METHOD:PUBLISH',
     'BEGIN:VEVENT',
     `UID:${visit.guid}`,
     `DTSTAMP:${utc(visit.updateTime)}`,
     `SEQUENCE:${sequence(visit)}`,
     ...times(visit),
-    `SUMMARY:${text(`Приём: ${visit.resource.name}`)}`,
-    `LOCATION:${text(visit.lpu.name)}`,
+    `SUMMARY:${summary}`,
+    `LOCATION:${text(place(visit))}`,
     `DESCRIPTION:${text(description(visit))}`,
-    `STATUS:${visit.status === 'Cancelled' ? 'CANCELLED' : 'CONFIRMED'}`,
+    `STATUS:${isCancelled ? 'CANCELLED' : 'CONFIRMED'}`,
+    ...(isCancelled ? [] : reminders(visit).flatMap((trigger) => alarm(trigger, summary))),
     'END:VEVENT',
     'END:VCALENDAR',
   ];
@@ -31,12 +35,30 @@ function times(visit: PatientAppointment): string[] {
   return start === end ? [`DTSTART:${utc(start)}`] : [`DTSTART:${utc(start)}`, `DTEND:${utc(end)}`];
 }
 
+/** Returns when to remind, relative to the start. A whole day starts at midnight. */
+const reminders = (visit: PatientAppointment) => (isWholeDay(visit) ? ['-PT12H'] : ['-P1D', '-PT2H']);
+
+const alarm = (trigger: string, summary: string) => [
+  'BEGIN:VALARM',
+  'ACTION:DISPLAY',
+  `TRIGGER:${trigger}`,
+  `DESCRIPTION:${summary}`,
+  'END:VALARM',
+];
+
+/** Returns where to go: «Поликлиника, ул. Садовая, 1, кабинет 214». */
+const place = ({ lpu, resource }: PatientAppointment) =>
+  [lpu.name, lpu.address, resource.room && t.room(resource.room)].filter(Boolean).join(', ');
+
 function description(visit: PatientAppointment): string {
+  const { start, lpu, direction, preparation, comment } = visit;
   return [
-    referralTitle(visit.direction),
-    `Направление № ${visit.direction.number}`,
-    `${formatVisit(visit)}, время: ${zoneOf(visit.start, visit.lpu.timeZone)}`,
-    visit.comment,
+    referralTitle(direction),
+    t.eventReferral(direction.number),
+    t.eventTime(formatVisit(visit), zoneOf(start, lpu.timeZone)),
+    preparation && t.eventPreparation(preparation),
+    lpu.phone && t.eventPhone(lpu.phone),
+    comment,
   ]
     .filter(Boolean)
     .join('\n');

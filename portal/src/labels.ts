@@ -1,46 +1,15 @@
-// The Russian labels of the contract's values.
-import type { AppointmentStatus, DirectionStatus, Resource, Slot, Speciality } from 'talon-sdk';
+// Labels of the contract's values in the language of the page.
+import type { Speciality } from 'talon-sdk';
+import { t } from './language.js';
 
-export const directionStatus: Record<DirectionStatus, string> = {
-  NotBooked: 'Не записан',
-  Booked: 'Записан',
-  Expired: 'Истекло',
-  Completed: 'Состоялся',
-  Cancelled: 'Отменено',
-};
+/** Returns the label of a value. The contract may add values that have no label yet. */
+export const labelOf = (labels: Record<string, string>, value: string) => labels[value] ?? value;
 
-export const appointmentStatus: Record<AppointmentStatus, string> = {
-  Booked: 'Записан',
-  Completed: 'Состоялся',
-  Cancelled: 'Отменена',
-};
-
-/** The label before the name of a resource. The name of a doctor usually contains «врач». */
-export const resourceKind: Record<Resource['kind'], string> = {
-  doctor: 'Принимает',
-  room: 'Кабинет',
-  equipment: 'Оборудование',
-};
-
-/** The short label of a cell's restriction. The text of the service is too long for a button. */
-export const restriction: Record<Slot['restriction'], string> = {
-  none: '',
-  adults: 'для взрослых',
-  children: 'для детей',
-  infants: 'до 1 года',
-  disabled: 'для пациентов с инвалидностью',
-  pregnant: 'для беременных',
-  healthy_children: 'для здоровых детей',
-};
+/** Returns the label of a referral's type. */
+export const referralType = (type: string) => (type === 'Consult' ? t.consultation : t.examination);
 
 /** Returns the title of a referral: «Консультация: Терапия». */
-export function referralTitle({
-  type,
-  speciality,
-}: {
-  type: 'Consult' | 'Laboratory';
-  speciality: Speciality;
-}): string {
-  const name = speciality.name || (speciality.code && `специальность ${speciality.code}`);
-  return [type === 'Consult' ? 'Консультация' : 'Исследование', name].filter(Boolean).join(': ');
+export function referralTitle({ type, speciality }: { type: string; speciality: Speciality }): string {
+  const name = speciality.name || (speciality.code && t.speciality(speciality.code));
+  return [referralType(type), name].filter(Boolean).join(': ');
 }

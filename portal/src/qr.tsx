@@ -1,20 +1,15 @@
-import qrcode from 'qrcode-generator';
+import { useEffect, useState } from 'preact/hooks';
 
 /** The width of the empty margin in modules. A scanner needs it to find the code. */
 const margin = 4;
 
+/** Shows a QR code. Its library is loaded when the first code is shown. */
 export function QrCode({ text, label }: { text: string; label: string }) {
-  const code = qrcode(0, 'M');
-  code.addData(text);
-  code.make();
-  const modules = code.getModuleCount();
-  let path = '';
-  for (let row = 0; row < modules; row++) {
-    for (let column = 0; column < modules; column++) {
-      if (code.isDark(row, column)) path += `M${column} ${row}h1v1h-1z`;
-    }
-  }
-  const size = modules + 2 * margin;
+  const [code, setCode] = useState({ modules: 0, path: '' });
+  useEffect(() => {
+    import('./qr-path.js').then(({ pathOf }) => setCode(pathOf(text)), console.error);
+  }, [text]);
+  const size = code.modules + 2 * margin;
   return (
     <svg
       class="qr"
@@ -24,7 +19,7 @@ export function QrCode({ text, label }: { text: string; label: string }) {
       shape-rendering="crispEdges"
     >
       <rect x={-margin} y={-margin} width={size} height={size} fill="#fff" />
-      <path d={path} fill="#000" />
+      <path d={code.path} fill="#000" />
     </svg>
   );
 }

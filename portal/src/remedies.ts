@@ -1,5 +1,6 @@
 import { MENDERS } from 'talon-sdk';
 import type { ExistingAppointment, Hold, Mender, NearestSlot, Refusal } from 'talon-sdk';
+import { t } from './language.js';
 
 /** What the patient can do next after a refusal. */
 export type Remedy = { advice: string } & (
@@ -27,28 +28,25 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
     case 'token_signature_invalid':
     case 'client_unauthenticated':
     case 'patient_not_identified':
-      return { kind: 'signIn', advice: 'Войдите снова, чтобы продолжить.' };
+      return { kind: 'signIn', advice: t.advice.signIn };
 
     case 'direction_already_booked':
       return {
         kind: 'appointment',
         appointment: refused.details?.appointment,
-        advice: 'Откройте эту запись: её можно перенести или отменить.',
+        advice: t.advice.openVisit,
       };
     case 'speciality_already_booked':
       return {
         kind: 'appointment',
         appointment: refused.details?.appointment,
-        advice: 'Чтобы записаться на другое время, перенесите или отмените ту запись.',
+        advice: t.advice.changeVisit,
       };
 
     case 'slot_full':
     case 'slot_taken': {
       const nearest = refused.details?.slots ?? [];
-      const advice =
-        nearest.length > 0
-          ? 'Вот ближайшее свободное время.'
-          : 'Рядом свободного времени нет. Выберите другой день или другого врача.';
+      const advice = nearest.length > 0 ? t.advice.nearest : t.advice.noneNear;
       return { kind: 'cells', nearest, advice };
     }
     case 'slot_not_found':
@@ -57,53 +55,53 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
     case 'slot_unavailable':
     case 'slot_time_passed':
     case 'complex_slot_failed':
-      return { kind: 'cells', nearest: [], advice: 'Выберите другое время.' };
+      return { kind: 'cells', nearest: [], advice: t.advice.otherTime };
     case 'slot_beyond_horizon':
       return {
         kind: 'cells',
         nearest: [],
-        advice: 'Выберите более ранний день или вернитесь, когда запись откроется.',
+        advice: t.advice.earlierDay,
       };
     case 'slot_access_denied':
       return {
         kind: 'cells',
         nearest: [],
-        advice: 'На это время записывает регистратура. Обратитесь туда или выберите другое время.',
+        advice: t.advice.registryTime,
       };
     case 'resource_kind_mismatch':
     case 'speciality_mismatch':
-      return { kind: 'cells', nearest: [], advice: 'Выберите другого врача.' };
+      return { kind: 'cells', nearest: [], advice: t.advice.otherDoctor };
     case 'slot_adults_only':
     case 'slot_children_only':
     case 'slot_infants_only':
     case 'slot_disabled_only':
     case 'slot_pregnant_only':
     case 'slot_healthy_children_only':
-      return { kind: 'cells', nearest: [], advice: 'Выберите время без этого ограничения.' };
+      return { kind: 'cells', nearest: [], advice: t.advice.unrestricted };
 
     case 'too_many_holds':
       return {
         kind: 'holds',
         holds: refused.details?.holds ?? [],
-        advice: 'Освободите одно из мест, которые удерживаются за вами.',
+        advice: t.advice.releaseHold,
       };
 
     case 'direction_lpu_mismatch':
       return {
         kind: 'staff',
-        advice: 'По этому направлению записывает регистратура: обратитесь туда или к врачу, который направил вас.',
+        advice: t.advice.registryBooks,
       };
     case 'direction_type_unsupported':
     case 'direction_not_patients':
     case 'direction_absent':
     case 'lpu_absent':
-      return { kind: 'referrals', advice: 'Вернитесь к своим направлениям.' };
+      return { kind: 'referrals', advice: t.advice.toReferrals };
 
     case 'mkab_closed':
     case 'mkab_absent':
       return {
         kind: 'staff',
-        advice: 'Возьмите с собой паспорт, полис и СНИЛС. После этого вернитесь сюда и запишитесь.',
+        advice: t.advice.documents,
       };
     case 'mip_person_not_found':
     case 'mip_person_data_missing':
@@ -113,20 +111,20 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
     case 'mkab_name_empty':
       return {
         kind: 'staff',
-        advice: 'В ваших данных чего-то не хватает. Обратитесь в регистратуру: там их исправят.',
+        advice: t.advice.incompleteData,
       };
     case 'mip_auth_url_empty':
     case 'mkab_lpu_not_found':
     case 'mkab_policy_link_failed':
       return {
         kind: 'staff',
-        advice: 'Запись не создана. Это неполадка сервиса: обратитесь в регистратуру и назовите номер обращения.',
+        advice: t.advice.serviceFault,
       };
 
     case 'appointment_cancelled':
-      return { kind: 'referrals', advice: 'Запишитесь по направлению заново.' };
+      return { kind: 'referrals', advice: t.advice.bookAgain };
     case 'appointment_absent':
-      return { kind: 'appointments', advice: 'Посмотрите свои записи.' };
+      return { kind: 'appointments', advice: t.advice.checkVisits };
 
     case 'appointment_not_created':
     case 'appointment_not_found':
@@ -134,11 +132,11 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
     case 'internal_error':
       return {
         kind: 'retry',
-        advice: 'Ничего не потеряно: повторите. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
+        advice: t.advice.retryOrAsk,
       };
     case 'idempotency_key_in_use':
     case 'too_many_attempts':
-      return { kind: 'retry', advice: 'Ничего не потеряно: подождите немного и повторите.' };
+      return { kind: 'retry', advice: t.advice.waitAndRetry };
 
     default:
       return byMender(MENDERS[refused.rule]);
@@ -149,17 +147,17 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
 function byMender(mender: Mender | undefined): Remedy {
   switch (mender) {
     case 'patient':
-      return { kind: 'referrals', advice: 'Вернитесь к своим направлениям и выберите другое.' };
+      return { kind: 'referrals', advice: t.advice.otherReferral };
     case 'registry':
-      return { kind: 'staff', advice: 'Обратитесь в регистратуру.' };
+      return { kind: 'staff', advice: t.advice.registry };
     case 'referring_doctor':
-      return { kind: 'staff', advice: 'Нужно новое направление: обратитесь к врачу, который направил вас.' };
+      return { kind: 'staff', advice: t.advice.newReferral };
     case 'service':
-      return { kind: 'retry', advice: 'Ничего не потеряно: подождите немного и повторите.' };
+      return { kind: 'retry', advice: t.advice.waitAndRetry };
     default:
       return {
         kind: 'reload',
-        advice: 'Обновите страницу. Если не поможет, обратитесь в регистратуру и назовите номер обращения.',
+        advice: t.advice.reload,
       };
   }
 }

@@ -7,6 +7,9 @@ import { calendar } from '../out/ics.js';
 import { href, parseRoute } from '../out/route.js';
 import { remedyFor } from '../out/remedies.js';
 import { referralTitle } from '../out/labels.js';
+import { setLanguage } from '../out/language.js';
+import { en } from '../out/texts/en.js';
+import { ru } from '../out/texts/ru.js';
 
 const visit = {
   guid: '01a2096a-5a78-7d22-bf57-f1a43b75d913',
@@ -21,14 +24,18 @@ const visit = {
   lpu: {
     guid: '12ab9992-9875-4fb6-a9c0-8504170c1429',
     name: 'Демонстрационный центр Г',
+    address: '',
+    phone: '',
     timeZone: 'Asia/Yekaterinburg',
   },
   resource: {
     guid: 'de300000-0004-4000-8000-000000000011',
     kind: 'doctor',
     name: 'Врач Невролог Второй',
+    room: '',
     specialityCode: '27',
   },
+  preparation: '',
   direction: {
     guid: 'de300000-0007-4000-8000-001000000002',
     holderLpuGuid: '1dadf64c-f34a-4023-98a6-3e7b7be4f243',
@@ -39,12 +46,28 @@ const visit = {
   cancellation: null,
 };
 
-/** Returns the properties of a calendar file after it has unfolded the lines. */
+/** Returns the lines of a calendar file after it has unfolded them. */
+const linesOf = (file) => file.replaceAll('\r\n ', '').split('\r\n').filter(Boolean);
+
+/** Returns the properties of the event in a calendar file. */
 function properties(file) {
-  const unfolded = file.replaceAll('\r\n ', '').split('\r\n').filter(Boolean);
+  const lines = linesOf(file);
+  const alarm = lines.indexOf('BEGIN:VALARM');
   return Object.fromEntries(
-    unfolded.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+    lines
+      .slice(0, alarm === -1 ? undefined : alarm)
+      .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
   );
+}
+
+/** Runs a function with the page in English. */
+function inEnglish(run) {
+  setLanguage('en');
+  try {
+    return run();
+  } finally {
+    setLanguage('ru');
+  }
 }
 
 test('Promise: the times of a calendar file are in UTC, so that they are right in any zone', () => {
@@ -71,6 +94,29 @@ test('Promise: the calendar file of a moved visit is newer, and the file of a ca
   const moved = properties(calendar({ ...visit, updateTime: '2026-11-24T20:18:14+05:00' }));
   assert.ok(Number(moved.SEQUENCE) > Number(properties(calendar(visit)).SEQUENCE));
   assert.equal(properties(calendar({ ...visit, status: 'Cancelled' })).STATUS, 'CANCELLED');
+});
+
+test('Promise: the calendar file tells the way and the preparation, and reminds a day and two hours before', () => {
+  const full = {
+    ...visit,
+    lpu: { ...visit.lpu, address: 'ул. Садовая, 1; вход со двора', phone: '+7 343 000-00-04' },
+    resource: { ...visit.resource, room: '214' },
+    preparation: 'Натощак.\nВозьмите паспорт.',
+  };
+  const event = properties(calendar(full));
+  assert.equal(event.LOCATION, 'Демонстрационный центр Г\\, ул. Садовая\\, 1\\; вход со двора\\, кабинет 214');
+  assert.match(event.DESCRIPTION, /\\nКак подготовиться: Натощак\.\\nВозьмите паспорт\.\\nТелефон: \+7 343 000-00-04$/);
+  const alarmsOf = (file) => linesOf(file).filter((line) => /^(BEGIN:VALARM|TRIGGER|ACTION)/.test(line));
+  const alarm = (trigger) => ['BEGIN:VALARM', 'ACTION:DISPLAY', `TRIGGER:${trigger}`];
+  assert.deepEqual(alarmsOf(calendar(full)), [...alarm('-P1D'), ...alarm('-PT2H')]);
+  const wholeDay = { ...visit, start: '2026-11-30T00:00:00+05:00', end: '2026-12-01T00:00:00+05:00' };
+  assert.deepEqual(alarmsOf(calendar(wholeDay)), alarm('-PT12H'));
+  assert.deepEqual(alarmsOf(calendar({ ...visit, status: 'Cancelled' })), []);
+  assert.equal(
+    linesOf(calendar(full)).filter((line) => line.startsWith('DESCRIPTION:')).length,
+    3,
+    'each alarm has one',
+  );
 });
 
 test('Promise: the calendar file follows RFC 5545 with any characters in names and comments', () => {
@@ -136,16 +182,16 @@ test('Promise: times are formatted in the zone of the institution', () => {
 });
 
 test('Promise: nouns agree with their numbers, and titles of referrals omit unknown parts', () => {
-  const cells = [0, 1, 2, 5, 11, 21, 22].map((number) => format.count(number, 'вариант', 'варианта', 'вариантов'));
-  assert.deepEqual(cells, [
-    '0 вариантов',
-    '1 вариант',
-    '2 варианта',
-    '5 вариантов',
-    '11 вариантов',
-    '21 вариант',
-    '22 варианта',
+  assert.deepEqual([0, 1, 2, 5, 11, 21, 22].map(ru.visitCount), [
+    '0 записей',
+    '1 запись',
+    '2 записи',
+    '5 записей',
+    '11 записей',
+    '21 запись',
+    '22 записи',
   ]);
+  assert.deepEqual([0, 1, 2].map(en.visitCount), ['0 appointments', '1 appointment', '2 appointments']);
   assert.equal(referralTitle(visit.direction), 'Консультация: Неврология');
   assert.equal(referralTitle({ type: 'Laboratory', speciality: { code: '', name: '' } }), 'Исследование');
   assert.equal(
@@ -155,19 +201,55 @@ test('Promise: nouns agree with their numbers, and titles of referrals omit unkn
 });
 
 test('Promise: every view has an address that opens it', () => {
-  const search = { lpu: visit.lpu.guid, resource: visit.resource.guid, from: '2026-11-30' };
-  const none = { lpu: undefined, resource: undefined, from: undefined };
+  const { guid: lpu } = visit.lpu;
+  const search = { lpu, resource: visit.resource.guid, part: 'evening', from: '2026-11-30', day: '2026-12-01' };
+  const none = { lpu: undefined, resource: undefined, part: undefined, from: undefined, day: undefined };
   for (const route of [
     { view: 'referrals' },
     { view: 'cells', direction: visit.direction.guid, search },
     { view: 'cells', direction: visit.direction.guid, search: none },
+    { view: 'institutions', direction: visit.direction.guid },
     { view: 'appointments' },
     { view: 'ticket', appointment: visit.guid, news: 'moved' },
     { view: 'move', appointment: visit.guid, search },
+    { view: 'moveInstitutions', appointment: visit.guid },
     { view: 'cancel', appointment: visit.guid },
   ]) {
     assert.deepEqual(parseRoute(href(route)), route);
   }
   assert.deepEqual(parseRoute(''), { view: 'referrals' });
-  assert.deepEqual(parseRoute('#/no/such'), { view: 'notFound' });
+  for (const unknown of ['#/no/such', `#/appointments/${visit.guid}/sell`, '#/referrals/a/b/c', '#/%']) {
+    assert.deepEqual(parseRoute(unknown), { view: 'notFound' }, unknown);
+  }
+  const { search: read } = parseRoute('#/referrals/a?part=noon&from=2026-13-99&day=today');
+  assert.deepEqual(read, none, 'values that no link has are ignored');
+});
+
+test('Promise: the dictionaries have the same texts; the English ones have no Russian words', () => {
+  const textsOf = (dictionary, path = '') =>
+    Object.entries(dictionary).flatMap(([key, value]) =>
+      typeof value === 'object' ? textsOf(value, `${path}${key}.`) : [[`${path}${key}`, value]],
+    );
+  const keys = (dictionary) => textsOf(dictionary).map(([key]) => key);
+  assert.deepEqual(keys(en), keys(ru));
+  for (const [key, value] of textsOf(en)) {
+    const text = typeof value === 'function' ? value('1', '2') : value;
+    assert.doesNotMatch(String(text).replace('СНИЛС', ''), /[А-Яа-яЁё]/, key);
+  }
+  for (const [key, value] of textsOf(ru)) {
+    if (typeof value === 'string' && value !== '' && key !== 'numberSign') assert.match(value, /[А-Яа-яЁё]/, key);
+  }
+});
+
+test('Promise: times, titles and remedies are in the language of the page', () => {
+  inEnglish(() => {
+    assert.match(format.formatVisit(visit), /^Monday,? 30 November 2026, 08:45–09:15$/); // by the version of Intl
+    assert.equal(format.zoneOf(visit.start, 'Asia/Yekaterinburg'), 'Yekaterinburg (UTC+5)');
+    assert.match(format.formatDay(format.midnight('2026-12-01')), /^Tuesday,? 1 December$/);
+    assert.equal(referralTitle(visit.direction), 'Consultation: Неврология');
+    assert.equal(remedyFor({ rule: 'token_expired' }).advice, 'Sign in again to continue.');
+    assert.match(linesOf(calendar(visit)).join('\n'), /SUMMARY:Appointment: /);
+  });
+  assert.equal(format.formatDuration(299_100), '5:00');
+  assert.equal(format.formatDuration(61_000), '1:01');
 });

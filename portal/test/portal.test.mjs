@@ -53,26 +53,33 @@ const cellsOf = (patient, number) => address(patient, `#/referrals/${direction(p
 const hours = (page) => page.locator('.hours button');
 const failure = (page) => page.locator('.failure');
 
-/** Chooses a cell by its place in the list. Returns its text. */
+/** The days of the strip. */
+const days = (page) => page.locator('.strip li button');
+
+/** The number of cells of a day that the tests use, so that none of their days is ever full. */
+const perDay = 8;
+
+/** Shows a day of the strip by its place. */
+async function showDay(page, place) {
+  await days(page).nth(place).click();
+  await days(page).nth(place).and(page.locator('[aria-pressed=true]')).waitFor();
+}
+
+/** Chooses a cell by its place in the days of the strip. Returns its text. */
 async function choose(page, place) {
-  const cell = hours(page).nth(place);
+  await listed(page);
+  await showDay(page, Math.floor(place / perDay));
+  const cell = hours(page).nth(place % perDay);
   const name = await cell.innerText();
   await cell.click();
   return name;
 }
 
-/** Lists the cells from a day, and waits for the list. */
-async function showFrom(page, day) {
-  const listed = page.waitForResponse((response) => response.url().includes(`dateFrom=${day}`));
-  await page.getByLabel('Начиная с').fill(day);
-  await page.waitForURL(new RegExp(`from=${day}`));
-  await listed;
-  // The old list can contain the day, too. In the new list it is the first one.
-  await page.waitForFunction(
-    (first) => document.querySelector('.day')?.getAttribute('aria-labelledby') === first,
-    `day-${day}`,
-  );
-}
+/** The place of a cell of tomorrow in a strip that begins today. */
+const ofTomorrow = (place) => perDay + place;
+
+/** Waits until all cells of the week are listed. */
+const listed = (page) => page.getByText('Свободное время на этой неделе').waitFor();
 
 /** Books the cell of the open dialog. */
 async function confirm(page) {
@@ -99,6 +106,9 @@ async function closeDialog(page) {
   await page.getByRole('dialog').waitFor({ state: 'detached' });
 }
 
+/** Waits for the message that a change has succeeded, which screen readers announce. */
+const shown = (page, message) => page.getByRole('status').locator('.success').getByText(message).waitFor();
+
 async function book(page, patient, number, place) {
   await page.goto(cellsOf(patient, number));
   await choose(page, place);
@@ -106,25 +116,56 @@ async function book(page, patient, number, place) {
   await page.getByText('Вы записаны на приём.').waitFor();
 }
 
+test('Promise: the first screen shows four people who can book at once, and folds the others away', async (t) => {
+  const page = await openPage(t);
+  await page.goto(`${talon.baseUrl}/portal/`);
+  const people = page.locator('.people a');
+  await people.first().waitFor();
+  assert.equal(await people.count(), 4);
+  for (const text of await people.allInnerTexts()) assert.match(text, /\d+ лет/, 'who it is');
+  const { patients } = await (await fetch(`${talon.baseUrl}/sandbox/scenarios`)).json();
+  const inGroup = (group) => patients.filter((each) => each.group === group).length;
+  const groups = page.locator('details');
+  assert.deepEqual(
+    (await groups.locator('summary').allInnerTexts()).map((text) => text.replace(/\s+/g, ' ')),
+    [
+      `Ещё могут записаться ${inGroup('bookable') - 4}`,
+      `Получат отказ ${inGroup('refused')}`,
+      `Не успеют ${inGroup('race')}`,
+      `Встретят сбой ${inGroup('failure')}`,
+    ],
+  );
+  assert.equal(await groups.getByRole('link').count(), 0, 'all groups are folded');
+  for (const group of await groups.locator('summary').all()) await group.click();
+  assert.equal(await groups.getByRole('link').count(), patients.length - 4);
+
+  for (const link of await people.evaluateAll((links) => links.map(({ href }) => href))) {
+    await page.goto(link);
+    await page.getByRole('link', { name: 'Выбрать время' }).last().click();
+    await hours(page).first().waitFor();
+  }
+});
+
 test('Promise: a user can pick a patient, book, save the ticket, move and cancel', async (t) => {
   const page = await openPage(t);
   await page.goto(`${talon.baseUrl}/portal/`);
-  await page.getByRole('link', { name: 'Взрослый Первый' }).click();
+  await page.getByRole('link', { name: 'Орлов Алексей Петрович' }).click();
   const referral = page.getByRole('article', { name: 'Консультация: Неврология' }).filter({ hasText: '00000001002' });
   await referral.getByText('Не записан').waitFor();
   await referral.getByRole('link', { name: 'Выбрать время' }).click();
 
   await page.getByText('Направление № 00000001002').waitFor();
-  await showFrom(page, tomorrow);
-  const hour = (await choose(page, 3)).slice(0, 5);
+  const hour = (await choose(page, ofTomorrow(3))).slice(0, 5);
   await page.getByRole('dialog', { name: 'Записаться на приём?' }).waitFor();
   await confirm(page);
-  await page.getByText('Вы записаны на приём.').waitFor();
+  await shown(page, 'Вы записаны на приём.');
   const ticket = page.getByRole('article', { name: 'Талон' });
   const text = await ticket.innerText();
-  const names = ['Пациент Взрослый Первый', 'Демонстрационная поликлиника', 'Врач Невролог'];
+  const place = ['г. Талонск, ул. Лесная, д. 12, корп. 2', '203', '+7 000 555-01-02', 'Возьмите паспорт, полис'];
+  const names = ['Орлов Алексей Петрович', 'Демонстрационная поликлиника', 'Врач Невролог'];
   for (const expected of [
     ...names,
+    ...place,
     '00000001002',
     'Консультация: Неврология',
     'Записан',
@@ -154,18 +195,17 @@ test('Promise: a user can pick a patient, book, save the ticket, move and cancel
 
   await page.getByRole('link', { name: 'Перенести' }).click();
   await page.getByRole('heading', { level: 1, name: 'Перенести запись' }).waitFor();
-  await showFrom(page, tomorrow);
-  const later = (await choose(page, 5)).slice(0, 5);
+  const later = (await choose(page, ofTomorrow(5))).slice(0, 5);
   await page.getByText('Время удерживается за вами до').waitFor();
   await page.getByRole('dialog', { name: 'Перенести запись?' }).getByRole('button', { name: 'Перенести' }).click();
-  await page.getByText('Запись перенесена.').waitFor();
+  await shown(page, 'Запись перенесена.');
   await ticket.getByText(`${later}–`).waitFor();
   assert.equal(await ticket.locator('figcaption').innerText(), guid, 'the visit is the same');
 
   await page.getByRole('link', { name: 'Отменить' }).click();
   await page.getByLabel('Причина').fill('Уезжаю; вернусь, "позже"');
   await page.getByRole('button', { name: 'Отменить запись' }).click();
-  await page.getByText('Запись отменена.').waitFor();
+  await shown(page, 'Запись отменена.');
   await ticket.getByText('Уезжаю; вернусь, "позже"').waitFor();
 
   await page.getByRole('link', { name: 'Записи' }).click();
@@ -176,36 +216,57 @@ test('Promise: a user can pick a patient, book, save the ticket, move and cancel
   await page.getByRole('heading', { level: 1, name: 'Записи на приём' }).waitFor();
 });
 
+/** Returns whether a cell is free for another patient. */
+async function isFree(cell) {
+  const response = await fetch(
+    `${talon.baseUrl}/directions/${direction(19, 2)}/slots?limit=100&dateFrom=${tomorrow}&dateTo=${dayAhead(7)}`,
+    { headers: { Authorization: `Bearer ${await talon.tokenOf(person(19))}` } },
+  );
+  return (await response.json()).items.some(({ guid }) => `cell-${guid}` === cell);
+}
+
 test('Promise: a cell is held while the dialog is open, and then released', async (t) => {
   const page = await openPage(t);
   await page.goto(cellsOf(18, 2));
-  await choose(page, 8);
+  await choose(page, 3);
+  const cell = await hours(page).nth(3).getAttribute('id');
   await page.getByText('Время удерживается за вами до').waitFor();
+  assert.equal(await isFree(cell), false);
   await closeDialog(page);
+  assert.equal(await isFree(cell), true);
   assert.equal(
-    await hours(page)
-      .nth(8)
-      .evaluate((cell) => cell === document.activeElement),
+    await page.locator(`#${cell}`).evaluate((element) => element === document.activeElement),
     true,
     'the focus returns to the cell',
   );
-
-  const token = await talon.tokenOf(person(19));
-  const isFree = async (cell) => {
-    const response = await fetch(
-      `${talon.baseUrl}/directions/${direction(19, 2)}/slots?limit=100&dateFrom=${tomorrow}`,
-      {
-        headers: { Authorization: `Bearer ${token}` },
-      },
-    );
-    return (await response.json()).items.some(({ guid }) => `cell-${guid}` === cell);
-  };
-  const cell = await hours(page).nth(9).getAttribute('id');
-  await choose(page, 9);
+  await page.locator(`#${cell}`).click();
   await page.getByText('Время удерживается за вами до').waitFor();
-  assert.equal(await isFree(cell), false);
-  await page.goto(`${talon.baseUrl}/docs/`); // leave the page without closing the dialog
+  await page.goBack();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.getByRole('heading', { level: 1, name: 'Выберите время' }).waitFor();
   await eventually(() => isFree(cell));
+});
+
+test('Promise: a reload keeps the dialog and the hold', async (t) => {
+  const page = await openPage(t);
+  const released = [];
+  page.on('request', (request) => request.method() === 'DELETE' && released.push(request.url()));
+  await page.goto(cellsOf(18, 2));
+  await choose(page, 10);
+  const cell = await hours(page).nth(2).getAttribute('id');
+  const held = page.getByText('Время удерживается за вами до');
+  const until = await held.innerText();
+  const [visit] = await page.getByRole('dialog').locator('.ticket-when').allInnerTexts();
+  await page.reload();
+  assert.equal(await held.innerText(), until);
+  assert.deepEqual(await page.getByRole('dialog').locator('.ticket-when').allInnerTexts(), [visit]);
+  assert.equal(await isFree(cell), false);
+  assert.deepEqual(released, []);
+  await closeDialog(page);
+  await eventually(() => isFree(cell));
+  await page.reload();
+  await listed(page);
+  assert.equal(await page.getByRole('dialog').count(), 0, 'a closed dialog stays closed');
 });
 
 test('Promise: a visit can be moved to the listed cells, which are held; its own cell is not listed', async (t) => {
@@ -214,12 +275,12 @@ test('Promise: a visit can be moved to the listed cells, which are held; its own
   const released = [];
   page.on('request', (request) => request.method() === 'DELETE' && released.push(request.url()));
   await page.getByRole('link', { name: 'Перенести' }).click();
-  await showFrom(page, tomorrow);
+  await showDay(page, 1);
   const bearer = { Authorization: `Bearer ${await talon.tokenOf(person(17))}` };
   const guid = new URL(page.url()).hash.split('/')[2];
   const slots = `${talon.baseUrl}/directions/${direction(17, 2)}/slots`;
   const { items } = await (
-    await fetch(`${slots}?limit=60&dateFrom=${tomorrow}&appointmentGuid=${guid}`, { headers: bearer })
+    await fetch(`${slots}?dateFrom=${tomorrow}&dateTo=${tomorrow}&appointmentGuid=${guid}`, { headers: bearer })
   ).json();
   assert.deepEqual(
     await hours(page).evaluateAll((cells) => cells.map(({ id }) => id)),
@@ -228,24 +289,14 @@ test('Promise: a visit can be moved to the listed cells, which are held; its own
   const { start, resource } = await (await fetch(`${talon.baseUrl}/appointments/${guid}`, { headers: bearer })).json();
   assert.ok(!items.some((cell) => cell.start === start && cell.resource.guid === resource.guid));
 
-  const isFree = async (cell) => {
-    const other = { Authorization: `Bearer ${await talon.tokenOf(person(19))}` };
-    const response = await fetch(
-      `${slots.replace(direction(17, 2), direction(19, 2))}?limit=100&dateFrom=${tomorrow}`,
-      {
-        headers: other,
-      },
-    );
-    return (await response.json()).items.some(({ guid }) => guid === cell);
-  };
-  assert.equal(await isFree(items[6].guid), true);
-  await choose(page, 6);
+  assert.equal(await isFree(`cell-${items[6].guid}`), true);
+  await choose(page, ofTomorrow(6));
   await page.getByText('Время удерживается за вами до').waitFor();
-  assert.equal(await isFree(items[6].guid), false);
+  assert.equal(await isFree(`cell-${items[6].guid}`), false);
   await closeDialog(page);
-  assert.equal(await isFree(items[6].guid), true);
+  assert.equal(await isFree(`cell-${items[6].guid}`), true);
 
-  await choose(page, 6);
+  await choose(page, ofTomorrow(6));
   await page.getByText('Время удерживается за вами до').waitFor();
   await page.getByRole('dialog').getByRole('button', { name: 'Перенести' }).click();
   await page.getByText('Запись перенесена.').waitFor();
@@ -260,12 +311,16 @@ test('Promise: the page explains that a visit cannot be moved, and offers no cel
   assert.equal(await hours(page).count(), 0);
 });
 
-test('Promise: the page shows that a hold has expired, and the cell can still be booked', async (t) => {
+test('Promise: the page shows the rest of a hold and its end, and the cell can still be booked then', async (t) => {
   const page = await openPage(t);
   await page.clock.install();
   await page.goto(cellsOf(8, 2));
   await choose(page, 16);
   await page.getByText('Время удерживается за вами до').waitFor();
+  const timer = page.getByRole('timer');
+  await timer.getByText(/Осталось [45]:\d\d/).waitFor();
+  await page.clock.runFor(60_000);
+  await timer.getByText(/Осталось [34]:\d\d/).waitFor();
   await page.clock.fastForward('05:01');
   await page.getByText('Удержание закончилось').waitFor();
   await page.getByRole('button', { name: 'Записаться' }).click();
@@ -517,9 +572,6 @@ test('Promise: the page explains why nothing can be booked', async (t) => {
   await page.goto(cellsOf(2, 1));
   await failure(page).getByText('У выбранного направления уже есть запись на прием').waitFor();
   await failure(page).getByRole('link', { name: 'Открыть запись' }).waitFor();
-  await page.goto(cellsOf(1, 5));
-  await page.getByRole('link', { name: 'Демонстрационная поликлиника Б' }).click();
-  await hours(page).first().waitFor();
   await page.goto(address(37));
   await page.getByText('Направлений нет.').waitFor();
   await page.goto(address(1, '#/referrals/de300000-0007-4000-8000-009900000001'));
@@ -528,22 +580,100 @@ test('Promise: the page explains why nothing can be booked', async (t) => {
   await page.getByText('Такого пациента в демонстрации нет.').waitFor();
 });
 
-test('Promise: cells can be filtered by doctor and day and listed in pages, also after a reload', async (t) => {
+/** Returns the free cells of a referral in the week from tomorrow. */
+async function weekOf(patient, number) {
+  const headers = { Authorization: `Bearer ${await talon.tokenOf(person(patient))}` };
+  const cells = [];
+  for (let cursor; cursor !== null;) {
+    const query = new URLSearchParams({
+      limit: 100,
+      dateFrom: tomorrow,
+      dateTo: dayAhead(7),
+      ...(cursor && { cursor }),
+    });
+    const response = await fetch(`${talon.baseUrl}/directions/${direction(patient, number)}/slots?${query}`, {
+      headers,
+    });
+    const { items, next } = await response.json();
+    cells.push(...items);
+    cursor = next;
+  }
+  return cells;
+}
+
+test('Promise: the strip shows the number of free cells of each day, and opens a day, also after a reload', async (t) => {
   const page = await openPage(t);
   await page.goto(cellsOf(17, 3));
-  await page.getByText('60 вариантов, есть ещё').waitFor();
-  await page.getByRole('button', { name: 'Показать ещё' }).click();
-  await page.getByText('120 вариантов').waitFor();
-  await page.getByLabel('У кого').selectOption({ label: 'Врач Невролог Первый' });
-  await page.waitForURL(/resource=/);
-  await page.waitForFunction(() =>
-    [...document.querySelectorAll('.doctor h3')].every((name) => name.textContent.startsWith('Врач Невролог Первый')),
+  await listed(page);
+  const cells = await weekOf(17, 3);
+  const ofDay = (ahead) => cells.filter(({ start }) => start.startsWith(dayAhead(ahead)));
+  const texts = await days(page).locator('.free').allInnerTexts();
+  assert.deepEqual(
+    texts.map((text) => Number(text.split(' ')[0])),
+    [1, 2, 3, 4, 5, 6, 7].map((ahead) => ofDay(ahead).length),
   );
+  await page.getByText(`Свободное время на этой неделе: ${cells.length} `).waitFor();
+  const shown = () => hours(page).evaluateAll((buttons) => buttons.map(({ id }) => id).sort());
+  const expected = (ahead) =>
+    ofDay(ahead)
+      .map(({ guid }) => `cell-${guid}`)
+      .sort();
+  assert.deepEqual(await shown(), expected(1), 'the first day with free cells');
+  await showDay(page, 3);
+  assert.deepEqual(await shown(), expected(4));
   await page.reload();
+  await listed(page);
+  assert.deepEqual(await shown(), expected(4));
+
+  // The schedule of the demo has 14 days.
+  await page.getByRole('button', { name: 'Позже' }).click();
+  await listed(page);
+  assert.equal(await days(page).first().getAttribute('aria-pressed'), 'true');
+  assert.deepEqual(await days(page).locator('.free').last().innerText(), 'нет');
+  assert.equal(await days(page).last().isDisabled(), true);
+  await page.getByRole('button', { name: 'Раньше' }).click();
+  await days(page).first().getByText(tomorrow.slice(8).replace(/^0/, ''), { exact: true }).waitFor();
+});
+
+test('Promise: cells can be filtered by doctor and part of the day, also after a reload', async (t) => {
+  const page = await openPage(t);
+  await page.goto(cellsOf(17, 3));
+  await listed(page);
+  const ofTherapist = ({ resource }) => resource.name === 'Врач Терапевт Первый';
+  const ofNeurologist = ({ resource }) => resource.name === 'Врач Невролог Первый';
+  const hourOf = ({ start }) => Number(start.slice(11, 13));
+  const cells = await weekOf(17, 3);
+  const countIs = (expected) =>
+    page.getByText(new RegExp(`на этой неделе: ${cells.filter(expected).length} `)).waitFor();
+
+  await page.getByLabel('У кого').selectOption({ label: 'Врач Невролог Первый' });
+  await countIs(ofNeurologist);
+  assert.deepEqual(await page.locator('.doctor h3').count(), 1);
+  await page.getByRole('radio', { name: 'Вечер' }).check();
+  await countIs((cell) => ofNeurologist(cell) && hourOf(cell) >= 17);
+  await page.reload();
+  await countIs((cell) => ofNeurologist(cell) && hourOf(cell) >= 17);
+  assert.equal(await page.getByRole('radio', { name: 'Вечер' }).isChecked(), true);
+  await page.getByRole('radio', { name: 'День' }).check();
+  await countIs((cell) => ofNeurologist(cell) && hourOf(cell) < 17);
+
+  await page.getByRole('radio', { name: 'Вечер' }).check();
+  await page.getByLabel('У кого').selectOption({ label: 'Врач Терапевт Первый' });
+  await page.getByText('Под эти условия свободного времени нет.').waitFor();
+  assert.deepEqual([...new Set(await days(page).locator('.free').allInnerTexts())], ['нет']);
+  await page.getByRole('radio', { name: 'Утро' }).check();
+  await countIs(ofTherapist);
+  await page.getByRole('radio', { name: 'Вечер' }).check();
+  await page.getByRole('link', { name: 'Показать любое время' }).click();
+  await countIs(() => true);
+});
+
+test('Promise: a week without free cells leads to the first free one', async (t) => {
+  const page = await openPage(t);
+  await page.goto(address(25, `#/referrals/${direction(25, 2)}?from=${dayAhead(-7)}`));
+  await page.getByText('Свободного времени нет.').waitFor();
+  await page.getByRole('link', { name: 'Ближайшее свободное время' }).click();
   await hours(page).first().waitFor();
-  const doctors = new Set(await page.locator('.doctor h3').allInnerTexts());
-  assert.equal(doctors.size, 1, [...doctors].join());
-  await showFrom(page, dayAhead(3));
 });
 
 test('Promise: times are in the zone of the institution, and the page shows if the device has another', async (t) => {
@@ -555,6 +685,93 @@ test('Promise: times are in the zone of the institution, and the page shows if t
   await away.getByText('Время местное: Москва (UTC+3). На вашем устройстве UTC+10.').waitFor();
   await choose(away, 50);
   await away.getByRole('dialog').getByText('Время: Москва (UTC+3). На вашем устройстве UTC+10').waitFor();
+  const hold = away.getByText('Время удерживается за вами до');
+  const [, hour, zone] = /до (\d\d:\d\d), (.+)\.$/.exec(await hold.innerText());
+  assert.equal(zone, 'Москва (UTC+3)');
+  const moscow = new Intl.DateTimeFormat('ru', { timeZone: 'Europe/Moscow', timeStyle: 'short' });
+  const minutes = [4, 5].map((ahead) => moscow.format(Date.now() + ahead * 60_000));
+  assert.ok(minutes.includes(hour), `${hour} is not one of ${minutes}`);
+});
+
+/** Returns the texts of the page in Cyrillic letters that are not marked as Russian. */
+const cyrillicTexts = (page) =>
+  page.evaluate(() => {
+    const walker = document.createTreeWalker(document.getElementById('portal'), NodeFilter.SHOW_TEXT);
+    const texts = [];
+    while (walker.nextNode()) {
+      const { parentElement, textContent } = walker.currentNode;
+      if (/[а-яё]/i.test(textContent) && parentElement.closest('[lang]').lang !== 'ru') texts.push(textContent);
+    }
+    return texts;
+  });
+
+test('Promise: the page is in English for a browser without Russian, and the choice of a language is kept', async (t) => {
+  const page = await openPage(t, { locale: 'en-US' });
+  await page.goto(address(18));
+  await page.getByRole('heading', { name: 'Referrals' }).waitFor();
+  const language = () => page.evaluate(() => document.documentElement.lang);
+  assert.equal(await language(), 'en');
+  await page.getByRole('button', { name: 'Русский' }).click();
+  await page.getByRole('heading', { name: 'Направления' }).waitFor();
+  assert.equal(await language(), 'ru');
+  assert.match(await page.title(), /^Направления/);
+  await page.reload();
+  await page.getByRole('heading', { name: 'Направления' }).waitFor();
+  await page.getByRole('button', { name: 'English' }).click();
+  await page.getByRole('heading', { name: 'Referrals' }).waitFor();
+});
+
+test('Promise: a patient can book, move and cancel in English; all other texts are marked as Russian', async (t) => {
+  const page = await openPage(t, { locale: 'en-US' });
+  const languages = new Set();
+  page.on('request', (request) => {
+    if (!/portal|sandbox/.test(request.url())) languages.add(request.headers()['accept-language']);
+  });
+  const inEnglish = async () => assert.deepEqual(await cyrillicTexts(page), []);
+  await page.goto(`${talon.baseUrl}/portal/`);
+  for (const group of await page.locator('summary').all()) await group.click();
+  await inEnglish();
+  await page.goto(cellsOf(18, 2));
+  await page.getByText('Free times this week').waitFor();
+  await inEnglish();
+  await hours(page).nth(1).click();
+  await page.getByText('This time is held for you until').waitFor();
+  await inEnglish();
+  await page.getByRole('dialog', { name: 'Book this appointment?' }).getByRole('button', { name: 'Book' }).click();
+  await shown(page, 'You are booked.');
+  await inEnglish();
+  await page.getByRole('link', { name: 'Move' }).click();
+  await page.getByText('Free times this week').waitFor();
+  await inEnglish();
+  await days(page).nth(2).click();
+  await hours(page).nth(1).click();
+  await page.getByRole('dialog', { name: 'Move the appointment?' }).getByRole('button', { name: 'Move' }).click();
+  await shown(page, 'The appointment is moved.');
+  await page.goto(cellsOf(18, 2));
+  await failure(page).getByRole('link', { name: 'Open the appointment' }).click();
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  await page.getByLabel('Reason').waitFor();
+  await inEnglish();
+  await page.getByRole('button', { name: 'Cancel the appointment' }).click();
+  await shown(page, 'The appointment is cancelled.');
+  await page.getByRole('link', { name: 'Appointments' }).click();
+  await page.getByText('1 appointment').waitFor();
+  await inEnglish();
+  assert.deepEqual([...languages], ['en']);
+});
+
+test('Promise: an unknown address shows a page that leads to the start', async (t) => {
+  const page = await openPage(t);
+  for (const [path, status] of [
+    [address(1, '#/no/such/view').slice(talon.baseUrl.length), 200],
+    ['/portal/no/such/file', 404],
+  ]) {
+    const response = await page.goto(`${talon.baseUrl}${path}`);
+    assert.equal(response.status(), status);
+    await page.getByRole('heading', { name: 'Такой страницы нет' }).waitFor();
+    await page.getByRole('link', { name: 'На главную' }).click();
+    await page.getByRole('heading', { name: /Направления|Кто записывается/ }).waitFor();
+  }
 });
 
 test('Promise: the page can be used with the keyboard only', async (t) => {
@@ -578,17 +795,22 @@ test('Promise: the page can be used with the keyboard only', async (t) => {
     );
 
   await page.goto(`${talon.baseUrl}/portal/`);
-  await page.getByRole('link', { name: 'Взрослый Третий' }).waitFor();
+  await page.getByRole('link', { name: 'Орлов Алексей Петрович' }).waitFor();
   await page.keyboard.press('Tab');
   assert.equal(await focused(), 'К содержанию');
-  await tabTo('Взрослый Третий');
+  await tabTo('Ещё могут записаться');
+  await page.keyboard.press('Enter');
+  await tabTo('Кузнецова Ольга Николаевна');
   await page.keyboard.press('Enter');
   await page.getByText('3 направления').waitFor();
   await tabTo('Выбрать время');
   await page.keyboard.press('Enter');
   await onHeading('Выберите время');
-  await hours(page).first().waitFor();
-  await tabTo(hours(page).last()); // the first cells can start at any moment
+  await listed(page);
+  await tabTo(days(page).nth(1)); // the cells of the first day can start at any moment
+  await page.keyboard.press('Enter');
+  await days(page).nth(1).and(page.locator('[aria-pressed=true]')).waitFor();
+  await tabTo(hours(page).first());
   await page.keyboard.press('Enter');
   await onHeading('Записаться на приём?');
   await page.getByText('Время удерживается за вами до').waitFor();
@@ -609,7 +831,8 @@ test('Promise: the page can be used with the keyboard only', async (t) => {
 const views = {
   patients: async (page) => {
     await page.goto(`${talon.baseUrl}/portal/`);
-    await page.getByRole('link', { name: 'Взрослый Первый' }).waitFor();
+    await page.getByRole('link', { name: 'Орлов Алексей Петрович' }).waitFor();
+    for (const group of await page.locator('summary').all()) await group.click();
   },
   referrals: async (page) => {
     await page.goto(address(1));
@@ -636,6 +859,10 @@ const views = {
   institutions: async (page) => {
     await page.goto(cellsOf(1, 5));
     await page.getByRole('link', { name: 'Демонстрационная поликлиника Б' }).waitFor();
+  },
+  notFound: async (page) => {
+    await page.goto(address(1, '#/no/such/view'));
+    await page.getByRole('heading', { name: 'Такой страницы нет' }).waitFor();
   },
   appointments: async (page) => {
     await page.goto(address(2, '#/appointments'));

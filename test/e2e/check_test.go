@@ -83,7 +83,7 @@ func TestCheckReportsAllRules(t *testing.T) {
 	require.Equal(t, "SlotId", *byRule["slot_full"].Field)
 	require.Equal(t, "patient", byRule["slot_full"].Mender)
 	require.Equal(t, "Difficulty", *byRule["complex_slot_failed"].Field)
-	require.EqualValues(t, "registry", byRule["mkab_closed"].Mender)
+	require.Equal(t, "registry", byRule["mkab_closed"].Mender)
 	require.Nil(t, byRule["token_missing"].Field)
 
 	byGuid := harness.Decode[api.AppointmentCheck](t,

@@ -112,14 +112,14 @@ func TestDirectionStatus(t *testing.T) {
 		if !ok {
 			continue
 		}
-		require.EqualValues(t, c.want, direction.Status, "%+v", c)
+		require.Equal(t, c.want, direction.Status, "%+v", c)
 		var one api.PatientDirection
 		sc.GetInto(sc.Person, "/directions/"+direction.GUID.String(), &one)
 		require.Equal(t, direction, one)
 		listed := sc.ListDirections(sc.Person, "status="+c.want)
 		require.Contains(t, guidsOf(listed), direction.GUID)
 		for _, other := range listed {
-			require.EqualValues(t, c.want, other.Status)
+			require.Equal(t, c.want, other.Status)
 		}
 	}
 }

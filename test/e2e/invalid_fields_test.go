@@ -43,12 +43,13 @@ func TestInvalidFields(t *testing.T) {
 			http.MethodGet,
 			"/appointments?limit=0&status=Lost&directionGuid=x&directionGuid=y&updatedSince=&dateFrom=today", "",
 			[]string{
-				"query directionGuid repeated", "query dateFrom format", "query status enum", "query updatedSince empty",
-				"query limit too_small",
+				"query directionGuid repeated", "query dateFrom format", "query status enum",
+				"query updatedSince empty", "query limit too_small",
 			},
 		},
 		"a period": {
-			http.MethodGet, "/appointments?dateFrom=2019-08-22&dateTo=2019-08-21", "", []string{"query dateFrom period"},
+			http.MethodGet, "/appointments?dateFrom=2019-08-22&dateTo=2019-08-21", "",
+			[]string{"query dateFrom period"},
 		},
 		"a cursor": {http.MethodGet, "/appointments?cursor=x", "", []string{"query cursor cursor"}},
 		"too many values": {

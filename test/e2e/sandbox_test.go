@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"talon.example/gen/api"
 	"talon.example/gen/sandboxapi"
 	"talon.example/internal/app"
 	"talon.example/internal/booking"
@@ -156,18 +157,30 @@ func TestServiceHasNoSandbox(t *testing.T) {
 		s.Get(uuid.MustParse("de300000-0005-4000-8000-000000000033"), "/directions").StatusCode)
 }
 
-// Promise: every listed patient has a token for their own guid, and the name of their medical
-// cards.
+// Promise: every listed patient has a token for their own guid, the name of their medical cards,
+// and a group. Those who can book, and only they, have ordinary names.
 func TestSandboxPatients(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)
 	patients := s.Scenarios().Patients
 	require.Len(t, patients, s.Count(`SELECT count(DISTINCT person_guid) FROM mkab`))
+	groups := map[string]int{}
 	for _, patient := range patients {
 		require.Equal(t, 1, s.Count(`SELECT count(DISTINCT concat_ws(' ', surname, name, nullif(patronymic, ''))) FROM mkab
 			WHERE person_guid = $1 AND concat_ws(' ', surname, name, nullif(patronymic, '')) = $2`, patient.GUID, patient.Name), patient.Name)
+		groups[patient.Group]++
+		isBookable := patient.Group == api.SandboxPatientGroupBookable
+		require.Equal(t, !isBookable, strings.HasPrefix(patient.Name, "Пациент "), patient.Name)
 		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(patient.Token, ".")[1])
 		require.NoError(t, err)
 		require.Contains(t, string(payload), `"sub":"`+patient.GUID.String()+`"`)
 	}
+	require.GreaterOrEqual(t, groups[api.SandboxPatientGroupBookable], 4)
+	for _, group := range []string{
+		api.SandboxPatientGroupBookable, api.SandboxPatientGroupRefused, api.SandboxPatientGroupRace, api.SandboxPatientGroupFailure,
+	} {
+		require.NotZero(t, groups[group], group)
+		delete(groups, group)
+	}
+	require.Empty(t, groups, "the contract names all groups")
 }

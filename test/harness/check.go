@@ -63,12 +63,12 @@ func RequireCheckMatches(t testing.TB, checked, booked Answer) {
 	var names []string
 	var failed *api.RuleCheck
 	for _, verdict := range check.Checks {
-		names = append(names, string(verdict.Rule))
+		names = append(names, verdict.Rule)
 		require.Equal(t, verdict.Result == api.RuleCheckResultFailed, verdict.Message != nil, "%+v", verdict)
 		if verdict.Result == api.RuleCheckResultFailed && failed == nil {
 			failed = &verdict
 		}
-		if slices.Contains(unpredictable, string(verdict.Rule)) {
+		if slices.Contains(unpredictable, verdict.Rule) {
 			require.Equal(t, api.RuleCheckResultNotEvaluated, verdict.Result, verdict.Rule)
 		}
 	}
@@ -78,7 +78,7 @@ func RequireCheckMatches(t testing.TB, checked, booked Answer) {
 	case booked.StatusCode == http.StatusOK || slices.Contains(unpredictable, string(booked.Refusal.Rule)):
 		require.Nil(t, failed, "%s", booked.Raw)
 		for _, verdict := range check.Checks {
-			require.Equal(t, slices.Contains(unpredictable, string(verdict.Rule)),
+			require.Equal(t, slices.Contains(unpredictable, verdict.Rule),
 				verdict.Result == api.RuleCheckResultNotEvaluated, "%+v", verdict)
 		}
 	default:

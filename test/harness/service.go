@@ -430,14 +430,14 @@ func Decode[T any](t testing.TB, a Answer) T {
 // RequireRefusal requires that the service rejected the request by this rule.
 func (a Answer) RequireRefusal(t testing.TB, rule string) {
 	t.Helper()
-	require.Equal(t, rule, string(a.Refusal.Rule), "%s", a.Raw)
+	require.Equal(t, rule, a.Refusal.Rule, "%s", a.Raw)
 }
 
 // RequireAnyRefusal requires that the service rejected the request by one of these rules. An empty
 // name stands for a success.
 func (a Answer) RequireAnyRefusal(t testing.TB, rules ...string) {
 	t.Helper()
-	require.Contains(t, rules, string(a.Refusal.Rule), "%s", a.Raw)
+	require.Contains(t, rules, a.Refusal.Rule, "%s", a.Raw)
 }
 
 // HTTPServer serves a handler on a loopback address until the test ends. It returns the URL.

@@ -1,9 +1,10 @@
 import { listAppointments } from 'talon-sdk';
 import { talon } from '../api.js';
-import { Badge, Heading, More, Status, ZoneNote } from '../components.js';
+import { Badge, Heading, More, ReferralTitle, Ru, Status, ZoneNote } from '../components.js';
 import { FailureMessage } from '../failure.js';
-import { count, formatVisit } from '../format.js';
-import { appointmentStatus, referralTitle } from '../labels.js';
+import { formatVisit } from '../format.js';
+import { labelOf } from '../labels.js';
+import { t } from '../language.js';
 import { usePages } from '../queries.js';
 import { href } from '../route.js';
 
@@ -13,14 +14,15 @@ export function Appointments() {
   const { items, pending, failure, last } = pages;
   return (
     <>
-      <Heading title="Записи">Записи на приём</Heading>
+      <Heading title={t.visits}>{t.visitsHeading}</Heading>
       <Status>
-        {pending && 'Загружаем записи…'}
-        {!pending && last && (items.length > 0 ? count(items.length, 'запись', 'записи', 'записей') : 'Записей нет.')}
+        {pending && t.loadingVisits}
+        {!pending && last && (items.length > 0 ? t.visitCount(items.length) : t.noVisits)}
       </Status>
       {last && items.length === 0 && (
         <p>
-          Записаться можно по направлению: <a href={href({ view: 'referrals' })}>выберите его</a>.
+          {t.noVisitsHint}
+          <a href={href({ view: 'referrals' })}>{t.noVisitsLink}</a>.
         </p>
       )}
       <ul class="cards">
@@ -29,12 +31,14 @@ export function Appointments() {
             <article class="card" aria-labelledby={`visit-${visit.guid}`}>
               <header>
                 <h2 id={`visit-${visit.guid}`}>{formatVisit(visit)}</h2>
-                <Badge status={visit.status}>{appointmentStatus[visit.status]}</Badge>
+                <Badge status={visit.status}>{labelOf(t.appointmentStatus, visit.status)}</Badge>
               </header>
               <p>
-                {referralTitle(visit.direction)}
+                <ReferralTitle of={visit.direction} />
                 <br />
-                {visit.resource.name}, {visit.lpu.name}
+                <Ru>
+                  {visit.resource.name}, {visit.lpu.name}
+                </Ru>
               </p>
               <ZoneNote time={visit.start} timeZone={visit.lpu.timeZone} />
               <p class="actions">
@@ -43,7 +47,7 @@ export function Appointments() {
                   href={href({ view: 'ticket', appointment: visit.guid })}
                   aria-describedby={`visit-${visit.guid}`}
                 >
-                  Открыть талон
+                  {t.openTicket}
                 </a>
               </p>
             </article>

@@ -2,9 +2,10 @@ import { cancelAppointment, getAppointment, orThrow } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { Button, Heading, Status } from '../components.js';
+import { Button, Heading, Ru, Status } from '../components.js';
 import { FailureMessage } from '../failure.js';
 import { formatVisit, zoneOf } from '../format.js';
+import { t } from '../language.js';
 import { useMutation, useQuery } from '../queries.js';
 import { go, href } from '../route.js';
 
@@ -20,8 +21,8 @@ export function Cancel({ appointment }: { appointment: string }) {
   } = useQuery((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
   return (
     <>
-      <Heading title="Отмена записи">Отменить запись?</Heading>
-      {!visit && !failure && <Status>Загружаем запись…</Status>}
+      <Heading title={t.cancelTitle}>{t.cancelHeading}</Heading>
+      {!visit && !failure && <Status>{t.loadingVisit}</Status>}
       {failure && <FailureMessage failure={failure} retry={retry} />}
       {visit && <CancelForm visit={visit} />}
     </>
@@ -45,11 +46,13 @@ function CancelForm({ visit: { guid, start, end, resource, lpu } }: { visit: Pat
       <p>
         <strong>{formatVisit({ start, end })}</strong> ({zoneOf(start, lpu.timeZone)})
         <br />
-        {resource.name}, {lpu.name}
+        <Ru>
+          {resource.name}, {lpu.name}
+        </Ru>
       </p>
-      <p>Время станет свободным для других. По направлению можно будет записаться снова.</p>
+      <p>{t.cancelHint}</p>
       <p class="field">
-        <label for="reason">Причина (необязательно)</label>
+        <label for="reason">{t.reason}</label>
         <textarea
           id="reason"
           rows={3}
@@ -61,10 +64,10 @@ function CancelForm({ visit: { guid, start, end, resource, lpu } }: { visit: Pat
       {cancellation.failure && <FailureMessage failure={cancellation.failure} retry={cancellation.run} />}
       <p class="actions">
         <Button onPress={cancellation.run} pending={cancellation.pending} danger>
-          {cancellation.pending ? 'Отменяем…' : 'Отменить запись'}
+          {cancellation.pending ? t.cancelling : t.cancelVisit}
         </Button>
         <a class="button light" href={href({ view: 'ticket', appointment: guid })}>
-          Оставить
+          {t.keepVisit}
         </a>
       </p>
     </>

@@ -3,12 +3,13 @@ import type { AppointmentResult, NearestSlot, PatientAppointment } from 'talon-s
 import { useEffect, useRef } from 'preact/hooks';
 import { talon } from '../api.js';
 import type { Cell, ReferralRef } from '../cell.js';
-import { Button } from '../components.js';
+import { Button, Place, VisitTime } from '../components.js';
 import { FailureMessage } from '../failure.js';
-import { deviceOffset, formatHour, formatVisit, zoneOf } from '../format.js';
+import { deviceOffset, formatDuration, formatHour, formatVisit, zoneOf } from '../format.js';
 import { useHold } from '../hold.js';
 import type { CellHold } from '../hold.js';
-import { restriction } from '../labels.js';
+import { labelOf } from '../labels.js';
+import { t } from '../language.js';
 import { useMutation } from '../queries.js';
 import { go } from '../route.js';
 
@@ -19,12 +20,14 @@ interface ConfirmProps {
   visit?: PatientAppointment;
   /** Chooses another cell instead. */
   choose: (slot: NearestSlot) => void;
-  /** Returns to the list of cells. After a failure the list is outdated. */
-  close: (outdated: boolean) => void;
+  /** Returns to the list of cells. */
+  close: () => void;
+  /** Called when the cell cannot be held or booked: the list of cells is outdated. */
+  onFailure: () => void;
 }
 
 /** Holds the cell, asks for a confirmation, and then books the cell or moves the visit to it. */
-export function Confirm({ referral, cell, visit, choose, close }: ConfirmProps) {
+export function Confirm({ referral, cell, visit, choose, close, onFailure }: ConfirmProps) {
   const hold = useHold(referral, cell, visit?.guid);
   const booking = useMutation<string, 'createAppointment' | 'moveAppointment'>(
     async (options) => {
@@ -63,61 +66,73 @@ export function Confirm({ referral, cell, visit, choose, close }: ConfirmProps) 
   const retry = hold.failure || tooManyHolds ? hold.retry : booking.run;
   const isHolding = !hold.heldUntil && !hold.failure;
   const offset = deviceOffset(cell.start);
-  const back = () => {
-    dialog.current?.close();
-    close(failure !== undefined);
-  };
+  const isRefused = failure !== undefined;
+  useEffect(() => {
+    if (isRefused) onFailure();
+  }, [isRefused]);
+  const { lpu, resource } = cell;
   return (
     <dialog
       ref={dialog}
       aria-labelledby="confirm"
       onCancel={(event) => {
         event.preventDefault();
-        if (!booking.pending) back();
+        if (!booking.pending) close();
       }}
     >
       <h2 id="confirm" ref={heading} tabIndex={-1}>
-        {visit ? 'Перенести запись?' : 'Записаться на приём?'}
+        {visit ? t.confirmMove : t.confirmBooking}
       </h2>
-      {visit && <p>Сейчас: {formatVisit(visit)}</p>}
-      <p class="ticket-when">{formatVisit(cell)}</p>
+      {visit && (
+        <p>
+          {t.now} {formatVisit(visit)}
+        </p>
+      )}
+      <VisitTime visit={cell} />
       <p class="zone">
-        Время: {zoneOf(cell.start, cell.lpu.timeZone)}
-        {offset && `. На вашем устройстве ${offset}`}
+        {t.inZone(zoneOf(cell.start, lpu.timeZone))}
+        {offset && t.onDevice(offset)}
       </p>
       <p>
-        {cell.resource.name}
+        <strong lang="ru">{resource.name}</strong>
         <br />
-        {cell.lpu.name}
+        <Place of={cell} />
         {cell.restriction && cell.restriction !== 'none' && (
           <>
             <br />
-            Время только {restriction[cell.restriction]}
+            {t.restrictedTo(labelOf(t.restriction, cell.restriction))}
           </>
         )}
       </p>
       <p class="status" role="status">
-        {booking.pending ? (visit ? 'Переносим запись…' : 'Записываем…') : !failure && <HoldStatus hold={hold} />}
+        {booking.pending ? (visit ? t.moving : t.booking) : !failure && holdStatus(hold, cell.lpu.timeZone)}
       </p>
+      {!failure && !booking.pending && hold.remaining > 0 && (
+        <p class="countdown" role="timer">
+          {t.remaining} <strong>{formatDuration(hold.remaining)}</strong>
+        </p>
+      )}
       {failure && !booking.pending && <FailureMessage failure={failure} retry={retry} choose={choose} />}
       <p class="actions">
         {!failure && (
           <Button onPress={booking.run} pending={booking.pending || isHolding}>
-            {visit ? 'Перенести' : 'Записаться'}
+            {visit ? t.move : t.book}
           </Button>
         )}
-        <Button onPress={back} pending={booking.pending} light>
-          Назад
+        <Button onPress={close} pending={booking.pending} light>
+          {t.back}
         </Button>
       </p>
     </dialog>
   );
 }
 
-function HoldStatus({ hold }: { hold: CellHold }) {
-  if (hold.heldUntil === undefined) return <>Удерживаем это время за вами…</>;
-  if (hold.expired) return <>Удержание закончилось: время могли занять. Ещё можно попробовать.</>;
-  return <>Время удерживается за вами до {formatHour(hold.heldUntil)}.</>;
+/** Describes the hold. Its end is in the zone of the institution. */
+function holdStatus({ heldUntil, remaining }: CellHold, timeZone: string): string {
+  if (heldUntil === undefined) return t.holding;
+  if (remaining === 0) return t.holdExpired;
+  const zone = deviceOffset(heldUntil) && zoneOf(heldUntil, timeZone);
+  return t.heldUntil([formatHour(heldUntil), zone].filter(Boolean).join(', '));
 }
 
 const guidOf = ({ consultDirection, laboratoryDirection }: AppointmentResult) =>

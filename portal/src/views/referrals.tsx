@@ -1,10 +1,11 @@
 import { listDirections } from 'talon-sdk';
 import type { PatientDirection } from 'talon-sdk';
 import { talon } from '../api.js';
-import { Badge, Heading, More, Status } from '../components.js';
+import { Badge, Heading, More, ReferralTitle, Ru, Status } from '../components.js';
 import { FailureMessage } from '../failure.js';
-import { count, formatDate, formatVisit } from '../format.js';
-import { directionStatus, referralTitle } from '../labels.js';
+import { formatDate, formatVisit } from '../format.js';
+import { labelOf } from '../labels.js';
+import { t } from '../language.js';
 import { usePages } from '../queries.js';
 import { href } from '../route.js';
 
@@ -14,16 +15,12 @@ export function Referrals() {
   const { items, pending, failure, last } = pages;
   return (
     <>
-      <Heading title="Направления">Направления</Heading>
+      <Heading title={t.referrals}>{t.referrals}</Heading>
       <Status>
-        {pending && 'Загружаем направления…'}
-        {!pending &&
-          last &&
-          (items.length > 0 ? count(items.length, 'направление', 'направления', 'направлений') : 'Направлений нет.')}
+        {pending && t.loadingReferrals}
+        {!pending && last && (items.length > 0 ? t.referralCount(items.length) : t.noReferrals)}
       </Status>
-      {last && items.length === 0 && (
-        <p>Направление выдаёт врач. Когда оно появится, здесь можно будет записаться на приём.</p>
-      )}
+      {last && items.length === 0 && <p>{t.noReferralsHint}</p>}
       <ul class="cards">
         {items.map((direction) => (
           <li key={direction.guid}>
@@ -43,40 +40,40 @@ function Referral({ direction }: { direction: PatientDirection }) {
   return (
     <article class="card" aria-labelledby={name}>
       <header>
-        <h2 id={name}>{referralTitle(direction)}</h2>
-        <Badge status={status}>{directionStatus[status]}</Badge>
-        {urgent && <Badge status="urgent">Срочно</Badge>}
+        <h2 id={name}>
+          <ReferralTitle of={direction} />
+        </h2>
+        <Badge status={status}>{labelOf(t.directionStatus, status)}</Badge>
+        {urgent && <Badge status="urgent">{t.urgent}</Badge>}
       </header>
       <dl>
         <div>
-          <dt>Номер</dt>
-          <dd>
-            № {number} от {formatDate(date)}
-          </dd>
+          <dt>{t.number}</dt>
+          <dd>{t.numberOf(number, formatDate(date))}</dd>
         </div>
         {diagnosis.code && (
           <div>
-            <dt>Диагноз</dt>
+            <dt>{t.diagnosis}</dt>
             <dd>
-              {diagnosis.code} {diagnosis.name}
+              {diagnosis.code} <Ru>{diagnosis.name}</Ru>
             </dd>
           </div>
         )}
         <div>
-          <dt>Откуда</dt>
-          <dd>{lpuFrom.name}</dd>
+          <dt>{t.from}</dt>
+          <dd lang="ru">{lpuFrom.name}</dd>
         </div>
         <div>
-          <dt>Куда</dt>
-          <dd>{lpuTo?.name ?? 'любая медицинская организация'}</dd>
+          <dt>{t.to}</dt>
+          <dd>{lpuTo ? <Ru>{lpuTo.name}</Ru> : t.anyInstitution}</dd>
         </div>
         <div>
-          <dt>Действует</dt>
-          <dd>по {formatDate(dateEnd)}</dd>
+          <dt>{t.valid}</dt>
+          <dd>{t.until(formatDate(dateEnd))}</dd>
         </div>
         {appointment && (
           <div>
-            <dt>Приём</dt>
+            <dt>{t.visit}</dt>
             <dd>{formatVisit(appointment)}</dd>
           </div>
         )}
@@ -99,7 +96,7 @@ function NextStep({ direction: { guid, status, appointment }, describedBy }: Nex
       return (
         <p class="actions">
           <a class="button" href={toCells} aria-describedby={describedBy}>
-            Выбрать время
+            {t.chooseTime}
           </a>
         </p>
       );
@@ -107,7 +104,7 @@ function NextStep({ direction: { guid, status, appointment }, describedBy }: Nex
       return (
         <p class="actions">
           <a href={toCells} aria-describedby={describedBy}>
-            Можно ли ещё записаться?
+            {t.canStillBook}
           </a>
         </p>
       );
@@ -121,7 +118,7 @@ function NextStep({ direction: { guid, status, appointment }, describedBy }: Nex
               href={href({ view: 'ticket', appointment: appointment.guid })}
               aria-describedby={describedBy}
             >
-              Открыть талон
+              {t.openTicket}
             </a>
           </p>
         )

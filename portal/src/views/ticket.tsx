@@ -1,23 +1,19 @@
 import { getAppointment } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { Badge, Button, Heading, Status } from '../components.js';
+import { Badge, Button, Heading, ReferralTitle, Ru, Success, VisitTime } from '../components.js';
 import { FailureMessage } from '../failure.js';
-import { deviceOffset, formatHour, formatStart, formatVisit, zoneOf } from '../format.js';
+import { deviceOffset, formatHour, formatStart, zoneOf } from '../format.js';
 import { calendar } from '../ics.js';
-import { appointmentStatus, referralTitle, resourceKind } from '../labels.js';
+import { labelOf } from '../labels.js';
+import { language, t } from '../language.js';
 import { QrCode } from '../qr.js';
 import { useQuery } from '../queries.js';
 import { href } from '../route.js';
 import type { News } from '../route.js';
 import { host } from '../session.js';
-
-const newsText: Record<News, string> = {
-  booked: 'Вы записаны на приём.',
-  moved: 'Запись перенесена.',
-  cancelled: 'Запись отменена.',
-};
 
 /** Shows the ticket (талон) of a visit and its actions. */
 export function Ticket({ appointment, news }: { appointment: string; news?: News }) {
@@ -26,10 +22,16 @@ export function Ticket({ appointment, news }: { appointment: string; news?: News
     failure,
     retry,
   } = useQuery((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
+  // The address keeps the news, which a later change makes outdated.
+  const isNews = visit && visit.status === (news === 'cancelled' ? 'Cancelled' : 'Booked');
+  const [title, hint] = (isNews && news && t.news[news]) || [];
   return (
     <>
-      <Heading title="Талон">Талон на приём</Heading>
-      <Status>{visit || failure ? news && newsText[news] : 'Загружаем талон…'}</Status>
+      <Heading title={t.ticketTitle}>{t.ticketHeading}</Heading>
+      <div role="status">
+        {!visit && !failure && <p class="status">{t.loadingTicket}</p>}
+        {title && hint && <Success title={title} hint={hint} />}
+      </div>
       {failure && <FailureMessage failure={failure} retry={retry} />}
       {visit && <TicketDetails visit={visit} />}
     </>
@@ -37,62 +39,76 @@ export function Ticket({ appointment, news }: { appointment: string; news?: News
 }
 
 function TicketDetails({ visit }: { visit: PatientAppointment }) {
-  const { guid, status, start, lpu, resource, direction, comment, isCito, cancellation } = visit;
+  const { guid, status, start, lpu, resource, preparation, direction, comment, isCito, cancellation } = visit;
   const offset = deviceOffset(start);
   return (
     <>
-      <article class="ticket" aria-label="Талон">
+      <article class="ticket" aria-label={t.ticketTitle}>
         <div>
-          <p class="ticket-when">{formatVisit(visit)}</p>
+          <VisitTime visit={visit} />
           <p class="zone">
-            Время: {zoneOf(start, lpu.timeZone)}
-            {offset && `. На вашем устройстве ${offset}`}
+            {t.inZone(zoneOf(start, lpu.timeZone))}
+            {offset && t.onDevice(offset)}
           </p>
           <dl>
             {host.patientName && (
-              <div>
-                <dt>Пациент</dt>
-                <dd>{host.patientName}</dd>
-              </div>
+              <Row label={t.patient}>
+                <Ru>{host.patientName}</Ru>
+              </Row>
             )}
-            <div>
-              <dt>Куда</dt>
-              <dd>{lpu.name}</dd>
-            </div>
-            <div>
-              <dt>{resourceKind[resource.kind]}</dt>
-              <dd>{resource.name}</dd>
-            </div>
-            <div>
-              <dt>Направление</dt>
-              <dd>
-                № {direction.number}, {referralTitle(direction)}
-              </dd>
-            </div>
-            {comment && (
-              <div>
-                <dt>Комментарий</dt>
-                <dd>{comment}</dd>
-              </div>
-            )}
-            <div>
-              <dt>Состояние</dt>
-              <dd>
-                <Badge status={status}>{appointmentStatus[status]}</Badge>
-                {isCito && <Badge status="urgent">Срочно</Badge>}
-                {cancellation && (
+            <Row label={t.where}>
+              <Ru>
+                {lpu.name}
+                {lpu.address && (
                   <>
-                    {' '}
-                    {formatStart(cancellation.time)}
-                    {cancellation.reason && `: ${cancellation.reason}`}
+                    <br />
+                    {lpu.address}
                   </>
                 )}
-              </dd>
-            </div>
+              </Ru>
+            </Row>
+            <Row label={labelOf(t.resourceKind, resource.kind)}>
+              <Ru>{resource.name}</Ru>
+            </Row>
+            {resource.room && <Row label={t.roomLabel}>{resource.room}</Row>}
+            {lpu.phone && (
+              <Row label={t.phone}>
+                <a href={`tel:${lpu.phone.replace(/[^\d+]/g, '')}`}>{lpu.phone}</a>
+              </Row>
+            )}
+            <Row label={t.referral}>
+              {t.numberSign} {direction.number}, <ReferralTitle of={direction} />
+            </Row>
+            {comment && (
+              <Row label={t.comment}>
+                <Ru>{comment}</Ru>
+              </Row>
+            )}
+            <Row label={t.state}>
+              <Badge status={status}>{labelOf(t.appointmentStatus, status)}</Badge>
+              {isCito && <Badge status="urgent">{t.urgent}</Badge>}
+              {cancellation && (
+                <>
+                  {' '}
+                  {formatStart(cancellation.time)}
+                  {cancellation.reason && (
+                    <>
+                      : <Ru>{cancellation.reason}</Ru>
+                    </>
+                  )}
+                </>
+              )}
+            </Row>
           </dl>
+          {preparation && (
+            <section class="preparation">
+              <h2>{t.preparation}</h2>
+              <p lang="ru">{preparation}</p>
+            </section>
+          )}
         </div>
         <figure>
-          <QrCode text={`${guid}\n${start}`} label="QR-код записи: её номер и время" />
+          <QrCode text={`${guid}\n${start}`} label={t.qrLabel} />
           <figcaption>
             <code>{guid}</code>
           </figcaption>
@@ -100,24 +116,33 @@ function TicketDetails({ visit }: { visit: PatientAppointment }) {
       </article>
       {status === 'Booked' && (
         <p class="actions">
-          <Button onPress={() => print()}>Напечатать</Button>
+          <Button onPress={() => print()}>{t.print}</Button>
           <SaveToCalendar visit={visit} />
           <a class="button light" href={href({ view: 'move', appointment: guid, search: {} })}>
-            Перенести
+            {t.move}
           </a>
           <a class="button light danger" href={href({ view: 'cancel', appointment: guid })}>
-            Отменить
+            {t.cancel}
           </a>
         </p>
       )}
       {status === 'Cancelled' && (
         <p class="actions">
           <a class="button" href={href({ view: 'cells', direction: direction.guid, search: {} })}>
-            Записаться снова
+            {t.bookAgain}
           </a>
         </p>
       )}
     </>
+  );
+}
+
+function Row({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </div>
   );
 }
 
@@ -127,11 +152,11 @@ function SaveToCalendar({ visit }: { visit: PatientAppointment }) {
     const url = URL.createObjectURL(new Blob([calendar(visit)], { type: 'text/calendar;charset=utf-8' }));
     setAddress(url);
     return () => URL.revokeObjectURL(url);
-  }, [visit]);
+  }, [visit, language]);
   const name = `talon-${visit.start.slice(0, 10)}-${formatHour(visit.start).replace(':', '')}.ics`;
   return (
     <a class="button light" href={address} download={name}>
-      Сохранить в календарь
+      {t.saveToCalendar}
     </a>
   );
 }

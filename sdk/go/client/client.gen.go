@@ -1035,8 +1035,13 @@ type SandboxPatient struct {
 
 	// Name Name of the patient, in Russian.
 	//
-	// Example: Пациент Взрослый Четвёртый
+	// Example: Волков Павел Игоревич
 	Name string `json:"name"`
+
+	// Group What the patient demonstrates. `bookable`: can book at once. `refused`: cannot book, or not by one of the referrals. `race`: loses each cell to another patient. `failure`: the service or a system that it needs fails.
+	//
+	// Example: bookable
+	Group string `json:"group"`
 
 	// Description What the patient can be used for.
 	//

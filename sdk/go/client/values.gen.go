@@ -189,6 +189,14 @@ const (
 	RuleEntryTypeError      = "Error"
 )
 
+// The values of SandboxPatientGroup. A newer version of the contract may have more.
+const (
+	SandboxPatientGroupBookable = "bookable"
+	SandboxPatientGroupRefused  = "refused"
+	SandboxPatientGroupRace     = "race"
+	SandboxPatientGroupFailure  = "failure"
+)
+
 // The values of SlotRestriction. A newer version of the contract may have more.
 const (
 	SlotRestrictionNone            = "none"

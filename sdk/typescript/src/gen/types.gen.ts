@@ -1137,6 +1137,10 @@ export type SandboxPatient = {
      */
     name: string;
     /**
+     * What the patient demonstrates. `bookable`: can book at once. `refused`: cannot book, or not by one of the referrals. `race`: loses each cell to another patient. `failure`: the service or a system that it needs fails.
+     */
+    group: 'bookable' | 'refused' | 'race' | 'failure';
+    /**
      * What the patient can be used for.
      */
     description: string;
