@@ -149,7 +149,7 @@ test('Promise: every rule has a remedy that names who can help', async () => {
     registry: /регистратур/i,
     referring_doctor: /врач/,
   };
-  for (const [, name, , , , , message, , mender] of rules) {
+  for (const [, name, , , , , , message, , mender] of rules) {
     const rule = name.replaceAll('`', '');
     const { kind, advice } = remedyFor({ rule });
     assert.notEqual(kind === 'reload' && mender !== 'client', true, `${rule} has no remedy`);

@@ -132,7 +132,7 @@ func TestExpiredDirectionCanBeBooked(t *testing.T) {
 	sc.Exec(`UPDATE direction SET date_end = '2019-08-14', cancelled_at = $1`, harness.Moment)
 	sc.TryBook().RequireRefusal(t, "direction_not_found")
 	sc.Exec(`UPDATE direction SET cancelled_at = NULL`)
-	require.EqualValues(t, "Expired", sc.ListDirections(sc.Person, "")[0].Status)
+	require.Equal(t, "Expired", sc.ListDirections(sc.Person, "")[0].Status)
 	require.Equal(t, 200, sc.TryBook().StatusCode)
 }
 

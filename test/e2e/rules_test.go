@@ -19,7 +19,7 @@ func disabledRules(t *testing.T, a harness.Answer) []string {
 	var names []string
 	for _, item := range harness.Decode[api.RuleList](t, a).Items {
 		if !item.Enabled {
-			names = append(names, string(item.Rule))
+			names = append(names, item.Rule)
 		}
 	}
 	return names
@@ -94,7 +94,7 @@ func TestRules(t *testing.T) {
 	settings := map[string]string{}
 	for _, item := range harness.Decode[api.RuleList](t, sc.Get(sc.Person, to)).Items {
 		if item.Setting != nil {
-			settings[string(item.Rule)] = *item.Setting
+			settings[item.Rule] = *item.Setting
 		}
 	}
 	for _, rule := range append(cardRules, "mkab_absent") {

@@ -177,7 +177,8 @@ func TestSandboxPatients(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, groups[api.SandboxPatientGroupBookable], 4)
 	for _, group := range []string{
-		api.SandboxPatientGroupBookable, api.SandboxPatientGroupRefused, api.SandboxPatientGroupRace, api.SandboxPatientGroupFailure,
+		api.SandboxPatientGroupBookable, api.SandboxPatientGroupRefused, api.SandboxPatientGroupRace,
+		api.SandboxPatientGroupFailure,
 	} {
 		require.NotZero(t, groups[group], group)
 		delete(groups, group)

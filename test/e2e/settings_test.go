@@ -209,10 +209,10 @@ func TestDirectionExpires(t *testing.T) {
 			blocked := sc.Search(sc.Person, "").Page.BlockedBy
 			if c.on && want == "Expired" {
 				booked.RequireRefusal(t, "direction_expired")
-				require.EqualValues(t, "direction_expired", blocked.Rule)
+				require.Equal(t, "direction_expired", blocked.Rule)
 				continue
 			}
-			require.EqualValues(t, "direction_already_booked", blocked.Rule)
+			require.Equal(t, "direction_already_booked", blocked.Rule)
 			sc.Cancel(sc.Person, harness.AppointmentOf(booked).GUID).RequireCancelled(t)
 		}
 		sc.DeleteSetting("DirectionExpires")
