@@ -246,7 +246,7 @@ func (c *chaos) countRetryable(rule api.Rule) {
 	c.retryable.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.byRule[string(rule)]++
+	c.byRule[rule]++
 }
 
 // sendOnce sends a request, sometimes hanging up, and checks the deadline.

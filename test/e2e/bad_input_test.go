@@ -134,7 +134,7 @@ func TestBadBodies(t *testing.T) {
 			require.Equal(t, 400, a.StatusCode, "%s", a.Raw)
 			require.Equal(t, "4000", a.Refusal.MessageCode)
 			require.Equal(t, "Validation", a.Refusal.Type)
-			require.Contains(t, []string{"body_malformed", "field_invalid"}, string(a.Refusal.Rule))
+			require.Contains(t, []string{"body_malformed", "field_invalid"}, a.Refusal.Rule)
 			if bad.message != "" {
 				require.Equal(t, bad.message, a.Refusal.Message)
 			}

@@ -48,7 +48,7 @@ func checkResults(t testing.TB, a harness.Answer) map[string]string {
 	t.Helper()
 	byRule := map[string]string{}
 	for _, check := range harness.Decode[api.AppointmentCheck](t, a).Checks {
-		byRule[string(check.Rule)] = string(check.Result)
+		byRule[check.Rule] = string(check.Result)
 	}
 	return byRule
 }
@@ -78,7 +78,7 @@ func TestCheckReportsAllRules(t *testing.T) {
 	}, rulesWithResult(t, checked, "failed"))
 	byRule := map[string]api.RuleCheck{}
 	for _, check := range harness.Decode[api.AppointmentCheck](t, checked).Checks {
-		byRule[string(check.Rule)] = check
+		byRule[check.Rule] = check
 	}
 	require.Equal(t, "SlotId", *byRule["slot_full"].Field)
 	require.Equal(t, "patient", byRule["slot_full"].Mender)
@@ -99,7 +99,7 @@ func TestCheckReportsAllRules(t *testing.T) {
 	failedFields := map[string]string{}
 	for _, check := range out.Checks {
 		if check.Result == api.RuleCheckResultFailed {
-			failedFields[string(check.Rule)] = *check.Field
+			failedFields[check.Rule] = *check.Field
 		}
 	}
 	require.Equal(t, map[string]string{

@@ -424,7 +424,7 @@ func TestParallelGuesses(t *testing.T) {
 		}
 		answers := map[string]int{}
 		for _, a := range sendAll(requests) {
-			answers[string(a.Refusal.Rule)]++
+			answers[a.Refusal.Rule]++
 		}
 		return answers
 	}

@@ -188,7 +188,7 @@ func TestDirectionExpires(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	direction := "/directions/" + sc.Direction.String()
 	status := func() string {
-		return string(harness.Decode[api.PatientDirection](t, sc.Get(sc.Person, direction)).Status)
+		return harness.Decode[api.PatientDirection](t, sc.Get(sc.Person, direction)).Status
 	}
 	sc.Exec(`UPDATE lpu SET time_zone = 'Asia/Kamchatka' WHERE guid = $1`, sc.From) // it is the 21st there
 	for dateEnd, want := range map[string]string{"2019-08-20": "Expired", "2019-08-21": "NotBooked"} {

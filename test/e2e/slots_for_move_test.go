@@ -215,7 +215,7 @@ func TestSlotsForMoveRejections(t *testing.T) {
 		t.Helper()
 		require.Equal(t, rule, sc.SearchForMove(guid, "").RequireBlocked(t))
 		for _, item := range sc.SearchForMove(guid, "explain=true").Page.Items {
-			require.EqualValues(t, rule, *item.Rule)
+			require.Equal(t, rule, *item.Rule)
 		}
 		before := sc.Snapshot()
 		holdFor(guid).RequireRefusal(t, rule)

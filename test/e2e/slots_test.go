@@ -270,13 +270,13 @@ func TestSlotInstitutions(t *testing.T) {
 	sc.Exec(`DELETE FROM mkab WHERE lpu_guid = $1`, neighbour)
 	a = sc.Search(sc.Person, "")
 	require.Empty(t, a.IDs(t))
-	require.EqualValues(t, "mkab_closed", a.Page.BlockedBy.Rule, "the referral's target comes first")
-	require.EqualValues(t, "mkab_absent", sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
+	require.Equal(t, "mkab_closed", a.Page.BlockedBy.Rule, "the referral's target comes first")
+	require.Equal(t, "mkab_absent", sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
 
 	// A card that a booking would create counts as existing, unless the institution cannot create
 	// any.
 	sc.Exec(`INSERT INTO setting VALUES ($1, '2dr_RecordWithoutMkab', 'true')`, neighbour)
-	require.EqualValues(t, "mkab_lpu_not_found",
+	require.Equal(t, "mkab_lpu_not_found",
 		sc.Search(sc.Person, "lpuGuid="+neighbour.String()).Page.BlockedBy.Rule)
 	sc.Exec(`INSERT INTO setting SELECT guid, 'PolyclinicCode', code FROM lpu WHERE guid = $1`, neighbour)
 	require.Equal(t, []int{1}, sc.Search(sc.Person, "").IDs(t))
@@ -290,7 +290,7 @@ func TestSlotInstitutions(t *testing.T) {
 
 	// The referral is withdrawn.
 	sc.Exec(`UPDATE direction SET cancelled_at = $1`, harness.Moment)
-	require.EqualValues(t, "direction_not_found",
+	require.Equal(t, "direction_not_found",
 		sc.Search(sc.Person, "lpuGuid="+stranger.To.String()).Page.BlockedBy.Rule)
 
 	sc.Exec(`UPDATE direction SET lpu_to_guid = $1, cancelled_at = NULL WHERE guid = $2`, sc.To, sc.Direction)
@@ -315,7 +315,7 @@ func TestSlotsBlockedBy(t *testing.T) {
 		if a.Page.BlockedBy == nil {
 			return ""
 		}
-		return string(a.Page.BlockedBy.Rule)
+		return a.Page.BlockedBy.Rule
 	}
 	// The target has the only cells. The source has no resource, and the neighbour no future cell.
 	neighbour := sc.AddLpu(sc.To, "Europe/Moscow")
@@ -328,7 +328,7 @@ func TestSlotsBlockedBy(t *testing.T) {
 	require.Empty(t, blockedBy("resourceGuid="+uuid.NewString()))
 	explained := sc.Search(sc.Person, "explain=true limit=1")
 	require.Equal(t, []string{"14527455 Unavailable mkab_closed"}, explained.Summaries(t))
-	require.EqualValues(t, "mkab_closed", explained.Page.BlockedBy.Rule)
+	require.Equal(t, "mkab_closed", explained.Page.BlockedBy.Rule)
 
 	// The neighbour's cell does not fit the referral, or is rejected by another rule.
 	sc.AddSlotIn(neighbour, 2, harness.Moment.Add(time.Hour))
@@ -369,7 +369,7 @@ func TestSlotsOfUnsuitableResource(t *testing.T) {
 			a := sc.Search(sc.Person, query)
 			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 			require.NotNil(t, a.Page.BlockedBy, rule)
-			require.EqualValues(t, rule, a.Page.BlockedBy.Rule)
+			require.Equal(t, rule, a.Page.BlockedBy.Rule)
 		}
 		require.Nil(t, sc.Search(sc.Person, "").Page.BlockedBy, "without a resource parameter")
 		sc.Exec(`UPDATE resource SET active = true, kind = 'doctor', speciality_code = '92'`)
@@ -418,7 +418,7 @@ func TestSlotsExplained(t *testing.T) {
 
 	sc.Exec(`UPDATE direction SET type = 'Laboratory'`)
 	a := sc.Search(sc.Person, "")
-	require.EqualValues(t, "Laboratory", a.Page.DirectionType)
+	require.Equal(t, "Laboratory", a.Page.DirectionType)
 	require.ElementsMatch(t, []int{1, 100, 12, 14}, a.IDs(t), "cells of all resources")
 }
 

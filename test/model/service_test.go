@@ -661,7 +661,7 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 		case e.answer.StatusCode == 200:
 			e.reply = describeBookingResponse(s, g, e)
 		default:
-			e.reply = string(e.answer.Refusal.Rule)
+			e.reply = e.answer.Refusal.Rule
 			if slices.Contains(rulesWithMessage, e.reply) {
 				e.reply += ": " + g.withLabels(e.answer.Refusal.Message)
 			}

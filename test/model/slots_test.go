@@ -240,7 +240,7 @@ func (m *searchComparison) bookOrMove(n, c int, item *api.Slot) {
 		m.T.Helper()
 		require.Equal(m.T, item.Status == api.SlotStatusAvailable, a.StatusCode == 200, "%s", a.Raw)
 		if item.Rule != nil {
-			a.RequireRefusal(m.T, string(*item.Rule))
+			a.RequireRefusal(m.T, *item.Rule)
 			require.Equal(m.T, *item.Message, a.Refusal.Message)
 		}
 	}
@@ -366,10 +366,10 @@ func (m *searchComparison) describeRefusal(refusal *api.SlotRefusal) string {
 	switch {
 	case refusal == nil:
 		return ""
-	case slices.Contains(rulesWithMessage, string(refusal.Rule)):
-		return string(refusal.Rule) + ": " + m.g.withLabels(refusal.Message)
+	case slices.Contains(rulesWithMessage, refusal.Rule):
+		return refusal.Rule + ": " + m.g.withLabels(refusal.Message)
 	default:
-		return string(refusal.Rule)
+		return refusal.Rule
 	}
 }
 
