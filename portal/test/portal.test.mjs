@@ -721,45 +721,6 @@ test('Promise: the page is in English for a browser without Russian, and the cho
   await page.getByRole('heading', { name: 'Referrals' }).waitFor();
 });
 
-test('Promise: a patient can book, move and cancel in English; all other texts are marked as Russian', async (t) => {
-  const page = await openPage(t, { locale: 'en-US' });
-  const languages = new Set();
-  page.on('request', (request) => {
-    if (!/portal|sandbox/.test(request.url())) languages.add(request.headers()['accept-language']);
-  });
-  const inEnglish = async () => assert.deepEqual(await cyrillicTexts(page), []);
-  await page.goto(`${talon.baseUrl}/portal/`);
-  for (const group of await page.locator('summary').all()) await group.click();
-  await inEnglish();
-  await page.goto(cellsOf(18, 2));
-  await page.getByText('Free times this week').waitFor();
-  await inEnglish();
-  await hours(page).nth(1).click();
-  await page.getByText('This time is held for you until').waitFor();
-  await inEnglish();
-  await page.getByRole('dialog', { name: 'Book this appointment?' }).getByRole('button', { name: 'Book' }).click();
-  await shown(page, 'You are booked.');
-  await inEnglish();
-  await page.getByRole('link', { name: 'Move' }).click();
-  await page.getByText('Free times this week').waitFor();
-  await inEnglish();
-  await days(page).nth(2).click();
-  await hours(page).nth(1).click();
-  await page.getByRole('dialog', { name: 'Move the appointment?' }).getByRole('button', { name: 'Move' }).click();
-  await shown(page, 'The appointment is moved.');
-  await page.goto(cellsOf(18, 2));
-  await failure(page).getByRole('link', { name: 'Open the appointment' }).click();
-  await page.getByRole('link', { name: 'Cancel' }).click();
-  await page.getByLabel('Reason').waitFor();
-  await inEnglish();
-  await page.getByRole('button', { name: 'Cancel the appointment' }).click();
-  await shown(page, 'The appointment is cancelled.');
-  await page.getByRole('link', { name: 'Appointments' }).click();
-  await page.getByText('1 appointment').waitFor();
-  await inEnglish();
-  assert.deepEqual([...languages], ['en']);
-});
-
 test('Promise: an unknown address shows a page that leads to the start', async (t) => {
   const page = await openPage(t);
   for (const [path, status] of [
