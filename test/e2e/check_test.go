@@ -48,7 +48,7 @@ func checkResults(t testing.TB, a harness.Answer) map[string]string {
 	t.Helper()
 	byRule := map[string]string{}
 	for _, check := range harness.Decode[api.AppointmentCheck](t, a).Checks {
-		byRule[check.Rule] = string(check.Result)
+		byRule[check.Rule] = check.Result
 	}
 	return byRule
 }
