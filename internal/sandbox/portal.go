@@ -49,7 +49,7 @@ func registerPortal(chain *server.Server) {
 // renderUnknownPath writes the refusal of an unknown path. A browser that opens it as a page gets
 // the portal, which then shows that the page does not exist.
 func renderUnknownPath(c *gin.Context, chain *server.Server) {
-	c.Header("Vary", "Accept")
+	c.Writer.Header().Add("Vary", "Accept") // after Accept-Encoding
 	if c.NegotiateFormat(gin.MIMEJSON, gin.MIMEHTML) != gin.MIMEHTML {
 		chain.RenderError(c, server.Reject(server.RouteNotFound))
 		return
