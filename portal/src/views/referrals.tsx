@@ -123,7 +123,7 @@ function NextStep({ direction: { guid, status, appointment }, describedBy }: Nex
           </p>
         )
       );
-    case 'Cancelled':
+    default:
       return null;
   }
 }

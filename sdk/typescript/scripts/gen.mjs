@@ -12,8 +12,10 @@ const output = fileURLToPath(new URL('../src/gen', import.meta.url));
 const contract = parse(await readFile(contractFile, 'utf8'));
 const { Rule } = contract.components.schemas;
 
+const input = withUnions(contract);
+input.components.schemas.Unknown = { type: 'string' };
 await createClient({
-  input: withUnions(contract),
+  input,
   output: { path: output, importFileExtension: '.js', entryFile: false },
   plugins: ['@hey-api/typescript', '@hey-api/client-fetch', { name: '@hey-api/sdk', client: false, comments: false }],
   logs: { level: 'warn' },
@@ -26,6 +28,16 @@ for (const entry of await readdir(output, { recursive: true, withFileTypes: true
   await writeFile(file, (await readFile(file, 'utf8')).replace(/\{@link https:\S+ (`[^`]+`)\}/g, '$1'));
 }
 
+// `Unknown` is a type that no schema describes.
+const typesFile = join(output, 'types.gen.ts');
+await writeFile(
+  typesFile,
+  (await readFile(typesFile, 'utf8')).replace(
+    'export type Unknown = string;',
+    "import type { Unknown } from '../unknown.js';",
+  ),
+);
+
 const operations = Object.values(contract.paths).flatMap((item) =>
   Object.entries(item).map(([method, operation]) => ({ method, ...operation })),
 );
@@ -35,16 +47,21 @@ await writeFile(`${output}/operations.gen.ts`, operationsFile());
 await writeFile(`${output}/schemas.gen.ts`, schemasFile());
 
 /**
- * Returns a copy of the contract in which openapi-ts finds the known values of each extensible enum:
- * as `enum` instead of `x-extensible-enum`, and as a reference instead of `x-values-of`.
+ * Returns a copy of the contract for openapi-ts, which does not know `x-extensible-enum` and
+ * `x-values-of`. It has a union of the known values and `Unknown` instead, or a reference to one.
  */
 function withUnions(node) {
   if (Array.isArray(node)) return node.map(withUnions);
   if (node === null || typeof node !== 'object') return node;
   const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, withUnions(value)]));
-  const { 'x-extensible-enum': values, 'x-values-of': schema, type, ...rest } = copy;
-  if (schema) return { ...rest, allOf: [{ $ref: `#/components/schemas/${schema}` }] };
-  return values ? { ...copy, enum: values } : copy;
+  const { 'x-extensible-enum': values, 'x-values-of': schema, type, maxLength, ...rest } = copy;
+  if (schema) return { ...rest, allOf: [reference(schema)] };
+  if (values) return { ...rest, anyOf: [{ type, enum: values }, reference('Unknown')] };
+  return copy;
+}
+
+function reference(schema) {
+  return { $ref: `#/components/schemas/${schema}` };
 }
 
 /**
@@ -65,6 +82,7 @@ function rulesFile() {
       .join('\n')};`;
   });
   return `// Written by npm run gen from openapi.yaml.
+import type { Known } from '../unknown.js';
 import type { Mender, Rule } from './types.gen.js';
 
 /** The version of the contract and of this package. */
@@ -75,8 +93,11 @@ export const RETRYABLE: readonly string[] = [
 ${Rule['x-catalogue'].filter(({ retryable }) => retryable).map(({ rule }) => `  '${rule}',`).join('\n')}
 ];
 
-/** Who can fix the cause of each rule's refusal: the fallback of a switch that has no case for it. */
-export const MENDERS: Readonly<Record<Rule, Mender>> = {
+/**
+ * Who can fix the cause of each rule's refusal: the fallback of a switch that has no case for it. It
+ * is undefined for an unknown rule.
+ */
+export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<string, Known<Mender> | undefined>> = {
 ${Rule['x-catalogue'].map(({ rule, mender }) => `  ${rule}: '${mender}',`).join('\n')}
 };
 

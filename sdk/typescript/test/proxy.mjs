@@ -26,13 +26,15 @@ const once = (emitter, event) => new Promise((resolve) => emitter.once(event, ()
 
 /**
  * Starts a proxy. The faults in `faults` apply to the next requests in their order; all later
- * requests have none. `rewrite` may change the address and the headers of a request.
+ * requests have none. `rewrite` may change the address and the headers of a request, `rewriteBody`
+ * the body of a response.
  * @param {string} target The address of the service.
  * @param {object} [options]
  * @param {(url: URL, headers: import('node:http').IncomingHttpHeaders) => void} [options.rewrite]
+ * @param {(body: string) => string} [options.rewriteBody]
  */
-export async function startProxy(target, { rewrite } = {}) {
-  /** @type {Fault[]} */
+export async function startProxy(target, { rewrite, rewriteBody } = {}) {
+  /** @type {(Fault | undefined)[]} */
   const faults = [];
   /** @type {RecordedRequest[]} */
   const requests = [];
@@ -62,11 +64,17 @@ export async function startProxy(target, { rewrite } = {}) {
     const { method, headers } = request;
     const url = new URL(request.url ?? '', target);
     rewrite?.(url, headers);
+    if (rewriteBody) delete headers['accept-encoding'];
     const forwarded = httpRequest(url, { method, headers });
     forwarded.once('error', () => response.destroy());
     forwarded.once('response', async (received) => {
-      const body = Buffer.concat(await received.toArray());
+      let body = Buffer.concat(await received.toArray());
       recorded.status = received.statusCode;
+      if (rewriteBody) {
+        body = Buffer.from(rewriteBody(body.toString()));
+        delete received.headers['transfer-encoding'];
+        received.headers['content-length'] = String(body.length);
+      }
       if (fault === 'stall') return;
       if (fault === 'drop') return request.socket.destroy();
       response.writeHead(received.statusCode ?? 0, received.headers);

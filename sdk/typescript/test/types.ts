@@ -5,17 +5,31 @@ import {
   createAppointment,
   createTalon,
   getCodToken,
+  isKnownRule,
   items,
   listDirections,
   listDirectionSlots,
-  unforeseen,
+  MENDERS,
 } from 'talon-sdk';
-import type { Hold, NearestSlot, OperationRefusal, PatientDirection, Refusal, Rule, Slot } from 'talon-sdk';
+import type {
+  DirectionStatus,
+  Hold,
+  Known,
+  Mender,
+  NearestSlot,
+  OperationRefusal,
+  PatientDirection,
+  Refusal,
+  Rule,
+  Slot,
+  Unknown,
+  UnknownRefusal,
+} from 'talon-sdk';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const is = <_True extends true>() => {};
 
-// Each rule of the contract has a refusal, and no other.
+// Each rule of the contract has a refusal, and so have unknown rules.
 is<Same<Refusal['rule'], Rule>>();
 
 // The rule alone determines the type of the details.
@@ -26,16 +40,17 @@ is<Same<Refusal<'slot_not_found'>['details'], undefined>>();
 // The refusals of an operation are those of its responses in the contract.
 is<Same<Extract<OperationRefusal<'cancelAppointment'>, { rule: 'slot_full' }>, never>>();
 is<Same<Extract<OperationRefusal<'createAppointment'>, { rule: 'slot_full' }>, Refusal<'slot_full'>>>();
-is<Same<OperationRefusal<'getLiveness'>['rule'], 'method_not_allowed' | 'internal_error'>>();
+is<Same<OperationRefusal<'getLiveness'>['rule'], 'method_not_allowed' | 'internal_error' | Unknown>>();
 
-/** A switch with a case for each refusal of the operation compiles. */
+/** A switch with a case for each known refusal of the operation compiles. */
 export function exhaustive(refusal: OperationRefusal<'getLiveness'>): string {
   switch (refusal.rule) {
     case 'method_not_allowed':
     case 'internal_error':
       return refusal.message;
     default:
-      return unforeseen(refusal).message;
+      is<Same<typeof refusal, UnknownRefusal>>();
+      return (refusal satisfies UnknownRefusal).message;
   }
 }
 
@@ -46,8 +61,45 @@ export function missing(refusal: OperationRefusal<'getLiveness'>): string {
       return refusal.message;
     default:
       // @ts-expect-error internal_error has no case
-      return unforeseen(refusal).message;
+      return (refusal satisfies UnknownRefusal).message;
   }
+}
+
+/** A switch over another extensible enum is exhaustive in the same way. */
+export function label(status: DirectionStatus): string {
+  switch (status) {
+    case 'NotBooked':
+    case 'Booked':
+    case 'Expired':
+    case 'Completed':
+    case 'Cancelled':
+      return status;
+    default:
+      is<Same<typeof status, Unknown>>();
+      return status; // a string at run time
+  }
+}
+
+/** An unknown value is not accepted as a known one. */
+export function unknown(status: DirectionStatus): Known<DirectionStatus> {
+  // @ts-expect-error the service can be newer
+  return status;
+}
+
+/** A comparison with a value that the contract does not have does not compile. */
+export function misspelt(status: DirectionStatus): boolean {
+  // @ts-expect-error no such status
+  return status === 'Canceled';
+}
+
+/** `isKnownRule` excludes unknown rules. Only known ones always have a mender. */
+export function menders(rule: Rule): void {
+  is<Same<(typeof MENDERS)['slot_full'], Known<Mender>>>();
+  const mender = MENDERS[rule];
+  is<Same<typeof mender, Known<Mender> | undefined>>();
+  if (!isKnownRule(rule)) return is<Same<typeof rule, Unknown>>();
+  const known = MENDERS[rule];
+  is<Same<typeof known, Known<Mender>>>();
 }
 
 /** A comparison with a rule that the operation cannot return does not compile. */
@@ -56,7 +108,7 @@ export function superfluous(refusal: OperationRefusal<'getLiveness'>): boolean {
   return refusal.rule === 'slot_full';
 }
 
-/** `code` and `type` narrow the union, too: only the refusals of invalid requests remain. */
+/** `code` and `type` narrow the union, too: the refusals of invalid requests and unknown ones remain. */
 export function narrowed(refusal: OperationRefusal<'cancelAppointment'>): void {
   if (refusal.type === 'Error') return;
   is<
@@ -68,6 +120,7 @@ export function narrowed(refusal: OperationRefusal<'cancelAppointment'>): void {
       | 'field_invalid'
       | 'appointment_started'
       | 'idempotency_key_reused'
+      | Unknown
     >
   >();
 }

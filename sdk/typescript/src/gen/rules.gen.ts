@@ -1,4 +1,5 @@
 // Written by npm run gen from openapi.yaml.
+import type { Known } from '../unknown.js';
 import type { Mender, Rule } from './types.gen.js';
 
 /** The version of the contract and of this package. */
@@ -19,8 +20,11 @@ export const RETRYABLE: readonly string[] = [
   'not_ready',
 ];
 
-/** Who can fix the cause of each rule's refusal: the fallback of a switch that has no case for it. */
-export const MENDERS: Readonly<Record<Rule, Mender>> = {
+/**
+ * Who can fix the cause of each rule's refusal: the fallback of a switch that has no case for it. It
+ * is undefined for an unknown rule.
+ */
+export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<string, Known<Mender> | undefined>> = {
   token_missing: 'client',
   token_invalid: 'client',
   token_expired: 'client',

@@ -307,12 +307,12 @@ export type PatientDirection = {
 /**
  * The type of a referral (Тип направления), a consultation or an examination.
  */
-export type DirectionType = 'Consult' | 'Laboratory';
+export type DirectionType = 'Consult' | 'Laboratory' | Unknown;
 
 /**
  * The status of a referral. `GET /directions` defines the values.
  */
-export type DirectionStatus = 'NotBooked' | 'Booked' | 'Expired' | 'Completed' | 'Cancelled';
+export type DirectionStatus = 'NotBooked' | 'Booked' | 'Expired' | 'Completed' | 'Cancelled' | Unknown;
 
 /**
  * A page of the patient's appointments.
@@ -390,7 +390,7 @@ export type PatientAppointment = {
 /**
  * The status of an appointment. `GET /appointments` defines the values.
  */
-export type AppointmentStatus = 'Booked' | 'Completed' | 'Cancelled';
+export type AppointmentStatus = 'Booked' | 'Completed' | 'Cancelled' | Unknown;
 
 /**
  * The referral (направление) of an appointment.
@@ -473,7 +473,7 @@ export type Resource = {
     /**
      * Kind of the resource.
      */
-    kind: 'doctor' | 'room' | 'equipment';
+    kind: 'doctor' | 'room' | 'equipment' | Unknown;
     /**
      * Name of the resource.
      */
@@ -787,7 +787,7 @@ export type Slot = {
     /**
      * The patients that the cell is restricted to.
      */
-    restriction: 'none' | 'adults' | 'children' | 'infants' | 'disabled' | 'pregnant' | 'healthy_children';
+    restriction: 'none' | 'adults' | 'children' | 'infants' | 'disabled' | 'pregnant' | 'healthy_children' | Unknown;
     /**
      * The restriction as text, in Russian.
      */
@@ -795,7 +795,7 @@ export type Slot = {
     /**
      * `Available`: it can be booked (the only value without `explain`). `Booked`: it is full. `Expired`: it has begun. `Unauthorized`: the client has no right to it. `Unavailable`: another rule rejects it.
      */
-    status: 'Available' | 'Booked' | 'Expired' | 'Unauthorized' | 'Unavailable';
+    status: 'Available' | 'Booked' | 'Expired' | 'Unauthorized' | 'Unavailable' | Unknown;
     /**
      * The `Rule` that a booking of the cell would fail with. `null` if it can be booked.
      */
@@ -825,7 +825,7 @@ export type Error = {
     /**
      * The documented type (Тип ошибки).
      */
-    type: 'Validation' | 'Error';
+    type: 'Validation' | 'Error' | Unknown;
     /**
      * Rule that the request failed with. Branch on this.
      */
@@ -870,7 +870,7 @@ export type FieldProblem = {
     /**
      * Part of the request.
      */
-    in: 'body' | 'query' | 'path' | 'header';
+    in: 'body' | 'query' | 'path' | 'header' | Unknown;
     /**
      * Name of the parameter or field. An unknown field is cut off after 50 characters.
      */
@@ -901,7 +901,7 @@ export type FieldProblem = {
      * | `invalid` | Another problem, which `message` names. |
      *
      */
-    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'invalid';
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'invalid' | Unknown;
 };
 
 /**
@@ -977,7 +977,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'client_unauthenticated' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready';
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'client_unauthenticated' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -1004,7 +1004,7 @@ export type RuleCheck = {
     /**
      * Result of the rule for this booking.
      */
-    result: 'passed' | 'failed' | 'not_evaluated';
+    result: 'passed' | 'failed' | 'not_evaluated' | Unknown;
     /**
      * Message for the patient, in Russian. `null` unless the rule has failed.
      */
@@ -1026,7 +1026,7 @@ export type RuleCheck = {
 /**
  * Who can fix the cause of a rejection: the `patient` by another choice, the `registry` (регистратура) by correcting data or granting a right, the `referring_doctor` by another referral, the `client` application by another request, or the operator of the `service`.
  */
-export type Mender = 'patient' | 'registry' | 'referring_doctor' | 'client' | 'service';
+export type Mender = 'patient' | 'registry' | 'referring_doctor' | 'client' | 'service' | Unknown;
 
 /**
  * The rule table (Справочник правил).
@@ -1049,7 +1049,7 @@ export type RuleEntry = {
     /**
      * Group of the rule.
      */
-    group: 'token' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'identity' | 'service';
+    group: 'token' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'identity' | 'service' | Unknown;
     /**
      * The HTTP status.
      */
@@ -1061,7 +1061,7 @@ export type RuleEntry = {
     /**
      * The documented type (Тип ошибки).
      */
-    type: 'Validation' | 'Error';
+    type: 'Validation' | 'Error' | Unknown;
     /**
      * Message for the patient, in Russian, with placeholders in braces.
      */
@@ -1139,7 +1139,7 @@ export type SandboxPatient = {
     /**
      * What the patient demonstrates. `bookable`: can book at once. `refused`: cannot book, or not by one of the referrals. `race`: loses each cell to another patient. `failure`: the service or a system that it needs fails.
      */
-    group: 'bookable' | 'refused' | 'race' | 'failure';
+    group: 'bookable' | 'refused' | 'race' | 'failure' | Unknown;
     /**
      * What the patient can be used for.
      */
@@ -1217,8 +1217,10 @@ export type Health = {
     /**
      * Always `ok`.
      */
-    status: 'ok';
+    status: 'ok' | Unknown;
 };
+
+import type { Unknown } from '../unknown.js';
 
 /**
  * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
