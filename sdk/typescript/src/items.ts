@@ -1,13 +1,18 @@
 import { orThrow } from './call.js';
 import type { CallOptions, Outcome, Talon } from './call.js';
+import { UnexpectedAnswerError } from './errors.js';
 import type { Operation } from './refusal.js';
 
 /** The request of a paged list. It is optional where the list has no required parameters. */
 type PageRequest = { query?: { cursor?: string } } | undefined;
 
 /**
- * Yields all items of a list: `for await (const direction of items(listDirections, talon, {}))`.
- * It requests the next page only when the loop needs it. It throws a refusal as `RefusedError`.
+ * Yields all items of a list: `for await (const direction of items(listDirections, talon, {}))`. It
+ * accepts each operation with a `cursor`, and keeps one page in memory.
+ *
+ * It requests a page only when the loop wants its first item. It stops with the first error: it
+ * throws a refusal as `RefusedError`, and the errors of a call unchanged. The limits in `options`
+ * apply to each page, the `signal` to all of them.
  */
 export async function* items<Item, Request extends PageRequest, O extends Operation>(
   list: (
@@ -24,6 +29,8 @@ export async function* items<Item, Request extends PageRequest, O extends Operat
     const page = orThrow(await list(talon, { ...request, query: { ...request.query, cursor } }, options));
     yield* page.items;
     if (page.next === null) return;
+    // A proxy that ignores the query would return the same page for ever.
+    if (page.next === cursor) throw new UnexpectedAnswerError(200);
     cursor = page.next;
   }
 }

@@ -12,14 +12,12 @@ import {
   getLiveness,
   getReadiness,
   holdSlot,
-  items,
   listAppointments,
   listDirections,
   listDirectionSlots,
   listRules,
   moveAppointment,
   orThrow,
-  RefusedError,
   releaseSlot,
 } from 'talon-sdk';
 import { startProxy } from './proxy.mjs';
@@ -210,42 +208,6 @@ test('Promise: a check returns the result of each rule', async () => {
     checks.filter(({ result }) => result === 'failed').map(({ rule }) => rule),
     ['slot_adults_only'],
   );
-});
-
-test('Promise: items yields a whole list and requests only the pages that are read', async () => {
-  const proxy = await startProxy(service.baseUrl);
-  try {
-    const token = await service.tokenOf(person(1));
-    const talon = createTalon({ baseUrl: proxy.baseUrl, token: () => token });
-    const expected = orThrow(await listDirections(talon, { query: { limit: 100 } })).items;
-    assert.ok(expected.length > 6);
-    proxy.clear();
-
-    const all = [];
-    for await (const item of items(listDirections, talon, { query: { limit: 3 } })) all.push(item);
-    assert.deepEqual(all, expected);
-    assert.equal(proxy.requests.length, Math.ceil(expected.length / 3));
-    proxy.clear();
-
-    for await (const item of items(listDirections, talon, { query: { limit: 3, status: ['NotBooked', 'Expired'] } })) {
-      assert.ok(['NotBooked', 'Expired'].includes(item.status));
-      break;
-    }
-    assert.equal(proxy.requests.length, 1);
-  } finally {
-    await proxy.stop();
-  }
-});
-
-test('Promise: items throws a refusal, with a message for the log and the refusal for the patient', async () => {
-  const talon = createTalon({ baseUrl: service.baseUrl });
-  const first = items(listAppointments, talon, {}).next();
-  await assert.rejects(first, (error) => {
-    assert.ok(error instanceof RefusedError);
-    assert.equal(error.refusal.rule, 'token_missing');
-    assert.equal(error.message, `token_missing, request ${error.refusal.request_id}`);
-    return true;
-  });
 });
 
 test('Promise: a client application gets a token for its patient, and a wrong secret is rejected', async () => {
