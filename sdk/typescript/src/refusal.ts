@@ -44,9 +44,18 @@ interface KnownRefusal<R extends Known<Rule>> {
  * newer. Show its `message` to the patient. In the `default` of a `switch` over the rules,
  * `refusal satisfies UnknownRefusal` does not compile while a known rule has no case.
  */
-export interface UnknownRefusal extends Omit<Error, 'rule'> {
+export interface UnknownRefusal extends Omit<Error, 'rule' | 'code' | 'message_code'> {
   /** The rule that rejected the request. */
   rule: Unknown;
+  /** The HTTP status. */
+  code: RuleAnswers[Known<Rule>]['code'] | UnknownStatus;
+  /** The documented code (Код сообщения). */
+  message_code: RuleAnswers[Known<Rule>]['message_code'] | Unknown;
+}
+
+/** A status that no known rule has. `number` would absorb the known ones, and narrow nothing. */
+declare enum UnknownStatus {
+  Value = 0,
 }
 
 /** The name of an operation of the contract. */

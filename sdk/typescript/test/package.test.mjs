@@ -1,34 +1,34 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { build } from 'esbuild';
 import { VERSION } from 'talon-sdk';
 import { parse } from 'yaml';
-import { startProxy } from './proxy.mjs';
-import { dayAhead, startTalon } from './service.mjs';
+import { createProject, root } from './project.mjs';
+import { startTalon } from './service.mjs';
 
 const run = promisify(execFile);
-const root = fileURLToPath(new URL('..', import.meta.url));
 const contract = parse(await readFile(join(root, '../../openapi.yaml'), 'utf8'));
 const readme = await readFile(join(root, 'README.md'), 'utf8');
-const snippets = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
 
-/** The folder of a project in which the packed package is installed. */
-let project = '';
+/** @type {Awaited<ReturnType<typeof createProject>>} */
+let project;
+/** @type {Awaited<ReturnType<typeof startTalon>>} */
+let service;
 before(async () => {
-  project = await mkdtemp(join(tmpdir(), 'talon-sdk-user-'));
-  await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }));
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', project], { cwd: root });
-  // Offline: the package must not need other packages.
-  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(project, JSON.parse(stdout)[0].filename)], {
-    cwd: project,
-  });
+  project = await createProject();
+  await mkdir(join(project.folder, 'classic'));
+  await writeFile(join(project.folder, 'classic/package.json'), JSON.stringify({ type: 'commonjs' }));
+  service = await startTalon();
 });
-after(() => rm(project, { recursive: true, force: true }));
+after(async () => {
+  await service?.stop();
+  await project?.remove();
+});
 
 test('Promise: the version is the version of the contract', async () => {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
@@ -52,7 +52,7 @@ test('Promise: the details of each rule are those of the contract', async () => 
 });
 
 test('Promise: the package contains the code, its types, the README and the licence, and nothing else', async () => {
-  const installed = join(project, 'node_modules/talon-sdk');
+  const installed = join(project.folder, 'node_modules/talon-sdk');
   assert.deepEqual((await readdir(installed)).sort(), ['LICENSE', 'README.md', 'dist', 'package.json']);
   const files = await readdir(join(installed, 'dist'), { recursive: true });
   for (const file of files.filter((name) => name.endsWith('.js')))
@@ -64,59 +64,66 @@ test('Promise: the package contains the code, its types, the README and the lice
   );
 });
 
-test('Promise: the code of the README compiles with the installed package, for Node and for a bundler', async () => {
-  await mkdir(join(project, 'readme'));
-  for (const [index, code] of snippets.entries()) await writeFile(join(project, 'readme', `snippet${index}.ts`), code);
-  await writeFile(join(project, 'node.d.ts'), 'declare const process: { env: Record<string, string | undefined> };');
-  for (const [module, moduleResolution] of [
-    ['NodeNext', 'NodeNext'],
-    ['ESNext', 'Bundler'],
-  ]) {
-    const options = [
-      '--strict',
-      '--noEmit',
-      '--target',
-      'ES2022',
-      '--module',
-      module,
-      '--moduleResolution',
-      moduleResolution,
-    ];
-    const files = ['node.d.ts', ...snippets.map((_, index) => `readme/snippet${index}.ts`)];
-    const { stdout } = await run(join(root, 'node_modules/.bin/tsc'), [...options, ...files], { cwd: project }).catch(
-      (error) => error,
-    );
-    assert.equal(stdout, '');
-  }
-  assert.ok(snippets.length >= 5);
-});
-
-/** Lists cells from tomorrow: a cell of today can start between the list and the booking. */
-function fromTomorrow(/** @type {URL} */ url) {
-  if (url.pathname.endsWith('/slots')) url.searchParams.set('dateFrom', dayAhead(1));
-}
-
-const example = await readFile(join(root, 'examples/book.ts'), 'utf8');
-test('Promise: the tour of the project shows the example', async () => {
-  const front = await readFile(join(root, '../../docs/tour.md'), 'utf8');
-  assert.equal(/```ts\n(.*?)```/s.exec(front)?.[1], example);
-});
-
-for (const [name, code] of Object.entries({ 'the first code of the README': snippets[0], 'the example': example })) {
-  test(`Promise: ${name} books an appointment in a new demo without changes`, async () => {
-    const service = await startTalon();
-    const proxy = await startProxy(service.baseUrl, { rewrite: fromTomorrow });
-    try {
-      await writeFile(join(project, 'book.mjs'), code);
-      const env = { ...process.env, TOKEN: service.token, TALON_URL: proxy.baseUrl };
-      const { stdout } = await run('node', ['book.mjs'], { cwd: project, env });
-      assert.match(stdout, /^Booked: \S+, \d+ \S+ \d{4} .+ \d\d:\d\d\n$/);
-    } finally {
-      await proxy.stop();
-      await service.stop();
-    }
+const plain = `
+const talon = createTalon({ baseUrl: process.env.TALON_URL });
+getReadiness(talon).then((outcome) => console.log(orThrow(outcome).status));
+`;
+for (const [file, line] of Object.entries({
+  'import.mjs': `import { createTalon, getReadiness, orThrow } from 'talon-sdk';`,
+  'require.cjs': `const { createTalon, getReadiness, orThrow } = require('talon-sdk');`,
+})) {
+  test(`Promise: JavaScript loads the package by ${file.split('.')[0]}`, async () => {
+    await writeFile(join(project.folder, file), line + plain);
+    assert.equal(await project.node([file], { TALON_URL: service.baseUrl }), 'ok\n');
   });
 }
+
+test('Promise: require loads CommonJS, which Node can load in all versions', () => {
+  const { resolve } = createRequire(join(project.folder, 'require.cjs'));
+  assert.equal(resolve('talon-sdk'), join(project.folder, 'node_modules/talon-sdk/dist/cjs/index.js'));
+});
+
+const typed = `
+import { createTalon, getReadiness, orThrow } from 'talon-sdk';
+import type { Health, Talon } from 'talon-sdk';
+
+const talon: Talon = createTalon({ baseUrl: process.env.TALON_URL ?? '' });
+getReadiness(talon).then((outcome) => {
+  const { status }: Health = orThrow(outcome);
+  console.log(status);
+});
+`;
+/** @type {Record<string, { file: string, module: string, moduleResolution: string }>} */
+const consumers = {
+  'an ES module of Node': { file: 'node.mts', module: 'NodeNext', moduleResolution: 'NodeNext' },
+  'a CommonJS module of Node': { file: 'node.cts', module: 'NodeNext', moduleResolution: 'NodeNext' },
+  'CommonJS with the classic resolution': {
+    file: 'classic/index.ts',
+    module: 'CommonJS',
+    moduleResolution: 'Node10',
+  },
+};
+for (const [name, { file, ...options }] of Object.entries(consumers)) {
+  test(`Promise: TypeScript compiles and runs ${name} that uses the package`, async () => {
+    await writeFile(join(project.folder, file), typed);
+    assert.equal(await project.compile([file], options), '');
+    assert.equal(await project.node([file.replace(/ts$/, 'js')], { TALON_URL: service.baseUrl }), 'ok\n');
+  });
+}
+
+test('Promise: TypeScript compiles for a bundler, and the bundle runs', async () => {
+  await writeFile(join(project.folder, 'bundled.ts'), typed);
+  const options = { module: 'ESNext', moduleResolution: 'Bundler', noEmit: 'true' };
+  assert.equal(await project.compile(['bundled.ts'], options), '');
+  await build({
+    absWorkingDir: project.folder,
+    entryPoints: ['bundled.ts'],
+    bundle: true,
+    format: 'esm',
+    outfile: join(project.folder, 'bundled.mjs'),
+  });
+  assert.equal(await project.node(['bundled.mjs'], { TALON_URL: service.baseUrl }), 'ok\n');
+});
 
 test('Promise: the sizes in the README are within five percent of the measured ones', async () => {
   const { stdout } = await run('node', ['scripts/size.mjs'], { cwd: root });

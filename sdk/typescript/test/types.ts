@@ -125,6 +125,12 @@ export function narrowed(refusal: OperationRefusal<'cancelAppointment'>): void {
   >();
 }
 
+/** A comparison with a `code` narrows the union in both branches. */
+export function narrowedByCode(refusal: OperationRefusal<'getLiveness'>): void {
+  if (refusal.code === 500) return is<Same<typeof refusal.rule, 'internal_error' | Unknown>>();
+  is<Same<typeof refusal.rule, 'method_not_allowed' | Unknown>>();
+}
+
 export async function calls(): Promise<void> {
   const talon = createTalon({ baseUrl: '' });
   const path = { appointmentGuid: '', directionGuid: '' };
