@@ -69,7 +69,7 @@ require (
 	golang.org/x/text v0.43.0
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	talon.example/sdk/go v0.0.0
+	talon.example/sdk/go/v2 v2.0.0
 )
 
-replace talon.example/sdk/go => ./sdk/go
+replace talon.example/sdk/go/v2 => ./sdk/go

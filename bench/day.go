@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"talon.example/sdk/go/client"
+	"talon.example/sdk/go/v2/client"
 )
 
 // daySteps are the requests of a patient, in order.

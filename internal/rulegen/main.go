@@ -288,7 +288,7 @@ func goName(name string) string {
 
 func sdkFile(contract *openapi3.T, rules []rule) string {
 	var page strings.Builder
-	page.WriteString(generated + "package talon\n\nimport (\n\"regexp\"\n\n\"talon.example/sdk/go/client\"\n)\n\n")
+	page.WriteString(generated + "package talon\n\nimport (\n\"regexp\"\n\n\"talon.example/sdk/go/v2/client\"\n)\n\n")
 	page.WriteString("// retryable are the rules after which the same request may succeed later.\n")
 	page.WriteString("var retryable = []client.Rule{\n")
 	for _, r := range rules {

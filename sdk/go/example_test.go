@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	talon "talon.example/sdk/go"
-	"talon.example/sdk/go/client"
+	talon "talon.example/sdk/go/v2"
+	"talon.example/sdk/go/v2/client"
 )
 
 // Books a cell. The client sets an Idempotency-Key, so it can retry after a lost response and the

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"talon.example/sdk/go/client"
+	"talon.example/sdk/go/v2/client"
 )
 
 // OnWait sets the function that a client of New calls to wait between tries.

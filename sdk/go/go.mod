@@ -1,4 +1,4 @@
-module talon.example/sdk/go
+module talon.example/sdk/go/v2
 
 go 1.26.0
 

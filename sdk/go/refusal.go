@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"talon.example/sdk/go/client"
+	"talon.example/sdk/go/v2/client"
 )
 
 // Refusal is a response of the service other than 2xx, with the reason and what the patient can do

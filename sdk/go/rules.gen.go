@@ -5,7 +5,7 @@ package talon
 import (
 	"regexp"
 
-	"talon.example/sdk/go/client"
+	"talon.example/sdk/go/v2/client"
 )
 
 // retryable are the rules after which the same request may succeed later.

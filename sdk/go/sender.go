@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"talon.example/sdk/go/client"
+	"talon.example/sdk/go/v2/client"
 )
 
 // sender sends requests of the generated client. It adds tokens and idempotency keys, retries, and

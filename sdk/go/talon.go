@@ -26,7 +26,7 @@ import (
 	"net/http"
 	"time"
 
-	"talon.example/sdk/go/client"
+	"talon.example/sdk/go/v2/client"
 )
 
 // Options configure a client. With the zero value, requests have no token, at most 3 tries, and 30

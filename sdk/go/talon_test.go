@@ -16,8 +16,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	talon "talon.example/sdk/go"
-	"talon.example/sdk/go/client"
+	talon "talon.example/sdk/go/v2"
+	"talon.example/sdk/go/v2/client"
 )
 
 var (

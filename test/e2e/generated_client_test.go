@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"talon.example/sdk/go/client"
+	"talon.example/sdk/go/v2/client"
 	"talon.example/test/harness"
 )
 
