@@ -1,6 +1,6 @@
 # Workflow: change openapi.yaml, queries or migrations, run make gen, adapt the code, run make test.
 SHELL := /bin/bash
-GENERATED := gen sdk/go/client sdk/go/rules.gen.go docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go
+GENERATED := gen sdk/go/client sdk/go/rules.gen.go sdk/go/pages.gen.go docs/answers.md docs/settings.md internal/booking/catalogue.gen.go internal/httpapi/server/catalogue.gen.go
 TOOL  := go tool -modfile=internal/tools/go.mod
 LINT  := go tool -modfile=internal/tools/golangci/go.mod golangci-lint
 RACE  := $(shell command -v gcc clang >/dev/null && echo -race)

@@ -1,6 +1,6 @@
 // Command rulegen generates files from the catalogue of rules in openapi.yaml: the Go tables of
-// booking and of the transport, the list of retryable rules of the Go SDK, and docs/answers.md. Run
-// it in the root of the repository.
+// booking and of the transport, the rules and iterators of the Go SDK, and docs/answers.md. Run it in
+// the root of the repository.
 package main
 
 import (
@@ -68,12 +68,17 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	pages, err := pagesFile(contract)
+	if err != nil {
+		return err
+	}
 	for path, page := range map[string]string{
 		"gen/api/values.gen.go":                    valuesFile("api", values),
 		"sdk/go/client/values.gen.go":              valuesFile("client", values),
 		"internal/booking/catalogue.gen.go":        bookingFile(rules, groups, menders),
 		"internal/httpapi/server/catalogue.gen.go": transportFile(rules),
 		"sdk/go/rules.gen.go":                      sdkFile(contract, rules),
+		"sdk/go/pages.gen.go":                      pages,
 	} {
 		source, err := format.Source([]byte(page))
 		if err != nil {
@@ -305,7 +310,16 @@ func sdkFile(contract *openapi3.T, rules []rule) string {
 		}
 	}
 	slices.Sort(keyed)
-	page.WriteString("}\n\n// keyed matches the method and the path of the operations that take an Idempotency-Key.\n")
+	page.WriteString("}\n\n// KnownRule reports whether this version of the client knows the rule. A newer service may " +
+		"return\n// others.\nfunc KnownRule(rule client.Rule) bool {\n\tswitch rule {\n\tcase ")
+	for i, r := range rules {
+		if i > 0 {
+			page.WriteString(",\n\t\t")
+		}
+		page.WriteString("client.Rule" + goName(r.Rule))
+	}
+	page.WriteString(":\n\t\treturn true\n\tdefault:\n\t\treturn false\n\t}\n}\n")
+	page.WriteString("\n// keyed matches the method and the path of the operations that take an Idempotency-Key.\n")
 	fmt.Fprintf(&page, "var keyed = regexp.MustCompile(`^(%s)$`)\n", strings.Join(keyed, "|"))
 	return page.String()
 }

@@ -23,5 +23,82 @@ var retryable = []client.Rule{
 	client.RuleNotReady,
 }
 
+// KnownRule reports whether this version of the client knows the rule. A newer service may return
+// others.
+func KnownRule(rule client.Rule) bool {
+	switch rule {
+	case client.RuleTokenMissing,
+		client.RuleTokenInvalid,
+		client.RuleTokenExpired,
+		client.RuleTokenSignatureInvalid,
+		client.RuleBodyTooLarge,
+		client.RuleMediaTypeUnsupported,
+		client.RuleBodyMalformed,
+		client.RuleFieldInvalid,
+		client.RuleDirectionTypeUnsupported,
+		client.RuleDirectionNotFound,
+		client.RuleDirectionNotPatients,
+		client.RuleDirectionLpuMismatch,
+		client.RuleDirectionAlreadyBooked,
+		client.RuleDirectionExpired,
+		client.RuleSlotNotFound,
+		client.RuleSlotResourceNotFound,
+		client.RuleSlotNotForReception,
+		client.RuleSlotUnavailable,
+		client.RuleSlotTimePassed,
+		client.RuleSlotBeyondHorizon,
+		client.RuleSlotAccessDenied,
+		client.RuleSlotFull,
+		client.RuleResourceKindMismatch,
+		client.RuleSpecialityMismatch,
+		client.RuleSlotAdultsOnly,
+		client.RuleSlotChildrenOnly,
+		client.RuleSlotInfantsOnly,
+		client.RuleSlotDisabledOnly,
+		client.RuleSlotPregnantOnly,
+		client.RuleSlotHealthyChildrenOnly,
+		client.RuleSpecialityAlreadyBooked,
+		client.RuleMkabClosed,
+		client.RuleMkabAbsent,
+		client.RuleMipAuthURLEmpty,
+		client.RuleMipAuthURLUnreachable,
+		client.RuleMipPersonNotFound,
+		client.RuleMipPersonDataMissing,
+		client.RuleMkabPolicyNumberEmpty,
+		client.RuleMkabSexEmpty,
+		client.RuleMkabSurnameEmpty,
+		client.RuleMkabNameEmpty,
+		client.RuleMkabLpuNotFound,
+		client.RuleMkabPolicyLinkFailed,
+		client.RuleSlotTaken,
+		client.RuleComplexSlotFailed,
+		client.RuleAppointmentNotCreated,
+		client.RuleAppointmentNotFound,
+		client.RuleAppointmentNotLinked,
+		client.RuleIdempotencyKeyReused,
+		client.RuleIdempotencyKeyInUse,
+		client.RuleDirectionAbsent,
+		client.RuleLpuAbsent,
+		client.RuleAppointmentAbsent,
+		client.RuleAppointmentStarted,
+		client.RuleAppointmentCancelled,
+		client.RuleTooManyHolds,
+		client.RuleClientUnauthenticated,
+		client.RulePatientNotIdentified,
+		client.RuleTooManyAttempts,
+		client.RuleRouteNotFound,
+		client.RuleMethodNotAllowed,
+		client.RuleInternalError,
+		client.RuleDatabaseUnavailable,
+		client.RuleMipUnavailable,
+		client.RuleKeysUnavailable,
+		client.RuleOverloaded,
+		client.RuleNotReady:
+		return true
+	default:
+		return false
+	}
+}
+
 // keyed matches the method and the path of the operations that take an Idempotency-Key.
 var keyed = regexp.MustCompile(`^(DELETE .*/appointments/[^/]+|POST .*/appointments|POST .*/appointments/[^/]+/move)$`)
