@@ -55,6 +55,28 @@ func AllDirections(
 	})
 }
 
+// AllDirectionInstitutions returns an iterator over the items of ListDirectionInstitutions on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first item,
+// and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx, comes with
+// an empty item and ends the loop.
+func AllDirectionInstitutions(
+	ctx context.Context, api *client.ClientWithResponses, directionGuid uuid.UUID, params *client.ListDirectionInstitutionsParams,
+) iter.Seq2[client.ServingInstitution, error] {
+	var request client.ListDirectionInstitutionsParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.ServingInstitution, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListDirectionInstitutionsWithResponse(ctx, directionGuid, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}
+
 // AllDirectionSlots returns an iterator over the items of ListDirectionSlots on all pages, from
 // params.Cursor. params may be nil. The iterator requests a page when the loop wants its first item,
 // and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx, comes with

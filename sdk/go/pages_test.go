@@ -3,7 +3,11 @@ package talon_test
 import (
 	"context"
 	"iter"
+	"maps"
 	"net/http"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +31,13 @@ var lists = map[string]list{
 		items := talon.AllAppointments(ctx, api, &client.ListAppointmentsParams{Limit: &size})
 		return guids(items, func(item client.PatientAppointment) uuid.UUID { return item.GUID })
 	},
+	"AllDirectionInstitutions": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		toAny := numbered("0007", 100000005)
+		items := talon.AllDirectionInstitutions(ctx, api, toAny, &client.ListDirectionInstitutionsParams{Limit: &size})
+		return guids(items, func(item client.ServingInstitution) uuid.UUID { return item.Lpu.GUID })
+	},
 	"AllDirectionSlots": func(
 		ctx context.Context, api *client.ClientWithResponses, size int32,
 	) iter.Seq2[uuid.UUID, error] {
@@ -36,6 +47,18 @@ var lists = map[string]list{
 		})
 		return guids(items, func(item client.Slot) uuid.UUID { return item.GUID })
 	},
+}
+
+// Promise: the tests of this file cover every iterator.
+func TestEveryIterator(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("pages.gen.go")
+	require.NoError(t, err)
+	var names []string
+	for _, match := range regexp.MustCompile(`(?m)^func (\w+)`).FindAllSubmatch(source, -1) {
+		names = append(names, string(match[1]))
+	}
+	require.ElementsMatch(t, names, slices.Collect(maps.Keys(lists)))
 }
 
 func guids[T any](items iter.Seq2[T, error], guid func(T) uuid.UUID) iter.Seq2[uuid.UUID, error] {

@@ -15,6 +15,7 @@ const contract = parse(await readFile(new URL('../../../openapi.yaml', import.me
 const lists = {
   listDirections: { query: { limit: 3 } },
   listAppointments: { query: { limit: 1 } },
+  listDirectionInstitutions: { path: { directionGuid: direction(1, 5) }, query: { limit: 1 } },
   listDirectionSlots: {
     path: { directionGuid: direction(1, 2) },
     query: { limit: 3, dateFrom: dayAhead(1), dateTo: dayAhead(1) },
