@@ -1,9 +1,12 @@
 // Verifies that the real service keeps the pacts in this repository.
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { startSandbox } from '../sandbox.mjs';
 import { startTamperingProxy } from '../tampering-proxy.mjs';
 import { ourPacts, summary, verify } from '../verify.mjs';
@@ -93,6 +96,24 @@ test('changes of the service are reported', async (t) => {
     assert.deepEqual([...reasons.keys()], [], 'unchanged interactions do not fail');
   } finally {
     await tampering.stop();
+  }
+});
+
+test('the test of the README writes a pact that the service keeps, with the output of the README', async () => {
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+  const folder = await mkdtemp(join(tmpdir(), 'talon-kiosk-'));
+  try {
+    const [, program] = /^```js\n(.*?)^```$/ms.exec(readme);
+    await writeFile(join(folder, 'kiosk.mjs'), program);
+    await symlink(fileURLToPath(new URL('../node_modules', import.meta.url)), join(folder, 'node_modules'));
+    const env = { ...process.env, PACT_DO_NOT_TRACK: '1' };
+    await promisify(execFile)(process.execPath, ['kiosk.mjs'], { cwd: folder, env });
+    const pact = join(folder, 'pacts/kiosk-talon.json');
+    const verification = await verify({ sandbox: sandbox.baseUrl, pacts: [pact] });
+    assert.deepEqual(verification.failures, []);
+    assert.ok(readme.includes(`\n${summary(verification)}\n`), summary(verification));
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });
 
