@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,13 @@ sdk: build sdk/typescript/node_modules ## Generate the TypeScript SDK from the c
 
 sdk-build: sdk/typescript/node_modules
 	$(NPM) --prefix sdk/typescript run build
+
+VERSION = $(shell sed -n 's/^  version: //p' openapi.yaml)
+sdk-artefacts: sdk/typescript/node_modules ## Build the SDKs for a release: dist/talon-sdk-X.Y.Z.tgz, and dist/go in the layout of a module proxy
+	rm -rf dist sdk/typescript/dist && mkdir dist
+	$(NPM) --prefix sdk/typescript run build
+	$(NPM) pack --silent --pack-destination dist ./sdk/typescript
+	go run -C internal/tools ./moduleproxy $(CURDIR)/sdk/go v$(VERSION) $(CURDIR)/dist/go
 
 contract: build sdk-build contracts/node_modules ## Write and verify the consumers' pacts, validate the service against its contract with Prism, and execute the workflows
 	$(NPM) --prefix contracts test
@@ -142,8 +149,9 @@ versions: ## Fail if the version of the contract is too low for its changes, or 
 	@go run -C internal/tools/semver .
 	go test -C internal/tools/semver ./...
 
-release: versions ## Store the contract as released, date its section of the changelog, commit and tag vX.Y.Z
+release: versions ## Store the contract as released, date its section of the changelog, commit and tag vX.Y.Z, and build the SDKs
 	@go run -C internal/tools/semver . release
+	@$(MAKE) sdk-artefacts
 
 lint: ## Lint Go code, migrations and queries
 	.ci/width

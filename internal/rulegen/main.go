@@ -1,6 +1,6 @@
 // Command rulegen generates files from the catalogue of rules in openapi.yaml: the Go tables of
-// booking and of the transport, the rules and iterators of the Go SDK, and docs/answers.md. Run it in
-// the root of the repository.
+// booking and of the transport, the rules and iterators of the Go SDK, and docs/answers.md. Run it
+// in the root of the repository.
 package main
 
 import (

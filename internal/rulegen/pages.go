@@ -47,9 +47,9 @@ func pagesFile(contract *openapi3.T) (string, error) {
 
 var pageFunction = template.Must(template.New("page").Parse(`
 // {{.Name}} returns an iterator over the items of {{.Operation}} on all pages, from
-// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first item,
-// and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx, comes with
-// an empty item and ends the loop.
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
 func {{.Name}}(
 	ctx context.Context, api *client.ClientWithResponses{{.Declared}}, params *client.{{.Operation}}Params,
 ) iter.Seq2[client.{{.Item}}, error] {

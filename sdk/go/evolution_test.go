@@ -14,8 +14,8 @@ import (
 	"talon.example/sdk/go/v2/client"
 )
 
-// Promise: the client reads the responses of a newer service, with a rule, values and fields that it
-// does not know. A refusal by an unknown rule has its message and details, and is not retried.
+// Promise: the client reads the responses of a newer service, with a rule, values and fields that
+// it does not know. A refusal by an unknown rule has its message and details, and is not retried.
 func TestNewerService(t *testing.T) {
 	t.Parallel()
 	newer := strings.NewReplacer(

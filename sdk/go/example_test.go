@@ -6,40 +6,12 @@ import (
 	"fmt"
 	"log"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 
 	talon "talon.example/sdk/go/v2"
 	"talon.example/sdk/go/v2/client"
 )
-
-// Books a cell. The client sets an Idempotency-Key, so it can retry after a lost response and the
-// visit is booked once.
-func Example() {
-	ctx := context.Background()
-	referral := uuid.MustParse("e714e964-d8a0-4776-b163-c708371c39a5")
-	from := uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
-	to := uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
-	cell := int64(14527455)
-
-	api, err := talon.New(server, talon.Options{Token: token})
-	if err != nil {
-		log.Fatal(err)
-	}
-	booked, err := talon.Answer(api.CreateAppointmentWithResponse(ctx, nil, client.AppointmentRequest{
-		DirectionGUID: referral, DirectionType: "consult", LpuFromGUID: from, LpuToGUID: to, SlotID: &cell,
-	}))
-	switch refusal, refused := errors.AsType[*talon.Refusal](err); {
-	case refused && refusal.Rule == client.RuleSlotTaken:
-		fmt.Println("Another patient has taken the cell. Free cells:", refusal.Details.Slots)
-	case err != nil:
-		log.Fatal(err)
-	default:
-		fmt.Println("Booked for", booked.ConsultDirection.Appointment.Start.Format(time.TimeOnly))
-	}
-	// Output: Booked for 08:45:00
-}
 
 // Books the first free cell. It tries the next one if another patient has taken the cell or the
 // cell has begun.

@@ -12,9 +12,9 @@ import (
 )
 
 // AllAppointments returns an iterator over the items of ListAppointments on all pages, from
-// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first item,
-// and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx, comes with
-// an empty item and ends the loop.
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
 func AllAppointments(
 	ctx context.Context, api *client.ClientWithResponses, params *client.ListAppointmentsParams,
 ) iter.Seq2[client.PatientAppointment, error] {
@@ -34,9 +34,9 @@ func AllAppointments(
 }
 
 // AllDirections returns an iterator over the items of ListDirections on all pages, from
-// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first item,
-// and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx, comes with
-// an empty item and ends the loop.
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
 func AllDirections(
 	ctx context.Context, api *client.ClientWithResponses, params *client.ListDirectionsParams,
 ) iter.Seq2[client.PatientDirection, error] {
@@ -56,9 +56,9 @@ func AllDirections(
 }
 
 // AllDirectionInstitutions returns an iterator over the items of ListDirectionInstitutions on all pages, from
-// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first item,
-// and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx, comes with
-// an empty item and ends the loop.
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
 func AllDirectionInstitutions(
 	ctx context.Context, api *client.ClientWithResponses, directionGuid uuid.UUID, params *client.ListDirectionInstitutionsParams,
 ) iter.Seq2[client.ServingInstitution, error] {
@@ -78,9 +78,9 @@ func AllDirectionInstitutions(
 }
 
 // AllDirectionSlots returns an iterator over the items of ListDirectionSlots on all pages, from
-// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first item,
-// and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx, comes with
-// an empty item and ends the loop.
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
 func AllDirectionSlots(
 	ctx context.Context, api *client.ClientWithResponses, directionGuid uuid.UUID, params *client.ListDirectionSlotsParams,
 ) iter.Seq2[client.Slot, error] {

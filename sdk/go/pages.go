@@ -9,9 +9,9 @@ import (
 // for ever.
 var errSamePage = errors.New("talon: the next page has the cursor of this page")
 
-// allItems returns an iterator over the items of all pages, from the page at the cursor. read
-// requests the page at a cursor, and returns its items and the cursor of the next page, which is nil
-// on the last page.
+// allItems returns an iterator over the items of all pages, from the page at the cursor first. read
+// requests the page at a cursor, and returns its items and the cursor of the next page, which is
+// nil on the last page.
 func allItems[T any](
 	first *string, read func(cursor *string) (items []T, next *string, err error),
 ) iter.Seq2[T, error] {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,21 +22,6 @@ var (
 	lpuA = uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
 	lpuB = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
 )
-
-// Promise: the Go code in README.md and docs/tour.md is part of the example, which runs as a test.
-func TestReadme(t *testing.T) {
-	t.Parallel()
-	example, err := os.ReadFile("example_test.go")
-	require.NoError(t, err)
-	for _, page := range []string{"README.md", "../../docs/tour.md"} {
-		text, err := os.ReadFile(page)
-		require.NoError(t, err)
-		shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindStringSubmatch(string(text))
-		require.NotNil(t, shown, page)
-		lines := strings.ReplaceAll(shown[1], `"http://127.0.0.1:8080"`, "server")
-		require.Contains(t, string(example), regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(lines, "\t$1"), page)
-	}
-}
 
 // Promise: the SDK depends on no module of the service: no web framework, no database driver and no
 // migrations.

@@ -1,0 +1,97 @@
+package talon_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// Promise: the programs of README.md and docs/tour.md compile and work, in an empty module that has
+// downloaded the released module, and with a new sandbox.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	module := newModule(t)
+	programs := map[string]string{}
+	for _, page := range []string{"README.md", "../../docs/tour.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, code := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			name := regexp.MustCompile(`^// Command (\w+) `).FindStringSubmatch(code[1])
+			require.NotNil(t, name, "%s: not a program:\n%s", page, code[1])
+			programs[name[1]] = code[1]
+		}
+	}
+	for name, code := range programs {
+		require.NoError(t, os.Mkdir(filepath.Join(module.dir, name), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(module.dir, name, "main.go"), []byte(code), 0o600))
+	}
+	module.run(t, "go", "vet", "./...")
+	module.run(t, "go", "build", "-o", "bin/", "./...")
+	formatted := module.run(t, "gofmt", "-l", ".")
+	require.Empty(t, formatted)
+
+	address, shown, stop, err := serve(uuid.NewString())
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	module.env = append(module.env, "TALON_URL="+address, "TOKEN="+shown)
+	for _, run := range []struct{ name, output string }{
+		{"book", `^Booked: \d{4}-\d\d-\d\d \d\d:\d\d:00 \S+.*\n$`},
+		{"cancel", `^Запись на прием отменена\n$`},
+		{"cancel", `^There is no appointment\.\n$`},
+		{"tour", `^Booked for 08:45:00\n$`},
+	} {
+		require.Contains(t, programs, run.name)
+		require.Regexp(t, run.output, module.run(t, filepath.Join("bin", run.name)))
+	}
+	require.Len(t, programs, 3, "each program is run above")
+}
+
+// userModule is an empty module that requires the released SDK.
+type userModule struct {
+	dir string
+	env []string
+}
+
+// newModule writes the artefact of the SDK and downloads it into an empty module, with a cache of
+// its own. The other modules come from the cache of this test.
+func newModule(t *testing.T) *userModule {
+	t.Helper()
+	contract, err := os.ReadFile("../../openapi.yaml")
+	require.NoError(t, err)
+	version := "v" + regexp.MustCompile(`(?m)^  version: (\S+)$`).FindStringSubmatch(string(contract))[1]
+	sdk, err := os.Getwd()
+	require.NoError(t, err)
+	artefact := t.TempDir()
+	tools := &userModule{dir: "../../internal/tools", env: os.Environ()}
+	tools.run(t, "go", "run", "./moduleproxy", sdk, version, artefact)
+
+	inherited := strings.Split(strings.TrimSpace(tools.run(t, "go", "env", "GOMODCACHE", "GOPROXY")), "\n")
+	module := &userModule{dir: t.TempDir(), env: append(os.Environ(),
+		"GOMODCACHE="+t.TempDir(),
+		fmt.Sprintf("GOPROXY=file://%s,file://%s/cache/download,%s", artefact, inherited[0], inherited[1]),
+		"GOSUMDB=off", "GOWORK=off", "GOFLAGS=-modcacherw",
+	)}
+	module.run(t, "go", "mod", "init", "user.example")
+	module.run(t, "go", "get", "talon.example/sdk/go/v2@"+version)
+	return module
+}
+
+// run runs a command in the module and returns its standard output.
+func (m *userModule) run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
+	command.Dir, command.Env = m.dir, m.env
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	output, err := command.Output()
+	require.NoError(t, err, "%s %v\n%s%s", name, args, output, stderr.String())
+	return string(output)
+}
