@@ -29,7 +29,7 @@ func ExampleAnswer() {
 	}
 	for _, cell := range free.Items {
 		_, err := talon.Answer(api.CreateAppointmentWithResponse(ctx, nil, client.AppointmentRequest{
-			DirectionGUID: referral, DirectionType: string(free.DirectionType),
+			DirectionGUID: referral, DirectionType: free.DirectionType,
 			LpuFromGUID: free.HolderLpuGUID, LpuToGUID: cell.Lpu.GUID, SlotID: &cell.ID,
 		}))
 		if refusal, refused := errors.AsType[*talon.Refusal](err); refused &&

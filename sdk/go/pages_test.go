@@ -23,11 +23,15 @@ type list func(ctx context.Context, api *client.ClientWithResponses, size int32)
 
 // lists are the lists of the first demo patient.
 var lists = map[string]list{
-	"AllDirections": func(ctx context.Context, api *client.ClientWithResponses, size int32) iter.Seq2[uuid.UUID, error] {
+	"AllDirections": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
 		items := talon.AllDirections(ctx, api, &client.ListDirectionsParams{Limit: &size})
 		return guids(items, func(item client.PatientDirection) uuid.UUID { return item.GUID })
 	},
-	"AllAppointments": func(ctx context.Context, api *client.ClientWithResponses, size int32) iter.Seq2[uuid.UUID, error] {
+	"AllAppointments": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
 		items := talon.AllAppointments(ctx, api, &client.ListAppointmentsParams{Limit: &size})
 		return guids(items, func(item client.PatientAppointment) uuid.UUID { return item.GUID })
 	},
