@@ -16,7 +16,8 @@ import { createServer, request } from 'node:http';
  */
 export async function startTamperingProxy(target, change) {
   const server = createServer((incoming, outgoing) => {
-    const { method, url: path, headers } = incoming;
+    const { method, url: path } = incoming;
+    const headers = { ...incoming.headers, 'accept-encoding': 'identity' }; // to read the response
     const forwarded = request(new URL(path, target), { method, headers }, async (received) => {
       const text = Buffer.concat(await received.toArray()).toString();
       const isJson = /^application\/json/.test(received.headers['content-type'] ?? '');
