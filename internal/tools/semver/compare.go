@@ -105,28 +105,25 @@ func read(text []byte) (map[string]any, error) {
 // compareValues returns the changes of the extensible enums (x-extensible-enum) in one place of two
 // documents and below.
 func compareValues(old, current any, place string) []change {
+	var changes []change
 	switch old := old.(type) {
 	case map[string]any:
 		currentMap, _ := current.(map[string]any)
-		var changes []change
 		for _, key := range slices.Sorted(maps.Keys(old)) {
 			if key == "x-extensible-enum" {
 				changes = append(changes, valueChanges(old[key], currentMap[key], place)...)
 				continue
 			}
-			changes = append(changes, compareValues(old[key], currentMap[key], place+"/"+strings.ReplaceAll(key, "/", "~1"))...)
+			child := place + "/" + strings.ReplaceAll(key, "/", "~1")
+			changes = append(changes, compareValues(old[key], currentMap[key], child)...)
 		}
-		return changes
 	case []any:
 		currentList, _ := current.([]any)
-		var changes []change
 		for i := range min(len(old), len(currentList)) {
 			changes = append(changes, compareValues(old[i], currentList[i], fmt.Sprintf("%s/%d", place, i))...)
 		}
-		return changes
-	default:
-		return nil
 	}
+	return changes
 }
 
 func valueChanges(old, current any, place string) []change {
@@ -135,16 +132,14 @@ func valueChanges(old, current any, place string) []change {
 	var changes []change
 	for _, value := range values {
 		if !slices.Contains(newValues, value) {
-			changes = append(changes, change{
-				level: major, id: "value-removed", text: fmt.Sprintf("removed the value `%v`", value), places: []string{place},
-			})
+			text := fmt.Sprintf("removed the value `%v`", value)
+			changes = append(changes, change{level: major, id: "value-removed", text: text, places: []string{place}})
 		}
 	}
 	for _, value := range newValues {
 		if !slices.Contains(values, value) {
-			changes = append(changes, change{
-				level: minor, id: "value-added", text: fmt.Sprintf("added the value `%v`", value), places: []string{place},
-			})
+			text := fmt.Sprintf("added the value `%v`", value)
+			changes = append(changes, change{level: minor, id: "value-added", text: text, places: []string{place}})
 		}
 	}
 	return changes
