@@ -87,8 +87,8 @@ redoc: ## Copy Redoc, which renders /docs/reference/, from its npm package into 
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && docs=internal/httpapi/docs/reference && \
 	npm pack --silent --pack-destination "$$folder" redoc@$(REDOC) >/dev/null && tar -xzf "$$folder"/*.tgz -C "$$folder" && \
 	sed 's|https://cdn.redoc.ly/redoc/logo-mini.svg|data:,|' "$$folder/package/bundles/redoc.standalone.js" >$$docs/redoc.standalone.js && \
-	cp "$$folder"/package/LICENSE $$docs/LICENSE.txt
-	cp "$$folder"/package/bundles/redoc.standalone.js.LICENSE.txt $$docs
+	cp "$$folder/package/LICENSE" $$docs/LICENSE.txt && \
+	cp "$$folder/package/bundles/redoc.standalone.js.LICENSE.txt" $$docs
 
 portal-test: build portal # Test the portal and the documentation in Debian's Chromium
 	$(NPM) --prefix portal test
