@@ -35,7 +35,7 @@ export function FailureMessage({ failure, ...actions }: { failure: Failure } & A
 
 function RefusalMessage({ refusal, retryAfter, retry, choose }: { refusal: Refusal; retryAfter?: number } & Actions) {
   const remedy = remedyFor(refusal);
-  const title = language === 'en' ? (refusal as { title?: string }).title : undefined;
+  const title = language === 'en' ? refusal.title : undefined;
   return (
     <>
       <p class="failure-title">{title ?? <span lang="ru">{refusal.message}</span>}</p>

@@ -676,6 +676,44 @@ test('Promise: a week without free cells leads to the first free one', async (t)
   await hours(page).first().waitFor();
 });
 
+test('Promise: a referral to any institution offers all that can serve it, the first free one first', async (t) => {
+  const page = await openPage(t);
+  await page.goto(address(1, `#/referrals/${direction(1, 5)}`));
+  const institutions = page.locator('.institutions a');
+  await institutions.first().waitFor();
+  const response = await fetch(`${talon.baseUrl}/directions/${direction(1, 5)}/institutions`, {
+    headers: { Authorization: `Bearer ${talon.token}` },
+  });
+  const { items } = await response.json();
+  const sorted = items.toSorted((a, b) => Date.parse(a.nextAvailable) - Date.parse(b.nextAvailable));
+  assert.ok(sorted.length > 1);
+  const texts = await institutions.allInnerTexts();
+  assert.equal(texts.length, sorted.length);
+  for (const [index, { lpu, nextAvailable }] of sorted.entries()) {
+    for (const expected of [lpu.name, lpu.address, nextAvailable.slice(11, 16)]) {
+      assert.ok(texts[index].includes(expected), `${expected} is not in: ${texts[index]}`);
+    }
+  }
+  const { lpu } = sorted.at(-1);
+  await institutions.last().click();
+  await listed(page);
+  const places = await page.locator('.doctor h3 small').allInnerTexts();
+  assert.ok(
+    places.every((place) => place.includes(`${lpu.name}, ${lpu.address}, кабинет `)),
+    places.join(),
+  );
+  await page.getByRole('link', { name: 'Другая организация' }).click();
+  await institutions.first().waitFor();
+  assert.deepEqual(await institutions.allInnerTexts(), texts);
+
+  // A referral to an institution is served by all of its legal entity.
+  await page.goto(cellsOf(1, 1));
+  await page.getByRole('link', { name: 'Выбрать одну' }).click();
+  await institutions.filter({ hasText: 'Демонстрационная поликлиника А' }).click();
+  await listed(page);
+  assert.match((await page.locator('.doctor h3').allInnerTexts()).join(), /^Врач Терапевт Третий[^В]*$/);
+});
+
 test('Promise: times are in the zone of the institution, and the page shows if the device has another', async (t) => {
   const [here, away] = await Promise.all([openPage(t), openPage(t, { timezoneId: 'Asia/Vladivostok' })]);
   await Promise.all([here, away].map((page) => page.goto(cellsOf(20, 2))));
@@ -719,6 +757,51 @@ test('Promise: the page is in English for a browser without Russian, and the cho
   await page.getByRole('heading', { name: 'Направления' }).waitFor();
   await page.getByRole('button', { name: 'English' }).click();
   await page.getByRole('heading', { name: 'Referrals' }).waitFor();
+});
+
+test('Promise: a patient can book, move and cancel in English; all other texts are marked as Russian', async (t) => {
+  const page = await openPage(t, { locale: 'en-US' });
+  const languages = new Set();
+  page.on('request', (request) => {
+    if (!/portal|sandbox/.test(request.url())) languages.add(request.headers()['accept-language']);
+  });
+  const inEnglish = async () => assert.deepEqual(await cyrillicTexts(page), []);
+  await page.goto(`${talon.baseUrl}/portal/`);
+  for (const group of await page.locator('summary').all()) await group.click();
+  await inEnglish();
+  await page.goto(cellsOf(7, 2));
+  await page.getByText('Free times this week').waitFor();
+  await inEnglish();
+  await hours(page).nth(1).click();
+  await page.getByText('This time is held for you until').waitFor();
+  await inEnglish();
+  await page.getByRole('dialog', { name: 'Book this appointment?' }).getByRole('button', { name: 'Book' }).click();
+  await shown(page, 'You are booked.');
+  await inEnglish();
+  await page.getByRole('link', { name: 'Move' }).click();
+  await page.getByText('Free times this week').waitFor();
+  await inEnglish();
+  await days(page).nth(2).click();
+  await hours(page).nth(1).click();
+  await page.getByRole('dialog', { name: 'Move the appointment?' }).getByRole('button', { name: 'Move' }).click();
+  await shown(page, 'The appointment is moved.');
+  await page.goto(cellsOf(7, 2));
+  await failure(page).getByRole('link', { name: 'Open the appointment' }).click();
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  await page.getByLabel('Reason').waitFor();
+  await inEnglish();
+  await page.getByRole('button', { name: 'Cancel the appointment' }).click();
+  await shown(page, 'The appointment is cancelled.');
+  await page.getByRole('link', { name: 'Appointments' }).click();
+  await page.getByText('1 appointment').waitFor();
+  await inEnglish();
+  const refused = page.waitForResponse((response) => response.status() === 500);
+  await page.goto(address(30));
+  const { title, message } = await (await refused).json();
+  await failure(page).getByText(title).waitFor();
+  await failure(page).getByText(message).waitFor();
+  await inEnglish();
+  assert.deepEqual([...languages], ['en']);
 });
 
 test('Promise: an unknown address shows a page that leads to the start', async (t) => {

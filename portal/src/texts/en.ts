@@ -107,7 +107,7 @@ export const en: Texts = {
 
   institutionsTitle: 'Choose an institution',
   institutionsHeading: 'Where to go',
-  institutionsLead: 'These medical institutions can serve your referral.',
+  institutionsLead: 'Choose where to go: these medical institutions can serve your referral.',
   loadingInstitutions: 'Loading the institutions…',
   noInstitutions: 'No medical institution can serve this referral yet.',
   nextAvailable: 'First free time:',

@@ -154,7 +154,7 @@ export const ru = {
   // Institutions
   institutionsTitle: 'Выбор организации',
   institutionsHeading: 'Где принимают',
-  institutionsLead: 'Эти медицинские организации принимают по вашему направлению.',
+  institutionsLead: 'Выберите, куда пойти: эти медицинские организации принимают по вашему направлению.',
   loadingInstitutions: 'Загружаем медицинские организации…',
   noInstitutions: 'Ни одна медицинская организация пока не принимает по этому направлению.',
   nextAvailable: 'Ближайшее время:',

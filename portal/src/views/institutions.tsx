@@ -1,11 +1,14 @@
-import { listAppointments, listDirections } from 'talon-sdk';
-import type { PatientDirection } from 'talon-sdk';
+import { listDirectionInstitutions } from 'talon-sdk';
+import type { InstitutionPage, PatientDirection, ServingInstitution } from 'talon-sdk';
+import { useEffect } from 'preact/hooks';
 import { talon } from '../api.js';
-import { Heading, ReferralTitle, Status } from '../components.js';
+import { Heading, More, ReferralTitle, Ru, Status } from '../components.js';
 import { FailureMessage } from '../failure.js';
+import { deviceOffset, formatStart, offsetOf } from '../format.js';
 import { t } from '../language.js';
 import { WithReferral, WithVisit } from '../load.js';
-import { useQuery } from '../queries.js';
+import { usePages } from '../queries.js';
+import type { Pages } from '../queries.js';
 import { href } from '../route.js';
 import type { CellSearch } from '../route.js';
 
@@ -46,6 +49,7 @@ export function MoveInstitutions({ appointment }: { appointment: string }) {
               {(referral) => (
                 <InstitutionList
                   direction={referral}
+                  isMove
                   address={(search) => href({ view: 'move', appointment, search })}
                 />
               )}
@@ -59,33 +63,81 @@ export function MoveInstitutions({ appointment }: { appointment: string }) {
 
 interface InstitutionListProps {
   direction: PatientDirection;
+  /** Whether a visit is moved. It blocks further bookings, but not its move. */
+  isMove?: boolean;
   /** Returns the address of the cells of an institution. */
   address: (search: CellSearch) => string;
 }
 
-export function InstitutionList({ address }: InstitutionListProps) {
-  const directions = useQuery((options) => listDirections(talon, { query: { limit: 100 } }, options), []);
-  const visits = useQuery((options) => listAppointments(talon, { query: { limit: 100 } }, options), []);
-  const failed = directions.failure ? directions : visits;
-  if (failed.failure) return <FailureMessage failure={failed.failure} retry={failed.retry} />;
-  if (!directions.data || !visits.data) return <Status>{t.loadingInstitutions}</Status>;
-  const known = [
-    ...directions.data.items.flatMap(({ lpuFrom, lpuTo }) => [lpuFrom, lpuTo]),
-    ...visits.data.items.map(({ lpu }) => lpu),
-  ];
-  const lpus = new Map(known.flatMap((lpu) => (lpu ? [[lpu.guid, lpu.name] as const] : [])));
+/** The number of institutions that are loaded without a request of the patient. */
+const maxInstitutions = 200;
+
+/** Shows the institutions that can serve a referral, those with the first free time first. */
+export function InstitutionList({ direction, isMove = false, address }: InstitutionListProps) {
+  const path = { directionGuid: direction.guid };
+  const pages = usePages<ServingInstitution, InstitutionPage, 'listDirectionInstitutions'>(
+    (cursor, options) => listDirectionInstitutions(talon, { path, query: { limit: 100, cursor } }, options),
+    [direction.guid],
+  );
+  const { items, last, failure } = pages;
+  useEffect(() => {
+    if (items.length < maxInstitutions) pages.loadMore?.();
+  }, [last]);
+  const isLoading = pages.pending || (last?.next != null && !failure && items.length < maxInstitutions);
+  const sorted = [...items].sort((a, b) => momentOf(a) - momentOf(b));
   return (
     <>
-      <p>{t.institutionsLead}</p>
+      <Status>
+        {isLoading && t.loadingInstitutions}
+        {!isLoading && last && (items.length > 0 ? t.institutionsLead : t.noInstitutions)}
+      </Status>
       <ul class="institutions">
-        {[...lpus].map(([guid, name]) => (
-          <li key={guid}>
-            <a href={address({ lpu: guid })} lang="ru">
-              {name}
-            </a>
-          </li>
-        ))}
+        {!isLoading &&
+          sorted.map((institution) => (
+            <li key={institution.lpu.guid}>
+              <Institution institution={institution} isMove={isMove} address={address({ lpu: institution.lpu.guid })} />
+            </li>
+          ))}
       </ul>
+      {failure && <FailureMessage failure={failure} retry={pages.retry} />}
+      {!isLoading && <More pages={pages as Pages<unknown, unknown>} />}
+      {direction.lpuTo && items.length > 1 && (
+        <p class="actions">
+          <a href={address({})}>{t.everywhere}</a>
+        </p>
+      )}
     </>
+  );
+}
+
+/** Returns the first free time as a number. An institution without one comes last. */
+const momentOf = ({ nextAvailable }: ServingInstitution) => (nextAvailable ? Date.parse(nextAvailable) : Infinity);
+
+interface InstitutionProps {
+  institution: ServingInstitution;
+  isMove: boolean;
+  address: string;
+}
+
+function Institution({ institution: { lpu, nextAvailable, blockedBy }, isMove, address }: InstitutionProps) {
+  return (
+    <a href={address}>
+      <strong lang="ru">{lpu.name}</strong>
+      <span lang="ru">{lpu.address}</span>
+      {!isMove && (
+        <span class="when">
+          {nextAvailable ? (
+            <>
+              {t.nextAvailable} <strong>{formatStart(nextAvailable)}</strong>
+              {deviceOffset(nextAvailable) && t.localOffset(offsetOf(nextAvailable))}
+            </>
+          ) : blockedBy ? (
+            <Ru>{blockedBy.message}</Ru>
+          ) : (
+            t.noTime
+          )}
+        </span>
+      )}
+    </a>
   );
 }

@@ -265,6 +265,7 @@ function DayOfCells({ day, choose }: { day: Day; choose: (cell: Cell) => void })
 
 function Doctor({ cells, choose }: { cells: Slot[]; choose: (cell: Cell) => void }) {
   const { start, lpu, resource } = cells[0]!;
+  const day = formatDay(start);
   return (
     <div class="doctor">
       <h3>
@@ -281,7 +282,7 @@ function Doctor({ cells, choose }: { cells: Slot[]; choose: (cell: Cell) => void
               <strong>{formatHour(cell.start)}</strong>
               <span class="hidden">
                 {' '}
-                {formatDay(cell.start)}, <Ru>{resource.name}</Ru>
+                {day}, <Ru>{resource.name}</Ru>
               </span>
               {cell.restriction !== 'none' && <small> {labelOf(t.restriction, cell.restriction)}</small>}
               {cell.capacity > 1 && <small> {t.places(cell.left)}</small>}
