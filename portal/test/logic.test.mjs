@@ -181,6 +181,24 @@ test('Promise: times are formatted in the zone of the institution', () => {
   assert.equal(format.addDays('2026-11-30', 14), '2026-12-14');
 });
 
+test('Promise: the names of days and months are those of Intl', () => {
+  const of = (locale, fields, day) => new Intl.DateTimeFormat(locale, { ...fields, timeZone: 'UTC' }).format(day);
+  for (const [locale, { months, weekdays, shortWeekdays }] of Object.entries({ ru, en })) {
+    const days = Array.from({ length: 7 }, (_, index) => Date.UTC(2026, 10, 1 + index)); // from a Sunday
+    assert.deepEqual(
+      weekdays,
+      days.map((day) => of(locale, { weekday: 'long' }, day)),
+    );
+    assert.deepEqual(
+      shortWeekdays,
+      days.map((day) => of(locale, { weekday: 'short' }, day)),
+    );
+    const ofMonth = (_, index) =>
+      of(locale, { day: 'numeric', month: 'long' }, Date.UTC(2026, index, 1)).replace(/[ \d]/g, '');
+    assert.deepEqual(months, Array.from({ length: 12 }, ofMonth));
+  }
+});
+
 test('Promise: nouns agree with their numbers, and titles of referrals omit unknown parts', () => {
   assert.deepEqual([0, 1, 2, 5, 11, 21, 22].map(ru.visitCount), [
     '0 записей',
@@ -243,9 +261,9 @@ test('Promise: the dictionaries have the same texts; the English ones have no Ru
 
 test('Promise: times, titles and remedies are in the language of the page', () => {
   inEnglish(() => {
-    assert.match(format.formatVisit(visit), /^Monday,? 30 November 2026, 08:45–09:15$/); // by the version of Intl
+    assert.equal(format.formatVisit(visit), 'Monday, 30 November 2026, 08:45–09:15');
     assert.equal(format.zoneOf(visit.start, 'Asia/Yekaterinburg'), 'Yekaterinburg (UTC+5)');
-    assert.match(format.formatDay(format.midnight('2026-12-01')), /^Tuesday,? 1 December$/);
+    assert.equal(format.formatDay('2026-12-01'), 'Tuesday, 1 December');
     assert.equal(referralTitle(visit.direction), 'Consultation: Неврология');
     assert.equal(remedyFor({ rule: 'token_expired' }).advice, 'Sign in again to continue.');
     assert.match(linesOf(calendar(visit)).join('\n'), /SUMMARY:Appointment: /);

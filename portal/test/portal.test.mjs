@@ -767,6 +767,7 @@ test('Promise: a patient can book, move and cancel in English; all other texts a
   });
   const inEnglish = async () => assert.deepEqual(await cyrillicTexts(page), []);
   await page.goto(`${talon.baseUrl}/portal/`);
+  await page.getByText('Are refused').waitFor();
   for (const group of await page.locator('summary').all()) await group.click();
   await inEnglish();
   await page.goto(cellsOf(7, 2));

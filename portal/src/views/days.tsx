@@ -1,5 +1,5 @@
 import type { Slot } from 'talon-sdk';
-import { addDays, formatDay, formatDayOfMonth, formatWeekday, midnight } from '../format.js';
+import { addDays, formatDay, formatDayOfMonth, formatWeekday } from '../format.js';
 import { t } from '../language.js';
 import type { CellSearch } from '../route.js';
 
@@ -37,7 +37,7 @@ export function DayStrip({ days, shown, first, isSearching, show }: DayStripProp
         turn={() => show({ from: weekBefore > first ? weekBefore : undefined, day: undefined })}
       />
       <p>
-        {formatDayOfMonth(midnight(start))} – {formatDayOfMonth(midnight(days.at(-1)!.date))}
+        {formatDayOfMonth(start)} – {formatDayOfMonth(days.at(-1)!.date)}
       </p>
       <Turn
         label={t.later}
@@ -62,7 +62,6 @@ interface DayButtonProps extends Pick<DayStripProps, 'isSearching' | 'show'> {
 }
 
 function DayButton({ day: { date, loaded, cells }, isShown, isSearching, show }: DayButtonProps) {
-  const time = midnight(date);
   const isEmpty = loaded === 'all' && cells.length === 0;
   const count = loaded === 'none' ? '…' : isEmpty ? t.none : `${cells.length}${loaded === 'some' ? '+' : ''}`;
   const description = loaded === 'none' ? t.notLoaded : isEmpty ? t.noneOnDay : t.free(count);
@@ -76,11 +75,11 @@ function DayButton({ day: { date, loaded, cells }, isShown, isSearching, show }:
       onClick={() => show(loaded === 'none' && !isSearching ? { from: date, day: date } : { day: date })}
     >
       <span class="hidden">
-        {formatDay(time)}
+        {formatDay(date)}
         {description}
       </span>
       <span aria-hidden="true">
-        <small>{formatWeekday(time)}</small>
+        <small>{formatWeekday(date)}</small>
         <strong>{Number(date.slice(8))}</strong>
         <span class="free">
           {count}

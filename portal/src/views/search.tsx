@@ -1,4 +1,4 @@
-import { dayOf, listDirectionSlots, today } from 'talon-sdk';
+import { dayOf, listDirectionSlots } from 'talon-sdk';
 import type {
   ExistingAppointment,
   NearestSlot,
@@ -13,7 +13,7 @@ import { talon } from '../api.js';
 import type { Cell } from '../cell.js';
 import { Button, More, Place, Ru, Status, ZoneNote } from '../components.js';
 import { FailureMessage } from '../failure.js';
-import { addDays, deviceOffset, formatDay, formatHour, formatStart, midnight, zoneOf } from '../format.js';
+import { addDays, deviceOffset, formatDay, formatHour, formatStart, localToday, zoneOf } from '../format.js';
 import { labelOf } from '../labels.js';
 import { t } from '../language.js';
 import { usePages, useQuery } from '../queries.js';
@@ -170,9 +170,6 @@ function useDialog(refresh: () => void) {
   };
 }
 
-/** Returns the current day in the zone of the device. By default the list starts from now. */
-const localToday = () => today(Intl.DateTimeFormat().resolvedOptions().timeZone);
-
 /** Returns the part of the day of a time. */
 export function partOf(time: string): PartOfDay {
   const hour = Number(time.slice(11, 13));
@@ -255,7 +252,7 @@ function DayOfCells({ day, choose }: { day: Day; choose: (cell: Cell) => void })
   const id = `day-${day.date}`;
   return (
     <section class="day" aria-labelledby={id}>
-      <h2 id={id}>{formatDay(midnight(day.date))}</h2>
+      <h2 id={id}>{formatDay(day.date)}</h2>
       {[...new Set(day.cells.map(({ resource }) => resource.guid))].map((guid) => (
         <Doctor key={guid} cells={day.cells.filter(({ resource }) => resource.guid === guid)} choose={choose} />
       ))}
