@@ -79,7 +79,6 @@ func registerDocs(s *server.Server, keepTokens bool) {
 		if strings.HasPrefix(name, "reference/") {
 			policy = referencePolicy
 		}
-		c.Header("Cache-Control", "no-cache")
 		c.Header("Content-Security-Policy", policy)
 		c.Header("Referrer-Policy", "no-referrer")
 		file.ServeHTTP(c.Writer, c.Request)

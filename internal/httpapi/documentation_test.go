@@ -55,6 +55,17 @@ func TestDocsPolicy(t *testing.T) {
 	}
 }
 
+// Promise: a cache asks whether the contract and its workflows are current.
+func TestContractIsRevalidated(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/openapi.json", "/openapi-3.1.json", "/openapi.yaml", "/arazzo.yaml"} {
+		response := getPage(t, Config{}, path)
+		require.Equal(t, http.StatusOK, response.Code, path)
+		require.Equal(t, "no-cache", response.Header().Get("Cache-Control"), path)
+		require.NotEmpty(t, response.Header().Get("ETag"), path)
+	}
+}
+
 // Promise: the service's documentation stores no tokens in the browser. Only the sandbox sets
 // KeepTokens, which has no variable.
 func TestDocsKeepNoTokens(t *testing.T) {

@@ -36,7 +36,6 @@ func registerPortal(chain *server.Server) {
 			renderUnknownPath(c, chain)
 			return
 		}
-		c.Header("Cache-Control", "no-cache")
 		if strings.HasPrefix(name, "assets/") { // the name contains a hash of the content
 			c.Header("Cache-Control", "public, max-age=31536000, immutable")
 		}

@@ -94,9 +94,13 @@ func MustLoad(tree fs.FS) map[string]*File {
 }
 
 // ServeHTTP implements http.Handler. Each form of the file has its own entity tag, because a strong
-// one identifies the exact bytes.
+// one identifies the exact bytes. A cache has to ask whether it is current, unless Cache-Control is
+// set already.
 func (f *File) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-cache")
+	}
 	var content []byte
 	if f.gzipped != nil && acceptsGzip(r.Header) {
 		content = f.gzipped
