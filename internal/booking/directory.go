@@ -13,15 +13,21 @@ type ServingLpu struct {
 	LpuPlace
 
 	// NextAvailable is the start of the first cell that the patient can book, in the institution's
-	// zone; nil if there is none within the period of a search and its nextAvailable.
+	// zone; nil if there is none as far ahead as a search looks for its own NextAvailable.
 	NextAvailable *time.Time
 	// BlockedBy is the refusal that applies to every cell of the institution, or nil.
 	BlockedBy *Refusal
 }
 
-// mostLooked is the number of institutions that a page of the directory looks at. Most of a
-// region's institutions have no cells for a referral.
-const mostLooked = 500
+// Limits of a page of the directory.
+const (
+	// mostLooked is the number of institutions that are looked at. Most of a region's institutions
+	// have no cells for a referral.
+	mostLooked = 500
+	// firstScanned is the number of cells in the first batch of an institution. The store filters
+	// so well that the first cell is nearly always bookable.
+	firstScanned = 4
+)
 
 // Institutions returns a page of the institutions that have future cells for the patient's
 // referral, ordered by guid, and the guid after which the next page begins, nil if there is none.
@@ -43,7 +49,7 @@ func (s *Service) Institutions(
 	periods := make([]slotPeriod, len(targets.Lpus))
 	for i, lpu := range targets.Lpus {
 		from := now.In(lpu.Zone)
-		to := from.AddDate(0, 0, searchDays+nextAvailableDays)
+		to := from.AddDate(0, 0, searchDays).AddDate(0, 0, nextAvailableDays)
 		periods[i] = slotPeriod{lpu: lpu, facts: facts[i], from: from, to: to}
 		periods[i].facts.assumeMkab()
 	}
@@ -57,6 +63,7 @@ func (s *Service) Institutions(
 		return nil, nil, err
 	}
 	var serving []ServingLpu
+	var open []lpuSearch
 	for i := range periods {
 		if resources[i] == nil {
 			continue
@@ -68,12 +75,58 @@ func (s *Service) Institutions(
 		period := &periods[i]
 		found := ServingLpu{LpuPlace: period.lpu.LpuPlace, BlockedBy: period.facts.refusalForAll(resources[i])}
 		if found.BlockedBy == nil {
-			found.NextAvailable, err = s.nextAvailable(ctx, SlotSearch{}, targets, periods[i:i+1])
-			if err != nil {
-				return nil, nil, err
-			}
+			open = append(open, lpuSearch{slotScanner{targets: targets, periods: periods[i : i+1]}, len(serving)})
 		}
 		serving = append(serving, found)
 	}
-	return serving, next, nil
+	return serving, next, s.addNextAvailable(ctx, serving, open)
+}
+
+// lpuSearch looks for the first bookable cell of an institution.
+type lpuSearch struct {
+	slotScanner
+
+	item int // index of the institution in the page
+}
+
+// addNextAvailable sets NextAvailable of the institutions of a page that have searches. It reads
+// the cells of all of them together, in batches that grow.
+func (s *Service) addNextAvailable(ctx context.Context, serving []ServingLpu, searches []lpuSearch) error {
+	for batch := firstScanned; len(searches) > 0; batch = min(2*batch, mostScanned) {
+		var scans []SlotScan
+		var scanned []lpuSearch
+		for _, search := range searches {
+			if scan, _ := search.scans(batch); len(scan) > 0 {
+				scans, scanned = append(scans, scan...), append(scanned, search)
+			}
+		}
+		if len(scans) == 0 {
+			return nil
+		}
+		found, err := s.ports.Slots.ScanSlots(ctx, scans)
+		if err != nil {
+			return fmt.Errorf("search the cells: %w", err)
+		}
+		searches = nil
+		for i, search := range scanned {
+			cells := search.periods[0].cells(found[i])
+			if first := firstBookable(cells); first != nil {
+				serving[search.item].NextAvailable = new(first.Start())
+			} else if len(cells) == batch {
+				search.after = cells[batch-1].cursor()
+				searches = append(searches, search)
+			}
+		}
+	}
+	return nil
+}
+
+// firstBookable returns the first of the cells that can be booked, or nil.
+func firstBookable(cells []slotInPeriod) *OfferedSlot {
+	for _, cell := range cells {
+		if offer := cell.offer(); offer != nil && offer.Refusal == nil {
+			return offer
+		}
+	}
+	return nil
 }

@@ -341,6 +341,15 @@ type slotPeriod struct {
 	blocked  *Refusal // refusal of every cell of a fitting resource; nil if there is none
 }
 
+// cells returns found cells of the period.
+func (p *slotPeriod) cells(found []FoundSlot) []slotInPeriod {
+	cells := make([]slotInPeriod, len(found))
+	for i := range found {
+		cells[i] = slotInPeriod{p, &found[i]}
+	}
+	return cells
+}
+
 // slotScanner iterates over cells of institutions, ordered by start, institution and guid.
 type slotScanner struct {
 	search  SlotSearch
@@ -366,9 +375,7 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 		more := false
 		for i := range found {
 			more = more || len(found[i]) == batch
-			for n := range found[i] {
-				cells = append(cells, slotInPeriod{&periods[i], &found[i][n]})
-			}
+			cells = append(cells, periods[i].cells(found[i])...)
 		}
 		if len(found) > 1 {
 			slices.SortFunc(cells, slotInPeriod.compare)
@@ -387,9 +394,7 @@ func (s *Service) findSlots(ctx context.Context, scanner slotScanner, most int) 
 		if !more {
 			return offered, nil
 		}
-		last := cells[len(cells)-1]
-		lastCell := last.found.Cells[0]
-		scanner.after = &SlotCursor{Start: lastCell.Start, Lpu: last.period.lpu.Guid, Slot: lastCell.Guid}
+		scanner.after = cells[len(cells)-1].cursor()
 	}
 }
 
@@ -406,6 +411,12 @@ func (s slotInPeriod) compare(other slotInPeriod) int {
 		bytes.Compare(s.period.lpu.Guid[:], other.period.lpu.Guid[:]),
 		bytes.Compare(a.Guid[:], b.Guid[:]),
 	)
+}
+
+// cursor returns the position of the cell, after which the next batch begins.
+func (s slotInPeriod) cursor() *SlotCursor {
+	cell := &s.found.Cells[0]
+	return &SlotCursor{Start: cell.Start, Lpu: s.period.lpu.Guid, Slot: cell.Guid}
 }
 
 // offer checks the cell against the rules of a booking. It returns nil for the present place of a

@@ -1995,10 +1995,10 @@ type ClientInterface interface {
 	// If the referral names an institution (`lpuTo`), these are institutions of the same legal
 	// entity (юр. лицо), else of the whole region.
 	//
-	// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
-	// rules of the search and within the 14 days and 90 days that the search covers.
-	// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
-	// example, the referral is booked already, or the patient's card there is closed.
+	// **`nextAvailable`** is the start of the first cell that the patient can book there within the
+	// next 104 days, by the rules of the search. **`blockedBy`** is the rule that rejects every cell
+	// of the institution, as in the search: for example, the referral is booked already, or the
+	// patient's card there is closed.
 	//
 	// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 	// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
@@ -2727,10 +2727,10 @@ func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, 
 // If the referral names an institution (`lpuTo`), these are institutions of the same legal
 // entity (юр. лицо), else of the whole region.
 //
-// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
-// rules of the search and within the 14 days and 90 days that the search covers.
-// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
-// example, the referral is booked already, or the patient's card there is closed.
+// **`nextAvailable`** is the start of the first cell that the patient can book there within the
+// next 104 days, by the rules of the search. **`blockedBy`** is the rule that rejects every cell
+// of the institution, as in the search: for example, the referral is booked already, or the
+// patient's card there is closed.
 //
 // **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 // show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
@@ -4720,10 +4720,10 @@ type ClientWithResponsesInterface interface {
 	// If the referral names an institution (`lpuTo`), these are institutions of the same legal
 	// entity (юр. лицо), else of the whole region.
 	//
-	// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
-	// rules of the search and within the 14 days and 90 days that the search covers.
-	// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
-	// example, the referral is booked already, or the patient's card there is closed.
+	// **`nextAvailable`** is the start of the first cell that the patient can book there within the
+	// next 104 days, by the rules of the search. **`blockedBy`** is the rule that rejects every cell
+	// of the institution, as in the search: for example, the referral is booked already, or the
+	// patient's card there is closed.
 	//
 	// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 	// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
@@ -8021,10 +8021,10 @@ func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, dire
 // If the referral names an institution (`lpuTo`), these are institutions of the same legal
 // entity (юр. лицо), else of the whole region.
 //
-// **`nextAvailable`** is the start of the first cell that the patient can book there, by the
-// rules of the search and within the 14 days and 90 days that the search covers.
-// **`blockedBy`** is the rule that rejects every cell of the institution, as in the search: for
-// example, the referral is booked already, or the patient's card there is closed.
+// **`nextAvailable`** is the start of the first cell that the patient can book there within the
+// next 104 days, by the rules of the search. **`blockedBy`** is the rule that rejects every cell
+// of the institution, as in the search: for example, the referral is booked already, or the
+// patient's card there is closed.
 //
 // **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 // show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
