@@ -1,4 +1,5 @@
-// The language of the page: Russian, or English if the user has chosen it or the browser asks for it.
+// The language of the page: the one that the user has chosen, else Russian for browsers that accept
+// it, else English.
 import { en } from './texts/en.js';
 import { ru } from './texts/ru.js';
 import type { Texts } from './texts/ru.js';
@@ -24,13 +25,26 @@ export function setLanguage(next: Language): void {
 
 /** Stores the language that the user has chosen, and sets it. */
 export function chooseLanguage(next: Language): void {
-  localStorage.setItem(storageKey, next);
   setLanguage(next);
+  try {
+    localStorage.setItem(storageKey, next);
+  } catch {
+    // The browser forbids the storage: the choice lasts until a reload.
+  }
+}
+
+/** Returns the stored language. The browser can forbid the storage. */
+function storedLanguage(): string | null {
+  try {
+    return localStorage.getItem(storageKey);
+  } catch {
+    return null;
+  }
 }
 
 /** Returns the language for a user: the stored one, or else English for browsers without Russian. */
 export function preferredLanguage(): Language {
-  const stored = localStorage.getItem(storageKey);
+  const stored = storedLanguage();
   if (stored === 'ru' || stored === 'en') return stored;
   return navigator.languages.some((each) => each.startsWith('ru')) ? 'ru' : 'en';
 }

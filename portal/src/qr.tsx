@@ -3,12 +3,20 @@ import { useEffect, useState } from 'preact/hooks';
 /** The width of the empty margin in modules. A scanner needs it to find the code. */
 const margin = 4;
 
-/** Shows a QR code. Its library is loaded when the first code is shown. */
+/** Shows a QR code, or nothing if its library, which the first code loads, is missing. */
 export function QrCode({ text, label }: { text: string; label: string }) {
   const [code, setCode] = useState({ modules: 0, path: '' });
+  const [failed, setFailed] = useState(false);
   useEffect(() => {
-    import('./qr-path.js').then(({ pathOf }) => setCode(pathOf(text)), console.error);
+    import('./qr-path.js').then(
+      ({ pathOf }) => setCode(pathOf(text)),
+      (error) => {
+        console.error(error);
+        setFailed(true);
+      },
+    );
   }, [text]);
+  if (failed) return null;
   const size = code.modules + 2 * margin;
   return (
     <svg

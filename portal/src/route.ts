@@ -16,7 +16,10 @@ export interface CellSearch {
 }
 
 /** The last change of a visit, which the ticket announces. */
-export type News = 'booked' | 'moved' | 'cancelled';
+const kindsOfNews = ['booked', 'moved', 'cancelled'] as const;
+export type News = (typeof kindsOfNews)[number];
+
+const newsOf = (name?: string) => kindsOfNews.find((kind) => kind === name);
 
 /** A view of the page. Its address is the hash, so that the Back button, links and reloads work. */
 export type Route =
@@ -54,7 +57,7 @@ export function parseRoute(hash: string): Route {
     case 'appointments':
       return { view: 'appointments' };
     case 'appointments/:guid':
-      return { view: 'ticket', appointment: guid, news: parameter('news') as News | undefined };
+      return { view: 'ticket', appointment: guid, news: newsOf(parameter('news')) };
     case 'appointments/:guid/move':
       return { view: 'move', appointment: guid, search };
     case 'appointments/:guid/move/institutions':

@@ -96,7 +96,7 @@ test('Promise: the calendar file of a moved visit is newer, and the file of a ca
   assert.equal(properties(calendar({ ...visit, status: 'Cancelled' })).STATUS, 'CANCELLED');
 });
 
-test('Promise: the calendar file tells the way and the preparation, and reminds a day and two hours before', () => {
+test('Promise: the calendar file has the address, the preparation, and reminders a day and two hours before', () => {
   const full = {
     ...visit,
     lpu: { ...visit.lpu, address: 'ул. Садовая, 1; вход со двора', phone: '+7 343 000-00-04' },
@@ -239,6 +239,7 @@ test('Promise: every view has an address that opens it', () => {
   for (const unknown of ['#/no/such', `#/appointments/${visit.guid}/sell`, '#/referrals/a/b/c', '#/%']) {
     assert.deepEqual(parseRoute(unknown), { view: 'notFound' }, unknown);
   }
+  assert.equal(parseRoute('#/appointments/a?news=constructor').news, undefined);
   const { search: read } = parseRoute('#/referrals/a?part=noon&from=2026-13-99&day=today');
   assert.deepEqual(read, none, 'values that no link has are ignored');
 });

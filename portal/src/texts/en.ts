@@ -187,7 +187,6 @@ export const en: Texts = {
   },
   patient: 'Patient',
   where: 'Where',
-  address: 'Address',
   roomLabel: 'Room',
   phone: 'Phone',
   referral: 'Referral',

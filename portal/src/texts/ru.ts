@@ -240,7 +240,6 @@ export const ru = {
   } as Record<string, [title: string, hint: string]>,
   patient: 'Пациент',
   where: 'Куда',
-  address: 'Адрес',
   roomLabel: 'Кабинет',
   phone: 'Телефон',
   referral: 'Направление',

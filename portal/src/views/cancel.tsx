@@ -2,11 +2,12 @@ import { cancelAppointment, getAppointment, orThrow } from 'talon-sdk';
 import type { PatientAppointment } from 'talon-sdk';
 import { useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { Button, Heading, Ru, Status } from '../components.js';
+import { Button, Heading, Ru } from '../components.js';
 import { FailureMessage } from '../failure.js';
 import { formatVisit, zoneOf } from '../format.js';
 import { t } from '../language.js';
-import { useMutation, useQuery } from '../queries.js';
+import { WithVisit } from '../load.js';
+import { useMutation } from '../queries.js';
 import { go, href } from '../route.js';
 
 /** The code of a reason in words. The meaning of the other codes depends on the institution. */
@@ -14,17 +15,10 @@ const otherReason = 6;
 
 /** Asks for the reason and cancels a visit. */
 export function Cancel({ appointment }: { appointment: string }) {
-  const {
-    data: visit,
-    failure,
-    retry,
-  } = useQuery((options) => getAppointment(talon, { path: { appointmentGuid: appointment } }, options), [appointment]);
   return (
     <>
       <Heading title={t.cancelTitle}>{t.cancelHeading}</Heading>
-      {!visit && !failure && <Status>{t.loadingVisit}</Status>}
-      {failure && <FailureMessage failure={failure} retry={retry} />}
-      {visit && <CancelForm visit={visit} />}
+      <WithVisit guid={appointment}>{(visit) => <CancelForm visit={visit} />}</WithVisit>
     </>
   );
 }

@@ -83,7 +83,7 @@ export function InstitutionList({ direction, isMove = false, address }: Institut
   useEffect(() => {
     if (items.length < maxInstitutions) pages.loadMore?.();
   }, [last]);
-  const isLoading = pages.pending || (last?.next != null && !failure && items.length < maxInstitutions);
+  const isLoading = items.length < maxInstitutions && (pages.pending || (last?.next != null && !failure));
   const sorted = [...items].sort((a, b) => momentOf(a) - momentOf(b));
   return (
     <>

@@ -65,7 +65,7 @@ export function Search({ direction, visit, search, address, institutions }: Sear
   const show = (changed: CellSearch) => location.replace(address({ ...search, ...changed }));
 
   const blocked = last?.blockedBy;
-  const isSearching = pages.pending || (last?.next != null && !failure && cells.length < maxCells);
+  const isSearching = cells.length < maxCells && (pages.pending || (last?.next != null && !failure));
   const isComplete = last?.next === null && !isSearching;
   const matching = cells.filter((cell) => matches(cell, search));
   const days = daysOf(from, cells, matching, isComplete);
