@@ -23,16 +23,16 @@ func allItems[T any](
 				yield(none, err)
 				return
 			}
+			if cursor != nil && next != nil && *next == *cursor {
+				yield(none, errSamePage)
+				return
+			}
 			for _, item := range items {
 				if !yield(item, nil) {
 					return
 				}
 			}
 			if next == nil {
-				return
-			}
-			if cursor != nil && *next == *cursor {
-				yield(none, errSamePage)
 				return
 			}
 			cursor = next

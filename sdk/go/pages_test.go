@@ -153,7 +153,7 @@ func TestPagesStopOnError(t *testing.T) {
 				query.Del("cursor")
 				r.URL.RawQuery = query.Encode()
 				forward.ServeHTTP(w, r)
-			}, 2, 6, "talon: the next page has the cursor of this page",
+			}, 2, 3, "talon: the next page has the cursor of this page",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

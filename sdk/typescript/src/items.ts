@@ -27,10 +27,10 @@ export async function* items<Item, Request extends PageRequest, O extends Operat
   let cursor = request.query?.cursor;
   for (;;) {
     const page = orThrow(await list(talon, { ...request, query: { ...request.query, cursor } }, options));
+    // A proxy that ignores the query would return the same page for ever.
+    if (page.next !== null && page.next === cursor) throw new UnexpectedAnswerError(200);
     yield* page.items;
     if (page.next === null) return;
-    // A proxy that ignores the query would return the same page for ever.
-    if (page.next === cursor) throw new UnexpectedAnswerError(200);
     cursor = page.next;
   }
 }
