@@ -31,13 +31,13 @@ type SlotFinder interface {
 	NearestSlots(ctx context.Context, scan SlotScan, wanted time.Time) ([]FoundSlot, error)
 }
 
-// TargetFilter selects institutions that may serve a referral: those of the legal entity of the
-// referral's target, which comes first.
+// TargetFilter selects institutions that may serve a referral. Without Lpu and Page they are those
+// of the legal entity of the referral's target, with the target first.
 type TargetFilter struct {
-	Lpu   *uuid.UUID // only this one, also if the referral names none
-	Page  bool       // in the order of their guids, and every institution if the referral names none
-	After uuid.UUID  // of a page, only institutions with a greater guid
-	Most  int
+	Lpu   *uuid.UUID // only this institution, also if the referral names none
+	Page  bool       // order by guid; if the referral names no institution, all of the region
+	After uuid.UUID  // with Page: only institutions with a greater guid
+	Most  int        // the maximum number of institutions
 }
 
 // Targets are a referral and the institutions that may serve it.

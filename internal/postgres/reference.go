@@ -113,10 +113,13 @@ func (r *reference) targets(referral *booking.Targets, wanted booking.TargetFilt
 		}
 	}
 	var targets []booking.TargetLpu
-	for _, guid := range guids[:min(len(guids), wanted.Most)] {
+	for _, guid := range guids {
+		if len(targets) == wanted.Most {
+			break
+		}
 		known, ok := r.lpus[guid]
-		if !ok {
-			continue
+		if !ok || wanted.Page && known.zoneErr != nil {
+			continue // one institution must not hide the others of the region
 		}
 		if known.zoneErr != nil {
 			return nil, known.zoneErr

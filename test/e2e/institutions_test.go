@@ -50,13 +50,22 @@ func TestInstitutions(t *testing.T) {
 	require.Equal(t, want, institutions(sc, ""))
 }
 
-// Promise: the directory looks at 500 institutions a page. It continues behind those that have
-// nothing for the referral.
+// Promise: a page examines 500 institutions. The next one continues after those without cells for
+// the referral.
 func TestInstitutionsOfALargeRegion(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Exec(`INSERT INTO lpu SELECT gen_random_uuid(), legal_entity_guid, 'one of many ' || n, 'Филиал', time_zone
 		FROM lpu, generate_series(1, 1100) n WHERE guid = $1`, sc.To)
+	require.Equal(t, map[uuid.UUID]string{sc.To: "2019-08-21T08:45:00+03:00"}, institutions(sc, "?limit=1"))
+}
+
+// Promise: an institution whose time zone this build does not know hides no other one.
+func TestInstitutionsWithUnknownZone(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	unknown := sc.AddLpu(sc.To, "EET-3EEST") // PostgreSQL accepts such rules, Go only names
+	sc.AddSlotIn(unknown, 1, harness.Moment.Add(time.Hour))
 	require.Equal(t, map[uuid.UUID]string{sc.To: "2019-08-21T08:45:00+03:00"}, institutions(sc, "?limit=1"))
 }
 

@@ -50,7 +50,7 @@ func TestSlotsByModel(t *testing.T) {
 			lastDay := now.now.AddDate(0, 0, days).Format(time.DateOnly)
 			for n := range st.world.directions {
 				search.compare(n, lastDay)
-				search.compareDirectory(n)
+				search.compareInstitutions(n)
 			}
 			for _, v := range search.state.visits {
 				search.movedVisit = v.label
@@ -107,8 +107,8 @@ func (m *searchComparison) compare(n int, lastDay string) {
 	}
 }
 
-// compareDirectory compares the institutions of a referral with the searches in each of them.
-func (m *searchComparison) compareDirectory(n int) {
+// compareInstitutions compares the institutions of a referral with the searches in each of them.
+func (m *searchComparison) compareInstitutions(n int) {
 	m.T.Helper()
 	listed := map[uuid.UUID]api.ServingInstitution{}
 	for _, item := range m.Institutions(m.g.of(label("D", n)), m.authorization(n), fmt.Sprintf("?limit=%d", m.limit)) {

@@ -19,14 +19,14 @@ type ServingLpu struct {
 	BlockedBy *Refusal
 }
 
-// Limits of a page of the directory.
+// Limits of a page of institutions.
 const (
-	// mostLooked is the number of institutions that are looked at. Most of a region's institutions
-	// have no cells for a referral.
-	mostLooked = 500
-	// firstScanned is the number of cells in the first batch of an institution. The store filters
-	// so well that the first cell is nearly always bookable.
-	firstScanned = 4
+	// mostExamined is the number of institutions that a page examines. Most institutions of a
+	// region have no cells for a referral.
+	mostExamined = 500
+	// leastScannedOfEach is the number of cells in the first batch. It is small because the store
+	// returns few cells that the rules reject.
+	leastScannedOfEach = 4
 )
 
 // Institutions returns a page of the institutions that have future cells for the patient's
@@ -38,7 +38,7 @@ func (s *Service) Institutions(
 ) ([]ServingLpu, *uuid.UUID, error) {
 	now := s.now()
 	request := Request{Direction: direction, Difficulty: 1}
-	wanted := TargetFilter{Page: true, After: after, Most: mostLooked + 1}
+	wanted := TargetFilter{Page: true, After: after, Most: mostExamined + 1}
 	targets, facts, err := s.ports.Slots.SearchFacts(ctx, patient, request, wanted, nil, now)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the referral: %w", err)
@@ -54,9 +54,9 @@ func (s *Service) Institutions(
 		periods[i].facts.assumeMkab()
 	}
 	var next *uuid.UUID
-	if len(periods) > mostLooked {
-		periods = periods[:mostLooked]
-		next = &periods[mostLooked-1].lpu.Guid
+	if len(periods) > mostExamined {
+		periods = periods[:mostExamined]
+		next = &periods[mostExamined-1].lpu.Guid
 	}
 	resources, err := s.resourcesWithSlots(ctx, targets, periods, nil)
 	if err != nil {
@@ -92,7 +92,7 @@ type lpuSearch struct {
 // addNextAvailable sets NextAvailable of the institutions of a page that have searches. It reads
 // the cells of all of them together, in batches that grow.
 func (s *Service) addNextAvailable(ctx context.Context, serving []ServingLpu, searches []lpuSearch) error {
-	for batch := firstScanned; len(searches) > 0; batch = min(2*batch, mostScanned) {
+	for batch := leastScannedOfEach; len(searches) > 0; batch = min(2*batch, mostScanned) {
 		var scans []SlotScan
 		var scanned []lpuSearch
 		for _, search := range searches {
