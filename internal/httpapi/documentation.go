@@ -64,11 +64,11 @@ func registerDocs(s *server.Server, keepTokens bool) {
 	pages.Match(static.Methods, "/docs", toDocs)
 	pages.Match(static.Methods, "/docs/*file", func(c *gin.Context) {
 		name := strings.TrimPrefix(c.Param("file"), "/")
-		if strings.HasSuffix(name, "/") {
+		if name == "" || strings.HasSuffix(name, "/") {
 			name += "index.html"
 		}
 		file := page
-		if name != "" {
+		if name != "index.html" {
 			file = cmp.Or(docsFiles()["docs/"+name], swaggerFiles()[name])
 		}
 		if file == nil {

@@ -32,6 +32,7 @@ func TestDocsPolicy(t *testing.T) {
 	t.Parallel()
 	for path, policy := range map[string]string{
 		"/docs/":                                 swaggerPolicy,
+		"/docs/index.html":                       swaggerPolicy,
 		"/docs/start.js":                         swaggerPolicy,
 		"/docs/swagger-ui-bundle.js":             swaggerPolicy,
 		"/docs/reference/":                       referencePolicy,
@@ -70,7 +71,9 @@ func TestContractIsRevalidated(t *testing.T) {
 // KeepTokens, which has no variable.
 func TestDocsKeepNoTokens(t *testing.T) {
 	t.Parallel()
-	require.NotContains(t, getPage(t, Config{Docs: true}, "/docs/").Body.String(), "data-keep-tokens")
+	for _, path := range []string{"/docs/", "/docs/index.html"} {
+		require.NotContains(t, getPage(t, Config{Docs: true}, path).Body.String(), "keep-tokens", path)
+	}
 	require.Contains(t, getPage(t, Config{Docs: true, KeepTokens: true}, "/docs/").Body.String(), " data-keep-tokens>")
 }
 
@@ -86,4 +89,5 @@ func TestDocsOff(t *testing.T) {
 	require.Equal(t, talon.Contract, getPage(t, Config{}, "/openapi.yaml").Body.Bytes())
 	require.Equal(t, talon.Workflows, getPage(t, Config{}, "/arazzo.yaml").Body.Bytes())
 	require.Equal(t, http.StatusOK, getPage(t, Config{}, "/openapi.json").Code)
+	require.Equal(t, http.StatusOK, getPage(t, Config{}, "/openapi-3.1.json").Code)
 }
