@@ -102,6 +102,12 @@ func TestContractIsBounded(t *testing.T) {
 			require.NotNil(t, schema.MaxItems, "%s: an array without a bound", where)
 			check(where+"[]", schema.Items)
 		}
+		for _, part := range schema.AllOf {
+			check(where, part)
+		}
+		if values := schema.AdditionalProperties.Schema; values != nil {
+			check(where+".*", values)
+		}
 		for name, property := range schema.Properties {
 			require.NotEmpty(t, property.Value.Description, "%s.%s: no description", where, name)
 			check(where+"."+name, property)
@@ -212,6 +218,12 @@ func TestContractIsExtensible(t *testing.T) {
 		require.False(t, schema.Nullable && schema.Type == nil, "%s: nullable without a type", where)
 		if schema.Items != nil {
 			check(where+"[]", schema.Items)
+		}
+		for _, part := range schema.AllOf {
+			check(where, part)
+		}
+		if values := schema.AdditionalProperties.Schema; values != nil {
+			check(where+".*", values)
 		}
 		for name, property := range schema.Properties {
 			check(where+"."+name, property)
