@@ -94,7 +94,7 @@ describe('violations are reported', () => {
     for (const { name, request } of scenarios)
       assert.match((await violations(request)).response.join(), /must have required property/, name);
   });
-  test('not a rule and a field of a newer version', async () => {
+  test('a rule and a field of a newer version, which are no violations', async () => {
     change = ({ body }) => Object.assign(body, { rule: 'slot_busy', since: '2019-08-20T17:52:14+03:00' });
     assert.deepEqual((await ofScenario('slot_full')).response, []);
   });

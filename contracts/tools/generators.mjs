@@ -1,4 +1,4 @@
-// The generators of others. Each generates a client from a contract into its folder of clients/,
+// The third-party generators. Each generates a client from a contract into its folder of clients/,
 // compiles it strictly together with the program there, and returns the program as a function.
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// Tests that generators of others make a usable client of the contract, and that linters accept the
+// Tests that third-party generators make a usable client of the contract, and that linters accept the
 // contract in OpenAPI 3.1.
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

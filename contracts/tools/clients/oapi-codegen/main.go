@@ -28,7 +28,7 @@ func tell(input story.Input) (output story.Output, err error) {
 
 	before, err := client.GetDirectionWithResponse(ctx, input.DirectionGUID)
 	if err != nil || before.JSON200 == nil {
-		return output, unexpected(before, err)
+		return output, story.Unexpected(before, err)
 	}
 	referral := before.JSON200
 	request := talon.AppointmentRequest{
@@ -41,7 +41,7 @@ func tell(input story.Input) (output story.Output, err error) {
 
 	full, err := client.CreateAppointmentWithResponse(ctx, &talon.CreateAppointmentParams{}, request)
 	if err != nil || full.JSON400 == nil {
-		return output, unexpected(full, err)
+		return output, story.Unexpected(full, err)
 	}
 
 	cells, err := client.ListDirectionSlotsWithResponse(ctx, input.DirectionGUID, &talon.ListDirectionSlotsParams{
@@ -50,7 +50,7 @@ func tell(input story.Input) (output story.Output, err error) {
 		Limit:    new(int32(1)),
 	})
 	if err != nil || cells.JSON200 == nil || len(cells.JSON200.Items) == 0 {
-		return output, unexpected(cells, err)
+		return output, story.Unexpected(cells, err)
 	}
 	cell := cells.JSON200.Items[0]
 
@@ -60,18 +60,18 @@ func tell(input story.Input) (output story.Output, err error) {
 	params := talon.CreateAppointmentParams{IdempotencyKey: new(uuid.NewString())}
 	visit, err := client.CreateAppointmentWithResponse(ctx, &params, request)
 	if err != nil || visit.JSON200 == nil || visit.JSON200.ConsultDirection == nil {
-		return output, unexpected(visit, err)
+		return output, story.Unexpected(visit, err)
 	}
 	appointment := visit.JSON200.ConsultDirection.Appointment
 	after, err := client.GetDirectionWithResponse(ctx, input.DirectionGUID)
 	if err != nil || after.JSON200 == nil {
-		return output, unexpected(after, err)
+		return output, story.Unexpected(after, err)
 	}
 
 	cancelled, err := client.CancelAppointmentWithResponse(ctx, appointment.Guid, &talon.CancelAppointmentParams{},
 		talon.CancelRequest{ReasonCode: new(int32(6)), Reason: new("Пациент уезжает")})
 	if err != nil || cancelled.JSON200 == nil {
-		return output, unexpected(cancelled, err)
+		return output, story.Unexpected(cancelled, err)
 	}
 
 	output = story.Output{
@@ -89,12 +89,4 @@ func tell(input story.Input) (output story.Output, err error) {
 		output.BlockedBy = &blocked.Rule
 	}
 	return output, nil
-}
-
-// unexpected returns the error of a call, or one that describes its response.
-func unexpected(response any, err error) error {
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("unexpected response: %+v", response)
 }

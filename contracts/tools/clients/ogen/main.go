@@ -35,7 +35,7 @@ func tell(input story.Input) (output story.Output, err error) {
 	found, err := client.GetDirection(ctx, talon.GetDirectionParams{DirectionGuid: direction})
 	before, ok := found.(*talon.PatientDirectionHeaders)
 	if !ok {
-		return output, unexpected(found, err)
+		return output, story.Unexpected(found, err)
 	}
 	referral := before.Response
 	request := talon.AppointmentRequest{
@@ -49,7 +49,7 @@ func tell(input story.Input) (output story.Output, err error) {
 	rejected, err := client.CreateAppointment(ctx, &request, talon.CreateAppointmentParams{})
 	full, ok := rejected.(*talon.BadRequestHeaders)
 	if !ok {
-		return output, unexpected(rejected, err)
+		return output, story.Unexpected(rejected, err)
 	}
 
 	listed, err := client.ListDirectionSlots(ctx, talon.ListDirectionSlotsParams{
@@ -60,7 +60,7 @@ func tell(input story.Input) (output story.Output, err error) {
 	})
 	cells, ok := listed.(*talon.SlotPageHeaders)
 	if !ok || len(cells.Response.Items) == 0 {
-		return output, unexpected(listed, err)
+		return output, story.Unexpected(listed, err)
 	}
 	cell := cells.Response.Items[0]
 
@@ -71,13 +71,13 @@ func tell(input story.Input) (output story.Output, err error) {
 	booked, err := client.CreateAppointment(ctx, &request, talon.CreateAppointmentParams{IdempotencyKey: key})
 	visit, ok := booked.(*talon.AppointmentResultHeaders)
 	if !ok || visit.Response.ConsultDirection.Null {
-		return output, unexpected(booked, err)
+		return output, story.Unexpected(booked, err)
 	}
 	appointment := visit.Response.ConsultDirection.Value.Appointment
 	found, err = client.GetDirection(ctx, talon.GetDirectionParams{DirectionGuid: direction})
 	after, ok := found.(*talon.PatientDirectionHeaders)
 	if !ok {
-		return output, unexpected(found, err)
+		return output, story.Unexpected(found, err)
 	}
 
 	ended, err := client.CancelAppointment(ctx, talon.NewOptCancelRequest(talon.CancelRequest{
@@ -86,7 +86,7 @@ func tell(input story.Input) (output story.Output, err error) {
 	}), talon.CancelAppointmentParams{AppointmentGuid: appointment.GUID})
 	cancelled, ok := ended.(*talon.CancelResultHeaders)
 	if !ok {
-		return output, unexpected(ended, err)
+		return output, story.Unexpected(ended, err)
 	}
 
 	output = story.Output{
@@ -105,12 +105,4 @@ func tell(input story.Input) (output story.Output, err error) {
 		output.BlockedBy = &rule
 	}
 	return output, nil
-}
-
-// unexpected returns the error of a call, or one that describes its response.
-func unexpected(response any, err error) error {
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("unexpected response: %+v", response)
 }

@@ -61,3 +61,11 @@ func Main(tell func(Input) (Output, error)) {
 		os.Exit(1)
 	}
 }
+
+// Unexpected returns the error of a call, or one that describes its response.
+func Unexpected(response any, err error) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("unexpected response: %+v", response)
+}
