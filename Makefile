@@ -72,7 +72,7 @@ contract: build sdk-build contracts/node_modules ## Write and verify the consume
 contract-lint: contracts/tools/node_modules ## Lint the contract with Spectral and Redocly (needs Node)
 	$(NPM) --prefix contracts/tools run lint
 
-generators: build contracts/tools/node_modules ## Generate clients with five generators of others, compile them, and test them against the real service
+generators: build contracts/tools/node_modules ## Generate clients with five third-party generators, compile them, and test them against the real service
 	$(NPM) --prefix contracts/tools test
 
 mock: contracts/node_modules ## Serve the examples of the contract from a mock (select one: Prefer: code=400, example=slot_full)

@@ -63,7 +63,7 @@ type ErrorDetails struct {
 	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Fields With `field_invalid`: all fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first.
+	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
 	Fields *[]FieldProblem `json:"fields,omitempty"`
 }
 

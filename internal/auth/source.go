@@ -133,7 +133,7 @@ func jwksURL(address string, log *slog.Logger) (*source, error) {
 }
 
 // IsKeyURL reports whether keys may be fetched from the URL: over https, or over http from a
-// loopback host. Whoever can change the keys can sign tokens.
+// loopback host, because a party that changes the keys can sign tokens.
 func IsKeyURL(address string) bool {
 	target, err := url.Parse(address)
 	if err != nil || target.Host == "" {

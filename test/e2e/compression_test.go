@@ -95,8 +95,8 @@ func TestResponsesThatAreNeverCompressed(t *testing.T) {
 	require.Regexp(t, `^"`, response.Header.Get("ETag"))
 }
 
-// Promise: the contract and the documentation are sent in the form that was compressed at the
-// start, and HEAD has the headers of GET. An unchanged file is not sent again.
+// Promise: the contract and the documentation are sent in a form that is compressed once, and HEAD
+// has the headers of GET. An unchanged file is not sent again.
 func TestCompressedFiles(t *testing.T) {
 	t.Parallel()
 	s := startSandbox(t)

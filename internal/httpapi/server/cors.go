@@ -13,13 +13,14 @@ import (
 // AnyOrigin in Config.CORSOrigins allows pages of every origin.
 const AnyOrigin = "*"
 
-// preflightLife is how long a browser may reuse the response to a preflight. No browser uses more.
+// preflightLife is how long a browser may reuse the response to a preflight: the maximum of
+// Chromium.
 const preflightLife = 2 * time.Hour
 
 // crossOrigin returns a middleware that allows pages of the given origins to call the operations
-// and to read all documented headers. It answers their preflights. Requests of other origins, and
-// OPTIONS requests that are no preflights, pass as if there were no CORS. Cookies and passwords of
-// the browser are never allowed: a caller sends its token itself.
+// and to read all documented headers. It responds to their preflights. Requests of other origins,
+// and OPTIONS requests that are no preflights, pass as if there were no CORS. Cookies and passwords
+// of the browser are never allowed: a caller sends its token itself.
 func crossOrigin(origins []string, contract *contract) gin.HandlerFunc {
 	if len(origins) == 0 {
 		return func(*gin.Context) {}

@@ -123,8 +123,8 @@ func (s *Server) Rejecting(err error) http.Handler {
 	return engine
 }
 
-// protect keeps the responses of an operation out of every cache, because they may be a patient's,
-// and those with a token uncompressed.
+// protect forbids caches to store the responses of an operation, because they may be a patient's,
+// and keeps those uncompressed that must not be compressed.
 func (s *Server) protect(c *gin.Context) {
 	c.Header("Cache-Control", noStore)
 	if s.contract.route(c).uncompressed {

@@ -61,7 +61,7 @@ func (s *Server) validate(c *gin.Context) {
 	for i, param := range c.Params {
 		value, err := url.PathUnescape(param.Value)
 		if err != nil {
-			value = "\x00" // of no valid value
+			value = "\x00" // no parameter may contain it
 		}
 		params[param.Key] = value
 		c.Params[i].Value = value // the generated code reads this value

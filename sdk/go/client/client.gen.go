@@ -416,7 +416,7 @@ type ErrorDetails struct {
 	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Fields With `field_invalid`: all fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first.
+	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
 	Fields *[]FieldProblem `json:"fields,omitempty"`
 }
 
@@ -2002,8 +2002,8 @@ type ClientInterface interface {
 	//
 	// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 	// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
-	// have fewer items than `limit`, even none, although another page follows: go on until `next`
-	// is `null`.
+	// have fewer items than `limit`, even none, although another page follows: continue until
+	// `next` is `null`.
 	//
 	// Corresponds with GET /directions/{directionGuid}/institutions (the `ListDirectionInstitutions` operationId).
 	ListDirectionInstitutions(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionInstitutionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2734,8 +2734,8 @@ func (c *Client) GetDirection(ctx context.Context, directionGUID DirectionGUID, 
 //
 // **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 // show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
-// have fewer items than `limit`, even none, although another page follows: go on until `next`
-// is `null`.
+// have fewer items than `limit`, even none, although another page follows: continue until
+// `next` is `null`.
 //
 // Corresponds with GET /directions/{directionGuid}/institutions (the `ListDirectionInstitutions` operationId).
 func (c *Client) ListDirectionInstitutions(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionInstitutionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4727,8 +4727,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 	// show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
-	// have fewer items than `limit`, even none, although another page follows: go on until `next`
-	// is `null`.
+	// have fewer items than `limit`, even none, although another page follows: continue until
+	// `next` is `null`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8028,8 +8028,8 @@ func (c *ClientWithResponses) GetDirectionWithResponse(ctx context.Context, dire
 //
 // **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
 // show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
-// have fewer items than `limit`, even none, although another page follows: go on until `next`
-// is `null`.
+// have fewer items than `limit`, even none, although another page follows: continue until
+// `next` is `null`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

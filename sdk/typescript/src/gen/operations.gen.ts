@@ -310,8 +310,8 @@ export const listDirectionSlots = (
  *
  * **Pages.** The order is that of the guids, so that it is stable; sort by `nextAvailable` to
  * show the soonest. For the next page, repeat the request with `next` as `cursor`. A page may
- * have fewer items than `limit`, even none, although another page follows: go on until `next`
- * is `null`.
+ * have fewer items than `limit`, even none, although another page follows: continue until
+ * `next` is `null`.
  */
 export const listDirectionInstitutions = (
   talon: Talon,
