@@ -276,6 +276,7 @@ INSERT INTO demo_direction VALUES
     ( 2, 4, 'Consult', '1001', '1001', '1002', '92', 'Терапия'),       -- in a speciality that the patient is booked in
     (10, 4, 'Consult', '1001', '1001', '1002', '92', 'Терапия'),       -- to an institution that does not create cards
     (10, 5, 'Consult', '1001', '1001', '1005', '92', 'Терапия'),       -- to one whose card creation fails
+    (10, 6, 'Consult', '1001', '1001', '1002', '31', 'Кардиология'),   -- in a speciality without doctors
     ( 5, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
     ( 6, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),
     ( 7, 4, 'Consult', '1001', '1001', '1006', '56', 'Педиатрия'),

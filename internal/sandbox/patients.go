@@ -128,7 +128,8 @@ var Patients = []Person{
 		"Пациент Без карты", person(10), refused,
 		"Referrals 1 to 3 are from 1dadf64c-… to 12ab9992-…, which creates a card: 1 in cell 100801. " +
 			"Referral 4, from e66e8056-… to 4cb4f1c8-…, in cell 20815: mkab_absent. " +
-			"Referral 5, to de300000-0002-4000-8000-000000001005, in cell 120801: mkab_lpu_not_found.",
+			"Referral 5, to de300000-0002-4000-8000-000000001005, in cell 120801: mkab_lpu_not_found. " +
+			"Referral 6 is for a speciality without doctors.",
 	},
 	{"Пациент Без полиса в МИП", person(11), refused, noCard + "mkab_policy_number_empty."},
 	{"Пациент Без пола в МИП", person(12), refused, noCard + "mkab_sex_empty."},

@@ -249,8 +249,7 @@ func (s *scenarios) addSuccesses() {
 	s.get("not_booked", "getDirectionByNumber", refusedPatient,
 		"/directions/by-number/"+referralNumber(refusedPatient, 3))
 	s.get("institutions", "listDirectionInstitutions", refusedPatient, directionsOf(refusedPatient, 1)+"/institutions")
-	s.get("no_institutions", "listDirectionInstitutions", refusedPatient,
-		directionsOf(refusedPatient, 3)+"/institutions")
+	s.get("no_institutions", "listDirectionInstitutions", 10, directionsOf(10, 6)+"/institutions")
 	s.get("free_slots", "listDirectionSlots", refusedPatient, directionsOf(refusedPatient, 2)+"/slots?limit=3")
 	s.get("explained_slots", "listDirectionSlots", refusedPatient,
 		directionsOf(refusedPatient, 1)+"/slots?explain=true&limit=16&resourceGuid="+numbered("0004", 2).String())

@@ -106,7 +106,9 @@ func validateParameter(
 	switch {
 	case !readable:
 		return &booking.ProblemCharacters
-	case slices.Contains(given, ""), parameter.Required && len(given) == 0:
+	case parameter.Required && len(given) == 0:
+		return &booking.ProblemMissing
+	case slices.Contains(given, ""):
 		return &booking.ProblemEmpty
 	case len(given) > 1 && !parameter.Schema.Value.Type.Is("array"):
 		return &booking.ProblemRepeated

@@ -448,8 +448,8 @@ export const getCodToken = (
  * `route_not_found`, like an unknown one.
  *
  * **Requests.** Send the method, path and headers unchanged, with `body` as JSON or `rawBody`
- * as it is. The scenario of an error is named after its rule. Requests that book or move have an `Idempotency-Key`, so that a
- * repetition gets the same response.
+ * as it is. The scenario of an error is named after its rule. Requests that succeed in booking
+ * or moving have an `Idempotency-Key`, so that a repetition gets the same response.
  *
  * **Guids.** Patients, referrals and cells keep their guids through every reset. Lost races
  * and external failures do not depend on data: some patients always meet them. For example, a

@@ -1530,7 +1530,7 @@ export type CreateAppointmentErrors = {
      */
     409: Error;
     /**
-     * The body is larger than 64 KiB.
+     * The body is larger than `x-limits` of the operation allows.
      */
     413: Error;
     /**
@@ -1586,7 +1586,7 @@ export type CheckAppointmentErrors = {
      */
     405: Error;
     /**
-     * The body is larger than 64 KiB.
+     * The body is larger than `x-limits` of the operation allows.
      */
     413: Error;
     /**
@@ -1707,7 +1707,7 @@ export type CancelAppointmentErrors = {
      */
     409: Error;
     /**
-     * The body is larger than 64 KiB.
+     * The body is larger than `x-limits` of the operation allows.
      */
     413: Error;
     /**
@@ -1984,7 +1984,7 @@ export type MoveAppointmentErrors = {
      */
     409: Error;
     /**
-     * The body is larger than 64 KiB.
+     * The body is larger than `x-limits` of the operation allows.
      */
     413: Error;
     /**
@@ -2104,7 +2104,7 @@ export type HoldSlotErrors = {
      */
     409: Error;
     /**
-     * The body is larger than 64 KiB.
+     * The body is larger than `x-limits` of the operation allows.
      */
     413: Error;
     /**
