@@ -373,8 +373,8 @@ func TestBadHolds(t *testing.T) {
 	for target, message := range map[string]string{
 		"/slots/x/hold?lpuGuid=" + to:                             "Поле slotGuid: " + notAGuid,
 		"/slots/" + zero + "/hold?lpuGuid=" + to:                  "Поле slotGuid: нулевой guid недопустим",
-		"/slots/" + to + "/hold":                                  "Поле lpuGuid: значение не указано",
-		"/slots/" + to + "/hold?lpuguid=" + to:                    "Поле lpuGuid: значение не указано",
+		"/slots/" + to + "/hold":                                  "Поле lpuGuid: обязательное поле не указано",
+		"/slots/" + to + "/hold?lpuguid=" + to:                    "Поле lpuGuid: обязательное поле не указано",
 		"/slots/" + to + "/hold?lpuGuid=":                         "Поле lpuGuid: значение не указано",
 		"/slots/" + to + "/hold?lpuGuid=x":                        "Поле lpuGuid: " + notAGuid,
 		"/slots/" + to + "/hold?lpuGuid=" + zero:                  "Поле lpuGuid: нулевой guid недопустим",

@@ -139,7 +139,9 @@ func (c *contract) methods() []string {
 // requestHeaders returns the names of the request headers of all operations, and of those that
 // every operation reads.
 func (c *contract) requestHeaders() []string {
-	names := map[string]bool{"Authorization": true, "Content-Type": true, "X-Request-Id": true, "Traceparent": true, "Tracestate": true}
+	names := map[string]bool{
+		"Authorization": true, "Content-Type": true, "X-Request-Id": true, "Traceparent": true, "Tracestate": true,
+	}
 	for _, r := range c.routes {
 		for _, parameter := range r.Operation.Parameters {
 			if parameter.Value.In == openapi3.ParameterInHeader {
