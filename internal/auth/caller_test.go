@@ -22,6 +22,17 @@ func TestCallers(t *testing.T) {
 	require.Equal(t, []uuid.UUID{lpu}, caller.Lpus)
 	require.Equal(t, []string{"slots.write", "slots.read"}, caller.Scopes)
 
+	require.True(t, caller.IsSystem())
+	require.True(t, caller.HasScopes([]string{"slots.read", "slots.write"}))
+	require.False(t, caller.HasScopes([]string{"slots.read", "slots"}))
+	require.True(t, caller.ActsFor(lpu))
+	require.False(t, caller.ActsFor(uuid.New()))
+
+	caller, err = f.verify(own.with("lpus", "*").signES256(ecKey()))
+	require.NoError(t, err)
+	require.Empty(t, caller.Lpus)
+	require.True(t, caller.ActsFor(uuid.New()))
+
 	caller, err = f.verify(own.with("sub", testPerson.String()).signES256(ecKey()))
 	require.NoError(t, err)
 	require.Equal(t, testPerson, caller.Person)
@@ -35,6 +46,7 @@ func TestCallers(t *testing.T) {
 	}
 	for _, lpus := range []any{
 		[]string{}, []string{uuid.Nil.String()}, []any{1}, lpu.String(), strings.Repeat("x", guidLength),
+		[]string{"*"}, "**",
 	} {
 		f.requireRejected(t, own.with("lpus", lpus).signES256(ecKey()), ErrInvalid)
 	}

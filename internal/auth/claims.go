@@ -52,12 +52,15 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 	if err != nil {
 		return claims{}, err
 	}
-	lpus, err := readGUIDs(payload, "lpus")
-	if err != nil {
-		return claims{}, err
+	everyLpu := payload["lpus"] == everyLpuClaim
+	var lpus []uuid.UUID
+	if !everyLpu {
+		if lpus, err = readGUIDs(payload, "lpus"); err != nil {
+			return claims{}, err
+		}
 	}
 	var person uuid.UUID
-	if _, given := payload["sub"]; given || len(lpus) == 0 {
+	if _, given := payload["sub"]; given || !everyLpu && len(lpus) == 0 {
 		if person, err = readGUID(payload, "sub"); err != nil {
 			return claims{}, err
 		}
@@ -87,7 +90,7 @@ func (v *Verifier) readClaims(payload jwt.MapClaims) (claims, error) {
 			notBefore = date
 		}
 	}
-	caller := Caller{Client: client, Person: person, Lpus: lpus, ExpiresAt: expiresAt}
+	caller := Caller{Client: client, Person: person, Lpus: lpus, EveryLpu: everyLpu, ExpiresAt: expiresAt}
 	if scope != "" {
 		caller.Scopes = strings.Fields(scope)
 	}
@@ -110,6 +113,9 @@ func readGUID(payload jwt.MapClaims, name string) (uuid.UUID, error) {
 	}
 	return guid, nil
 }
+
+// everyLpuClaim is the claim lpus of a token for all institutions.
+const everyLpuClaim = "*"
 
 // maxLpus is the largest number of institutions in one token.
 const maxLpus = 100

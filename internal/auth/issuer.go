@@ -2,8 +2,6 @@ package auth
 
 import (
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // MinLife and MaxLife are the bounds of the lifetime of issued tokens.
@@ -12,7 +10,7 @@ const (
 	MaxLife = 24 * time.Hour
 )
 
-// Issuer issues COD tokens that a Verifier with the same issuer, audience and key accepts. It is
+// Issuer issues tokens that a Verifier with the same issuer, audience and key accepts. It is
 // safe for concurrent use.
 type Issuer struct {
 	key              *SigningKey
@@ -27,12 +25,17 @@ func NewIssuer(key *SigningKey, issuer, audience string, life time.Duration, now
 	return &Issuer{key, issuer, audience, life, now}
 }
 
-// Issue returns a signed token of the person for the client application, and the token's content.
-// Both parameters are guids. The caller must have identified the person. Issue returns an error
-// only if signing fails.
-func (i *Issuer) Issue(person, client uuid.UUID) (signed string, token Caller, err error) {
+// Issue returns a signed token with the content of caller, and the time of its expiry in UTC. The
+// caller of Issue must have identified the person, or authenticated the client application. Issue
+// ignores caller.ExpiresAt. It returns an error only if signing fails.
+func (i *Issuer) Issue(caller Caller) (signed string, expiresAt time.Time, err error) {
 	now := i.now()
-	token = Caller{Person: person, Client: client, ExpiresAt: now.Add(i.life).Truncate(time.Second).UTC()}
-	signed, err = i.key.Sign(token, i.issuer, i.audience, now, i.life)
-	return signed, token, err
+	signed, err = i.key.Sign(caller, i.issuer, i.audience, now, i.life)
+	return signed, now.Add(i.life).Truncate(time.Second).UTC(), err
 }
+
+// Life returns the lifetime of a token.
+func (i *Issuer) Life() time.Duration { return i.life }
+
+// Key returns the public key that verifies the tokens.
+func (i *Issuer) Key() PublicKey { return i.key.Public() }

@@ -96,8 +96,9 @@ func (k *KeySet) configure(src Sources) error {
 		k.static = append(k.static, key{algs: []string{algHS256}, material: append([]byte(nil), src.HS256Secret...)})
 	}
 	for i, own := range src.Signing {
-		if !slices.ContainsFunc(src.Signing[:i], func(other *SigningKey) bool { return other.id == own.id }) {
-			k.static = append(k.static, key{id: own.id, algs: []string{algES256}, material: &own.private.PublicKey})
+		id := own.public.ID
+		if !slices.ContainsFunc(src.Signing[:i], func(other *SigningKey) bool { return other.public.ID == id }) {
+			k.static = append(k.static, key{id: id, algs: []string{algES256}, material: &own.private.PublicKey})
 		}
 	}
 	if src.JWKSFile != "" {

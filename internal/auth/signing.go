@@ -14,9 +14,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 )
 
 // pemPrivateKey is the type of the PEM block in a signing key's file (PKCS #8).
@@ -26,8 +28,11 @@ const pemPrivateKey = "PRIVATE KEY"
 // of its file can sign in as any patient of a service that has the key among its Sources.
 type SigningKey struct {
 	private *ecdsa.PrivateKey
-	id      string // kid: the key's thumbprint, see RFC 7638
+	public  PublicKey
 }
+
+// Public returns the public half of the key.
+func (k *SigningKey) Public() PublicKey { return k.public }
 
 // EnsureSigningKey loads the key at path, or creates it if the file does not exist. Only the owner
 // can read the new file and the directories created for it. Processes that call it at the same time
@@ -62,25 +67,34 @@ func LoadSigningKey(path string) (*SigningKey, error) {
 	if !ok || private.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("signing key %s: not an EC key on P-256", path)
 	}
-	id, err := thumbprint(&private.PublicKey)
+	public, err := newPublicKey(&private.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s: %w", path, err)
 	}
-	return &SigningKey{private: private, id: id}, nil
+	return &SigningKey{private, public}, nil
 }
 
-// Sign returns a signed token for t.Person and t.Client. The token expires ttl after issuedAt,
-// rounded down to whole seconds. t.ExpiresAt is ignored.
+// Sign returns a signed token for t.Client: of the patient t.Person, or a system token if that is
+// the zero guid. The token expires ttl after issuedAt, rounded down to whole seconds. t.ExpiresAt
+// is ignored, and for a patient also the scopes and institutions.
 func (k *SigningKey) Sign(t Caller, issuer, audience string, issuedAt time.Time, ttl time.Duration) (string, error) {
-	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
+	claims := jwt.MapClaims{
 		"iss":                issuer,
 		"aud":                audience,
 		"iat":                jwt.NewNumericDate(issuedAt),
 		"exp":                jwt.NewNumericDate(issuedAt.Add(ttl)),
-		"sub":                t.Person.String(),
 		"client_application": t.Client.String(),
-	})
-	token.Header["kid"] = k.id
+	}
+	if t.IsSystem() {
+		claims["jti"], claims["scope"], claims["lpus"] = uuid.NewString(), strings.Join(t.Scopes, " "), t.Lpus
+		if t.EveryLpu {
+			claims["lpus"] = everyLpuClaim
+		}
+	} else {
+		claims["sub"] = t.Person.String()
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
+	token.Header["kid"] = k.public.ID
 	signed, err := token.SignedString(k.private)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
@@ -119,23 +133,32 @@ func createSigningKey(path string) error {
 	return nil
 }
 
-// thumbprint returns the RFC 7638 thumbprint of a P-256 key. The RFC prescribes the order of the
-// struct's members.
-func thumbprint(public *ecdsa.PublicKey) (string, error) {
+// PublicKey is the public half of a SigningKey in the form of a JWK (RFC 7518, 6.2).
+type PublicKey struct {
+	X, Y string // coordinates on P-256, in base64url
+	ID   string // kid
+}
+
+// newPublicKey returns the public key with its id, the thumbprint of RFC 7638. The RFC prescribes
+// the order of the struct's members.
+func newPublicKey(public *ecdsa.PublicKey) (PublicKey, error) {
 	point, err := public.Bytes() // 4, x, y, both coordinates in full length, as RFC 7518 requires
 	if err != nil {
-		return "", err
+		return PublicKey{}, err
 	}
-	x, y := point[1:33], point[33:65]
+	key := PublicKey{
+		X: base64.RawURLEncoding.EncodeToString(point[1:33]), Y: base64.RawURLEncoding.EncodeToString(point[33:65]),
+	}
 	document, err := json.Marshal(struct {
 		Curve string `json:"crv"`
 		Type  string `json:"kty"`
 		X     string `json:"x"`
 		Y     string `json:"y"`
-	}{"P-256", "EC", base64.RawURLEncoding.EncodeToString(x), base64.RawURLEncoding.EncodeToString(y)})
+	}{"P-256", "EC", key.X, key.Y})
 	if err != nil {
-		return "", err
+		return PublicKey{}, err
 	}
 	sum := sha256.Sum256(document)
-	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+	key.ID = base64.RawURLEncoding.EncodeToString(sum[:])
+	return key, nil
 }

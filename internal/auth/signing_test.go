@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -42,7 +43,7 @@ func TestSigningKeyIsCreatedOnce(t *testing.T) {
 	require.False(t, t.Failed())
 	for _, k := range keys {
 		require.True(t, keys[0].private.Equal(k.private))
-		require.Equal(t, keys[0].id, k.id)
+		require.Equal(t, keys[0].public.ID, k.public.ID)
 	}
 
 	file, err := os.Stat(path)
@@ -65,14 +66,25 @@ func TestSignedTokenVerifies(t *testing.T) {
 	t.Cleanup(keys.Close)
 
 	now := time.Now()
-	token := Caller{Person: testPerson, Client: testClient, ExpiresAt: now.Add(time.Minute).Truncate(time.Second).UTC()}
-	raw, err := signing.Sign(token, testIssuer, testAudience, now, time.Minute)
-	require.NoError(t, err)
 	expected := Expected{Issuer: testIssuer, Audience: testAudience, MaxLife: 24 * time.Hour}
 	verifier := NewVerifier(keys, expected, time.Now)
-	verified, err := verifier.VerifyHeader(context.Background(), []string{"Bearer " + raw})
-	require.NoError(t, err)
-	require.Equal(t, token, verified)
+	expiresAt := now.Add(time.Minute).Truncate(time.Second).UTC()
+	lpus := make([]uuid.UUID, maxLpus)
+	for i := range lpus {
+		lpus[i] = uuid.New()
+	}
+	for _, token := range []Caller{
+		{Person: testPerson, Client: testClient, ExpiresAt: expiresAt},
+		{Client: testClient, Scopes: []string{"admin", "visit:read"}, Lpus: lpus, ExpiresAt: expiresAt},
+		{Client: testClient, Scopes: []string{"admin"}, EveryLpu: true, ExpiresAt: expiresAt},
+	} {
+		raw, err := signing.Sign(token, testIssuer, testAudience, now, time.Minute)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(raw), maxTokenBytes)
+		verified, err := verifier.VerifyHeader(context.Background(), []string{"Bearer " + raw})
+		require.NoError(t, err)
+		require.Equal(t, token, verified)
+	}
 }
 
 func TestSigningKeyIDIsItsThumbprint(t *testing.T) {
@@ -81,7 +93,7 @@ func TestSigningKeyIDIsItsThumbprint(t *testing.T) {
 	require.NoError(t, err)
 	public := jwk("", &signing.private.PublicKey)
 	sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, public.X, public.Y))
-	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), signing.id)
+	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), signing.public.ID)
 }
 
 func TestUnusableSigningKeys(t *testing.T) {

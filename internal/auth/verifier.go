@@ -1,5 +1,7 @@
-// Package auth verifies and signs COD tokens (COD-токен, токен ЦОД). A COD token is a patient's
-// bearer token, a JWT with the person and the client application (клиентское приложение).
+// Package auth verifies and signs tokens, which are JWTs. A COD token (COD-токен, токен ЦОД) has a
+// patient and the client application (клиентское приложение) that acts for the patient. A system
+// token has a client application that acts for itself, with its scopes and institutions. The
+// package also verifies the assertions by which client applications authenticate.
 //
 // The call chain is VerifyHeader → bearer → readClaims → KeySet.verify. No claim leaves the package
 // before the signature has been verified.
@@ -10,6 +12,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +45,8 @@ var (
 	ErrKeysUnavailable = errors.New("auth: keys unavailable")
 )
 
-// Caller is the content of a verified COD token: the client application that sends the request, and
-// the patient or the institutions that it acts for.
+// Caller is the content of a verified token: the client application that sends the request, and the
+// patient or the institutions that it acts for.
 type Caller struct {
 	// Client is the guid of the client application (claim client_application).
 	Client uuid.UUID
@@ -54,11 +57,24 @@ type Caller struct {
 	// separated by spaces; RFC 8693, 4.2).
 	Scopes []string
 	// Lpus are the institutions (ЛПУ) that Scopes apply to (claim lpus). A token without a patient
-	// must have at least one.
+	// must have at least one, or EveryLpu.
 	Lpus []uuid.UUID
+	// EveryLpu means that Scopes apply to all institutions (claim lpus is *). Lpus is then empty.
+	EveryLpu bool
 	// ExpiresAt is the time of expiry (claim exp) in UTC, in whole seconds, without leeway.
 	ExpiresAt time.Time
 }
+
+// IsSystem reports whether the client application acts for itself, not for a patient.
+func (c *Caller) IsSystem() bool { return c.Person == uuid.Nil }
+
+// HasScopes reports whether the caller has all the scopes.
+func (c *Caller) HasScopes(scopes []string) bool {
+	return !slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(c.Scopes, scope) })
+}
+
+// ActsFor reports whether the caller's scopes apply to the institution.
+func (c *Caller) ActsFor(lpu uuid.UUID) bool { return c.EveryLpu || slices.Contains(c.Lpus, lpu) }
 
 // Expected are the conditions that the claims of every token must meet.
 type Expected struct {
@@ -67,7 +83,7 @@ type Expected struct {
 	MaxLife  time.Duration // the longest time from iat to exp
 }
 
-// Verifier verifies COD tokens. It is safe for concurrent use.
+// Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
 	keys     *KeySet
 	expected Expected
@@ -122,7 +138,7 @@ func (v *Verifier) VerifyHeader(ctx context.Context, values []string) (Caller, e
 		// The library's error may quote the token, such as a number out of range.
 		return Caller{}, fmt.Errorf("%w: not a JWT, or an unknown algorithm", ErrInvalid)
 	}
-	alg, kid, err := v.readHeader(envelope.Header)
+	alg, kid, err := readHeader(envelope.Header, v.keys.accepts)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -156,11 +172,11 @@ func bearer(values []string) (string, error) {
 	return raw, nil
 }
 
-// readHeader returns the token's algorithm, which must be accepted, and its key id, which may be
+// readHeader returns the algorithm of a JWT, which must be accepted, and its key id, which may be
 // empty. Every error wraps ErrInvalid.
-func (v *Verifier) readHeader(header map[string]any) (alg, kid string, err error) {
+func readHeader(header map[string]any, accepts func(alg string) bool) (alg, kid string, err error) {
 	alg, _ = header["alg"].(string)
-	if !v.keys.accepts(alg) {
+	if !accepts(alg) {
 		return "", "", fmt.Errorf("%w: algorithm not accepted", ErrInvalid)
 	}
 	// RFC 7515, 4.1.11: a token with unknown critical extensions must be rejected. The service

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"talon.example/gen/api"
+	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
 )
@@ -26,11 +27,11 @@ func (h *handlers) GetCodToken(
 	if err != nil {
 		return nil, err
 	}
-	signed, token, err := h.issuer.Issue(person, client)
+	signed, expiresAt, err := h.issuer.Issue(auth.Caller{Person: person, Client: client})
 	if err != nil {
 		return nil, err
 	}
-	return api.GetCodToken200JSONResponse{Token: signed, ExpiresAt: token.ExpiresAt, PersonGUID: person}, nil
+	return api.GetCodToken200JSONResponse{Token: signed, ExpiresAt: expiresAt, PersonGUID: person}, nil
 }
 
 // evidence reads the evidence of the patient. It rejects two kinds of evidence at once, because it
