@@ -206,7 +206,8 @@ func tables(t *testing.T, conn *pgx.Conn) []string {
 
 // Promise: the schema can be distributed. The distribution column of each table is the first column
 // of its primary key: lpu_guid for the rows of an institution, person_guid for the rows of a
-// person, subject for failed identifications, and value for the keys that find cards. Every unique
+// person, subject for failed identifications, client_guid for used assertions, and value for the
+// keys that find cards. Every unique
 // index begins with the distribution column. A foreign key between two distributed tables compares
 // their distribution columns.
 func TestMadeToBeDistributed(t *testing.T) {
@@ -218,7 +219,7 @@ func TestMadeToBeDistributed(t *testing.T) {
 			WHERE indrelid = $1::text::regclass AND indisprimary`, table)
 		require.Len(t, primary, 1, "%s has no primary key", table)
 		key := primary[0]
-		require.Contains(t, []string{"lpu_guid", "person_guid", "subject", "value"}, key, table)
+		require.Contains(t, []string{"lpu_guid", "person_guid", "subject", "client_guid", "value"}, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
 			WHERE indrelid = $1::text::regclass AND indisunique`, table) {
 			require.Equal(t, key, leads, "the first column of a unique index of %s", table)
@@ -307,6 +308,24 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE client_application SET visit_direction_other_lpu = -1`, "client_application_visit_direction_other_lpu_check"},
 		{`UPDATE client_application SET secret_hash = sha256('')`, ""},
 		{`UPDATE client_application SET secret_hash = 'secret'`, "client_application_secret"},
+		{`UPDATE client_application SET scopes = '{visit:read,admin}', every_lpu = true`, ""},
+		{`UPDATE client_application SET scopes = '{root}'`, "client_application_scopes"},
+		{`UPDATE client_application SET scopes = array_fill('admin'::text, '{9}')`, "client_application_scopes"},
+		{`UPDATE client_application SET scopes = '{NULL}'`, "client_application_scopes"},
+		{`UPDATE client_application SET every_lpu = false`, "client_application_scope_of"},
+		{`UPDATE client_application SET lpu_guids = ARRAY[gen_random_uuid()]`, "client_application_lpus"},
+		{`UPDATE client_application SET every_lpu = false, lpu_guids = ARRAY[gen_random_uuid()]`, ""},
+		{`UPDATE client_application SET lpu_guids = lpu_guids || NULL::uuid`, "client_application_lpus"},
+		{`UPDATE client_application SET lpu_guids = array_fill(gen_random_uuid(), '{101}')`, "client_application_lpus"},
+		{`UPDATE client_application SET previous_secret_hash = sha256(''), previous_secret_until = now()`, ""},
+		{`UPDATE client_application SET previous_secret_until = NULL`, "client_application_previous_secret"},
+		{`UPDATE client_application SET previous_secret_hash = 'secret'`, "client_application_previous_secret"},
+		{`UPDATE client_application SET public_keys = '{"keys": []}'`, ""},
+		{`UPDATE client_application SET public_keys = '{}'`, "client_application_public_keys"},
+		{`UPDATE client_application SET public_keys = jsonb_build_object('keys', '[]'::jsonb, 'x', repeat('x', 65536))`, "client_application_public_keys"},
+		{`INSERT INTO client_assertion VALUES (gen_random_uuid(), sha256(''), now()), (gen_random_uuid(), sha256(''), now())`, ""},
+		{`INSERT INTO client_assertion SELECT client_guid, jti_hash, now() FROM client_assertion`, "client_assertion_pkey"},
+		{`UPDATE client_assertion SET jti_hash = 'jti'`, "client_assertion_jti"},
 		{`INSERT INTO failed_identification VALUES (sha256(''), 1, now()), (uuid_send(gen_random_uuid()), 1, now())`, ""},
 		{`INSERT INTO failed_identification VALUES (sha256(''), 1, now())`, "failed_identification_pkey"},
 		{`INSERT INTO failed_identification VALUES ('00000000001', 1, now())`, "failed_identification_subject"},

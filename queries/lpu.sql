@@ -7,7 +7,7 @@ ORDER BY guid
 LIMIT @most;
 
 -- name: ClientApplicationAll :batchmany
-SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
+SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule, scopes, lpu_guids, every_lpu
 FROM client_application
 WHERE active
 LIMIT @most;

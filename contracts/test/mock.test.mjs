@@ -63,12 +63,15 @@ function request({ path, method, parameters = [], requestBody, security = contra
   }
   const headers = { Prefer: prefer };
   const [scheme] = security.flatMap(Object.keys);
-  if (scheme)
-    headers.Authorization = { codToken: 'Bearer a-token', clientSecret: `Basic ${btoa('guid:secret')}` }[scheme];
+  const bearer = 'Bearer a-token';
+  const credentials = { codToken: bearer, systemToken: bearer, clientSecret: `Basic ${btoa('guid:secret')}` };
+  if (scheme) headers.Authorization = credentials[scheme];
   if (requestBody === undefined) return [url, { method, headers }];
-  headers['Content-Type'] = 'application/json';
-  const [example] = Object.values(resolve(requestBody).content['application/json'].examples);
-  return [url, { method: method.toUpperCase(), headers, body: JSON.stringify(resolve(example).value) }];
+  const [[mediaType, { examples }]] = Object.entries(resolve(requestBody).content);
+  headers['Content-Type'] = mediaType;
+  const { value } = resolve(Object.values(examples)[0]);
+  const body = mediaType === 'application/json' ? JSON.stringify(value) : new URLSearchParams(value).toString();
+  return [url, { method: method.toUpperCase(), headers, body }];
 }
 
 function resolve(node) {

@@ -9,6 +9,21 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for TokenFormClientAssertionType.
+const (
+	TokenFormClientAssertionTypeUrnIetfParamsOauthClientAssertionTypeJwtBearer TokenFormClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+)
+
+// Valid indicates whether the value is a known member of the TokenFormClientAssertionType enum.
+func (e TokenFormClientAssertionType) Valid() bool {
+	switch e {
+	case TokenFormClientAssertionTypeUrnIetfParamsOauthClientAssertionTypeJwtBearer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAppointmentsParamsStatus.
 const (
 	ListAppointmentsParamsStatusBooked    ListAppointmentsParamsStatus = "Booked"
@@ -73,6 +88,29 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AccessToken A system token (RFC 6749, 5.1).
+type AccessToken struct {
+	// AccessToken The token, to be sent as `Authorization: Bearer …`.
+	//
+	// Example: eyJhbGciOiJFUzI1NiJ9.eyJzY29wZSI6InNjaGVkdWxlOndyaXRlIn0.c2lnbmF0dXJl
+	AccessToken string `json:"access_token"`
+
+	// TokenType Always `Bearer`.
+	//
+	// Example: Bearer
+	TokenType string `json:"token_type"`
+
+	// ExpiresIn Seconds until the token expires.
+	//
+	// Example: 3600
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Scope Scopes of the token, separated by spaces.
+	//
+	// Example: schedule:write
+	Scope string `json:"scope"`
 }
 
 // AppointmentCheck The result of the booking rules (Результат проверки возможности записи).
@@ -394,6 +432,11 @@ type Error struct {
 
 	// Details What the patient or the client can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
+
+	// Error Only of `POST /auth/token`: the error code of RFC 6749, for OAuth libraries. Absent otherwise, and if the RFC has no code for the error.
+	//
+	// Example: invalid_scope
+	Error *string `json:"error,omitempty"`
 }
 
 // ErrorDetails What the patient or the client can do next. Contains no data of other patients.
@@ -571,6 +614,50 @@ type IssuedToken struct {
 	PersonGUID GUID `json:"personGuid"`
 }
 
+// Jwk A public key for ES256 (RFC 7518, 6.2).
+type Jwk struct {
+	// Kty Type of the key.
+	//
+	// Example: EC
+	Kty string `json:"kty"`
+
+	// Crv Curve.
+	//
+	// Example: P-256
+	Crv string `json:"crv"`
+
+	// X Coordinate x, in base64url.
+	//
+	// Example: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU
+	X string `json:"x"`
+
+	// Y Coordinate y, in base64url.
+	//
+	// Example: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
+	Y string `json:"y"`
+
+	// Use Use of the key: `sig`, to verify signatures.
+	//
+	// Example: sig
+	Use string `json:"use"`
+
+	// Alg Algorithm of the signatures.
+	//
+	// Example: ES256
+	Alg string `json:"alg"`
+
+	// Kid Id of the key, as in the header of a token.
+	//
+	// Example: cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s
+	Kid string `json:"kid"`
+}
+
+// JwkSet A set of public keys (RFC 7517).
+type JwkSet struct {
+	// Keys The keys.
+	Keys []Jwk `json:"keys"`
+}
+
 // LaboratoryDirection A referral for an examination (Направление на исследование), as the target institution holds it. `null` if the referral has another type.
 type LaboratoryDirection struct {
 	// ID Number of the referral in the target institution's own list.
@@ -638,6 +725,40 @@ type LaboratoryDirection struct {
 
 	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
+}
+
+// Lpu An institution (ЛПУ).
+type Lpu struct {
+	// GUID Guid of the institution.
+	GUID GUID `json:"guid"`
+
+	// LegalEntityGUID Guid of the legal entity (юр. лицо).
+	LegalEntityGUID GUID `json:"legalEntityGuid"`
+
+	// Code Code of the institution (Код поликлиники).
+	//
+	// Example: 1002
+	Code string `json:"code"`
+
+	// Name Name of the institution.
+	//
+	// Example: Поликлиника Б
+	Name string `json:"name"`
+
+	// TimeZone IANA name of the time zone.
+	//
+	// Example: Europe/Moscow
+	TimeZone string `json:"timeZone"`
+
+	// Address Address for patients (адрес). Empty if unknown.
+	//
+	// Example: г. Талонск, ул. Садовая, д. 7
+	Address string `json:"address"`
+
+	// Phone Phone of the registry (телефон регистратуры). Empty if unknown.
+	//
+	// Example: +7 000 555-01-02
+	Phone string `json:"phone"`
 }
 
 // LpuName An institution (ЛПУ).
@@ -908,6 +1029,9 @@ type Resource struct {
 // | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 // | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
 //
+// Operations with a system token check `scope_missing` and `institution_foreign` after the
+// token, by what the token says before they read the body, and by the rights in force after it.
+//
 // `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
 // group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
 // who can mend it, and whether the same request may succeed later although nobody changes
@@ -1134,6 +1258,44 @@ type Speciality struct {
 	Name string `json:"name"`
 }
 
+// TokenForm A request of the client credentials grant (RFC 6749, 4.4.2). Unknown fields are ignored.
+type TokenForm struct {
+	// ClientAssertion JWT that authenticates the client application.
+	//
+	// Example: eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiIxIn0.c2lnbmF0dXJl
+	ClientAssertion *string `json:"client_assertion,omitempty"`
+
+	// ClientAssertionType Required with `client_assertion`.
+	//
+	// Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
+	ClientAssertionType *TokenFormClientAssertionType `json:"client_assertion_type,omitempty"`
+
+	// ClientID Guid of the client application. Required with `client_secret`.
+	//
+	// Example: de300000-0003-4000-8000-000000000012
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Secret of the client application.
+	//
+	// Example: demo-secret
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// GrantType `client_credentials`. Any other value fails with `grant_type_unsupported`. For that reason the schema has no enum.
+	//
+	// Example: client_credentials
+	GrantType string `json:"grant_type"`
+
+	// Scope Scopes of the token, separated by spaces. All of the client application if absent.
+	//
+	// Example: schedule:write
+	Scope *string `json:"scope,omitempty"`
+}
+
+// TokenFormClientAssertionType Required with `client_assertion`.
+//
+// Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
+type TokenFormClientAssertionType string
+
 // AppointmentGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -1153,6 +1315,11 @@ type IdempotencyKey = string
 // Limit defines model for Limit.
 type Limit = int32
 
+// LpuGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type LpuGUID = GUID
+
 // SlotGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -1167,6 +1334,9 @@ type BadRequest = Error
 // BodyTooLarge The body of every error response.
 type BodyTooLarge = Error
 
+// CallerRefused The body of every error response.
+type CallerRefused = Error
+
 // CancelRefused The body of every error response.
 type CancelRefused = Error
 
@@ -1175,6 +1345,9 @@ type CancelUnavailable = Error
 
 // CheckUnavailable The body of every error response.
 type CheckUnavailable = Error
+
+// ClientRefused The body of every error response.
+type ClientRefused = Error
 
 // DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
@@ -1250,6 +1423,9 @@ type SlotsAbsent = Error
 
 // SwitchedOff The body of every error response.
 type SwitchedOff = Error
+
+// TokenFormInvalid The body of every error response.
+type TokenFormInvalid = Error
 
 // TokenRefused The body of every error response.
 type TokenRefused = Error
@@ -1439,6 +1615,9 @@ type CancelAppointmentJSONRequestBody = CancelRequest
 
 // MoveAppointmentJSONRequestBody defines body for MoveAppointment for application/json ContentType.
 type MoveAppointmentJSONRequestBody = MoveRequest
+
+// GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
+type GetSystemTokenFormdataRequestBody = TokenForm
 
 // HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
 type HoldSlotJSONRequestBody = HoldRequest

@@ -19,6 +19,9 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetKeys Get the public keys of the tokens (Открытые ключи токенов)
+	// (GET /.well-known/jwks.json)
+	GetKeys(c *gin.Context)
 	// ListAppointments List the patient's appointments (Получение записей на прием пациента)
 	// (GET /appointments)
 	ListAppointments(c *gin.Context, params ListAppointmentsParams)
@@ -40,6 +43,9 @@ type ServerInterface interface {
 	// GetCodToken Get a COD token for a patient (Получение токена ЦОД)
 	// (GET /auth/cod/token)
 	GetCodToken(c *gin.Context, params GetCodTokenParams)
+	// GetSystemToken Get a system token for a client application (Получение системного токена)
+	// (POST /auth/token)
+	GetSystemToken(c *gin.Context)
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -61,6 +67,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the instance accepts requests
 	// (GET /health/ready)
 	GetReadiness(c *gin.Context)
+	// GetLpu Get an institution (Получение ЛПУ)
+	// (GET /registry/lpus/{lpuGuid})
+	GetLpu(c *gin.Context, lpuGUID LpuGUID)
 	// ListRules List the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(c *gin.Context, params ListRulesParams)
@@ -80,6 +89,19 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(c *gin.Context)
+
+// GetKeys operation middleware
+func (siw *ServerInterfaceWrapper) GetKeys(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetKeys(c)
+}
 
 // ListAppointments operation middleware
 func (siw *ServerInterfaceWrapper) ListAppointments(c *gin.Context) {
@@ -463,6 +485,19 @@ func (siw *ServerInterfaceWrapper) GetCodToken(c *gin.Context) {
 	siw.Handler.GetCodToken(c, params)
 }
 
+// GetSystemToken operation middleware
+func (siw *ServerInterfaceWrapper) GetSystemToken(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetSystemToken(c)
+}
+
 // ListDirections operation middleware
 func (siw *ServerInterfaceWrapper) ListDirections(c *gin.Context) {
 
@@ -750,6 +785,31 @@ func (siw *ServerInterfaceWrapper) GetReadiness(c *gin.Context) {
 	siw.Handler.GetReadiness(c)
 }
 
+// GetLpu operation middleware
+func (siw *ServerInterfaceWrapper) GetLpu(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetLpu(c, lpuGUID)
+}
+
 // ListRules operation middleware
 func (siw *ServerInterfaceWrapper) ListRules(c *gin.Context) {
 
@@ -865,6 +925,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
+	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys)
 	router.GET(options.BaseURL+"/appointments", wrapper.ListAppointments)
 	router.POST(options.BaseURL+"/appointments", wrapper.CreateAppointment)
 	router.DELETE(options.BaseURL+"/appointments/:appointmentGuid", wrapper.CancelAppointment)
@@ -872,6 +933,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
 	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
+	router.POST(options.BaseURL+"/auth/token", wrapper.GetSystemToken)
 	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
 	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
 	router.GET(options.BaseURL+"/directions/:directionGuid/institutions", wrapper.ListDirectionInstitutions)
@@ -879,6 +941,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid", wrapper.GetLpu)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
 	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
@@ -889,6 +952,15 @@ type AppointmentAbsentJSONResponse Error
 type BadRequestJSONResponse Error
 
 type BodyTooLargeJSONResponse Error
+
+type CallerRefusedResponseHeaders struct {
+	WWWAuthenticate *string
+}
+type CallerRefusedJSONResponse struct {
+	Body Error
+
+	Headers CallerRefusedResponseHeaders
+}
 
 type CancelRefusedJSONResponse Error
 
@@ -908,6 +980,15 @@ type CheckUnavailableJSONResponse struct {
 	Body Error
 
 	Headers CheckUnavailableResponseHeaders
+}
+
+type ClientRefusedResponseHeaders struct {
+	WWWAuthenticate *string
+}
+type ClientRefusedJSONResponse struct {
+	Body Error
+
+	Headers ClientRefusedResponseHeaders
 }
 
 type DirectionAbsentJSONResponse Error
@@ -1023,6 +1104,8 @@ type SlotsAbsentJSONResponse Error
 
 type SwitchedOffJSONResponse Error
 
+type TokenFormInvalidJSONResponse Error
+
 type TokenRefusedResponseHeaders struct {
 	WWWAuthenticate *string
 }
@@ -1057,6 +1140,70 @@ type UnavailableJSONResponse struct {
 	Body Error
 
 	Headers UnavailableResponseHeaders
+}
+
+type GetKeysRequestObject struct {
+}
+
+type GetKeysResponseObject interface {
+	VisitGetKeysResponse(w http.ResponseWriter) error
+}
+
+type GetKeys200JSONResponse JwkSet
+
+func (response GetKeys200JSONResponse) VisitGetKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeys404JSONResponse struct{ SwitchedOffJSONResponse }
+
+func (response GetKeys404JSONResponse) VisitGetKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeys405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetKeys405JSONResponse) VisitGetKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeys500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetKeys500JSONResponse) VisitGetKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListAppointmentsRequestObject struct {
@@ -2090,6 +2237,149 @@ func (response GetCodToken503JSONResponse) VisitGetCodTokenResponse(w http.Respo
 	return err
 }
 
+type GetSystemTokenRequestObject struct {
+	Body *GetSystemTokenFormdataRequestBody
+}
+
+type GetSystemTokenResponseObject interface {
+	VisitGetSystemTokenResponse(w http.ResponseWriter) error
+}
+
+type GetSystemToken200JSONResponse AccessToken
+
+func (response GetSystemToken200JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken400JSONResponse struct{ TokenFormInvalidJSONResponse }
+
+func (response GetSystemToken400JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken403JSONResponse struct{ ClientRefusedJSONResponse }
+
+func (response GetSystemToken403JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken404JSONResponse struct{ SwitchedOffJSONResponse }
+
+func (response GetSystemToken404JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetSystemToken405JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response GetSystemToken413JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response GetSystemToken415JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetSystemToken500JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSystemToken503JSONResponse struct {
+	IdentityUnavailableJSONResponse
+}
+
+func (response GetSystemToken503JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDirectionsRequestObject struct {
 	Params ListDirectionsParams
 }
@@ -2748,6 +3038,117 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 	return err
 }
 
+type GetLpuRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+}
+
+type GetLpuResponseObject interface {
+	VisitGetLpuResponse(w http.ResponseWriter) error
+}
+
+type GetLpu200JSONResponse Lpu
+
+func (response GetLpu200JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpu400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetLpu400JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpu403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetLpu403JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpu404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response GetLpu404JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpu405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetLpu405JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpu500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetLpu500JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpu503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetLpu503JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRulesRequestObject struct {
 	Params ListRulesParams
 }
@@ -3116,6 +3517,9 @@ func (response HoldSlot503JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetKeys Get the public keys of the tokens (Открытые ключи токенов)
+	// (GET /.well-known/jwks.json)
+	GetKeys(ctx context.Context, request GetKeysRequestObject) (GetKeysResponseObject, error)
 	// ListAppointments List the patient's appointments (Получение записей на прием пациента)
 	// (GET /appointments)
 	ListAppointments(ctx context.Context, request ListAppointmentsRequestObject) (ListAppointmentsResponseObject, error)
@@ -3137,6 +3541,9 @@ type StrictServerInterface interface {
 	// GetCodToken Get a COD token for a patient (Получение токена ЦОД)
 	// (GET /auth/cod/token)
 	GetCodToken(ctx context.Context, request GetCodTokenRequestObject) (GetCodTokenResponseObject, error)
+	// GetSystemToken Get a system token for a client application (Получение системного токена)
+	// (POST /auth/token)
+	GetSystemToken(ctx context.Context, request GetSystemTokenRequestObject) (GetSystemTokenResponseObject, error)
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -3158,6 +3565,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the instance accepts requests
 	// (GET /health/ready)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetLpu Get an institution (Получение ЛПУ)
+	// (GET /registry/lpus/{lpuGuid})
+	GetLpu(ctx context.Context, request GetLpuRequestObject) (GetLpuResponseObject, error)
 	// ListRules List the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
@@ -3224,6 +3634,30 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictGinServerOptions
+}
+
+// GetKeys operation middleware
+func (sh *strictHandler) GetKeys(ctx *gin.Context) {
+	var request GetKeysRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKeys(ctx, request.(GetKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetKeysResponseObject); ok {
+		if err := validResponse.VisitGetKeysResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListAppointments operation middleware
@@ -3484,6 +3918,41 @@ func (sh *strictHandler) GetCodToken(ctx *gin.Context, params GetCodTokenParams)
 	}
 }
 
+// GetSystemToken operation middleware
+func (sh *strictHandler) GetSystemToken(ctx *gin.Context) {
+	var request GetSystemTokenRequestObject
+
+	if err := ctx.Request.ParseForm(); err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	var body GetSystemTokenFormdataRequestBody
+	if err := runtime.BindForm(&body, ctx.Request.Form, nil, nil); err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSystemToken(ctx, request.(GetSystemTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSystemToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetSystemTokenResponseObject); ok {
+		if err := validResponse.VisitGetSystemTokenResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListDirections operation middleware
 func (sh *strictHandler) ListDirections(ctx *gin.Context, params ListDirectionsParams) {
 	var request ListDirectionsRequestObject
@@ -3657,6 +4126,32 @@ func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		if err := validResponse.VisitGetReadinessResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLpu operation middleware
+func (sh *strictHandler) GetLpu(ctx *gin.Context, lpuGUID LpuGUID) {
+	var request GetLpuRequestObject
+
+	request.LpuGUID = lpuGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLpu(ctx, request.(GetLpuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLpu")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetLpuResponseObject); ok {
+		if err := validResponse.VisitGetLpuResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

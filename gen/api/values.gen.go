@@ -2,6 +2,11 @@
 
 package api
 
+// The values of AccessTokenTokenType. A newer version of the contract may have more.
+const (
+	AccessTokenTokenTypeBearer = "Bearer"
+)
+
 // The values of AppointmentStatus. A newer version of the contract may have more.
 const (
 	AppointmentStatusBooked    = "Booked"
@@ -22,6 +27,14 @@ const (
 const (
 	DirectionTypeConsult    = "Consult"
 	DirectionTypeLaboratory = "Laboratory"
+)
+
+// The values of ErrorError. A newer version of the contract may have more.
+const (
+	ErrorErrorInvalidRequest       = "invalid_request"
+	ErrorErrorInvalidClient        = "invalid_client"
+	ErrorErrorInvalidScope         = "invalid_scope"
+	ErrorErrorUnsupportedGrantType = "unsupported_grant_type"
 )
 
 // The values of ErrorType. A newer version of the contract may have more.
@@ -91,6 +104,8 @@ const (
 	RuleTokenInvalid             = "token_invalid"
 	RuleTokenExpired             = "token_expired"
 	RuleTokenSignatureInvalid    = "token_signature_invalid"
+	RuleScopeMissing             = "scope_missing"
+	RuleInstitutionForeign       = "institution_foreign"
 	RuleBodyTooLarge             = "body_too_large"
 	RuleMediaTypeUnsupported     = "media_type_unsupported"
 	RuleBodyMalformed            = "body_malformed"
@@ -144,6 +159,8 @@ const (
 	RuleAppointmentCancelled     = "appointment_cancelled"
 	RuleTooManyHolds             = "too_many_holds"
 	RuleClientUnauthenticated    = "client_unauthenticated"
+	RuleGrantTypeUnsupported     = "grant_type_unsupported"
+	RuleScopeInvalid             = "scope_invalid"
 	RulePatientNotIdentified     = "patient_not_identified"
 	RuleTooManyAttempts          = "too_many_attempts"
 	RuleRouteNotFound            = "route_not_found"
@@ -166,6 +183,7 @@ const (
 // The values of RuleEntryGroup. A newer version of the contract may have more.
 const (
 	RuleEntryGroupToken       = "token"
+	RuleEntryGroupCaller      = "caller"
 	RuleEntryGroupRequest     = "request"
 	RuleEntryGroupDirection   = "direction"
 	RuleEntryGroupSlot        = "slot"

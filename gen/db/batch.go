@@ -888,7 +888,7 @@ func (b *CardKeyFindBatchResults) Close() error {
 }
 
 const clientApplicationAll = `-- name: ClientApplicationAll :batchmany
-SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
+SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule, scopes, lpu_guids, every_lpu
 FROM client_application
 WHERE active
 LIMIT $1
@@ -905,11 +905,14 @@ type ClientApplicationAllRow struct {
 	VisitDirection         int32
 	VisitDirectionOtherLpu int32
 	OutOfSchedule          bool
+	Scopes                 []string
+	LpuGuids               []uuid.UUID
+	EveryLpu               bool
 }
 
 // ClientApplicationAll
 //
-//	SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule
+//	SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule, scopes, lpu_guids, every_lpu
 //	FROM client_application
 //	WHERE active
 //	LIMIT $1
@@ -948,6 +951,9 @@ func (b *ClientApplicationAllBatchResults) Query(f func(int, []ClientApplication
 					&i.VisitDirection,
 					&i.VisitDirectionOtherLpu,
 					&i.OutOfSchedule,
+					&i.Scopes,
+					&i.LpuGuids,
+					&i.EveryLpu,
 				); err != nil {
 					return err
 				}

@@ -7,41 +7,228 @@ package db
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
-const clientSecretGet = `-- name: ClientSecretGet :one
-SELECT secret_hash
+const clientActivate = `-- name: ClientActivate :execrows
+UPDATE client_application
+SET active = $1
+WHERE guid = $2
+`
+
+// ClientActivate
+//
+//	UPDATE client_application
+//	SET active = $1
+//	WHERE guid = $2
+func (q *Queries) ClientActivate(ctx context.Context, active bool, guid uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, clientActivate, active, guid)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const clientAssertionAdd = `-- name: ClientAssertionAdd :execrows
+INSERT INTO client_assertion (client_guid, jti_hash, kept_until)
+VALUES ($1, $2, $3)
+ON CONFLICT (client_guid, jti_hash) DO NOTHING
+`
+
+// Adds no row if the client application has used the assertion before.
+//
+//	INSERT INTO client_assertion (client_guid, jti_hash, kept_until)
+//	VALUES ($1, $2, $3)
+//	ON CONFLICT (client_guid, jti_hash) DO NOTHING
+func (q *Queries) ClientAssertionAdd(ctx context.Context, clientGuid uuid.UUID, jtiHash []byte, keptUntil time.Time) (int64, error) {
+	result, err := q.db.Exec(ctx, clientAssertionAdd, clientGuid, jtiHash, keptUntil)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const clientAssertionSweep = `-- name: ClientAssertionSweep :execrows
+DELETE FROM client_assertion
+WHERE kept_until <= (
+    SELECT max(old.kept_until)
+    FROM (
+        SELECT a.kept_until FROM client_assertion a WHERE a.kept_until <= $1 ORDER BY a.kept_until LIMIT $2
+    ) old
+)
+`
+
+// Deletes the oldest assertions that have expired: up to @most, and any that ended with the last of them.
+//
+//	DELETE FROM client_assertion
+//	WHERE kept_until <= (
+//	    SELECT max(old.kept_until)
+//	    FROM (
+//	        SELECT a.kept_until FROM client_assertion a WHERE a.kept_until <= $1 ORDER BY a.kept_until LIMIT $2
+//	    ) old
+//	)
+func (q *Queries) ClientAssertionSweep(ctx context.Context, forgotten time.Time, most int32) (int64, error) {
+	result, err := q.db.Exec(ctx, clientAssertionSweep, forgotten, most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const clientCreate = `-- name: ClientCreate :exec
+INSERT INTO client_application (guid, name, visit_direction, visit_direction_other_lpu, out_of_schedule, secret_hash, public_keys, scopes, lpu_guids, every_lpu)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+`
+
+type ClientCreateParams struct {
+	Guid                   uuid.UUID
+	Name                   string
+	VisitDirection         int32
+	VisitDirectionOtherLpu int32
+	OutOfSchedule          bool
+	SecretHash             []byte
+	PublicKeys             []byte
+	Scopes                 []string
+	LpuGuids               []uuid.UUID
+	EveryLpu               bool
+}
+
+// ClientCreate
+//
+//	INSERT INTO client_application (guid, name, visit_direction, visit_direction_other_lpu, out_of_schedule, secret_hash, public_keys, scopes, lpu_guids, every_lpu)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+func (q *Queries) ClientCreate(ctx context.Context, arg ClientCreateParams) error {
+	_, err := q.db.Exec(ctx, clientCreate,
+		arg.Guid,
+		arg.Name,
+		arg.VisitDirection,
+		arg.VisitDirectionOtherLpu,
+		arg.OutOfSchedule,
+		arg.SecretHash,
+		arg.PublicKeys,
+		arg.Scopes,
+		arg.LpuGuids,
+		arg.EveryLpu,
+	)
+	return err
+}
+
+const clientCredentialsGet = `-- name: ClientCredentialsGet :one
+SELECT secret_hash, previous_secret_hash, previous_secret_until, public_keys, scopes, lpu_guids, every_lpu
 FROM client_application
 WHERE guid = $1 AND active
 `
 
-// Returns the hash of an active client application's secret, or NULL if it has no secret.
-//
-//	SELECT secret_hash
-//	FROM client_application
-//	WHERE guid = $1 AND active
-func (q *Queries) ClientSecretGet(ctx context.Context, guid uuid.UUID) ([]byte, error) {
-	row := q.db.QueryRow(ctx, clientSecretGet, guid)
-	var secret_hash []byte
-	err := row.Scan(&secret_hash)
-	return secret_hash, err
+type ClientCredentialsGetRow struct {
+	SecretHash          []byte
+	PreviousSecretHash  []byte
+	PreviousSecretUntil *time.Time
+	PublicKeys          []byte
+	Scopes              []string
+	LpuGuids            []uuid.UUID
+	EveryLpu            bool
 }
 
-const clientSecretSet = `-- name: ClientSecretSet :execrows
-UPDATE client_application
-SET secret_hash = $1
-WHERE guid = $2
+// Returns the credentials and the rights of an active client application.
+//
+//	SELECT secret_hash, previous_secret_hash, previous_secret_until, public_keys, scopes, lpu_guids, every_lpu
+//	FROM client_application
+//	WHERE guid = $1 AND active
+func (q *Queries) ClientCredentialsGet(ctx context.Context, guid uuid.UUID) (ClientCredentialsGetRow, error) {
+	row := q.db.QueryRow(ctx, clientCredentialsGet, guid)
+	var i ClientCredentialsGetRow
+	err := row.Scan(
+		&i.SecretHash,
+		&i.PreviousSecretHash,
+		&i.PreviousSecretUntil,
+		&i.PublicKeys,
+		&i.Scopes,
+		&i.LpuGuids,
+		&i.EveryLpu,
+	)
+	return i, err
+}
+
+const clientList = `-- name: ClientList :many
+SELECT guid, name, active, visit_direction, visit_direction_other_lpu, out_of_schedule, scopes, lpu_guids, every_lpu,
+    (secret_hash IS NOT NULL)::boolean AS has_secret, (public_keys IS NOT NULL)::boolean AS has_keys, previous_secret_until
+FROM client_application
+ORDER BY name, guid
 `
 
-// ClientSecretSet
+type ClientListRow struct {
+	Guid                   uuid.UUID
+	Name                   string
+	Active                 bool
+	VisitDirection         int32
+	VisitDirectionOtherLpu int32
+	OutOfSchedule          bool
+	Scopes                 []string
+	LpuGuids               []uuid.UUID
+	EveryLpu               bool
+	HasSecret              bool
+	HasKeys                bool
+	PreviousSecretUntil    *time.Time
+}
+
+// ClientList
+//
+//	SELECT guid, name, active, visit_direction, visit_direction_other_lpu, out_of_schedule, scopes, lpu_guids, every_lpu,
+//	    (secret_hash IS NOT NULL)::boolean AS has_secret, (public_keys IS NOT NULL)::boolean AS has_keys, previous_secret_until
+//	FROM client_application
+//	ORDER BY name, guid
+func (q *Queries) ClientList(ctx context.Context) ([]ClientListRow, error) {
+	rows, err := q.db.Query(ctx, clientList)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClientListRow{}
+	for rows.Next() {
+		var i ClientListRow
+		if err := rows.Scan(
+			&i.Guid,
+			&i.Name,
+			&i.Active,
+			&i.VisitDirection,
+			&i.VisitDirectionOtherLpu,
+			&i.OutOfSchedule,
+			&i.Scopes,
+			&i.LpuGuids,
+			&i.EveryLpu,
+			&i.HasSecret,
+			&i.HasKeys,
+			&i.PreviousSecretUntil,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const clientSecretRotate = `-- name: ClientSecretRotate :execrows
+UPDATE client_application
+SET previous_secret_hash = secret_hash,
+    previous_secret_until = CASE WHEN secret_hash IS NULL THEN NULL ELSE $1::timestamptz END,
+    secret_hash = $2
+WHERE guid = $3
+`
+
+// Replaces the secret. The old one, if there is one, is accepted until @previous_until.
 //
 //	UPDATE client_application
-//	SET secret_hash = $1
-//	WHERE guid = $2
-func (q *Queries) ClientSecretSet(ctx context.Context, secretHash []byte, guid uuid.UUID) (int64, error) {
-	result, err := q.db.Exec(ctx, clientSecretSet, secretHash, guid)
+//	SET previous_secret_hash = secret_hash,
+//	    previous_secret_until = CASE WHEN secret_hash IS NULL THEN NULL ELSE $1::timestamptz END,
+//	    secret_hash = $2
+//	WHERE guid = $3
+func (q *Queries) ClientSecretRotate(ctx context.Context, previousUntil time.Time, secretHash []byte, guid uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, clientSecretRotate, previousUntil, secretHash, guid)
 	if err != nil {
 		return 0, err
 	}

@@ -283,10 +283,30 @@ type ClientApplication struct {
 	VisitDirectionOtherLpu int32
 	// It may book out of schedule (вне расписания).
 	OutOfSchedule bool
-	// SHA-256 of the secret with which it gets tokens; null: none. A fast hash is enough, since talon client-secret generates the secret at random.
+	// SHA-256 of the secret with which it gets tokens; null: none. A fast hash is enough, since talon client generates the secret at random.
 	SecretHash []byte
 	// Every operation rejects the tokens and the secret of a client application that is not active.
 	Active bool
+	// What its system tokens may do.
+	Scopes []string
+	// The institutions that its system tokens act for. One of them may not exist yet.
+	LpuGuids []uuid.UUID
+	// Its system tokens act for all institutions of the region.
+	EveryLpu bool
+	// SHA-256 of the secret before the last rotation, which is accepted until previous_secret_until.
+	PreviousSecretHash  []byte
+	PreviousSecretUntil *time.Time
+	// JWK set (RFC 7517) of the keys that its assertions are verified with (private_key_jwt); null: none.
+	PublicKeys []byte
+}
+
+// The assertions that authenticated a client application (private_key_jwt), so that each does so once.
+type ClientAssertion struct {
+	ClientGuid uuid.UUID
+	// SHA-256 of its id (jti).
+	JtiHash []byte
+	// From then on it has expired, leeway included.
+	KeptUntil time.Time
 }
 
 // A referral (направление), as held by one institution: the original where it was issued, a copy where it is served.

@@ -50,6 +50,11 @@ type Error struct {
 
 	// Details What the patient or the client can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
+
+	// Error Only of `POST /auth/token`: the error code of RFC 6749, for OAuth libraries. Absent otherwise, and if the RFC has no code for the error.
+	//
+	// Example: invalid_scope
+	Error *string `json:"error,omitempty"`
 }
 
 // ErrorDetails What the patient or the client can do next. Contains no data of other patients.
@@ -227,6 +232,9 @@ type Resource struct {
 // | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 // | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 // | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
+//
+// Operations with a system token check `scope_missing` and `institution_foreign` after the
+// token, by what the token says before they read the body, and by the rights in force after it.
 //
 // `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
 // group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,

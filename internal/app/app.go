@@ -123,8 +123,9 @@ func New(
 		return nil, fmt.Errorf("create the server: %w", err)
 	}
 	httpapi.Register(handler, httpapi.Config{
-		Booking: a.booking,
-		Issuer:  issuer,
+		Booking:    a.booking,
+		Issuer:     issuer,
+		Assertions: auth.NewAssertionVerifier(audiences(config), now),
 		Ready: func(ctx context.Context) error {
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")
@@ -140,6 +141,15 @@ func New(
 		a.handler = wrap.Handler(handler, verifier)
 	}
 	return a, nil
+}
+
+// audiences returns the audiences of the assertions that authenticate client applications.
+func audiences(config Config) []string {
+	audiences := []string{config.TokenIssuer}
+	if config.AuthTokenURL != "" {
+		audiences = append(audiences, string(config.AuthTokenURL))
+	}
+	return audiences
 }
 
 // remoteIndex returns the remote master patient index.

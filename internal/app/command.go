@@ -9,9 +9,7 @@ import (
 	"net"
 	"time"
 
-	"talon.example/internal/booking"
 	"talon.example/internal/command"
-	"talon.example/internal/postgres"
 	"talon.example/migrations"
 )
 
@@ -22,20 +20,16 @@ var Program = command.Program{
 
   talon serve              answer requests (--check: show the settings in force and end)
   talon migrate            bring the database to the newest schema
-  talon client-secret --client G
-                           give a client application a new secret for the authorisation service, and show it once
+  talon client             create, list, enable and disable client applications, and rotate their secrets
 
 Settings are environment variables; docs/configuration.md lists them. For demo data see talon-sandbox.
 `,
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
-		"serve": serve, "migrate": migrate, "client-secret": clientSecret,
+		"serve": serve, "migrate": migrate, "client": client,
 	},
 }
 
 var errNoDatabase = errors.New("DATABASE_URL: must be given")
-
-// commandTimeout limits each statement of a command.
-const commandTimeout = 10 * time.Second
 
 func serve(ctx context.Context, env *command.Env, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
@@ -75,35 +69,5 @@ func migrate(ctx context.Context, env *command.Env, args []string) error {
 		return err
 	}
 	fmt.Fprintf(env.Stdout, "the database is at schema version %d\n", version)
-	return nil
-}
-
-// clientSecret prints the new secret to standard output only, so that it can be piped into a secret
-// store.
-func clientSecret(ctx context.Context, env *command.Env, args []string) error {
-	flags := flag.NewFlagSet("client-secret", flag.ContinueOnError)
-	text := flags.String("client", "", "guid of the client application (required); its old secret ends at once")
-	if err := env.Parse(flags, args); err != nil {
-		return err
-	}
-	client, err := env.Guid(flags, "client", *text)
-	if err != nil {
-		return err
-	}
-	database := env.Variables["DATABASE_URL"]
-	if database == "" {
-		return errNoDatabase
-	}
-	pool, err := postgres.Open(ctx, postgres.Options{URL: database, MaxConns: 1, StatementTimeout: commandTimeout})
-	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	defer pool.Close()
-	service := booking.NewService(postgres.NewStore(pool, postgres.ReferenceAge).Ports(), time.Now)
-	secret, err := service.RenewClientSecret(ctx, client)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(env.Stdout, secret)
 	return nil
 }

@@ -49,6 +49,7 @@ type Config struct {
 
 	AuthKeyFile   string        `env:"TALON_AUTH_KEY_FILE"`
 	AuthTokenLife time.Duration `env:"TALON_AUTH_TOKEN_LIFE" envDefault:"1h"`
+	AuthTokenURL  Address       `env:"TALON_AUTH_TOKEN_URL"`
 
 	MipURL              Address       `env:"TALON_MIP_URL"`
 	MipAuthURL          Address       `env:"TALON_MIP_AUTH_URL"`
@@ -173,7 +174,7 @@ func (c *Config) validate(unreadable map[string]string) error {
 		name  string
 		value Address
 	}{
-		{"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL},
+		{"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL}, {"TALON_AUTH_TOKEN_URL", c.AuthTokenURL},
 	} {
 		parsed, err := url.Parse(string(address.value))
 		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// sweepEvery is the interval of sweeps of expired idempotency keys and failed identifications.
-// sweepTimeout limits one sweep.
+// sweepEvery is the interval of sweeps of expired idempotency keys, failed identifications and used
+// assertions. sweepTimeout limits one sweep.
 const (
 	sweepEvery   = time.Minute
 	sweepTimeout = 30 * time.Second
@@ -41,7 +41,8 @@ func (a *App) sweep(ctx context.Context) (stop func()) {
 func (a *App) sweepOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited))
+	err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited),
+		a.booking.SweepAssertions(limited))
 	if err != nil && ctx.Err() == nil {
 		a.log.Warn("sweep", "error", err)
 	}

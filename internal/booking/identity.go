@@ -2,38 +2,13 @@ package booking
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 )
-
-// ClientActive reports whether a client application exists and is active. A change takes effect
-// within a second.
-func (s *Service) ClientActive(ctx context.Context, client uuid.UUID) (bool, error) {
-	active, err := s.ports.Clients.ClientActive(ctx, client)
-	if err != nil {
-		return false, fmt.Errorf("look up the client application: %w", err)
-	}
-	return active, nil
-}
-
-// ClientStore stores client applications and their credentials.
-type ClientStore interface {
-	// ClientActive reports whether a client application exists and is active.
-	ClientActive(ctx context.Context, client uuid.UUID) (bool, error)
-	// ClientSecret returns the SHA-256 of a client application's secret. It returns zeros if the
-	// application has no secret, is not active or does not exist.
-	ClientSecret(ctx context.Context, client uuid.UUID) ([sha256.Size]byte, error)
-	// SetClientSecret replaces the secret. It returns ErrNoClient if the client application does
-	// not exist.
-	SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha256.Size]byte) error
-}
 
 // Identities identifies patients for the authorisation service.
 type Identities interface {
@@ -111,34 +86,6 @@ func (e Evidence) Subject() [sha256.Size]byte {
 		about = "person " + e.Person.String()
 	}
 	return sha256.Sum256([]byte(about))
-}
-
-// ErrNoClient is returned for a client application that does not exist.
-var ErrNoClient = errors.New("there is no such client application")
-
-// AuthenticateClient rejects with ClientUnauthenticated unless secret is the client application's
-// secret. It takes equally long for an application that does not exist.
-func (s *Service) AuthenticateClient(ctx context.Context, client uuid.UUID, secret string) error {
-	known, err := s.ports.Clients.ClientSecret(ctx, client)
-	if err != nil {
-		return fmt.Errorf("read the client application's secret: %w", err)
-	}
-	shown := sha256.Sum256([]byte(secret)) // never all zeros, which mean no secret
-	if subtle.ConstantTimeCompare(known[:], shown[:]) != 1 {
-		return Reject(ClientUnauthenticated)
-	}
-	return nil
-}
-
-// RenewClientSecret replaces the secret of a client application and returns the new one. The old
-// one stops working. Only the hash is stored, so that the secret cannot be read again.
-// RenewClientSecret returns ErrNoClient if the client application does not exist.
-func (s *Service) RenewClientSecret(ctx context.Context, client uuid.UUID) (secret string, err error) {
-	secret = rand.Text()
-	if err := s.ports.Clients.SetClientSecret(ctx, client, sha256.Sum256([]byte(secret))); err != nil {
-		return "", fmt.Errorf("store the client application's secret: %w", err)
-	}
-	return secret, nil
 }
 
 // Identify returns the person that the evidence of a client application identifies. It rejects with

@@ -33,6 +33,7 @@ var (
 	ProblemNoSlot       = Problem{"required", "обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"}
 	ProblemNoEvidence   = Problem{"required", "обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n"}
 	ProblemTwoEvidences = Problem{"conflict", "указано больше одного способа определить пациента"}
+	ProblemTwoSecrets   = Problem{"conflict", "указано больше одного способа аутентификации"}
 	ProblemNotEpgu      = Problem{"enum", "вместе с snils, f, n и p ожидается true"}
 	ProblemLpuMissing   = Problem{"required", "обязательно указание ЛПУ: в направлении оно не указано"}
 	ProblemLpuUnknown   = Problem{"lpu_unknown", "ЛПУ не найдено"}
@@ -46,6 +47,7 @@ const (
 	ProblemBodyNotObject = "ожидается объект"
 	ProblemBodyTrailing  = "после объекта есть лишние данные"
 	ProblemBodySyntax    = "ошибка разбора JSON или текст не в UTF-8"
+	ProblemBodyForm      = "ошибка разбора"
 	ProblemBodyOther     = "запрос не соответствует описанию"
 )
 

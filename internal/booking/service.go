@@ -18,6 +18,7 @@ type Ports struct {
 	Directions   DirectionLister
 	Appointments AppointmentLister
 	Settings     SettingReader
+	Lpus         LpuReader
 	Keys         Keys
 	Clients      ClientStore
 	Identities   Identities

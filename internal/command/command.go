@@ -49,10 +49,10 @@ func (p *Program) Main() {
 func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	env := &Env{Variables: variables(environ), Stdout: stdout, Stderr: stderr, program: p.Name}
 	name, rest := p.Default, args
-	if len(args) > 0 && (p.Default == "" || !strings.HasPrefix(args[0], "-") || isHelp(args[0])) {
+	if len(args) > 0 && (p.Default == "" || !strings.HasPrefix(args[0], "-") || IsHelp(args[0])) {
 		name, rest = args[0], args[1:]
 	}
-	if name == "" || isHelp(name) {
+	if name == "" || IsHelp(name) {
 		fmt.Fprint(stdout, p.Usage)
 		return 0
 	}
@@ -75,7 +75,8 @@ func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stder
 	}
 }
 
-func isHelp(name string) bool { return name == "help" || name == "-h" || name == "--help" }
+// IsHelp reports whether the name of a subcommand asks for the usage.
+func IsHelp(name string) bool { return name == "help" || name == "-h" || name == "--help" }
 
 func variables(environ []string) map[string]string {
 	variables := make(map[string]string, len(environ))

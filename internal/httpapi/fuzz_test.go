@@ -69,7 +69,9 @@ func FuzzRequestBody(f *testing.F) {
 // anyClient accepts every client application: this test has no database.
 type anyClient struct{ server.Clients }
 
-func (anyClient) ClientActive(context.Context, uuid.UUID) (bool, error) { return true, nil }
+func (anyClient) SystemRights(context.Context, uuid.UUID) (*booking.SystemRights, error) {
+	return new(booking.SystemRights), nil
+}
 
 // chainWithToken returns the chain without operations, and a token that it accepts at the time.
 func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {

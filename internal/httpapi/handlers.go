@@ -5,6 +5,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -17,10 +18,11 @@ import (
 
 // Config is what the handlers need from the rest of the service.
 type Config struct {
-	Booking *booking.Service
-	Issuer  *auth.Issuer                // nil if the authorisation service is off
-	Ready   func(context.Context) error // returns nil if the instance can serve requests
-	Now     func() time.Time
+	Booking    *booking.Service
+	Issuer     *auth.Issuer // nil if the authorisation service is off
+	Assertions *auth.AssertionVerifier
+	Ready      func(context.Context) error // returns nil if the instance can serve requests
+	Now        func() time.Time
 
 	Docs       bool // serve the documentation, not only the contract
 	KeepTokens bool // the documentation stores its user's tokens in the browser
@@ -28,18 +30,22 @@ type Config struct {
 
 // handlers implements the generated api.StrictServerInterface.
 type handlers struct {
-	booking *booking.Service
-	issuer  *auth.Issuer
-	ready   func(context.Context) error
-	now     func() time.Time
+	booking    *booking.Service
+	issuer     *auth.Issuer
+	assertions *auth.AssertionVerifier
+	ready      func(context.Context) error
+	now        func() time.Time
 }
 
 // Register adds all operations, the contract and, if configured, the documentation to the server.
 func Register(s *server.Server, config Config) {
-	h := &handlers{booking: config.Booking, issuer: config.Issuer, ready: config.Ready, now: config.Now}
+	h := &handlers{
+		booking: config.Booking, issuer: config.Issuer, assertions: config.Assertions,
+		ready: config.Ready, now: config.Now,
+	}
 	routes := s.Operations()
 	if h.issuer == nil {
-		routes = withoutRoute{routes, tokenPath}
+		routes = withoutPaths{routes, []string{tokenPath, systemTokenPath, keysPath}}
 	}
 	middlewares := []api.StrictMiddlewareFunc{server.Detach[api.StrictHandlerFunc]}
 	strict := api.NewStrictHandlerWithOptions(h, middlewares, api.StrictGinServerOptions{
@@ -56,17 +62,25 @@ func Register(s *server.Server, config Config) {
 	}
 }
 
-// withoutRoute is a router that ignores the registration of one path.
-type withoutRoute struct {
+// withoutPaths is a router that ignores the registration of some paths.
+type withoutPaths struct {
 	gin.IRouter
 
-	path string
+	paths []string
 }
 
 // GET implements gin.IRouter.
-func (w withoutRoute) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
-	if path == w.path {
+func (w withoutPaths) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
+	if slices.Contains(w.paths, path) {
 		return w.IRouter
 	}
 	return w.IRouter.GET(path, handlers...)
+}
+
+// POST implements gin.IRouter.
+func (w withoutPaths) POST(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
+	if slices.Contains(w.paths, path) {
+		return w.IRouter
+	}
+	return w.IRouter.POST(path, handlers...)
 }

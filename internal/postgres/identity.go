@@ -2,49 +2,14 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
 )
-
-// ClientActive implements booking.ClientStore. It does not query the database while the reference
-// data are fresh.
-func (s *Store) ClientActive(ctx context.Context, client uuid.UUID) (bool, error) {
-	reference, err := s.reference.get(ctx)
-	if err != nil {
-		return false, interpretError(err)
-	}
-	_, active := reference.rights[client]
-	return active, nil
-}
-
-// ClientSecret implements booking.ClientStore.
-func (s *Store) ClientSecret(ctx context.Context, client uuid.UUID) (hash [sha256.Size]byte, err error) {
-	stored, err := retry(ctx, s.pool.Reset, func() ([]byte, error) {
-		return db.New(s.pool).ClientSecretGet(ctx, client)
-	})
-	copy(hash[:], stored)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
-	}
-	return hash, err
-}
-
-// SetClientSecret implements booking.ClientStore.
-func (s *Store) SetClientSecret(ctx context.Context, client uuid.UUID, hash [sha256.Size]byte) error {
-	set, err := db.New(s.pool).ClientSecretSet(ctx, hash[:], client)
-	if err == nil && set == 0 {
-		return booking.ErrNoClient
-	}
-	return interpretError(err)
-}
 
 // Identify implements booking.Identities. It runs one transaction in three round trips, whatever
 // the evidence. The first counts the attempt as a failure and finds the institutions of the cards.

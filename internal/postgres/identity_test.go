@@ -130,7 +130,7 @@ func TestIdentificationDoesConstantWork(t *testing.T) {
 	service := booking.NewService(store.Ports(), func() time.Time { return moment })
 	secretless := uuid.New()
 	w.exec(`INSERT INTO client_application VALUES ($1, 'Без секрета')`, secretless)
-	secret, err := service.RenewClientSecret(t.Context(), w.patient.Client)
+	secret, err := service.RotateSecret(t.Context(), w.patient.Client, 0)
 	require.NoError(t, err)
 	require.NoError(t, service.AuthenticateClient(t.Context(), w.patient.Client, secret))
 	for _, client := range []uuid.UUID{uuid.New(), secretless, w.patient.Client} {

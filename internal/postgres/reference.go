@@ -38,7 +38,7 @@ type reference struct {
 	lpus       map[uuid.UUID]referenceLpu
 	ordered    []uuid.UUID                     // institutions, ordered by guid
 	ofEntity   map[uuid.UUID][]uuid.UUID       // institutions by legal entity, ordered by guid
-	rights     map[uuid.UUID]booking.Rights    // by active client application
+	clients    map[uuid.UUID]referenceClient   // the active client applications
 	values     map[uuid.UUID]map[string]string // settings by owner and code
 	receptions []int32                         // the kinds of cells that accept visits
 	inForce    sync.Map                        // settingsKey → booking.Settings, filled on demand
@@ -50,6 +50,13 @@ type referenceLpu struct {
 
 	code    string
 	zoneErr error // the zone is unknown to this build; other institutions are unaffected
+}
+
+// referenceClient are the rights of a client application: when it acts for a patient, and for
+// itself.
+type referenceClient struct {
+	rights booking.Rights
+	system booking.SystemRights
 }
 
 type settingsKey struct{ lpu, client uuid.UUID }
@@ -90,7 +97,7 @@ func (r *reference) target(lpu, client uuid.UUID) (*booking.Lpu, error) {
 	}
 	return &booking.Lpu{
 		Settings: settings, LegalEntity: known.LegalEntity, Zone: known.Zone,
-		PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code, Rights: r.rights[client],
+		PolyclinicCodeIsOwn: settings.PolyclinicCode == known.code, Rights: r.clients[client].rights,
 	}, nil
 }
 
@@ -133,6 +140,16 @@ func (r *reference) targets(referral *booking.Targets, wanted booking.TargetFilt
 func after(guid uuid.UUID, ordered []uuid.UUID) []uuid.UUID {
 	first := sort.Search(len(ordered), func(i int) bool { return bytes.Compare(ordered[i][:], guid[:]) > 0 })
 	return ordered[first:]
+}
+
+// registered returns an institution as the registry has it. It rejects with LpuAbsent if there is
+// no such institution.
+func (r *reference) registered(lpu uuid.UUID) (booking.RegisteredLpu, error) {
+	known, ok := r.lpus[lpu]
+	if !ok {
+		return booking.RegisteredLpu{}, booking.Reject(booking.LpuAbsent)
+	}
+	return booking.RegisteredLpu{TargetLpu: known.TargetLpu, Code: known.code}, known.zoneErr
 }
 
 // zone returns an institution's time zone. It fails like place.
@@ -225,7 +242,7 @@ func (c *referenceCache) read() <-chan singleflight.Result {
 func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 	r := &reference{
 		readAt: time.Now(), lpus: map[uuid.UUID]referenceLpu{}, ofEntity: map[uuid.UUID][]uuid.UUID{},
-		rights: map[uuid.UUID]booking.Rights{}, values: map[uuid.UUID]map[string]string{},
+		clients: map[uuid.UUID]referenceClient{}, values: map[uuid.UUID]map[string]string{},
 		receptions: []int32{},
 	}
 	r.invalidate = c.forget
@@ -247,9 +264,9 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 		})
 		boundedRows(t, t.ClientApplicationAll(ctx, limit).Query, func(rows []db.ClientApplicationAllRow) error {
 			for _, row := range rows {
-				r.rights[row.Guid] = booking.Rights{
-					SameLpu: booking.Access(row.VisitDirection), OtherLpu: booking.Access(row.VisitDirectionOtherLpu),
-					OutOfSchedule: row.OutOfSchedule,
+				r.clients[row.Guid] = referenceClient{
+					accessRights(row.VisitDirection, row.VisitDirectionOtherLpu, row.OutOfSchedule),
+					booking.SystemRights{Scopes: row.Scopes, Lpus: row.LpuGuids, EveryLpu: row.EveryLpu},
 				}
 			}
 			return nil

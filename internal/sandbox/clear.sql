@@ -2,8 +2,9 @@
 -- old data. The locks are taken in the order in which a booking writes, so that a booking in
 -- progress ends first.
 LOCK TABLE mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
-    failed_identification IN SHARE ROW EXCLUSIVE MODE;
+    failed_identification, client_assertion IN SHARE ROW EXCLUSIVE MODE;
 
+DELETE FROM client_assertion;
 DELETE FROM failed_identification;
 DELETE FROM idempotency_key;
 DELETE FROM person_appointment;

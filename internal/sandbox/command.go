@@ -75,7 +75,7 @@ func serve(ctx context.Context, env *command.Env, args []string) (err error) {
 		return err
 	}
 	sign := Signer(key, config.TokenIssuer, config.TokenAudience)
-	token, err := sign(Patient, time.Now())
+	token, err := sign(auth.Caller{Person: Patient, Client: Client}, time.Now())
 	if err != nil {
 		return fmt.Errorf("sign the first patient's token: %w", err)
 	}
@@ -304,7 +304,14 @@ curl -s %s/appointments -H 'Content-Type: application/json' \
 curl -sG %s/auth/cod/token -u %s:%s \
   -d personguid=%s
 
-`, base, Client, ClientSecret, Patient)
+Have a system token made for a clinic's system (МИС), and read its institution:
+
+curl -s %s/auth/token -u %s:%s \
+  -d grant_type=client_credentials
+
+curl -s %s/registry/lpus/%s -H 'Authorization: Bearer …'
+
+`, base, Client, ClientSecret, Patient, base, SystemClient, ClientSecret, base, exampleTarget)
 	if state.Action == Renewed {
 		text += "The demo data were outdated and have been loaded anew.\n"
 	}

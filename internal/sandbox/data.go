@@ -102,8 +102,9 @@ type State struct {
 }
 
 // Ensure loads the demo data into an empty database. It resets outdated data: those whose example
-// cell has begun, and those of an earlier version, which had fewer patients. It keeps current data
-// with all bookings. It returns ErrForeign if it would have to write to a database with other data.
+// cell has begun, and those of an earlier version, which had fewer patients or client applications.
+// It keeps current data with all bookings. It returns ErrForeign if it would have to write to a
+// database with other data.
 func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
 	var state State
 	err := inExclusiveTx(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
@@ -123,7 +124,9 @@ func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
 func ensure(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
 	current, err := queryBool(ctx, tx, `
 		SELECT EXISTS (SELECT FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)
-			AND (SELECT count(DISTINCT person_guid) FROM mkab) = $4`, exampleTarget, FirstExampleSlotID, now, len(Patients))
+			AND (SELECT count(DISTINCT person_guid) FROM mkab) = $4
+			AND EXISTS (SELECT FROM client_application WHERE guid = $5)`,
+		exampleTarget, FirstExampleSlotID, now, len(Patients), RegionClient)
 	if err != nil {
 		return "", fmt.Errorf("check the example's cell and the patients: %w", err)
 	}

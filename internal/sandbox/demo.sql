@@ -63,6 +63,18 @@ FROM (VALUES
     (5, 'Единая регистратура',  1 | 4 | 16 | 64, true) -- application of the demo token
 ) c (number, name, mask, out_of_schedule);
 
+-- These act for themselves: the clinics' systems in their institutions, the region's in all.
+INSERT INTO client_application (guid, name, secret_hash, scopes, lpu_guids, every_lpu)
+SELECT pg_temp.demo_guid('0003', c.number), c.name, sha256('demo-secret'), c.scopes::text[], c.lpu_guids::uuid[], c.every_lpu
+FROM (VALUES
+    (11, 'МИС поликлиники А', '{schedule:write,referral:write,patient:write,visit:read,visit:write,events:read}',
+        '{e66e8056-f0bd-4ec3-85f7-28ff5b22db4f}', false),
+    (12, 'МИС поликлиники Б', '{schedule:write,referral:write,patient:write,visit:read,visit:write,events:read}',
+        '{4cb4f1c8-386d-410d-ac5d-fa232bd2afb9}', false),
+    (20, 'Региональная система', '{schedule:write,referral:write,patient:write,visit:read,visit:write,events:read,audit:read,admin}',
+        '{}', true)
+) c (number, name, scopes, lpu_guids, every_lpu);
+
 -- Booking is limited to 14 days ahead: for the call centre, as in the vendor's sample, and in А.
 INSERT INTO setting (owner_guid, code, value, of_client) VALUES (pg_temp.demo_guid('0003', 2), 'scheduleDays', '14', true);
 INSERT INTO setting (owner_guid, code, value) SELECT guid, 'scheduleDays', '14' FROM lpu WHERE code = '1001';

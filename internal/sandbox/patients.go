@@ -8,12 +8,17 @@ import (
 	"talon.example/gen/api"
 )
 
-// The patient and the client application of the demo token.
+// The patient and the client application of the demo token, and the client applications of system
+// tokens.
 var (
 	// Patient is the patient of both examples, by the guid in the master patient index.
 	Patient = person(1)
 	// Client is the application «Единая регистратура», which may book almost all cells.
 	Client = numbered("0003", 5)
+	// SystemClient is the clinic's system «МИС поликлиники Б», which acts for itself.
+	SystemClient = numbered("0003", 12)
+	// RegionClient is the region's system, which has all scopes in all institutions.
+	RegionClient = numbered("0003", 20)
 )
 
 // ClientSecret is the secret of every client application of the demo. It is public.

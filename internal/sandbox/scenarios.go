@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
 )
@@ -30,8 +31,9 @@ type Scenario struct {
 // Refusal reports whether the response is a refusal. Then Name is its rule.
 func (s *Scenario) Refusal() bool { return s.Status >= http.StatusBadRequest }
 
-// Sign returns a signed token of the person, issued at the given time and valid for TokenLife.
-type Sign func(person uuid.UUID, issued time.Time) (string, error)
+// Sign returns a signed token with the content of caller, issued at the given time and valid for
+// TokenLife.
+type Sign func(caller auth.Caller, issued time.Time) (string, error)
 
 // TokenLife is the lifetime of the demo's tokens.
 const TokenLife = 12 * time.Hour
@@ -95,7 +97,12 @@ func (s *scenarios) add(
 // bearer returns the value of the Authorization header for a patient's token issued at the given
 // time.
 func (s *scenarios) bearer(patient int, issued time.Time) string {
-	token, err := s.sign(person(patient), issued)
+	return s.bearerOf(auth.Caller{Person: person(patient), Client: Client}, issued)
+}
+
+// bearerOf returns the value of the Authorization header for a token issued at the given time.
+func (s *scenarios) bearerOf(caller auth.Caller, issued time.Time) string {
+	token, err := s.sign(caller, issued)
 	if err != nil && s.err == nil {
 		s.err = fmt.Errorf("sign a token: %w", err)
 	}
@@ -151,6 +158,12 @@ func (s *scenarios) addRefusals() {
 		signature := signed[strings.LastIndexByte(signed, '.')+1:]
 		forged.Headers["Authorization"] = strings.TrimSuffix(signed, signature) + strings.Repeat("A", len(signature))
 	})
+
+	lpuPath := func(lpu uuid.UUID) string { return "/registry/lpus/" + lpu.String() }
+	s.refuse(server.ScopeMissing, "getLpu", noPatient, http.MethodGet, lpuPath(exampleTarget), "",
+		s.bySystem(booking.ScopeVisitRead))
+	s.refuse(server.InstitutionForeign, "getLpu", noPatient, http.MethodGet, lpuPath(exampleSource), "",
+		s.bySystem(booking.ScopeScheduleWrite))
 
 	s.refuseBooking(server.BodyTooLarge, refusedPatient, 1, free,
 		withField("VisitComment", strings.Repeat("x", 64<<10)))
@@ -225,6 +238,9 @@ func (s *scenarios) addRefusals() {
 	s.refuse(booking.TooManyHolds, "holdSlot", holdingPatient, http.MethodPost, holdPath(slotOf(3, lateDay, 3)),
 		bookingBody(holdingPatient, 2, 0, nil))
 	s.requestToken(string(booking.ClientUnauthenticated), http.StatusForbidden, refusedPatient, "another secret")
+	s.requestSystemToken(string(booking.GrantTypeUnsupported), http.StatusBadRequest, "grant_type=password")
+	s.requestSystemToken(string(booking.ScopeInvalid), http.StatusBadRequest,
+		"grant_type=client_credentials&scope=admin")
 	s.requestToken(string(booking.PatientNotIdentified), http.StatusForbidden, unidentifiedPatient, ClientSecret)
 	s.requestToken(string(booking.TooManyAttempts), http.StatusTooManyRequests, throttledPatient, ClientSecret)
 
@@ -281,6 +297,10 @@ func (s *scenarios) addSuccesses() {
 	s.add("released", "releaseSlot", ok, bookingPatient, http.MethodDelete,
 		holdPath(slotOf(3, lateDay, 4))+"?lpuGuid="+exampleTarget.String(), "")
 	s.requestToken("token", ok, refusedPatient, ClientSecret)
+	s.requestSystemToken("system_token", ok, "grant_type=client_credentials&scope=schedule%3Awrite")
+	s.get("keys", "getKeys", noPatient, "/.well-known/jwks.json")
+	s.add("lpu", "getLpu", ok, noPatient, http.MethodGet, "/registry/lpus/"+exampleTarget.String(), "",
+		s.bySystem(booking.ScopeScheduleWrite))
 	s.get("scenarios", "listScenarios", noPatient, "/sandbox/scenarios")
 	s.get("live", "getLiveness", noPatient, "/health/live")
 	s.get("ready", "getReadiness", noPatient, "/health/ready")
@@ -288,11 +308,27 @@ func (s *scenarios) addSuccesses() {
 
 // requestToken adds a request for a patient's token, with the secret of Client.
 func (s *scenarios) requestToken(name string, status, patient int, secret string) {
-	request := http.Request{Header: http.Header{}}
-	request.SetBasicAuth(Client.String(), secret)
 	path := "/auth/cod/token?personguid=" + person(patient).String()
-	s.add(name, "getCodToken", status, noPatient, http.MethodGet, path, "",
-		header("Authorization", request.Header.Get("Authorization")))
+	s.add(name, "getCodToken", status, noPatient, http.MethodGet, path, "", basicAuth(Client, secret))
+}
+
+// requestSystemToken adds a request for a token of SystemClient itself, with its secret.
+func (s *scenarios) requestSystemToken(name string, status int, form string) {
+	s.add(name, "getSystemToken", status, noPatient, http.MethodPost, "/auth/token", form,
+		header("Content-Type", "application/x-www-form-urlencoded"), basicAuth(SystemClient, ClientSecret))
+}
+
+// bySystem returns a change that sends a token of SystemClient itself with the scope.
+func (s *scenarios) bySystem(scope string) func(*Scenario) {
+	caller := auth.Caller{Client: SystemClient, Scopes: []string{scope}, Lpus: []uuid.UUID{exampleTarget}}
+	return header("Authorization", s.bearerOf(caller, s.now))
+}
+
+// basicAuth returns a change that sends the credentials of a client application.
+func basicAuth(client uuid.UUID, secret string) func(*Scenario) {
+	request := http.Request{Header: http.Header{}}
+	request.SetBasicAuth(client.String(), secret)
+	return header("Authorization", request.Header.Get("Authorization"))
 }
 
 // bookingBody returns the body of a request to book a cell by a numbered referral of the patient.

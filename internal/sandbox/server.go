@@ -8,7 +8,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
-	"github.com/google/uuid"
 
 	"talon.example/gen/sandboxapi"
 	"talon.example/internal/app"
@@ -101,7 +100,7 @@ func (s *Sandbox) scenarioList() (sandboxapi.Sandbox, error) {
 	var list sandboxapi.Sandbox
 	now := s.now()
 	for _, patient := range Patients {
-		token, err := s.sign(patient.Guid, now)
+		token, err := s.sign(auth.Caller{Person: patient.Guid, Client: Client}, now)
 		if err != nil {
 			return sandboxapi.Sandbox{}, fmt.Errorf("sign a token: %w", err)
 		}
@@ -137,9 +136,9 @@ func (s *Scenario) wire() sandboxapi.Scenario {
 	return scenario
 }
 
-// Signer returns a function that signs tokens for Client, valid for TokenLife.
+// Signer returns a function that signs tokens, valid for TokenLife.
 func Signer(key *auth.SigningKey, issuer, audience string) Sign {
-	return func(person uuid.UUID, issued time.Time) (string, error) {
-		return key.Sign(auth.Caller{Person: person, Client: Client}, issuer, audience, issued, TokenLife)
+	return func(caller auth.Caller, issued time.Time) (string, error) {
+		return key.Sign(caller, issuer, audience, issued, TokenLife)
 	}
 }

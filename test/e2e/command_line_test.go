@@ -157,9 +157,25 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"serve", "--fast"}, 2, "-fast"},
 		{[]string{"serve", "-h"}, 0, "-check"},
 		{[]string{"migrate"}, 1, "DATABASE_URL"},
-		{[]string{"client-secret"}, 2, "--client must be a guid"},
-		{[]string{"client-secret", uuid.NewString()}, 2, "unexpected argument"},
-		{[]string{"client-secret", "--client", uuid.NewString()}, 1, "DATABASE_URL"},
+		{[]string{"client"}, 0, "talon client create"},
+		{[]string{"client", "-h"}, 0, "talon client create"},
+		{[]string{"client", "remove"}, 2, "client remove: unknown command"},
+		{[]string{"client", "rotate"}, 2, "client rotate: --client must be a guid"},
+		{[]string{"client", "rotate", uuid.NewString()}, 2, "unexpected argument"},
+		{[]string{"client", "rotate", "--client", uuid.NewString()}, 1, "DATABASE_URL"},
+		{[]string{"client", "disable", "--client", "me"}, 2, "--client must be a guid"},
+		{[]string{"client", "enable", "--client", uuid.Nil.String()}, 2, "--client must be a guid"},
+		{[]string{"client", "list", "all"}, 2, "unexpected argument"},
+		{[]string{"client", "list"}, 1, "DATABASE_URL"},
+		{[]string{"client", "create"}, 2, "--name must be given"},
+		{[]string{"client", "create", "--name", "x", "--scopes", "admin"}, 2, "--scopes needs --lpus or --every-lpu"},
+		{[]string{"client", "create", "--name", "x", "--scopes", "root", "--every-lpu"}, 2, `unknown scope "root"`},
+		{[]string{"client", "create", "--name", "x", "--lpus", "1"}, 2, "--lpus must be a guid"},
+		{[]string{"client", "create", "--name", "x", "--lpus", uuid.NewString(), "--every-lpu"}, 2, "given together"},
+		{[]string{"client", "create", "--name", "x", "--visit-direction", "4294967295"}, 2, "must be at most"},
+		{[]string{"client", "create", "--name", "x", "--visit-direction", "-1"}, 2, "visit-direction"},
+		{[]string{"client", "create", "--name", "x", "--public-keys", "absent.json"}, 1, "absent.json"},
+		{[]string{"client", "create", "--name", "x"}, 1, "DATABASE_URL"},
 	} {
 		code, stdout, stderr := run(t, nil, attempt.args...)
 		require.Equal(t, attempt.code, code, "%v: %s", attempt.args, stderr)
@@ -306,31 +322,4 @@ func TestDemoRejectsForeignDatabase(t *testing.T) {
 			require.Equal(t, before, count())
 		})
 	}
-}
-
-// Promise: talon client-secret creates a long random secret, prints it once and stores only its
-// hash. The previous secret becomes invalid.
-func TestClientSecretCommand(t *testing.T) {
-	t.Parallel()
-	sc := startWithAuthService(t)
-	database := []string{"DATABASE_URL=" + string(sc.Config.DatabaseURL)}
-	requireToken(t, sc.Identify(sc.PersonQuery()))
-	var secrets []string
-	for range 2 {
-		code, stdout, stderr := run(t, database, "client-secret", "--client", harness.ClientGuid.String())
-		require.Zero(t, code, stderr)
-		secret := strings.TrimSuffix(stdout, "\n")
-		require.Regexp(t, `^\S{26,}$`, secret)
-		secrets = append(secrets, secret)
-		requireToken(t, sc.IdentifyAs(harness.ClientGuid.String(), secret, sc.PersonQuery()))
-		sc.Identify(sc.PersonQuery()).RequireRefusal(t, "client_unauthenticated")
-		require.NotContains(t, sc.Snapshot()["client_application"], secret)
-	}
-	require.NotEqual(t, secrets[0], secrets[1])
-	sc.IdentifyAs(harness.ClientGuid.String(), secrets[0], sc.PersonQuery()).RequireRefusal(t, "client_unauthenticated")
-
-	code, stdout, stderr := run(t, database, "client-secret", "--client", uuid.NewString())
-	require.Equal(t, 1, code)
-	require.Empty(t, stdout)
-	require.Contains(t, stderr, "no such client application")
 }

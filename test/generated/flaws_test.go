@@ -11,6 +11,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 
+	"talon.example/internal/auth"
 	"talon.example/internal/sandbox"
 	"talon.example/test/harness"
 )
@@ -260,7 +261,13 @@ func (g *generator) tokenFlaws(d *draft) []flaw {
 	}
 	switch scheme := harness.ContractDoc().Components.SecuritySchemes[d.security]; {
 	case scheme == nil:
-	case scheme.Value.Scheme == "bearer":
+	case scheme.Value.Scheme == "bearer", scheme.Value.Type == "oauth2":
+		caller, other := d.caller(), regionCaller
+		if caller.IsSystem() {
+			other = auth.Caller{Person: d.facts.person, Client: d.facts.client}
+		}
+		add("a token of the other kind", "token_invalid",
+			"Bearer "+g.tokenOf(other, "issuer", "talon", harness.Moment, 12*time.Hour))
 		good := g.authorization(d)[0]
 		add("no token", "token_missing")
 		add("no token after its scheme", "token_missing", "Bearer ")
@@ -272,15 +279,15 @@ func (g *generator) tokenFlaws(d *draft) []flaw {
 		add("garbage that is not UTF-8", "token_invalid", "Bearer \xff\xfe")
 		add("a long token", "token_invalid", "Bearer "+strings.Repeat("a", 100_000))
 		add("another issuer's token", "token_invalid",
-			"Bearer "+g.tokenOf(&d.facts, marker, "talon", harness.Moment, 12*time.Hour))
+			"Bearer "+g.tokenOf(caller, marker, "talon", harness.Moment, 12*time.Hour))
 		add("a token for another audience", "token_invalid",
-			"Bearer "+g.tokenOf(&d.facts, "issuer", marker, harness.Moment, 12*time.Hour))
+			"Bearer "+g.tokenOf(caller, "issuer", marker, harness.Moment, 12*time.Hour))
 		add("a token of tomorrow", "token_invalid",
-			"Bearer "+g.tokenOf(&d.facts, "issuer", "talon", harness.Moment.Add(24*time.Hour), time.Hour))
+			"Bearer "+g.tokenOf(caller, "issuer", "talon", harness.Moment.Add(24*time.Hour), time.Hour))
 		add("a token of yesterday", "token_expired",
-			"Bearer "+g.tokenOf(&d.facts, "issuer", "talon", harness.Moment.Add(-24*time.Hour), time.Hour))
+			"Bearer "+g.tokenOf(caller, "issuer", "talon", harness.Moment.Add(-24*time.Hour), time.Hour))
 		add("a token without its signature", "token_signature_invalid", good[:strings.LastIndexByte(good, '.')+1])
-		stranger := g.tokenOf(&facts{person: uuid.Max, client: d.facts.client}, "issuer", "talon", harness.Moment,
+		stranger := g.tokenOf(auth.Caller{Person: uuid.Max, Client: d.facts.client}, "issuer", "talon", harness.Moment,
 			12*time.Hour)
 		add("another token's signature", "token_signature_invalid",
 			good[:strings.LastIndexByte(good, '.')]+stranger[strings.LastIndexByte(stranger, '.'):])
@@ -294,7 +301,7 @@ func (g *generator) tokenFlaws(d *draft) []flaw {
 			{basic("", sandbox.ClientSecret)},
 			{basic(marker, sandbox.ClientSecret)}, {basic(uuid.Nil.String(), sandbox.ClientSecret)},
 			{basic(d.facts.person.String(), sandbox.ClientSecret)},
-			{"Bearer " + g.tokenOf(&d.facts, "issuer", "talon", harness.Moment, 12*time.Hour)},
+			{"Bearer " + g.tokenOf(d.caller(), "issuer", "talon", harness.Moment, 12*time.Hour)},
 		} {
 			add("the client application", "client_unauthenticated", bad...)
 		}

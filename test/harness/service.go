@@ -378,10 +378,17 @@ func ValidateResponse(t testing.TB, request *http.Request, response *http.Respon
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	require.NoError(t, err, "%s", raw)
-	require.Equal(t, "no-store", response.Header.Get("Cache-Control"), "a response may be a patient's")
+	cached := cacheControl(item.GetOperation(request.Method), response.StatusCode)
+	require.Equal(t, cached, response.Header.Get("Cache-Control"))
 	for _, content := range item.GetOperation(request.Method).Responses.Status(response.StatusCode).Value.Content {
 		requireSchema31(t, strings.TrimPrefix(content.Schema.Ref, "#/components/schemas/"), raw)
 	}
+}
+
+// cacheControl returns the Cache-Control that a response of the operation must have: the example of
+// the contract. A response may be a patient's.
+func cacheControl(operation *openapi3.Operation, status int) any {
+	return operation.Responses.Status(status).Value.Headers["Cache-Control"].Value.Example
 }
 
 // challenge returns the WWW-Authenticate that an error of the rule must have. Clients learn from it
@@ -392,6 +399,8 @@ func challenge(rule string) string {
 		return `Bearer realm="talon"`
 	case "token_invalid", "token_expired", "token_signature_invalid":
 		return `Bearer realm="talon", error="invalid_token"`
+	case "scope_missing":
+		return `Bearer realm="talon", error="insufficient_scope"`
 	case "client_unauthenticated":
 		return `Basic realm="talon", charset="UTF-8"`
 	default:

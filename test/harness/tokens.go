@@ -3,9 +3,14 @@ package harness
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
 	"talon.example/internal/app"
+	"talon.example/internal/auth"
 )
 
 // WithAuthService enables the authorisation service.
@@ -53,4 +58,51 @@ func (s *Service) IdentifyAs(client, secret, query string) Answer {
 func (s *Service) AgeFailures(by time.Duration) {
 	s.T.Helper()
 	s.Exec(`UPDATE failed_identification SET since = since - make_interval(secs => $1)`, by.Seconds())
+}
+
+// AddSystemClient adds a client application that acts for itself in the institutions, or in all of
+// them if none is given. Its secret is ClientSecret.
+func (s *Service) AddSystemClient(scopes []string, lpus ...uuid.UUID) uuid.UUID {
+	s.T.Helper()
+	client := uuid.New()
+	s.Exec(`INSERT INTO client_application (guid, name, secret_hash, scopes, lpu_guids, every_lpu)
+		VALUES ($1, 'МИС', sha256($2), $3, coalesce($4, '{}'::uuid[]), $5)`,
+		client, []byte(ClientSecret), scopes, lpus, len(lpus) == 0)
+	return client
+}
+
+// SystemToken signs a token of a client application itself, for the institutions, or for all of
+// them if none is given. It is valid for one hour from Moment.
+func (s *Service) SystemToken(client uuid.UUID, scopes []string, lpus ...uuid.UUID) string {
+	s.T.Helper()
+	caller := auth.Caller{Client: client, Scopes: scopes, Lpus: lpus, EveryLpu: len(lpus) == 0}
+	signed, err := s.Key.Sign(caller, "issuer", "talon", Moment, time.Hour)
+	require.NoError(s.T, err)
+	return signed
+}
+
+// GetAs sends a GET request with a token.
+func (s *Service) GetAs(token, path string) Answer {
+	s.T.Helper()
+	request := s.NewRequest(http.MethodGet, path, nil)
+	request.Header.Set("Authorization", "Bearer "+token)
+	return s.Do(request)
+}
+
+// RequestToken requests a system token with a form. Each change changes the request before it is
+// sent.
+func (s *Service) RequestToken(form string, changes ...func(*http.Request)) Answer {
+	s.T.Helper()
+	request := s.NewRequest(http.MethodPost, "/auth/token", strings.NewReader(form))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, change := range changes {
+		change(request)
+	}
+	return s.Do(request)
+}
+
+// WithBasic returns a change that adds the credentials of a client application in the form of
+// OAuth.
+func WithBasic(client, secret string) func(*http.Request) {
+	return func(r *http.Request) { r.SetBasicAuth(url.QueryEscape(client), url.QueryEscape(secret)) }
 }

@@ -10,6 +10,8 @@ const (
 	TokenInvalid          booking.Name = "token_invalid"
 	TokenExpired          booking.Name = "token_expired"
 	TokenSignatureInvalid booking.Name = "token_signature_invalid"
+	ScopeMissing          booking.Name = "scope_missing"
+	InstitutionForeign    booking.Name = "institution_foreign"
 	BodyTooLarge          booking.Name = "body_too_large"
 	MediaTypeUnsupported  booking.Name = "media_type_unsupported"
 	BodyMalformed         booking.Name = "body_malformed"
@@ -44,50 +46,62 @@ var TransportRules = []booking.Rule{
 		Title:   "The signature or the key id is wrong",
 	},
 	{
-		Order: 4, Name: BodyTooLarge, Group: booking.GroupRequest, Status: 413, Code: "4130", Type: booking.TypeValidation, Mender: booking.MenderClient,
+		Order: 4, Name: ScopeMissing, Group: booking.GroupCaller, Status: 403, Code: "4031", Type: booking.TypeError, Mender: booking.MenderClient,
+		Ours:    true,
+		Message: "Недостаточно прав. Нужна одна из областей доступа: {Scopes}",
+		Title:   "The token or its client application has none of the operation's scopes",
+	},
+	{
+		Order: 5, Name: InstitutionForeign, Group: booking.GroupCaller, Status: 403, Code: "4032", Type: booking.TypeError, Mender: booking.MenderClient,
+		Ours:    true,
+		Message: "Нет доступа к этой медицинской организации",
+		Title:   "The token or its client application may not act for this institution",
+	},
+	{
+		Order: 6, Name: BodyTooLarge, Group: booking.GroupRequest, Status: 413, Code: "4130", Type: booking.TypeValidation, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Тело запроса больше {Limit} байт",
 		Title:   "The body is larger than the limit of the operation",
 	},
 	{
-		Order: 5, Name: MediaTypeUnsupported, Group: booking.GroupRequest, Status: 415, Code: "4150", Type: booking.TypeValidation, Mender: booking.MenderClient,
+		Order: 7, Name: MediaTypeUnsupported, Group: booking.GroupRequest, Status: 415, Code: "4150", Type: booking.TypeValidation, Mender: booking.MenderClient,
 		Ours:    true,
-		Message: "Тело запроса должно быть в формате application/json без сжатия",
-		Title:   "Content-Type is not application/json, or the body is compressed",
+		Message: "Тело запроса должно быть в формате {MediaType} без сжатия",
+		Title:   "Content-Type is not that of the operation, or the body is compressed",
 	},
 	{
-		Order: 6, Name: BodyMalformed, Group: booking.GroupRequest, Status: 400, Code: "4000", Type: booking.TypeValidation, Mender: booking.MenderClient,
+		Order: 8, Name: BodyMalformed, Group: booking.GroupRequest, Status: 400, Code: "4000", Type: booking.TypeValidation, Mender: booking.MenderClient,
 		Ours:    true,
-		Message: "Тело запроса должно быть корректным объектом JSON: {Problem}",
-		Title:   "The body is not one JSON object in UTF-8, or has a key twice",
+		Message: "Тело запроса должно быть {Format}: {Problem}",
+		Title:   "The body is not one JSON object in UTF-8, has a key twice, or is a broken form",
 	},
 	{
-		Order: 59, Name: RouteNotFound, Group: booking.GroupService, Status: 404, Code: "4040", Type: booking.TypeError, Mender: booking.MenderClient,
+		Order: 63, Name: RouteNotFound, Group: booking.GroupService, Status: 404, Code: "4040", Type: booking.TypeError, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Ресурс не найден",
 		Title:   "The path does not exist",
 	},
 	{
-		Order: 60, Name: MethodNotAllowed, Group: booking.GroupService, Status: 405, Code: "4050", Type: booking.TypeError, Mender: booking.MenderClient,
+		Order: 64, Name: MethodNotAllowed, Group: booking.GroupService, Status: 405, Code: "4050", Type: booking.TypeError, Mender: booking.MenderClient,
 		Ours:    true,
 		Message: "Метод не поддерживается",
 		Title:   "The path does not support this method; Allow lists those that it supports",
 	},
 	{
-		Order: 61, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 65, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,
 		Ours:    true,
 		Message: "Внутренняя ошибка сервера",
 		Title:   "An internal error occurred; request_id finds it in the log",
 	},
 	{
-		Order: 64, Name: KeysUnavailable, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 68, Name: KeysUnavailable, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Проверка токенов временно недоступна. Повторите попытку позже.",
 		Title:     "The keys that verify tokens are not loaded yet; retry after Retry-After seconds",
 	},
 	{
-		Order: 66, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 70, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис не готов принимать запросы",

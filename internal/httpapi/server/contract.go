@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -33,8 +34,13 @@ type route struct {
 	*routers.Route
 	limits
 
-	uncompressed bool // the responses must not be compressed
+	uncompressed bool       // the responses must not be compressed
+	cacheControl string     // of a success
+	form         bool       // the body is a form, and errors have the code of OAuth
+	scopes       [][]string // the caller needs all scopes of one element; empty without a system token
 }
+
+const formType = "application/x-www-form-urlencoded"
 
 // limits is the x-limits of an operation.
 type limits struct {
@@ -74,7 +80,16 @@ func readContract() (*contract, error) {
 			}
 			// The size of a compressed token would disclose parts of it to a client that chooses
 			// what is sent beside it (BREACH). A strong ETag must not name two different bodies.
-			found.uncompressed = needs(found, clientSecret) || hasETag(found)
+			found.uncompressed = accepts(found, clientSecret) || hasETag(found)
+			found.cacheControl = cacheControl(found)
+			if body := requestBody(found); body != nil {
+				found.form = body.Content[formType] != nil
+			}
+			if needs(found, systemToken) {
+				for _, one := range security(found) {
+					found.scopes = append(found.scopes, one[systemToken])
+				}
+			}
 			routes[method+" "+ginPath] = found
 		}
 		if path == ginPath {
@@ -159,6 +174,7 @@ func (c *contract) route(g *gin.Context) *route {
 // The contract's security schemes.
 const (
 	codToken     = "codToken"
+	systemToken  = "systemToken"
 	clientSecret = "clientSecret"
 )
 
@@ -171,12 +187,31 @@ func security(r *route) openapi3.SecurityRequirements {
 	return r.Spec.Security
 }
 
-// needs reports whether the operation requires the security scheme.
-func needs(r *route, scheme string) bool {
+// accepts reports whether a caller of the operation may use the security scheme.
+func accepts(r *route, scheme string) bool {
 	return slices.ContainsFunc(security(r), func(one openapi3.SecurityRequirement) bool {
-		_, required := one[scheme]
-		return required
+		_, accepted := one[scheme]
+		return accepted
 	})
+}
+
+// needs reports whether every caller of the operation must use the security scheme.
+func needs(r *route, scheme string) bool {
+	others := func(one openapi3.SecurityRequirement) bool {
+		_, required := one[scheme]
+		return !required
+	}
+	return accepts(r, scheme) && !slices.ContainsFunc(security(r), others)
+}
+
+// cacheControl returns the Cache-Control of the operation's success: the example of the header.
+func cacheControl(r *route) string {
+	if success := r.Operation.Responses.Status(http.StatusOK); success != nil {
+		if text, ok := success.Value.Headers["Cache-Control"].Value.Example.(string); ok {
+			return text
+		}
+	}
+	return noStore
 }
 
 // hasETag reports whether a response of the operation has an entity tag.

@@ -31,6 +31,8 @@ func challenge(rule booking.Name) string {
 		return `Bearer realm="talon"`
 	case TokenInvalid, TokenExpired, TokenSignatureInvalid:
 		return `Bearer realm="talon", error="invalid_token"`
+	case ScopeMissing:
+		return `Bearer realm="talon", error="insufficient_scope"`
 	case booking.ClientUnauthenticated:
 		return `Basic realm="talon", charset="UTF-8"`
 	default:
@@ -78,11 +80,31 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 	if body.Details != nil && body.Details.Fields != nil {
 		s.placeFields(c, *body.Details.Fields)
 	}
+	if route := s.contract.route(c); route != nil && route.form {
+		body.Error = wire.NilIfZero(oauthError(refusal))
+	}
 	c.Writer.Header().Add("Vary", "Accept-Language")
 	if prefersEnglish(c.GetHeader("Accept-Language")) {
 		body.Title = &refusal.Title
 	}
 	c.AbortWithStatusJSON(refusal.Status, body)
+}
+
+// oauthError returns the error code of RFC 6749, 5.2, or an empty text if the RFC has none for the
+// refusal.
+func oauthError(refusal *booking.Refusal) string {
+	switch refusal.Rule {
+	case booking.ClientUnauthenticated:
+		return api.ErrorErrorInvalidClient
+	case booking.ScopeInvalid:
+		return api.ErrorErrorInvalidScope
+	case booking.GrantTypeUnsupported:
+		return api.ErrorErrorUnsupportedGrantType
+	case booking.FieldInvalid, BodyMalformed, BodyTooLarge, MediaTypeUnsupported:
+		return api.ErrorErrorInvalidRequest
+	default:
+		return ""
+	}
 }
 
 // placeFields sets where each invalid field is: in the parameter of its name, else in the body.
@@ -123,5 +145,5 @@ func (s *Server) RenderUnbound(c *gin.Context, err error) {
 		s.RenderError(c, booking.InvalidField(mismatch.Field, booking.ProblemNotInteger))
 		return
 	}
-	s.RenderError(c, Reject(BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err))
+	s.RenderError(c, malformed(booking.ProblemBodyOther).Because(err))
 }

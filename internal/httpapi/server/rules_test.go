@@ -100,7 +100,8 @@ func TestRulesAreTheDocumentedOnes(t *testing.T) {
 func TestRulesAreDescribed(t *testing.T) {
 	t.Parallel()
 	groups := []booking.Group{
-		booking.GroupToken, booking.GroupRequest, booking.GroupDirection, booking.GroupSlot, booking.GroupResource,
+		booking.GroupToken, booking.GroupCaller, booking.GroupRequest,
+		booking.GroupDirection, booking.GroupSlot, booking.GroupResource,
 		booking.GroupRestriction, booking.GroupSpeciality, booking.GroupMkab, booking.GroupMip, booking.GroupWrite,
 		booking.GroupKey,
 		booking.GroupAbsent, booking.GroupAppointment, booking.GroupHold, booking.GroupIdentity, booking.GroupService,

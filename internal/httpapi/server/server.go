@@ -35,9 +35,9 @@ type Config struct {
 
 // Clients authenticates client applications.
 type Clients interface {
-	// ClientActive reports whether a client application exists and is active. It is called for each
-	// request.
-	ClientActive(ctx context.Context, client uuid.UUID) (bool, error)
+	// SystemRights returns the rights that a client application has for itself, or nil if it does
+	// not exist or is not active. It is called for each request.
+	SystemRights(ctx context.Context, client uuid.UUID) (*booking.SystemRights, error)
 	// AuthenticateClient returns nil if the client application is active and the secret is correct,
 	// else a *booking.Refusal.
 	AuthenticateClient(ctx context.Context, client uuid.UUID, secret string) error
@@ -123,11 +123,12 @@ func (s *Server) Rejecting(err error) http.Handler {
 	return engine
 }
 
-// protect forbids caches to store the responses of an operation, because they may be a patient's,
-// and keeps those uncompressed that must not be compressed.
+// protect tells caches what they may do with the response: nothing, if it may be a patient's. It
+// keeps those responses uncompressed that must not be compressed.
 func (s *Server) protect(c *gin.Context) {
-	c.Header("Cache-Control", noStore)
-	if s.contract.route(c).uncompressed {
+	route := s.contract.route(c)
+	c.Header("Cache-Control", route.cacheControl)
+	if route.uncompressed {
 		c.Header(gzhttp.HeaderNoCompression, "true") // a mark for gzhttp, which removes it
 	}
 }
@@ -167,8 +168,8 @@ func RequestID(ctx context.Context) uuid.UUID {
 	return id
 }
 
-// Caller returns the caller of the request: that of the verified token, or the client application
-// that has authenticated with its secret.
+// Caller returns the caller of the request: that of the verified token, with the rights in force
+// now, or the client application that has authenticated by Basic authentication.
 func Caller(ctx context.Context) auth.Caller {
 	caller, _ := ctx.Value(callerKey).(auth.Caller)
 	return caller

@@ -45,6 +45,15 @@ func (s *Server) readBody(c *gin.Context) {
 	if expected == nil {
 		return
 	}
+	if route.form {
+		form, err := readForm(c, route.Body)
+		if err != nil {
+			s.RenderError(c, err)
+			return
+		}
+		c.Request.PostForm, c.Request.Form = form, form // without the parameters of the query
+		return
+	}
 	body, err := readJSON(c, expected.Required, route.Body)
 	if err != nil {
 		s.RenderError(c, err)
@@ -74,11 +83,13 @@ func (s *Server) validate(c *gin.Context) {
 			invalid = append(invalid, booking.FieldProblem{Name: parameter.Value.Name, Problem: *problem})
 		}
 	}
-	if body := requestBody(route); body != nil {
+	if route.form {
+		invalid = append(invalid, validateForm(c, requestBody(route).Content[formType].Schema.Value)...)
+	} else if body := requestBody(route); body != nil {
 		err := openapi3filter.ValidateRequestBody(c.Request.Context(), input, body)
 		fields := invalidFields(err)
 		if err != nil && len(fields) == 0 {
-			s.RenderError(c, Reject(BodyMalformed, "Problem", booking.ProblemBodyOther).Because(err))
+			s.RenderError(c, malformed(booking.ProblemBodyOther).Because(err))
 			return
 		}
 		invalid = append(invalid, fields...)
@@ -162,11 +173,50 @@ func readJSON(c *gin.Context, required bool, limit int64) ([]byte, error) {
 		}
 		c.Request.Body = io.NopCloser(content)
 	}
+	body, err := readAll(c, "application/json", jsonFormat, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkJSON(body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// readForm reads a body that is a form, of at most limit bytes. Fields without a value count as
+// absent (RFC 6749, 3.2).
+func readForm(c *gin.Context, limit int64) (url.Values, error) {
+	body, err := readAll(c, formType, formFormat, limit)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		// The error is not logged: it quotes the body.
+		return nil, Reject(BodyMalformed, "Format", formFormat, "Problem", booking.ProblemBodyForm)
+	}
+	for name, values := range form {
+		form[name] = slices.DeleteFunc(values, func(value string) bool { return value == "" })
+		if len(form[name]) == 0 {
+			delete(form, name)
+		}
+	}
+	return form, nil
+}
+
+// The formats of bodies, in Russian, for body_malformed.
+const (
+	jsonFormat = "корректным объектом JSON"
+	formFormat = "корректной формой " + formType
+)
+
+// readAll reads a body of the media type and in UTF-8, of at most limit bytes.
+func readAll(c *gin.Context, expected, format string, limit int64) ([]byte, error) {
 	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	charset, given := params["charset"]
-	if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") ||
+	if err != nil || mediaType != expected || given && !strings.EqualFold(charset, "utf-8") ||
 		c.GetHeader("Content-Encoding") != "" {
-		return nil, Reject(MediaTypeUnsupported)
+		return nil, Reject(MediaTypeUnsupported, "MediaType", expected)
 	}
 	if c.Request.ContentLength > limit {
 		return nil, rejectTooLarge(c, limit)
@@ -174,14 +224,39 @@ func readJSON(c *gin.Context, required bool, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(c.Request.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, Reject(BodyMalformed, "Problem", booking.ProblemBodyCutOff).Because(err)
+		return nil, Reject(BodyMalformed, "Format", format, "Problem", booking.ProblemBodyCutOff).Because(err)
 	case int64(len(body)) > limit:
 		return nil, rejectTooLarge(c, limit)
 	}
-	if err := checkJSON(body); err != nil {
-		return nil, err
-	}
 	return body, nil
+}
+
+// malformed rejects a body that is not the expected JSON.
+func malformed(problem string) *booking.Refusal {
+	return Reject(BodyMalformed, "Format", jsonFormat, "Problem", problem)
+}
+
+// validateForm returns the invalid fields of a form, by name. Unknown fields are ignored (RFC 6749,
+// 3.2).
+func validateForm(c *gin.Context, schema *openapi3.Schema) []booking.FieldProblem {
+	var invalid []booking.FieldProblem
+	object := map[string]any{}
+	for name := range schema.Properties {
+		values := c.Request.PostForm[name]
+		switch {
+		case len(values) > 1:
+			invalid = append(invalid, booking.FieldProblem{Name: name, Problem: booking.ProblemRepeated})
+			fallthrough
+		case len(values) == 1:
+			object[name] = values[0]
+			if !utf8.ValidString(values[0]) {
+				invalid = append(invalid, booking.FieldProblem{Name: name, Problem: booking.ProblemCharacters})
+			}
+		}
+	}
+	options := slices.Clone(validation.SchemaValidationOptions)
+	err := schema.VisitJSON(object, append(options, openapi3.MultiErrors(), openapi3.VisitAsRequest())...)
+	return byName(append(invalid, invalidFields(err)...))
 }
 
 // rejectTooLarge reads the rest of a body that is not much too large, because a client that is
@@ -197,7 +272,6 @@ func rejectTooLarge(c *gin.Context, limit int64) error {
 }
 
 func checkJSON(body []byte) error {
-	malformed := func(problem string) error { return Reject(BodyMalformed, "Problem", problem) }
 	if len(bytes.TrimSpace(body)) == 0 {
 		return malformed(booking.ProblemBodyEmpty)
 	}
@@ -238,6 +312,11 @@ func invalidFields(err error) []booking.FieldProblem {
 			invalid = append(invalid, booking.FieldProblem{Name: shorten(field), Problem: problemOf(violation)})
 		}
 	}
+	return byName(invalid)
+}
+
+// byName returns the fields sorted by name, each with its first problem.
+func byName(invalid []booking.FieldProblem) []booking.FieldProblem {
 	slices.SortStableFunc(invalid, func(a, b booking.FieldProblem) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(invalid, func(a, b booking.FieldProblem) bool { return a.Name == b.Name })
 }

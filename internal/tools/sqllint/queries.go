@@ -26,10 +26,12 @@ var keys = map[string]string{
 	"mip_person":            "guid",
 	"mip_person_data":       "person_guid",
 	"failed_identification": "subject",
+	"client_assertion":      "client_guid",
 }
 
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
+	"ClientAssertionSweep":      "a sweep",
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
 }

@@ -18,6 +18,21 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for TokenFormClientAssertionType.
+const (
+	TokenFormClientAssertionTypeUrnIetfParamsOauthClientAssertionTypeJwtBearer TokenFormClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+)
+
+// Valid indicates whether the value is a known member of the TokenFormClientAssertionType enum.
+func (e TokenFormClientAssertionType) Valid() bool {
+	switch e {
+	case TokenFormClientAssertionTypeUrnIetfParamsOauthClientAssertionTypeJwtBearer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAppointmentsParamsStatus.
 const (
 	ListAppointmentsParamsStatusBooked    ListAppointmentsParamsStatus = "Booked"
@@ -82,6 +97,29 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AccessToken A system token (RFC 6749, 5.1).
+type AccessToken struct {
+	// AccessToken The token, to be sent as `Authorization: Bearer …`.
+	//
+	// Example: eyJhbGciOiJFUzI1NiJ9.eyJzY29wZSI6InNjaGVkdWxlOndyaXRlIn0.c2lnbmF0dXJl
+	AccessToken string `json:"access_token"`
+
+	// TokenType Always `Bearer`.
+	//
+	// Example: Bearer
+	TokenType string `json:"token_type"`
+
+	// ExpiresIn Seconds until the token expires.
+	//
+	// Example: 3600
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Scope Scopes of the token, separated by spaces.
+	//
+	// Example: schedule:write
+	Scope string `json:"scope"`
 }
 
 // AppointmentCheck The result of the booking rules (Результат проверки возможности записи).
@@ -403,6 +441,11 @@ type Error struct {
 
 	// Details What the patient or the client can do next, if the service knows it. Absent otherwise.
 	Details *ErrorDetails `json:"details,omitempty"`
+
+	// Error Only of `POST /auth/token`: the error code of RFC 6749, for OAuth libraries. Absent otherwise, and if the RFC has no code for the error.
+	//
+	// Example: invalid_scope
+	Error *string `json:"error,omitempty"`
 }
 
 // ErrorDetails What the patient or the client can do next. Contains no data of other patients.
@@ -580,6 +623,50 @@ type IssuedToken struct {
 	PersonGUID GUID `json:"personGuid"`
 }
 
+// Jwk A public key for ES256 (RFC 7518, 6.2).
+type Jwk struct {
+	// Kty Type of the key.
+	//
+	// Example: EC
+	Kty string `json:"kty"`
+
+	// Crv Curve.
+	//
+	// Example: P-256
+	Crv string `json:"crv"`
+
+	// X Coordinate x, in base64url.
+	//
+	// Example: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU
+	X string `json:"x"`
+
+	// Y Coordinate y, in base64url.
+	//
+	// Example: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
+	Y string `json:"y"`
+
+	// Use Use of the key: `sig`, to verify signatures.
+	//
+	// Example: sig
+	Use string `json:"use"`
+
+	// Alg Algorithm of the signatures.
+	//
+	// Example: ES256
+	Alg string `json:"alg"`
+
+	// Kid Id of the key, as in the header of a token.
+	//
+	// Example: cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s
+	Kid string `json:"kid"`
+}
+
+// JwkSet A set of public keys (RFC 7517).
+type JwkSet struct {
+	// Keys The keys.
+	Keys []Jwk `json:"keys"`
+}
+
 // LaboratoryDirection A referral for an examination (Направление на исследование), as the target institution holds it. `null` if the referral has another type.
 type LaboratoryDirection struct {
 	// ID Number of the referral in the target institution's own list.
@@ -647,6 +734,40 @@ type LaboratoryDirection struct {
 
 	// Appointment Its appointment.
 	Appointment DirectionAppointment `json:"appointment"`
+}
+
+// Lpu An institution (ЛПУ).
+type Lpu struct {
+	// GUID Guid of the institution.
+	GUID GUID `json:"guid"`
+
+	// LegalEntityGUID Guid of the legal entity (юр. лицо).
+	LegalEntityGUID GUID `json:"legalEntityGuid"`
+
+	// Code Code of the institution (Код поликлиники).
+	//
+	// Example: 1002
+	Code string `json:"code"`
+
+	// Name Name of the institution.
+	//
+	// Example: Поликлиника Б
+	Name string `json:"name"`
+
+	// TimeZone IANA name of the time zone.
+	//
+	// Example: Europe/Moscow
+	TimeZone string `json:"timeZone"`
+
+	// Address Address for patients (адрес). Empty if unknown.
+	//
+	// Example: г. Талонск, ул. Садовая, д. 7
+	Address string `json:"address"`
+
+	// Phone Phone of the registry (телефон регистратуры). Empty if unknown.
+	//
+	// Example: +7 000 555-01-02
+	Phone string `json:"phone"`
 }
 
 // LpuName An institution (ЛПУ).
@@ -916,6 +1037,9 @@ type Resource struct {
 // | 8. medical card (МКАБ) in the target institution | `mkab_closed`, `mkab_absent` |
 // | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
 // | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
+//
+// Operations with a system token check `scope_missing` and `institution_foreign` after the
+// token, by what the token says before they read the body, and by the rights in force after it.
 //
 // `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
 // group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
@@ -1235,6 +1359,44 @@ type Speciality struct {
 	Name string `json:"name"`
 }
 
+// TokenForm A request of the client credentials grant (RFC 6749, 4.4.2). Unknown fields are ignored.
+type TokenForm struct {
+	// ClientAssertion JWT that authenticates the client application.
+	//
+	// Example: eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiIxIn0.c2lnbmF0dXJl
+	ClientAssertion *string `json:"client_assertion,omitempty"`
+
+	// ClientAssertionType Required with `client_assertion`.
+	//
+	// Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
+	ClientAssertionType *TokenFormClientAssertionType `json:"client_assertion_type,omitempty"`
+
+	// ClientID Guid of the client application. Required with `client_secret`.
+	//
+	// Example: de300000-0003-4000-8000-000000000012
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Secret of the client application.
+	//
+	// Example: demo-secret
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// GrantType `client_credentials`. Any other value fails with `grant_type_unsupported`. For that reason the schema has no enum.
+	//
+	// Example: client_credentials
+	GrantType string `json:"grant_type"`
+
+	// Scope Scopes of the token, separated by spaces. All of the client application if absent.
+	//
+	// Example: schedule:write
+	Scope *string `json:"scope,omitempty"`
+}
+
+// TokenFormClientAssertionType Required with `client_assertion`.
+//
+// Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
+type TokenFormClientAssertionType string
+
 // AppointmentGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -1254,6 +1416,11 @@ type IdempotencyKey = string
 // Limit defines model for Limit.
 type Limit = int32
 
+// LpuGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type LpuGUID = GUID
+
 // SlotGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -1268,6 +1435,9 @@ type BadRequest = Error
 // BodyTooLarge The body of every error response.
 type BodyTooLarge = Error
 
+// CallerRefused The body of every error response.
+type CallerRefused = Error
+
 // CancelRefused The body of every error response.
 type CancelRefused = Error
 
@@ -1276,6 +1446,9 @@ type CancelUnavailable = Error
 
 // CheckUnavailable The body of every error response.
 type CheckUnavailable = Error
+
+// ClientRefused The body of every error response.
+type ClientRefused = Error
 
 // DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
@@ -1351,6 +1524,9 @@ type SlotsAbsent = Error
 
 // SwitchedOff The body of every error response.
 type SwitchedOff = Error
+
+// TokenFormInvalid The body of every error response.
+type TokenFormInvalid = Error
 
 // TokenRefused The body of every error response.
 type TokenRefused = Error
@@ -1541,6 +1717,9 @@ type CancelAppointmentJSONRequestBody = CancelRequest
 // MoveAppointmentJSONRequestBody defines body for MoveAppointment for application/json ContentType.
 type MoveAppointmentJSONRequestBody = MoveRequest
 
+// GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
+type GetSystemTokenFormdataRequestBody = TokenForm
+
 // HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
 type HoldSlotJSONRequestBody = HoldRequest
 
@@ -1617,6 +1796,13 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
+	// GetKeys Get the public keys of the tokens (Открытые ключи токенов)
+	//
+	// Returns the public key of the tokens that this service issues, as a JWK set (RFC 7517), so that other services can verify them. It may be cached. Until the installation enables the authorisation service, this path fails with 404 `route_not_found`, like an unknown one.
+	//
+	// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
+	GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAppointments List the patient's appointments (Получение записей на прием пациента)
 	//
@@ -1950,6 +2136,78 @@ type ClientInterface interface {
 	// Corresponds with GET /auth/cod/token (the `GetCodToken` operationId).
 	GetCodToken(ctx context.Context, params *GetCodTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetSystemTokenWithBody Get a system token for a client application (Получение системного токена)
+	//
+	// Issues the token of a client application that acts for itself: the client credentials grant
+	// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+	// `route_not_found`, like an unknown one.
+	//
+	// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+	// application and wrong credentials all fail with 403 `client_unauthenticated`.
+	//
+	// | way | how |
+	// |---|---|
+	// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+	// | secret | `client_id` and `client_secret` in the body |
+	// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+	//
+	// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+	// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+	// this installation's tokens, or the address of this operation if the operator has configured
+	// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+	//
+	// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+	// has all that the application may have. A scope that it may not have fails with
+	// `scope_invalid`.
+	//
+	// **Rights.** A request may do what both its token and its client application allow. If the
+	// operator takes away a scope or an institution, tokens that name it lose it within a second.
+	//
+	// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+	// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+	// as absent, as the RFC requires. Parameters in the query are ignored.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+	GetSystemTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSystemTokenWithFormdataBody Get a system token for a client application (Получение системного токена)
+	//
+	// Issues the token of a client application that acts for itself: the client credentials grant
+	// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+	// `route_not_found`, like an unknown one.
+	//
+	// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+	// application and wrong credentials all fail with 403 `client_unauthenticated`.
+	//
+	// | way | how |
+	// |---|---|
+	// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+	// | secret | `client_id` and `client_secret` in the body |
+	// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+	//
+	// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+	// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+	// this installation's tokens, or the address of this operation if the operator has configured
+	// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+	//
+	// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+	// has all that the application may have. A scope that it may not have fails with
+	// `scope_invalid`.
+	//
+	// **Rights.** A request may do what both its token and its client application allow. If the
+	// operator takes away a scope or an institution, tokens that name it lose it within a second.
+	//
+	// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+	// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+	// as absent, as the RFC requires. Parameters in the query are ignored.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+	GetSystemTokenWithFormdataBody(ctx context.Context, body GetSystemTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	//
 	// Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -2074,6 +2332,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /health/ready (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLpu Get an institution (Получение ЛПУ)
+	//
+	// Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
+	GetLpu(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRules List the rules (Справочник правил)
 	//
@@ -2208,6 +2473,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
 	HoldSlot(ctx context.Context, slotGUID SlotGUID, body HoldSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetKeys Get the public keys of the tokens (Открытые ключи токенов)
+//
+// Returns the public key of the tokens that this service issues, as a JWK set (RFC 7517), so that other services can verify them. It may be cached. Until the installation enables the authorisation service, this path fails with 404 `route_not_found`, like an unknown one.
+//
+// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
+func (c *Client) GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKeysRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListAppointments List the patient's appointments (Получение записей на прием пациента)
@@ -2652,6 +2934,98 @@ func (c *Client) GetCodToken(ctx context.Context, params *GetCodTokenParams, req
 	return c.Client.Do(req)
 }
 
+// GetSystemTokenWithBody Get a system token for a client application (Получение системного токена)
+//
+// Issues the token of a client application that acts for itself: the client credentials grant
+// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+// `route_not_found`, like an unknown one.
+//
+// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+// application and wrong credentials all fail with 403 `client_unauthenticated`.
+//
+// | way | how |
+// |---|---|
+// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+// | secret | `client_id` and `client_secret` in the body |
+// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+//
+// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+// this installation's tokens, or the address of this operation if the operator has configured
+// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+//
+// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+// has all that the application may have. A scope that it may not have fails with
+// `scope_invalid`.
+//
+// **Rights.** A request may do what both its token and its client application allow. If the
+// operator takes away a scope or an institution, tokens that name it lose it within a second.
+//
+// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+// as absent, as the RFC requires. Parameters in the query are ignored.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+func (c *Client) GetSystemTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSystemTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSystemTokenWithFormdataBody Get a system token for a client application (Получение системного токена)
+//
+// Issues the token of a client application that acts for itself: the client credentials grant
+// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+// `route_not_found`, like an unknown one.
+//
+// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+// application and wrong credentials all fail with 403 `client_unauthenticated`.
+//
+// | way | how |
+// |---|---|
+// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+// | secret | `client_id` and `client_secret` in the body |
+// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+//
+// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+// this installation's tokens, or the address of this operation if the operator has configured
+// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+//
+// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+// has all that the application may have. A scope that it may not have fails with
+// `scope_invalid`.
+//
+// **Rights.** A request may do what both its token and its client application allow. If the
+// operator takes away a scope or an institution, tokens that name it lose it within a second.
+//
+// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+// as absent, as the RFC requires. Parameters in the query are ignored.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+func (c *Client) GetSystemTokenWithFormdataBody(ctx context.Context, body GetSystemTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSystemTokenRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListDirections List the patient's referrals (Получение направлений пациента)
 //
 // Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -2837,6 +3211,23 @@ func (c *Client) GetLiveness(ctx context.Context, reqEditors ...RequestEditorFn)
 // Corresponds with GET /health/ready (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLpu Get an institution (Получение ЛПУ)
+//
+// Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
+func (c *Client) GetLpu(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLpuRequest(c.Server, lpuGUID)
 	if err != nil {
 		return nil, err
 	}
@@ -3039,6 +3430,33 @@ func (c *Client) HoldSlot(ctx context.Context, slotGUID SlotGUID, body HoldSlotJ
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetKeysRequest constructs an http.Request for the GetKeys method
+func NewGetKeysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/.well-known/jwks.json")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListAppointmentsRequest constructs an http.Request for the ListAppointments method
@@ -3609,6 +4027,46 @@ func NewGetCodTokenRequest(server string, params *GetCodTokenParams) (*http.Requ
 	return req, nil
 }
 
+// NewGetSystemTokenRequestWithFormdataBody calls the generic GetSystemToken builder with application/x-www-form-urlencoded body
+func NewGetSystemTokenRequestWithFormdataBody(server string, body GetSystemTokenFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewGetSystemTokenRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewGetSystemTokenRequestWithBody constructs an http.Request for the GetSystemToken method, with any body, and a specified content type
+func NewGetSystemTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/token")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListDirectionsRequest constructs an http.Request for the ListDirections method
 func NewListDirectionsRequest(server string, params *ListDirectionsParams) (*http.Request, error) {
 	var err error
@@ -4075,6 +4533,40 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetLpuRequest constructs an http.Request for the GetLpu method
+func NewGetLpuRequest(server string, lpuGUID LpuGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRulesRequest constructs an http.Request for the ListRules method
 func NewListRulesRequest(server string, params *ListRulesParams) (*http.Request, error) {
 	var err error
@@ -4330,6 +4822,15 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
+	// GetKeysWithResponse Get the public keys of the tokens (Открытые ключи токенов)
+	//
+	// Returns the public key of the tokens that this service issues, as a JWK set (RFC 7517), so that other services can verify them. It may be cached. Until the installation enables the authorisation service, this path fails with 404 `route_not_found`, like an unknown one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
+	GetKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetKeysResponse, error)
 
 	// ListAppointmentsWithResponse List the patient's appointments (Получение записей на прием пациента)
 	//
@@ -4669,6 +5170,78 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /auth/cod/token (the `GetCodToken` operationId).
 	GetCodTokenWithResponse(ctx context.Context, params *GetCodTokenParams, reqEditors ...RequestEditorFn) (*GetCodTokenResponse, error)
 
+	// GetSystemTokenWithBodyWithResponse Get a system token for a client application (Получение системного токена)
+	//
+	// Issues the token of a client application that acts for itself: the client credentials grant
+	// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+	// `route_not_found`, like an unknown one.
+	//
+	// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+	// application and wrong credentials all fail with 403 `client_unauthenticated`.
+	//
+	// | way | how |
+	// |---|---|
+	// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+	// | secret | `client_id` and `client_secret` in the body |
+	// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+	//
+	// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+	// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+	// this installation's tokens, or the address of this operation if the operator has configured
+	// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+	//
+	// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+	// has all that the application may have. A scope that it may not have fails with
+	// `scope_invalid`.
+	//
+	// **Rights.** A request may do what both its token and its client application allow. If the
+	// operator takes away a scope or an institution, tokens that name it lose it within a second.
+	//
+	// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+	// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+	// as absent, as the RFC requires. Parameters in the query are ignored.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+	GetSystemTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GetSystemTokenResponse, error)
+
+	// GetSystemTokenWithFormdataBodyWithResponse Get a system token for a client application (Получение системного токена)
+	//
+	// Issues the token of a client application that acts for itself: the client credentials grant
+	// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+	// `route_not_found`, like an unknown one.
+	//
+	// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+	// application and wrong credentials all fail with 403 `client_unauthenticated`.
+	//
+	// | way | how |
+	// |---|---|
+	// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+	// | secret | `client_id` and `client_secret` in the body |
+	// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+	//
+	// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+	// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+	// this installation's tokens, or the address of this operation if the operator has configured
+	// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+	//
+	// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+	// has all that the application may have. A scope that it may not have fails with
+	// `scope_invalid`.
+	//
+	// **Rights.** A request may do what both its token and its client application allow. If the
+	// operator takes away a scope or an institution, tokens that name it lose it within a second.
+	//
+	// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+	// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+	// as absent, as the RFC requires. Parameters in the query are ignored.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+	GetSystemTokenWithFormdataBodyWithResponse(ctx context.Context, body GetSystemTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*GetSystemTokenResponse, error)
+
 	// ListDirectionsWithResponse List the patient's referrals (Получение направлений пациента)
 	//
 	// Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -4807,6 +5380,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /health/ready (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+
+	// GetLpuWithResponse Get an institution (Получение ЛПУ)
+	//
+	// Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
+	GetLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*GetLpuResponse, error)
 
 	// ListRulesWithResponse List the rules (Справочник правил)
 	//
@@ -4949,6 +5531,97 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
 	HoldSlotWithResponse(ctx context.Context, slotGUID SlotGUID, body HoldSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*HoldSlotResponse, error)
+}
+
+// GetKeysResponse200Headers the declared response headers of an HTTP 200 response for GetKeys
+type GetKeysResponse200Headers struct {
+	XRequestID string
+}
+
+// GetKeysResponse404Headers the declared response headers of an HTTP 404 response for GetKeys
+type GetKeysResponse404Headers struct {
+	XRequestID string
+}
+
+// GetKeysResponse405Headers the declared response headers of an HTTP 405 response for GetKeys
+type GetKeysResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetKeysResponse500Headers the declared response headers of an HTTP 500 response for GetKeys
+type GetKeysResponse500Headers struct {
+	XRequestID string
+}
+
+type GetKeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JwkSet
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *SwitchedOff
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetKeysResponse200Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetKeysResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetKeysResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetKeysResponse500Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetKeysResponse) GetJSON200() *JwkSet {
+	return r.JSON200
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetKeysResponse) GetJSON404() *SwitchedOff {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetKeysResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetKeysResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r GetKeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // ListAppointmentsResponse200Headers the declared response headers of an HTTP 200 response for ListAppointments
@@ -6094,6 +6767,169 @@ func (r GetCodTokenResponse) ContentType() string {
 	return ""
 }
 
+// GetSystemTokenResponse200Headers the declared response headers of an HTTP 200 response for GetSystemToken
+type GetSystemTokenResponse200Headers struct {
+	XRequestID string
+}
+
+// GetSystemTokenResponse400Headers the declared response headers of an HTTP 400 response for GetSystemToken
+type GetSystemTokenResponse400Headers struct {
+	XRequestID string
+}
+
+// GetSystemTokenResponse403Headers the declared response headers of an HTTP 403 response for GetSystemToken
+type GetSystemTokenResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetSystemTokenResponse404Headers the declared response headers of an HTTP 404 response for GetSystemToken
+type GetSystemTokenResponse404Headers struct {
+	XRequestID string
+}
+
+// GetSystemTokenResponse405Headers the declared response headers of an HTTP 405 response for GetSystemToken
+type GetSystemTokenResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetSystemTokenResponse413Headers the declared response headers of an HTTP 413 response for GetSystemToken
+type GetSystemTokenResponse413Headers struct {
+	XRequestID string
+}
+
+// GetSystemTokenResponse415Headers the declared response headers of an HTTP 415 response for GetSystemToken
+type GetSystemTokenResponse415Headers struct {
+	XRequestID string
+}
+
+// GetSystemTokenResponse500Headers the declared response headers of an HTTP 500 response for GetSystemToken
+type GetSystemTokenResponse500Headers struct {
+	XRequestID string
+}
+
+// GetSystemTokenResponse503Headers the declared response headers of an HTTP 503 response for GetSystemToken
+type GetSystemTokenResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetSystemTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AccessToken
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *TokenFormInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ClientRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *SwitchedOff
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *IdentityUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSystemTokenResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetSystemTokenResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetSystemTokenResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetSystemTokenResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetSystemTokenResponse405Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *GetSystemTokenResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *GetSystemTokenResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetSystemTokenResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetSystemTokenResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSystemTokenResponse) GetJSON200() *AccessToken {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetSystemTokenResponse) GetJSON400() *TokenFormInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetSystemTokenResponse) GetJSON403() *ClientRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetSystemTokenResponse) GetJSON404() *SwitchedOff {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetSystemTokenResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r GetSystemTokenResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r GetSystemTokenResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetSystemTokenResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetSystemTokenResponse) GetJSON503() *IdentityUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSystemTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSystemTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSystemTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSystemTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListDirectionsResponse200Headers the declared response headers of an HTTP 200 response for ListDirections
 type ListDirectionsResponse200Headers struct {
 	XRequestID string
@@ -6924,6 +7760,141 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// GetLpuResponse200Headers the declared response headers of an HTTP 200 response for GetLpu
+type GetLpuResponse200Headers struct {
+	XRequestID string
+}
+
+// GetLpuResponse400Headers the declared response headers of an HTTP 400 response for GetLpu
+type GetLpuResponse400Headers struct {
+	XRequestID string
+}
+
+// GetLpuResponse403Headers the declared response headers of an HTTP 403 response for GetLpu
+type GetLpuResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetLpuResponse404Headers the declared response headers of an HTTP 404 response for GetLpu
+type GetLpuResponse404Headers struct {
+	XRequestID string
+}
+
+// GetLpuResponse405Headers the declared response headers of an HTTP 405 response for GetLpu
+type GetLpuResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetLpuResponse500Headers the declared response headers of an HTTP 500 response for GetLpu
+type GetLpuResponse500Headers struct {
+	XRequestID string
+}
+
+// GetLpuResponse503Headers the declared response headers of an HTTP 503 response for GetLpu
+type GetLpuResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetLpuResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lpu
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLpuResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetLpuResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetLpuResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetLpuResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetLpuResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetLpuResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetLpuResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLpuResponse) GetJSON200() *Lpu {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetLpuResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetLpuResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetLpuResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetLpuResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetLpuResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetLpuResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLpuResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLpuResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLpuResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLpuResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListRulesResponse200Headers the declared response headers of an HTTP 200 response for ListRules
 type ListRulesResponse200Headers struct {
 	XRequestID string
@@ -7548,6 +8519,21 @@ func (r HoldSlotResponse) ContentType() string {
 	return ""
 }
 
+// GetKeysWithResponse Get the public keys of the tokens (Открытые ключи токенов)
+//
+// Returns the public key of the tokens that this service issues, as a JWK set (RFC 7517), so that other services can verify them. It may be cached. Until the installation enables the authorisation service, this path fails with 404 `route_not_found`, like an unknown one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
+func (c *ClientWithResponses) GetKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetKeysResponse, error) {
+	rsp, err := c.GetKeys(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKeysResponse(rsp)
+}
+
 // ListAppointmentsWithResponse List the patient's appointments (Получение записей на прием пациента)
 //
 // Returns the patient's appointments booked through this service, in all institutions, also
@@ -7952,6 +8938,90 @@ func (c *ClientWithResponses) GetCodTokenWithResponse(ctx context.Context, param
 	return ParseGetCodTokenResponse(rsp)
 }
 
+// GetSystemTokenWithBodyWithResponse Get a system token for a client application (Получение системного токена)
+//
+// Issues the token of a client application that acts for itself: the client credentials grant
+// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+// `route_not_found`, like an unknown one.
+//
+// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+// application and wrong credentials all fail with 403 `client_unauthenticated`.
+//
+// | way | how |
+// |---|---|
+// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+// | secret | `client_id` and `client_secret` in the body |
+// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+//
+// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+// this installation's tokens, or the address of this operation if the operator has configured
+// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+//
+// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+// has all that the application may have. A scope that it may not have fails with
+// `scope_invalid`.
+//
+// **Rights.** A request may do what both its token and its client application allow. If the
+// operator takes away a scope or an institution, tokens that name it lose it within a second.
+//
+// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+// as absent, as the RFC requires. Parameters in the query are ignored.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+func (c *ClientWithResponses) GetSystemTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GetSystemTokenResponse, error) {
+	rsp, err := c.GetSystemTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSystemTokenResponse(rsp)
+}
+
+// GetSystemTokenWithFormdataBodyWithResponse Get a system token for a client application (Получение системного токена)
+//
+// Issues the token of a client application that acts for itself: the client credentials grant
+// of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+// `route_not_found`, like an unknown one.
+//
+// **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+// application and wrong credentials all fail with 403 `client_unauthenticated`.
+//
+// | way | how |
+// |---|---|
+// | secret | HTTP Basic with the guid and the secret, both form-encoded |
+// | secret | `client_id` and `client_secret` in the body |
+// | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+//
+// **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+// stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+// this installation's tokens, or the address of this operation if the operator has configured
+// it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+//
+// **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+// has all that the application may have. A scope that it may not have fails with
+// `scope_invalid`.
+//
+// **Rights.** A request may do what both its token and its client application allow. If the
+// operator takes away a scope or an institution, tokens that name it lose it within a second.
+//
+// **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+// with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+// as absent, as the RFC requires. Parameters in the query are ignored.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
+func (c *ClientWithResponses) GetSystemTokenWithFormdataBodyWithResponse(ctx context.Context, body GetSystemTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*GetSystemTokenResponse, error) {
+	rsp, err := c.GetSystemTokenWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSystemTokenResponse(rsp)
+}
+
 // ListDirectionsWithResponse List the patient's referrals (Получение направлений пациента)
 //
 // Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -8133,6 +9203,21 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// GetLpuWithResponse Get an institution (Получение ЛПУ)
+//
+// Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
+func (c *ClientWithResponses) GetLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*GetLpuResponse, error) {
+	rsp, err := c.GetLpu(ctx, lpuGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLpuResponse(rsp)
+}
+
 // ListRulesWithResponse List the rules (Справочник правил)
 //
 // Returns every rule in the order of the checks, from the table that the service itself uses.
@@ -8309,6 +9394,103 @@ func (c *ClientWithResponses) HoldSlotWithResponse(ctx context.Context, slotGUID
 		return nil, err
 	}
 	return ParseHoldSlotResponse(rsp)
+}
+
+// ParseGetKeysResponse parses an HTTP response from a GetKeysWithResponse call
+func ParseGetKeysResponse(rsp *http.Response) (*GetKeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JwkSet
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest SwitchedOff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetKeysResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetKeysResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetKeysResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetKeysResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	}
+
+	return response, nil
 }
 
 // ParseListAppointmentsResponse parses an HTTP response from a ListAppointmentsWithResponse call
@@ -9742,6 +10924,202 @@ func ParseGetCodTokenResponse(rsp *http.Response) (*GetCodTokenResponse, error) 
 	return response, nil
 }
 
+// ParseGetSystemTokenResponse parses an HTTP response from a GetSystemTokenWithResponse call
+func ParseGetSystemTokenResponse(rsp *http.Response) (*GetSystemTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSystemTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AccessToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest TokenFormInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ClientRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest SwitchedOff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest IdentityUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSystemTokenResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetSystemTokenResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetSystemTokenResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetSystemTokenResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetSystemTokenResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 413:
+		var headers GetSystemTokenResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers GetSystemTokenResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetSystemTokenResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetSystemTokenResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListDirectionsResponse parses an HTTP response from a ListDirectionsWithResponse call
 func ParseListDirectionsResponse(rsp *http.Response) (*ListDirectionsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10699,6 +12077,168 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetLpuResponse parses an HTTP response from a GetLpuWithResponse call
+func ParseGetLpuResponse(rsp *http.Response) (*GetLpuResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLpuResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lpu
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLpuResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetLpuResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetLpuResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetLpuResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetLpuResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetLpuResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetLpuResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -23,6 +23,10 @@ func (c credentials) ClientSecret(context.Context, talon.OperationName) (talon.C
 	return talon.ClientSecret{}, nil
 }
 
+func (c credentials) SystemToken(context.Context, talon.OperationName) (talon.SystemToken, error) {
+	return talon.SystemToken{}, nil
+}
+
 func tell(input story.Input) (output story.Output, err error) {
 	ctx := context.Background()
 	client, err := talon.NewClient(input.BaseURL, credentials(input.Token))
