@@ -43,15 +43,17 @@ func (s *sender) Do(request *http.Request) (*http.Response, error) {
 		request.Header.Set(idempotencyKey, uuid.NewString())
 	}
 	needsToken := s.token != nil && request.Header.Get("Authorization") == ""
+	var token string
 	if needsToken {
-		if err := s.authorize(request); err != nil {
+		var err error
+		if token, err = s.authorize(ctx, request); err != nil {
 			return nil, err
 		}
 	}
 	for try := 1; ; try++ {
 		response, err := s.try(request)
 		if needsToken && isTokenExpired(err) {
-			if err := s.authorize(request); err != nil {
+			if token, err = s.authorize(context.WithValue(ctx, expiredToken{}, token), request); err != nil {
 				return nil, err
 			}
 			response, err = s.try(request)
@@ -84,14 +86,14 @@ func keepBody(request *http.Request) error {
 	return nil
 }
 
-// authorize sets the request's Authorization header to a token of s.token.
-func (s *sender) authorize(request *http.Request) error {
-	token, err := s.token(request.Context())
+// authorize sets the request's Authorization header to a token of s.token, and returns the token.
+func (s *sender) authorize(ctx context.Context, request *http.Request) (string, error) {
+	token, err := s.token(ctx)
 	if err != nil {
-		return fmt.Errorf("talon: get a token: %w", err)
+		return "", fmt.Errorf("talon: get a token: %w", err)
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
-	return nil
+	return token, nil
 }
 
 func isTokenExpired(err error) bool {

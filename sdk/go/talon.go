@@ -32,10 +32,11 @@ import (
 // Options configure a client. With the zero value, requests have no token, at most 3 tries, and 30
 // seconds for all tries.
 type Options struct {
-	// Token returns the token of the request's patient. The client calls it before each request,
-	// and once more if the service rejects the token with token_expired. Token may cache the token.
-	// The client does not call it if the request has its own Authorization header, as for
-	// getCodToken. Token must be safe for concurrent use if the client is used concurrently.
+	// Token returns the token of the request's patient, or a system token ([ClientCredentials]).
+	// The client calls it before each request, and once more if the service rejects the token with
+	// token_expired. Token may cache the token. The client does not call it if the request has its
+	// own Authorization header, as for getCodToken. Token must be safe for concurrent use if the
+	// client is used concurrently.
 	Token func(ctx context.Context) (string, error)
 	// HTTP sends each try. If it is nil, a client with a timeout of 15 seconds is used. This is
 	// longer than the service's own default timeout.

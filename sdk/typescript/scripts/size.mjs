@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const uses = {
   everything: {
     code: `export * from 'talon-sdk';`,
-    limit: { minified: 19_000, gzipped: 7_000 },
+    limit: { minified: 21_000, gzipped: 7_500 },
   },
   'book, and a switch over the refusals': {
     code: `

@@ -24,11 +24,12 @@ export interface TalonOptions extends Limits {
   /** The address of Talon: `https://talon.example`. An empty string is the page's own origin. */
   baseUrl: string;
   /**
-   * Returns the patient's COD token. It is called for each request. When Talon rejects a token as
-   * expired, it is called once more with that token and must return a new one.
+   * Returns the token: a patient's COD token, or a system token (`clientCredentials`). It is called
+   * for each request. When Talon rejects a token as expired, it is called once more with that token
+   * and must return a new one.
    */
   token?: (expired?: string) => string | undefined | Promise<string | undefined>;
-  /** The credentials of a client application, for `getCodToken`. Never set them in a browser. */
+  /** The credentials of a client application, for `getCodToken` and `getSystemToken`. Never set them in a browser. */
   clientSecret?: { guid: string; secret: string };
   /** Replaces the global `fetch`. It is called with a `Request`. */
   fetch?: (request: Request) => Promise<Response>;

@@ -1,5 +1,7 @@
 export { createTalon, orThrow } from './call.js';
 export type { CallOptions, Done, KeyedCallOptions, Limits, Outcome, Refused, Talon, TalonOptions } from './call.js';
+export { clientCredentials } from './credentials.js';
+export type { ClientCredentials } from './credentials.js';
 export { AbortError, CallError, NetworkError, RefusedError, TimeoutError, UnexpectedAnswerError } from './errors.js';
 export * from './gen/operations.gen.js';
 export { MENDERS, VERSION } from './gen/rules.gen.js';

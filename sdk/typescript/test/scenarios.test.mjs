@@ -20,8 +20,12 @@ before(async () => {
 });
 after(() => service?.stop());
 
+/** The media type of forms. */
+const form = 'application/x-www-form-urlencoded';
+
 /** Converts the request of a scenario into the request of an operation: path, query and body. */
-function requestOf(/** @type {sdk.ScenarioCall} */ { method, path, body }, /** @type {string} */ operation) {
+function requestOf(/** @type {sdk.ScenarioCall} */ call, /** @type {string} */ operation) {
+  const { method, path, headers, body, rawBody } = call;
   const [template] =
     Object.entries(contract.paths).find(([, item]) => item[method.toLowerCase()]?.operationId === operation) ?? [];
   assert.ok(template, operation);
@@ -31,7 +35,7 @@ function requestOf(/** @type {sdk.ScenarioCall} */ { method, path, body }, /** @
   return {
     path: Object.fromEntries(decoded),
     query: Object.fromEntries(searchParams),
-    body: body ?? undefined,
+    body: headers['Content-Type'] === form ? Object.fromEntries(new URLSearchParams(rawBody ?? '')) : (body ?? undefined),
   };
 }
 

@@ -38,6 +38,9 @@ export const dayAhead = (/** @type {number} */ days) =>
 /** The credentials of the demo's client application. */
 export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'demo-secret' };
 
+/** The credentials of the system of institution Б (МИС), which acts for itself. */
+export const systemClient = { guid: 'de300000-0003-4000-8000-000000000012', secret: 'demo-secret' };
+
 /**
  * Starts the service, and builds it first if it is missing. Call `stop` at the end. The service
  * also stops when this process exits.

@@ -440,6 +440,66 @@ export const getCodToken = (
 ): Promise<Outcome<types.GetCodTokenResponse, 'getCodToken'>> => call(talon, sdk.getCodToken, 'safe', request, options);
 
 /**
+ * Get a system token for a client application (Получение системного токена)
+ *
+ * Issues the token of a client application that acts for itself: the client credentials grant
+ * of OAuth 2.0 (RFC 6749, 4.4). Until the installation enables it, this path fails with 404
+ * `route_not_found`, like an unknown one.
+ *
+ * **Client application.** It authenticates in exactly one of these ways. An unknown or disabled
+ * application and wrong credentials all fail with 403 `client_unauthenticated`.
+ *
+ * | way | how |
+ * |---|---|
+ * | secret | HTTP Basic with the guid and the secret, both form-encoded |
+ * | secret | `client_id` and `client_secret` in the body |
+ * | key (`private_key_jwt`, RFC 7523) | `client_assertion_type` and `client_assertion` in the body |
+ *
+ * **Assertion.** A JWT, signed with EdDSA, ES256, RS256 or PS256 by a key that the operator has
+ * stored for the application. `iss` and `sub` are the application's guid. `aud` is the `iss` of
+ * this installation's tokens, or the address of this operation if the operator has configured
+ * it. `exp` is at most 5 minutes ahead. `jti`, of at most 255 bytes, is accepted once.
+ *
+ * **Scopes.** `scope` lists the scopes of the token, separated by spaces. Without it the token
+ * has all that the application may have. A scope that it may not have fails with
+ * `scope_invalid`.
+ *
+ * **Rights.** A request may do what both its token and its client application allow. If the
+ * operator takes away a scope or an institution, tokens that name it lose it within a second.
+ *
+ * **Errors** also have the `error` of RFC 6749, for OAuth libraries. Rejected credentials fail
+ * with 403, where the RFC has 401. Unknown fields are ignored, and fields without a value count
+ * as absent, as the RFC requires. Parameters in the query are ignored.
+ */
+export const getSystemToken = (
+  talon: Talon,
+  request: Pick<types.GetSystemTokenData, 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetSystemTokenResponse, 'getSystemToken'>> => call(talon, sdk.getSystemToken, 'unsafe', request, options);
+
+/**
+ * Get the public keys of the tokens (Открытые ключи токенов)
+ *
+ * Returns the public key of the tokens that this service issues, as a JWK set (RFC 7517), so that other services can verify them. It may be cached. Until the installation enables the authorisation service, this path fails with 404 `route_not_found`, like an unknown one.
+ */
+export const getKeys = (
+  talon: Talon,
+  request: Record<never, never> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.GetKeysResponse, 'getKeys'>> => call(talon, sdk.getKeys, 'safe', request, options);
+
+/**
+ * Get an institution (Получение ЛПУ)
+ *
+ * Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
+ */
+export const getLpu = (
+  talon: Talon,
+  request: Pick<types.GetLpuData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetLpuResponse, 'getLpu'>> => call(talon, sdk.getLpu, 'safe', request, options);
+
+/**
  * List a request for every response (Сценарии песочницы)
  *
  * Returns the demo patients, each with a token. For every named example of a response in this

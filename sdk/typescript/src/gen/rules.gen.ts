@@ -29,6 +29,8 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   token_invalid: 'client',
   token_expired: 'client',
   token_signature_invalid: 'client',
+  scope_missing: 'client',
+  institution_foreign: 'client',
   body_too_large: 'client',
   media_type_unsupported: 'client',
   body_malformed: 'client',
@@ -82,6 +84,8 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   appointment_cancelled: 'patient',
   too_many_holds: 'patient',
   client_unauthenticated: 'client',
+  grant_type_unsupported: 'client',
+  scope_invalid: 'client',
   patient_not_identified: 'patient',
   too_many_attempts: 'patient',
   route_not_found: 'client',
@@ -100,6 +104,8 @@ export interface RuleAnswers {
   token_invalid: { code: 403; message_code: '5008'; type: 'Error' };
   token_expired: { code: 403; message_code: '5007'; type: 'Error' };
   token_signature_invalid: { code: 403; message_code: '5009'; type: 'Error' };
+  scope_missing: { code: 403; message_code: '4031'; type: 'Error' };
+  institution_foreign: { code: 403; message_code: '4032'; type: 'Error' };
   body_too_large: { code: 413; message_code: '4130'; type: 'Validation' };
   media_type_unsupported: { code: 415; message_code: '4150'; type: 'Validation' };
   body_malformed: { code: 400; message_code: '4000'; type: 'Validation' };
@@ -153,6 +159,8 @@ export interface RuleAnswers {
   appointment_cancelled: { code: 400; message_code: '4000'; type: 'Validation' };
   too_many_holds: { code: 409; message_code: '4091'; type: 'Validation' };
   client_unauthenticated: { code: 403; message_code: '5403'; type: 'Error' };
+  grant_type_unsupported: { code: 400; message_code: '4004'; type: 'Validation' };
+  scope_invalid: { code: 400; message_code: '4005'; type: 'Validation' };
   patient_not_identified: { code: 403; message_code: '4030'; type: 'Error' };
   too_many_attempts: { code: 429; message_code: '4290'; type: 'Error' };
   route_not_found: { code: 404; message_code: '4040'; type: 'Error' };
@@ -476,6 +484,37 @@ export interface OperationRules {
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'
+    | 'overloaded';
+  getSystemToken:
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'client_unauthenticated'
+    | 'grant_type_unsupported'
+    | 'scope_invalid'
+    | 'route_not_found'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'overloaded';
+  getKeys:
+    | 'route_not_found'
+    | 'method_not_allowed'
+    | 'internal_error';
+  getLpu:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
     | 'overloaded';
   listScenarios:
     | 'route_not_found'

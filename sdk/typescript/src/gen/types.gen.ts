@@ -842,6 +842,10 @@ export type Error = {
      * What the patient or the client can do next, if the service knows it. Absent otherwise.
      */
     details?: ErrorDetails;
+    /**
+     * Only of `POST /auth/token`: the error code of RFC 6749, for OAuth libraries. Absent otherwise, and if the RFC has no code for the error.
+     */
+    error?: 'invalid_request' | 'invalid_client' | 'invalid_scope' | 'unsupported_grant_type' | Unknown;
 };
 
 /**
@@ -969,6 +973,9 @@ export type ExistingAppointment = {
  * | 9. creation of the card from the master patient index (МИП) | `mip_auth_url_empty`, `mip_auth_url_unreachable`, `mip_person_not_found`, `mip_person_data_missing`, `mkab_policy_number_empty`, `mkab_sex_empty`, `mkab_surname_empty`, `mkab_name_empty`, `mkab_lpu_not_found`, `mkab_policy_link_failed` |
  * | 10. write, in one transaction | `slot_taken`, `complex_slot_failed`, `appointment_not_created`, `appointment_not_found`, `appointment_not_linked` |
  *
+ * Operations with a system token check `scope_missing` and `institution_foreign` after the
+ * token, by what the token says before they read the body, and by the rights in force after it.
+ *
  * `x-catalogue` has what `GET /rules` returns of each rule, in the order of the checks: its
  * group, the response (`status`, `message_code`, `type`, `message`), the `field` of the request,
  * who can mend it, and whether the same request may succeed later although nobody changes
@@ -977,7 +984,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'client_unauthenticated' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -1049,7 +1056,7 @@ export type RuleEntry = {
     /**
      * Group of the rule.
      */
-    group: 'token' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'identity' | 'service' | Unknown;
+    group: 'token' | 'caller' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'identity' | 'service' | Unknown;
     /**
      * The HTTP status.
      */
@@ -1108,6 +1115,136 @@ export type IssuedToken = {
      * Guid of the person in the master patient index.
      */
     personGuid: Guid;
+};
+
+/**
+ * A request of the client credentials grant (RFC 6749, 4.4.2). Unknown fields are ignored.
+ */
+export type TokenForm = {
+    /**
+     * `client_credentials`. Any other value fails with `grant_type_unsupported`. For that reason the schema has no enum.
+     */
+    grant_type: string;
+    /**
+     * Scopes of the token, separated by spaces. All of the client application if absent.
+     */
+    scope?: string;
+    /**
+     * Guid of the client application. Required with `client_secret`.
+     */
+    client_id?: string;
+    /**
+     * Secret of the client application.
+     */
+    client_secret?: string;
+    /**
+     * Required with `client_assertion`.
+     */
+    client_assertion_type?: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+    /**
+     * JWT that authenticates the client application.
+     */
+    client_assertion?: string;
+};
+
+/**
+ * A system token (RFC 6749, 5.1).
+ */
+export type AccessToken = {
+    /**
+     * The token, to be sent as `Authorization: Bearer …`.
+     */
+    access_token: string;
+    /**
+     * Always `Bearer`.
+     */
+    token_type: 'Bearer' | Unknown;
+    /**
+     * Seconds until the token expires.
+     */
+    expires_in: number;
+    /**
+     * Scopes of the token, separated by spaces.
+     */
+    scope: string;
+};
+
+/**
+ * A set of public keys (RFC 7517).
+ */
+export type JwkSet = {
+    /**
+     * The keys.
+     */
+    keys: Array<Jwk>;
+};
+
+/**
+ * A public key for ES256 (RFC 7518, 6.2).
+ */
+export type Jwk = {
+    /**
+     * Type of the key.
+     */
+    kty: string;
+    /**
+     * Curve.
+     */
+    crv: string;
+    /**
+     * Coordinate x, in base64url.
+     */
+    x: string;
+    /**
+     * Coordinate y, in base64url.
+     */
+    y: string;
+    /**
+     * Use of the key: `sig`, to verify signatures.
+     */
+    use: string;
+    /**
+     * Algorithm of the signatures.
+     */
+    alg: string;
+    /**
+     * Id of the key, as in the header of a token.
+     */
+    kid: string;
+};
+
+/**
+ * An institution (ЛПУ).
+ */
+export type Lpu = {
+    /**
+     * Guid of the institution.
+     */
+    guid: Guid;
+    /**
+     * Guid of the legal entity (юр. лицо).
+     */
+    legalEntityGuid: Guid;
+    /**
+     * Code of the institution (Код поликлиники).
+     */
+    code: string;
+    /**
+     * Name of the institution.
+     */
+    name: string;
+    /**
+     * IANA name of the time zone.
+     */
+    timeZone: string;
+    /**
+     * Address for patients (адрес). Empty if unknown.
+     */
+    address: string;
+    /**
+     * Phone of the registry (телефон регистратуры). Empty if unknown.
+     */
+    phone: string;
 };
 
 /**
@@ -1246,6 +1383,11 @@ export type DirectionGuid = Guid;
  * The appointment's guid (Гуид записи на прием).
  */
 export type AppointmentGuid = Guid;
+
+/**
+ * The institution's guid (Гуид ЛПУ). Not the zero guid.
+ */
+export type LpuGuid = Guid;
 
 /**
  * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
@@ -1534,7 +1676,7 @@ export type CreateAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not JSON, or is compressed.
+     * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
     /**
@@ -1590,7 +1732,7 @@ export type CheckAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not JSON, or is compressed.
+     * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
     /**
@@ -1711,7 +1853,7 @@ export type CancelAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not JSON, or is compressed.
+     * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
     /**
@@ -1988,7 +2130,7 @@ export type MoveAppointmentErrors = {
      */
     413: Error;
     /**
-     * The body is not JSON, or is compressed.
+     * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
     /**
@@ -2108,7 +2250,7 @@ export type HoldSlotErrors = {
      */
     413: Error;
     /**
-     * The body is not JSON, or is compressed.
+     * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
     /**
@@ -2221,6 +2363,142 @@ export type GetCodTokenResponses = {
 };
 
 export type GetCodTokenResponse = GetCodTokenResponses[keyof GetCodTokenResponses];
+
+export type GetSystemTokenData = {
+    body: TokenForm;
+    path?: never;
+    query?: never;
+    url: '/auth/token';
+};
+
+export type GetSystemTokenErrors = {
+    /**
+     * The request breaks this contract or RFC 6749, or the scope is not allowed.
+     */
+    400: Error;
+    /**
+     * The client application is not authenticated.
+     */
+    403: Error;
+    /**
+     * The installation has not enabled this operation.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetSystemTokenError = GetSystemTokenErrors[keyof GetSystemTokenErrors];
+
+export type GetSystemTokenResponses = {
+    /**
+     * The token.
+     */
+    200: AccessToken;
+};
+
+export type GetSystemTokenResponse = GetSystemTokenResponses[keyof GetSystemTokenResponses];
+
+export type GetKeysData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/.well-known/jwks.json';
+};
+
+export type GetKeysErrors = {
+    /**
+     * The installation has not enabled this operation.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+};
+
+export type GetKeysError = GetKeysErrors[keyof GetKeysErrors];
+
+export type GetKeysResponses = {
+    /**
+     * The keys.
+     */
+    200: JwkSet;
+};
+
+export type GetKeysResponse = GetKeysResponses[keyof GetKeysResponses];
+
+export type GetLpuData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}';
+};
+
+export type GetLpuErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetLpuError = GetLpuErrors[keyof GetLpuErrors];
+
+export type GetLpuResponses = {
+    /**
+     * The institution.
+     */
+    200: Lpu;
+};
+
+export type GetLpuResponse = GetLpuResponses[keyof GetLpuResponses];
 
 export type ListScenariosData = {
     body?: never;
