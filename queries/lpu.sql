@@ -17,9 +17,7 @@ SELECT owner_guid, code, value
 FROM setting
 LIMIT @most;
 
--- name: BusyTypeReceptions :batchmany
--- Returns the kinds of cells that accept visits.
-SELECT code
+-- name: BusyTypeAll :batchmany
+SELECT code, reception
 FROM busy_type
-WHERE reception
 LIMIT @most;

@@ -9,6 +9,126 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AbsenceRequestOnBooked.
+const (
+	AbsenceRequestOnBookedKeep   AbsenceRequestOnBooked = "keep"
+	AbsenceRequestOnBookedRefuse AbsenceRequestOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the AbsenceRequestOnBooked enum.
+func (e AbsenceRequestOnBooked) Valid() bool {
+	switch e {
+	case AbsenceRequestOnBookedKeep:
+		return true
+	case AbsenceRequestOnBookedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScheduleCellRequestRestriction.
+const (
+	ScheduleCellRequestRestrictionAdults          ScheduleCellRequestRestriction = "adults"
+	ScheduleCellRequestRestrictionChildren        ScheduleCellRequestRestriction = "children"
+	ScheduleCellRequestRestrictionDisabled        ScheduleCellRequestRestriction = "disabled"
+	ScheduleCellRequestRestrictionHealthyChildren ScheduleCellRequestRestriction = "healthy_children"
+	ScheduleCellRequestRestrictionInfants         ScheduleCellRequestRestriction = "infants"
+	ScheduleCellRequestRestrictionNone            ScheduleCellRequestRestriction = "none"
+	ScheduleCellRequestRestrictionPregnant        ScheduleCellRequestRestriction = "pregnant"
+)
+
+// Valid indicates whether the value is a known member of the ScheduleCellRequestRestriction enum.
+func (e ScheduleCellRequestRestriction) Valid() bool {
+	switch e {
+	case ScheduleCellRequestRestrictionAdults:
+		return true
+	case ScheduleCellRequestRestrictionChildren:
+		return true
+	case ScheduleCellRequestRestrictionDisabled:
+		return true
+	case ScheduleCellRequestRestrictionHealthyChildren:
+		return true
+	case ScheduleCellRequestRestrictionInfants:
+		return true
+	case ScheduleCellRequestRestrictionNone:
+		return true
+	case ScheduleCellRequestRestrictionPregnant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScheduleRequestOnBooked.
+const (
+	ScheduleRequestOnBookedKeep   ScheduleRequestOnBooked = "keep"
+	ScheduleRequestOnBookedRefuse ScheduleRequestOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the ScheduleRequestOnBooked enum.
+func (e ScheduleRequestOnBooked) Valid() bool {
+	switch e {
+	case ScheduleRequestOnBookedKeep:
+		return true
+	case ScheduleRequestOnBookedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotRequestOnBooked.
+const (
+	SlotRequestOnBookedKeep   SlotRequestOnBooked = "keep"
+	SlotRequestOnBookedRefuse SlotRequestOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the SlotRequestOnBooked enum.
+func (e SlotRequestOnBooked) Valid() bool {
+	switch e {
+	case SlotRequestOnBookedKeep:
+		return true
+	case SlotRequestOnBookedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotRequestRestriction.
+const (
+	SlotRequestRestrictionAdults          SlotRequestRestriction = "adults"
+	SlotRequestRestrictionChildren        SlotRequestRestriction = "children"
+	SlotRequestRestrictionDisabled        SlotRequestRestriction = "disabled"
+	SlotRequestRestrictionHealthyChildren SlotRequestRestriction = "healthy_children"
+	SlotRequestRestrictionInfants         SlotRequestRestriction = "infants"
+	SlotRequestRestrictionNone            SlotRequestRestriction = "none"
+	SlotRequestRestrictionPregnant        SlotRequestRestriction = "pregnant"
+)
+
+// Valid indicates whether the value is a known member of the SlotRequestRestriction enum.
+func (e SlotRequestRestriction) Valid() bool {
+	switch e {
+	case SlotRequestRestrictionAdults:
+		return true
+	case SlotRequestRestrictionChildren:
+		return true
+	case SlotRequestRestrictionDisabled:
+		return true
+	case SlotRequestRestrictionHealthyChildren:
+		return true
+	case SlotRequestRestrictionInfants:
+		return true
+	case SlotRequestRestrictionNone:
+		return true
+	case SlotRequestRestrictionPregnant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenFormClientAssertionType.
 const (
 	TokenFormClientAssertionTypeUrnIetfParamsOauthClientAssertionTypeJwtBearer TokenFormClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -88,6 +208,78 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Absence A period in which a resource takes no visits (отсутствие).
+type Absence struct {
+	// AbsenceGUID Guid of the absence.
+	AbsenceGUID GUID `json:"absenceGuid"`
+
+	// From Start of the absence.
+	//
+	// Example: 2019-08-21T00:00:00+03:00
+	From time.Time `json:"from"`
+
+	// To End of the absence.
+	//
+	// Example: 2019-08-23T00:00:00+03:00
+	To time.Time `json:"to"`
+
+	// Reason Reason.
+	//
+	// Example: Больничный
+	Reason string `json:"reason"`
+}
+
+// AbsenceList The absences of a resource.
+type AbsenceList struct {
+	// Items The absences, in order of time.
+	Items []Absence `json:"items"`
+}
+
+// AbsenceRequest A period in which a resource takes no visits (отсутствие).
+type AbsenceRequest struct {
+	// AbsenceGUID Guid of the absence. Not the zero guid.
+	AbsenceGUID GUID `json:"AbsenceGuid"`
+
+	// From Start of the absence. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-21T00:00:00+03:00
+	From time.Time `json:"From"`
+
+	// To End of the absence.
+	//
+	// Example: 2019-08-23T00:00:00+03:00
+	To time.Time `json:"To"`
+
+	// Reason Reason, for the institution. Default: empty.
+	//
+	// Example: Больничный
+	Reason *string `json:"Reason,omitempty"`
+
+	// OnBooked What happens to cells with visits. Default: `keep`.
+	//
+	// Example: refuse
+	OnBooked *AbsenceRequestOnBooked `json:"OnBooked,omitempty"`
+}
+
+// AbsenceRequestOnBooked What happens to cells with visits. Default: `keep`.
+//
+// Example: refuse
+type AbsenceRequestOnBooked string
+
+// AbsenceResult What an absence, or its end, has changed.
+type AbsenceResult struct {
+	// AbsenceGUID Guid of the absence.
+	AbsenceGUID GUID `json:"absenceGuid"`
+
+	// Changed Number of cells that were closed or opened.
+	//
+	// Example: 32
+	Changed int32 `json:"changed"`
+
+	// Conflicts Up to 100 cells with visits within the absence.
+	Conflicts []CellConflict `json:"conflicts"`
 }
 
 // AccessToken A system token (RFC 6749, 5.1).
@@ -278,6 +470,36 @@ type Cancellation struct {
 	Reason *string `json:"reason"`
 }
 
+// CellConflict A cell with visits that could not be changed as its source wants.
+type CellConflict struct {
+	// SlotGUID Guid of the cell.
+	SlotGUID GUID `json:"slotGuid"`
+
+	// Kind What the source wants: to withdraw the cell, to move it in time, to offer fewer places than are taken, or to close it by an absence.
+	//
+	// Example: withdrawn
+	Kind string `json:"kind"`
+
+	// Appointments Up to 100 visits in the cell, in the order of their start.
+	Appointments []CellVisit `json:"appointments"`
+}
+
+// CellVisit A visit in a cell.
+type CellVisit struct {
+	// GUID Guid of the appointment.
+	GUID GUID `json:"guid"`
+
+	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+}
+
+// ClosedReason Why nobody can book a cell.
+//
+// Example: withdrawn
+type ClosedReason = string
+
 // ConsultDirection A referral for a consultation (Направление на консультацию), as the target institution holds it. `null` if the referral has another type.
 type ConsultDirection struct {
 	// ID Number of the referral in the target institution's own list.
@@ -447,11 +669,14 @@ type ErrorDetails struct {
 	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 
+	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
+	Fields *[]FieldProblem `json:"fields,omitempty"`
+
 	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
-	Fields *[]FieldProblem `json:"fields,omitempty"`
+	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
+	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
@@ -507,6 +732,7 @@ type FieldProblem struct {
 	// | `cursor` | It is no `next` of this list. |
 	// | `conflict` | It cannot be used together with another parameter of the request. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
+	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -1134,6 +1360,136 @@ type RuleList struct {
 	Items []RuleEntry `json:"items"`
 }
 
+// Schedule A period of a resource's schedule.
+type Schedule struct {
+	// Windows The periods with the message that decides each, in order of time. They do not overlap.
+	Windows []ScheduleWindow `json:"windows"`
+
+	// Cells The cells, in the order of their start.
+	Cells []StoredCell `json:"cells"`
+}
+
+// ScheduleCellRequest A cell of a schedule (ячейка расписания) as its source describes it.
+type ScheduleCellRequest struct {
+	// GUID Guid of the cell. Not the zero guid.
+	GUID GUID `json:"Guid"`
+
+	// ID Number of the cell, which is unique in the institution. Without it the service assigns one.
+	//
+	// Example: 14527455
+	ID *int64 `json:"Id,omitempty"`
+
+	// Start Start of the cell.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"Start"`
+
+	// End End of the cell. It may be after the period.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"End"`
+
+	// Capacity Number of places.
+	//
+	// Example: 1
+	Capacity int32 `json:"Capacity"`
+
+	// FlagAccess Who can book it, in bits (флаги доступа): 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter.
+	//
+	// Example: 4
+	FlagAccess int32 `json:"FlagAccess"`
+
+	// BusyType Kind of the cell (тип занятости). The region defines which kinds take visits.
+	//
+	// Example: 1
+	BusyType int32 `json:"BusyType"`
+
+	// Blocked Whether the cell is closed for bookings. Default: false.
+	//
+	// Example: false
+	Blocked *bool `json:"Blocked,omitempty"`
+
+	// Restriction Who may take it. Default: none.
+	//
+	// Example: none
+	Restriction *ScheduleCellRequestRestriction `json:"Restriction,omitempty"`
+}
+
+// ScheduleCellRequestRestriction Who may take it. Default: none.
+//
+// Example: none
+type ScheduleCellRequestRestriction string
+
+// ScheduleRequest The cells of a resource that begin within a period (окно расписания).
+type ScheduleRequest struct {
+	// Version Version of the source: a newer message has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// OnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+	//
+	// Example: refuse
+	OnBooked *ScheduleRequestOnBooked `json:"OnBooked,omitempty"`
+
+	// Cells The cells. They must not overlap.
+	Cells []ScheduleCellRequest `json:"Cells"`
+}
+
+// ScheduleRequestOnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+//
+// Example: refuse
+type ScheduleRequestOnBooked string
+
+// ScheduleResult What a message has changed. Each cell of the message is added, changed, unchanged or superseded.
+type ScheduleResult struct {
+	// Added Number of new cells.
+	//
+	// Example: 1
+	Added int32 `json:"added"`
+
+	// Changed Number of changed cells.
+	//
+	// Example: 0
+	Changed int32 `json:"changed"`
+
+	// Withdrawn Number of cells that were deleted, or closed because they have visits.
+	//
+	// Example: 0
+	Withdrawn int32 `json:"withdrawn"`
+
+	// Unchanged Number of cells that are as before.
+	//
+	// Example: 0
+	Unchanged int32 `json:"unchanged"`
+
+	// Superseded Number of cells of the message that a newer message decides.
+	//
+	// Example: 0
+	Superseded int32 `json:"superseded"`
+
+	// Conflicts Up to 100 cells that are not as in the message, because they have visits.
+	Conflicts []CellConflict `json:"conflicts"`
+}
+
+// ScheduleWindow A period with the message that decides it.
+type ScheduleWindow struct {
+	// From Start of the period.
+	//
+	// Example: 2019-08-21T00:00:00+03:00
+	From time.Time `json:"from"`
+
+	// To End of the period.
+	//
+	// Example: 2019-08-22T00:00:00+03:00
+	To time.Time `json:"to"`
+
+	// Version Version of the message.
+	//
+	// Example: 42
+	Version int64 `json:"version"`
+}
+
 // ServingInstitution An institution that has future cells for a referral.
 type ServingInstitution struct {
 	// Lpu The institution.
@@ -1245,6 +1601,54 @@ type SlotRefusal struct {
 	Message string `json:"message"`
 }
 
+// SlotRequest The fields of a cell to change.
+type SlotRequest struct {
+	// Version Version of the source, as in a schedule message.
+	//
+	// Example: 43
+	Version int64 `json:"Version"`
+
+	// OnBooked What happens to cells with visits. Default: `keep`.
+	//
+	// Example: refuse
+	OnBooked *SlotRequestOnBooked `json:"OnBooked,omitempty"`
+
+	// Capacity Number of places.
+	//
+	// Example: 1
+	Capacity *int32 `json:"Capacity,omitempty"`
+
+	// FlagAccess Who can book it, in bits (флаги доступа).
+	//
+	// Example: 4
+	FlagAccess *int32 `json:"FlagAccess,omitempty"`
+
+	// BusyType Kind of the cell (тип занятости).
+	//
+	// Example: 1
+	BusyType *int32 `json:"BusyType,omitempty"`
+
+	// Blocked Whether the cell is closed for bookings.
+	//
+	// Example: true
+	Blocked *bool `json:"Blocked,omitempty"`
+
+	// Restriction Who may take it.
+	//
+	// Example: none
+	Restriction *SlotRequestRestriction `json:"Restriction,omitempty"`
+}
+
+// SlotRequestOnBooked What happens to cells with visits. Default: `keep`.
+//
+// Example: refuse
+type SlotRequestOnBooked string
+
+// SlotRequestRestriction Who may take it.
+//
+// Example: none
+type SlotRequestRestriction string
+
 // Speciality A medical speciality (специальность).
 type Speciality struct {
 	// Code Code of the speciality.
@@ -1256,6 +1660,60 @@ type Speciality struct {
 	//
 	// Example: Терапия
 	Name string `json:"name"`
+}
+
+// StoredCell A cell as its source has described it, and what has become of it.
+type StoredCell struct {
+	// GUID Guid of the cell. Not the zero guid.
+	GUID GUID `json:"guid"`
+
+	// ID Number of the cell.
+	//
+	// Example: 14527455
+	ID int64 `json:"id"`
+
+	// Start Start of the cell.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+
+	// End End of the cell. It may be after the period.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"end"`
+
+	// Capacity Number of places.
+	//
+	// Example: 1
+	Capacity int32 `json:"capacity"`
+
+	// FlagAccess Who can book it, in bits (флаги доступа): 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter.
+	//
+	// Example: 4
+	FlagAccess int32 `json:"flagAccess"`
+
+	// BusyType Kind of the cell (тип занятости). The region defines which kinds take visits.
+	//
+	// Example: 1
+	BusyType int32 `json:"busyType"`
+
+	// Blocked Whether its source has closed it for bookings.
+	//
+	// Example: false
+	Blocked bool `json:"blocked"`
+
+	// Restriction Who may take it.
+	//
+	// Example: none
+	Restriction string `json:"restriction"`
+
+	// Taken Number of places that visits take.
+	//
+	// Example: 1
+	Taken int32 `json:"taken"`
+
+	// Closed Why nobody can book it: its `source` has blocked it, it is `withdrawn` and visits keep it, or an `absence`.
+	Closed []ClosedReason `json:"closed"`
 }
 
 // TokenForm A request of the client credentials grant (RFC 6749, 4.4.2). Unknown fields are ignored.
@@ -1320,10 +1778,27 @@ type Limit = int32
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type LpuGUID = GUID
 
+// PeriodFrom defines model for PeriodFrom.
+type PeriodFrom = time.Time
+
+// PeriodTo defines model for PeriodTo.
+type PeriodTo = time.Time
+
+// ResourceGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type ResourceGUID = GUID
+
 // SlotGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type SlotGUID = GUID
+
+// AbsenceAbsent The body of every error response.
+type AbsenceAbsent = Error
+
+// AbsenceConflict The body of every error response.
+type AbsenceConflict = Error
 
 // AppointmentAbsent The body of every error response.
 type AppointmentAbsent = Error
@@ -1388,6 +1863,9 @@ type LpuAbsent = Error
 // MediaTypeUnsupported The body of every error response.
 type MediaTypeUnsupported = Error
 
+// MessageRefused The body of every error response.
+type MessageRefused = Error
+
 // MethodNotAllowed The body of every error response.
 type MethodNotAllowed = Error
 
@@ -1417,6 +1895,18 @@ type RequestInvalid = Error
 
 // ResetUnavailable The body of every error response.
 type ResetUnavailable = Error
+
+// ResourceAbsent The body of every error response.
+type ResourceAbsent = Error
+
+// ScheduleConflict The body of every error response.
+type ScheduleConflict = Error
+
+// ScheduleRefused The body of every error response.
+type ScheduleRefused = Error
+
+// SlotAbsent The body of every error response.
+type SlotAbsent = Error
 
 // SlotsAbsent The body of every error response.
 type SlotsAbsent = Error
@@ -1592,6 +2082,33 @@ type ListDirectionSlotsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAbsencesParams defines parameters for ListAbsences.
+type ListAbsencesParams struct {
+	// From Start of the period, inclusive. In the years 1900 to 2199.
+	From PeriodFrom `form:"from" json:"from"`
+
+	// To End of the period, exclusive.
+	To PeriodTo `form:"to" json:"to"`
+}
+
+// GetScheduleParams defines parameters for GetSchedule.
+type GetScheduleParams struct {
+	// From Start of the period, inclusive. In the years 1900 to 2199.
+	From PeriodFrom `form:"from" json:"from"`
+
+	// To End of the period, exclusive.
+	To PeriodTo `form:"to" json:"to"`
+}
+
+// PutScheduleParams defines parameters for PutSchedule.
+type PutScheduleParams struct {
+	// From Start of the period, inclusive. In the years 1900 to 2199.
+	From PeriodFrom `form:"from" json:"from"`
+
+	// To End of the period, exclusive.
+	To PeriodTo `form:"to" json:"to"`
+}
+
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
 	// LpuGUID The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
@@ -1618,6 +2135,15 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
+
+// AddAbsenceJSONRequestBody defines body for AddAbsence for application/json ContentType.
+type AddAbsenceJSONRequestBody = AbsenceRequest
+
+// PutScheduleJSONRequestBody defines body for PutSchedule for application/json ContentType.
+type PutScheduleJSONRequestBody = ScheduleRequest
+
+// PatchSlotJSONRequestBody defines body for PatchSlot for application/json ContentType.
+type PatchSlotJSONRequestBody = SlotRequest
 
 // HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
 type HoldSlotJSONRequestBody = HoldRequest

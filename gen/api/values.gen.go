@@ -14,6 +14,21 @@ const (
 	AppointmentStatusCancelled = "Cancelled"
 )
 
+// The values of CellConflictKind. A newer version of the contract may have more.
+const (
+	CellConflictKindWithdrawn = "withdrawn"
+	CellConflictKindMoved     = "moved"
+	CellConflictKindCapacity  = "capacity"
+	CellConflictKindAbsence   = "absence"
+)
+
+// The values of ClosedReason. A newer version of the contract may have more.
+const (
+	ClosedReasonSource    = "source"
+	ClosedReasonWithdrawn = "withdrawn"
+	ClosedReasonAbsence   = "absence"
+)
+
 // The values of DirectionStatus. A newer version of the contract may have more.
 const (
 	DirectionStatusNotBooked = "NotBooked"
@@ -53,28 +68,29 @@ const (
 
 // The values of FieldProblemProblem. A newer version of the contract may have more.
 const (
-	FieldProblemProblemRequired    = "required"
-	FieldProblemProblemEmpty       = "empty"
-	FieldProblemProblemNull        = "null"
-	FieldProblemProblemUnknown     = "unknown"
-	FieldProblemProblemRepeated    = "repeated"
-	FieldProblemProblemType        = "type"
-	FieldProblemProblemFormat      = "format"
-	FieldProblemProblemCharacters  = "characters"
-	FieldProblemProblemTooLong     = "too_long"
-	FieldProblemProblemTooMany     = "too_many"
-	FieldProblemProblemTooSmall    = "too_small"
-	FieldProblemProblemTooLarge    = "too_large"
-	FieldProblemProblemEnum        = "enum"
-	FieldProblemProblemZeroGuid    = "zero_guid"
-	FieldProblemProblemTooFarAhead = "too_far_ahead"
-	FieldProblemProblemSkippedTime = "skipped_time"
-	FieldProblemProblemPeriod      = "period"
-	FieldProblemProblemCursor      = "cursor"
-	FieldProblemProblemConflict    = "conflict"
-	FieldProblemProblemLpuUnknown  = "lpu_unknown"
-	FieldProblemProblemLpuForeign  = "lpu_foreign"
-	FieldProblemProblemInvalid     = "invalid"
+	FieldProblemProblemRequired        = "required"
+	FieldProblemProblemEmpty           = "empty"
+	FieldProblemProblemNull            = "null"
+	FieldProblemProblemUnknown         = "unknown"
+	FieldProblemProblemRepeated        = "repeated"
+	FieldProblemProblemType            = "type"
+	FieldProblemProblemFormat          = "format"
+	FieldProblemProblemCharacters      = "characters"
+	FieldProblemProblemTooLong         = "too_long"
+	FieldProblemProblemTooMany         = "too_many"
+	FieldProblemProblemTooSmall        = "too_small"
+	FieldProblemProblemTooLarge        = "too_large"
+	FieldProblemProblemEnum            = "enum"
+	FieldProblemProblemZeroGuid        = "zero_guid"
+	FieldProblemProblemTooFarAhead     = "too_far_ahead"
+	FieldProblemProblemSkippedTime     = "skipped_time"
+	FieldProblemProblemPeriod          = "period"
+	FieldProblemProblemCursor          = "cursor"
+	FieldProblemProblemConflict        = "conflict"
+	FieldProblemProblemLpuUnknown      = "lpu_unknown"
+	FieldProblemProblemLpuForeign      = "lpu_foreign"
+	FieldProblemProblemBusyTypeUnknown = "busy_type_unknown"
+	FieldProblemProblemInvalid         = "invalid"
 )
 
 // The values of HealthStatus. A newer version of the contract may have more.
@@ -158,6 +174,14 @@ const (
 	RuleAppointmentStarted       = "appointment_started"
 	RuleAppointmentCancelled     = "appointment_cancelled"
 	RuleTooManyHolds             = "too_many_holds"
+	RuleResourceAbsent           = "resource_absent"
+	RuleSlotAbsent               = "slot_absent"
+	RuleAbsenceAbsent            = "absence_absent"
+	RuleVersionStale             = "version_stale"
+	RuleVersionConflict          = "version_conflict"
+	RuleCellOverlap              = "cell_overlap"
+	RuleCellForeign              = "cell_foreign"
+	RuleCellBooked               = "cell_booked"
 	RuleClientUnauthenticated    = "client_unauthenticated"
 	RuleGrantTypeUnsupported     = "grant_type_unsupported"
 	RuleScopeInvalid             = "scope_invalid"
@@ -197,6 +221,7 @@ const (
 	RuleEntryGroupAbsent      = "absent"
 	RuleEntryGroupAppointment = "appointment"
 	RuleEntryGroupHold        = "hold"
+	RuleEntryGroupRegistry    = "registry"
 	RuleEntryGroupIdentity    = "identity"
 	RuleEntryGroupService     = "service"
 )
@@ -233,4 +258,15 @@ const (
 	SlotStatusExpired      = "Expired"
 	SlotStatusUnauthorized = "Unauthorized"
 	SlotStatusUnavailable  = "Unavailable"
+)
+
+// The values of StoredCellRestriction. A newer version of the contract may have more.
+const (
+	StoredCellRestrictionNone            = "none"
+	StoredCellRestrictionAdults          = "adults"
+	StoredCellRestrictionChildren        = "children"
+	StoredCellRestrictionInfants         = "infants"
+	StoredCellRestrictionDisabled        = "disabled"
+	StoredCellRestrictionPregnant        = "pregnant"
+	StoredCellRestrictionHealthyChildren = "healthy_children"
 )

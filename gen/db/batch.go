@@ -18,6 +18,403 @@ var (
 	ErrBatchAlreadyClosed = errors.New("batch already closed")
 )
 
+const absenceAdd = `-- name: AbsenceAdd :batchexec
+INSERT INTO absence (lpu_guid, guid, resource_guid, from_at, to_at, reason)
+VALUES ($1, $2, $3, $4, $5, $6)
+`
+
+type AbsenceAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AbsenceAddParams struct {
+	LpuGuid      uuid.UUID
+	Guid         uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	Reason       string
+}
+
+// AbsenceAdd
+//
+//	INSERT INTO absence (lpu_guid, guid, resource_guid, from_at, to_at, reason)
+//	VALUES ($1, $2, $3, $4, $5, $6)
+func (q *Queries) AbsenceAdd(ctx context.Context, arg []AbsenceAddParams) *AbsenceAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+			a.ResourceGuid,
+			a.FromAt,
+			a.ToAt,
+			a.Reason,
+		}
+		batch.Queue(absenceAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AbsenceAddBatchResults{br, len(arg), false}
+}
+
+func (b *AbsenceAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *AbsenceAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const absenceGet = `-- name: AbsenceGet :batchone
+SELECT resource_guid, from_at, to_at, reason, lifted_at
+FROM absence
+WHERE lpu_guid = $1 AND guid = $2
+`
+
+type AbsenceGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AbsenceGetParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type AbsenceGetRow struct {
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	Reason       string
+	LiftedAt     *time.Time
+}
+
+// AbsenceGet
+//
+//	SELECT resource_guid, from_at, to_at, reason, lifted_at
+//	FROM absence
+//	WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) AbsenceGet(ctx context.Context, arg []AbsenceGetParams) *AbsenceGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(absenceGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AbsenceGetBatchResults{br, len(arg), false}
+}
+
+func (b *AbsenceGetBatchResults) QueryRow(f func(int, AbsenceGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i AbsenceGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.ResourceGuid,
+			&i.FromAt,
+			&i.ToAt,
+			&i.Reason,
+			&i.LiftedAt,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *AbsenceGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const absenceLift = `-- name: AbsenceLift :batchexec
+UPDATE absence
+SET lifted_at = $1
+WHERE lpu_guid = $2 AND guid = $3
+`
+
+type AbsenceLiftBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AbsenceLiftParams struct {
+	At      *time.Time
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// AbsenceLift
+//
+//	UPDATE absence
+//	SET lifted_at = $1
+//	WHERE lpu_guid = $2 AND guid = $3
+func (q *Queries) AbsenceLift(ctx context.Context, arg []AbsenceLiftParams) *AbsenceLiftBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(absenceLift, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AbsenceLiftBatchResults{br, len(arg), false}
+}
+
+func (b *AbsenceLiftBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *AbsenceLiftBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const absenceSlotsLock = `-- name: AbsenceSlotsLock :batchmany
+SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+FROM slot
+WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at > $4 AND start_at < $5 AND end_at > $6
+ORDER BY start_at, guid
+FOR NO KEY UPDATE
+`
+
+type AbsenceSlotsLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AbsenceSlotsLockParams struct {
+	At           time.Time
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	AfterAt      time.Time
+	ToAt         time.Time
+	FromAt       time.Time
+}
+
+type AbsenceSlotsLockRow struct {
+	Guid        uuid.UUID
+	ID          int64
+	StartAt     time.Time
+	EndAt       time.Time
+	Capacity    int32
+	Taken       int32
+	Held        bool
+	FlagAccess  int32
+	BusyType    int32
+	Blocked     bool
+	ClosedBy    int16
+	Restriction SlotRestriction
+}
+
+// Returns and locks the cells of a resource that overlap a period and begin after a moment, in the
+// order in which every booking locks cells.
+//
+//	SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+//	FROM slot
+//	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at > $4 AND start_at < $5 AND end_at > $6
+//	ORDER BY start_at, guid
+//	FOR NO KEY UPDATE
+func (q *Queries) AbsenceSlotsLock(ctx context.Context, arg []AbsenceSlotsLockParams) *AbsenceSlotsLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.AfterAt,
+			a.ToAt,
+			a.FromAt,
+		}
+		batch.Queue(absenceSlotsLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AbsenceSlotsLockBatchResults{br, len(arg), false}
+}
+
+func (b *AbsenceSlotsLockBatchResults) Query(f func(int, []AbsenceSlotsLockRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []AbsenceSlotsLockRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i AbsenceSlotsLockRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.ID,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.Held,
+					&i.FlagAccess,
+					&i.BusyType,
+					&i.Blocked,
+					&i.ClosedBy,
+					&i.Restriction,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *AbsenceSlotsLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const absencesOfPeriod = `-- name: AbsencesOfPeriod :batchmany
+SELECT guid, from_at, to_at, reason
+FROM absence
+WHERE lpu_guid = $1 AND resource_guid = $2 AND lifted_at IS NULL AND from_at < $3 AND to_at > $4
+ORDER BY from_at, guid
+LIMIT $5
+`
+
+type AbsencesOfPeriodBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AbsencesOfPeriodParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	ToAt         time.Time
+	FromAt       time.Time
+	Most         int32
+}
+
+type AbsencesOfPeriodRow struct {
+	Guid   uuid.UUID
+	FromAt time.Time
+	ToAt   time.Time
+	Reason string
+}
+
+// Returns the absences of a resource that overlap a period and are not lifted, in order of time.
+//
+//	SELECT guid, from_at, to_at, reason
+//	FROM absence
+//	WHERE lpu_guid = $1 AND resource_guid = $2 AND lifted_at IS NULL AND from_at < $3 AND to_at > $4
+//	ORDER BY from_at, guid
+//	LIMIT $5
+func (q *Queries) AbsencesOfPeriod(ctx context.Context, arg []AbsencesOfPeriodParams) *AbsencesOfPeriodBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.ToAt,
+			a.FromAt,
+			a.Most,
+		}
+		batch.Queue(absencesOfPeriod, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AbsencesOfPeriodBatchResults{br, len(arg), false}
+}
+
+func (b *AbsencesOfPeriodBatchResults) Query(f func(int, []AbsencesOfPeriodRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []AbsencesOfPeriodRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i AbsencesOfPeriodRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.FromAt,
+					&i.ToAt,
+					&i.Reason,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *AbsencesOfPeriodBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const appointmentCancel = `-- name: AppointmentCancel :batchone
 UPDATE appointment
 SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
@@ -680,41 +1077,44 @@ func (b *AppointmentWrittenBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const busyTypeReceptions = `-- name: BusyTypeReceptions :batchmany
-SELECT code
+const busyTypeAll = `-- name: BusyTypeAll :batchmany
+SELECT code, reception
 FROM busy_type
-WHERE reception
 LIMIT $1
 `
 
-type BusyTypeReceptionsBatchResults struct {
+type BusyTypeAllBatchResults struct {
 	br     pgx.BatchResults
 	tot    int
 	closed bool
 }
 
-// Returns the kinds of cells that accept visits.
+type BusyTypeAllRow struct {
+	Code      int32
+	Reception bool
+}
+
+// BusyTypeAll
 //
-//	SELECT code
+//	SELECT code, reception
 //	FROM busy_type
-//	WHERE reception
 //	LIMIT $1
-func (q *Queries) BusyTypeReceptions(ctx context.Context, most []int32) *BusyTypeReceptionsBatchResults {
+func (q *Queries) BusyTypeAll(ctx context.Context, most []int32) *BusyTypeAllBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range most {
 		vals := []interface{}{
 			a,
 		}
-		batch.Queue(busyTypeReceptions, vals...)
+		batch.Queue(busyTypeAll, vals...)
 	}
 	br := q.db.SendBatch(ctx, batch)
-	return &BusyTypeReceptionsBatchResults{br, len(most), false}
+	return &BusyTypeAllBatchResults{br, len(most), false}
 }
 
-func (b *BusyTypeReceptionsBatchResults) Query(f func(int, []int32, error)) {
+func (b *BusyTypeAllBatchResults) Query(f func(int, []BusyTypeAllRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		items := []int32{}
+		items := []BusyTypeAllRow{}
 		if b.closed {
 			if f != nil {
 				f(t, items, ErrBatchAlreadyClosed)
@@ -728,11 +1128,11 @@ func (b *BusyTypeReceptionsBatchResults) Query(f func(int, []int32, error)) {
 			}
 			defer rows.Close()
 			for rows.Next() {
-				var code int32
-				if err := rows.Scan(&code); err != nil {
+				var i BusyTypeAllRow
+				if err := rows.Scan(&i.Code, &i.Reception); err != nil {
 					return err
 				}
-				items = append(items, code)
+				items = append(items, i)
 			}
 			return rows.Err()
 		}()
@@ -742,7 +1142,7 @@ func (b *BusyTypeReceptionsBatchResults) Query(f func(int, []int32, error)) {
 	}
 }
 
-func (b *BusyTypeReceptionsBatchResults) Close() error {
+func (b *BusyTypeAllBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -2832,6 +3232,873 @@ func (b *ResourceWithSlotsBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const scheduleLock = `-- name: ScheduleLock :batchone
+INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at)
+SELECT r.lpu_guid, r.guid, $1, $2
+FROM resource r
+WHERE r.lpu_guid = $3 AND r.guid = $4
+ON CONFLICT (lpu_guid, resource_guid) DO UPDATE
+SET version = greatest(schedule_source.version, excluded.version), confirmed_at = greatest(schedule_source.confirmed_at, excluded.confirmed_at)
+RETURNING resource_guid
+`
+
+type ScheduleLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleLockParams struct {
+	Version      int64
+	At           time.Time
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+}
+
+// Locks the schedule of a resource against other writers, and records until when its source has
+// confirmed it. Returns no row if there is no such resource.
+//
+//	INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at)
+//	SELECT r.lpu_guid, r.guid, $1, $2
+//	FROM resource r
+//	WHERE r.lpu_guid = $3 AND r.guid = $4
+//	ON CONFLICT (lpu_guid, resource_guid) DO UPDATE
+//	SET version = greatest(schedule_source.version, excluded.version), confirmed_at = greatest(schedule_source.confirmed_at, excluded.confirmed_at)
+//	RETURNING resource_guid
+func (q *Queries) ScheduleLock(ctx context.Context, arg []ScheduleLockParams) *ScheduleLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Version,
+			a.At,
+			a.LpuGuid,
+			a.ResourceGuid,
+		}
+		batch.Queue(scheduleLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleLockBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var resource_guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, resource_guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&resource_guid)
+		if f != nil {
+			f(t, resource_guid, err)
+		}
+	}
+}
+
+func (b *ScheduleLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSlots = `-- name: ScheduleSlots :batchmany
+SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+FROM slot
+WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
+ORDER BY start_at, guid
+`
+
+type ScheduleSlotsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSlotsParams struct {
+	At           time.Time
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+}
+
+type ScheduleSlotsRow struct {
+	Guid        uuid.UUID
+	ID          int64
+	StartAt     time.Time
+	EndAt       time.Time
+	Capacity    int32
+	Taken       int32
+	Held        bool
+	FlagAccess  int32
+	BusyType    int32
+	Blocked     bool
+	ClosedBy    int16
+	Restriction SlotRestriction
+}
+
+// Returns the cells of a resource that begin within a period.
+//
+//	SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+//	FROM slot
+//	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
+//	ORDER BY start_at, guid
+func (q *Queries) ScheduleSlots(ctx context.Context, arg []ScheduleSlotsParams) *ScheduleSlotsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.FromAt,
+			a.ToAt,
+		}
+		batch.Queue(scheduleSlots, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSlotsBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSlotsBatchResults) Query(f func(int, []ScheduleSlotsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ScheduleSlotsRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ScheduleSlotsRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.ID,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.Held,
+					&i.FlagAccess,
+					&i.BusyType,
+					&i.Blocked,
+					&i.ClosedBy,
+					&i.Restriction,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ScheduleSlotsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSlotsAdd = `-- name: ScheduleSlotsAdd :batchexec
+INSERT INTO slot (lpu_guid, resource_guid, guid, id, start_at, end_at, capacity, flag_access, busy_type, closed_by, blocked, restriction)
+SELECT $1, $2, new.guid, CASE WHEN new.id <> 0 THEN new.id ELSE nextval('slot_number') END, new.start_at, new.end_at, new.capacity,
+    new.flag_access, new.busy_type, new.closed_by, new.closed_by <> 0, new.restriction
+FROM (
+    SELECT unnest($3::uuid[]) AS guid, unnest($4::bigint[]) AS id, unnest($5::timestamptz[]) AS start_at, unnest($6::timestamptz[]) AS end_at,
+        unnest($7::integer[]) AS capacity, unnest($8::integer[]) AS flag_access, unnest($9::integer[]) AS busy_type,
+        unnest($10::smallint[]) AS closed_by, unnest(CAST($11::text[] AS slot_restriction[])) AS restriction
+) new
+`
+
+type ScheduleSlotsAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSlotsAddParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	Guids        []uuid.UUID
+	Ids          []int64
+	Starts       []time.Time
+	Ends         []time.Time
+	Capacities   []int32
+	FlagsAccess  []int32
+	BusyTypes    []int32
+	ClosedBy     []int16
+	Restrictions []string
+}
+
+// Inserts cells of a resource. The elements of the arrays belong together. A cell with the id 0 gets
+// a number. Fails with slot_pkey or slot_id if a guid or a number belongs to another cell.
+//
+//	INSERT INTO slot (lpu_guid, resource_guid, guid, id, start_at, end_at, capacity, flag_access, busy_type, closed_by, blocked, restriction)
+//	SELECT $1, $2, new.guid, CASE WHEN new.id <> 0 THEN new.id ELSE nextval('slot_number') END, new.start_at, new.end_at, new.capacity,
+//	    new.flag_access, new.busy_type, new.closed_by, new.closed_by <> 0, new.restriction
+//	FROM (
+//	    SELECT unnest($3::uuid[]) AS guid, unnest($4::bigint[]) AS id, unnest($5::timestamptz[]) AS start_at, unnest($6::timestamptz[]) AS end_at,
+//	        unnest($7::integer[]) AS capacity, unnest($8::integer[]) AS flag_access, unnest($9::integer[]) AS busy_type,
+//	        unnest($10::smallint[]) AS closed_by, unnest(CAST($11::text[] AS slot_restriction[])) AS restriction
+//	) new
+func (q *Queries) ScheduleSlotsAdd(ctx context.Context, arg []ScheduleSlotsAddParams) *ScheduleSlotsAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.Guids,
+			a.Ids,
+			a.Starts,
+			a.Ends,
+			a.Capacities,
+			a.FlagsAccess,
+			a.BusyTypes,
+			a.ClosedBy,
+			a.Restrictions,
+		}
+		batch.Queue(scheduleSlotsAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSlotsAddBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSlotsAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleSlotsAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSlotsChange = `-- name: ScheduleSlotsChange :batchexec
+UPDATE slot s
+SET id = coalesce(nullif(new.id, 0), s.id), start_at = new.start_at, end_at = new.end_at, capacity = new.capacity, flag_access = new.flag_access,
+    busy_type = new.busy_type, closed_by = new.closed_by, blocked = new.closed_by <> 0, restriction = new.restriction
+FROM (
+    SELECT unnest($3::uuid[]) AS guid, unnest($4::bigint[]) AS id, unnest($5::timestamptz[]) AS start_at, unnest($6::timestamptz[]) AS end_at,
+        unnest($7::integer[]) AS capacity, unnest($8::integer[]) AS flag_access, unnest($9::integer[]) AS busy_type,
+        unnest($10::smallint[]) AS closed_by, unnest(CAST($11::text[] AS slot_restriction[])) AS restriction
+) new
+WHERE s.lpu_guid = $1 AND s.resource_guid = $2 AND s.guid = new.guid
+`
+
+type ScheduleSlotsChangeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSlotsChangeParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	Guids        []uuid.UUID
+	Ids          []int64
+	Starts       []time.Time
+	Ends         []time.Time
+	Capacities   []int32
+	FlagsAccess  []int32
+	BusyTypes    []int32
+	ClosedBy     []int16
+	Restrictions []string
+}
+
+// Overwrites cells, which must be locked. The elements of the arrays belong together.
+//
+//	UPDATE slot s
+//	SET id = coalesce(nullif(new.id, 0), s.id), start_at = new.start_at, end_at = new.end_at, capacity = new.capacity, flag_access = new.flag_access,
+//	    busy_type = new.busy_type, closed_by = new.closed_by, blocked = new.closed_by <> 0, restriction = new.restriction
+//	FROM (
+//	    SELECT unnest($3::uuid[]) AS guid, unnest($4::bigint[]) AS id, unnest($5::timestamptz[]) AS start_at, unnest($6::timestamptz[]) AS end_at,
+//	        unnest($7::integer[]) AS capacity, unnest($8::integer[]) AS flag_access, unnest($9::integer[]) AS busy_type,
+//	        unnest($10::smallint[]) AS closed_by, unnest(CAST($11::text[] AS slot_restriction[])) AS restriction
+//	) new
+//	WHERE s.lpu_guid = $1 AND s.resource_guid = $2 AND s.guid = new.guid
+func (q *Queries) ScheduleSlotsChange(ctx context.Context, arg []ScheduleSlotsChangeParams) *ScheduleSlotsChangeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.Guids,
+			a.Ids,
+			a.Starts,
+			a.Ends,
+			a.Capacities,
+			a.FlagsAccess,
+			a.BusyTypes,
+			a.ClosedBy,
+			a.Restrictions,
+		}
+		batch.Queue(scheduleSlotsChange, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSlotsChangeBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSlotsChangeBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleSlotsChangeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSlotsClose = `-- name: ScheduleSlotsClose :batchexec
+UPDATE slot
+SET closed_by = closed_by | 2, blocked = true
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+`
+
+type ScheduleSlotsCloseBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSlotsCloseParams struct {
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+// Withdraws cells that keep their visits or holds: nobody can book them any more.
+//
+//	UPDATE slot
+//	SET closed_by = closed_by | 2, blocked = true
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+func (q *Queries) ScheduleSlotsClose(ctx context.Context, arg []ScheduleSlotsCloseParams) *ScheduleSlotsCloseBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(scheduleSlotsClose, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSlotsCloseBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSlotsCloseBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleSlotsCloseBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSlotsDelete = `-- name: ScheduleSlotsDelete :batchexec
+DELETE FROM slot
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND taken = 0
+`
+
+type ScheduleSlotsDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSlotsDeleteParams struct {
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+// Deletes cells, which must be locked and have neither visits nor holds in force.
+//
+//	DELETE FROM slot
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND taken = 0
+func (q *Queries) ScheduleSlotsDelete(ctx context.Context, arg []ScheduleSlotsDeleteParams) *ScheduleSlotsDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(scheduleSlotsDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSlotsDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSlotsDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleSlotsDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSlotsLock = `-- name: ScheduleSlotsLock :batchmany
+SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+FROM slot
+WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
+ORDER BY start_at, guid
+FOR NO KEY UPDATE
+`
+
+type ScheduleSlotsLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSlotsLockParams struct {
+	At           time.Time
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+}
+
+type ScheduleSlotsLockRow struct {
+	Guid        uuid.UUID
+	ID          int64
+	StartAt     time.Time
+	EndAt       time.Time
+	Capacity    int32
+	Taken       int32
+	Held        bool
+	FlagAccess  int32
+	BusyType    int32
+	Blocked     bool
+	ClosedBy    int16
+	Restriction SlotRestriction
+}
+
+// Returns and locks the cells of a resource that begin within a period, in the order in which every
+// booking locks cells.
+//
+//	SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+//	FROM slot
+//	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
+//	ORDER BY start_at, guid
+//	FOR NO KEY UPDATE
+func (q *Queries) ScheduleSlotsLock(ctx context.Context, arg []ScheduleSlotsLockParams) *ScheduleSlotsLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.FromAt,
+			a.ToAt,
+		}
+		batch.Queue(scheduleSlotsLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSlotsLockBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSlotsLockBatchResults) Query(f func(int, []ScheduleSlotsLockRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ScheduleSlotsLockRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ScheduleSlotsLockRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.ID,
+					&i.StartAt,
+					&i.EndAt,
+					&i.Capacity,
+					&i.Taken,
+					&i.Held,
+					&i.FlagAccess,
+					&i.BusyType,
+					&i.Blocked,
+					&i.ClosedBy,
+					&i.Restriction,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ScheduleSlotsLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleVisits = `-- name: ScheduleVisits :batchmany
+SELECT guid, start_at, slot_guids
+FROM appointment
+WHERE lpu_guid = $1 AND resource_guid = $2 AND cancelled_at IS NULL AND start_at >= $3 AND slot_guids && $4::uuid[]
+ORDER BY start_at, guid
+LIMIT $5
+`
+
+type ScheduleVisitsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleVisitsParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	Guids        []uuid.UUID
+	Most         int32
+}
+
+type ScheduleVisitsRow struct {
+	Guid      uuid.UUID
+	StartAt   time.Time
+	SlotGuids []uuid.UUID
+}
+
+// Returns the active visits in any of the given cells of a resource, in order of time.
+//
+//	SELECT guid, start_at, slot_guids
+//	FROM appointment
+//	WHERE lpu_guid = $1 AND resource_guid = $2 AND cancelled_at IS NULL AND start_at >= $3 AND slot_guids && $4::uuid[]
+//	ORDER BY start_at, guid
+//	LIMIT $5
+func (q *Queries) ScheduleVisits(ctx context.Context, arg []ScheduleVisitsParams) *ScheduleVisitsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.FromAt,
+			a.Guids,
+			a.Most,
+		}
+		batch.Queue(scheduleVisits, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleVisitsBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleVisitsBatchResults) Query(f func(int, []ScheduleVisitsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ScheduleVisitsRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ScheduleVisitsRow
+				if err := rows.Scan(&i.Guid, &i.StartAt, &i.SlotGuids); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ScheduleVisitsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleWindowAdd = `-- name: ScheduleWindowAdd :batchexec
+INSERT INTO schedule_window (lpu_guid, resource_guid, from_at, to_at, version, content, settled)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+`
+
+type ScheduleWindowAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleWindowAddParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	Version      int64
+	Content      []byte
+	Settled      bool
+}
+
+// ScheduleWindowAdd
+//
+//	INSERT INTO schedule_window (lpu_guid, resource_guid, from_at, to_at, version, content, settled)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7)
+func (q *Queries) ScheduleWindowAdd(ctx context.Context, arg []ScheduleWindowAddParams) *ScheduleWindowAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.FromAt,
+			a.ToAt,
+			a.Version,
+			a.Content,
+			a.Settled,
+		}
+		batch.Queue(scheduleWindowAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleWindowAddBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleWindowAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleWindowAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleWindows = `-- name: ScheduleWindows :batchmany
+SELECT from_at, to_at, version, content, settled
+FROM schedule_window
+WHERE lpu_guid = $1 AND resource_guid = $2 AND from_at < $3 AND to_at > $4
+ORDER BY from_at
+`
+
+type ScheduleWindowsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleWindowsParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	ToAt         time.Time
+	FromAt       time.Time
+}
+
+type ScheduleWindowsRow struct {
+	FromAt  time.Time
+	ToAt    time.Time
+	Version int64
+	Content []byte
+	Settled bool
+}
+
+// Returns the windows of a resource that overlap a period, in order of time.
+//
+//	SELECT from_at, to_at, version, content, settled
+//	FROM schedule_window
+//	WHERE lpu_guid = $1 AND resource_guid = $2 AND from_at < $3 AND to_at > $4
+//	ORDER BY from_at
+func (q *Queries) ScheduleWindows(ctx context.Context, arg []ScheduleWindowsParams) *ScheduleWindowsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.ToAt,
+			a.FromAt,
+		}
+		batch.Queue(scheduleWindows, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleWindowsBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleWindowsBatchResults) Query(f func(int, []ScheduleWindowsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ScheduleWindowsRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ScheduleWindowsRow
+				if err := rows.Scan(
+					&i.FromAt,
+					&i.ToAt,
+					&i.Version,
+					&i.Content,
+					&i.Settled,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ScheduleWindowsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleWindowsDelete = `-- name: ScheduleWindowsDelete :batchexec
+DELETE FROM schedule_window
+WHERE lpu_guid = $1 AND resource_guid = $2 AND from_at = ANY($3::timestamptz[])
+`
+
+type ScheduleWindowsDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleWindowsDeleteParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       []time.Time
+}
+
+// Deletes the windows of a resource that begin at the given moments.
+//
+//	DELETE FROM schedule_window
+//	WHERE lpu_guid = $1 AND resource_guid = $2 AND from_at = ANY($3::timestamptz[])
+func (q *Queries) ScheduleWindowsDelete(ctx context.Context, arg []ScheduleWindowsDeleteParams) *ScheduleWindowsDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.FromAt,
+		}
+		batch.Queue(scheduleWindowsDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleWindowsDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleWindowsDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleWindowsDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const settingAll = `-- name: SettingAll :batchmany
 SELECT owner_guid, code, value
 FROM setting
@@ -2912,7 +4179,7 @@ SELECT
 FROM slot chosen
 JOIN resource r ON r.lpu_guid = $4 AND r.guid = chosen.resource_guid
 CROSS JOIN LATERAL (
-    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
     FROM slot cell
     WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
@@ -2970,7 +4237,7 @@ type SlotFactsRow struct {
 //	FROM slot chosen
 //	JOIN resource r ON r.lpu_guid = $4 AND r.guid = chosen.resource_guid
 //	CROSS JOIN LATERAL (
-//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
 //	        AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
@@ -3171,7 +4438,7 @@ SELECT
     s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY($4::integer[]))::boolean AS reception
 FROM slot chosen
 CROSS JOIN LATERAL (
-    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
     FROM slot cell
     WHERE cell.lpu_guid = $5 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
     ORDER BY cell.start_at
@@ -3219,7 +4486,7 @@ type SlotFollowersRow struct {
 //	    s.flag_access, s.blocked, s.restriction, (s.busy_type = ANY($4::integer[]))::boolean AS reception
 //	FROM slot chosen
 //	CROSS JOIN LATERAL (
-//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.end_at
 //	    ORDER BY cell.start_at
@@ -3597,6 +4864,69 @@ func (b *SlotReleaseBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const slotResource = `-- name: SlotResource :batchone
+SELECT resource_guid, start_at
+FROM slot
+WHERE lpu_guid = $1 AND guid = $2
+`
+
+type SlotResourceBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SlotResourceParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type SlotResourceRow struct {
+	ResourceGuid uuid.UUID
+	StartAt      time.Time
+}
+
+// Returns the resource and the start of a cell.
+//
+//	SELECT resource_guid, start_at
+//	FROM slot
+//	WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) SlotResource(ctx context.Context, arg []SlotResourceParams) *SlotResourceBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(slotResource, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SlotResourceBatchResults{br, len(arg), false}
+}
+
+func (b *SlotResourceBatchResults) QueryRow(f func(int, SlotResourceRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i SlotResourceRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.ResourceGuid, &i.StartAt)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *SlotResourceBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const slotSearch = `-- name: SlotSearch :batchmany
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
@@ -3607,7 +4937,7 @@ SELECT
     r.active AS resource_active
 FROM resource r
 CROSS JOIN LATERAL (
-    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
     FROM slot cell
     WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
         AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
@@ -3685,7 +5015,7 @@ type SlotSearchRow struct {
 //	    r.active AS resource_active
 //	FROM resource r
 //	CROSS JOIN LATERAL (
-//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+//	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	    FROM slot cell
 //	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
 //	        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
@@ -3791,9 +5121,9 @@ SELECT
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
     r.active AS resource_active
 FROM (
-    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds
+    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds, earliest.closed_by
     FROM (
-        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
         FROM slot cell
         WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
             AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
@@ -3864,9 +5194,9 @@ type SlotSearchAllRow struct {
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
 //	    r.active AS resource_active
 //	FROM (
-//	    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds
+//	    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds, earliest.closed_by
 //	    FROM (
-//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
 //	            AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)

@@ -229,6 +229,17 @@ func (ns NullSlotRestriction) Value() (driver.Value, error) {
 	return string(ns.SlotRestriction), nil
 }
 
+// A period in which a resource takes no visits (отсутствие), such as an illness. A lifted one stays, so that a late repetition does not bring it back.
+type Absence struct {
+	LpuGuid      uuid.UUID
+	Guid         uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	Reason       string
+	LiftedAt     *time.Time
+}
+
 // A visit booked by referral (запись на прием по направлению); active while cancelled_at is null.
 type Appointment struct {
 	LpuGuid       uuid.UUID
@@ -476,6 +487,29 @@ type Resource struct {
 	Preparation string
 }
 
+// The state of a resource's schedule in its source. Whoever writes the schedule locks this row first. It is not the row of the resource, because a booking locks that one after the cells, and a message before them.
+type ScheduleSource struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	// The highest version of a message that was applied.
+	Version int64
+	// When a message last stated or confirmed a part of the schedule.
+	ConfirmedAt time.Time
+}
+
+// For each period of a resource's schedule, the newest message (окно расписания) that covers it. The periods of a resource do not overlap: a newer message cuts the older ones.
+type ScheduleWindow struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	Version      int64
+	// SHA-256 of the message. The same version with other content is rejected.
+	Content []byte
+	// Whether the cells are exactly those of the message. Otherwise visits or holds have kept some, and a repetition applies it again.
+	Settled bool
+}
+
 // Settings of the region (owner: the zero guid), of an institution and of a client application (owner: its guid). Their meaning: docs/settings.md.
 type Setting struct {
 	OwnerGuid uuid.UUID
@@ -507,6 +541,8 @@ type Slot struct {
 	Restriction SlotRestriction
 	// The holds of places of the cell; null: none. They are part of the row because a statement that takes a place evaluates the newest version of this row and of no other. An expired hold does not count, and is removed when the cell is next taken or held.
 	Holds []string
+	// Why a cell of the registry is blocked, in bits: 1 its source blocks it, 2 its source has withdrawn it and visits keep it, 4 an absence. 0 of a blocked cell: it was not brought in by the registry, and is blocked as if by 1.
+	ClosedBy int16
 }
 
 // The active consultation of a person in a speciality, over all institutions: the only one, or where the setting allows several the one that ends last. A claim that has ended may be taken over; statements compare its end with a time given by the caller, since an index predicate cannot depend on the clock.

@@ -21,7 +21,7 @@ SELECT
 FROM resource r
 CROSS JOIN LATERAL (
     (
-        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
         FROM slot cell
         WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
             AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
@@ -31,7 +31,7 @@ CROSS JOIN LATERAL (
     )
     UNION ALL
     (
-        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
         FROM slot cell
         WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
             AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
@@ -93,7 +93,7 @@ type SlotNearestRow struct {
 //	FROM resource r
 //	CROSS JOIN LATERAL (
 //	    (
-//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $5 AND cell.start_at < $6
 //	            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
@@ -103,7 +103,7 @@ type SlotNearestRow struct {
 //	    )
 //	    UNION ALL
 //	    (
-//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds
+//	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	        FROM slot cell
 //	        WHERE cell.lpu_guid = $4 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $11
 //	            AND slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,

@@ -15,6 +15,31 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// CellConflict A cell with visits that could not be changed as its source wants.
+type CellConflict struct {
+	// SlotGUID Guid of the cell.
+	SlotGUID GUID `json:"slotGuid"`
+
+	// Kind What the source wants: to withdraw the cell, to move it in time, to offer fewer places than are taken, or to close it by an absence.
+	//
+	// Example: withdrawn
+	Kind string `json:"kind"`
+
+	// Appointments Up to 100 visits in the cell, in the order of their start.
+	Appointments []CellVisit `json:"appointments"`
+}
+
+// CellVisit A visit in a cell.
+type CellVisit struct {
+	// GUID Guid of the appointment.
+	GUID GUID `json:"guid"`
+
+	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+}
+
 // Error The body of every error response.
 type Error struct {
 	// Code The HTTP status.
@@ -65,11 +90,14 @@ type ErrorDetails struct {
 	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 
+	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
+	Fields *[]FieldProblem `json:"fields,omitempty"`
+
 	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
-	Fields *[]FieldProblem `json:"fields,omitempty"`
+	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
+	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
@@ -125,6 +153,7 @@ type FieldProblem struct {
 	// | `cursor` | It is no `next` of this list. |
 	// | `conflict` | It cannot be used together with another parameter of the request. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
+	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//

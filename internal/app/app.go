@@ -20,6 +20,7 @@ import (
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/mip"
 	"talon.example/internal/postgres"
+	"talon.example/internal/registry"
 	"talon.example/migrations"
 )
 
@@ -124,6 +125,7 @@ func New(
 	}
 	httpapi.Register(handler, httpapi.Config{
 		Booking:    a.booking,
+		Registry:   registry.NewService(store, now),
 		Issuer:     issuer,
 		Assertions: auth.NewAssertionVerifier(audiences(config), now),
 		Ready: func(ctx context.Context) error {

@@ -10,34 +10,37 @@ type Problem struct {
 
 // The problems of a field or a parameter.
 var (
-	ProblemMissing      = Problem{"required", "обязательное поле не указано"}
-	ProblemEmpty        = Problem{"empty", "значение не указано"}
-	ProblemRepeated     = Problem{"repeated", "значение указано больше одного раза"}
-	ProblemUnknown      = Problem{"unknown", "неизвестное поле"}
-	ProblemNull         = Problem{"null", "не может быть null"}
-	ProblemCharacters   = Problem{"characters", "недопустимые символы"}
-	ProblemOther        = Problem{"invalid", "недопустимое значение"}
-	ProblemNotInteger   = Problem{"type", "ожидается целое число"}
-	ProblemNotBoolean   = Problem{"type", "ожидается true или false"}
-	ProblemNotString    = Problem{"type", "ожидается строка"}
-	ProblemNotGuid      = Problem{"format", "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"}
-	ProblemZeroGuid     = Problem{"zero_guid", "нулевой guid недопустим"}
-	ProblemNotDay       = Problem{"format", "ожидается дата (2006-01-02)"}
-	ProblemNotMoment    = Problem{"format", "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"}
-	ProblemNotVisitDate = Problem{"format", "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"}
-	ProblemTooFarAhead  = Problem{"too_far_ahead", "дата должна быть не позже чем через 366 дней"}
-	ProblemSkippedTime  = Problem{"skipped_time", "в этот день часы переводят вперед, и такого времени нет"}
-	ProblemAfterDateTo  = Problem{"period", "дата должна быть не позже dateTo"}
-	ProblemEmptyPeriod  = Problem{"period", "конец периода должен быть позже его начала"}
-	ProblemNotCursor    = Problem{"cursor", "ожидается значение next предыдущей страницы"}
-	ProblemNoSlot       = Problem{"required", "обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"}
-	ProblemNoEvidence   = Problem{"required", "обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n"}
-	ProblemTwoEvidences = Problem{"conflict", "указано больше одного способа определить пациента"}
-	ProblemTwoSecrets   = Problem{"conflict", "указано больше одного способа аутентификации"}
-	ProblemNotEpgu      = Problem{"enum", "вместе с snils, f, n и p ожидается true"}
-	ProblemLpuMissing   = Problem{"required", "обязательно указание ЛПУ: в направлении оно не указано"}
-	ProblemLpuUnknown   = Problem{"lpu_unknown", "ЛПУ не найдено"}
-	ProblemLpuOther     = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
+	ProblemMissing       = Problem{"required", "обязательное поле не указано"}
+	ProblemEmpty         = Problem{"empty", "значение не указано"}
+	ProblemRepeated      = Problem{"repeated", "значение указано больше одного раза"}
+	ProblemUnknown       = Problem{"unknown", "неизвестное поле"}
+	ProblemNull          = Problem{"null", "не может быть null"}
+	ProblemCharacters    = Problem{"characters", "недопустимые символы"}
+	ProblemOther         = Problem{"invalid", "недопустимое значение"}
+	ProblemNotInteger    = Problem{"type", "ожидается целое число"}
+	ProblemNotBoolean    = Problem{"type", "ожидается true или false"}
+	ProblemNotString     = Problem{"type", "ожидается строка"}
+	ProblemNotGuid       = Problem{"format", "ожидается guid вида 01234567-89ab-cdef-0123-456789abcdef"}
+	ProblemZeroGuid      = Problem{"zero_guid", "нулевой guid недопустим"}
+	ProblemNotDay        = Problem{"format", "ожидается дата (2006-01-02)"}
+	ProblemNotMoment     = Problem{"format", "ожидается дата и время со смещением (2006-01-02T15:04:05+03:00)"}
+	ProblemNotVisitDate  = Problem{"format", "ожидается дата (2006-01-02) или дата и время (2006-01-02T15:04:05+03:00)"}
+	ProblemTooFarAhead   = Problem{"too_far_ahead", "дата должна быть не позже чем через 366 дней"}
+	ProblemSkippedTime   = Problem{"skipped_time", "в этот день часы переводят вперед, и такого времени нет"}
+	ProblemAfterDateTo   = Problem{"period", "дата должна быть не позже dateTo"}
+	ProblemEmptyPeriod   = Problem{"period", "конец периода должен быть позже его начала"}
+	ProblemBusyType      = Problem{"busy_type_unknown", "тип занятости не найден"}
+	ProblemYear          = Problem{"period", "год должен быть от 1900 до 2199"}
+	ProblemOutsideWindow = Problem{"period", "ячейка должна начинаться внутри периода"}
+	ProblemNotCursor     = Problem{"cursor", "ожидается значение next предыдущей страницы"}
+	ProblemNoSlot        = Problem{"required", "обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"}
+	ProblemNoEvidence    = Problem{"required", "обязательно указание personguid, или mkab, или n_pol и Birthday, или epgu, snils, f и n"}
+	ProblemTwoEvidences  = Problem{"conflict", "указано больше одного способа определить пациента"}
+	ProblemTwoSecrets    = Problem{"conflict", "указано больше одного способа аутентификации"}
+	ProblemNotEpgu       = Problem{"enum", "вместе с snils, f, n и p ожидается true"}
+	ProblemLpuMissing    = Problem{"required", "обязательно указание ЛПУ: в направлении оно не указано"}
+	ProblemLpuUnknown    = Problem{"lpu_unknown", "ЛПУ не найдено"}
+	ProblemLpuOther      = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
 )
 
 // Problems of the body, in Russian. They follow the colon in body_malformed.

@@ -37,6 +37,7 @@ type Remedies struct {
 	Slots       []OfferedSlot        // free cells near the requested one, without the institution's name
 	Holds       []Hold               // the patient's active holds
 	Fields      []FieldProblem       // what the client must correct in the request
+	Conflicts   []CellConflict       // cells with visits that a message would change
 }
 
 // FieldProblem is what is wrong with one field or parameter of the request.

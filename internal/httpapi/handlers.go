@@ -14,11 +14,13 @@ import (
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
+	"talon.example/internal/registry"
 )
 
 // Config is what the handlers need from the rest of the service.
 type Config struct {
 	Booking    *booking.Service
+	Registry   *registry.Service
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
 	Ready      func(context.Context) error // returns nil if the instance can serve requests
@@ -31,6 +33,7 @@ type Config struct {
 // handlers implements the generated api.StrictServerInterface.
 type handlers struct {
 	booking    *booking.Service
+	registry   *registry.Service
 	issuer     *auth.Issuer
 	assertions *auth.AssertionVerifier
 	ready      func(context.Context) error
@@ -40,7 +43,7 @@ type handlers struct {
 // Register adds all operations, the contract and, if configured, the documentation to the server.
 func Register(s *server.Server, config Config) {
 	h := &handlers{
-		booking: config.Booking, issuer: config.Issuer, assertions: config.Assertions,
+		booking: config.Booking, registry: config.Registry, issuer: config.Issuer, assertions: config.Assertions,
 		ready: config.Ready, now: config.Now,
 	}
 	routes := s.Operations()

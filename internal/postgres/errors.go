@@ -19,6 +19,8 @@ import (
 var rejectionByConstraint = map[string]booking.Name{
 	"appointment_one_active": booking.DirectionAlreadyBooked,
 	"slot_capacity":          booking.SlotTaken,
+	"slot_id":                booking.CellForeign,
+	"slot_pkey":              booking.CellForeign,
 	// An imported referral has the number that a copy was assigned. The retry assigns another.
 	"direction_id": booking.DatabaseUnavailable,
 }

@@ -40,7 +40,8 @@ type reference struct {
 	ofEntity   map[uuid.UUID][]uuid.UUID       // institutions by legal entity, ordered by guid
 	clients    map[uuid.UUID]referenceClient   // the active client applications
 	values     map[uuid.UUID]map[string]string // settings by owner and code
-	receptions []int32                         // the kinds of cells that accept visits
+	busyTypes  []int32                         // the kinds of cells
+	receptions []int32                         // those that accept visits
 	inForce    sync.Map                        // settingsKey → booking.Settings, filled on demand
 	invalidate func()                          // makes the next request wait for newer data
 }
@@ -280,8 +281,13 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 			}
 			return nil
 		})
-		boundedRows(t, t.BusyTypeReceptions(ctx, limit).Query, func(codes []int32) error {
-			r.receptions = append(r.receptions, codes...)
+		boundedRows(t, t.BusyTypeAll(ctx, limit).Query, func(rows []db.BusyTypeAllRow) error {
+			for _, row := range rows {
+				r.busyTypes = append(r.busyTypes, row.Code)
+				if row.Reception {
+					r.receptions = append(r.receptions, row.Code)
+				}
+			}
 			return nil
 		})
 	})

@@ -1,7 +1,7 @@
 -- Deletes all data, also during concurrent bookings. The lock mode lets readers continue with the
--- old data. The locks are taken in the order in which a booking writes, so that a booking in
--- progress ends first.
-LOCK TABLE mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
+-- old data. The locks are taken in the order in which a message of the registry and a booking write,
+-- so that those in progress end first.
+LOCK TABLE schedule_source, schedule_window, absence, mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
     failed_identification, client_assertion IN SHARE ROW EXCLUSIVE MODE;
 
 DELETE FROM client_assertion;
@@ -15,6 +15,9 @@ DELETE FROM card_key;
 DELETE FROM person_lpu;
 DELETE FROM mkab_policy;
 DELETE FROM mkab;
+DELETE FROM schedule_window;
+DELETE FROM absence;
+DELETE FROM schedule_source;
 DELETE FROM slot;
 DELETE FROM resource;
 DELETE FROM speciality_claim;

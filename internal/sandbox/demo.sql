@@ -267,6 +267,14 @@ FROM (VALUES (5, 10), (6, NULL)) t (person, closed_days_ago)
 JOIN mkab m ON m.person_guid = pg_temp.demo_guid('0005', t.person)
 JOIN lpu l ON l.guid = m.lpu_guid AND l.code = '1001';
 
+-- What the scenarios of the registry meet, far ahead: a message for a month, and an absence.
+INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at)
+SELECT l.guid, pg_temp.demo_guid('0004', 3), 5, current_setting('talon.demo_now')::timestamptz FROM lpu l WHERE l.code = '1002';
+INSERT INTO schedule_window (lpu_guid, resource_guid, from_at, to_at, version, content, settled)
+SELECT lpu_guid, resource_guid, '2100-02-01Z', '2100-03-01Z', version, sha256('another message'), true FROM schedule_source;
+INSERT INTO absence (lpu_guid, guid, resource_guid, from_at, to_at, reason)
+SELECT lpu_guid, pg_temp.demo_guid('000d', 1), resource_guid, '2100-01-01Z', '2100-01-02Z', 'Отпуск' FROM schedule_source;
+
 -- Referrals ---------------------------------------------------------------------------------------
 
 CREATE TEMPORARY TABLE demo_direction (

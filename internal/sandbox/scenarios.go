@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -237,6 +238,7 @@ func (s *scenarios) addRefusals() {
 		moveBody(slotOf(1, lateDay, 5)))
 	s.refuse(booking.TooManyHolds, "holdSlot", holdingPatient, http.MethodPost, holdPath(slotOf(3, lateDay, 3)),
 		bookingBody(holdingPatient, 2, 0, nil))
+	s.addRegistryRefusals()
 	s.requestToken(string(booking.ClientUnauthenticated), http.StatusForbidden, refusedPatient, "another secret")
 	s.requestSystemToken(string(booking.GrantTypeUnsupported), http.StatusBadRequest, "grant_type=password")
 	s.requestSystemToken(string(booking.ScopeInvalid), http.StatusBadRequest,
@@ -301,9 +303,114 @@ func (s *scenarios) addSuccesses() {
 	s.get("keys", "getKeys", noPatient, "/.well-known/jwks.json")
 	s.add("lpu", "getLpu", ok, noPatient, http.MethodGet, "/registry/lpus/"+exampleTarget.String(), "",
 		s.bySystem(booking.ScopeScheduleWrite))
+	s.addRegistrySuccesses()
 	s.get("scenarios", "listScenarios", noPatient, "/sandbox/scenarios")
 	s.get("live", "getLiveness", noPatient, "/health/live")
 	s.get("ready", "getReadiness", noPatient, "/health/ready")
+}
+
+// farDay is the day for which the scenarios of the registry bring in cells and an absence. demo.sql
+// has a message of decidedVersion for the month after it. All are so far ahead that no search finds
+// them, and fixed, so that a repetition is the same message.
+var farDay = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
+const decidedVersion = 5
+
+// addRegistryRefusals adds the refusals of messages of an institution's system.
+func (s *scenarios) addRegistryRefusals() {
+	bySystem := s.bySystem(booking.ScopeScheduleWrite)
+	schedule := func(rule booking.Name, resource int, from time.Time, days int, message scheduleMessage) {
+		path := schedulePath(resource, from, days)
+		s.refuse(rule, "putSchedule", noPatient, http.MethodPut, path, message.json(), bySystem)
+	}
+	decided := farDay.AddDate(0, 1, 10)
+	overlapping, stolen := newCell(2), newCell(1)
+	overlapping.Start, stolen.Guid = newCell(1).Start, numbered("0009", int(FirstExampleSlotID))
+	schedule(booking.ResourceAbsent, unknownNumber, farDay, 1, scheduleMessage{Version: 1})
+	s.refuse(booking.SlotAbsent, "patchSlot", noPatient, http.MethodPatch,
+		registryPath+"/slots/"+numbered("0009", unknownNumber).String(), `{"Version": 1}`, bySystem)
+	s.refuse(booking.AbsenceAbsent, "liftAbsence", noPatient, http.MethodDelete,
+		resourcePath(3)+"/absences/"+numbered("000d", unknownNumber).String(), "", bySystem)
+	schedule(booking.VersionStale, 3, decided, 1, scheduleMessage{Version: decidedVersion - 1})
+	schedule(booking.VersionConflict, 3, decided, 1, scheduleMessage{Version: decidedVersion})
+	cells := func(cells ...scheduleCell) scheduleMessage { return scheduleMessage{Version: 1, Cells: cells} }
+	schedule(booking.CellOverlap, 3, farDay, 1, cells(newCell(1), overlapping))
+	schedule(booking.CellForeign, 3, farDay, 1, cells(stolen))
+	schedule(booking.CellBooked, 2, s.now, 14, scheduleMessage{Version: 1, OnBooked: "refuse"})
+}
+
+// addRegistrySuccesses adds messages of an institution's system that are applied.
+func (s *scenarios) addRegistrySuccesses() {
+	add := func(name, operation, method, path, body string) {
+		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.bySystem(booking.ScopeScheduleWrite))
+	}
+	message := scheduleMessage{Version: 1, Cells: []scheduleCell{newCell(1)}}
+	add("schedule_written", "putSchedule", http.MethodPut, schedulePath(4, farDay, 1), message.json())
+	add("schedule", "getSchedule", http.MethodGet, schedulePath(2, s.now, 14), "")
+	add("slot_changed", "patchSlot", http.MethodPatch,
+		registryPath+"/slots/"+numbered("0009", int(slotOf(4, 13, 16))).String(), `{"Version": 1, "Blocked": true}`)
+	add("absence_added", "addAbsence", http.MethodPost, resourcePath(3)+"/absences", fmt.Sprintf(
+		`{"AbsenceGuid": %q, "From": "2100-01-01T00:00:00Z", "To": "2100-01-02T00:00:00Z", "Reason": "Больничный"}`,
+		numbered("000d", 2)))
+	add("absences", "listAbsences", http.MethodGet, resourcePath(3)+"/absences?"+period(farDay, 1), "")
+	add("absence_lifted", "liftAbsence", http.MethodDelete,
+		resourcePath(3)+"/absences/"+numbered("000d", 1).String(), "")
+}
+
+// registryPath is the path of the institution that the scenarios of the registry write to.
+var registryPath = "/registry/lpus/" + exampleTarget.String()
+
+func resourcePath(resource int) string {
+	return registryPath + "/resources/" + numbered("0004", resource).String()
+}
+
+// schedulePath returns the path of the schedule of a resource for some days.
+func schedulePath(resource int, from time.Time, days int) string {
+	return resourcePath(resource) + "/schedule?" + period(from, days)
+}
+
+// period returns the query of some days.
+func period(from time.Time, days int) string {
+	return url.Values{
+		"from": {from.Format(time.RFC3339)}, "to": {from.AddDate(0, 0, days).Format(time.RFC3339)},
+	}.Encode()
+}
+
+// newCell returns a cell of farDay that only the scenarios of the registry bring in.
+func newCell(number int) scheduleCell {
+	start := farDay.Add(time.Duration(number) * 15 * time.Minute)
+	return scheduleCell{
+		Guid: numbered("000e", number), Start: start, End: start.Add(15 * time.Minute), Capacity: 1,
+		FlagAccess: int32(booking.AccessInternet), BusyType: 1,
+	}
+}
+
+// scheduleMessage and scheduleCell are the body of a schedule message.
+type (
+	scheduleMessage struct {
+		Version  int            `json:"Version"`
+		OnBooked string         `json:"OnBooked,omitempty"`
+		Cells    []scheduleCell `json:"Cells"`
+	}
+	scheduleCell struct {
+		Guid       uuid.UUID `json:"Guid"`
+		Start      time.Time `json:"Start"`
+		End        time.Time `json:"End"`
+		Capacity   int32     `json:"Capacity"`
+		FlagAccess int32     `json:"FlagAccess"`
+		BusyType   int32     `json:"BusyType"`
+	}
+)
+
+func (m scheduleMessage) json() string {
+	if m.Cells == nil {
+		m.Cells = []scheduleCell{}
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("sandbox: marshal a request: %v", err)) // impossible: texts and times only
+	}
+	return string(text)
 }
 
 // requestToken adds a request for a patient's token, with the secret of Client.

@@ -305,6 +305,49 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		return sc.Hold(sc.Person, sc.Slots[3], sc.HoldBody())
 	},
 
+	booking.ResourceAbsent: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		r.Doctor = uuid.New()
+		return r.putDay(1, "keep")
+	},
+	booking.SlotAbsent: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		return r.send(http.MethodPatch, "/slots/"+uuid.NewString(), harness.Fields{"Version": 1})
+	},
+	booking.AbsenceAbsent: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		return r.send(http.MethodDelete, r.resource()+"/absences/"+uuid.NewString(), nil)
+	},
+	booking.VersionStale: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		r.putDay(2, "keep").RequireRefusal(t, "")
+		return r.putDay(1, "keep")
+	},
+	booking.VersionConflict: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		r.putDay(1, "keep", r.cell(5)).RequireRefusal(t, "")
+		return r.putDay(1, "keep")
+	},
+	booking.CellOverlap: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		first, second := r.cell(5), r.cell(6)
+		second["Start"] = first["Start"]
+		first["Guid"], second["Guid"] = "0f5c5c5e-54c9-4fb9-8f9e-3a6b7f1d2a10", "7c1e2b54-8a50-4d0e-9b3b-0d0c7f1b2a01"
+		return r.putDay(1, "keep", first, second)
+	},
+	booking.CellForeign: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		other := uuid.New()
+		r.Exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Другой', '92')`, r.To, other)
+		stolen := r.cell(5)
+		stolen["Guid"] = r.AddSlot(other, 777, harness.Moment.Add(time.Hour), 1)
+		return r.putDay(1, "keep", stolen)
+	},
+	booking.CellBooked: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		r.MustBook()
+		return r.putDay(1, "refuse")
+	},
 	booking.ClientUnauthenticated: func(t *testing.T) harness.Answer {
 		sc := startWithAuthService(t)
 		return sc.IdentifyAs(harness.ClientGuid.String(), "another secret", sc.PersonQuery())
@@ -452,6 +495,17 @@ func copyExampleGuids(t *testing.T, got, want *api.ErrorDetails) {
 		for i, hold := range *want.Holds {
 			require.Len(t, (*got.Holds)[i].SlotGuids, len(hold.SlotGuids))
 			(*got.Holds)[i].SlotGUID, (*got.Holds)[i].SlotGuids = hold.SlotGUID, hold.SlotGuids
+		}
+	}
+	if want.Conflicts != nil {
+		require.NotNil(t, got.Conflicts)
+		require.Len(t, *got.Conflicts, len(*want.Conflicts))
+		for i, conflict := range *want.Conflicts {
+			require.Len(t, (*got.Conflicts)[i].Appointments, len(conflict.Appointments))
+			(*got.Conflicts)[i].SlotGUID = conflict.SlotGUID
+			for n, visit := range conflict.Appointments {
+				(*got.Conflicts)[i].Appointments[n].GUID = visit.GUID
+			}
 		}
 	}
 }

@@ -45,7 +45,8 @@ func (g *generator) proseConstraints() []proseConstraint {
 	outOfSchedule := func(d *draft) bool { return d.value("OutOfSchedule") == true }
 	var all []proseConstraint
 	for _, field := range []string{
-		"DirectionGuid", "LpuFromGuid", "LpuToGuid", "AppointmentGuid", "slotGuid", "lpuGuid", "personguid", "mkab",
+		"DirectionGuid", "LpuFromGuid", "LpuToGuid", "AppointmentGuid", "slotGuid", "lpuGuid", "resourceGuid",
+		"personguid", "mkab", "AbsenceGuid",
 	} {
 		all = append(all, proseConstraint{nil, []string{field}, "Not the zero guid.", zero(field)})
 	}
@@ -114,6 +115,31 @@ func (g *generator) proseConstraints() []proseConstraint {
 			},
 		},
 		proseConstraint{
+			nil, []string{"from", "From"}, "In the years 1900 to 2199.",
+			func(d *draft) bool {
+				year := func(name string) bool {
+					at, ok := parseDate(d.value(name))
+					return ok && (at.UTC().Year() < 1900 || at.UTC().Year() > 2199)
+				}
+				return year("from") || year("From")
+			},
+		},
+		proseConstraint{
+			[]string{"putSchedule", "getSchedule", "listAbsences"}, []string{"to"}, "A period has at most 31 days",
+			func(d *draft) bool { return !isPeriod(d.value("from"), d.value("to"), 31) },
+		},
+		proseConstraint{
+			[]string{"addAbsence"}, []string{"To"}, "An absence has at most 366 days.",
+			func(d *draft) bool { return !isPeriod(d.value("From"), d.value("To"), 366) },
+		},
+		proseConstraint{
+			[]string{"putSchedule"}, []string{"Cells"}, "Cells that begin in `[from, to)`, of known kinds, with guids of their own",
+			func(*draft) bool { return true },
+		},
+		proseConstraint{
+			[]string{"patchSlot"}, []string{"BusyType"}, "`busy_type_unknown`", func(*draft) bool { return true },
+		},
+		proseConstraint{
 			[]string{"getCodToken"}, []string{
 				"personguid", "mkab", "n_pol", "s_pol", "Birthday", "epgu", "snils", "f", "n", "p",
 			},
@@ -121,6 +147,13 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(d *draft) bool { return !hasOneIdentification(d) },
 		},
 	)
+}
+
+// isPeriod reports whether two times are a period of at most some days.
+func isPeriod(from, to any, days int) bool {
+	start, startOK := parseDate(from)
+	end, endOK := parseDate(to)
+	return startOK && endOK && start.Before(end) && !end.After(start.AddDate(0, 0, days))
 }
 
 func isGuid(value any) bool {

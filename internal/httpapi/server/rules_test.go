@@ -104,7 +104,8 @@ func TestRulesAreDescribed(t *testing.T) {
 		booking.GroupDirection, booking.GroupSlot, booking.GroupResource,
 		booking.GroupRestriction, booking.GroupSpeciality, booking.GroupMkab, booking.GroupMip, booking.GroupWrite,
 		booking.GroupKey,
-		booking.GroupAbsent, booking.GroupAppointment, booking.GroupHold, booking.GroupIdentity, booking.GroupService,
+		booking.GroupAbsent, booking.GroupAppointment, booking.GroupHold, booking.GroupRegistry, booking.GroupIdentity,
+		booking.GroupService,
 	}
 	menders := []booking.Mender{
 		booking.MenderPatient, booking.MenderRegistry, booking.MenderReferringDoctor, booking.MenderClient,

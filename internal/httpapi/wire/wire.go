@@ -18,6 +18,7 @@ func ErrorDetails(remedies *booking.Remedies) *api.ErrorDetails {
 		Slots:       nearestSlots(remedies.Slots),
 		Holds:       holds(remedies.Holds),
 		Fields:      fields(remedies.Fields),
+		Conflicts:   conflicts(remedies.Conflicts),
 	}
 }
 
@@ -31,6 +32,31 @@ func fields(invalid []booking.FieldProblem) *[]api.FieldProblem {
 		fields[i] = api.FieldProblem{In: api.FieldProblemInBody, Name: field.Name, Problem: field.Code}
 	}
 	return &fields
+}
+
+func conflicts(given []booking.CellConflict) *[]api.CellConflict {
+	if len(given) == 0 {
+		return nil
+	}
+	return new(CellConflicts(given))
+}
+
+// mostConflicts is the number of conflicts, and of the visits of one, that a response lists.
+const mostConflicts = 100
+
+// CellConflicts returns up to 100 conflicts, each with up to 100 visits.
+func CellConflicts(given []booking.CellConflict) []api.CellConflict {
+	conflicts := make([]api.CellConflict, min(len(given), mostConflicts))
+	for i := range conflicts {
+		conflict := &given[i]
+		visits := make([]api.CellVisit, min(len(conflict.Visits), mostConflicts))
+		for n := range visits {
+			visit := &conflict.Visits[n]
+			visits[n] = api.CellVisit{GUID: visit.Guid, Start: visit.Start.Truncate(time.Second)}
+		}
+		conflicts[i] = api.CellConflict{SlotGUID: conflict.Cell, Kind: string(conflict.Kind), Appointments: visits}
+	}
+	return conflicts
 }
 
 // ExistingAppointment returns a visit in short form, times in whole seconds; nil for nil.

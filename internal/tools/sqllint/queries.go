@@ -12,6 +12,9 @@ import (
 var keys = map[string]string{
 	"resource":              "lpu_guid",
 	"slot":                  "lpu_guid",
+	"schedule_source":       "lpu_guid",
+	"schedule_window":       "lpu_guid",
+	"absence":               "lpu_guid",
 	"mkab":                  "lpu_guid",
 	"mkab_policy":           "lpu_guid",
 	"tap":                   "lpu_guid",

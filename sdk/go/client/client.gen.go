@@ -18,6 +18,126 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AbsenceRequestOnBooked.
+const (
+	AbsenceRequestOnBookedKeep   AbsenceRequestOnBooked = "keep"
+	AbsenceRequestOnBookedRefuse AbsenceRequestOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the AbsenceRequestOnBooked enum.
+func (e AbsenceRequestOnBooked) Valid() bool {
+	switch e {
+	case AbsenceRequestOnBookedKeep:
+		return true
+	case AbsenceRequestOnBookedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScheduleCellRequestRestriction.
+const (
+	ScheduleCellRequestRestrictionAdults          ScheduleCellRequestRestriction = "adults"
+	ScheduleCellRequestRestrictionChildren        ScheduleCellRequestRestriction = "children"
+	ScheduleCellRequestRestrictionDisabled        ScheduleCellRequestRestriction = "disabled"
+	ScheduleCellRequestRestrictionHealthyChildren ScheduleCellRequestRestriction = "healthy_children"
+	ScheduleCellRequestRestrictionInfants         ScheduleCellRequestRestriction = "infants"
+	ScheduleCellRequestRestrictionNone            ScheduleCellRequestRestriction = "none"
+	ScheduleCellRequestRestrictionPregnant        ScheduleCellRequestRestriction = "pregnant"
+)
+
+// Valid indicates whether the value is a known member of the ScheduleCellRequestRestriction enum.
+func (e ScheduleCellRequestRestriction) Valid() bool {
+	switch e {
+	case ScheduleCellRequestRestrictionAdults:
+		return true
+	case ScheduleCellRequestRestrictionChildren:
+		return true
+	case ScheduleCellRequestRestrictionDisabled:
+		return true
+	case ScheduleCellRequestRestrictionHealthyChildren:
+		return true
+	case ScheduleCellRequestRestrictionInfants:
+		return true
+	case ScheduleCellRequestRestrictionNone:
+		return true
+	case ScheduleCellRequestRestrictionPregnant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScheduleRequestOnBooked.
+const (
+	ScheduleRequestOnBookedKeep   ScheduleRequestOnBooked = "keep"
+	ScheduleRequestOnBookedRefuse ScheduleRequestOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the ScheduleRequestOnBooked enum.
+func (e ScheduleRequestOnBooked) Valid() bool {
+	switch e {
+	case ScheduleRequestOnBookedKeep:
+		return true
+	case ScheduleRequestOnBookedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotRequestOnBooked.
+const (
+	SlotRequestOnBookedKeep   SlotRequestOnBooked = "keep"
+	SlotRequestOnBookedRefuse SlotRequestOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the SlotRequestOnBooked enum.
+func (e SlotRequestOnBooked) Valid() bool {
+	switch e {
+	case SlotRequestOnBookedKeep:
+		return true
+	case SlotRequestOnBookedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotRequestRestriction.
+const (
+	SlotRequestRestrictionAdults          SlotRequestRestriction = "adults"
+	SlotRequestRestrictionChildren        SlotRequestRestriction = "children"
+	SlotRequestRestrictionDisabled        SlotRequestRestriction = "disabled"
+	SlotRequestRestrictionHealthyChildren SlotRequestRestriction = "healthy_children"
+	SlotRequestRestrictionInfants         SlotRequestRestriction = "infants"
+	SlotRequestRestrictionNone            SlotRequestRestriction = "none"
+	SlotRequestRestrictionPregnant        SlotRequestRestriction = "pregnant"
+)
+
+// Valid indicates whether the value is a known member of the SlotRequestRestriction enum.
+func (e SlotRequestRestriction) Valid() bool {
+	switch e {
+	case SlotRequestRestrictionAdults:
+		return true
+	case SlotRequestRestrictionChildren:
+		return true
+	case SlotRequestRestrictionDisabled:
+		return true
+	case SlotRequestRestrictionHealthyChildren:
+		return true
+	case SlotRequestRestrictionInfants:
+		return true
+	case SlotRequestRestrictionNone:
+		return true
+	case SlotRequestRestrictionPregnant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenFormClientAssertionType.
 const (
 	TokenFormClientAssertionTypeUrnIetfParamsOauthClientAssertionTypeJwtBearer TokenFormClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -97,6 +217,78 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Absence A period in which a resource takes no visits (отсутствие).
+type Absence struct {
+	// AbsenceGUID Guid of the absence.
+	AbsenceGUID GUID `json:"absenceGuid"`
+
+	// From Start of the absence.
+	//
+	// Example: 2019-08-21T00:00:00+03:00
+	From time.Time `json:"from"`
+
+	// To End of the absence.
+	//
+	// Example: 2019-08-23T00:00:00+03:00
+	To time.Time `json:"to"`
+
+	// Reason Reason.
+	//
+	// Example: Больничный
+	Reason string `json:"reason"`
+}
+
+// AbsenceList The absences of a resource.
+type AbsenceList struct {
+	// Items The absences, in order of time.
+	Items []Absence `json:"items"`
+}
+
+// AbsenceRequest A period in which a resource takes no visits (отсутствие).
+type AbsenceRequest struct {
+	// AbsenceGUID Guid of the absence. Not the zero guid.
+	AbsenceGUID GUID `json:"AbsenceGuid"`
+
+	// From Start of the absence. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-21T00:00:00+03:00
+	From time.Time `json:"From"`
+
+	// To End of the absence.
+	//
+	// Example: 2019-08-23T00:00:00+03:00
+	To time.Time `json:"To"`
+
+	// Reason Reason, for the institution. Default: empty.
+	//
+	// Example: Больничный
+	Reason *string `json:"Reason,omitempty"`
+
+	// OnBooked What happens to cells with visits. Default: `keep`.
+	//
+	// Example: refuse
+	OnBooked *AbsenceRequestOnBooked `json:"OnBooked,omitempty"`
+}
+
+// AbsenceRequestOnBooked What happens to cells with visits. Default: `keep`.
+//
+// Example: refuse
+type AbsenceRequestOnBooked string
+
+// AbsenceResult What an absence, or its end, has changed.
+type AbsenceResult struct {
+	// AbsenceGUID Guid of the absence.
+	AbsenceGUID GUID `json:"absenceGuid"`
+
+	// Changed Number of cells that were closed or opened.
+	//
+	// Example: 32
+	Changed int32 `json:"changed"`
+
+	// Conflicts Up to 100 cells with visits within the absence.
+	Conflicts []CellConflict `json:"conflicts"`
 }
 
 // AccessToken A system token (RFC 6749, 5.1).
@@ -287,6 +479,36 @@ type Cancellation struct {
 	Reason *string `json:"reason"`
 }
 
+// CellConflict A cell with visits that could not be changed as its source wants.
+type CellConflict struct {
+	// SlotGUID Guid of the cell.
+	SlotGUID GUID `json:"slotGuid"`
+
+	// Kind What the source wants: to withdraw the cell, to move it in time, to offer fewer places than are taken, or to close it by an absence.
+	//
+	// Example: withdrawn
+	Kind string `json:"kind"`
+
+	// Appointments Up to 100 visits in the cell, in the order of their start.
+	Appointments []CellVisit `json:"appointments"`
+}
+
+// CellVisit A visit in a cell.
+type CellVisit struct {
+	// GUID Guid of the appointment.
+	GUID GUID `json:"guid"`
+
+	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+}
+
+// ClosedReason Why nobody can book a cell.
+//
+// Example: withdrawn
+type ClosedReason = string
+
 // ConsultDirection A referral for a consultation (Направление на консультацию), as the target institution holds it. `null` if the referral has another type.
 type ConsultDirection struct {
 	// ID Number of the referral in the target institution's own list.
@@ -456,11 +678,14 @@ type ErrorDetails struct {
 	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 
+	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
+	Fields *[]FieldProblem `json:"fields,omitempty"`
+
 	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
-	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
-	Fields *[]FieldProblem `json:"fields,omitempty"`
+	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
+	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
 }
 
 // ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
@@ -516,6 +741,7 @@ type FieldProblem struct {
 	// | `cursor` | It is no `next` of this list. |
 	// | `conflict` | It cannot be used together with another parameter of the request. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
+	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -1235,6 +1461,136 @@ type ScenarioCall struct {
 	RawBody *string `json:"rawBody"`
 }
 
+// Schedule A period of a resource's schedule.
+type Schedule struct {
+	// Windows The periods with the message that decides each, in order of time. They do not overlap.
+	Windows []ScheduleWindow `json:"windows"`
+
+	// Cells The cells, in the order of their start.
+	Cells []StoredCell `json:"cells"`
+}
+
+// ScheduleCellRequest A cell of a schedule (ячейка расписания) as its source describes it.
+type ScheduleCellRequest struct {
+	// GUID Guid of the cell. Not the zero guid.
+	GUID GUID `json:"Guid"`
+
+	// ID Number of the cell, which is unique in the institution. Without it the service assigns one.
+	//
+	// Example: 14527455
+	ID *int64 `json:"Id,omitempty"`
+
+	// Start Start of the cell.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"Start"`
+
+	// End End of the cell. It may be after the period.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"End"`
+
+	// Capacity Number of places.
+	//
+	// Example: 1
+	Capacity int32 `json:"Capacity"`
+
+	// FlagAccess Who can book it, in bits (флаги доступа): 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter.
+	//
+	// Example: 4
+	FlagAccess int32 `json:"FlagAccess"`
+
+	// BusyType Kind of the cell (тип занятости). The region defines which kinds take visits.
+	//
+	// Example: 1
+	BusyType int32 `json:"BusyType"`
+
+	// Blocked Whether the cell is closed for bookings. Default: false.
+	//
+	// Example: false
+	Blocked *bool `json:"Blocked,omitempty"`
+
+	// Restriction Who may take it. Default: none.
+	//
+	// Example: none
+	Restriction *ScheduleCellRequestRestriction `json:"Restriction,omitempty"`
+}
+
+// ScheduleCellRequestRestriction Who may take it. Default: none.
+//
+// Example: none
+type ScheduleCellRequestRestriction string
+
+// ScheduleRequest The cells of a resource that begin within a period (окно расписания).
+type ScheduleRequest struct {
+	// Version Version of the source: a newer message has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// OnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+	//
+	// Example: refuse
+	OnBooked *ScheduleRequestOnBooked `json:"OnBooked,omitempty"`
+
+	// Cells The cells. They must not overlap.
+	Cells []ScheduleCellRequest `json:"Cells"`
+}
+
+// ScheduleRequestOnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+//
+// Example: refuse
+type ScheduleRequestOnBooked string
+
+// ScheduleResult What a message has changed. Each cell of the message is added, changed, unchanged or superseded.
+type ScheduleResult struct {
+	// Added Number of new cells.
+	//
+	// Example: 1
+	Added int32 `json:"added"`
+
+	// Changed Number of changed cells.
+	//
+	// Example: 0
+	Changed int32 `json:"changed"`
+
+	// Withdrawn Number of cells that were deleted, or closed because they have visits.
+	//
+	// Example: 0
+	Withdrawn int32 `json:"withdrawn"`
+
+	// Unchanged Number of cells that are as before.
+	//
+	// Example: 0
+	Unchanged int32 `json:"unchanged"`
+
+	// Superseded Number of cells of the message that a newer message decides.
+	//
+	// Example: 0
+	Superseded int32 `json:"superseded"`
+
+	// Conflicts Up to 100 cells that are not as in the message, because they have visits.
+	Conflicts []CellConflict `json:"conflicts"`
+}
+
+// ScheduleWindow A period with the message that decides it.
+type ScheduleWindow struct {
+	// From Start of the period.
+	//
+	// Example: 2019-08-21T00:00:00+03:00
+	From time.Time `json:"from"`
+
+	// To End of the period.
+	//
+	// Example: 2019-08-22T00:00:00+03:00
+	To time.Time `json:"to"`
+
+	// Version Version of the message.
+	//
+	// Example: 42
+	Version int64 `json:"version"`
+}
+
 // ServingInstitution An institution that has future cells for a referral.
 type ServingInstitution struct {
 	// Lpu The institution.
@@ -1346,6 +1702,54 @@ type SlotRefusal struct {
 	Message string `json:"message"`
 }
 
+// SlotRequest The fields of a cell to change.
+type SlotRequest struct {
+	// Version Version of the source, as in a schedule message.
+	//
+	// Example: 43
+	Version int64 `json:"Version"`
+
+	// OnBooked What happens to cells with visits. Default: `keep`.
+	//
+	// Example: refuse
+	OnBooked *SlotRequestOnBooked `json:"OnBooked,omitempty"`
+
+	// Capacity Number of places.
+	//
+	// Example: 1
+	Capacity *int32 `json:"Capacity,omitempty"`
+
+	// FlagAccess Who can book it, in bits (флаги доступа).
+	//
+	// Example: 4
+	FlagAccess *int32 `json:"FlagAccess,omitempty"`
+
+	// BusyType Kind of the cell (тип занятости).
+	//
+	// Example: 1
+	BusyType *int32 `json:"BusyType,omitempty"`
+
+	// Blocked Whether the cell is closed for bookings.
+	//
+	// Example: true
+	Blocked *bool `json:"Blocked,omitempty"`
+
+	// Restriction Who may take it.
+	//
+	// Example: none
+	Restriction *SlotRequestRestriction `json:"Restriction,omitempty"`
+}
+
+// SlotRequestOnBooked What happens to cells with visits. Default: `keep`.
+//
+// Example: refuse
+type SlotRequestOnBooked string
+
+// SlotRequestRestriction Who may take it.
+//
+// Example: none
+type SlotRequestRestriction string
+
 // Speciality A medical speciality (специальность).
 type Speciality struct {
 	// Code Code of the speciality.
@@ -1357,6 +1761,60 @@ type Speciality struct {
 	//
 	// Example: Терапия
 	Name string `json:"name"`
+}
+
+// StoredCell A cell as its source has described it, and what has become of it.
+type StoredCell struct {
+	// GUID Guid of the cell. Not the zero guid.
+	GUID GUID `json:"guid"`
+
+	// ID Number of the cell.
+	//
+	// Example: 14527455
+	ID int64 `json:"id"`
+
+	// Start Start of the cell.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+
+	// End End of the cell. It may be after the period.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"end"`
+
+	// Capacity Number of places.
+	//
+	// Example: 1
+	Capacity int32 `json:"capacity"`
+
+	// FlagAccess Who can book it, in bits (флаги доступа): 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter.
+	//
+	// Example: 4
+	FlagAccess int32 `json:"flagAccess"`
+
+	// BusyType Kind of the cell (тип занятости). The region defines which kinds take visits.
+	//
+	// Example: 1
+	BusyType int32 `json:"busyType"`
+
+	// Blocked Whether its source has closed it for bookings.
+	//
+	// Example: false
+	Blocked bool `json:"blocked"`
+
+	// Restriction Who may take it.
+	//
+	// Example: none
+	Restriction string `json:"restriction"`
+
+	// Taken Number of places that visits take.
+	//
+	// Example: 1
+	Taken int32 `json:"taken"`
+
+	// Closed Why nobody can book it: its `source` has blocked it, it is `withdrawn` and visits keep it, or an `absence`.
+	Closed []ClosedReason `json:"closed"`
 }
 
 // TokenForm A request of the client credentials grant (RFC 6749, 4.4.2). Unknown fields are ignored.
@@ -1421,10 +1879,27 @@ type Limit = int32
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type LpuGUID = GUID
 
+// PeriodFrom defines model for PeriodFrom.
+type PeriodFrom = time.Time
+
+// PeriodTo defines model for PeriodTo.
+type PeriodTo = time.Time
+
+// ResourceGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type ResourceGUID = GUID
+
 // SlotGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type SlotGUID = GUID
+
+// AbsenceAbsent The body of every error response.
+type AbsenceAbsent = Error
+
+// AbsenceConflict The body of every error response.
+type AbsenceConflict = Error
 
 // AppointmentAbsent The body of every error response.
 type AppointmentAbsent = Error
@@ -1489,6 +1964,9 @@ type LpuAbsent = Error
 // MediaTypeUnsupported The body of every error response.
 type MediaTypeUnsupported = Error
 
+// MessageRefused The body of every error response.
+type MessageRefused = Error
+
 // MethodNotAllowed The body of every error response.
 type MethodNotAllowed = Error
 
@@ -1518,6 +1996,18 @@ type RequestInvalid = Error
 
 // ResetUnavailable The body of every error response.
 type ResetUnavailable = Error
+
+// ResourceAbsent The body of every error response.
+type ResourceAbsent = Error
+
+// ScheduleConflict The body of every error response.
+type ScheduleConflict = Error
+
+// ScheduleRefused The body of every error response.
+type ScheduleRefused = Error
+
+// SlotAbsent The body of every error response.
+type SlotAbsent = Error
 
 // SlotsAbsent The body of every error response.
 type SlotsAbsent = Error
@@ -1693,6 +2183,33 @@ type ListDirectionSlotsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAbsencesParams defines parameters for ListAbsences.
+type ListAbsencesParams struct {
+	// From Start of the period, inclusive. In the years 1900 to 2199.
+	From PeriodFrom `form:"from" json:"from"`
+
+	// To End of the period, exclusive.
+	To PeriodTo `form:"to" json:"to"`
+}
+
+// GetScheduleParams defines parameters for GetSchedule.
+type GetScheduleParams struct {
+	// From Start of the period, inclusive. In the years 1900 to 2199.
+	From PeriodFrom `form:"from" json:"from"`
+
+	// To End of the period, exclusive.
+	To PeriodTo `form:"to" json:"to"`
+}
+
+// PutScheduleParams defines parameters for PutSchedule.
+type PutScheduleParams struct {
+	// From Start of the period, inclusive. In the years 1900 to 2199.
+	From PeriodFrom `form:"from" json:"from"`
+
+	// To End of the period, exclusive.
+	To PeriodTo `form:"to" json:"to"`
+}
+
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
 	// LpuGUID The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
@@ -1719,6 +2236,15 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
+
+// AddAbsenceJSONRequestBody defines body for AddAbsence for application/json ContentType.
+type AddAbsenceJSONRequestBody = AbsenceRequest
+
+// PutScheduleJSONRequestBody defines body for PutSchedule for application/json ContentType.
+type PutScheduleJSONRequestBody = ScheduleRequest
+
+// PatchSlotJSONRequestBody defines body for PatchSlot for application/json ContentType.
+type PatchSlotJSONRequestBody = SlotRequest
 
 // HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
 type HoldSlotJSONRequestBody = HoldRequest
@@ -2339,6 +2865,147 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
 	GetLpu(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAbsences List the absences of a resource (Отсутствия ресурса)
+	//
+	// Returns the absences that overlap the period of at most 31 days and are not lifted, in order of time.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `ListAbsences` operationId).
+	ListAbsences(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *ListAbsencesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddAbsenceWithBody Close a resource for a period (Отсутствие ресурса)
+	//
+	// Closes all cells of the resource that overlap the period and have not begun, also those that
+	// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+	// cells again.
+	//
+	// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+	// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+	// `conflicts` lists them.
+	//
+	// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+	// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+	AddAbsenceWithBody(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddAbsence Close a resource for a period (Отсутствие ресурса)
+	//
+	// Closes all cells of the resource that overlap the period and have not begun, also those that
+	// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+	// cells again.
+	//
+	// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+	// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+	// `conflicts` lists them.
+	//
+	// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+	// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+	AddAbsence(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body AddAbsenceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LiftAbsence Lift an absence (Снятие отсутствия)
+	//
+	// Ends the absence, and opens the cells that nothing else closes. A repetition changes nothing.
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences/{absenceGuid} (the `LiftAbsence` operationId).
+	LiftAbsence(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, absenceGUID GUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSchedule Get a period of a resource's schedule (Получение окна расписания)
+	//
+	// Returns the cells that begin in `[from, to)` with the fields in which they were sent, and
+	// what has become of them: `taken`, and `closed` with the reasons. `windows` are the periods
+	// with the version that decides each. A period has at most 31 days.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `GetSchedule` operationId).
+	GetSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *GetScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutScheduleWithBody Replace a period of a resource's schedule (Передача окна расписания)
+	//
+	// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+	// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+	// `Guid`: new ones are added, others changed, missing ones withdrawn.
+	//
+	// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+	// the message with the highest version that covers it decides, whatever the order in which the
+	// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+	// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+	// cover all of it, it fails with `version_stale`. The same version with other content for an
+	// overlapping period fails with `version_conflict`. The same content changes nothing.
+	//
+	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	//
+	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+	// the period (`cell_foreign`).
+	//
+	// A period has at most 31 days and 2,000 cells.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+	PutScheduleWithBody(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSchedule Replace a period of a resource's schedule (Передача окна расписания)
+	//
+	// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+	// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+	// `Guid`: new ones are added, others changed, missing ones withdrawn.
+	//
+	// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+	// the message with the highest version that covers it decides, whatever the order in which the
+	// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+	// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+	// cover all of it, it fails with `version_stale`. The same version with other content for an
+	// overlapping period fails with `version_conflict`. The same content changes nothing.
+	//
+	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	//
+	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+	// the period (`cell_foreign`).
+	//
+	// A period has at most 31 days and 2,000 cells.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+	PutSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchSlotWithBody Change one cell (Изменение ячейки расписания)
+	//
+	// Changes the given fields of a cell, with the same rules as a schedule message that covers
+	// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+	// `Version` does not. To move a cell in time, send a schedule message.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+	PatchSlotWithBody(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchSlot Change one cell (Изменение ячейки расписания)
+	//
+	// Changes the given fields of a cell, with the same rules as a schedule message that covers
+	// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+	// `Version` does not. To move a cell in time, send a schedule message.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+	PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRules List the rules (Справочник правил)
 	//
@@ -3228,6 +3895,237 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
 func (c *Client) GetLpu(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLpuRequest(c.Server, lpuGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAbsences List the absences of a resource (Отсутствия ресурса)
+//
+// Returns the absences that overlap the period of at most 31 days and are not lifted, in order of time.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `ListAbsences` operationId).
+func (c *Client) ListAbsences(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *ListAbsencesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAbsencesRequest(c.Server, lpuGUID, resourceGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddAbsenceWithBody Close a resource for a period (Отсутствие ресурса)
+//
+// Closes all cells of the resource that overlap the period and have not begun, also those that
+// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+// cells again.
+//
+// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+// `conflicts` lists them.
+//
+// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+func (c *Client) AddAbsenceWithBody(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddAbsenceRequestWithBody(c.Server, lpuGUID, resourceGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddAbsence Close a resource for a period (Отсутствие ресурса)
+//
+// Closes all cells of the resource that overlap the period and have not begun, also those that
+// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+// cells again.
+//
+// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+// `conflicts` lists them.
+//
+// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+func (c *Client) AddAbsence(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body AddAbsenceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddAbsenceRequest(c.Server, lpuGUID, resourceGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LiftAbsence Lift an absence (Снятие отсутствия)
+//
+// Ends the absence, and opens the cells that nothing else closes. A repetition changes nothing.
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences/{absenceGuid} (the `LiftAbsence` operationId).
+func (c *Client) LiftAbsence(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, absenceGUID GUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLiftAbsenceRequest(c.Server, lpuGUID, resourceGUID, absenceGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSchedule Get a period of a resource's schedule (Получение окна расписания)
+//
+// Returns the cells that begin in `[from, to)` with the fields in which they were sent, and
+// what has become of them: `taken`, and `closed` with the reasons. `windows` are the periods
+// with the version that decides each. A period has at most 31 days.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `GetSchedule` operationId).
+func (c *Client) GetSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *GetScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetScheduleRequest(c.Server, lpuGUID, resourceGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutScheduleWithBody Replace a period of a resource's schedule (Передача окна расписания)
+//
+// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+// `Guid`: new ones are added, others changed, missing ones withdrawn.
+//
+// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+// the message with the highest version that covers it decides, whatever the order in which the
+// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+// cover all of it, it fails with `version_stale`. The same version with other content for an
+// overlapping period fails with `version_conflict`. The same content changes nothing.
+//
+// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+// that have begun are no conflicts. Send the message again after the conflicts are solved.
+//
+// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+// the period (`cell_foreign`).
+//
+// A period has at most 31 days and 2,000 cells.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+func (c *Client) PutScheduleWithBody(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutScheduleRequestWithBody(c.Server, lpuGUID, resourceGUID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSchedule Replace a period of a resource's schedule (Передача окна расписания)
+//
+// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+// `Guid`: new ones are added, others changed, missing ones withdrawn.
+//
+// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+// the message with the highest version that covers it decides, whatever the order in which the
+// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+// cover all of it, it fails with `version_stale`. The same version with other content for an
+// overlapping period fails with `version_conflict`. The same content changes nothing.
+//
+// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+// that have begun are no conflicts. Send the message again after the conflicts are solved.
+//
+// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+// the period (`cell_foreign`).
+//
+// A period has at most 31 days and 2,000 cells.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+func (c *Client) PutSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutScheduleRequest(c.Server, lpuGUID, resourceGUID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchSlotWithBody Change one cell (Изменение ячейки расписания)
+//
+// Changes the given fields of a cell, with the same rules as a schedule message that covers
+// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+// `Version` does not. To move a cell in time, send a schedule message.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+func (c *Client) PatchSlotWithBody(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchSlotRequestWithBody(c.Server, lpuGUID, slotGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchSlot Change one cell (Изменение ячейки расписания)
+//
+// Changes the given fields of a cell, with the same rules as a schedule message that covers
+// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+// `Version` does not. To move a cell in time, send a schedule message.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+func (c *Client) PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchSlotRequest(c.Server, lpuGUID, slotGUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4567,6 +5465,391 @@ func NewGetLpuRequest(server string, lpuGUID LpuGUID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListAbsencesRequest constructs an http.Request for the ListAbsences method
+func NewListAbsencesRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *ListAbsencesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s/absences", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddAbsenceRequest calls the generic AddAbsence builder with application/json body
+func NewAddAbsenceRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, body AddAbsenceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddAbsenceRequestWithBody(server, lpuGUID, resourceGUID, "application/json", bodyReader)
+}
+
+// NewAddAbsenceRequestWithBody constructs an http.Request for the AddAbsence method, with any body, and a specified content type
+func NewAddAbsenceRequestWithBody(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s/absences", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLiftAbsenceRequest constructs an http.Request for the LiftAbsence method
+func NewLiftAbsenceRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, absenceGUID GUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "absenceGuid", absenceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s/absences/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetScheduleRequest constructs an http.Request for the GetSchedule method
+func NewGetScheduleRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *GetScheduleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s/schedule", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutScheduleRequest calls the generic PutSchedule builder with application/json body
+func NewPutScheduleRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, body PutScheduleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutScheduleRequestWithBody(server, lpuGUID, resourceGUID, params, "application/json", bodyReader)
+}
+
+// NewPutScheduleRequestWithBody constructs an http.Request for the PutSchedule method, with any body, and a specified content type
+func NewPutScheduleRequestWithBody(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s/schedule", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPatchSlotRequest calls the generic PatchSlot builder with application/json body
+func NewPatchSlotRequest(server string, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchSlotRequestWithBody(server, lpuGUID, slotGUID, "application/json", bodyReader)
+}
+
+// NewPatchSlotRequestWithBody constructs an http.Request for the PatchSlot method, with any body, and a specified content type
+func NewPatchSlotRequestWithBody(server string, lpuGUID LpuGUID, slotGUID SlotGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "slotGuid", slotGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/slots/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListRulesRequest constructs an http.Request for the ListRules method
 func NewListRulesRequest(server string, params *ListRulesParams) (*http.Request, error) {
 	var err error
@@ -5389,6 +6672,153 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
 	GetLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*GetLpuResponse, error)
+
+	// ListAbsencesWithResponse List the absences of a resource (Отсутствия ресурса)
+	//
+	// Returns the absences that overlap the period of at most 31 days and are not lifted, in order of time.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `ListAbsences` operationId).
+	ListAbsencesWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *ListAbsencesParams, reqEditors ...RequestEditorFn) (*ListAbsencesResponse, error)
+
+	// AddAbsenceWithBodyWithResponse Close a resource for a period (Отсутствие ресурса)
+	//
+	// Closes all cells of the resource that overlap the period and have not begun, also those that
+	// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+	// cells again.
+	//
+	// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+	// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+	// `conflicts` lists them.
+	//
+	// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+	// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+	AddAbsenceWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddAbsenceResponse, error)
+
+	// AddAbsenceWithResponse Close a resource for a period (Отсутствие ресурса)
+	//
+	// Closes all cells of the resource that overlap the period and have not begun, also those that
+	// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+	// cells again.
+	//
+	// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+	// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+	// `conflicts` lists them.
+	//
+	// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+	// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+	AddAbsenceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body AddAbsenceJSONRequestBody, reqEditors ...RequestEditorFn) (*AddAbsenceResponse, error)
+
+	// LiftAbsenceWithResponse Lift an absence (Снятие отсутствия)
+	//
+	// Ends the absence, and opens the cells that nothing else closes. A repetition changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences/{absenceGuid} (the `LiftAbsence` operationId).
+	LiftAbsenceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, absenceGUID GUID, reqEditors ...RequestEditorFn) (*LiftAbsenceResponse, error)
+
+	// GetScheduleWithResponse Get a period of a resource's schedule (Получение окна расписания)
+	//
+	// Returns the cells that begin in `[from, to)` with the fields in which they were sent, and
+	// what has become of them: `taken`, and `closed` with the reasons. `windows` are the periods
+	// with the version that decides each. A period has at most 31 days.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `GetSchedule` operationId).
+	GetScheduleWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *GetScheduleParams, reqEditors ...RequestEditorFn) (*GetScheduleResponse, error)
+
+	// PutScheduleWithBodyWithResponse Replace a period of a resource's schedule (Передача окна расписания)
+	//
+	// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+	// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+	// `Guid`: new ones are added, others changed, missing ones withdrawn.
+	//
+	// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+	// the message with the highest version that covers it decides, whatever the order in which the
+	// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+	// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+	// cover all of it, it fails with `version_stale`. The same version with other content for an
+	// overlapping period fails with `version_conflict`. The same content changes nothing.
+	//
+	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	//
+	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+	// the period (`cell_foreign`).
+	//
+	// A period has at most 31 days and 2,000 cells.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+	PutScheduleWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error)
+
+	// PutScheduleWithResponse Replace a period of a resource's schedule (Передача окна расписания)
+	//
+	// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+	// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+	// `Guid`: new ones are added, others changed, missing ones withdrawn.
+	//
+	// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+	// the message with the highest version that covers it decides, whatever the order in which the
+	// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+	// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+	// cover all of it, it fails with `version_stale`. The same version with other content for an
+	// overlapping period fails with `version_conflict`. The same content changes nothing.
+	//
+	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	//
+	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+	// the period (`cell_foreign`).
+	//
+	// A period has at most 31 days and 2,000 cells.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+	PutScheduleWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error)
+
+	// PatchSlotWithBodyWithResponse Change one cell (Изменение ячейки расписания)
+	//
+	// Changes the given fields of a cell, with the same rules as a schedule message that covers
+	// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+	// `Version` does not. To move a cell in time, send a schedule message.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+	PatchSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchSlotResponse, error)
+
+	// PatchSlotWithResponse Change one cell (Изменение ячейки расписания)
+	//
+	// Changes the given fields of a cell, with the same rules as a schedule message that covers
+	// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+	// `Version` does not. To move a cell in time, send a schedule message.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+	PatchSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchSlotResponse, error)
 
 	// ListRulesWithResponse List the rules (Справочник правил)
 	//
@@ -7895,6 +9325,942 @@ func (r GetLpuResponse) ContentType() string {
 	return ""
 }
 
+// ListAbsencesResponse200Headers the declared response headers of an HTTP 200 response for ListAbsences
+type ListAbsencesResponse200Headers struct {
+	XRequestID string
+}
+
+// ListAbsencesResponse400Headers the declared response headers of an HTTP 400 response for ListAbsences
+type ListAbsencesResponse400Headers struct {
+	XRequestID string
+}
+
+// ListAbsencesResponse403Headers the declared response headers of an HTTP 403 response for ListAbsences
+type ListAbsencesResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ListAbsencesResponse404Headers the declared response headers of an HTTP 404 response for ListAbsences
+type ListAbsencesResponse404Headers struct {
+	XRequestID string
+}
+
+// ListAbsencesResponse405Headers the declared response headers of an HTTP 405 response for ListAbsences
+type ListAbsencesResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListAbsencesResponse500Headers the declared response headers of an HTTP 500 response for ListAbsences
+type ListAbsencesResponse500Headers struct {
+	XRequestID string
+}
+
+// ListAbsencesResponse503Headers the declared response headers of an HTTP 503 response for ListAbsences
+type ListAbsencesResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListAbsencesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AbsenceList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ResourceAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAbsencesResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListAbsencesResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListAbsencesResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListAbsencesResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListAbsencesResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListAbsencesResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListAbsencesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAbsencesResponse) GetJSON200() *AbsenceList {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListAbsencesResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListAbsencesResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListAbsencesResponse) GetJSON404() *ResourceAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListAbsencesResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListAbsencesResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListAbsencesResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAbsencesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAbsencesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAbsencesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAbsencesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddAbsenceResponse200Headers the declared response headers of an HTTP 200 response for AddAbsence
+type AddAbsenceResponse200Headers struct {
+	XRequestID string
+}
+
+// AddAbsenceResponse400Headers the declared response headers of an HTTP 400 response for AddAbsence
+type AddAbsenceResponse400Headers struct {
+	XRequestID string
+}
+
+// AddAbsenceResponse403Headers the declared response headers of an HTTP 403 response for AddAbsence
+type AddAbsenceResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// AddAbsenceResponse404Headers the declared response headers of an HTTP 404 response for AddAbsence
+type AddAbsenceResponse404Headers struct {
+	XRequestID string
+}
+
+// AddAbsenceResponse405Headers the declared response headers of an HTTP 405 response for AddAbsence
+type AddAbsenceResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// AddAbsenceResponse409Headers the declared response headers of an HTTP 409 response for AddAbsence
+type AddAbsenceResponse409Headers struct {
+	XRequestID string
+}
+
+// AddAbsenceResponse413Headers the declared response headers of an HTTP 413 response for AddAbsence
+type AddAbsenceResponse413Headers struct {
+	XRequestID string
+}
+
+// AddAbsenceResponse415Headers the declared response headers of an HTTP 415 response for AddAbsence
+type AddAbsenceResponse415Headers struct {
+	XRequestID string
+}
+
+// AddAbsenceResponse500Headers the declared response headers of an HTTP 500 response for AddAbsence
+type AddAbsenceResponse500Headers struct {
+	XRequestID string
+}
+
+// AddAbsenceResponse503Headers the declared response headers of an HTTP 503 response for AddAbsence
+type AddAbsenceResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type AddAbsenceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AbsenceResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ResourceAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *AbsenceConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AddAbsenceResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *AddAbsenceResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *AddAbsenceResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *AddAbsenceResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *AddAbsenceResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *AddAbsenceResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *AddAbsenceResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *AddAbsenceResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *AddAbsenceResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AddAbsenceResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddAbsenceResponse) GetJSON200() *AbsenceResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AddAbsenceResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r AddAbsenceResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r AddAbsenceResponse) GetJSON404() *ResourceAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r AddAbsenceResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r AddAbsenceResponse) GetJSON409() *AbsenceConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r AddAbsenceResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r AddAbsenceResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r AddAbsenceResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r AddAbsenceResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AddAbsenceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddAbsenceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddAbsenceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddAbsenceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LiftAbsenceResponse200Headers the declared response headers of an HTTP 200 response for LiftAbsence
+type LiftAbsenceResponse200Headers struct {
+	XRequestID string
+}
+
+// LiftAbsenceResponse400Headers the declared response headers of an HTTP 400 response for LiftAbsence
+type LiftAbsenceResponse400Headers struct {
+	XRequestID string
+}
+
+// LiftAbsenceResponse403Headers the declared response headers of an HTTP 403 response for LiftAbsence
+type LiftAbsenceResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// LiftAbsenceResponse404Headers the declared response headers of an HTTP 404 response for LiftAbsence
+type LiftAbsenceResponse404Headers struct {
+	XRequestID string
+}
+
+// LiftAbsenceResponse405Headers the declared response headers of an HTTP 405 response for LiftAbsence
+type LiftAbsenceResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// LiftAbsenceResponse500Headers the declared response headers of an HTTP 500 response for LiftAbsence
+type LiftAbsenceResponse500Headers struct {
+	XRequestID string
+}
+
+// LiftAbsenceResponse503Headers the declared response headers of an HTTP 503 response for LiftAbsence
+type LiftAbsenceResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type LiftAbsenceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AbsenceResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *AbsenceAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *LiftAbsenceResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *LiftAbsenceResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *LiftAbsenceResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *LiftAbsenceResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *LiftAbsenceResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *LiftAbsenceResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *LiftAbsenceResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LiftAbsenceResponse) GetJSON200() *AbsenceResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r LiftAbsenceResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r LiftAbsenceResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r LiftAbsenceResponse) GetJSON404() *AbsenceAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r LiftAbsenceResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r LiftAbsenceResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r LiftAbsenceResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r LiftAbsenceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LiftAbsenceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LiftAbsenceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LiftAbsenceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetScheduleResponse200Headers the declared response headers of an HTTP 200 response for GetSchedule
+type GetScheduleResponse200Headers struct {
+	XRequestID string
+}
+
+// GetScheduleResponse400Headers the declared response headers of an HTTP 400 response for GetSchedule
+type GetScheduleResponse400Headers struct {
+	XRequestID string
+}
+
+// GetScheduleResponse403Headers the declared response headers of an HTTP 403 response for GetSchedule
+type GetScheduleResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetScheduleResponse404Headers the declared response headers of an HTTP 404 response for GetSchedule
+type GetScheduleResponse404Headers struct {
+	XRequestID string
+}
+
+// GetScheduleResponse405Headers the declared response headers of an HTTP 405 response for GetSchedule
+type GetScheduleResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetScheduleResponse500Headers the declared response headers of an HTTP 500 response for GetSchedule
+type GetScheduleResponse500Headers struct {
+	XRequestID string
+}
+
+// GetScheduleResponse503Headers the declared response headers of an HTTP 503 response for GetSchedule
+type GetScheduleResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetScheduleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Schedule
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ResourceAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetScheduleResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetScheduleResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetScheduleResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetScheduleResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetScheduleResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetScheduleResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetScheduleResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetScheduleResponse) GetJSON200() *Schedule {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetScheduleResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetScheduleResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetScheduleResponse) GetJSON404() *ResourceAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetScheduleResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetScheduleResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetScheduleResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetScheduleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetScheduleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetScheduleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutScheduleResponse200Headers the declared response headers of an HTTP 200 response for PutSchedule
+type PutScheduleResponse200Headers struct {
+	XRequestID string
+}
+
+// PutScheduleResponse400Headers the declared response headers of an HTTP 400 response for PutSchedule
+type PutScheduleResponse400Headers struct {
+	XRequestID string
+}
+
+// PutScheduleResponse403Headers the declared response headers of an HTTP 403 response for PutSchedule
+type PutScheduleResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutScheduleResponse404Headers the declared response headers of an HTTP 404 response for PutSchedule
+type PutScheduleResponse404Headers struct {
+	XRequestID string
+}
+
+// PutScheduleResponse405Headers the declared response headers of an HTTP 405 response for PutSchedule
+type PutScheduleResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutScheduleResponse409Headers the declared response headers of an HTTP 409 response for PutSchedule
+type PutScheduleResponse409Headers struct {
+	XRequestID string
+}
+
+// PutScheduleResponse413Headers the declared response headers of an HTTP 413 response for PutSchedule
+type PutScheduleResponse413Headers struct {
+	XRequestID string
+}
+
+// PutScheduleResponse415Headers the declared response headers of an HTTP 415 response for PutSchedule
+type PutScheduleResponse415Headers struct {
+	XRequestID string
+}
+
+// PutScheduleResponse500Headers the declared response headers of an HTTP 500 response for PutSchedule
+type PutScheduleResponse500Headers struct {
+	XRequestID string
+}
+
+// PutScheduleResponse503Headers the declared response headers of an HTTP 503 response for PutSchedule
+type PutScheduleResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutScheduleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScheduleResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ScheduleRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ResourceAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ScheduleConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutScheduleResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutScheduleResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutScheduleResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutScheduleResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutScheduleResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutScheduleResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutScheduleResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutScheduleResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutScheduleResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutScheduleResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutScheduleResponse) GetJSON200() *ScheduleResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutScheduleResponse) GetJSON400() *ScheduleRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutScheduleResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutScheduleResponse) GetJSON404() *ResourceAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutScheduleResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutScheduleResponse) GetJSON409() *ScheduleConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutScheduleResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutScheduleResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutScheduleResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutScheduleResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutScheduleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutScheduleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutScheduleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchSlotResponse200Headers the declared response headers of an HTTP 200 response for PatchSlot
+type PatchSlotResponse200Headers struct {
+	XRequestID string
+}
+
+// PatchSlotResponse400Headers the declared response headers of an HTTP 400 response for PatchSlot
+type PatchSlotResponse400Headers struct {
+	XRequestID string
+}
+
+// PatchSlotResponse403Headers the declared response headers of an HTTP 403 response for PatchSlot
+type PatchSlotResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PatchSlotResponse404Headers the declared response headers of an HTTP 404 response for PatchSlot
+type PatchSlotResponse404Headers struct {
+	XRequestID string
+}
+
+// PatchSlotResponse405Headers the declared response headers of an HTTP 405 response for PatchSlot
+type PatchSlotResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PatchSlotResponse409Headers the declared response headers of an HTTP 409 response for PatchSlot
+type PatchSlotResponse409Headers struct {
+	XRequestID string
+}
+
+// PatchSlotResponse413Headers the declared response headers of an HTTP 413 response for PatchSlot
+type PatchSlotResponse413Headers struct {
+	XRequestID string
+}
+
+// PatchSlotResponse415Headers the declared response headers of an HTTP 415 response for PatchSlot
+type PatchSlotResponse415Headers struct {
+	XRequestID string
+}
+
+// PatchSlotResponse500Headers the declared response headers of an HTTP 500 response for PatchSlot
+type PatchSlotResponse500Headers struct {
+	XRequestID string
+}
+
+// PatchSlotResponse503Headers the declared response headers of an HTTP 503 response for PatchSlot
+type PatchSlotResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PatchSlotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScheduleResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *SlotAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ScheduleConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchSlotResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PatchSlotResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PatchSlotResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PatchSlotResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PatchSlotResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PatchSlotResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PatchSlotResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PatchSlotResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PatchSlotResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PatchSlotResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchSlotResponse) GetJSON200() *ScheduleResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PatchSlotResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PatchSlotResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PatchSlotResponse) GetJSON404() *SlotAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PatchSlotResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PatchSlotResponse) GetJSON409() *ScheduleConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PatchSlotResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PatchSlotResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PatchSlotResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PatchSlotResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchSlotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchSlotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchSlotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchSlotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListRulesResponse200Headers the declared response headers of an HTTP 200 response for ListRules
 type ListRulesResponse200Headers struct {
 	XRequestID string
@@ -9216,6 +11582,207 @@ func (c *ClientWithResponses) GetLpuWithResponse(ctx context.Context, lpuGUID Lp
 		return nil, err
 	}
 	return ParseGetLpuResponse(rsp)
+}
+
+// ListAbsencesWithResponse List the absences of a resource (Отсутствия ресурса)
+//
+// Returns the absences that overlap the period of at most 31 days and are not lifted, in order of time.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `ListAbsences` operationId).
+func (c *ClientWithResponses) ListAbsencesWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *ListAbsencesParams, reqEditors ...RequestEditorFn) (*ListAbsencesResponse, error) {
+	rsp, err := c.ListAbsences(ctx, lpuGUID, resourceGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAbsencesResponse(rsp)
+}
+
+// AddAbsenceWithBodyWithResponse Close a resource for a period (Отсутствие ресурса)
+//
+// Closes all cells of the resource that overlap the period and have not begun, also those that
+// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+// cells again.
+//
+// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+// `conflicts` lists them.
+//
+// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+func (c *ClientWithResponses) AddAbsenceWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddAbsenceResponse, error) {
+	rsp, err := c.AddAbsenceWithBody(ctx, lpuGUID, resourceGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddAbsenceResponse(rsp)
+}
+
+// AddAbsenceWithResponse Close a resource for a period (Отсутствие ресурса)
+//
+// Closes all cells of the resource that overlap the period and have not begun, also those that
+// are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+// cells again.
+//
+// **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+// in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+// `conflicts` lists them.
+//
+// **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+// `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences (the `AddAbsence` operationId).
+func (c *ClientWithResponses) AddAbsenceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body AddAbsenceJSONRequestBody, reqEditors ...RequestEditorFn) (*AddAbsenceResponse, error) {
+	rsp, err := c.AddAbsence(ctx, lpuGUID, resourceGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddAbsenceResponse(rsp)
+}
+
+// LiftAbsenceWithResponse Lift an absence (Снятие отсутствия)
+//
+// Ends the absence, and opens the cells that nothing else closes. A repetition changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences/{absenceGuid} (the `LiftAbsence` operationId).
+func (c *ClientWithResponses) LiftAbsenceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, absenceGUID GUID, reqEditors ...RequestEditorFn) (*LiftAbsenceResponse, error) {
+	rsp, err := c.LiftAbsence(ctx, lpuGUID, resourceGUID, absenceGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLiftAbsenceResponse(rsp)
+}
+
+// GetScheduleWithResponse Get a period of a resource's schedule (Получение окна расписания)
+//
+// Returns the cells that begin in `[from, to)` with the fields in which they were sent, and
+// what has become of them: `taken`, and `closed` with the reasons. `windows` are the periods
+// with the version that decides each. A period has at most 31 days.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `GetSchedule` operationId).
+func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *GetScheduleParams, reqEditors ...RequestEditorFn) (*GetScheduleResponse, error) {
+	rsp, err := c.GetSchedule(ctx, lpuGUID, resourceGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetScheduleResponse(rsp)
+}
+
+// PutScheduleWithBodyWithResponse Replace a period of a resource's schedule (Передача окна расписания)
+//
+// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+// `Guid`: new ones are added, others changed, missing ones withdrawn.
+//
+// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+// the message with the highest version that covers it decides, whatever the order in which the
+// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+// cover all of it, it fails with `version_stale`. The same version with other content for an
+// overlapping period fails with `version_conflict`. The same content changes nothing.
+//
+// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+// that have begun are no conflicts. Send the message again after the conflicts are solved.
+//
+// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+// the period (`cell_foreign`).
+//
+// A period has at most 31 days and 2,000 cells.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+func (c *ClientWithResponses) PutScheduleWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error) {
+	rsp, err := c.PutScheduleWithBody(ctx, lpuGUID, resourceGUID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutScheduleResponse(rsp)
+}
+
+// PutScheduleWithResponse Replace a period of a resource's schedule (Передача окна расписания)
+//
+// States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+// расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+// `Guid`: new ones are added, others changed, missing ones withdrawn.
+//
+// **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+// the message with the highest version that covers it decides, whatever the order in which the
+// messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+// message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+// cover all of it, it fails with `version_stale`. The same version with other content for an
+// overlapping period fails with `version_conflict`. The same content changes nothing.
+//
+// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+// that have begun are no conflicts. Send the message again after the conflicts are solved.
+//
+// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+// the period (`cell_foreign`).
+//
+// A period has at most 31 days and 2,000 cells.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
+func (c *ClientWithResponses) PutScheduleWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error) {
+	rsp, err := c.PutSchedule(ctx, lpuGUID, resourceGUID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutScheduleResponse(rsp)
+}
+
+// PatchSlotWithBodyWithResponse Change one cell (Изменение ячейки расписания)
+//
+// Changes the given fields of a cell, with the same rules as a schedule message that covers
+// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+// `Version` does not. To move a cell in time, send a schedule message.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+func (c *ClientWithResponses) PatchSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchSlotResponse, error) {
+	rsp, err := c.PatchSlotWithBody(ctx, lpuGUID, slotGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchSlotResponse(rsp)
+}
+
+// PatchSlotWithResponse Change one cell (Изменение ячейки расписания)
+//
+// Changes the given fields of a cell, with the same rules as a schedule message that covers
+// only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+// `Version` does not. To move a cell in time, send a schedule message.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
+func (c *ClientWithResponses) PatchSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchSlotResponse, error) {
+	rsp, err := c.PatchSlot(ctx, lpuGUID, slotGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchSlotResponse(rsp)
 }
 
 // ListRulesWithResponse List the rules (Справочник правил)
@@ -12239,6 +14806,1131 @@ func ParseGetLpuResponse(rsp *http.Response) (*GetLpuResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetLpuResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAbsencesResponse parses an HTTP response from a ListAbsencesWithResponse call
+func ParseListAbsencesResponse(rsp *http.Response) (*ListAbsencesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAbsencesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AbsenceList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ResourceAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAbsencesResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListAbsencesResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListAbsencesResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListAbsencesResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListAbsencesResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListAbsencesResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListAbsencesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddAbsenceResponse parses an HTTP response from a AddAbsenceWithResponse call
+func ParseAddAbsenceResponse(rsp *http.Response) (*AddAbsenceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddAbsenceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AbsenceResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ResourceAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest AbsenceConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AddAbsenceResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers AddAbsenceResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers AddAbsenceResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers AddAbsenceResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers AddAbsenceResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers AddAbsenceResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers AddAbsenceResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers AddAbsenceResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers AddAbsenceResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers AddAbsenceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLiftAbsenceResponse parses an HTTP response from a LiftAbsenceWithResponse call
+func ParseLiftAbsenceResponse(rsp *http.Response) (*LiftAbsenceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LiftAbsenceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AbsenceResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest AbsenceAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers LiftAbsenceResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers LiftAbsenceResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers LiftAbsenceResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers LiftAbsenceResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers LiftAbsenceResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers LiftAbsenceResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers LiftAbsenceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetScheduleResponse parses an HTTP response from a GetScheduleWithResponse call
+func ParseGetScheduleResponse(rsp *http.Response) (*GetScheduleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetScheduleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Schedule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ResourceAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetScheduleResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetScheduleResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetScheduleResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetScheduleResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetScheduleResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetScheduleResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetScheduleResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutScheduleResponse parses an HTTP response from a PutScheduleWithResponse call
+func ParsePutScheduleResponse(rsp *http.Response) (*PutScheduleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutScheduleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScheduleResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ScheduleRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ResourceAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ScheduleConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutScheduleResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutScheduleResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutScheduleResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutScheduleResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutScheduleResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutScheduleResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutScheduleResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutScheduleResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutScheduleResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutScheduleResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchSlotResponse parses an HTTP response from a PatchSlotWithResponse call
+func ParsePatchSlotResponse(rsp *http.Response) (*PatchSlotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchSlotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScheduleResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest SlotAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ScheduleConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchSlotResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PatchSlotResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PatchSlotResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PatchSlotResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PatchSlotResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PatchSlotResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PatchSlotResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PatchSlotResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PatchSlotResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PatchSlotResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const uses = {
   everything: {
     code: `export * from 'talon-sdk';`,
-    limit: { minified: 21_000, gzipped: 7_500 },
+    limit: { minified: 24_000, gzipped: 8_200 },
   },
   'book, and a switch over the refusals': {
     code: `

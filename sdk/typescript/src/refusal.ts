@@ -1,6 +1,6 @@
 import { MENDERS } from './gen/rules.gen.js';
 import type { OperationRules, RuleAnswers } from './gen/rules.gen.js';
-import type { Error, ExistingAppointment, FieldProblem, Hold, NearestSlot, Rule } from './gen/types.gen.js';
+import type { CellConflict, Error, ExistingAppointment, FieldProblem, Hold, NearestSlot, Rule } from './gen/types.gen.js';
 import type { Known, Unknown } from './unknown.js';
 
 /** The details of each rule that has some: they show what the patient can do next. */
@@ -11,6 +11,7 @@ interface RuleDetails {
   slot_taken: { slots?: NearestSlot[] };
   too_many_holds: { holds?: Hold[] };
   field_invalid: { fields?: FieldProblem[] };
+  cell_booked: { conflicts?: CellConflict[] };
 }
 
 /**

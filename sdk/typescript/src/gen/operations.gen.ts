@@ -500,6 +500,106 @@ export const getLpu = (
 ): Promise<Outcome<types.GetLpuResponse, 'getLpu'>> => call(talon, sdk.getLpu, 'safe', request, options);
 
 /**
+ * Replace a period of a resource's schedule (Передача окна расписания)
+ *
+ * States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
+ * расписания). All of it is applied in one transaction, or nothing. Cells are compared by
+ * `Guid`: new ones are added, others changed, missing ones withdrawn.
+ *
+ * **Order.** `Version` orders the messages of a source: a counter or a time. For each moment,
+ * the message with the highest version that covers it decides, whatever the order in which the
+ * messages arrive. So a message can be sent again, and a late one does no harm. Where a newer
+ * message covers a part of the period, only the rest is applied (`superseded`). If newer ones
+ * cover all of it, it fails with `version_stale`. The same version with other content for an
+ * overlapping period fails with `version_conflict`. The same content changes nothing.
+ *
+ * **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
+ * what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+ * decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
+ * visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
+ * visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
+ * that have begun are no conflicts. Send the message again after the conflicts are solved.
+ *
+ * **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
+ * the period (`cell_foreign`).
+ *
+ * A period has at most 31 days and 2,000 cells.
+ */
+export const putSchedule = (
+  talon: Talon,
+  request: Pick<types.PutScheduleData, 'path' | 'query' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutScheduleResponse, 'putSchedule'>> => call(talon, sdk.putSchedule, 'unsafe', request, options);
+
+/**
+ * Get a period of a resource's schedule (Получение окна расписания)
+ *
+ * Returns the cells that begin in `[from, to)` with the fields in which they were sent, and
+ * what has become of them: `taken`, and `closed` with the reasons. `windows` are the periods
+ * with the version that decides each. A period has at most 31 days.
+ */
+export const getSchedule = (
+  talon: Talon,
+  request: Pick<types.GetScheduleData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetScheduleResponse, 'getSchedule'>> => call(talon, sdk.getSchedule, 'safe', request, options);
+
+/**
+ * Close a resource for a period (Отсутствие ресурса)
+ *
+ * Closes all cells of the resource that overlap the period and have not begun, also those that
+ * are brought in later. The schedule itself stays: `DELETE` lifts the absence and opens the
+ * cells again.
+ *
+ * **Visits.** With `OnBooked: refuse` the absence fails with `cell_booked` if there are visits
+ * in these cells, and `details.conflicts` lists them. With `keep` the visits stay, and
+ * `conflicts` lists them.
+ *
+ * **Repetition.** The same absence again changes nothing, also after it was lifted. The same
+ * `AbsenceGuid` with other content fails with `version_conflict`. An absence has at most 366 days.
+ */
+export const addAbsence = (
+  talon: Talon,
+  request: Pick<types.AddAbsenceData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.AddAbsenceResponse, 'addAbsence'>> => call(talon, sdk.addAbsence, 'unsafe', request, options);
+
+/**
+ * List the absences of a resource (Отсутствия ресурса)
+ *
+ * Returns the absences that overlap the period of at most 31 days and are not lifted, in order of time.
+ */
+export const listAbsences = (
+  talon: Talon,
+  request: Pick<types.ListAbsencesData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListAbsencesResponse, 'listAbsences'>> => call(talon, sdk.listAbsences, 'safe', request, options);
+
+/**
+ * Lift an absence (Снятие отсутствия)
+ *
+ * Ends the absence, and opens the cells that nothing else closes. A repetition changes nothing.
+ */
+export const liftAbsence = (
+  talon: Talon,
+  request: Pick<types.LiftAbsenceData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.LiftAbsenceResponse, 'liftAbsence'>> => call(talon, sdk.liftAbsence, 'safe', request, options);
+
+/**
+ * Change one cell (Изменение ячейки расписания)
+ *
+ * Changes the given fields of a cell, with the same rules as a schedule message that covers
+ * only the start of this cell: a message with a higher `Version` overwrites it, one with a lower
+ * `Version` does not. To move a cell in time, send a schedule message.
+ */
+export const patchSlot = (
+  talon: Talon,
+  request: Pick<types.PatchSlotData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PatchSlotResponse, 'patchSlot'>> => call(talon, sdk.patchSlot, 'unsafe', request, options);
+
+/**
  * List a request for every response (Сценарии песочницы)
  *
  * Returns the demo patients, each with a token. For every named example of a response in this

@@ -83,6 +83,14 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   appointment_started: 'registry',
   appointment_cancelled: 'patient',
   too_many_holds: 'patient',
+  resource_absent: 'client',
+  slot_absent: 'client',
+  absence_absent: 'client',
+  version_stale: 'client',
+  version_conflict: 'client',
+  cell_overlap: 'client',
+  cell_foreign: 'client',
+  cell_booked: 'client',
   client_unauthenticated: 'client',
   grant_type_unsupported: 'client',
   scope_invalid: 'client',
@@ -158,6 +166,14 @@ export interface RuleAnswers {
   appointment_started: { code: 400; message_code: '4000'; type: 'Validation' };
   appointment_cancelled: { code: 400; message_code: '4000'; type: 'Validation' };
   too_many_holds: { code: 409; message_code: '4091'; type: 'Validation' };
+  resource_absent: { code: 404; message_code: '4044'; type: 'Error' };
+  slot_absent: { code: 404; message_code: '4045'; type: 'Error' };
+  absence_absent: { code: 404; message_code: '4046'; type: 'Error' };
+  version_stale: { code: 409; message_code: '4092'; type: 'Validation' };
+  version_conflict: { code: 409; message_code: '4093'; type: 'Validation' };
+  cell_overlap: { code: 400; message_code: '4006'; type: 'Validation' };
+  cell_foreign: { code: 409; message_code: '4094'; type: 'Validation' };
+  cell_booked: { code: 409; message_code: '4095'; type: 'Validation' };
   client_unauthenticated: { code: 403; message_code: '5403'; type: 'Error' };
   grant_type_unsupported: { code: 400; message_code: '4004'; type: 'Validation' };
   scope_invalid: { code: 400; message_code: '4005'; type: 'Validation' };
@@ -511,6 +527,110 @@ export interface OperationRules {
     | 'institution_foreign'
     | 'field_invalid'
     | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putSchedule:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'resource_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'cell_overlap'
+    | 'cell_foreign'
+    | 'cell_booked'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getSchedule:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'resource_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  addAbsence:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'resource_absent'
+    | 'version_conflict'
+    | 'cell_booked'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listAbsences:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'resource_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  liftAbsence:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'absence_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  patchSlot:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'slot_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'cell_foreign'
+    | 'cell_booked'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'

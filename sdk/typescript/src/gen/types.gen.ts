@@ -865,6 +865,329 @@ export type ErrorDetails = {
      * With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
      */
     fields?: Array<FieldProblem>;
+    /**
+     * With `cell_booked`: up to 100 cells with visits that the message would change.
+     */
+    conflicts?: Array<CellConflict>;
+};
+
+/**
+ * The cells of a resource that begin within a period (окно расписания).
+ */
+export type ScheduleRequest = {
+    /**
+     * Version of the source: a newer message has a higher one.
+     */
+    Version: number;
+    /**
+     * What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+     */
+    OnBooked?: 'refuse' | 'keep';
+    /**
+     * The cells. They must not overlap.
+     */
+    Cells: Array<ScheduleCellRequest>;
+};
+
+/**
+ * A cell of a schedule (ячейка расписания) as its source describes it.
+ */
+export type ScheduleCellRequest = {
+    /**
+     * Guid of the cell. Not the zero guid.
+     */
+    Guid: Guid;
+    /**
+     * Number of the cell, which is unique in the institution. Without it the service assigns one.
+     */
+    Id?: number;
+    /**
+     * Start of the cell.
+     */
+    Start: string;
+    /**
+     * End of the cell. It may be after the period.
+     */
+    End: string;
+    /**
+     * Number of places.
+     */
+    Capacity: number;
+    /**
+     * Who can book it, in bits (флаги доступа): 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter.
+     */
+    FlagAccess: number;
+    /**
+     * Kind of the cell (тип занятости). The region defines which kinds take visits.
+     */
+    BusyType: number;
+    /**
+     * Whether the cell is closed for bookings. Default: false.
+     */
+    Blocked?: boolean;
+    /**
+     * Who may take it. Default: none.
+     */
+    Restriction?: 'none' | 'adults' | 'children' | 'infants' | 'disabled' | 'pregnant' | 'healthy_children';
+};
+
+/**
+ * What a message has changed. Each cell of the message is added, changed, unchanged or superseded.
+ */
+export type ScheduleResult = {
+    /**
+     * Number of new cells.
+     */
+    added: number;
+    /**
+     * Number of changed cells.
+     */
+    changed: number;
+    /**
+     * Number of cells that were deleted, or closed because they have visits.
+     */
+    withdrawn: number;
+    /**
+     * Number of cells that are as before.
+     */
+    unchanged: number;
+    /**
+     * Number of cells of the message that a newer message decides.
+     */
+    superseded: number;
+    /**
+     * Up to 100 cells that are not as in the message, because they have visits.
+     */
+    conflicts: Array<CellConflict>;
+};
+
+/**
+ * A cell with visits that could not be changed as its source wants.
+ */
+export type CellConflict = {
+    /**
+     * Guid of the cell.
+     */
+    slotGuid: Guid;
+    /**
+     * What the source wants: to withdraw the cell, to move it in time, to offer fewer places than are taken, or to close it by an absence.
+     */
+    kind: 'withdrawn' | 'moved' | 'capacity' | 'absence' | Unknown;
+    /**
+     * Up to 100 visits in the cell, in the order of their start.
+     */
+    appointments: Array<CellVisit>;
+};
+
+/**
+ * A visit in a cell.
+ */
+export type CellVisit = {
+    /**
+     * Guid of the appointment.
+     */
+    guid: Guid;
+    /**
+     * Start of the visit.
+     */
+    start: string;
+};
+
+/**
+ * A period of a resource's schedule.
+ */
+export type Schedule = {
+    /**
+     * The periods with the message that decides each, in order of time. They do not overlap.
+     */
+    windows: Array<ScheduleWindow>;
+    /**
+     * The cells, in the order of their start.
+     */
+    cells: Array<StoredCell>;
+};
+
+/**
+ * A period with the message that decides it.
+ */
+export type ScheduleWindow = {
+    /**
+     * Start of the period.
+     */
+    from: string;
+    /**
+     * End of the period.
+     */
+    to: string;
+    /**
+     * Version of the message.
+     */
+    version: number;
+};
+
+/**
+ * A cell as its source has described it, and what has become of it.
+ */
+export type StoredCell = {
+    /**
+     * Guid of the cell. Not the zero guid.
+     */
+    guid: Guid;
+    /**
+     * Number of the cell.
+     */
+    id: number;
+    /**
+     * Start of the cell.
+     */
+    start: string;
+    /**
+     * End of the cell. It may be after the period.
+     */
+    end: string;
+    /**
+     * Number of places.
+     */
+    capacity: number;
+    /**
+     * Who can book it, in bits (флаги доступа): 1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter.
+     */
+    flagAccess: number;
+    /**
+     * Kind of the cell (тип занятости). The region defines which kinds take visits.
+     */
+    busyType: number;
+    /**
+     * Whether its source has closed it for bookings.
+     */
+    blocked: boolean;
+    /**
+     * Who may take it.
+     */
+    restriction: 'none' | 'adults' | 'children' | 'infants' | 'disabled' | 'pregnant' | 'healthy_children' | Unknown;
+    /**
+     * Number of places that visits take.
+     */
+    taken: number;
+    /**
+     * Why nobody can book it: its `source` has blocked it, it is `withdrawn` and visits keep it, or an `absence`.
+     */
+    closed: Array<ClosedReason>;
+};
+
+/**
+ * Why nobody can book a cell.
+ */
+export type ClosedReason = 'source' | 'withdrawn' | 'absence' | Unknown;
+
+/**
+ * The fields of a cell to change.
+ */
+export type SlotRequest = {
+    /**
+     * Version of the source, as in a schedule message.
+     */
+    Version: number;
+    /**
+     * What happens to cells with visits. Default: `keep`.
+     */
+    OnBooked?: 'refuse' | 'keep';
+    /**
+     * Number of places.
+     */
+    Capacity?: number;
+    /**
+     * Who can book it, in bits (флаги доступа).
+     */
+    FlagAccess?: number;
+    /**
+     * Kind of the cell (тип занятости).
+     */
+    BusyType?: number;
+    /**
+     * Whether the cell is closed for bookings.
+     */
+    Blocked?: boolean;
+    /**
+     * Who may take it.
+     */
+    Restriction?: 'none' | 'adults' | 'children' | 'infants' | 'disabled' | 'pregnant' | 'healthy_children';
+};
+
+/**
+ * A period in which a resource takes no visits (отсутствие).
+ */
+export type AbsenceRequest = {
+    /**
+     * Guid of the absence. Not the zero guid.
+     */
+    AbsenceGuid: Guid;
+    /**
+     * Start of the absence. In the years 1900 to 2199.
+     */
+    From: string;
+    /**
+     * End of the absence.
+     */
+    To: string;
+    /**
+     * Reason, for the institution. Default: empty.
+     */
+    Reason?: string;
+    /**
+     * What happens to cells with visits. Default: `keep`.
+     */
+    OnBooked?: 'refuse' | 'keep';
+};
+
+/**
+ * What an absence, or its end, has changed.
+ */
+export type AbsenceResult = {
+    /**
+     * Guid of the absence.
+     */
+    absenceGuid: Guid;
+    /**
+     * Number of cells that were closed or opened.
+     */
+    changed: number;
+    /**
+     * Up to 100 cells with visits within the absence.
+     */
+    conflicts: Array<CellConflict>;
+};
+
+/**
+ * The absences of a resource.
+ */
+export type AbsenceList = {
+    /**
+     * The absences, in order of time.
+     */
+    items: Array<Absence>;
+};
+
+/**
+ * A period in which a resource takes no visits (отсутствие).
+ */
+export type Absence = {
+    /**
+     * Guid of the absence.
+     */
+    absenceGuid: Guid;
+    /**
+     * Start of the absence.
+     */
+    from: string;
+    /**
+     * End of the absence.
+     */
+    to: string;
+    /**
+     * Reason.
+     */
+    reason: string;
 };
 
 /**
@@ -902,10 +1225,11 @@ export type FieldProblem = {
      * | `cursor` | It is no `next` of this list. |
      * | `conflict` | It cannot be used together with another parameter of the request. |
      * | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
+     * | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
      * | `invalid` | Another problem, which `message` names. |
      *
      */
-    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'invalid' | Unknown;
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'invalid' | Unknown;
 };
 
 /**
@@ -984,7 +1308,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -1056,7 +1380,7 @@ export type RuleEntry = {
     /**
      * Group of the rule.
      */
-    group: 'token' | 'caller' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'identity' | 'service' | Unknown;
+    group: 'token' | 'caller' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'registry' | 'identity' | 'service' | Unknown;
     /**
      * The HTTP status.
      */
@@ -1363,6 +1687,21 @@ import type { Unknown } from '../unknown.js';
  * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
  */
 export type IdempotencyKey = string;
+
+/**
+ * The resource (Гуид ресурса).
+ */
+export type ResourceGuid = Guid;
+
+/**
+ * Start of the period, inclusive. In the years 1900 to 2199.
+ */
+export type PeriodFrom = string;
+
+/**
+ * End of the period, exclusive.
+ */
+export type PeriodTo = string;
 
 /**
  * Maximum number of items in a page.
@@ -2499,6 +2838,406 @@ export type GetLpuResponses = {
 };
 
 export type GetLpuResponse = GetLpuResponses[keyof GetLpuResponses];
+
+export type GetScheduleData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+    };
+    query: {
+        /**
+         * Start of the period, inclusive. In the years 1900 to 2199.
+         */
+        from: string;
+        /**
+         * End of the period, exclusive.
+         */
+        to: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule';
+};
+
+export type GetScheduleErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution or the resource does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetScheduleError = GetScheduleErrors[keyof GetScheduleErrors];
+
+export type GetScheduleResponses = {
+    /**
+     * The cells, in the order of their start.
+     */
+    200: Schedule;
+};
+
+export type GetScheduleResponse = GetScheduleResponses[keyof GetScheduleResponses];
+
+export type PutScheduleData = {
+    /**
+     * The cells of the period.
+     */
+    body: ScheduleRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+    };
+    query: {
+        /**
+         * Start of the period, inclusive. In the years 1900 to 2199.
+         */
+        from: string;
+        /**
+         * End of the period, exclusive.
+         */
+        to: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule';
+};
+
+export type PutScheduleErrors = {
+    /**
+     * The message breaks this contract, or contradicts itself.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution or the resource does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The message is older than what was applied, or cells with visits do not allow it.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutScheduleError = PutScheduleErrors[keyof PutScheduleErrors];
+
+export type PutScheduleResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ScheduleResult;
+};
+
+export type PutScheduleResponse = PutScheduleResponses[keyof PutScheduleResponses];
+
+export type ListAbsencesData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+    };
+    query: {
+        /**
+         * Start of the period, inclusive. In the years 1900 to 2199.
+         */
+        from: string;
+        /**
+         * End of the period, exclusive.
+         */
+        to: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences';
+};
+
+export type ListAbsencesErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution or the resource does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListAbsencesError = ListAbsencesErrors[keyof ListAbsencesErrors];
+
+export type ListAbsencesResponses = {
+    /**
+     * The absences.
+     */
+    200: AbsenceList;
+};
+
+export type ListAbsencesResponse = ListAbsencesResponses[keyof ListAbsencesResponses];
+
+export type AddAbsenceData = {
+    /**
+     * The absence.
+     */
+    body: AbsenceRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences';
+};
+
+export type AddAbsenceErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution or the resource does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The guid belongs to another absence, or cells with visits do not allow it.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type AddAbsenceError = AddAbsenceErrors[keyof AddAbsenceErrors];
+
+export type AddAbsenceResponses = {
+    /**
+     * Closed, by this request or before.
+     */
+    200: AbsenceResult;
+};
+
+export type AddAbsenceResponse = AddAbsenceResponses[keyof AddAbsenceResponses];
+
+export type LiftAbsenceData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+        /**
+         * The absence, as it was added.
+         */
+        absenceGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences/{absenceGuid}';
+};
+
+export type LiftAbsenceErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The resource has no such absence.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type LiftAbsenceError = LiftAbsenceErrors[keyof LiftAbsenceErrors];
+
+export type LiftAbsenceResponses = {
+    /**
+     * Lifted, by this request or before.
+     */
+    200: AbsenceResult;
+};
+
+export type LiftAbsenceResponse = LiftAbsenceResponses[keyof LiftAbsenceResponses];
+
+export type PatchSlotData = {
+    /**
+     * The fields to change.
+     */
+    body: SlotRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The cell's guid (Гуид ячейки расписания). For several cells, the first one. Not the zero guid.
+         */
+        slotGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/slots/{slotGuid}';
+};
+
+export type PatchSlotErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution has no such cell.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The message is older than what was applied, or cells with visits do not allow it.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PatchSlotError = PatchSlotErrors[keyof PatchSlotErrors];
+
+export type PatchSlotResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ScheduleResult;
+};
+
+export type PatchSlotResponse = PatchSlotResponses[keyof PatchSlotResponses];
 
 export type ListScenariosData = {
     body?: never;

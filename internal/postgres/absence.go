@@ -1,0 +1,164 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+	"talon.example/internal/registry"
+)
+
+// maxAbsences bounds the absences of a resource that are read for a period.
+const maxAbsences = 1000
+
+// WriteAbsence implements registry.Store. It locks like WriteWindow, and takes as many round trips.
+func (s *Store) WriteAbsence(
+	ctx context.Context, a registry.Absence, onBooked registry.OnBooked, now time.Time,
+) (registry.AbsenceResult, error) {
+	return write(ctx, s, func(t *tx) (registry.AbsenceResult, error) {
+		known, cells, others, err := t.lockAbsence(a, now)
+		switch {
+		case err != nil:
+			return registry.AbsenceResult{}, err
+		case known != nil && (known.Resource != a.Resource || !known.From.Equal(a.From) || !known.To.Equal(a.To) ||
+			known.Reason != a.Reason):
+			return registry.AbsenceResult{}, booking.Reject(booking.VersionConflict)
+		case known != nil:
+			return registry.AbsenceResult{}, nil
+		}
+		changed := registry.Reclose(cells, append(others, a.Period), now)
+		conflicts := registry.VisitsWithin(cells, a.Period, now)
+		w := &registry.Window{Period: a.Period, Lpu: a.Lpu, Resource: a.Resource, OnBooked: onBooked}
+		if err := t.checkConflicts(w, conflicts); err != nil {
+			return registry.AbsenceResult{}, err
+		}
+		exec(t, t.AbsenceAdd(ctx, []db.AbsenceAddParams{{
+			LpuGuid: a.Lpu, Guid: a.Guid, ResourceGuid: a.Resource, FromAt: a.From, ToAt: a.To, Reason: a.Reason,
+		}}).Exec)
+		t.apply(w, &registry.Plan{Change: changed})
+		return registry.AbsenceResult{Changed: len(changed), Conflicts: conflicts}, nil
+	})
+}
+
+// LiftAbsence implements registry.Store.
+func (s *Store) LiftAbsence(
+	ctx context.Context, lpu, resource, guid uuid.UUID, now time.Time,
+) (registry.AbsenceResult, error) {
+	return write(ctx, s, func(t *tx) (registry.AbsenceResult, error) {
+		known, err := t.findAbsence(lpu, guid)
+		switch {
+		case err != nil:
+			return registry.AbsenceResult{}, err
+		case known == nil || known.Resource != resource:
+			return registry.AbsenceResult{}, booking.Reject(booking.AbsenceAbsent)
+		}
+		known, cells, others, err := t.lockAbsence(*known, now)
+		if err != nil || known.Lifted {
+			return registry.AbsenceResult{}, err
+		}
+		changed := registry.Reclose(cells, others, now)
+		exec(t, t.AbsenceLift(ctx, []db.AbsenceLiftParams{{LpuGuid: lpu, Guid: guid, At: &now}}).Exec)
+		t.apply(&registry.Window{Lpu: lpu, Resource: resource}, &registry.Plan{Change: changed})
+		return registry.AbsenceResult{Changed: len(changed)}, nil
+	})
+}
+
+// findAbsence reads an absence, which is nil if the institution has none with this guid.
+func (t *tx) findAbsence(lpu, guid uuid.UUID) (found *registry.Absence, err error) {
+	t.readAbsence(lpu, guid, &found)
+	return found, t.send()
+}
+
+// readAbsence queues the statement that reads an absence into found.
+func (t *tx) readAbsence(lpu, guid uuid.UUID, found **registry.Absence) {
+	row(t, t.AbsenceGet(t.ctx, []db.AbsenceGetParams{{LpuGuid: lpu, Guid: guid}}).QueryRow,
+		func(row db.AbsenceGetRow, err error) error {
+			if err == nil {
+				*found = &registry.Absence{
+					Period: registry.Period{From: row.FromAt, To: row.ToAt}, Lpu: lpu, Resource: row.ResourceGuid,
+					Guid: guid, Reason: row.Reason, Lifted: row.LiftedAt != nil,
+				}
+			}
+			return ignoreAbsent(err)
+		})
+}
+
+// lockAbsence locks the schedule of the resource and the cells that overlap the absence. It returns
+// the absence as it is stored, nil if it is new, the cells, and the other absences that overlap
+// these.
+func (t *tx) lockAbsence(a registry.Absence, now time.Time) (
+	known *registry.Absence, cells []registry.StoredCell, others []registry.Period, err error,
+) {
+	t.lockSource(a.Lpu, a.Resource, 0, time.Unix(0, 0)) // an absence does not confirm the schedule
+	t.readAbsence(a.Lpu, a.Guid, &known)
+	rows(t, t.AbsenceSlotsLock(t.ctx, []db.AbsenceSlotsLockParams{{
+		LpuGuid: a.Lpu, ResourceGuid: a.Resource, AfterAt: a.From.Add(-registry.MaxCell), FromAt: a.From, ToAt: a.To,
+		At: now,
+	}}).Query, func(rows []db.AbsenceSlotsLockRow) error {
+		for _, row := range rows {
+			cells = append(cells, storedCell(db.ScheduleSlotsRow(row)))
+		}
+		return nil
+	})
+	near := registry.Period{From: a.From.Add(-registry.MaxCell), To: a.To.Add(registry.MaxCell)}
+	t.readAbsencesBut(a.Lpu, a.Resource, a.Guid, near, &others)
+	return known, cells, others, t.send()
+}
+
+// readAbsences queues the statement that reads the absences of a period into absences.
+func (t *tx) readAbsences(lpu, resource uuid.UUID, period registry.Period, absences *[]registry.Period) {
+	t.readAbsencesBut(lpu, resource, uuid.Nil, period, absences)
+}
+
+// readAbsencesBut is readAbsences without one of them.
+func (t *tx) readAbsencesBut(lpu, resource, but uuid.UUID, period registry.Period, absences *[]registry.Period) {
+	rows(t, t.AbsencesOfPeriod(t.ctx, []db.AbsencesOfPeriodParams{{
+		LpuGuid: lpu, ResourceGuid: resource, FromAt: period.From, ToAt: period.To, Most: maxAbsences,
+	}}).Query, func(rows []db.AbsencesOfPeriodRow) error {
+		for _, row := range rows {
+			if row.Guid != but {
+				*absences = append(*absences, registry.Period{From: row.FromAt, To: row.ToAt})
+			}
+		}
+		return nil
+	})
+}
+
+// Absences implements registry.Store. It takes one round trip.
+func (s *Store) Absences(
+	ctx context.Context, lpu, resource uuid.UUID, period registry.Period,
+) (absences []registry.Absence, err error) {
+	err = s.snapshot(ctx, func(t *tx) {
+		place, placeErr := t.reference.place(lpu)
+		t.requireResource(lpu, resource, placeErr)
+		rows(t, t.AbsencesOfPeriod(ctx, []db.AbsencesOfPeriodParams{{
+			LpuGuid: lpu, ResourceGuid: resource, FromAt: period.From, ToAt: period.To, Most: maxAbsences,
+		}}).Query, func(rows []db.AbsencesOfPeriodRow) error {
+			for _, row := range rows {
+				absences = append(absences, registry.Absence{
+					Period: registry.Period{From: row.FromAt.In(place.Zone), To: row.ToAt.In(place.Zone)},
+					Lpu:    lpu, Resource: resource, Guid: row.Guid, Reason: row.Reason,
+				})
+			}
+			return nil
+		})
+	})
+	return absences, interpretError(err)
+}
+
+// requireResource queues the statement that rejects with ResourceAbsent if there is no such
+// resource. otherwise is its error if there is one.
+func (t *tx) requireResource(lpu, resource uuid.UUID, otherwise error) {
+	row(t, t.ResourceFacts(t.ctx, []db.ResourceFactsParams{{LpuGuid: lpu, Guid: resource}}).QueryRow,
+		func(_ db.ResourceFactsRow, err error) error {
+			if errors.Is(err, pgx.ErrNoRows) {
+				return booking.Reject(booking.ResourceAbsent)
+			}
+			return firstError(err, otherwise)
+		})
+}

@@ -1,0 +1,122 @@
+-- name: ScheduleLock :batchone
+-- Locks the schedule of a resource against other writers, and records until when its source has
+-- confirmed it. Returns no row if there is no such resource.
+INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at)
+SELECT r.lpu_guid, r.guid, @version, @at
+FROM resource r
+WHERE r.lpu_guid = @lpu_guid AND r.guid = @resource_guid
+ON CONFLICT (lpu_guid, resource_guid) DO UPDATE
+SET version = greatest(schedule_source.version, excluded.version), confirmed_at = greatest(schedule_source.confirmed_at, excluded.confirmed_at)
+RETURNING resource_guid;
+
+-- name: ScheduleWindows :batchmany
+-- Returns the windows of a resource that overlap a period, in order of time.
+SELECT from_at, to_at, version, content, settled
+FROM schedule_window
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND from_at < @to_at AND to_at > @from_at
+ORDER BY from_at;
+
+-- name: ScheduleWindowsDelete :batchexec
+-- Deletes the windows of a resource that begin at the given moments.
+DELETE FROM schedule_window
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND from_at = ANY(@from_at::timestamptz[]);
+
+-- name: ScheduleWindowAdd :batchexec
+INSERT INTO schedule_window (lpu_guid, resource_guid, from_at, to_at, version, content, settled)
+VALUES (@lpu_guid, @resource_guid, @from_at, @to_at, @version, @content, @settled);
+
+-- name: ScheduleSlots :batchmany
+-- Returns the cells of a resource that begin within a period.
+SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, @at) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+FROM slot
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @from_at AND start_at < @to_at
+ORDER BY start_at, guid;
+
+-- name: ScheduleSlotsLock :batchmany
+-- Returns and locks the cells of a resource that begin within a period, in the order in which every
+-- booking locks cells.
+SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, @at) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+FROM slot
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @from_at AND start_at < @to_at
+ORDER BY start_at, guid
+FOR NO KEY UPDATE;
+
+-- name: ScheduleSlotsDelete :batchexec
+-- Deletes cells, which must be locked and have neither visits nor holds in force.
+DELETE FROM slot
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]) AND taken = 0;
+
+-- name: ScheduleSlotsClose :batchexec
+-- Withdraws cells that keep their visits or holds: nobody can book them any more.
+UPDATE slot
+SET closed_by = closed_by | 2, blocked = true
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]);
+
+-- name: ScheduleSlotsChange :batchexec
+-- Overwrites cells, which must be locked. The elements of the arrays belong together.
+UPDATE slot s
+SET id = coalesce(nullif(new.id, 0), s.id), start_at = new.start_at, end_at = new.end_at, capacity = new.capacity, flag_access = new.flag_access,
+    busy_type = new.busy_type, closed_by = new.closed_by, blocked = new.closed_by <> 0, restriction = new.restriction
+FROM (
+    SELECT unnest(@guids::uuid[]) AS guid, unnest(@ids::bigint[]) AS id, unnest(@starts::timestamptz[]) AS start_at, unnest(@ends::timestamptz[]) AS end_at,
+        unnest(@capacities::integer[]) AS capacity, unnest(@flags_access::integer[]) AS flag_access, unnest(@busy_types::integer[]) AS busy_type,
+        unnest(@closed_by::smallint[]) AS closed_by, unnest(CAST(@restrictions::text[] AS slot_restriction[])) AS restriction
+) new
+WHERE s.lpu_guid = @lpu_guid AND s.resource_guid = @resource_guid AND s.guid = new.guid;
+
+-- name: ScheduleSlotsAdd :batchexec
+-- Inserts cells of a resource. The elements of the arrays belong together. A cell with the id 0 gets
+-- a number. Fails with slot_pkey or slot_id if a guid or a number belongs to another cell.
+INSERT INTO slot (lpu_guid, resource_guid, guid, id, start_at, end_at, capacity, flag_access, busy_type, closed_by, blocked, restriction)
+SELECT @lpu_guid, @resource_guid, new.guid, CASE WHEN new.id <> 0 THEN new.id ELSE nextval('slot_number') END, new.start_at, new.end_at, new.capacity,
+    new.flag_access, new.busy_type, new.closed_by, new.closed_by <> 0, new.restriction
+FROM (
+    SELECT unnest(@guids::uuid[]) AS guid, unnest(@ids::bigint[]) AS id, unnest(@starts::timestamptz[]) AS start_at, unnest(@ends::timestamptz[]) AS end_at,
+        unnest(@capacities::integer[]) AS capacity, unnest(@flags_access::integer[]) AS flag_access, unnest(@busy_types::integer[]) AS busy_type,
+        unnest(@closed_by::smallint[]) AS closed_by, unnest(CAST(@restrictions::text[] AS slot_restriction[])) AS restriction
+) new;
+
+-- name: ScheduleVisits :batchmany
+-- Returns the active visits in any of the given cells of a resource, in order of time.
+SELECT guid, start_at, slot_guids
+FROM appointment
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND cancelled_at IS NULL AND start_at >= @from_at AND slot_guids && @guids::uuid[]
+ORDER BY start_at, guid
+LIMIT @most;
+
+-- name: AbsencesOfPeriod :batchmany
+-- Returns the absences of a resource that overlap a period and are not lifted, in order of time.
+SELECT guid, from_at, to_at, reason
+FROM absence
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND lifted_at IS NULL AND from_at < @to_at AND to_at > @from_at
+ORDER BY from_at, guid
+LIMIT @most;
+
+-- name: AbsenceGet :batchone
+SELECT resource_guid, from_at, to_at, reason, lifted_at
+FROM absence
+WHERE lpu_guid = @lpu_guid AND guid = @guid;
+
+-- name: AbsenceAdd :batchexec
+INSERT INTO absence (lpu_guid, guid, resource_guid, from_at, to_at, reason)
+VALUES (@lpu_guid, @guid, @resource_guid, @from_at, @to_at, @reason);
+
+-- name: AbsenceLift :batchexec
+UPDATE absence
+SET lifted_at = @at
+WHERE lpu_guid = @lpu_guid AND guid = @guid;
+
+-- name: AbsenceSlotsLock :batchmany
+-- Returns and locks the cells of a resource that overlap a period and begin after a moment, in the
+-- order in which every booking locks cells.
+SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, @at) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+FROM slot
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at > @after_at AND start_at < @to_at AND end_at > @from_at
+ORDER BY start_at, guid
+FOR NO KEY UPDATE;
+
+-- name: SlotResource :batchone
+-- Returns the resource and the start of a cell.
+SELECT resource_guid, start_at
+FROM slot
+WHERE lpu_guid = @lpu_guid AND guid = @guid;
