@@ -56,8 +56,8 @@ async function openPage(t, path) {
 async function operations() {
   const contract = await (await fetch(`${talon.baseUrl}/openapi.json`)).json();
   return Object.entries(contract.paths).flatMap(([path, item]) =>
-    Object.entries(item).flatMap(([method, { operationId: id, responses }]) =>
-      id ? [{ path, method, id, statuses: Object.keys(responses) }] : [],
+    Object.entries(item).flatMap(([method, { operationId: id, responses, tags }]) =>
+      id ? [{ path, method, id, tags, statuses: Object.keys(responses) }] : [],
     ),
   );
 }
@@ -78,10 +78,11 @@ async function authorize(page) {
   await page.getByRole('button', { name: 'Close' }).first().click();
 }
 
-test('Promise: after authorisation each operation can be executed in Swagger UI with its example', async (t) => {
+test("Promise: after authorisation each operation of a patient's client runs in Swagger UI with its example", async (t) => {
   const page = await openPage(t, '/docs/');
   await page.locator('.opblock').first().waitFor();
-  const all = await operations();
+  // An institution's system has a token of its own.
+  const all = (await operations()).filter(({ id, tags }) => id !== 'getSystemToken' && !tags.includes('registry'));
   assert.ok(all.length >= 16, `${all.length} operations`);
   await authorize(page);
   const statusOf = {};
