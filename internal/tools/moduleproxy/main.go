@@ -2,7 +2,7 @@
 // (https://go.dev/ref/mod#goproxy-protocol): the module of a directory, at a version, below the
 // target directory. The files can be served over HTTP, or used from disk:
 //
-//	GOPROXY=file:///target,https://proxy.golang.org go get MODULE@VERSION
+//	GOPROXY=file:///target,$(go env GOPROXY) go get MODULE@VERSION
 //
 // Usage: moduleproxy DIRECTORY VERSION TARGET
 package main
