@@ -168,16 +168,16 @@ func (s *Service) UseAssertion(ctx context.Context, client uuid.UUID, id string,
 }
 
 // GrantScopes returns the rights for a system token of an authenticated client application: those
-// of the wanted scopes, or all of the application's if none is wanted. It rejects with ScopeInvalid
-// if the application may not have a wanted scope, or has none at all.
-func (s *Service) GrantScopes(ctx context.Context, client uuid.UUID, wanted []string) (SystemRights, error) {
+// of the requested scopes, or all of the application's if none is requested. It rejects with
+// ScopeInvalid if the application does not have a requested scope, or has no scope at all.
+func (s *Service) GrantScopes(ctx context.Context, client uuid.UUID, requested []string) (SystemRights, error) {
 	known, err := s.credentials(ctx, client)
 	if err != nil {
 		return SystemRights{}, err
 	}
 	granted := known.System
-	if len(wanted) > 0 {
-		granted.Scopes = slices.Compact(slices.Sorted(slices.Values(wanted)))
+	if len(requested) > 0 {
+		granted.Scopes = slices.Compact(slices.Sorted(slices.Values(requested)))
 	}
 	if len(known.System.Scopes) == 0 {
 		return SystemRights{}, Reject(ScopeInvalid).Because(errors.New("the client application has no scopes"))
