@@ -406,11 +406,7 @@ func (m scheduleMessage) json() string {
 	if m.Cells == nil {
 		m.Cells = []scheduleCell{}
 	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("sandbox: marshal a request: %v", err)) // impossible: texts and times only
-	}
-	return string(text)
+	return marshal(m)
 }
 
 // requestToken adds a request for a patient's token, with the secret of Client.
@@ -457,9 +453,15 @@ func bookingBody(patient, referral int, slot int64, changes map[string]any) stri
 		fields["LpuFromGuid"] = documentedInstitutions[2]
 	}
 	maps.Copy(fields, changes)
-	text, err := json.Marshal(fields)
+	return marshal(fields)
+}
+
+// marshal returns the JSON of a body. It panics on a value that JSON does not have, which no body
+// contains.
+func marshal(body any) string {
+	text, err := json.Marshal(body)
 	if err != nil {
-		panic(fmt.Sprintf("sandbox: marshal a request: %v", err)) // impossible: texts and numbers only
+		panic(fmt.Sprintf("sandbox: marshal a request: %v", err))
 	}
 	return string(text)
 }
