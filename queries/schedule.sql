@@ -33,11 +33,11 @@ WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @f
 ORDER BY start_at, guid;
 
 -- name: ScheduleSlotsLock :batchmany
--- Returns and locks the cells of a resource that begin within a period, in the order in which every
--- booking locks cells.
+-- Returns and locks the cells of a resource that overlap a period and begin at @earliest_at or
+-- later, in the order in which every booking locks cells.
 SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, @at) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
-WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @from_at AND start_at < @to_at
+WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @earliest_at AND start_at < @to_at AND end_at > @from_at
 ORDER BY start_at, guid
 FOR NO KEY UPDATE;
 
@@ -45,12 +45,6 @@ FOR NO KEY UPDATE;
 -- Deletes cells, which must be locked and have neither visits nor holds in force.
 DELETE FROM slot
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]) AND taken = 0;
-
--- name: ScheduleSlotsClose :batchexec
--- Withdraws cells that keep their visits or holds: nobody can book them any more.
-UPDATE slot
-SET closed_by = closed_by | 2, blocked = true
-WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]);
 
 -- name: ScheduleSlotsChange :batchexec
 -- Overwrites cells, which must be locked. The elements of the arrays belong together.
@@ -105,15 +99,6 @@ VALUES (@lpu_guid, @guid, @resource_guid, @from_at, @to_at, @reason);
 UPDATE absence
 SET lifted_at = @at
 WHERE lpu_guid = @lpu_guid AND guid = @guid;
-
--- name: AbsenceSlotsLock :batchmany
--- Returns and locks the cells of a resource that overlap a period and begin after a moment, in the
--- order in which every booking locks cells.
-SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, @at) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
-FROM slot
-WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at > @after_at AND start_at < @to_at AND end_at > @from_at
-ORDER BY start_at, guid
-FOR NO KEY UPDATE;
 
 -- name: SlotResource :batchone
 -- Returns the resource and the start of a cell.

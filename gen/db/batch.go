@@ -210,118 +210,6 @@ func (b *AbsenceLiftBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const absenceSlotsLock = `-- name: AbsenceSlotsLock :batchmany
-SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
-FROM slot
-WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at > $4 AND start_at < $5 AND end_at > $6
-ORDER BY start_at, guid
-FOR NO KEY UPDATE
-`
-
-type AbsenceSlotsLockBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type AbsenceSlotsLockParams struct {
-	At           time.Time
-	LpuGuid      uuid.UUID
-	ResourceGuid uuid.UUID
-	AfterAt      time.Time
-	ToAt         time.Time
-	FromAt       time.Time
-}
-
-type AbsenceSlotsLockRow struct {
-	Guid        uuid.UUID
-	ID          int64
-	StartAt     time.Time
-	EndAt       time.Time
-	Capacity    int32
-	Taken       int32
-	Held        bool
-	FlagAccess  int32
-	BusyType    int32
-	Blocked     bool
-	ClosedBy    int16
-	Restriction SlotRestriction
-}
-
-// Returns and locks the cells of a resource that overlap a period and begin after a moment, in the
-// order in which every booking locks cells.
-//
-//	SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
-//	FROM slot
-//	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at > $4 AND start_at < $5 AND end_at > $6
-//	ORDER BY start_at, guid
-//	FOR NO KEY UPDATE
-func (q *Queries) AbsenceSlotsLock(ctx context.Context, arg []AbsenceSlotsLockParams) *AbsenceSlotsLockBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.At,
-			a.LpuGuid,
-			a.ResourceGuid,
-			a.AfterAt,
-			a.ToAt,
-			a.FromAt,
-		}
-		batch.Queue(absenceSlotsLock, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &AbsenceSlotsLockBatchResults{br, len(arg), false}
-}
-
-func (b *AbsenceSlotsLockBatchResults) Query(f func(int, []AbsenceSlotsLockRow, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		items := []AbsenceSlotsLockRow{}
-		if b.closed {
-			if f != nil {
-				f(t, items, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		err := func() error {
-			rows, err := b.br.Query()
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var i AbsenceSlotsLockRow
-				if err := rows.Scan(
-					&i.Guid,
-					&i.ID,
-					&i.StartAt,
-					&i.EndAt,
-					&i.Capacity,
-					&i.Taken,
-					&i.Held,
-					&i.FlagAccess,
-					&i.BusyType,
-					&i.Blocked,
-					&i.ClosedBy,
-					&i.Restriction,
-				); err != nil {
-					return err
-				}
-				items = append(items, i)
-			}
-			return rows.Err()
-		}()
-		if f != nil {
-			f(t, items, err)
-		}
-	}
-}
-
-func (b *AbsenceSlotsLockBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const absencesOfPeriod = `-- name: AbsencesOfPeriod :batchmany
 SELECT guid, from_at, to_at, reason
 FROM absence
@@ -3581,62 +3469,6 @@ func (b *ScheduleSlotsChangeBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const scheduleSlotsClose = `-- name: ScheduleSlotsClose :batchexec
-UPDATE slot
-SET closed_by = closed_by | 2, blocked = true
-WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
-`
-
-type ScheduleSlotsCloseBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type ScheduleSlotsCloseParams struct {
-	LpuGuid uuid.UUID
-	Guids   []uuid.UUID
-}
-
-// Withdraws cells that keep their visits or holds: nobody can book them any more.
-//
-//	UPDATE slot
-//	SET closed_by = closed_by | 2, blocked = true
-//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
-func (q *Queries) ScheduleSlotsClose(ctx context.Context, arg []ScheduleSlotsCloseParams) *ScheduleSlotsCloseBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.LpuGuid,
-			a.Guids,
-		}
-		batch.Queue(scheduleSlotsClose, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &ScheduleSlotsCloseBatchResults{br, len(arg), false}
-}
-
-func (b *ScheduleSlotsCloseBatchResults) Exec(f func(int, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		if b.closed {
-			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		_, err := b.br.Exec()
-		if f != nil {
-			f(t, err)
-		}
-	}
-}
-
-func (b *ScheduleSlotsCloseBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const scheduleSlotsDelete = `-- name: ScheduleSlotsDelete :batchexec
 DELETE FROM slot
 WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND taken = 0
@@ -3694,7 +3526,7 @@ func (b *ScheduleSlotsDeleteBatchResults) Close() error {
 const scheduleSlotsLock = `-- name: ScheduleSlotsLock :batchmany
 SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
-WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
+WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5 AND end_at > $6
 ORDER BY start_at, guid
 FOR NO KEY UPDATE
 `
@@ -3709,8 +3541,9 @@ type ScheduleSlotsLockParams struct {
 	At           time.Time
 	LpuGuid      uuid.UUID
 	ResourceGuid uuid.UUID
-	FromAt       time.Time
+	EarliestAt   time.Time
 	ToAt         time.Time
+	FromAt       time.Time
 }
 
 type ScheduleSlotsLockRow struct {
@@ -3728,12 +3561,12 @@ type ScheduleSlotsLockRow struct {
 	Restriction SlotRestriction
 }
 
-// Returns and locks the cells of a resource that begin within a period, in the order in which every
-// booking locks cells.
+// Returns and locks the cells of a resource that overlap a period and begin at @earliest_at or
+// later, in the order in which every booking locks cells.
 //
 //	SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
 //	FROM slot
-//	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
+//	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5 AND end_at > $6
 //	ORDER BY start_at, guid
 //	FOR NO KEY UPDATE
 func (q *Queries) ScheduleSlotsLock(ctx context.Context, arg []ScheduleSlotsLockParams) *ScheduleSlotsLockBatchResults {
@@ -3743,8 +3576,9 @@ func (q *Queries) ScheduleSlotsLock(ctx context.Context, arg []ScheduleSlotsLock
 			a.At,
 			a.LpuGuid,
 			a.ResourceGuid,
-			a.FromAt,
+			a.EarliestAt,
 			a.ToAt,
+			a.FromAt,
 		}
 		batch.Queue(scheduleSlotsLock, vals...)
 	}

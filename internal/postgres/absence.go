@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,7 +22,7 @@ func (s *Store) WriteAbsence(
 	ctx context.Context, a registry.Absence, onBooked registry.OnBooked, now time.Time,
 ) (registry.AbsenceResult, error) {
 	return write(ctx, s, func(t *tx) (registry.AbsenceResult, error) {
-		known, cells, others, err := t.lockAbsence(a, now)
+		known, cells, absences, err := t.lockAbsence(a, now)
 		switch {
 		case err != nil:
 			return registry.AbsenceResult{}, err
@@ -31,7 +32,7 @@ func (s *Store) WriteAbsence(
 		case known != nil:
 			return registry.AbsenceResult{}, nil
 		}
-		changed := registry.Reclose(cells, append(others, a.Period), now)
+		changed := registry.Reclose(cells, append(absences, a), now)
 		conflicts := registry.VisitsWithin(cells, a.Period, now)
 		w := &registry.Window{Period: a.Period, Lpu: a.Lpu, Resource: a.Resource, OnBooked: onBooked}
 		if err := t.checkConflicts(w, conflicts); err != nil {
@@ -57,10 +58,11 @@ func (s *Store) LiftAbsence(
 		case known == nil || known.Resource != resource:
 			return registry.AbsenceResult{}, booking.Reject(booking.AbsenceAbsent)
 		}
-		known, cells, others, err := t.lockAbsence(*known, now)
+		known, cells, absences, err := t.lockAbsence(*known, now)
 		if err != nil || known.Lifted {
 			return registry.AbsenceResult{}, err
 		}
+		others := slices.DeleteFunc(absences, func(a registry.Absence) bool { return a.Guid == guid })
 		changed := registry.Reclose(cells, others, now)
 		exec(t, t.AbsenceLift(ctx, []db.AbsenceLiftParams{{LpuGuid: lpu, Guid: guid, At: &now}}).Exec)
 		t.apply(&registry.Window{Lpu: lpu, Resource: resource}, &registry.Plan{Change: changed})
@@ -89,41 +91,33 @@ func (t *tx) readAbsence(lpu, guid uuid.UUID, found **registry.Absence) {
 }
 
 // lockAbsence locks the schedule of the resource and the cells that overlap the absence. It returns
-// the absence as it is stored, nil if it is new, the cells, and the other absences that overlap
-// these.
+// the absence as it is stored, nil if it is new, the cells, and the absences that overlap them.
 func (t *tx) lockAbsence(a registry.Absence, now time.Time) (
-	known *registry.Absence, cells []registry.StoredCell, others []registry.Period, err error,
+	known *registry.Absence, cells []registry.StoredCell, absences []registry.Absence, err error,
 ) {
 	t.lockSource(a.Lpu, a.Resource, 0, time.Unix(0, 0)) // an absence does not confirm the schedule
 	t.readAbsence(a.Lpu, a.Guid, &known)
-	rows(t, t.AbsenceSlotsLock(t.ctx, []db.AbsenceSlotsLockParams{{
-		LpuGuid: a.Lpu, ResourceGuid: a.Resource, AfterAt: a.From.Add(-registry.MaxCell), FromAt: a.From, ToAt: a.To,
-		At: now,
-	}}).Query, func(rows []db.AbsenceSlotsLockRow) error {
-		for _, row := range rows {
-			cells = append(cells, storedCell(db.ScheduleSlotsRow(row)))
-		}
-		return nil
-	})
 	near := registry.Period{From: a.From.Add(-registry.MaxCell), To: a.To.Add(registry.MaxCell)}
-	t.readAbsencesBut(a.Lpu, a.Resource, a.Guid, near, &others)
-	return known, cells, others, t.send()
+	t.readAbsences(a.Lpu, a.Resource, near, &absences)
+	t.lockCells(a.Lpu, a.Resource, a.Period, near.From, now, &cells)
+	return known, cells, absences, t.send()
 }
 
-// readAbsences queues the statement that reads the absences of a period into absences.
-func (t *tx) readAbsences(lpu, resource uuid.UUID, period registry.Period, absences *[]registry.Period) {
-	t.readAbsencesBut(lpu, resource, uuid.Nil, period, absences)
-}
-
-// readAbsencesBut is readAbsences without one of them.
-func (t *tx) readAbsencesBut(lpu, resource, but uuid.UUID, period registry.Period, absences *[]registry.Period) {
+// readAbsences queues the statement that reads the absences of a period into absences, with times
+// in the zone of the institution.
+func (t *tx) readAbsences(lpu, resource uuid.UUID, period registry.Period, absences *[]registry.Absence) {
 	rows(t, t.AbsencesOfPeriod(t.ctx, []db.AbsencesOfPeriodParams{{
 		LpuGuid: lpu, ResourceGuid: resource, FromAt: period.From, ToAt: period.To, Most: maxAbsences,
 	}}).Query, func(rows []db.AbsencesOfPeriodRow) error {
 		for _, row := range rows {
-			if row.Guid != but {
-				*absences = append(*absences, registry.Period{From: row.FromAt, To: row.ToAt})
+			zone, err := t.reference.zone(lpu)
+			if err != nil {
+				return err
 			}
+			*absences = append(*absences, registry.Absence{
+				Period: registry.Period{From: row.FromAt.In(zone), To: row.ToAt.In(zone)},
+				Lpu:    lpu, Resource: resource, Guid: row.Guid, Reason: row.Reason,
+			})
 		}
 		return nil
 	})
@@ -134,31 +128,20 @@ func (s *Store) Absences(
 	ctx context.Context, lpu, resource uuid.UUID, period registry.Period,
 ) (absences []registry.Absence, err error) {
 	err = s.snapshot(ctx, func(t *tx) {
-		place, placeErr := t.reference.place(lpu)
-		t.requireResource(lpu, resource, placeErr)
-		rows(t, t.AbsencesOfPeriod(ctx, []db.AbsencesOfPeriodParams{{
-			LpuGuid: lpu, ResourceGuid: resource, FromAt: period.From, ToAt: period.To, Most: maxAbsences,
-		}}).Query, func(rows []db.AbsencesOfPeriodRow) error {
-			for _, row := range rows {
-				absences = append(absences, registry.Absence{
-					Period: registry.Period{From: row.FromAt.In(place.Zone), To: row.ToAt.In(place.Zone)},
-					Lpu:    lpu, Resource: resource, Guid: row.Guid, Reason: row.Reason,
-				})
-			}
-			return nil
-		})
+		t.requireResource(lpu, resource)
+		t.readAbsences(lpu, resource, period, &absences)
 	})
 	return absences, interpretError(err)
 }
 
 // requireResource queues the statement that rejects with ResourceAbsent if there is no such
-// resource. otherwise is its error if there is one.
-func (t *tx) requireResource(lpu, resource uuid.UUID, otherwise error) {
+// resource.
+func (t *tx) requireResource(lpu, resource uuid.UUID) {
 	row(t, t.ResourceFacts(t.ctx, []db.ResourceFactsParams{{LpuGuid: lpu, Guid: resource}}).QueryRow,
 		func(_ db.ResourceFactsRow, err error) error {
 			if errors.Is(err, pgx.ErrNoRows) {
 				return booking.Reject(booking.ResourceAbsent)
 			}
-			return firstError(err, otherwise)
+			return err
 		})
 }

@@ -113,25 +113,38 @@ func (t *tx) lockSchedule(w *registry.Window, now time.Time) (*registry.Stored, 
 	t.readWindows(w.Lpu, w.Resource, w.Period, &stored.Windows)
 	// A cell that begins within the window can end after it.
 	t.readAbsences(w.Lpu, w.Resource, registry.Period{From: w.From, To: w.To.Add(registry.MaxCell)}, &stored.Absences)
-	rows(t, t.ScheduleSlotsLock(t.ctx, []db.ScheduleSlotsLockParams{{
-		LpuGuid: w.Lpu, ResourceGuid: w.Resource, FromAt: w.From, ToAt: w.To, At: now,
-	}}).Query, func(rows []db.ScheduleSlotsLockRow) error {
-		for _, row := range rows {
-			stored.Cells = append(stored.Cells, storedCell(db.ScheduleSlotsRow(row)))
-		}
-		return nil
-	})
+	t.lockCells(w.Lpu, w.Resource, w.Period, w.From, now, &stored.Cells)
 	return stored, t.send()
 }
 
-// readWindows queues the statement that reads the windows of a period into windows.
+// lockCells queues the statement that locks the cells of a resource that overlap a period and begin
+// at earliest or later, and reads them into cells.
+func (t *tx) lockCells(
+	lpu, resource uuid.UUID, period registry.Period, earliest, now time.Time, cells *[]registry.StoredCell,
+) {
+	rows(t, t.ScheduleSlotsLock(t.ctx, []db.ScheduleSlotsLockParams{{
+		LpuGuid: lpu, ResourceGuid: resource, EarliestAt: earliest, FromAt: period.From, ToAt: period.To, At: now,
+	}}).Query, func(rows []db.ScheduleSlotsLockRow) error {
+		for _, row := range rows {
+			*cells = append(*cells, storedCell(db.ScheduleSlotsRow(row)))
+		}
+		return nil
+	})
+}
+
+// readWindows queues the statement that reads the windows of a period into windows, with times in
+// the zone of the institution.
 func (t *tx) readWindows(lpu, resource uuid.UUID, period registry.Period, windows *[]registry.AppliedWindow) {
 	rows(t, t.ScheduleWindows(t.ctx, []db.ScheduleWindowsParams{{
 		LpuGuid: lpu, ResourceGuid: resource, FromAt: period.From, ToAt: period.To,
 	}}).Query, func(rows []db.ScheduleWindowsRow) error {
 		for _, row := range rows {
+			zone, err := t.reference.zone(lpu)
+			if err != nil {
+				return err
+			}
 			*windows = append(*windows, registry.AppliedWindow{
-				Period:  registry.Period{From: row.FromAt, To: row.ToAt},
+				Period:  registry.Period{From: row.FromAt.In(zone), To: row.ToAt.In(zone)},
 				Version: row.Version, Content: [sha256.Size]byte(row.Content), Settled: row.Settled,
 			})
 		}
@@ -169,12 +182,12 @@ func (t *tx) checkConflicts(w *registry.Window, conflicts []booking.CellConflict
 		LpuGuid: w.Lpu, ResourceGuid: w.Resource, FromAt: w.From.Add(-registry.MaxCell), Guids: cells,
 		Most: maxConflictVisits,
 	}}).Query, func(rows []db.ScheduleVisitsRow) error {
-		place, err := t.reference.place(w.Lpu)
+		zone, err := t.reference.zone(w.Lpu)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			visit := booking.CellVisit{Guid: row.Guid, Start: row.StartAt.In(place.Zone)}
+			visit := booking.CellVisit{Guid: row.Guid, Start: row.StartAt.In(zone)}
 			for i := range conflicts {
 				if slices.Contains(row.SlotGuids, conflicts[i].Cell) {
 					conflicts[i].Visits = append(conflicts[i].Visits, visit)
@@ -216,9 +229,6 @@ func (t *tx) apply(w *registry.Window, plan *registry.Plan) {
 	if len(plan.Delete) > 0 {
 		exec(t, t.ScheduleSlotsDelete(t.ctx, []db.ScheduleSlotsDeleteParams{{LpuGuid: w.Lpu, Guids: plan.Delete}}).Exec)
 	}
-	if len(plan.Close) > 0 {
-		exec(t, t.ScheduleSlotsClose(t.ctx, []db.ScheduleSlotsCloseParams{{LpuGuid: w.Lpu, Guids: plan.Close}}).Exec)
-	}
 	if len(plan.Change) > 0 {
 		exec(t, t.ScheduleSlotsChange(t.ctx, []db.ScheduleSlotsChangeParams{slotColumns(w, plan.Change)}).Exec)
 	}
@@ -249,15 +259,18 @@ func (s *Store) Schedule(
 	ctx context.Context, lpu, resource uuid.UUID, period registry.Period, now time.Time,
 ) (schedule registry.Schedule, err error) {
 	err = s.snapshot(ctx, func(t *tx) {
-		place, placeErr := t.reference.place(lpu)
-		t.requireResource(lpu, resource, placeErr)
+		t.requireResource(lpu, resource)
 		t.readWindows(lpu, resource, period, &schedule.Windows)
 		rows(t, t.ScheduleSlots(ctx, []db.ScheduleSlotsParams{{
 			LpuGuid: lpu, ResourceGuid: resource, FromAt: period.From, ToAt: period.To, At: now,
 		}}).Query, func(rows []db.ScheduleSlotsRow) error {
 			for _, row := range rows {
+				zone, err := t.reference.zone(lpu)
+				if err != nil {
+					return err
+				}
 				cell := storedCell(row)
-				cell.Start, cell.End = cell.Start.In(place.Zone), cell.End.In(place.Zone)
+				cell.Start, cell.End = cell.Start.In(zone), cell.End.In(zone)
 				schedule.Cells = append(schedule.Cells, cell)
 			}
 			return nil

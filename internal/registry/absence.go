@@ -71,19 +71,24 @@ func (s *Service) Absences(ctx context.Context, lpu, resource uuid.UUID, period 
 
 // Reclose returns the cells whose closing by an absence changes. absences are all that overlap
 // them. Cells that have begun stay as they are.
-func Reclose(cells []StoredCell, absences []Period, now time.Time) []StoredCell {
+func Reclose(cells []StoredCell, absences []Absence, now time.Time) []StoredCell {
 	var changed []StoredCell
 	for _, cell := range cells {
-		closed := cell.Closed &^ ClosedByAbsence
-		if slices.ContainsFunc(absences, cell.overlaps) {
-			closed |= ClosedByAbsence
-		}
+		closed := cell.Closed&^ClosedByAbsence | cell.absence(absences)
 		if closed != cell.Closed && !cell.Start.Before(now) {
 			cell.Closed = closed
 			changed = append(changed, cell)
 		}
 	}
 	return changed
+}
+
+// absence returns ClosedByAbsence if an absence overlaps the cell, else no reason.
+func (c *Cell) absence(absences []Absence) Closed {
+	if slices.ContainsFunc(absences, func(a Absence) bool { return c.overlaps(a.Period) }) {
+		return ClosedByAbsence
+	}
+	return 0
 }
 
 // overlaps reports whether the cell and the period have a moment in common.

@@ -44,17 +44,17 @@ type StoredCell struct {
 type Stored struct {
 	Windows  []AppliedWindow // that overlap the window, in order of time
 	Cells    []StoredCell    // that begin within it
-	Absences []Period        // that overlap it
+	Absences []Absence       // that overlap them
 }
 
 // Plan is what a window changes.
 type Plan struct {
 	Result WindowResult
 
-	Cut, Applied  []AppliedWindow // to delete and to insert
-	Add, Change   []StoredCell
-	unsettled     bool        // the cells are not those of the message, because of visits or holds
-	Delete, Close []uuid.UUID // withdrawn cells without visits or holds, and those with them
+	Cut, Applied []AppliedWindow // to delete and to insert
+	Add, Change  []StoredCell
+	Delete       []uuid.UUID
+	unsettled    bool // the cells are not those of the message, because of visits or holds
 }
 
 // NewPlan computes what a window changes. Its conflicts have no visits yet, and do not depend on
@@ -63,9 +63,12 @@ func NewPlan(w *Window, stored *Stored, now time.Time) (*Plan, error) {
 	content := w.content()
 	p := &Plan{}
 	open, err := p.cut(w, content, stored.Windows)
-	if err != nil || len(open) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	if len(open) == 0 {
 		p.Result.Unchanged = len(w.Cells)
-		return p, err
+		return p, nil
 	}
 	p.compare(w, open, stored, now)
 	for _, period := range open {
@@ -128,6 +131,7 @@ func (p *Plan) compare(w *Window, open []Period, stored *Stored, now time.Time) 
 		wanted := StoredCell{Cell: cell, Taken: known.Taken, Held: known.Held, Closed: closedBy(&cell, stored.Absences)}
 		if !exists {
 			p.Add = append(p.Add, wanted)
+			p.Result.Added++
 			continue
 		}
 		p.change(&known, &wanted, now)
@@ -140,18 +144,14 @@ func (p *Plan) compare(w *Window, open []Period, stored *Stored, now time.Time) 
 	slices.SortFunc(p.Result.Conflicts, func(a, b booking.CellConflict) int {
 		return bytes.Compare(a.Cell[:], b.Cell[:])
 	})
-	p.Result.Added, p.Result.Changed, p.Result.Withdrawn = len(p.Add), len(p.Change), len(p.Delete)+len(p.Close)
 }
 
 // closedBy returns why a message's cell is closed.
-func closedBy(cell *Cell, absences []Period) (closed Closed) {
+func closedBy(cell *Cell, absences []Absence) Closed {
 	if cell.Blocked {
-		closed |= ClosedBySource
+		return ClosedBySource | cell.absence(absences)
 	}
-	if slices.ContainsFunc(absences, cell.overlaps) {
-		closed |= ClosedByAbsence
-	}
-	return closed
+	return cell.absence(absences)
 }
 
 // change compares a stored cell with its description in the message. Visits that have begun keep
@@ -177,6 +177,7 @@ func (p *Plan) change(known, wanted *StoredCell, now time.Time) {
 		return
 	}
 	p.Change = append(p.Change, *wanted)
+	p.Result.Changed++
 }
 
 // sameMoment returns known if both are the same moment, so that times of several zones compare
@@ -194,6 +195,7 @@ func (p *Plan) withdraw(cell *StoredCell, kind booking.ConflictKind, now time.Ti
 	switch {
 	case cell.Taken == 0 && !cell.Held:
 		p.Delete = append(p.Delete, cell.Guid)
+		p.Result.Withdrawn++
 		return
 	case cell.Taken > 0 && cell.Start.Before(now):
 		p.Result.Unchanged++
@@ -203,7 +205,10 @@ func (p *Plan) withdraw(cell *StoredCell, kind booking.ConflictKind, now time.Ti
 	}
 	p.unsettled = true
 	if cell.Closed&ClosedWithdrawn == 0 {
-		p.Close = append(p.Close, cell.Guid)
+		closed := *cell
+		closed.Closed |= ClosedWithdrawn
+		p.Change = append(p.Change, closed)
+		p.Result.Withdrawn++
 	}
 }
 

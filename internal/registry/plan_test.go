@@ -19,7 +19,7 @@ var start = time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 type schedule struct {
 	windows  []AppliedWindow
 	cells    map[uuid.UUID]StoredCell
-	absences []Period
+	absences []Absence
 }
 
 // write applies a window. It returns the plan, and the rule that rejects the window, or "".
@@ -52,11 +52,6 @@ func (s *schedule) write(t require.TestingT, w Window, now time.Time) (*Plan, bo
 	slices.SortFunc(s.windows, func(a, b AppliedWindow) int { return a.From.Compare(b.From) })
 	for _, guid := range plan.Delete {
 		delete(s.cells, guid)
-	}
-	for _, guid := range plan.Close {
-		cell := s.cells[guid]
-		cell.Closed |= ClosedWithdrawn
-		s.cells[guid] = cell
 	}
 	for _, cell := range slices.Concat(plan.Change, plan.Add) {
 		s.cells[cell.Guid] = cell
@@ -127,7 +122,7 @@ func TestOrderOfWindowsDoesNotMatter(t *testing.T) {
 			plan, rule := s.write(t, w, start)
 			if rule == "" {
 				require.Empty(t, slices.Concat(plan.Add, plan.Change))
-				require.Empty(t, slices.Concat(plan.Delete, plan.Close))
+				require.Empty(t, plan.Delete)
 			}
 		}
 	})
@@ -259,7 +254,7 @@ func TestRejectedWindows(t *testing.T) {
 // Promise: cells within an absence are closed, also those that are brought in during it.
 func TestCellsWithinAbsence(t *testing.T) {
 	t.Parallel()
-	s := &schedule{cells: map[uuid.UUID]StoredCell{}, absences: []Period{{at(3), at(4)}}}
+	s := &schedule{cells: map[uuid.UUID]StoredCell{}, absences: []Absence{{Period: Period{at(3), at(4)}}}}
 	blocked := cellAt(3, 3)
 	blocked.Blocked = true
 	long := cellAt(1, 2)

@@ -124,6 +124,7 @@ func TestScheduleOverHTTP(t *testing.T) {
 	require.Equal(t, []string{"withdrawn"}, schedule.Cells[0].Closed)
 	require.EqualValues(t, 1, schedule.Cells[0].Taken)
 	require.EqualValues(t, 2, schedule.Windows[0].Version)
+	require.Equal(t, "2019-08-21T00:00:00+03:00", schedule.Windows[0].From.Format(time.RFC3339))
 	require.Equal(t, "2019-08-21T10:15:00+03:00", schedule.Cells[0].Start.Format(time.RFC3339))
 
 	other, direction := r.AddPatient()
