@@ -104,6 +104,15 @@ export function usePages<Item, P extends Page<Item>, O extends Operation>(
   };
 }
 
+/** Loads pages until there are `most` items. Returns whether it still does. */
+export function useLoading<P extends { next: string | null }>(pages: Pages<unknown, P>, most: number): boolean {
+  const { items, last, pending, failure, loadMore } = pages;
+  useEffect(() => {
+    if (items.length < most) loadMore?.();
+  }, [last]);
+  return items.length < most && (pending || (last?.next != null && !failure));
+}
+
 export interface Mutation {
   /** Sends the request. It has no effect while a request is pending. */
   run: () => void;

@@ -1,13 +1,12 @@
 import { listDirectionInstitutions } from 'talon-sdk';
 import type { InstitutionPage, PatientDirection, ServingInstitution } from 'talon-sdk';
-import { useEffect } from 'preact/hooks';
 import { talon } from '../api.js';
 import { Heading, More, ReferralTitle, Ru, Status } from '../components.js';
 import { FailureMessage } from '../failure.js';
 import { deviceOffset, formatStart, offsetOf } from '../format.js';
 import { t } from '../language.js';
 import { WithReferral, WithVisit } from '../load.js';
-import { usePages } from '../queries.js';
+import { useLoading, usePages } from '../queries.js';
 import type { Pages } from '../queries.js';
 import { href } from '../route.js';
 import type { CellSearch } from '../route.js';
@@ -80,10 +79,7 @@ export function InstitutionList({ direction, isMove = false, address }: Institut
     [direction.guid],
   );
   const { items, last, failure } = pages;
-  useEffect(() => {
-    if (items.length < maxInstitutions) pages.loadMore?.();
-  }, [last]);
-  const isLoading = items.length < maxInstitutions && (pages.pending || (last?.next != null && !failure));
+  const isLoading = useLoading(pages, maxInstitutions);
   const sorted = [...items].sort((a, b) => momentOf(a) - momentOf(b));
   return (
     <>

@@ -16,7 +16,7 @@ import { FailureMessage } from '../failure.js';
 import { addDays, deviceOffset, formatDay, formatHour, formatStart, localToday, zoneOf } from '../format.js';
 import { labelOf } from '../labels.js';
 import { t } from '../language.js';
-import { usePages, useQuery } from '../queries.js';
+import { useLoading, usePages, useQuery } from '../queries.js';
 import type { Pages } from '../queries.js';
 import { partsOfDay } from '../route.js';
 import type { CellSearch, PartOfDay } from '../route.js';
@@ -57,15 +57,12 @@ export function Search({ direction, visit, search, address, institutions }: Sear
     [direction.guid, visit?.guid, search.lpu, from, attempt],
   );
   const { items: cells, failure, last } = pages;
-  useEffect(() => {
-    if (cells.length < maxCells) pages.loadMore?.();
-  }, [last]);
+  const isSearching = useLoading(pages, maxCells);
 
   const { chosen, open, choose, close, onFailure } = useDialog(() => setAttempt(attempt + 1));
   const show = (changed: CellSearch) => location.replace(address({ ...search, ...changed }));
 
   const blocked = last?.blockedBy;
-  const isSearching = cells.length < maxCells && (pages.pending || (last?.next != null && !failure));
   const isComplete = last?.next === null && !isSearching;
   const matching = cells.filter((cell) => matches(cell, search));
   const days = daysOf(from, cells, matching, isComplete);
