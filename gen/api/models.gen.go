@@ -1097,6 +1097,22 @@ type NearestSlot struct {
 	Resource Resource `json:"resource"`
 }
 
+// ObjectResult What a write of an object has changed.
+type ObjectResult struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the write.
+	//
+	// Example: 42
+	Version int64 `json:"version"`
+
+	// Changed Whether the write was applied. It is false if the same write was applied before.
+	//
+	// Example: true
+	Changed bool `json:"changed"`
+}
+
 // PatientAppointment An appointment (запись на прием) of the patient. Times are in the zone of its institution.
 type PatientAppointment struct {
 	// GUID Guid of the appointment.
@@ -1794,6 +1810,9 @@ type ResourceGUID = GUID
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type SlotGUID = GUID
 
+// Version defines model for Version.
+type Version = int64
+
 // AbsenceAbsent The body of every error response.
 type AbsenceAbsent = Error
 
@@ -1883,6 +1902,12 @@ type NotFound = Error
 
 // NotReady The body of every error response.
 type NotReady = Error
+
+// ObjectAbsent The body of every error response.
+type ObjectAbsent = Error
+
+// ObjectConflict The body of every error response.
+type ObjectConflict = Error
 
 // ParameterInvalid The body of every error response.
 type ParameterInvalid = Error

@@ -1378,6 +1378,10 @@ type NotReadyJSONResponse struct {
 	Headers NotReadyResponseHeaders
 }
 
+type ObjectAbsentJSONResponse Error
+
+type ObjectConflictJSONResponse Error
+
 type ParameterInvalidJSONResponse Error
 
 type ReadUnavailableResponseHeaders struct {

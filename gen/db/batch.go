@@ -5227,6 +5227,145 @@ func (b *SlotTakeBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const sourceObjectGet = `-- name: SourceObjectGet :batchone
+SELECT version, content, deleted
+FROM source_object
+WHERE owner_guid = $1 AND kind = $2 AND guid = $3
+`
+
+type SourceObjectGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SourceObjectGetParams struct {
+	OwnerGuid uuid.UUID
+	Kind      SourceObjectKind
+	Guid      uuid.UUID
+}
+
+type SourceObjectGetRow struct {
+	Version int64
+	Content []byte
+	Deleted bool
+}
+
+// Returns the newest write of an object, no row if its source has written none.
+//
+//	SELECT version, content, deleted
+//	FROM source_object
+//	WHERE owner_guid = $1 AND kind = $2 AND guid = $3
+func (q *Queries) SourceObjectGet(ctx context.Context, arg []SourceObjectGetParams) *SourceObjectGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.OwnerGuid,
+			a.Kind,
+			a.Guid,
+		}
+		batch.Queue(sourceObjectGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SourceObjectGetBatchResults{br, len(arg), false}
+}
+
+func (b *SourceObjectGetBatchResults) QueryRow(f func(int, SourceObjectGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i SourceObjectGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Version, &i.Content, &i.Deleted)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *SourceObjectGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const sourceObjectWrite = `-- name: SourceObjectWrite :batchone
+INSERT INTO source_object AS o (owner_guid, kind, guid, version, content, deleted)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (owner_guid, kind, guid) DO UPDATE
+SET version = excluded.version, content = excluded.content, deleted = excluded.deleted
+WHERE o.version < excluded.version
+RETURNING o.guid
+`
+
+type SourceObjectWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SourceObjectWriteParams struct {
+	OwnerGuid uuid.UUID
+	Kind      SourceObjectKind
+	Guid      uuid.UUID
+	Version   int64
+	Content   []byte
+	Deleted   bool
+}
+
+// Locks an object against other writers, and records a write of its source. Returns no row if the
+// object has this version or a newer one.
+//
+//	INSERT INTO source_object AS o (owner_guid, kind, guid, version, content, deleted)
+//	VALUES ($1, $2, $3, $4, $5, $6)
+//	ON CONFLICT (owner_guid, kind, guid) DO UPDATE
+//	SET version = excluded.version, content = excluded.content, deleted = excluded.deleted
+//	WHERE o.version < excluded.version
+//	RETURNING o.guid
+func (q *Queries) SourceObjectWrite(ctx context.Context, arg []SourceObjectWriteParams) *SourceObjectWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.OwnerGuid,
+			a.Kind,
+			a.Guid,
+			a.Version,
+			a.Content,
+			a.Deleted,
+		}
+		batch.Queue(sourceObjectWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SourceObjectWriteBatchResults{br, len(arg), false}
+}
+
+func (b *SourceObjectWriteBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *SourceObjectWriteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const specialityClaimFacts = `-- name: SpecialityClaimFacts :batchmany
 SELECT c.speciality_code, c.appointment_guid, c.lpu_guid, c.resource_name, c.start_at, c.end_at
 FROM speciality_claim c

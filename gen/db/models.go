@@ -229,6 +229,55 @@ func (ns NullSlotRestriction) Value() (driver.Value, error) {
 	return string(ns.SlotRestriction), nil
 }
 
+type SourceObjectKind string
+
+const (
+	SourceObjectKindLegalEntity  SourceObjectKind = "legal_entity"
+	SourceObjectKindInstitution  SourceObjectKind = "institution"
+	SourceObjectKindResource     SourceObjectKind = "resource"
+	SourceObjectKindPerson       SourceObjectKind = "person"
+	SourceObjectKindCard         SourceObjectKind = "card"
+	SourceObjectKindCase         SourceObjectKind = "case"
+	SourceObjectKindReferral     SourceObjectKind = "referral"
+	SourceObjectKindClientRights SourceObjectKind = "client_rights"
+	SourceObjectKindSettings     SourceObjectKind = "settings"
+)
+
+func (e *SourceObjectKind) Scan(src interface{}) error {
+	switch s := src.(type) {
+	case []byte:
+		*e = SourceObjectKind(s)
+	case string:
+		*e = SourceObjectKind(s)
+	default:
+		return fmt.Errorf("unsupported scan type for SourceObjectKind: %T", src)
+	}
+	return nil
+}
+
+type NullSourceObjectKind struct {
+	SourceObjectKind SourceObjectKind
+	Valid            bool // Valid is true if SourceObjectKind is not NULL
+}
+
+// Scan implements the Scanner interface.
+func (ns *NullSourceObjectKind) Scan(value interface{}) error {
+	if value == nil {
+		ns.SourceObjectKind, ns.Valid = "", false
+		return nil
+	}
+	ns.Valid = true
+	return ns.SourceObjectKind.Scan(value)
+}
+
+// Value implements the driver Valuer interface.
+func (ns NullSourceObjectKind) Value() (driver.Value, error) {
+	if !ns.Valid {
+		return nil, nil
+	}
+	return string(ns.SourceObjectKind), nil
+}
+
 // A period in which a resource takes no visits (отсутствие), such as an illness. A lifted one stays, so that a late repetition does not bring it back.
 type Absence struct {
 	LpuGuid      uuid.UUID
@@ -543,6 +592,19 @@ type Slot struct {
 	Holds []string
 	// Why a cell of the registry is blocked, in bits: 1 its source blocks it, 2 its source has withdrawn it and visits keep it, 4 an absence. 0 of a blocked cell: it was not brought in by the registry, and is blocked as if by 1.
 	ClosedBy int16
+}
+
+// The newest write of each object (источник). Whoever writes the object locks this row first. A deleted object keeps its row, so that a late write does not bring it back. An object without a row was not brought in by the registry, and any version overwrites it.
+type SourceObject struct {
+	// The institution of the object, or the object itself where it belongs to no institution.
+	OwnerGuid uuid.UUID
+	Kind      SourceObjectKind
+	Guid      uuid.UUID
+	// Version of the source, which orders its writes.
+	Version int64
+	// SHA-256 of the content. The same version with other content is rejected.
+	Content []byte
+	Deleted bool
 }
 
 // The active consultation of a person in a speciality, over all institutions: the only one, or where the setting allows several the one that ends last. A claim that has ended may be taken over; statements compare its end with a time given by the caller, since an index predicate cannot depend on the clock.

@@ -88,6 +88,7 @@ func KnownRule(rule client.Rule) bool {
 		client.RuleResourceAbsent,
 		client.RuleSlotAbsent,
 		client.RuleAbsenceAbsent,
+		client.RuleObjectAbsent,
 		client.RuleVersionStale,
 		client.RuleVersionConflict,
 		client.RuleCellOverlap,

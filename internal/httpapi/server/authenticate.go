@@ -44,7 +44,8 @@ func (s *Server) authenticate(c *gin.Context) {
 }
 
 // authorize rejects a caller without the scopes of the operation, or that does not act for the
-// institution in the path. A malformed guid is left to validate.
+// institution in the path, or for every institution where the operation needs it. A malformed guid
+// is left to validate.
 func authorize(c *gin.Context, route *route, caller auth.Caller) error {
 	if !slices.ContainsFunc(route.scopes, caller.HasScopes) {
 		alternatives := make([]string, len(route.scopes))
@@ -52,6 +53,9 @@ func authorize(c *gin.Context, route *route, caller auth.Caller) error {
 			alternatives[i] = strings.Join(scopes, " + ")
 		}
 		return Reject(ScopeMissing, "Scopes", strings.Join(alternatives, ", "))
+	}
+	if route.everyLpu && !caller.EveryLpu {
+		return Reject(InstitutionForeign)
 	}
 	escaped, inPath := c.Params.Get(lpuParameter)
 	text, err := url.PathUnescape(escaped)

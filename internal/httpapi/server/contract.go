@@ -38,6 +38,7 @@ type route struct {
 	cacheControl string     // of a success
 	form         bool       // the body is a form, and errors have the code of OAuth
 	scopes       [][]string // the caller needs all scopes of one element; empty without a system token
+	everyLpu     bool       // x-every-lpu: the caller must act for every institution
 }
 
 const formType = "application/x-www-form-urlencoded"
@@ -85,6 +86,7 @@ func readContract() (*contract, error) {
 			if body := requestBody(found); body != nil {
 				found.form = body.Content[formType] != nil
 			}
+			found.everyLpu = operation.Extensions["x-every-lpu"] == true
 			if needs(found, systemToken) {
 				for _, one := range security(found) {
 					found.scopes = append(found.scopes, one[systemToken])

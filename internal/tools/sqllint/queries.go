@@ -15,6 +15,7 @@ var keys = map[string]string{
 	"schedule_source":       "lpu_guid",
 	"schedule_window":       "lpu_guid",
 	"absence":               "lpu_guid",
+	"source_object":         "owner_guid",
 	"mkab":                  "lpu_guid",
 	"mkab_policy":           "lpu_guid",
 	"tap":                   "lpu_guid",

@@ -177,6 +177,7 @@ const (
 	RuleResourceAbsent           = "resource_absent"
 	RuleSlotAbsent               = "slot_absent"
 	RuleAbsenceAbsent            = "absence_absent"
+	RuleObjectAbsent             = "object_absent"
 	RuleVersionStale             = "version_stale"
 	RuleVersionConflict          = "version_conflict"
 	RuleCellOverlap              = "cell_overlap"
