@@ -105,3 +105,17 @@ WHERE lpu_guid = @lpu_guid AND guid = @guid;
 SELECT resource_guid, start_at
 FROM slot
 WHERE lpu_guid = @lpu_guid AND guid = @guid;
+
+-- name: ScheduleWindowsFind :batchmany
+-- Returns the settled windows of several resources that begin at the given moments. The elements of
+-- the arrays belong together.
+SELECT w.resource_guid, w.from_at, w.to_at, w.version, w.content
+FROM schedule_window w
+WHERE w.lpu_guid = @lpu_guid AND w.settled
+    AND (w.resource_guid, w.from_at) IN (SELECT unnest(@resource_guids::uuid[]), unnest(@from_at::timestamptz[]));
+
+-- name: ScheduleSourcesConfirm :batchexec
+-- Records that sources have confirmed their schedules, where that is not recorded since @since.
+UPDATE schedule_source
+SET confirmed_at = @at
+WHERE lpu_guid = @lpu_guid AND resource_guid = ANY(@resource_guids::uuid[]) AND confirmed_at < @since;

@@ -210,6 +210,95 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 	}
 }
 
+// Defines values for CreateImportParamsOnError.
+const (
+	CreateImportParamsOnErrorReject CreateImportParamsOnError = "reject"
+	CreateImportParamsOnErrorSkip   CreateImportParamsOnError = "skip"
+)
+
+// Valid indicates whether the value is a known member of the CreateImportParamsOnError enum.
+func (e CreateImportParamsOnError) Valid() bool {
+	switch e {
+	case CreateImportParamsOnErrorReject:
+		return true
+	case CreateImportParamsOnErrorSkip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CreateImportParamsOf.
+const (
+	CreateImportParamsOfCells CreateImportParamsOf = "cells"
+)
+
+// Valid indicates whether the value is a known member of the CreateImportParamsOf enum.
+func (e CreateImportParamsOf) Valid() bool {
+	switch e {
+	case CreateImportParamsOfCells:
+		return true
+	default:
+		return false
+	}
+}
+
+// ImportLines Numbers of lines.
+type ImportLines struct {
+	// Total Messages in the file. It grows while the file arrives.
+	//
+	// Example: 3
+	Total int64 `json:"total"`
+
+	// Done Those with a result.
+	//
+	// Example: 3
+	Done int64 `json:"done"`
+
+	// Changed Those that have changed something.
+	//
+	// Example: 2
+	Changed int64 `json:"changed"`
+
+	// Failed Those that were rejected.
+	//
+	// Example: 1
+	Failed int64 `json:"failed"`
+}
+
+// ImportCells Sums of the results of the schedule messages.
+type ImportCells struct {
+	// Added New cells.
+	//
+	// Example: 64
+	Added int64 `json:"added"`
+
+	// Changed Changed cells.
+	//
+	// Example: 0
+	Changed int64 `json:"changed"`
+
+	// Withdrawn Cells that were deleted, or closed because they have visits.
+	//
+	// Example: 0
+	Withdrawn int64 `json:"withdrawn"`
+
+	// Unchanged Cells that are as before.
+	//
+	// Example: 0
+	Unchanged int64 `json:"unchanged"`
+
+	// Superseded Cells that a newer message decides.
+	//
+	// Example: 0
+	Superseded int64 `json:"superseded"`
+
+	// Conflicts Cells that are not as in the file, because they have visits.
+	//
+	// Example: 0
+	Conflicts int64 `json:"conflicts"`
+}
+
 // Absence A period in which a resource takes no visits (отсутствие).
 type Absence struct {
 	// AbsenceGUID Guid of the absence.
@@ -813,6 +902,66 @@ type HoldRequest struct {
 	//
 	// Example: 5
 	Minutes *int32 `json:"Minutes,omitempty"`
+}
+
+// Import The state of an import (загрузка).
+type Import struct {
+	// GUID Guid of the import.
+	GUID GUID `json:"guid"`
+
+	// State `checking`: the lines are checked before any is applied. The last four are final: all lines are done; lines are bad and none was applied; it was cancelled; `problem` says what failed.
+	//
+	// Example: completed
+	State string `json:"state"`
+
+	// DryRun Whether nothing is applied.
+	//
+	// Example: false
+	DryRun bool `json:"dryRun"`
+
+	// OnError What happens if a line is bad.
+	//
+	// Example: skip
+	OnError string `json:"onError"`
+
+	// CreatedAt When it began.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// FinishedAt When it ended. `null` until then.
+	//
+	// Example: 2019-08-20T09:00:02Z
+	FinishedAt *time.Time `json:"finishedAt"`
+
+	// Lines Numbers of lines.
+	Lines ImportLines `json:"lines"`
+
+	// Cells Sums of the results of the schedule messages.
+	Cells ImportCells `json:"cells"`
+
+	// Problem Why it failed, in Russian. `null` unless `state` is `failed`.
+	Problem *string `json:"problem"`
+}
+
+// ImportError A rejected line of an import.
+type ImportError struct {
+	// Line Number of the line in the file. The first is 1.
+	//
+	// Example: 3
+	Line int64 `json:"line"`
+
+	// Error The error. `request_id` is the guid of the import.
+	Error Error `json:"error"`
+}
+
+// ImportErrorPage A page of the rejected lines of an import.
+type ImportErrorPage struct {
+	// Items Errors, in order of their lines.
+	Items []ImportError `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
 }
 
 // InstitutionPage A page of the institutions that serve a referral.
@@ -1786,6 +1935,11 @@ type DirectionGUID = GUID
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
+// ImportGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type ImportGUID = GUID
+
 // Limit defines model for Limit.
 type Limit = int32
 
@@ -1866,6 +2020,9 @@ type IdentityRefused = Error
 
 // IdentityUnavailable The body of every error response.
 type IdentityUnavailable = Error
+
+// ImportAbsent The body of every error response.
+type ImportAbsent = Error
 
 // InternalError The body of every error response.
 type InternalError = Error
@@ -1950,6 +2107,9 @@ type TooManyAttempts = Error
 
 // TooManyHolds The body of every error response.
 type TooManyHolds = Error
+
+// TooManyImports The body of every error response.
+type TooManyImports = Error
 
 // Unavailable The body of every error response.
 type Unavailable = Error
@@ -2100,6 +2260,36 @@ type ListDirectionSlotsParams struct {
 	// Explain Also return the cells that cannot be booked, each with its rule.
 	Explain *bool `form:"explain,omitempty" json:"explain,omitempty"`
 
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateImportParams defines parameters for CreateImport.
+type CreateImportParams struct {
+	// DryRun Check the lines and apply none. Default: false.
+	DryRun *bool `form:"dryRun,omitempty" json:"dryRun,omitempty"`
+
+	// OnError What happens if a line is bad. Default: `skip`.
+	OnError *CreateImportParamsOnError `form:"onError,omitempty" json:"onError,omitempty"`
+
+	// Of What a row of a CSV file is. Required for CSV, ignored otherwise.
+	Of *CreateImportParamsOf `form:"of,omitempty" json:"of,omitempty"`
+
+	// Version Version of the rows of a CSV file without a column `Version`. Default: the time of the import in milliseconds since 1970.
+	Version *int64 `form:"version,omitempty" json:"version,omitempty"`
+}
+
+// CreateImportParamsOnError defines parameters for CreateImport.
+type CreateImportParamsOnError string
+
+// CreateImportParamsOf defines parameters for CreateImport.
+type CreateImportParamsOf string
+
+// ListImportErrorsParams defines parameters for ListImportErrors.
+type ListImportErrorsParams struct {
 	// Limit Maximum number of items in a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 

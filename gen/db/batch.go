@@ -2255,6 +2255,524 @@ func (b *IdempotencyKeyAnswerBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const importChunkAdd = `-- name: ImportChunkAdd :batchexec
+INSERT INTO import_chunk (import_guid, number, content)
+VALUES ($1, $2, $3)
+`
+
+type ImportChunkAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ImportChunkAddParams struct {
+	ImportGuid uuid.UUID
+	Number     int32
+	Content    []byte
+}
+
+// ImportChunkAdd
+//
+//	INSERT INTO import_chunk (import_guid, number, content)
+//	VALUES ($1, $2, $3)
+func (q *Queries) ImportChunkAdd(ctx context.Context, arg []ImportChunkAddParams) *ImportChunkAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.ImportGuid,
+			a.Number,
+			a.Content,
+		}
+		batch.Queue(importChunkAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportChunkAddBatchResults{br, len(arg), false}
+}
+
+func (b *ImportChunkAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ImportChunkAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importChunksDelete = `-- name: ImportChunksDelete :batchexec
+DELETE FROM import_chunk WHERE import_guid = $1
+`
+
+type ImportChunksDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// ImportChunksDelete
+//
+//	DELETE FROM import_chunk WHERE import_guid = $1
+func (q *Queries) ImportChunksDelete(ctx context.Context, importGuid []uuid.UUID) *ImportChunksDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range importGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(importChunksDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportChunksDeleteBatchResults{br, len(importGuid), false}
+}
+
+func (b *ImportChunksDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ImportChunksDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importDelete = `-- name: ImportDelete :batchexec
+DELETE FROM import WHERE guid = $1
+`
+
+type ImportDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// ImportDelete
+//
+//	DELETE FROM import WHERE guid = $1
+func (q *Queries) ImportDelete(ctx context.Context, guid []uuid.UUID) *ImportDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(importDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportDeleteBatchResults{br, len(guid), false}
+}
+
+func (b *ImportDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ImportDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importErrorsAdd = `-- name: ImportErrorsAdd :batchexec
+INSERT INTO import_error (import_guid, line, error)
+SELECT $1, unnest($2::bigint[]), unnest($3::jsonb[])
+ON CONFLICT DO NOTHING
+`
+
+type ImportErrorsAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ImportErrorsAddParams struct {
+	ImportGuid uuid.UUID
+	Lines      []int64
+	Errors     [][]byte
+}
+
+// Adds errors. A line that was tried again keeps its first one.
+//
+//	INSERT INTO import_error (import_guid, line, error)
+//	SELECT $1, unnest($2::bigint[]), unnest($3::jsonb[])
+//	ON CONFLICT DO NOTHING
+func (q *Queries) ImportErrorsAdd(ctx context.Context, arg []ImportErrorsAddParams) *ImportErrorsAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.ImportGuid,
+			a.Lines,
+			a.Errors,
+		}
+		batch.Queue(importErrorsAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportErrorsAddBatchResults{br, len(arg), false}
+}
+
+func (b *ImportErrorsAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ImportErrorsAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importErrorsDelete = `-- name: ImportErrorsDelete :batchexec
+DELETE FROM import_error WHERE import_guid = $1
+`
+
+type ImportErrorsDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// ImportErrorsDelete
+//
+//	DELETE FROM import_error WHERE import_guid = $1
+func (q *Queries) ImportErrorsDelete(ctx context.Context, importGuid []uuid.UUID) *ImportErrorsDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range importGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(importErrorsDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportErrorsDeleteBatchResults{br, len(importGuid), false}
+}
+
+func (b *ImportErrorsDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ImportErrorsDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importLock = `-- name: ImportLock :batchone
+SELECT guid FROM import
+WHERE guid = $1 AND worker = $2 AND finished_at IS NULL
+FOR UPDATE
+`
+
+type ImportLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ImportLockParams struct {
+	Guid   uuid.UUID
+	Worker *uuid.UUID
+}
+
+// Locks an import of a worker. Returns no row if it has ended, or is another worker's.
+//
+//	SELECT guid FROM import
+//	WHERE guid = $1 AND worker = $2 AND finished_at IS NULL
+//	FOR UPDATE
+func (q *Queries) ImportLock(ctx context.Context, arg []ImportLockParams) *ImportLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Guid,
+			a.Worker,
+		}
+		batch.Queue(importLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportLockBatchResults{br, len(arg), false}
+}
+
+func (b *ImportLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *ImportLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importSaveProgress = `-- name: ImportSaveProgress :batchexec
+UPDATE import
+SET state = $1, next_chunk = $2, done = $3, changed = $4, failed = $5, cells_added = $6, cells_changed = $7,
+    cells_withdrawn = $8, cells_unchanged = $9, cells_superseded = $10, conflicts = $11,
+    reserved_until = $12
+WHERE guid = $13
+`
+
+type ImportSaveProgressBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ImportSaveProgressParams struct {
+	State           string
+	NextChunk       int32
+	Done            int64
+	Changed         int64
+	Failed          int64
+	CellsAdded      int64
+	CellsChanged    int64
+	CellsWithdrawn  int64
+	CellsUnchanged  int64
+	CellsSuperseded int64
+	Conflicts       int64
+	ReservedUntil   time.Time
+	Guid            uuid.UUID
+}
+
+// Stores the results of an import so far.
+//
+//	UPDATE import
+//	SET state = $1, next_chunk = $2, done = $3, changed = $4, failed = $5, cells_added = $6, cells_changed = $7,
+//	    cells_withdrawn = $8, cells_unchanged = $9, cells_superseded = $10, conflicts = $11,
+//	    reserved_until = $12
+//	WHERE guid = $13
+func (q *Queries) ImportSaveProgress(ctx context.Context, arg []ImportSaveProgressParams) *ImportSaveProgressBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.State,
+			a.NextChunk,
+			a.Done,
+			a.Changed,
+			a.Failed,
+			a.CellsAdded,
+			a.CellsChanged,
+			a.CellsWithdrawn,
+			a.CellsUnchanged,
+			a.CellsSuperseded,
+			a.Conflicts,
+			a.ReservedUntil,
+			a.Guid,
+		}
+		batch.Queue(importSaveProgress, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportSaveProgressBatchResults{br, len(arg), false}
+}
+
+func (b *ImportSaveProgressBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ImportSaveProgressBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importSetState = `-- name: ImportSetState :batchexec
+UPDATE import
+SET state = $1, problem = $2, finished_at = $3::timestamptz, reserved_until = $4
+WHERE guid = $5 AND finished_at IS NULL
+`
+
+type ImportSetStateBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ImportSetStateParams struct {
+	State      string
+	Problem    string
+	FinishedAt *time.Time
+	At         time.Time
+	Guid       uuid.UUID
+}
+
+// Changes the state of an import that has not ended.
+//
+//	UPDATE import
+//	SET state = $1, problem = $2, finished_at = $3::timestamptz, reserved_until = $4
+//	WHERE guid = $5 AND finished_at IS NULL
+func (q *Queries) ImportSetState(ctx context.Context, arg []ImportSetStateParams) *ImportSetStateBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.State,
+			a.Problem,
+			a.FinishedAt,
+			a.At,
+			a.Guid,
+		}
+		batch.Queue(importSetState, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportSetStateBatchResults{br, len(arg), false}
+}
+
+func (b *ImportSetStateBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ImportSetStateBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const importUploaded = `-- name: ImportUploaded :batchone
+UPDATE import
+SET total = total + $1, chunks = $2+ 1, reserved_until = $3
+WHERE guid = $4 AND state = 'uploading'
+RETURNING guid
+`
+
+type ImportUploadedBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ImportUploadedParams struct {
+	Messages      int64
+	Number        int32
+	ReservedUntil time.Time
+	Guid          uuid.UUID
+}
+
+// Counts a stored chunk. Returns no row if the import has ended.
+//
+//	UPDATE import
+//	SET total = total + $1, chunks = $2+ 1, reserved_until = $3
+//	WHERE guid = $4 AND state = 'uploading'
+//	RETURNING guid
+func (q *Queries) ImportUploaded(ctx context.Context, arg []ImportUploadedParams) *ImportUploadedBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Messages,
+			a.Number,
+			a.ReservedUntil,
+			a.Guid,
+		}
+		batch.Queue(importUploaded, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ImportUploadedBatchResults{br, len(arg), false}
+}
+
+func (b *ImportUploadedBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *ImportUploadedBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const lpuAll = `-- name: LpuAll :batchmany
 
 SELECT guid, legal_entity_guid, code, name, time_zone, address, phone
@@ -3635,6 +4153,66 @@ func (b *ScheduleSlotsLockBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const scheduleSourcesConfirm = `-- name: ScheduleSourcesConfirm :batchexec
+UPDATE schedule_source
+SET confirmed_at = $1
+WHERE lpu_guid = $2 AND resource_guid = ANY($3::uuid[]) AND confirmed_at < $4
+`
+
+type ScheduleSourcesConfirmBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSourcesConfirmParams struct {
+	At            time.Time
+	LpuGuid       uuid.UUID
+	ResourceGuids []uuid.UUID
+	Since         time.Time
+}
+
+// Records that sources have confirmed their schedules, where that is not recorded since @since.
+//
+//	UPDATE schedule_source
+//	SET confirmed_at = $1
+//	WHERE lpu_guid = $2 AND resource_guid = ANY($3::uuid[]) AND confirmed_at < $4
+func (q *Queries) ScheduleSourcesConfirm(ctx context.Context, arg []ScheduleSourcesConfirmParams) *ScheduleSourcesConfirmBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.ResourceGuids,
+			a.Since,
+		}
+		batch.Queue(scheduleSourcesConfirm, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSourcesConfirmBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSourcesConfirmBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleSourcesConfirmBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const scheduleVisits = `-- name: ScheduleVisits :batchmany
 SELECT guid, start_at, slot_guids
 FROM appointment
@@ -3929,6 +4507,96 @@ func (b *ScheduleWindowsDeleteBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *ScheduleWindowsDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleWindowsFind = `-- name: ScheduleWindowsFind :batchmany
+SELECT w.resource_guid, w.from_at, w.to_at, w.version, w.content
+FROM schedule_window w
+WHERE w.lpu_guid = $1 AND w.settled
+    AND (w.resource_guid, w.from_at) IN (SELECT unnest($2::uuid[]), unnest($3::timestamptz[]))
+`
+
+type ScheduleWindowsFindBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleWindowsFindParams struct {
+	LpuGuid       uuid.UUID
+	ResourceGuids []uuid.UUID
+	FromAt        []time.Time
+}
+
+type ScheduleWindowsFindRow struct {
+	ResourceGuid uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	Version      int64
+	Content      []byte
+}
+
+// Returns the settled windows of several resources that begin at the given moments. The elements of
+// the arrays belong together.
+//
+//	SELECT w.resource_guid, w.from_at, w.to_at, w.version, w.content
+//	FROM schedule_window w
+//	WHERE w.lpu_guid = $1 AND w.settled
+//	    AND (w.resource_guid, w.from_at) IN (SELECT unnest($2::uuid[]), unnest($3::timestamptz[]))
+func (q *Queries) ScheduleWindowsFind(ctx context.Context, arg []ScheduleWindowsFindParams) *ScheduleWindowsFindBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuids,
+			a.FromAt,
+		}
+		batch.Queue(scheduleWindowsFind, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleWindowsFindBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleWindowsFindBatchResults) Query(f func(int, []ScheduleWindowsFindRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ScheduleWindowsFindRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ScheduleWindowsFindRow
+				if err := rows.Scan(
+					&i.ResourceGuid,
+					&i.FromAt,
+					&i.ToAt,
+					&i.Version,
+					&i.Content,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ScheduleWindowsFindBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

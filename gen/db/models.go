@@ -447,6 +447,53 @@ type IdempotencyKey struct {
 	Answer []byte
 }
 
+// A file of messages (загрузка).
+type Import struct {
+	Guid uuid.UUID
+	// The client application that has sent it; the zero guid: talon import.
+	ClientGuid uuid.UUID
+	// Scopes of the token with which it was sent. The client application must still have them when a message is applied.
+	Scopes     []string
+	LpuGuids   []uuid.UUID
+	EveryLpu   bool
+	DryRun     bool
+	OnError    string
+	State      string
+	Problem    string
+	CreatedAt  time.Time
+	FinishedAt *time.Time
+	Worker     *uuid.UUID
+	// Until then it is its worker's, or its sender's while the file arrives. Afterwards another worker takes it, or the file counts as cut off.
+	ReservedUntil time.Time
+	Total         int64
+	Chunks        int32
+	// The first chunk without a result. A worker that begins after another one has died begins here.
+	NextChunk       int32
+	Done            int64
+	Changed         int64
+	Failed          int64
+	CellsAdded      int64
+	CellsChanged    int64
+	CellsWithdrawn  int64
+	CellsUnchanged  int64
+	CellsSuperseded int64
+	Conflicts       int64
+}
+
+// The messages of an import, compressed; deleted when it ends.
+type ImportChunk struct {
+	ImportGuid uuid.UUID
+	Number     int32
+	Content    []byte
+}
+
+// The rejected messages of an import, each with the response that the request itself would have got.
+type ImportError struct {
+	ImportGuid uuid.UUID
+	Line       int64
+	Error      []byte
+}
+
 // A legal entity (юр. лицо) that institutions belong to.
 type LegalEntity struct {
 	Guid uuid.UUID

@@ -29,6 +29,7 @@ type App struct {
 	config   Config
 	longest  time.Duration // of a request, from the end of its body to the response
 	log      *slog.Logger
+	imports  *registry.Imports
 	booking  *booking.Service
 	handler  http.Handler
 	close    []func()
@@ -123,7 +124,7 @@ func New(
 	if err != nil {
 		return nil, fmt.Errorf("create the server: %w", err)
 	}
-	httpapi.Register(handler, httpapi.Config{
+	api := httpapi.Config{
 		Booking:    a.booking,
 		Registry:   registry.NewService(store, now),
 		Issuer:     issuer,
@@ -137,7 +138,12 @@ func New(
 		Now:        now,
 		Docs:       config.Docs,
 		KeepTokens: config.KeepTokens,
-	})
+	}
+	if a.imports, err = a.newImports(ctx, handler, api, store, now); err != nil {
+		return nil, err
+	}
+	api.Imports = a.imports
+	httpapi.Register(handler, api)
 	a.handler = handler
 	if wrap.Handler != nil {
 		a.handler = wrap.Handler(handler, verifier)
@@ -246,7 +252,8 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	defer a.sweep(ctx)()
+	defer a.background(ctx, a.sweep)()
+	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()
 	a.log.Info("serving", "addr", listener.Addr().String())
 
 	select {

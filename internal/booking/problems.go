@@ -40,6 +40,7 @@ var (
 	ProblemNotEpgu       = Problem{"enum", "вместе с snils, f, n и p ожидается true"}
 	ProblemLpuMissing    = Problem{"required", "обязательно указание ЛПУ: в направлении оно не указано"}
 	ProblemLpuUnknown    = Problem{"lpu_unknown", "ЛПУ не найдено"}
+	ProblemNotCSV        = Problem{"format", "ошибка разбора CSV"}
 	ProblemLpuOther      = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
 )
 

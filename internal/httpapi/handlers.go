@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Booking    *booking.Service
 	Registry   *registry.Service
+	Imports    *registry.Imports
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
 	Ready      func(context.Context) error // returns nil if the instance can serve requests
@@ -34,6 +35,7 @@ type Config struct {
 type handlers struct {
 	booking    *booking.Service
 	registry   *registry.Service
+	imports    *registry.Imports
 	issuer     *auth.Issuer
 	assertions *auth.AssertionVerifier
 	ready      func(context.Context) error
@@ -42,14 +44,27 @@ type handlers struct {
 
 // Register adds all operations, the contract and, if configured, the documentation to the server.
 func Register(s *server.Server, config Config) {
-	h := &handlers{
-		booking: config.Booking, registry: config.Registry, issuer: config.Issuer, assertions: config.Assertions,
-		ready: config.Ready, now: config.Now,
-	}
+	h := newHandlers(config)
 	routes := s.Operations()
 	if h.issuer == nil {
 		routes = withoutPaths{routes, []string{tokenPath, systemTokenPath, keysPath}}
 	}
+	registerOperations(routes, s, h)
+	registerContract(s)
+	if config.Docs {
+		registerDocs(s, config.KeepTokens)
+	}
+}
+
+func newHandlers(config Config) *handlers {
+	return &handlers{
+		booking: config.Booking, registry: config.Registry, imports: config.Imports, issuer: config.Issuer,
+		assertions: config.Assertions, ready: config.Ready, now: config.Now,
+	}
+}
+
+// registerOperations adds the operations of the contract to a router of the server.
+func registerOperations(routes gin.IRouter, s *server.Server, h *handlers) {
 	middlewares := []api.StrictMiddlewareFunc{server.Detach[api.StrictHandlerFunc]}
 	strict := api.NewStrictHandlerWithOptions(h, middlewares, api.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  s.RenderUnbound,
@@ -59,10 +74,6 @@ func Register(s *server.Server, config Config) {
 	api.RegisterHandlersWithOptions(routes, strict, api.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { s.RenderUnbound(c, err) },
 	})
-	registerContract(s)
-	if config.Docs {
-		registerDocs(s, config.KeepTokens)
-	}
 }
 
 // withoutPaths is a router that ignores the registration of some paths.

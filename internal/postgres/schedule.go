@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -36,6 +38,53 @@ func (s *Store) WriteWindow(ctx context.Context, w registry.Window, now time.Tim
 			return registry.WindowResult{}, err
 		}
 		return t.writeWindow(&w, stored, now)
+	})
+}
+
+// confirmEvery is the precision of confirmed_at where a message changes nothing. A file with many
+// days of a resource writes it once.
+const confirmEvery = time.Minute
+
+// ConfirmWindows implements registry.Store. It takes no locks on what it reads: a message that is
+// being applied may overwrite it, as if it came later. It takes two round trips.
+func (s *Store) ConfirmWindows(
+	ctx context.Context, lpu uuid.UUID, windows []registry.Window, now time.Time,
+) ([]bool, error) {
+	type key struct {
+		resource uuid.UUID
+		from     int64
+	}
+	wanted := db.ScheduleWindowsFindParams{LpuGuid: lpu}
+	positions := make(map[key]int, len(windows))
+	for i := range windows {
+		w := &windows[i]
+		positions[key{w.Resource, w.From.UnixMicro()}] = i // of several, only the last can be applied
+		wanted.ResourceGuids, wanted.FromAt = append(wanted.ResourceGuids, w.Resource), append(wanted.FromAt, w.From)
+	}
+	return write(ctx, s, func(t *tx) ([]bool, error) {
+		applied := make([]bool, len(windows))
+		confirmed := map[uuid.UUID]bool{}
+		rows(t, t.ScheduleWindowsFind(ctx, []db.ScheduleWindowsFindParams{wanted}).Query,
+			func(rows []db.ScheduleWindowsFindRow) error {
+				for _, row := range rows {
+					i := positions[key{row.ResourceGuid, row.FromAt.UnixMicro()}]
+					w := &windows[i]
+					content := w.Content()
+					applied[i] = row.Version == w.Version && row.ToAt.Equal(w.To) && bytes.Equal(row.Content, content[:])
+					if applied[i] {
+						confirmed[w.Resource] = true
+					}
+				}
+				return nil
+			})
+		if err := t.send(); err != nil || len(confirmed) == 0 {
+			return applied, err
+		}
+		exec(t, t.ScheduleSourcesConfirm(ctx, []db.ScheduleSourcesConfirmParams{{
+			LpuGuid: lpu, At: now, Since: now.Add(-confirmEvery),
+			ResourceGuids: slices.SortedFunc(maps.Keys(confirmed), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }),
+		}}).Exec)
+		return applied, nil
 	})
 }
 

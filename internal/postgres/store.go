@@ -21,19 +21,27 @@ import (
 // Store implements all ports of package booking. It is safe for concurrent use.
 type Store struct {
 	pool      *pgxpool.Pool
-	reference referenceCache
+	reference *referenceCache
+	dryRun    bool // write rolls back
 }
 
 // NewStore returns a store that uses the pool. The caller closes the pool. referenceAge is the
 // maximum age of cached reference data; a service passes ReferenceAge.
 func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
-	return &Store{pool: pool, reference: referenceCache{pool: pool, maxAge: referenceAge}}
+	return &Store{pool: pool, reference: &referenceCache{pool: pool, maxAge: referenceAge}}
 }
 
 // ReadReferenceWith makes the store read the reference data through another pool than its bookings.
 // Bookings that wait for locks can use up their pool for seconds; the reference data must not
 // become too old meanwhile. Call it before the store is used.
 func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool }
+
+// Over returns a store on another pool that shares the reference data.
+func (s *Store) Over(pool *pgxpool.Pool) *Store { return &Store{pool: pool, reference: s.reference} }
+
+// DryRun returns a store that rolls back what the registry writes, and returns what it would have
+// changed.
+func (s *Store) DryRun() *Store { return &Store{pool: s.pool, reference: s.reference, dryRun: true} }
 
 // ForgetReference makes requests that arrive later read the reference data again, for a caller that
 // has changed them and does not want to wait until they are too old.
@@ -64,6 +72,9 @@ type Options struct {
 	URL              string
 	MaxConns         int32
 	StatementTimeout time.Duration // the database cancels a statement after it
+	// AsynchronousCommit makes a commit return before it is on disk. Guarantee 6 (docs/guarantees.md)
+	// does not hold for it.
+	AsynchronousCommit bool
 }
 
 // Planning are the planner settings of our connections. The address can override them. Our
@@ -86,7 +97,10 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	params["statement_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
 	// Guarantee 6 (docs/guarantees.md) needs it. The address may set a stronger level, such as
 	// remote_apply.
-	if params["synchronous_commit"] == "" {
+	switch {
+	case options.AsynchronousCommit:
+		params["synchronous_commit"] = "off"
+	case params["synchronous_commit"] == "":
 		params["synchronous_commit"] = "on"
 	}
 	for name, value := range Planning {

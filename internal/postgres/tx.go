@@ -63,7 +63,7 @@ func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, er
 		if err := t.send(); err != nil {
 			return none, err
 		}
-		if t.abandoned {
+		if t.abandoned || s.dryRun {
 			return result, nil
 		}
 		if err := t.commit(); err != nil {

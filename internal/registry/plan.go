@@ -60,7 +60,7 @@ type Plan struct {
 // NewPlan computes what a window changes. Its conflicts have no visits yet, and do not depend on
 // OnBooked. It rejects with VersionStale and VersionConflict.
 func NewPlan(w *Window, stored *Stored, now time.Time) (*Plan, error) {
-	content := w.content()
+	content := w.Content()
 	p := &Plan{}
 	open, err := p.cut(w, content, stored.Windows)
 	if err != nil {

@@ -90,6 +90,16 @@ func (s *Service) WriteWindow(ctx context.Context, window Window) (WindowResult,
 	return result, nil
 }
 
+// ConfirmWindows returns which of several windows of an institution are applied already, exactly and
+// without conflicts, so that WriteWindow would change nothing. It is much cheaper than WriteWindow.
+func (s *Service) ConfirmWindows(ctx context.Context, lpu uuid.UUID, windows []Window) ([]bool, error) {
+	applied, err := s.store.ConfirmWindows(ctx, lpu, windows, s.now())
+	if err != nil {
+		return nil, fmt.Errorf("compare the windows: %w", err)
+	}
+	return applied, nil
+}
+
 // sorted returns the cells in order of time.
 func (w *Window) sorted() []Cell {
 	return slices.SortedFunc(slices.Values(w.Cells), func(a, b Cell) int {
@@ -130,24 +140,25 @@ func (w *Window) check() *booking.Refusal {
 	return nil
 }
 
-// content returns the SHA-256 of what the window states. It does not depend on the order of the
+// Content returns the SHA-256 of what the window states. It does not depend on the order of the
 // cells.
-func (w *Window) content() [sha256.Size]byte {
-	hash := sha256.New()
-	write := func(numbers ...int64) {
+func (w *Window) Content() [sha256.Size]byte {
+	const cellBytes = 16 + 8*8
+	stated := make([]byte, 0, 3*8+cellBytes*len(w.Cells))
+	add := func(numbers ...int64) {
 		for _, number := range numbers {
-			hash.Write(binary.BigEndian.AppendUint64(nil, uint64(number)))
+			stated = binary.BigEndian.AppendUint64(stated, uint64(number))
 		}
 	}
-	write(w.From.UnixMicro(), w.To.UnixMicro(), int64(len(w.Cells)))
+	add(w.From.UnixMicro(), w.To.UnixMicro(), int64(len(w.Cells)))
 	for _, cell := range w.sorted() {
-		hash.Write(cell.Guid[:])
+		stated = append(stated, cell.Guid[:]...)
 		blocked := int64(0)
 		if cell.Blocked {
 			blocked = 1
 		}
-		write(cell.ID, cell.Start.UnixMicro(), cell.End.UnixMicro(), int64(cell.Capacity), int64(cell.Access),
+		add(cell.ID, cell.Start.UnixMicro(), cell.End.UnixMicro(), int64(cell.Capacity), int64(cell.Access),
 			int64(cell.BusyType), blocked, int64(slices.Index(booking.Restrictions, cell.Restriction)))
 	}
-	return [sha256.Size]byte(hash.Sum(nil))
+	return sha256.Sum256(stated)
 }

@@ -1,10 +1,13 @@
 -- Deletes all data, also during concurrent bookings. The lock mode lets readers continue with the
 -- old data. The locks are taken in the order in which a message of the registry and a booking write,
 -- so that those in progress end first.
-LOCK TABLE source_object, schedule_source, schedule_window, absence, mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
+LOCK TABLE import, import_chunk, import_error, source_object, schedule_source, schedule_window, absence, mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
     failed_identification, client_assertion IN SHARE ROW EXCLUSIVE MODE;
 
 DELETE FROM client_assertion;
+DELETE FROM import_error;
+DELETE FROM import_chunk;
+DELETE FROM import;
 DELETE FROM source_object;
 DELETE FROM failed_identification;
 DELETE FROM idempotency_key;

@@ -98,3 +98,25 @@ func AllDirectionSlots(
 		return page.Items, page.Next, nil
 	})
 }
+
+// AllImportErrors returns an iterator over the items of ListImportErrors on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
+func AllImportErrors(
+	ctx context.Context, api *client.ClientWithResponses, importGuid uuid.UUID, params *client.ListImportErrorsParams,
+) iter.Seq2[client.ImportError, error] {
+	var request client.ListImportErrorsParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.ImportError, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListImportErrorsWithResponse(ctx, importGuid, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}

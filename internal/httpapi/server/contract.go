@@ -41,12 +41,17 @@ type route struct {
 	everyLpu     bool       // x-every-lpu: the caller must act for every institution
 }
 
-const formType = "application/x-www-form-urlencoded"
+// Media types of bodies.
+const (
+	jsonType = "application/json"
+	formType = "application/x-www-form-urlencoded"
+)
 
 // limits is the x-limits of an operation.
 type limits struct {
 	Body    int64 `json:"body"`    // bytes; 0 for an operation without a body
 	Seconds int   `json:"seconds"` // until the response; 0 for an operation without security
+	Stream  bool  `json:"stream"`  // the handler reads the body while it arrives; Seconds limits each pause
 }
 
 // loadContract parses the embedded document once per process. The result is never changed.
@@ -99,7 +104,7 @@ func readContract() (*contract, error) {
 		}
 	}
 	return &contract{
-		doc, static.New("application/json", encoded), static.New("application/json", encoded31), routes, literal,
+		doc, static.New(jsonType, encoded), static.New(jsonType, encoded31), routes, literal,
 	}, nil
 }
 

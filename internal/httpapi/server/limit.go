@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/gin-gonic/gin"
@@ -11,22 +12,22 @@ import (
 // limit limits how many requests run at once and how long each may take, including the wait for a
 // database connection. It rejects a request immediately if the service is full. It runs after the
 // body has been read, so that slow clients occupy no place. Operations without security, such as
-// the health checks, are not limited.
+// the health checks, are not limited. Streams have places of their own, because they take long.
 func (s *Server) limit(c *gin.Context) {
 	route := s.contract.route(c)
 	if len(security(route)) == 0 {
 		return
 	}
+	places, timeout := s.inFlight, cmp.Or(s.timeout, route.timeout())
+	if route.Stream {
+		places, timeout = s.streams, maxStreamTime
+	}
 	select {
-	case s.inFlight <- struct{}{}:
-		defer func() { <-s.inFlight }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	default:
 		s.RenderError(c, booking.Reject(booking.Overloaded))
 		return
-	}
-	timeout := s.timeout
-	if timeout == 0 {
-		timeout = route.timeout()
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 	defer cancel()

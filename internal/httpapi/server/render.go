@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 	"golang.org/x/text/language"
 
 	"talon.example/gen/api"
@@ -44,21 +45,14 @@ func challenge(rule booking.Name) string {
 // strict server's hooks all end here. An error that is not a *booking.Refusal becomes the internal
 // error; its text is logged and not sent to the client.
 func (s *Server) RenderError(c *gin.Context, err error) {
-	var refusal *booking.Refusal
-	switch {
-	case errors.As(err, &refusal):
-	case errors.Is(err, context.Canceled): // the client disconnected
-		refusal = booking.Reject(booking.Overloaded).Because(err)
-	default:
-		refusal = Reject(InternalError).Because(err)
-	}
+	refusal := refusalOf(err)
 	c.Set(outcomeKey, refusal)
 	if c.Writer.Written() {
 		c.Abort()
 		return
 	}
-	c.Header("Content-Type", "application/json") // as in the generated responses
-	c.Header("Cache-Control", noStore)           // also where no operation has set it
+	c.Header("Content-Type", jsonType) // as in the generated responses
+	c.Header("Cache-Control", noStore) // also where no operation has set it
 	switch {
 	case refusal.RetryAfter > 0:
 		c.Header("Retry-After", strconv.FormatFloat(math.Ceil(refusal.RetryAfter.Seconds()), 'f', 0, 64))
@@ -68,15 +62,7 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 	if challenge := challenge(refusal.Rule); challenge != "" {
 		c.Header("WWW-Authenticate", challenge)
 	}
-	body := api.Error{
-		Code:        int32(refusal.Status),
-		Message:     refusal.Message,
-		MessageCode: refusal.Code,
-		Type:        string(refusal.Type),
-		Rule:        string(refusal.Rule),
-		RequestID:   RequestID(c),
-		Details:     wire.ErrorDetails(refusal.Remedies),
-	}
+	body := errorBody(refusal, RequestID(c))
 	if body.Details != nil && body.Details.Fields != nil {
 		s.placeFields(c, *body.Details.Fields)
 	}
@@ -88,6 +74,32 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 		body.Title = &refusal.Title
 	}
 	c.AbortWithStatusJSON(refusal.Status, body)
+}
+
+// refusalOf returns err as a refusal. An error that is not a *booking.Refusal becomes the internal
+// error.
+func refusalOf(err error) *booking.Refusal {
+	var refusal *booking.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return refusal
+	case errors.Is(err, context.Canceled): // the client disconnected
+		return booking.Reject(booking.Overloaded).Because(err)
+	default:
+		return Reject(InternalError).Because(err)
+	}
+}
+
+func errorBody(refusal *booking.Refusal, requestID uuid.UUID) api.Error {
+	return api.Error{
+		Code:        int32(refusal.Status),
+		Message:     refusal.Message,
+		MessageCode: refusal.Code,
+		Type:        string(refusal.Type),
+		Rule:        string(refusal.Rule),
+		RequestID:   requestID,
+		Details:     wire.ErrorDetails(refusal.Remedies),
+	}
 }
 
 // oauthError returns the error code of RFC 6749, 5.2, or an empty text if the RFC has none for the
@@ -145,5 +157,5 @@ func (s *Server) RenderUnbound(c *gin.Context, err error) {
 		s.RenderError(c, booking.InvalidField(mismatch.Field, booking.ProblemNotInteger))
 		return
 	}
-	s.RenderError(c, malformed(booking.ProblemBodyOther).Because(err))
+	s.RenderError(c, Malformed(booking.ProblemBodyOther).Because(err))
 }

@@ -55,6 +55,7 @@ type Server struct {
 	timeout  time.Duration
 	contract *contract
 	inFlight chan struct{}
+	streams  chan struct{} // bodies that are being read by handlers
 	cors     gin.HandlerFunc
 }
 
@@ -75,18 +76,10 @@ func New(config Config) (*Server, error) {
 		timeout:  config.RequestTimeout,
 		contract: contract,
 		inFlight: make(chan struct{}, config.MaxInFlight),
+		streams:  make(chan struct{}, maxStreams),
 		cors:     crossOrigin(config.CORSOrigins, contract),
 	}
-	s.engine = s.newEngine()
-	s.engine.HandleMethodNotAllowed = true
-	// The contract has no redirects.
-	s.engine.RedirectTrailingSlash = false
-	// A referral number may contain an escaped slash. validate unescapes the parameters, because
-	// gin would turn a plus into a space.
-	s.engine.UseEscapedPath = true
-	s.engine.UnescapePathValues = false
-	s.engine.NoRoute(func(c *gin.Context) { s.RenderError(c, Reject(RouteNotFound)) })
-	s.engine.NoMethod(s.rejectMethod)
+	s.engine = s.newRouter(s.observe, s.recover, s.cors)
 	s.operations = s.engine.Group("/",
 		s.literalFirst, s.protect, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
 	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
@@ -97,12 +90,26 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// newEngine returns a router whose requests are logged and survive a panic.
-func (s *Server) newEngine() *gin.Engine {
+// newRouter returns a router without routes for the paths of the contract, with middlewares.
+func (s *Server) newRouter(middlewares ...gin.HandlerFunc) *gin.Engine {
+	engine := newEngine(middlewares...)
+	engine.HandleMethodNotAllowed = true
+	// The contract has no redirects.
+	engine.RedirectTrailingSlash = false
+	// A referral number may contain an escaped slash. validate unescapes the parameters, because
+	// gin would turn a plus into a space.
+	engine.UseEscapedPath = true
+	engine.UnescapePathValues = false
+	engine.NoRoute(func(c *gin.Context) { s.RenderError(c, Reject(RouteNotFound)) })
+	engine.NoMethod(s.rejectMethod)
+	return engine
+}
+
+func newEngine(middlewares ...gin.HandlerFunc) *gin.Engine {
 	releaseMode()
 	engine := gin.New()
 	engine.ContextWithFallback = true
-	engine.Use(s.observe, s.recover, s.cors)
+	engine.Use(middlewares...)
 	return engine
 }
 
@@ -118,7 +125,7 @@ func (s *Server) Operations() gin.IRouter { return s.operations }
 
 // Rejecting returns a handler that responds to every request with err.
 func (s *Server) Rejecting(err error) http.Handler {
-	engine := s.newEngine()
+	engine := newEngine(s.observe, s.recover, s.cors)
 	engine.NoRoute(func(c *gin.Context) { s.RenderError(c, err) })
 	return engine
 }
@@ -160,6 +167,7 @@ type contextKey int
 const (
 	requestIDKey contextKey = iota
 	callerKey
+	mediaTypeKey
 )
 
 // RequestID returns the id of the context's request.
@@ -179,6 +187,12 @@ func Caller(ctx context.Context) auth.Caller {
 func Patient(ctx context.Context) booking.Patient {
 	caller := Caller(ctx)
 	return booking.Patient{Person: caller.Person, Client: caller.Client}
+}
+
+// MediaType returns the media type of a body that is a stream.
+func MediaType(ctx context.Context) string {
+	mediaType, _ := ctx.Value(mediaTypeKey).(string)
+	return mediaType
 }
 
 // setContext stores a value in the context of the request.

@@ -38,11 +38,18 @@ var validation = &openapi3filter.Options{
 }
 
 // readBody reads the body of an operation that has one, so that later steps never wait for the
-// client. An optional body may be absent; its media type is then ignored.
+// client. An optional body may be absent; its media type is then ignored. A body that is a stream is
+// left to the handler.
 func (s *Server) readBody(c *gin.Context) {
 	route := s.contract.route(c)
 	expected := requestBody(route)
 	if expected == nil {
+		return
+	}
+	if route.Stream {
+		if err := openStream(c, route); err != nil {
+			s.RenderError(c, err)
+		}
 		return
 	}
 	if route.form {
@@ -85,11 +92,11 @@ func (s *Server) validate(c *gin.Context) {
 	}
 	if route.form {
 		invalid = append(invalid, validateForm(c, requestBody(route).Content[formType].Schema.Value)...)
-	} else if body := requestBody(route); body != nil {
+	} else if body := requestBody(route); body != nil && !route.Stream {
 		err := openapi3filter.ValidateRequestBody(c.Request.Context(), input, body)
 		fields := invalidFields(err)
 		if err != nil && len(fields) == 0 {
-			s.RenderError(c, malformed(booking.ProblemBodyOther).Because(err))
+			s.RenderError(c, Malformed(booking.ProblemBodyOther).Because(err))
 			return
 		}
 		invalid = append(invalid, fields...)
@@ -173,7 +180,7 @@ func readJSON(c *gin.Context, required bool, limit int64) ([]byte, error) {
 		}
 		c.Request.Body = io.NopCloser(content)
 	}
-	body, err := readAll(c, "application/json", jsonFormat, limit)
+	body, err := readAll(c, jsonType, jsonFormat, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -212,10 +219,7 @@ const (
 
 // readAll reads a body of the media type and in UTF-8, of at most limit bytes.
 func readAll(c *gin.Context, expected, format string, limit int64) ([]byte, error) {
-	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	charset, given := params["charset"]
-	if err != nil || mediaType != expected || given && !strings.EqualFold(charset, "utf-8") ||
-		c.GetHeader("Content-Encoding") != "" {
+	if mediaType(c) != expected || c.GetHeader("Content-Encoding") != "" {
 		return nil, Reject(MediaTypeUnsupported, "MediaType", expected)
 	}
 	if c.Request.ContentLength > limit {
@@ -231,8 +235,18 @@ func readAll(c *gin.Context, expected, format string, limit int64) ([]byte, erro
 	return body, nil
 }
 
-// malformed rejects a body that is not the expected JSON.
-func malformed(problem string) *booking.Refusal {
+// mediaType returns the media type of the body, or "" if it is malformed or not in UTF-8.
+func mediaType(c *gin.Context) string {
+	mediaType, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	charset, given := params["charset"]
+	if err != nil || given && !strings.EqualFold(charset, "utf-8") {
+		return ""
+	}
+	return mediaType
+}
+
+// Malformed rejects a body that is not the expected JSON.
+func Malformed(problem string) *booking.Refusal {
 	return Reject(BodyMalformed, "Format", jsonFormat, "Problem", problem)
 }
 
@@ -273,7 +287,7 @@ func rejectTooLarge(c *gin.Context, limit int64) error {
 
 func checkJSON(body []byte) error {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return malformed(booking.ProblemBodyEmpty)
+		return Malformed(booking.ProblemBodyEmpty)
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(body))
 	value, err := decoder.ReadValue()
@@ -281,17 +295,17 @@ func checkJSON(body []byte) error {
 		kind := value.Kind()
 		if _, err = decoder.ReadToken(); errors.Is(err, io.EOF) {
 			if kind != '{' {
-				return malformed(booking.ProblemBodyNotObject)
+				return Malformed(booking.ProblemBodyNotObject)
 			}
 			return nil
 		}
-		return malformed(booking.ProblemBodyTrailing)
+		return Malformed(booking.ProblemBodyTrailing)
 	}
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) && errors.Is(err, jsontext.ErrDuplicateName) {
-		return malformed(booking.ProblemDuplicateKey(shorten(syntax.JSONPointer.LastToken())))
+		return Malformed(booking.ProblemDuplicateKey(shorten(syntax.JSONPointer.LastToken())))
 	}
-	return malformed(booking.ProblemBodySyntax)
+	return Malformed(booking.ProblemBodySyntax)
 }
 
 // shorten limits the client's own text in a message to 50 characters.

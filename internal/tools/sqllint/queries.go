@@ -16,6 +16,9 @@ var keys = map[string]string{
 	"schedule_window":       "lpu_guid",
 	"absence":               "lpu_guid",
 	"source_object":         "owner_guid",
+	"import":                "guid",
+	"import_chunk":          "import_guid",
+	"import_error":          "import_guid",
 	"mkab":                  "lpu_guid",
 	"mkab_policy":           "lpu_guid",
 	"tap":                   "lpu_guid",
@@ -38,6 +41,10 @@ var fanOut = map[string]string{
 	"ClientAssertionSweep":      "a sweep",
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
+	"ImportCountUnfinished":     "a client application's imports are few, and sent rarely",
+	"ImportsCutOff":             "a sweep",
+	"ImportsEnded":              "a sweep",
+	"ImportsWaiting":            "a worker looks for work once a second",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot

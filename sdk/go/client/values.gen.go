@@ -98,6 +98,24 @@ const (
 	HealthStatusOk = "ok"
 )
 
+// The values of ImportOnError. A newer version of the contract may have more.
+const (
+	ImportOnErrorSkip   = "skip"
+	ImportOnErrorReject = "reject"
+)
+
+// The values of ImportState. A newer version of the contract may have more.
+const (
+	ImportStateUploading = "uploading"
+	ImportStateWaiting   = "waiting"
+	ImportStateChecking  = "checking"
+	ImportStateRunning   = "running"
+	ImportStateCompleted = "completed"
+	ImportStateRejected  = "rejected"
+	ImportStateCancelled = "cancelled"
+	ImportStateFailed    = "failed"
+)
+
 // The values of Mender. A newer version of the contract may have more.
 const (
 	MenderPatient         = "patient"
@@ -178,6 +196,8 @@ const (
 	RuleSlotAbsent               = "slot_absent"
 	RuleAbsenceAbsent            = "absence_absent"
 	RuleObjectAbsent             = "object_absent"
+	RuleImportAbsent             = "import_absent"
+	RuleTooManyImports           = "too_many_imports"
 	RuleVersionStale             = "version_stale"
 	RuleVersionConflict          = "version_conflict"
 	RuleCellOverlap              = "cell_overlap"

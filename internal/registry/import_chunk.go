@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/klauspost/compress/zstd"
+
+	"talon.example/internal/booking"
+)
+
+// MaxMessage is the maximum length of a line of an import, in bytes.
+const MaxMessage = 1 << 20
+
+// Message is a message of an import: a JSON object with the fields Method, Path and Body.
+type Message struct {
+	Line    int64 // in the file, from 1
+	Content []byte
+}
+
+// MessageSource returns the messages of a file.
+type MessageSource interface {
+	// Next returns the next message, which is valid until the next call, or io.EOF.
+	Next() (Message, error)
+}
+
+// BadLine rejects a file of which the rest cannot be read because of a line.
+func BadLine(line int64, problem booking.Problem) error {
+	return booking.InvalidField("line "+strconv.FormatInt(line, 10), problem)
+}
+
+// Lines returns the messages of an NDJSON file: one in each line. Empty lines are skipped. Next
+// rejects with BodyMalformed if a line is longer than MaxMessage.
+func Lines(file io.Reader) MessageSource {
+	scanner := bufio.NewScanner(file)
+	scanner.Buffer(make([]byte, 64<<10), MaxMessage+2) // with CR and LF
+	return &lines{scanner: scanner}
+}
+
+type lines struct {
+	scanner *bufio.Scanner
+	line    int64
+}
+
+func (l *lines) Next() (Message, error) {
+	for l.scanner.Scan() {
+		l.line++
+		content := bytes.TrimSpace(l.scanner.Bytes())
+		if l.line == 1 {
+			content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
+		}
+		if len(content) > 0 {
+			return Message{l.line, content}, nil
+		}
+	}
+	switch err := l.scanner.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return Message{}, BadLine(l.line+1, booking.ProblemTooLong(MaxMessage))
+	case err != nil:
+		return Message{}, err //nolint:wrapcheck // the reader's refusal
+	default:
+		return Message{}, io.EOF
+	}
+}
+
+// chunkSize is the size of a chunk before compression, apart from its last message.
+const chunkSize = 1 << 20
+
+// chunkWriter collects messages: a line each, with the number of the line, a tab, and the content
+// without line breaks.
+type chunkWriter struct {
+	content  bytes.Buffer
+	messages int64
+}
+
+// compression of chunks. Both are safe for concurrent use by EncodeAll and DecodeAll.
+var (
+	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(4*chunkSize))
+)
+
+func newChunkWriter() *chunkWriter { return &chunkWriter{} }
+
+func (w *chunkWriter) add(m Message) {
+	w.content.WriteString(strconv.FormatInt(m.Line, 10))
+	w.content.WriteByte('\t')
+	w.content.Write(m.Content)
+	w.content.WriteByte('\n')
+	w.messages++
+}
+
+func (w *chunkWriter) full() bool { return w.content.Len() >= chunkSize }
+
+// take returns the compressed messages and their number, and begins a new chunk.
+func (w *chunkWriter) take() ([]byte, int64) {
+	content, messages := encoder.EncodeAll(w.content.Bytes(), nil), w.messages
+	w.content.Reset()
+	w.messages = 0
+	return content, messages
+}
+
+// readChunk returns the messages of a chunk.
+func readChunk(content []byte) ([]Message, error) {
+	plain, err := decoder.DecodeAll(content, nil)
+	if err != nil {
+		return nil, fmt.Errorf("decompress a part of the import: %w", err)
+	}
+	var messages []Message
+	for line := range bytes.Lines(plain) {
+		number, message, found := bytes.Cut(line, []byte{'\t'})
+		parsed, err := strconv.ParseInt(string(number), 10, 64)
+		if err != nil || !found {
+			return nil, errors.New("a part of the import has a line without a number")
+		}
+		messages = append(messages, Message{parsed, bytes.TrimSuffix(message, []byte{'\n'})})
+	}
+	return messages, nil
+}

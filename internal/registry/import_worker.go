@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/google/uuid"
+)
+
+const (
+	// importLease is how long a worker may take for a chunk. Another worker then takes the import.
+	importLease = 2 * time.Minute
+	// importPoll is the pause between two looks for imports of other instances.
+	importPoll = time.Second
+	// importPatience is how long a worker waits for a service that is not available.
+	importPatience = time.Minute
+)
+
+// errLost means that the import was cancelled, or is reserved by another worker.
+var errLost = errors.New("the import is no longer this worker's")
+
+// Work applies imports, one after the other, until ctx is done. Several instances may work at once.
+// An import of an instance that has died goes on after its last stored chunk; the messages of that
+// chunk are applied again, which changes nothing.
+func (s *Imports) Work(ctx context.Context, log *slog.Logger) {
+	worker := uuid.New()
+	for {
+		found, err := s.workOnce(ctx, uuid.Nil, worker, func(*Import) {})
+		if err != nil && ctx.Err() == nil {
+			log.Error("import", "error", err)
+		}
+		if found && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-time.After(importPoll):
+		}
+	}
+}
+
+// Finish applies one import of the administrator, or waits until another worker has done so, and
+// returns it when it has ended. It calls progress after each chunk.
+func (s *Imports) Finish(ctx context.Context, guid uuid.UUID, progress func(*Import)) (Import, error) {
+	worker := uuid.New()
+	for {
+		if _, err := s.workOnce(ctx, guid, worker, progress); err != nil && !errors.Is(err, errLost) {
+			return Import{}, err
+		}
+		found, err := s.Import(ctx, uuid.Nil, guid)
+		if err != nil || found.State.Final() {
+			return found, err
+		}
+		progress(&found)
+		select {
+		case <-ctx.Done():
+			return found, ctx.Err()
+		case <-time.After(importPoll):
+		}
+	}
+}
+
+// workOnce claims an import and applies it. found is false if none waits.
+func (s *Imports) workOnce(
+	ctx context.Context, only, worker uuid.UUID, progress func(*Import),
+) (found bool, err error) {
+	now := s.now()
+	claimed, err := s.store.ClaimImport(ctx, only, worker, now, now.Add(importLease))
+	if err != nil || claimed == nil {
+		return false, err
+	}
+	err = s.apply(ctx, claimed, worker, progress)
+	switch {
+	case errors.Is(err, errLost):
+		return true, nil
+	case err != nil && ctx.Err() == nil:
+		// The service was not available for long. The file can be sent again.
+		problem := s.store.SetState(ctx, claimed.Guid, ImportFailed, ProblemUnavailable, s.now())
+		return true, errors.Join(fmt.Errorf("apply the import %s: %w", claimed.Guid, err), problem)
+	}
+	return true, err
+}
+
+// apply runs the passes of an import: a check, if its options need one, and then the messages.
+func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progress func(*Import)) error {
+	check := i.State != ImportRunning && (i.DryRun || i.OnError == RejectBad)
+	if check {
+		// What earlier messages would have brought in is known only within a pass.
+		i.State, i.NextChunk, i.Done = ImportChecking, 0, ImportCounts{}
+		if err := s.pass(ctx, i, worker, true, progress); err != nil {
+			return err
+		}
+		if i.DryRun {
+			return s.store.SetState(ctx, i.Guid, ImportCompleted, "", s.now())
+		}
+		if i.Done.Failed > 0 {
+			return s.store.SetState(ctx, i.Guid, ImportRejected, "", s.now())
+		}
+		i.NextChunk, i.Done = 0, ImportCounts{}
+	}
+	i.State = ImportRunning
+	if err := s.pass(ctx, i, worker, false, progress); err != nil {
+		return err
+	}
+	return s.store.SetState(ctx, i.Guid, ImportCompleted, "", s.now())
+}
+
+// pass runs the chunks without a result.
+func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check bool, progress func(*Import)) error {
+	if err := s.save(ctx, i, nil, worker); err != nil {
+		return err
+	}
+	pass := s.runner.Start(i, check)
+	for i.NextChunk < i.Chunks {
+		content, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
+		if err != nil {
+			return fmt.Errorf("read a part of the import: %w", err)
+		}
+		messages, err := readChunk(content)
+		if err != nil {
+			return err
+		}
+		result, err := backoff.Retry(ctx, func() (ImportResult, error) { return pass.Run(ctx, messages) },
+			backoff.WithMaxElapsedTime(importPatience))
+		if err != nil {
+			return err
+		}
+		i.NextChunk++
+		i.Done.Add(result.ImportCounts)
+		if err := s.save(ctx, i, result.Errors, worker); err != nil {
+			return err
+		}
+		progress(i)
+	}
+	return nil
+}
+
+func (s *Imports) save(ctx context.Context, i *Import, lineErrors []LineError, worker uuid.UUID) error {
+	kept, err := s.store.SaveProgress(ctx, i, lineErrors, worker, s.now().Add(importLease))
+	if err != nil {
+		return fmt.Errorf("store the progress of the import: %w", err)
+	}
+	if !kept {
+		return errLost
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package e2e_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/test/harness"
+)
+
+// line returns a line of an NDJSON file. path begins after the institution.
+func (r *registrar) line(method, path string, body any) string {
+	r.T.Helper()
+	encoded, err := json.Marshal(map[string]any{
+		"Method": method, "Path": "/registry/lpus/" + r.To.String() + path, "Body": body,
+	})
+	require.NoError(r.T, err)
+	return string(encoded) + "\n"
+}
+
+// dayLine returns the line that replaces the doctor's day.
+func (r *registrar) dayLine(version int, cells ...harness.Fields) string {
+	r.T.Helper()
+	if cells == nil {
+		cells = []harness.Fields{}
+	}
+	return r.line(http.MethodPut, r.day(), harness.Fields{"Version": version, "Cells": cells})
+}
+
+// upload sends a file. query begins with a question mark, or is empty.
+func (r *registrar) upload(query, mediaType, encoding string, file []byte) harness.Answer {
+	r.T.Helper()
+	request := r.NewRequest(http.MethodPost, "/registry/imports"+query, bytes.NewReader(file))
+	request.Header.Set("Authorization", "Bearer "+r.token)
+	request.Header.Set("Content-Type", mediaType)
+	if encoding != "" {
+		request.Header.Set("Content-Encoding", encoding)
+	}
+	return r.Do(request)
+}
+
+// get sends a request about an import.
+func (r *registrar) importRequest(method, path string) harness.Answer {
+	r.T.Helper()
+	request := r.NewRequest(method, "/registry/imports/"+path, http.NoBody)
+	request.Header.Set("Authorization", "Bearer "+r.token)
+	return r.Do(request)
+}
+
+// finish waits for the end of an import that was accepted.
+func (r *registrar) finish(accepted harness.Answer) api.Import {
+	r.T.Helper()
+	require.Equal(r.T, http.StatusAccepted, accepted.StatusCode, "%s", accepted.Raw)
+	var started api.Import
+	require.NoError(r.T, json.Unmarshal([]byte(accepted.Raw), &started))
+	require.Equal(r.T, "/registry/imports/"+started.GUID.String(), accepted.Header.Get("Location"))
+	var state api.Import
+	require.Eventually(r.T, func() bool {
+		state = harness.Decode[api.Import](r.T, r.importRequest(http.MethodGet, started.GUID.String()))
+		return state.FinishedAt != nil
+	}, 20*time.Second, 10*time.Millisecond)
+	return state
+}
+
+func (r *registrar) importLines(query string, lines ...string) api.Import {
+	r.T.Helper()
+	return r.finish(r.upload(query, "application/x-ndjson", "", []byte(strings.Join(lines, ""))))
+}
+
+func (r *registrar) errors(i api.Import) []api.ImportError {
+	r.T.Helper()
+	return harness.Decode[api.ImportErrorPage](r.T, r.importRequest(http.MethodGet, i.GUID.String()+"/errors")).Items
+}
+
+// Promise: the lines of a file have the effects and the errors of the requests that they describe,
+// and the same file again changes nothing.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	other := uuid.New()
+	file := []string{
+		r.dayLine(1, r.cell(0), r.cell(6)),
+		"\n",
+		"nonsense\n",
+		r.line(http.MethodPut, "/resources/"+other.String()+"/schedule?from=2019-08-21T00:00:00Z&to=2019-08-22T00:00:00Z",
+			harness.Fields{"Version": 1, "Cells": []any{}}),
+		strings.Replace(r.dayLine(1), r.To.String(), r.From.String(), 1),
+		r.line(http.MethodPut, r.day(), harness.Fields{"Version": 2}),
+		`{"Method":"GET","Path":"/directions"}` + "\n",
+		`{"Method":"PUT","Path":"/x","Extra":1}` + "\n",
+		r.line(http.MethodPost, r.resource()+"/absences", harness.Fields{
+			"AbsenceGuid": uuid.New(), "From": "2019-08-23T00:00:00Z", "To": "2019-08-24T00:00:00Z",
+		}),
+	}
+	state := r.importLines("", file...)
+	require.Equal(t, "completed", state.State)
+	require.Equal(t, api.ImportLines{Total: 8, Done: 8, Changed: 1, Failed: 6}, state.Lines)
+	require.Equal(t, api.ImportCells{Added: 1, Changed: 1, Withdrawn: 3}, state.Cells)
+	rules := map[int64]string{}
+	for _, one := range r.errors(state) {
+		rules[one.Line] = one.Error.Rule
+		require.Equal(t, state.GUID, one.Error.RequestID)
+	}
+	require.Equal(t, map[int64]string{
+		3: "body_malformed", 4: "resource_absent", 5: "institution_foreign", 6: "field_invalid", 7: "route_not_found",
+		8: "field_invalid",
+	}, rules)
+	r.MustBook(harness.Fields{"SlotId": harness.FirstSlotID + 6})
+
+	again := r.importLines("", file...)
+	require.Equal(t, api.ImportLines{Total: 8, Done: 8, Changed: 0, Failed: 6}, again.Lines)
+	require.Equal(t, api.ImportCells{Unchanged: 2}, again.Cells)
+}
+
+// Promise: a compressed file is the same as a plain one, and anything else is rejected by name.
+func TestImportCompressed(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	plain := []byte(r.dayLine(1, r.cell(0)))
+	var zipped bytes.Buffer
+	writer := gzip.NewWriter(&zipped)
+	_, err := writer.Write(plain)
+	require.NoError(t, err)
+	require.NoError(t, writer.Close())
+	encoder, err := zstd.NewWriter(nil)
+	require.NoError(t, err)
+	require.Equal(t, int64(3), r.finish(r.upload("", "application/x-ndjson", "gzip", zipped.Bytes())).Cells.Withdrawn)
+	state := r.finish(r.upload("", "application/x-ndjson", "zstd", encoder.EncodeAll(plain, nil)))
+	require.Equal(t, api.ImportCells{Unchanged: 1}, state.Cells)
+
+	r.upload("", "application/x-ndjson", "br", plain).RequireRefusal(t, "media_type_unsupported")
+	r.upload("", "application/json", "", plain).RequireRefusal(t, "media_type_unsupported")
+	r.upload("", "application/x-ndjson", "gzip", plain).RequireRefusal(t, "body_malformed")
+	r.upload("", "application/x-ndjson", "gzip", zipped.Bytes()[:zipped.Len()-4]).RequireRefusal(t, "body_malformed")
+	r.upload("", "application/x-ndjson", "", bytes.Repeat([]byte("x"), 2<<20)).RequireRefusal(t, "field_invalid")
+	r.upload("", "text/csv", "", nil).RequireRefusal(t, "field_invalid")
+}
+
+// Promise: a dry run and a rejected import change nothing, and report what would happen.
+func TestImportDryRun(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	bad := r.line(http.MethodPut, "/resources/"+uuid.NewString()+"/schedule?from=2019-08-21T00:00:00Z&to=2019-08-22T00:00:00Z",
+		harness.Fields{"Version": 1, "Cells": []any{}})
+	before := r.send(http.MethodGet, r.day(), nil).Raw
+
+	state := r.importLines("?dryRun=true", r.dayLine(1, r.cell(0)), bad)
+	require.Equal(t, "completed", state.State)
+	require.Equal(t, api.ImportLines{Total: 2, Done: 2, Changed: 1, Failed: 1}, state.Lines)
+	require.Equal(t, int64(3), state.Cells.Withdrawn)
+	require.Len(t, r.errors(state), 1)
+	require.Equal(t, before, r.send(http.MethodGet, r.day(), nil).Raw)
+
+	state = r.importLines("?onError=reject", r.dayLine(1, r.cell(0)), bad)
+	require.Equal(t, "rejected", state.State)
+	require.Equal(t, int64(2), r.errors(state)[0].Line)
+	require.Equal(t, before, r.send(http.MethodGet, r.day(), nil).Raw)
+
+	state = r.importLines("?onError=reject", r.dayLine(1, r.cell(0)))
+	require.Equal(t, "completed", state.State)
+	require.Equal(t, api.ImportLines{Total: 1, Done: 1, Changed: 1}, state.Lines)
+	require.NotEqual(t, before, r.send(http.MethodGet, r.day(), nil).Raw)
+}
+
+// Promise: the rows of a resource and a day are one message, and a bad row is named.
+func TestImportCSV(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	row := func(guid any, start, end string) string {
+		return fmt.Sprintf("%s;%s;%v;%s;%s;1;12;1\n", r.To, r.Doctor, guid, start, end)
+	}
+	header := "\ufeffLpuGuid;ResourceGuid;Guid;Start;End;Capacity;FlagAccess;BusyType\n"
+	file := header +
+		row(r.Slots[0], "2019-08-21T08:45:00+03:00", "2019-08-21T09:00:00+03:00") +
+		row(uuid.New(), "2019-08-21T09:00:00+03:00", "2019-08-21T09:15:00+03:00") +
+		row(uuid.New(), "2019-08-22T09:00:00+03:00", "2019-08-22T09:15:00+03:00") +
+		row("", "2019-08-23T00:00:00+03:00", "") +
+		row(uuid.New(), "yesterday", "2019-08-22T09:15:00+03:00") +
+		row(uuid.New(), "2019-08-24T09:00:00+03:00", "2019-08-24T09:15:00+03:00") + "too;many;columns;;;;;;;;;;x\n"
+	state := r.finish(r.upload("?of=cells&version=7", "text/csv", "", []byte(file)))
+	require.Equal(t, api.ImportLines{Total: 6, Done: 6, Changed: 3, Failed: 2}, state.Lines)
+	found := r.errors(state)
+	require.Len(t, found, 2)
+	require.Equal(t, int64(6), found[0].Line)
+	require.Equal(t, "Cells.0.Start", (*found[0].Error.Details.Fields)[0].Name)
+	require.Equal(t, int64(8), found[1].Line)
+
+	again := r.finish(r.upload("?of=cells&version=7", "text/csv", "", []byte(file)))
+	require.Equal(t, int64(0), again.Lines.Changed)
+	r.upload("", "text/csv", "", []byte(file)).RequireRefusal(t, "field_invalid")
+	r.upload("?of=cells", "text/csv", "", []byte(header+`"open`)).RequireRefusal(t, "field_invalid")
+}
+
+// Promise: an import belongs to the client application that has sent it.
+func TestImportIsItsClients(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	state := r.importLines("", r.dayLine(1, r.cell(0)))
+	scopes := []string{"schedule:write"}
+	r.token = r.SystemToken(r.AddSystemClient(scopes, r.To), scopes, r.To)
+	for _, path := range []string{"", "/errors"} {
+		r.importRequest(http.MethodGet, state.GUID.String()+path).RequireRefusal(t, "import_absent")
+	}
+	r.importRequest(http.MethodDelete, state.GUID.String()).RequireRefusal(t, "import_absent")
+}
+
+// Promise: an import that has finished stays as it is when it is cancelled.
+func TestCancelFinishedImport(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	state := r.importLines("", r.dayLine(1, r.cell(0)))
+	require.Equal(t, state, harness.Decode[api.Import](t, r.importRequest(http.MethodDelete, state.GUID.String())))
+}
