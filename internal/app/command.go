@@ -20,12 +20,13 @@ var Program = command.Program{
 
   talon serve              answer requests (--check: show the settings in force and end)
   talon migrate            bring the database to the newest schema
+  talon import FILE|-      load schedules, referrals and patients from a file
   talon client             create, list, enable and disable client applications, and rotate their secrets
 
 Settings are environment variables; docs/configuration.md lists them. For demo data see talon-sandbox.
 `,
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
-		"serve": serve, "migrate": migrate, "client": client,
+		"serve": serve, "migrate": migrate, "client": client, "import": importFile,
 	},
 }
 

@@ -90,7 +90,10 @@ func variables(environ []string) map[string]string {
 // Parse parses the flags of a command that has no other arguments. The name of flags must be the
 // name of the command. Parse prints the problem of an invalid command line before it returns an
 // error. For the flag -h it prints the usage and returns flag.ErrHelp.
-func (e *Env) Parse(flags *flag.FlagSet, args []string) error {
+func (e *Env) Parse(flags *flag.FlagSet, args []string) error { return e.ParseUpTo(flags, args, 0) }
+
+// ParseUpTo is Parse for a command that has up to most other arguments, after its flags.
+func (e *Env) ParseUpTo(flags *flag.FlagSet, args []string, most int) error {
 	flags.SetOutput(e.Stderr)
 	err := flags.Parse(args)
 	switch {
@@ -98,8 +101,8 @@ func (e *Env) Parse(flags *flag.FlagSet, args []string) error {
 		return err
 	case err != nil:
 		return errUsage
-	case flags.NArg() > 0:
-		return e.UsageError(flags, "unexpected argument %q", flags.Arg(0))
+	case flags.NArg() > most:
+		return e.UsageError(flags, "unexpected argument %q", flags.Arg(most))
 	}
 	return nil
 }

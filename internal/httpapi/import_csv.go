@@ -28,6 +28,16 @@ var csvOperations = map[api.CreateImportParamsOf]string{
 	api.CreateImportParamsOfCells: "putSchedule",
 }
 
+// CSVObjects returns what a row of a CSV file can be.
+func CSVObjects() []string {
+	var objects []string
+	for of := range csvOperations {
+		objects = append(objects, string(of))
+	}
+	slices.Sort(objects)
+	return objects
+}
+
 // Columns of a CSV file that are not fields of a body.
 const (
 	versionColumn = "Version"

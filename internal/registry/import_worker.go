@@ -79,7 +79,12 @@ func (s *Imports) workOnce(
 	switch {
 	case errors.Is(err, errLost):
 		return true, nil
-	case err != nil && ctx.Err() == nil:
+	case ctx.Err() != nil:
+		// The worker stops. Another one can go on at once.
+		released, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		return true, errors.Join(err, s.store.SetState(released, claimed.Guid, claimed.State, "", s.now()))
+	case err != nil:
 		// The service was not available for long. The file can be sent again.
 		problem := s.store.SetState(ctx, claimed.Guid, ImportFailed, ProblemUnavailable, s.now())
 		return true, errors.Join(fmt.Errorf("apply the import %s: %w", claimed.Guid, err), problem)

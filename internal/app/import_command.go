@@ -1,0 +1,261 @@
+package app
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+	"talon.example/internal/command"
+	"talon.example/internal/httpapi"
+	"talon.example/internal/httpapi/server"
+	"talon.example/internal/postgres"
+	"talon.example/internal/registry"
+)
+
+// Limits of talon import.
+const (
+	importConns = 2  // for the import itself; its messages have others
+	shownErrors = 20 // of the bad lines
+)
+
+const importUsage = `talon import loads a file of messages into the database (загрузка), with all rights.
+
+  talon import [flags] FILE   FILE is NDJSON (.ndjson, .jsonl) or CSV (.csv), plain or compressed (.gz, .zst);
+                              - reads standard input
+
+POST /registry/imports in the contract describes the lines and the columns. DATABASE_URL is the address of the database.
+`
+
+// importFlags are the flags of talon import.
+type importFlags struct {
+	options registry.ImportOptions
+	of      string
+	version int64
+	resume  uuid.UUID
+	file    string
+}
+
+// importFile uploads a file and applies it, like an import of a client application.
+func importFile(ctx context.Context, env *command.Env, args []string) error {
+	if len(args) == 0 {
+		fmt.Fprint(env.Stdout, importUsage)
+		return nil
+	}
+	flags, err := parseImport(env, args)
+	if err != nil {
+		return err
+	}
+	imports, closeAll, err := openImports(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	guid := flags.resume
+	if guid == uuid.Nil {
+		if guid, err = uploadFile(ctx, env, imports, flags); err != nil {
+			return err
+		}
+	}
+	bar := newBar(env, -1, "applying")
+	result, err := imports.Finish(ctx, guid, func(i *registry.Import) {
+		bar.ChangeMax64(i.Total)
+		_ = bar.Set64(i.Done.Lines)
+	})
+	_ = bar.Clear()
+	if err != nil {
+		return fmt.Errorf("the import %s has not ended (--resume %s goes on): %w", guid, guid, err)
+	}
+	return printImport(ctx, env, imports, &result)
+}
+
+func parseImport(env *command.Env, args []string) (*importFlags, error) {
+	flags := flag.NewFlagSet("import", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprint(env.Stderr, importUsage, "\nFlags:\n")
+		flags.PrintDefaults()
+	}
+	var parsed importFlags
+	flags.BoolVar(&parsed.options.DryRun, "dry-run", false, "check the lines, apply none")
+	all := flags.Bool("all-or-nothing", false, "apply the lines only if all of them are good")
+	flags.StringVar(&parsed.of, "of", "", "what a row of a CSV file is: "+strings.Join(httpapi.CSVObjects(), ", "))
+	flags.Int64Var(&parsed.version, "version", time.Now().UnixMilli(), "version of the rows of a CSV file that have none")
+	resume := flags.String("resume", "", "guid of an import that was interrupted, instead of FILE")
+	if err := env.ParseUpTo(flags, args, 1); err != nil {
+		return nil, err
+	}
+	parsed.options.OnError, parsed.file = registry.SkipBad, flags.Arg(0)
+	if *all {
+		parsed.options.OnError = registry.RejectBad
+	}
+	var err error
+	if *resume != "" {
+		parsed.resume, err = env.Guid(flags, "resume", *resume)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case (parsed.file == "") == (*resume == ""):
+		return nil, env.UsageError(flags, "FILE or --resume must be given")
+	case parsed.isCSV() && !slices.Contains(httpapi.CSVObjects(), parsed.of):
+		return nil, env.UsageError(flags, "--of must be one of %s", strings.Join(httpapi.CSVObjects(), ", "))
+	}
+	return &parsed, nil
+}
+
+// isCSV reports whether the file is CSV: by its name, or of standard input by the flag --of.
+func (f *importFlags) isCSV() bool {
+	name := strings.TrimSuffix(strings.TrimSuffix(f.file, ".gz"), ".zst")
+	return filepath.Ext(name) == ".csv" || f.file == "-" && f.of != ""
+}
+
+// openImports returns the use cases of imports on the database of DATABASE_URL.
+func openImports(ctx context.Context, env *command.Env) (_ *registry.Imports, closeAll func(), err error) {
+	database := env.Variables["DATABASE_URL"]
+	if database == "" {
+		return nil, nil, errNoDatabase
+	}
+	pool, err := postgres.Open(ctx, postgres.Options{
+		URL: database, MaxConns: importConns, StatementTimeout: commandTimeout,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the database: %w", err)
+	}
+	messages, err := openMessagePool(ctx, database)
+	if err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	closeAll = func() {
+		messages.Close()
+		pool.Close()
+	}
+	log := slog.New(slog.NewTextHandler(env.Stderr, nil))
+	handler, err := server.New(server.Config{Log: log})
+	if err != nil {
+		closeAll()
+		return nil, nil, fmt.Errorf("create the server of the messages: %w", err)
+	}
+	store := postgres.NewStore(pool, postgres.ReferenceAge)
+	config := httpapi.Config{Booking: booking.NewService(store.Ports(), time.Now), Now: time.Now}
+	return newImports(handler, config, store, messages, time.Now), closeAll, nil
+}
+
+// uploadFile stores a file as an import, and returns its guid.
+func uploadFile(
+	ctx context.Context, env *command.Env, imports *registry.Imports, flags *importFlags,
+) (uuid.UUID, error) {
+	file, size := os.Stdin, int64(-1)
+	if flags.file != "-" {
+		opened, err := os.Open(flags.file)
+		if err != nil {
+			return uuid.Nil, err //nolint:wrapcheck // it names the file
+		}
+		defer func() { _ = opened.Close() }()
+		if info, err := opened.Stat(); err == nil {
+			size = info.Size()
+		}
+		file = opened
+	}
+	bar := newBar(env, size, "reading")
+	content, err := decompress(flags.file, io.TeeReader(file, bar))
+	if err != nil {
+		return uuid.Nil, err
+	}
+	source := registry.Lines(content)
+	if flags.isCSV() {
+		if source, err = httpapi.NewCSV(content, api.CreateImportParamsOf(flags.of), flags.version); err != nil {
+			return uuid.Nil, fmt.Errorf("read %s: %w", flags.file, err)
+		}
+	}
+	owner := registry.ImportOwner{Rights: booking.SystemRights{Scopes: booking.Scopes, EveryLpu: true}}
+	accepted, err := imports.Upload(ctx, owner, flags.options, source)
+	_ = bar.Clear()
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("read %s: %w", flags.file, err)
+	}
+	fmt.Fprintf(env.Stderr, "import %s: %d lines\n", accepted.Guid, accepted.Total)
+	return accepted.Guid, nil
+}
+
+// decompress returns the plain content of a file by the end of its name.
+func decompress(name string, content io.Reader) (io.Reader, error) {
+	switch filepath.Ext(name) {
+	case ".gz":
+		plain, err := gzip.NewReader(content)
+		if err != nil {
+			return nil, fmt.Errorf("decompress %s: %w", name, err)
+		}
+		return plain, nil
+	case ".zst":
+		plain, err := zstd.NewReader(content)
+		if err != nil {
+			return nil, fmt.Errorf("decompress %s: %w", name, err)
+		}
+		return plain.IOReadCloser(), nil
+	default:
+		return content, nil
+	}
+}
+
+// newBar returns a progress bar, which is shown if standard error is a terminal. most is -1 if it is
+// not known.
+func newBar(env *command.Env, most int64, what string) *progressbar.ProgressBar {
+	terminal, isFile := env.Stderr.(*os.File)
+	return progressbar.NewOptions64(most,
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWriter(env.Stderr),
+		progressbar.OptionSetVisibility(isFile && term.IsTerminal(int(terminal.Fd()))),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(),
+		progressbar.OptionThrottle(100*time.Millisecond),
+	)
+}
+
+var errBadImport = errors.New("the import has bad lines, or has failed")
+
+// printImport prints the result of an import that has ended, and returns an error if it was not good.
+func printImport(ctx context.Context, env *command.Env, imports *registry.Imports, i *registry.Import) error {
+	lineErrors, err := imports.Errors(ctx, uuid.Nil, i.Guid, 0, shownErrors)
+	if err != nil {
+		return err
+	}
+	for _, one := range lineErrors {
+		var body api.Error
+		if err := json.Unmarshal(one.Error, &body); err != nil {
+			return fmt.Errorf("read the stored error of a line: %w", err)
+		}
+		fmt.Fprintf(env.Stdout, "line %d: %s: %s\n", one.Line, body.Rule, body.Message)
+	}
+	if more := i.Done.Failed - int64(len(lineErrors)); more > 0 {
+		fmt.Fprintf(env.Stdout, "and %d more\n", more)
+	}
+	fmt.Fprintf(env.Stdout, "%s: %d of %d lines, %d have changed something, %d are bad\n",
+		i.State, i.Done.Lines, i.Total, i.Done.Changed, i.Done.Failed)
+	fmt.Fprintf(env.Stdout, "cells: %d added, %d changed, %d withdrawn, %d unchanged, %d superseded, %d in conflict with visits\n",
+		i.Done.CellsAdded, i.Done.CellsChanged, i.Done.CellsWithdrawn, i.Done.CellsUnchanged, i.Done.CellsSuperseded,
+		i.Done.Conflicts)
+	if i.Problem != "" {
+		fmt.Fprintln(env.Stdout, i.Problem)
+	}
+	if i.Done.Failed > 0 || i.State != registry.ImportCompleted {
+		return errBadImport
+	}
+	return nil
+}
