@@ -76,9 +76,12 @@ func TestContractIsComplete(t *testing.T) {
 					"swagger-typescript-api")
 				body := operation.RequestBody.Value
 				require.Equal(t, method != http.MethodDelete, body.Required, name)
-				require.Len(t, body.Content, 1, name)
 				for mediaType, content := range body.Content {
 					require.NotEmpty(t, content.Examples, name)
+					if operation.OperationID == "createImport" {
+						continue // a file of any of its types
+					}
+					require.Len(t, body.Content, 1, name)
 					schema := content.Schema.Value
 					if mediaType == "application/x-www-form-urlencoded" {
 						require.Nil(t, schema.AdditionalProperties.Has, "%s: RFC 6749 ignores unknown fields", name)

@@ -71,6 +71,7 @@ FROM (VALUES
         '{e66e8056-f0bd-4ec3-85f7-28ff5b22db4f}', false),
     (12, 'МИС поликлиники Б', '{schedule:write,referral:write,patient:write,visit:read,visit:write,events:read}',
         '{4cb4f1c8-386d-410d-ac5d-fa232bd2afb9}', false),
+    (13, 'МИС с незавершенными загрузками', '{schedule:write}', '{4cb4f1c8-386d-410d-ac5d-fa232bd2afb9}', false),
     (20, 'Региональная система', '{schedule:write,referral:write,patient:write,visit:read,visit:write,events:read,audit:read,admin}',
         '{}', true)
 ) c (number, name, scopes, lpu_guids, every_lpu);
@@ -274,6 +275,25 @@ INSERT INTO schedule_window (lpu_guid, resource_guid, from_at, to_at, version, c
 SELECT lpu_guid, resource_guid, '2100-02-01Z', '2100-03-01Z', version, sha256('another message'), true FROM schedule_source;
 INSERT INTO absence (lpu_guid, guid, resource_guid, from_at, to_at, reason)
 SELECT lpu_guid, pg_temp.demo_guid('000d', 1), resource_guid, '2100-01-01Z', '2100-01-02Z', 'Отпуск' FROM schedule_source;
+
+-- Imports: one that has ended with a bad line, and those of the application that may not send more.
+INSERT INTO import (guid, client_guid, scopes, lpu_guids, every_lpu, dry_run, on_error, state, created_at, finished_at, reserved_until, total, chunks, next_chunk,
+    done, changed, failed, cells_added)
+SELECT pg_temp.demo_guid('000f', i.number), c.guid, c.scopes, c.lpu_guids, c.every_lpu, false, 'skip', i.state, now, i.finished_at, now + interval '100 years',
+    3, 1, i.chunks, 3 * i.chunks, 2 * i.chunks, i.chunks, 64 * i.chunks
+FROM (SELECT current_setting('talon.demo_now')::timestamptz AS now) demo
+CROSS JOIN LATERAL (VALUES
+    (1, 12, 'completed', now, 1),
+    (2, 12, 'cancelled', now, 0),
+    (3, 13, 'uploading', NULL, 0),
+    (4, 13, 'uploading', NULL, 0),
+    (5, 13, 'uploading', NULL, 0),
+    (6, 13, 'uploading', NULL, 0)
+) i (number, client, state, finished_at, chunks)
+JOIN client_application c ON c.guid = pg_temp.demo_guid('0003', i.client);
+INSERT INTO import_error (import_guid, line, error)
+SELECT guid, 3, jsonb_build_object('code', 404, 'message', 'Ресурс не найден', 'message_code', '4044', 'type', 'Error', 'rule', 'resource_absent', 'request_id', guid)
+FROM import WHERE failed > 0;
 
 -- Referrals ---------------------------------------------------------------------------------------
 

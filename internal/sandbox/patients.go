@@ -17,6 +17,8 @@ var (
 	Client = numbered("0003", 5)
 	// SystemClient is the clinic's system «МИС поликлиники Б», which acts for itself.
 	SystemClient = numbered("0003", 12)
+	// importingClient is a clinic's system that has as many unfinished imports as possible.
+	importingClient = numbered("0003", 13)
 	// RegionClient is the region's system, which has all scopes in all institutions.
 	RegionClient = numbered("0003", 20)
 )

@@ -331,6 +331,9 @@ func (s *scenarios) addRegistryRefusals() {
 		registryPath+"/slots/"+numbered("0009", unknownNumber).String(), `{"Version": 1}`, bySystem)
 	s.refuse(booking.AbsenceAbsent, "liftAbsence", noPatient, http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", unknownNumber).String(), "", bySystem)
+	s.refuse(booking.ImportAbsent, "getImport", noPatient, http.MethodGet, importPath(unknownNumber), "", bySystem)
+	s.refuse(booking.TooManyImports, "createImport", noPatient, http.MethodPost, "/registry/imports", importLine(),
+		ndjson, s.byClient(importingClient, booking.ScopeScheduleWrite))
 	schedule(booking.VersionStale, 3, decided, 1, scheduleMessage{Version: decidedVersion - 1})
 	schedule(booking.VersionConflict, 3, decided, 1, scheduleMessage{Version: decidedVersion})
 	cells := func(cells ...scheduleCell) scheduleMessage { return scheduleMessage{Version: 1, Cells: cells} }
@@ -352,10 +355,25 @@ func (s *scenarios) addRegistrySuccesses() {
 	add("absence_added", "addAbsence", http.MethodPost, resourcePath(3)+"/absences", fmt.Sprintf(
 		`{"AbsenceGuid": %q, "From": "2100-01-01T00:00:00Z", "To": "2100-01-02T00:00:00Z", "Reason": "Больничный"}`,
 		numbered("000d", 2)))
+	s.add("import_accepted", "createImport", http.StatusAccepted, noPatient, http.MethodPost,
+		"/registry/imports?dryRun=true", importLine(), ndjson, s.bySystem(booking.ScopeScheduleWrite))
+	add("import_completed", "getImport", http.MethodGet, importPath(1), "")
+	add("import_errors", "listImportErrors", http.MethodGet, importPath(1)+"/errors", "")
+	add("import_cancelled", "cancelImport", http.MethodDelete, importPath(2), "")
 	add("absences", "listAbsences", http.MethodGet, resourcePath(3)+"/absences?"+period(farDay, 1), "")
 	add("absence_lifted", "liftAbsence", http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", 1).String(), "")
 }
+
+// ndjson is a change that sends the body as a file.
+func ndjson(s *Scenario) { s.Headers["Content-Type"] = "application/x-ndjson" }
+
+// importLine returns a file with one message.
+func importLine() string {
+	return fmt.Sprintf(`{"Method":"PUT","Path":%q,"Body":{"Version":1,"Cells":[]}}`+"\n", schedulePath(4, farDay, 1))
+}
+
+func importPath(number int) string { return "/registry/imports/" + numbered("000f", number).String() }
 
 // registryPath is the path of the institution that the scenarios of the registry write to.
 var registryPath = "/registry/lpus/" + exampleTarget.String()
@@ -422,8 +440,11 @@ func (s *scenarios) requestSystemToken(name string, status int, form string) {
 }
 
 // bySystem returns a change that sends a token of SystemClient itself with the scope.
-func (s *scenarios) bySystem(scope string) func(*Scenario) {
-	caller := auth.Caller{Client: SystemClient, Scopes: []string{scope}, Lpus: []uuid.UUID{exampleTarget}}
+func (s *scenarios) bySystem(scope string) func(*Scenario) { return s.byClient(SystemClient, scope) }
+
+// byClient is bySystem for another client application.
+func (s *scenarios) byClient(client uuid.UUID, scope string) func(*Scenario) {
+	caller := auth.Caller{Client: client, Scopes: []string{scope}, Lpus: []uuid.UUID{exampleTarget}}
 	return header("Authorization", s.bearerOf(caller, s.now))
 }
 

@@ -127,7 +127,8 @@ func (s *Scenario) wire() sandboxapi.Scenario {
 			Method: s.Method, Path: s.Path, Headers: s.Headers,
 		},
 	}
-	if err := json.Unmarshal([]byte(s.Body), &scenario.Request.Body); err != nil {
+	err := json.Unmarshal([]byte(s.Body), &scenario.Request.Body)
+	if err != nil || s.Headers["Content-Type"] != "application/json" {
 		scenario.Request.Body, scenario.Request.RawBody = nil, wire.NilIfZero(s.Body) // malformed on purpose, or empty
 	}
 	if s.Refusal() {

@@ -19,7 +19,8 @@ import (
 type registrar struct {
 	*harness.Scene
 
-	token string
+	client uuid.UUID
+	token  string
 }
 
 func startRegistrar(t testing.TB) *registrar {
@@ -27,7 +28,7 @@ func startRegistrar(t testing.TB) *registrar {
 	sc := harness.Start(t).Scene()
 	scopes := []string{"schedule:write"}
 	client := sc.AddSystemClient(scopes, sc.To)
-	return &registrar{sc, sc.SystemToken(client, scopes, sc.To)}
+	return &registrar{sc, client, sc.SystemToken(client, scopes, sc.To)}
 }
 
 // send sends a request to the institution of the registrar. path begins after it.

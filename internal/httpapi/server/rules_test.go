@@ -122,10 +122,11 @@ func TestRulesAreDescribed(t *testing.T) {
 			require.Contains(t, bodyFields, rule.Field, rule.Name)
 		}
 		// These end by themselves: an outage, the earlier visit, the request that uses the key, a
-		// hold, the period of counted failures, and the days before the horizon.
+		// hold, the period of counted failures, the days before the horizon, and an import.
 		passing := rule.Status == 503 || slices.Contains([]booking.Name{
 			booking.MipAuthURLUnreachable, booking.SpecialityAlreadyBooked, booking.SlotBeyondHorizon,
 			booking.IdempotencyKeyInUse, booking.TooManyHolds, booking.TooManyAttempts,
+			booking.TooManyImports,
 		}, rule.Name)
 		require.Equal(t, passing, rule.Retryable, rule.Name)
 	}
