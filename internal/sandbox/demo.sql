@@ -285,6 +285,7 @@ FROM (SELECT current_setting('talon.demo_now')::timestamptz AS now) demo
 CROSS JOIN LATERAL (VALUES
     (1, 12, 'completed', now, 1),
     (2, 12, 'cancelled', now, 0),
+    (7, 20, 'completed', now, 1),
     (3, 13, 'uploading', NULL, 0),
     (4, 13, 'uploading', NULL, 0),
     (5, 13, 'uploading', NULL, 0),

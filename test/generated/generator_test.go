@@ -170,6 +170,9 @@ func (g *generator) round(seed uint64, until int) {
 	g.requireNoSecretsInLog()
 }
 
+// demoImport is an import of the system of the demo data.
+const demoImport = "de300000-000f-4000-8000-000000000007"
+
 // loadDemoFacts reads the demo data of the patients: everything that identifies a patient to the
 // authorisation service.
 func (g *generator) loadDemoFacts() {
@@ -198,7 +201,7 @@ func (g *generator) loadDemoFacts() {
 			names["p"] = patronymic
 		}
 		for _, known := range []map[string]any{
-			{}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names,
+			{}, {"importguid": demoImport}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names,
 		} {
 			client := sandbox.Client
 			if g.chance(0.3) {

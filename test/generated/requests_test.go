@@ -37,7 +37,7 @@ type operation struct {
 }
 
 // operations returns the operations of the contract, sorted by path and method, without those whose
-// body is a form: the generator writes JSON bodies.
+// body is a form or a file: the generator writes JSON bodies.
 func operations(t testing.TB) []*operation {
 	t.Helper()
 	var found []*operation
@@ -58,7 +58,7 @@ func operations(t testing.TB) []*operation {
 			if o.RequestBody != nil {
 				content := o.RequestBody.Value.Content["application/json"]
 				if content == nil {
-					require.NotNil(t, o.RequestBody.Value.Content["application/x-www-form-urlencoded"], o.OperationID)
+					require.Contains(t, []string{"getSystemToken", "createImport"}, o.OperationID)
 					continue
 				}
 				o.body, o.bodyRequired = content.Schema, o.RequestBody.Value.Required
