@@ -221,3 +221,71 @@ func TestCancelFinishedImport(t *testing.T) {
 	state := r.importLines("", r.dayLine(1, r.cell(0)))
 	require.Equal(t, state, harness.Decode[api.Import](t, r.importRequest(http.MethodDelete, state.GUID.String())))
 }
+
+// lockSchedule keeps the doctor's schedule locked until the returned function is called.
+func (r *registrar) lockSchedule() (unlock func()) {
+	r.T.Helper()
+	r.Exec(`INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at) VALUES ($1, $2, 0, 'epoch')`, r.To, r.Doctor)
+	tx, err := r.DB.Begin(r.T.Context())
+	require.NoError(r.T, err)
+	_, err = tx.Exec(r.T.Context(), `SELECT FROM schedule_source FOR UPDATE`)
+	require.NoError(r.T, err)
+	return func() { require.NoError(r.T, tx.Rollback(r.T.Context())) }
+}
+
+// twoChunks returns a file whose last line, for another day, is in a chunk of its own.
+func (r *registrar) twoChunks() []byte {
+	filler := strings.Repeat("x", 600<<10) + "\n"
+	nextDay := strings.NewReplacer("2019-08-21", "2019-08-22", "2019-08-22", "2019-08-23").Replace(r.dayLine(1))
+	return []byte(r.dayLine(1, r.cell(0)) + filler + filler + nextDay)
+}
+
+// start uploads a file, and waits until its import is running.
+func (r *registrar) start(file []byte) uuid.UUID {
+	r.T.Helper()
+	accepted := r.upload("", "application/x-ndjson", "", file)
+	require.Equal(r.T, http.StatusAccepted, accepted.StatusCode, accepted.Raw)
+	var started api.Import
+	require.NoError(r.T, json.Unmarshal([]byte(accepted.Raw), &started))
+	require.Eventually(r.T, func() bool {
+		return harness.Decode[api.Import](r.T, r.importRequest(http.MethodGet, started.GUID.String())).State == "running"
+	}, 20*time.Second, 10*time.Millisecond)
+	return started.GUID
+}
+
+// Promise: a cancelled import stays cancelled, and no line after the chunk that is being applied is
+// tried.
+func TestCancelImport(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	unlock := r.lockSchedule()
+	guid := r.start(r.twoChunks())
+	state := harness.Decode[api.Import](t, r.importRequest(http.MethodDelete, guid.String()))
+	require.Equal(t, "cancelled", state.State)
+	unlock()
+	r.importLines("", r.dayLine(2, r.cell(0))) // the worker has left the cancelled import
+	require.Equal(t, state, harness.Decode[api.Import](t, r.importRequest(http.MethodGet, guid.String())))
+	require.Equal(t, 0, r.Count(`SELECT count(*) FROM schedule_window WHERE from_at = '2019-08-22T00:00:00+03:00'`))
+	require.Equal(t, 0, r.Count(`SELECT count(*) FROM import_chunk`))
+}
+
+// Promise: an import whose worker has died goes on with the first chunk without a result.
+func TestImportGoesOnAfterCrash(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	unlock := r.lockSchedule()
+	guid := r.start(r.twoChunks())
+	// The first worker loses the import, as if it had stopped to work, and another has stored the
+	// first chunk before it died.
+	r.Exec(`UPDATE import SET worker = gen_random_uuid(), next_chunk = 1, total = 4, done = 3, failed = 2, reserved_until = $2
+		WHERE guid = $1`, guid, r.Now().Add(-time.Second))
+	unlock()
+	var state api.Import
+	require.Eventually(t, func() bool {
+		state = harness.Decode[api.Import](t, r.importRequest(http.MethodGet, guid.String()))
+		return state.FinishedAt != nil
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, "completed", state.State)
+	require.Equal(t, api.ImportLines{Total: 4, Done: 4, Failed: 2}, state.Lines)
+	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window WHERE from_at = '2019-08-22T00:00:00+03:00'`))
+}
