@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
@@ -27,8 +28,6 @@ const (
 	// ParallelMessages is the number of messages of an import that run concurrently, one if the
 	// instance is processing requests.
 	ParallelMessages = 8
-	// messageBatch is the number of messages after which the load of the instance is looked at again.
-	messageBatch = 64
 	// maxBroughtIn bounds the objects that a check remembers.
 	maxBroughtIn = 1_000_000
 )
@@ -113,7 +112,7 @@ func (p *messagePass) Run(ctx context.Context, messages []registry.Message) (reg
 	}
 	for first := 0; first < len(lines); {
 		last := first + 1
-		for shape := lines[first].shape(); last < len(lines) && last-first < messageBatch && lines[last].shape() == shape; {
+		for shape := lines[first].shape(); last < len(lines) && lines[last].shape() == shape; {
 			last++
 		}
 		if err := p.runAll(ctx, lines[first:last]); err != nil {
@@ -248,19 +247,16 @@ func (l *line) window() (_ registry.Window, ok bool) {
 
 // runAll runs lines of one operation that have no result. Those of one path run in order.
 func (p *messagePass) runAll(ctx context.Context, lines []line) error {
-	workers := ParallelMessages
-	if p.messages.Busy() {
-		workers = 1
-	}
 	seed := maphash.MakeSeed()
+	places := semaphore.NewWeighted(ParallelMessages)
 	group, groupCtx := errgroup.WithContext(ctx)
-	for worker := range workers {
+	for worker := range uint64(ParallelMessages) {
 		group.Go(func() error {
 			for i := range lines {
-				if int(maphash.String(seed, lines[i].path)%uint64(workers)) != worker || lines[i].status != 0 {
+				if maphash.String(seed, lines[i].path)%ParallelMessages != worker || lines[i].status != 0 {
 					continue
 				}
-				if err := p.run(groupCtx, &lines[i]); err != nil {
+				if err := p.runWithin(groupCtx, places, &lines[i]); err != nil {
 					return err
 				}
 			}
@@ -278,6 +274,20 @@ func (p *messagePass) runAll(ctx context.Context, lines []line) error {
 		}
 	}
 	return nil
+}
+
+// runWithin runs a line when there is a place. While the instance is processing requests, a line
+// takes all places, so that the import leaves them most of the processors.
+func (p *messagePass) runWithin(ctx context.Context, places *semaphore.Weighted, l *line) error {
+	weight := int64(1)
+	if p.messages.Busy() {
+		weight = ParallelMessages
+	}
+	if err := places.Acquire(ctx, weight); err != nil {
+		return fmt.Errorf("wait for other messages: %w", err)
+	}
+	defer places.Release(weight)
+	return p.run(ctx, l)
 }
 
 // errUnavailable means that a message could not be tried.

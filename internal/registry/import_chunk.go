@@ -67,8 +67,10 @@ func (l *lines) Next() (Message, error) {
 	}
 }
 
-// chunkSize is the size of a chunk before compression, apart from its last message.
-const chunkSize = 1 << 20
+// chunkSize is the size of a chunk before compression, apart from its last message. It is large
+// enough for the schedules of several resources, because the messages of one do not run
+// concurrently.
+const chunkSize = 4 << 20
 
 // chunkWriter collects messages: a line each, with the number of the line, a tab, and the content
 // without line breaks.

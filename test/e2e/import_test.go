@@ -235,9 +235,9 @@ func (r *registrar) lockSchedule() (unlock func()) {
 
 // twoChunks returns a file whose last line, for another day, is in a chunk of its own.
 func (r *registrar) twoChunks() []byte {
-	filler := strings.Repeat("x", 600<<10) + "\n"
+	filler := strings.Repeat(strings.Repeat("x", 1<<20)+"\n", 4)
 	nextDay := strings.NewReplacer("2019-08-21", "2019-08-22", "2019-08-22", "2019-08-23").Replace(r.dayLine(1))
-	return []byte(r.dayLine(1, r.cell(0)) + filler + filler + nextDay)
+	return []byte(r.dayLine(1, r.cell(0)) + filler + nextDay)
 }
 
 // start uploads a file, and waits until its import is running.
@@ -277,7 +277,7 @@ func TestImportGoesOnAfterCrash(t *testing.T) {
 	guid := r.start(r.twoChunks())
 	// The first worker loses the import, as if it had stopped to work, and another has stored the
 	// first chunk before it died.
-	r.Exec(`UPDATE import SET worker = gen_random_uuid(), next_chunk = 1, total = 4, done = 3, failed = 2, reserved_until = $2
+	r.Exec(`UPDATE import SET worker = gen_random_uuid(), next_chunk = 1, total = 6, done = 5, failed = 4, reserved_until = $2
 		WHERE guid = $1`, guid, r.Now().Add(-time.Second))
 	unlock()
 	var state api.Import
@@ -286,6 +286,6 @@ func TestImportGoesOnAfterCrash(t *testing.T) {
 		return state.FinishedAt != nil
 	}, 20*time.Second, 10*time.Millisecond)
 	require.Equal(t, "completed", state.State)
-	require.Equal(t, api.ImportLines{Total: 4, Done: 4, Failed: 2}, state.Lines)
+	require.Equal(t, api.ImportLines{Total: 6, Done: 6, Failed: 4}, state.Lines)
 	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window WHERE from_at = '2019-08-22T00:00:00+03:00'`))
 }
