@@ -214,8 +214,8 @@ func decompress(name string, content io.Reader) (io.Reader, error) {
 	}
 }
 
-// newBar returns a progress bar, which is shown if standard error is a terminal. most is -1 if it is
-// not known.
+// newBar returns a progress bar, which is shown if standard error is a terminal. most is -1 if it
+// is not known.
 func newBar(env *command.Env, most int64, what string) *progressbar.ProgressBar {
 	terminal, isFile := env.Stderr.(*os.File)
 	return progressbar.NewOptions64(most,
@@ -230,7 +230,8 @@ func newBar(env *command.Env, most int64, what string) *progressbar.ProgressBar 
 
 var errBadImport = errors.New("the import has bad lines, or has failed")
 
-// printImport prints the result of an import that has ended, and returns an error if it was not good.
+// printImport prints the result of an import that has ended, and returns an error if it was not
+// good.
 func printImport(ctx context.Context, env *command.Env, imports *registry.Imports, i *registry.Import) error {
 	lineErrors, err := imports.Errors(ctx, uuid.Nil, i.Guid, 0, shownErrors)
 	if err != nil {

@@ -63,8 +63,8 @@ type csvRow struct {
 	line    int64
 	path    string
 	version any // as text if it is no number
-	// day is the midnight before the start of a cell, in its offset; the zero time if the start is no
-	// moment. The validation of the message then finds it.
+	// day is the midnight before the start of a cell, in its offset; the zero time if the start is
+	// no moment. The validation of the message then finds it.
 	day    time.Time
 	values map[string]string // of the other columns, without empty ones
 }
@@ -212,9 +212,9 @@ func malformedCSV(err error) error {
 	return registry.BadLine(line, booking.ProblemNotCSV)
 }
 
-// setField sets a field of a body. A path with three parts is a field of an element of a list, whose
-// index is the second. A field that does not exist is set as it is named, which the validation of
-// the message finds.
+// setField sets a field of a body. A path with three parts is a field of an element of a list,
+// whose index is the second. A field that does not exist is set as it is named, which the
+// validation of the message finds.
 func setField(object map[string]any, schema *openapi3.Schema, path []string, value string) {
 	field := schema.Properties[path[0]]
 	switch {

@@ -96,8 +96,8 @@ type message struct {
 	Body   jsontext.Value `json:",omitempty"`
 }
 
-// Run implements registry.MessagePass. Consecutive messages of one operation run concurrently, those
-// of one path in order. Rejected ones are tried again, in order.
+// Run implements registry.MessagePass. Consecutive messages of one operation run concurrently,
+// those of one path in order. Rejected ones are tried again, in order.
 func (p *messagePass) Run(ctx context.Context, messages []registry.Message) (registry.ImportResult, error) {
 	caller, err := p.caller(ctx)
 	if err != nil {

@@ -72,8 +72,8 @@ type Options struct {
 	URL              string
 	MaxConns         int32
 	StatementTimeout time.Duration // the database cancels a statement after it
-	// AsynchronousCommit makes a commit return before it is on disk. Guarantee 6 (docs/guarantees.md)
-	// does not hold for it.
+	// AsynchronousCommit makes a commit return before it is on disk. Guarantee 6
+	// (docs/guarantees.md) does not hold for it.
 	AsynchronousCommit bool
 }
 

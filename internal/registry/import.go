@@ -28,8 +28,8 @@ type Import struct {
 	Problem    ImportProblem // of a failed import, else ""
 }
 
-// ImportOwner is who has sent an import. A message is applied with these rights, of which the client
-// application must still have each.
+// ImportOwner is who has sent an import. A message is applied with these rights, of which the
+// client application must still have each.
 type ImportOwner struct {
 	Client uuid.UUID // the zero guid: the administrator of the service
 	Rights booking.SystemRights
@@ -154,8 +154,8 @@ type MessageRunner interface {
 
 // MessagePass is a pass over the messages of an import.
 type MessagePass interface {
-	// Run tries the messages of a chunk, in an order that respects their dependencies. An error means
-	// that the service is not available; the chunk can be tried again.
+	// Run tries the messages of a chunk, in an order that respects their dependencies. An error
+	// means that the service is not available; the chunk can be tried again.
 	Run(ctx context.Context, messages []Message) (ImportResult, error)
 }
 
@@ -245,8 +245,8 @@ func (s *Imports) Import(ctx context.Context, client, guid uuid.UUID) (Import, e
 	return found, nil
 }
 
-// Cancel ends an import of a client application, unless it has ended. Messages that are applied stay
-// applied. It rejects with ImportAbsent.
+// Cancel ends an import of a client application, unless it has ended. Messages that are applied
+// stay applied. It rejects with ImportAbsent.
 func (s *Imports) Cancel(ctx context.Context, client, guid uuid.UUID) (Import, error) {
 	if _, err := s.Import(ctx, client, guid); err != nil {
 		return Import{}, err

@@ -18,8 +18,8 @@ type Store interface {
 	// the same transaction. It returns a *booking.Refusal if the resource does not exist or the
 	// window is rejected, and then changes nothing.
 	WriteWindow(ctx context.Context, window Window, now time.Time) (WindowResult, error)
-	// ConfirmWindows returns which of several windows of an institution are applied already, exactly
-	// and without conflicts, and records that their source has confirmed the schedules.
+	// ConfirmWindows returns which of several windows of an institution are applied already,
+	// exactly and without conflicts, and records that their source has confirmed the schedules.
 	ConfirmWindows(ctx context.Context, lpu uuid.UUID, windows []Window, now time.Time) ([]bool, error)
 	// ChangeCell does what WriteWindow does with a window of one cell.
 	ChangeCell(ctx context.Context, change CellChange, now time.Time) (WindowResult, error)

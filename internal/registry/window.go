@@ -90,8 +90,9 @@ func (s *Service) WriteWindow(ctx context.Context, window Window) (WindowResult,
 	return result, nil
 }
 
-// ConfirmWindows returns which of several windows of an institution are applied already, exactly and
-// without conflicts, so that WriteWindow would change nothing. It is much cheaper than WriteWindow.
+// ConfirmWindows returns which of several windows of an institution are applied already, exactly
+// and without conflicts, so that WriteWindow would change nothing. It is much cheaper than
+// WriteWindow.
 func (s *Service) ConfirmWindows(ctx context.Context, lpu uuid.UUID, windows []Window) ([]bool, error) {
 	applied, err := s.store.ConfirmWindows(ctx, lpu, windows, s.now())
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 )
 
 // Messages runs messages that do not come as requests, but as lines of a file. They are authorised,
-// validated and rendered like requests, and neither limited nor logged, unless they fail. It is safe
-// for concurrent use.
+// validated and rendered like requests, and neither limited nor logged, unless they fail. It is
+// safe for concurrent use.
 type Messages struct {
 	server     *Server
 	engine     *gin.Engine

@@ -38,8 +38,8 @@ var validation = &openapi3filter.Options{
 }
 
 // readBody reads the body of an operation that has one, so that later steps never wait for the
-// client. An optional body may be absent; its media type is then ignored. A body that is a stream is
-// left to the handler.
+// client. An optional body may be absent; its media type is then ignored. A body that is a stream
+// is left to the handler.
 func (s *Server) readBody(c *gin.Context) {
 	route := s.contract.route(c)
 	expected := requestBody(route)
