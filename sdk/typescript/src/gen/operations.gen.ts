@@ -600,6 +600,82 @@ export const patchSlot = (
 ): Promise<Outcome<types.PatchSlotResponse, 'patchSlot'>> => call(talon, sdk.patchSlot, 'unsafe', request, options);
 
 /**
+ * Import a file of messages (Загрузка файла)
+ *
+ * Accepts a file of any number of messages (загрузка) and applies them in the background. The
+ * body is stored while it arrives; the response comes when all of it is stored. Then
+ * `GET /registry/imports/{importGuid}` shows the progress.
+ *
+ * **NDJSON** (`application/x-ndjson`): each line is one request of this contract with the tag
+ * `registry`, as a JSON object: `Method`, `Path` with its query, and `Body` if it has one. A
+ * line has the same rules, rights and errors as the request itself. Lines have at most 1 MiB;
+ * empty lines are skipped.
+ *
+ * **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons. `of`
+ * says what a row is. `cells`: a row is a cell, with the columns `LpuGuid` and `ResourceGuid`
+ * and those of a cell in a schedule message. Consecutive rows of one resource and one day (in
+ * the offset of `Start`) become one schedule message for that day; a row without `Guid`, whose
+ * `Start` names a day, states that the day has no cells. Otherwise a row is a `PUT` of that
+ * object: a column is a part of its path (such as `LpuGuid`) or a field of its body; a field
+ * within a list is written as `Policies.0.Number`. Empty values count as absent. The column
+ * `Version` may be missing: `version` or the time of the import is then the version.
+ *
+ * **Order.** Consecutive lines of the same operation run concurrently. Lines after them wait
+ * for them. A line that is rejected is tried once more after its neighbours, so that an order
+ * within an operation does not matter.
+ *
+ * **Bad lines.** `onError=skip`: good lines are applied, each in its own transaction, and bad
+ * ones are listed. `onError=reject`: all lines are checked first, as with `dryRun`, and applied
+ * only if all are good. `dryRun`: nothing is applied; the counts and errors are those that the
+ * import would have. A line that needs an object of an earlier line counts as good.
+ *
+ * **Repetition.** An import that is interrupted goes on after its last stored progress. A file
+ * can be sent again: what is already applied changes nothing.
+ *
+ * The body may be compressed (`Content-Encoding: gzip` or `zstd`) and has at most 16 GiB. A
+ * client application has at most 4 unfinished imports. Finished imports are deleted after 7
+ * days.
+ */
+export const createImport = (
+  talon: Talon,
+  request: Pick<types.CreateImportData, 'query' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.CreateImportResponse, 'createImport'>> => call(talon, sdk.createImport, 'unsafe', request, options);
+
+/**
+ * Get the state of an import (Состояние загрузки)
+ *
+ * Returns how far an import of the client application is. `done` counts the lines whose result is stored; `failed` of them were rejected.
+ */
+export const getImport = (
+  talon: Talon,
+  request: Pick<types.GetImportData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetImportResponse, 'getImport'>> => call(talon, sdk.getImport, 'safe', request, options);
+
+/**
+ * Cancel an import (Отмена загрузки)
+ *
+ * Stops an import. Lines that are applied stay applied. An import that has finished stays as it is. The response is the state; `done` no longer grows.
+ */
+export const cancelImport = (
+  talon: Talon,
+  request: Pick<types.CancelImportData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.CancelImportResponse, 'cancelImport'>> => call(talon, sdk.cancelImport, 'safe', request, options);
+
+/**
+ * List the bad lines of an import (Ошибки загрузки)
+ *
+ * Returns the rejected lines in order, each with the error that the request itself would have got. Only the first 10,000 of an import are kept; `lines.failed` counts all.
+ */
+export const listImportErrors = (
+  talon: Talon,
+  request: Pick<types.ListImportErrorsData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListImportErrorsResponse, 'listImportErrors'>> => call(talon, sdk.listImportErrors, 'safe', request, options);
+
+/**
  * List a request for every response (Сценарии песочницы)
  *
  * Returns the demo patients, each with a token. For every named example of a response in this

@@ -12,6 +12,7 @@ export const RETRYABLE: readonly string[] = [
   'mip_auth_url_unreachable',
   'idempotency_key_in_use',
   'too_many_holds',
+  'too_many_imports',
   'too_many_attempts',
   'database_unavailable',
   'mip_unavailable',
@@ -86,6 +87,9 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   resource_absent: 'client',
   slot_absent: 'client',
   absence_absent: 'client',
+  object_absent: 'client',
+  import_absent: 'client',
+  too_many_imports: 'client',
   version_stale: 'client',
   version_conflict: 'client',
   cell_overlap: 'client',
@@ -169,6 +173,9 @@ export interface RuleAnswers {
   resource_absent: { code: 404; message_code: '4044'; type: 'Error' };
   slot_absent: { code: 404; message_code: '4045'; type: 'Error' };
   absence_absent: { code: 404; message_code: '4046'; type: 'Error' };
+  object_absent: { code: 404; message_code: '4047'; type: 'Error' };
+  import_absent: { code: 404; message_code: '4048'; type: 'Error' };
+  too_many_imports: { code: 409; message_code: '4100'; type: 'Error' };
   version_stale: { code: 409; message_code: '4092'; type: 'Validation' };
   version_conflict: { code: 409; message_code: '4093'; type: 'Validation' };
   cell_overlap: { code: 400; message_code: '4006'; type: 'Validation' };
@@ -631,6 +638,65 @@ export interface OperationRules {
     | 'version_conflict'
     | 'cell_foreign'
     | 'cell_booked'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  createImport:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'too_many_imports'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getImport:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'import_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  cancelImport:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'import_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listImportErrors:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'import_absent'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'

@@ -962,6 +962,140 @@ export type ScheduleResult = {
 };
 
 /**
+ * The state of an import (загрузка).
+ */
+export type Import = {
+    /**
+     * Guid of the import.
+     */
+    guid: Guid;
+    /**
+     * `checking`: the lines are checked before any is applied. The last four are final: all lines are done; lines are bad and none was applied; it was cancelled; `problem` says what failed.
+     */
+    state: 'uploading' | 'waiting' | 'checking' | 'running' | 'completed' | 'rejected' | 'cancelled' | 'failed' | Unknown;
+    /**
+     * Whether nothing is applied.
+     */
+    dryRun: boolean;
+    /**
+     * What happens if a line is bad.
+     */
+    onError: 'skip' | 'reject' | Unknown;
+    /**
+     * When it began.
+     */
+    createdAt: string;
+    /**
+     * When it ended. `null` until then.
+     */
+    finishedAt: string | null;
+    lines: ImportLines;
+    cells: ImportCells;
+    /**
+     * Why it failed, in Russian. `null` unless `state` is `failed`.
+     */
+    problem: string | null;
+};
+
+/**
+ * Numbers of lines.
+ */
+export type ImportLines = {
+    /**
+     * Messages in the file. It grows while the file arrives.
+     */
+    total: number;
+    /**
+     * Those with a result.
+     */
+    done: number;
+    /**
+     * Those that have changed something.
+     */
+    changed: number;
+    /**
+     * Those that were rejected.
+     */
+    failed: number;
+};
+
+/**
+ * Sums of the results of the schedule messages.
+ */
+export type ImportCells = {
+    /**
+     * New cells.
+     */
+    added: number;
+    /**
+     * Changed cells.
+     */
+    changed: number;
+    /**
+     * Cells that were deleted, or closed because they have visits.
+     */
+    withdrawn: number;
+    /**
+     * Cells that are as before.
+     */
+    unchanged: number;
+    /**
+     * Cells that a newer message decides.
+     */
+    superseded: number;
+    /**
+     * Cells that are not as in the file, because they have visits.
+     */
+    conflicts: number;
+};
+
+/**
+ * A rejected line of an import.
+ */
+export type ImportError = {
+    /**
+     * Number of the line in the file. The first is 1.
+     */
+    line: number;
+    /**
+     * The error. `request_id` is the guid of the import.
+     */
+    error: Error;
+};
+
+/**
+ * A page of the rejected lines of an import.
+ */
+export type ImportErrorPage = {
+    /**
+     * Errors, in order of their lines.
+     */
+    items: Array<ImportError>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * What a write of an object has changed.
+ */
+export type ObjectResult = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the write.
+     */
+    version: number;
+    /**
+     * Whether the write was applied. It is false if the same write was applied before.
+     */
+    changed: boolean;
+};
+
+/**
  * A cell with visits that could not be changed as its source wants.
  */
 export type CellConflict = {
@@ -1308,7 +1442,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'import_absent' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -1692,6 +1826,16 @@ export type IdempotencyKey = string;
  * The resource (Гуид ресурса).
  */
 export type ResourceGuid = Guid;
+
+/**
+ * The import (Гуид загрузки).
+ */
+export type ImportGuid = Guid;
+
+/**
+ * Version of the source: a newer write of the object has a higher one.
+ */
+export type Version = number;
 
 /**
  * Start of the period, inclusive. In the years 1900 to 2199.
@@ -3238,6 +3382,238 @@ export type PatchSlotResponses = {
 };
 
 export type PatchSlotResponse = PatchSlotResponses[keyof PatchSlotResponses];
+
+export type CreateImportData = {
+    /**
+     * The file.
+     */
+    body: string;
+    path?: never;
+    query?: {
+        /**
+         * Check the lines and apply none. Default: false.
+         */
+        dryRun?: boolean;
+        /**
+         * What happens if a line is bad. Default: `skip`.
+         */
+        onError?: 'skip' | 'reject';
+        /**
+         * What a row of a CSV file is. Required for CSV, ignored otherwise.
+         */
+        of?: 'cells';
+        /**
+         * Version of the rows of a CSV file without a column `Version`. Default: the time of the import in milliseconds since 1970.
+         */
+        version?: number;
+    };
+    url: '/registry/imports';
+};
+
+export type CreateImportErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The client application has too many unfinished imports.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type CreateImportError = CreateImportErrors[keyof CreateImportErrors];
+
+export type CreateImportResponses = {
+    /**
+     * The file is stored, and its lines will be applied.
+     */
+    202: Import;
+};
+
+export type CreateImportResponse = CreateImportResponses[keyof CreateImportResponses];
+
+export type CancelImportData = {
+    body?: never;
+    path: {
+        /**
+         * The import (Гуид загрузки).
+         */
+        importGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/imports/{importGuid}';
+};
+
+export type CancelImportErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such import.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type CancelImportError = CancelImportErrors[keyof CancelImportErrors];
+
+export type CancelImportResponses = {
+    /**
+     * Cancelled, or finished before.
+     */
+    200: Import;
+};
+
+export type CancelImportResponse = CancelImportResponses[keyof CancelImportResponses];
+
+export type GetImportData = {
+    body?: never;
+    path: {
+        /**
+         * The import (Гуид загрузки).
+         */
+        importGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/imports/{importGuid}';
+};
+
+export type GetImportErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such import.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetImportError = GetImportErrors[keyof GetImportErrors];
+
+export type GetImportResponses = {
+    /**
+     * The state.
+     */
+    200: Import;
+};
+
+export type GetImportResponse = GetImportResponses[keyof GetImportResponses];
+
+export type ListImportErrorsData = {
+    body?: never;
+    path: {
+        /**
+         * The import (Гуид загрузки).
+         */
+        importGuid: Guid;
+    };
+    query?: {
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/registry/imports/{importGuid}/errors';
+};
+
+export type ListImportErrorsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such import.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListImportErrorsError = ListImportErrorsErrors[keyof ListImportErrorsErrors];
+
+export type ListImportErrorsResponses = {
+    /**
+     * A page of errors.
+     */
+    200: ImportErrorPage;
+};
+
+export type ListImportErrorsResponse = ListImportErrorsResponses[keyof ListImportErrorsResponses];
 
 export type ListScenariosData = {
     body?: never;
