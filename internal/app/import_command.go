@@ -181,17 +181,25 @@ func uploadFile(
 	source := registry.Lines(content)
 	if flags.isCSV() {
 		if source, err = httpapi.NewCSV(content, api.CreateImportParamsOf(flags.of), flags.version); err != nil {
-			return uuid.Nil, fmt.Errorf("read %s: %w", flags.file, err)
+			return uuid.Nil, badFile(flags.file, err)
 		}
 	}
 	owner := registry.ImportOwner{Rights: booking.SystemRights{Scopes: booking.Scopes, EveryLpu: true}}
 	accepted, err := imports.Upload(ctx, owner, flags.options, source)
 	_ = bar.Clear()
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("read %s: %w", flags.file, err)
+		return uuid.Nil, badFile(flags.file, err)
 	}
 	fmt.Fprintf(env.Stderr, "import %s: %d lines\n", accepted.Guid, accepted.Total)
 	return accepted.Guid, nil
+}
+
+// badFile returns the error of a file, with the message of a refusal, which names the line.
+func badFile(file string, err error) error {
+	if refusal := new(booking.Refusal); errors.As(err, &refusal) {
+		return fmt.Errorf("read %s: %s (%w)", file, refusal.Message, err)
+	}
+	return fmt.Errorf("read %s: %w", file, err)
 }
 
 // decompress returns the plain content of a file by the end of its name.

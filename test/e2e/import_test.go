@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -288,4 +290,57 @@ func TestImportGoesOnAfterCrash(t *testing.T) {
 	require.Equal(t, "completed", state.State)
 	require.Equal(t, api.ImportLines{Total: 6, Done: 6, Failed: 4}, state.Lines)
 	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window WHERE from_at = '2019-08-22T00:00:00+03:00'`))
+}
+
+// Promise: talon import applies the lines of a file, lists the bad ones, and ends with 1 if there are
+// any. It reads what its name says.
+func TestImportCommand(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	environ := []string{"DATABASE_URL=" + r.DB.Config().ConnString()}
+	write := func(name string, content []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		return path
+	}
+	good := []byte(r.dayLine(1, r.cell(0)))
+
+	code, stdout, stderr := run(t, environ, "import", "--dry-run", write("day.ndjson", good))
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "completed: 1 of 1 lines, 1 have changed something, 0 are bad\n")
+	require.Zero(t, r.Count(`SELECT count(*) FROM schedule_window`))
+
+	code, stdout, _ = run(t, environ, "import", "--all-or-nothing", write("day.jsonl", append([]byte("nonsense\n"), good...)))
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "line 1: body_malformed: ")
+	require.Contains(t, stdout, "rejected: 2 of 2 lines")
+	require.Zero(t, r.Count(`SELECT count(*) FROM schedule_window`))
+
+	encoder, err := zstd.NewWriter(nil)
+	require.NoError(t, err)
+	code, stdout, stderr = run(t, environ, "import", write("day.ndjson.zst", encoder.EncodeAll(good, nil)))
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "cells: 0 added, 1 changed, 3 withdrawn")
+	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window`))
+
+	csv := fmt.Sprintf("LpuGuid,ResourceGuid,Start\n%s,%s,2019-08-22T00:00:00+03:00\n", r.To, r.Doctor)
+	code, _, stderr = run(t, environ, "import", "--of", "cells", "--version", "2", write("day.csv", []byte(csv)))
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, 2, r.Count(`SELECT count(*) FROM schedule_window`))
+
+	for _, args := range [][]string{
+		{write("day.csv", nil)}, {"--resume", "x"}, {"--resume", uuid.NewString(), "file"}, {"a", "b"}, {"--dry-run"},
+	} {
+		code, _, _ = run(t, environ, append([]string{"import"}, args...)...)
+		require.Equal(t, 2, code, args)
+	}
+	code, _, stderr = run(t, environ, "import", "absent.ndjson")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "absent.ndjson")
+	code, _, stderr = run(t, environ, "import", write("long.ndjson", bytes.Repeat([]byte("x"), 2<<20)))
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "line 1")
+	code, _, stderr = run(t, environ, "import", "--resume", uuid.NewString())
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "import_absent")
 }
