@@ -27,6 +27,27 @@ func (e AbsenceRequestOnBooked) Valid() bool {
 	}
 }
 
+// Defines values for ResourceRequestKind.
+const (
+	ResourceRequestKindDoctor    ResourceRequestKind = "doctor"
+	ResourceRequestKindEquipment ResourceRequestKind = "equipment"
+	ResourceRequestKindRoom      ResourceRequestKind = "room"
+)
+
+// Valid indicates whether the value is a known member of the ResourceRequestKind enum.
+func (e ResourceRequestKind) Valid() bool {
+	switch e {
+	case ResourceRequestKindDoctor:
+		return true
+	case ResourceRequestKindEquipment:
+		return true
+	case ResourceRequestKindRoom:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScheduleCellRequestRestriction.
 const (
 	ScheduleCellRequestRestrictionAdults          ScheduleCellRequestRestriction = "adults"
@@ -230,13 +251,22 @@ func (e CreateImportParamsOnError) Valid() bool {
 
 // Defines values for CreateImportParamsOf.
 const (
-	CreateImportParamsOfCells CreateImportParamsOf = "cells"
+	CreateImportParamsOfCells         CreateImportParamsOf = "cells"
+	CreateImportParamsOfInstitutions  CreateImportParamsOf = "institutions"
+	CreateImportParamsOfLegalEntities CreateImportParamsOf = "legal_entities"
+	CreateImportParamsOfResources     CreateImportParamsOf = "resources"
 )
 
 // Valid indicates whether the value is a known member of the CreateImportParamsOf enum.
 func (e CreateImportParamsOf) Valid() bool {
 	switch e {
 	case CreateImportParamsOfCells:
+		return true
+	case CreateImportParamsOfInstitutions:
+		return true
+	case CreateImportParamsOfLegalEntities:
+		return true
+	case CreateImportParamsOfResources:
 		return true
 	default:
 		return false
@@ -584,6 +614,55 @@ type CellVisit struct {
 	Start time.Time `json:"start"`
 }
 
+// ClientRights Which cells a client application may take for patients, in the bits of `flagAccess`.
+type ClientRights struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// VisitDirection By a referral within one institution.
+	//
+	// Example: 3
+	VisitDirection int32 `json:"visitDirection"`
+
+	// VisitDirectionOtherLpu By a referral into another institution.
+	//
+	// Example: 11
+	VisitDirectionOtherLpu int32 `json:"visitDirectionOtherLpu"`
+
+	// OutOfSchedule Whether it may book out of schedule.
+	//
+	// Example: true
+	OutOfSchedule bool `json:"outOfSchedule"`
+}
+
+// ClientRightsRequest Which cells a client application may take for patients, in the bits of `FlagAccess`.
+type ClientRightsRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// VisitDirection By a referral within one institution.
+	//
+	// Example: 3
+	VisitDirection int32 `json:"VisitDirection"`
+
+	// VisitDirectionOtherLpu By a referral into another institution.
+	//
+	// Example: 11
+	VisitDirectionOtherLpu int32 `json:"VisitDirectionOtherLpu"`
+
+	// OutOfSchedule Whether it may book out of schedule (вне расписания).
+	//
+	// Example: true
+	OutOfSchedule bool `json:"OutOfSchedule"`
+}
+
 // ClosedReason Why nobody can book a cell.
 //
 // Example: withdrawn
@@ -822,6 +901,10 @@ type FieldProblem struct {
 	// | `conflict` | It cannot be used together with another parameter of the request. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
 	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
+	// | `legal_entity_unknown` | No legal entity has this guid. |
+	// | `time_zone_unknown` | No time zone has this name. |
+	// | `code_taken` | Another institution has this code. |
+	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -1102,6 +1185,35 @@ type LaboratoryDirection struct {
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
+// LegalEntity A legal entity (юр. лицо).
+type LegalEntity struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Name Name.
+	//
+	// Example: ГБУЗ «Городская поликлиника»
+	Name string `json:"name"`
+}
+
+// LegalEntityRequest A legal entity (юр. лицо) as its source describes it.
+type LegalEntityRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Name Name.
+	//
+	// Example: ГБУЗ «Городская поликлиника»
+	Name string `json:"Name"`
+}
+
 // Lpu An institution (ЛПУ).
 type Lpu struct {
 	// GUID Guid of the institution.
@@ -1134,6 +1246,11 @@ type Lpu struct {
 	//
 	// Example: +7 000 555-01-02
 	Phone string `json:"phone"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
 }
 
 // LpuName An institution (ЛПУ).
@@ -1171,6 +1288,42 @@ type LpuPlace struct {
 	//
 	// Example: Europe/Moscow
 	TimeZone string `json:"timeZone"`
+}
+
+// LpuRequest An institution (ЛПУ) as its source describes it.
+type LpuRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// LegalEntityGUID Guid of the legal entity (юр. лицо).
+	LegalEntityGUID GUID `json:"LegalEntityGuid"`
+
+	// Code Code of the institution (Код поликлиники), unique in the region.
+	//
+	// Example: 1002
+	Code string `json:"Code"`
+
+	// Name Name for patients.
+	//
+	// Example: Поликлиника Б
+	Name string `json:"Name"`
+
+	// TimeZone IANA name of the time zone.
+	//
+	// Example: Europe/Moscow
+	TimeZone string `json:"TimeZone"`
+
+	// Address Address for patients (адрес). Default: empty.
+	//
+	// Example: г. Талонск, ул. Садовая, д. 7
+	Address *string `json:"Address,omitempty"`
+
+	// Phone Phone of the registry (телефон регистратуры). Default: empty.
+	//
+	// Example: +7 000 555-01-02
+	Phone *string `json:"Phone,omitempty"`
 }
 
 // LpuTo The institution (ЛПУ) that a referral names. `null` if the referral names none.
@@ -1378,6 +1531,47 @@ type PatientDirection struct {
 	LpuTo *LpuTo `json:"lpuTo"`
 }
 
+// RegisteredResource A resource (ресурс).
+type RegisteredResource struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Kind What it is: a doctor, a cabinet or a piece of equipment.
+	//
+	// Example: doctor
+	Kind string `json:"kind"`
+
+	// Name Name for patients.
+	//
+	// Example: Иванова Анна Петровна
+	Name string `json:"name"`
+
+	// SpecialityCode Code of the speciality.
+	//
+	// Example: 92
+	SpecialityCode string `json:"specialityCode"`
+
+	// Room Room of the visits. Empty if unknown.
+	//
+	// Example: 214
+	Room string `json:"room"`
+
+	// Preparation How patients prepare for a visit. May be empty.
+	//
+	// Example: Приходите натощак.
+	Preparation string `json:"preparation"`
+
+	// Active Whether it accepts visits.
+	//
+	// Example: true
+	Active bool `json:"active"`
+}
+
 // Resource A doctor, a cabinet or a piece of equipment (ресурс).
 type Resource struct {
 	// GUID Guid of the resource.
@@ -1403,6 +1597,58 @@ type Resource struct {
 	// Example: 92
 	SpecialityCode string `json:"specialityCode"`
 }
+
+// ResourcePage A page of the resources of an institution.
+type ResourcePage struct {
+	// Items Resources, in order of their guids.
+	Items []RegisteredResource `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
+// ResourceRequest A resource (ресурс) as its source describes it.
+type ResourceRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Kind What it is: a doctor, a cabinet or a piece of equipment.
+	//
+	// Example: doctor
+	Kind ResourceRequestKind `json:"Kind"`
+
+	// Name Name for patients.
+	//
+	// Example: Иванова Анна Петровна
+	Name string `json:"Name"`
+
+	// SpecialityCode Code of the speciality (код специальности).
+	//
+	// Example: 92
+	SpecialityCode string `json:"SpecialityCode"`
+
+	// Room Room of the visits (кабинет). Default: empty.
+	//
+	// Example: 214
+	Room *string `json:"Room,omitempty"`
+
+	// Preparation How patients prepare for a visit. Default: empty.
+	//
+	// Example: Приходите натощак.
+	Preparation *string `json:"Preparation,omitempty"`
+
+	// Active Whether it accepts visits. Default: true.
+	//
+	// Example: true
+	Active *bool `json:"Active,omitempty"`
+}
+
+// ResourceRequestKind What it is: a doctor, a cabinet or a piece of equipment.
+//
+// Example: doctor
+type ResourceRequestKind string
 
 // Rule The stable name of the rule that rejects a request. New names may be added; a name never
 // changes its meaning. `POST /appointments` checks in this order:
@@ -1669,6 +1915,57 @@ type ServingInstitution struct {
 	BlockedBy *SlotRefusal `json:"blockedBy"`
 }
 
+// Setting A setting.
+type Setting struct {
+	// Code Code of the setting.
+	//
+	// Example: scheduleDays
+	Code string `json:"code"`
+
+	// Value Value as text.
+	//
+	// Example: 14
+	Value string `json:"value"`
+}
+
+// SettingRequest A setting.
+type SettingRequest struct {
+	// Code Code of the setting.
+	//
+	// Example: scheduleDays
+	Code string `json:"Code"`
+
+	// Value Value as text: `true`, `false`, a number or a text.
+	//
+	// Example: 14
+	Value string `json:"Value"`
+}
+
+// Settings All settings of an owner (настройки).
+type Settings struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Settings The settings, in order of their codes.
+	Settings []Setting `json:"settings"`
+}
+
+// SettingsRequest All settings of an owner (настройки).
+type SettingsRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Settings The settings.
+	Settings []SettingRequest `json:"Settings"`
+}
+
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
 	// ID Number of the cell in its institution, for `SlotId`, which accepts numbers up to 9007199254740991. Book the others by `guid`.
@@ -1924,6 +2221,11 @@ type TokenFormClientAssertionType string
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type AppointmentGUID = GUID
 
+// ClientGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type ClientGUID = GUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -1939,6 +2241,11 @@ type IdempotencyKey = string
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type ImportGUID = GUID
+
+// LegalEntityGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type LegalEntityGUID = GUID
 
 // Limit defines model for Limit.
 type Limit = int32
@@ -2065,6 +2372,9 @@ type ObjectAbsent = Error
 
 // ObjectConflict The body of every error response.
 type ObjectConflict = Error
+
+// ObjectInUse The body of every error response.
+type ObjectInUse = Error
 
 // ParameterInvalid The body of every error response.
 type ParameterInvalid = Error
@@ -2297,6 +2607,33 @@ type ListImportErrorsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// DeleteLegalEntityParams defines parameters for DeleteLegalEntity.
+type DeleteLegalEntityParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
+// DeleteLpuParams defines parameters for DeleteLpu.
+type DeleteLpuParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
+// ListResourcesParams defines parameters for ListResources.
+type ListResourcesParams struct {
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteResourceParams defines parameters for DeleteResource.
+type DeleteResourceParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
 // ListAbsencesParams defines parameters for ListAbsences.
 type ListAbsencesParams struct {
 	// From Start of the period, inclusive. In the years 1900 to 2199.
@@ -2351,14 +2688,35 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
 
+// PutClientRightsJSONRequestBody defines body for PutClientRights for application/json ContentType.
+type PutClientRightsJSONRequestBody = ClientRightsRequest
+
+// PutClientSettingsJSONRequestBody defines body for PutClientSettings for application/json ContentType.
+type PutClientSettingsJSONRequestBody = SettingsRequest
+
+// PutLegalEntityJSONRequestBody defines body for PutLegalEntity for application/json ContentType.
+type PutLegalEntityJSONRequestBody = LegalEntityRequest
+
+// PutLpuJSONRequestBody defines body for PutLpu for application/json ContentType.
+type PutLpuJSONRequestBody = LpuRequest
+
+// PutResourceJSONRequestBody defines body for PutResource for application/json ContentType.
+type PutResourceJSONRequestBody = ResourceRequest
+
 // AddAbsenceJSONRequestBody defines body for AddAbsence for application/json ContentType.
 type AddAbsenceJSONRequestBody = AbsenceRequest
 
 // PutScheduleJSONRequestBody defines body for PutSchedule for application/json ContentType.
 type PutScheduleJSONRequestBody = ScheduleRequest
 
+// PutLpuSettingsJSONRequestBody defines body for PutLpuSettings for application/json ContentType.
+type PutLpuSettingsJSONRequestBody = SettingsRequest
+
 // PatchSlotJSONRequestBody defines body for PatchSlot for application/json ContentType.
 type PatchSlotJSONRequestBody = SlotRequest
+
+// PutRegionSettingsJSONRequestBody defines body for PutRegionSettings for application/json ContentType.
+type PutRegionSettingsJSONRequestBody = SettingsRequest
 
 // HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
 type HoldSlotJSONRequestBody = HoldRequest

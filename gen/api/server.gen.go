@@ -67,6 +67,18 @@ type ServerInterface interface {
 	// GetReadiness Check that the instance accepts requests
 	// (GET /health/ready)
 	GetReadiness(c *gin.Context)
+	// GetClientRights Get the rights of a client application (Права клиентского приложения)
+	// (GET /registry/clients/{clientGuid}/rights)
+	GetClientRights(c *gin.Context, clientGUID ClientGUID)
+	// PutClientRights Write the rights of a client application (Права клиентского приложения)
+	// (PUT /registry/clients/{clientGuid}/rights)
+	PutClientRights(c *gin.Context, clientGUID ClientGUID)
+	// GetClientSettings Get the settings of a client application (Настройки)
+	// (GET /registry/clients/{clientGuid}/settings)
+	GetClientSettings(c *gin.Context, clientGUID ClientGUID)
+	// PutClientSettings Write the settings of a client application (Настройки)
+	// (PUT /registry/clients/{clientGuid}/settings)
+	PutClientSettings(c *gin.Context, clientGUID ClientGUID)
 	// CreateImport Import a file of messages (Загрузка файла)
 	// (POST /registry/imports)
 	CreateImport(c *gin.Context, params CreateImportParams)
@@ -79,9 +91,36 @@ type ServerInterface interface {
 	// ListImportErrors List the bad lines of an import (Ошибки загрузки)
 	// (GET /registry/imports/{importGuid}/errors)
 	ListImportErrors(c *gin.Context, importGUID ImportGUID, params ListImportErrorsParams)
+	// DeleteLegalEntity Delete a legal entity (Удаление юр. лица)
+	// (DELETE /registry/legal-entities/{legalEntityGuid})
+	DeleteLegalEntity(c *gin.Context, legalEntityGUID LegalEntityGUID, params DeleteLegalEntityParams)
+	// GetLegalEntity Get a legal entity (Получение юр. лица)
+	// (GET /registry/legal-entities/{legalEntityGuid})
+	GetLegalEntity(c *gin.Context, legalEntityGUID LegalEntityGUID)
+	// PutLegalEntity Write a legal entity (Передача юр. лица)
+	// (PUT /registry/legal-entities/{legalEntityGuid})
+	PutLegalEntity(c *gin.Context, legalEntityGUID LegalEntityGUID)
+	// DeleteLpu Delete an institution (Удаление ЛПУ)
+	// (DELETE /registry/lpus/{lpuGuid})
+	DeleteLpu(c *gin.Context, lpuGUID LpuGUID, params DeleteLpuParams)
 	// GetLpu Get an institution (Получение ЛПУ)
 	// (GET /registry/lpus/{lpuGuid})
 	GetLpu(c *gin.Context, lpuGUID LpuGUID)
+	// PutLpu Write an institution (Передача ЛПУ)
+	// (PUT /registry/lpus/{lpuGuid})
+	PutLpu(c *gin.Context, lpuGUID LpuGUID)
+	// ListResources List the resources of an institution (Ресурсы ЛПУ)
+	// (GET /registry/lpus/{lpuGuid}/resources)
+	ListResources(c *gin.Context, lpuGUID LpuGUID, params ListResourcesParams)
+	// DeleteResource Delete a resource (Удаление ресурса)
+	// (DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid})
+	DeleteResource(c *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params DeleteResourceParams)
+	// GetResource Get a resource (Получение ресурса)
+	// (GET /registry/lpus/{lpuGuid}/resources/{resourceGuid})
+	GetResource(c *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID)
+	// PutResource Write a resource (Передача ресурса)
+	// (PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid})
+	PutResource(c *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID)
 	// ListAbsences List the absences of a resource (Отсутствия ресурса)
 	// (GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences)
 	ListAbsences(c *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params ListAbsencesParams)
@@ -97,9 +136,21 @@ type ServerInterface interface {
 	// PutSchedule Replace a period of a resource's schedule (Передача окна расписания)
 	// (PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule)
 	PutSchedule(c *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params PutScheduleParams)
+	// GetLpuSettings Get the settings of an institution (Настройки)
+	// (GET /registry/lpus/{lpuGuid}/settings)
+	GetLpuSettings(c *gin.Context, lpuGUID LpuGUID)
+	// PutLpuSettings Write the settings of an institution (Настройки)
+	// (PUT /registry/lpus/{lpuGuid}/settings)
+	PutLpuSettings(c *gin.Context, lpuGUID LpuGUID)
 	// PatchSlot Change one cell (Изменение ячейки расписания)
 	// (PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid})
 	PatchSlot(c *gin.Context, lpuGUID LpuGUID, slotGUID SlotGUID)
+	// GetRegionSettings Get the settings of the region (Настройки)
+	// (GET /registry/settings)
+	GetRegionSettings(c *gin.Context)
+	// PutRegionSettings Write the settings of the region (Настройки)
+	// (PUT /registry/settings)
+	PutRegionSettings(c *gin.Context)
 	// ListRules List the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(c *gin.Context, params ListRulesParams)
@@ -815,6 +866,106 @@ func (siw *ServerInterfaceWrapper) GetReadiness(c *gin.Context) {
 	siw.Handler.GetReadiness(c)
 }
 
+// GetClientRights operation middleware
+func (siw *ServerInterfaceWrapper) GetClientRights(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "clientGuid" -------------
+	var clientGUID ClientGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "clientGuid", c.Param("clientGuid"), &clientGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetClientRights(c, clientGUID)
+}
+
+// PutClientRights operation middleware
+func (siw *ServerInterfaceWrapper) PutClientRights(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "clientGuid" -------------
+	var clientGUID ClientGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "clientGuid", c.Param("clientGuid"), &clientGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutClientRights(c, clientGUID)
+}
+
+// GetClientSettings operation middleware
+func (siw *ServerInterfaceWrapper) GetClientSettings(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "clientGuid" -------------
+	var clientGUID ClientGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "clientGuid", c.Param("clientGuid"), &clientGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetClientSettings(c, clientGUID)
+}
+
+// PutClientSettings operation middleware
+func (siw *ServerInterfaceWrapper) PutClientSettings(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "clientGuid" -------------
+	var clientGUID ClientGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "clientGuid", c.Param("clientGuid"), &clientGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutClientSettings(c, clientGUID)
+}
+
 // CreateImport operation middleware
 func (siw *ServerInterfaceWrapper) CreateImport(c *gin.Context) {
 
@@ -960,6 +1111,128 @@ func (siw *ServerInterfaceWrapper) ListImportErrors(c *gin.Context) {
 	siw.Handler.ListImportErrors(c, importGUID, params)
 }
 
+// DeleteLegalEntity operation middleware
+func (siw *ServerInterfaceWrapper) DeleteLegalEntity(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "legalEntityGuid" -------------
+	var legalEntityGUID LegalEntityGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "legalEntityGuid", c.Param("legalEntityGuid"), &legalEntityGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter legalEntityGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteLegalEntityParams
+
+	// ------------- Required query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeleteLegalEntity(c, legalEntityGUID, params)
+}
+
+// GetLegalEntity operation middleware
+func (siw *ServerInterfaceWrapper) GetLegalEntity(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "legalEntityGuid" -------------
+	var legalEntityGUID LegalEntityGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "legalEntityGuid", c.Param("legalEntityGuid"), &legalEntityGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter legalEntityGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetLegalEntity(c, legalEntityGUID)
+}
+
+// PutLegalEntity operation middleware
+func (siw *ServerInterfaceWrapper) PutLegalEntity(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "legalEntityGuid" -------------
+	var legalEntityGUID LegalEntityGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "legalEntityGuid", c.Param("legalEntityGuid"), &legalEntityGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter legalEntityGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutLegalEntity(c, legalEntityGUID)
+}
+
+// DeleteLpu operation middleware
+func (siw *ServerInterfaceWrapper) DeleteLpu(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteLpuParams
+
+	// ------------- Required query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeleteLpu(c, lpuGUID, params)
+}
+
 // GetLpu operation middleware
 func (siw *ServerInterfaceWrapper) GetLpu(c *gin.Context) {
 
@@ -983,6 +1256,188 @@ func (siw *ServerInterfaceWrapper) GetLpu(c *gin.Context) {
 	}
 
 	siw.Handler.GetLpu(c, lpuGUID)
+}
+
+// PutLpu operation middleware
+func (siw *ServerInterfaceWrapper) PutLpu(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutLpu(c, lpuGUID)
+}
+
+// ListResources operation middleware
+func (siw *ServerInterfaceWrapper) ListResources(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListResourcesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListResources(c, lpuGUID, params)
+}
+
+// DeleteResource operation middleware
+func (siw *ServerInterfaceWrapper) DeleteResource(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "resourceGuid" -------------
+	var resourceGUID ResourceGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "resourceGuid", c.Param("resourceGuid"), &resourceGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter resourceGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteResourceParams
+
+	// ------------- Required query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeleteResource(c, lpuGUID, resourceGUID, params)
+}
+
+// GetResource operation middleware
+func (siw *ServerInterfaceWrapper) GetResource(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "resourceGuid" -------------
+	var resourceGUID ResourceGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "resourceGuid", c.Param("resourceGuid"), &resourceGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter resourceGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetResource(c, lpuGUID, resourceGUID)
+}
+
+// PutResource operation middleware
+func (siw *ServerInterfaceWrapper) PutResource(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "resourceGuid" -------------
+	var resourceGUID ResourceGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "resourceGuid", c.Param("resourceGuid"), &resourceGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter resourceGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutResource(c, lpuGUID, resourceGUID)
 }
 
 // ListAbsences operation middleware
@@ -1221,6 +1676,56 @@ func (siw *ServerInterfaceWrapper) PutSchedule(c *gin.Context) {
 	siw.Handler.PutSchedule(c, lpuGUID, resourceGUID, params)
 }
 
+// GetLpuSettings operation middleware
+func (siw *ServerInterfaceWrapper) GetLpuSettings(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetLpuSettings(c, lpuGUID)
+}
+
+// PutLpuSettings operation middleware
+func (siw *ServerInterfaceWrapper) PutLpuSettings(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutLpuSettings(c, lpuGUID)
+}
+
 // PatchSlot operation middleware
 func (siw *ServerInterfaceWrapper) PatchSlot(c *gin.Context) {
 
@@ -1253,6 +1758,32 @@ func (siw *ServerInterfaceWrapper) PatchSlot(c *gin.Context) {
 	}
 
 	siw.Handler.PatchSlot(c, lpuGUID, slotGUID)
+}
+
+// GetRegionSettings operation middleware
+func (siw *ServerInterfaceWrapper) GetRegionSettings(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetRegionSettings(c)
+}
+
+// PutRegionSettings operation middleware
+func (siw *ServerInterfaceWrapper) PutRegionSettings(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutRegionSettings(c)
 }
 
 // ListRules operation middleware
@@ -1386,17 +1917,34 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/directions/by-number/:number", wrapper.GetDirectionByNumber)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness)
+	router.GET(options.BaseURL+"/registry/clients/:clientGuid/rights", wrapper.GetClientRights)
+	router.PUT(options.BaseURL+"/registry/clients/:clientGuid/rights", wrapper.PutClientRights)
+	router.GET(options.BaseURL+"/registry/clients/:clientGuid/settings", wrapper.GetClientSettings)
+	router.PUT(options.BaseURL+"/registry/clients/:clientGuid/settings", wrapper.PutClientSettings)
 	router.POST(options.BaseURL+"/registry/imports", wrapper.CreateImport)
 	router.DELETE(options.BaseURL+"/registry/imports/:importGuid", wrapper.CancelImport)
 	router.GET(options.BaseURL+"/registry/imports/:importGuid", wrapper.GetImport)
 	router.GET(options.BaseURL+"/registry/imports/:importGuid/errors", wrapper.ListImportErrors)
+	router.DELETE(options.BaseURL+"/registry/legal-entities/:legalEntityGuid", wrapper.DeleteLegalEntity)
+	router.GET(options.BaseURL+"/registry/legal-entities/:legalEntityGuid", wrapper.GetLegalEntity)
+	router.PUT(options.BaseURL+"/registry/legal-entities/:legalEntityGuid", wrapper.PutLegalEntity)
+	router.DELETE(options.BaseURL+"/registry/lpus/:lpuGuid", wrapper.DeleteLpu)
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid", wrapper.GetLpu)
+	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid", wrapper.PutLpu)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/resources", wrapper.ListResources)
+	router.DELETE(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid", wrapper.DeleteResource)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid", wrapper.GetResource)
+	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid", wrapper.PutResource)
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid/absences", wrapper.ListAbsences)
 	router.POST(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid/absences", wrapper.AddAbsence)
 	router.DELETE(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid/absences/:absenceGuid", wrapper.LiftAbsence)
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid/schedule", wrapper.GetSchedule)
 	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid/schedule", wrapper.PutSchedule)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/settings", wrapper.GetLpuSettings)
+	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/settings", wrapper.PutLpuSettings)
 	router.PATCH(options.BaseURL+"/registry/lpus/:lpuGuid/slots/:slotGuid", wrapper.PatchSlot)
+	router.GET(options.BaseURL+"/registry/settings", wrapper.GetRegionSettings)
+	router.PUT(options.BaseURL+"/registry/settings", wrapper.PutRegionSettings)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
 	router.DELETE(options.BaseURL+"/slots/:slotGuid/hold", wrapper.ReleaseSlot)
 	router.POST(options.BaseURL+"/slots/:slotGuid/hold", wrapper.HoldSlot)
@@ -1544,6 +2092,8 @@ type NotReadyJSONResponse struct {
 type ObjectAbsentJSONResponse Error
 
 type ObjectConflictJSONResponse Error
+
+type ObjectInUseJSONResponse Error
 
 type ParameterInvalidJSONResponse Error
 
@@ -3522,6 +4072,540 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 	return err
 }
 
+type GetClientRightsRequestObject struct {
+	ClientGUID ClientGUID `json:"clientGuid"`
+}
+
+type GetClientRightsResponseObject interface {
+	VisitGetClientRightsResponse(w http.ResponseWriter) error
+}
+
+type GetClientRights200JSONResponse ClientRights
+
+func (response GetClientRights200JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRights400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetClientRights400JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRights403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetClientRights403JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRights404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response GetClientRights404JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRights405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetClientRights405JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRights500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetClientRights500JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRights503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetClientRights503JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRightsRequestObject struct {
+	ClientGUID ClientGUID `json:"clientGuid"`
+	Body       *PutClientRightsJSONRequestBody
+}
+
+type PutClientRightsResponseObject interface {
+	VisitPutClientRightsResponse(w http.ResponseWriter) error
+}
+
+type PutClientRights200JSONResponse ObjectResult
+
+func (response PutClientRights200JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutClientRights400JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutClientRights403JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response PutClientRights404JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutClientRights405JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutClientRights409JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutClientRights413JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutClientRights415JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutClientRights500JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientRights503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutClientRights503JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettingsRequestObject struct {
+	ClientGUID ClientGUID `json:"clientGuid"`
+}
+
+type GetClientSettingsResponseObject interface {
+	VisitGetClientSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetClientSettings200JSONResponse Settings
+
+func (response GetClientSettings200JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettings400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetClientSettings400JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettings403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetClientSettings403JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettings404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response GetClientSettings404JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettings405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetClientSettings405JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettings500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetClientSettings500JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettings503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetClientSettings503JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettingsRequestObject struct {
+	ClientGUID ClientGUID `json:"clientGuid"`
+	Body       *PutClientSettingsJSONRequestBody
+}
+
+type PutClientSettingsResponseObject interface {
+	VisitPutClientSettingsResponse(w http.ResponseWriter) error
+}
+
+type PutClientSettings200JSONResponse ObjectResult
+
+func (response PutClientSettings200JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutClientSettings400JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutClientSettings403JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response PutClientSettings404JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutClientSettings405JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutClientSettings409JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutClientSettings413JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutClientSettings415JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutClientSettings500JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutClientSettings503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutClientSettings503JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateImportRequestObject struct {
 	Params CreateImportParams
 	Body   io.Reader
@@ -4007,6 +5091,483 @@ func (response ListImportErrors503JSONResponse) VisitListImportErrorsResponse(w 
 	return err
 }
 
+type DeleteLegalEntityRequestObject struct {
+	LegalEntityGUID LegalEntityGUID `json:"legalEntityGuid"`
+	Params          DeleteLegalEntityParams
+}
+
+type DeleteLegalEntityResponseObject interface {
+	VisitDeleteLegalEntityResponse(w http.ResponseWriter) error
+}
+
+type DeleteLegalEntity200JSONResponse ObjectResult
+
+func (response DeleteLegalEntity200JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLegalEntity400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response DeleteLegalEntity400JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLegalEntity403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response DeleteLegalEntity403JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLegalEntity405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteLegalEntity405JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLegalEntity409JSONResponse struct{ ObjectInUseJSONResponse }
+
+func (response DeleteLegalEntity409JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLegalEntity500JSONResponse struct{ FailureJSONResponse }
+
+func (response DeleteLegalEntity500JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLegalEntity503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response DeleteLegalEntity503JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntityRequestObject struct {
+	LegalEntityGUID LegalEntityGUID `json:"legalEntityGuid"`
+}
+
+type GetLegalEntityResponseObject interface {
+	VisitGetLegalEntityResponse(w http.ResponseWriter) error
+}
+
+type GetLegalEntity200JSONResponse LegalEntity
+
+func (response GetLegalEntity200JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntity400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetLegalEntity400JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntity403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetLegalEntity403JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntity404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response GetLegalEntity404JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntity405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetLegalEntity405JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntity500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetLegalEntity500JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntity503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetLegalEntity503JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntityRequestObject struct {
+	LegalEntityGUID LegalEntityGUID `json:"legalEntityGuid"`
+	Body            *PutLegalEntityJSONRequestBody
+}
+
+type PutLegalEntityResponseObject interface {
+	VisitPutLegalEntityResponse(w http.ResponseWriter) error
+}
+
+type PutLegalEntity200JSONResponse ObjectResult
+
+func (response PutLegalEntity200JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutLegalEntity400JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutLegalEntity403JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutLegalEntity405JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutLegalEntity409JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutLegalEntity413JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutLegalEntity415JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutLegalEntity500JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLegalEntity503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutLegalEntity503JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLpuRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Params  DeleteLpuParams
+}
+
+type DeleteLpuResponseObject interface {
+	VisitDeleteLpuResponse(w http.ResponseWriter) error
+}
+
+type DeleteLpu200JSONResponse ObjectResult
+
+func (response DeleteLpu200JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLpu400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response DeleteLpu400JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLpu403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response DeleteLpu403JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLpu405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteLpu405JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLpu409JSONResponse struct{ ObjectInUseJSONResponse }
+
+func (response DeleteLpu409JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLpu500JSONResponse struct{ FailureJSONResponse }
+
+func (response DeleteLpu500JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteLpu503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response DeleteLpu503JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetLpuRequestObject struct {
 	LpuGUID LpuGUID `json:"lpuGuid"`
 }
@@ -4106,6 +5667,656 @@ func (response GetLpu500JSONResponse) VisitGetLpuResponse(w http.ResponseWriter)
 type GetLpu503JSONResponse struct{ ReadUnavailableJSONResponse }
 
 func (response GetLpu503JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Body    *PutLpuJSONRequestBody
+}
+
+type PutLpuResponseObject interface {
+	VisitPutLpuResponse(w http.ResponseWriter) error
+}
+
+type PutLpu200JSONResponse ObjectResult
+
+func (response PutLpu200JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutLpu400JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutLpu403JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutLpu405JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutLpu409JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutLpu413JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutLpu415JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutLpu500JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpu503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutLpu503JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResourcesRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Params  ListResourcesParams
+}
+
+type ListResourcesResponseObject interface {
+	VisitListResourcesResponse(w http.ResponseWriter) error
+}
+
+type ListResources200JSONResponse ResourcePage
+
+func (response ListResources200JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResources400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListResources400JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResources403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response ListResources403JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResources404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response ListResources404JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResources405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListResources405JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResources500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListResources500JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResources503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListResources503JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResourceRequestObject struct {
+	LpuGUID      LpuGUID      `json:"lpuGuid"`
+	ResourceGUID ResourceGUID `json:"resourceGuid"`
+	Params       DeleteResourceParams
+}
+
+type DeleteResourceResponseObject interface {
+	VisitDeleteResourceResponse(w http.ResponseWriter) error
+}
+
+type DeleteResource200JSONResponse ObjectResult
+
+func (response DeleteResource200JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResource400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response DeleteResource400JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResource403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response DeleteResource403JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResource404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response DeleteResource404JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResource405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteResource405JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResource409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response DeleteResource409JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResource500JSONResponse struct{ FailureJSONResponse }
+
+func (response DeleteResource500JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResource503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response DeleteResource503JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResourceRequestObject struct {
+	LpuGUID      LpuGUID      `json:"lpuGuid"`
+	ResourceGUID ResourceGUID `json:"resourceGuid"`
+}
+
+type GetResourceResponseObject interface {
+	VisitGetResourceResponse(w http.ResponseWriter) error
+}
+
+type GetResource200JSONResponse RegisteredResource
+
+func (response GetResource200JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetResource400JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetResource403JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource404JSONResponse struct{ ResourceAbsentJSONResponse }
+
+func (response GetResource404JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetResource405JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetResource500JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetResource503JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResourceRequestObject struct {
+	LpuGUID      LpuGUID      `json:"lpuGuid"`
+	ResourceGUID ResourceGUID `json:"resourceGuid"`
+	Body         *PutResourceJSONRequestBody
+}
+
+type PutResourceResponseObject interface {
+	VisitPutResourceResponse(w http.ResponseWriter) error
+}
+
+type PutResource200JSONResponse ObjectResult
+
+func (response PutResource200JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutResource400JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutResource403JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response PutResource404JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutResource405JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutResource409JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutResource413JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutResource415JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutResource500JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutResource503JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4772,6 +6983,273 @@ func (response PutSchedule503JSONResponse) VisitPutScheduleResponse(w http.Respo
 	return err
 }
 
+type GetLpuSettingsRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+}
+
+type GetLpuSettingsResponseObject interface {
+	VisitGetLpuSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetLpuSettings200JSONResponse Settings
+
+func (response GetLpuSettings200JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpuSettings400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetLpuSettings400JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpuSettings403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetLpuSettings403JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpuSettings404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response GetLpuSettings404JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpuSettings405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetLpuSettings405JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpuSettings500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetLpuSettings500JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpuSettings503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetLpuSettings503JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettingsRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Body    *PutLpuSettingsJSONRequestBody
+}
+
+type PutLpuSettingsResponseObject interface {
+	VisitPutLpuSettingsResponse(w http.ResponseWriter) error
+}
+
+type PutLpuSettings200JSONResponse ObjectResult
+
+func (response PutLpuSettings200JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutLpuSettings400JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutLpuSettings403JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response PutLpuSettings404JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutLpuSettings405JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutLpuSettings409JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutLpuSettings413JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutLpuSettings415JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutLpuSettings500JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutLpuSettings503JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PatchSlotRequestObject struct {
 	LpuGUID  LpuGUID  `json:"lpuGuid"`
 	SlotGUID SlotGUID `json:"slotGuid"`
@@ -4917,6 +7395,243 @@ func (response PatchSlot500JSONResponse) VisitPatchSlotResponse(w http.ResponseW
 type PatchSlot503JSONResponse struct{ ReadUnavailableJSONResponse }
 
 func (response PatchSlot503JSONResponse) VisitPatchSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSettingsRequestObject struct {
+}
+
+type GetRegionSettingsResponseObject interface {
+	VisitGetRegionSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetRegionSettings200JSONResponse Settings
+
+func (response GetRegionSettings200JSONResponse) VisitGetRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSettings400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetRegionSettings400JSONResponse) VisitGetRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSettings403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetRegionSettings403JSONResponse) VisitGetRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSettings405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetRegionSettings405JSONResponse) VisitGetRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSettings500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetRegionSettings500JSONResponse) VisitGetRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSettings503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetRegionSettings503JSONResponse) VisitGetRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettingsRequestObject struct {
+	Body *PutRegionSettingsJSONRequestBody
+}
+
+type PutRegionSettingsResponseObject interface {
+	VisitPutRegionSettingsResponse(w http.ResponseWriter) error
+}
+
+type PutRegionSettings200JSONResponse ObjectResult
+
+func (response PutRegionSettings200JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutRegionSettings400JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutRegionSettings403JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutRegionSettings405JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutRegionSettings409JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutRegionSettings413JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutRegionSettings415JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutRegionSettings500JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRegionSettings503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutRegionSettings503JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5345,6 +8060,18 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the instance accepts requests
 	// (GET /health/ready)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetClientRights Get the rights of a client application (Права клиентского приложения)
+	// (GET /registry/clients/{clientGuid}/rights)
+	GetClientRights(ctx context.Context, request GetClientRightsRequestObject) (GetClientRightsResponseObject, error)
+	// PutClientRights Write the rights of a client application (Права клиентского приложения)
+	// (PUT /registry/clients/{clientGuid}/rights)
+	PutClientRights(ctx context.Context, request PutClientRightsRequestObject) (PutClientRightsResponseObject, error)
+	// GetClientSettings Get the settings of a client application (Настройки)
+	// (GET /registry/clients/{clientGuid}/settings)
+	GetClientSettings(ctx context.Context, request GetClientSettingsRequestObject) (GetClientSettingsResponseObject, error)
+	// PutClientSettings Write the settings of a client application (Настройки)
+	// (PUT /registry/clients/{clientGuid}/settings)
+	PutClientSettings(ctx context.Context, request PutClientSettingsRequestObject) (PutClientSettingsResponseObject, error)
 	// CreateImport Import a file of messages (Загрузка файла)
 	// (POST /registry/imports)
 	CreateImport(ctx context.Context, request CreateImportRequestObject) (CreateImportResponseObject, error)
@@ -5357,9 +8084,36 @@ type StrictServerInterface interface {
 	// ListImportErrors List the bad lines of an import (Ошибки загрузки)
 	// (GET /registry/imports/{importGuid}/errors)
 	ListImportErrors(ctx context.Context, request ListImportErrorsRequestObject) (ListImportErrorsResponseObject, error)
+	// DeleteLegalEntity Delete a legal entity (Удаление юр. лица)
+	// (DELETE /registry/legal-entities/{legalEntityGuid})
+	DeleteLegalEntity(ctx context.Context, request DeleteLegalEntityRequestObject) (DeleteLegalEntityResponseObject, error)
+	// GetLegalEntity Get a legal entity (Получение юр. лица)
+	// (GET /registry/legal-entities/{legalEntityGuid})
+	GetLegalEntity(ctx context.Context, request GetLegalEntityRequestObject) (GetLegalEntityResponseObject, error)
+	// PutLegalEntity Write a legal entity (Передача юр. лица)
+	// (PUT /registry/legal-entities/{legalEntityGuid})
+	PutLegalEntity(ctx context.Context, request PutLegalEntityRequestObject) (PutLegalEntityResponseObject, error)
+	// DeleteLpu Delete an institution (Удаление ЛПУ)
+	// (DELETE /registry/lpus/{lpuGuid})
+	DeleteLpu(ctx context.Context, request DeleteLpuRequestObject) (DeleteLpuResponseObject, error)
 	// GetLpu Get an institution (Получение ЛПУ)
 	// (GET /registry/lpus/{lpuGuid})
 	GetLpu(ctx context.Context, request GetLpuRequestObject) (GetLpuResponseObject, error)
+	// PutLpu Write an institution (Передача ЛПУ)
+	// (PUT /registry/lpus/{lpuGuid})
+	PutLpu(ctx context.Context, request PutLpuRequestObject) (PutLpuResponseObject, error)
+	// ListResources List the resources of an institution (Ресурсы ЛПУ)
+	// (GET /registry/lpus/{lpuGuid}/resources)
+	ListResources(ctx context.Context, request ListResourcesRequestObject) (ListResourcesResponseObject, error)
+	// DeleteResource Delete a resource (Удаление ресурса)
+	// (DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid})
+	DeleteResource(ctx context.Context, request DeleteResourceRequestObject) (DeleteResourceResponseObject, error)
+	// GetResource Get a resource (Получение ресурса)
+	// (GET /registry/lpus/{lpuGuid}/resources/{resourceGuid})
+	GetResource(ctx context.Context, request GetResourceRequestObject) (GetResourceResponseObject, error)
+	// PutResource Write a resource (Передача ресурса)
+	// (PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid})
+	PutResource(ctx context.Context, request PutResourceRequestObject) (PutResourceResponseObject, error)
 	// ListAbsences List the absences of a resource (Отсутствия ресурса)
 	// (GET /registry/lpus/{lpuGuid}/resources/{resourceGuid}/absences)
 	ListAbsences(ctx context.Context, request ListAbsencesRequestObject) (ListAbsencesResponseObject, error)
@@ -5375,9 +8129,21 @@ type StrictServerInterface interface {
 	// PutSchedule Replace a period of a resource's schedule (Передача окна расписания)
 	// (PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule)
 	PutSchedule(ctx context.Context, request PutScheduleRequestObject) (PutScheduleResponseObject, error)
+	// GetLpuSettings Get the settings of an institution (Настройки)
+	// (GET /registry/lpus/{lpuGuid}/settings)
+	GetLpuSettings(ctx context.Context, request GetLpuSettingsRequestObject) (GetLpuSettingsResponseObject, error)
+	// PutLpuSettings Write the settings of an institution (Настройки)
+	// (PUT /registry/lpus/{lpuGuid}/settings)
+	PutLpuSettings(ctx context.Context, request PutLpuSettingsRequestObject) (PutLpuSettingsResponseObject, error)
 	// PatchSlot Change one cell (Изменение ячейки расписания)
 	// (PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid})
 	PatchSlot(ctx context.Context, request PatchSlotRequestObject) (PatchSlotResponseObject, error)
+	// GetRegionSettings Get the settings of the region (Настройки)
+	// (GET /registry/settings)
+	GetRegionSettings(ctx context.Context, request GetRegionSettingsRequestObject) (GetRegionSettingsResponseObject, error)
+	// PutRegionSettings Write the settings of the region (Настройки)
+	// (PUT /registry/settings)
+	PutRegionSettings(ctx context.Context, request PutRegionSettingsRequestObject) (PutRegionSettingsResponseObject, error)
 	// ListRules List the rules (Справочник правил)
 	// (GET /rules)
 	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
@@ -5943,6 +8709,146 @@ func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
 	}
 }
 
+// GetClientRights operation middleware
+func (sh *strictHandler) GetClientRights(ctx *gin.Context, clientGUID ClientGUID) {
+	var request GetClientRightsRequestObject
+
+	request.ClientGUID = clientGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetClientRights(ctx, request.(GetClientRightsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetClientRights")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetClientRightsResponseObject); ok {
+		if err := validResponse.VisitGetClientRightsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutClientRights operation middleware
+func (sh *strictHandler) PutClientRights(ctx *gin.Context, clientGUID ClientGUID) {
+	var request PutClientRightsRequestObject
+
+	request.ClientGUID = clientGUID
+
+	var body PutClientRightsJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutClientRights(ctx, request.(PutClientRightsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutClientRights")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutClientRightsResponseObject); ok {
+		if err := validResponse.VisitPutClientRightsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetClientSettings operation middleware
+func (sh *strictHandler) GetClientSettings(ctx *gin.Context, clientGUID ClientGUID) {
+	var request GetClientSettingsRequestObject
+
+	request.ClientGUID = clientGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetClientSettings(ctx, request.(GetClientSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetClientSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetClientSettingsResponseObject); ok {
+		if err := validResponse.VisitGetClientSettingsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutClientSettings operation middleware
+func (sh *strictHandler) PutClientSettings(ctx *gin.Context, clientGUID ClientGUID) {
+	var request PutClientSettingsRequestObject
+
+	request.ClientGUID = clientGUID
+
+	var body PutClientSettingsJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutClientSettings(ctx, request.(PutClientSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutClientSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutClientSettingsResponseObject); ok {
+		if err := validResponse.VisitPutClientSettingsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CreateImport operation middleware
 func (sh *strictHandler) CreateImport(ctx *gin.Context, params CreateImportParams) {
 	var request CreateImportRequestObject
@@ -6050,6 +8956,130 @@ func (sh *strictHandler) ListImportErrors(ctx *gin.Context, importGUID ImportGUI
 	}
 }
 
+// DeleteLegalEntity operation middleware
+func (sh *strictHandler) DeleteLegalEntity(ctx *gin.Context, legalEntityGUID LegalEntityGUID, params DeleteLegalEntityParams) {
+	var request DeleteLegalEntityRequestObject
+
+	request.LegalEntityGUID = legalEntityGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteLegalEntity(ctx, request.(DeleteLegalEntityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteLegalEntity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeleteLegalEntityResponseObject); ok {
+		if err := validResponse.VisitDeleteLegalEntityResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLegalEntity operation middleware
+func (sh *strictHandler) GetLegalEntity(ctx *gin.Context, legalEntityGUID LegalEntityGUID) {
+	var request GetLegalEntityRequestObject
+
+	request.LegalEntityGUID = legalEntityGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLegalEntity(ctx, request.(GetLegalEntityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLegalEntity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetLegalEntityResponseObject); ok {
+		if err := validResponse.VisitGetLegalEntityResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutLegalEntity operation middleware
+func (sh *strictHandler) PutLegalEntity(ctx *gin.Context, legalEntityGUID LegalEntityGUID) {
+	var request PutLegalEntityRequestObject
+
+	request.LegalEntityGUID = legalEntityGUID
+
+	var body PutLegalEntityJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutLegalEntity(ctx, request.(PutLegalEntityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutLegalEntity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutLegalEntityResponseObject); ok {
+		if err := validResponse.VisitPutLegalEntityResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteLpu operation middleware
+func (sh *strictHandler) DeleteLpu(ctx *gin.Context, lpuGUID LpuGUID, params DeleteLpuParams) {
+	var request DeleteLpuRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteLpu(ctx, request.(DeleteLpuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteLpu")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeleteLpuResponseObject); ok {
+		if err := validResponse.VisitDeleteLpuResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetLpu operation middleware
 func (sh *strictHandler) GetLpu(ctx *gin.Context, lpuGUID LpuGUID) {
 	var request GetLpuRequestObject
@@ -6069,6 +9099,177 @@ func (sh *strictHandler) GetLpu(ctx *gin.Context, lpuGUID LpuGUID) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetLpuResponseObject); ok {
 		if err := validResponse.VisitGetLpuResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutLpu operation middleware
+func (sh *strictHandler) PutLpu(ctx *gin.Context, lpuGUID LpuGUID) {
+	var request PutLpuRequestObject
+
+	request.LpuGUID = lpuGUID
+
+	var body PutLpuJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutLpu(ctx, request.(PutLpuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutLpu")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutLpuResponseObject); ok {
+		if err := validResponse.VisitPutLpuResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListResources operation middleware
+func (sh *strictHandler) ListResources(ctx *gin.Context, lpuGUID LpuGUID, params ListResourcesParams) {
+	var request ListResourcesRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListResources(ctx, request.(ListResourcesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListResources")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListResourcesResponseObject); ok {
+		if err := validResponse.VisitListResourcesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteResource operation middleware
+func (sh *strictHandler) DeleteResource(ctx *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params DeleteResourceParams) {
+	var request DeleteResourceRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.ResourceGUID = resourceGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteResource(ctx, request.(DeleteResourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteResource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeleteResourceResponseObject); ok {
+		if err := validResponse.VisitDeleteResourceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetResource operation middleware
+func (sh *strictHandler) GetResource(ctx *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID) {
+	var request GetResourceRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.ResourceGUID = resourceGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetResource(ctx, request.(GetResourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetResource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetResourceResponseObject); ok {
+		if err := validResponse.VisitGetResourceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutResource operation middleware
+func (sh *strictHandler) PutResource(ctx *gin.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID) {
+	var request PutResourceRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.ResourceGUID = resourceGUID
+
+	var body PutResourceJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutResource(ctx, request.(PutResourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutResource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutResourceResponseObject); ok {
+		if err := validResponse.VisitPutResourceResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -6251,6 +9452,76 @@ func (sh *strictHandler) PutSchedule(ctx *gin.Context, lpuGUID LpuGUID, resource
 	}
 }
 
+// GetLpuSettings operation middleware
+func (sh *strictHandler) GetLpuSettings(ctx *gin.Context, lpuGUID LpuGUID) {
+	var request GetLpuSettingsRequestObject
+
+	request.LpuGUID = lpuGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLpuSettings(ctx, request.(GetLpuSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLpuSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetLpuSettingsResponseObject); ok {
+		if err := validResponse.VisitGetLpuSettingsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutLpuSettings operation middleware
+func (sh *strictHandler) PutLpuSettings(ctx *gin.Context, lpuGUID LpuGUID) {
+	var request PutLpuSettingsRequestObject
+
+	request.LpuGUID = lpuGUID
+
+	var body PutLpuSettingsJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutLpuSettings(ctx, request.(PutLpuSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutLpuSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutLpuSettingsResponseObject); ok {
+		if err := validResponse.VisitPutLpuSettingsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PatchSlot operation middleware
 func (sh *strictHandler) PatchSlot(ctx *gin.Context, lpuGUID LpuGUID, slotGUID SlotGUID) {
 	var request PatchSlotRequestObject
@@ -6289,6 +9560,72 @@ func (sh *strictHandler) PatchSlot(ctx *gin.Context, lpuGUID LpuGUID, slotGUID S
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PatchSlotResponseObject); ok {
 		if err := validResponse.VisitPatchSlotResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRegionSettings operation middleware
+func (sh *strictHandler) GetRegionSettings(ctx *gin.Context) {
+	var request GetRegionSettingsRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRegionSettings(ctx, request.(GetRegionSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRegionSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetRegionSettingsResponseObject); ok {
+		if err := validResponse.VisitGetRegionSettingsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutRegionSettings operation middleware
+func (sh *strictHandler) PutRegionSettings(ctx *gin.Context) {
+	var request PutRegionSettingsRequestObject
+
+	var body PutRegionSettingsJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutRegionSettings(ctx, request.(PutRegionSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutRegionSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutRegionSettingsResponseObject); ok {
+		if err := validResponse.VisitPutRegionSettingsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

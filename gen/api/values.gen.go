@@ -68,29 +68,33 @@ const (
 
 // The values of FieldProblemProblem. A newer version of the contract may have more.
 const (
-	FieldProblemProblemRequired        = "required"
-	FieldProblemProblemEmpty           = "empty"
-	FieldProblemProblemNull            = "null"
-	FieldProblemProblemUnknown         = "unknown"
-	FieldProblemProblemRepeated        = "repeated"
-	FieldProblemProblemType            = "type"
-	FieldProblemProblemFormat          = "format"
-	FieldProblemProblemCharacters      = "characters"
-	FieldProblemProblemTooLong         = "too_long"
-	FieldProblemProblemTooMany         = "too_many"
-	FieldProblemProblemTooSmall        = "too_small"
-	FieldProblemProblemTooLarge        = "too_large"
-	FieldProblemProblemEnum            = "enum"
-	FieldProblemProblemZeroGuid        = "zero_guid"
-	FieldProblemProblemTooFarAhead     = "too_far_ahead"
-	FieldProblemProblemSkippedTime     = "skipped_time"
-	FieldProblemProblemPeriod          = "period"
-	FieldProblemProblemCursor          = "cursor"
-	FieldProblemProblemConflict        = "conflict"
-	FieldProblemProblemLpuUnknown      = "lpu_unknown"
-	FieldProblemProblemLpuForeign      = "lpu_foreign"
-	FieldProblemProblemBusyTypeUnknown = "busy_type_unknown"
-	FieldProblemProblemInvalid         = "invalid"
+	FieldProblemProblemRequired           = "required"
+	FieldProblemProblemEmpty              = "empty"
+	FieldProblemProblemNull               = "null"
+	FieldProblemProblemUnknown            = "unknown"
+	FieldProblemProblemRepeated           = "repeated"
+	FieldProblemProblemType               = "type"
+	FieldProblemProblemFormat             = "format"
+	FieldProblemProblemCharacters         = "characters"
+	FieldProblemProblemTooLong            = "too_long"
+	FieldProblemProblemTooMany            = "too_many"
+	FieldProblemProblemTooSmall           = "too_small"
+	FieldProblemProblemTooLarge           = "too_large"
+	FieldProblemProblemEnum               = "enum"
+	FieldProblemProblemZeroGuid           = "zero_guid"
+	FieldProblemProblemTooFarAhead        = "too_far_ahead"
+	FieldProblemProblemSkippedTime        = "skipped_time"
+	FieldProblemProblemPeriod             = "period"
+	FieldProblemProblemCursor             = "cursor"
+	FieldProblemProblemConflict           = "conflict"
+	FieldProblemProblemLpuUnknown         = "lpu_unknown"
+	FieldProblemProblemLpuForeign         = "lpu_foreign"
+	FieldProblemProblemBusyTypeUnknown    = "busy_type_unknown"
+	FieldProblemProblemLegalEntityUnknown = "legal_entity_unknown"
+	FieldProblemProblemTimeZoneUnknown    = "time_zone_unknown"
+	FieldProblemProblemCodeTaken          = "code_taken"
+	FieldProblemProblemSettingUnknown     = "setting_unknown"
+	FieldProblemProblemInvalid            = "invalid"
 )
 
 // The values of HealthStatus. A newer version of the contract may have more.
@@ -123,6 +127,13 @@ const (
 	MenderReferringDoctor = "referring_doctor"
 	MenderClient          = "client"
 	MenderService         = "service"
+)
+
+// The values of RegisteredResourceKind. A newer version of the contract may have more.
+const (
+	RegisteredResourceKindDoctor    = "doctor"
+	RegisteredResourceKindRoom      = "room"
+	RegisteredResourceKindEquipment = "equipment"
 )
 
 // The values of ResourceKind. A newer version of the contract may have more.
@@ -196,6 +207,7 @@ const (
 	RuleSlotAbsent               = "slot_absent"
 	RuleAbsenceAbsent            = "absence_absent"
 	RuleObjectAbsent             = "object_absent"
+	RuleObjectInUse              = "object_in_use"
 	RuleImportAbsent             = "import_absent"
 	RuleTooManyImports           = "too_many_imports"
 	RuleVersionStale             = "version_stale"

@@ -1260,6 +1260,124 @@ func (b *ClientApplicationAllBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const clientRightsGet = `-- name: ClientRightsGet :batchone
+SELECT visit_direction, visit_direction_other_lpu, out_of_schedule FROM client_application WHERE guid = $1
+`
+
+type ClientRightsGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ClientRightsGetRow struct {
+	VisitDirection         int32
+	VisitDirectionOtherLpu int32
+	OutOfSchedule          bool
+}
+
+// ClientRightsGet
+//
+//	SELECT visit_direction, visit_direction_other_lpu, out_of_schedule FROM client_application WHERE guid = $1
+func (q *Queries) ClientRightsGet(ctx context.Context, guid []uuid.UUID) *ClientRightsGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(clientRightsGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ClientRightsGetBatchResults{br, len(guid), false}
+}
+
+func (b *ClientRightsGetBatchResults) QueryRow(f func(int, ClientRightsGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i ClientRightsGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.VisitDirection, &i.VisitDirectionOtherLpu, &i.OutOfSchedule)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ClientRightsGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const clientRightsWrite = `-- name: ClientRightsWrite :batchone
+UPDATE client_application
+SET visit_direction = $1, visit_direction_other_lpu = $2, out_of_schedule = $3
+WHERE guid = $4
+RETURNING guid
+`
+
+type ClientRightsWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ClientRightsWriteParams struct {
+	VisitDirection         int32
+	VisitDirectionOtherLpu int32
+	OutOfSchedule          bool
+	Guid                   uuid.UUID
+}
+
+// Returns no row if there is no such client application.
+//
+//	UPDATE client_application
+//	SET visit_direction = $1, visit_direction_other_lpu = $2, out_of_schedule = $3
+//	WHERE guid = $4
+//	RETURNING guid
+func (q *Queries) ClientRightsWrite(ctx context.Context, arg []ClientRightsWriteParams) *ClientRightsWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.VisitDirection,
+			a.VisitDirectionOtherLpu,
+			a.OutOfSchedule,
+			a.Guid,
+		}
+		batch.Queue(clientRightsWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ClientRightsWriteBatchResults{br, len(arg), false}
+}
+
+func (b *ClientRightsWriteBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *ClientRightsWriteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const directionClaim = `-- name: DirectionClaim :batchone
 UPDATE direction
 SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
@@ -2773,6 +2891,205 @@ func (b *ImportUploadedBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const legalEntityDelete = `-- name: LegalEntityDelete :batchexec
+DELETE FROM legal_entity WHERE guid = $1
+`
+
+type LegalEntityDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// LegalEntityDelete
+//
+//	DELETE FROM legal_entity WHERE guid = $1
+func (q *Queries) LegalEntityDelete(ctx context.Context, guid []uuid.UUID) *LegalEntityDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(legalEntityDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LegalEntityDeleteBatchResults{br, len(guid), false}
+}
+
+func (b *LegalEntityDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *LegalEntityDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const legalEntityGet = `-- name: LegalEntityGet :batchone
+SELECT name FROM legal_entity WHERE guid = $1
+`
+
+type LegalEntityGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// LegalEntityGet
+//
+//	SELECT name FROM legal_entity WHERE guid = $1
+func (q *Queries) LegalEntityGet(ctx context.Context, guid []uuid.UUID) *LegalEntityGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(legalEntityGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LegalEntityGetBatchResults{br, len(guid), false}
+}
+
+func (b *LegalEntityGetBatchResults) QueryRow(f func(int, string, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var name string
+		if b.closed {
+			if f != nil {
+				f(t, name, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&name)
+		if f != nil {
+			f(t, name, err)
+		}
+	}
+}
+
+func (b *LegalEntityGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const legalEntityLock = `-- name: LegalEntityLock :batchone
+SELECT guid FROM legal_entity WHERE guid = $1 FOR KEY SHARE
+`
+
+type LegalEntityLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Locks a legal entity against its deletion.
+//
+//	SELECT guid FROM legal_entity WHERE guid = $1 FOR KEY SHARE
+func (q *Queries) LegalEntityLock(ctx context.Context, guid []uuid.UUID) *LegalEntityLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(legalEntityLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LegalEntityLockBatchResults{br, len(guid), false}
+}
+
+func (b *LegalEntityLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *LegalEntityLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const legalEntityWrite = `-- name: LegalEntityWrite :batchexec
+
+INSERT INTO legal_entity (guid, name)
+VALUES ($1, $2)
+ON CONFLICT (guid) DO UPDATE SET name = excluded.name
+`
+
+type LegalEntityWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type LegalEntityWriteParams struct {
+	Guid uuid.UUID
+	Name string
+}
+
+// Objects of the region and of institutions, as sources write them.
+//
+//	INSERT INTO legal_entity (guid, name)
+//	VALUES ($1, $2)
+//	ON CONFLICT (guid) DO UPDATE SET name = excluded.name
+func (q *Queries) LegalEntityWrite(ctx context.Context, arg []LegalEntityWriteParams) *LegalEntityWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Guid,
+			a.Name,
+		}
+		batch.Queue(legalEntityWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LegalEntityWriteBatchResults{br, len(arg), false}
+}
+
+func (b *LegalEntityWriteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *LegalEntityWriteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const lpuAll = `-- name: LpuAll :batchmany
 
 SELECT guid, legal_entity_guid, code, name, time_zone, address, phone
@@ -2845,6 +3162,282 @@ func (b *LpuAllBatchResults) Query(f func(int, []Lpu, error)) {
 }
 
 func (b *LpuAllBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const lpuDelete = `-- name: LpuDelete :batchexec
+DELETE FROM lpu WHERE guid = $1
+`
+
+type LpuDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// LpuDelete
+//
+//	DELETE FROM lpu WHERE guid = $1
+func (q *Queries) LpuDelete(ctx context.Context, guid []uuid.UUID) *LpuDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(lpuDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LpuDeleteBatchResults{br, len(guid), false}
+}
+
+func (b *LpuDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *LpuDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const lpuGet = `-- name: LpuGet :batchone
+SELECT legal_entity_guid, code, name, time_zone, address, phone FROM lpu WHERE guid = $1
+`
+
+type LpuGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type LpuGetRow struct {
+	LegalEntityGuid uuid.UUID
+	Code            string
+	Name            string
+	TimeZone        string
+	Address         string
+	Phone           string
+}
+
+// LpuGet
+//
+//	SELECT legal_entity_guid, code, name, time_zone, address, phone FROM lpu WHERE guid = $1
+func (q *Queries) LpuGet(ctx context.Context, guid []uuid.UUID) *LpuGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(lpuGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LpuGetBatchResults{br, len(guid), false}
+}
+
+func (b *LpuGetBatchResults) QueryRow(f func(int, LpuGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i LpuGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.LegalEntityGuid,
+			&i.Code,
+			&i.Name,
+			&i.TimeZone,
+			&i.Address,
+			&i.Phone,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *LpuGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const lpuLock = `-- name: LpuLock :batchone
+SELECT guid FROM lpu WHERE guid = $1 FOR KEY SHARE
+`
+
+type LpuLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Locks an institution against its deletion.
+//
+//	SELECT guid FROM lpu WHERE guid = $1 FOR KEY SHARE
+func (q *Queries) LpuLock(ctx context.Context, guid []uuid.UUID) *LpuLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(lpuLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LpuLockBatchResults{br, len(guid), false}
+}
+
+func (b *LpuLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *LpuLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const lpuOfCode = `-- name: LpuOfCode :batchone
+SELECT guid FROM lpu WHERE code = $1
+`
+
+type LpuOfCodeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// LpuOfCode
+//
+//	SELECT guid FROM lpu WHERE code = $1
+func (q *Queries) LpuOfCode(ctx context.Context, code []string) *LpuOfCodeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range code {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(lpuOfCode, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LpuOfCodeBatchResults{br, len(code), false}
+}
+
+func (b *LpuOfCodeBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *LpuOfCodeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const lpuWrite = `-- name: LpuWrite :batchexec
+INSERT INTO lpu (guid, legal_entity_guid, code, name, time_zone, address, phone)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (guid) DO UPDATE
+SET legal_entity_guid = excluded.legal_entity_guid, code = excluded.code, name = excluded.name, time_zone = excluded.time_zone, address = excluded.address,
+    phone = excluded.phone
+`
+
+type LpuWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type LpuWriteParams struct {
+	Guid            uuid.UUID
+	LegalEntityGuid uuid.UUID
+	Code            string
+	Name            string
+	TimeZone        string
+	Address         string
+	Phone           string
+}
+
+// LpuWrite
+//
+//	INSERT INTO lpu (guid, legal_entity_guid, code, name, time_zone, address, phone)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7)
+//	ON CONFLICT (guid) DO UPDATE
+//	SET legal_entity_guid = excluded.legal_entity_guid, code = excluded.code, name = excluded.name, time_zone = excluded.time_zone, address = excluded.address,
+//	    phone = excluded.phone
+func (q *Queries) LpuWrite(ctx context.Context, arg []LpuWriteParams) *LpuWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Guid,
+			a.LegalEntityGuid,
+			a.Code,
+			a.Name,
+			a.TimeZone,
+			a.Address,
+			a.Phone,
+		}
+		batch.Queue(lpuWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LpuWriteBatchResults{br, len(arg), false}
+}
+
+func (b *LpuWriteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *LpuWriteBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -3467,6 +4060,58 @@ func (b *PersonLpuListBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const resourceDeactivate = `-- name: ResourceDeactivate :batchexec
+UPDATE resource SET active = false WHERE lpu_guid = $1 AND guid = $2
+`
+
+type ResourceDeactivateBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ResourceDeactivateParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// ResourceDeactivate
+//
+//	UPDATE resource SET active = false WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) ResourceDeactivate(ctx context.Context, arg []ResourceDeactivateParams) *ResourceDeactivateBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(resourceDeactivate, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ResourceDeactivateBatchResults{br, len(arg), false}
+}
+
+func (b *ResourceDeactivateBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ResourceDeactivateBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const resourceFacts = `-- name: ResourceFacts :batchone
 SELECT guid, kind, name, speciality_code, active
 FROM resource
@@ -3535,6 +4180,183 @@ func (b *ResourceFactsBatchResults) QueryRow(f func(int, ResourceFactsRow, error
 }
 
 func (b *ResourceFactsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const resourceGet = `-- name: ResourceGet :batchone
+SELECT r.kind, r.name, r.speciality_code, r.room, r.preparation, r.active, o.version
+FROM resource r
+LEFT JOIN source_object o ON o.owner_guid = $1 AND o.kind = 'resource' AND o.guid = r.guid
+WHERE r.lpu_guid = $1 AND r.guid = $2 AND NOT coalesce(o.deleted, false)
+`
+
+type ResourceGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ResourceGetParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type ResourceGetRow struct {
+	Kind           ResourceKind
+	Name           string
+	SpecialityCode string
+	Room           string
+	Preparation    string
+	Active         bool
+	Version        *int64
+}
+
+// Returns a resource that its source has not deleted, with the version of its newest write.
+//
+//	SELECT r.kind, r.name, r.speciality_code, r.room, r.preparation, r.active, o.version
+//	FROM resource r
+//	LEFT JOIN source_object o ON o.owner_guid = $1 AND o.kind = 'resource' AND o.guid = r.guid
+//	WHERE r.lpu_guid = $1 AND r.guid = $2 AND NOT coalesce(o.deleted, false)
+func (q *Queries) ResourceGet(ctx context.Context, arg []ResourceGetParams) *ResourceGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(resourceGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ResourceGetBatchResults{br, len(arg), false}
+}
+
+func (b *ResourceGetBatchResults) QueryRow(f func(int, ResourceGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i ResourceGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Kind,
+			&i.Name,
+			&i.SpecialityCode,
+			&i.Room,
+			&i.Preparation,
+			&i.Active,
+			&i.Version,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ResourceGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const resourceList = `-- name: ResourceList :batchmany
+SELECT r.guid, r.kind, r.name, r.speciality_code, r.room, r.preparation, r.active, o.version
+FROM resource r
+LEFT JOIN source_object o ON o.owner_guid = $1 AND o.kind = 'resource' AND o.guid = r.guid
+WHERE r.lpu_guid = $1 AND r.guid > $2 AND NOT coalesce(o.deleted, false)
+ORDER BY r.guid
+LIMIT $3
+`
+
+type ResourceListBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ResourceListParams struct {
+	LpuGuid   uuid.UUID
+	AfterGuid uuid.UUID
+	Most      int32
+}
+
+type ResourceListRow struct {
+	Guid           uuid.UUID
+	Kind           ResourceKind
+	Name           string
+	SpecialityCode string
+	Room           string
+	Preparation    string
+	Active         bool
+	Version        *int64
+}
+
+// Returns the resources after a guid that their source has not deleted, with their versions.
+//
+//	SELECT r.guid, r.kind, r.name, r.speciality_code, r.room, r.preparation, r.active, o.version
+//	FROM resource r
+//	LEFT JOIN source_object o ON o.owner_guid = $1 AND o.kind = 'resource' AND o.guid = r.guid
+//	WHERE r.lpu_guid = $1 AND r.guid > $2 AND NOT coalesce(o.deleted, false)
+//	ORDER BY r.guid
+//	LIMIT $3
+func (q *Queries) ResourceList(ctx context.Context, arg []ResourceListParams) *ResourceListBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.AfterGuid,
+			a.Most,
+		}
+		batch.Queue(resourceList, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ResourceListBatchResults{br, len(arg), false}
+}
+
+func (b *ResourceListBatchResults) Query(f func(int, []ResourceListRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ResourceListRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ResourceListRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.Kind,
+					&i.Name,
+					&i.SpecialityCode,
+					&i.Room,
+					&i.Preparation,
+					&i.Active,
+					&i.Version,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ResourceListBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -3634,6 +4456,78 @@ func (b *ResourceWithSlotsBatchResults) QueryRow(f func(int, ResourceWithSlotsRo
 }
 
 func (b *ResourceWithSlotsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const resourceWrite = `-- name: ResourceWrite :batchexec
+INSERT INTO resource (lpu_guid, guid, kind, name, speciality_code, room, preparation, active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (lpu_guid, guid) DO UPDATE
+SET kind = excluded.kind, name = excluded.name, speciality_code = excluded.speciality_code, room = excluded.room, preparation = excluded.preparation,
+    active = excluded.active
+`
+
+type ResourceWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ResourceWriteParams struct {
+	LpuGuid        uuid.UUID
+	Guid           uuid.UUID
+	Kind           ResourceKind
+	Name           string
+	SpecialityCode string
+	Room           string
+	Preparation    string
+	Active         bool
+}
+
+// ResourceWrite
+//
+//	INSERT INTO resource (lpu_guid, guid, kind, name, speciality_code, room, preparation, active)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+//	ON CONFLICT (lpu_guid, guid) DO UPDATE
+//	SET kind = excluded.kind, name = excluded.name, speciality_code = excluded.speciality_code, room = excluded.room, preparation = excluded.preparation,
+//	    active = excluded.active
+func (q *Queries) ResourceWrite(ctx context.Context, arg []ResourceWriteParams) *ResourceWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+			a.Kind,
+			a.Name,
+			a.SpecialityCode,
+			a.Room,
+			a.Preparation,
+			a.Active,
+		}
+		batch.Queue(resourceWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ResourceWriteBatchResults{br, len(arg), false}
+}
+
+func (b *ResourceWriteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ResourceWriteBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -4668,6 +5562,196 @@ func (b *SettingAllBatchResults) Query(f func(int, []SettingAllRow, error)) {
 }
 
 func (b *SettingAllBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const settingsAdd = `-- name: SettingsAdd :batchexec
+INSERT INTO setting (owner_guid, of_client, code, value)
+SELECT $1, $2, unnest($3::text[]), unnest($4::text[])
+`
+
+type SettingsAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SettingsAddParams struct {
+	OwnerGuid uuid.UUID
+	OfClient  bool
+	Codes     []string
+	Settings  []string
+}
+
+// Adds settings of an owner. The elements of the arrays belong together.
+//
+//	INSERT INTO setting (owner_guid, of_client, code, value)
+//	SELECT $1, $2, unnest($3::text[]), unnest($4::text[])
+func (q *Queries) SettingsAdd(ctx context.Context, arg []SettingsAddParams) *SettingsAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.OwnerGuid,
+			a.OfClient,
+			a.Codes,
+			a.Settings,
+		}
+		batch.Queue(settingsAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SettingsAddBatchResults{br, len(arg), false}
+}
+
+func (b *SettingsAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SettingsAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const settingsDelete = `-- name: SettingsDelete :batchexec
+DELETE FROM setting WHERE owner_guid = $1 AND of_client = $2
+`
+
+type SettingsDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SettingsDeleteParams struct {
+	OwnerGuid uuid.UUID
+	OfClient  bool
+}
+
+// SettingsDelete
+//
+//	DELETE FROM setting WHERE owner_guid = $1 AND of_client = $2
+func (q *Queries) SettingsDelete(ctx context.Context, arg []SettingsDeleteParams) *SettingsDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.OwnerGuid,
+			a.OfClient,
+		}
+		batch.Queue(settingsDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SettingsDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *SettingsDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SettingsDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const settingsOfOwner = `-- name: SettingsOfOwner :batchmany
+SELECT code, value FROM setting
+WHERE owner_guid = $1 AND of_client = $2
+ORDER BY code
+LIMIT $3
+`
+
+type SettingsOfOwnerBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SettingsOfOwnerParams struct {
+	OwnerGuid uuid.UUID
+	OfClient  bool
+	Most      int32
+}
+
+type SettingsOfOwnerRow struct {
+	Code  string
+	Value string
+}
+
+// SettingsOfOwner
+//
+//	SELECT code, value FROM setting
+//	WHERE owner_guid = $1 AND of_client = $2
+//	ORDER BY code
+//	LIMIT $3
+func (q *Queries) SettingsOfOwner(ctx context.Context, arg []SettingsOfOwnerParams) *SettingsOfOwnerBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.OwnerGuid,
+			a.OfClient,
+			a.Most,
+		}
+		batch.Queue(settingsOfOwner, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SettingsOfOwnerBatchResults{br, len(arg), false}
+}
+
+func (b *SettingsOfOwnerBatchResults) Query(f func(int, []SettingsOfOwnerRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []SettingsOfOwnerRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i SettingsOfOwnerRow
+				if err := rows.Scan(&i.Code, &i.Value); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SettingsOfOwnerBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

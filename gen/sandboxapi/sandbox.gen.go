@@ -154,6 +154,10 @@ type FieldProblem struct {
 	// | `conflict` | It cannot be used together with another parameter of the request. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
 	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
+	// | `legal_entity_unknown` | No legal entity has this guid. |
+	// | `time_zone_unknown` | No time zone has this name. |
+	// | `code_taken` | Another institution has this code. |
+	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//

@@ -57,6 +57,7 @@ const (
 	SlotAbsent               Name = "slot_absent"
 	AbsenceAbsent            Name = "absence_absent"
 	ObjectAbsent             Name = "object_absent"
+	ObjectInUse              Name = "object_in_use"
 	ImportAbsent             Name = "import_absent"
 	TooManyImports           Name = "too_many_imports"
 	VersionStale             Name = "version_stale"
@@ -427,95 +428,101 @@ var catalogue = []Rule{
 		Title:   "The registry has no such object",
 	},
 	{
-		Order: 62, Name: ImportAbsent, Group: GroupRegistry, Status: 404, Code: "4048", Type: TypeError, Mender: MenderClient,
+		Order: 62, Name: ObjectInUse, Group: GroupRegistry, Status: 409, Code: "4096", Type: TypeValidation, Mender: MenderClient,
+		Ours:    true,
+		Message: "Объект используется, удалить его нельзя.",
+		Title:   "Other objects refer to it, so that it cannot be deleted",
+	},
+	{
+		Order: 63, Name: ImportAbsent, Group: GroupRegistry, Status: 404, Code: "4048", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Загрузка не найдена.",
 		Title:   "The client application has no such import",
 	},
 	{
-		Order: 63, Name: TooManyImports, Group: GroupRegistry, Status: 409, Code: "4100", Type: TypeError, Mender: MenderClient,
+		Order: 64, Name: TooManyImports, Group: GroupRegistry, Status: 409, Code: "4100", Type: TypeError, Mender: MenderClient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Слишком много незавершенных загрузок. Дождитесь их окончания или отмените их.",
 		Title:     "The client application has too many unfinished imports; retry after Retry-After seconds",
 	},
 	{
-		Order: 64, Name: VersionStale, Group: GroupRegistry, Status: 409, Code: "4092", Type: TypeValidation, Mender: MenderClient,
+		Order: 65, Name: VersionStale, Group: GroupRegistry, Status: 409, Code: "4092", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Получены более новые данные, чем в этом сообщении.",
 		Title:   "A newer message covers the whole of this one",
 	},
 	{
-		Order: 65, Name: VersionConflict, Group: GroupRegistry, Status: 409, Code: "4093", Type: TypeValidation, Mender: MenderClient,
+		Order: 66, Name: VersionConflict, Group: GroupRegistry, Status: 409, Code: "4093", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "С этой версией уже переданы другие данные.",
 		Title:   "A message of this version has other content",
 	},
 	{
-		Order: 66, Name: CellOverlap, Group: GroupRegistry, Status: 400, Code: "4006", Type: TypeValidation, Mender: MenderClient,
+		Order: 67, Name: CellOverlap, Group: GroupRegistry, Status: 400, Code: "4006", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Ячейки расписания {Slot} и {Other} пересекаются по времени.",
 		Title:   "Two cells of the message overlap in time",
 	},
 	{
-		Order: 67, Name: CellForeign, Group: GroupRegistry, Status: 409, Code: "4094", Type: TypeValidation, Mender: MenderClient,
+		Order: 68, Name: CellForeign, Group: GroupRegistry, Status: 409, Code: "4094", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Идентификатор ячейки расписания уже принадлежит другой ячейке.",
 		Title:   "The guid or the number belongs to another cell of the institution",
 	},
 	{
-		Order: 68, Name: CellBooked, Group: GroupRegistry, Status: 409, Code: "4095", Type: TypeValidation, Mender: MenderClient,
+		Order: 69, Name: CellBooked, Group: GroupRegistry, Status: 409, Code: "4095", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "На ячейки расписания есть записи.",
 		Title:   "Cells with visits would be withdrawn, moved or reduced; details.conflicts lists them",
 	},
 	{
-		Order: 69, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
+		Order: 70, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Код авторизации не верен",
 		Title:   "No client application has this guid and this secret",
 	},
 	{
-		Order: 70, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
+		Order: 71, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Неподдерживаемый grant_type: ожидается client_credentials",
 		Title:   "grant_type is not client_credentials",
 	},
 	{
-		Order: 71, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
+		Order: 72, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Запрошенные области доступа приложению недоступны",
 		Title:   "The client application may not have this scope, or has none at all",
 	},
 	{
-		Order: 72, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
+		Order: 73, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
 		Ours:    true,
 		Message: "Пациент с такими данными и открытой медицинской картой не найден. Проверьте данные или обратитесь в регистратуру медицинского учреждения.",
 		Title:   "No person, or more than one, has an open card with these data",
 	},
 	{
-		Order: 73, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
+		Order: 74, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Слишком много неудачных попыток. Повторите попытку позже.",
 		Title:     "Too many attempts for this patient or client application have failed; retry after Retry-After seconds",
 	},
 	{
-		Order: 77, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 78, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис временно недоступен. Повторите попытку позже.",
 		Title:     "The database is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 78, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 79, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис МИП временно недоступен. Повторите попытку позже.",
 		Title:     "The master patient index is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 80, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 81, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис перегружен. Повторите попытку позже.",

@@ -130,26 +130,3 @@ func firstBookable(cells []slotInPeriod) *OfferedSlot {
 	}
 	return nil
 }
-
-// RegisteredLpu is an institution as the registry has it.
-type RegisteredLpu struct {
-	TargetLpu
-
-	Code string // «Код поликлиники»
-}
-
-// LpuReader reads institutions.
-type LpuReader interface {
-	// RegisteredLpu returns an institution. It rejects with LpuAbsent if there is no such
-	// institution.
-	RegisteredLpu(ctx context.Context, guid uuid.UUID) (RegisteredLpu, error)
-}
-
-// RegisteredLpu returns an institution. It rejects with LpuAbsent if there is no such institution.
-func (s *Service) RegisteredLpu(ctx context.Context, guid uuid.UUID) (RegisteredLpu, error) {
-	lpu, err := s.ports.Lpus.RegisteredLpu(ctx, guid)
-	if err != nil {
-		return RegisteredLpu{}, fmt.Errorf("look up the institution: %w", err)
-	}
-	return lpu, nil
-}

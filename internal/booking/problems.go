@@ -40,6 +40,10 @@ var (
 	ProblemNotEpgu       = Problem{"enum", "вместе с snils, f, n и p ожидается true"}
 	ProblemLpuMissing    = Problem{"required", "обязательно указание ЛПУ: в направлении оно не указано"}
 	ProblemLpuUnknown    = Problem{"lpu_unknown", "ЛПУ не найдено"}
+	ProblemTimeZone      = Problem{"time_zone_unknown", "часовой пояс не найден"}
+	ProblemEntityUnknown = Problem{"legal_entity_unknown", "юр лицо не найдено"}
+	ProblemCodeTaken     = Problem{"code_taken", "код уже принадлежит другому ЛПУ"}
+	ProblemSetting       = Problem{"setting_unknown", "такой настройки у этого владельца нет"}
 	ProblemNotCSV        = Problem{"format", "ошибка разбора CSV"}
 	ProblemLpuOther      = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
 )

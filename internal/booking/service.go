@@ -18,7 +18,6 @@ type Ports struct {
 	Directions   DirectionLister
 	Appointments AppointmentLister
 	Settings     SettingReader
-	Lpus         LpuReader
 	Keys         Keys
 	Clients      ClientStore
 	Identities   Identities

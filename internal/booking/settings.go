@@ -167,6 +167,29 @@ func (s *Setting) Values() string {
 	}
 }
 
+// SettingOf returns the setting with a code that an owner can have, or nil.
+func SettingOf(code string, owner SettingOwner) *Setting {
+	for i := range SettingTable {
+		if setting := &SettingTable[i]; setting.Code == code && slices.Contains(setting.Owners, owner) {
+			return setting
+		}
+	}
+	return nil
+}
+
+// Accepts reports whether a setting accepts a value.
+func (s *Setting) Accepts(value string) bool {
+	switch s.field(new(Settings)).(type) {
+	case *bool:
+		return value == "true" || value == "false"
+	case **int:
+		number, err := strconv.Atoi(value)
+		return err == nil && 0 <= number && number <= 999 && strconv.Itoa(number) == value
+	default:
+		return true
+	}
+}
+
 // enables reports whether a rule is enabled under these settings.
 func (s *Settings) enables(rule Name) bool {
 	setting := settingOf[rule]

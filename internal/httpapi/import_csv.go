@@ -25,7 +25,10 @@ import (
 
 // csvOperations are the operations that the rows of a CSV file stand for, by what a row is.
 var csvOperations = map[api.CreateImportParamsOf]string{
-	api.CreateImportParamsOfCells: "putSchedule",
+	api.CreateImportParamsOfCells:         "putSchedule",
+	api.CreateImportParamsOfLegalEntities: "putLegalEntity",
+	api.CreateImportParamsOfInstitutions:  "putLpu",
+	api.CreateImportParamsOfResources:     "putResource",
 }
 
 // CSVObjects returns what a row of a CSV file can be.

@@ -21,6 +21,12 @@ var rejectionByConstraint = map[string]booking.Name{
 	"slot_capacity":          booking.SlotTaken,
 	"slot_id":                booking.CellForeign,
 	"slot_pkey":              booking.CellForeign,
+	// Rows are locked before others refer to them, so that only a deletion violates these.
+	"lpu_legal_entity_guid_fkey": booking.ObjectInUse,
+	"mkab_lpu_guid_fkey":         booking.ObjectInUse,
+	"resource_lpu_guid_fkey":     booking.ObjectInUse,
+	"setting_lpu":                booking.ObjectInUse,
+	"lpu_code_key":               booking.DatabaseUnavailable, // another institution has just taken the code; the retry finds it
 	// An imported referral has the number that a copy was assigned. The retry assigns another.
 	"direction_id": booking.DatabaseUnavailable,
 }

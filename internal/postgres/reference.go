@@ -143,16 +143,6 @@ func after(guid uuid.UUID, ordered []uuid.UUID) []uuid.UUID {
 	return ordered[first:]
 }
 
-// registered returns an institution as the registry has it. It rejects with LpuAbsent if there is
-// no such institution.
-func (r *reference) registered(lpu uuid.UUID) (booking.RegisteredLpu, error) {
-	known, ok := r.lpus[lpu]
-	if !ok {
-		return booking.RegisteredLpu{}, booking.Reject(booking.LpuAbsent)
-	}
-	return booking.RegisteredLpu{TargetLpu: known.TargetLpu, Code: known.code}, known.zoneErr
-}
-
 // zone returns an institution's time zone. It fails like place.
 func (r *reference) zone(lpu uuid.UUID) (*time.Location, error) {
 	place, err := r.place(lpu)

@@ -8,11 +8,6 @@ import (
 	"talon.example/internal/booking"
 )
 
-// RegisteredLpu implements booking.LpuReader.
-func (s *Store) RegisteredLpu(ctx context.Context, guid uuid.UUID) (booking.RegisteredLpu, error) {
-	return read(ctx, s, func(known *reference) (booking.RegisteredLpu, error) { return known.registered(guid) })
-}
-
 // Settings implements booking.SettingReader.
 func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.UUID) ([]booking.Settings, error) {
 	return read(ctx, s, func(known *reference) ([]booking.Settings, error) {

@@ -60,7 +60,6 @@ func (s *Store) Ports() booking.Ports {
 		Directions:   s,
 		Appointments: s,
 		Settings:     s,
-		Lpus:         s,
 		Keys:         s,
 		Clients:      s,
 		Identities:   s,

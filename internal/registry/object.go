@@ -55,3 +55,16 @@ func Content(content any) ([sha256.Size]byte, error) {
 	}
 	return sha256.Sum256(encoded), nil
 }
+
+// newWrite returns the write of an object with its content.
+func newWrite(object Object, version int64, content any) (Write, error) {
+	hash, err := Content(content)
+	return Write{Object: object, Version: version, Content: hash}, err
+}
+
+// newDeletion returns the write that deletes an object.
+func newDeletion(object Object, version int64) (Write, error) {
+	w, err := newWrite(object, version, nil)
+	w.Deleted = true
+	return w, err
+}

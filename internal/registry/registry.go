@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
 )
 
 // Store applies what an institution's system sends.
@@ -32,6 +34,25 @@ type Store interface {
 	// Schedule returns the cells of a resource that begin within a period, and the windows that
 	// decide it. It returns a *booking.Refusal if there is no such resource.
 	Schedule(ctx context.Context, lpu, resource uuid.UUID, period Period, now time.Time) (Schedule, error)
+
+	// The methods below write an object of the region or of an institution in one transaction, under
+	// the lock of its source. They return a *booking.Refusal if the write is rejected, and then change
+	// nothing.
+
+	WriteLegalEntity(ctx context.Context, w Write, entity LegalEntity) (ObjectResult, error)
+	DeleteLegalEntity(ctx context.Context, w Write) (ObjectResult, error)
+	StoredLegalEntity(ctx context.Context, object Object) (Versioned[LegalEntity], error)
+	WriteLpu(ctx context.Context, w Write, lpu Lpu) (ObjectResult, error)
+	DeleteLpu(ctx context.Context, w Write) (ObjectResult, error)
+	StoredLpu(ctx context.Context, object Object) (Versioned[Lpu], error)
+	WriteResource(ctx context.Context, w Write, resource Resource) (ObjectResult, error)
+	DeleteResource(ctx context.Context, w Write) (ObjectResult, error)
+	Resource(ctx context.Context, lpu, guid uuid.UUID) (Versioned[Resource], error)
+	Resources(ctx context.Context, lpu, after uuid.UUID, limit int) ([]ListedResource, error)
+	WriteSettings(ctx context.Context, w Write, owner SettingsOwner, settings []Setting) (ObjectResult, error)
+	OwnSettings(ctx context.Context, owner SettingsOwner, object Object) (Versioned[[]Setting], error)
+	WriteClientRights(ctx context.Context, w Write, rights booking.Rights) (ObjectResult, error)
+	ClientRights(ctx context.Context, object Object) (Versioned[booking.Rights], error)
 }
 
 // Service contains the use cases of the registry. It is safe for concurrent use.

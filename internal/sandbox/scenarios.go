@@ -331,6 +331,10 @@ func (s *scenarios) addRegistryRefusals() {
 		registryPath+"/slots/"+numbered("0009", unknownNumber).String(), `{"Version": 1}`, bySystem)
 	s.refuse(booking.AbsenceAbsent, "liftAbsence", noPatient, http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", unknownNumber).String(), "", bySystem)
+	byRegion := s.byRegion()
+	s.refuse(booking.ObjectAbsent, "getLegalEntity", noPatient, http.MethodGet, legalEntityPath(unknownNumber), "", byRegion)
+	s.refuse(booking.ObjectInUse, "deleteLegalEntity", noPatient, http.MethodDelete, legalEntityPath(1)+"?version=1", "",
+		byRegion)
 	s.refuse(booking.ImportAbsent, "getImport", noPatient, http.MethodGet, importPath(unknownNumber), "", bySystem)
 	s.refuse(booking.TooManyImports, "createImport", noPatient, http.MethodPost, "/registry/imports", importLine(),
 		ndjson, s.byClient(importingClient, booking.ScopeScheduleWrite))
@@ -355,6 +359,7 @@ func (s *scenarios) addRegistrySuccesses() {
 	add("absence_added", "addAbsence", http.MethodPost, resourcePath(3)+"/absences", fmt.Sprintf(
 		`{"AbsenceGuid": %q, "From": "2100-01-01T00:00:00Z", "To": "2100-01-02T00:00:00Z", "Reason": "Больничный"}`,
 		numbered("000d", 2)))
+	s.addObjectSuccesses()
 	s.add("import_accepted", "createImport", http.StatusAccepted, noPatient, http.MethodPost,
 		"/registry/imports?dryRun=true", importLine(), ndjson, s.bySystem(booking.ScopeScheduleWrite))
 	add("import_completed", "getImport", http.MethodGet, importPath(1), "")
@@ -363,6 +368,52 @@ func (s *scenarios) addRegistrySuccesses() {
 	add("absences", "listAbsences", http.MethodGet, resourcePath(3)+"/absences?"+period(farDay, 1), "")
 	add("absence_lifted", "liftAbsence", http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", 1).String(), "")
+}
+
+// addObjectSuccesses adds writes of objects. They write objects that nothing else uses, or values
+// that are in force already.
+func (s *scenarios) addObjectSuccesses() {
+	add := func(name, operation, method, path, body string) {
+		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.byRegion())
+	}
+	const written, deleted = 90, 91 // numbers of objects
+	lpu := func(number int) string { return "/registry/lpus/" + numbered("0002", number).String() }
+	client := func(number int) string { return "/registry/clients/" + numbered("0003", number).String() }
+	oneSetting := func(code, value string) string {
+		return fmt.Sprintf(`{"Version": 1, "Settings": [{"Code": %q, "Value": %q}]}`, code, value)
+	}
+	add("legal_entity_written", "putLegalEntity", http.MethodPut, legalEntityPath(written),
+		`{"Version": 1, "Name": "ГБУЗ «Городская поликлиника»"}`)
+	add("legal_entity", "getLegalEntity", http.MethodGet, legalEntityPath(1), "")
+	add("legal_entity_deleted", "deleteLegalEntity", http.MethodDelete, legalEntityPath(deleted)+"?version=1", "")
+	add("lpu_written", "putLpu", http.MethodPut, lpu(written), fmt.Sprintf(
+		`{"Version": 1, "LegalEntityGuid": %q, "Code": "1090", "Name": "Новая поликлиника", "TimeZone": "Europe/Moscow"}`,
+		numbered("0001", 1)))
+	add("lpu_deleted", "deleteLpu", http.MethodDelete, lpu(deleted)+"?version=1", "")
+	add("resource_written", "putResource", http.MethodPut, resourcePath(written),
+		`{"Version": 1, "Kind": "doctor", "Name": "Врач Терапевт Новый", "SpecialityCode": "92", "Active": false}`)
+	add("resource", "getResource", http.MethodGet, resourcePath(1), "")
+	add("resource_deleted", "deleteResource", http.MethodDelete, resourcePath(deleted)+"?version=1", "")
+	add("resources", "listResources", http.MethodGet, registryPath+"/resources", "")
+	add("client_rights_written", "putClientRights", http.MethodPut, client(13)+"/rights",
+		`{"Version": 1, "VisitDirection": 0, "VisitDirectionOtherLpu": 0, "OutOfSchedule": false}`)
+	add("client_rights", "getClientRights", http.MethodGet, client(4)+"/rights", "")
+	add("region_settings_written", "putRegionSettings", http.MethodPut, "/registry/settings",
+		oneSetting("OneActiveAppointmentPerSpeciality", "true"))
+	add("region_settings", "getRegionSettings", http.MethodGet, "/registry/settings", "")
+	add("lpu_settings_written", "putLpuSettings", http.MethodPut, registryPath+"/settings",
+		oneSetting("DirectionExpires", "true"))
+	add("lpu_settings", "getLpuSettings", http.MethodGet, registryPath+"/settings", "")
+	add("client_settings_written", "putClientSettings", http.MethodPut, client(2)+"/settings", oneSetting("scheduleDays", "14"))
+	add("client_settings", "getClientSettings", http.MethodGet, client(2)+"/settings", "")
+}
+
+func legalEntityPath(number int) string { return "/registry/legal-entities/" + numbered("0001", number).String() }
+
+// byRegion returns a change that sends a token of the region's system with all rights.
+func (s *scenarios) byRegion() func(*Scenario) {
+	caller := auth.Caller{Client: RegionClient, Scopes: booking.Scopes, EveryLpu: true}
+	return header("Authorization", s.bearerOf(caller, s.now))
 }
 
 // ndjson is a change that sends the body as a file.

@@ -120,3 +120,25 @@ func AllImportErrors(
 		return page.Items, page.Next, nil
 	})
 }
+
+// AllResources returns an iterator over the items of ListResources on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
+func AllResources(
+	ctx context.Context, api *client.ClientWithResponses, lpuGuid uuid.UUID, params *client.ListResourcesParams,
+) iter.Seq2[client.RegisteredResource, error] {
+	var request client.ListResourcesParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.RegisteredResource, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListResourcesWithResponse(ctx, lpuGuid, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}

@@ -90,6 +90,7 @@ func KnownRule(rule client.Rule) bool {
 		client.RuleSlotAbsent,
 		client.RuleAbsenceAbsent,
 		client.RuleObjectAbsent,
+		client.RuleObjectInUse,
 		client.RuleImportAbsent,
 		client.RuleTooManyImports,
 		client.RuleVersionStale,

@@ -318,6 +318,14 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		r := startRegistrar(t)
 		return r.send(http.MethodDelete, r.resource()+"/absences/"+uuid.NewString(), nil)
 	},
+	booking.ObjectAbsent: func(t *testing.T) harness.Answer {
+		r := startRegion(t)
+		return r.ask(http.MethodGet, "/registry/legal-entities/"+uuid.NewString(), nil)
+	},
+	booking.ObjectInUse: func(t *testing.T) harness.Answer {
+		r := startRegion(t)
+		return r.ask(http.MethodDelete, "/registry/lpus/"+r.To.String()+"?version=1", nil)
+	},
 	booking.ImportAbsent: func(t *testing.T) harness.Answer {
 		r := startRegistrar(t)
 		return r.importRequest(http.MethodGet, uuid.NewString())

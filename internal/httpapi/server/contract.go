@@ -117,7 +117,8 @@ func (s *Server) Contract31JSON() *static.File { return s.contract.json31 }
 // timeout returns the maximum time from the end of the body to the response.
 func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }
 
-// LongestTimeout returns the longest timeout of an operation in the contract.
+// LongestTimeout returns the longest timeout of an operation in the contract. Streams set their own
+// deadlines.
 func LongestTimeout() (time.Duration, error) {
 	contract, err := loadContract()
 	if err != nil {
@@ -125,7 +126,9 @@ func LongestTimeout() (time.Duration, error) {
 	}
 	var longest time.Duration
 	for _, r := range contract.routes {
-		longest = max(longest, r.timeout())
+		if !r.Stream {
+			longest = max(longest, r.timeout())
+		}
 	}
 	return longest, nil
 }

@@ -36,6 +36,27 @@ func (e AbsenceRequestOnBooked) Valid() bool {
 	}
 }
 
+// Defines values for ResourceRequestKind.
+const (
+	ResourceRequestKindDoctor    ResourceRequestKind = "doctor"
+	ResourceRequestKindEquipment ResourceRequestKind = "equipment"
+	ResourceRequestKindRoom      ResourceRequestKind = "room"
+)
+
+// Valid indicates whether the value is a known member of the ResourceRequestKind enum.
+func (e ResourceRequestKind) Valid() bool {
+	switch e {
+	case ResourceRequestKindDoctor:
+		return true
+	case ResourceRequestKindEquipment:
+		return true
+	case ResourceRequestKindRoom:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScheduleCellRequestRestriction.
 const (
 	ScheduleCellRequestRestrictionAdults          ScheduleCellRequestRestriction = "adults"
@@ -239,13 +260,22 @@ func (e CreateImportParamsOnError) Valid() bool {
 
 // Defines values for CreateImportParamsOf.
 const (
-	CreateImportParamsOfCells CreateImportParamsOf = "cells"
+	CreateImportParamsOfCells         CreateImportParamsOf = "cells"
+	CreateImportParamsOfInstitutions  CreateImportParamsOf = "institutions"
+	CreateImportParamsOfLegalEntities CreateImportParamsOf = "legal_entities"
+	CreateImportParamsOfResources     CreateImportParamsOf = "resources"
 )
 
 // Valid indicates whether the value is a known member of the CreateImportParamsOf enum.
 func (e CreateImportParamsOf) Valid() bool {
 	switch e {
 	case CreateImportParamsOfCells:
+		return true
+	case CreateImportParamsOfInstitutions:
+		return true
+	case CreateImportParamsOfLegalEntities:
+		return true
+	case CreateImportParamsOfResources:
 		return true
 	default:
 		return false
@@ -593,6 +623,55 @@ type CellVisit struct {
 	Start time.Time `json:"start"`
 }
 
+// ClientRights Which cells a client application may take for patients, in the bits of `flagAccess`.
+type ClientRights struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// VisitDirection By a referral within one institution.
+	//
+	// Example: 3
+	VisitDirection int32 `json:"visitDirection"`
+
+	// VisitDirectionOtherLpu By a referral into another institution.
+	//
+	// Example: 11
+	VisitDirectionOtherLpu int32 `json:"visitDirectionOtherLpu"`
+
+	// OutOfSchedule Whether it may book out of schedule.
+	//
+	// Example: true
+	OutOfSchedule bool `json:"outOfSchedule"`
+}
+
+// ClientRightsRequest Which cells a client application may take for patients, in the bits of `FlagAccess`.
+type ClientRightsRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// VisitDirection By a referral within one institution.
+	//
+	// Example: 3
+	VisitDirection int32 `json:"VisitDirection"`
+
+	// VisitDirectionOtherLpu By a referral into another institution.
+	//
+	// Example: 11
+	VisitDirectionOtherLpu int32 `json:"VisitDirectionOtherLpu"`
+
+	// OutOfSchedule Whether it may book out of schedule (вне расписания).
+	//
+	// Example: true
+	OutOfSchedule bool `json:"OutOfSchedule"`
+}
+
 // ClosedReason Why nobody can book a cell.
 //
 // Example: withdrawn
@@ -831,6 +910,10 @@ type FieldProblem struct {
 	// | `conflict` | It cannot be used together with another parameter of the request. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
 	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
+	// | `legal_entity_unknown` | No legal entity has this guid. |
+	// | `time_zone_unknown` | No time zone has this name. |
+	// | `code_taken` | Another institution has this code. |
+	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -1111,6 +1194,35 @@ type LaboratoryDirection struct {
 	Appointment DirectionAppointment `json:"appointment"`
 }
 
+// LegalEntity A legal entity (юр. лицо).
+type LegalEntity struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Name Name.
+	//
+	// Example: ГБУЗ «Городская поликлиника»
+	Name string `json:"name"`
+}
+
+// LegalEntityRequest A legal entity (юр. лицо) as its source describes it.
+type LegalEntityRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Name Name.
+	//
+	// Example: ГБУЗ «Городская поликлиника»
+	Name string `json:"Name"`
+}
+
 // Lpu An institution (ЛПУ).
 type Lpu struct {
 	// GUID Guid of the institution.
@@ -1143,6 +1255,11 @@ type Lpu struct {
 	//
 	// Example: +7 000 555-01-02
 	Phone string `json:"phone"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
 }
 
 // LpuName An institution (ЛПУ).
@@ -1180,6 +1297,42 @@ type LpuPlace struct {
 	//
 	// Example: Europe/Moscow
 	TimeZone string `json:"timeZone"`
+}
+
+// LpuRequest An institution (ЛПУ) as its source describes it.
+type LpuRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// LegalEntityGUID Guid of the legal entity (юр. лицо).
+	LegalEntityGUID GUID `json:"LegalEntityGuid"`
+
+	// Code Code of the institution (Код поликлиники), unique in the region.
+	//
+	// Example: 1002
+	Code string `json:"Code"`
+
+	// Name Name for patients.
+	//
+	// Example: Поликлиника Б
+	Name string `json:"Name"`
+
+	// TimeZone IANA name of the time zone.
+	//
+	// Example: Europe/Moscow
+	TimeZone string `json:"TimeZone"`
+
+	// Address Address for patients (адрес). Default: empty.
+	//
+	// Example: г. Талонск, ул. Садовая, д. 7
+	Address *string `json:"Address,omitempty"`
+
+	// Phone Phone of the registry (телефон регистратуры). Default: empty.
+	//
+	// Example: +7 000 555-01-02
+	Phone *string `json:"Phone,omitempty"`
 }
 
 // LpuTo The institution (ЛПУ) that a referral names. `null` if the referral names none.
@@ -1387,6 +1540,47 @@ type PatientDirection struct {
 	LpuTo *LpuTo `json:"lpuTo"`
 }
 
+// RegisteredResource A resource (ресурс).
+type RegisteredResource struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Kind What it is: a doctor, a cabinet or a piece of equipment.
+	//
+	// Example: doctor
+	Kind string `json:"kind"`
+
+	// Name Name for patients.
+	//
+	// Example: Иванова Анна Петровна
+	Name string `json:"name"`
+
+	// SpecialityCode Code of the speciality.
+	//
+	// Example: 92
+	SpecialityCode string `json:"specialityCode"`
+
+	// Room Room of the visits. Empty if unknown.
+	//
+	// Example: 214
+	Room string `json:"room"`
+
+	// Preparation How patients prepare for a visit. May be empty.
+	//
+	// Example: Приходите натощак.
+	Preparation string `json:"preparation"`
+
+	// Active Whether it accepts visits.
+	//
+	// Example: true
+	Active bool `json:"active"`
+}
+
 // Resource A doctor, a cabinet or a piece of equipment (ресурс).
 type Resource struct {
 	// GUID Guid of the resource.
@@ -1412,6 +1606,58 @@ type Resource struct {
 	// Example: 92
 	SpecialityCode string `json:"specialityCode"`
 }
+
+// ResourcePage A page of the resources of an institution.
+type ResourcePage struct {
+	// Items Resources, in order of their guids.
+	Items []RegisteredResource `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
+// ResourceRequest A resource (ресурс) as its source describes it.
+type ResourceRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Kind What it is: a doctor, a cabinet or a piece of equipment.
+	//
+	// Example: doctor
+	Kind ResourceRequestKind `json:"Kind"`
+
+	// Name Name for patients.
+	//
+	// Example: Иванова Анна Петровна
+	Name string `json:"Name"`
+
+	// SpecialityCode Code of the speciality (код специальности).
+	//
+	// Example: 92
+	SpecialityCode string `json:"SpecialityCode"`
+
+	// Room Room of the visits (кабинет). Default: empty.
+	//
+	// Example: 214
+	Room *string `json:"Room,omitempty"`
+
+	// Preparation How patients prepare for a visit. Default: empty.
+	//
+	// Example: Приходите натощак.
+	Preparation *string `json:"Preparation,omitempty"`
+
+	// Active Whether it accepts visits. Default: true.
+	//
+	// Example: true
+	Active *bool `json:"Active,omitempty"`
+}
+
+// ResourceRequestKind What it is: a doctor, a cabinet or a piece of equipment.
+//
+// Example: doctor
+type ResourceRequestKind string
 
 // Rule The stable name of the rule that rejects a request. New names may be added; a name never
 // changes its meaning. `POST /appointments` checks in this order:
@@ -1770,6 +2016,57 @@ type ServingInstitution struct {
 	BlockedBy *SlotRefusal `json:"blockedBy"`
 }
 
+// Setting A setting.
+type Setting struct {
+	// Code Code of the setting.
+	//
+	// Example: scheduleDays
+	Code string `json:"code"`
+
+	// Value Value as text.
+	//
+	// Example: 14
+	Value string `json:"value"`
+}
+
+// SettingRequest A setting.
+type SettingRequest struct {
+	// Code Code of the setting.
+	//
+	// Example: scheduleDays
+	Code string `json:"Code"`
+
+	// Value Value as text: `true`, `false`, a number or a text.
+	//
+	// Example: 14
+	Value string `json:"Value"`
+}
+
+// Settings All settings of an owner (настройки).
+type Settings struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of its newest write. `null` if no source has written it.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Settings The settings, in order of their codes.
+	Settings []Setting `json:"settings"`
+}
+
+// SettingsRequest All settings of an owner (настройки).
+type SettingsRequest struct {
+	// Version Version of the source: a newer write has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Settings The settings.
+	Settings []SettingRequest `json:"Settings"`
+}
+
 // Slot A cell of a schedule (ячейка расписания).
 type Slot struct {
 	// ID Number of the cell in its institution, for `SlotId`, which accepts numbers up to 9007199254740991. Book the others by `guid`.
@@ -2025,6 +2322,11 @@ type TokenFormClientAssertionType string
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type AppointmentGUID = GUID
 
+// ClientGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type ClientGUID = GUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -2040,6 +2342,11 @@ type IdempotencyKey = string
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type ImportGUID = GUID
+
+// LegalEntityGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type LegalEntityGUID = GUID
 
 // Limit defines model for Limit.
 type Limit = int32
@@ -2166,6 +2473,9 @@ type ObjectAbsent = Error
 
 // ObjectConflict The body of every error response.
 type ObjectConflict = Error
+
+// ObjectInUse The body of every error response.
+type ObjectInUse = Error
 
 // ParameterInvalid The body of every error response.
 type ParameterInvalid = Error
@@ -2398,6 +2708,33 @@ type ListImportErrorsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// DeleteLegalEntityParams defines parameters for DeleteLegalEntity.
+type DeleteLegalEntityParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
+// DeleteLpuParams defines parameters for DeleteLpu.
+type DeleteLpuParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
+// ListResourcesParams defines parameters for ListResources.
+type ListResourcesParams struct {
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteResourceParams defines parameters for DeleteResource.
+type DeleteResourceParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
 // ListAbsencesParams defines parameters for ListAbsences.
 type ListAbsencesParams struct {
 	// From Start of the period, inclusive. In the years 1900 to 2199.
@@ -2452,14 +2789,35 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
 
+// PutClientRightsJSONRequestBody defines body for PutClientRights for application/json ContentType.
+type PutClientRightsJSONRequestBody = ClientRightsRequest
+
+// PutClientSettingsJSONRequestBody defines body for PutClientSettings for application/json ContentType.
+type PutClientSettingsJSONRequestBody = SettingsRequest
+
+// PutLegalEntityJSONRequestBody defines body for PutLegalEntity for application/json ContentType.
+type PutLegalEntityJSONRequestBody = LegalEntityRequest
+
+// PutLpuJSONRequestBody defines body for PutLpu for application/json ContentType.
+type PutLpuJSONRequestBody = LpuRequest
+
+// PutResourceJSONRequestBody defines body for PutResource for application/json ContentType.
+type PutResourceJSONRequestBody = ResourceRequest
+
 // AddAbsenceJSONRequestBody defines body for AddAbsence for application/json ContentType.
 type AddAbsenceJSONRequestBody = AbsenceRequest
 
 // PutScheduleJSONRequestBody defines body for PutSchedule for application/json ContentType.
 type PutScheduleJSONRequestBody = ScheduleRequest
 
+// PutLpuSettingsJSONRequestBody defines body for PutLpuSettings for application/json ContentType.
+type PutLpuSettingsJSONRequestBody = SettingsRequest
+
 // PatchSlotJSONRequestBody defines body for PatchSlot for application/json ContentType.
 type PatchSlotJSONRequestBody = SlotRequest
+
+// PutRegionSettingsJSONRequestBody defines body for PutRegionSettings for application/json ContentType.
+type PutRegionSettingsJSONRequestBody = SettingsRequest
 
 // HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
 type HoldSlotJSONRequestBody = HoldRequest
@@ -3074,6 +3432,56 @@ type ClientInterface interface {
 	// Corresponds with GET /health/ready (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetClientRights Get the rights of a client application (Права клиентского приложения)
+	//
+	// Returns which cells a client application may take for patients. Only for systems of the region.
+	//
+	// Corresponds with GET /registry/clients/{clientGuid}/rights (the `GetClientRights` operationId).
+	GetClientRights(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutClientRightsWithBody Write the rights of a client application (Права клиентского приложения)
+	//
+	// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+	PutClientRightsWithBody(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutClientRights Write the rights of a client application (Права клиентского приложения)
+	//
+	// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+	PutClientRights(ctx context.Context, clientGUID ClientGUID, body PutClientRightsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetClientSettings Get the settings of a client application (Настройки)
+	//
+	// Returns the settings that a client application has itself.
+	//
+	// Corresponds with GET /registry/clients/{clientGuid}/settings (the `GetClientSettings` operationId).
+	GetClientSettings(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutClientSettingsWithBody Write the settings of a client application (Настройки)
+	//
+	// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+	PutClientSettingsWithBody(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutClientSettings Write the settings of a client application (Настройки)
+	//
+	// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+	PutClientSettings(ctx context.Context, clientGUID ClientGUID, body PutClientSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreateImportWithBody Import a file of messages (Загрузка файла)
 	//
 	// Accepts a file of any number of messages (загрузка) and applies them in the background. The
@@ -3136,12 +3544,108 @@ type ClientInterface interface {
 	// Corresponds with GET /registry/imports/{importGuid}/errors (the `ListImportErrors` operationId).
 	ListImportErrors(ctx context.Context, importGUID ImportGUID, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteLegalEntity Delete a legal entity (Удаление юр. лица)
+	//
+	// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+	//
+	// Corresponds with DELETE /registry/legal-entities/{legalEntityGuid} (the `DeleteLegalEntity` operationId).
+	DeleteLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, params *DeleteLegalEntityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLegalEntity Get a legal entity (Получение юр. лица)
+	//
+	// Returns a legal entity. Only for systems of the region.
+	//
+	// Corresponds with GET /registry/legal-entities/{legalEntityGuid} (the `GetLegalEntity` operationId).
+	GetLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLegalEntityWithBody Write a legal entity (Передача юр. лица)
+	//
+	// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+	PutLegalEntityWithBody(ctx context.Context, legalEntityGUID LegalEntityGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLegalEntity Write a legal entity (Передача юр. лица)
+	//
+	// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+	PutLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, body PutLegalEntityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteLpu Delete an institution (Удаление ЛПУ)
+	//
+	// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid} (the `DeleteLpu` operationId).
+	DeleteLpu(ctx context.Context, lpuGUID LpuGUID, params *DeleteLpuParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLpu Get an institution (Получение ЛПУ)
 	//
 	// Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
 	GetLpu(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLpuWithBody Write an institution (Передача ЛПУ)
+	//
+	// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+	PutLpuWithBody(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLpu Write an institution (Передача ЛПУ)
+	//
+	// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+	PutLpu(ctx context.Context, lpuGUID LpuGUID, body PutLpuJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListResources List the resources of an institution (Ресурсы ЛПУ)
+	//
+	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
+	ListResources(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteResource Delete a resource (Удаление ресурса)
+	//
+	// Makes a resource not active and removes it from the lists. Its visits stay. A later write with a higher version brings it back. Deleting a resource that does not exist is recorded, so that a late write does not create it.
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `DeleteResource` operationId).
+	DeleteResource(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *DeleteResourceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetResource Get a resource (Получение ресурса)
+	//
+	// Returns a resource in the shape in which it was written.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `GetResource` operationId).
+	GetResource(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutResourceWithBody Write a resource (Передача ресурса)
+	//
+	// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+	PutResourceWithBody(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutResource Write a resource (Передача ресурса)
+	//
+	// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+	PutResource(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body PutResourceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAbsences List the absences of a resource (Отсутствия ресурса)
 	//
@@ -3262,6 +3766,31 @@ type ClientInterface interface {
 	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
 	PutSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetLpuSettings Get the settings of an institution (Настройки)
+	//
+	// Returns the settings that an institution has itself.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/settings (the `GetLpuSettings` operationId).
+	GetLpuSettings(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLpuSettingsWithBody Write the settings of an institution (Настройки)
+	//
+	// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+	PutLpuSettingsWithBody(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLpuSettings Write the settings of an institution (Настройки)
+	//
+	// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+	PutLpuSettings(ctx context.Context, lpuGUID LpuGUID, body PutLpuSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PatchSlotWithBody Change one cell (Изменение ячейки расписания)
 	//
 	// Changes the given fields of a cell, with the same rules as a schedule message that covers
@@ -3283,6 +3812,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 	PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRegionSettings Get the settings of the region (Настройки)
+	//
+	// Returns the settings that the region has itself.
+	//
+	// Corresponds with GET /registry/settings (the `GetRegionSettings` operationId).
+	GetRegionSettings(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRegionSettingsWithBody Write the settings of the region (Настройки)
+	//
+	// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+	PutRegionSettingsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRegionSettings Write the settings of the region (Настройки)
+	//
+	// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+	PutRegionSettings(ctx context.Context, body PutRegionSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRules List the rules (Справочник правил)
 	//
@@ -4165,6 +4719,116 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// GetClientRights Get the rights of a client application (Права клиентского приложения)
+//
+// Returns which cells a client application may take for patients. Only for systems of the region.
+//
+// Corresponds with GET /registry/clients/{clientGuid}/rights (the `GetClientRights` operationId).
+func (c *Client) GetClientRights(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetClientRightsRequest(c.Server, clientGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutClientRightsWithBody Write the rights of a client application (Права клиентского приложения)
+//
+// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+func (c *Client) PutClientRightsWithBody(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutClientRightsRequestWithBody(c.Server, clientGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutClientRights Write the rights of a client application (Права клиентского приложения)
+//
+// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+func (c *Client) PutClientRights(ctx context.Context, clientGUID ClientGUID, body PutClientRightsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutClientRightsRequest(c.Server, clientGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetClientSettings Get the settings of a client application (Настройки)
+//
+// Returns the settings that a client application has itself.
+//
+// Corresponds with GET /registry/clients/{clientGuid}/settings (the `GetClientSettings` operationId).
+func (c *Client) GetClientSettings(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetClientSettingsRequest(c.Server, clientGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutClientSettingsWithBody Write the settings of a client application (Настройки)
+//
+// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+func (c *Client) PutClientSettingsWithBody(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutClientSettingsRequestWithBody(c.Server, clientGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutClientSettings Write the settings of a client application (Настройки)
+//
+// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+func (c *Client) PutClientSettings(ctx context.Context, clientGUID ClientGUID, body PutClientSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutClientSettingsRequest(c.Server, clientGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CreateImportWithBody Import a file of messages (Загрузка файла)
 //
 // Accepts a file of any number of messages (загрузка) and applies them in the background. The
@@ -4267,6 +4931,95 @@ func (c *Client) ListImportErrors(ctx context.Context, importGUID ImportGUID, pa
 	return c.Client.Do(req)
 }
 
+// DeleteLegalEntity Delete a legal entity (Удаление юр. лица)
+//
+// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+//
+// Corresponds with DELETE /registry/legal-entities/{legalEntityGuid} (the `DeleteLegalEntity` operationId).
+func (c *Client) DeleteLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, params *DeleteLegalEntityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteLegalEntityRequest(c.Server, legalEntityGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLegalEntity Get a legal entity (Получение юр. лица)
+//
+// Returns a legal entity. Only for systems of the region.
+//
+// Corresponds with GET /registry/legal-entities/{legalEntityGuid} (the `GetLegalEntity` operationId).
+func (c *Client) GetLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLegalEntityRequest(c.Server, legalEntityGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLegalEntityWithBody Write a legal entity (Передача юр. лица)
+//
+// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+func (c *Client) PutLegalEntityWithBody(ctx context.Context, legalEntityGUID LegalEntityGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLegalEntityRequestWithBody(c.Server, legalEntityGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLegalEntity Write a legal entity (Передача юр. лица)
+//
+// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+func (c *Client) PutLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, body PutLegalEntityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLegalEntityRequest(c.Server, legalEntityGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteLpu Delete an institution (Удаление ЛПУ)
+//
+// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid} (the `DeleteLpu` operationId).
+func (c *Client) DeleteLpu(ctx context.Context, lpuGUID LpuGUID, params *DeleteLpuParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteLpuRequest(c.Server, lpuGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetLpu Get an institution (Получение ЛПУ)
 //
 // Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
@@ -4274,6 +5027,133 @@ func (c *Client) ListImportErrors(ctx context.Context, importGUID ImportGUID, pa
 // Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
 func (c *Client) GetLpu(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLpuRequest(c.Server, lpuGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLpuWithBody Write an institution (Передача ЛПУ)
+//
+// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+func (c *Client) PutLpuWithBody(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLpuRequestWithBody(c.Server, lpuGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLpu Write an institution (Передача ЛПУ)
+//
+// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+func (c *Client) PutLpu(ctx context.Context, lpuGUID LpuGUID, body PutLpuJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLpuRequest(c.Server, lpuGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListResources List the resources of an institution (Ресурсы ЛПУ)
+//
+// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
+func (c *Client) ListResources(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListResourcesRequest(c.Server, lpuGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteResource Delete a resource (Удаление ресурса)
+//
+// Makes a resource not active and removes it from the lists. Its visits stay. A later write with a higher version brings it back. Deleting a resource that does not exist is recorded, so that a late write does not create it.
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `DeleteResource` operationId).
+func (c *Client) DeleteResource(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *DeleteResourceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteResourceRequest(c.Server, lpuGUID, resourceGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetResource Get a resource (Получение ресурса)
+//
+// Returns a resource in the shape in which it was written.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `GetResource` operationId).
+func (c *Client) GetResource(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetResourceRequest(c.Server, lpuGUID, resourceGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutResourceWithBody Write a resource (Передача ресурса)
+//
+// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+func (c *Client) PutResourceWithBody(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutResourceRequestWithBody(c.Server, lpuGUID, resourceGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutResource Write a resource (Передача ресурса)
+//
+// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+func (c *Client) PutResource(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body PutResourceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutResourceRequest(c.Server, lpuGUID, resourceGUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4473,6 +5353,61 @@ func (c *Client) PutSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID 
 	return c.Client.Do(req)
 }
 
+// GetLpuSettings Get the settings of an institution (Настройки)
+//
+// Returns the settings that an institution has itself.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/settings (the `GetLpuSettings` operationId).
+func (c *Client) GetLpuSettings(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLpuSettingsRequest(c.Server, lpuGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLpuSettingsWithBody Write the settings of an institution (Настройки)
+//
+// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+func (c *Client) PutLpuSettingsWithBody(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLpuSettingsRequestWithBody(c.Server, lpuGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLpuSettings Write the settings of an institution (Настройки)
+//
+// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+func (c *Client) PutLpuSettings(ctx context.Context, lpuGUID LpuGUID, body PutLpuSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLpuSettingsRequest(c.Server, lpuGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PatchSlotWithBody Change one cell (Изменение ячейки расписания)
 //
 // Changes the given fields of a cell, with the same rules as a schedule message that covers
@@ -4505,6 +5440,61 @@ func (c *Client) PatchSlotWithBody(ctx context.Context, lpuGUID LpuGUID, slotGUI
 // Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 func (c *Client) PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchSlotRequest(c.Server, lpuGUID, slotGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRegionSettings Get the settings of the region (Настройки)
+//
+// Returns the settings that the region has itself.
+//
+// Corresponds with GET /registry/settings (the `GetRegionSettings` operationId).
+func (c *Client) GetRegionSettings(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRegionSettingsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRegionSettingsWithBody Write the settings of the region (Настройки)
+//
+// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+func (c *Client) PutRegionSettingsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRegionSettingsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRegionSettings Write the settings of the region (Настройки)
+//
+// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+func (c *Client) PutRegionSettings(ctx context.Context, body PutRegionSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRegionSettingsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5810,6 +6800,168 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetClientRightsRequest constructs an http.Request for the GetClientRights method
+func NewGetClientRightsRequest(server string, clientGUID ClientGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "clientGuid", clientGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/clients/%s/rights", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutClientRightsRequest calls the generic PutClientRights builder with application/json body
+func NewPutClientRightsRequest(server string, clientGUID ClientGUID, body PutClientRightsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutClientRightsRequestWithBody(server, clientGUID, "application/json", bodyReader)
+}
+
+// NewPutClientRightsRequestWithBody constructs an http.Request for the PutClientRights method, with any body, and a specified content type
+func NewPutClientRightsRequestWithBody(server string, clientGUID ClientGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "clientGuid", clientGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/clients/%s/rights", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetClientSettingsRequest constructs an http.Request for the GetClientSettings method
+func NewGetClientSettingsRequest(server string, clientGUID ClientGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "clientGuid", clientGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/clients/%s/settings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutClientSettingsRequest calls the generic PutClientSettings builder with application/json body
+func NewPutClientSettingsRequest(server string, clientGUID ClientGUID, body PutClientSettingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutClientSettingsRequestWithBody(server, clientGUID, "application/json", bodyReader)
+}
+
+// NewPutClientSettingsRequestWithBody constructs an http.Request for the PutClientSettings method, with any body, and a specified content type
+func NewPutClientSettingsRequestWithBody(server string, clientGUID ClientGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "clientGuid", clientGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/clients/%s/settings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewCreateImportRequestWithBody constructs an http.Request for the CreateImport method, with any body, and a specified content type
 func NewCreateImportRequestWithBody(server string, params *CreateImportParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -6043,6 +7195,201 @@ func NewListImportErrorsRequest(server string, importGUID ImportGUID, params *Li
 	return req, nil
 }
 
+// NewDeleteLegalEntityRequest constructs an http.Request for the DeleteLegalEntity method
+func NewDeleteLegalEntityRequest(server string, legalEntityGUID LegalEntityGUID, params *DeleteLegalEntityParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "legalEntityGuid", legalEntityGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/legal-entities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLegalEntityRequest constructs an http.Request for the GetLegalEntity method
+func NewGetLegalEntityRequest(server string, legalEntityGUID LegalEntityGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "legalEntityGuid", legalEntityGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/legal-entities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutLegalEntityRequest calls the generic PutLegalEntity builder with application/json body
+func NewPutLegalEntityRequest(server string, legalEntityGUID LegalEntityGUID, body PutLegalEntityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutLegalEntityRequestWithBody(server, legalEntityGUID, "application/json", bodyReader)
+}
+
+// NewPutLegalEntityRequestWithBody constructs an http.Request for the PutLegalEntity method, with any body, and a specified content type
+func NewPutLegalEntityRequestWithBody(server string, legalEntityGUID LegalEntityGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "legalEntityGuid", legalEntityGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/legal-entities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteLpuRequest constructs an http.Request for the DeleteLpu method
+func NewDeleteLpuRequest(server string, lpuGUID LpuGUID, params *DeleteLpuParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetLpuRequest constructs an http.Request for the GetLpu method
 func NewGetLpuRequest(server string, lpuGUID LpuGUID) (*http.Request, error) {
 	var err error
@@ -6073,6 +7420,285 @@ func NewGetLpuRequest(server string, lpuGUID LpuGUID) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewPutLpuRequest calls the generic PutLpu builder with application/json body
+func NewPutLpuRequest(server string, lpuGUID LpuGUID, body PutLpuJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutLpuRequestWithBody(server, lpuGUID, "application/json", bodyReader)
+}
+
+// NewPutLpuRequestWithBody constructs an http.Request for the PutLpu method, with any body, and a specified content type
+func NewPutLpuRequestWithBody(server string, lpuGUID LpuGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListResourcesRequest constructs an http.Request for the ListResources method
+func NewListResourcesRequest(server string, lpuGUID LpuGUID, params *ListResourcesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteResourceRequest constructs an http.Request for the DeleteResource method
+func NewDeleteResourceRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *DeleteResourceParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetResourceRequest constructs an http.Request for the GetResource method
+func NewGetResourceRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutResourceRequest calls the generic PutResource builder with application/json body
+func NewPutResourceRequest(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, body PutResourceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutResourceRequestWithBody(server, lpuGUID, resourceGUID, "application/json", bodyReader)
+}
+
+// NewPutResourceRequestWithBody constructs an http.Request for the PutResource method, with any body, and a specified content type
+func NewPutResourceRequestWithBody(server string, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "resourceGuid", resourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/resources/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -6408,6 +8034,87 @@ func NewPutScheduleRequestWithBody(server string, lpuGUID LpuGUID, resourceGUID 
 	return req, nil
 }
 
+// NewGetLpuSettingsRequest constructs an http.Request for the GetLpuSettings method
+func NewGetLpuSettingsRequest(server string, lpuGUID LpuGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/settings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutLpuSettingsRequest calls the generic PutLpuSettings builder with application/json body
+func NewPutLpuSettingsRequest(server string, lpuGUID LpuGUID, body PutLpuSettingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutLpuSettingsRequestWithBody(server, lpuGUID, "application/json", bodyReader)
+}
+
+// NewPutLpuSettingsRequestWithBody constructs an http.Request for the PutLpuSettings method, with any body, and a specified content type
+func NewPutLpuSettingsRequestWithBody(server string, lpuGUID LpuGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/settings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewPatchSlotRequest calls the generic PatchSlot builder with application/json body
 func NewPatchSlotRequest(server string, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6453,6 +8160,73 @@ func NewPatchSlotRequestWithBody(server string, lpuGUID LpuGUID, slotGUID SlotGU
 	}
 
 	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetRegionSettingsRequest constructs an http.Request for the GetRegionSettings method
+func NewGetRegionSettingsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/settings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutRegionSettingsRequest calls the generic PutRegionSettings builder with application/json body
+func NewPutRegionSettingsRequest(server string, body PutRegionSettingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutRegionSettingsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPutRegionSettingsRequestWithBody constructs an http.Request for the PutRegionSettings method, with any body, and a specified content type
+func NewPutRegionSettingsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/settings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -7276,6 +9050,60 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /health/ready (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
+	// GetClientRightsWithResponse Get the rights of a client application (Права клиентского приложения)
+	//
+	// Returns which cells a client application may take for patients. Only for systems of the region.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/clients/{clientGuid}/rights (the `GetClientRights` operationId).
+	GetClientRightsWithResponse(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*GetClientRightsResponse, error)
+
+	// PutClientRightsWithBodyWithResponse Write the rights of a client application (Права клиентского приложения)
+	//
+	// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+	PutClientRightsWithBodyWithResponse(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutClientRightsResponse, error)
+
+	// PutClientRightsWithResponse Write the rights of a client application (Права клиентского приложения)
+	//
+	// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+	PutClientRightsWithResponse(ctx context.Context, clientGUID ClientGUID, body PutClientRightsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutClientRightsResponse, error)
+
+	// GetClientSettingsWithResponse Get the settings of a client application (Настройки)
+	//
+	// Returns the settings that a client application has itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/clients/{clientGuid}/settings (the `GetClientSettings` operationId).
+	GetClientSettingsWithResponse(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*GetClientSettingsResponse, error)
+
+	// PutClientSettingsWithBodyWithResponse Write the settings of a client application (Настройки)
+	//
+	// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+	PutClientSettingsWithBodyWithResponse(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutClientSettingsResponse, error)
+
+	// PutClientSettingsWithResponse Write the settings of a client application (Настройки)
+	//
+	// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+	PutClientSettingsWithResponse(ctx context.Context, clientGUID ClientGUID, body PutClientSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutClientSettingsResponse, error)
+
 	// CreateImportWithBodyWithResponse Import a file of messages (Загрузка файла)
 	//
 	// Accepts a file of any number of messages (загрузка) and applies them in the background. The
@@ -7344,6 +9172,51 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /registry/imports/{importGuid}/errors (the `ListImportErrors` operationId).
 	ListImportErrorsWithResponse(ctx context.Context, importGUID ImportGUID, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*ListImportErrorsResponse, error)
 
+	// DeleteLegalEntityWithResponse Delete a legal entity (Удаление юр. лица)
+	//
+	// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registry/legal-entities/{legalEntityGuid} (the `DeleteLegalEntity` operationId).
+	DeleteLegalEntityWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, params *DeleteLegalEntityParams, reqEditors ...RequestEditorFn) (*DeleteLegalEntityResponse, error)
+
+	// GetLegalEntityWithResponse Get a legal entity (Получение юр. лица)
+	//
+	// Returns a legal entity. Only for systems of the region.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/legal-entities/{legalEntityGuid} (the `GetLegalEntity` operationId).
+	GetLegalEntityWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, reqEditors ...RequestEditorFn) (*GetLegalEntityResponse, error)
+
+	// PutLegalEntityWithBodyWithResponse Write a legal entity (Передача юр. лица)
+	//
+	// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+	PutLegalEntityWithBodyWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLegalEntityResponse, error)
+
+	// PutLegalEntityWithResponse Write a legal entity (Передача юр. лица)
+	//
+	// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+	PutLegalEntityWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, body PutLegalEntityJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLegalEntityResponse, error)
+
+	// DeleteLpuWithResponse Delete an institution (Удаление ЛПУ)
+	//
+	// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid} (the `DeleteLpu` operationId).
+	DeleteLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, params *DeleteLpuParams, reqEditors ...RequestEditorFn) (*DeleteLpuResponse, error)
+
 	// GetLpuWithResponse Get an institution (Получение ЛПУ)
 	//
 	// Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
@@ -7352,6 +9225,69 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid} (the `GetLpu` operationId).
 	GetLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*GetLpuResponse, error)
+
+	// PutLpuWithBodyWithResponse Write an institution (Передача ЛПУ)
+	//
+	// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+	PutLpuWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLpuResponse, error)
+
+	// PutLpuWithResponse Write an institution (Передача ЛПУ)
+	//
+	// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+	PutLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, body PutLpuJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLpuResponse, error)
+
+	// ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
+	//
+	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
+	ListResourcesWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*ListResourcesResponse, error)
+
+	// DeleteResourceWithResponse Delete a resource (Удаление ресурса)
+	//
+	// Makes a resource not active and removes it from the lists. Its visits stay. A later write with a higher version brings it back. Deleting a resource that does not exist is recorded, so that a late write does not create it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `DeleteResource` operationId).
+	DeleteResourceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *DeleteResourceParams, reqEditors ...RequestEditorFn) (*DeleteResourceResponse, error)
+
+	// GetResourceWithResponse Get a resource (Получение ресурса)
+	//
+	// Returns a resource in the shape in which it was written.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `GetResource` operationId).
+	GetResourceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, reqEditors ...RequestEditorFn) (*GetResourceResponse, error)
+
+	// PutResourceWithBodyWithResponse Write a resource (Передача ресурса)
+	//
+	// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+	PutResourceWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutResourceResponse, error)
+
+	// PutResourceWithResponse Write a resource (Передача ресурса)
+	//
+	// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+	PutResourceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body PutResourceJSONRequestBody, reqEditors ...RequestEditorFn) (*PutResourceResponse, error)
 
 	// ListAbsencesWithResponse List the absences of a resource (Отсутствия ресурса)
 	//
@@ -7478,6 +9414,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid}/schedule (the `PutSchedule` operationId).
 	PutScheduleWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error)
 
+	// GetLpuSettingsWithResponse Get the settings of an institution (Настройки)
+	//
+	// Returns the settings that an institution has itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/settings (the `GetLpuSettings` operationId).
+	GetLpuSettingsWithResponse(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*GetLpuSettingsResponse, error)
+
+	// PutLpuSettingsWithBodyWithResponse Write the settings of an institution (Настройки)
+	//
+	// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+	PutLpuSettingsWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLpuSettingsResponse, error)
+
+	// PutLpuSettingsWithResponse Write the settings of an institution (Настройки)
+	//
+	// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+	PutLpuSettingsWithResponse(ctx context.Context, lpuGUID LpuGUID, body PutLpuSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLpuSettingsResponse, error)
+
 	// PatchSlotWithBodyWithResponse Change one cell (Изменение ячейки расписания)
 	//
 	// Changes the given fields of a cell, with the same rules as a schedule message that covers
@@ -7499,6 +9462,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 	PatchSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchSlotResponse, error)
+
+	// GetRegionSettingsWithResponse Get the settings of the region (Настройки)
+	//
+	// Returns the settings that the region has itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/settings (the `GetRegionSettings` operationId).
+	GetRegionSettingsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRegionSettingsResponse, error)
+
+	// PutRegionSettingsWithBodyWithResponse Write the settings of the region (Настройки)
+	//
+	// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+	PutRegionSettingsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRegionSettingsResponse, error)
+
+	// PutRegionSettingsWithResponse Write the settings of the region (Настройки)
+	//
+	// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+	PutRegionSettingsWithResponse(ctx context.Context, body PutRegionSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRegionSettingsResponse, error)
 
 	// ListRulesWithResponse List the rules (Справочник правил)
 	//
@@ -9870,6 +11860,630 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// GetClientRightsResponse200Headers the declared response headers of an HTTP 200 response for GetClientRights
+type GetClientRightsResponse200Headers struct {
+	XRequestID string
+}
+
+// GetClientRightsResponse400Headers the declared response headers of an HTTP 400 response for GetClientRights
+type GetClientRightsResponse400Headers struct {
+	XRequestID string
+}
+
+// GetClientRightsResponse403Headers the declared response headers of an HTTP 403 response for GetClientRights
+type GetClientRightsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetClientRightsResponse404Headers the declared response headers of an HTTP 404 response for GetClientRights
+type GetClientRightsResponse404Headers struct {
+	XRequestID string
+}
+
+// GetClientRightsResponse405Headers the declared response headers of an HTTP 405 response for GetClientRights
+type GetClientRightsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetClientRightsResponse500Headers the declared response headers of an HTTP 500 response for GetClientRights
+type GetClientRightsResponse500Headers struct {
+	XRequestID string
+}
+
+// GetClientRightsResponse503Headers the declared response headers of an HTTP 503 response for GetClientRights
+type GetClientRightsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetClientRightsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ClientRights
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetClientRightsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetClientRightsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetClientRightsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetClientRightsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetClientRightsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetClientRightsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetClientRightsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetClientRightsResponse) GetJSON200() *ClientRights {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetClientRightsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetClientRightsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetClientRightsResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetClientRightsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetClientRightsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetClientRightsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetClientRightsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetClientRightsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetClientRightsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetClientRightsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutClientRightsResponse200Headers the declared response headers of an HTTP 200 response for PutClientRights
+type PutClientRightsResponse200Headers struct {
+	XRequestID string
+}
+
+// PutClientRightsResponse400Headers the declared response headers of an HTTP 400 response for PutClientRights
+type PutClientRightsResponse400Headers struct {
+	XRequestID string
+}
+
+// PutClientRightsResponse403Headers the declared response headers of an HTTP 403 response for PutClientRights
+type PutClientRightsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutClientRightsResponse404Headers the declared response headers of an HTTP 404 response for PutClientRights
+type PutClientRightsResponse404Headers struct {
+	XRequestID string
+}
+
+// PutClientRightsResponse405Headers the declared response headers of an HTTP 405 response for PutClientRights
+type PutClientRightsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutClientRightsResponse409Headers the declared response headers of an HTTP 409 response for PutClientRights
+type PutClientRightsResponse409Headers struct {
+	XRequestID string
+}
+
+// PutClientRightsResponse413Headers the declared response headers of an HTTP 413 response for PutClientRights
+type PutClientRightsResponse413Headers struct {
+	XRequestID string
+}
+
+// PutClientRightsResponse415Headers the declared response headers of an HTTP 415 response for PutClientRights
+type PutClientRightsResponse415Headers struct {
+	XRequestID string
+}
+
+// PutClientRightsResponse500Headers the declared response headers of an HTTP 500 response for PutClientRights
+type PutClientRightsResponse500Headers struct {
+	XRequestID string
+}
+
+// PutClientRightsResponse503Headers the declared response headers of an HTTP 503 response for PutClientRights
+type PutClientRightsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutClientRightsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutClientRightsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutClientRightsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutClientRightsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutClientRightsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutClientRightsResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutClientRightsResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutClientRightsResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutClientRightsResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutClientRightsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutClientRightsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutClientRightsResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutClientRightsResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutClientRightsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutClientRightsResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutClientRightsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutClientRightsResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutClientRightsResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutClientRightsResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutClientRightsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutClientRightsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutClientRightsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutClientRightsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutClientRightsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutClientRightsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetClientSettingsResponse200Headers the declared response headers of an HTTP 200 response for GetClientSettings
+type GetClientSettingsResponse200Headers struct {
+	XRequestID string
+}
+
+// GetClientSettingsResponse400Headers the declared response headers of an HTTP 400 response for GetClientSettings
+type GetClientSettingsResponse400Headers struct {
+	XRequestID string
+}
+
+// GetClientSettingsResponse403Headers the declared response headers of an HTTP 403 response for GetClientSettings
+type GetClientSettingsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetClientSettingsResponse404Headers the declared response headers of an HTTP 404 response for GetClientSettings
+type GetClientSettingsResponse404Headers struct {
+	XRequestID string
+}
+
+// GetClientSettingsResponse405Headers the declared response headers of an HTTP 405 response for GetClientSettings
+type GetClientSettingsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetClientSettingsResponse500Headers the declared response headers of an HTTP 500 response for GetClientSettings
+type GetClientSettingsResponse500Headers struct {
+	XRequestID string
+}
+
+// GetClientSettingsResponse503Headers the declared response headers of an HTTP 503 response for GetClientSettings
+type GetClientSettingsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetClientSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Settings
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetClientSettingsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetClientSettingsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetClientSettingsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetClientSettingsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetClientSettingsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetClientSettingsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetClientSettingsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetClientSettingsResponse) GetJSON200() *Settings {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetClientSettingsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetClientSettingsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetClientSettingsResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetClientSettingsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetClientSettingsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetClientSettingsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetClientSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetClientSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetClientSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetClientSettingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutClientSettingsResponse200Headers the declared response headers of an HTTP 200 response for PutClientSettings
+type PutClientSettingsResponse200Headers struct {
+	XRequestID string
+}
+
+// PutClientSettingsResponse400Headers the declared response headers of an HTTP 400 response for PutClientSettings
+type PutClientSettingsResponse400Headers struct {
+	XRequestID string
+}
+
+// PutClientSettingsResponse403Headers the declared response headers of an HTTP 403 response for PutClientSettings
+type PutClientSettingsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutClientSettingsResponse404Headers the declared response headers of an HTTP 404 response for PutClientSettings
+type PutClientSettingsResponse404Headers struct {
+	XRequestID string
+}
+
+// PutClientSettingsResponse405Headers the declared response headers of an HTTP 405 response for PutClientSettings
+type PutClientSettingsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutClientSettingsResponse409Headers the declared response headers of an HTTP 409 response for PutClientSettings
+type PutClientSettingsResponse409Headers struct {
+	XRequestID string
+}
+
+// PutClientSettingsResponse413Headers the declared response headers of an HTTP 413 response for PutClientSettings
+type PutClientSettingsResponse413Headers struct {
+	XRequestID string
+}
+
+// PutClientSettingsResponse415Headers the declared response headers of an HTTP 415 response for PutClientSettings
+type PutClientSettingsResponse415Headers struct {
+	XRequestID string
+}
+
+// PutClientSettingsResponse500Headers the declared response headers of an HTTP 500 response for PutClientSettings
+type PutClientSettingsResponse500Headers struct {
+	XRequestID string
+}
+
+// PutClientSettingsResponse503Headers the declared response headers of an HTTP 503 response for PutClientSettings
+type PutClientSettingsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutClientSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutClientSettingsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutClientSettingsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutClientSettingsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutClientSettingsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutClientSettingsResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutClientSettingsResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutClientSettingsResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutClientSettingsResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutClientSettingsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutClientSettingsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutClientSettingsResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutClientSettingsResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutClientSettingsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutClientSettingsResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutClientSettingsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutClientSettingsResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutClientSettingsResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutClientSettingsResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutClientSettingsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutClientSettingsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutClientSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutClientSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutClientSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutClientSettingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CreateImportResponse202Headers the declared response headers of an HTTP 202 response for CreateImport
 type CreateImportResponse202Headers struct {
 	Location   string
@@ -10440,6 +13054,574 @@ func (r ListImportErrorsResponse) ContentType() string {
 	return ""
 }
 
+// DeleteLegalEntityResponse200Headers the declared response headers of an HTTP 200 response for DeleteLegalEntity
+type DeleteLegalEntityResponse200Headers struct {
+	XRequestID string
+}
+
+// DeleteLegalEntityResponse400Headers the declared response headers of an HTTP 400 response for DeleteLegalEntity
+type DeleteLegalEntityResponse400Headers struct {
+	XRequestID string
+}
+
+// DeleteLegalEntityResponse403Headers the declared response headers of an HTTP 403 response for DeleteLegalEntity
+type DeleteLegalEntityResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// DeleteLegalEntityResponse405Headers the declared response headers of an HTTP 405 response for DeleteLegalEntity
+type DeleteLegalEntityResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// DeleteLegalEntityResponse409Headers the declared response headers of an HTTP 409 response for DeleteLegalEntity
+type DeleteLegalEntityResponse409Headers struct {
+	XRequestID string
+}
+
+// DeleteLegalEntityResponse500Headers the declared response headers of an HTTP 500 response for DeleteLegalEntity
+type DeleteLegalEntityResponse500Headers struct {
+	XRequestID string
+}
+
+// DeleteLegalEntityResponse503Headers the declared response headers of an HTTP 503 response for DeleteLegalEntity
+type DeleteLegalEntityResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type DeleteLegalEntityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectInUse
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeleteLegalEntityResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *DeleteLegalEntityResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteLegalEntityResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *DeleteLegalEntityResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteLegalEntityResponse409Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *DeleteLegalEntityResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteLegalEntityResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteLegalEntityResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DeleteLegalEntityResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteLegalEntityResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r DeleteLegalEntityResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r DeleteLegalEntityResponse) GetJSON409() *ObjectInUse {
+	return r.JSON409
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r DeleteLegalEntityResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r DeleteLegalEntityResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteLegalEntityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteLegalEntityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteLegalEntityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteLegalEntityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetLegalEntityResponse200Headers the declared response headers of an HTTP 200 response for GetLegalEntity
+type GetLegalEntityResponse200Headers struct {
+	XRequestID string
+}
+
+// GetLegalEntityResponse400Headers the declared response headers of an HTTP 400 response for GetLegalEntity
+type GetLegalEntityResponse400Headers struct {
+	XRequestID string
+}
+
+// GetLegalEntityResponse403Headers the declared response headers of an HTTP 403 response for GetLegalEntity
+type GetLegalEntityResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetLegalEntityResponse404Headers the declared response headers of an HTTP 404 response for GetLegalEntity
+type GetLegalEntityResponse404Headers struct {
+	XRequestID string
+}
+
+// GetLegalEntityResponse405Headers the declared response headers of an HTTP 405 response for GetLegalEntity
+type GetLegalEntityResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetLegalEntityResponse500Headers the declared response headers of an HTTP 500 response for GetLegalEntity
+type GetLegalEntityResponse500Headers struct {
+	XRequestID string
+}
+
+// GetLegalEntityResponse503Headers the declared response headers of an HTTP 503 response for GetLegalEntity
+type GetLegalEntityResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetLegalEntityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LegalEntity
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLegalEntityResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetLegalEntityResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetLegalEntityResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetLegalEntityResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetLegalEntityResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetLegalEntityResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetLegalEntityResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLegalEntityResponse) GetJSON200() *LegalEntity {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetLegalEntityResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetLegalEntityResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetLegalEntityResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetLegalEntityResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetLegalEntityResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetLegalEntityResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLegalEntityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLegalEntityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLegalEntityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLegalEntityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutLegalEntityResponse200Headers the declared response headers of an HTTP 200 response for PutLegalEntity
+type PutLegalEntityResponse200Headers struct {
+	XRequestID string
+}
+
+// PutLegalEntityResponse400Headers the declared response headers of an HTTP 400 response for PutLegalEntity
+type PutLegalEntityResponse400Headers struct {
+	XRequestID string
+}
+
+// PutLegalEntityResponse403Headers the declared response headers of an HTTP 403 response for PutLegalEntity
+type PutLegalEntityResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutLegalEntityResponse405Headers the declared response headers of an HTTP 405 response for PutLegalEntity
+type PutLegalEntityResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutLegalEntityResponse409Headers the declared response headers of an HTTP 409 response for PutLegalEntity
+type PutLegalEntityResponse409Headers struct {
+	XRequestID string
+}
+
+// PutLegalEntityResponse413Headers the declared response headers of an HTTP 413 response for PutLegalEntity
+type PutLegalEntityResponse413Headers struct {
+	XRequestID string
+}
+
+// PutLegalEntityResponse415Headers the declared response headers of an HTTP 415 response for PutLegalEntity
+type PutLegalEntityResponse415Headers struct {
+	XRequestID string
+}
+
+// PutLegalEntityResponse500Headers the declared response headers of an HTTP 500 response for PutLegalEntity
+type PutLegalEntityResponse500Headers struct {
+	XRequestID string
+}
+
+// PutLegalEntityResponse503Headers the declared response headers of an HTTP 503 response for PutLegalEntity
+type PutLegalEntityResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutLegalEntityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutLegalEntityResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutLegalEntityResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutLegalEntityResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutLegalEntityResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutLegalEntityResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutLegalEntityResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutLegalEntityResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutLegalEntityResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutLegalEntityResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutLegalEntityResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutLegalEntityResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutLegalEntityResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutLegalEntityResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutLegalEntityResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutLegalEntityResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutLegalEntityResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutLegalEntityResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutLegalEntityResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutLegalEntityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutLegalEntityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutLegalEntityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutLegalEntityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteLpuResponse200Headers the declared response headers of an HTTP 200 response for DeleteLpu
+type DeleteLpuResponse200Headers struct {
+	XRequestID string
+}
+
+// DeleteLpuResponse400Headers the declared response headers of an HTTP 400 response for DeleteLpu
+type DeleteLpuResponse400Headers struct {
+	XRequestID string
+}
+
+// DeleteLpuResponse403Headers the declared response headers of an HTTP 403 response for DeleteLpu
+type DeleteLpuResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// DeleteLpuResponse405Headers the declared response headers of an HTTP 405 response for DeleteLpu
+type DeleteLpuResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// DeleteLpuResponse409Headers the declared response headers of an HTTP 409 response for DeleteLpu
+type DeleteLpuResponse409Headers struct {
+	XRequestID string
+}
+
+// DeleteLpuResponse500Headers the declared response headers of an HTTP 500 response for DeleteLpu
+type DeleteLpuResponse500Headers struct {
+	XRequestID string
+}
+
+// DeleteLpuResponse503Headers the declared response headers of an HTTP 503 response for DeleteLpu
+type DeleteLpuResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type DeleteLpuResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectInUse
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeleteLpuResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *DeleteLpuResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteLpuResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *DeleteLpuResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteLpuResponse409Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *DeleteLpuResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteLpuResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteLpuResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DeleteLpuResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteLpuResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r DeleteLpuResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r DeleteLpuResponse) GetJSON409() *ObjectInUse {
+	return r.JSON409
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r DeleteLpuResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r DeleteLpuResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteLpuResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteLpuResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteLpuResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteLpuResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetLpuResponse200Headers the declared response headers of an HTTP 200 response for GetLpu
 type GetLpuResponse200Headers struct {
 	XRequestID string
@@ -10569,6 +13751,765 @@ func (r GetLpuResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetLpuResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutLpuResponse200Headers the declared response headers of an HTTP 200 response for PutLpu
+type PutLpuResponse200Headers struct {
+	XRequestID string
+}
+
+// PutLpuResponse400Headers the declared response headers of an HTTP 400 response for PutLpu
+type PutLpuResponse400Headers struct {
+	XRequestID string
+}
+
+// PutLpuResponse403Headers the declared response headers of an HTTP 403 response for PutLpu
+type PutLpuResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutLpuResponse405Headers the declared response headers of an HTTP 405 response for PutLpu
+type PutLpuResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutLpuResponse409Headers the declared response headers of an HTTP 409 response for PutLpu
+type PutLpuResponse409Headers struct {
+	XRequestID string
+}
+
+// PutLpuResponse413Headers the declared response headers of an HTTP 413 response for PutLpu
+type PutLpuResponse413Headers struct {
+	XRequestID string
+}
+
+// PutLpuResponse415Headers the declared response headers of an HTTP 415 response for PutLpu
+type PutLpuResponse415Headers struct {
+	XRequestID string
+}
+
+// PutLpuResponse500Headers the declared response headers of an HTTP 500 response for PutLpu
+type PutLpuResponse500Headers struct {
+	XRequestID string
+}
+
+// PutLpuResponse503Headers the declared response headers of an HTTP 503 response for PutLpu
+type PutLpuResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutLpuResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutLpuResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutLpuResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutLpuResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutLpuResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutLpuResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutLpuResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutLpuResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutLpuResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutLpuResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutLpuResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutLpuResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutLpuResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutLpuResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutLpuResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutLpuResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutLpuResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutLpuResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutLpuResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutLpuResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutLpuResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutLpuResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutLpuResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListResourcesResponse200Headers the declared response headers of an HTTP 200 response for ListResources
+type ListResourcesResponse200Headers struct {
+	XRequestID string
+}
+
+// ListResourcesResponse400Headers the declared response headers of an HTTP 400 response for ListResources
+type ListResourcesResponse400Headers struct {
+	XRequestID string
+}
+
+// ListResourcesResponse403Headers the declared response headers of an HTTP 403 response for ListResources
+type ListResourcesResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ListResourcesResponse404Headers the declared response headers of an HTTP 404 response for ListResources
+type ListResourcesResponse404Headers struct {
+	XRequestID string
+}
+
+// ListResourcesResponse405Headers the declared response headers of an HTTP 405 response for ListResources
+type ListResourcesResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListResourcesResponse500Headers the declared response headers of an HTTP 500 response for ListResources
+type ListResourcesResponse500Headers struct {
+	XRequestID string
+}
+
+// ListResourcesResponse503Headers the declared response headers of an HTTP 503 response for ListResources
+type ListResourcesResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListResourcesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ResourcePage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListResourcesResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListResourcesResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListResourcesResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListResourcesResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListResourcesResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListResourcesResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListResourcesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListResourcesResponse) GetJSON200() *ResourcePage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListResourcesResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListResourcesResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListResourcesResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListResourcesResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListResourcesResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListResourcesResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListResourcesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListResourcesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListResourcesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListResourcesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteResourceResponse200Headers the declared response headers of an HTTP 200 response for DeleteResource
+type DeleteResourceResponse200Headers struct {
+	XRequestID string
+}
+
+// DeleteResourceResponse400Headers the declared response headers of an HTTP 400 response for DeleteResource
+type DeleteResourceResponse400Headers struct {
+	XRequestID string
+}
+
+// DeleteResourceResponse403Headers the declared response headers of an HTTP 403 response for DeleteResource
+type DeleteResourceResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// DeleteResourceResponse404Headers the declared response headers of an HTTP 404 response for DeleteResource
+type DeleteResourceResponse404Headers struct {
+	XRequestID string
+}
+
+// DeleteResourceResponse405Headers the declared response headers of an HTTP 405 response for DeleteResource
+type DeleteResourceResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// DeleteResourceResponse409Headers the declared response headers of an HTTP 409 response for DeleteResource
+type DeleteResourceResponse409Headers struct {
+	XRequestID string
+}
+
+// DeleteResourceResponse500Headers the declared response headers of an HTTP 500 response for DeleteResource
+type DeleteResourceResponse500Headers struct {
+	XRequestID string
+}
+
+// DeleteResourceResponse503Headers the declared response headers of an HTTP 503 response for DeleteResource
+type DeleteResourceResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type DeleteResourceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeleteResourceResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *DeleteResourceResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteResourceResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *DeleteResourceResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *DeleteResourceResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteResourceResponse409Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *DeleteResourceResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteResourceResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteResourceResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DeleteResourceResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteResourceResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r DeleteResourceResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r DeleteResourceResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r DeleteResourceResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r DeleteResourceResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r DeleteResourceResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteResourceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteResourceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteResourceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteResourceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetResourceResponse200Headers the declared response headers of an HTTP 200 response for GetResource
+type GetResourceResponse200Headers struct {
+	XRequestID string
+}
+
+// GetResourceResponse400Headers the declared response headers of an HTTP 400 response for GetResource
+type GetResourceResponse400Headers struct {
+	XRequestID string
+}
+
+// GetResourceResponse403Headers the declared response headers of an HTTP 403 response for GetResource
+type GetResourceResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetResourceResponse404Headers the declared response headers of an HTTP 404 response for GetResource
+type GetResourceResponse404Headers struct {
+	XRequestID string
+}
+
+// GetResourceResponse405Headers the declared response headers of an HTTP 405 response for GetResource
+type GetResourceResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetResourceResponse500Headers the declared response headers of an HTTP 500 response for GetResource
+type GetResourceResponse500Headers struct {
+	XRequestID string
+}
+
+// GetResourceResponse503Headers the declared response headers of an HTTP 503 response for GetResource
+type GetResourceResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetResourceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RegisteredResource
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ResourceAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetResourceResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetResourceResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetResourceResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetResourceResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetResourceResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetResourceResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetResourceResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetResourceResponse) GetJSON200() *RegisteredResource {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetResourceResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetResourceResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetResourceResponse) GetJSON404() *ResourceAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetResourceResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetResourceResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetResourceResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetResourceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetResourceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetResourceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetResourceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutResourceResponse200Headers the declared response headers of an HTTP 200 response for PutResource
+type PutResourceResponse200Headers struct {
+	XRequestID string
+}
+
+// PutResourceResponse400Headers the declared response headers of an HTTP 400 response for PutResource
+type PutResourceResponse400Headers struct {
+	XRequestID string
+}
+
+// PutResourceResponse403Headers the declared response headers of an HTTP 403 response for PutResource
+type PutResourceResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutResourceResponse404Headers the declared response headers of an HTTP 404 response for PutResource
+type PutResourceResponse404Headers struct {
+	XRequestID string
+}
+
+// PutResourceResponse405Headers the declared response headers of an HTTP 405 response for PutResource
+type PutResourceResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutResourceResponse409Headers the declared response headers of an HTTP 409 response for PutResource
+type PutResourceResponse409Headers struct {
+	XRequestID string
+}
+
+// PutResourceResponse413Headers the declared response headers of an HTTP 413 response for PutResource
+type PutResourceResponse413Headers struct {
+	XRequestID string
+}
+
+// PutResourceResponse415Headers the declared response headers of an HTTP 415 response for PutResource
+type PutResourceResponse415Headers struct {
+	XRequestID string
+}
+
+// PutResourceResponse500Headers the declared response headers of an HTTP 500 response for PutResource
+type PutResourceResponse500Headers struct {
+	XRequestID string
+}
+
+// PutResourceResponse503Headers the declared response headers of an HTTP 503 response for PutResource
+type PutResourceResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutResourceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutResourceResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutResourceResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutResourceResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutResourceResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutResourceResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutResourceResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutResourceResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutResourceResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutResourceResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutResourceResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutResourceResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutResourceResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutResourceResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutResourceResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutResourceResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutResourceResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutResourceResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutResourceResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutResourceResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutResourceResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutResourceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutResourceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutResourceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutResourceResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11334,6 +15275,318 @@ func (r PutScheduleResponse) ContentType() string {
 	return ""
 }
 
+// GetLpuSettingsResponse200Headers the declared response headers of an HTTP 200 response for GetLpuSettings
+type GetLpuSettingsResponse200Headers struct {
+	XRequestID string
+}
+
+// GetLpuSettingsResponse400Headers the declared response headers of an HTTP 400 response for GetLpuSettings
+type GetLpuSettingsResponse400Headers struct {
+	XRequestID string
+}
+
+// GetLpuSettingsResponse403Headers the declared response headers of an HTTP 403 response for GetLpuSettings
+type GetLpuSettingsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetLpuSettingsResponse404Headers the declared response headers of an HTTP 404 response for GetLpuSettings
+type GetLpuSettingsResponse404Headers struct {
+	XRequestID string
+}
+
+// GetLpuSettingsResponse405Headers the declared response headers of an HTTP 405 response for GetLpuSettings
+type GetLpuSettingsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetLpuSettingsResponse500Headers the declared response headers of an HTTP 500 response for GetLpuSettings
+type GetLpuSettingsResponse500Headers struct {
+	XRequestID string
+}
+
+// GetLpuSettingsResponse503Headers the declared response headers of an HTTP 503 response for GetLpuSettings
+type GetLpuSettingsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetLpuSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Settings
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLpuSettingsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetLpuSettingsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetLpuSettingsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetLpuSettingsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetLpuSettingsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetLpuSettingsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetLpuSettingsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLpuSettingsResponse) GetJSON200() *Settings {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetLpuSettingsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetLpuSettingsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetLpuSettingsResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetLpuSettingsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetLpuSettingsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetLpuSettingsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLpuSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLpuSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLpuSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLpuSettingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutLpuSettingsResponse200Headers the declared response headers of an HTTP 200 response for PutLpuSettings
+type PutLpuSettingsResponse200Headers struct {
+	XRequestID string
+}
+
+// PutLpuSettingsResponse400Headers the declared response headers of an HTTP 400 response for PutLpuSettings
+type PutLpuSettingsResponse400Headers struct {
+	XRequestID string
+}
+
+// PutLpuSettingsResponse403Headers the declared response headers of an HTTP 403 response for PutLpuSettings
+type PutLpuSettingsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutLpuSettingsResponse404Headers the declared response headers of an HTTP 404 response for PutLpuSettings
+type PutLpuSettingsResponse404Headers struct {
+	XRequestID string
+}
+
+// PutLpuSettingsResponse405Headers the declared response headers of an HTTP 405 response for PutLpuSettings
+type PutLpuSettingsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutLpuSettingsResponse409Headers the declared response headers of an HTTP 409 response for PutLpuSettings
+type PutLpuSettingsResponse409Headers struct {
+	XRequestID string
+}
+
+// PutLpuSettingsResponse413Headers the declared response headers of an HTTP 413 response for PutLpuSettings
+type PutLpuSettingsResponse413Headers struct {
+	XRequestID string
+}
+
+// PutLpuSettingsResponse415Headers the declared response headers of an HTTP 415 response for PutLpuSettings
+type PutLpuSettingsResponse415Headers struct {
+	XRequestID string
+}
+
+// PutLpuSettingsResponse500Headers the declared response headers of an HTTP 500 response for PutLpuSettings
+type PutLpuSettingsResponse500Headers struct {
+	XRequestID string
+}
+
+// PutLpuSettingsResponse503Headers the declared response headers of an HTTP 503 response for PutLpuSettings
+type PutLpuSettingsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutLpuSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutLpuSettingsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutLpuSettingsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutLpuSettingsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutLpuSettingsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutLpuSettingsResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutLpuSettingsResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutLpuSettingsResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutLpuSettingsResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutLpuSettingsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutLpuSettingsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutLpuSettingsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutLpuSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutLpuSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutLpuSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutLpuSettingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PatchSlotResponse200Headers the declared response headers of an HTTP 200 response for PatchSlot
 type PatchSlotResponse200Headers struct {
 	XRequestID string
@@ -11505,6 +15758,290 @@ func (r PatchSlotResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PatchSlotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRegionSettingsResponse200Headers the declared response headers of an HTTP 200 response for GetRegionSettings
+type GetRegionSettingsResponse200Headers struct {
+	XRequestID string
+}
+
+// GetRegionSettingsResponse400Headers the declared response headers of an HTTP 400 response for GetRegionSettings
+type GetRegionSettingsResponse400Headers struct {
+	XRequestID string
+}
+
+// GetRegionSettingsResponse403Headers the declared response headers of an HTTP 403 response for GetRegionSettings
+type GetRegionSettingsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetRegionSettingsResponse405Headers the declared response headers of an HTTP 405 response for GetRegionSettings
+type GetRegionSettingsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetRegionSettingsResponse500Headers the declared response headers of an HTTP 500 response for GetRegionSettings
+type GetRegionSettingsResponse500Headers struct {
+	XRequestID string
+}
+
+// GetRegionSettingsResponse503Headers the declared response headers of an HTTP 503 response for GetRegionSettings
+type GetRegionSettingsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetRegionSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Settings
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRegionSettingsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetRegionSettingsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetRegionSettingsResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetRegionSettingsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetRegionSettingsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetRegionSettingsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRegionSettingsResponse) GetJSON200() *Settings {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetRegionSettingsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetRegionSettingsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetRegionSettingsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetRegionSettingsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetRegionSettingsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRegionSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRegionSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRegionSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRegionSettingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutRegionSettingsResponse200Headers the declared response headers of an HTTP 200 response for PutRegionSettings
+type PutRegionSettingsResponse200Headers struct {
+	XRequestID string
+}
+
+// PutRegionSettingsResponse400Headers the declared response headers of an HTTP 400 response for PutRegionSettings
+type PutRegionSettingsResponse400Headers struct {
+	XRequestID string
+}
+
+// PutRegionSettingsResponse403Headers the declared response headers of an HTTP 403 response for PutRegionSettings
+type PutRegionSettingsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutRegionSettingsResponse405Headers the declared response headers of an HTTP 405 response for PutRegionSettings
+type PutRegionSettingsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutRegionSettingsResponse409Headers the declared response headers of an HTTP 409 response for PutRegionSettings
+type PutRegionSettingsResponse409Headers struct {
+	XRequestID string
+}
+
+// PutRegionSettingsResponse413Headers the declared response headers of an HTTP 413 response for PutRegionSettings
+type PutRegionSettingsResponse413Headers struct {
+	XRequestID string
+}
+
+// PutRegionSettingsResponse415Headers the declared response headers of an HTTP 415 response for PutRegionSettings
+type PutRegionSettingsResponse415Headers struct {
+	XRequestID string
+}
+
+// PutRegionSettingsResponse500Headers the declared response headers of an HTTP 500 response for PutRegionSettings
+type PutRegionSettingsResponse500Headers struct {
+	XRequestID string
+}
+
+// PutRegionSettingsResponse503Headers the declared response headers of an HTTP 503 response for PutRegionSettings
+type PutRegionSettingsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutRegionSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutRegionSettingsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutRegionSettingsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutRegionSettingsResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutRegionSettingsResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutRegionSettingsResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutRegionSettingsResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutRegionSettingsResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutRegionSettingsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutRegionSettingsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutRegionSettingsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutRegionSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutRegionSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutRegionSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutRegionSettingsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12819,6 +17356,96 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// GetClientRightsWithResponse Get the rights of a client application (Права клиентского приложения)
+//
+// Returns which cells a client application may take for patients. Only for systems of the region.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/clients/{clientGuid}/rights (the `GetClientRights` operationId).
+func (c *ClientWithResponses) GetClientRightsWithResponse(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*GetClientRightsResponse, error) {
+	rsp, err := c.GetClientRights(ctx, clientGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetClientRightsResponse(rsp)
+}
+
+// PutClientRightsWithBodyWithResponse Write the rights of a client application (Права клиентского приложения)
+//
+// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+func (c *ClientWithResponses) PutClientRightsWithBodyWithResponse(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutClientRightsResponse, error) {
+	rsp, err := c.PutClientRightsWithBody(ctx, clientGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutClientRightsResponse(rsp)
+}
+
+// PutClientRightsWithResponse Write the rights of a client application (Права клиентского приложения)
+//
+// Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/rights (the `PutClientRights` operationId).
+func (c *ClientWithResponses) PutClientRightsWithResponse(ctx context.Context, clientGUID ClientGUID, body PutClientRightsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutClientRightsResponse, error) {
+	rsp, err := c.PutClientRights(ctx, clientGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutClientRightsResponse(rsp)
+}
+
+// GetClientSettingsWithResponse Get the settings of a client application (Настройки)
+//
+// Returns the settings that a client application has itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/clients/{clientGuid}/settings (the `GetClientSettings` operationId).
+func (c *ClientWithResponses) GetClientSettingsWithResponse(ctx context.Context, clientGUID ClientGUID, reqEditors ...RequestEditorFn) (*GetClientSettingsResponse, error) {
+	rsp, err := c.GetClientSettings(ctx, clientGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetClientSettingsResponse(rsp)
+}
+
+// PutClientSettingsWithBodyWithResponse Write the settings of a client application (Настройки)
+//
+// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+func (c *ClientWithResponses) PutClientSettingsWithBodyWithResponse(ctx context.Context, clientGUID ClientGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutClientSettingsResponse, error) {
+	rsp, err := c.PutClientSettingsWithBody(ctx, clientGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutClientSettingsResponse(rsp)
+}
+
+// PutClientSettingsWithResponse Write the settings of a client application (Настройки)
+//
+// Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/clients/{clientGuid}/settings (the `PutClientSettings` operationId).
+func (c *ClientWithResponses) PutClientSettingsWithResponse(ctx context.Context, clientGUID ClientGUID, body PutClientSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutClientSettingsResponse, error) {
+	rsp, err := c.PutClientSettings(ctx, clientGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutClientSettingsResponse(rsp)
+}
+
 // CreateImportWithBodyWithResponse Import a file of messages (Загрузка файла)
 //
 // Accepts a file of any number of messages (загрузка) and applies them in the background. The
@@ -12911,6 +17538,81 @@ func (c *ClientWithResponses) ListImportErrorsWithResponse(ctx context.Context, 
 	return ParseListImportErrorsResponse(rsp)
 }
 
+// DeleteLegalEntityWithResponse Delete a legal entity (Удаление юр. лица)
+//
+// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registry/legal-entities/{legalEntityGuid} (the `DeleteLegalEntity` operationId).
+func (c *ClientWithResponses) DeleteLegalEntityWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, params *DeleteLegalEntityParams, reqEditors ...RequestEditorFn) (*DeleteLegalEntityResponse, error) {
+	rsp, err := c.DeleteLegalEntity(ctx, legalEntityGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteLegalEntityResponse(rsp)
+}
+
+// GetLegalEntityWithResponse Get a legal entity (Получение юр. лица)
+//
+// Returns a legal entity. Only for systems of the region.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/legal-entities/{legalEntityGuid} (the `GetLegalEntity` operationId).
+func (c *ClientWithResponses) GetLegalEntityWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, reqEditors ...RequestEditorFn) (*GetLegalEntityResponse, error) {
+	rsp, err := c.GetLegalEntity(ctx, legalEntityGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLegalEntityResponse(rsp)
+}
+
+// PutLegalEntityWithBodyWithResponse Write a legal entity (Передача юр. лица)
+//
+// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+func (c *ClientWithResponses) PutLegalEntityWithBodyWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLegalEntityResponse, error) {
+	rsp, err := c.PutLegalEntityWithBody(ctx, legalEntityGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLegalEntityResponse(rsp)
+}
+
+// PutLegalEntityWithResponse Write a legal entity (Передача юр. лица)
+//
+// Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/legal-entities/{legalEntityGuid} (the `PutLegalEntity` operationId).
+func (c *ClientWithResponses) PutLegalEntityWithResponse(ctx context.Context, legalEntityGUID LegalEntityGUID, body PutLegalEntityJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLegalEntityResponse, error) {
+	rsp, err := c.PutLegalEntity(ctx, legalEntityGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLegalEntityResponse(rsp)
+}
+
+// DeleteLpuWithResponse Delete an institution (Удаление ЛПУ)
+//
+// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid} (the `DeleteLpu` operationId).
+func (c *ClientWithResponses) DeleteLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, params *DeleteLpuParams, reqEditors ...RequestEditorFn) (*DeleteLpuResponse, error) {
+	rsp, err := c.DeleteLpu(ctx, lpuGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteLpuResponse(rsp)
+}
+
 // GetLpuWithResponse Get an institution (Получение ЛПУ)
 //
 // Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
@@ -12924,6 +17626,111 @@ func (c *ClientWithResponses) GetLpuWithResponse(ctx context.Context, lpuGUID Lp
 		return nil, err
 	}
 	return ParseGetLpuResponse(rsp)
+}
+
+// PutLpuWithBodyWithResponse Write an institution (Передача ЛПУ)
+//
+// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+func (c *ClientWithResponses) PutLpuWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLpuResponse, error) {
+	rsp, err := c.PutLpuWithBody(ctx, lpuGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLpuResponse(rsp)
+}
+
+// PutLpuWithResponse Write an institution (Передача ЛПУ)
+//
+// Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
+func (c *ClientWithResponses) PutLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, body PutLpuJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLpuResponse, error) {
+	rsp, err := c.PutLpu(ctx, lpuGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLpuResponse(rsp)
+}
+
+// ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
+//
+// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
+func (c *ClientWithResponses) ListResourcesWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*ListResourcesResponse, error) {
+	rsp, err := c.ListResources(ctx, lpuGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListResourcesResponse(rsp)
+}
+
+// DeleteResourceWithResponse Delete a resource (Удаление ресурса)
+//
+// Makes a resource not active and removes it from the lists. Its visits stay. A later write with a higher version brings it back. Deleting a resource that does not exist is recorded, so that a late write does not create it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `DeleteResource` operationId).
+func (c *ClientWithResponses) DeleteResourceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, params *DeleteResourceParams, reqEditors ...RequestEditorFn) (*DeleteResourceResponse, error) {
+	rsp, err := c.DeleteResource(ctx, lpuGUID, resourceGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteResourceResponse(rsp)
+}
+
+// GetResourceWithResponse Get a resource (Получение ресурса)
+//
+// Returns a resource in the shape in which it was written.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `GetResource` operationId).
+func (c *ClientWithResponses) GetResourceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, reqEditors ...RequestEditorFn) (*GetResourceResponse, error) {
+	rsp, err := c.GetResource(ctx, lpuGUID, resourceGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetResourceResponse(rsp)
+}
+
+// PutResourceWithBodyWithResponse Write a resource (Передача ресурса)
+//
+// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+func (c *ClientWithResponses) PutResourceWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutResourceResponse, error) {
+	rsp, err := c.PutResourceWithBody(ctx, lpuGUID, resourceGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutResourceResponse(rsp)
+}
+
+// PutResourceWithResponse Write a resource (Передача ресурса)
+//
+// Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/resources/{resourceGuid} (the `PutResource` operationId).
+func (c *ClientWithResponses) PutResourceWithResponse(ctx context.Context, lpuGUID LpuGUID, resourceGUID ResourceGUID, body PutResourceJSONRequestBody, reqEditors ...RequestEditorFn) (*PutResourceResponse, error) {
+	rsp, err := c.PutResource(ctx, lpuGUID, resourceGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutResourceResponse(rsp)
 }
 
 // ListAbsencesWithResponse List the absences of a resource (Отсутствия ресурса)
@@ -13093,6 +17900,51 @@ func (c *ClientWithResponses) PutScheduleWithResponse(ctx context.Context, lpuGU
 	return ParsePutScheduleResponse(rsp)
 }
 
+// GetLpuSettingsWithResponse Get the settings of an institution (Настройки)
+//
+// Returns the settings that an institution has itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/settings (the `GetLpuSettings` operationId).
+func (c *ClientWithResponses) GetLpuSettingsWithResponse(ctx context.Context, lpuGUID LpuGUID, reqEditors ...RequestEditorFn) (*GetLpuSettingsResponse, error) {
+	rsp, err := c.GetLpuSettings(ctx, lpuGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLpuSettingsResponse(rsp)
+}
+
+// PutLpuSettingsWithBodyWithResponse Write the settings of an institution (Настройки)
+//
+// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+func (c *ClientWithResponses) PutLpuSettingsWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLpuSettingsResponse, error) {
+	rsp, err := c.PutLpuSettingsWithBody(ctx, lpuGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLpuSettingsResponse(rsp)
+}
+
+// PutLpuSettingsWithResponse Write the settings of an institution (Настройки)
+//
+// Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/settings (the `PutLpuSettings` operationId).
+func (c *ClientWithResponses) PutLpuSettingsWithResponse(ctx context.Context, lpuGUID LpuGUID, body PutLpuSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLpuSettingsResponse, error) {
+	rsp, err := c.PutLpuSettings(ctx, lpuGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLpuSettingsResponse(rsp)
+}
+
 // PatchSlotWithBodyWithResponse Change one cell (Изменение ячейки расписания)
 //
 // Changes the given fields of a cell, with the same rules as a schedule message that covers
@@ -13125,6 +17977,51 @@ func (c *ClientWithResponses) PatchSlotWithResponse(ctx context.Context, lpuGUID
 		return nil, err
 	}
 	return ParsePatchSlotResponse(rsp)
+}
+
+// GetRegionSettingsWithResponse Get the settings of the region (Настройки)
+//
+// Returns the settings that the region has itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/settings (the `GetRegionSettings` operationId).
+func (c *ClientWithResponses) GetRegionSettingsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRegionSettingsResponse, error) {
+	rsp, err := c.GetRegionSettings(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRegionSettingsResponse(rsp)
+}
+
+// PutRegionSettingsWithBodyWithResponse Write the settings of the region (Настройки)
+//
+// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+func (c *ClientWithResponses) PutRegionSettingsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRegionSettingsResponse, error) {
+	rsp, err := c.PutRegionSettingsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRegionSettingsResponse(rsp)
+}
+
+// PutRegionSettingsWithResponse Write the settings of the region (Настройки)
+//
+// Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/settings (the `PutRegionSettings` operationId).
+func (c *ClientWithResponses) PutRegionSettingsWithResponse(ctx context.Context, body PutRegionSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRegionSettingsResponse, error) {
+	rsp, err := c.PutRegionSettings(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRegionSettingsResponse(rsp)
 }
 
 // ListRulesWithResponse List the rules (Справочник правил)
@@ -16006,6 +20903,756 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 	return response, nil
 }
 
+// ParseGetClientRightsResponse parses an HTTP response from a GetClientRightsWithResponse call
+func ParseGetClientRightsResponse(rsp *http.Response) (*GetClientRightsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetClientRightsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ClientRights
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetClientRightsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetClientRightsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetClientRightsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetClientRightsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetClientRightsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetClientRightsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetClientRightsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutClientRightsResponse parses an HTTP response from a PutClientRightsWithResponse call
+func ParsePutClientRightsResponse(rsp *http.Response) (*PutClientRightsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutClientRightsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutClientRightsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutClientRightsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutClientRightsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutClientRightsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutClientRightsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutClientRightsResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutClientRightsResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutClientRightsResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutClientRightsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutClientRightsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetClientSettingsResponse parses an HTTP response from a GetClientSettingsWithResponse call
+func ParseGetClientSettingsResponse(rsp *http.Response) (*GetClientSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetClientSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Settings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetClientSettingsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetClientSettingsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetClientSettingsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetClientSettingsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetClientSettingsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetClientSettingsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetClientSettingsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutClientSettingsResponse parses an HTTP response from a PutClientSettingsWithResponse call
+func ParsePutClientSettingsResponse(rsp *http.Response) (*PutClientSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutClientSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutClientSettingsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutClientSettingsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutClientSettingsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutClientSettingsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutClientSettingsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutClientSettingsResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutClientSettingsResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutClientSettingsResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutClientSettingsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutClientSettingsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCreateImportResponse parses an HTTP response from a CreateImportWithResponse call
 func ParseCreateImportResponse(rsp *http.Response) (*CreateImportResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16702,6 +22349,688 @@ func ParseListImportErrorsResponse(rsp *http.Response) (*ListImportErrorsRespons
 	return response, nil
 }
 
+// ParseDeleteLegalEntityResponse parses an HTTP response from a DeleteLegalEntityWithResponse call
+func ParseDeleteLegalEntityResponse(rsp *http.Response) (*DeleteLegalEntityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteLegalEntityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectInUse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeleteLegalEntityResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers DeleteLegalEntityResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteLegalEntityResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers DeleteLegalEntityResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeleteLegalEntityResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 500:
+		var headers DeleteLegalEntityResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteLegalEntityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetLegalEntityResponse parses an HTTP response from a GetLegalEntityWithResponse call
+func ParseGetLegalEntityResponse(rsp *http.Response) (*GetLegalEntityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLegalEntityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LegalEntity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLegalEntityResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetLegalEntityResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetLegalEntityResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetLegalEntityResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetLegalEntityResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetLegalEntityResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetLegalEntityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutLegalEntityResponse parses an HTTP response from a PutLegalEntityWithResponse call
+func ParsePutLegalEntityResponse(rsp *http.Response) (*PutLegalEntityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutLegalEntityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutLegalEntityResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutLegalEntityResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutLegalEntityResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutLegalEntityResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutLegalEntityResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutLegalEntityResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutLegalEntityResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutLegalEntityResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutLegalEntityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteLpuResponse parses an HTTP response from a DeleteLpuWithResponse call
+func ParseDeleteLpuResponse(rsp *http.Response) (*DeleteLpuResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteLpuResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectInUse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeleteLpuResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers DeleteLpuResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteLpuResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers DeleteLpuResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeleteLpuResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 500:
+		var headers DeleteLpuResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteLpuResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetLpuResponse parses an HTTP response from a GetLpuWithResponse call
 func ParseGetLpuResponse(rsp *http.Response) (*GetLpuResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16844,6 +23173,918 @@ func ParseGetLpuResponse(rsp *http.Response) (*GetLpuResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetLpuResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutLpuResponse parses an HTTP response from a PutLpuWithResponse call
+func ParsePutLpuResponse(rsp *http.Response) (*PutLpuResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutLpuResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutLpuResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutLpuResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutLpuResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutLpuResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutLpuResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutLpuResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutLpuResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutLpuResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutLpuResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListResourcesResponse parses an HTTP response from a ListResourcesWithResponse call
+func ParseListResourcesResponse(rsp *http.Response) (*ListResourcesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListResourcesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ResourcePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListResourcesResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListResourcesResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListResourcesResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListResourcesResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListResourcesResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListResourcesResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListResourcesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteResourceResponse parses an HTTP response from a DeleteResourceWithResponse call
+func ParseDeleteResourceResponse(rsp *http.Response) (*DeleteResourceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteResourceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeleteResourceResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers DeleteResourceResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteResourceResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers DeleteResourceResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers DeleteResourceResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeleteResourceResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 500:
+		var headers DeleteResourceResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteResourceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetResourceResponse parses an HTTP response from a GetResourceWithResponse call
+func ParseGetResourceResponse(rsp *http.Response) (*GetResourceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetResourceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RegisteredResource
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ResourceAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetResourceResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetResourceResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetResourceResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetResourceResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetResourceResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetResourceResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetResourceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutResourceResponse parses an HTTP response from a PutResourceWithResponse call
+func ParsePutResourceResponse(rsp *http.Response) (*PutResourceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutResourceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutResourceResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutResourceResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutResourceResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutResourceResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutResourceResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutResourceResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutResourceResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutResourceResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutResourceResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutResourceResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -17776,6 +25017,381 @@ func ParsePutScheduleResponse(rsp *http.Response) (*PutScheduleResponse, error) 
 	return response, nil
 }
 
+// ParseGetLpuSettingsResponse parses an HTTP response from a GetLpuSettingsWithResponse call
+func ParseGetLpuSettingsResponse(rsp *http.Response) (*GetLpuSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLpuSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Settings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLpuSettingsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetLpuSettingsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetLpuSettingsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetLpuSettingsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetLpuSettingsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetLpuSettingsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetLpuSettingsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutLpuSettingsResponse parses an HTTP response from a PutLpuSettingsWithResponse call
+func ParsePutLpuSettingsResponse(rsp *http.Response) (*PutLpuSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutLpuSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutLpuSettingsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutLpuSettingsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutLpuSettingsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutLpuSettingsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutLpuSettingsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutLpuSettingsResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutLpuSettingsResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutLpuSettingsResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutLpuSettingsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutLpuSettingsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePatchSlotResponse parses an HTTP response from a PatchSlotWithResponse call
 func ParsePatchSlotResponse(rsp *http.Response) (*PatchSlotResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -17969,6 +25585,347 @@ func ParsePatchSlotResponse(rsp *http.Response) (*PatchSlotResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers PatchSlotResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRegionSettingsResponse parses an HTTP response from a GetRegionSettingsWithResponse call
+func ParseGetRegionSettingsResponse(rsp *http.Response) (*GetRegionSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRegionSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Settings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRegionSettingsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetRegionSettingsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetRegionSettingsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetRegionSettingsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetRegionSettingsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetRegionSettingsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutRegionSettingsResponse parses an HTTP response from a PutRegionSettingsWithResponse call
+func ParsePutRegionSettingsResponse(rsp *http.Response) (*PutRegionSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutRegionSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutRegionSettingsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutRegionSettingsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutRegionSettingsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutRegionSettingsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutRegionSettingsResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutRegionSettingsResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutRegionSettingsResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutRegionSettingsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutRegionSettingsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
