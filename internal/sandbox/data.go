@@ -183,8 +183,8 @@ func load(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	return nil
 }
 
-// isLoaded reports whether the database has institutions of the demo. It returns ErrForeign if a
-// table that the service itself never writes has rows that are not of the demo. All other rows
+// isLoaded reports whether the database has institutions of the demo. It returns ErrForeign if it has
+// rows that are neither of the demo nor brought in beside it through the registry. All other rows
 // belong to rows of these tables.
 func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 	var (
@@ -200,6 +200,7 @@ func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 			UNION ALL SELECT 'person', guid FROM mip_person
 		) present (kind, guid)
 		WHERE guid::text NOT LIKE 'de300000-%' AND guid <> ALL($1)
+			AND NOT (guid IN (SELECT guid FROM source_object) AND EXISTS (SELECT FROM lpu WHERE guid = ANY($1)))
 		LIMIT 1`, documentedInstitutions).Scan(&kind, &guid)
 	if err == nil {
 		return false, fmt.Errorf("%w, for example the %s %s", ErrForeign, kind, guid)

@@ -177,6 +177,19 @@ func TestForeignDataAreRejected(t *testing.T) {
 	}
 }
 
+// Promise: what was brought into the demo through the registry does not keep it from being reset.
+func TestResetDeletesWhatTheRegistryBroughtIn(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), pool, noon))
+	before := dump(t, pool)
+	_, err := pool.Exec(t.Context(), `WITH entity AS (INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо'))
+		INSERT INTO source_object VALUES ($1, 'legal_entity', $1, 1, sha256(''), false)`, uuid.New())
+	require.NoError(t, err)
+	require.NoError(t, Reset(t.Context(), pool, noon))
+	require.Equal(t, before, dump(t, pool))
+}
+
 func TestEnsure(t *testing.T) {
 	t.Parallel()
 	pool := open(t)

@@ -170,8 +170,12 @@ func (g *generator) round(seed uint64, until int) {
 	g.requireNoSecretsInLog()
 }
 
-// demoImport is an import of the system of the demo data.
-const demoImport = "de300000-000f-4000-8000-000000000007"
+// Objects of the demo data: an import of the region's system, and a client application through which
+// no patient books.
+const (
+	demoImport = "de300000-000f-4000-8000-000000000007"
+	demoClient = "de300000-0003-4000-8000-000000000013"
+)
 
 // loadDemoFacts reads the demo data of the patients: everything that identifies a patient to the
 // authorisation service.
@@ -201,7 +205,7 @@ func (g *generator) loadDemoFacts() {
 			names["p"] = patronymic
 		}
 		for _, known := range []map[string]any{
-			{}, {"importguid": demoImport}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names,
+			{}, {"importguid": demoImport, "clientguid": demoClient}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names,
 		} {
 			client := sandbox.Client
 			if g.chance(0.3) {

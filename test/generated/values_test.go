@@ -601,7 +601,9 @@ func nodes(at string, schema *openapi3.Schema, value any, set func(any)) []node 
 	case []any:
 		for i := range v {
 			found = append(found, nodes(fmt.Sprint(at, ".", i), flattened(schema.Items), v[i], func(other any) {
-				v[i] = other
+				if v[i] = other; other == raw("") {
+					v[i] = raw(",") // a list without the value would be valid
+				}
 			})...)
 		}
 	}
