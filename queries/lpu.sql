@@ -6,6 +6,9 @@ FROM lpu
 ORDER BY guid
 LIMIT @most;
 
+-- name: LpuExists :batchone
+SELECT EXISTS (SELECT 1 FROM lpu WHERE guid = @guid)::boolean;
+
 -- name: ClientApplicationAll :batchmany
 SELECT guid, visit_direction, visit_direction_other_lpu, out_of_schedule, scopes, lpu_guids, every_lpu
 FROM client_application

@@ -14,6 +14,12 @@ const (
 	AppointmentStatusCancelled = "Cancelled"
 )
 
+// The values of CardSex. A newer version of the contract may have more.
+const (
+	CardSexMale   = "male"
+	CardSexFemale = "female"
+)
+
 // The values of CellConflictKind. A newer version of the contract may have more.
 const (
 	CellConflictKindWithdrawn = "withdrawn"
@@ -107,6 +113,18 @@ const (
 	MenderService         = "service"
 )
 
+// The values of PersonSex. A newer version of the contract may have more.
+const (
+	PersonSexMale   = "male"
+	PersonSexFemale = "female"
+)
+
+// The values of ReferralType. A newer version of the contract may have more.
+const (
+	ReferralTypeConsult    = "Consult"
+	ReferralTypeLaboratory = "Laboratory"
+)
+
 // The values of ResourceKind. A newer version of the contract may have more.
 const (
 	ResourceKindDoctor    = "doctor"
@@ -183,6 +201,9 @@ const (
 	RuleCellOverlap              = "cell_overlap"
 	RuleCellForeign              = "cell_foreign"
 	RuleCellBooked               = "cell_booked"
+	RuleObjectBooked             = "object_booked"
+	RuleMkabOpen                 = "mkab_open"
+	RuleGuidForeign              = "guid_foreign"
 	RuleClientUnauthenticated    = "client_unauthenticated"
 	RuleGrantTypeUnsupported     = "grant_type_unsupported"
 	RuleScopeInvalid             = "scope_invalid"

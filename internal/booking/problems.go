@@ -40,6 +40,13 @@ var (
 	ProblemNotEpgu       = Problem{"enum", "вместе с snils, f, n и p ожидается true"}
 	ProblemLpuMissing    = Problem{"required", "обязательно указание ЛПУ: в направлении оно не указано"}
 	ProblemLpuUnknown    = Problem{"lpu_unknown", "ЛПУ не найдено"}
+	ProblemCardUnknown   = Problem{"card_unknown", "медицинская карта не найдена"}
+	ProblemCardClosed    = Problem{"card_closed", "медицинская карта закрыта"}
+	ProblemCardSame      = Problem{"card_same", "карту нельзя объединить с ней самой"}
+	ProblemPersonFixed   = Problem{"person_fixed", "карта принадлежит другой персоне"}
+	ProblemPersonOther   = Problem{"person_other", "карты принадлежат разным персонам"}
+	ProblemBeforeDate    = Problem{"period", "дата должна быть не раньше Date"}
+	ProblemBeforeOpened  = Problem{"period", "дата должна быть не раньше OpenedOn"}
 	ProblemLpuOther      = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
 )
 

@@ -21,8 +21,12 @@ var rejectionByConstraint = map[string]booking.Name{
 	"slot_capacity":          booking.SlotTaken,
 	"slot_id":                booking.CellForeign,
 	"slot_pkey":              booking.CellForeign,
-	// An imported referral has the number that a copy was assigned. The retry assigns another.
+	"mkab_lpu_guid_fkey":     booking.LpuAbsent,
+	// An imported referral has the number that a copy was assigned. The retry assigns another, or
+	// finds the referral that has the number.
 	"direction_id": booking.DatabaseUnavailable,
+	// A booking has just created the person's card. The retry finds it.
+	"mkab_one_open": booking.DatabaseUnavailable,
 }
 
 // SQLSTATEs, or their two-character classes, of transient failures. While a connection is being

@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
 )
 
 // ObjectKind is the kind of an object that sources write.
@@ -54,4 +57,35 @@ func Content(content any) ([sha256.Size]byte, error) {
 		return [sha256.Size]byte{}, fmt.Errorf("encode the content of a write: %w", err)
 	}
 	return sha256.Sum256(encoded), nil
+}
+
+// newWrite returns the write of an object with its content.
+func newWrite(object Object, version int64, content any) (Write, error) {
+	hash, err := Content(content)
+	return Write{Object: object, Version: version, Content: hash}, err
+}
+
+// newDeletion returns the write that deletes an object.
+func newDeletion(object Object, version int64) (Write, error) {
+	w, err := newWrite(object, version, nil)
+	w.Deleted = true
+	return w, err
+}
+
+// checkYear rejects a moment or a day outside the possible years. field is its name.
+func checkYear(field string, moment time.Time) *booking.Refusal {
+	if year := moment.UTC().Year(); year < firstYear || year > lastYear {
+		return booking.InvalidField(field, booking.ProblemYear)
+	}
+	return nil
+}
+
+// firstRefusal returns the first of several refusals, or nil.
+func firstRefusal(refusals ...*booking.Refusal) *booking.Refusal {
+	for _, refusal := range refusals {
+		if refusal != nil {
+			return refusal
+		}
+	}
+	return nil
 }
