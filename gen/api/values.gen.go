@@ -96,6 +96,11 @@ const (
 	FieldProblemProblemLpuUnknown      = "lpu_unknown"
 	FieldProblemProblemLpuForeign      = "lpu_foreign"
 	FieldProblemProblemBusyTypeUnknown = "busy_type_unknown"
+	FieldProblemProblemCardUnknown     = "card_unknown"
+	FieldProblemProblemCardClosed      = "card_closed"
+	FieldProblemProblemCardSame        = "card_same"
+	FieldProblemProblemPersonFixed     = "person_fixed"
+	FieldProblemProblemPersonOther     = "person_other"
 	FieldProblemProblemInvalid         = "invalid"
 )
 

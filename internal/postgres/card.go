@@ -38,8 +38,6 @@ func (s *Store) WriteCard(
 		switch {
 		case known == nil:
 			t.addCard(&w, &card, now)
-		case known.MergedIntoGuid != nil:
-			return registry.ObjectResult{}, booking.Reject(booking.GuidForeign)
 		case known.PersonGuid != card.Person:
 			return registry.ObjectResult{}, booking.InvalidField("PersonGuid", booking.ProblemPersonFixed)
 		default:
@@ -54,14 +52,18 @@ func (s *Store) WriteCard(
 }
 
 // lockCard queues the statement that locks a card and reads it into known, which stays nil if there
-// is none.
+// is none. send rejects with GuidForeign if it was merged into another.
 func (t *tx) lockCard(lpu, guid uuid.UUID, known **db.MkabLockRow) {
 	row(t, t.MkabLock(t.ctx, []db.MkabLockParams{{LpuGuid: lpu, Guid: guid}}).QueryRow,
 		func(found db.MkabLockRow, err error) error {
-			if err == nil {
-				*known = &found
+			switch {
+			case err != nil:
+				return ignoreAbsent(err)
+			case found.MergedIntoGuid != nil:
+				return booking.Reject(booking.GuidForeign)
 			}
-			return ignoreAbsent(err)
+			*known = &found
+			return nil
 		})
 }
 

@@ -184,8 +184,9 @@ func load(ctx context.Context, tx pgx.Tx, now time.Time) error {
 }
 
 // isLoaded reports whether the database has institutions of the demo. It returns ErrForeign if a
-// table that the service itself never writes has rows that are not of the demo. All other rows
-// belong to rows of these tables.
+// table that only operators and the registry write has rows that are not of the demo. All other
+// rows belong to rows of these tables. What the registry has written is the demo's if all client
+// applications are.
 func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 	var (
 		kind string
@@ -200,6 +201,7 @@ func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 			UNION ALL SELECT 'person', guid FROM mip_person
 		) present (kind, guid)
 		WHERE guid::text NOT LIKE 'de300000-%' AND guid <> ALL($1)
+			AND NOT EXISTS (SELECT FROM source_object o WHERE o.owner_guid = present.guid AND o.guid = present.guid)
 		LIMIT 1`, documentedInstitutions).Scan(&kind, &guid)
 	if err == nil {
 		return false, fmt.Errorf("%w, for example the %s %s", ErrForeign, kind, guid)

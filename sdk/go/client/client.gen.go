@@ -1025,6 +1025,8 @@ type FieldProblem struct {
 	// | `conflict` | It cannot be used together with another parameter of the request. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
 	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
+	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
+	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
