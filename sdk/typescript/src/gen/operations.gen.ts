@@ -15,9 +15,9 @@ import type * as types from './types.gen.js';
  *
  * | `status` | condition (the first that applies) |
  * |---|---|
- * | `Cancelled` | The institution has withdrawn it. It cannot be booked. |
  * | `Completed` | Its appointment has ended. |
  * | `Booked` | It has an appointment. |
+ * | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
  * | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
  * | `NotBooked` | None of the above. |
  *
@@ -598,6 +598,171 @@ export const patchSlot = (
   request: Pick<types.PatchSlotData, 'path' | 'body'>,
   options?: CallOptions,
 ): Promise<Outcome<types.PatchSlotResponse, 'patchSlot'>> => call(talon, sdk.patchSlot, 'unsafe', request, options);
+
+/**
+ * Write a medical card (Передача МКАБ)
+ *
+ * Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+ * without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+ * booking has created is taken over with its guid.
+ *
+ * A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+ * the message names the first. Close that one, or merge them. The person of a card never changes
+ * (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+ */
+export const putCard = (
+  talon: Talon,
+  request: Pick<types.PutCardData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutCardResponse, 'putCard'>> => call(talon, sdk.putCard, 'unsafe', request, options);
+
+/**
+ * Get a medical card (Получение МКАБ)
+ *
+ * Returns a card as it was written, and its version, which is `null` if booking has created the card. A card that was merged has `mergedInto`.
+ */
+export const getCard = (
+  talon: Talon,
+  request: Pick<types.GetCardData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetCardResponse, 'getCard'>> => call(talon, sdk.getCard, 'safe', request, options);
+
+/**
+ * Merge a card into another (Объединение МКАБ)
+ *
+ * Merges a duplicate card into another open card of the same person in the institution. The
+ * referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+ * is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+ * `CardGuid` mean the other card.
+ *
+ * The other card must be open (`card_closed`). Since a person has at most one open card, close the
+ * duplicate first. Cards of different persons are not merged (`person_other`): visits and
+ * referrals of a person may be in institutions that this one does not act for.
+ */
+export const mergeCard = (
+  talon: Talon,
+  request: Pick<types.MergeCardData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.MergeCardResponse, 'mergeCard'>> => call(talon, sdk.mergeCard, 'unsafe', request, options);
+
+/**
+ * Write a case of treatment (Передача ТАП)
+ *
+ * Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+ * exist (`card_unknown`).
+ */
+export const putCase = (
+  talon: Talon,
+  request: Pick<types.PutCaseData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutCaseResponse, 'putCase'>> => call(talon, sdk.putCase, 'unsafe', request, options);
+
+/**
+ * Get a case of treatment (Получение ТАП)
+ *
+ * Returns a case as it was written, and its version, which is `null` if no source has written it.
+ */
+export const getCase = (
+  talon: Talon,
+  request: Pick<types.GetCaseData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetCaseResponse, 'getCase'>> => call(talon, sdk.getCase, 'safe', request, options);
+
+/**
+ * Delete a case of treatment (Удаление ТАП)
+ *
+ * Deletes a case. The deletion is recorded even if there is no such case, so that a late older
+ * write does not bring it in.
+ */
+export const deleteCase = (
+  talon: Talon,
+  request: Pick<types.DeleteCaseData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeleteCaseResponse, 'deleteCase'>> => call(talon, sdk.deleteCase, 'safe', request, options);
+
+/**
+ * Write a referral (Передача направления)
+ *
+ * Creates or replaces a referral that the institution has issued (направление). The institution
+ * holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+ * to the copy of a referral of another institution, the write fails with `guid_foreign`.
+ *
+ * **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+ * not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+ * also in the copy in the institution of the visit.
+ *
+ * **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+ */
+export const putReferral = (
+  talon: Talon,
+  request: Pick<types.PutReferralData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutReferralResponse, 'putReferral'>> => call(talon, sdk.putReferral, 'unsafe', request, options);
+
+/**
+ * Get a referral (Получение направления)
+ *
+ * Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
+ */
+export const getReferral = (
+  talon: Talon,
+  request: Pick<types.GetReferralData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetReferralResponse, 'getReferral'>> => call(talon, sdk.getReferral, 'safe', request, options);
+
+/**
+ * Withdraw a referral (Отзыв направления)
+ *
+ * Withdraws a referral: nobody can book with it. Its row stays, and `putReferral` brings it back.
+ * The withdrawal is recorded even if there is no such referral, so that a late older write does not
+ * bring it in.
+ *
+ * **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
+ * `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+ * the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
+ */
+export const withdrawReferral = (
+  talon: Talon,
+  request: Pick<types.WithdrawReferralData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.WithdrawReferralResponse, 'withdrawReferral'>> => call(talon, sdk.withdrawReferral, 'safe', request, options);
+
+/**
+ * Write a person of the local index (Передача персоны МИП)
+ *
+ * Creates or replaces a person of the region's local master patient index (МИП), from which
+ * booking creates cards. A field may be missing: then no card is created from it, and booking says
+ * which field is empty. Cards that exist do not change. Only systems of the region, which act for
+ * every institution, may write persons.
+ */
+export const putPerson = (
+  talon: Talon,
+  request: Pick<types.PutPersonData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutPersonResponse, 'putPerson'>> => call(talon, sdk.putPerson, 'unsafe', request, options);
+
+/**
+ * Get a person of the local index (Получение персоны МИП)
+ *
+ * Returns a person as it was written, and its version, which is `null` if no source has written it.
+ */
+export const getPerson = (
+  talon: Talon,
+  request: Pick<types.GetPersonData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetPersonResponse, 'getPerson'>> => call(talon, sdk.getPerson, 'safe', request, options);
+
+/**
+ * Delete a person of the local index (Удаление персоны МИП)
+ *
+ * Deletes a person of the index. Cards that exist stay. The deletion is recorded even if there is no
+ * such person, so that a late older write does not bring it in.
+ */
+export const deletePerson = (
+  talon: Talon,
+  request: Pick<types.DeletePersonData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeletePersonResponse, 'deletePerson'>> => call(talon, sdk.deletePerson, 'safe', request, options);
 
 /**
  * List a request for every response (Сценарии песочницы)

@@ -86,11 +86,15 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   resource_absent: 'client',
   slot_absent: 'client',
   absence_absent: 'client',
+  object_absent: 'client',
   version_stale: 'client',
   version_conflict: 'client',
   cell_overlap: 'client',
   cell_foreign: 'client',
   cell_booked: 'client',
+  object_booked: 'client',
+  mkab_open: 'client',
+  guid_foreign: 'client',
   client_unauthenticated: 'client',
   grant_type_unsupported: 'client',
   scope_invalid: 'client',
@@ -169,11 +173,15 @@ export interface RuleAnswers {
   resource_absent: { code: 404; message_code: '4044'; type: 'Error' };
   slot_absent: { code: 404; message_code: '4045'; type: 'Error' };
   absence_absent: { code: 404; message_code: '4046'; type: 'Error' };
+  object_absent: { code: 404; message_code: '4047'; type: 'Error' };
   version_stale: { code: 409; message_code: '4092'; type: 'Validation' };
   version_conflict: { code: 409; message_code: '4093'; type: 'Validation' };
   cell_overlap: { code: 400; message_code: '4006'; type: 'Validation' };
   cell_foreign: { code: 409; message_code: '4094'; type: 'Validation' };
   cell_booked: { code: 409; message_code: '4095'; type: 'Validation' };
+  object_booked: { code: 409; message_code: '4097'; type: 'Validation' };
+  mkab_open: { code: 409; message_code: '4098'; type: 'Validation' };
+  guid_foreign: { code: 409; message_code: '4099'; type: 'Validation' };
   client_unauthenticated: { code: 403; message_code: '5403'; type: 'Error' };
   grant_type_unsupported: { code: 400; message_code: '4004'; type: 'Validation' };
   scope_invalid: { code: 400; message_code: '4005'; type: 'Validation' };
@@ -631,6 +639,206 @@ export interface OperationRules {
     | 'version_conflict'
     | 'cell_foreign'
     | 'cell_booked'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putCard:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'mkab_open'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getCard:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  mergeCard:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putCase:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getCase:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deleteCase:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putReferral:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'object_booked'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getReferral:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  withdrawReferral:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'object_booked'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putPerson:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getPerson:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deletePerson:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'

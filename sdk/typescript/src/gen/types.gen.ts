@@ -962,6 +962,490 @@ export type ScheduleResult = {
 };
 
 /**
+ * What a write of an object has changed.
+ */
+export type ObjectResult = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the write.
+     */
+    version: number;
+    /**
+     * Whether the write was applied. It is false if the same write was applied before.
+     */
+    changed: boolean;
+};
+
+/**
+ * A patient's medical card (МКАБ).
+ */
+export type CardRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Guid of the person in the master patient index. Not the zero guid. It never changes.
+     */
+    PersonGuid: Guid;
+    /**
+     * Surname (фамилия).
+     */
+    Surname: string;
+    /**
+     * Name (имя).
+     */
+    Name: string;
+    /**
+     * Patronymic (отчество). Default: empty.
+     */
+    Patronymic?: string;
+    /**
+     * Birth date. In the years 1900 to 2199.
+     */
+    BirthDate: string;
+    /**
+     * Sex.
+     */
+    Sex: 'male' | 'female';
+    /**
+     * Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+     */
+    Snils?: string;
+    /**
+     * Whether the patient is disabled. Default: false.
+     */
+    Disabled?: boolean;
+    /**
+     * Whether the patient is pregnant. Default: false.
+     */
+    Pregnant?: boolean;
+    /**
+     * All policies (полисы) of the card, each once. Default: none.
+     */
+    Policies?: Array<CardPolicyRequest>;
+    /**
+     * When the card was closed. Without it the card is open. In the years 1900 to 2199.
+     */
+    Closed?: string;
+};
+
+/**
+ * A patient's medical card (МКАБ) of an institution.
+ */
+export type Card = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Guid of the person in the master patient index. Not the zero guid. It never changes.
+     */
+    personGuid: Guid;
+    /**
+     * Surname (фамилия).
+     */
+    surname: string;
+    /**
+     * Name (имя).
+     */
+    name: string;
+    /**
+     * Patronymic (отчество). Empty if none.
+     */
+    patronymic: string;
+    /**
+     * Birth date.
+     */
+    birthDate: string;
+    /**
+     * Sex.
+     */
+    sex: 'male' | 'female' | Unknown;
+    /**
+     * Insurance number (СНИЛС). Empty if none.
+     */
+    snils: string;
+    /**
+     * Whether the patient is disabled.
+     */
+    disabled: boolean;
+    /**
+     * Whether the patient is pregnant.
+     */
+    pregnant: boolean;
+    /**
+     * Policies of the card.
+     */
+    policies: Array<CardPolicy>;
+    /**
+     * When the card was closed. `null` if it is open.
+     */
+    closed: string | null;
+    /**
+     * Guid of the card that it was merged into. `null` if it was not merged.
+     */
+    mergedInto: string | null;
+};
+
+/**
+ * An insurance policy (полис).
+ */
+export type CardPolicyRequest = {
+    /**
+     * Series. Default: empty, for a policy of the uniform kind.
+     */
+    Series?: string;
+    /**
+     * Number.
+     */
+    Number: string;
+};
+
+/**
+ * An insurance policy (полис).
+ */
+export type CardPolicy = {
+    /**
+     * Series. Empty if it has none.
+     */
+    series: string;
+    /**
+     * Number.
+     */
+    number: string;
+};
+
+/**
+ * The card that a duplicate is merged into.
+ */
+export type CardMergeRequest = {
+    /**
+     * Version of the source: a newer write of the duplicate has a higher one.
+     */
+    Version: number;
+    /**
+     * Guid of the other card, which is open and of the same person.
+     */
+    IntoCardGuid: Guid;
+};
+
+/**
+ * A case of treatment (ТАП).
+ */
+export type CaseRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    CardGuid: Guid;
+    /**
+     * Day on which it was opened. In the years 1900 to 2199.
+     */
+    OpenedOn: string;
+    /**
+     * Day on which it was closed, not before `OpenedOn`. Without it the case is open. In the years 1900 to 2199.
+     */
+    ClosedOn?: string;
+};
+
+/**
+ * A case of treatment (ТАП).
+ */
+export type Case = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    cardGuid: Guid;
+    /**
+     * Day on which it was opened.
+     */
+    openedOn: string;
+    /**
+     * Day on which it was closed. `null` if it is open.
+     */
+    closedOn: string | null;
+};
+
+/**
+ * A referral (направление) that the institution has issued.
+ */
+export type ReferralRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Number of the referral, which is unique in the institution. Without it the service assigns one from 1000000000.
+     */
+    Id?: number;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    CardGuid: Guid;
+    /**
+     * Type of the referral.
+     */
+    Type: 'Consult' | 'Laboratory';
+    /**
+     * Printed number (номер направления).
+     */
+    Number: string;
+    /**
+     * Number of the image or specimen (accession number). Default: empty.
+     */
+    AccessionNumber?: string;
+    /**
+     * Date of the referral. In the years 1900 to 2199.
+     */
+    Date: string;
+    /**
+     * Last day of validity, not before `Date`. In the years 1900 to 2199.
+     */
+    DateEnd: string;
+    /**
+     * Time of writing. In the years 1900 to 2199.
+     */
+    DateCreate: string;
+    /**
+     * Guid of the referring doctor. Default: unknown.
+     */
+    DocPrvdSenderGuid?: Guid;
+    /**
+     * Reason for the referral (обоснование). Default: empty.
+     */
+    Reason?: string;
+    /**
+     * Comment. Default: empty.
+     */
+    Comment?: string;
+    /**
+     * Whether it is urgent. Default: false.
+     */
+    Urgent?: boolean;
+    /**
+     * Flags. Default: 0.
+     */
+    Flags?: number;
+    /**
+     * Code of the speciality (код специальности). A consultation without it cannot be booked. Default: empty.
+     */
+    SpecialityCode?: string;
+    /**
+     * Name of the speciality. Default: empty.
+     */
+    SpecialityName?: string;
+    /**
+     * Code of the diagnosis, ICD-10 (код МКБ). Default: empty.
+     */
+    MkbCode?: string;
+    /**
+     * Name of the diagnosis. Default: empty.
+     */
+    MkbName?: string;
+    /**
+     * Institution of the visit, which must exist (`lpu_unknown`). Without it the patient can choose.
+     */
+    LpuToGuid?: Guid;
+};
+
+/**
+ * A referral (направление) that the institution has issued.
+ */
+export type Referral = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Number of the referral in the institution.
+     */
+    id: number;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    cardGuid: Guid;
+    /**
+     * Type of the referral.
+     */
+    type: 'Consult' | 'Laboratory' | Unknown;
+    /**
+     * Printed number (номер направления).
+     */
+    number: string;
+    /**
+     * Number of the image or specimen. Empty if none.
+     */
+    accessionNumber: string;
+    /**
+     * Date of the referral.
+     */
+    date: string;
+    /**
+     * Last day of validity.
+     */
+    dateEnd: string;
+    /**
+     * Time of writing.
+     */
+    dateCreate: string;
+    /**
+     * Guid of the referring doctor. `null` if unknown.
+     */
+    docPrvdSenderGuid: string | null;
+    /**
+     * Reason for the referral (обоснование). Default: empty.
+     */
+    reason: string;
+    /**
+     * Comment. Default: empty.
+     */
+    comment: string;
+    /**
+     * Whether it is urgent.
+     */
+    urgent: boolean;
+    /**
+     * Flags.
+     */
+    flags: number;
+    /**
+     * Code of the speciality. Empty if none.
+     */
+    specialityCode: string;
+    /**
+     * Name of the speciality.
+     */
+    specialityName: string;
+    /**
+     * Code of the diagnosis, ICD-10.
+     */
+    mkbCode: string;
+    /**
+     * Name of the diagnosis.
+     */
+    mkbName: string;
+    /**
+     * Institution of the visit. `null` if the patient can choose.
+     */
+    lpuToGuid: string | null;
+    /**
+     * When the institution has withdrawn it. `null` if it is in force.
+     */
+    withdrawn: string | null;
+};
+
+/**
+ * A person of the local master patient index (МИП).
+ */
+export type PersonRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Surname (фамилия). Default: empty.
+     */
+    Surname?: string;
+    /**
+     * Name (имя). Default: empty.
+     */
+    Name?: string;
+    /**
+     * Patronymic (отчество). Default: empty.
+     */
+    Patronymic?: string;
+    /**
+     * Birth date. In the years 1900 to 2199.
+     */
+    BirthDate: string;
+    /**
+     * Sex. Default: unknown.
+     */
+    Sex?: 'male' | 'female';
+    /**
+     * Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+     */
+    Snils?: string;
+    /**
+     * Series of the policy (полис). Default: empty.
+     */
+    PolicySeries?: string;
+    /**
+     * Number of the policy. Default: empty.
+     */
+    PolicyNumber?: string;
+};
+
+/**
+ * A person of the local master patient index (МИП).
+ */
+export type Person = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Surname (фамилия). Empty if unknown.
+     */
+    surname: string;
+    /**
+     * Name (имя). Empty if unknown.
+     */
+    name: string;
+    /**
+     * Patronymic (отчество). Empty if none.
+     */
+    patronymic: string;
+    /**
+     * Birth date.
+     */
+    birthDate: string;
+    /**
+     * Sex. `null` if unknown.
+     */
+    sex: 'male' | 'female' | Unknown | null;
+    /**
+     * Insurance number (СНИЛС). Empty if none.
+     */
+    snils: string;
+    /**
+     * Series of the policy. Empty if none.
+     */
+    policySeries: string;
+    /**
+     * Number of the policy. Empty if none.
+     */
+    policyNumber: string;
+};
+
+/**
  * A cell with visits that could not be changed as its source wants.
  */
 export type CellConflict = {
@@ -1226,10 +1710,12 @@ export type FieldProblem = {
      * | `conflict` | It cannot be used together with another parameter of the request. |
      * | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
      * | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
+     * | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
+     * | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
      * | `invalid` | Another problem, which `message` names. |
      *
      */
-    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'invalid' | Unknown;
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'card_unknown' | 'card_closed' | 'card_same' | 'person_fixed' | 'person_other' | 'invalid' | Unknown;
 };
 
 /**
@@ -1259,7 +1745,7 @@ export type NearestSlot = {
 };
 
 /**
- * An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+ * An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
  */
 export type ExistingAppointment = {
     /**
@@ -1308,7 +1794,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -1692,6 +2178,31 @@ export type IdempotencyKey = string;
  * The resource (Гуид ресурса).
  */
 export type ResourceGuid = Guid;
+
+/**
+ * Version of the source: a newer write of the object has a higher one.
+ */
+export type Version = number;
+
+/**
+ * The medical card (Гуид МКАБ). Not the zero guid.
+ */
+export type CardGuid = Guid;
+
+/**
+ * The case of treatment (Гуид ТАП). Not the zero guid.
+ */
+export type CaseGuid = Guid;
+
+/**
+ * The referral (Гуид направления). Not the zero guid.
+ */
+export type ReferralGuid = Guid;
+
+/**
+ * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+ */
+export type PersonGuid = Guid;
 
 /**
  * Start of the period, inclusive. In the years 1900 to 2199.
@@ -3238,6 +3749,724 @@ export type PatchSlotResponses = {
 };
 
 export type PatchSlotResponse = PatchSlotResponses[keyof PatchSlotResponses];
+
+export type GetCardData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The medical card (Гуид МКАБ). Not the zero guid.
+         */
+        cardGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cards/{cardGuid}';
+};
+
+export type GetCardErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetCardError = GetCardErrors[keyof GetCardErrors];
+
+export type GetCardResponses = {
+    /**
+     * The object.
+     */
+    200: Card;
+};
+
+export type GetCardResponse = GetCardResponses[keyof GetCardResponses];
+
+export type PutCardData = {
+    /**
+     * The object.
+     */
+    body: CardRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The medical card (Гуид МКАБ). Not the zero guid.
+         */
+        cardGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cards/{cardGuid}';
+};
+
+export type PutCardErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or other cards do not allow it.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutCardError = PutCardErrors[keyof PutCardErrors];
+
+export type PutCardResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutCardResponse = PutCardResponses[keyof PutCardResponses];
+
+export type MergeCardData = {
+    /**
+     * The object.
+     */
+    body: CardMergeRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The medical card (Гуид МКАБ). Not the zero guid.
+         */
+        cardGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cards/{cardGuid}/merge';
+};
+
+export type MergeCardErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or the card was merged into another.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type MergeCardError = MergeCardErrors[keyof MergeCardErrors];
+
+export type MergeCardResponses = {
+    /**
+     * Merged, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type MergeCardResponse = MergeCardResponses[keyof MergeCardResponses];
+
+export type DeleteCaseData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The case of treatment (Гуид ТАП). Not the zero guid.
+         */
+        caseGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+    };
+    url: '/registry/lpus/{lpuGuid}/cases/{caseGuid}';
+};
+
+export type DeleteCaseErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeleteCaseError = DeleteCaseErrors[keyof DeleteCaseErrors];
+
+export type DeleteCaseResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type DeleteCaseResponse = DeleteCaseResponses[keyof DeleteCaseResponses];
+
+export type GetCaseData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The case of treatment (Гуид ТАП). Not the zero guid.
+         */
+        caseGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cases/{caseGuid}';
+};
+
+export type GetCaseErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetCaseError = GetCaseErrors[keyof GetCaseErrors];
+
+export type GetCaseResponses = {
+    /**
+     * The object.
+     */
+    200: Case;
+};
+
+export type GetCaseResponse = GetCaseResponses[keyof GetCaseResponses];
+
+export type PutCaseData = {
+    /**
+     * The object.
+     */
+    body: CaseRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The case of treatment (Гуид ТАП). Not the zero guid.
+         */
+        caseGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cases/{caseGuid}';
+};
+
+export type PutCaseErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutCaseError = PutCaseErrors[keyof PutCaseErrors];
+
+export type PutCaseResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutCaseResponse = PutCaseResponses[keyof PutCaseResponses];
+
+export type WithdrawReferralData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The referral (Гуид направления). Not the zero guid.
+         */
+        directionGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+        /**
+         * What happens if the referral has a visit. Default: `keep`.
+         */
+        onBooked?: 'refuse' | 'keep';
+    };
+    url: '/registry/lpus/{lpuGuid}/referrals/{directionGuid}';
+};
+
+export type WithdrawReferralErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or a visit or another object does not allow it.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type WithdrawReferralError = WithdrawReferralErrors[keyof WithdrawReferralErrors];
+
+export type WithdrawReferralResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type WithdrawReferralResponse = WithdrawReferralResponses[keyof WithdrawReferralResponses];
+
+export type GetReferralData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The referral (Гуид направления). Not the zero guid.
+         */
+        directionGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/referrals/{directionGuid}';
+};
+
+export type GetReferralErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetReferralError = GetReferralErrors[keyof GetReferralErrors];
+
+export type GetReferralResponses = {
+    /**
+     * The object.
+     */
+    200: Referral;
+};
+
+export type GetReferralResponse = GetReferralResponses[keyof GetReferralResponses];
+
+export type PutReferralData = {
+    /**
+     * The object.
+     */
+    body: ReferralRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The referral (Гуид направления). Not the zero guid.
+         */
+        directionGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/referrals/{directionGuid}';
+};
+
+export type PutReferralErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or a visit or another object does not allow it.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutReferralError = PutReferralErrors[keyof PutReferralErrors];
+
+export type PutReferralResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutReferralResponse = PutReferralResponses[keyof PutReferralResponses];
+
+export type DeletePersonData = {
+    body?: never;
+    path: {
+        /**
+         * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+         */
+        personGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+    };
+    url: '/registry/persons/{personGuid}';
+};
+
+export type DeletePersonErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeletePersonError = DeletePersonErrors[keyof DeletePersonErrors];
+
+export type DeletePersonResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type DeletePersonResponse = DeletePersonResponses[keyof DeletePersonResponses];
+
+export type GetPersonData = {
+    body?: never;
+    path: {
+        /**
+         * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+         */
+        personGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/persons/{personGuid}';
+};
+
+export type GetPersonErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetPersonError = GetPersonErrors[keyof GetPersonErrors];
+
+export type GetPersonResponses = {
+    /**
+     * The object.
+     */
+    200: Person;
+};
+
+export type GetPersonResponse = GetPersonResponses[keyof GetPersonResponses];
+
+export type PutPersonData = {
+    /**
+     * The object.
+     */
+    body: PersonRequest;
+    path: {
+        /**
+         * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+         */
+        personGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/persons/{personGuid}';
+};
+
+export type PutPersonErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutPersonError = PutPersonErrors[keyof PutPersonErrors];
+
+export type PutPersonResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutPersonResponse = PutPersonResponses[keyof PutPersonResponses];
 
 export type ListScenariosData = {
     body?: never;
