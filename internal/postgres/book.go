@@ -70,8 +70,8 @@ func (t *tx) book(
 	return held, nil
 }
 
-// claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked, also if the
-// referral was withdrawn or changed.
+// claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked, also if
+// the referral was withdrawn or changed.
 func (t *tx) claimDirection(a booking.NewAppointment) {
 	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{{
 		LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,

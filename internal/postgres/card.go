@@ -14,8 +14,8 @@ import (
 	"talon.example/internal/registry"
 )
 
-// WriteCard implements registry.Store. It runs one transaction in two round trips and the commit. It
-// locks the card after its source, and then only what belongs to the card alone. A booking that
+// WriteCard implements registry.Store. It runs one transaction in two round trips and the commit.
+// It locks the card after its source, and then only what belongs to the card alone. A booking that
 // names the card waits for it, and holds nothing that a write of a card needs.
 func (s *Store) WriteCard(
 	ctx context.Context, w registry.Write, card registry.Card, now time.Time,
@@ -78,8 +78,8 @@ func (t *tx) readPolicies(lpu, guid uuid.UUID, policies *[]registry.Policy) {
 		})
 }
 
-// rejectOtherOpenCard queues the statement that looks for another open card of the person. send then
-// rejects with MkabOpen if there is one.
+// rejectOtherOpenCard queues the statement that looks for another open card of the person. send
+// then rejects with MkabOpen if there is one.
 func (t *tx) rejectOtherOpenCard(lpu, guid, person uuid.UUID) {
 	row(t, t.MkabOtherOpen(t.ctx, []db.MkabOtherOpenParams{{LpuGuid: lpu, PersonGuid: person, Guid: guid}}).QueryRow,
 		func(other uuid.UUID, err error) error {

@@ -10,8 +10,8 @@ import (
 	"talon.example/internal/registry"
 )
 
-// WriteCase implements registry.Store. It runs one transaction in two round trips and the commit. It
-// locks the card before the case, as a merge of cards does.
+// WriteCase implements registry.Store. It runs one transaction in two round trips and the commit.
+// It locks the card before the case, as a merge of cards does.
 func (s *Store) WriteCase(ctx context.Context, w registry.Write, c registry.Case) (registry.ObjectResult, error) {
 	return write(ctx, s, func(t *tx) (result registry.ObjectResult, err error) {
 		card := c.Card

@@ -97,7 +97,8 @@ func TestWithdrawalAgainstBooking(t *testing.T) {
 	}
 }
 
-// Promise: a booking never uses a referral that has become another one since the rules were checked.
+// Promise: a booking never uses a referral that has become another one since the rules were
+// checked.
 func TestReferralChangedBeforeBooking(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *world, r *registry.Referral){

@@ -72,8 +72,8 @@ func (c *Card) check() *booking.Refusal {
 	return refusal
 }
 
-// normalized returns the card in the one form that equal cards have: with the policies in order, and
-// the time in UTC.
+// normalized returns the card in the one form that equal cards have: with the policies in order,
+// and the time in UTC.
 func (c *Card) normalized() Card {
 	card := *c
 	card.Policies = slices.SortedFunc(slices.Values(c.Policies), func(a, b Policy) int {
