@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -131,6 +132,47 @@ func TestReferralChangedBeforeBooking(t *testing.T) {
 	_, err := registryOf(store).WriteReferral(t.Context(), w.from, w.direction, 1, referral)
 	require.NoError(t, err)
 	require.NoError(t, create(t, store, a), "other fields may change")
+}
+
+// changingBookings writes the world's referral before the first booking is written.
+type changingBookings struct {
+	booking.BookStore
+
+	change func()
+}
+
+// Create implements booking.BookStore.
+func (c *changingBookings) Create(ctx context.Context, a booking.NewAppointment) (*booking.HeldDirection, error) {
+	c.change()
+	return c.BookStore.Create(ctx, a)
+}
+
+// Promise: if the institution changes the referral while it is being booked, the booking is decided
+// by the new referral.
+func TestReferralChangedDuringBooking(t *testing.T) {
+	t.Parallel()
+	for speciality, rule := range map[string]booking.Name{"27": booking.SpecialityMismatch, "92": ""} {
+		t.Run(speciality, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			store := w.store()
+			ports := store.Ports()
+			ports.Bookings = &changingBookings{store, sync.OnceFunc(func() {
+				referral := w.referralOf(w.mkabFrom)
+				referral.SpecialityCode, referral.LpuTo = speciality, nil
+				_, err := registryOf(store).WriteReferral(t.Context(), w.from, w.direction, 1, referral)
+				require.NoError(t, err)
+			})}
+			service := booking.NewService(ports, func() time.Time { return moment })
+			held, _, err := service.Book(t.Context(), w.patient, w.request(1), nil)
+			if rule != "" {
+				requireRefusal(t, err, rule)
+				return
+			}
+			require.NoError(t, err)
+			require.Empty(t, held.Direction.Comment, "the referral of the response is the new one")
+		})
+	}
 }
 
 // Promise: of two sources' writes of open cards of a person at once, one succeeds, and the other is
